@@ -1,0 +1,283 @@
+"""The equations: one time step of RNN, LSTM, GRU and their variants in plain torch.
+
+Letters used everywhere in Holdfast: T time, B batch, I input, H hidden, G gates, L layers, D directions;
+P is the hidden state's width: H, or ``proj_size`` where an LSTM projects it.
+
+A cell is what a student can hold against the paper. It sees its input already projected
+(``x W_ih^T + b_ih``), its state, and a :class:`Recurrence`, which computes ``W_hh h + b_hh`` with
+whatever normalisation and dropout was assembled for this sequence. A new variant is one class here
+and one entry in :data:`CELLS`; it then runs in every layer through the reference kernel.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+State = tuple[Tensor, ...]
+Activations = tuple[Tensor, ...]
+
+
+@dataclass(frozen=True)
+class Norm:
+    """Gains of layer normalisation (Ba et al. 2016), one layer and direction.
+
+    Each gate's pre-activation is normalised on its own: the input's and the recurrent part apart, before the
+    biases are added, which serve as the shifts. ``ch_gain`` and ``ch_bias`` [H] belong to an LSTM's cell
+    before the output's tanh.
+    """
+
+    ih_gain: Tensor
+    hh_gain: Tensor
+    ch_gain: Tensor | None = None
+    ch_bias: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Parameters of one layer in one direction, in PyTorch's layout.
+
+    ``weight_ih`` [G*H, I], ``weight_hh`` [G*H, P], ``bias_ih`` and ``bias_hh`` [G*H], ``weight_hr`` [P, H]
+    (projection), ``weight_ch`` [number of peepholes * H].
+    """
+
+    weight_ih: Tensor
+    weight_hh: Tensor
+    bias_ih: Tensor | None = None
+    bias_hh: Tensor | None = None
+    weight_hr: Tensor | None = None
+    weight_ch: Tensor | None = None
+    norm: Norm | None = None
+
+    @property
+    def hidden_size(self) -> int:
+        """H: rows of the recurrent weight for one gate."""
+        return self.weight_hh.size(1) if self.weight_hr is None else self.weight_hr.size(1)
+
+    def project(self, x: Tensor) -> Tensor:
+        """``x W_ih^T + b_ih``: [T, B, I] -> [T, B, G*H], normalised gate by gate with layer norm."""
+        if self.norm is None:
+            return F.linear(x, self.weight_ih, self.bias_ih)
+        return _normalise(F.linear(x, self.weight_ih), self.norm.ih_gain, self.bias_ih, self.hidden_size)
+
+
+def _normalise(pre: Tensor, gain: Tensor, bias: Tensor | None, hidden_size: int) -> Tensor:
+    """Layer norm over each gate's H units, then gain and bias: [..., G*H] -> [..., G*H]."""
+    gates = pre.unflatten(-1, (-1, hidden_size))
+    scaled = F.layer_norm(gates, (hidden_size,)).flatten(-2) * gain
+    return scaled if bias is None else scaled + bias
+
+
+class Recurrence:
+    """What a cell's step needs of its weights, assembled once for a sequence.
+
+    Args:
+        weights: the parameters.
+        dropout_mask: [B, P] or None; the same mask multiplies the hidden state at each step before the
+            recurrent product (variational dropout, Gal & Ghahramani 2016).
+    """
+
+    def __init__(self, weights: Weights, dropout_mask: Tensor | None = None) -> None:
+        self.weights = weights
+        self.dropout_mask = dropout_mask
+        self._product = self._plain if weights.norm is None else self._normalised
+
+    def __call__(self, hidden: Tensor, first: int = 0, last: int | None = None) -> Tensor:
+        """``W_hh h + b_hh`` for gates ``first`` to ``last`` (all by default): [B, P] -> [B, gates*H]."""
+        size = self.weights.hidden_size
+        rows = slice(first * size, None if last is None else last * size)
+        masked = hidden if self.dropout_mask is None else hidden * self.dropout_mask
+        return self._product(masked, rows)
+
+    def _plain(self, hidden: Tensor, rows: slice) -> Tensor:
+        bias = self.weights.bias_hh
+        return F.linear(hidden, self.weights.weight_hh[rows], None if bias is None else bias[rows])
+
+    def _normalised(self, hidden: Tensor, rows: slice) -> Tensor:
+        weights, norm = self.weights, self.weights.norm
+        assert norm is not None
+        bias = None if weights.bias_hh is None else weights.bias_hh[rows]
+        product = F.linear(hidden, weights.weight_hh[rows])
+        return _normalise(product, norm.hh_gain[rows], bias, weights.hidden_size)
+
+    def peepholes(self) -> tuple[Tensor, ...]:
+        """The diagonal weights from the cell to its gates, each [H]."""
+        assert self.weights.weight_ch is not None
+        return self.weights.weight_ch.split(self.weights.hidden_size)
+
+    def output(self, gate: Tensor, cell: Tensor) -> Tensor:
+        """``o * tanh(c)`` of an LSTM, with the cell normalised and the result projected where asked: [B, P]."""
+        norm, projection = self.weights.norm, self.weights.weight_hr
+        if norm is not None:
+            cell = F.layer_norm(cell, cell.shape[-1:], norm.ch_gain, norm.ch_bias)
+        hidden = gate * torch.tanh(cell)
+        return hidden if projection is None else F.linear(hidden, projection)
+
+
+class Cell(Protocol):
+    """One recurrent cell: its names and its step.
+
+    Attributes:
+        name: the key in :data:`CELLS`.
+        gates: names of the weight's row blocks, in order; G of them.
+        states: ``("hidden",)`` or ``("hidden", "cell")``.
+        activations: names of what ``step`` returns besides the state, each [B, H].
+        peepholes: number of diagonal weights [H] from the cell to the gates.
+    """
+
+    name: str
+    gates: tuple[str, ...]
+    states: tuple[str, ...]
+    activations: tuple[str, ...]
+    peepholes: int
+
+    def step(self, projected: Tensor, state: State, recur: Recurrence) -> tuple[State, Activations]:
+        """``projected`` [B, G*H], ``state`` of [B, P] and [B, H] -> the new state and the activations."""
+        ...
+
+
+class RNN:
+    """``h' = f(x W_ih^T + b_ih + W_hh h + b_hh)`` with f tanh or relu (Elman 1990)."""
+
+    gates: tuple[str, ...] = ("candidate",)
+    states: tuple[str, ...] = ("hidden",)
+    activations: tuple[str, ...] = ()
+    peepholes = 0
+
+    def __init__(self, nonlinearity: str) -> None:
+        self.name = f"rnn_{nonlinearity}"
+        self.function = {"tanh": torch.tanh, "relu": torch.relu}[nonlinearity]
+
+    def step(self, projected: Tensor, state: State, recur: Recurrence) -> tuple[State, Activations]:
+        """See :class:`Cell`."""
+        return (self.function(projected + recur(state[0])),), ()
+
+
+class GRU:
+    """Gated recurrent unit (Cho et al. 2014), reset after the product as in cuDNN and PyTorch.
+
+    ``r, z = sigmoid(x_rz + W_rz h)``; ``n = tanh(x_n + r * (W_n h + b_n))``; ``h' = (1 - z) * n + z * h``.
+    """
+
+    name = "gru"
+    gates: tuple[str, ...] = ("reset", "update", "candidate")
+    states: tuple[str, ...] = ("hidden",)
+    activations: tuple[str, ...] = ("reset", "update", "candidate")
+    peepholes = 0
+
+    def step(self, projected: Tensor, state: State, recur: Recurrence) -> tuple[State, Activations]:
+        """See :class:`Cell`."""
+        (h,) = state
+        x_r, x_z, x_n = projected.chunk(3, -1)
+        h_r, h_z, h_n = recur(h).chunk(3, -1)
+        r, z = torch.sigmoid(x_r + h_r), torch.sigmoid(x_z + h_z)
+        n = torch.tanh(x_n + r * h_n)
+        return ((1 - z) * n + z * h,), (r, z, n)
+
+
+class ResetBeforeGRU(GRU):
+    """GRU with the reset before the product (Cho et al. 2014, v1; Keras' ``reset_after=False``).
+
+    As :class:`GRU`, but ``n = tanh(x_n + W_n (r * h) + b_n)``.
+    """
+
+    name = "gru_reset_before"
+
+    def step(self, projected: Tensor, state: State, recur: Recurrence) -> tuple[State, Activations]:
+        """See :class:`Cell`."""
+        (h,) = state
+        x_r, x_z, x_n = projected.chunk(3, -1)
+        h_r, h_z = recur(h, 0, 2).chunk(2, -1)
+        r, z = torch.sigmoid(x_r + h_r), torch.sigmoid(x_z + h_z)
+        n = torch.tanh(x_n + recur(r * h, 2))
+        return ((1 - z) * n + z * h,), (r, z, n)
+
+
+class LSTM:
+    """Long short-term memory (Hochreiter & Schmidhuber 1997, forget gate of Gers et al. 2000).
+
+    ``i, f, o = sigmoid(...)``; ``g = tanh(...)``; ``c' = f * c + i * g``; ``h' = o * tanh(c')``.
+    """
+
+    name = "lstm"
+    gates: tuple[str, ...] = ("input", "forget", "candidate", "output")
+    states: tuple[str, ...] = ("hidden", "cell")
+    activations: tuple[str, ...] = ("input", "forget", "candidate", "output")
+    peepholes = 0
+
+    def step(self, projected: Tensor, state: State, recur: Recurrence) -> tuple[State, Activations]:
+        """See :class:`Cell`."""
+        h, c = state
+        a_i, a_f, a_g, a_o = (projected + recur(h)).chunk(4, -1)
+        i, f, g, o = torch.sigmoid(a_i), torch.sigmoid(a_f), torch.tanh(a_g), torch.sigmoid(a_o)
+        c = f * c + i * g
+        return (recur.output(o, c), c), (i, f, g, o)
+
+
+class PeepholeLSTM(LSTM):
+    """LSTM whose gates also see the cell: i and f the old one, o the new one (Gers et al. 2002)."""
+
+    name = "lstm_peephole"
+    peepholes = 3
+
+    def step(self, projected: Tensor, state: State, recur: Recurrence) -> tuple[State, Activations]:
+        """See :class:`Cell`."""
+        h, c = state
+        p_i, p_f, p_o = recur.peepholes()
+        a_i, a_f, a_g, a_o = (projected + recur(h)).chunk(4, -1)
+        i, f, g = torch.sigmoid(a_i + p_i * c), torch.sigmoid(a_f + p_f * c), torch.tanh(a_g)
+        c = f * c + i * g
+        o = torch.sigmoid(a_o + p_o * c)
+        return (recur.output(o, c), c), (i, f, g, o)
+
+
+class CoupledLSTM(LSTM):
+    """LSTM with coupled gates, ``i = 1 - f`` (CIFG, Greff et al. 2017): three blocks of weights."""
+
+    name = "lstm_coupled"
+    gates: tuple[str, ...] = ("forget", "candidate", "output")
+
+    def step(self, projected: Tensor, state: State, recur: Recurrence) -> tuple[State, Activations]:
+        """See :class:`Cell`."""
+        h, c = state
+        a_f, a_g, a_o = (projected + recur(h)).chunk(3, -1)
+        f, g, o = torch.sigmoid(a_f), torch.tanh(a_g), torch.sigmoid(a_o)
+        c = f * c + (1 - f) * g
+        return (recur.output(o, c), c), (1 - f, f, g, o)
+
+
+class CoupledPeepholeLSTM(LSTM):
+    """Coupled gates and peepholes together: f sees the old cell, o the new one."""
+
+    name = "lstm_coupled_peephole"
+    gates: tuple[str, ...] = ("forget", "candidate", "output")
+    peepholes = 2
+
+    def step(self, projected: Tensor, state: State, recur: Recurrence) -> tuple[State, Activations]:
+        """See :class:`Cell`."""
+        h, c = state
+        p_f, p_o = recur.peepholes()
+        a_f, a_g, a_o = (projected + recur(h)).chunk(3, -1)
+        f, g = torch.sigmoid(a_f + p_f * c), torch.tanh(a_g)
+        c = f * c + (1 - f) * g
+        o = torch.sigmoid(a_o + p_o * c)
+        return (recur.output(o, c), c), (1 - f, f, g, o)
+
+
+CELLS: dict[str, Cell] = {
+    cell.name: cell
+    for cell in (
+        RNN("tanh"),
+        RNN("relu"),
+        GRU(),
+        ResetBeforeGRU(),
+        LSTM(),
+        PeepholeLSTM(),
+        CoupledLSTM(),
+        CoupledPeepholeLSTM(),
+    )
+}

@@ -1,0 +1,66 @@
+"""How a whole sequence is run: :func:`scan` is the one door; :func:`choose` can say why."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from holdfast.kernels.aten import Aten
+from holdfast.kernels.native import Native
+from holdfast.kernels.problem import Kernel, Noise, Problem, Result
+from holdfast.kernels.reference import Reference
+
+KERNELS: dict[str, Kernel] = {kernel.name: kernel for kernel in (Native(), Aten(), Reference())}
+"""In the order in which ``auto`` tries them."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Which kernel runs, and why each one before it could not.
+
+    ``str(plan)`` is a sentence: ``"aten (native cannot: the input is float64, it takes float32)"``.
+    """
+
+    kernel: str
+    refused: dict[str, str] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        reasons = "; ".join(f"{name} cannot: {reason}" for name, reason in self.refused.items())
+        return f"{self.kernel} ({reasons})" if reasons else f"{self.kernel} (the first choice here)"
+
+
+def check_name(kernel: str) -> None:
+    """An unknown kernel name is a ValueError."""
+    if kernel != "auto" and kernel not in KERNELS:
+        raise ValueError(f"kernel must be one of {['auto', *KERNELS]}, but got {kernel!r}")
+
+
+def choose(problem: Problem, kernel: str = "auto") -> Plan:
+    """Choose a kernel for a problem.
+
+    Args:
+        problem: what is to run.
+        kernel: ``"auto"`` for the first that can, or a name, which is never replaced by another.
+
+    Raises:
+        RuntimeError: the kernel asked for by name cannot run this problem; the message says why.
+    """
+    if kernel != "auto":
+        reason = KERNELS[kernel].refuses(problem)
+        if reason is not None:
+            raise RuntimeError(f"kernel {kernel!r} cannot run this: {reason}. Use kernel='auto' or change that.")
+        return Plan(kernel)
+    refused: dict[str, str] = {}
+    for name, candidate in KERNELS.items():
+        reason = candidate.refuses(problem)
+        if reason is None:
+            return Plan(name, refused)
+        refused[name] = reason
+    raise AssertionError("the reference kernel runs everything")
+
+
+def scan(problem: Problem, kernel: str = "auto") -> Result:
+    """Run a cell over a whole sequence with the kernel that :func:`choose` names."""
+    return KERNELS[choose(problem, kernel).kernel].run(problem)
+
+
+__all__ = ["KERNELS", "Kernel", "Noise", "Plan", "Problem", "Result", "check_name", "choose", "scan"]

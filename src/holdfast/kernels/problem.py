@@ -1,0 +1,65 @@
+"""What a kernel is given and what it returns: one layer, one direction, a whole sequence."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from torch import Tensor
+
+from holdfast.cells import Cell, State, Weights
+
+
+@dataclass(frozen=True)
+class Noise:
+    """Random or averaged regularisation of one scan, drawn before it starts.
+
+    ``dropout_mask`` [B, P] multiplies the hidden state before every recurrent product. ``zoneout`` holds, for
+    each state, how much of the old value stays at each step [T, B, width]: 0 or 1 in training, the
+    probability itself in evaluation (Krueger et al. 2017).
+    """
+
+    dropout_mask: Tensor | None = None
+    zoneout: tuple[Tensor, ...] | None = None
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Run ``cell`` over ``x`` [T, B, I] from ``state`` ([B, P] and, for an LSTM, [B, H]).
+
+    ``lengths`` [B] int64: outputs are zero past a sequence's end and its final state is that of its own last
+    step. ``reverse`` runs from the last step to the first; a step past the end leaves the state
+    untouched, so that the reverse direction starts at each sequence's own end. ``trace`` asks for the activations.
+    """
+
+    cell: Cell
+    x: Tensor
+    state: State
+    weights: Weights
+    lengths: Tensor | None = None
+    reverse: bool = False
+    noise: Noise | None = None
+    trace: bool = False
+
+
+@dataclass(frozen=True)
+class Result:
+    """``outputs`` [T, B, P], the final ``state``, and the named ``activations`` [T, B, width] where asked."""
+
+    outputs: Tensor
+    state: State
+    activations: dict[str, Tensor] | None = None
+
+
+class Kernel(Protocol):
+    """A way to run a whole sequence."""
+
+    name: str
+
+    def refuses(self, problem: Problem) -> str | None:
+        """Why this kernel cannot run the problem, as a sentence; None when it can."""
+        ...
+
+    def run(self, problem: Problem) -> Result:
+        """Run it. Only called when :meth:`refuses` returned None."""
+        ...
