@@ -131,10 +131,11 @@ class Recurrent(nn.Module):
     def extra_repr(self) -> str:
         """torch.nn's text, and the options that differ from their defaults."""
         defaults = {"num_layers": 1, "bias": True, "batch_first": False, "dropout": 0.0, "bidirectional": False}
-        given = {"proj_size": self.proj_size} if self.proj_size else {}
+        given: dict[str, Any] = {"proj_size": self.proj_size} if self.proj_size else {}
         given |= {n: getattr(self, n) for n, d in defaults.items() if getattr(self, n) != d}
         plain = Options()
         given |= {n: v for n, v in vars(self.options).items() if v != getattr(plain, n)}
+        given |= {} if self.cell.name == type(self).__name__.lower() else {"cell": self.cell.name}
         return ", ".join([f"{self.input_size}, {self.hidden_size}", *(f"{n}={v}" for n, v in given.items())])
 
     # -- running ---------------------------------------------------------------------------------------------
@@ -148,7 +149,8 @@ class Recurrent(nn.Module):
 
     def _run(self, sequence: shapes.Sequence, trace: bool = False) -> list[Result]:
         """Every layer and direction in torch.nn's order: layer by layer, forward before reverse."""
-        x, results = sequence.x, list[Result]()
+        x = sequence.x
+        results: list[Result] = []
         for layer in range(self.num_layers):
             problems = [self._problem(x, sequence, layer, d, trace) for d in range(self.num_directions)]
             results += [kernels.scan(p, self.options.kernel) for p in problems]

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor, _VF
-from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
-from torch.nn.utils.rnn import PackedSequence
+from torch import _VF, Tensor
+from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
 from holdfast.cells import State
-from holdfast.kernels.problem import Problem, Result
+from holdfast.kernels.problem import Problem, Result, transformed
 
 _RUN = {"rnn_tanh": _VF.rnn_tanh, "rnn_relu": _VF.rnn_relu, "gru": _VF.gru, "lstm": _VF.lstm}
 
@@ -26,6 +25,7 @@ class Aten:
             "torch.nn has no layer normalisation": weights.norm is not None,
             "torch.nn has no recurrent dropout and no zoneout": problem.noise is not None,
             "torch's fused kernels do not give out the gates": problem.trace,
+            "a torch.func transform (vmap, grad, ...) is at work": transformed(),
         }
         return next((reason for reason, applies in reasons.items() if applies), None)
 

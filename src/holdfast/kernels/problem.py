@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+import torch
 from torch import Tensor
 
 from holdfast.cells import Cell, State, Weights
@@ -63,3 +64,10 @@ class Kernel(Protocol):
     def run(self, problem: Problem) -> Result:
         """Run it. Only called when :meth:`refuses` returned None."""
         ...
+
+
+def transformed() -> bool:
+    """Whether a torch.func transform (vmap, grad, jvp, ...) surrounds this call: only plain torch runs under it."""
+    if torch.compiler.is_compiling():
+        return False
+    return torch._C._functorch.peek_interpreter_stack() is not None  # type: ignore[no-any-return]
