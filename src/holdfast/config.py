@@ -1,0 +1,271 @@
+"""Settings: how to train, and any task's dataclass as a TOML file with checked names, types and format.
+
+A dataclass's fields are the flags of the command line, the schema of recipes and the content of ``config.toml``;
+the "Attributes:" of its docstring are the flags' help.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Protocol, TypeVar, get_args, get_type_hints
+
+from holdfast.errors import UserError
+from holdfast.files import write_atomic
+
+FORMAT = 1
+"""Number of the file format; a file with a greater one was written by a newer Holdfast."""
+
+
+class _Dataclass(Protocol):
+    __dataclass_fields__: ClassVar[dict[str, dataclasses.Field[Any]]]
+
+
+C = TypeVar("C", bound=_Dataclass)
+
+
+@dataclass(kw_only=True)
+class Training:
+    """How a network is trained: AdamW with clipped gradients, early stopping and the best weights kept.
+
+    Attributes:
+        epochs: passes over the training data, at most.
+        batch_size: sequences in a batch.
+        learning_rate: step size of AdamW at the start.
+        weight_decay: decoupled weight decay of AdamW.
+        schedule: the learning rate stays constant, falls to 0 along a cosine, or is halved after every 2 epochs
+            in a row without improvement.
+        clip: largest norm of the gradient; 0 for no clipping.
+        patience: stop after this many epochs in a row without improvement.
+        seed: seed of all random numbers.
+        budget: stop after this time, such as 90s, 10m or 2h30m, and keep the best weights.
+        device: auto (a GPU where there is one), cpu, cuda, cuda:1 or mps.
+
+    Raises:
+        UserError: a value out of range, naming the field.
+    """
+
+    epochs: int = 50
+    batch_size: int = 64
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.0
+    schedule: Literal["constant", "cosine", "halve"] = "cosine"
+    clip: float = 1.0
+    patience: int = 8
+    seed: int = 0
+    budget: str | None = None
+    device: str = "auto"
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size", "patience"):
+            _check_whole(name, getattr(self, name), 1)
+        _check_whole("seed", self.seed, 0)
+        if self.seed >= 2**32:
+            raise UserError("seed is below 2**32.", f"It was {self.seed}.", "Give for example --seed 0.")
+        for name, example in (("learning_rate", "0.001"), ("weight_decay", "0.01"), ("clip", "1.0")):
+            _check_real(name, getattr(self, name), example)
+        if self.learning_rate == 0:
+            raise _refused("learning_rate", "greater than 0", self.learning_rate, "0.001")
+        _check_choice("schedule", self.schedule, ("constant", "cosine", "halve"))
+        if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", str(self.device)):
+            raise _refused("device", "auto, cpu, cuda, cuda:NUMBER or mps", self.device, "auto")
+        self.budget_seconds()
+
+    def budget_seconds(self) -> float:
+        """The budget in seconds; infinite where none is set."""
+        return math.inf if self.budget is None else parse_duration(self.budget)
+
+
+def parse_duration(text: str) -> float:
+    """Seconds of a duration such as ``"90s"``, ``"10m"``, ``"1.5h"`` or ``"2h30m"``.
+
+    Raises:
+        UserError: not such a duration, or none at all ("0s").
+
+    Example:
+        >>> parse_duration("2h30m")
+        9000.0
+    """
+    number = r"(\d+(?:\.\d+)?)"
+    match = re.fullmatch(rf"(?:{number}h)?(?:{number}m)?(?:{number}s)?", str(text).strip())
+    hours, minutes, seconds = (float(part or 0) for part in match.groups()) if match else (0.0, 0.0, 0.0)
+    total = 3600 * hours + 60 * minutes + seconds
+    if total <= 0:
+        raise UserError(
+            "A duration is hours, minutes and seconds, with their letters, and more than 0.",
+            f"It was {text!r}.",
+            "Give for example 90s, 10m, 1h or 2h30m.",
+        )
+    return total
+
+
+def save_config(path: Path, task: str, config: _Dataclass) -> None:
+    """Write a dataclass as TOML: ``format``, ``task``, the fields; nested dataclasses as tables, None left out.
+
+    Raises:
+        ValueError: the class cannot be read back from TOML (a field named ``format``, a None whose default is not).
+        UserError: the file cannot be written.
+    """
+    import tomli_w
+
+    values = _plain(config)
+    text = tomli_w.dumps({"format": FORMAT, "task": task, **values})
+    if {"format", "task"} & values.keys() or from_dict(
+        type(config), tomllib.loads(text), str(path)
+    ) != config:
+        raise ValueError(f"{type(config).__name__} does not survive a round trip through TOML: {config}")
+    write_atomic(path, text)
+
+
+def load_config(path: Path, config_class: type[C]) -> C:
+    """Read a ``config.toml`` or a recipe into its dataclass.
+
+    Raises:
+        UserError: as :func:`read_config` and :func:`from_dict`.
+    """
+    return from_dict(config_class, read_config(path)[1], str(path))
+
+
+def read_config(path: Path) -> tuple[str, dict[str, Any]]:
+    """The task and the fields of a ``config.toml`` or a recipe, with the format checked and the fields not yet.
+
+    Raises:
+        UserError: no such file, not TOML, no task, or the format of a newer Holdfast.
+    """
+    path = Path(path)
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise UserError(
+            f"{path} must be readable.", f"The system says: {reason}.", "Check the name."
+        ) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UserError(
+            f"{path} must be a TOML file.", f"It is not: {error}.", "Correct that line."
+        ) from error
+    check_format(values.get("format", FORMAT), str(path))
+    task = values.get("task")
+    if not isinstance(task, str):
+        raise UserError(
+            f"{path} must name its task.", f"It has task = {task!r}.", 'Write for example task = "forecast".'
+        )
+    return task, values
+
+
+def check_format(number: object, where: str) -> None:
+    """Refuse a file that this version cannot read.
+
+    Raises:
+        UserError: the number is greater than :data:`FORMAT`, or no positive whole number.
+    """
+    if isinstance(number, bool) or not isinstance(number, int) or number < 1:
+        raise UserError(
+            f"{where} must carry its format's number.", f"It was {number!r}.", f"Write format = {FORMAT}."
+        )
+    if number > FORMAT:
+        raise UserError(
+            f"This Holdfast reads format {FORMAT}.",
+            f"{where} has format {number}: it was written by a newer Holdfast.",
+            "Upgrade: pip install --upgrade holdfast.",
+        )
+
+
+def from_dict(config_class: type[C], values: Mapping[str, Any], where: str) -> C:
+    """Build a dataclass from plain values, as TOML gives them; ``format`` and ``task`` are passed over.
+
+    Args:
+        config_class: the dataclass; its fields may be dataclasses.
+        values: field -> value; nested dataclasses are mappings, tuples may be lists.
+        where: what the values came from, for the messages.
+
+    Raises:
+        UserError: an unknown field, a wrong type (nothing is converted: ``"3"`` is no number), a missing field, or
+            what the dataclass itself refuses.
+    """
+    from pydantic import TypeAdapter, ValidationError
+
+    fields = {name: value for name, value in values.items() if name not in ("format", "task")}
+    _check_names(config_class, fields, where, ())
+    try:
+        return TypeAdapter(config_class).validate_json(json.dumps(fields, default=str), strict=True)
+    except ValidationError as error:
+        first = error.errors()[0]
+        cause = first.get("ctx", {}).get("error")
+        if isinstance(cause, UserError):
+            raise UserError(cause.rule, f"In {where}: {cause.got}", cause.fix) from error
+        name = ".".join(map(str, first["loc"]))
+        got = (
+            f"In {where} it is {first['input']!r}."
+            if first["type"] != "missing"
+            else f"It is missing in {where}."
+        )
+        raise UserError(f"{name}: {first['msg']}.", got, f"Correct {name}.") from error
+
+
+def _check_names(config_class: type, values: Mapping[str, Any], where: str, outer: tuple[str, ...]) -> None:
+    hints = get_type_hints(config_class)
+    known = [field.name for field in dataclasses.fields(config_class) if field.init]
+    for name, value in values.items():
+        if name not in known:
+            full = ".".join((*outer, name))
+            near = get_close_matches(name, known, 1)
+            fix = (
+                f"Did you mean {near[0]!r}?"
+                if near
+                else "Remove it, or upgrade Holdfast if a newer one wrote it."
+            )
+            raise UserError(f"The fields are {', '.join(known)}.", f"{where} has {full!r}.", fix)
+        if isinstance(value, Mapping):
+            for nested in _dataclasses_in(hints[name]):
+                _check_names(nested, value, where, (*outer, name))
+
+
+def _dataclasses_in(hint: Any) -> Iterator[type]:
+    """The dataclass that a type hint names, alone or in ``X | None``."""
+    for candidate in (hint, *get_args(hint)):
+        if isinstance(candidate, type) and dataclasses.is_dataclass(candidate):
+            yield candidate
+
+
+def _plain(value: Any) -> Any:
+    """Dataclasses as dicts without their None fields, tuples as lists, paths as text."""
+    if dataclasses.is_dataclass(value):
+        pairs = (
+            (field.name, getattr(value, field.name)) for field in dataclasses.fields(value) if field.init
+        )
+        return {name: _plain(entry) for name, entry in pairs if entry is not None}
+    if isinstance(value, list | tuple):
+        return [_plain(entry) for entry in value]
+    if isinstance(value, dict):
+        return {name: _plain(entry) for name, entry in value.items()}
+    return str(value) if isinstance(value, Path) else value
+
+
+def _check_whole(name: str, value: object, least: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise _refused(name, f"a whole number of at least {least}", value, str(max(least, 1)))
+
+
+def _check_real(name: str, value: object, example: str) -> None:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not number or not 0 <= float(str(value)) < math.inf:
+        raise _refused(name, "a finite number of at least 0", value, example)
+
+
+def _check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise _refused(name, f"one of {', '.join(choices)}", value, choices[0])
+
+
+def _refused(name: str, rule: str, value: object, example: str) -> UserError:
+    return UserError(
+        f"{name} is {rule}.", f"It was {value!r}.", f"Give for example --{name.replace('_', '-')} {example}."
+    )
