@@ -1,0 +1,78 @@
+# One-command jobs; `make help` lists them. Each sets up its own environment in .venv when that is missing or
+# out of date, says what it does, and stops at the first error with the reason.
+#
+# PYTHON: the interpreter that makes .venv, e.g. `make test PYTHON=python3.12`.
+# TESTS:  what `make test` runs, e.g. `make test TESTS=tests/test_cells.py`.
+
+PYTHON ?= python3
+TESTS ?=
+
+BIN := .venv/bin
+READY := .venv/.ready
+SOURCES_OF_SETUP := pyproject.toml constraints.txt $(wildcard CMakeLists.txt csrc/*)
+CXX_FILES := $(wildcard csrc/*.h csrc/*.cpp)
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help setup demo test check format clean
+
+help:  ## show this list
+	@echo "Holdfast: the jobs are"
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-14s %s\n", $$1, $$2 }'
+
+setup: $(READY)  ## make .venv and install Holdfast with its development tools into it
+
+demo: $(READY)  ## train, evaluate and forecast on data that needs no download
+	@echo "==> holdfast demo"
+	@$(BIN)/holdfast demo
+
+test: $(READY)  ## run the tests
+	@echo "==> pytest $(TESTS)"
+	@$(BIN)/python -m pytest $(TESTS)
+
+check: $(READY)  ## run the linters and the type checker; changes nothing
+	@echo "==> ruff check"
+	@$(BIN)/ruff check
+	@echo "==> ruff format --check"
+	@$(BIN)/ruff format --check
+	@echo "==> mypy src"
+	@$(BIN)/mypy src
+	@echo "==> clang-format --dry-run"
+	@$(if $(CXX_FILES),$(BIN)/clang-format --dry-run --Werror $(CXX_FILES),echo "no C++ files")
+
+format: $(READY)  ## fix what the linters can fix and format every file
+	@echo "==> ruff check --fix, ruff format, clang-format"
+	@$(BIN)/ruff check --fix-only
+	@$(BIN)/ruff format
+	@$(if $(CXX_FILES),$(BIN)/clang-format -i $(CXX_FILES),true)
+
+clean:  ## remove .venv, build products and caches
+	@echo "==> removing .venv, build products and caches"
+	@rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	@find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+define CHECK_PYTHON
+import sys
+if not (3, 11) <= sys.version_info < (3, 14):
+    sys.exit("error: Holdfast needs Python 3.11, 3.12 or 3.13; $(PYTHON) is %d.%d. "
+             "Give another: make PYTHON=python3.12" % sys.version_info[:2])
+try:
+    import venv, ensurepip
+except ImportError as missing:
+    sys.exit("error: $(PYTHON) has no module %s, which makes environments. "
+             "Install it (Debian, Ubuntu: apt install python3-venv) or give another: make PYTHON=python3.12"
+             % missing.name)
+endef
+export CHECK_PYTHON
+
+$(READY): $(SOURCES_OF_SETUP)
+	@command -v $(PYTHON) >/dev/null \
+	  || { echo "error: there is no '$(PYTHON)'. Install Python 3.11 or newer, or give one: make PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -c "$$CHECK_PYTHON"
+	@for compiler in "$${CXX:-c++}" g++ clang++; do command -v "$$compiler" >/dev/null && exit 0; done; \
+	  echo "warning: no C++ compiler (\$$CXX, c++, g++, clang++): going on without the native core, on torch's kernels" >&2
+	@test -x $(BIN)/python || { echo "==> making .venv with $(PYTHON)"; $(PYTHON) -m venv .venv; }
+	@echo "==> installing Holdfast and its tools into .venv (a few minutes the first time)"
+	@$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check \
+	  --constraint constraints.txt --editable '.[forecast,dev]'
+	@touch $@

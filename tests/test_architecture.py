@@ -1,0 +1,199 @@
+"""The house rules, held by reading the source: floors, forbidden imports, sizes, fast start."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+import holdfast
+
+ROOT = Path(__file__).resolve().parents[1]
+SOURCE = ROOT / "src" / "holdfast"
+NATIVE = ROOT / "csrc"
+
+FLOORS = {
+    0: "errors files config cells initialisation losses metrics data",
+    1: "kernels",
+    2: "options shapes layers stream convert",
+    3: "models",
+    4: "tasks",
+    5: "training checkpoint insight",
+    6: "verbs cli info demo __main__ __init__",
+}
+"""Floor -> the parts on it: a part is a file of the package, a folder with all that is in it, or a file in a folder
+(``"tasks.base"``) that stands on another floor than its folder."""
+
+FLOOR_OF = {part: floor for floor, parts in FLOORS.items() for part in parts.split()}
+TORCH_FREE = (
+    "holdfast",
+    "holdfast.errors",
+    "holdfast.config",
+    "holdfast.cli",
+    "holdfast.tasks",
+    "holdfast.tasks.forecast.config",
+)
+HEAVY = ["torch", "lightning_fabric", "polars", "pandas", "scipy", "statsmodels", "sklearn", "matplotlib"]
+NO_HEADERS = re.compile(r'#\s*include\s*[<"](Python\.h|nanobind|pybind11|torch|ATen|c10)')
+MODULE_NAME = re.compile(r"holdfast(\.\w+)+")
+
+PYTHON_FILES = sorted([*SOURCE.rglob("*.py"), *(ROOT / "tests").rglob("*.py")])
+
+
+def module_name(path: Path) -> str:
+    """``src/holdfast/data/table.py`` -> ``holdfast.data.table``; a package's __init__ is the package."""
+    return ".".join(["holdfast", *path.relative_to(SOURCE).with_suffix("").parts]).removesuffix(".__init__")
+
+
+MODULES = {module_name(path): path for path in sorted(SOURCE.rglob("*.py"))}
+
+
+def part(module: str) -> str:
+    """``holdfast.data.table`` -> ``data``, or ``data.table`` where the table names it; the package: ``__init__``."""
+    names = module.split(".")[1:] or ["__init__"]
+    deeper = ".".join(names[:2])
+    return deeper if deeper in FLOOR_OF else names[0]
+
+
+def imports(tree: ast.AST, module: str, is_package: bool) -> Iterator[str]:
+    """Every module of Holdfast that a module names: imports anywhere in it, and names of modules in strings."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            package = module.split(".") if is_package else module.split(".")[:-1]
+            base = package[: len(package) - node.level + 1] if node.level else []
+            target = ".".join([*base, *([node.module] if node.module else [])])
+            yield from (imported(target, alias.name) for alias in node.names if alias.name != "__version__")
+        elif (
+            isinstance(node, ast.Constant)
+            and isinstance(node.value, str)
+            and MODULE_NAME.fullmatch(node.value)
+        ):
+            yield node.value
+
+
+def imported(target: str, name: str) -> str:
+    """What ``from target import name`` loads: a submodule, a public name's home, or the module itself."""
+    submodule = f"{target}.{name}"
+    return submodule if submodule in MODULES or name == "_native" else target
+
+
+def imports_of(module: str) -> set[str]:
+    """The modules of Holdfast that a module imports, itself left out."""
+    path = MODULES[module]
+    found = imports(ast.parse(path.read_text()), module, path.name == "__init__.py")
+    return {name for name in found if name.split(".")[0] == "holdfast" and name != module}
+
+
+IMPORTS = {module: imports_of(module) for module in MODULES}
+
+
+def test_imports_are_seen_in_functions_relative_and_in_strings() -> None:
+    text = (
+        "def f():\n    from holdfast import cells\n    from ..data import table\n    g('holdfast.errors')\n"
+    )
+    found = set(imports(ast.parse(text), "holdfast.kernels.native", is_package=False))
+    assert found >= {"holdfast.cells", "holdfast.errors"}
+    assert any(name.startswith("holdfast.data") for name in found)
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_every_module_has_a_floor(module: str) -> None:
+    assert part(module) in FLOOR_OF, f"{module} is on no floor: add {part(module)!r} to FLOORS"
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_imports_go_down_only(module: str) -> None:
+    known = {name for name in IMPORTS[module] if part(name) in FLOOR_OF}
+    upward = {name for name in known if FLOOR_OF[part(name)] > FLOOR_OF[part(module)]}
+    assert not upward, f"{module} imports from a higher floor: {sorted(upward)}"
+
+
+def test_parts_do_not_import_each_other_in_a_circle() -> None:
+    graph: dict[str, set[str]] = {}
+    for module, names in IMPORTS.items():
+        graph.setdefault(part(module), set()).update({part(name) for name in names} - {part(module)})
+    list(TopologicalSorter(graph).static_order())  # raises CycleError with the circle
+
+
+@pytest.mark.parametrize("module", [m for m in MODULES if m.startswith("holdfast.tasks.")])
+def test_tasks_do_not_import_each_other(module: str) -> None:
+    task = module.split(".")[2]
+    others = {name for name in IMPORTS[module] if name.startswith("holdfast.tasks.")}
+    assert {name.split(".")[2] for name in others} <= {task, "base"}, f"{module} imports {sorted(others)}"
+
+
+@pytest.mark.parametrize("module", [m for m in MODULES if FLOOR_OF.get(part(m)) == 5])
+def test_the_training_floor_sees_no_single_task(module: str) -> None:
+    tasks = {name for name in IMPORTS[module] if name.startswith("holdfast.tasks.")}
+    assert tasks <= {"holdfast.tasks.base"}, f"{module} imports {sorted(tasks)}"
+
+
+def test_only_the_native_kernel_imports_the_native_core() -> None:
+    users = {module for module, names in IMPORTS.items() if "holdfast._native" in names}
+    assert users <= {"holdfast.kernels.native"}
+
+
+@pytest.mark.parametrize("path", sorted(NATIVE.glob("*.*")), ids=lambda path: path.name)
+def test_the_native_core_knows_no_python_and_no_torch(path: Path) -> None:
+    found = NO_HEADERS.findall(path.read_text())
+    assert path.name == "bindings.cpp" or not found, f"{path.name} includes {found}"
+
+
+@pytest.mark.parametrize("path", PYTHON_FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_sizes(path: Path) -> None:
+    text = path.read_text()
+    lines = len(text.splitlines())
+    assert lines <= 400, f"{path.name} has {lines} lines, at most 400"
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            length = (node.end_lineno or node.lineno) - node.lineno + 1
+            assert length <= 60, f"{path.name}: {node.name} has {length} lines, at most 60"
+            count = len(parameters(node))
+            assert count <= 10, f"{path.name}: {node.name} has {count} parameters, at most 10"
+
+
+def parameters(function: ast.FunctionDef | ast.AsyncFunctionDef) -> list[str]:
+    """Names of a function's own parameters, without ``self`` and ``cls``."""
+    given = function.args
+    names = [a.arg for a in (*given.posonlyargs, *given.args, *given.kwonlyargs)]
+    return [name for name in names if name not in ("self", "cls")]
+
+
+@pytest.mark.parametrize("module", TORCH_FREE)
+def test_start_is_fast_because_nothing_heavy_is_imported(module: str) -> None:
+    program = f"import sys, {module}; print(*({HEAVY} & sys.modules.keys()))".replace("[", "{").replace(
+        "]", "}"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert not done.stdout.split(), f"import {module} loads {done.stdout}"
+
+
+@pytest.mark.parametrize("name", holdfast.__all__)
+def test_public_names_load(name: str) -> None:
+    value = getattr(holdfast, name)
+    home = holdfast._HOMES.get(name)
+    assert name in dir(holdfast)
+    assert home is None or value is getattr(importlib.import_module(home), name)
+
+
+def test_the_table_of_public_names_says_what_type_checkers_read() -> None:
+    tree = ast.parse((SOURCE / "__init__.py").read_text())
+    blocks = (node for node in tree.body if isinstance(node, ast.If))
+    nodes = [node for block in blocks for node in block.body if isinstance(node, ast.ImportFrom)]
+    assert {alias.name: node.module for node in nodes for alias in node.names} == holdfast._HOMES
+    assert set(holdfast.__all__) == {*holdfast._HOMES, "__version__"}
+
+
+def test_an_unknown_public_name_is_an_error() -> None:
+    with pytest.raises(AttributeError, match="GRUU"):
+        _ = holdfast.GRUU
