@@ -1,0 +1,85 @@
+// The instruction sets: which were built, which run here, which one is used.
+#include <atomic>
+#include <cstdlib>
+#include <stdexcept>
+
+#include "recurrent.h"
+
+// Kernels have static initialisers that are constant: no order between the sources is needed.
+#define HOLDFAST_DECLARE(set)                                          \
+  namespace holdfast::set {                                            \
+  extern const Kernel rnn_tanh, rnn_relu, lstm, gru;                   \
+  static Isa table() { return {#set, rnn_tanh, rnn_relu, lstm, gru}; } \
+  }
+
+HOLDFAST_DECLARE(baseline)
+#ifdef HOLDFAST_HAS_AVX2
+HOLDFAST_DECLARE(avx2)
+#endif
+#ifdef HOLDFAST_HAS_AVX512
+HOLDFAST_DECLARE(avx512)
+#endif
+
+namespace holdfast {
+namespace {
+
+// Those of the build that this processor has, the best first.
+std::vector<Isa> runnable() {
+  std::vector<Isa> found;
+#ifdef HOLDFAST_HAS_AVX512
+  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
+      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw"))
+    found.push_back(avx512::table());
+#endif
+#ifdef HOLDFAST_HAS_AVX2
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) found.push_back(avx2::table());
+#endif
+  found.push_back(baseline::table());
+  return found;
+}
+
+const std::vector<Isa>& tables() {
+  static const std::vector<Isa> found = runnable();
+  return found;
+}
+
+const Isa& find(const std::string& name) {
+  if (name == "auto") return tables().front();
+  std::string known = "auto";
+  for (const Isa& table : tables()) {
+    if (name == table.name) return table;
+    known += std::string(", ") + table.name;
+  }
+  throw std::invalid_argument("an instruction set that runs here is one of " + known + "; got '" + name +
+                              "'");
+}
+
+std::atomic<const Isa*> selected{nullptr};
+
+}  // namespace
+
+std::vector<std::string> isas() {
+  std::vector<std::string> names;
+  for (const Isa& table : tables()) names.emplace_back(table.name);
+  return names;
+}
+
+void select_isa(const std::string& name) { selected = &find(name); }
+
+const Isa& isa() {
+  if (!selected) {
+    const char* name = std::getenv("HOLDFAST_ISA");
+    selected = &find(name && *name ? name : "auto");
+  }
+  return *selected;
+}
+
+const Kernel& Isa::kernel(const std::string& cell) const {
+  if (cell == "lstm") return lstm;
+  if (cell == "gru") return gru;
+  if (cell == "rnn_tanh") return rnn_tanh;
+  if (cell == "rnn_relu") return rnn_relu;
+  throw std::invalid_argument("the native core has no cell '" + cell + "'");
+}
+
+}  // namespace holdfast

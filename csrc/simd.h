@@ -1,0 +1,80 @@
+// The vector type of one instruction set. Every source that includes this is compiled once per set, into the
+// namespace holdfast::<HOLDFAST_ISA>, with that set's compiler flags; such sources use no templates of the
+// standard library, which the linker could share between the sets.
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+
+#ifndef HOLDFAST_ISA
+#define HOLDFAST_ISA baseline
+#endif
+
+#if defined(__GNUC__)
+#define HOLDFAST_INLINE inline __attribute__((always_inline))
+#define HOLDFAST_UNROLL _Pragma("GCC unroll 16")
+#else
+#define HOLDFAST_INLINE inline
+#define HOLDFAST_UNROLL
+#endif
+
+namespace holdfast::HOLDFAST_ISA {
+
+#if defined(__AVX512F__)
+constexpr int width = 16, registers = 32;
+#elif defined(__AVX2__) && defined(__FMA__)
+constexpr int width = 8, registers = 16;
+#elif defined(__aarch64__)
+constexpr int width = 4, registers = 32;
+#elif defined(__GNUC__)
+constexpr int width = 4, registers = 16;
+#else
+constexpr int width = 1, registers = 16;
+#endif
+
+#if defined(__GNUC__)
+typedef float vec __attribute__((vector_size(width * sizeof(float))));
+typedef uint32_t bits __attribute__((vector_size(width * sizeof(uint32_t))));
+#else
+using vec = float;
+using bits = uint32_t;
+#endif
+
+HOLDFAST_INLINE vec splat(float value) { return value - vec{}; }
+
+HOLDFAST_INLINE vec load(const float* from) {
+  vec value;
+  memcpy(&value, from, sizeof value);
+  return value;
+}
+
+HOLDFAST_INLINE void store(float* to, vec value) { memcpy(to, &value, sizeof value); }
+
+// The first n lanes; the others are zero. n may be 0 or less: nothing is read.
+HOLDFAST_INLINE vec load(const float* from, int64_t n) {
+  if (n >= width) return load(from);
+  vec value = {};
+  if (n > 0) memcpy(&value, from, n * sizeof(float));
+  return value;
+}
+
+HOLDFAST_INLINE void store(float* to, vec value, int64_t n) {
+  if (n >= width)
+    store(to, value);
+  else if (n > 0)
+    memcpy(to, &value, n * sizeof(float));
+}
+
+template <class To, class From>
+HOLDFAST_INLINE To reinterpret(From from) {
+  static_assert(sizeof(To) == sizeof(From));
+  To to;
+  memcpy(&to, &from, sizeof to);
+  return to;
+}
+
+// NaN passes through both: a comparison with it is false.
+HOLDFAST_INLINE vec at_least(vec x, float low) { return x < splat(low) ? splat(low) : x; }
+HOLDFAST_INLINE vec at_most(vec x, float high) { return x > splat(high) ? splat(high) : x; }
+
+}  // namespace holdfast::HOLDFAST_ISA
