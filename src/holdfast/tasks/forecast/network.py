@@ -11,10 +11,11 @@ from torch import Tensor, nn
 from holdfast.losses import l1_loss, mse_loss, pinball_loss
 from holdfast.models import ForecastShape, NetworkOptions, RecurrentForecaster, SegmentForecaster
 from holdfast.tasks.forecast.config import ForecastConfig
-from holdfast.tasks.forecast.rows import Part, Rows
+from holdfast.tasks.forecast.rows import Part
 from holdfast.tasks.forecast.schema import Schema
 
 Array = np.ndarray
+Batch = tuple[Tensor, Tensor, Tensor]
 Loss = Callable[[Tensor, Tensor], Tensor]
 
 MODELS: dict[str, Callable[[ForecastShape, NetworkOptions], nn.Module]] = {
@@ -54,11 +55,6 @@ def build(config: ForecastConfig, schema: Schema, features: int, known: int) -> 
     return MODELS[net.model](shape, options)
 
 
-def widths(rows: Rows) -> tuple[int, int]:
-    """F and K of a table."""
-    return rows.features.size(1), rows.known.size(1)
-
-
 class WindowTraining:
     """What the training loop asks for: batches of windows, their loss, and the loss on the validation part.
 
@@ -73,14 +69,16 @@ class WindowTraining:
         self.criterion = LOSSES[config.loss](config)
         self.steps_per_epoch = -(-len(train) // self.batch_size)
 
-    def batches(self, epoch: int) -> Iterator[Tensor]:
-        """Window numbers [B], all of them once in an epoch."""
+    def batches(self, epoch: int) -> Iterator[Batch]:
+        """Past [B, L, F], known future [B, h, K] and truth [B, h, C]; every training window once in an epoch."""
         generator = torch.Generator().manual_seed(self.seed * 100_003 + epoch)
-        return iter(torch.randperm(len(self.train), generator=generator).split(self.batch_size))
+        for windows in torch.randperm(len(self.train), generator=generator).split(self.batch_size):
+            yield batch(self.train, windows)
 
-    def loss(self, batch: Tensor) -> Tensor:
-        """The criterion of a batch of training windows."""
-        return self._loss(self.train, batch)
+    def loss(self, batch: Batch) -> Tensor:
+        """The criterion of a batch."""
+        past, known, truth = batch
+        return self.criterion(self.module(past, known), truth)
 
     def validate(self) -> dict[str, float]:
         """The criterion over all validation windows."""
@@ -91,15 +89,17 @@ class WindowTraining:
         training = self.module.training
         self.module.eval()
         chosen = spread(len(part), most)
+        device = next(self.module.parameters()).device
         with torch.no_grad():
-            sums = [float(self._loss(part, b)) * len(b) for b in chosen.split(_WINDOWS_AT_ONCE)]
+            batches = ([t.to(device) for t in batch(part, w)] for w in chosen.split(_WINDOWS_AT_ONCE))
+            sums = [float(self.loss((past, known, truth))) * len(past) for past, known, truth in batches]
         self.module.train(training)
         return sum(sums) / len(chosen)
 
-    def _loss(self, part: Part, batch: Tensor) -> Tensor:
-        device = next(self.module.parameters()).device
-        output = self.module(part.past(batch).to(device), part.known(batch).to(device))
-        return self.criterion(output, part.truth(batch).to(device))
+
+def batch(part: Part, windows: Tensor) -> Batch:
+    """Past, known future and truth of some windows."""
+    return part.past(windows), part.known(windows), part.truth(windows)
 
 
 def spread(count: int, most: int | None) -> Tensor:

@@ -29,6 +29,13 @@ class Prepared:
     schema: Schema
     notes: tuple[str, ...]
 
+    def latest(self, share: float) -> Prepared:
+        """The same with only the latest share of the training windows of each series, to see what less data does."""
+        numbers = [np.flatnonzero(self.train.series == s) for s in np.unique(self.train.series)]
+        kept = np.concatenate([own[-max(1, round(len(own) * share)) :] for own in numbers])
+        train = replace(self.train, origins=self.train.origins[kept], series=self.train.series[kept])
+        return replace(self, train=train)
+
 
 def prepare(
     config: ForecastConfig, data: Path, valid: Path | None = None, test: Path | None = None

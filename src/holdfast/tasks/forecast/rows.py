@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from holdfast.data.calendar import calendar
+from holdfast.data.frequency import Frequency
 from holdfast.data.series import Panel, Series
 from holdfast.errors import UserError
 from holdfast.tasks.forecast.schema import Scale, Schema
@@ -201,3 +202,17 @@ def to_returns(panel: Panel) -> tuple[Panel, Array]:
         series.append(Series(s.name, s.times[1:], np.concatenate([returns, s.values[1:, count:]], 1)))
         last.append(fill(prices)[-1])
     return Panel(tuple(series), panel.columns, panel.frequency, panel.notes), np.array(last)
+
+
+def widths(rows: Rows) -> tuple[int, int]:
+    """F and K: what the network reads of each past and of each future step."""
+    return rows.features.size(1), rows.known.size(1)
+
+
+def feature_widths(schema: Schema, wide: bool) -> tuple[int, int]:
+    """The same from a schema alone, for a network that is loaded."""
+    frequency = Frequency.parse(schema.frequency)
+    start = np.array([0]) if schema.time is None else np.array(["2000-01-01"], "datetime64[us]")
+    dates = calendar(start, frequency)[0].shape[1]
+    features = len(schema.columns) + dates + len(schema.targets) * schema.gaps
+    return features if wide else len(schema.targets), len(schema.known) + dates

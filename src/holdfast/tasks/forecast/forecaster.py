@@ -1,0 +1,261 @@
+"""The forecaster: fit, evaluate, predict, save and load."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+import torch
+
+from holdfast.checkpoint import load_arrays, load_weights, save_arrays, save_weights
+from holdfast.config import build_config, load_config, save_config
+from holdfast.errors import UserError
+from holdfast.files import load_json, new_folder, write_atomic
+from holdfast.tasks.forecast import network, prediction
+from holdfast.tasks.forecast.baselines import Baselines
+from holdfast.tasks.forecast.config import ForecastConfig
+from holdfast.tasks.forecast.prepare import Prepared, prepare, rows_for, whole_file
+from holdfast.tasks.forecast.rows import Part, feature_widths, widths
+from holdfast.tasks.forecast.schema import Schema
+from holdfast.tasks.forecast.scoring import Forecast, error_quantiles, score, with_intervals
+from holdfast.training import History, fit
+
+if TYPE_CHECKING:
+    import polars as pl
+
+Array = np.ndarray
+TRAIN_WINDOWS = 2000
+"""Training windows, spread evenly, on which the training loss is taken again without dropout."""
+
+
+class Forecaster:
+    """An LSTM, GRU or RNN that forecasts the next steps of one or several series.
+
+    Args:
+        config: every setting; or give its fields by name, which go to the part that has them.
+        fields: for example ``target="temp", horizon=24, cell="gru"`` (see :class:`ForecastConfig`).
+
+    Raises:
+        UserError: a field that does not exist, or a value outside its rule.
+
+    Example:
+        >>> Forecaster(target="temp", horizon=24, cell="lstm").config.network.cell
+        'lstm'
+    """
+
+    task = "forecast"
+
+    def __init__(self, config: ForecastConfig | None = None, **fields: Any) -> None:
+        self.config = build_config(ForecastConfig, fields) if config is None else config
+        self.module: torch.nn.Module | None = None
+        self.schema: Schema | None = None
+        self.history: History | None = None
+        self.prepared: Prepared | None = None
+        self.baselines: Baselines | None = None
+        self.intervals: Array | None = None
+        self.metrics: dict[str, Any] = {}
+
+    # -- training ------------------------------------------------------------------------------------------------
+
+    def fit(
+        self,
+        data: Path | str,
+        *,
+        valid: Path | str | None = None,
+        test: Path | str | None = None,
+        out: Path | str | None = None,
+        resume: bool = False,
+        overwrite: bool = False,
+        progress: bool = False,
+    ) -> Self:
+        """Train on a CSV or Parquet file, and score the test part once.
+
+        Args:
+            data: the file; cut into training, validation and test part in order of time.
+            valid, test: files of their own for these parts.
+            out: run folder to write; nothing is written when None.
+            resume: go on with the run in ``out``.
+            overwrite: write over an earlier run in ``out``.
+            progress: a progress bar on stderr.
+
+        Raises:
+            UserError: for everything that is wrong with a file or a setting; nothing is then written.
+        """
+        prepared = self.prepare(data, valid, test)
+        if out is None:
+            return self.fit_prepared(prepared, progress=progress)
+        folder = Path(out)
+        if not resume:
+            new_folder(folder, overwrite=overwrite)
+        save_config(folder / "config.toml", self.task, self.config)
+        prepared.schema.save(folder / "data.json")
+        self.fit_prepared(prepared, folder=folder, resume=resume, progress=progress)
+        if self.metrics:
+            self.save(folder)
+        return self
+
+    def prepare(
+        self, data: Path | str, valid: Path | str | None = None, test: Path | str | None = None
+    ) -> Prepared:
+        """Read the files and cut them into windows; does not depend on the cell, the network or the seed."""
+        others = [None if path is None else Path(path) for path in (valid, test)]
+        return prepare(self.config, Path(data), *others)
+
+    def fit_prepared(
+        self,
+        prepared: Prepared,
+        *,
+        baselines: Baselines | None = None,
+        folder: Path | None = None,
+        resume: bool = False,
+        progress: bool = False,
+    ) -> Self:
+        """Train on windows that are prepared already; ``baselines`` that are fitted already are not fitted again."""
+        self.prepared, self.schema = prepared, prepared.schema
+        torch.manual_seed(self.config.training.seed)
+        self.module = network.build(self.config, self.schema, *widths(prepared.train.rows))
+        windows = network.WindowTraining(self.module, self.config, prepared.train, prepared.valid)
+        self.history = fit(windows, self.config.training, folder=folder, resume=resume, progress=progress)
+        if self.history.stopped != "interrupted":
+            self._finish(prepared, windows, baselines)
+        return self
+
+    def _finish(
+        self, prepared: Prepared, windows: network.WindowTraining, baselines: Baselines | None
+    ) -> None:
+        """Figures of the trained network: the test part is read here, once."""
+        assert self.history is not None
+        self.intervals = self._fit_intervals(prepared.valid)
+        fitted = baselines or Baselines.fit(self.config, prepared.schema, prepared.train, prepared.valid)
+        self.baselines = fitted
+        self.metrics = self._scores(prepared.test or prepared.valid, "test" if prepared.test else "validation")
+        epochs = self.history.epochs
+        self.metrics |= {
+            "seconds": self.history.seconds,
+            "seconds_per_epoch": self.history.seconds / max(1, len(epochs)),
+            "epochs": len(epochs),
+            "best_epoch": self.history.best_epoch,
+            "stopped": self.history.stopped,
+            "train_loss": windows.mean_loss(prepared.train, TRAIN_WINDOWS),
+            "valid_loss": windows.mean_loss(prepared.valid),
+            "seed": self.config.training.seed,
+            "cell": self.config.network.cell,
+            "training_windows": len(prepared.train),
+            "notes": list(prepared.notes),
+        }
+
+    def _fit_intervals(self, valid: Part) -> Array | None:
+        """Quantiles of the validation errors [h, C, Q], where the loss gives none."""
+        if self.config.loss == "pinball":
+            return None
+        module, _ = self._fitted()
+        return error_quantiles(network.run(module, valid)[..., 0], valid, self.config.quantiles)
+
+    # -- figures -------------------------------------------------------------------------------------------------
+
+    def evaluate(self, data: Path | str | None = None) -> dict[str, Any]:
+        """Figures of the model and of every baseline on the same windows.
+
+        Args:
+            data: a file of which every window is scored; None gives the test part's figures from training.
+
+        Returns:
+            ``task``, ``part``, ``model`` (metric -> value), ``baselines`` (name -> the same metrics), ``parameters``,
+            ``seconds``, ``windows``. The units are the columns' own; ``mse_z`` and ``mae_z`` are on the training scale.
+        """
+        if data is None:
+            return self.metrics
+        start = time.perf_counter()
+        figures = self._scores(self._part(Path(data)), "file")
+        return figures | {"seconds": time.perf_counter() - start}
+
+    def _part(self, path: Path) -> Part:
+        _, schema = self._fitted()
+        part = whole_file(rows_for(path, self.config, schema), self.config)
+        if not len(part):
+            longest = max(len(s.times) for s in part.rows.panel.series)
+            raise UserError(
+                f"Scoring needs look-back + horizon rows ({schema.lookback} + {self.config.horizon}).",
+                f"The longest series in {path} has {longest}.",
+                "Give a longer file.",
+            )
+        return part
+
+    def forecast(self, part: Part) -> Forecast:
+        """Point and quantile forecasts of every window, on the network's scale."""
+        module, _ = self._fitted()
+        output = network.run(module, part)
+        if self.config.loss == "pinball":
+            return Forecast(output[..., self.config.quantiles.index(0.5)], output)
+        assert self.intervals is not None
+        return with_intervals(output[..., 0], self.intervals)
+
+    def _scores(self, part: Part, name: str) -> dict[str, Any]:
+        module, _ = self._fitted()
+        assert self.baselines is not None
+        levels = self.config.quantiles
+        return {
+            "task": self.task,
+            "part": name,
+            "model": score(self.forecast(part), part, levels),
+            "baselines": {n: score(f, part, levels) for n, f in self.baselines.forecasts(part).items()},
+            "parameters": sum(p.numel() for p in module.parameters()),
+            "windows": len(part),
+        }
+
+    # -- use -----------------------------------------------------------------------------------------------------
+
+    def predict(self, data: Path | str) -> pl.DataFrame:
+        """Forecast the steps after the end of a file.
+
+        Args:
+            data: a file that ends where the forecast begins, with at least a look-back of rows. Covariates known in
+                advance are read from rows behind, in which the targets are empty.
+
+        Returns:
+            One row for each series, target and step: the time, ``forecast`` (the median) and a column for each quantile,
+            in the columns' units (prices where returns are forecast).
+        """
+        _, schema = self._fitted()
+        part = prediction.last_windows(Path(data), self.config, schema)
+        return prediction.table(part, self.forecast(part), self.config)
+
+    def _fitted(self) -> tuple[torch.nn.Module, Schema]:
+        if self.module is None or self.schema is None:
+            raise UserError("A forecaster is fitted before it is used.", "This one is not.", "Call fit(...) or load(...).")
+        return self.module, self.schema
+
+    def save(self, folder: Path | str) -> None:
+        """Write ``config.toml``, ``data.json``, ``model.safetensors``, ``baselines.safetensors`` and ``metrics.json``."""
+        module, schema = self._fitted()
+        assert self.baselines is not None
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        save_config(folder / "config.toml", self.task, self.config)
+        schema.save(folder / "data.json")
+        save_weights(folder / "model.safetensors", module)
+        own = {} if self.intervals is None else {"model.intervals": self.intervals}
+        save_arrays(folder / "baselines.safetensors", self.baselines.state() | own)
+        write_atomic(folder / "metrics.json", json.dumps(self.metrics, indent=1) + "\n")
+
+    @classmethod
+    def load(cls, folder: Path | str) -> Self:
+        """Read what :meth:`save` wrote; nothing is unpickled.
+
+        Raises:
+            UserError: a missing or damaged file, or a folder written by a newer Holdfast.
+        """
+        folder = Path(folder)
+        self = cls(load_config(folder / "config.toml", ForecastConfig))
+        schema = self.schema = Schema.load(folder / "data.json")
+        sizes = feature_widths(schema, wide=self.config.network.model == "recurrent")
+        self.module = network.build(self.config, schema, *sizes)
+        load_weights(folder / "model.safetensors", self.module)
+        arrays = load_arrays(folder / "baselines.safetensors")
+        self.intervals = arrays.pop("model.intervals", None)
+        self.baselines = Baselines.from_state(self.config, schema, arrays)
+        self.metrics = load_json(folder / "metrics.json")
+        return self
