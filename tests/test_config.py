@@ -14,9 +14,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from holdfast import files
-from holdfast.config import FORMAT, Training, from_dict, load_config, parse_duration, read_config, save_config
+from holdfast.config import (
+    FORMAT,
+    Training,
+    build_config,
+    from_dict,
+    load_config,
+    parse_duration,
+    read_config,
+    save_config,
+)
 from holdfast.errors import UserError
-from holdfast.files import new_folder, write_atomic
+from holdfast.files import load_json, new_folder, write_atomic
 
 
 @dataclass(kw_only=True)
@@ -267,6 +276,8 @@ def test_new_folder(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"config\.toml, logs, notes\.txt.*--resume.*--overwrite"):
         new_folder(path)
     assert len(list(path.iterdir())) == 3
+    new_folder(path, resume=True)
+    assert len(list(path.iterdir())) == 3
     new_folder(path, overwrite=True)
     assert [p.name for p in path.iterdir()] == ["notes.txt"]
 
@@ -289,3 +300,42 @@ def test_new_folder_without_permission(tmp_path: Path) -> None:
 def test_a_changed_copy_is_checked_too() -> None:
     with pytest.raises(UserError, match="epochs"):
         replace(Training(), epochs=0)
+
+
+# -- flat fields -------------------------------------------------------------------------------------------------
+
+
+def test_build_config_sends_each_field_to_its_part() -> None:
+    config = build_config(Outer, {"name": "x", "seasons": "winter", "epochs": 3, "units": 7, "budget": "1h"})
+    expected = Outer(
+        name="x", seasons=("winter",), inner=Inner(units=7), training=Training(epochs=3, budget="1h")
+    )
+    assert config == expected
+
+
+def test_build_config_takes_whole_parts() -> None:
+    config = build_config(
+        Outer, {"name": "x", "seed": 4, "training": Training(epochs=3), "inner": {"units": 2}}
+    )
+    assert config == Outer(name="x", training=Training(epochs=3, seed=4), inner=Inner(units=2))
+    assert build_config(Outer, {"name": "x", "where": Path("a.csv"), "other": None}).where == Path("a.csv")
+
+
+def test_build_config_refuses() -> None:
+    with pytest.raises(UserError, match=r"'epoch'.*Did you mean 'epochs'"):
+        build_config(Outer, {"name": "x", "epoch": 3})
+    with pytest.raises(UserError, match=r"training\.epochs.*'many'"):
+        build_config(Outer, {"name": "x", "epochs": "many"})
+    with pytest.raises(UserError, match="epochs"):
+        build_config(Outer, {"name": "x", "epochs": 0})
+
+
+def test_load_json(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text('{"x": 1}')
+    assert load_json(tmp_path / "a.json") == {"x": 1}
+    for text, message in (("[1]", "object"), ("{", "JSON file")):
+        (tmp_path / "a.json").write_text(text)
+        with pytest.raises(UserError, match=message):
+            load_json(tmp_path / "a.json")
+    with pytest.raises(UserError, match="readable"):
+        load_json(tmp_path / "b.json")

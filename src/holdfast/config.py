@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Protocol, TypeVar, get_args, get_type_hints
+from typing import Any, ClassVar, Literal, Protocol, TypeVar, get_args, get_origin, get_type_hints
 
 from holdfast.errors import UserError
 from holdfast.files import write_atomic
@@ -210,19 +210,60 @@ def from_dict(config_class: type[C], values: Mapping[str, Any], where: str) -> C
         raise UserError(f"{name}: {first['msg']}.", got, f"Correct {name}.") from error
 
 
+def build_config(config_class: type[C], fields: Mapping[str, Any]) -> C:
+    """Build a dataclass from fields in one flat list: each goes to the (first) part that has it.
+
+    Args:
+        config_class: the dataclass; the fields of the dataclasses in it count as its own.
+        fields: name -> value; a part may also be given whole, as a dataclass or a mapping, and one value stands
+            for a tuple of one.
+
+    Raises:
+        UserError: an unknown field, and as :func:`from_dict`.
+
+    Example:
+        >>> @dataclass
+        ... class Config:
+        ...     training: Training = dataclasses.field(default_factory=Training)
+        ...     target: tuple[str, ...] = ()
+        >>> config = build_config(Config, {"target": "temp", "epochs": 3})
+        >>> config.target, config.training.epochs
+        (('temp',), 3)
+    """
+    hints = get_type_hints(config_class)
+    homes = {name: (name, hint) for name, hint in hints.items()}
+    for part, hint in hints.items():
+        for nested in _dataclasses_in(hint):
+            homes |= {n: (part, h) for n, h in get_type_hints(nested).items() if n not in homes}
+    values: dict[str, Any] = {}
+    for name in fields:
+        if name not in homes:
+            raise _unknown(name, list(homes), "What was given")
+    for name in sorted(fields, key=lambda name: homes[name][0] != name):  # whole parts first
+        value = fields[name]
+        part, hint = homes[name]
+        plain = _plain(
+            (value,) if get_origin(hint) is tuple and not isinstance(value, list | tuple) else value
+        )
+        if part == name and not isinstance(plain, dict):
+            values[name] = plain
+        else:
+            values[part] = values.get(part, {}) | (plain if part == name else {name: plain})
+    return from_dict(config_class, values, "what was given")
+
+
+def _unknown(name: str, known: list[str], where: str) -> UserError:
+    near = get_close_matches(name.rpartition(".")[2], known, 1)
+    fix = f"Did you mean {near[0]!r}?" if near else "Remove it, or upgrade Holdfast if a newer one wrote it."
+    return UserError(f"The fields are {', '.join(known)}.", f"{where} has {name!r}.", fix)
+
+
 def _check_names(config_class: type, values: Mapping[str, Any], where: str, outer: tuple[str, ...]) -> None:
     hints = get_type_hints(config_class)
     known = [field.name for field in dataclasses.fields(config_class) if field.init]
     for name, value in values.items():
         if name not in known:
-            full = ".".join((*outer, name))
-            near = get_close_matches(name, known, 1)
-            fix = (
-                f"Did you mean {near[0]!r}?"
-                if near
-                else "Remove it, or upgrade Holdfast if a newer one wrote it."
-            )
-            raise UserError(f"The fields are {', '.join(known)}.", f"{where} has {full!r}.", fix)
+            raise _unknown(".".join((*outer, name)), known, where)
         if isinstance(value, Mapping):
             for nested in _dataclasses_in(hints[name]):
                 _check_names(nested, value, where, (*outer, name))

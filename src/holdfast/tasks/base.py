@@ -80,10 +80,10 @@ class Stateful(Protocol):
     It is saved with the run's state and restored when the run is resumed within an epoch.
     """
 
-    def state_dict(self) -> dict[str, Tensor]:
+    def carried(self) -> dict[str, Tensor]:
         """What is carried, by name."""
         ...
 
-    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+    def restore(self, carried: dict[str, Tensor]) -> None:
         """Carry this again; the tensors are on the CPU."""
         ...

@@ -1,0 +1,186 @@
+"""Weights and the state of a training run as safetensors files: data only, nothing is ever unpickled."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from holdfast.config import FORMAT, check_format
+from holdfast.errors import UserError
+from holdfast.files import write_atomic
+
+WEIGHTS = "model.safetensors"
+"""The best weights, in a model folder."""
+
+STATE = "state.safetensors"
+"""All that a run needs to go on, in a model folder."""
+
+Array = NDArray[Any]
+Tensors = Mapping[str, Tensor]
+
+
+def save_weights(path: Path, weights: nn.Module | Tensors) -> None:
+    """Write a module's parameters and buffers, or a state dict; the file is replaced as a whole.
+
+    Raises:
+        UserError: the file cannot be written.
+    """
+    tensors = weights.state_dict() if isinstance(weights, nn.Module) else weights
+    write_atomic(Path(path), _serialised(tensors, {}))
+
+
+def load_weights(path: Path, module: nn.Module) -> None:
+    """Read what :func:`save_weights` wrote into a module, wherever it lives.
+
+    Raises:
+        UserError: no such file, a damaged one, a newer format, or weights of another architecture (names the first
+            differences); the module is then unchanged.
+    """
+    tensors, _ = _read(Path(path))
+    load_tensors(module, tensors, str(path))
+
+
+def save_arrays(path: Path, arrays: Mapping[str, Array]) -> None:
+    """Write numpy arrays by name, as :func:`save_weights` writes tensors.
+
+    Raises:
+        UserError: the file cannot be written.
+    """
+    write_atomic(Path(path), _serialised({n: torch.from_numpy(np.array(a)) for n, a in arrays.items()}, {}))
+
+
+def load_arrays(path: Path) -> dict[str, Array]:
+    """Read what :func:`save_arrays` wrote.
+
+    Raises:
+        UserError: no such file, a damaged one, or a newer format.
+    """
+    return {name: tensor.numpy() for name, tensor in _read(Path(path))[0].items()}
+
+
+def load_tensors(module: nn.Module, tensors: Tensors, where: str) -> None:
+    """Copy tensors into a module after comparing all names and shapes.
+
+    Raises:
+        UserError: a name or a shape differs.
+    """
+    own = module.state_dict()
+    lacking = [name for name in own if name not in tensors]
+    foreign = [name for name in tensors if name not in own]
+    shapes = [
+        f"{name} is {_shape(tensors[name])} in the file and {_shape(own[name])} in the model"
+        for name in own
+        if name in tensors and own[name].shape != tensors[name].shape
+    ]
+    differences = [
+        *([f"the file lacks {_first(lacking)}"] if lacking else []),
+        *([f"the model lacks {_first(foreign)}"] if foreign else []),
+        *([_first(shapes, "; ")] if shapes else []),
+    ]
+    if differences:
+        raise UserError(
+            "Weights fit only the architecture that they were trained with.",
+            f"{where} is of another: {'; '.join(differences)}.",
+            "Use the file with its own config.toml, or train anew.",
+        )
+    module.load_state_dict(dict(tensors))
+
+
+def save_state(folder: Path, tensors: Mapping[str, Tensors], values: Mapping[str, Any]) -> None:
+    """Write the state of a run: groups of tensors, and values that JSON holds (in the header of the same file).
+
+    One file, replaced in one step: a crash at any moment leaves the previous state or the new one.
+
+    Args:
+        folder: the model folder.
+        tensors: group -> name -> tensor; a group's name has no ``"/"``.
+        values: anything that JSON holds; tuples come back as lists.
+
+    Raises:
+        UserError: the file cannot be written.
+    """
+    flat = {
+        f"{group}/{name}": tensor for group, members in tensors.items() for name, tensor in members.items()
+    }
+    write_atomic(Path(folder) / STATE, _serialised(flat, dict(values)))
+
+
+def load_state(folder: Path) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]]:
+    """Read what :func:`save_state` wrote: (group -> name -> tensor on the CPU, values). An empty group is absent.
+
+    Raises:
+        UserError: nothing to resume in the folder, a damaged file, or a newer format.
+    """
+    flat, values = _read(Path(folder) / STATE)
+    tensors: dict[str, dict[str, Tensor]] = {}
+    for name, tensor in flat.items():
+        group, _, rest = name.partition("/")
+        tensors.setdefault(group, {})[rest] = tensor
+    return tensors, values
+
+
+def optimizer_state(optimizer: torch.optim.Optimizer) -> tuple[dict[str, Tensor], list[dict[str, Any]]]:
+    """An optimizer's tensors, named ``"PARAMETER.KEY"``, and its parameter groups; not copies."""
+    state = optimizer.state_dict()
+    tensors = {
+        f"{i}.{key}": tensor for i, entries in state["state"].items() for key, tensor in entries.items()
+    }
+    return tensors, state["param_groups"]
+
+
+def load_optimizer(optimizer: torch.optim.Optimizer, tensors: Tensors, groups: list[dict[str, Any]]) -> None:
+    """Put :func:`optimizer_state` back into an optimizer of the same parameters."""
+    state: dict[int, dict[str, Tensor]] = {}
+    for name, tensor in tensors.items():
+        index, _, key = name.partition(".")
+        state.setdefault(int(index), {})[key] = tensor
+    tuples = [{k: tuple(v) if k == "betas" else v for k, v in group.items()} for group in groups]
+    optimizer.load_state_dict({"state": state, "param_groups": tuples})
+
+
+def _serialised(tensors: Tensors, values: dict[str, Any]) -> bytes:
+    """Copies, because safetensors refuses shared memory (tied weights, cuDNN's flat weights)."""
+    copies = {
+        name: t.detach().cpu().clone(memory_format=torch.contiguous_format) for name, t in tensors.items()
+    }
+    return save(
+        copies, metadata={"format": "pt", "holdfast": json.dumps({"format": FORMAT, "values": values})}
+    )
+
+
+def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = json.loads((file.metadata() or {}).get("holdfast", "{}"))
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+    except FileNotFoundError as error:
+        raise UserError(
+            f"A trained run's folder holds {path.name}.",
+            f"There is none in {path.parent}.",
+            "Check the folder's name, or train first.",
+        ) from error
+    except (OSError, SafetensorError, ValueError) as error:
+        raise UserError(
+            f"{path} must be a whole safetensors file.",
+            f"It is damaged or something else: {error}.",
+            "Take it from a backup, or train anew.",
+        ) from error
+    check_format(header.get("format", FORMAT), str(path))
+    return tensors, header.get("values", {})
+
+
+def _shape(tensor: Tensor) -> str:
+    return "x".join(map(str, tensor.shape)) or "a number"
+
+
+def _first(names: list[str], separator: str = ", ") -> str:
+    return separator.join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
