@@ -1,0 +1,37 @@
+"""The device that a run computes on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from holdfast.errors import UserError
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+
+def open_fabric(device: str) -> Fabric:
+    """Lightning Fabric for one device of this machine.
+
+    Args:
+        device: ``"auto"`` (a CUDA GPU where there is one, else the CPU), ``"cpu"``, ``"cuda:1"``, ...
+
+    Raises:
+        UserError: this machine has no such device.
+    """
+    from lightning_fabric import Fabric
+
+    kind, _, index = device.partition(":")
+    if kind == "auto":
+        kind = "cuda" if torch.cuda.is_available() else "cpu"
+    present = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available())}
+    if int(index or 0) >= present[kind]:
+        names = [f"{name} ({count})" if count > 1 else name for name, count in present.items() if count]
+        raise UserError(
+            "device must be there on this machine.",
+            f"{device!r} was asked for, and there is {', '.join(names)}.",
+            "Give --device auto to use what there is.",
+        )
+    return Fabric(accelerator=kind, devices=[int(index or 0)] if kind == "cuda" else 1)

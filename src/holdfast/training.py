@@ -1,0 +1,368 @@
+"""Training: one loop for every task, which stops at the right moment, keeps the best and goes on where it stopped."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from itertools import islice
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from holdfast.checkpoint import (
+    STATE,
+    WEIGHTS,
+    load_optimizer,
+    load_state,
+    load_tensors,
+    optimizer_state,
+    save_state,
+    save_weights,
+)
+from holdfast.config import Training
+from holdfast.devices import open_fabric
+from holdfast.errors import UserError
+from holdfast.files import new_folder
+from holdfast.history import History as History
+from holdfast.history import Position, Stopped
+from holdfast.interrupts import first_interrupt
+from holdfast.randomness import get_random_state, seed_everything, set_random_state
+from holdfast.reporting import Reporter, notice
+from holdfast.schedules import SCHEDULES, halvings
+from holdfast.tasks.base import Stateful, Trainable
+
+READ_EVERY = 0.1
+"""Seconds between two readings of the loss; each waits for the device."""
+
+SAVE_EVERY = 5.0
+"""Seconds that must have passed since the last save for an epoch's end to save again. So a killed process loses the
+current epoch, or of shorter epochs these seconds; a run that ends or is interrupted is saved always."""
+
+MAY_CHANGE = ("epochs", "patience", "budget", "device")
+"""Settings that may differ when a run is resumed."""
+
+
+def fit(
+    trainable: Trainable,
+    training: Training,
+    *,
+    folder: Path | None = None,
+    resume: bool = False,
+    progress: bool = True,
+) -> History:
+    """Train, validate after each epoch, and leave the best weights in the module, in evaluation mode.
+
+    AdamW, with the gradient's norm clipped after the backward pass. All global random number generators are seeded
+    first: on a CPU the same seed gives the same result bit for bit, and so does a run that was interrupted and
+    resumed. Validation does not touch the random numbers of training.
+
+    Ctrl-C lets the step finish and saves the state; a second one stops at once. When the budget runs out, the
+    unfinished epoch is validated too, so that its weights can be the best.
+
+    Args:
+        trainable: the task's network, batches, loss and validation.
+        training: the settings.
+        folder: gets ``model.safetensors`` (the best weights), ``state.safetensors`` (all that a resumed run needs),
+            ``history.csv`` and ``logs/`` (TensorBoard); None writes nothing.
+        resume: go on with the run in the folder. Its settings must be the same, but for :data:`MAY_CHANGE`.
+        progress: a bar on stderr, or a line for each epoch where that is no terminal.
+
+    Raises:
+        UserError: the folder holds another run, or none to resume, or a damaged one; the device is not there; the
+            loss or the monitored metric is no longer finite (the module then carries the best weights so far).
+        ValueError: the trainable breaks its contract (number of batches, monitored metric).
+    """
+    if folder is not None:
+        folder = _checked(Path(folder), resume)
+    elif resume:
+        raise UserError("A run is resumed from its folder.", "No folder was given.", "Give --out FOLDER.")
+    seed_everything(training.seed)
+    run = Run(trainable, training, folder)
+    if resume:
+        run.restore()
+    reporter = Reporter(run.steps * training.epochs, run.done, training.epochs, folder, progress)
+    try:
+        with first_interrupt(run.interrupt):
+            history = run.loop(reporter)
+    finally:
+        reporter.close()
+    if history.stopped == "interrupted":
+        notice(run.how_to_go_on())
+    return history
+
+
+class Run:
+    """A training run: the loop and its state. Use :func:`fit`."""
+
+    def __init__(self, trainable: Trainable, training: Training, folder: Path | None) -> None:
+        self.trainable, self.training, self.folder = trainable, training, folder
+        self.steps = trainable.steps_per_epoch
+        if self.steps < 1:
+            raise UserError(
+                "Training needs at least one batch.", "There is none.", "Give more training data."
+            )
+        self.fabric = open_fabric(training.device)
+        self.module = trainable.module
+        optimizer = torch.optim.AdamW(
+            self.module.parameters(), training.learning_rate, weight_decay=training.weight_decay, fused=True
+        )
+        _, self.optimizer = self.fabric.setup(self.module, optimizer)
+        self.to_device: Callable[[Any], Any] = (
+            _unchanged if self.fabric.device.type == "cpu" else self.fabric.to_device
+        )
+        self.at = Position()
+        self.best_weights: dict[str, Tensor] = {}
+        self.best_is_saved = True
+        self.pending: list[Tensor] = []
+        self.halvings = 0
+        self.interrupted = False
+        self.restored: tuple[dict[str, dict[str, Tensor]], dict[str, Any]] = {}, {}
+        self.budget = training.budget_seconds()
+        self.began = self.saved_at = self.read_at = monotonic()
+
+    @property
+    def done(self) -> int:
+        """Steps done in the whole run."""
+        return (self.at.epoch - 1) * self.steps + self.at.step
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds of the whole run."""
+        return self.at.elapsed + monotonic() - self.began
+
+    def interrupt(self) -> None:
+        """Stop after the current step."""
+        self.interrupted = True
+
+    # -- the loop ------------------------------------------------------------------------------------------------
+
+    def loop(self, reporter: Reporter) -> History:
+        """Train to the end, save, and put the best weights into the module."""
+        self.reporter = reporter
+        while (stopped := self._reason_to_stop()) is None:
+            self._epoch()
+        if stopped == "budget" and self.at.step:
+            self._validate()
+        self._save()
+        self._take_best()
+        at = self.at
+        return History(at.rows, at.best_epoch, at.best, stopped, self.elapsed)
+
+    def _reason_to_stop(self) -> Stopped | None:
+        at = self.at
+        if at.epoch > self.training.epochs:
+            return "epochs"
+        if at.best_epoch is not None and at.epoch - 1 - at.best_epoch >= self.training.patience:
+            return "patience"
+        if self.elapsed >= self.budget:
+            return "budget"
+        return "interrupted" if self.interrupted else None
+
+    def _epoch(self) -> None:
+        """Train on the rest of the current epoch; unless stopped within it, validate and go to the next."""
+        at = self.at
+        self.module.train()
+        self.halvings = halvings([row[self.trainable.monitor] for row in at.rows if row["epoch"] < at.epoch])
+        for batch in self._batches():
+            self._step(batch)
+            if monotonic() - self.read_at >= READ_EVERY:
+                self._read()
+            if self.interrupted or self.elapsed >= self.budget:
+                break
+        else:
+            self._check_steps()
+        self._read()
+        if at.step < self.steps:
+            return
+        self._validate()
+        at.epoch, at.step, at.loss_sum, at.epoch_began = at.epoch + 1, 0, 0.0, self.elapsed
+        if monotonic() - self.saved_at >= SAVE_EVERY:
+            self._save()
+
+    def _batches(self) -> Iterator[Any]:
+        """The epoch's batches, without those seen before an interruption."""
+        batches = iter(self.trainable.batches(self.at.epoch))
+        if self.at.step:
+            for _ in islice(batches, self.at.step):
+                pass
+            self._put_back()
+        return batches
+
+    def _step(self, batch: Any) -> None:
+        for group in self.optimizer.param_groups:
+            group["lr"] = self._learning_rate()
+        self.optimizer.zero_grad()
+        loss = self.trainable.loss(self.to_device(batch))
+        self.fabric.backward(loss)
+        if self.training.clip:
+            self.fabric.clip_gradients(
+                self.module, self.optimizer, max_norm=self.training.clip, error_if_nonfinite=False
+            )
+        self.optimizer.step()
+        self.pending.append(loss.detach())
+        self.at.step += 1
+
+    def _learning_rate(self) -> float:
+        done = min(self.done / (self.steps * self.training.epochs), 1.0)
+        return self.training.learning_rate * SCHEDULES[self.training.schedule](done, self.halvings)
+
+    def _read(self) -> None:
+        """Fetch the losses since the last reading and report them."""
+        self.read_at = monotonic()
+        if not self.pending:
+            return
+        losses: list[float] = torch.stack(self.pending).tolist()
+        self.pending.clear()
+        for step, loss in enumerate(losses, self.at.step - len(losses) + 1):
+            if not math.isfinite(loss):
+                raise self._diverged(f"It was {loss} at step {step} of epoch {self.at.epoch}")
+            self.at.loss_sum += loss
+        self.reporter.reading(self.done, self.at.epoch, sum(losses) / len(losses))
+
+    def _check_steps(self) -> None:
+        if self.at.step != self.steps:
+            raise ValueError(
+                f"{type(self.trainable).__name__}.steps_per_epoch is {self.steps}, "
+                f"but batches({self.at.epoch}) gave {self.at.step}"
+            )
+
+    # -- validation and the best ---------------------------------------------------------------------------------
+
+    def _validate(self) -> None:
+        """Add the epoch's row to the history, and keep the weights if they are the best."""
+        at, monitor = self.at, self.trainable.monitor
+        metrics = self._metrics()
+        value = metrics[monitor]
+        if not math.isfinite(value):
+            raise self._diverged(f"The validation's {monitor} was {value} in epoch {at.epoch}")
+        if at.best is None or value < at.best:
+            at.best, at.best_epoch = value, at.epoch
+            self.best_weights = {
+                name: tensor.detach().clone() for name, tensor in self.module.state_dict().items()
+            }
+            self.best_is_saved = False
+        row = {"epoch": at.epoch, "train_loss": at.loss_sum / at.step, **metrics}
+        row |= {"learning_rate": self._learning_rate(), "seconds": self.elapsed - at.epoch_began}
+        at.rows = [earlier for earlier in at.rows if earlier["epoch"] != at.epoch] + [row]
+        self.reporter.epoch(at.rows, monitor, at.best)
+
+    def _metrics(self) -> dict[str, float]:
+        """Validate without a trace in the module's mode or the random numbers."""
+        random = get_random_state()
+        self.module.eval()
+        with torch.no_grad():
+            metrics = {name: float(value) for name, value in self.trainable.validate().items()}
+        self.module.train()
+        set_random_state(*random)
+        if self.trainable.monitor not in metrics:
+            raise ValueError(
+                f"{type(self.trainable).__name__}.monitor is {self.trainable.monitor!r}, "
+                f"but validate() gave {', '.join(metrics) or 'nothing'}"
+            )
+        return metrics
+
+    def _take_best(self) -> None:
+        if self.best_weights:
+            self.module.load_state_dict(self.best_weights)
+        self.module.eval()
+
+    def _diverged(self, what: str) -> UserError:
+        """Keep the best weights, and say what to do."""
+        self._save_best()
+        self._take_best()
+        kept = (
+            "none were validated before"
+            if self.at.best_epoch is None
+            else f"those of epoch {self.at.best_epoch}"
+        )
+        return UserError(
+            "The training loss and the validation metric must stay finite.",
+            f"{what}: training diverged (learning rate {self._learning_rate():.3g}). {kept}",
+            f"Give a lower learning rate, for example --learning-rate {self.training.learning_rate / 10:.3g}, "
+            "or check the data for extreme values.",
+        )
+
+    # -- saving and resuming -------------------------------------------------------------------------------------
+
+    def _save(self) -> None:
+        self.saved_at = monotonic()
+        if self.folder is None:
+            return
+        optimizer, groups = optimizer_state(self.optimizer)
+        random, random_values = get_random_state()
+        tensors = {
+            "module": self.module.state_dict(),
+            "best": self.best_weights,
+            "optimizer": optimizer,
+            "random": random,
+            "carried": self.trainable.carried() if isinstance(self.trainable, Stateful) else {},
+        }
+        values = {
+            "position": asdict(self.at) | {"elapsed": self.elapsed},
+            "training": asdict(self.training),
+            "steps": self.steps,
+            "groups": groups,
+            "random": random_values,
+        }
+        save_state(self.folder, tensors, values)
+        self._save_best()
+
+    def _save_best(self) -> None:
+        if self.folder is not None and not self.best_is_saved:
+            save_weights(self.folder / WEIGHTS, self.best_weights)
+            self.best_is_saved = True
+
+    def restore(self) -> None:
+        """Take the state in the folder."""
+        assert self.folder is not None
+        tensors, values = self.restored = load_state(self.folder)
+        self._check_settings(values)
+        load_tensors(self.module, tensors.get("module", {}), str(self.folder / STATE))
+        load_optimizer(self.optimizer, tensors.get("optimizer", {}), values["groups"])
+        self.best_weights = tensors.get("best", {})
+        self.best_is_saved = not self.best_weights
+        self.at = Position(**values["position"])
+        self._put_back()
+
+    def _put_back(self) -> None:
+        """Random numbers, and what the trainable carries, as they were saved."""
+        tensors, values = self.restored
+        set_random_state(tensors["random"], values["random"])
+        if isinstance(self.trainable, Stateful):
+            self.trainable.restore(tensors.get("carried", {}))
+
+    def _check_settings(self, values: dict[str, Any]) -> None:
+        now = asdict(self.training) | {"steps in an epoch": self.steps}
+        then = values["training"] | {"steps in an epoch": values["steps"]}
+        changed = [name for name in now if name not in MAY_CHANGE and now[name] != then.get(name)]
+        if changed:
+            raise UserError(
+                f"A resumed run has the data and settings that it began with, but for {', '.join(MAY_CHANGE)}.",
+                "; ".join(f"{name} was {then.get(name)} and is {now[name]}" for name in changed) + ".",
+                "Give the same, or begin a new run in another folder.",
+            )
+
+    def how_to_go_on(self) -> str:
+        """What an interrupted run tells."""
+        where = f"Interrupted in epoch {self.at.epoch}, after {self.at.step} of its {self.steps} steps."
+        if self.folder is None:
+            return f"{where} Nothing is kept, as no folder was given."
+        return f"{where} The run is kept in {self.folder}; the same command with --resume goes on."
+
+
+def _unchanged(batch: Any) -> Any:
+    return batch
+
+
+def _checked(folder: Path, resume: bool) -> Path:
+    if not resume and (folder / STATE).exists():
+        raise UserError(
+            "A new run needs a folder without a run.",
+            f"{folder} holds the state of one.",
+            "Give another folder with --out, go on with its run with --resume, or write over it with --overwrite.",
+        )
+    return new_folder(folder, resume=True)
