@@ -1,0 +1,1 @@
+"""What a result means: pictures, a page, and plain words."""

@@ -1,0 +1,129 @@
+"""Pictures as PNG files: learning curves, a model among its baselines, forecasts with their intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+Array = np.ndarray
+BLUE, ORANGE, GREY, BLACK = "#1f6f8b", "#d1793f", "#9aa5ab", "#222222"
+STYLE = {
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.titlesize": 11,
+    "axes.titlelocation": "left",
+    "font.size": 9,
+    "legend.frameon": False,
+    "svg.fonttype": "none",
+}
+
+
+@dataclass(frozen=True)
+class Window:
+    """One forecast to draw: what was seen, what came, what was forecast (in the columns' units).
+
+    ``times`` [n + h] of the past and the future together, ``past`` [n], ``truth`` [h] (NaN or empty where unknown),
+    ``point`` [h], ``quantiles`` [h, Q], and other forecasts [h] by name.
+    """
+
+    title: str
+    times: Array
+    past: Array
+    truth: Array
+    point: Array
+    quantiles: Array
+    others: Mapping[str, Array]
+
+
+def _draw(path: Path, size: tuple[float, float], rows: int, paint: Callable[[Sequence[Axes]], None]) -> Path:
+    """Make a figure without pyplot's global state, paint it, save it."""
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=size, layout="constrained")
+        paint(list(np.atleast_1d(figure.subplots(rows, 1))))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        figure.savefig(path, dpi=120)
+    return path
+
+
+def curves(history: Sequence[Mapping[str, float]], monitor: str, best_epoch: int, path: Path) -> Path:
+    """Training and validation loss by epoch, the best epoch marked."""
+
+    def paint(axes: Sequence[Axes]) -> None:
+        (ax,) = axes
+        epochs = [row["epoch"] for row in history]
+        ax.plot(epochs, [row["train_loss"] for row in history], color=GREY, label="training (with dropout)")
+        ax.plot(epochs, [row[monitor] for row in history], color=BLUE, label="validation")
+        ax.axvline(best_epoch, color=ORANGE, lw=1, ls=":", label=f"kept: epoch {best_epoch}")
+        ax.set(xlabel="epoch", ylabel="loss", title="Learning curves")
+        ax.legend()
+
+    return _draw(path, (7, 3), 1, paint)
+
+
+def bars(values: Mapping[str, tuple[float, float]], own: Sequence[str], metric: str, path: Path) -> Path:
+    """A metric of models (blue, named in ``own``) and baselines (grey); name -> (mean, spread), lower is better."""
+
+    def paint(axes: Sequence[Axes]) -> None:
+        (ax,) = axes
+        names = sorted(values, key=lambda name: -values[name][0])
+        colours = [BLUE if name in own else GREY for name in names]
+        means, spreads = zip(*(values[name] for name in names), strict=True)
+        drawn = ax.barh(names, means, xerr=spreads if any(spreads) else None, color=colours, ecolor=BLACK)
+        ax.bar_label(drawn, fmt="%.4g", padding=4)
+        ax.margins(x=0.15)
+        ax.set(xlabel=metric, title=f"{metric} on the test part (lower is better)")
+
+    return _draw(path, (7, 0.8 + 0.36 * len(values)), 1, paint)
+
+
+def forecasts(windows: Sequence[Window], levels: Sequence[float], path: Path) -> Path:
+    """Forecasts under each other: the past, the truth, the median and the interval between the outer quantiles."""
+
+    def paint(axes: Sequence[Axes]) -> None:
+        for ax, window in zip(axes, windows, strict=True):
+            _paint_window(ax, window, levels)
+        axes[0].legend(loc="upper left", ncols=4)
+
+    return _draw(path, (8, 0.4 + 2.3 * len(windows)), len(windows), paint)
+
+
+def _paint_window(ax: Axes, window: Window, levels: Sequence[float]) -> None:
+    seen = len(window.past)
+    ahead = window.times[seen:]
+    marker = "o" if len(ahead) == 1 else None
+    ax.plot(window.times[:seen], window.past, color=GREY, lw=1, label="past")
+    if window.quantiles.shape[-1] > 1:
+        low, high = window.quantiles[:, 0], window.quantiles[:, -1]
+        label = f"{levels[0]:.0%} to {levels[-1]:.0%}"
+        ax.fill_between(ahead, low, high, color=BLUE, alpha=0.2, lw=0, label=label)
+    ax.plot(ahead, window.point, color=BLUE, marker=marker, label="forecast")
+    if len(window.truth):
+        ax.plot(ahead, window.truth, color=BLACK, lw=1, marker=marker, label="what came")
+    for name, values in window.others.items():
+        ax.plot(ahead, values, color=ORANGE, lw=1, ls="--", marker=marker, label=name)
+    ax.set(title=window.title)
+
+
+def by_cell(table: Mapping[str, Mapping[str, tuple[float, float]]], path: Path) -> Path:
+    """Small bars side by side: figure name -> cell -> (mean, spread)."""
+
+    def paint(figure: Figure) -> None:
+        for ax, (name, cells) in zip(np.atleast_1d(figure.subplots(1, len(table))), table.items(), strict=True):
+            means, spreads = zip(*cells.values(), strict=True)
+            ax.bar(list(cells), means, yerr=spreads if any(spreads) else None, color=BLUE, ecolor=BLACK, width=0.6)
+            ax.set_title(name)
+
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(2.4 * len(table), 2.6), layout="constrained")
+        paint(figure)
+        figure.savefig(path, dpi=120)
+    return path
+
+

@@ -1,0 +1,154 @@
+"""Results in plain words, with no more claimed than the figures carry."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+NAMES = {
+    "last_value": "the last value",
+    "seasonal_naive": "the seasonal naive forecast",
+    "drift": "drift",
+    "ets": "ETS",
+    "linear": "the linear model",
+    "random_walk": "the random walk",
+}
+TIE = 0.01
+"""Relative difference of one run below which two figures are called equal."""
+Result = dict[str, Any]
+
+
+class Range(Protocol):
+    """Mean and standard deviation over seeds."""
+
+    @property
+    def mean(self) -> float:
+        """The mean."""
+        ...
+
+    @property
+    def std(self) -> float:
+        """The standard deviation."""
+        ...
+
+
+class Compared(Protocol):
+    """What :func:`claims` reads of a comparison."""
+
+    baselines: dict[str, dict[str, float]]
+
+    @property
+    def cells(self) -> list[str]:
+        """The cells compared."""
+        ...
+
+    def spread(self, cell: str, value: Callable[[Result], float], share: float = 1.0) -> Range:
+        """A figure of a cell over the seeds."""
+        ...
+
+    def metric(self, cell: str, name: str, share: float = 1.0) -> Range:
+        """A metric of a cell over the seeds."""
+        ...
+
+    def gap(self, cell: str) -> Range:
+        """Validation loss over training loss, less 1."""
+        ...
+
+
+def best_baseline(baselines: dict[str, dict[str, float]], metric: str) -> tuple[str, float]:
+    """Name and value of the baseline with the lowest metric."""
+    name = min(baselines, key=lambda b: baselines[b][metric])
+    return name, baselines[name][metric]
+
+
+def verdict(result: Result, metric: str = "mae") -> list[str]:
+    """The model against the best baseline, and against the random walk where prices are forecast.
+
+    Args:
+        result: what ``evaluate`` returns.
+        metric: the figure compared; lower is better.
+    """
+    own = result["model"][metric]
+    name, bar = best_baseline(result["baselines"], metric)
+    words = [f"On {result['windows']} windows the network's {metric.upper()} is {own:.4g}; {_against(own, name, bar)}"]
+    if "random_walk" in result["baselines"]:
+        words.append(_prices(own, result["baselines"]["random_walk"][metric], result["model"].get("direction")))
+    return words
+
+
+def _against(own: float, name: str, bar: float) -> str:
+    change = own / bar - 1 if bar else float("inf")
+    label = NAMES.get(name, name)
+    if abs(change) < TIE:
+        return f"the best baseline, {label}, has {bar:.4g}: no difference worth the name."
+    if change < 0:
+        return f"that is {-change:.1%} below the best baseline, {label} ({bar:.4g})."
+    return f"that is {change:.1%} ABOVE the best baseline, {label} ({bar:.4g}): use {label} instead."
+
+
+def _prices(own: float, walk: float, direction: float | None) -> str:
+    signs = "" if direction is None else f" It had the direction right {direction:.1%} of the time."
+    if own >= walk * (1 - TIE):
+        return f"It is no better than the random walk: on this data there is nothing to be had from it.{signs}"
+    gain = 1 - own / walk
+    return f"It is {gain:.1%} better than the random walk; costs and luck not counted, so doubt it first.{signs}"
+
+
+def claims(comparison: Compared, metric: str = "mae", small: float | None = None) -> list[str]:
+    """The textbook's claims held against a comparison of cells.
+
+    A difference counts when it is larger than the sum of both standard deviations over the seeds.
+
+    Args:
+        comparison: of the cells that were trained.
+        metric: the test figure; lower is better.
+        small: the share of the training windows that the small-data claim was tried on.
+    """
+    words = []
+    if {"gru", "lstm"} <= set(comparison.cells):
+        words += _gru_against_lstm(comparison, metric, small)
+    if "rnn" in comparison.cells:
+        words += [
+            _claim(
+                f"a gated {c.upper()} forecasts better than a plain RNN",
+                comparison.metric(c, metric),
+                comparison.metric("rnn", metric),
+                f"test {metric.upper()}",
+            )
+            for c in comparison.cells
+            if c != "rnn"
+        ]
+    best = min(comparison.cells, key=lambda c: comparison.metric(c, metric).mean)
+    name, bar = best_baseline(comparison.baselines, metric)
+    own = comparison.metric(best, metric)
+    words.append(f"Best cell on the test part: {best.upper()}, {metric.upper()} {own}; {_against(own.mean, name, bar)}")
+    return words
+
+
+def _gru_against_lstm(comparison: Compared, metric: str, small: float | None) -> list[str]:
+    def pair(value: Callable[[str], Range]) -> tuple[Range, Range]:
+        return value("gru"), value("lstm")
+
+    def figure(name: str) -> tuple[Range, Range]:
+        return pair(lambda cell: comparison.spread(cell, lambda run: run[name]))
+
+    words = [
+        _claim("a GRU has fewer parameters than an LSTM", *figure("parameters"), "parameters"),
+        _claim("a GRU trains faster", *figure("seconds_per_epoch"), "seconds an epoch"),
+        _claim("a GRU overfits less", *pair(comparison.gap), "validation/training loss - 1"),
+    ]
+    if small is not None:
+        scores = pair(lambda cell: comparison.metric(cell, metric, small))
+        text = f"test {metric.upper()} after training on the latest {small:.0%} of the windows"
+        words.append(_claim("a GRU suits small data better", *scores, text))
+    return words
+
+
+def _claim(claim: str, mine: Range, other: Range, what: str) -> str:
+    """``mine`` below ``other`` supports the claim."""
+    figures = f"{what}: {mine} against {other}"
+    if abs(mine.mean - other.mean) <= mine.std + other.std or mine.mean == other.mean:
+        return f"“{claim}”: no difference beyond the seeds' spread here ({figures})."
+    if mine.mean < other.mean:
+        return f"“{claim}”: holds here ({figures})."
+    return f"“{claim}”: the opposite is true here ({figures})."

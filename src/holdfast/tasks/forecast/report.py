@@ -1,0 +1,157 @@
+"""Pictures and pages of forecasts: a training run, a comparison of cells, a prediction."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from holdfast.compare import SMALL, Comparison
+from holdfast.errors import UserError
+from holdfast.insight import plots
+from holdfast.insight.report import Section, metric_table, write_report
+from holdfast.insight.words import best_baseline, claims, verdict
+from holdfast.tasks.forecast.rows import Part
+from holdfast.tasks.forecast.scoring import Forecast, windows_of
+
+if TYPE_CHECKING:
+    from holdfast.tasks.forecast.forecaster import Forecaster
+
+Array = np.ndarray
+EXAMPLES = 3
+
+
+def run_report(forecaster: Forecaster, folder: Path) -> Path:
+    """``report.html`` with ``plots/`` of a run that was just trained: figures, learning curves, example forecasts."""
+    result, history = forecaster.metrics, forecaster.history
+    assert history is not None and forecaster.prepared is not None
+    pictures = folder / "plots"
+    part = forecaster.prepared.test or forecaster.prepared.valid
+    metric = "mae"
+    values = {name: (scores[metric], 0.0) for name, scores in _named(result).items()}
+    drawn = [
+        plots.bars(values, [_model_name(result)], metric, pictures / "baselines.png"),
+        plots.curves(history.epochs, "valid_loss", history.best_epoch, pictures / "learning.png"),
+    ]
+    examples = plots.forecasts(_examples(forecaster, part), forecaster.config.quantiles, pictures / "forecasts.png")
+    sections = [
+        Section("Result", [*verdict(result), _facts(result)], metric_table(_named(result)), [_model_name(result)], drawn),
+        Section("Forecasts", ["Windows of the test part, spread evenly over it."], pictures=[examples]),
+        Section("Data", result["notes"] or ["Nothing to remark."]),
+    ]
+    title = f"Forecast of {', '.join(forecaster.config.data.target)}, {forecaster.config.horizon} steps ahead"
+    return write_report(folder / "report.html", title, sections)
+
+
+def _model_name(result: dict[str, Any]) -> str:
+    return str(result["cell"]).upper()
+
+
+def _named(result: dict[str, Any]) -> dict[str, dict[str, float]]:
+    """The model under its cell's name, and the baselines."""
+    return {_model_name(result): result["model"], **result["baselines"]}
+
+
+def _facts(result: dict[str, Any]) -> str:
+    return (
+        f"{result['parameters']:,} parameters; {result['epochs']} epochs in {result['seconds']:.1f} s, "
+        f"the best was epoch {result['best_epoch']}; {result['training_windows']:,} training windows, seed {result['seed']}."
+    )
+
+
+def _examples(forecaster: Forecaster, part: Part) -> list[plots.Window]:
+    """A few windows with the best baseline beside."""
+    assert forecaster.baselines is not None
+    chosen = np.unique(np.linspace(0, len(part) - 1, EXAMPLES).round().astype(int)).tolist()
+    few = Part(part.rows, part.origins[chosen], part.series[chosen], part.horizon)
+    name, _ = best_baseline(forecaster.metrics["baselines"], "mae")
+    return draw_windows(few, forecaster.forecast(few), {name: forecaster.baselines.forecasts(few)[name]})
+
+
+def draw_windows(part: Part, forecast: Forecast, others: dict[str, Forecast]) -> list[plots.Window]:
+    """Every window's first target, with as much of the past as three horizons."""
+    every = list(range(len(part)))
+    own = windows_of(part, forecast, every)
+    beside = {name: windows_of(part, other, every)["point"] for name, other in others.items()}
+    drawn = []
+    for w in every:
+        series = part.rows.panel.series[part.series[w]]
+        at = int(part.origins[w] - part.rows.first[part.series[w]])
+        seen = min(part.rows.schema.lookback, max(3 * part.horizon, 24))
+        known = own["truth"][w, :, 0]
+        drawn.append(
+            plots.Window(
+                title=f"{series.name} {part.rows.schema.targets[0]}, from {str(series.times[at])[:16]}".strip(),
+                times=series.times[at - seen : at + part.horizon],
+                past=series.values[at - seen : at, 0],
+                truth=known if not np.isnan(known).all() else known[:0],
+                point=own["point"][w, :, 0],
+                quantiles=own["quantiles"][w, :, 0],
+                others={name: values[w, :, 0] for name, values in beside.items()},
+            )
+        )
+    return drawn
+
+
+def prediction_plot(forecaster: Forecaster, part: Part, path: Path) -> Path:
+    """The forecast beyond the end of a file, at most six series."""
+    if path.suffix.lower() != ".png":
+        raise UserError("A plot is a PNG file.", f"Its name was {path}.", "Give --plot forecast.png.")
+    chosen = slice(0, 6)
+    few = Part(part.rows, part.origins[chosen], part.series[chosen], part.horizon)
+    return plots.forecasts(draw_windows(few, forecaster.forecast(few), {}), forecaster.config.quantiles, path)
+
+
+def comparison_report(comparison: Comparison, title: str, folder: Path, more: Sequence[Section] = ()) -> Path:
+    """``report.html`` with ``plots/`` of a comparison of cells."""
+    metric = "mae"
+    values = {cell.upper(): _pair(comparison.metric(cell, metric)) for cell in comparison.cells}
+    baselines = {name: (scores[metric], 0.0) for name, scores in comparison.baselines.items()}
+    figures = {
+        f"test {metric}": {c: _pair(comparison.metric(c, metric)) for c in comparison.cells},
+        "parameters": {c: _pair(comparison.spread(c, lambda r: r["parameters"])) for c in comparison.cells},
+        "seconds/epoch": {c: _pair(comparison.spread(c, lambda r: r["seconds_per_epoch"])) for c in comparison.cells},
+        "valid/train - 1": {c: _pair(comparison.gap(c)) for c in comparison.cells},
+    }
+    plots_folder = folder / "plots"
+    drawn = [
+        plots.bars(values | baselines, list(values), metric, plots_folder / "comparison.png"),
+        plots.by_cell(figures, plots_folder / "cells.png"),
+    ]
+    sections = [
+        Section("Cells and baselines", claims_of(comparison), pictures=drawn),
+        Section("Figures", [], comparison_table(comparison), [c.upper() for c in comparison.cells]),
+        Section("Baselines", [], metric_table(comparison.baselines)),
+        *more,
+        Section("Data", comparison.notes or ["Nothing to remark."]),
+    ]
+    return write_report(folder / "report.html", title, sections)
+
+
+def _pair(spread: Any) -> tuple[float, float]:
+    return spread.mean, spread.std
+
+
+def claims_of(comparison: Comparison) -> list[str]:
+    """The textbook's claims, with the small-data one where it was tried."""
+    tried = any(run["share"] == SMALL for run in comparison.runs)
+    return claims(comparison, small=SMALL if tried else None)
+
+
+def comparison_table(comparison: Comparison) -> list[list[str]]:
+    """A header and a row for each cell: metrics (mean ± spread over seeds), parameters, time, gap."""
+    metrics = list(comparison.runs[0]["model"])
+    header = ["", *metrics, "parameters", "s/epoch", "valid/train - 1"]
+    rows = [
+        [
+            cell.upper(),
+            *(str(comparison.metric(cell, m)) for m in metrics),
+            f"{comparison.spread(cell, lambda r: r['parameters']).mean:,.0f}",
+            str(comparison.spread(cell, lambda r: r["seconds_per_epoch"])),
+            str(comparison.gap(cell)),
+        ]
+        for cell in comparison.cells
+    ]
+    return [header, *rows]
