@@ -1,14 +1,18 @@
-// The gate functions, accurate to about 1e-7. NaN stays NaN; infinities saturate.
+// The gate functions, accurate to about 1e-7. NaN stays NaN; infinities saturate at exactly 0, 1 and -1.
 #pragma once
 
 #include "simd.h"
 
 namespace holdfast::HOLDFAST_ISA {
 
-// exp(x) = 2^n exp(f), n = round(x / ln 2), |f| <= ln 2 / 2; exp(f) by the polynomial of Cephes' expf.
-// Inf from 88.4 on; exp(-87) below -87.
-HOLDFAST_INLINE vec exponential(vec x) {
-  x = at_most(at_least(x, -87.0f), 89.0f);
+// exp(x) = power * (1 + rest)
+struct Exponential {
+  vec power, rest;
+};
+
+// power = 2^n with n = round(x / ln 2); rest = exp(f) - 1 with |f| <= ln 2 / 2, by the polynomial of Cephes'
+// expf. For x from -87 to 89; the power is infinite from 88.4 on.
+HOLDFAST_INLINE Exponential exponential(vec x) {
   const float round = 12582912.0f;  // 1.5 * 2^23: adding it leaves the integer in the low bits
   const vec shifted = x * 1.44269504088896341f + round;
   const vec n = shifted - round;
@@ -18,27 +22,21 @@ HOLDFAST_INLINE vec exponential(vec x) {
   p = p * f + 4.1665795894e-2f;
   p = p * f + 1.6666665459e-1f;
   p = p * f + 5.0000001201e-1f;
-  p = p * (f * f) + (f + 1.0f);
   const bits power = (reinterpret<bits>(shifted) << 23) + 0x3f800000u;
-  return p * reinterpret<vec>(power);
+  return {reinterpret<vec>(power), p * (f * f) + f};
 }
 
-HOLDFAST_INLINE vec sigmoid(vec x) { return 1.0f / (1.0f + exponential(-x)); }
+// 1 / (1 + exp(-x))
+HOLDFAST_INLINE vec sigmoid(vec x) {
+  const Exponential e = exponential(at_most(at_least(-x, -87.0f), 89.0f));
+  return 1.0f / (1.0f + e.power * (1.0f + e.rest));
+}
 
-// Rational approximation (Eigen's ptanh): odd polynomial of degree 13 over even polynomial of degree 6.
+// (exp(2x) - 1) / (exp(2x) + 1), from exp(2x) - 1 so that small x keep their accuracy
 HOLDFAST_INLINE vec hyperbolic_tangent(vec x) {
-  x = at_most(at_least(x, -7.99881172180175781f), 7.99881172180175781f);
-  const vec s = x * x;
-  vec p = s * -2.76076847742355e-16f + 2.00018790482477e-13f;
-  p = p * s + -8.60467152213735e-11f;
-  p = p * s + 5.12229709037114e-08f;
-  p = p * s + 1.48572235717979e-05f;
-  p = p * s + 6.37261928875436e-04f;
-  p = p * s + 4.89352455891786e-03f;
-  vec q = s * 1.19825839466702e-06f + 1.18534705686654e-04f;
-  q = q * s + 2.26843463243900e-03f;
-  q = q * s + 4.89352518554385e-03f;
-  return (x * p) / q;
+  const Exponential e = exponential(at_most(at_least(2.0f * x, -40.0f), 40.0f));
+  const vec minus_one = e.power * e.rest + (e.power - 1.0f);
+  return minus_one / (minus_one + 2.0f);
 }
 
 }  // namespace holdfast::HOLDFAST_ISA
