@@ -1,0 +1,152 @@
+"""What runs here: versions, processor, devices, and which kernel runs which cell, with the reasons."""
+
+from __future__ import annotations
+
+import os
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import holdfast
+from holdfast.cells import CELLS, Cell, Weights
+from holdfast.kernels import KERNELS, Plan, Problem, choose, native
+
+CORE = ("torch", "numpy", "safetensors", "lightning-fabric")
+EXTRAS = {"forecast": ("polars", "statsmodels", "scikit-learn", "matplotlib", "tensorboard")}
+"""Extra -> the libraries it brings, as in pyproject.toml."""
+
+FEATURES = (
+    "avx2",
+    "fma",
+    "avx512f",
+    "avx512_vnni",
+    "avx_vnni",
+    "avx512_bf16",
+    "amx_bf16",
+    "asimd",
+    "sve",
+    "bf16",
+)
+"""Instruction sets that matter to kernels, by their names in /proc/cpuinfo (x86, then Arm)."""
+
+T, B, I, H = 16, 8, 64, 64  # noqa: E741 - the sizes of the sequence for which the kernels are asked
+
+
+def info() -> dict[str, Any]:
+    """Everything ``holdfast info`` tells, as data that JSON can hold.
+
+    Returns:
+        ``versions``, ``extras`` (extra -> library -> version or None), ``cpu``, ``devices``, ``native`` and
+        ``kernels``: for each device, dtype and cell the kernel that ``auto`` chooses and why those before it refused.
+    """
+    return {
+        "versions": {"holdfast": holdfast.__version__, "python": platform.python_version()}
+        | {name: _version(name) for name in CORE},
+        "extras": {extra: {name: _version(name) for name in names} for extra, names in EXTRAS.items()},
+        "cpu": _cpu(),
+        "devices": ["cpu", *_accelerators()],
+        "native": _native(),
+        "kernels": [row for device, dtype in _places() for row in _plans(device, dtype)],
+    }
+
+
+def _version(distribution: str) -> str | None:
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return None
+
+
+def _cpu() -> dict[str, Any]:
+    path = Path("/proc/cpuinfo")
+    model, features = read_cpuinfo(path.read_text() if path.exists() else "")
+    return {
+        "model": model or platform.processor() or platform.machine(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "cores": os.cpu_count(),
+        "usable": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "features": features,
+        "torch_capability": torch.backends.cpu.get_cpu_capability(),
+        "threads": torch.get_num_threads(),
+    }
+
+
+def read_cpuinfo(text: str) -> tuple[str, list[str]]:
+    """Model name and those :data:`FEATURES` that the first processor of a /proc/cpuinfo has ("" and [] if unsaid)."""
+    pairs = (line.partition(":") for line in text.partition("\n\n")[0].splitlines())
+    fields = {key.strip().lower(): value.strip() for key, _, value in pairs}
+    present = set(fields.get("flags", fields.get("features", "")).split())
+    return fields.get("model name", ""), [name for name in FEATURES if name in present]
+
+
+def _accelerators() -> list[str]:
+    names = [
+        f"cuda:{index} {torch.cuda.get_device_name(index)}"
+        for index in range(torch.cuda.device_count() if torch.cuda.is_available() else 0)
+    ]
+    return [*names, "mps"] if torch.backends.mps.is_available() else names
+
+
+def _native() -> dict[str, Any]:
+    reason = native.available()
+    return {"isa": None if reason else native.isa(), "reason": reason}
+
+
+def _places() -> list[tuple[str, torch.dtype]]:
+    """The devices and dtypes for which each cell's kernel is told."""
+    places = [("cpu", torch.float32), ("cpu", torch.float64)]
+    return (
+        [*places, ("cuda", torch.float32), ("cuda", torch.float16)] if torch.cuda.is_available() else places
+    )
+
+
+def _plans(device: str, dtype: torch.dtype) -> list[dict[str, Any]]:
+    """One row for each cell of the table: what ``auto`` chooses for a plain layer."""
+    place = {"device": device, "dtype": str(dtype).removeprefix("torch.")}
+    plans = {name: choose(_problem(cell, device, dtype)) for name, cell in CELLS.items()}
+    return [place | {"cell": name, "kernel": p.kernel, "refused": p.refused} for name, p in plans.items()]
+
+
+def _problem(cell: Cell, device: str, dtype: torch.dtype) -> Problem:
+    """A sequence [T, B, I] of zeros for one layer of the cell, with biases and no options."""
+
+    def zeros(*size: int) -> torch.Tensor:
+        return torch.zeros(size, device=device, dtype=dtype)
+
+    rows = len(cell.gates) * H
+    peepholes = zeros(cell.peepholes * H) if cell.peepholes else None
+    weights = Weights(zeros(rows, I), zeros(rows, H), zeros(rows), zeros(rows), weight_ch=peepholes)
+    return Problem(cell, zeros(T, B, I), tuple(zeros(B, H) for _ in cell.states), weights)
+
+
+def render(info: dict[str, Any]) -> str:
+    """:func:`info` as text for a terminal, without a final newline."""
+    cpu, core = info["cpu"], info["native"]
+    sections = {
+        "Versions": [f"{name:<18}{found or 'missing'}" for name, found in info["versions"].items()],
+        **{f"Extra {extra!r}": _render_extra(extra, found) for extra, found in info["extras"].items()},
+        "Processor": [
+            f"{cpu['model']} ({cpu['system']}), {cpu['usable']} of {cpu['cores']} cores usable",
+            f"features: {' '.join(cpu['features']) or 'unknown'}; torch computes with {cpu['torch_capability']}",
+            f"torch uses {cpu['threads']} thread(s)",
+        ],
+        "Devices": info["devices"],
+        "Native core": [f"missing: {core['reason']}" if core["reason"] else f"built in, runs {core['isa']}"],
+        f"Kernels (tried in the order {', '.join(KERNELS)})": _render_kernels(info["kernels"]),
+    }
+    return "\n\n".join("\n  ".join([title, *lines]) for title, lines in sections.items())
+
+
+def _render_extra(extra: str, found: dict[str, str | None]) -> list[str]:
+    missing = f"missing (pip install 'holdfast[{extra}]')"
+    return [f"{name:<18}{version or missing}" for name, version in found.items()]
+
+
+def _render_kernels(rows: list[dict[str, Any]]) -> list[str]:
+    return [
+        f"{row['device']} {row['dtype']:<8} {row['cell']:<22} {Plan(row['kernel'], row['refused'])}"
+        for row in rows
+    ]
