@@ -72,12 +72,8 @@ def imports(tree: ast.AST, module: str, is_package: bool) -> Iterator[str]:
             base = package[: len(package) - node.level + 1] if node.level else []
             target = ".".join([*base, *([node.module] if node.module else [])])
             yield from (imported(target, alias.name) for alias in node.names if alias.name != "__version__")
-        elif (
-            isinstance(node, ast.Constant)
-            and isinstance(node.value, str)
-            and MODULE_NAME.fullmatch(node.value)
-        ):
-            yield node.value
+        elif isinstance(node, ast.Constant) and (named := MODULE_NAME.fullmatch(str(node.value))):
+            yield named[1]
 
 
 def imported(target: str, name: str) -> str:
@@ -97,7 +93,12 @@ IMPORTS = {module: imports_of(module) for module in MODULES}
 
 
 def test_imports_are_seen_in_functions_relative_and_in_strings() -> None:
-    text = "def f():\n    from holdfast import cells\n    from ..data import table\n    g('holdfast.errors', 'holdfast.files:write')\n"
+    lines = (
+        "from holdfast import cells",
+        "from ..data import table",
+        "g('holdfast.errors', 'holdfast.files:write')",
+    )
+    text = "\n    ".join(["def f():", *lines])
     found = set(imports(ast.parse(text), "holdfast.kernels.native", is_package=False))
     assert found >= {"holdfast.cells", "holdfast.errors", "holdfast.files"}
     assert any(name.startswith("holdfast.data") for name in found)

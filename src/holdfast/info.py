@@ -146,7 +146,9 @@ def _render_extra(extra: str, found: dict[str, str | None]) -> list[str]:
 
 
 def _render_kernels(rows: list[dict[str, Any]]) -> list[str]:
-    return [
-        f"{row['device']} {row['dtype']:<8} {row['cell']:<22} {Plan(row['kernel'], row['refused'])}"
-        for row in rows
-    ]
+    """One line for all cells of a device and dtype that the same kernel runs for the same reasons."""
+    groups: dict[tuple[str, str], list[str]] = {}
+    for row in rows:
+        plan = Plan(row["kernel"], row["refused"])
+        groups.setdefault((f"{row['device']} {row['dtype']}", str(plan)), []).append(row["cell"])
+    return [f"{place:<13} {', '.join(cells)}: {plan}" for (place, plan), cells in groups.items()]
