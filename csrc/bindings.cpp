@@ -15,37 +15,40 @@ T* at(Address address) {
   return reinterpret_cast<T*>(address);
 }
 
-holdfast::Sequence sequence(int64_t steps, int64_t batch, int64_t hidden, Address projected, Address h0,
-                            Address c0, Address weight_hh, Address bias_hh, Address lengths, bool reverse) {
-  return {steps,
-          batch,
-          hidden,
-          at<const float>(projected),
-          at<const float>(h0),
-          at<const float>(c0),
-          at<const float>(weight_hh),
-          at<const float>(bias_hh),
-          at<const int64_t>(lengths),
-          reverse};
-}
-
-void forward(const std::string& cell, int threads, int64_t steps, int64_t batch, int64_t hidden,
+void forward(const std::string& cell, int threads, int64_t steps, int64_t batch, int64_t hidden, bool reverse,
              Address projected, Address h0, Address c0, Address weight_hh, Address bias_hh, Address lengths,
-             bool reverse, Address y, Address h, Address c, Address saved) {
-  const auto s = sequence(steps, batch, hidden, projected, h0, c0, weight_hh, bias_hh, lengths, reverse);
+             Address y, Address h, Address c, Address saved) {
+  const holdfast::Sequence s{steps,
+                             batch,
+                             hidden,
+                             reverse,
+                             at<const float>(projected),
+                             at<const float>(h0),
+                             at<const float>(c0),
+                             at<const float>(weight_hh),
+                             at<const float>(bias_hh),
+                             at<const int64_t>(lengths)};
   holdfast::run_forward(cell, s, {at<float>(y), at<float>(h), at<float>(c), at<float>(saved)}, threads);
 }
 
-void backward(const std::string& cell, int threads, int64_t steps, int64_t batch, int64_t hidden, Address h0,
-              Address c0, Address weight_hh, Address lengths, bool reverse, Address y, Address saved,
-              Address dy, Address dh, Address dc, Address dprojected, Address dcandidate, Address dh0,
-              Address dc0) {
-  const auto s = sequence(steps, batch, hidden, 0, h0, c0, weight_hh, 0, lengths, reverse);
-  holdfast::run_backward(
-      cell, s,
-      {at<const float>(y), at<const float>(saved), at<const float>(dy), at<const float>(dh),
-       at<const float>(dc), at<float>(dprojected), at<float>(dcandidate), at<float>(dh0), at<float>(dc0)},
-      threads);
+void backward(const std::string& cell, int threads, int64_t steps, int64_t batch, int64_t hidden,
+              bool reverse, Address h0, Address c0, Address weight_hh, Address lengths, Address y,
+              Address saved, Address dy, Address dh, Address dc, Address dprojected, Address dcandidate,
+              Address dh0, Address dc0) {
+  const holdfast::Sequence s{steps,
+                             batch,
+                             hidden,
+                             reverse,
+                             nullptr,
+                             at<const float>(h0),
+                             at<const float>(c0),
+                             at<const float>(weight_hh),
+                             nullptr,
+                             at<const int64_t>(lengths)};
+  const holdfast::Adjoint g{at<const float>(y),    at<const float>(saved), at<const float>(dy),
+                            at<const float>(dh),   at<const float>(dc),    at<float>(dprojected),
+                            at<float>(dcandidate), at<float>(dh0),         at<float>(dc0)};
+  holdfast::run_backward(cell, s, g, threads);
 }
 
 }  // namespace

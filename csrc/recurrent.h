@@ -10,13 +10,13 @@ namespace holdfast {
 // One layer in one direction. A null pointer is an absent option.
 struct Sequence {
   int64_t steps, batch, hidden;
+  bool reverse;            // from the last step to the first
   const float* projected;  // [T, B, G*H]: x W_ih^T + b_ih
   const float* h0;         // [B, H]
   const float* c0;         // [B, H], LSTM only
   const float* weight_hh;  // [G*H, H]
   const float* bias_hh;    // [G*H]
   const int64_t* lengths;  // [B]
-  bool reverse;            // from the last step to the first
 };
 
 struct Outputs {

@@ -3,42 +3,13 @@
 def isas() -> list[str]: ...
 def isa() -> str: ...
 def select(name: str) -> None: ...
+
+# Addresses of projected, h0, c0, weight_hh, bias_hh, lengths; y, h, c, saved.
 def forward(
-    cell: str,
-    threads: int,
-    steps: int,
-    batch: int,
-    hidden: int,
-    projected: int,
-    h0: int,
-    c0: int,
-    weight_hh: int,
-    bias_hh: int,
-    lengths: int,
-    reverse: bool,
-    y: int,
-    h: int,
-    c: int,
-    saved: int,
+    cell: str, threads: int, steps: int, batch: int, hidden: int, reverse: bool, /, *addresses: int
 ) -> None: ...
+
+# Addresses of h0, c0, weight_hh, lengths, y, saved; dy, dh, dc; dprojected, dcandidate, dh0, dc0.
 def backward(
-    cell: str,
-    threads: int,
-    steps: int,
-    batch: int,
-    hidden: int,
-    h0: int,
-    c0: int,
-    weight_hh: int,
-    lengths: int,
-    reverse: bool,
-    y: int,
-    saved: int,
-    dy: int,
-    dh: int,
-    dc: int,
-    dprojected: int,
-    dcandidate: int,
-    dh0: int,
-    dc0: int,
+    cell: str, threads: int, steps: int, batch: int, hidden: int, reverse: bool, /, *addresses: int
 ) -> None: ...

@@ -5,32 +5,29 @@ float32 on the CPU, first derivatives; a second derivative runs the reference lo
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from types import ModuleType
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from holdfast.errors import UserError
-from holdfast.kernels.problem import Problem, Result
+from holdfast.kernels.problem import Problem, Result, transformed
 
-_core: ModuleType | None
+_missing: str | None = None
 try:
     import holdfast._native as _core
 except ModuleNotFoundError:
-    _core = None
-    _missing: str | None = "the compiled core is not installed (no C++ compiler at install time)"
+    _missing = "the compiled core is not installed (no C++ compiler at install time)"
 except ImportError as error:
-    _core = None
     _missing = f"the compiled core cannot be loaded ({error})"
 else:
-    _missing = None
     try:
         _core.isa()
     except ValueError as error:
         raise UserError(
-            "HOLDFAST_ISA names an instruction set of this processor.",
+            "HOLDFAST_ISA names an instruction set of this processor or 'auto'.",
             f"{str(error).capitalize()}.",
             "Set it to one of these or unset it.",
         ) from None
@@ -60,8 +57,8 @@ torch.library.define(
 )
 torch.library.define(
     "holdfast::recur_backward",
-    "(Tensor? dy, Tensor? dh, Tensor? dc, Tensor y, Tensor saved, Tensor h0, Tensor? c0, Tensor weight_hh, "
-    "Tensor? lengths, str cell, bool reverse, bool weights) "
+    "(Tensor?[] grads, Tensor y, Tensor saved, Tensor h0, Tensor? c0, Tensor weight_hh, Tensor? lengths, "
+    "str cell, bool reverse, bool weights) "
     "-> (Tensor dprojected, Tensor dh0, Tensor dc0, Tensor dweight_hh, Tensor dbias_hh)",
 )
 
@@ -73,23 +70,26 @@ def available() -> str | None:
 
 def isa() -> str:
     """The instruction set in use: the best that runs here, or the one that HOLDFAST_ISA names."""
-    return str(_loaded().isa())
+    _check_available()
+    return _core.isa()
 
 
 def isas() -> list[str]:
     """The instruction sets that were built and run here, the best first."""
-    return list(_loaded().isas())
+    _check_available()
+    return _core.isas()
 
 
-def _loaded() -> ModuleType:
-    if _core is None:
-        raise RuntimeError(f"{_missing}. Reinstall holdfast where a C++20 compiler is found, or use another kernel.")
-    return _core
+def _check_available() -> None:
+    if _missing is not None:
+        raise RuntimeError(f"{_missing}. Reinstall where a C++20 compiler is found, or use another kernel.")
 
 
 def _layout(cell: str) -> _Layout:
     if cell not in _LAYOUTS:
-        raise UserError(f"A cell of the compiled core is one of {sorted(CELLS)}.", f"It was {cell!r}.", "Name one.")
+        raise UserError(
+            f"A cell of the compiled core is one of {sorted(CELLS)}.", f"It was {cell!r}.", "Name one."
+        )
     return _LAYOUTS[cell]
 
 
@@ -104,7 +104,9 @@ def _ready(name: str, tensor: Tensor, *shape: int, dtype: torch.dtype = torch.fl
     return tensor.contiguous()
 
 
-def _option(name: str, tensor: Tensor | None, *shape: int, dtype: torch.dtype = torch.float32) -> Tensor | None:
+def _option(
+    name: str, tensor: Tensor | None, *shape: int, dtype: torch.dtype = torch.float32
+) -> Tensor | None:
     return None if tensor is None else _ready(name, tensor, *shape, dtype=dtype)
 
 
@@ -119,8 +121,8 @@ def _cell_option(name: str, tensor: Tensor | None, layout: _Layout, *shape: int)
     return _option(name, tensor, *shape)
 
 
-def _address(tensor: Tensor | None) -> int:
-    return 0 if tensor is None else tensor.data_ptr()
+def _addresses(tensors: Iterable[Tensor | None]) -> list[int]:
+    return [0 if tensor is None else tensor.data_ptr() for tensor in tensors]
 
 
 def _recur(
@@ -134,7 +136,8 @@ def _recur(
     reverse: bool,
     save: bool = True,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    core, layout = _loaded(), _layout(cell)
+    _check_available()
+    layout = _layout(cell)
     steps, batch, rows = projected.shape
     hidden = rows // layout.gates
     projected = _ready("projected", projected, steps, batch, layout.gates * hidden)
@@ -143,26 +146,11 @@ def _recur(
     weight_hh = _ready("weight_hh", weight_hh, rows, hidden)
     bias_hh = _option("bias_hh", bias_hh, rows)
     lengths = _option("lengths", lengths, batch, dtype=torch.int64)
-    y, h, c, saved = _recur_fake(projected, h0, c0, weight_hh, bias_hh, lengths, cell, reverse, save)
-    core.forward(
-        cell,
-        torch.get_num_threads(),
-        steps,
-        batch,
-        hidden,
-        projected.data_ptr(),
-        h0.data_ptr(),
-        _address(c0),
-        weight_hh.data_ptr(),
-        _address(bias_hh),
-        _address(lengths),
-        reverse,
-        y.data_ptr(),
-        h.data_ptr(),
-        c.data_ptr(),
-        saved.data_ptr(),
-    )
-    return y, h, c, saved
+    outputs = _recur_fake(projected, h0, c0, weight_hh, bias_hh, lengths, cell, reverse, save)
+    inputs = (projected, h0, c0, weight_hh, bias_hh, lengths)
+    addresses = _addresses((*inputs, *outputs))
+    _core.forward(cell, torch.get_num_threads(), steps, batch, hidden, reverse, *addresses)
+    return outputs
 
 
 def _recur_fake(
@@ -188,9 +176,7 @@ def _recur_fake(
 
 
 def _recur_backward(
-    dy: Tensor | None,
-    dh: Tensor | None,
-    dc: Tensor | None,
+    grads: list[Tensor | None],
     y: Tensor,
     saved: Tensor,
     h0: Tensor,
@@ -201,53 +187,35 @@ def _recur_backward(
     reverse: bool,
     weights: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    core, layout = _loaded(), _layout(cell)
+    _check_available()
+    layout = _layout(cell)
     steps, batch, hidden = y.shape
-    y, h0 = _ready("y", y, steps, batch, hidden), _ready("h0", h0, batch, hidden)
+    state = (batch, hidden)
+    y, h0 = _ready("y", y, steps, *state), _ready("h0", h0, *state)
     saved = _ready("saved", saved, steps, batch, len(layout.saved) * hidden)
-    c0 = _cell_option("c0", c0, layout, batch, hidden)
+    c0 = _cell_option("c0", c0, layout, *state)
     weight_hh = _ready("weight_hh", weight_hh, layout.gates * hidden, hidden)
     lengths = _option("lengths", lengths, batch, dtype=torch.int64)
-    dy = _option("dy", dy, steps, batch, hidden)
-    dh = _option("dh", dh, batch, hidden)
-    dc = _option("dc", dc, batch, hidden) if layout.cell_state else None
-    out = _recur_backward_fake(dy, dh, dc, y, saved, h0, c0, weight_hh, lengths, cell, reverse, weights)
-    dprojected, dh0, dc0, dweight_hh, dbias_hh = out
+    dy, dh, dc = grads
+    grads = [_option("dy", dy, steps, *state), _option("dh", dh, *state)]
+    grads += [_option("dc", dc, *state) if layout.cell_state else None]
+    outputs = _recur_backward_fake(grads, y, saved, h0, c0, weight_hh, lengths, cell, reverse, weights)
+    dprojected, dh0, dc0, dweight_hh, dbias_hh = outputs
     dcandidate = torch.empty_like(y) if cell == "gru" else None
-    core.backward(
-        cell,
-        torch.get_num_threads(),
-        steps,
-        batch,
-        hidden,
-        h0.data_ptr(),
-        _address(c0),
-        weight_hh.data_ptr(),
-        _address(lengths),
-        reverse,
-        y.data_ptr(),
-        saved.data_ptr(),
-        _address(dy),
-        _address(dh),
-        _address(dc),
-        dprojected.data_ptr(),
-        _address(dcandidate),
-        dh0.data_ptr(),
-        dc0.data_ptr(),
-    )
+    inputs, gradients = (h0, c0, weight_hh, lengths, y, saved, *grads), (dprojected, dcandidate, dh0, dc0)
+    addresses = _addresses((*inputs, *gradients))
+    _core.backward(cell, torch.get_num_threads(), steps, batch, hidden, reverse, *addresses)
     if weights:
         before = _Before(y, h0, lengths, reverse)
         same = dprojected if dcandidate is None else dprojected[..., : 2 * hidden]
         before.gradients(same, dweight_hh, dbias_hh)
         if dcandidate is not None:
             before.gradients(dcandidate, dweight_hh[2 * hidden :], dbias_hh[2 * hidden :])
-    return out
+    return outputs
 
 
 def _recur_backward_fake(
-    dy: Tensor | None,
-    dh: Tensor | None,
-    dc: Tensor | None,
+    grads: list[Tensor | None],
     y: Tensor,
     saved: Tensor,
     h0: Tensor,
@@ -283,10 +251,10 @@ class _Before:
 
         ``da`` [T, B, K] is zero past each sequence's end.
         """
-        steps, batch, rows = da.shape
-        dweight, dbias = dweight[:rows], dbias[:rows]
-        if steps == 0:
-            dweight.zero_(), dbias.zero_()
+        dweight, dbias = dweight[: da.size(2)], dbias[: da.size(2)]
+        if da.size(0) == 0:
+            dweight.zero_()
+            dbias.zero_()
             return
         later, earlier = (da[:-1], self.y[1:]) if self.reverse else (da[1:], self.y[:-1])
         torch.mm(later.flatten(0, 1).t(), earlier.flatten(0, 1), out=dweight)
@@ -306,7 +274,9 @@ def _setup(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> Non
     *tensors, ctx.cell, ctx.reverse, save = inputs
     y, _, c, saved = output
     if not save:
-        raise UserError("A gradient needs recur(..., save=True).", "save was False.", "Pass True or use no_grad().")
+        raise UserError(
+            "A gradient needs recur(..., save=True).", "save was False.", "Pass True or use no_grad()."
+        )
     ctx.mark_non_differentiable(*([saved] if c.numel() else [c, saved]))
     ctx.set_materialize_grads(False)
     ctx.save_for_backward(*tensors, y, saved)
@@ -320,7 +290,7 @@ def _backward(
     _, h0, c0, weight_hh, bias_hh, lengths, y, saved = ctx.saved_tensors
     weights = ctx.needs_input_grad[3] or ctx.needs_input_grad[4]
     dprojected, dh0, dc0, dweight_hh, dbias_hh = torch.ops.holdfast.recur_backward.default(
-        dy, dh, dc, y, saved, h0, c0, weight_hh, lengths, ctx.cell, ctx.reverse, weights
+        [dy, dh, dc], y, saved, h0, c0, weight_hh, lengths, ctx.cell, ctx.reverse, weights
     )
     return (
         dprojected,
@@ -336,9 +306,12 @@ def _backward_again(ctx: Any, *grads: Tensor | None) -> list[Tensor | None]:
     """The same gradients through the reference loop, so that they can be differentiated in turn."""
     from holdfast.kernels import reference
 
-    *inputs, lengths, _, _ = ctx.saved_tensors
-    inputs = [None if t is None else t.view_as(t) for t in inputs]  # apart, should one depend on another
-    outputs = reference.scan_projected(ctx.cell, *inputs, lengths, ctx.reverse)
+    *tensors, lengths, _, _ = ctx.saved_tensors
+    inputs: list[Any] = [
+        None if t is None else t.view_as(t) for t in tensors
+    ]  # apart, should one depend on another
+    projected, h0, c0, weight_hh, bias_hh = inputs
+    outputs = reference.scan_projected(ctx.cell, projected, h0, c0, weight_hh, bias_hh, lengths, ctx.reverse)
     pairs = [(o, g) for o, g in zip(outputs, grads, strict=False) if o is not None and g is not None]
     wanted = [i for i, t in enumerate(inputs) if t is not None and t.requires_grad]
     found = torch.autograd.grad(
@@ -373,6 +346,8 @@ class Native:
             return f"the input is on {x.device.type}, it runs on the CPU"
         if x.dtype != torch.float32 or weights.weight_hh.dtype != torch.float32:
             return f"the input is {x.dtype} and the weight {weights.weight_hh.dtype}, it takes float32"
+        if transformed():
+            return "a torch.func transform surrounds it"
         if torch.is_autocast_enabled("cpu"):
             return "autocast is on, it computes in float32"
         if problem.cell.name not in CELLS:
