@@ -19,6 +19,12 @@ TASKS = {"forecast": "holdfast.tasks.forecast:Forecaster"}
 CONFIGS = {"forecast": "holdfast.tasks.forecast.config:ForecastConfig"}
 """Task -> the dataclass of its settings."""
 
+REPORTS = {"forecast": "holdfast.tasks.forecast.report"}
+"""Task -> the module of its pictures and pages."""
+
+BACKTESTS = {"forecast": "holdfast.tasks.forecast.backtest:backtest"}
+"""Task -> its walk forward, where it has one."""
+
 RUN_CONFIG, RUN_STATE, RUN_METRICS = "config.toml", "state.safetensors", "metrics.json"
 """The files by which a run's folder is known: what it is, how far it came, and that it ended."""
 
@@ -31,6 +37,16 @@ def task_class(name: str) -> Any:
 def config_class(name: str) -> Any:
     """The dataclass of a task's settings; an unknown name is a UserError with the nearest one."""
     return _find(CONFIGS, name)
+
+
+def report_module(name: str) -> Any:
+    """The module with a task's ``run_report``, ``prediction_plot``, ``comparison_report`` and their tables."""
+    return _find(REPORTS, name)
+
+
+def backtest_function(name: str) -> Any:
+    """The walk forward of a task; a task without one is a UserError."""
+    return _find(BACKTESTS, name)
 
 
 def load(folder: Path | str) -> Any:
@@ -73,4 +89,5 @@ def _find(table: dict[str, str], name: str) -> Any:
         fix = f"Did you mean {near[0]!r}?" if near else "Give one of these."
         raise UserError(f"Tasks are: {', '.join(table)}.", f"It was {name!r}.", fix)
     module, _, attribute = table[name].partition(":")
-    return getattr(import_module(module), attribute)
+    found = import_module(module)
+    return getattr(found, attribute) if attribute else found

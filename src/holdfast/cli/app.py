@@ -1,0 +1,184 @@
+"""Verbs and their arguments. What they do is in :mod:`holdfast.cli.verbs`, imported when one runs."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import App, Parameter
+
+from holdfast.cli.failures import check_names, report
+from holdfast.cli.flags import split_commas, whole_number, with_flags
+from holdfast.tasks import BACKTESTS, TASKS, config_class
+
+Given = dict[str, Any]
+
+
+def switch(text: str) -> Parameter:
+    """A flag that is given or not."""
+    return Parameter(help=text, negative=(), show_default=False)
+
+
+Data = Annotated[Path, Parameter(help="CSV or Parquet file.")]
+Run = Annotated[Path, Parameter(help="Folder of a trained model.")]
+Recipe = Annotated[Path | None, Parameter(help="TOML file of settings; flags override it.")]
+Json = Annotated[bool, switch("Print one JSON object.")]
+Cells = Annotated[
+    tuple[str, ...],
+    Parameter(
+        help="Cells to compare.",
+        converter=split_commas,
+        metavar="A,B,...",
+        negative=(),
+        show_default=lambda names: ",".join(names),
+    ),
+]
+
+
+def version() -> str:
+    """The installed version."""
+    from holdfast import __version__
+
+    return __version__
+
+
+app = App(
+    name="holdfast",
+    help="Recurrent networks for sequence data: train one, compare it with simple methods, and put it to use.",
+    version=version,
+    help_format="plaintext",
+    exit_on_error=False,
+    print_error=False,
+    result_action="return_value",
+    suppress_keyboard_interrupt=False,
+)
+
+
+@app.command
+def demo(
+    task: Annotated[str, Parameter(help="Which task.")] = "forecast",
+    /,
+    *,
+    out: Annotated[Path | None, Parameter(help="Folder for the run; a temporary one when not given.")] = None,
+) -> int:
+    """Train, judge and use a model on data that needs no download."""
+    from holdfast.cli import verbs
+
+    return verbs.demo(task, out)
+
+
+def train(
+    data: Data,
+    /,
+    *,
+    valid: Annotated[Path | None, Parameter(help="File of the validation part.")] = None,
+    test: Annotated[Path | None, Parameter(help="File of the test part.")] = None,
+    out: Annotated[Path | None, Parameter(help="Folder of the run; runs/FILE-CELL when not given.")] = None,
+    recipe: Recipe = None,
+    resume: Annotated[bool, switch("Go on with the run in --out.")] = False,
+    overwrite: Annotated[bool, switch("Write over an earlier run in --out.")] = False,
+    task: str,
+    given: Given,
+) -> int:
+    """Train a model, score it once on the test part beside simple methods, and write the run's folder."""
+    from holdfast.cli import verbs
+
+    files = verbs.Files(data, valid, test)
+    return verbs.train(task, given, files, verbs.Output(out, recipe, resume, overwrite))
+
+
+@app.command
+def evaluate(
+    run: Run,
+    data: Annotated[
+        Path | None, Parameter(help="File to score on; the test part's figures when not given.")
+    ] = None,
+    /,
+    *,
+    json: Json = False,
+) -> int:
+    """Figures of a model and of the simple methods, on the same windows."""
+    from holdfast.cli import verbs
+
+    return verbs.evaluate(run, data, json)
+
+
+@app.command
+def predict(
+    run: Run,
+    data: Annotated[Path, Parameter(help="File that ends where the forecast begins.")],
+    /,
+    *,
+    out: Annotated[Path | None, Parameter(help="CSV file to write; stdout when not given.")] = None,
+    plot: Annotated[Path | None, Parameter(help="PNG file to draw the forecast into.")] = None,
+) -> int:
+    """What comes after the end of a file."""
+    from holdfast.cli import verbs
+
+    return verbs.predict(run, data, out, plot)
+
+
+def compare(
+    data: Data,
+    /,
+    *,
+    cells: Cells = ("rnn", "gru", "lstm"),
+    seeds: Annotated[int, Parameter(help="Runs for each cell.", converter=whole_number)] = 3,
+    out: Annotated[Path | None, Parameter(help="Folder to write the results into.")] = None,
+    recipe: Recipe = None,
+    json: Json = False,
+    task: str,
+    given: Given,
+) -> int:
+    """Cells against each other and against simple methods, over several seeds."""
+    from holdfast.cli import verbs
+
+    return verbs.compare(task, given, data, verbs.Contest(cells, seeds, out, recipe, json))
+
+
+def backtest(
+    data: Data,
+    /,
+    *,
+    folds: Annotated[int, Parameter(help="Blocks that are forecast in turn.", converter=whole_number)] = 5,
+    recipe: Recipe = None,
+    json: Json = False,
+    task: str,
+    given: Given,
+) -> int:
+    """Train and forecast again and again, moving on through the file (walk-forward)."""
+    from holdfast.cli import verbs
+
+    return verbs.backtest(task, given, data, folds, recipe, json)
+
+
+@app.command
+def info(*, json: Json = False) -> int:
+    """Versions, processor, devices, and which kernel runs what, with the reasons."""
+    from holdfast.cli import verbs
+
+    return verbs.info(json)
+
+
+TASK_VERBS: dict[Callable[..., int], list[str]] = {train: [*TASKS], compare: [*TASKS], backtest: [*BACKTESTS]}
+"""Verbs whose flags are a task's settings, and their tasks."""
+
+for _verb, _tasks in TASK_VERBS.items():
+    _group = App(name=_verb.__name__, help=_verb.__doc__)
+    for _task in _tasks:
+        _group.command(with_flags(_verb, _task, config_class(_task)), name=_task)
+    app.command(_group)
+
+
+def main(tokens: Sequence[str] | None = None) -> int:
+    """Run the command line (``sys.argv`` when None) and return the exit code; errors are reported, never raised."""
+    words = list(sys.argv[1:] if tokens is None else tokens)
+    try:
+        check_names(words, list(app), {verb.__name__: tasks for verb, tasks in TASK_VERBS.items()})
+        code = app(words)
+        sys.stdout.flush()
+        return int(code or 0)
+    except (Exception, KeyboardInterrupt) as error:
+        return report(error)

@@ -1,0 +1,181 @@
+"""What went wrong, as a text on stderr and an exit code: 2 for the user, 1 for a bug, 130 for Ctrl-C."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+import traceback
+from collections.abc import Mapping
+from difflib import get_close_matches
+from typing import Any, Literal, get_args, get_origin
+
+from cyclopts import (
+    CoercionError,
+    CycloptsError,
+    MissingArgumentError,
+    UnknownOptionError,
+    UnusedCliTokensError,
+)
+
+from holdfast.errors import UserError
+
+USER, BUG, INTERRUPTED, CLOSED = 2, 1, 130, 141
+"""Exit codes: a mistake or the system's refusal, a bug, Ctrl-C, and a closed stdout (128 + SIGPIPE)."""
+
+EXTRAS = {"polars", "statsmodels", "sklearn", "matplotlib", "tensorboard"}
+"""Libraries of ``holdfast[forecast]``, by the names under which they are imported."""
+
+NUMBERS = {int: "a whole number", float: "a number"}
+
+
+def report(error: BaseException) -> int:
+    """Print an error to stderr, and say with which code to exit."""
+    if isinstance(error, KeyboardInterrupt):
+        return _say("Interrupted.", code=INTERRUPTED)
+    if isinstance(error, BrokenPipeError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nothing more to flush into
+        return CLOSED
+    known = _as_user_error(error)
+    if known is not None:
+        return _say(f"error: {known.rule}", f"       {known.got}", f"       {known.fix}", code=USER)
+    return _say(
+        "".join(traceback.format_exception(error)),
+        "This is a bug in Holdfast, not a mistake of yours.",
+        "Please report it with the lines above, the command, and the output of: holdfast info",
+        code=BUG,
+    )
+
+
+def notice(text: str) -> None:
+    """A line for the user on stderr."""
+    _say(text, code=0)
+
+
+def _say(*lines: str, code: int) -> int:
+    sys.stderr.write("\n".join(lines) + "\n")
+    sys.stderr.flush()
+    return code
+
+
+def _as_user_error(error: BaseException) -> UserError | None:
+    if isinstance(error, UserError):
+        return error
+    if isinstance(error, CycloptsError):
+        return _of_command_line(error)
+    if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and _out_of_memory(str(error))):
+        return UserError(
+            "The work must fit into memory.",
+            f"There was not enough: {str(error).splitlines()[0] if str(error) else 'no more to be had'}.",
+            "Give a smaller --batch-size, --hidden-size or --lookback, or a shorter file.",
+        )
+    if isinstance(error, ModuleNotFoundError) and (error.name or "").partition(".")[0] in EXTRAS:
+        return UserError(
+            "Forecasting needs the libraries of its extra.",
+            f"{error.name} is not installed.",
+            "Run: pip install 'holdfast[forecast]'.",
+        )
+    return _of_system(error) if isinstance(error, OSError) else None
+
+
+def _out_of_memory(text: str) -> bool:
+    return any(words in text for words in ("out of memory", "can't allocate memory", "not enough memory"))
+
+
+def _of_system(error: OSError) -> UserError:
+    place = f"{error.filename}: " if error.filename else ""
+    fixes = {
+        errno.ENOSPC: "Free some space, or give another folder with --out.",
+        errno.EDQUOT: "Free some space, or give another folder with --out.",
+        errno.ENOENT: "Check the name.",
+    }
+    return UserError(
+        "Files and folders must be readable and writable.",
+        f"The system refused: {place}{error.strerror or error}.",
+        fixes.get(error.errno or 0, "Change the permissions, or give another file or folder."),
+    )
+
+
+# -- the command line --------------------------------------------------------------------------------------------
+
+
+def unknown(what: str, got: str, known: list[str], usage: str) -> UserError:
+    """An unknown verb or task, with the nearest one that there is."""
+    return UserError(f"{what} are: {', '.join(known)}.", f"It was {got!r}.", _nearest(got, known, usage))
+
+
+def _nearest(got: str, known: list[str], usage: str) -> str:
+    near = get_close_matches(got, known, 1, cutoff=0.5)
+    return f"Did you mean {near[0]}?" if near else f"See {usage} --help."
+
+
+def _of_command_line(error: CycloptsError) -> UserError:
+    usage = " ".join(["holdfast", *(error.command_chain or ())])
+    cause = error.__cause__
+    if isinstance(cause, UserError):
+        return cause
+    if isinstance(error, UnknownOptionError):
+        flags = [name for argument in error.argument_collection for name in argument.names if name[0] == "-"]
+        got = error.token.keyword or error.token.value
+        return UserError(
+            f"The flags of {usage} are those of its --help.", f"It was {got!r}.", _nearest(got, flags, usage)
+        )
+    if isinstance(error, CoercionError) and error.argument is not None:
+        return _of_value(error)
+    if isinstance(error, MissingArgumentError) and error.argument is not None:
+        name = error.keyword or error.argument.name
+        return UserError(f"{name} needs a value.", "None was given.", f"See {usage} --help.")
+    if isinstance(error, UnusedCliTokensError):
+        extra = " ".join(error.unused_tokens or [])
+        return UserError(
+            f"{usage} takes no more than its arguments.", f"Left over: {extra}.", f"See {usage} --help."
+        )
+    return UserError(f"{usage} is called as its --help says.", f"{error}".strip(), f"See {usage} --help.")
+
+
+def _of_value(error: CoercionError) -> UserError:
+    """A value that is not of its flag's type."""
+    assert error.argument is not None
+    name = (error.token.keyword if error.token else None) or error.argument.name
+    got = error.token.value if error.token else " ".join(token.value for token in error.argument.tokens)
+    hint = error.argument.hint
+    choices = [str(choice) for choice in _literals(hint)]
+    if choices:
+        near = get_close_matches(got, choices, 1, cutoff=0.4)
+        fix = f"Did you mean {near[0]}?" if near else f"Give for example {name} {choices[0]}."
+        return UserError(f"{name} is one of {', '.join(choices)}.", f"It was {got!r}.", fix)
+    kind = next(
+        (text for number, text in NUMBERS.items() if number in (hint, *get_args(hint))), "of another form"
+    )
+    return UserError(f"{name} is {kind}.", f"It was {got!r}.", "See --help for its meaning and default.")
+
+
+def _literals(hint: Any) -> tuple[Any, ...]:
+    return get_args(hint) if get_origin(hint) is Literal else ()
+
+
+def check_names(tokens: list[str], commands: list[str], tasks: Mapping[str, list[str]]) -> None:
+    """Refuse an unknown verb or task before the flags are read.
+
+    Args:
+        tokens: the command line.
+        commands: the verbs, and the flags that stand alone.
+        tasks: for each verb that takes a task, its tasks.
+
+    Raises:
+        UserError: with the nearest name.
+    """
+    if not tokens or (tokens[0] in commands and tokens[0].startswith("-")):
+        return
+    verb, *rest = tokens
+    if verb not in commands:
+        raise unknown("Verbs", verb, [name for name in commands if not name.startswith("-")], "holdfast")
+    known = tasks.get(verb)
+    if known is None or rest[:1] in (["--help"], ["-h"]):
+        return
+    if not rest:
+        raise UserError(
+            f"holdfast {verb} needs a task.", "None was named.", f"Tasks are: {', '.join(known)}."
+        )
+    if rest[0] not in known:
+        raise unknown("Tasks", rest[0], known, f"holdfast {verb}")

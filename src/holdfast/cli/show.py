@@ -1,0 +1,109 @@
+"""Results on stdout: tables, JSON and plain lines."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+Figures = Mapping[str, float]
+
+HIGHER_IS_BETTER = ("direction",)
+UNRANKED = ("coverage",)
+"""Best where it equals the intervals' level, which a table does not know."""
+
+PUBLISHED = ("mse_z", "mae_z")
+"""On the scale of the training part, as published results are given: told in a line of their own."""
+
+
+def write(text: str) -> None:
+    """A line, or several, on stdout."""
+    sys.stdout.write(text + "\n")
+
+
+def write_json(value: Mapping[str, Any]) -> None:
+    """One JSON object on stdout."""
+    write(to_json(value))
+
+
+def to_json(value: Mapping[str, Any]) -> str:
+    """A mapping as JSON text; what is not finite is null."""
+    return json.dumps(plain(value), indent=1)
+
+
+def plain(value: Any) -> Any:
+    """A value that JSON can hold."""
+    if isinstance(value, Mapping):
+        return {str(name): plain(entry) for name, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(entry) for entry in value]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return value
+
+
+def score_table(
+    title: str, rows: Mapping[str, Figures], spreads: Mapping[str, Figures] | None = None
+) -> None:
+    """Metrics of the model and the simple methods, one row each, the best of each metric in bold.
+
+    Args:
+        title: what was scored.
+        rows: name -> metrics.
+        spreads: name -> standard deviation of its metrics.
+    """
+    names = [name for name in next(iter(rows.values())) if name not in PUBLISHED]
+    best = {name: _best(name, {row: figures[name] for row, figures in rows.items()}) for name in names}
+    cells = [
+        [
+            row,
+            *(
+                _cell(figures[name], (spreads or {}).get(row, {}).get(name), row in best[name])
+                for name in names
+            ),
+        ]
+        for row, figures in rows.items()
+    ]
+    table(title, ["", *names], cells)
+    for row, figures in rows.items():
+        told = [f"{name} {number(figures[name])}" for name in PUBLISHED if name in figures]
+        if told:
+            write(f"  {row} on the scale of the training part: {', '.join(told)}")
+
+
+def _best(metric: str, values: Figures) -> set[str]:
+    """The rows with the best value; none where all are the same, or where no value is the best."""
+    finite = [value for value in values.values() if math.isfinite(value)]
+    if metric in UNRANKED or not finite:
+        return set()
+    least = max(finite) if metric in HIGHER_IS_BETTER else min(finite)
+    found = {row for row, value in values.items() if value == least}
+    return found if len(found) < len(values) else set()
+
+
+def _cell(value: float, spread: float | None, best: bool) -> str:
+    text = number(value) + (f" ± {spread:.2g}" if spread else "")
+    return f"[bold]{text}[/bold]" if best else text
+
+
+def number(value: float) -> str:
+    """Four digits."""
+    return f"{value:.4g}" if math.isfinite(value) else "-"
+
+
+def table(title: str, header: list[str], rows: list[list[str]]) -> None:
+    """A table on stdout; the first column to the left, figures to the right; never folded to the terminal's width."""
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+
+    drawn = Table(title=title, title_justify="left", title_style="", box=SIMPLE_HEAD, pad_edge=False)
+    for index, name in enumerate(header):
+        drawn.add_column(name, justify="right" if index else "left", no_wrap=True)
+    for row in rows:
+        drawn.add_row(*row)
+    console = Console(file=sys.stdout, highlight=False)
+    console.width = max(console.width, console.measure(drawn).maximum, len(title))
+    console.print(drawn)

@@ -1,0 +1,263 @@
+"""What each verb does, once its arguments are read."""
+
+from __future__ import annotations
+
+import contextlib
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from holdfast.cli import show
+from holdfast.cli.failures import INTERRUPTED, notice
+from holdfast.cli.flags import build, build_resumed, default
+from holdfast.errors import UserError
+from holdfast.files import new_folder, write_atomic
+from holdfast.tasks import backtest_function, config_class, load, report_module, task_class
+
+Given = Mapping[str, Any]
+
+EVALUATION = ("task", "part", "model", "baselines", "parameters", "seconds", "windows")
+"""What ``evaluate --json`` prints."""
+
+
+@dataclass(frozen=True)
+class Files:
+    """The files of a training run; a part without its own is cut from ``data``."""
+
+    data: Path
+    valid: Path | None
+    test: Path | None
+
+
+@dataclass(frozen=True)
+class Output:
+    """Where a training run goes, and what it begins with."""
+
+    out: Path | None
+    recipe: Path | None
+    resume: bool
+    overwrite: bool
+
+
+@dataclass(frozen=True)
+class Contest:
+    """What is compared, and where the results go."""
+
+    cells: Sequence[str]
+    seeds: int
+    out: Path | None
+    recipe: Path | None
+    json: bool
+
+
+# -- train -------------------------------------------------------------------------------------------------------
+
+
+def train(task: str, given: Given, files: Files, output: Output) -> int:
+    """Train, score on the test part, write the folder and its report, and say what to do next."""
+    config, folder = _settings(task, given, files, output)
+    model = task_class(task)(config)
+    notice(f"The run's folder is {folder}.")
+    model.fit(
+        files.data,
+        valid=files.valid,
+        test=files.test,
+        out=folder,
+        resume=output.resume,
+        overwrite=output.overwrite,
+        progress=True,
+    )
+    if model.history.stopped == "interrupted":  # training has said how to go on
+        return INTERRUPTED
+    result = model.metrics
+    _notes(result["notes"])
+    page = report_module(task).run_report(model, folder)
+    _show_result(model, result)
+    show.write(
+        f"{result['parameters']:,} parameters; {result['epochs']} epochs in {result['seconds']:.1f} s, "
+        f"the best was epoch {result['best_epoch']}; it ended with its {result['stopped']}."
+    )
+    show.write(f"The run is in {folder}; open {page} for the pictures. What to do next:")
+    for command in _next(task, folder, files.data, given):
+        show.write(f"  {shlex.join(command)}")
+    return 0
+
+
+def _settings(task: str, given: Given, files: Files, output: Output) -> tuple[Any, Path]:
+    """The configuration and the run's folder, ``runs/FILE-CELL`` when not named."""
+    settings = config_class(task)
+    if not output.resume:
+        config = build(settings, task, given, output.recipe, files.data)
+        return config, output.out or _folder(files.data, config.network.cell)
+    if output.recipe is not None or output.overwrite:
+        raise UserError(
+            "--resume goes on with the run in a folder, with its settings.",
+            f"--{'overwrite' if output.overwrite else 'recipe'} was given as well.",
+            "Leave one of the two out.",
+        )
+    folder = output.out or _folder(files.data, given.get("cell", default(settings, "cell")))
+    return build_resumed(settings, task, given, folder), folder
+
+
+def _folder(data: Path, cell: str) -> Path:
+    return Path("runs") / f"{data.stem}-{cell}"
+
+
+def _notes(notes: Sequence[str]) -> None:
+    for note in notes:
+        notice(f"note: {note}")
+
+
+def _next(task: str, folder: Path, data: Path, given: Given) -> list[list[str]]:
+    """Commands that make sense after a training run."""
+    run, file = str(folder), str(data)
+    flags = [word for name in ("target", "horizon") if name in given for word in _flag(name, given[name])]
+    return [
+        ["holdfast", "evaluate", run, file, "--json"],
+        ["holdfast", "predict", run, file, "--out", "forecast.csv", "--plot", "forecast.png"],
+        ["holdfast", "compare", task, file, *flags, "--cells", "rnn,gru,lstm", "--seeds", "3"],
+    ]
+
+
+def _flag(name: str, value: Any) -> list[str]:
+    return [f"--{name}", ",".join(map(str, value)) if isinstance(value, tuple) else str(value)]
+
+
+def _show_result(model: Any, result: Mapping[str, Any]) -> None:
+    """The model's figures among the simple methods', and in words."""
+    from holdfast.insight.words import verdict
+
+    name = model.config.network.cell.upper()
+    title = f"{result['task']}, {result['part']} part, {result['windows']:,} windows"
+    show.score_table(title, {name: result["model"], **result["baselines"]})
+    for sentence in verdict(dict(result)):
+        show.write(sentence)
+
+
+# -- use ---------------------------------------------------------------------------------------------------------
+
+
+def evaluate(run: Path, data: Path | None, json: bool) -> int:
+    """Figures on a file, or those of the test part from training."""
+    model = load(run)
+    result = model.evaluate(data)
+    missing = [name for name in EVALUATION if name not in result]
+    if missing:
+        raise UserError(
+            "metrics.json holds the figures as training wrote them.",
+            f"That in {run} lacks: {', '.join(missing)}.",
+            "Copy the folder again, or give a file to score on.",
+        )
+    if json:
+        show.write_json({name: result[name] for name in EVALUATION})
+    else:
+        _show_result(model, result)
+    return 0
+
+
+def predict(run: Path, data: Path, out: Path | None, plot: Path | None) -> int:
+    """A forecast as CSV, and as a picture."""
+    model = load(run)
+    text = model.predict(data).write_csv()
+    if plot is not None:
+        report_module(model.task).prediction_plot(model, data, plot)
+        notice(f"The picture is {plot}.")
+    if out is None:
+        show.write(text.removesuffix("\n"))
+    else:
+        write_atomic(out, text)
+        notice(f"The forecast is in {out}.")
+    return 0
+
+
+# -- experiments -------------------------------------------------------------------------------------------------
+
+
+def compare(task: str, given: Given, data: Path, contest: Contest) -> int:
+    """Cells over seeds, as tables and in words; with ``out`` also a page, pictures and ``comparison.json``."""
+    from holdfast.compare import compare as run
+
+    config = build(config_class(task), task, given, contest.recipe, data)
+    with _new_folder(contest.out) as folder:
+        found = run(task, config, data, cells=contest.cells, seeds=contest.seeds, announce=notice)
+        page = None
+        if folder is not None:
+            write_atomic(folder / "comparison.json", show.to_json(found.to_dict()))
+            page = report_module(task).comparison_report(found, f"Cells on {data.name}", folder)
+    _notes(found.notes)
+    if contest.json:
+        show.write_json(found.to_dict())
+        return 0
+    _show_comparison(task, found, f"{task}: cells over {contest.seeds} seeds on {data.name}")
+    if page is not None:
+        show.write(f"The results are in {contest.out}; open {page} for the pictures.")
+    return 0
+
+
+@contextlib.contextmanager
+def _new_folder(out: Path | None) -> Iterator[Path | None]:
+    """An output folder, removed again if the work fails before anything is in it."""
+    folder = None if out is None else new_folder(out)
+    try:
+        yield folder
+    except BaseException:
+        with contextlib.suppress(OSError):
+            if folder is not None:
+                folder.rmdir()
+        raise
+
+
+def _show_comparison(task: str, found: Any, title: str) -> None:
+    report = report_module(task)
+    header, *rows = report.comparison_table(found)
+    show.table(title, header, rows)
+    show.score_table("simple methods", found.baselines)
+    for sentence in report.claims_of(found):
+        show.write(sentence)
+
+
+def backtest(task: str, given: Given, data: Path, folds: int, recipe: Path | None, json: bool) -> int:
+    """Figures over the blocks of a walk forward."""
+    config = build(config_class(task), task, given, recipe, data)
+    result = backtest_function(task)(config, data, folds=folds, announce=notice)
+    _notes(result["notes"])
+    if json:
+        show.write_json(result)
+        return 0
+    name = config.network.cell.upper()
+    title = f"{task}, {folds} blocks, {result['windows']:,} windows (mean ± spread over the blocks)"
+    rows = {name: result["model"], **result["baselines"]}
+    show.score_table(title, rows, {name: result["spread"]})
+    from holdfast.insight.words import verdict
+
+    for sentence in verdict(result):
+        show.write(sentence)
+    return 0
+
+
+def demo(task: str, out: Path | None) -> int:
+    """The main job on data that needs no download."""
+    from holdfast.demo import demo as run
+
+    found = run(task, out or Path("runs") / f"demo-{task}", notice)
+    _notes(found.comparison.notes)
+    _show_comparison(task, found.comparison, f"{task} on {found.data.name}")
+    show.write(f"Open {found.report} for the pictures. What to do next:")
+    for command in found.next:
+        show.write(f"  {command}")
+    return 0
+
+
+def info(json: bool) -> int:
+    """What runs here."""
+    from holdfast.info import info as gather
+    from holdfast.info import render
+
+    found = gather()
+    if json:
+        show.write_json(found)
+    else:
+        show.write(render(found))
+    return 0
