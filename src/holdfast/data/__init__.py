@@ -1,0 +1,1 @@
+"""Reading data: tables, series, calendars (numpy and polars only)."""

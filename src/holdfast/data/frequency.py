@@ -1,0 +1,155 @@
+"""The step between rows: found, read from text, laid out as a grid, and the season it suggests."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+import numpy as np
+
+from holdfast.errors import UserError
+
+Array = np.ndarray
+
+UNITS = {"second": "s", "minute": "min", "hour": "h", "day": "d", "week": "w", "month": "mo", "quarter": "q", "year": "y"}
+_CODES = {code: unit for unit, code in UNITS.items()}
+_SECONDS = {"second": 1, "minute": 60, "hour": 3600, "day": 86_400, "week": 604_800}
+_MONTHS = {"month": 1, "quarter": 3, "year": 12}
+_SEASONS = {"second": (60, 3600), "minute": (60, 1440), "hour": (24, 168), "day": (7, 365), "week": (52,), "month": (12,), "quarter": (4,)}
+MOST_INSERTED = 0.25
+"""A grid that would add more than this share of the rows is none: each row then counts as one step."""
+CLEAR = 0.3
+"""Autocorrelation from which a season counts as found."""
+
+
+@dataclass(frozen=True)
+class Frequency:
+    """``count`` units between two rows; the unit ``"step"`` counts rows, whatever their times.
+
+    Example:
+        >>> Frequency.parse("30min").code, str(Frequency.parse("1mo"))
+        ('30min', '1 month')
+    """
+
+    unit: str
+    count: int = 1
+
+    @property
+    def code(self) -> str:
+        """Short form: ``30min``, ``1h``, ``1mo``, ``rows``."""
+        return "rows" if self.unit == "step" else f"{self.count}{UNITS[self.unit]}"
+
+    def __str__(self) -> str:
+        return f"{self.count} {self.unit}" + ("s" if self.count > 1 else "")
+
+    @classmethod
+    def parse(cls, text: str) -> Frequency:
+        """Read a short form; anything else is a UserError."""
+        match = re.fullmatch(r"(\d*)\s*(s|min|h|d|w|mo|q|y)", text.strip())
+        if text.strip() == "rows":
+            return cls("step")
+        if match is None or match[1].strip("0") == "" != match[1]:
+            raise UserError(
+                "A frequency is a number with s, min, h, d, w, mo, q or y, or the word rows.",
+                f"It was {text!r}.",
+                "Give for example --frequency 30min, 1h, 1d, 1mo or rows.",
+            )
+        return cls(_CODES[match[2]], int(match[1] or 1))
+
+
+def infer(times: Array) -> Frequency:
+    """The most common step of sorted times [N] (datetime64[us]), or ``step`` where most rows do not follow it."""
+    days = np.diff(times.astype("datetime64[D]")).astype(int)
+    for unit, (low, high) in {"month": (28, 31), "quarter": (90, 92), "year": (365, 366)}.items():
+        if _mostly(days, low, high) and _regular(times, Frequency(unit)):
+            return Frequency(unit)
+    steps = np.diff(times).astype("timedelta64[s]").astype(np.int64)
+    values, counts = np.unique(steps[steps > 0], return_counts=True)
+    if len(values) == 0:
+        return Frequency("step")
+    seconds = int(values[counts.argmax()])
+    unit = next(u for u in ("week", "day", "hour", "minute", "second") if seconds % _SECONDS[u] == 0)
+    found = Frequency(unit, seconds // _SECONDS[unit])
+    return found if _regular(times, found) else Frequency("step")
+
+
+def _mostly(days: Array, low: int, high: int) -> bool:
+    return bool(len(days)) and float(np.mean((days >= low) & (days <= high))) > 0.5
+
+
+def _regular(times: Array, frequency: Frequency) -> bool:
+    """Whether every time lies on one grid that adds few rows."""
+    whole = grid(times, frequency)
+    return len(whole) <= (1 + MOST_INSERTED) * len(times) and bool(np.isin(times, whole).all())
+
+
+def grid(times: Array, frequency: Frequency) -> Array:
+    """All times from the first to the last at a frequency, those missing among ``times`` included."""
+    if frequency.unit == "step":
+        return times
+    if frequency.unit in _MONTHS:
+        months = int((times[-1].astype("datetime64[M]") - times[0].astype("datetime64[M]")).astype(int))
+        count = months // (_MONTHS[frequency.unit] * frequency.count)
+        return _months(times[0], frequency, np.arange(count + 1), _at_month_end(times))
+    step = np.timedelta64(_SECONDS[frequency.unit] * frequency.count * 1_000_000, "us")
+    return np.arange(times[0], times[-1] + np.timedelta64(1, "us"), step)
+
+
+def future(times: Array, frequency: Frequency, horizon: int) -> Array:
+    """The next ``horizon`` times after the last; row numbers go on counting.
+
+    Where rows count as steps whatever their times, the median step is added on.
+    """
+    ahead = np.arange(1, horizon + 1)
+    if times.dtype.kind != "M":
+        return times[-1] + ahead
+    if frequency.unit in _MONTHS:
+        return _months(times[-1], frequency, ahead, _at_month_end(times))
+    if frequency.unit == "step":
+        return times[-1] + ahead * np.median(np.diff(times).astype(np.int64)).astype("timedelta64[us]")
+    return times[-1] + ahead * np.timedelta64(_SECONDS[frequency.unit] * frequency.count * 1_000_000, "us")
+
+
+def _at_month_end(times: Array) -> bool:
+    return bool(((times + np.timedelta64(1, "D")).astype("datetime64[M]") > times.astype("datetime64[M]")).all())
+
+
+def _months(start: np.datetime64, frequency: Frequency, steps: Array, month_end: bool) -> Array:
+    """``start`` and whole months on: the same day of the month, at most its last, or always its last."""
+    first = start.astype("datetime64[M]")
+    months = first + steps * _MONTHS[frequency.unit] * frequency.count
+    lengths = ((months + 1).astype("datetime64[D]") - months.astype("datetime64[D]")).astype(int)
+    day = int((start.astype("datetime64[D]") - first.astype("datetime64[D]")).astype(int)) + 1
+    days = lengths if month_end else np.minimum(day, lengths)
+    clock = start - start.astype("datetime64[D]")
+    return (months.astype("datetime64[D]") + (days - 1)).astype("datetime64[us]") + clock
+
+
+def find_season(values: Array, frequency: Frequency) -> int:
+    """The season among those the frequency suggests that the values repeat most clearly; 1 for none.
+
+    The autocorrelation of the differenced values at each candidate must reach :data:`CLEAR`. Where rows count as
+    steps every lag up to a third of the rows (400 at most) is a candidate.
+
+    Args:
+        values: [N], NaN where missing.
+        frequency: the step between rows.
+    """
+    steps = np.diff(values.astype(np.float64))
+    known = ~np.isnan(steps)
+    if known.sum() < 8:
+        return 1
+    centred = np.where(known, steps - steps[known].mean(), 0.0)
+    candidates = _SEASONS.get(frequency.unit, tuple(range(2, 401)) if frequency.unit == "step" else ())
+    lags = sorted({c // frequency.count for c in candidates if c % frequency.count == 0})
+    scores = {lag: _autocorrelation(centred, known, lag) for lag in lags if 1 < lag <= len(values) // 3}
+    if not scores or max(scores.values()) < CLEAR:
+        return 1
+    top = max(scores.values())
+    return next(lag for lag in sorted(scores) if scores[lag] >= 0.9 * top)
+
+
+def _autocorrelation(centred: Array, known: Array, lag: int) -> float:
+    both = known[lag:] & known[:-lag]
+    variance = float(centred @ centred) / max(1, int(known.sum()))
+    return 0.0 if not both.any() or variance == 0 else float((centred[lag:] * centred[:-lag]).sum() / both.sum()) / variance

@@ -1,0 +1,186 @@
+"""One or several regular series from a table: columns by role, times found and checked, gaps made visible."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from holdfast.data.frequency import Frequency, grid, infer
+from holdfast.data.table import numeric, read_table, require
+from holdfast.data.times import find_time, read_times
+from holdfast.errors import UserError
+
+Array = np.ndarray
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Column names by role.
+
+    Attributes:
+        targets: what is forecast.
+        time: the time column, or its parts joined by commas (``"year,month,day,hour"``); found when None.
+        series: tells several series in one file apart.
+        past: covariates known up to now.
+        known: covariates known in advance.
+    """
+
+    targets: tuple[str, ...]
+    time: str | None = None
+    series: str | None = None
+    past: tuple[str, ...] = ()
+    known: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Series:
+    """One series in order of time.
+
+    ``times`` [N] datetime64[us], or row numbers where the file has no time; ``values`` float32 [N, targets + past + known],
+    NaN where missing.
+    """
+
+    name: str
+    times: Array
+    values: Array
+
+
+@dataclass(frozen=True)
+class Panel:
+    """All series of a file, the step between their rows, and what the user should be told of them."""
+
+    series: tuple[Series, ...]
+    columns: Columns
+    frequency: Frequency
+    notes: tuple[str, ...]
+
+
+def read_panel(path: Path, columns: Columns, *, frequency: str | None = None, sort: bool = False) -> Panel:
+    """Read a file into regular series; rows missing from the grid of times come as NaN and are told.
+
+    Args:
+        path: CSV or Parquet.
+        columns: column names; the time column is found when it is not named.
+        frequency: the step between rows, such as ``"1h"``; found when None.
+        sort: sort by time instead of refusing a file that is not sorted.
+
+    Raises:
+        UserError: everything that is wrong with the file, its columns or its times.
+    """
+    frame = read_table(path)
+    time, notes = find_time(frame, columns.time)
+    columns = replace(columns, time=time)
+    _check_roles(columns)
+    names = columns.targets + columns.past + columns.known
+    roles = ["target"] * len(columns.targets) + ["covariate"] * (len(names) - len(columns.targets))
+    values = np.stack([numeric(frame, n, f"{r} column") for n, r in zip(names, roles, strict=True)], 1)
+    times, more = read_times(frame, time)
+    parts = [_series(n, times[rows], values[rows], columns, sort) for n, rows in _split(frame, columns.series)]
+    step = Frequency.parse(frequency) if frequency else _common_frequency(parts)
+    series = tuple(_regular(s, step) for s in parts)
+    told = (*notes, *more, *_step_note(step, time, bool(frequency)), *_gap_notes(parts, series, names))
+    return Panel(series, columns, step, told)
+
+
+def _check_roles(columns: Columns) -> None:
+    time = () if columns.time is None else tuple(columns.time.split(","))
+    own = () if columns.series is None else (columns.series,)
+    names = [*columns.targets, *columns.past, *columns.known, *time, *own]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise UserError(
+            "A column has one role: target, past, known, time or series.",
+            f"More than one has: {', '.join(twice)}.",
+            "Name each column once.",
+        )
+
+
+def _split(frame: pl.DataFrame, name: str | None) -> list[tuple[str, Array]]:
+    """Series names and their row numbers, in the order of their first rows."""
+    if name is None:
+        return [("", np.arange(frame.height))]
+    labels = require(frame, name, "series column").cast(pl.String)
+    if labels.null_count():
+        row = int(labels.is_null().arg_max() or 0)
+        raise UserError(f"Each row names its series in {name!r}.", f"Line {row + 2} does not.", "Fill that field.")
+    array = labels.to_numpy()
+    return [(str(label), np.flatnonzero(array == label)) for label in labels.unique(maintain_order=True)]
+
+
+def _series(name: str, times: Array, values: Array, columns: Columns, sort: bool) -> Series:
+    label = f"series {name!r}" if name else "file"
+    if len(times) < 2:
+        raise UserError("A series has at least 2 rows.", f"The {label} has {len(times)}.", "Give more data.")
+    steps = np.diff(times)
+    if times.dtype.kind == "M" and (steps < np.timedelta64(0, "us")).any():
+        if not sort:
+            row = int((steps < np.timedelta64(0, "us")).argmax())
+            raise UserError(
+                "Rows stand in order of time.",
+                f"In the {label} {_text(times[row + 1])} comes after {_text(times[row])}.",
+                "Sort the file, or give --sort.",
+            )
+        order = np.argsort(times, kind="stable")
+        times, values = times[order], values[order]
+    if times.dtype.kind == "M" and (np.diff(times) == np.timedelta64(0, "us")).any():
+        row = int((np.diff(times) == np.timedelta64(0, "us")).argmax())
+        fix = "Remove one." if columns.series else "Remove one, or name the column that tells series apart: --series."
+        raise UserError("A time stands once in a series.", f"In the {label} {_text(times[row])} stands twice.", fix)
+    return Series(name, times, values.astype(np.float32))
+
+
+def _text(time: np.datetime64) -> str:
+    return str(time.astype("datetime64[s]")).replace("T", " ")
+
+
+def _common_frequency(parts: list[Series]) -> Frequency:
+    """The step that most series have; rows count as steps where there is no time."""
+    if parts[0].times.dtype.kind != "M":
+        return Frequency("step")
+    found = [infer(s.times) for s in parts]
+    return max(found, key=found.count)
+
+
+def _regular(series: Series, frequency: Frequency) -> Series:
+    """The series on the whole grid, NaN where the file has no row."""
+    if series.times.dtype.kind != "M" or frequency.unit == "step":
+        return series
+    whole = grid(series.times, frequency)
+    off = ~np.isin(series.times, whole)
+    if off.any():
+        raise UserError(
+            f"Every time lies on a grid of {frequency}.",
+            f"{_text(series.times[off.argmax()])} does not"
+            + (f" in series {series.name!r}." if series.name else "."),
+            "Give the right --frequency, or --frequency rows to count each row as one step.",
+        )
+    if len(whole) == len(series.times):
+        return series
+    values = np.full((len(whole), series.values.shape[1]), np.nan, np.float32)
+    values[np.searchsorted(whole, series.times)] = series.values
+    return Series(series.name, whole, values)
+
+
+def _step_note(frequency: Frequency, time: str | None, given: bool) -> tuple[str, ...]:
+    if time is None or given:
+        return ()
+    if frequency.unit == "step":
+        return ("the times are not evenly spaced: each row counts as one step (give --frequency for a grid)",)
+    return (f"one row every {frequency}",)
+
+
+def _gap_notes(parts: list[Series], series: tuple[Series, ...], names: tuple[str, ...]) -> list[str]:
+    notes = []
+    inserted = sum(len(s.times) - len(p.times) for s, p in zip(series, parts, strict=True))
+    if inserted:
+        pair = next((s, p) for s, p in zip(series, parts, strict=True) if len(s.times) > len(p.times))
+        first = pair[0].times[~np.isin(pair[0].times, pair[1].times)][0]
+        notes.append(f"{inserted} rows missing between the first and the last time were inserted as gaps, first at {_text(first)}")
+    for column, name in enumerate(names):
+        missing = sum(int(np.isnan(p.values[:, column]).sum()) for p in parts)
+        if missing:
+            notes.append(f"{missing} missing values in {name!r}")
+    return notes

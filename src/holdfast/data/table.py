@@ -1,0 +1,167 @@
+"""Reading a table from a file, with a message for everything that can be wrong with it."""
+
+from __future__ import annotations
+
+import csv
+from difflib import get_close_matches
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from holdfast.errors import UserError
+
+Array = np.ndarray
+
+NULLS = ["", "NA", "N/A", "NaN", "nan", "null", "NULL", "None", "-", "?"]
+TEXT = (".csv", ".tsv", ".txt")
+PARQUET = (".parquet", ".pq")
+
+
+def read_table(path: Path) -> pl.DataFrame:
+    """Read a CSV (comma, semicolon or tab; a header; UTF-8) or Parquet file.
+
+    Columns of a text file come as text, with :data:`NULLS` as null: :func:`numeric` says where a number is none.
+
+    Raises:
+        UserError: no such file, not readable, empty, not UTF-8, ragged, not a table, no rows, a column twice.
+    """
+    path = Path(path)
+    _check_path(path)
+    try:
+        frame = _read_parquet(path) if path.suffix.lower() in PARQUET else _read_text(path)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise UserError(f"{path} must be readable.", f"The system says: {reason}.", "Check its permissions.") from None
+    if frame.height == 0:
+        raise UserError(f"{path} needs rows below its header.", "There are none.", "Give a file with data.")
+    return frame
+
+
+def _check_path(path: Path) -> None:
+    rule = "The data are a CSV or Parquet file."
+    if not path.exists():
+        near = get_close_matches(path.name, [p.name for p in path.parent.glob("*")] if path.parent.is_dir() else [], 1)
+        fix = f"Did you mean {path.with_name(near[0])}?" if near else "Check the path."
+        raise UserError(rule, f"{path} does not exist.", fix)
+    if path.is_dir():
+        raise UserError(rule, f"{path} is a folder.", "Name a file in it.")
+    if path.suffix.lower() not in TEXT + PARQUET:
+        raise UserError(rule, f"{path} ends in {path.suffix or 'nothing'}.", "Name a .csv, .tsv, .txt or .parquet file.")
+    if path.stat().st_size == 0:
+        raise UserError(rule, f"{path} is empty (0 bytes).", "Give a file with a header and rows.")
+
+
+def _read_parquet(path: Path) -> pl.DataFrame:
+    try:
+        return pl.read_parquet(path)
+    except (pl.exceptions.PolarsError, OSError) as error:
+        if isinstance(error, PermissionError):
+            raise
+        reason = str(error).splitlines()[0]
+        raise UserError(
+            f"{path} must be a whole Parquet file.", f"It cannot be read: {reason}.", "Copy or export it again."
+        ) from None
+
+
+def _read_text(path: Path) -> pl.DataFrame:
+    text = _decode(path)
+    lines = text.splitlines()
+    separator = max(",;\t", key=lines[0].count)
+    header = next(csv.reader(lines[:1], delimiter=separator))
+    _check_header(path, header)
+    _check_ragged(path, lines, separator, len(header))
+    try:
+        frame = pl.read_csv(
+            text.encode(), separator=separator, infer_schema=False, null_values=NULLS, truncate_ragged_lines=False
+        )
+    except pl.exceptions.PolarsError as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"{path} must be a CSV file.", f"It cannot be read: {reason}.", "Correct that.") from None
+    return frame.with_columns(pl.all().str.strip_chars())
+
+
+def _decode(path: Path) -> str:
+    data = path.read_bytes()
+    rule = f"{path} must be a text file in UTF-8."
+    if b"\0" in data[:4096]:
+        raise UserError(rule, "It holds binary data.", "Export it as CSV, or name a Parquet file .parquet.")
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise UserError(
+            rule,
+            f"Line {line} holds the byte 0x{data[error.start]:02x}, which is none.",
+            "Convert it: iconv -f latin1 -t utf-8 FILE > NEW.csv",
+        ) from None
+    if not text.strip():
+        raise UserError(rule, "It holds only blank lines.", "Give a file with a header and rows.")
+    return text
+
+
+def _check_header(path: Path, header: list[str]) -> None:
+    twice = sorted({name for name in header if header.count(name) > 1})
+    if twice:
+        raise UserError(f"Column names in {path} differ.", f"Twice there is: {', '.join(twice)}.", "Rename one.")
+
+
+def _check_ragged(path: Path, lines: list[str], separator: str, width: int) -> None:
+    """Every row has as many fields as the header; quoted fields may hold separators and line breaks."""
+    reader = csv.reader((line + "\n" for line in lines), delimiter=separator)
+    for row in reader:
+        if row and len(row) != width:
+            raise UserError(
+                f"Each row of {path} has as many fields as its header ({width}).",
+                f"Line {reader.line_num} has {len(row)}.",
+                "Correct that line, or quote fields that hold the separator.",
+            )
+
+
+# -- columns ----------------------------------------------------------------------------------------------------
+
+
+def require(frame: pl.DataFrame, name: str, role: str) -> pl.Series:
+    """A column by its name; a missing one is a UserError with the closest match."""
+    if name not in frame.columns:
+        near = get_close_matches(name, frame.columns, 1)
+        names = ", ".join(frame.columns[:12]) + (", ..." if len(frame.columns) > 12 else "")
+        fix = f"Did you mean {near[0]!r}?" if near else "Name one of these."
+        raise UserError(f"The {role} must be a column of the file.", f"{name!r} is not among: {names}.", fix)
+    return frame[name]
+
+
+def numeric(frame: pl.DataFrame, name: str, role: str) -> Array:
+    """A column as float64 [N], NaN where missing.
+
+    Raises:
+        UserError: no such column, text or infinity in it (the line is named), or no value at all.
+    """
+    column = require(frame, name, role)
+    numbers = column.cast(pl.Float64, strict=False)
+    wrong = (numbers.is_null() & column.is_not_null()) if column.dtype == pl.String else numbers.is_null() & False
+    if column.dtype not in (pl.String, pl.Boolean) and not column.dtype.is_numeric() and column.dtype != pl.Null:
+        wrong = column.is_not_null()
+    if wrong.any():
+        _refuse_text(column, int(wrong.arg_max() or 0), role)
+    values: Array = numbers.fill_null(np.nan).to_numpy().astype(np.float64)
+    if np.isinf(values).any():
+        row = int(np.isinf(values).argmax())
+        raise UserError(
+            f"The {role} {name!r} holds finite numbers.", f"{_line(row)} has {column[row]}.", "Mend or empty that field."
+        )
+    if np.isnan(values).all():
+        raise UserError(f"The {role} {name!r} needs values.", "All of them are missing.", "Name another column.")
+    return values
+
+
+def _refuse_text(column: pl.Series, row: int, role: str) -> None:
+    value = str(column[row])
+    comma = value.replace(",", "", 1).lstrip("-").isdigit() and "," in value
+    fix = "Write numbers with a decimal point." if comma else "Mend that field, or leave it empty where it is missing."
+    raise UserError(f"The {role} {column.name!r} holds numbers.", f"{_line(row)} has {value!r}.", fix)
+
+
+def _line(row: int) -> str:
+    """Where a row stands, counted as an editor does: the header is line 1."""
+    return f"Line {row + 2}"
