@@ -79,7 +79,8 @@ class SeasonalNaive(Rule):
         """Point forecasts [W, h, C]."""
         rows = part.origins[:, None] - self.season + np.arange(part.horizon) % self.season
         before = rows < part.rows.first[part.series][:, None]
-        return part.rows.filled.numpy()[np.where(before, part.origins[:, None] - 1, rows)]
+        point: Array = part.rows.filled.numpy()[np.where(before, part.origins[:, None] - 1, rows)]
+        return point
 
 
 class Drift(Rule):
@@ -96,7 +97,7 @@ class Drift(Rule):
         begin = np.minimum(_first_seen(part)[part.series], latest)
         first = np.take_along_axis(part.rows.filled.numpy(), begin, 0)
         slope = (last[:, 0] - first) / np.maximum(latest - begin, 1)
-        path = last + np.arange(1, part.horizon + 1)[:, None] * slope[:, None]
+        path: Array = last + np.arange(1, part.horizon + 1)[:, None] * slope[:, None]
         return path.astype(np.float32)
 
 
@@ -123,7 +124,8 @@ class MeanReturn(Rule):
 
 def _last(part: Part) -> Array:
     """The last value before each origin: [W, 1, C]."""
-    return part.rows.filled.numpy()[part.origins[:, None] - 1]
+    last: Array = part.rows.filled.numpy()[part.origins[:, None] - 1]
+    return last
 
 
 def _first_seen(part: Part) -> Array:

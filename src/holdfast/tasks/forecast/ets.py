@@ -60,7 +60,10 @@ class Ets:
         self.parameters = np.tile(START, (len(schema.scales), len(schema.targets), 1))
 
     def fit(self, train: Part, valid: Part) -> None:
-        """Fit the parameters on the last ``FIT_ROWS`` training rows of each series: [S, C, 4]."""
+        """Fit the parameters [S, C, 4] on the last ``FIT_ROWS`` training rows of each series.
+
+        There is a season where each series has two of it in these rows, and it has at most ``LONGEST_SEASON`` steps.
+        """
         values = {name: rows[-FIT_ROWS:] for name, rows in _training_rows(train).items()}
         self.season = _season(self.schema.season, min(len(rows) for rows in values.values()))
         for s, name in enumerate(self.schema.scales):
@@ -70,19 +73,15 @@ class Ets:
 
     def _fit(self, values: Array) -> Array:
         """alpha, beta, gamma, phi of one channel [n]; ``START`` where no likelihood can tell (a constant, few rows)."""
-        model = self._model(values)
-        fixed = np.array(START)
+        parameters = np.array(START)
         if len(values) <= len(START) or np.ptp(values) == 0:
-            return fixed
+            return parameters
         with warnings.catch_warnings(), np.errstate(all="ignore"):
-            warnings.simplefilter("ignore")
-            try:  # an optimiser that stops early warns, and returns the best parameters it saw
-                fitted = model.fit(disp=False, return_params=True)
-            except (ValueError, ArithmeticError, np.linalg.LinAlgError):
-                return fixed
+            warnings.simplefilter("ignore")  # where the search stops early, its best parameters are taken
+            fitted = self._model(values).fit(disp=False, return_params=True)
         if np.isfinite(fitted).all():
-            fixed[self._free()] = fitted
-        return fixed
+            parameters[self._free()] = fitted
+        return parameters
 
     def _free(self) -> list[int]:
         """Positions of the parameters that the model has: there is no gamma without a season."""
@@ -123,7 +122,7 @@ class Ets:
         states = model.smooth(parameters[self._free()], return_raw=True)[1]
         steps = np.arange(horizon)
         damped = np.cumsum(parameters[3] ** (steps + 1))
-        paths = states[origins - 1, 0, None] + damped * states[origins - 1, 1, None]
+        paths: Array = states[origins - 1, 0, None] + damped * states[origins - 1, 1, None]
         if self.season > 1:
             seasons = np.concatenate([model.initial_seasonal, states[:, 2]])  # row t is at t + m
             paths += seasons[origins[:, None] + steps % self.season]
