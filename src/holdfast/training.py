@@ -27,13 +27,14 @@ from holdfast.config import Training
 from holdfast.devices import open_fabric
 from holdfast.errors import UserError
 from holdfast.files import new_folder
-from holdfast.history import History as History
-from holdfast.history import Position, Stopped
+from holdfast.history import History, Position, Stopped
 from holdfast.interrupts import first_interrupt
 from holdfast.randomness import get_random_state, seed_everything, set_random_state
 from holdfast.reporting import Reporter, notice
 from holdfast.schedules import SCHEDULES, halvings
 from holdfast.tasks.base import Stateful, Trainable
+
+__all__ = ["History", "fit"]
 
 READ_EVERY = 0.1
 """Seconds between two readings of the loss; each waits for the device."""
