@@ -103,7 +103,9 @@ def compare(
     for seed in range(config.training.seed, config.training.seed + seeds):
         for cell in cells:
             own = replace(
-                config, network=replace(config.network, cell=cell), training=replace(config.training, seed=seed)
+                config,
+                network=replace(config.network, cell=cell),
+                training=replace(config.training, seed=seed),
             )
             for share, windows in shares:
                 announce(f"{cell}, seed {seed}, {share:.0%} of the training windows ...")
@@ -119,7 +121,11 @@ def _check(cells: Sequence[str], seeds: int) -> None:
     unknown = [cell for cell in cells if cell not in CELL_NAMES]
     if unknown or not cells:
         raise UserError(
-            f"Cells are: {', '.join(CELL_NAMES)}.", f"Given: {', '.join(cells) or 'none'}.", "Give --cells gru,lstm."
+            f"Cells are: {', '.join(CELL_NAMES)}.",
+            f"Given: {', '.join(cells) or 'none'}.",
+            "Give --cells gru,lstm.",
         )
     if seeds < 1:
-        raise UserError("A comparison takes at least 1 seed.", f"It was {seeds}.", "Give for example --seeds 3.")
+        raise UserError(
+            "A comparison takes at least 1 seed.", f"It was {seeds}.", "Give for example --seeds 3."
+        )

@@ -32,7 +32,9 @@ def demo(task: str, out: Path, announce: Announce = lambda text: None) -> Demo:
         UserError: a task without a demo, or a folder that cannot be written.
     """
     if task not in DEMOS:
-        raise UserError(f"Demos are: {', '.join(DEMOS)}.", f"Asked for was {task!r}.", "Run holdfast demo forecast.")
+        raise UserError(
+            f"Demos are: {', '.join(DEMOS)}.", f"Asked for was {task!r}.", "Run holdfast demo forecast."
+        )
     return DEMOS[task](new_folder(out, overwrite=True), announce)
 
 
@@ -53,7 +55,9 @@ def forecast_demo(out: Path, announce: Announce = lambda text: None) -> Demo:
         lookback=104,
     )
     announce(f"CO2 at Mauna Loa, weekly: {data}; 26 weeks ahead")
-    comparison = compare("forecast", config, data, cells=("gru", "lstm"), seeds=1, small=False, announce=announce)
+    comparison = compare(
+        "forecast", config, data, cells=("gru", "lstm"), seeds=1, small=False, announce=announce
+    )
     page = comparison_report(comparison, "CO2 above Mauna Loa, 26 weeks ahead", out)
     return Demo(data, comparison, page, _next(data))
 

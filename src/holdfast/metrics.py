@@ -46,7 +46,9 @@ def smape(truth: Array, forecast: Array) -> float:
     """Symmetric mean absolute percentage error ``mean 200 |y - f| / (|y| + |f|)``, 0 to 200; 0/0 counts as 0."""
     seen = _observed(truth)
     error, size = np.abs(truth - forecast)[seen], (np.abs(truth) + np.abs(forecast))[seen]
-    return float(200 * np.divide(error, size, out=np.zeros_like(error), where=size > 0).mean(dtype=np.float64))
+    return float(
+        200 * np.divide(error, size, out=np.zeros_like(error), where=size > 0).mean(dtype=np.float64)
+    )
 
 
 def seasonal_scale(train: Array, season: int) -> Array:

@@ -11,15 +11,32 @@ from holdfast.errors import UserError
 
 Array = np.ndarray
 
-UNITS = {"second": "s", "minute": "min", "hour": "h", "day": "d", "week": "w", "month": "mo", "quarter": "q", "year": "y"}
+UNITS = {
+    "second": "s",
+    "minute": "min",
+    "hour": "h",
+    "day": "d",
+    "week": "w",
+    "month": "mo",
+    "quarter": "q",
+    "year": "y",
+}
 _CODES = {code: unit for unit, code in UNITS.items()}
 _SECONDS = {"second": 1, "minute": 60, "hour": 3600, "day": 86_400, "week": 604_800}
 _MONTHS = {"month": 1, "quarter": 3, "year": 12}
-_SEASONS = {"second": (60, 3600), "minute": (60, 1440), "hour": (24, 168), "day": (7, 365), "week": (52,), "month": (12,), "quarter": (4,)}
+_SEASONS = {
+    "second": (60, 3600),
+    "minute": (60, 1440),
+    "hour": (24, 168),
+    "day": (7, 365),
+    "week": (52,),
+    "month": (12,),
+    "quarter": (4,),
+}
 MOST_INSERTED = 0.25
 """A grid that would add more than this share of the rows is none: each row then counts as one step."""
-CLEAR = 0.3
-"""Autocorrelation from which a season counts as found."""
+CLEAR = 0.9
+"""A season counts as found when its naive forecast has less than this share of the last value's error."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +128,9 @@ def future(times: Array, frequency: Frequency, horizon: int) -> Array:
 
 
 def _at_month_end(times: Array) -> bool:
-    return bool(((times + np.timedelta64(1, "D")).astype("datetime64[M]") > times.astype("datetime64[M]")).all())
+    return bool(
+        ((times + np.timedelta64(1, "D")).astype("datetime64[M]") > times.astype("datetime64[M]")).all()
+    )
 
 
 def _months(start: np.datetime64, frequency: Frequency, steps: Array, month_end: bool) -> Array:
@@ -126,30 +145,42 @@ def _months(start: np.datetime64, frequency: Frequency, steps: Array, month_end:
 
 
 def find_season(values: Array, frequency: Frequency) -> int:
-    """The season among those the frequency suggests that the values repeat most clearly; 1 for none.
+    """The season for which repeating the last one beats repeating the last value most clearly; 1 for none.
 
-    The autocorrelation of the differenced values at each candidate must reach :data:`CLEAR`. Where rows count as
-    steps every lag up to a third of the rows (400 at most) is a candidate.
+    Both simple forecasts are tried one season ahead on the values without their straight line; the season's error must
+    be below :data:`CLEAR` of the other's. Candidates are those that the frequency suggests; where rows count as steps,
+    every lag up to a third of the rows (400 at most).
 
     Args:
         values: [N], NaN where missing.
         frequency: the step between rows.
     """
-    steps = np.diff(values.astype(np.float64))
-    known = ~np.isnan(steps)
-    if known.sum() < 8:
-        return 1
-    centred = np.where(known, steps - steps[known].mean(), 0.0)
     candidates = _SEASONS.get(frequency.unit, tuple(range(2, 401)) if frequency.unit == "step" else ())
-    lags = sorted({c // frequency.count for c in candidates if c % frequency.count == 0})
-    scores = {lag: _autocorrelation(centred, known, lag) for lag in lags if 1 < lag <= len(values) // 3}
-    if not scores or max(scores.values()) < CLEAR:
+    lags = [c // frequency.count for c in candidates if c % frequency.count == 0]
+    level = _without_line(values.astype(np.float64))
+    ratios = {lag: _ratio(level, lag) for lag in sorted(lags) if 1 < lag <= len(values) // 3}
+    if not ratios or min(ratios.values()) > CLEAR:
         return 1
-    top = max(scores.values())
-    return next(lag for lag in sorted(scores) if scores[lag] >= 0.9 * top)
+    best = min(ratios.values())
+    return next(lag for lag, ratio in ratios.items() if ratio <= best + 0.05)
 
 
-def _autocorrelation(centred: Array, known: Array, lag: int) -> float:
-    both = known[lag:] & known[:-lag]
-    variance = float(centred @ centred) / max(1, int(known.sum()))
-    return 0.0 if not both.any() or variance == 0 else float((centred[lag:] * centred[:-lag]).sum() / both.sum()) / variance
+def _without_line(values: Array) -> Array:
+    known = np.flatnonzero(~np.isnan(values))
+    if len(known) < 2:
+        return values
+    slope, level = np.polyfit(known, values[known], 1)
+    return values - slope * np.arange(len(values)) - level
+
+
+def _ratio(values: Array, season: int) -> float:
+    """Error of the seasonal naive forecast over that of the last value, 1 to ``season`` steps ahead."""
+    steps = np.unique(np.linspace(1, season, min(season, 24)).round().astype(int))
+    last = float(np.mean([_distance(values, int(step)) for step in steps]))
+    return _distance(values, season) / last if last > 0 else 1.0
+
+
+def _distance(values: Array, lag: int) -> float:
+    """Mean absolute difference of values ``lag`` steps apart."""
+    away = np.abs(values[lag:] - values[:-lag])
+    return float(np.nanmean(away)) if not np.isnan(away).all() else 0.0

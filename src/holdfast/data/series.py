@@ -78,7 +78,9 @@ def read_panel(path: Path, columns: Columns, *, frequency: str | None = None, so
     roles = ["target"] * len(columns.targets) + ["covariate"] * (len(names) - len(columns.targets))
     values = np.stack([numeric(frame, n, f"{r} column") for n, r in zip(names, roles, strict=True)], 1)
     times, more = read_times(frame, time)
-    parts = [_series(n, times[rows], values[rows], columns, sort) for n, rows in _split(frame, columns.series)]
+    parts = [
+        _series(n, times[rows], values[rows], columns, sort) for n, rows in _split(frame, columns.series)
+    ]
     step = Frequency.parse(frequency) if frequency else _common_frequency(parts)
     series = tuple(_regular(s, step) for s in parts)
     told = (*notes, *more, *_step_note(step, time, bool(frequency)), *_gap_notes(parts, series, names))
@@ -105,7 +107,9 @@ def _split(frame: pl.DataFrame, name: str | None) -> list[tuple[str, Array]]:
     labels = require(frame, name, "series column").cast(pl.String)
     if labels.null_count():
         row = int(labels.is_null().arg_max() or 0)
-        raise UserError(f"Each row names its series in {name!r}.", f"Line {row + 2} does not.", "Fill that field.")
+        raise UserError(
+            f"Each row names its series in {name!r}.", f"Line {row + 2} does not.", "Fill that field."
+        )
     array = labels.to_numpy()
     return [(str(label), np.flatnonzero(array == label)) for label in labels.unique(maintain_order=True)]
 
@@ -127,8 +131,14 @@ def _series(name: str, times: Array, values: Array, columns: Columns, sort: bool
         times, values = times[order], values[order]
     if times.dtype.kind == "M" and (np.diff(times) == np.timedelta64(0, "us")).any():
         row = int((np.diff(times) == np.timedelta64(0, "us")).argmax())
-        fix = "Remove one." if columns.series else "Remove one, or name the column that tells series apart: --series."
-        raise UserError("A time stands once in a series.", f"In the {label} {_text(times[row])} stands twice.", fix)
+        fix = (
+            "Remove one."
+            if columns.series
+            else "Remove one, or name the column that tells series apart: --series."
+        )
+        raise UserError(
+            "A time stands once in a series.", f"In the {label} {_text(times[row])} stands twice.", fix
+        )
     return Series(name, times, values.astype(np.float32))
 
 
@@ -178,7 +188,9 @@ def _gap_notes(parts: list[Series], series: tuple[Series, ...], names: tuple[str
     if inserted:
         pair = next((s, p) for s, p in zip(series, parts, strict=True) if len(s.times) > len(p.times))
         first = pair[0].times[~np.isin(pair[0].times, pair[1].times)][0]
-        notes.append(f"{inserted} rows missing between the first and the last time were inserted as gaps, first at {_text(first)}")
+        notes.append(
+            f"{inserted} rows missing between the first and the last time were inserted as gaps, first at {_text(first)}"
+        )
     for column, name in enumerate(names):
         missing = sum(int(np.isnan(p.values[:, column]).sum()) for p in parts)
         if missing:

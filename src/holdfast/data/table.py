@@ -32,7 +32,9 @@ def read_table(path: Path) -> pl.DataFrame:
         frame = _read_parquet(path) if path.suffix.lower() in PARQUET else _read_text(path)
     except OSError as error:
         reason = error.strerror or str(error)
-        raise UserError(f"{path} must be readable.", f"The system says: {reason}.", "Check its permissions.") from None
+        raise UserError(
+            f"{path} must be readable.", f"The system says: {reason}.", "Check its permissions."
+        ) from None
     if frame.height == 0:
         raise UserError(f"{path} needs rows below its header.", "There are none.", "Give a file with data.")
     return frame
@@ -41,13 +43,17 @@ def read_table(path: Path) -> pl.DataFrame:
 def _check_path(path: Path) -> None:
     rule = "The data are a CSV or Parquet file."
     if not path.exists():
-        near = get_close_matches(path.name, [p.name for p in path.parent.glob("*")] if path.parent.is_dir() else [], 1)
+        near = get_close_matches(
+            path.name, [p.name for p in path.parent.glob("*")] if path.parent.is_dir() else [], 1
+        )
         fix = f"Did you mean {path.with_name(near[0])}?" if near else "Check the path."
         raise UserError(rule, f"{path} does not exist.", fix)
     if path.is_dir():
         raise UserError(rule, f"{path} is a folder.", "Name a file in it.")
     if path.suffix.lower() not in TEXT + PARQUET:
-        raise UserError(rule, f"{path} ends in {path.suffix or 'nothing'}.", "Name a .csv, .tsv, .txt or .parquet file.")
+        raise UserError(
+            rule, f"{path} ends in {path.suffix or 'nothing'}.", "Name a .csv, .tsv, .txt or .parquet file."
+        )
     if path.stat().st_size == 0:
         raise UserError(rule, f"{path} is empty (0 bytes).", "Give a file with a header and rows.")
 
@@ -60,7 +66,9 @@ def _read_parquet(path: Path) -> pl.DataFrame:
             raise
         reason = str(error).splitlines()[0]
         raise UserError(
-            f"{path} must be a whole Parquet file.", f"It cannot be read: {reason}.", "Copy or export it again."
+            f"{path} must be a whole Parquet file.",
+            f"It cannot be read: {reason}.",
+            "Copy or export it again.",
         ) from None
 
 
@@ -73,11 +81,17 @@ def _read_text(path: Path) -> pl.DataFrame:
     _check_ragged(path, lines, separator, len(header))
     try:
         frame = pl.read_csv(
-            text.encode(), separator=separator, infer_schema=False, null_values=NULLS, truncate_ragged_lines=False
+            text.encode(),
+            separator=separator,
+            infer_schema=False,
+            null_values=NULLS,
+            truncate_ragged_lines=False,
         )
     except pl.exceptions.PolarsError as error:
         reason = str(error).splitlines()[0]
-        raise UserError(f"{path} must be a CSV file.", f"It cannot be read: {reason}.", "Correct that.") from None
+        raise UserError(
+            f"{path} must be a CSV file.", f"It cannot be read: {reason}.", "Correct that."
+        ) from None
     return frame.with_columns(pl.all().str.strip_chars())
 
 
@@ -103,7 +117,9 @@ def _decode(path: Path) -> str:
 def _check_header(path: Path, header: list[str]) -> None:
     twice = sorted({name for name in header if header.count(name) > 1})
     if twice:
-        raise UserError(f"Column names in {path} differ.", f"Twice there is: {', '.join(twice)}.", "Rename one.")
+        raise UserError(
+            f"Column names in {path} differ.", f"Twice there is: {', '.join(twice)}.", "Rename one."
+        )
 
 
 def _check_ragged(path: Path, lines: list[str], separator: str, width: int) -> None:
@@ -139,8 +155,14 @@ def numeric(frame: pl.DataFrame, name: str, role: str) -> Array:
     """
     column = require(frame, name, role)
     numbers = column.cast(pl.Float64, strict=False)
-    wrong = (numbers.is_null() & column.is_not_null()) if column.dtype == pl.String else numbers.is_null() & False
-    if column.dtype not in (pl.String, pl.Boolean) and not column.dtype.is_numeric() and column.dtype != pl.Null:
+    wrong = (
+        (numbers.is_null() & column.is_not_null()) if column.dtype == pl.String else numbers.is_null() & False
+    )
+    if (
+        column.dtype not in (pl.String, pl.Boolean)
+        and not column.dtype.is_numeric()
+        and column.dtype != pl.Null
+    ):
         wrong = column.is_not_null()
     if wrong.any():
         _refuse_text(column, int(wrong.arg_max() or 0), role)
@@ -148,17 +170,25 @@ def numeric(frame: pl.DataFrame, name: str, role: str) -> Array:
     if np.isinf(values).any():
         row = int(np.isinf(values).argmax())
         raise UserError(
-            f"The {role} {name!r} holds finite numbers.", f"{_line(row)} has {column[row]}.", "Mend or empty that field."
+            f"The {role} {name!r} holds finite numbers.",
+            f"{_line(row)} has {column[row]}.",
+            "Mend or empty that field.",
         )
     if np.isnan(values).all():
-        raise UserError(f"The {role} {name!r} needs values.", "All of them are missing.", "Name another column.")
+        raise UserError(
+            f"The {role} {name!r} needs values.", "All of them are missing.", "Name another column."
+        )
     return values
 
 
 def _refuse_text(column: pl.Series, row: int, role: str) -> None:
     value = str(column[row])
     comma = value.replace(",", "", 1).lstrip("-").isdigit() and "," in value
-    fix = "Write numbers with a decimal point." if comma else "Mend that field, or leave it empty where it is missing."
+    fix = (
+        "Write numbers with a decimal point."
+        if comma
+        else "Mend that field, or leave it empty where it is missing."
+    )
     raise UserError(f"The {role} {column.name!r} holds numbers.", f"{_line(row)} has {value!r}.", fix)
 
 

@@ -46,8 +46,12 @@ def find_time(frame: pl.DataFrame, named: str | None) -> tuple[str | None, tuple
     if {"year", "month", "day"} <= lower.keys():
         return ",".join(parts), (f"time is put together from the columns {', '.join(parts)}",)
     candidates = [n for n in frame.columns if frame[n].dtype in (pl.Date, pl.Datetime)]
-    candidates += [lower[n] for n in NAMES if n in lower and lower[n] not in candidates and _reads(frame[lower[n]])]
-    candidates += [n for n in frame.columns if n not in candidates and frame[n].dtype == pl.String and _dated(frame[n])]
+    candidates += [
+        lower[n] for n in NAMES if n in lower and lower[n] not in candidates and _reads(frame[lower[n]])
+    ]
+    candidates += [
+        n for n in frame.columns if n not in candidates and frame[n].dtype == pl.String and _dated(frame[n])
+    ]
     if not candidates:
         return None, ("no time column found: rows are taken as evenly spaced (name it with --time)",)
     others = f" (also possible: {', '.join(candidates[1:])})" if len(candidates) > 1 else ""
@@ -61,7 +65,9 @@ def _first(column: pl.Series) -> str | None:
 
 def _reads(column: pl.Series) -> bool:
     first = _first(column)
-    return first is not None and (_parse(pl.Series([first])) is not None or bool(re.fullmatch(r"[12]\d{3}", first)))
+    return first is not None and (
+        _parse(pl.Series([first])) is not None or bool(re.fullmatch(r"[12]\d{3}", first))
+    )
 
 
 def _dated(column: pl.Series) -> bool:
@@ -93,13 +99,17 @@ def read_times(frame: pl.DataFrame, time: str | None) -> tuple[Array, tuple[str,
 def _refuse_missing(column: pl.Series) -> None:
     if column.null_count():
         row = int(column.is_null().arg_max() or 0)
-        raise UserError(f"Each row has its time in {column.name!r}.", f"Line {row + 2} has none.", "Fill or remove it.")
+        raise UserError(
+            f"Each row has its time in {column.name!r}.", f"Line {row + 2} has none.", "Fill or remove it."
+        )
 
 
 def _from_temporal(column: pl.Series) -> tuple[Array, tuple[str, ...]]:
     zone = getattr(column.dtype, "time_zone", None)
     if zone:
-        return _to_array(column.dt.convert_time_zone("UTC").dt.replace_time_zone(None)), (f"times in {zone} were taken to UTC",)
+        return _to_array(column.dt.convert_time_zone("UTC").dt.replace_time_zone(None)), (
+            f"times in {zone} were taken to UTC",
+        )
     return _to_array(column.cast(pl.Datetime("us"))), ()
 
 

@@ -115,9 +115,18 @@ def by_cell(table: Mapping[str, Mapping[str, tuple[float, float]]], path: Path) 
     """Small bars side by side: figure name -> cell -> (mean, spread)."""
 
     def paint(figure: Figure) -> None:
-        for ax, (name, cells) in zip(np.atleast_1d(figure.subplots(1, len(table))), table.items(), strict=True):
+        for ax, (name, cells) in zip(
+            np.atleast_1d(figure.subplots(1, len(table))), table.items(), strict=True
+        ):
             means, spreads = zip(*cells.values(), strict=True)
-            ax.bar(list(cells), means, yerr=spreads if any(spreads) else None, color=BLUE, ecolor=BLACK, width=0.6)
+            ax.bar(
+                list(cells),
+                means,
+                yerr=spreads if any(spreads) else None,
+                color=BLUE,
+                ecolor=BLACK,
+                width=0.6,
+            )
             ax.set_title(name)
 
     with matplotlib.rc_context(STYLE):
@@ -125,5 +134,3 @@ def by_cell(table: Mapping[str, Mapping[str, tuple[float, float]]], path: Path) 
         paint(figure)
         figure.savefig(path, dpi=120)
     return path
-
-

@@ -34,7 +34,10 @@ class Section:
 def metric_table(named: Mapping[str, Mapping[str, float]]) -> list[list[str]]:
     """Name -> metric -> value, as rows of text under a header; a metric that one lacks is left empty."""
     metrics = list(dict.fromkeys(metric for values in named.values() for metric in values))
-    rows = [[name, *(f"{values[m]:.4g}" if m in values else "" for m in metrics)] for name, values in named.items()]
+    rows = [
+        [name, *(f"{values[m]:.4g}" if m in values else "" for m in metrics)]
+        for name, values in named.items()
+    ]
     return [["", *metrics], *rows]
 
 

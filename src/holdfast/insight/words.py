@@ -70,9 +70,13 @@ def verdict(result: Result, metric: str = "mae") -> list[str]:
     """
     own = result["model"][metric]
     name, bar = best_baseline(result["baselines"], metric)
-    words = [f"On {result['windows']} windows the network's {metric.upper()} is {own:.4g}; {_against(own, name, bar)}"]
+    words = [
+        f"On {result['windows']} windows the network's {metric.upper()} is {own:.4g}; {_against(own, name, bar)}"
+    ]
     if "random_walk" in result["baselines"]:
-        words.append(_prices(own, result["baselines"]["random_walk"][metric], result["model"].get("direction")))
+        words.append(
+            _prices(own, result["baselines"]["random_walk"][metric], result["model"].get("direction"))
+        )
     return words
 
 
@@ -89,9 +93,13 @@ def _against(own: float, name: str, bar: float) -> str:
 def _prices(own: float, walk: float, direction: float | None) -> str:
     signs = "" if direction is None else f" It had the direction right {direction:.1%} of the time."
     if own >= walk * (1 - TIE):
-        return f"It is no better than the random walk: on this data there is nothing to be had from it.{signs}"
+        return (
+            f"It is no better than the random walk: on this data there is nothing to be had from it.{signs}"
+        )
     gain = 1 - own / walk
-    return f"It is {gain:.1%} better than the random walk; costs and luck not counted, so doubt it first.{signs}"
+    return (
+        f"It is {gain:.1%} better than the random walk; costs and luck not counted, so doubt it first.{signs}"
+    )
 
 
 def claims(comparison: Compared, metric: str = "mae", small: float | None = None) -> list[str]:
@@ -121,7 +129,9 @@ def claims(comparison: Compared, metric: str = "mae", small: float | None = None
     best = min(comparison.cells, key=lambda c: comparison.metric(c, metric).mean)
     name, bar = best_baseline(comparison.baselines, metric)
     own = comparison.metric(best, metric)
-    words.append(f"Best cell on the test part: {best.upper()}, {metric.upper()} {own}; {_against(own.mean, name, bar)}")
+    words.append(
+        f"Best cell on the test part: {best.upper()}, {metric.upper()} {own}; {_against(own.mean, name, bar)}"
+    )
     return words
 
 

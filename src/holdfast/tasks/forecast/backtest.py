@@ -77,7 +77,9 @@ def _summary(config: ForecastConfig, results: list[dict[str, Any]]) -> dict[str,
         "folds": results,
         "model": {m: mean(r["model"][m] for r in results) for m in names},
         "spread": {m: stdev(r["model"][m] for r in results) for m in names},
-        "baselines": {b: {m: mean(r["baselines"][b][m] for r in results) for m in baselines[b]} for b in baselines},
+        "baselines": {
+            b: {m: mean(r["baselines"][b][m] for r in results) for m in baselines[b]} for b in baselines
+        },
         "parameters": results[0]["parameters"],
         "seconds": sum(r["seconds"] for r in results),
         "windows": sum(r["windows"] for r in results),

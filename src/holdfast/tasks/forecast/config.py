@@ -43,7 +43,9 @@ class DataConfig:
         if not self.target:
             raise UserError("A forecaster needs a target column.", "None was named.", "Give --target COLUMN.")
         if self.season is not None and self.season < 1:
-            raise UserError("A season has at least 1 step.", f"It was {self.season}.", "Give --season 1 for none.")
+            raise UserError(
+                "A season has at least 1 step.", f"It was {self.season}.", "Give --season 1 for none."
+            )
         self.parts()
 
     def parts(self) -> tuple[float, float, float]:
@@ -88,9 +90,13 @@ class NetworkConfig:
         for name in ("hidden_size", "num_layers", "segment"):
             if getattr(self, name) < 1:
                 flag = "--" + name.replace("_", "-")
-                raise UserError(f"{flag} is at least 1.", f"It was {getattr(self, name)}.", f"Give {flag} 1 or more.")
+                raise UserError(
+                    f"{flag} is at least 1.", f"It was {getattr(self, name)}.", f"Give {flag} 1 or more."
+                )
         if not 0 <= self.dropout < 1:
-            raise UserError("Dropout is in [0, 1).", f"It was {self.dropout}.", "Give for example --dropout 0.1.")
+            raise UserError(
+                "Dropout is in [0, 1).", f"It was {self.dropout}.", "Give for example --dropout 0.1."
+            )
 
 
 @dataclass(kw_only=True)
@@ -117,9 +123,13 @@ class ForecastConfig:
 
     def __post_init__(self) -> None:
         if self.horizon < 1:
-            raise UserError("A horizon is at least 1 step.", f"It was {self.horizon}.", "Give --horizon 1 or more.")
+            raise UserError(
+                "A horizon is at least 1 step.", f"It was {self.horizon}.", "Give --horizon 1 or more."
+            )
         if self.lookback is not None and self.lookback < 1:
-            raise UserError("A look-back is at least 1 step.", f"It was {self.lookback}.", "Give --lookback 1 or more.")
+            raise UserError(
+                "A look-back is at least 1 step.", f"It was {self.lookback}.", "Give --lookback 1 or more."
+            )
         levels = self.quantiles
         ordered = list(levels) == sorted(set(levels)) and all(0 < q < 1 for q in levels)
         if not ordered or 0.5 not in levels:

@@ -131,7 +131,9 @@ class Forecaster:
         self.intervals = self._fit_intervals(prepared.valid)
         fitted = baselines or Baselines.fit(self.config, prepared.schema, prepared.train, prepared.valid)
         self.baselines = fitted
-        self.metrics = self._scores(prepared.test or prepared.valid, "test" if prepared.test else "validation")
+        self.metrics = self._scores(
+            prepared.test or prepared.valid, "test" if prepared.test else "validation"
+        )
         epochs = self.history.epochs
         self.metrics |= {
             "seconds": self.history.seconds,
@@ -225,7 +227,9 @@ class Forecaster:
 
     def _fitted(self) -> tuple[torch.nn.Module, Schema]:
         if self.module is None or self.schema is None:
-            raise UserError("A forecaster is fitted before it is used.", "This one is not.", "Call fit(...) or load(...).")
+            raise UserError(
+                "A forecaster is fitted before it is used.", "This one is not.", "Call fit(...) or load(...)."
+            )
         return self.module, self.schema
 
     def save(self, folder: Path | str) -> None:

@@ -31,7 +31,10 @@ def last_windows(path: Path, config: ForecastConfig, schema: Schema) -> Part:
     for series, end in zip(panel.series, ends, strict=True):
         _check_start(series, end, schema)
         _check_known(series, end, config.horizon, schema)
-    longer = replace(panel, series=tuple(_extend(s, e, config.horizon, panel) for s, e in zip(panel.series, ends, strict=True)))
+    longer = replace(
+        panel,
+        series=tuple(_extend(s, e, config.horizon, panel) for s, e in zip(panel.series, ends, strict=True)),
+    )
     rows = to_rows(longer, schema, prices, wide=config.network.model == "recurrent")
     return Part(rows, rows.first[:-1] + np.array(ends), np.arange(len(ends)), config.horizon)
 
@@ -81,7 +84,11 @@ def table(part: Part, forecast: Forecast, config: ForecastConfig) -> pl.DataFram
         times = series.times[start : start + part.horizon]
         for c, target in enumerate(part.rows.schema.targets):
             levels = {f"q{level:g}": quantiles[w, :, c, k] for k, level in enumerate(config.quantiles)}
-            columns = {"time": times, "series": [series.name] * part.horizon, "target": [target] * part.horizon}
+            columns = {
+                "time": times,
+                "series": [series.name] * part.horizon,
+                "target": [target] * part.horizon,
+            }
             frames.append(pl.DataFrame(columns | {"forecast": point[w, :, c]} | levels))
     whole = pl.concat(frames)
     unused = [] if part.rows.schema.series else ["series"]
@@ -104,4 +111,3 @@ def _as_prices(part: Part, forecast: Forecast) -> tuple[Array, Array]:
     spread = np.sign(away) * np.sqrt((away**2).cumsum(1))
     last = part.rows.prices[part.series][:, None, :]
     return last * np.exp(path), last[..., None] * np.exp(path[..., None] + spread)
-

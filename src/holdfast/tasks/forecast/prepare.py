@@ -66,7 +66,9 @@ def prepare(
 
 def read(path: Path, data: DataConfig, schema: Schema | None = None) -> tuple[Panel, Array | None]:
     """A panel as the network takes it: log returns where asked for, and the last prices with them."""
-    columns = Columns(targets=data.target, time=data.time, series=data.series, past=data.past, known=data.known)
+    columns = Columns(
+        targets=data.target, time=data.time, series=data.series, past=data.past, known=data.known
+    )
     frequency = data.frequency if schema is None else schema.frequency
     panel = read_panel(path, columns, frequency=frequency, sort=data.sort)
     panel, prices = to_returns(panel) if data.returns else (panel, None)
@@ -94,7 +96,9 @@ def _missing(panel: Panel, data: DataConfig) -> Panel:
             "Mend them, or take --missing mask or --missing fill.",
         )
     series = tuple(replace(s, values=_fill_targets(s, count)) for s in panel.series)
-    return replace(panel, series=series, notes=(*panel.notes, f"{gaps} missing targets filled with the last value"))
+    return replace(
+        panel, series=series, notes=(*panel.notes, f"{gaps} missing targets filled with the last value")
+    )
 
 
 def _fill_targets(series: Series, count: int) -> Array:
@@ -154,7 +158,9 @@ def _require(part: Part, name: str, config: ForecastConfig, schema: Schema) -> N
 
 def fit_schema(panel: Panel, spans: list[Span], config: ForecastConfig) -> Schema:
     """Season, look-back and scales from the training rows ``spans`` of each series."""
-    train = [s.values[start:stop].astype(np.float64) for s, (start, stop) in zip(panel.series, spans, strict=True)]
+    train = [
+        s.values[start:stop].astype(np.float64) for s, (start, stop) in zip(panel.series, spans, strict=True)
+    ]
     season = config.data.season or _season(panel, train, config.data.returns)
     count = len(panel.columns.targets)
     scales = {s.name: _scale(s.name, v, panel, season) for s, v in zip(panel.series, train, strict=True)}
@@ -197,4 +203,6 @@ def _scale(name: str, values: Array, panel: Panel, season: int) -> Scale:
     std = np.nanstd(values, 0)
     mase = seasonal_scale(values[:, : len(panel.columns.targets)], season)
     constant = std < 1e-9 * np.maximum(1.0, np.abs(np.nanmean(values, 0)))
-    return Scale(np.nanmean(values, 0).tolist(), np.where(constant, 1.0, std).tolist(), np.asarray(mase).tolist())
+    return Scale(
+        np.nanmean(values, 0).tolist(), np.where(constant, 1.0, std).tolist(), np.asarray(mase).tolist()
+    )

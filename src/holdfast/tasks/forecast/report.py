@@ -35,9 +35,17 @@ def run_report(forecaster: Forecaster, folder: Path) -> Path:
         plots.bars(values, [_model_name(result)], metric, pictures / "baselines.png"),
         plots.curves(history.epochs, "valid_loss", history.best_epoch, pictures / "learning.png"),
     ]
-    examples = plots.forecasts(_examples(forecaster, part), forecaster.config.quantiles, pictures / "forecasts.png")
+    examples = plots.forecasts(
+        _examples(forecaster, part), forecaster.config.quantiles, pictures / "forecasts.png"
+    )
     sections = [
-        Section("Result", [*verdict(result), _facts(result)], metric_table(_named(result)), [_model_name(result)], drawn),
+        Section(
+            "Result",
+            [*verdict(result), _facts(result)],
+            metric_table(_named(result)),
+            [_model_name(result)],
+            drawn,
+        ),
         Section("Forecasts", ["Windows of the test part, spread evenly over it."], pictures=[examples]),
         Section("Data", result["notes"] or ["Nothing to remark."]),
     ]
@@ -112,7 +120,9 @@ def comparison_report(comparison: Comparison, title: str, folder: Path, more: Se
     figures = {
         f"test {metric}": {c: _pair(comparison.metric(c, metric)) for c in comparison.cells},
         "parameters": {c: _pair(comparison.spread(c, lambda r: r["parameters"])) for c in comparison.cells},
-        "seconds/epoch": {c: _pair(comparison.spread(c, lambda r: r["seconds_per_epoch"])) for c in comparison.cells},
+        "seconds/epoch": {
+            c: _pair(comparison.spread(c, lambda r: r["seconds_per_epoch"])) for c in comparison.cells
+        },
         "valid/train - 1": {c: _pair(comparison.gap(c)) for c in comparison.cells},
     }
     plots_folder = folder / "plots"

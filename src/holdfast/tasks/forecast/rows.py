@@ -150,7 +150,9 @@ def to_rows(panel: Panel, schema: Schema, prices: Array | None = None, wide: boo
     count, known_from = len(schema.targets), len(schema.targets) + len(schema.past)
     dates = [calendar(s.times, panel.frequency)[0] for s in panel.series]
     gaps = [np.isnan(v[:, :count]).astype(np.float32) for v in scaled] if schema.gaps else []
-    known = np.concatenate([np.concatenate([f[:, known_from:], d], 1) for f, d in zip(filled, dates, strict=True)])
+    known = np.concatenate(
+        [np.concatenate([f[:, known_from:], d], 1) for f, d in zip(filled, dates, strict=True)]
+    )
     whole = np.concatenate(filled)
     wider = [np.concatenate(dates), *([np.concatenate(gaps)] if gaps else [])]
     features = np.concatenate([whole, *wider], 1) if wide else whole[:, :count]
@@ -194,7 +196,8 @@ def to_returns(panel: Panel) -> tuple[Panel, Array]:
             row = int(np.argwhere((prices <= 0).any(1))[0, 0])
             raise UserError(
                 "Log returns need positive prices.",
-                f"At {s.times[row]} a target of series {s.name!r} is {prices[row].min():g}." if s.name
+                f"At {s.times[row]} a target of series {s.name!r} is {prices[row].min():g}."
+                if s.name
                 else f"At {s.times[row]} a target is {prices[row].min():g}.",
                 "Leave --returns out, or mend that row.",
             )

@@ -76,4 +76,6 @@ class Schema:
         except FileNotFoundError:
             raise UserError(rule, f"{path} is missing.", "Copy the whole folder, or train again.") from None
         except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
-            raise UserError(rule, f"{path} cannot be read: {error}.", "Copy it again, or train again.") from None
+            raise UserError(
+                rule, f"{path} cannot be read: {error}.", "Copy it again, or train again."
+            ) from None
