@@ -22,11 +22,11 @@ NATIVE = ROOT / "csrc"
 FLOORS = {
     0: "errors files config cells initialisation losses metrics data devices randomness",
     1: "kernels",
-    2: "options shapes layers stream convert",
-    3: "models",
-    4: "tasks",
-    5: "training checkpoint schedules reporting interrupts history insight",
-    6: "verbs compare cli info demo __main__ __init__",
+    2: "options shapes recurrent layers stream convert",
+    3: "models tasks.base",
+    4: "training checkpoint schedules reporting interrupts history insight",
+    5: "tasks",
+    6: "compare cli info demo __main__ __init__",
 }
 """Floor -> the parts on it: a part is a file of the package, a folder with all that is in it, or a file in a folder
 (``"tasks.base"``) that stands on another floor than its folder."""
@@ -130,7 +130,7 @@ def test_tasks_do_not_import_each_other(module: str) -> None:
     assert {name.split(".")[2] for name in others} <= {task, "base"}, f"{module} imports {sorted(others)}"
 
 
-@pytest.mark.parametrize("module", [m for m in MODULES if FLOOR_OF.get(part(m)) == 5])
+@pytest.mark.parametrize("module", [m for m in MODULES if FLOOR_OF.get(part(m)) == 4])
 def test_the_training_floor_sees_no_single_task(module: str) -> None:
     tasks = {name for name in IMPORTS[module] if name.startswith("holdfast.tasks.")}
     assert tasks <= {"holdfast.tasks.base"}, f"{module} imports {sorted(tasks)}"
@@ -151,7 +151,8 @@ def test_the_native_core_knows_no_python_and_no_torch(path: Path) -> None:
 def test_sizes(path: Path) -> None:
     text = path.read_text()
     lines = len(text.splitlines())
-    assert lines <= 400, f"{path.name} has {lines} lines, at most 400"
+    most = 400 if SOURCE in path.parents else 600  # a test file may list many cases
+    assert lines <= most, f"{path.name} has {lines} lines, at most {most}"
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             length = (node.end_lineno or node.lineno) - node.lineno + 1

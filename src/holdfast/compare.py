@@ -3,71 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from statistics import mean, stdev
 from typing import Any
 
 from holdfast.errors import UserError
+from holdfast.insight.comparison import SMALL, Comparison
 from holdfast.tasks import task_class
 
 CELL_NAMES = ("rnn", "gru", "lstm")
-SMALL = 0.25
-"""The latest share of the training windows that the small-data claim is tried on."""
-
-
-@dataclass(frozen=True)
-class Spread:
-    """Mean and standard deviation (0 for one value) over seeds."""
-
-    mean: float
-    std: float
-
-    @classmethod
-    def of(cls, values: Sequence[float]) -> Spread:
-        """Of one value for each seed."""
-        return cls(mean(values), stdev(values) if len(values) > 1 else 0.0)
-
-    def __str__(self) -> str:
-        return f"{self.mean:.4g} ± {self.std:.2g}" if self.std else f"{self.mean:.4g}"
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """What :func:`compare` found.
-
-    Attributes:
-        task: the task's name.
-        runs: ``metrics`` of every run, with ``cell``, ``seed`` and ``share`` (of the training windows used).
-        baselines: name -> metrics.
-        notes: what the user should be told of the data.
-    """
-
-    task: str
-    runs: list[dict[str, Any]]
-    baselines: dict[str, dict[str, float]]
-    notes: tuple[str, ...]
-
-    @property
-    def cells(self) -> list[str]:
-        """Cells in the order in which they ran."""
-        return list(dict.fromkeys(run["cell"] for run in self.runs))
-
-    def spread(self, cell: str, value: Callable[[dict[str, Any]], float], share: float = 1.0) -> Spread:
-        """A figure of a cell's runs over the seeds."""
-        return Spread.of([value(r) for r in self.runs if r["cell"] == cell and r["share"] == share])
-
-    def metric(self, cell: str, name: str, share: float = 1.0) -> Spread:
-        """A metric of the test part over the seeds."""
-        return self.spread(cell, lambda run: run["model"][name], share)
-
-    def gap(self, cell: str) -> Spread:
-        """Validation loss over training loss (without dropout), less 1: how much a cell overfits."""
-        return self.spread(cell, lambda run: run["valid_loss"] / run["train_loss"] - 1.0)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Everything, for JSON."""
-        return {"task": self.task, "runs": self.runs, "baselines": self.baselines, "notes": list(self.notes)}
 
 
 def compare(

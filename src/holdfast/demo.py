@@ -6,10 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from holdfast.compare import Comparison, compare
+from holdfast.compare import compare
 from holdfast.config import Training
 from holdfast.errors import UserError
 from holdfast.files import new_folder, write_atomic
+from holdfast.insight.comparison import Comparison
 from holdfast.tasks.forecast.config import DataConfig, ForecastConfig, NetworkConfig
 
 Announce = Callable[[str], None]
@@ -43,7 +44,7 @@ def forecast_demo(out: Path, announce: Announce = lambda text: None) -> Demo:
 
     The weekly series (1958 to 2001, with gaps) is the one that statsmodels carries: Keeling & Whorf 2004, Scripps.
     """
-    from holdfast.tasks.forecast.report import comparison_report  # noqa: PLC0415 - brings matplotlib
+    from holdfast.tasks.forecast.report import comparison_report
 
     data = out / "co2.csv"
     write_atomic(data, co2_csv())
@@ -74,7 +75,7 @@ def _next(data: Path) -> tuple[str, ...]:
 
 def co2_csv() -> str:
     """The series as CSV text; weeks without a measurement are empty."""
-    from statsmodels.datasets import co2  # noqa: PLC0415 - an extra, and slow to import
+    from statsmodels.datasets import co2
 
     series = co2.load().data["co2"]
     lines = [f"{time:%Y-%m-%d},{'' if value != value else f'{value:.1f}'}" for time, value in series.items()]

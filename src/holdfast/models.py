@@ -16,7 +16,8 @@ from torch.nn import functional as F
 
 from holdfast.cells import Recurrence, State
 from holdfast.errors import UserError
-from holdfast.layers import GRU, LSTM, RNN, Recurrent
+from holdfast.layers import GRU, LSTM, RNN
+from holdfast.recurrent import Recurrent
 
 LAYERS: dict[str, Callable[..., Recurrent]] = {"rnn": RNN, "gru": GRU, "lstm": LSTM}
 T = TypeVar("T")

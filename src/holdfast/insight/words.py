@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
+
+from holdfast.insight.comparison import Comparison, Spread
 
 NAMES = {
     "last_value": "the last value",
@@ -16,43 +18,6 @@ NAMES = {
 TIE = 0.01
 """Relative difference of one run below which two figures are called equal."""
 Result = dict[str, Any]
-
-
-class Range(Protocol):
-    """Mean and standard deviation over seeds."""
-
-    @property
-    def mean(self) -> float:
-        """The mean."""
-        ...
-
-    @property
-    def std(self) -> float:
-        """The standard deviation."""
-        ...
-
-
-class Compared(Protocol):
-    """What :func:`claims` reads of a comparison."""
-
-    baselines: dict[str, dict[str, float]]
-
-    @property
-    def cells(self) -> list[str]:
-        """The cells compared."""
-        ...
-
-    def spread(self, cell: str, value: Callable[[Result], float], share: float = 1.0) -> Range:
-        """A figure of a cell over the seeds."""
-        ...
-
-    def metric(self, cell: str, name: str, share: float = 1.0) -> Range:
-        """A metric of a cell over the seeds."""
-        ...
-
-    def gap(self, cell: str) -> Range:
-        """Validation loss over training loss, less 1."""
-        ...
 
 
 def best_baseline(baselines: dict[str, dict[str, float]], metric: str) -> tuple[str, float]:
@@ -102,7 +67,7 @@ def _prices(own: float, walk: float, direction: float | None) -> str:
     )
 
 
-def claims(comparison: Compared, metric: str = "mae", small: float | None = None) -> list[str]:
+def claims(comparison: Comparison, metric: str = "mae", small: float | None = None) -> list[str]:
     """The textbook's claims held against a comparison of cells.
 
     A difference counts when it is larger than the sum of both standard deviations over the seeds.
@@ -135,11 +100,11 @@ def claims(comparison: Compared, metric: str = "mae", small: float | None = None
     return words
 
 
-def _gru_against_lstm(comparison: Compared, metric: str, small: float | None) -> list[str]:
-    def pair(value: Callable[[str], Range]) -> tuple[Range, Range]:
+def _gru_against_lstm(comparison: Comparison, metric: str, small: float | None) -> list[str]:
+    def pair(value: Callable[[str], Spread]) -> tuple[Spread, Spread]:
         return value("gru"), value("lstm")
 
-    def figure(name: str) -> tuple[Range, Range]:
+    def figure(name: str) -> tuple[Spread, Spread]:
         return pair(lambda cell: comparison.spread(cell, lambda run: run[name]))
 
     words = [
@@ -154,7 +119,7 @@ def _gru_against_lstm(comparison: Compared, metric: str, small: float | None) ->
     return words
 
 
-def _claim(claim: str, mine: Range, other: Range, what: str) -> str:
+def _claim(claim: str, mine: Spread, other: Spread, what: str) -> str:
     """``mine`` below ``other`` supports the claim."""
     figures = f"{what}: {mine} against {other}"
     if abs(mine.mean - other.mean) <= mine.std + other.std or mine.mean == other.mean:

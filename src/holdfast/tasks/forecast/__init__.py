@@ -10,7 +10,7 @@ __all__ = ["Forecaster"]
 
 def __getattr__(name: str) -> Any:
     if name == "Forecaster":
-        from holdfast.tasks.forecast.forecaster import Forecaster  # noqa: PLC0415 - brings torch and polars
+        from holdfast.tasks.forecast.forecaster import Forecaster
 
         return Forecaster
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from holdfast.compare import SMALL, Comparison
 from holdfast.errors import UserError
 from holdfast.insight import plots
+from holdfast.insight.comparison import SMALL, Comparison, Spread
 from holdfast.insight.report import Section, metric_table, write_report
 from holdfast.insight.words import best_baseline, claims, verdict
 from holdfast.tasks.forecast.rows import Part
@@ -140,7 +140,7 @@ def comparison_report(comparison: Comparison, title: str, folder: Path, more: Se
     return write_report(folder / "report.html", title, sections)
 
 
-def _pair(spread: Any) -> tuple[float, float]:
+def _pair(spread: Spread) -> tuple[float, float]:
     return spread.mean, spread.std
 
 

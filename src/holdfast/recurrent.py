@@ -1,0 +1,278 @@
+"""Layers and directions of any cell around the kernels: parameters, state, noise, lengths and traces."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn.utils.rnn import PackedSequence
+
+from holdfast import kernels, shapes
+from holdfast.cells import Cell, Norm, State, Weights
+from holdfast.initialisation import gate_rows
+from holdfast.kernels import Noise, Plan, Problem, Result
+from holdfast.options import Options
+
+Lengths = Tensor | Sequence[int] | None
+
+
+class Recurrent(nn.Module):
+    """Layers and directions of one cell; the public classes below only name the cell and shape the state.
+
+    Args:
+        cell: an entry of :data:`holdfast.CELLS`.
+        sizes: (input_size, hidden_size, num_layers, proj_size).
+        flags: bias, batch_first, bidirectional, dropout, as in torch.nn.
+        options: see :class:`holdfast.options.Options`.
+        factory: device and dtype.
+    """
+
+    def __init__(
+        self,
+        cell: Cell,
+        sizes: tuple[int, int, int, int],
+        flags: tuple[bool, bool, float, bool],
+        options: Options,
+        factory: dict[str, Any],
+    ) -> None:
+        super().__init__()
+        self.cell, self.options = cell, options
+        self.input_size, self.hidden_size, self.num_layers, self.proj_size = sizes
+        self.bias, self.batch_first, self.dropout, self.bidirectional = flags
+        _check_sizes(sizes)
+        _check_flags(flags, self.num_layers)
+        kernels.check_name(options.kernel)
+        options.check(cell, self.bias)
+        self._widths = tuple(self.hidden_size if s == "cell" else self._hidden_width for s in cell.states)
+        self._make_parameters(factory)
+        self.reset_parameters()
+
+    # -- parameters ------------------------------------------------------------------------------------------
+
+    @property
+    def mode(self) -> str:
+        """torch.nn's name of the cell: ``"RNN_TANH"``, ``"RNN_RELU"``, ``"GRU"`` or ``"LSTM"``."""
+        return self.cell.name.upper() if self.cell.name.startswith("rnn") else type(self).__name__
+
+    @property
+    def num_directions(self) -> int:
+        """D: 2 when bidirectional, otherwise 1."""
+        return 2 if self.bidirectional else 1
+
+    @property
+    def _hidden_width(self) -> int:
+        return self.proj_size or self.hidden_size
+
+    def _suffixes(self) -> Iterator[tuple[int, str]]:
+        for layer in range(self.num_layers):
+            for direction in range(self.num_directions):
+                yield layer, f"_l{layer}" + ("_reverse" if direction else "")
+
+    def _make_parameters(self, factory: dict[str, Any]) -> None:
+        for layer, suffix in self._suffixes():
+            for name, shape in self._shapes(layer).items():
+                setattr(self, name + suffix, nn.Parameter(torch.empty(shape, **factory)))
+        if self.options.learn_initial_state:
+            rows = self.num_layers * self.num_directions
+            for state, width in zip(self.cell.states, self._widths, strict=True):
+                setattr(self, f"initial_{state}", nn.Parameter(torch.empty((rows, 1, width), **factory)))
+
+    def _shapes(self, layer: int) -> dict[str, tuple[int, ...]]:
+        """Name -> shape of one layer and direction, torch.nn's first and in its order."""
+        hidden, width = self.hidden_size, self._hidden_width
+        rows = len(self.cell.gates) * hidden
+        inputs = self.input_size if layer == 0 else width * self.num_directions
+        shapes: dict[str, tuple[int, ...]] = {"weight_ih": (rows, inputs), "weight_hh": (rows, width)}
+        if self.bias:
+            shapes |= {"bias_ih": (rows,), "bias_hh": (rows,)}
+        if self.proj_size:
+            shapes |= {"weight_hr": (width, hidden)}
+        if self.cell.peepholes:
+            shapes |= {"weight_ch": (self.cell.peepholes * hidden,)}
+        if self.options.layer_norm:
+            shapes |= {"norm_ih": (rows,), "norm_hh": (rows,)}
+            if "cell" in self.cell.states:
+                shapes |= {"norm_ch": (hidden,), "norm_ch_bias": (hidden,)}
+        return shapes
+
+    @torch.no_grad()
+    def reset_parameters(self) -> None:
+        """Fill every parameter as ``init`` and ``forget_bias`` say; gains 1, initial states 0."""
+        fill = self.options.initialiser()
+        for name, parameter in self.named_parameters():
+            kind = name.split("_l")[0]
+            if kind.startswith("norm"):
+                nn.init.constant_(parameter, 0.0 if kind.endswith("bias") or "bias" in name else 1.0)
+            elif kind.startswith("initial"):
+                nn.init.zeros_(parameter)
+            else:
+                fill(self.cell, kind, parameter, self.hidden_size)
+        if self.options.forget_bias is not None:
+            self._fill_forget_bias(self.options.forget_bias)
+
+    def _fill_forget_bias(self, value: float) -> None:
+        rows = gate_rows(self.cell, "forget", self.hidden_size)
+        for _, suffix in self._suffixes():
+            getattr(self, "bias_ih" + suffix)[rows] = value
+            getattr(self, "bias_hh" + suffix)[rows] = 0.0
+
+    def flatten_parameters(self) -> None:
+        """Nothing to do: there is no private copy of the weights. Kept for programs written for torch.nn."""
+
+    @property
+    def all_weights(self) -> list[list[nn.Parameter]]:
+        """The parameters of each layer and direction, as in torch.nn."""
+        return [[getattr(self, n + s) for n in self._shapes(layer)] for layer, s in self._suffixes()]
+
+    def extra_repr(self) -> str:
+        """torch.nn's text, and the options that differ from their defaults."""
+        defaults = {
+            "num_layers": 1,
+            "bias": True,
+            "batch_first": False,
+            "dropout": 0.0,
+            "bidirectional": False,
+        }
+        given: dict[str, Any] = {"proj_size": self.proj_size} if self.proj_size else {}
+        given |= {n: getattr(self, n) for n, d in defaults.items() if getattr(self, n) != d}
+        plain = Options()
+        given |= {n: v for n, v in vars(self.options).items() if v != getattr(plain, n)}
+        given |= {} if self.cell.name == type(self).__name__.lower() else {"cell": self.cell.name}
+        return ", ".join([f"{self.input_size}, {self.hidden_size}", *(f"{n}={v}" for n, v in given.items())])
+
+    # -- running ---------------------------------------------------------------------------------------------
+
+    def _forward(self, input: Tensor | PackedSequence, hx: State | None, lengths: Lengths) -> Any:
+        sequence = shapes.arrange(self, input, hx, lengths)
+        results = self._run(sequence)
+        outputs = torch.cat([r.outputs for r in results[-self.num_directions :]], -1)
+        final = tuple(torch.stack([r.state[k] for r in results]) for k in range(len(self.cell.states)))
+        return sequence.restore(outputs), sequence.restore_state(final)
+
+    def _run(self, sequence: shapes.Sequence, trace: bool = False) -> list[Result]:
+        """Every layer and direction in torch.nn's order: layer by layer, forward before reverse."""
+        x = sequence.x
+        results: list[Result] = []
+        for layer in range(self.num_layers):
+            problems = [self._problem(x, sequence, layer, d, trace) for d in range(self.num_directions)]
+            results += [kernels.scan(p, self.options.kernel) for p in problems]
+            x = torch.cat([r.outputs for r in results[-self.num_directions :]], -1)
+            if self.dropout and layer + 1 < self.num_layers:
+                x = F.dropout(x, self.dropout, self.training)
+        return results
+
+    def _problem(
+        self, x: Tensor, sequence: shapes.Sequence, layer: int, direction: int, trace: bool
+    ) -> Problem:
+        row = layer * self.num_directions + direction
+        state = self._state(sequence, row)
+        weights = self._weights(f"_l{layer}" + ("_reverse" if direction else ""))
+        noise = self._noise(state, x.size(0))
+        return Problem(self.cell, x, state, weights, sequence.lengths, direction == 1, noise, trace)
+
+    def _state(self, sequence: shapes.Sequence, row: int) -> State:
+        if sequence.state is not None:
+            return tuple(s[row] for s in sequence.state)
+        batch = sequence.x.size(1)
+        if self.options.learn_initial_state:
+            return tuple(getattr(self, f"initial_{s}")[row].expand(batch, -1) for s in self.cell.states)
+        return tuple(sequence.x.new_zeros(batch, width) for width in self._widths)
+
+    def _weights(self, suffix: str) -> Weights:
+        names = {n: getattr(self, n + suffix, None) for n in ("bias_ih", "bias_hh", "weight_hr", "weight_ch")}
+        recurrent = F.dropout(getattr(self, "weight_hh" + suffix), self.options.weight_drop, self.training)
+        return Weights(getattr(self, "weight_ih" + suffix), recurrent, **names, norm=self._norm(suffix))
+
+    def _norm(self, suffix: str) -> Norm | None:
+        if not self.options.layer_norm:
+            return None
+        names = ("norm_ih", "norm_hh", "norm_ch", "norm_ch_bias")
+        return Norm(*(getattr(self, name + suffix, None) for name in names))  # type: ignore[arg-type]
+
+    def _noise(self, state: State, steps: int) -> Noise | None:
+        rates = self.options.zoneout_rates(self.cell)
+        dropping = self.training and self.options.recurrent_dropout > 0
+        if not dropping and not any(rates):
+            return None
+        mask = F.dropout(torch.ones_like(state[0]), self.options.recurrent_dropout) if dropping else None
+        kept = tuple(self._kept(rate, s, steps) for rate, s in zip(rates, state, strict=True))
+        return Noise(mask, kept if any(rates) else None)
+
+    def _kept(self, rate: float, state: Tensor, steps: int) -> Tensor:
+        """What zoneout keeps of the old state at each step [T, B, width]: drawn in training, the mean otherwise."""
+        if self.training:
+            return torch.bernoulli(state.new_full((steps, *state.shape), rate))
+        return state.new_full((), rate).expand(steps, *state.shape)
+
+    # -- insight ---------------------------------------------------------------------------------------------
+
+    def plan(self, x: Tensor | PackedSequence, hx: Any = None, lengths: Lengths = None) -> Plan:
+        """The kernel that would run ``layer(x, hx, lengths)``, and why each one before it could not.
+
+        Raises:
+            RuntimeError: the kernel was asked for by name and cannot run this.
+        """
+        sequence = shapes.arrange(self, x, self._as_state(hx), lengths)
+        return kernels.choose(self._problem(sequence.x, sequence, 0, 0, trace=False), self.options.kernel)
+
+    def trace(self, x: Tensor, hx: Any = None, lengths: Lengths = None) -> dict[str, Tensor]:
+        """Every gate, candidate, cell and hidden state at every step, layer and direction.
+
+        Args:
+            x, hx, lengths: as in ``forward``; no PackedSequence.
+
+        Returns:
+            name -> [L, D, T, B, width] ([L, D, B, T, width] with ``batch_first``; no B for unbatched input). An
+            LSTM has ``input forget candidate output cell hidden``, a GRU ``reset update candidate hidden``,
+            an RNN ``hidden``. Values past a sequence's end are zero.
+
+        Example:
+            >>> layer = GRU(3, 5)
+            >>> layer.trace(torch.zeros(7, 2, 3))["update"].shape
+            torch.Size([1, 1, 7, 2, 5])
+        """
+        if isinstance(x, PackedSequence):
+            raise TypeError("trace takes a padded tensor and lengths=, but got a PackedSequence")
+        sequence = shapes.arrange(self, x, self._as_state(hx), lengths)
+        traced = [r.activations or {} for r in self._run(sequence, trace=True)]
+        stacked = {name: torch.stack([t[name] for t in traced]) for name in traced[0]}
+        split = (self.num_layers, self.num_directions)
+        return {name: sequence.restore_steps(values).unflatten(0, split) for name, values in stacked.items()}
+
+    def _as_state(self, hx: Any) -> State | None:
+        return hx if hx is None or isinstance(hx, tuple) else (hx,)
+
+
+def _check_sizes(sizes: tuple[int, int, int, int]) -> None:
+    input_size, hidden_size, num_layers, proj_size = sizes
+    for name, value in {
+        "input_size": input_size,
+        "hidden_size": hidden_size,
+        "num_layers": num_layers,
+    }.items():
+        if not isinstance(value, int):
+            raise TypeError(f"{name} should be of type int, got: {type(value).__name__}")
+        if value <= 0:
+            raise ValueError(f"{name} must be greater than zero")
+    if proj_size < 0:
+        raise ValueError("proj_size should be a positive integer or zero to disable projections")
+    if proj_size >= hidden_size:
+        raise ValueError("proj_size has to be smaller than hidden_size")
+
+
+def _check_flags(flags: tuple[bool, bool, float, bool], num_layers: int) -> None:
+    bias, batch_first, dropout, _ = flags
+    for name, value in {"bias": bias, "batch_first": batch_first}.items():
+        if not isinstance(value, bool):
+            raise TypeError(f"{name} should be of type bool, got: {type(value).__name__}")
+    if isinstance(dropout, bool) or not isinstance(dropout, int | float) or not 0 <= dropout <= 1:
+        raise ValueError(f"dropout should be a number in range [0, 1], but got {dropout!r}")
+    if dropout > 0 and num_layers == 1:
+        warnings.warn(
+            f"dropout acts between layers, so it does nothing here: dropout={dropout} and num_layers=1",
+            stacklevel=4,
+        )
