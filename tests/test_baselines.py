@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -26,8 +27,8 @@ from holdfast.tasks.forecast.baselines import (
 from holdfast.tasks.forecast.ets import Ets
 from holdfast.tasks.forecast.linear import Linear
 from holdfast.tasks.forecast.rows import Part, Rows
-from holdfast.tasks.forecast.schema import Schema
-from holdfast.tasks.forecast.scoring import error_quantiles, truth
+from holdfast.tasks.forecast.schema import Scale, Schema
+from holdfast.tasks.forecast.scoring import error_quantiles, score, truth, with_intervals
 
 # -- rules, by hand ----------------------------------------------------------------------------------------------
 
@@ -70,7 +71,7 @@ def test_seasonal_naive_is_exact_on_a_periodic_series(season: int, horizon: int)
 def test_rules_of_returns_are_no_change_and_the_mean_change() -> None:
     rows = rows_of(np.zeros((4, 2)))
     part = at(rows, 2, 3)
-    np.testing.assert_allclose(part.unscale(RandomWalk().forecast(part)), np.zeros((1, 3, 2)), atol=1e-7)
+    np.testing.assert_allclose(part.unscale(RandomWalk().forecast(part)), np.zeros((1, 3, 2)), atol=1e-15)
     np.testing.assert_array_equal(part.unscale(MeanReturn().forecast(part)), np.tile([1.0, 2.0], (1, 3, 1)))
 
 
@@ -122,7 +123,6 @@ def test_a_window_is_forecast_the_same_alone_as_among_others(returns: bool) -> N
     some = np.array([0, 40, len(whole) - 3])
     for member in members:
         alone = member.forecast(Part(rows, whole.origins[some], whole.series[some], 8))
-        assert alone.dtype == np.float32
         np.testing.assert_allclose(alone, member.forecast(whole)[some], atol=1e-6, err_msg=member.name)
 
 
@@ -150,6 +150,16 @@ def test_baselines_of_levels_commute_with_an_affine_scale(factor: float, shift: 
         got = other.forecast(part_of(scaled, 8))
         np.testing.assert_allclose(got, expected, atol=tolerance, rtol=0, err_msg=one.name)
     assert fitted_ets is not None
+
+
+def test_a_random_walk_forecasts_no_direction() -> None:
+    scale = Scale([0.0007], [0.013], [0.01])
+    rows = rows_of(np.random.default_rng(1).normal(size=40))
+    schema = replace(rows.schema, scales={"a": scale})
+    part = part_of(replace(rows, schema=schema, prices=np.ones((1, 1))), 2)
+    point = RandomWalk().forecast(part)
+    assert "direction" not in score(with_intervals(point, np.zeros((2, 1, 3))), part, (0.1, 0.5, 0.9))
+    assert "direction" in score(with_intervals(point + 0.1, np.zeros((2, 1, 3))), part, (0.1, 0.5, 0.9))
 
 
 def names(season: int, returns: bool, series: int = 1, channels: int = 1) -> list[str]:

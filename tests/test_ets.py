@@ -96,10 +96,16 @@ def test_ets_is_fitted_on_training_rows_only(monkeypatch: pytest.MonkeyPatch) ->
     np.testing.assert_array_equal(fitted[0], fitted[2])
 
 
+def test_first_states_are_those_of_a_line() -> None:
+    states = start(5 + 0.5 * np.arange(1, 9), 1)
+    assert (states.level, states.trend) == pytest.approx((5, 0.5))
+
+
 def test_first_states_are_those_of_a_line_with_a_season() -> None:
     season = np.array([2.0, -3.0, 1.0])
     states = start(5 + 0.5 * np.arange(1, 13) + np.tile(season, 4), 3)
     assert states.trend == pytest.approx(0.5)
+    assert states.season.sum() == pytest.approx(0)
     np.testing.assert_allclose(states.level + states.season, 5 + season)
 
 

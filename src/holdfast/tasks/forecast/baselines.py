@@ -32,7 +32,7 @@ class Baseline(Protocol):
         """Learn from the training part; the validation part may choose between settings."""
 
     def forecast(self, part: Part) -> Array:
-        """Point forecasts of every window: [W, h, C], float32."""
+        """Point forecasts of every window: [W, h, C]."""
 
     def state(self) -> dict[str, Array]:
         """What was learnt, by name."""
@@ -102,14 +102,17 @@ class Drift(Rule):
 
 
 class RandomWalk(Rule):
-    """Of prices: a return of zero, which on the network's scale is ``-mean / std``."""
+    """Of prices: a return of zero, which on the network's scale is ``-mean / std``.
+
+    In double precision: rounded to single it would have a sign in the columns' units.
+    """
 
     name = "random_walk"
 
     def forecast(self, part: Part) -> Array:
         """Point forecasts [W, h, C]."""
-        zero = -part.rows.mean(part.series) / part.rows.std(part.series)
-        return np.repeat(zero.astype(np.float32), part.horizon, axis=1)
+        zero: Array = -part.rows.mean(part.series) / part.rows.std(part.series)
+        return np.repeat(zero, part.horizon, axis=1)
 
 
 class MeanReturn(Rule):
