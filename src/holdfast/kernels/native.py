@@ -358,6 +358,8 @@ class Native:
             return "it has no layer normalisation"
         if problem.noise is not None:
             return "it has no recurrent dropout and no zoneout"
+        if problem.trace and _trains(problem):
+            return "no gradient flows through its activations (trace under torch.no_grad())"
         return None
 
     def run(self, problem: Problem) -> Result:
@@ -365,15 +367,19 @@ class Native:
         cell, weights, lengths = problem.cell.name, problem.weights, problem.lengths
         projected = weights.project(problem.x)
         h0, c0 = problem.state if len(problem.state) == 2 else (problem.state[0], None)
-        inputs = (projected, h0, c0, weights.weight_hh, weights.bias_hh)
-        save = problem.trace or _trains(inputs)
-        y, h, c, saved = torch.ops.holdfast.recur.default(*inputs, lengths, cell, problem.reverse, save)
+        y, h, c, saved = torch.ops.holdfast.recur.default(
+            *(projected, h0, c0, weights.weight_hh, weights.bias_hh, lengths, cell, problem.reverse),
+            save=problem.trace or _trains(problem),
+        )
         activations = _activations(problem, y, saved) if problem.trace else None
         return Result(y, (h,) if c0 is None else (h, c), activations)
 
 
-def _trains(inputs: tuple[Tensor | None, ...]) -> bool:
-    return torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in inputs)
+def _trains(problem: Problem) -> bool:
+    weights = problem.weights
+    parameters = (weights.weight_ih, weights.weight_hh, weights.bias_ih, weights.bias_hh)
+    tensors = (problem.x, *problem.state, *parameters)
+    return torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors)
 
 
 def _activations(problem: Problem, y: Tensor, saved: Tensor) -> dict[str, Tensor]:
