@@ -1,16 +1,11 @@
-"""training.py: the loop resumes exactly, stops when it should, keeps the best, and tells what went wrong."""
+"""training.py: the loop does what torch by hand does, stops when it should, keeps the best, says what went wrong."""
 
 from __future__ import annotations
 
-import csv
 import math
-import os
 import random
 import signal
-import subprocess
-import sys
 import threading
-from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,98 +16,11 @@ import torch
 from torch import Tensor, nn
 
 from holdfast import training as loop
-from holdfast.checkpoint import STATE, WEIGHTS, load_state, load_weights
-from holdfast.config import Training
+from holdfast.checkpoint import WEIGHTS, load_weights
 from holdfast.errors import UserError
 from holdfast.history import History
-from holdfast.reporting import history_csv
 from holdfast.schedules import SCHEDULES, halvings
-from holdfast.training import fit
-
-BASE = Training(epochs=4, learning_rate=0.01, schedule="cosine", device="cpu", seed=5)
-STEPS = 6
-
-
-class Net(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.rnn = nn.GRU(2, 5)
-        self.norm = nn.BatchNorm1d(5)  # buffers, one of whole numbers
-        self.dropout = nn.Dropout(0.3)
-        self.output = nn.Linear(5, 1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.output(self.dropout(self.norm(self.rnn(x)[1][0])))
-
-
-class Sums:
-    """Predict the sum of a sequence; every source of random numbers takes part in the loss."""
-
-    monitor = "mse"
-    steps_per_epoch = STEPS
-
-    def __init__(self, on_batch: Callable[[int, int], None] = lambda epoch, step: None) -> None:
-        torch.manual_seed(1)
-        self.module: nn.Module = Net()
-        self.x = torch.randn(7, 4 * STEPS, 2, generator=torch.Generator().manual_seed(2))
-        self.on_batch = on_batch
-        self.seen: list[tuple[int, int]] = []
-
-    def batches(self, epoch: int) -> Iterator[Tensor]:
-        order = torch.randperm(4 * STEPS, generator=torch.Generator().manual_seed(epoch))
-        for step, part in enumerate(order.split(4)):
-            self.now = (epoch, step)
-            yield self.x[:, part]
-
-    def loss(self, batch: Tensor) -> Tensor:
-        self.seen.append(self.now)
-        self.on_batch(*self.now)
-        noise = 0.1 * (np.random.randn() + random.gauss(0, 1))  # noqa: NPY002
-        return nn.functional.mse_loss(self.module(batch)[:, 0], batch.sum((0, 2)) + noise)
-
-    def validate(self) -> dict[str, float]:
-        assert not self.module.training and not torch.is_grad_enabled()
-        torch.rand(3)  # must not reach the training's random numbers
-        error = self.module(self.x)[:, 0] - self.x.sum((0, 2))
-        return {"mse": error.square().mean().item(), "mae": error.abs().mean().item()}
-
-
-class Scripted(Sums):
-    """Validation values from a list."""
-
-    def __init__(
-        self, values: list[float], on_batch: Callable[[int, int], None] = lambda epoch, step: None
-    ) -> None:
-        super().__init__(on_batch)
-        self.values = iter(values)
-
-    def validate(self) -> dict[str, float]:
-        return {"mse": next(self.values)}
-
-
-def interrupt_at(epoch: int, step: int) -> Callable[[int, int], None]:
-    def on_batch(*now: int) -> None:
-        if now == (epoch, step):
-            signal.raise_signal(signal.SIGINT)
-
-    return on_batch
-
-
-def rows(history: History) -> list[dict[str, float]]:
-    return [{name: value for name, value in row.items() if name != "seconds"} for row in history.epochs]
-
-
-def weights(trainable: Sums) -> dict[str, Tensor]:
-    return {name: tensor.clone() for name, tensor in trainable.module.state_dict().items()}
-
-
-def assert_same(left: dict[str, Tensor], right: dict[str, Tensor]) -> None:
-    assert left.keys() == right.keys()
-    assert [name for name in left if not torch.equal(left[name], right[name])] == []
-
-
-def run(trainable: Sums, training: Training = BASE, **options: Any) -> History:
-    return fit(trainable, training, progress=False, **options)
+from sums import BASE, STEPS, Scripted, Sums, assert_same, interrupt_at, rows, run, weights
 
 
 @pytest.fixture
@@ -120,9 +28,6 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     now = [100.0]
     monkeypatch.setattr(loop, "monotonic", lambda: now[0])
     return now
-
-
-# -- the same result again ---------------------------------------------------------------------------------------
 
 
 def test_the_same_seed_gives_the_same_result_and_another_seed_another() -> None:
@@ -139,100 +44,7 @@ def test_training_improves_the_network() -> None:
     assert history.best is not None and history.best < 0.5 * history.epochs[0]["mse"]
 
 
-@pytest.mark.parametrize("schedule", ["constant", "cosine", "halve"])
-@pytest.mark.parametrize("at", [(1, 0), (1, 3), (2, STEPS - 1), (3, 4), (4, STEPS - 1)])
-def test_an_interrupted_run_goes_on_exactly(tmp_path: Path, at: tuple[int, int], schedule: Any) -> None:
-    training = replace(
-        BASE, schedule=schedule, learning_rate=0.2
-    )  # so large that not every epoch is the best
-    whole = Sums()
-    expected = run(whole, training)
-    assert expected.best_epoch != 4 or schedule != "constant"
-    begun = Sums(interrupt_at(*at))
-    stopped = run(begun, training, folder=tmp_path)
-    assert stopped.stopped == ("interrupted" if at != (4, STEPS - 1) else "epochs")
-    assert begun.seen[-1] == at  # the step was finished, and none begun after it
-    resumed = Sums()
-    random.random(), torch.rand(1)
-    history = run(resumed, training, folder=tmp_path, resume=True)
-    assert begun.seen + resumed.seen == whole.seen
-    assert rows(history) == rows(expected)
-    assert (history.best, history.best_epoch, history.stopped) == (
-        expected.best,
-        expected.best_epoch,
-        "epochs",
-    )
-    assert_same(weights(resumed), weights(whole))
-    load_weights(tmp_path / WEIGHTS, begun.module)
-    assert_same(weights(begun), weights(whole))
-
-
-def test_a_run_interrupted_again_and_again_goes_on_exactly(tmp_path: Path) -> None:
-    whole = Sums()
-    expected = run(whole)
-    for index, at in enumerate([(1, 2), (1, 4), (2, 0), (4, 1)]):
-        assert run(Sums(interrupt_at(*at)), folder=tmp_path, resume=index > 0).stopped == "interrupted"
-    resumed = Sums()
-    assert rows(run(resumed, folder=tmp_path, resume=True)) == rows(expected)
-    assert_same(weights(resumed), weights(whole))
-
-
-def test_a_killed_run_goes_on_from_the_last_saved_epoch(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(loop, "SAVE_EVERY", 0.0)
-    whole = Sums()
-    expected = run(whole)
-
-    def crash(*now: int) -> None:
-        if now == (3, 2):
-            raise RuntimeError("power cut")
-
-    with pytest.raises(RuntimeError, match="power cut"):
-        run(Sums(crash), folder=tmp_path)
-    resumed = Sums()
-    assert rows(run(resumed, folder=tmp_path, resume=True)) == rows(expected)
-    assert resumed.seen[0] == (3, 0)
-    assert_same(weights(resumed), weights(whole))
-
-
-def test_what_a_trainable_carries_is_restored(tmp_path: Path) -> None:
-    class Carrying(Sums):
-        def batches(self, epoch: int) -> Iterator[Tensor]:
-            self.state = torch.zeros(1)
-            yield from super().batches(epoch)
-
-        def loss(self, batch: Tensor) -> Tensor:
-            loss = super().loss(batch) + self.state.sum()
-            self.state = loss.detach()[None]
-            return loss
-
-        def carried(self) -> dict[str, Tensor]:
-            return {"state": self.state}
-
-        def restore(self, carried: dict[str, Tensor]) -> None:
-            self.state = carried["state"]
-
-    expected = run(Carrying())
-    run(Carrying(interrupt_at(2, 3)), folder=tmp_path)
-    assert rows(run(Carrying(), folder=tmp_path, resume=True)) == rows(expected)
-
-
-def test_a_finished_run_takes_more_epochs(tmp_path: Path) -> None:
-    constant = replace(BASE, schedule="constant")
-    whole = Sums()
-    expected = run(whole, constant)
-    run(Sums(), replace(constant, epochs=2), folder=tmp_path)
-    resumed = Sums()
-    assert rows(run(resumed, constant, folder=tmp_path, resume=True)) == rows(expected)
-    assert_same(weights(resumed), weights(whole))
-    again = Sums()
-    history = run(again, constant, folder=tmp_path, resume=True)  # nothing is left to do
-    assert history.stopped == "epochs" and again.seen == []
-    assert_same(weights(again), weights(whole))
-
-
-# -- stopping ----------------------------------------------------------------------------------------------------
+# -- stopping ------------------------------------------------------------------------------------------------
 
 
 def test_patience_stops_and_the_best_weights_are_kept(tmp_path: Path) -> None:
@@ -329,7 +141,7 @@ def test_it_runs_outside_the_main_thread() -> None:
     assert results[0].stopped == "epochs"
 
 
-# -- what goes wrong ---------------------------------------------------------------------------------------------
+# -- what goes wrong -----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
@@ -358,45 +170,6 @@ def test_a_metric_that_is_no_number_is_told() -> None:
         run(Scripted([1.0, math.nan]))
 
 
-def test_a_damaged_state_is_refused(tmp_path: Path) -> None:
-    run(Sums(), folder=tmp_path)
-    whole = (tmp_path / STATE).read_bytes()
-    (tmp_path / STATE).write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(UserError, match="damaged"):
-        run(Sums(), folder=tmp_path, resume=True)
-
-
-def test_nothing_to_resume(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="There is none"):
-        run(Sums(), folder=tmp_path, resume=True)
-    with pytest.raises(UserError, match="No folder"):
-        run(Sums(), resume=True)
-
-
-def test_a_used_folder_is_left_alone(tmp_path: Path) -> None:
-    run(Sums(), folder=tmp_path)
-    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
-    trainable = Sums()
-    with pytest.raises(UserError, match=r"--resume.*--overwrite"):
-        run(trainable, folder=tmp_path)
-    assert trainable.seen == []
-    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
-
-
-def test_other_settings_data_or_networks_do_not_resume(tmp_path: Path) -> None:
-    run(Sums(interrupt_at(2, 0)), folder=tmp_path)
-    with pytest.raises(UserError, match=r"learning_rate was 0\.01 and is 0\.5"):
-        run(Sums(), replace(BASE, learning_rate=0.5), folder=tmp_path, resume=True)
-    longer = Sums()
-    longer.steps_per_epoch = 7
-    with pytest.raises(UserError, match="steps in an epoch was 6 and is 7"):
-        run(longer, folder=tmp_path, resume=True)
-    other = Sums()
-    other.module = nn.GRU(2, 6)
-    with pytest.raises(UserError, match="another"):
-        run(other, folder=tmp_path, resume=True)
-
-
 @pytest.mark.parametrize("device", ["cuda:99", "mps"])
 def test_a_device_that_is_not_there_is_refused(device: str) -> None:
     if device == "mps" and torch.backends.mps.is_available():
@@ -423,7 +196,7 @@ def test_a_trainable_that_breaks_its_contract() -> None:
         run(trainable)
 
 
-# -- the step ----------------------------------------------------------------------------------------------------
+# -- the step ------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("clip", [0.0, 0.05])
@@ -477,99 +250,3 @@ def test_schedules() -> None:
         Scripted([3.0, 4, 4, 4, 4, 4]), replace(BASE, epochs=6, schedule="halve", learning_rate=0.8)
     )
     assert [row["learning_rate"] for row in history.epochs] == [0.8, 0.8, 0.8, 0.4, 0.4, 0.2]
-
-
-# -- what it tells -----------------------------------------------------------------------------------------------
-
-
-def test_history_csv(tmp_path: Path) -> None:
-    history = run(Sums(), folder=tmp_path)
-    with (tmp_path / "history.csv").open(newline="") as file:
-        read = list(csv.DictReader(file))
-    assert list(read[0]) == ["epoch", "train_loss", "mse", "mae", "learning_rate", "seconds"]
-    assert [{name: float(value) for name, value in row.items()} for row in read] == history.epochs
-    assert [row["epoch"] for row in history.epochs] == [1, 2, 3, 4]
-    assert history_csv([{"a": 1}, {"a": 2, "b": 0.5}]) == "a,b\n1,\n2,0.5\n"
-
-
-def test_the_train_loss_is_the_mean_over_the_epoch() -> None:
-    losses: list[float] = []
-
-    class Recording(Sums):
-        def loss(self, batch: Tensor) -> Tensor:
-            loss = super().loss(batch)
-            losses.append(loss.item())
-            return loss
-
-    history = run(Recording(), replace(BASE, epochs=2))
-    means = [sum(losses[:STEPS]) / STEPS, sum(losses[STEPS:]) / STEPS]
-    assert [row["train_loss"] for row in history.epochs] == pytest.approx(means)
-
-
-def test_tensorboard_events(tmp_path: Path) -> None:
-    accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
-    history = run(Sums(), folder=tmp_path)
-    events = accumulator.EventAccumulator(str(tmp_path / "logs"))
-    events.Reload()
-    assert [(e.step, e.value) for e in events.Scalars("epoch/mse")] == [
-        (row["epoch"], pytest.approx(row["mse"], rel=1e-6)) for row in history.epochs
-    ]
-    assert events.Scalars("loss")[-1].step == 4 * STEPS
-
-
-def test_without_tensorboard_a_notice_comes_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
-    for name in ("one", "two"):
-        run(Sums(), folder=tmp_path / name)
-    assert capsys.readouterr().err.count("TensorBoard") == 1
-    assert not (tmp_path / "one" / "logs").exists()
-    assert (tmp_path / "one" / "history.csv").exists()
-
-
-def test_progress_without_a_terminal_is_a_line_for_each_epoch(capsys: pytest.CaptureFixture[str]) -> None:
-    fit(Sums(), BASE)
-    out, err = capsys.readouterr()
-    assert out == ""
-    lines = err.strip().splitlines()
-    assert len(lines) == 4 and lines[2].startswith("epoch 3/4: train_loss ") and "mse" in lines[2]
-    run(Sums())
-    assert capsys.readouterr() == ("", "")
-
-
-def test_progress_on_a_terminal_is_a_bar(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
-    fit(Sums(), BASE)
-    err = capsys.readouterr().err
-    assert f"{4 * STEPS}/{4 * STEPS}" in err and "epoch 4/4, loss" in err and "mse" in err and "best" in err
-
-
-def test_the_state_holds_everything(tmp_path: Path) -> None:
-    run(Sums(interrupt_at(2, 1)), folder=tmp_path)
-    tensors, values = load_state(tmp_path)
-    assert set(tensors) == {"module", "best", "optimizer", "random"}
-    assert len(tensors["optimizer"]) == 3 * len(list(Sums().module.parameters()))
-    assert values["position"]["epoch"] == 2 and values["position"]["step"] == 2
-
-
-def test_a_state_survives_a_kill(tmp_path: Path) -> None:
-    """A real kill -9: the state on the disk is whole, and the run goes on from it to the same end."""
-    code = (
-        "import os, sys; sys.path[:0] = [sys.argv[2]]\n"
-        "import test_training as t\n"
-        "t.loop.SAVE_EVERY = 0.0\n"
-        "def kill(*now):\n"
-        "    if now == (3, 1): os.kill(os.getpid(), 9)\n"
-        "t.run(t.Sums(kill), folder=t.Path(sys.argv[1]))\n"
-    )
-    result = subprocess.run(
-        [sys.executable, "-c", code, str(tmp_path), str(Path(__file__).parent)], check=False, env=os.environ
-    )
-    assert result.returncode == -signal.SIGKILL
-    whole, resumed = Sums(), Sums()
-    assert rows(run(resumed, folder=tmp_path, resume=True)) == rows(run(whole))
-    assert resumed.seen[0] == (3, 0)
-    assert_same(weights(resumed), weights(whole))

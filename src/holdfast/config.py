@@ -23,6 +23,9 @@ from holdfast.files import write_atomic
 FORMAT = 1
 """Number of the file format; a file with a greater one was written by a newer Holdfast."""
 
+MAY_CHANGE = ("epochs", "patience", "budget", "device")
+"""Settings of :class:`Training` that may differ when a run is resumed: how long it goes on, and where."""
+
 
 class _Dataclass(Protocol):
     __dataclass_fields__: ClassVar[dict[str, dataclasses.Field[Any]]]

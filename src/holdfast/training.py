@@ -23,7 +23,7 @@ from holdfast.checkpoint import (
     save_state,
     save_weights,
 )
-from holdfast.config import Training
+from holdfast.config import MAY_CHANGE, Training
 from holdfast.devices import open_fabric
 from holdfast.errors import UserError
 from holdfast.files import new_folder
@@ -42,9 +42,6 @@ READ_EVERY = 0.1
 SAVE_EVERY = 5.0
 """Seconds that must have passed since the last save for an epoch's end to save again. So a killed process loses the
 current epoch, or of shorter epochs these seconds; a run that ends or is interrupted is saved always."""
-
-MAY_CHANGE = ("epochs", "patience", "budget", "device")
-"""Settings that may differ when a run is resumed."""
 
 
 def fit(
@@ -69,7 +66,7 @@ def fit(
         training: the settings.
         folder: gets ``model.safetensors`` (the best weights), ``state.safetensors`` (all that a resumed run needs),
             ``history.csv`` and ``logs/`` (TensorBoard); None writes nothing.
-        resume: go on with the run in the folder. Its settings must be the same, but for :data:`MAY_CHANGE`.
+        resume: go on with the run in the folder. Its settings must be the same, but for :data:`holdfast.config.MAY_CHANGE`.
         progress: a bar on stderr, or a line for each epoch where that is no terminal.
 
     Raises:
