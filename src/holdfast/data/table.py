@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Callable
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -14,8 +15,6 @@ from holdfast.errors import UserError
 Array = np.ndarray
 
 NULLS = ["", "NA", "N/A", "NaN", "nan", "null", "NULL", "None", "-", "?"]
-TEXT = (".csv", ".tsv", ".txt")
-PARQUET = (".parquet", ".pq")
 
 
 def read_table(path: Path) -> pl.DataFrame:
@@ -29,7 +28,7 @@ def read_table(path: Path) -> pl.DataFrame:
     path = Path(path)
     _check_path(path)
     try:
-        frame = _read_parquet(path) if path.suffix.lower() in PARQUET else _read_text(path)
+        frame = READERS[path.suffix.lower()](path)
     except OSError as error:
         reason = error.strerror or str(error)
         raise UserError(
@@ -50,7 +49,7 @@ def _check_path(path: Path) -> None:
         raise UserError(rule, f"{path} does not exist.", fix)
     if path.is_dir():
         raise UserError(rule, f"{path} is a folder.", "Name a file in it.")
-    if path.suffix.lower() not in TEXT + PARQUET:
+    if path.suffix.lower() not in READERS:
         raise UserError(
             rule, f"{path} ends in {path.suffix or 'nothing'}.", "Name a .csv, .tsv, .txt or .parquet file."
         )
@@ -132,6 +131,16 @@ def _check_ragged(path: Path, lines: list[str], separator: str, width: int) -> N
                 f"Line {reader.line_num} has {len(row)}.",
                 "Correct that line, or quote fields that hold the separator.",
             )
+
+
+READERS: dict[str, Callable[[Path], pl.DataFrame]] = {
+    ".csv": _read_text,
+    ".tsv": _read_text,
+    ".txt": _read_text,
+    ".parquet": _read_parquet,
+    ".pq": _read_parquet,
+}
+"""File ending -> reader; columns may come as text or as numbers, missing values as null or NaN."""
 
 
 # -- columns ----------------------------------------------------------------------------------------------------

@@ -91,7 +91,7 @@ def draw_windows(part: Part, forecast: Forecast, others: dict[str, Forecast]) ->
         known = own["truth"][w, :, 0]
         drawn.append(
             plots.Window(
-                title=f"{series.name} {part.rows.schema.targets[0]}, from {str(series.times[at])[:16]}".strip(),
+                title=f"{series.name} {part.rows.schema.targets[0]}, from {_when(series.times[at])}".strip(),
                 times=series.times[at - seen : at + part.horizon],
                 past=series.values[at - seen : at, 0],
                 truth=known if not np.isnan(known).all() else known[:0],
@@ -101,6 +101,11 @@ def draw_windows(part: Part, forecast: Forecast, others: dict[str, Forecast]) ->
             )
         )
     return drawn
+
+
+def _when(time: Any) -> str:
+    """A time to the minute, a row number as it is."""
+    return str(time)[:16].replace("T", " ").removesuffix(" 00:00")
 
 
 def prediction_plot(forecaster: Forecaster, part: Part, path: Path) -> Path:
