@@ -107,7 +107,7 @@ class Recurrence:
     def peepholes(self) -> tuple[Tensor, ...]:
         """The diagonal weights from the cell to its gates, each [H]."""
         assert self.weights.weight_ch is not None
-        return self.weights.weight_ch.split(self.weights.hidden_size)
+        return tuple(self.weights.weight_ch.split(self.weights.hidden_size))
 
     def output(self, gate: Tensor, cell: Tensor) -> Tensor:
         """``o * tanh(c)`` of an LSTM, with the cell normalised and the result projected where asked: [B, P]."""

@@ -1,7 +1,7 @@
 """How the weights of a recurrent layer start.
 
-An initialiser is a function ``(cell, name, parameter, hidden_size) -> None`` that fills one parameter in place; ``name``
-is the parameter's name without layer and direction: ``weight_ih``, ``bias_hh``, ...
+An initialiser is a function ``(cell, name, parameter, hidden_size) -> None`` that fills one parameter in place;
+``name`` is the parameter's name without layer and direction: ``weight_ih``, ``bias_hh``, ...
 """
 
 from __future__ import annotations

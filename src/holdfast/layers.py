@@ -8,8 +8,13 @@ from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
 
 from holdfast.cells import CELLS
-from holdfast.options import LSTMArguments, OptionArguments, Options
+from holdfast.options import LSTMArguments, OptionArguments, Options, check_switch
 from holdfast.recurrent import Lengths, Recurrent
+
+
+def _refuse_projection(options: OptionArguments) -> None:
+    if "proj_size" in options:
+        raise ValueError("proj_size argument is only supported for LSTM, not RNN or GRU")
 
 
 class _SingleState(Recurrent):
@@ -43,6 +48,7 @@ class RNN(_SingleState):
     :class:`holdfast.options.Options`.
 
     Example:
+        >>> import torch
         >>> y, h = RNN(3, 5)(torch.zeros(7, 2, 3))
         >>> y.shape, h.shape
         (torch.Size([7, 2, 5]), torch.Size([1, 2, 5]))
@@ -64,6 +70,7 @@ class RNN(_SingleState):
     ) -> None:
         if f"rnn_{nonlinearity}" not in CELLS:
             raise ValueError(f"Unknown nonlinearity '{nonlinearity}'. Select from 'tanh' or 'relu'.")
+        _refuse_projection(options)
         self.nonlinearity = nonlinearity
         super().__init__(
             CELLS[f"rnn_{nonlinearity}"],
@@ -82,6 +89,7 @@ class GRU(_SingleState):
     under that name.
 
     Example:
+        >>> import torch
         >>> y, h = GRU(3, 5, batch_first=True)(torch.zeros(2, 7, 3), lengths=[7, 4])
         >>> y.shape, float(y[1, 4:].abs().sum())
         (torch.Size([2, 7, 5]), 0.0)
@@ -101,6 +109,8 @@ class GRU(_SingleState):
         reset_after: bool = True,
         **options: Unpack[OptionArguments],
     ) -> None:
+        _refuse_projection(options)
+        check_switch("reset_after", reset_after)
         super().__init__(
             CELLS["gru" if reset_after else "gru_reset_before"],
             (input_size, hidden_size, num_layers, 0),
@@ -118,6 +128,7 @@ class LSTM(Recurrent):
     input and forget, Greff et al. 2017).
 
     Example:
+        >>> import torch
         >>> y, (h, c) = LSTM(3, 5, num_layers=2)(torch.zeros(7, 2, 3))
         >>> y.shape, c.shape
         (torch.Size([7, 2, 5]), torch.Size([2, 2, 5]))
@@ -137,11 +148,11 @@ class LSTM(Recurrent):
         dtype: Any = None,
         **options: Unpack[LSTMArguments],
     ) -> None:
-        kind = (
-            "lstm" + "_coupled" * options.pop("coupled", False) + "_peephole" * options.pop("peephole", False)
-        )
+        coupled, peephole = options.pop("coupled", False), options.pop("peephole", False)
+        check_switch("coupled", coupled)
+        check_switch("peephole", peephole)
         super().__init__(
-            CELLS[kind],
+            CELLS["lstm" + "_coupled" * coupled + "_peephole" * peephole],
             (input_size, hidden_size, num_layers, proj_size),
             (bias, batch_first, dropout, bidirectional),
             Options(**options),  # type: ignore[misc]  # peephole and coupled are gone

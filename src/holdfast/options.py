@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from numbers import Real
 from typing import TypedDict
 
 from holdfast.cells import Cell
@@ -47,6 +48,7 @@ class Options:
 
     Raises:
         ValueError: a probability outside [0, 1), an unknown name, options that exclude each other.
+        TypeError: a value of the wrong type.
     """
 
     layer_norm: bool = False
@@ -60,12 +62,20 @@ class Options:
 
     def check(self, cell: Cell, bias: bool) -> None:
         """Hold the options against the cell they are for."""
+        for name in ("layer_norm", "learn_initial_state"):
+            check_switch(name, getattr(self, name))
         for name in ("recurrent_dropout", "weight_drop"):
             _probability(name, getattr(self, name))
         for rate in self.zoneout_rates(cell):
             _probability("zoneout", rate)
         if isinstance(self.init, str) and self.init not in INITIALISERS:
-            raise ValueError(f"init must be one of {sorted(INITIALISERS)} or a function, but got {self.init!r}")
+            raise ValueError(
+                f"init must be one of {sorted(INITIALISERS)} or a function, but got {self.init!r}"
+            )
+        if not isinstance(self.init, str) and not callable(self.init):
+            raise TypeError(f"init must be a name or a function, but got {self.init!r}")
+        if self.forget_bias is not None and not is_number(self.forget_bias):
+            raise TypeError(f"forget_bias must be a number, but got {self.forget_bias!r}")
         self._check_gate_biases(cell, bias)
 
     def _check_gate_biases(self, cell: Cell, bias: bool) -> None:
@@ -93,6 +103,17 @@ class Options:
         return INITIALISERS[self.init] if isinstance(self.init, str) else self.init
 
 
+def check_switch(name: str, value: object) -> None:
+    """A switch is True or False; anything else is a TypeError, as in torch.nn."""
+    if not isinstance(value, bool):
+        raise TypeError(f"{name} should be of type bool, got: {type(value).__name__}")
+
+
+def is_number(value: object) -> bool:
+    """A real number of any kind (numpy's too), but no bool."""
+    return isinstance(value, Real) and not isinstance(value, bool)
+
+
 def _probability(name: str, value: float) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1:
+    if not is_number(value) or not 0 <= value < 1:
         raise ValueError(f"{name} must be a number in [0, 1), but got {value!r}")

@@ -15,7 +15,7 @@ from holdfast import kernels, shapes
 from holdfast.cells import Cell, Norm, State, Weights
 from holdfast.initialisation import gate_rows
 from holdfast.kernels import Noise, Plan, Problem, Result
-from holdfast.options import Options
+from holdfast.options import Options, check_switch, is_number
 
 Lengths = Tensor | Sequence[int] | None
 
@@ -30,6 +30,8 @@ class Recurrent(nn.Module):
         options: see :class:`holdfast.options.Options`.
         factory: device and dtype.
     """
+
+    weight_ih_l0: Tensor
 
     def __init__(
         self,
@@ -56,7 +58,8 @@ class Recurrent(nn.Module):
     @property
     def mode(self) -> str:
         """torch.nn's name of the cell: ``"RNN_TANH"``, ``"RNN_RELU"``, ``"GRU"`` or ``"LSTM"``."""
-        return self.cell.name.upper() if self.cell.name.startswith("rnn") else type(self).__name__
+        name = self.cell.name.upper()
+        return name if name.startswith("RNN") else name.split("_")[0]
 
     @property
     def num_directions(self) -> int:
@@ -141,7 +144,7 @@ class Recurrent(nn.Module):
         given |= {n: getattr(self, n) for n, d in defaults.items() if getattr(self, n) != d}
         plain = Options()
         given |= {n: v for n, v in vars(self.options).items() if v != getattr(plain, n)}
-        given |= {} if self.cell.name == type(self).__name__.lower() else {"cell": self.cell.name}
+        given |= {} if self.cell.name in ("rnn_tanh", "gru", "lstm") else {"cell": self.cell.name}
         return ", ".join([f"{self.input_size}, {self.hidden_size}", *(f"{n}={v}" for n, v in given.items())])
 
     # -- running ---------------------------------------------------------------------------------------------
@@ -213,11 +216,14 @@ class Recurrent(nn.Module):
     def plan(self, x: Tensor | PackedSequence, hx: Any = None, lengths: Lengths = None) -> Plan:
         """The kernel that would run ``layer(x, hx, lengths)``, and why each one before it could not.
 
+        Nothing is run, and no random number is used up.
+
         Raises:
             RuntimeError: the kernel was asked for by name and cannot run this.
         """
         sequence = shapes.arrange(self, x, self._as_state(hx), lengths)
-        return kernels.choose(self._problem(sequence.x, sequence, 0, 0, trace=False), self.options.kernel)
+        with torch.random.fork_rng([sequence.x.device] if sequence.x.is_cuda else []):
+            return kernels.choose(self._problem(sequence.x, sequence, 0, 0, trace=False), self.options.kernel)
 
     def trace(self, x: Tensor, hx: Any = None, lengths: Lengths = None) -> dict[str, Tensor]:
         """Every gate, candidate, cell and hidden state at every step, layer and direction.
@@ -231,6 +237,7 @@ class Recurrent(nn.Module):
             an RNN ``hidden``. Values past a sequence's end are zero.
 
         Example:
+            >>> from holdfast import GRU
             >>> layer = GRU(3, 5)
             >>> layer.trace(torch.zeros(7, 2, 3))["update"].shape
             torch.Size([1, 1, 7, 2, 5])
@@ -244,7 +251,7 @@ class Recurrent(nn.Module):
         return {name: sequence.restore_steps(values).unflatten(0, split) for name, values in stacked.items()}
 
     def _as_state(self, hx: Any) -> State | None:
-        return hx if hx is None or isinstance(hx, tuple) else (hx,)
+        return (hx,) if isinstance(hx, Tensor) else hx
 
 
 def _check_sizes(sizes: tuple[int, int, int, int]) -> None:
@@ -266,10 +273,9 @@ def _check_sizes(sizes: tuple[int, int, int, int]) -> None:
 
 def _check_flags(flags: tuple[bool, bool, float, bool], num_layers: int) -> None:
     bias, batch_first, dropout, _ = flags
-    for name, value in {"bias": bias, "batch_first": batch_first}.items():
-        if not isinstance(value, bool):
-            raise TypeError(f"{name} should be of type bool, got: {type(value).__name__}")
-    if isinstance(dropout, bool) or not isinstance(dropout, int | float) or not 0 <= dropout <= 1:
+    check_switch("bias", bias)
+    check_switch("batch_first", batch_first)
+    if not is_number(dropout) or not 0 <= dropout <= 1:
         raise ValueError(f"dropout should be a number in range [0, 1], but got {dropout!r}")
     if dropout > 0 and num_layers == 1:
         warnings.warn(

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
+from holdfast.kernels.problem import transformed
+
 State = tuple[Tensor, ...]
 
 
@@ -124,9 +126,13 @@ def _check_state(
         expected = (rows, *batch, width)
         if state.dim() != len(expected):
             kind = "batched 3-D" if batched else "unbatched 2-D"
-            raise RuntimeError(f"For {kind} input, hx should be {len(expected)}-D but got {state.dim()}-D tensor")
+            raise RuntimeError(
+                f"For {kind} input, hx should be {len(expected)}-D but got {state.dim()}-D tensor"
+            )
         if tuple(state.shape) != expected:
             raise RuntimeError(f"Expected hidden size {expected}, got {list(state.shape)}")
+        if state.dtype != input.dtype and not torch.is_autocast_enabled(input.device.type):
+            raise RuntimeError(f"hx must have the input's dtype {input.dtype}, but got {state.dtype}")
     return hx if batched else tuple(s.unsqueeze(1) for s in hx)
 
 
@@ -139,12 +145,22 @@ def as_lengths(lengths: Any, x: Tensor) -> Tensor:
     if given.is_floating_point() or given.is_complex() or given.dtype == torch.bool:
         raise TypeError(f"lengths must be integers, but got {given.dtype}")
     if tuple(given.shape) != (x.size(1),):
-        raise ValueError(f"lengths must hold one integer for each of the {x.size(1)} sequences, got {list(given.shape)}")
-    if given.device.type == "cpu" and given.numel() and not torch.compiler.is_compiling():
+        raise ValueError(
+            f"lengths must hold one integer for each of {x.size(1)} sequences, got {list(given.shape)}"
+        )
+    given = given.to(torch.int64)
+    if (
+        given.device.type == "cpu"
+        and given.numel()
+        and not torch.compiler.is_compiling()
+        and not transformed()
+    ):
         low, high = int(given.min()), int(given.max())
         if low < 0 or high > x.size(0):
-            raise ValueError(f"lengths must lie in 0..{x.size(0)} (the number of steps), but got {low}..{high}")
-    return given.to(x.device, torch.int64)
+            raise ValueError(
+                f"lengths must lie in 0..{x.size(0)} (the number of steps), but got {low}..{high}"
+            )
+    return given.to(x.device)
 
 
 def _blank(x: Tensor, lengths: Tensor) -> Tensor:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import torch
 from torch import _VF, Tensor
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
@@ -9,7 +12,12 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_
 from holdfast.cells import State
 from holdfast.kernels.problem import Problem, Result, transformed
 
-_RUN = {"rnn_tanh": _VF.rnn_tanh, "rnn_relu": _VF.rnn_relu, "gru": _VF.gru, "lstm": _VF.lstm}
+_RUN: dict[str, Callable[..., Any]] = {
+    "rnn_tanh": _VF.rnn_tanh,
+    "rnn_relu": _VF.rnn_relu,
+    "gru": _VF.gru,
+    "lstm": _VF.lstm,
+}
 
 
 class Aten:
@@ -25,7 +33,12 @@ class Aten:
             "torch.nn has no layer normalisation": weights.norm is not None,
             "torch.nn has no recurrent dropout and no zoneout": problem.noise is not None,
             "torch's fused kernels do not give out the gates": problem.trace,
-            "a torch.func transform (vmap, grad, ...) is at work": transformed(),
+            "a torch.func transform or forward-mode differentiation is at work": transformed(),
+            "torch.compile cannot see through packing": problem.lengths is not None
+            and torch.compiler.is_compiling(),
+            "oneDNN has no LSTM under CPU autocast": problem.cell.name == "lstm"
+            and problem.x.device.type == "cpu"
+            and torch.is_autocast_enabled("cpu"),
         }
         return next((reason for reason, applies in reasons.items() if applies), None)
 
@@ -66,11 +79,14 @@ def _ragged(problem: Problem, lengths: Tensor) -> Result:
     assert order is not None and back is not None
     state = tuple(s.index_select(0, order) for s in problem.state)
     data, final = _call(problem, packed.data, packed.batch_sizes, state=state)
-    outputs, _ = pad_packed_sequence(PackedSequence(data, packed.batch_sizes, order, back), total_length=x.size(0))
+    outputs, _ = pad_packed_sequence(
+        PackedSequence(data, packed.batch_sizes, order, back), total_length=x.size(0)
+    )
     empty = (on_device == 0)[:, None]
     outputs = torch.where(empty, 0.0, outputs)
     final = tuple(
-        torch.where(empty, old, new.index_select(0, back)) for old, new in zip(problem.state, final, strict=True)
+        torch.where(empty, old, new.index_select(0, back))
+        for old, new in zip(problem.state, final, strict=True)
     )
     return Result(flip(outputs, on_device) if problem.reverse else outputs, final)
 

@@ -7,6 +7,7 @@ from typing import Protocol
 
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 
 from holdfast.cells import Cell, State, Weights
 
@@ -67,7 +68,8 @@ class Kernel(Protocol):
 
 
 def transformed() -> bool:
-    """Whether a torch.func transform (vmap, grad, jvp, ...) surrounds this call: only plain torch runs under it."""
+    """Whether a transform (vmap, grad, forward-mode derivatives, ...) is at work: only plain torch runs under it."""
     if torch.compiler.is_compiling():
         return False
-    return torch._C._functorch.peek_interpreter_stack() is not None  # type: ignore[no-any-return]
+    forward_mode: bool = forward_ad._current_level >= 0
+    return forward_mode or torch._C._functorch.peek_interpreter_stack() is not None
