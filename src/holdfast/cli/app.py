@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -32,7 +33,7 @@ Cells = Annotated[
         converter=split_commas,
         metavar="A,B,...",
         negative=(),
-        show_default=lambda names: ",".join(names),
+        show_default=",".join,
     ),
 ]
 
@@ -175,6 +176,9 @@ for _verb, _tasks in TASK_VERBS.items():
 def main(tokens: Sequence[str] | None = None) -> int:
     """Run the command line (``sys.argv`` when None) and return the exit code; errors are reported, never raised."""
     words = list(sys.argv[1:] if tokens is None else tokens)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal without "±" shows a question mark
     try:
         check_names(words, list(app), {verb.__name__: tasks for verb, tasks in TASK_VERBS.items()})
         code = app(words)

@@ -14,6 +14,7 @@ from cyclopts import (
     CoercionError,
     CycloptsError,
     MissingArgumentError,
+    RepeatArgumentError,
     UnknownOptionError,
     UnusedCliTokensError,
 )
@@ -125,6 +126,11 @@ def _of_command_line(error: CycloptsError) -> UserError:
     if isinstance(error, MissingArgumentError) and error.argument is not None:
         name = error.keyword or error.argument.name
         return UserError(f"{name} needs a value.", "None was given.", f"See {usage} --help.")
+    if isinstance(error, RepeatArgumentError):
+        name = error.token.keyword or error.token.value
+        return UserError(
+            f"{name} is given once.", "It was given again.", f"Keep one of them; see {usage} --help."
+        )
     if isinstance(error, UnusedCliTokensError):
         extra = " ".join(error.unused_tokens or [])
         return UserError(
@@ -144,9 +150,10 @@ def _of_value(error: CoercionError) -> UserError:
         near = get_close_matches(got, choices, 1, cutoff=0.4)
         fix = f"Did you mean {near[0]}?" if near else f"Give for example {name} {choices[0]}."
         return UserError(f"{name} is one of {', '.join(choices)}.", f"It was {got!r}.", fix)
-    kind = next(
-        (text for number, text in NUMBERS.items() if number in (hint, *get_args(hint))), "of another form"
-    )
+    types = (hint, *get_args(hint))
+    kind = next((text for number, text in NUMBERS.items() if number in types), "of another form")
+    if get_origin(hint) is tuple:
+        kind = "numbers, with commas between"
     return UserError(f"{name} is {kind}.", f"It was {got!r}.", "See --help for its meaning and default.")
 
 
@@ -169,7 +176,9 @@ def check_names(tokens: list[str], commands: list[str], tasks: Mapping[str, list
         return
     verb, *rest = tokens
     if verb not in commands:
-        raise unknown("Verbs", verb, [name for name in commands if not name.startswith("-")], "holdfast")
+        raise unknown(
+            "Verbs", verb, sorted(name for name in commands if not name.startswith("-")), "holdfast"
+        )
     known = tasks.get(verb)
     if known is None or rest[:1] in (["--help"], ["-h"]):
         return

@@ -20,6 +20,9 @@ from holdfast.tasks import RUN_CONFIG, RUN_STATE
 MAY_CHANGE = ("epochs", "patience", "budget", "device")
 """Settings that a resumed run may change: how long it goes on, and where."""
 
+FLAGS = "the flags"
+"""Where a setting came from, for messages."""
+
 Values = Mapping[str, Any]
 
 
@@ -140,29 +143,25 @@ def build(config_class: type, task: str, given: Values, recipe: Path | None, dat
     Raises:
         UserError: an unreadable recipe or one of another task, an unknown field, or a value outside its rule.
     """
-    if recipe is None:
-        where, values = "the flags", {}
-    else:
-        where, values = f"{recipe} and the flags", _read(recipe, task)
+    values = {} if recipe is None else _read(recipe, task)
     merged = _merged(config_class, values, given)
     for field in fields(config_class):
         if field.name == "target" and not (merged.get(field.part) or {}).get("target"):
             raise _no_target(data)
-    return _checked(config_class, merged, where)
+    if recipe is not None:  # first the flags alone: what is wrong after that is wrong in the recipe
+        _checked(config_class, _merged(config_class, {}, {"target": ("any",)} | dict(given)), FLAGS)
+    return _checked(config_class, merged, FLAGS if recipe is None else str(recipe))
 
 
 def _no_target(data: Path) -> UserError:
-    """The error for a missing ``--target``, with the columns of the file where it can be read."""
-    import polars as pl
+    """The error for a missing ``--target``, with the columns of the file; or the file's own, raised."""
+    from holdfast.data.table import read_table
 
-    try:
-        scan = pl.scan_parquet(data) if data.suffix == ".parquet" else pl.scan_csv(data)
-        columns = scan.collect_schema().names()
-    except (OSError, pl.exceptions.PolarsError):
-        columns = []
-    choice = f"with one of the columns of {data}: {', '.join(columns)}" if columns else "COLUMN"
+    columns = ", ".join(read_table(data).columns)
     return UserError(
-        "A column to forecast must be named.", "No --target was given.", f"Give --target {choice}."
+        "A column to forecast must be named.",
+        "No --target was given.",
+        f"Give --target with one or several of the columns of {data}: {columns}.",
     )
 
 
@@ -189,7 +188,7 @@ def build_resumed(config_class: type, task: str, given: Values, folder: Path) ->
                 f"{flag} is {_told(before)} in {folder} and was given as {_told(given[field.name])}.",
                 f"Leave {flag} out, or begin a new run with another --out.",
             )
-    return _checked(config_class, _merged(config_class, values, given), "the flags")
+    return _checked(config_class, _merged(config_class, values, given), FLAGS)
 
 
 def _told(value: Any) -> str:
@@ -224,4 +223,4 @@ def _checked(config_class: type, values: Values, where: str) -> Any:
     try:
         return from_dict(config_class, nested | dict(values), where)
     except UserError as error:  # the flags need no saying
-        raise UserError(error.rule, error.got.removeprefix("In the flags: "), error.fix) from error
+        raise UserError(error.rule, error.got.removeprefix(f"In {FLAGS}: "), error.fix) from error

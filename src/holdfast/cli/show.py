@@ -15,7 +15,10 @@ UNRANKED = ("coverage",)
 """Best where it equals the intervals' level, which a table does not know."""
 
 PUBLISHED = ("mse_z", "mae_z")
-"""On the scale of the training part, as published results are given: told in a line of their own."""
+"""On the scale of the training part, as published results are given: told of the model only."""
+
+UNFOLDED = 10_000
+"""A width in which every table has room."""
 
 
 def write(text: str) -> None:
@@ -67,10 +70,10 @@ def score_table(
         for row, figures in rows.items()
     ]
     table(title, ["", *names], cells)
-    for row, figures in rows.items():
-        told = [f"{name} {number(figures[name])}" for name in PUBLISHED if name in figures]
-        if told:
-            write(f"  {row} on the scale of the training part: {', '.join(told)}")
+    model, figures = next(iter(rows.items()))
+    told = [f"{name} {number(figures[name])}" for name in PUBLISHED if name in figures]
+    if told:
+        write(f"{model} on the scale of the training part, as published results are given: {', '.join(told)}")
 
 
 def _best(metric: str, values: Figures) -> set[str]:
@@ -97,6 +100,7 @@ def table(title: str, header: list[str], rows: list[list[str]]) -> None:
     """A table on stdout; the first column to the left, figures to the right; never folded to the terminal's width."""
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
+    from rich.measure import Measurement
     from rich.table import Table
 
     drawn = Table(title=title, title_justify="left", title_style="", box=SIMPLE_HEAD, pad_edge=False)
@@ -105,5 +109,6 @@ def table(title: str, header: list[str], rows: list[list[str]]) -> None:
     for row in rows:
         drawn.add_row(*row)
     console = Console(file=sys.stdout, highlight=False)
-    console.width = max(console.width, console.measure(drawn).maximum, len(title))
+    whole = Measurement.get(console, console.options.update(width=UNFOLDED), drawn)
+    console.width = max(console.width, whole.maximum, len(title))
     console.print(drawn)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import shlex
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,12 @@ Given = Mapping[str, Any]
 
 EVALUATION = ("task", "part", "model", "baselines", "parameters", "seconds", "windows")
 """What ``evaluate --json`` prints."""
+
+WORTH_KEEPING = ("state.safetensors", "model.safetensors", "comparison.json")
+"""Files for which the folder of failed work stays: a run's state, its best weights, the figures of a comparison."""
+
+STOPPED = {"epochs": "all epochs done", "patience": "then no better", "budget": "the budget is spent"}
+"""Why a training run stopped, in words."""
 
 
 @dataclass(frozen=True)
@@ -60,15 +67,16 @@ def train(task: str, given: Given, files: Files, output: Output) -> int:
     config, folder = _settings(task, given, files, output)
     model = task_class(task)(config)
     notice(f"The run's folder is {folder}.")
-    model.fit(
-        files.data,
-        valid=files.valid,
-        test=files.test,
-        out=folder,
-        resume=output.resume,
-        overwrite=output.overwrite,
-        progress=True,
-    )
+    with _nothing_half_written(folder):
+        model.fit(
+            files.data,
+            valid=files.valid,
+            test=files.test,
+            out=folder,
+            resume=output.resume,
+            overwrite=output.overwrite,
+            progress=True,
+        )
     if model.history.stopped == "interrupted":  # training has said how to go on
         return INTERRUPTED
     result = model.metrics
@@ -77,12 +85,28 @@ def train(task: str, given: Given, files: Files, output: Output) -> int:
     _show_result(model, result)
     show.write(
         f"{result['parameters']:,} parameters; {result['epochs']} epochs in {result['seconds']:.1f} s, "
-        f"the best was epoch {result['best_epoch']}; it ended with its {result['stopped']}."
+        f"the best was epoch {result['best_epoch']} ({STOPPED[result['stopped']]})."
     )
     show.write(f"The run is in {folder}; open {page} for the pictures. What to do next:")
     for command in _next(task, folder, files.data, given):
         show.write(f"  {shlex.join(command)}")
     return 0
+
+
+@contextlib.contextmanager
+def _nothing_half_written(folder: Path | None) -> Iterator[None]:
+    """Remove a folder that failed work has made, unless it holds something to go on with or to keep."""
+    was_there = folder is None or folder.exists()
+    try:
+        yield
+    except BaseException:
+        if (
+            folder is not None
+            and not was_there
+            and not any((folder / name).exists() for name in WORTH_KEEPING)
+        ):
+            shutil.rmtree(folder, ignore_errors=True)
+        raise
 
 
 def _settings(task: str, given: Given, files: Files, output: Output) -> tuple[Any, Path]:
@@ -115,7 +139,7 @@ def _next(task: str, folder: Path, data: Path, given: Given) -> list[list[str]]:
     run, file = str(folder), str(data)
     flags = [word for name in ("target", "horizon") if name in given for word in _flag(name, given[name])]
     return [
-        ["holdfast", "evaluate", run, file, "--json"],
+        ["holdfast", "evaluate", run, "--json"],
         ["holdfast", "predict", run, file, "--out", "forecast.csv", "--plot", "forecast.png"],
         ["holdfast", "compare", task, file, *flags, "--cells", "rnn,gru,lstm", "--seeds", "3"],
     ]
@@ -162,7 +186,10 @@ def predict(run: Path, data: Path, out: Path | None, plot: Path | None) -> int:
     model = load(run)
     text = model.predict(data).write_csv()
     if plot is not None:
-        report_module(model.task).prediction_plot(model, data, plot)
+        from holdfast.tasks.forecast.prediction import last_windows
+
+        windows = last_windows(data, model.config, model.schema)
+        report_module(model.task).prediction_plot(model, windows, plot)
         notice(f"The picture is {plot}.")
     if out is None:
         show.write(text.removesuffix("\n"))
@@ -180,9 +207,10 @@ def compare(task: str, given: Given, data: Path, contest: Contest) -> int:
     from holdfast.compare import compare as run
 
     config = build(config_class(task), task, given, contest.recipe, data)
-    with _new_folder(contest.out) as folder:
+    page = None
+    with _nothing_half_written(contest.out):
+        folder = None if contest.out is None else new_folder(contest.out)
         found = run(task, config, data, cells=contest.cells, seeds=contest.seeds, announce=notice)
-        page = None
         if folder is not None:
             write_atomic(folder / "comparison.json", show.to_json(found.to_dict()))
             page = report_module(task).comparison_report(found, f"Cells on {data.name}", folder)
@@ -194,19 +222,6 @@ def compare(task: str, given: Given, data: Path, contest: Contest) -> int:
     if page is not None:
         show.write(f"The results are in {contest.out}; open {page} for the pictures.")
     return 0
-
-
-@contextlib.contextmanager
-def _new_folder(out: Path | None) -> Iterator[Path | None]:
-    """An output folder, removed again if the work fails before anything is in it."""
-    folder = None if out is None else new_folder(out)
-    try:
-        yield folder
-    except BaseException:
-        with contextlib.suppress(OSError):
-            if folder is not None:
-                folder.rmdir()
-        raise
 
 
 def _show_comparison(task: str, found: Any, title: str) -> None:
