@@ -66,7 +66,8 @@ def fit(
         training: the settings.
         folder: gets ``model.safetensors`` (the best weights), ``state.safetensors`` (all that a resumed run needs),
             ``history.csv`` and ``logs/`` (TensorBoard); None writes nothing.
-        resume: go on with the run in the folder. Its settings must be the same, but for :data:`holdfast.config.MAY_CHANGE`.
+        resume: go on with the run in the folder. Its settings must be the same, but for
+            :data:`holdfast.config.MAY_CHANGE`.
         progress: a bar on stderr, or a line for each epoch where that is no terminal.
 
     Raises:
