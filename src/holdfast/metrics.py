@@ -15,7 +15,7 @@ Array = np.ndarray
 
 
 def _observed(truth: Array) -> Array:
-    seen = ~np.isnan(truth)
+    seen: Array = ~np.isnan(truth)
     if not seen.any():
         raise UserError(
             "A forecast is scored against observed values.",
@@ -61,7 +61,8 @@ def seasonal_scale(train: Array, season: int) -> Array:
     error = np.abs(train[season:] - train[:-season])
     seen = ~np.isnan(error)
     total = np.where(seen, error, 0.0).sum(0, dtype=np.float64)
-    return total / np.maximum(seen.sum(0), 1)
+    scale: Array = total / np.maximum(seen.sum(0), 1)
+    return scale
 
 
 def mase(truth: Array, forecast: Array, scale: Array) -> float | None:

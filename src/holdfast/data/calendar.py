@@ -44,7 +44,8 @@ def _phase(times: Array, cycle: str) -> Array:
     if cycle == "year":
         start = times.astype("datetime64[Y]")
         length = (start + 1).astype("datetime64[us]") - start.astype("datetime64[us]")
-        return (times - start.astype("datetime64[us]")) / length
+        share: Array = (times - start.astype("datetime64[us]")) / length
+        return share
     length = np.timedelta64({"day": 1, "week": 7}[cycle] * 86_400_000_000, "us")
     return (times.astype("datetime64[us]").astype(np.int64) % length.astype(np.int64)) / length.astype(
         np.int64

@@ -108,8 +108,7 @@ def grid(times: Array, frequency: Frequency) -> Array:
         months = int((times[-1].astype("datetime64[M]") - times[0].astype("datetime64[M]")).astype(int))
         count = months // (_MONTHS[frequency.unit] * frequency.count)
         return _months(times[0], frequency, np.arange(count + 1), _at_month_end(times))
-    step = np.timedelta64(_SECONDS[frequency.unit] * frequency.count * 1_000_000, "us")
-    return np.arange(times[0], times[-1] + np.timedelta64(1, "us"), step)
+    return np.arange(times[0], times[-1] + np.timedelta64(1, "us"), _step(times, frequency))
 
 
 def future(times: Array, frequency: Frequency, horizon: int) -> Array:
@@ -118,13 +117,19 @@ def future(times: Array, frequency: Frequency, horizon: int) -> Array:
     Where rows count as steps whatever their times, the median step is added on.
     """
     ahead = np.arange(1, horizon + 1)
-    if times.dtype.kind != "M":
-        return times[-1] + ahead
-    if frequency.unit in _MONTHS:
+    if times.dtype.kind == "M" and frequency.unit in _MONTHS:
         return _months(times[-1], frequency, ahead, _at_month_end(times))
+    coming: Array = times[-1] + ahead * _step(times, frequency)
+    return coming
+
+
+def _step(times: Array, frequency: Frequency) -> np.timedelta64 | int:
+    """What one step adds to a time, or to a row number."""
+    if times.dtype.kind != "M":
+        return 1
     if frequency.unit == "step":
-        return times[-1] + ahead * np.median(np.diff(times).astype(np.int64)).astype("timedelta64[us]")
-    return times[-1] + ahead * np.timedelta64(_SECONDS[frequency.unit] * frequency.count * 1_000_000, "us")
+        return np.timedelta64(int(np.median(np.diff(times).astype(np.int64))), "us")
+    return np.timedelta64(_SECONDS[frequency.unit] * frequency.count * 1_000_000, "us")
 
 
 def _at_month_end(times: Array) -> bool:
@@ -141,7 +146,8 @@ def _months(start: np.datetime64, frequency: Frequency, steps: Array, month_end:
     day = int((start.astype("datetime64[D]") - first.astype("datetime64[D]")).astype(int)) + 1
     days = lengths if month_end else np.minimum(day, lengths)
     clock = start - start.astype("datetime64[D]")
-    return (months.astype("datetime64[D]") + (days - 1)).astype("datetime64[us]") + clock
+    times: Array = (months.astype("datetime64[D]") + (days - 1)).astype("datetime64[us]") + clock
+    return times
 
 
 def find_season(values: Array, frequency: Frequency) -> int:
@@ -170,7 +176,8 @@ def _without_line(values: Array) -> Array:
     if len(known) < 2:
         return values
     slope, level = np.polyfit(known, values[known], 1)
-    return values - slope * np.arange(len(values)) - level
+    level_left: Array = values - slope * np.arange(len(values)) - level
+    return level_left
 
 
 def _ratio(values: Array, season: int) -> float:

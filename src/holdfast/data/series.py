@@ -39,8 +39,8 @@ class Columns:
 class Series:
     """One series in order of time.
 
-    ``times`` [N] datetime64[us], or row numbers where the file has no time; ``values`` float32 [N, targets + past + known],
-    NaN where missing.
+    ``times`` [N] datetime64[us], or row numbers where the file has no time; ``values`` float32 [N, targets + past +
+    known], NaN where missing.
     """
 
     name: str
@@ -189,7 +189,8 @@ def _gap_notes(parts: list[Series], series: tuple[Series, ...], names: tuple[str
         pair = next((s, p) for s, p in zip(series, parts, strict=True) if len(s.times) > len(p.times))
         first = pair[0].times[~np.isin(pair[0].times, pair[1].times)][0]
         notes.append(
-            f"{inserted} rows missing between the first and the last time were inserted as gaps, first at {_text(first)}"
+            f"{inserted} rows missing between the first and the last time were inserted as gaps, "
+            f"first at {_text(first)}"
         )
     for column, name in enumerate(names):
         missing = sum(int(np.isnan(p.values[:, column]).sum()) for p in parts)

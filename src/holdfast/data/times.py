@@ -134,12 +134,11 @@ def _from_text(text: pl.Series) -> tuple[Array, tuple[str, ...]]:
             parsed = iso.str.to_datetime("%Y-%m-%dT%H:%M%z", strict=False, time_zone="UTC", time_unit="us")
         _refuse_unread(text, parsed)
         return _to_array(parsed.dt.replace_time_zone(None)), ("times with a zone were taken to UTC",)
-    parsed = _parse(text)
-    if parsed is None:
-        best = max((_try(text, f) for f in FORMATS), key=lambda s: s.len() - s.null_count())
-        _refuse_unread(text, best)
-        parsed = best
-    return _to_array(parsed), ()
+    read = _parse(text)
+    if read is None:
+        read = max((_try(text, form) for form in FORMATS), key=lambda times: times.len() - times.null_count())
+        _refuse_unread(text, read)
+    return _to_array(read), ()
 
 
 def _parse(text: pl.Series) -> pl.Series | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -13,7 +14,7 @@ from matplotlib.figure import Figure
 
 Array = np.ndarray
 BLUE, ORANGE, GREY, BLACK = "#1f6f8b", "#d1793f", "#9aa5ab", "#222222"
-STYLE = {
+STYLE: dict[Any, Any] = {
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.titlesize": 11,
@@ -51,7 +52,7 @@ def _draw(path: Path, size: tuple[float, float], rows: int, paint: Callable[[Seq
     return path
 
 
-def curves(history: Sequence[Mapping[str, float]], monitor: str, best_epoch: int, path: Path) -> Path:
+def curves(history: Sequence[Mapping[str, float]], monitor: str, best_epoch: int | None, path: Path) -> Path:
     """Training and validation loss by epoch, the best epoch marked."""
 
     def paint(axes: Sequence[Axes]) -> None:
@@ -59,7 +60,8 @@ def curves(history: Sequence[Mapping[str, float]], monitor: str, best_epoch: int
         epochs = [row["epoch"] for row in history]
         ax.plot(epochs, [row["train_loss"] for row in history], color=GREY, label="training (with dropout)")
         ax.plot(epochs, [row[monitor] for row in history], color=BLUE, label="validation")
-        ax.axvline(best_epoch, color=ORANGE, lw=1, ls=":", label=f"kept: epoch {best_epoch}")
+        if best_epoch is not None:
+            ax.axvline(best_epoch, color=ORANGE, lw=1, ls=":", label=f"kept: epoch {best_epoch}")
         ax.set(xlabel="epoch", ylabel="loss", title="Learning curves")
         ax.legend()
 

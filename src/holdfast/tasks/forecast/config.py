@@ -1,4 +1,4 @@
-"""Every setting of a forecaster: the flags, the recipe's schema, ``config.toml`` and the constructor are these fields."""
+"""Every setting of a forecaster: flags, the recipe's schema, ``config.toml`` and the constructor are these fields."""
 
 from __future__ import annotations
 
@@ -108,7 +108,8 @@ class ForecastConfig:
         network: the network.
         training: the training run.
         horizon: steps ahead to forecast.
-        lookback: steps the network reads (default: twice the season, at least the horizon, at most a quarter of the rows).
+        lookback: steps the network reads (default: twice the season, at least the horizon, at most a quarter of
+            the training rows).
         quantiles: levels of the intervals; 0.5 is the point forecast.
         loss: pinball (gives quantiles), mae or mse (intervals then come from validation errors).
     """

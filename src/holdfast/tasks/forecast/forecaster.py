@@ -146,7 +146,7 @@ class Forecaster:
             "seed": self.config.training.seed,
             "cell": self.config.network.cell,
             "training_windows": len(prepared.train),
-            "notes": list(prepared.notes),
+            "notes": [*prepared.notes, *fitted.notes],
         }
 
     def _fit_intervals(self, valid: Part) -> Array | None:
@@ -203,7 +203,7 @@ class Forecaster:
             "task": self.task,
             "part": name,
             "model": score(self.forecast(part), part, levels),
-            "baselines": {n: score(f, part, levels) for n, f in self.baselines.forecasts(part).items()},
+            "baselines": {n: score(f, part, levels) for n, f in self.baselines.each(part)},
             "parameters": sum(p.numel() for p in module.parameters()),
             "windows": len(part),
         }
@@ -218,8 +218,8 @@ class Forecaster:
                 advance are read from rows behind, in which the targets are empty.
 
         Returns:
-            One row for each series, target and step: the time, ``forecast`` (the median) and a column for each quantile,
-            in the columns' units (prices where returns are forecast).
+            One row for each series, target and step: the time, ``forecast`` (the median) and a column for each
+            quantile, in the columns' units (prices where returns are forecast).
         """
         _, schema = self._fitted()
         part = prediction.last_windows(Path(data), self.config, schema)
@@ -233,7 +233,7 @@ class Forecaster:
         return self.module, self.schema
 
     def save(self, folder: Path | str) -> None:
-        """Write ``config.toml``, ``data.json``, ``model.safetensors``, ``baselines.safetensors`` and ``metrics.json``."""
+        """Write the configuration, what was learnt of the data, the weights, the baselines and the figures."""
         module, schema = self._fitted()
         assert self.baselines is not None
         folder = Path(folder)

@@ -42,7 +42,7 @@ def prepare(
 ) -> Prepared:
     """Read the training file (and the others, where given) and cut it into windows.
 
-    Without ``valid`` and ``test`` files the parts are cut from ``data`` in order of time, as ``config.data.split`` says.
+    Without ``valid`` and ``test`` files the parts are cut from ``data`` in order of time by ``config.data.split``.
 
     Raises:
         UserError: for everything that is wrong with a file, and for series too short for the windows asked for.

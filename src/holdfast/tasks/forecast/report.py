@@ -65,7 +65,8 @@ def _named(result: dict[str, Any]) -> dict[str, dict[str, float]]:
 def _facts(result: dict[str, Any]) -> str:
     return (
         f"{result['parameters']:,} parameters; {result['epochs']} epochs in {result['seconds']:.1f} s, "
-        f"the best was epoch {result['best_epoch']}; {result['training_windows']:,} training windows, seed {result['seed']}."
+        f"the best was epoch {result['best_epoch']}; {result['training_windows']:,} training windows, "
+        f"seed {result['seed']}."
     )
 
 
@@ -75,7 +76,9 @@ def _examples(forecaster: Forecaster, part: Part) -> list[plots.Window]:
     chosen = np.unique(np.linspace(0, len(part) - 1, EXAMPLES).round().astype(int)).tolist()
     few = Part(part.rows, part.origins[chosen], part.series[chosen], part.horizon)
     name, _ = best_baseline(forecaster.metrics["baselines"], "mae")
-    return draw_windows(few, forecaster.forecast(few), {name: forecaster.baselines.forecasts(few)[name]})
+    return draw_windows(
+        few, forecaster.forecast(few), {n: f for n, f in forecaster.baselines.each(few) if n == name}
+    )
 
 
 def draw_windows(part: Part, forecast: Forecast, others: dict[str, Forecast]) -> list[plots.Window]:

@@ -60,7 +60,8 @@ class Rows:
     def _scales(self, name: str, series: Array) -> Array:
         targets = len(self.schema.targets)
         table = np.array([getattr(self.schema.scale(s.name), name)[:targets] for s in self.panel.series])
-        return table[series][:, None, :]
+        scales: Array = table[series][:, None, :]
+        return scales
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,8 @@ class Part:
         mean, std = self.rows.mean(self.series), self.rows.std(self.series)
         if values.ndim == 4:
             mean, std = mean[..., None], std[..., None]
-        return values * std + mean
+        units: Array = values * std + mean
+        return units
 
 
 def _cut(table: Tensor, starts: Tensor, length: int) -> Tensor:
@@ -169,7 +171,8 @@ def to_rows(panel: Panel, schema: Schema, prices: Array | None = None, wide: boo
 
 
 def _scale(series: Series, scale: Scale) -> Array:
-    return ((series.values - np.array(scale.mean)) / np.array(scale.std)).astype(np.float32)
+    scaled: Array = (series.values - np.array(scale.mean)) / np.array(scale.std)
+    return scaled.astype(np.float32)
 
 
 def fill(values: Array) -> Array:

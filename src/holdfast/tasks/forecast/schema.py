@@ -72,7 +72,7 @@ class Schema:
             fields = json.loads(path.read_text(encoding="utf-8"))
             scales = {name: Scale(**scale) for name, scale in fields.pop("scales").items()}
             names = {role: tuple(fields.pop(role)) for role in ("targets", "past", "known")}
-            return cls(**names, **fields, scales=scales)
+            return cls(**{**fields, **names, "scales": scales})
         except FileNotFoundError:
             raise UserError(rule, f"{path} is missing.", "Copy the whole folder, or train again.") from None
         except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
