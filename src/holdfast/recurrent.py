@@ -70,13 +70,14 @@ class Recurrent(nn.Module):
     def _hidden_width(self) -> int:
         return self.proj_size or self.hidden_size
 
-    def _suffixes(self) -> Iterator[tuple[int, str]]:
+    def suffixes(self) -> Iterator[tuple[int, str]]:
+        """(layer, ending of its parameters' names) of each layer and direction, in the order of the state's rows."""
         for layer in range(self.num_layers):
             for direction in range(self.num_directions):
                 yield layer, f"_l{layer}" + ("_reverse" if direction else "")
 
     def _make_parameters(self, factory: dict[str, Any]) -> None:
-        for layer, suffix in self._suffixes():
+        for layer, suffix in self.suffixes():
             for name, shape in self._shapes(layer).items():
                 setattr(self, name + suffix, nn.Parameter(torch.empty(shape, **factory)))
         if self.options.learn_initial_state:
@@ -119,7 +120,7 @@ class Recurrent(nn.Module):
 
     def _fill_forget_bias(self, value: float) -> None:
         rows = gate_rows(self.cell, "forget", self.hidden_size)
-        for _, suffix in self._suffixes():
+        for _, suffix in self.suffixes():
             getattr(self, "bias_ih" + suffix)[rows] = value
             getattr(self, "bias_hh" + suffix)[rows] = 0.0
 
@@ -129,7 +130,7 @@ class Recurrent(nn.Module):
     @property
     def all_weights(self) -> list[list[nn.Parameter]]:
         """The parameters of each layer and direction, as in torch.nn."""
-        return [[getattr(self, n + s) for n in self._shapes(layer)] for layer, s in self._suffixes()]
+        return [[getattr(self, n + s) for n in self._shapes(layer)] for layer, s in self.suffixes()]
 
     def extra_repr(self) -> str:
         """torch.nn's text, and the options that differ from their defaults."""
