@@ -192,7 +192,7 @@ def branch(layer: Recurrent, queries: Tensor, state: State) -> Tensor:
     """
     x = queries
     for k in range(layer.num_layers):
-        weights = layer._weights(f"_l{k}")
+        weights = layer.weights(f"_l{k}")
         before = tuple(s[k].reshape(-1, len(queries), 1, s.size(-1)) for s in state)
         after, _ = layer.cell.step(weights.project(x), before, Recurrence(weights))
         x = F.dropout(after[0], layer.dropout, layer.training and k + 1 < layer.num_layers)

@@ -174,7 +174,7 @@ class Recurrent(nn.Module):
     ) -> Problem:
         row = layer * self.num_directions + direction
         state = self._state(sequence, row)
-        weights = self._weights(f"_l{layer}" + ("_reverse" if direction else ""))
+        weights = self.weights(f"_l{layer}" + ("_reverse" if direction else ""))
         noise = self._noise(state, x.size(0))
         return Problem(self.cell, x, state, weights, sequence.lengths, direction == 1, noise, trace)
 
@@ -186,7 +186,8 @@ class Recurrent(nn.Module):
             return tuple(getattr(self, f"initial_{s}")[row].expand(batch, -1) for s in self.cell.states)
         return tuple(sequence.x.new_zeros(batch, width) for width in self._widths)
 
-    def _weights(self, suffix: str) -> Weights:
+    def weights(self, suffix: str) -> Weights:
+        """The parameters of one layer and direction (``_l0``, ``_l0_reverse``, ...), weight drop applied."""
         names = {n: getattr(self, n + suffix, None) for n in ("bias_ih", "bias_hh", "weight_hr", "weight_ch")}
         recurrent = F.dropout(getattr(self, "weight_hh" + suffix), self.options.weight_drop, self.training)
         return Weights(getattr(self, "weight_ih" + suffix), recurrent, **names, norm=self._norm(suffix))

@@ -65,9 +65,10 @@ def _first(column: pl.Series) -> str | None:
 
 def _reads(column: pl.Series) -> bool:
     first = _first(column)
-    return first is not None and (
-        _parse(pl.Series([first])) is not None or bool(re.fullmatch(r"[12]\d{3}", first))
-    )
+    if first is None:
+        return False
+    local = _ZONE.sub("", first) if ":" in first else first
+    return _parse(pl.Series([local])) is not None or bool(re.fullmatch(r"[12]\d{3}", first))
 
 
 def _dated(column: pl.Series) -> bool:

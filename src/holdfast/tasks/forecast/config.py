@@ -74,7 +74,8 @@ class NetworkConfig:
         hidden_size: units of a layer.
         num_layers: recurrent layers.
         dropout: dropout probability, in training only.
-        residual: what the network corrects: the last value, the last season, or none (auto: season where one is found).
+        residual: what the network corrects: the last value, the mean or the values of the last season, or none (auto:
+            the season where one is found, the last value otherwise and for segment, none for returns).
         segment: steps in a segment (segment model only).
     """
 
@@ -83,7 +84,7 @@ class NetworkConfig:
     hidden_size: int = 64
     num_layers: int = 1
     dropout: float = 0.1
-    residual: Literal["auto", "last", "season", "none"] = "auto"
+    residual: Literal["auto", "last", "mean", "season", "none"] = "auto"
     segment: int = 24
 
     def __post_init__(self) -> None:

@@ -33,8 +33,6 @@ _WINDOWS_AT_ONCE = 512
 def build(config: ForecastConfig, schema: Schema, features: int, known: int) -> nn.Module:
     """An untrained network for F ``features`` of the past and K ``known`` of the future."""
     net = config.network
-    seasonal = 1 < schema.season <= schema.lookback
-    auto = "none" if config.data.returns else ("season" if seasonal else "last")
     shape = ForecastShape(
         targets=len(schema.targets),
         features=features,
@@ -49,10 +47,18 @@ def build(config: ForecastConfig, schema: Schema, features: int, known: int) -> 
         hidden_size=net.hidden_size,
         num_layers=net.num_layers,
         dropout=net.dropout,
-        residual=auto if net.residual == "auto" else net.residual,
+        residual=_residual(config, schema) if net.residual == "auto" else net.residual,
         segment=net.segment,
     )
     return MODELS[net.model](shape, options)
+
+
+def _residual(config: ForecastConfig, schema: Schema) -> str:
+    """What ``auto`` stands for: none for returns; the season for the recurrent network, where there is one; else last."""
+    if config.data.returns:
+        return "none"
+    seasonal = 1 < schema.season <= schema.lookback and config.network.model == "recurrent"
+    return "season" if seasonal else "last"
 
 
 class WindowTraining:

@@ -1,0 +1,88 @@
+"""Steps, grids, seasons and calendars."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from holdfast.data.calendar import calendar
+from holdfast.data.frequency import Frequency, find_season, future, grid, infer
+from holdfast.errors import UserError
+
+
+def times(*text: str) -> np.ndarray:
+    return np.array(text, "datetime64[us]")
+
+
+def hours(count: int, start: str = "2024-01-01") -> np.ndarray:
+    return np.datetime64(start, "us") + np.arange(count) * np.timedelta64(1, "h")
+
+
+@pytest.mark.parametrize("code", ["1s", "30min", "1h", "6h", "1d", "2w", "1mo", "1q", "1y", "rows"])
+def test_codes_survive(code: str) -> None:
+    assert Frequency.parse(code).code == code
+
+
+@pytest.mark.parametrize("text", ["", "h1", "0h", "fortnight", "1.5h", "-1d"])
+def test_other_codes_are_refused(text: str) -> None:
+    with pytest.raises(UserError, match="--frequency"):
+        Frequency.parse(text)
+
+
+@given(st.sampled_from(["15min", "1h", "1d", "1w", "1mo", "1q", "1y"]), st.integers(5, 60))
+def test_a_grid_is_inferred_and_goes_on(code: str, count: int) -> None:
+    frequency, start = Frequency.parse(code), times("2021-03-15 06:00")
+    whole = np.concatenate([start, future(start, frequency, count)])
+    assert infer(whole).code == code
+    assert np.array_equal(grid(whole, frequency), whole)
+    holes = np.delete(whole, len(whole) // 2)
+    assert np.array_equal(grid(holes, frequency), whole)
+
+
+def test_month_ends_stay_month_ends() -> None:
+    ends = times("2023-11-30", "2023-12-31", "2024-01-31", "2024-02-29")
+    assert infer(ends).code == "1mo"
+    assert np.array_equal(future(ends, Frequency("month"), 2), times("2024-03-31", "2024-04-30"))
+
+
+def test_business_days_count_as_rows() -> None:
+    days = np.arange(np.datetime64("2024-01-01"), np.datetime64("2024-12-31"))
+    business = days[np.is_busday(days)].astype("datetime64[us]")
+    assert infer(business).code == "rows"
+
+
+def test_row_numbers_go_on_counting() -> None:
+    assert np.array_equal(future(np.arange(5), Frequency("step"), 3), [5, 6, 7])
+
+
+@pytest.mark.parametrize("season", [24, 168])
+def test_a_season_is_found(season: int) -> None:
+    noise = np.random.default_rng(0).normal(0, 0.3, 1500)
+    values = np.sin(2 * np.pi * np.arange(1500) / season) + noise + 0.01 * np.arange(1500)
+    assert find_season(values, Frequency("hour")) == season
+
+
+def test_a_random_walk_has_no_season() -> None:
+    walk = np.random.default_rng(0).normal(size=2000).cumsum()
+    assert find_season(walk, Frequency("hour")) == 1
+    assert find_season(walk, Frequency("step")) == 1
+
+
+def test_a_season_survives_gaps() -> None:
+    values = np.sin(2 * np.pi * np.arange(400) / 12)
+    values[::7] = np.nan
+    assert find_season(values, Frequency("month")) == 12
+
+
+def test_the_calendar_turns_with_the_day_the_week_and_the_year() -> None:
+    table, names = calendar(hours(24 * 8), Frequency("hour"))
+    assert names == ("day_sin", "day_cos", "week_sin", "week_cos", "year_sin", "year_cos")
+    assert np.allclose(table[0, :2], table[24, :2], atol=1e-6) and np.allclose(
+        table[0, 2:4], table[168, 2:4], atol=1e-6
+    )
+    assert table[6, 0] == pytest.approx(1.0)  # a quarter of a day
+    assert np.allclose((table[:, ::2] ** 2 + table[:, 1::2] ** 2), 1.0, atol=1e-5)
+
+
+def test_row_numbers_have_no_calendar() -> None:
+    assert calendar(np.arange(5), Frequency("hour"))[0].shape == (5, 0)
