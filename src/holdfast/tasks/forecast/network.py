@@ -54,7 +54,7 @@ def build(config: ForecastConfig, schema: Schema, features: int, known: int) -> 
 
 
 def _residual(config: ForecastConfig, schema: Schema) -> str:
-    """What ``auto`` stands for: none for returns; the season for the recurrent network, where there is one; else last."""
+    """What ``auto`` stands for: none for returns, the season where the recurrent network has one, else last."""
     if config.data.returns:
         return "none"
     seasonal = 1 < schema.season <= schema.lookback and config.network.model == "recurrent"
