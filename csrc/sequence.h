@@ -54,6 +54,12 @@ void each_step(int64_t steps, const Rows& rows, bool down, const Visit& visit) {
   }
 }
 
+// An absent array stays absent.
+template <class Float>
+HOLDFAST_INLINE Float* shift(Float* array, int64_t n) {
+  return array ? array + n : nullptr;
+}
+
 HOLDFAST_INLINE void copy(float* to, const float* from, int64_t n) {
   if (to && from) memcpy(to, from, n * sizeof(float));
 }
@@ -100,7 +106,7 @@ void forward(const Sequence& s, const Outputs& out, const Rows& rows, const floa
         const int64_t unit = first + u * width, place = r * stride + unit;
         if (unit >= H) return;
         const Lane lane{H,           H - unit,  s.projected + at * G * H + unit,
-                        now + place, c + place, out.saved ? out.saved + at * S * H + unit : nullptr};
+                        now + place, c + place, shift(out.saved, at * S * H + unit)};
         const vec hidden = Cell::step(sums + u * G, lane);
         store(next + place, hidden);
         store(out.y + at * H + unit, hidden, H - unit);
@@ -140,12 +146,12 @@ void backward(const Sequence& s, const Adjoint& g, const Rows& rows, const float
                             n,
                             g.y + at * H + unit,
                             h_previous + unit,
-                            c_previous + unit,
-                            g.saved + at * S * H + unit,
+                            shift(c_previous, unit),
+                            shift(g.saved, at * S * H + unit),
                             dc + place,
                             g.dprojected + at * G * H + unit,
                             da + r * gates + unit,
-                            g.dcandidate + at * H + unit};
+                            shift(g.dcandidate, at * H + unit)};
         vec total = load(dh + place);
         if (g.dy) total += load(g.dy + at * H + unit, n);
         store(dh + place, Cell::gradient(total, lane));
