@@ -178,7 +178,7 @@ def to_torch(layer: Recurrent) -> nn.RNNBase:
         arguments["nonlinearity"] = layer.cell.name.removeprefix("rnn_")
     weight = layer.weight_ih_l0
     theirs = _THEIRS[layer.cell.name](**arguments, device="meta", dtype=weight.dtype)
-    module = theirs.to_empty(device=weight.device)
+    module: nn.RNNBase = theirs.to_empty(device=weight.device)
     module.dropout = layer.dropout
     module.load_state_dict(layer.state_dict())
     for name, parameter in module.named_parameters():
