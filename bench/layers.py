@@ -80,7 +80,9 @@ def measure(repetitions: int) -> list[dict[str, object]]:
 
 def main() -> None:
     """Read the flags, measure, print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--repetitions", type=int, default=15)
     given = parser.parse_args()

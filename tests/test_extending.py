@@ -76,9 +76,7 @@ def test_a_new_kernel_is_chosen_by_name_and_by_auto(monkeypatch: pytest.MonkeyPa
         named.plan(torch.zeros(4, 2, 3))
 
 
-def test_a_new_reader_is_one_function_and_one_entry(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_a_new_reader_is_one_function_and_one_entry(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     def read_json_lines(path: Path) -> pl.DataFrame:
         return pl.DataFrame([json.loads(line) for line in path.read_text().splitlines()])
 

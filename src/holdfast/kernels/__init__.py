@@ -47,7 +47,9 @@ def choose(problem: Problem, kernel: str = "auto") -> Plan:
     if kernel != "auto":
         reason = KERNELS[kernel].refuses(problem)
         if reason is not None:
-            raise RuntimeError(f"kernel {kernel!r} cannot run this: {reason}. Use kernel='auto' or change that.")
+            raise RuntimeError(
+                f"kernel {kernel!r} cannot run this: {reason}. Use kernel='auto' or change that."
+            )
         return Plan(kernel)
     refused: dict[str, str] = {}
     for name, candidate in KERNELS.items():

@@ -22,7 +22,9 @@ def _zoneout(noise: Noise | None) -> Update:
     if noise is None or noise.zoneout is None:
         return _no_update
     keep = noise.zoneout
-    return lambda t, old, new: tuple(k[t] * o + (1 - k[t]) * n for k, o, n in zip(keep, old, new, strict=True))
+    return lambda t, old, new: tuple(
+        k[t] * o + (1 - k[t]) * n for k, o, n in zip(keep, old, new, strict=True)
+    )
 
 
 def _hold(active: Tensor | None) -> Update:
