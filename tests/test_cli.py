@@ -181,6 +181,27 @@ def test_several_targets(flags: list[str], tmp_path: Path, monkeypatch: pytest.M
     assert found == [("forecast", {"target": ("a", "b"), "quantiles": (0.25, 0.5, 0.75)})]
 
 
+def test_prices_are_judged_against_the_random_walk(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, _ = call(
+        capsys,
+        "train",
+        "forecast",
+        data,
+        "--target",
+        "temp",
+        "--returns",
+        "--epochs",
+        "1",
+        "--out",
+        tmp_path / "run",
+    )
+    assert "direction" in out and "random walk" in out
+    prices = forecast_rows(call(capsys, "predict", tmp_path / "run", data)[0])
+    assert 5 < float(prices[0]["forecast"]) < 50
+
+
 def test_the_folder_has_a_name_by_default(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -227,10 +248,14 @@ def test_an_interrupted_run_goes_on_to_the_same_model(
     assert len((run / "history.csv").read_text().splitlines()) == 3
 
 
-def test_a_finished_run_goes_on_for_more_epochs(data: Path, tmp_path: Path) -> None:
+def test_a_finished_run_goes_on_for_more_epochs(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     run = tmp_path / "run"
     assert main(["train", "forecast", str(data), *FLAGS, "--epochs", "1", "--out", str(run)]) == 0
+    capsys.readouterr()
     assert main(["train", "forecast", str(data), "--epochs", "2", "--out", str(run), "--resume"]) == 0
+    assert "--target temp --horizon 3" in capsys.readouterr().out
     assert config_of(run).training.epochs == 2
     assert config_of(run).network.hidden_size == 4
     assert json.loads((run / "metrics.json").read_text())["epochs"] == 2
@@ -302,6 +327,7 @@ def test_the_best_of_each_metric_is_bold(
         {
             "net": {"mae": 1.5, "coverage": 0.8, "direction": 0.625, "rmse": float("nan")},
             "naive": {"mae": 2.5, "coverage": 0.7, "direction": 0.5, "rmse": float("nan")},
+            "none": {"mae": 3.5, "coverage": 0.7, "rmse": float("nan")},  # forecasts no direction
         },
     )
     out = capsys.readouterr().out

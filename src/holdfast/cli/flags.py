@@ -180,18 +180,32 @@ def build_resumed(config_class: type, task: str, given: Values, folder: Path) ->
     values = _read(folder / RUN_CONFIG, task)
     old = _checked(config_class, values, str(folder / RUN_CONFIG))
     for field in fields(config_class):
-        before = getattr(getattr(old, field.part) if field.part else old, field.name)
+        before = _value(old, field)
         if field.name in given and field.name not in MAY_CHANGE and given[field.name] != before:
             flag = "--" + field.name.replace("_", "-")
             raise UserError(
                 f"A resumed run keeps its settings, but for {', '.join(MAY_CHANGE)}.",
-                f"{flag} is {_told(before)} in {folder} and was given as {_told(given[field.name])}.",
+                f"{flag} is {_text(before)} in {folder} and was given as {_text(given[field.name])}.",
                 f"Leave {flag} out, or begin a new run with another --out.",
             )
     return _checked(config_class, _merged(config_class, values, given), FLAGS)
 
 
-def _told(value: Any) -> str:
+def told(config: Any, names: Sequence[str]) -> list[tuple[str, str]]:
+    """Those of some settings that differ from their defaults, with their values as a flag takes them."""
+    values = {field.name: (_value(config, field), field.default) for field in fields(type(config))}
+    return [
+        (name, _text(values[name][0]))
+        for name in names
+        if name in values and values[name][0] != values[name][1]
+    ]
+
+
+def _value(config: Any, field: Field) -> Any:
+    return getattr(getattr(config, field.part) if field.part else config, field.name)
+
+
+def _text(value: Any) -> str:
     return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 

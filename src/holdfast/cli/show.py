@@ -54,20 +54,15 @@ def score_table(
 
     Args:
         title: what was scored.
-        rows: name -> metrics.
+        rows: name -> metrics, the model's first; one that a simple method does not have is left out.
         spreads: name -> standard deviation of its metrics.
     """
     names = [name for name in next(iter(rows.values())) if name not in PUBLISHED]
-    best = {name: _best(name, {row: figures[name] for row, figures in rows.items()}) for name in names}
+    values = {name: {row: figures.get(name, math.nan) for row, figures in rows.items()} for name in names}
+    best = {name: _best(name, values[name]) for name in names}
     cells = [
-        [
-            row,
-            *(
-                _cell(figures[name], (spreads or {}).get(row, {}).get(name), row in best[name])
-                for name in names
-            ),
-        ]
-        for row, figures in rows.items()
+        [row, *(_cell(values[m][row], (spreads or {}).get(row, {}).get(m), row in best[m]) for m in names)]
+        for row in rows
     ]
     table(title, ["", *names], cells)
     model, figures = next(iter(rows.items()))

@@ -12,7 +12,7 @@ from typing import Any
 
 from holdfast.cli import show
 from holdfast.cli.failures import INTERRUPTED, notice
-from holdfast.cli.flags import build, build_resumed, default
+from holdfast.cli.flags import build, build_resumed, default, told
 from holdfast.errors import UserError
 from holdfast.files import new_folder, write_atomic
 from holdfast.tasks import backtest_function, config_class, load, report_module, task_class
@@ -88,7 +88,7 @@ def train(task: str, given: Given, files: Files, output: Output) -> int:
         f"the best was epoch {result['best_epoch']} ({STOPPED[result['stopped']]})."
     )
     show.write(f"The run is in {folder}; open {page} for the pictures. What to do next:")
-    for command in _next(task, folder, files.data, given):
+    for command in _next(task, folder, files.data, model.config):
         show.write(f"  {shlex.join(command)}")
     return 0
 
@@ -134,19 +134,15 @@ def _notes(notes: Sequence[str]) -> None:
         notice(f"note: {note}")
 
 
-def _next(task: str, folder: Path, data: Path, given: Given) -> list[list[str]]:
+def _next(task: str, folder: Path, data: Path, config: Any) -> list[list[str]]:
     """Commands that make sense after a training run."""
     run, file = str(folder), str(data)
-    flags = [word for name in ("target", "horizon") if name in given for word in _flag(name, given[name])]
+    asked = [word for name, value in told(config, ("target", "horizon")) for word in (f"--{name}", value)]
     return [
         ["holdfast", "evaluate", run, "--json"],
         ["holdfast", "predict", run, file, "--out", "forecast.csv", "--plot", "forecast.png"],
-        ["holdfast", "compare", task, file, *flags, "--cells", "rnn,gru,lstm", "--seeds", "3"],
+        ["holdfast", "compare", task, file, *asked, "--cells", "rnn,gru,lstm", "--seeds", "3"],
     ]
-
-
-def _flag(name: str, value: Any) -> list[str]:
-    return [f"--{name}", ",".join(map(str, value)) if isinstance(value, tuple) else str(value)]
 
 
 def _show_result(model: Any, result: Mapping[str, Any]) -> None:
@@ -227,8 +223,11 @@ def compare(task: str, given: Given, data: Path, contest: Contest) -> int:
 def _show_comparison(task: str, found: Any, title: str) -> None:
     report = report_module(task)
     header, *rows = report.comparison_table(found)
-    show.table(title, header, rows)
-    show.score_table("simple methods", found.baselines)
+    simple = [
+        [name, *(show.number(figures[column]) if column in figures else "" for column in header[1:])]
+        for name, figures in found.baselines.items()
+    ]
+    show.table(title, header, [*rows, *simple])
     for sentence in report.claims_of(found):
         show.write(sentence)
 
