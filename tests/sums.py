@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from holdfast.config import Training
-from holdfast.history import History
 from holdfast.training import fit
+from holdfast.training.history import History
 
 BASE = Training(epochs=4, learning_rate=0.01, schedule="cosine", device="cpu", seed=5)
 STEPS = 6

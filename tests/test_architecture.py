@@ -20,11 +20,11 @@ SOURCE = ROOT / "src" / "holdfast"
 NATIVE = ROOT / "csrc"
 
 FLOORS = {
-    0: "errors files config cells initialisation losses metrics data devices randomness",
+    0: "errors files config cells initialisation losses metrics data",
     1: "kernels",
     2: "options shapes recurrent layers stream convert",
     3: "models tasks.base",
-    4: "training checkpoint schedules reporting interrupts history insight",
+    4: "training checkpoint insight",
     5: "tasks",
     6: "compare cli info demo __main__ __init__",
 }

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from torch import Tensor
 
-from holdfast.reporting import history_csv
 from holdfast.training import fit
+from holdfast.training.reporting import history_csv
 from sums import BASE, STEPS, Sums, run
 
 

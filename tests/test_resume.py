@@ -16,9 +16,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from holdfast import training as loop
 from holdfast.checkpoint import STATE, WEIGHTS, load_state, load_weights
 from holdfast.errors import UserError
+from holdfast.training import loop
 from sums import BASE, STEPS, Sums, assert_same, interrupt_at, rows, run, weights
 
 
@@ -127,8 +127,8 @@ def test_a_state_survives_a_kill(tmp_path: Path) -> None:
     """A real kill -9: the state on the disk is whole, and the run goes on from it to the same end."""
     code = (
         "import os, pathlib, sys; sys.path[:0] = [sys.argv[2]]\n"
-        "import sums as t, holdfast.training\n"
-        "holdfast.training.SAVE_EVERY = 0.0\n"
+        "import sums as t, holdfast.training.loop\n"
+        "holdfast.training.loop.SAVE_EVERY = 0.0\n"
         "def kill(*now):\n"
         "    if now == (3, 1): os.kill(os.getpid(), 9)\n"
         "t.run(t.Sums(kill), folder=pathlib.Path(sys.argv[1]))\n"

@@ -15,11 +15,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from holdfast import training as loop
 from holdfast.checkpoint import WEIGHTS, load_weights
 from holdfast.errors import UserError
-from holdfast.history import History
-from holdfast.schedules import SCHEDULES, halvings
+from holdfast.training import loop
+from holdfast.training.history import History
+from holdfast.training.schedules import SCHEDULES, halvings
 from sums import BASE, STEPS, Scripted, Sums, assert_same, interrupt_at, rows, run, weights
 
 

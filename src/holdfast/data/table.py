@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Callable
 from difflib import get_close_matches
 from pathlib import Path
@@ -15,6 +16,8 @@ from holdfast.errors import UserError
 Array = np.ndarray
 
 NULLS = ["", "NA", "N/A", "NaN", "nan", "null", "NULL", "None", "-", "?"]
+LARGEST = float(np.finfo(np.float32).max)
+"""Values are kept in 32 bits: nothing larger fits."""
 
 
 def read_table(path: Path) -> pl.DataFrame:
@@ -59,7 +62,7 @@ def _check_path(path: Path) -> None:
 
 def _read_parquet(path: Path) -> pl.DataFrame:
     try:
-        return pl.read_parquet(path)
+        return pl.read_parquet(path, glob=False)
     except (pl.exceptions.PolarsError, OSError) as error:
         if isinstance(error, PermissionError):
             raise
@@ -73,31 +76,28 @@ def _read_parquet(path: Path) -> pl.DataFrame:
 
 def _read_text(path: Path) -> pl.DataFrame:
     text = _decode(path)
-    lines = text.splitlines()
+    lines = text.split("\n")
     separator = max(",;\t", key=lines[0].count)
-    header = next(csv.reader(lines[:1], delimiter=separator))
+    header = [name.strip() for name in next(csv.reader(lines[:1], delimiter=separator))]
     _check_header(path, header)
     _check_ragged(path, lines, separator, len(header))
     try:
-        frame = pl.read_csv(
-            text.encode(),
-            separator=separator,
-            infer_schema=False,
-            null_values=NULLS,
-            truncate_ragged_lines=False,
-        )
+        frame = pl.read_csv(text.encode(), separator=separator, infer_schema=False)
     except pl.exceptions.PolarsError as error:
         reason = str(error).splitlines()[0]
         raise UserError(
             f"{path} must be a CSV file.", f"It cannot be read: {reason}.", "Correct that."
         ) from None
-    return frame.with_columns(pl.all().str.strip_chars())
+    frame.columns = header
+    return frame.with_columns(pl.all().str.strip_chars().replace(NULLS, [None] * len(NULLS)))
 
 
 def _decode(path: Path) -> str:
+    """The text with ``\\n`` between its lines, none at its end, and no byte order mark."""
     data = path.read_bytes()
     rule = f"{path} must be a text file in UTF-8."
-    if b"\0" in data[:4096]:
+    wide = data.startswith((b"\xff\xfe", b"\xfe\xff"))
+    if b"\0" in data[:4096] and not wide:
         raise UserError(rule, "It holds binary data.", "Export it as CSV, or name a Parquet file .parquet.")
     try:
         text = data.decode("utf-8-sig")
@@ -106,18 +106,22 @@ def _decode(path: Path) -> str:
         raise UserError(
             rule,
             f"Line {line} holds the byte 0x{data[error.start]:02x}, which is none.",
-            "Convert it: iconv -f latin1 -t utf-8 FILE > NEW.csv",
+            f"Convert it: iconv -f {'utf-16' if wide else 'latin1'} -t utf-8 FILE > NEW.csv",
         ) from None
     if not text.strip():
         raise UserError(rule, "It holds only blank lines.", "Give a file with a header and rows.")
-    return text
+    return text.replace("\r\n", "\n").replace("\r", "\n").rstrip("\n")
 
 
 def _check_header(path: Path, header: list[str]) -> None:
+    if not any(header):
+        raise UserError(f"The first line of {path} names its columns.", "It is blank.", "Remove that line.")
     twice = sorted({name for name in header if header.count(name) > 1})
     if twice:
         raise UserError(
-            f"Column names in {path} differ.", f"Twice there is: {', '.join(twice)}.", "Rename one."
+            f"Column names in {path} differ.",
+            f"Twice there is: {', '.join(name or 'a column without a name' for name in twice)}.",
+            "Rename one.",
         )
 
 
@@ -160,28 +164,25 @@ def numeric(frame: pl.DataFrame, name: str, role: str) -> Array:
     """A column as float64 [N], NaN where missing.
 
     Raises:
-        UserError: no such column, text or infinity in it (the line is named), or no value at all.
+        UserError: no such column, text, infinity or a number beyond :data:`LARGEST` in it (the line is named), or no
+            value at all.
     """
     column = require(frame, name, role)
-    numbers = column.cast(pl.Float64, strict=False)
-    wrong = (
-        (numbers.is_null() & column.is_not_null()) if column.dtype == pl.String else numbers.is_null() & False
+    plain = column.dtype.is_numeric() or column.dtype in (pl.String, pl.Boolean, pl.Null)
+    numbers = (
+        column.cast(pl.Float64, strict=False) if plain else pl.Series([None] * len(column), dtype=pl.Float64)
     )
-    if (
-        column.dtype not in (pl.String, pl.Boolean)
-        and not column.dtype.is_numeric()
-        and column.dtype != pl.Null
-    ):
-        wrong = column.is_not_null()
+    wrong = numbers.is_null() & column.is_not_null()
     if wrong.any():
         _refuse_text(column, int(wrong.arg_max() or 0), role)
     values: Array = numbers.fill_null(np.nan).to_numpy().astype(np.float64)
-    if np.isinf(values).any():
-        row = int(np.isinf(values).argmax())
+    beyond = np.abs(values) > LARGEST
+    if beyond.any():
+        row = int(beyond.argmax())
         raise UserError(
-            f"The {role} {name!r} holds finite numbers.",
+            f"The {role} {name!r} holds finite numbers, of 32 bits.",
             f"{_line(row)} has {column[row]}.",
-            "Mend or empty that field.",
+            "Mend or empty that field, or change the unit.",
         )
     if np.isnan(values).all():
         raise UserError(
@@ -190,11 +191,18 @@ def numeric(frame: pl.DataFrame, name: str, role: str) -> Array:
     return values
 
 
+def as_text(column: pl.Series) -> pl.Series:
+    """A column of any type as text, null where missing."""
+    if column.dtype == pl.String:
+        return column
+    return pl.Series(column.name, [None if v is None else str(v) for v in column], dtype=pl.String)
+
+
 def _refuse_text(column: pl.Series, row: int, role: str) -> None:
     value = str(column[row])
-    comma = value.replace(",", "", 1).lstrip("-").isdigit() and "," in value
+    comma = re.fullmatch(r"[+-]?[\d.,' ]*,[\d.,' ]*(e[+-]?\d+)?", value, re.IGNORECASE)
     fix = (
-        "Write numbers with a decimal point."
+        "Write numbers with a decimal point, and nothing between thousands."
         if comma
         else "Mend that field, or leave it empty where it is missing."
     )
@@ -202,5 +210,5 @@ def _refuse_text(column: pl.Series, row: int, role: str) -> None:
 
 
 def _line(row: int) -> str:
-    """Where a row stands, counted as an editor does: the header is line 1."""
+    """Where a row stands, counted as an editor does: the header is line 1 (a quoted field has no line breaks)."""
     return f"Line {row + 2}"

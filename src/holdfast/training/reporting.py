@@ -11,7 +11,7 @@ from typing import Any
 from tqdm import tqdm
 
 from holdfast.files import write_atomic
-from holdfast.history import Row, history_csv
+from holdfast.training.history import Row, history_csv
 
 
 def notice(text: str) -> None:

@@ -24,15 +24,15 @@ from holdfast.checkpoint import (
     save_weights,
 )
 from holdfast.config import MAY_CHANGE, Training
-from holdfast.devices import open_fabric
 from holdfast.errors import UserError
 from holdfast.files import new_folder
-from holdfast.history import History, Position, Stopped
-from holdfast.interrupts import first_interrupt
-from holdfast.randomness import get_random_state, seed_everything, set_random_state
-from holdfast.reporting import Reporter, notice
-from holdfast.schedules import SCHEDULES, halvings
 from holdfast.tasks.base import Stateful, Trainable
+from holdfast.training.devices import open_fabric
+from holdfast.training.history import History, Position, Stopped
+from holdfast.training.interrupts import first_interrupt
+from holdfast.training.randomness import get_random_state, seed_everything, set_random_state
+from holdfast.training.reporting import Reporter, notice
+from holdfast.training.schedules import SCHEDULES, halvings
 
 __all__ = ["History", "fit"]
 
