@@ -88,6 +88,12 @@ def assert_close(got: list[Tensor], expected: list[Tensor], tolerance: float) ->
 RAGGED = [6, 1, 0, 4]
 
 
+def skip_refused(kernel: str, problem: Problem) -> None:
+    """Skip a kernel that cannot run here, as the compiled core where there was no compiler."""
+    if (reason := KERNELS[kernel].refuses(problem)) is not None:
+        pytest.skip(reason)
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["float32", "float64"])
 @pytest.mark.parametrize("reverse", [False, True], ids=["forward", "reverse"])
 @pytest.mark.parametrize("lengths", [None, RAGGED], ids=["full", "ragged"])
@@ -162,6 +168,7 @@ def test_a_ragged_batch_is_each_sequence_on_its_own(cell: str, reverse: bool) ->
 @pytest.mark.parametrize("kernel", KERNELS)
 def test_sequences_may_all_be_empty(kernel: str) -> None:
     problem = cast(build(CELLS["gru"], 5, [0, 0, 0, 0]), torch.float32)
+    skip_refused(kernel, problem)
     result = scan(problem, kernel)
     assert not result.outputs.any()
     assert torch.equal(result.state[0], problem.state[0])
@@ -175,6 +182,7 @@ def test_gradients_flow_without_biases_and_to_some_inputs_only(cell: str, kernel
     exact = build(CELLS[cell], 5)
     exact = replace(exact, weights=replace(exact.weights, bias_ih=None, bias_hh=None))
     problem = cast(exact, torch.float32)
+    skip_refused(kernel, problem)
     expected = gradients(REFERENCE.run(exact), exact)
     assert_close(gradients(scan(problem, kernel), problem), expected, 1e-5)
     for place, leaf in enumerate(leaves(problem)):
@@ -193,6 +201,7 @@ def test_second_derivatives_agree(cell: str, kernel: str, lengths: list[int] | N
     """The gradient of the gradients' squared sum, in float32, against the reference in float64."""
     exact = build(CELLS[cell], 5, lengths)
     problem = cast(exact, torch.float32)
+    skip_refused(kernel, problem)
     found = []
     for given, run in ((problem, scan(problem, kernel)), (exact, REFERENCE.run(exact))):
         first = gradients(run, given, create_graph=True)
@@ -224,7 +233,7 @@ def test_auto_takes_the_first_that_can_and_says_why() -> None:
     plan = choose(problem)
     assert plan.kernel == next(name for name, k in KERNELS.items() if k.refuses(problem) is None)
     double = choose(build(CELLS["gru"], 5))
-    assert double.kernel == "aten" and "float64" in double.refused["native"]
+    assert double.kernel == "aten" and "native" in double.refused
     variant = choose(build(CELLS["gru_reset_before"], 5))
     assert variant.kernel == "reference" and "gru_reset_before" in variant.refused["aten"]
 
