@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import shlex
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
@@ -220,14 +221,23 @@ def compare(task: str, given: Given, data: Path, contest: Contest) -> int:
     return 0
 
 
+def _columns(header: list[str], rows: list[list[str]], names: list[str]) -> list[list[str]]:
+    """The first column and those named."""
+    return [[row[0], *(row[header.index(name)] for name in names)] for row in rows]
+
+
 def _show_comparison(task: str, found: Any, title: str) -> None:
     report = report_module(task)
     header, *rows = report.comparison_table(found)
+    judged = [name for name in header if any(name in figures for figures in found.baselines.values())]
+    metrics = [name for name in judged if name not in show.PUBLISHED]
     simple = [
-        [name, *(show.number(figures[column]) if column in figures else "" for column in header[1:])]
+        [name, *(show.number(figures.get(metric, math.nan)) for metric in metrics)]
         for name, figures in found.baselines.items()
     ]
-    show.table(title, header, [*rows, *simple])
+    show.table(title, ["", *metrics], [*_columns(header, rows, metrics), *simple])
+    costs = [name for name in header[1:] if name not in judged]
+    show.table("what the cells cost", ["", *costs], _columns(header, rows, costs))
     for sentence in report.claims_of(found):
         show.write(sentence)
 
