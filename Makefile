@@ -9,8 +9,13 @@ TESTS ?=
 
 BIN := .venv/bin
 READY := .venv/.ready
-SOURCES_OF_SETUP := pyproject.toml constraints.txt $(wildcard CMakeLists.txt csrc/*)
+MODULES := .venv/.modules
+SOURCES_OF_SETUP := pyproject.toml constraints.txt $(wildcard CMakeLists.txt csrc/*) $(MODULES)
 CXX_FILES := $(wildcard csrc/*.h csrc/*.cpp)
+
+# An editable install remembers where each module was: it is made anew when modules come, go or move.
+$(shell mkdir -p .venv; find src -name '*.py' | sort > $(MODULES).new; \
+  cmp -s $(MODULES).new $(MODULES) && rm $(MODULES).new || mv $(MODULES).new $(MODULES))
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
