@@ -52,6 +52,8 @@ def _against(own: float, name: str, bar: float) -> str:
         return f"the best baseline, {label}, has {bar:.4g}: no difference worth the name."
     if change < 0:
         return f"that is {-change:.1%} below the best baseline, {label} ({bar:.4g})."
+    if change > 1:
+        return f"that is {own / bar:.3g} times that of the best baseline, {label} ({bar:.4g}): use {label} instead."
     return f"that is {change:.1%} ABOVE the best baseline, {label} ({bar:.4g}): use {label} instead."
 
 
@@ -97,7 +99,16 @@ def claims(comparison: Comparison, metric: str = "mae", small: float | None = No
     words.append(
         f"Best cell on the test part: {best.upper()}, {metric.upper()} {own}; {_against(own.mean, name, bar)}"
     )
+    if "random_walk" in comparison.baselines:
+        words.append(
+            _prices(own.mean, comparison.baselines["random_walk"][metric], _direction(comparison, best))
+        )
     return words
+
+
+def _direction(comparison: Comparison, cell: str) -> float | None:
+    runs = [run for run in comparison.runs if run["cell"] == cell and "direction" in run["model"]]
+    return comparison.metric(cell, "direction").mean if runs else None
 
 
 def _gru_against_lstm(comparison: Comparison, metric: str, small: float | None) -> list[str]:
@@ -110,13 +121,21 @@ def _gru_against_lstm(comparison: Comparison, metric: str, small: float | None) 
     words = [
         _claim("a GRU has fewer parameters than an LSTM", *figure("parameters"), "parameters"),
         _claim("a GRU trains faster", *figure("seconds_per_epoch"), "seconds an epoch"),
-        _claim("a GRU overfits less", *pair(comparison.gap), "validation/training loss - 1"),
+        _overfitting(*pair(comparison.gap)),
     ]
     if small is not None:
         scores = pair(lambda cell: comparison.metric(cell, metric, small))
         text = f"test {metric.upper()} after training on the latest {small:.0%} of the windows"
         words.append(_claim("a GRU suits small data better", *scores, text))
     return words
+
+
+def _overfitting(gru: Spread, lstm: Spread) -> str:
+    if max(gru.mean, lstm.mean) <= 0:
+        return (
+            f"“a GRU overfits less”: neither overfits here (validation/training loss - 1: {gru} and {lstm})."
+        )
+    return _claim("a GRU overfits less", gru, lstm, "validation/training loss - 1")
 
 
 def _claim(claim: str, mine: Spread, other: Spread, what: str) -> str:

@@ -138,5 +138,5 @@ class ForecastConfig:
             raise UserError(
                 "Quantiles are increasing levels in (0, 1) that contain 0.5.",
                 f"They were {', '.join(map(str, levels)) or 'none'}.",
-                "Give for example --quantiles 0.1 0.5 0.9.",
+                "Give for example --quantiles 0.1,0.5,0.9.",
             )

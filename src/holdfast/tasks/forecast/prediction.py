@@ -91,8 +91,9 @@ def table(part: Part, forecast: Forecast, config: ForecastConfig) -> pl.DataFram
             }
             frames.append(pl.DataFrame(columns | {"forecast": point[w, :, c]} | levels))
     whole = pl.concat(frames)
-    unused = [] if part.rows.schema.series else ["series"]
-    return whole.drop(unused)
+    if whole["time"].dtype == pl.Datetime:
+        whole = whole.with_columns(pl.col("time").dt.strftime("%Y-%m-%d %H:%M:%S"))
+    return whole.drop([] if part.rows.schema.series else ["series"])
 
 
 def _as_values(part: Part, forecast: Forecast) -> tuple[Array, Array]:

@@ -124,10 +124,14 @@ def _spans(rows: int, data: DataConfig, own_files: tuple[bool, bool], name: str)
     if last > rows:
         raise UserError(
             "The parts of a split fit into the series.",
-            f"The split {data.split} needs {last} rows; the series {name!r} has {rows}.",
+            f"The split {data.split} needs {last} rows; the {_called(name)} has {rows}.",
             "Give smaller parts, or fractions such as --split 0.7/0.1/0.2.",
         )
     return (0, first), (first, second), (second, last)
+
+
+def _called(name: str) -> str:
+    return f"series {name!r}" if name else "file"
 
 
 def _part(path: Path | None, rows: Rows, spans: list[Span], config: ForecastConfig) -> Part:
@@ -197,7 +201,7 @@ def _scale(name: str, values: Array, panel: Panel, season: int) -> Scale:
         empty = [c for c, gone in zip(columns, np.isnan(values).all(0), strict=True) if gone]
         raise UserError(
             "Each column needs values in the training part.",
-            f"In series {name!r} there are none for: {', '.join(empty)}.",
+            f"In the {_called(name)} there are none for: {', '.join(empty)}.",
             "Give another --split, or leave that column or series out.",
         )
     std = np.nanstd(values, 0)

@@ -1,0 +1,50 @@
+"""Plain words claim no more than the figures carry."""
+
+from typing import Any
+
+import pytest
+
+from holdfast.insight.comparison import Comparison
+from holdfast.insight.words import claims, verdict
+
+
+def result(mae: float, **baselines: float) -> dict[str, Any]:
+    return {"windows": 9, "model": {"mae": mae}, "baselines": {n: {"mae": v} for n, v in baselines.items()}}
+
+
+@pytest.mark.parametrize(
+    ("mae", "words"),
+    [(0.5, "50.0% below"), (0.995, "no difference"), (1.5, "50.0% ABOVE"), (30.0, "30 times")],
+)
+def test_the_best_baseline_is_the_bar(mae: float, words: str) -> None:
+    (sentence,) = verdict(result(mae, last_value=2.0, linear=1.0))
+    assert words in sentence and "linear model" in sentence
+
+
+def test_prices_are_held_against_the_random_walk() -> None:
+    assert "nothing to be had" in verdict(result(1.0, random_walk=1.0))[1]
+    assert "10.0% better than the random walk" in verdict(result(0.9, random_walk=1.0))[1]
+
+
+def run(cell: str, mae: float, seconds: float, valid: float, seed: int) -> dict[str, Any]:
+    parameters = {"gru": 3, "lstm": 4, "rnn": 1}[cell]
+    figures = {"seconds_per_epoch": seconds, "valid_loss": valid, "train_loss": 1.0, "parameters": parameters}
+    return {"cell": cell, "seed": seed, "share": 1.0, "model": {"mae": mae}, **figures}
+
+
+def test_a_difference_within_the_seeds_spread_is_none() -> None:
+    runs = [run("gru", 1.0, 1.0, 1.2, 0), run("gru", 2.0, 1.1, 1.3, 1)]
+    runs += [run("lstm", 1.4, 3.0, 1.6, 0), run("lstm", 2.4, 3.1, 1.7, 1)]
+    runs += [run("rnn", 9.0, 1.0, 1.0, 0), run("rnn", 9.1, 1.0, 1.0, 1)]
+    told = claims(Comparison("forecast", runs, {"last_value": {"mae": 3.0}}, ()))
+    assert "fewer parameters than an LSTM”: holds" in told[0]
+    assert "trains faster”: holds" in told[1]
+    assert "overfits less”: holds" in told[2]
+    assert all("better than a plain RNN”: holds" in sentence for sentence in told[3:5])
+    assert "Best cell on the test part: GRU" in told[-1] and "50.0% below" in told[-1]
+
+
+def test_nothing_overfits_when_validation_is_easier() -> None:
+    runs = [run("gru", 1.0, 1.0, 0.8, 0), run("lstm", 1.0, 1.0, 0.7, 0)]
+    told = claims(Comparison("forecast", runs, {"last_value": {"mae": 3.0}}, ()))
+    assert any("neither overfits" in sentence for sentence in told)
