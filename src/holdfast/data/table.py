@@ -199,7 +199,7 @@ def as_text(column: pl.Series) -> pl.Series:
 
 
 def _refuse_text(column: pl.Series, row: int, role: str) -> None:
-    value = str(column[row])
+    value = str(column.dtype) if column.dtype.is_nested() else str(column[row])
     comma = re.fullmatch(r"[+-]?[\d.,' ]*,[\d.,' ]*(e[+-]?\d+)?", value, re.IGNORECASE)
     fix = (
         "Write numbers with a decimal point, and nothing between thousands."
