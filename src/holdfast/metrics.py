@@ -25,16 +25,22 @@ def _observed(truth: Array) -> Array:
     return seen
 
 
+def _error(truth: Array, forecast: Array) -> Array:
+    """``y - f`` in 64 bits, so that squares of large values fit."""
+    error: Array = np.subtract(truth, forecast, dtype=np.float64)
+    return error
+
+
 def mae(truth: Array, forecast: Array) -> float:
     """Mean absolute error ``mean |y - f|``, in the columns' unit."""
     seen = _observed(truth)
-    return float(np.abs(truth - forecast)[seen].mean(dtype=np.float64))
+    return float(np.abs(_error(truth, forecast))[seen].mean())
 
 
 def mse(truth: Array, forecast: Array) -> float:
     """Mean squared error ``mean (y - f)^2``, in the square of the columns' unit."""
     seen = _observed(truth)
-    return float(np.square(truth - forecast)[seen].mean(dtype=np.float64))
+    return float(np.square(_error(truth, forecast))[seen].mean())
 
 
 def rmse(truth: Array, forecast: Array) -> float:
@@ -45,10 +51,8 @@ def rmse(truth: Array, forecast: Array) -> float:
 def smape(truth: Array, forecast: Array) -> float:
     """Symmetric mean absolute percentage error ``mean 200 |y - f| / (|y| + |f|)``, 0 to 200; 0/0 counts as 0."""
     seen = _observed(truth)
-    error, size = np.abs(truth - forecast)[seen], (np.abs(truth) + np.abs(forecast))[seen]
-    return float(
-        200 * np.divide(error, size, out=np.zeros_like(error), where=size > 0).mean(dtype=np.float64)
-    )
+    error, size = np.abs(_error(truth, forecast))[seen], _error(np.abs(truth), -np.abs(forecast))[seen]
+    return float(200 * np.divide(error, size, out=np.zeros_like(error), where=size > 0).mean())
 
 
 def seasonal_scale(train: Array, season: int) -> Array:
@@ -78,15 +82,15 @@ def mase(truth: Array, forecast: Array, scale: Array) -> float | None:
     seen = _observed(truth) & (scale > 0)
     if not seen.any():
         return None
-    return float((np.abs(truth - forecast)[seen] / scale[seen]).mean(dtype=np.float64))
+    return float((np.abs(_error(truth, forecast))[seen] / scale[seen]).mean())
 
 
 def pinball(truth: Array, quantiles: Array, levels: Sequence[float]) -> float:
     """Quantile loss ``mean max(q e, (q - 1) e)``, ``e = y - f_q`` (Koenker & Bassett 1978), in the columns' unit."""
     seen = _observed(truth)
-    error = truth[..., None] - quantiles
+    error = _error(truth[..., None], quantiles)
     level = np.asarray(levels)
-    return float(np.maximum(level * error, (level - 1) * error)[seen].mean(dtype=np.float64))
+    return float(np.maximum(level * error, (level - 1) * error)[seen].mean())
 
 
 def coverage(truth: Array, low: Array, high: Array) -> float:

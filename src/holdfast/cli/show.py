@@ -14,8 +14,6 @@ HIGHER_IS_BETTER = ("direction",)
 UNRANKED = ("coverage",)
 """Best where it equals the intervals' level, which a table does not know."""
 
-PUBLISHED = ("mse_z", "mae_z")
-"""On the scale of the training part, as published results are given: told of the model only."""
 
 UNFOLDED = 10_000
 """A width in which every table has room."""
@@ -57,7 +55,7 @@ def score_table(
         rows: name -> metrics, the model's first; one that a simple method does not have is left out.
         spreads: name -> standard deviation of its metrics.
     """
-    names = [name for name in next(iter(rows.values())) if name not in PUBLISHED]
+    names = list(next(iter(rows.values())))
     values = {name: {row: figures.get(name, math.nan) for row, figures in rows.items()} for name in names}
     best = {name: _best(name, values[name]) for name in names}
     cells = [
@@ -65,10 +63,6 @@ def score_table(
         for row in rows
     ]
     table(title, ["", *names], cells)
-    model, figures = next(iter(rows.items()))
-    told = [f"{name} {number(figures[name])}" for name in PUBLISHED if name in figures]
-    if told:
-        write(f"{model} on the scale of the training part, as published results are given: {', '.join(told)}")
 
 
 def _best(metric: str, values: Figures) -> set[str]:

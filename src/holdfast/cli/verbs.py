@@ -229,14 +229,13 @@ def _columns(header: list[str], rows: list[list[str]], names: list[str]) -> list
 def _show_comparison(task: str, found: Any, title: str) -> None:
     report = report_module(task)
     header, *rows = report.comparison_table(found)
-    judged = [name for name in header if any(name in figures for figures in found.baselines.values())]
-    metrics = [name for name in judged if name not in show.PUBLISHED]
+    metrics = [name for name in header if any(name in figures for figures in found.baselines.values())]
     simple = [
         [name, *(show.number(figures.get(metric, math.nan)) for metric in metrics)]
         for name, figures in found.baselines.items()
     ]
     show.table(title, ["", *metrics], [*_columns(header, rows, metrics), *simple])
-    costs = [name for name in header[1:] if name not in judged]
+    costs = [name for name in header[1:] if name not in metrics]
     show.table("what the cells cost", ["", *costs], _columns(header, rows, costs))
     for sentence in report.claims_of(found):
         show.write(sentence)

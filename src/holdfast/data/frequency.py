@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache, partial
 
 import numpy as np
 
@@ -96,19 +98,30 @@ def _mostly(days: Array, low: int, high: int) -> bool:
 
 def _regular(times: Array, frequency: Frequency) -> bool:
     """Whether every time lies on one grid that adds few rows."""
-    whole = grid(times, frequency)
-    return len(whole) <= (1 + MOST_INSERTED) * len(times) and bool(np.isin(times, whole).all())
+    if grid_length(times, frequency) > (1 + MOST_INSERTED) * len(times):
+        return False
+    return bool(np.isin(times, grid(times, frequency)).all())
+
+
+def grid_length(times: Array, frequency: Frequency) -> int:
+    """How many rows :func:`grid` has, without laying it out: one wrong year may mean billions."""
+    if frequency.unit == "step":
+        return len(times)
+    if frequency.unit in _MONTHS:
+        span = times[-1].astype("datetime64[M]") - times[0].astype("datetime64[M]")
+        return int(span.astype(int)) // (_MONTHS[frequency.unit] * frequency.count) + 1
+    return int((times[-1] - times[0]) // _step(times, frequency)) + 1
 
 
 def grid(times: Array, frequency: Frequency) -> Array:
     """All times from the first to the last at a frequency, those missing among ``times`` included."""
     if frequency.unit == "step":
         return times
+    steps = np.arange(grid_length(times, frequency))
     if frequency.unit in _MONTHS:
-        months = int((times[-1].astype("datetime64[M]") - times[0].astype("datetime64[M]")).astype(int))
-        count = months // (_MONTHS[frequency.unit] * frequency.count)
-        return _months(times[0], frequency, np.arange(count + 1), _at_month_end(times))
-    return np.arange(times[0], times[-1] + np.timedelta64(1, "us"), _step(times, frequency))
+        return _months(times[0], frequency, steps, _day(times))
+    whole: Array = times[0] + steps * _step(times, frequency)
+    return whole
 
 
 def future(times: Array, frequency: Frequency, horizon: int) -> Array:
@@ -118,7 +131,7 @@ def future(times: Array, frequency: Frequency, horizon: int) -> Array:
     """
     ahead = np.arange(1, horizon + 1)
     if times.dtype.kind == "M" and frequency.unit in _MONTHS:
-        return _months(times[-1], frequency, ahead, _at_month_end(times))
+        return _months(times[-1], frequency, ahead, _day(times))
     coming: Array = times[-1] + ahead * _step(times, frequency)
     return coming
 
@@ -132,21 +145,21 @@ def _step(times: Array, frequency: Frequency) -> np.timedelta64 | int:
     return np.timedelta64(_SECONDS[frequency.unit] * frequency.count * 1_000_000, "us")
 
 
-def _at_month_end(times: Array) -> bool:
-    return bool(
-        ((times + np.timedelta64(1, "D")).astype("datetime64[M]") > times.astype("datetime64[M]")).all()
-    )
+def _day(times: Array) -> int:
+    """The day of the month on which the times lie: 31 where each is a month's last."""
+    days = times.astype("datetime64[D]")
+    months = times.astype("datetime64[M]")
+    if (days + 1 == (months + 1).astype("datetime64[D]")).all():
+        return 31
+    return int((days - months.astype("datetime64[D]")).astype(int).max()) + 1
 
 
-def _months(start: np.datetime64, frequency: Frequency, steps: Array, month_end: bool) -> Array:
-    """``start`` and whole months on: the same day of the month, at most its last, or always its last."""
-    first = start.astype("datetime64[M]")
-    months = first + steps * _MONTHS[frequency.unit] * frequency.count
+def _months(start: np.datetime64, frequency: Frequency, steps: Array, day: int) -> Array:
+    """Whole months after ``start``: on that day of the month, or on its last where it is shorter."""
+    months = start.astype("datetime64[M]") + steps * _MONTHS[frequency.unit] * frequency.count
     lengths = ((months + 1).astype("datetime64[D]") - months.astype("datetime64[D]")).astype(int)
-    day = int((start.astype("datetime64[D]") - first.astype("datetime64[D]")).astype(int)) + 1
-    days = lengths if month_end else np.minimum(day, lengths)
-    clock = start - start.astype("datetime64[D]")
-    times: Array = (months.astype("datetime64[D]") + (days - 1)).astype("datetime64[us]") + clock
+    days = months.astype("datetime64[D]") + (np.minimum(day, lengths) - 1)
+    times: Array = days.astype("datetime64[us]") + (start - start.astype("datetime64[D]"))
     return times
 
 
@@ -162,13 +175,11 @@ def find_season(values: Array, frequency: Frequency) -> int:
         frequency: the step between rows.
     """
     candidates = _SEASONS.get(frequency.unit, tuple(range(2, 401)) if frequency.unit == "step" else ())
-    lags = [c // frequency.count for c in candidates if c % frequency.count == 0]
-    level = _without_line(values.astype(np.float64))
-    ratios = {lag: _ratio(level, lag) for lag in sorted(lags) if 1 < lag <= len(values) // 3}
-    if not ratios or min(ratios.values()) > CLEAR:
-        return 1
-    best = min(ratios.values())
-    return next(lag for lag, ratio in ratios.items() if ratio <= best + 0.05)
+    lags = sorted(c // frequency.count for c in candidates if c % frequency.count == 0)
+    distance = cache(partial(_distance, _without_line(values.astype(np.float64))))
+    ratios = {lag: _ratio(distance, lag) for lag in lags if 1 < lag <= len(values) // 3}
+    limit = min(CLEAR, min(ratios.values(), default=1.0) + 0.05)
+    return next((lag for lag, ratio in ratios.items() if ratio <= limit), 1)
 
 
 def _without_line(values: Array) -> Array:
@@ -180,11 +191,11 @@ def _without_line(values: Array) -> Array:
     return level_left
 
 
-def _ratio(values: Array, season: int) -> float:
+def _ratio(distance: Callable[[int], float], season: int) -> float:
     """Error of the seasonal naive forecast over that of the last value, 1 to ``season`` steps ahead."""
     steps = np.unique(np.linspace(1, season, min(season, 24)).round().astype(int))
-    last = float(np.mean([_distance(values, int(step)) for step in steps]))
-    return _distance(values, season) / last if last > 0 else 1.0
+    last = float(np.mean([distance(int(step)) for step in steps]))
+    return distance(season) / last if last > 0 else 1.0
 
 
 def _distance(values: Array, lag: int) -> float:

@@ -8,12 +8,15 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from holdfast.data.frequency import Frequency, grid, infer
-from holdfast.data.table import numeric, read_table, require
+from holdfast.data.frequency import Frequency, grid, grid_length, infer
+from holdfast.data.table import as_text, numeric, read_table, require
 from holdfast.data.times import find_time, read_times
 from holdfast.errors import UserError
 
 Array = np.ndarray
+
+MOST_GAPS = 100
+"""A grid with more than this many rows for each row of the file is refused: the step, or a time, is wrong."""
 
 
 @dataclass(frozen=True)
@@ -39,8 +42,8 @@ class Columns:
 class Series:
     """One series in order of time.
 
-    ``times`` [N] datetime64[us], or row numbers where the file has no time; ``values`` float32 [N, targets + past +
-    known], NaN where missing.
+    ``times`` [N] datetime64[us], or row numbers from 0 where the file has no time; ``values`` float32 [N, C], NaN where
+    missing: C targets, past and known covariates.
     """
 
     name: str
@@ -78,9 +81,9 @@ def read_panel(path: Path, columns: Columns, *, frequency: str | None = None, so
     roles = ["target"] * len(columns.targets) + ["covariate"] * (len(names) - len(columns.targets))
     values = np.stack([numeric(frame, n, f"{r} column") for n, r in zip(names, roles, strict=True)], 1)
     times, more = read_times(frame, time)
-    parts = [
-        _series(n, times[rows], values[rows], columns, sort) for n, rows in _split(frame, columns.series)
-    ]
+    groups = _split(frame, columns.series)
+    parts = [_series(n, times[rows], values[rows], columns, sort) for n, rows in groups]
+    more += ("rows were sorted by time",) if any(_back(times[rows]).any() for _, rows in groups) else ()
     step = Frequency.parse(frequency) if frequency else _common_frequency(parts)
     series = tuple(_regular(s, step) for s in parts)
     told = (*notes, *more, *_step_note(step, time, bool(frequency)), *_gap_notes(parts, series, names))
@@ -88,6 +91,8 @@ def read_panel(path: Path, columns: Columns, *, frequency: str | None = None, so
 
 
 def _check_roles(columns: Columns) -> None:
+    if not columns.targets:
+        raise UserError("A forecast has a target.", "No column was named.", "Name one with --target.")
     time = () if columns.time is None else tuple(columns.time.split(","))
     own = () if columns.series is None else (columns.series,)
     names = [*columns.targets, *columns.past, *columns.known, *time, *own]
@@ -104,42 +109,56 @@ def _split(frame: pl.DataFrame, name: str | None) -> list[tuple[str, Array]]:
     """Series names and their row numbers, in the order of their first rows."""
     if name is None:
         return [("", np.arange(frame.height))]
-    labels = require(frame, name, "series column").cast(pl.String)
+    labels = as_text(require(frame, name, "series column"))
     if labels.null_count():
         row = int(labels.is_null().arg_max() or 0)
         raise UserError(
             f"Each row names its series in {name!r}.", f"Line {row + 2} does not.", "Fill that field."
         )
-    array = labels.to_numpy()
-    return [(str(label), np.flatnonzero(array == label)) for label in labels.unique(maintain_order=True)]
+    rows = pl.DataFrame({"label": labels, "row": np.arange(frame.height)})
+    grouped = rows.group_by("label", maintain_order=True).agg("row")
+    return [(label, part.to_numpy()) for label, part in zip(grouped["label"], grouped["row"], strict=True)]
 
 
 def _series(name: str, times: Array, values: Array, columns: Columns, sort: bool) -> Series:
     label = f"series {name!r}" if name else "file"
     if len(times) < 2:
         raise UserError("A series has at least 2 rows.", f"The {label} has {len(times)}.", "Give more data.")
-    steps = np.diff(times)
-    if times.dtype.kind == "M" and (steps < np.timedelta64(0, "us")).any():
-        if not sort:
-            row = int((steps < np.timedelta64(0, "us")).argmax())
-            raise UserError(
-                "Rows stand in order of time.",
-                f"In the {label} {_text(times[row + 1])} comes after {_text(times[row])}.",
-                "Sort the file, or give --sort.",
-            )
-        order = np.argsort(times, kind="stable")
-        times, values = times[order], values[order]
-    if times.dtype.kind == "M" and (np.diff(times) == np.timedelta64(0, "us")).any():
-        row = int((np.diff(times) == np.timedelta64(0, "us")).argmax())
-        fix = (
-            "Remove one."
-            if columns.series
-            else "Remove one, or name the column that tells series apart: --series."
-        )
+    if times.dtype.kind != "M":
+        return Series(name, np.arange(len(times)), values.astype(np.float32))
+    _refuse_twice(times, label, columns)
+    back = _back(times)
+    if back.any() and not sort:
+        row = int(back.argmax())
         raise UserError(
-            "A time stands once in a series.", f"In the {label} {_text(times[row])} stands twice.", fix
+            "Rows stand in order of time.",
+            f"In the {label} {_text(times[row + 1])} comes after {_text(times[row])}.",
+            "Sort the file, or give --sort.",
         )
-    return Series(name, times, values.astype(np.float32))
+    order = np.argsort(times)
+    return Series(name, times[order], values[order].astype(np.float32))
+
+
+def _back(times: Array) -> Array:
+    """Where the next row's time is earlier [N - 1]."""
+    earlier: Array = times[1:] < times[:-1]
+    return earlier
+
+
+def _refuse_twice(times: Array, label: str, columns: Columns) -> None:
+    found, counts = np.unique(times, return_counts=True)
+    if (counts == 1).all():
+        return
+    fix = "" if columns.series else ", or name the column that tells series apart: --series"
+    raise UserError(
+        "A time stands once in a series.",
+        f"In the {label} {_text(found[counts.argmax()])} stands {_times(int(counts.max()))}.",
+        f"Remove all but one{fix}.",
+    )
+
+
+def _times(count: int) -> str:
+    return "twice" if count == 2 else f"{count} times"
 
 
 def _text(time: np.datetime64) -> str:
@@ -158,13 +177,20 @@ def _regular(series: Series, frequency: Frequency) -> Series:
     """The series on the whole grid, NaN where the file has no row."""
     if series.times.dtype.kind != "M" or frequency.unit == "step":
         return series
+    length = grid_length(series.times, frequency)
+    if length > MOST_GAPS * len(series.times):
+        raise UserError(
+            "The step between rows fits the times.",
+            f"From {_text(series.times[0])} to {_text(series.times[-1])} a row every {frequency} makes {length:,} "
+            f"rows, of which the file has {len(series.times):,}{_in(series)}.",
+            "Mend a wrong time, give a longer --frequency, or --frequency rows to count each row as one step.",
+        )
     whole = grid(series.times, frequency)
     off = ~np.isin(series.times, whole)
     if off.any():
         raise UserError(
             f"Every time lies on a grid of {frequency}.",
-            f"{_text(series.times[off.argmax()])} does not"
-            + (f" in series {series.name!r}." if series.name else "."),
+            f"{_text(series.times[off.argmax()])} does not{_in(series)}.",
             "Give the right --frequency, or --frequency rows to count each row as one step.",
         )
     if len(whole) == len(series.times):
@@ -172,6 +198,10 @@ def _regular(series: Series, frequency: Frequency) -> Series:
     values = np.full((len(whole), series.values.shape[1]), np.nan, np.float32)
     values[np.searchsorted(whole, series.times)] = series.values
     return Series(series.name, whole, values)
+
+
+def _in(series: Series) -> str:
+    return f" in series {series.name!r}" if series.name else ""
 
 
 def _step_note(frequency: Frequency, time: str | None, given: bool) -> tuple[str, ...]:

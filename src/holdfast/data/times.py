@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import re
-
 import numpy as np
 import polars as pl
 
-from holdfast.data.table import require
+from holdfast.data.table import as_text, require
 from holdfast.errors import UserError
 
 Array = np.ndarray
@@ -24,57 +22,81 @@ FORMATS = (
     "%Y/%m/%d %H:%M",
     "%Y/%m/%d",
     "%Y-%m",
+    "%Y%m%d",
+    "%d.%m.%Y %H:%M:%S",
     "%d.%m.%Y %H:%M",
     "%d.%m.%Y",
 )
-SLASHED = ("%d/%m/%Y", "%m/%d/%Y", "%d/%m/%Y %H:%M", "%m/%d/%Y %H:%M")
-_ZONE = re.compile(r"(Z|[+-]\d{2}:?\d{2})$")
+SLASHED = tuple(
+    f"{date}{clock}" for clock in ("", " %H:%M", " %H:%M:%S") for date in ("%d/%m/%Y", "%m/%d/%Y")
+)
+ZONED = ("%Y-%m-%dT%H:%M:%S%.f%z", "%Y-%m-%dT%H:%M%z")
+
+_DATE = r"^(\d{4}[-/]\d{1,2}[-/]\d{1,2}|\d{1,2}[./]\d{1,2}[./]\d{4})([ T].*)?$"
+"""How a whole date looks; a year has four digits, so that 13/02/24 is not taken for the year 13."""
+_YEAR = r"^[12]\d{3}$"
+_SHORT = rf"{_YEAR}|^\d{{4}}-\d{{1,2}}$|^[12]\d{{7}}$"
+"""Years, months and dates without signs between: taken for times only in a column named like one."""
+_ZONE = r"(Z|[+-]\d{2}:?\d{2})$"
 
 
 def find_time(frame: pl.DataFrame, named: str | None) -> tuple[str | None, tuple[str, ...]]:
     """The time column's name, or its parts joined by commas, and what to tell of the choice.
 
-    A column of dates is taken by its type, or by its name and first value; else the parts year, month, day (hour,
-    minute); else there is none, and rows are numbered.
+    A column is taken by its type, else by its name and values, else by its values alone (half of them or more look like
+    dates); else the parts year, month (day, hour, minute); else there is none, and rows are numbered.
     """
     if named is not None:
-        for part in named.split(","):
-            require(frame, part, "time column")
-        return named, ()
+        return _named(frame, named), ()
     lower = {name.lower(): name for name in frame.columns}
-    parts = [lower[p] for p in PARTS if p in lower]
-    if {"year", "month", "day"} <= lower.keys():
-        return ",".join(parts), (f"time is put together from the columns {', '.join(parts)}",)
+    parts = _parts(frame, lower)
+    likely = [lower[n] for n in NAMES if n in lower and lower[n] not in parts]
     candidates = [n for n in frame.columns if frame[n].dtype in (pl.Date, pl.Datetime)]
-    candidates += [
-        lower[n] for n in NAMES if n in lower and lower[n] not in candidates and _reads(frame[lower[n]])
-    ]
-    candidates += [
-        n for n in frame.columns if n not in candidates and frame[n].dtype == pl.String and _dated(frame[n])
-    ]
-    if not candidates:
-        return None, ("no time column found: rows are taken as evenly spaced (name it with --time)",)
-    others = f" (also possible: {', '.join(candidates[1:])})" if len(candidates) > 1 else ""
-    return candidates[0], (f"time column found: {candidates[0]!r}{others}",)
+    candidates += [n for n in likely if n not in candidates and _mostly(frame[n], f"{_DATE}|{_SHORT}")]
+    others = [n for n in frame.columns if n not in candidates and frame[n].dtype == pl.String]
+    candidates += [n for n in others if _mostly(frame[n], _DATE)]
+    if candidates:
+        more = f" (also possible: {', '.join(candidates[1:])})" if len(candidates) > 1 else ""
+        return candidates[0], (f"time column found: {candidates[0]!r}{more}",)
+    if parts:
+        return ",".join(parts), (f"time is put together from the columns {', '.join(parts)}",)
+    why = f" ({likely[0]!r} holds no dates such as 2024-05-31)" if likely else ""
+    return None, (f"no time column found{why}: rows are taken as evenly spaced (name it with --time)",)
 
 
-def _first(column: pl.Series) -> str | None:
-    values = column.drop_nulls().head(1)
-    return str(values[0]) if len(values) else None
+def _named(frame: pl.DataFrame, named: str) -> str:
+    """A column, or the parts of a time in their order."""
+    names = [name.strip() for name in named.split(",")]
+    if named in frame.columns or len(names) == 1:
+        require(frame, named, "time column")
+        return named
+    for name in names:
+        require(frame, name, "time column")
+    found = {name.lower(): name for name in names}
+    parts = [found[p] for p in PARTS if p in found]
+    if len(parts) != len(names) or tuple(p.lower() for p in parts) != PARTS[: len(parts)]:
+        raise UserError(
+            "The parts of a time are columns named year, month, day, hour and minute, from the year on.",
+            f"They were: {', '.join(names)}.",
+            "Rename the columns, or join them to one.",
+        )
+    return ",".join(parts)
 
 
-def _reads(column: pl.Series) -> bool:
-    first = _first(column)
-    if first is None:
-        return False
-    local = _ZONE.sub("", first) if ":" in first else first
-    return _parse(pl.Series([local])) is not None or bool(re.fullmatch(r"[12]\d{3}", first))
+def _parts(frame: pl.DataFrame, lower: dict[str, str]) -> list[str]:
+    """The columns of numbers that are named year, month and so on, as far as they go; none for a year alone."""
+    parts: list[str] = []
+    for part in PARTS:
+        if part not in lower or not _mostly(frame[lower[part]], r"^\d{1,4}(\.0)?$"):
+            break
+        parts.append(lower[part])
+    return parts if len(parts) > 1 else []
 
 
-def _dated(column: pl.Series) -> bool:
-    """Whether the first value is a full date: a plain number or a bare month is not enough without a name."""
-    first = _first(column)
-    return first is not None and bool(re.match(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}", first)) and _reads(column)
+def _mostly(column: pl.Series, pattern: str) -> bool:
+    """Whether at least half of the first values look like this."""
+    looks = as_text(column.drop_nulls().head(1000)).str.contains(pattern)
+    return len(looks) > 0 and 2 * int(looks.sum()) >= len(looks)
 
 
 def read_times(frame: pl.DataFrame, time: str | None) -> tuple[Array, tuple[str, ...]]:
@@ -85,14 +107,14 @@ def read_times(frame: pl.DataFrame, time: str | None) -> tuple[Array, tuple[str,
     """
     if time is None:
         return np.arange(frame.height), ()
-    if "," in time:
+    if time not in frame.columns:
         return _from_parts(frame, time.split(",")), ()
     column = frame[time]
     _refuse_missing(column)
-    if column.dtype.is_temporal():
+    if column.dtype in (pl.Date, pl.Datetime):
         return _from_temporal(column)
-    text = column.cast(pl.String)
-    if text.str.contains(r"^[12]\d{3}$").all():
+    text = as_text(column)
+    if text.str.contains(_YEAR).all():
         return _to_array((text + "-01-01").str.to_datetime("%Y-%m-%d")), ()
     return _from_text(text)
 
@@ -120,49 +142,53 @@ def _to_array(column: pl.Series) -> Array:
 
 
 def _from_text(text: pl.Series) -> tuple[Array, tuple[str, ...]]:
-    zoned = text.str.contains(_ZONE.pattern) & text.str.contains(":")
-    if zoned.any() and not zoned.all():
+    zoned = text.str.contains(_ZONE) & text.str.contains(":")
+    if not zoned.any():
+        return _to_array(_local(text)), ()
+    if not zoned.all():
         row = int((~zoned).arg_max() or 0)
         raise UserError(
             "Either all times carry a time zone or none does.",
             f"Line {row + 2} ({text[row]!r}) carries none; others do.",
             "Write all of them in one zone.",
         )
-    if zoned.all():
-        iso = text.str.replace(" ", "T", literal=True).str.replace("Z$", "+00:00")
-        parsed = iso.str.to_datetime("%Y-%m-%dT%H:%M:%S%.f%z", strict=False, time_zone="UTC", time_unit="us")
-        if parsed.null_count():
-            parsed = iso.str.to_datetime("%Y-%m-%dT%H:%M%z", strict=False, time_zone="UTC", time_unit="us")
-        _refuse_unread(text, parsed)
-        return _to_array(parsed.dt.replace_time_zone(None)), ("times with a zone were taken to UTC",)
-    read = _parse(text)
-    if read is None:
-        read = max((_try(text, form) for form in FORMATS), key=lambda times: times.len() - times.null_count())
-        _refuse_unread(text, read)
-    return _to_array(read), ()
+    iso = text.str.replace(" ", "T", literal=True).str.replace("Z$", "+00:00")
+    parsed, minutes = (
+        iso.str.to_datetime(form, strict=False, time_zone="UTC", time_unit="us") for form in ZONED
+    )
+    parsed = parsed.zip_with(parsed.is_not_null(), minutes)
+    _refuse_unread(text, parsed)
+    return _to_array(parsed.dt.replace_time_zone(None)), ("times with a zone were taken to UTC",)
 
 
-def _parse(text: pl.Series) -> pl.Series | None:
-    """The one format that reads every value, or None; day/month against month/day must be beyond doubt."""
+def _local(text: pl.Series) -> pl.Series:
+    """Times in the one format that reads every value; day/month against month/day must be beyond doubt."""
+    tried = []
     for form in FORMATS:
-        parsed = _try(text, form)
-        if not parsed.null_count():
-            return parsed
-    fits = [parsed for parsed in (_try(text, form) for form in SLASHED) if not parsed.null_count()]
+        tried.append(_try(text, form))
+        if not tried[-1].null_count():
+            return tried[-1]
+    slashed = [_try(text, form) for form in SLASHED]
+    fits = [parsed for parsed in slashed if not parsed.null_count()]
     if len(fits) > 1 and not fits[0].equals(fits[1]):
         raise UserError(
             "Dates must be beyond doubt.",
             f"{text[0]!r} may be day/month or month/day throughout the file.",
             "Write them as YYYY-MM-DD.",
         )
-    return fits[0] if fits else None
+    best = min((*fits, *tried, *slashed), key=lambda parsed: parsed.null_count())
+    _refuse_unread(text, best)
+    return best
 
 
 def _try(text: pl.Series, form: str) -> pl.Series:
-    if form == "%Y-%m":
-        fits = text.str.contains(r"^\d{4}-\d{1,2}$")
-        return (text + "-01").set(~fits, None).str.to_datetime("%Y-%m-%d", strict=False, time_unit="us")
-    return text.str.to_datetime(form, strict=False, time_unit="us")
+    fits = text.str.contains({"%Y-%m": r"^\d{4}-\d{1,2}$", "%Y%m%d": r"^[12]\d{7}$"}.get(form, _DATE))
+    day = "-01" if form == "%Y-%m" else ""
+    return (
+        (text + day)
+        .set(~fits, None)
+        .str.to_datetime(form + ("-%d" if day else ""), strict=False, time_unit="us")
+    )
 
 
 def _refuse_unread(text: pl.Series, parsed: pl.Series) -> None:
@@ -176,13 +202,14 @@ def _refuse_unread(text: pl.Series, parsed: pl.Series) -> None:
 
 
 def _from_parts(frame: pl.DataFrame, names: list[str]) -> Array:
-    """Year, month, day, hour, minute in columns of their own -> datetime64[us]."""
+    """Year, month, day, hour, minute in columns of their own -> datetime64[us]; without a day, the month's first."""
     for name in names:
         _refuse_missing(frame[name])
-    numbers = {n.lower(): frame[n].cast(pl.Int64, strict=False) for n in names}
-    whole = pl.DataFrame(numbers)
+    parts = pl.DataFrame({name.lower(): _whole(frame[name]) for name in names})
+    day = pl.col("day") if "day" in parts.columns else pl.lit(1)
+    clock = [pl.col(p) for p in PARTS[3:] if p in parts.columns]
     try:
-        joined = whole.select(pl.datetime(*(pl.col(p) for p in PARTS if p in numbers))).to_series()
+        joined = parts.select(pl.datetime(pl.col("year"), pl.col("month"), day, *clock)).to_series()
     except pl.exceptions.PolarsError:
         joined = pl.Series([None] * frame.height, dtype=pl.Datetime("us"))
     if joined.null_count():
@@ -193,3 +220,9 @@ def _from_parts(frame: pl.DataFrame, names: list[str]) -> Array:
             "Mend that line.",
         )
     return _to_array(joined)
+
+
+def _whole(column: pl.Series) -> pl.Series:
+    """Whole numbers; anything else is null."""
+    numbers = as_text(column).cast(pl.Float64, strict=False)
+    return numbers.set(numbers != numbers.floor(), None).cast(pl.Int64, strict=False)
