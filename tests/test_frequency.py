@@ -1,12 +1,16 @@
 """Steps, grids, seasons and calendars."""
 
+from collections.abc import Callable
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from holdfast.data.calendar import calendar
-from holdfast.data.frequency import Frequency, find_season, future, grid, infer
+from holdfast.data.frequency import Frequency, find_season, future, grid, grid_length, infer
+from holdfast.data.series import Columns, read_panel
 from holdfast.errors import UserError
 
 
@@ -45,6 +49,33 @@ def test_month_ends_stay_month_ends() -> None:
     assert np.array_equal(future(ends, Frequency("month"), 2), times("2024-03-31", "2024-04-30"))
 
 
+def test_a_day_that_short_months_lack() -> None:
+    """The 30th of each month: February's last day stands for it, whether it comes first, last or between."""
+    thirtieth = Frequency("month")
+    days = times("2024-01-30", "2024-02-29", "2024-03-30", "2024-04-30")
+    for start in range(3):
+        assert infer(days[start:]).code == "1mo"
+        assert np.array_equal(grid(days[start:], thirtieth), days[start:])
+    assert np.array_equal(future(days[:2], thirtieth, 2), days[2:])
+
+
+@given(st.sampled_from(["1s", "15min", "1h", "1d", "2w", "1mo", "1q", "1y"]), st.integers(2, 500))
+def test_the_length_of_a_grid_is_known_beforehand(code: str, days: int) -> None:
+    ends = np.datetime64("2024-01-15", "us") + np.array([0, days]) * np.timedelta64(7200, "s")
+    frequency = Frequency.parse(code)
+    assert grid_length(ends, frequency) == len(grid(ends, frequency))
+
+
+@given(
+    st.lists(st.integers(0, 10**6), min_size=2, max_size=40, unique=True), st.sampled_from([1, 60, 86_400])
+)
+def test_an_inferred_grid_holds_every_time_and_few_others(steps: list[int], unit: int) -> None:
+    """Whatever the times, nothing is lost, and at most a quarter is added."""
+    found = np.datetime64("2000-01-01", "us") + np.sort(steps) * np.timedelta64(unit, "s")
+    whole = grid(found, infer(found))
+    assert np.isin(found, whole).all() and len(whole) <= 1.25 * len(found)
+
+
 def test_business_days_count_as_rows() -> None:
     days = np.arange(np.datetime64("2024-01-01"), np.datetime64("2024-12-31"))
     business = days[np.is_busday(days)].astype("datetime64[us]")
@@ -66,6 +97,45 @@ def test_a_random_walk_has_no_season() -> None:
     walk = np.random.default_rng(0).normal(size=2000).cumsum()
     assert find_season(walk, Frequency("hour")) == 1
     assert find_season(walk, Frequency("step")) == 1
+
+
+def test_times_that_count_as_rows_go_on_by_the_median_step() -> None:
+    days = times("2024-01-01", "2024-01-02", "2024-01-03", "2024-01-09")
+    assert np.array_equal(future(days, Frequency("step"), 2), times("2024-01-10", "2024-01-11"))
+
+
+@pytest.mark.parametrize("values", [np.full(50, np.nan), np.ones(50), np.arange(50.0), np.array([1.0, 2.0])])
+def test_values_without_any_season(values: np.ndarray) -> None:
+    for unit in ("month", "step", "year"):
+        assert find_season(values, Frequency(unit)) == 1
+
+
+def test_a_step_of_several_units_shortens_the_season() -> None:
+    values = np.sin(2 * np.pi * np.arange(300) / 8)
+    assert find_season(values, Frequency("hour", 3)) == 8
+
+
+@pytest.mark.parametrize(
+    ("name", "target", "season"),
+    [
+        ("classic-univariate/airline-passengers.csv", "Passengers", 12),
+        ("classic-univariate/monthly-mean-temp.csv", "Temperature", 12),
+        ("classic-univariate/daily-min-temperatures.csv", "Temp", 365),
+        ("ett/ETTh1.csv", "HUFL", 24),
+        (
+            "ett/ETTh1.csv",
+            "OT",
+            1,
+        ),  # yesterday's value is a worse forecast of oil's temperature than the last one
+        ("beijing-pm25/pollution.csv", "TEMP", 24),
+        ("stocks-sp500/AAPL.csv", "close", 1),
+    ],
+)
+def test_seasons_of_real_series(
+    shared_data: Callable[[str], Path], name: str, target: str, season: int
+) -> None:
+    panel = read_panel(shared_data(name), Columns(targets=(target,)))
+    assert find_season(panel.series[0].values[:, 0], panel.frequency) == season
 
 
 def test_a_season_survives_gaps() -> None:

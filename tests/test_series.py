@@ -1,5 +1,7 @@
 """From files to regular series: what is found, what is told, what is refused."""
 
+from collections.abc import Callable
+from datetime import datetime, time, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -88,7 +90,124 @@ def test_sorting_is_asked_for(tmp_path: Path) -> None:
     text = "date,y\n2024-01-02,2\n2024-01-01,1\n2024-01-03,3\n"
     with pytest.raises(UserError, match="--sort"):
         panel(tmp_path, text)
-    assert panel(tmp_path, text, sort=True).series[0].values[:, 0].tolist() == [1, 2, 3]
+    found = panel(tmp_path, text, sort=True)
+    assert found.series[0].values[:, 0].tolist() == [1, 2, 3]
+    assert "rows were sorted by time" in found.notes
+
+
+def test_rows_in_order_are_not_told_to_be_sorted(tmp_path: Path) -> None:
+    found = panel(tmp_path, "date,y\n2024-01-01,2\n2024-01-02,1\n", sort=True)
+    assert "rows were sorted by time" not in found.notes
+
+
+def test_series_one_after_the_other_ask_for_their_column(tmp_path: Path) -> None:
+    """Such rows are neither in order nor single: the cause is told first."""
+    text = "date,who,y\n2024-01-01,a,1\n2024-01-02,a,2\n2024-01-01,b,1\n2024-01-02,b,2\n"
+    with pytest.raises(UserError, match=r"stands twice.*--series"):
+        panel(tmp_path, text)
+    with pytest.raises(UserError, match="stands 3 times"):
+        panel(tmp_path, "date,y\n" + "2024-01-01,1\n" * 3)
+
+
+def test_each_series_numbers_its_rows(tmp_path: Path) -> None:
+    found = panel(tmp_path, "who,y\na,1\nb,2\na,3\nb,4\n", Columns(targets=("y",), series="who"))
+    assert [s.times.tolist() for s in found.series] == [[0, 1], [0, 1]]
+
+
+@pytest.mark.parametrize(
+    ("stamps", "first", "step"),
+    [
+        (["01/02/2024", "12/02/2024", "23/02/2024"], "2024-02-01", "11 days"),  # the third settles it
+        (["02/01/2024", "02/12/2024", "02/23/2024"], "2024-02-01", "11 days"),
+        (["02/29/2024 10:00:00", "02/29/2024 10:00:30"], "2024-02-29T10:00:00", "30 seconds"),
+        (["01/01/2024", "02/02/2024"], "2024-01-01", "32 days"),  # the same day either way
+        (["31.01.2024 10:00:00", "31.01.2024 11:00:00"], "2024-01-31T10:00:00", "1 hour"),
+        (["20240131", "20240201"], "2024-01-31", "1 day"),
+        (["2024-01-01T00:00Z", "2024-01-01T01:00:00+00:00"], "2024-01-01", "1 hour"),
+    ],
+)
+def test_other_ways_to_write_a_time(tmp_path: Path, stamps: list[str], first: str, step: str) -> None:
+    found = panel(tmp_path, "\n".join(["date,y", *(f"{stamp},{k}" for k, stamp in enumerate(stamps))]))
+    assert found.series[0].times[0] == np.datetime64(first) and str(found.frequency) == step
+
+
+@pytest.mark.parametrize("stamp", ["13/02/24", "24-01-13", "13.02.24"])
+def test_a_year_has_four_digits(tmp_path: Path, stamp: str) -> None:
+    text = f"date,y\n{stamp},1\n{stamp},2\n"
+    assert "'date' holds no dates" in panel(tmp_path, text).notes[0]
+    with pytest.raises(UserError, match=f"Line 2 has '{stamp}'"):
+        panel(tmp_path, text, Columns(targets=("y",), time="date"))
+
+
+def test_a_date_is_preferred_to_its_parts(tmp_path: Path) -> None:
+    text = "year,month,day,date,y\n2024,1,1,2024-01-01 05:00,1\n2024,1,1,2024-01-01 06:00,2\n"
+    assert panel(tmp_path, text).columns.time == "date"
+
+
+def test_the_better_name_is_taken_and_the_other_told(tmp_path: Path) -> None:
+    found = panel(tmp_path, "issued,date,y\n2024-01-05,2024-01-01,1\n2024-01-05,2024-01-02,2\n")
+    assert found.columns.time == "date" and "also possible: issued" in found.notes[0]
+
+
+def test_months_from_parts(tmp_path: Path) -> None:
+    text = "Year,Month,y\n2023,12,1\n2024,1,2\n2024,2,3\n"
+    for named in (None, "Month, Year"):
+        found = panel(tmp_path, text, Columns(targets=("y",), time=named))
+        assert found.columns.time == "Year,Month" and found.frequency.code == "1mo"
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ([1.5, 2.0], "has '1.5'"),
+        ([[1], [2]], "Line 2 has"),
+        ([time(1), time(2)], "Line 2 has '01:00:00'"),
+        ([timedelta(hours=1), timedelta(hours=2)], "Line 2 has"),
+    ],
+)
+def test_a_time_of_another_type(tmp_path: Path, values: list[object], words: str) -> None:
+    pl.DataFrame({"t": values, "y": [1, 2]}).write_parquet(tmp_path / "data.parquet")
+    with pytest.raises(UserError, match=words):
+        read_panel(tmp_path / "data.parquet", Columns(targets=("y",), time="t"))
+
+
+def test_a_zone_in_a_parquet_file_is_taken_to_utc(tmp_path: Path) -> None:
+    hours = pl.Series([datetime(2024, 1, 1, 5), datetime(2024, 1, 1, 6)]).dt.replace_time_zone(
+        "Europe/Berlin"
+    )
+    pl.DataFrame({"t": hours, "y": [1, 2]}).write_parquet(tmp_path / "data.parquet")
+    found = read_panel(tmp_path / "data.parquet", Y)
+    assert found.series[0].times[0] == np.datetime64("2024-01-01T04:00")
+    assert any("Berlin" in note and "UTC" in note for note in found.notes)
+
+
+def test_one_wrong_year_is_no_reason_to_fill_the_memory(tmp_path: Path) -> None:
+    text = (
+        "date,y\n" + "".join(f"2024-01-01 00:00:{s:02d},1\n" for s in range(60)) + "9999-01-01 00:00:00,1\n"
+    )
+    assert panel(tmp_path, text).frequency.code == "rows"
+    with pytest.raises(UserError, match=r"9999-01-01 00:00:00 a row every 1 second makes 251,.* has 61\."):
+        panel(tmp_path, text, frequency="1s")
+
+
+def test_gaps_of_a_step_that_was_asked_for_are_filled(tmp_path: Path) -> None:
+    found = panel(tmp_path, "date,y\n2024-01-01,1\n2024-01-02,2\n2024-01-31,3\n", frequency="1d")
+    assert len(found.series[0].times) == 31 and "28 rows missing" in " ".join(found.notes)
+
+
+@pytest.mark.parametrize(
+    ("name", "target", "rows", "code"),
+    [
+        ("beijing-pm25/pollution.csv", "pm2.5", 43824, "1h"),
+        ("ett/ETTh1.csv", "OT", 17420, "1h"),
+        ("classic-univariate/airline-passengers.csv", "Passengers", 144, "1mo"),
+        ("classic-univariate/daily-min-temperatures.csv", "Temp", 3652, "1d"),  # 3650 and two 31 December
+        ("stocks-sp500/AAPL.csv", "close", 1259, "rows"),
+    ],
+)
+def test_real_files(shared_data: Callable[[str], Path], name: str, target: str, rows: int, code: str) -> None:
+    found = read_panel(shared_data(name), Columns(targets=(target,)))
+    assert (len(found.series[0].times), found.frequency.code) == (rows, code)
 
 
 @pytest.mark.parametrize(
@@ -101,6 +220,10 @@ def test_sorting_is_asked_for(tmp_path: Path) -> None:
         ("date,y\n2024-01-01,\n2024-01-02,\n", "All of them are missing"),
         ("date,y\n2024-01-01,1\n,2\n", "Line 3 has none"),
         ("date,y\n2024-01-01,1\nsoon,2\n", "Line 3 has 'soon'"),
+        ("date,y\n13/04/2024,1\n04/04/2024,2\n31/31/2024,3\n", "Line 4 has '31/31/2024'"),
+        ("date,y\n2024-01-01,1\n2024-01-02,1e39\n", "Line 3 has 1e39"),
+        ("date,y\n2024-01-01T00:00Z,1\n99:00Z,2\n", "Line 3 has '99:00Z'"),
+        ("year,month,y\n2024,1,1\n2024,1.5,2\n", "Line 3 has 2024, 1.5"),
         ("date,y\n03/04/2024,1\n04/04/2024,2\n", "day/month or month/day"),
         ("date,y\n2024-01-01 00:00+01:00,1\n2024-01-01 01:00,2\n", "carries none"),
         ("date,y\n2024-01-01,1\n", "at least 2 rows"),
@@ -118,6 +241,25 @@ def test_mistakes_are_told(tmp_path: Path, text: str, words: str) -> None:
 def test_a_column_has_one_role(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="one role"):
         panel(tmp_path, "date,y\n2024-01-01,1\n2024-01-02,2\n", Columns(targets=("y",), past=("y",)))
+
+
+@pytest.mark.parametrize(
+    ("columns", "words"),
+    [
+        (Columns(targets=()), "--target"),
+        (Columns(targets=("date",)), "one role"),
+        (Columns(targets=("y",), known=("y",)), "one role"),
+        (Columns(targets=("y",), series="y"), "one role"),
+        (Columns(targets=("y",), series="name"), "series column must be"),
+        (Columns(targets=("y",), time="tme"), "time column must be"),
+        (Columns(targets=("y",), time="date,y"), "year, month, day"),
+        (Columns(targets=("y",), time="year,month"), "'year' is not among"),
+        (Columns(targets=("y",), series="who"), "Line 3 does not"),
+    ],
+)
+def test_columns_that_do_not_fit(tmp_path: Path, columns: Columns, words: str) -> None:
+    with pytest.raises(UserError, match=words):
+        panel(tmp_path, "date,who,y\n2024-01-01,a,1\n2024-01-02, ,2\n", columns)
 
 
 def test_times_off_the_grid_asked_for(tmp_path: Path) -> None:
