@@ -14,11 +14,16 @@ def result(mae: float, **baselines: float) -> dict[str, Any]:
 
 @pytest.mark.parametrize(
     ("mae", "words"),
-    [(0.5, "50.0% below"), (0.995, "no difference"), (1.5, "50.0% ABOVE"), (30.0, "30 times")],
+    [(0.5, "50.0% below"), (0.995, "no difference"), (1.5, "50.0% ABOVE"), (30.0, "far below")],
 )
 def test_the_best_baseline_is_the_bar(mae: float, words: str) -> None:
     (sentence,) = verdict(result(mae, last_value=2.0, linear=1.0))
     assert words in sentence and "linear model" in sentence
+
+
+def test_a_baseline_without_error_is_the_bar_too() -> None:
+    assert "far below" in verdict(result(0.1, seasonal_naive=0.0))[0]
+    assert "no difference" in verdict(result(0.0, seasonal_naive=0.0))[0]
 
 
 def test_prices_are_held_against_the_random_walk() -> None:

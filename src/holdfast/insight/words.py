@@ -46,15 +46,14 @@ def verdict(result: Result, metric: str = "mae") -> list[str]:
 
 
 def _against(own: float, name: str, bar: float) -> str:
-    change = own / bar - 1 if bar else float("inf")
     label = NAMES.get(name, name)
-    if abs(change) < TIE:
+    if own == bar or (bar > 0 and abs(own / bar - 1) < TIE):
         return f"the best baseline, {label}, has {bar:.4g}: no difference worth the name."
-    if change < 0:
-        return f"that is {-change:.1%} below the best baseline, {label} ({bar:.4g})."
-    if change > 1:
-        return f"that is {own / bar:.3g} times that of the best baseline, {label} ({bar:.4g}): use {label} instead."
-    return f"that is {change:.1%} ABOVE the best baseline, {label} ({bar:.4g}): use {label} instead."
+    if own < bar:
+        return f"that is {1 - own / bar:.1%} below the best baseline, {label} ({bar:.4g})."
+    if own > 2 * bar:
+        return f"the best baseline, {label}, has {bar:.4g}, far below: use {label} instead."
+    return f"that is {own / bar - 1:.1%} ABOVE the best baseline, {label} ({bar:.4g}): use {label} instead."
 
 
 def _prices(own: float, walk: float, direction: float | None) -> str:
