@@ -78,6 +78,6 @@ $(READY): $(SOURCES_OF_SETUP)
 	  echo "warning: no C++ compiler (\$$CXX, c++, g++, clang++): going on without the native core, on torch's kernels" >&2
 	@test -x $(BIN)/python || { echo "==> making .venv with $(PYTHON)"; $(PYTHON) -m venv .venv; }
 	@echo "==> installing Holdfast and its tools into .venv (a few minutes the first time)"
-	@$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check \
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check \
 	  --constraint constraints.txt --editable '.[forecast,dev]'
 	@touch $@
