@@ -24,7 +24,8 @@ class Spread:
         return cls(mean(values), stdev(values) if len(values) > 1 else 0.0)
 
     def __str__(self) -> str:
-        return f"{self.mean:.4g} ± {self.std:.2g}" if self.std else f"{self.mean:.4g}"
+        mean = f"{self.mean:,.0f}" if abs(self.mean) >= 1000 else f"{self.mean:.4g}"
+        return f"{mean} ± {self.std:.2g}" if self.std else mean
 
 
 @dataclass(frozen=True)
