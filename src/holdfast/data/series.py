@@ -42,7 +42,7 @@ class Columns:
 class Series:
     """One series in order of time.
 
-    ``times`` [N] datetime64[us], or row numbers from 0 where the file has no time; ``values`` float32 [N, C], NaN where
+    ``times`` [N] datetime64[us], or row numbers from 0 where the file has no time; ``values`` float64 [N, C], NaN where
     missing: C targets, past and known covariates.
     """
 
@@ -125,7 +125,7 @@ def _series(name: str, times: Array, values: Array, columns: Columns, sort: bool
     if len(times) < 2:
         raise UserError("A series has at least 2 rows.", f"The {label} has {len(times)}.", "Give more data.")
     if times.dtype.kind != "M":
-        return Series(name, np.arange(len(times)), values.astype(np.float32))
+        return Series(name, np.arange(len(times)), values)
     _refuse_twice(times, label, columns)
     back = _back(times)
     if back.any() and not sort:
@@ -136,7 +136,7 @@ def _series(name: str, times: Array, values: Array, columns: Columns, sort: bool
             "Sort the file, or give --sort.",
         )
     order = np.argsort(times)
-    return Series(name, times[order], values[order].astype(np.float32))
+    return Series(name, times[order], values[order])
 
 
 def _back(times: Array) -> Array:
@@ -195,7 +195,7 @@ def _regular(series: Series, frequency: Frequency) -> Series:
         )
     if len(whole) == len(series.times):
         return series
-    values = np.full((len(whole), series.values.shape[1]), np.nan, np.float32)
+    values = np.full((len(whole), series.values.shape[1]), np.nan)
     values[np.searchsorted(whole, series.times)] = series.values
     return Series(series.name, whole, values)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -88,14 +89,27 @@ class Forecaster:
         if out is None:
             return self.fit_prepared(prepared, progress=progress)
         folder = Path(out)
-        if not resume:
+        if resume:
+            self._check_resumed(folder, prepared.schema)
+        else:
             new_folder(folder, overwrite=overwrite)
-        save_config(folder / "config.toml", self.task, self.config)
-        prepared.schema.save(folder / "data.json")
+            save_config(folder / "config.toml", self.task, self.config)
+            prepared.schema.save(folder / "data.json")
         self.fit_prepared(prepared, folder=folder, resume=resume, progress=progress)
         if self.metrics:
             self.save(folder)
         return self
+
+    def _check_resumed(self, folder: Path, schema: Schema) -> None:
+        """A run goes on with the network and the data that it began with; nothing is written before that is sure."""
+        began = load_config(folder / "config.toml", ForecastConfig)
+        same = replace(self.config, training=began.training) == began
+        if not same or Schema.load(folder / "data.json") != schema:
+            raise UserError(
+                "A resumed run keeps its settings and its data.",
+                f"The {'data' if same else 'settings'} differ from those of the run in {folder}.",
+                "Give those it began with, or train anew with another --out.",
+            )
 
     def prepare(
         self, data: Path | str, valid: Path | str | None = None, test: Path | str | None = None

@@ -26,7 +26,8 @@ def last_windows(path: Path, config: ForecastConfig, schema: Schema) -> Part:
     Raises:
         UserError: too few rows to look back on, or covariates known in advance that do not reach over the horizon.
     """
-    panel, prices = read(path, config.data, schema)
+    data = replace(config.data, missing="mask")  # what follows the last target is to be forecast, not filled
+    panel, prices = read(path, data, schema)
     ends = [_end(series, len(schema.targets)) for series in panel.series]
     for series, end in zip(panel.series, ends, strict=True):
         _check_start(series, end, schema)
@@ -40,8 +41,9 @@ def last_windows(path: Path, config: ForecastConfig, schema: Schema) -> Part:
 
 
 def _end(series: Series, count: int) -> int:
-    """The row behind the last one with an observed target."""
-    return int(np.flatnonzero(~np.isnan(series.values[:, :count]).all(1))[-1]) + 1
+    """The row behind the last one with an observed target; 0 where there is none."""
+    observed = np.flatnonzero(~np.isnan(series.values[:, :count]).all(1))
+    return int(observed[-1]) + 1 if len(observed) else 0
 
 
 def _check_start(series: Series, end: int, schema: Schema) -> None:
@@ -69,7 +71,7 @@ def _extend(series: Series, end: int, horizon: int, panel: Panel) -> Series:
     if missing <= 0:
         return series
     times = np.concatenate([series.times, future(series.times, panel.frequency, missing)])
-    empty = np.full((missing, series.values.shape[1]), np.nan, np.float32)
+    empty = np.full((missing, series.values.shape[1]), np.nan)
     return Series(series.name, times, np.concatenate([series.values, empty]))
 
 

@@ -67,7 +67,11 @@ def prepare(
 def read(path: Path, data: DataConfig, schema: Schema | None = None) -> tuple[Panel, Array | None]:
     """A panel as the network takes it: log returns where asked for, and the last prices with them."""
     columns = Columns(
-        targets=data.target, time=data.time, series=data.series, past=data.past, known=data.known
+        targets=data.target,
+        time=data.time if schema is None else schema.time,
+        series=data.series,
+        past=data.past,
+        known=data.known,
     )
     frequency = data.frequency if schema is None else schema.frequency
     panel = read_panel(path, columns, frequency=frequency, sort=data.sort)

@@ -180,7 +180,8 @@ def fill(values: Array) -> Array:
     seen = np.where(np.isnan(values), -1, np.arange(len(values))[:, None])
     last = np.maximum.accumulate(seen, 0)
     carried = np.take_along_axis(values, np.maximum(last, 0), 0)
-    return np.where(last < 0, 0.0, carried).astype(np.float32)
+    filled: Array = np.where(last < 0, 0.0, carried)
+    return filled
 
 
 def to_returns(panel: Panel) -> tuple[Panel, Array]:
@@ -204,7 +205,7 @@ def to_returns(panel: Panel) -> tuple[Panel, Array]:
                 else f"At {s.times[row]} a target is {prices[row].min():g}.",
                 "Leave --returns out, or mend that row.",
             )
-        returns = np.diff(np.log(prices), axis=0).astype(np.float32)
+        returns = np.diff(np.log(prices), axis=0)
         series.append(Series(s.name, s.times[1:], np.concatenate([returns, s.values[1:, count:]], 1)))
         last.append(fill(prices)[-1])
     return Panel(tuple(series), panel.columns, panel.frequency, panel.notes), np.array(last)
