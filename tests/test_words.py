@@ -40,13 +40,19 @@ def run(cell: str, mae: float, seconds: float, valid: float, seed: int) -> dict[
 def test_a_difference_within_the_seeds_spread_is_none() -> None:
     runs = [run("gru", 1.0, 1.0, 1.2, 0), run("gru", 2.0, 1.1, 1.3, 1)]
     runs += [run("lstm", 1.4, 3.0, 1.6, 0), run("lstm", 2.4, 3.1, 1.7, 1)]
-    runs += [run("rnn", 9.0, 1.0, 1.0, 0), run("rnn", 9.1, 1.0, 1.0, 1)]
+    runs += [run("rnn", 9.0, 1.0, 2.0, 0), run("rnn", 9.1, 1.0, 2.0, 1)]
     told = claims(Comparison("forecast", runs, {"last_value": {"mae": 3.0}}, ()))
     assert "fewer parameters than an LSTM”: holds" in told[0]
     assert "trains faster”: holds" in told[1]
     assert "overfits less”: holds" in told[2]
     assert all("better than a plain RNN”: holds" in sentence for sentence in told[3:5])
-    assert "Best cell on the test part: GRU" in told[-1] and "50.0% below" in told[-1]
+    assert "The cell with the lowest validation loss: GRU" in told[-1] and "50.0% below" in told[-1]
+
+
+def test_one_seed_cannot_tell() -> None:
+    runs = [run("gru", 1.0, 1.0, 1.8, 0), run("lstm", 1.0, 2.0, 1.7, 0)]
+    told = claims(Comparison("forecast", runs, {"last_value": {"mae": 3.0}}, ()))
+    assert "fewer parameters than an LSTM”: holds" in told[0] and "one seed cannot tell" in told[1]
 
 
 def test_nothing_overfits_when_validation_is_easier() -> None:

@@ -36,7 +36,12 @@ def demo(task: str, out: Path, announce: Announce = lambda text: None) -> Demo:
         raise UserError(
             f"Demos are: {', '.join(DEMOS)}.", f"Asked for was {task!r}.", "Run holdfast demo forecast."
         )
-    return DEMOS[task](new_folder(out, overwrite=True), announce)
+    return DEMOS[task](_folder(out), announce)
+
+
+def _folder(out: Path) -> Path:
+    """A new folder, or that of an earlier demo, whose files are written again."""
+    return out if (out / "co2.csv").exists() else new_folder(out)
 
 
 def forecast_demo(out: Path, announce: Announce = lambda text: None) -> Demo:

@@ -164,6 +164,7 @@ def evaluate(run: Path, data: Path | None, json: bool) -> int:
     """Figures on a file, or those of the test part from training."""
     model = load(run)
     result = model.evaluate(data)
+    _notes(getattr(model, "notes", ()))
     missing = [name for name in EVALUATION if name not in result]
     if missing:
         raise UserError(
@@ -182,6 +183,7 @@ def predict(run: Path, data: Path, out: Path | None, plot: Path | None) -> int:
     """A forecast as CSV, and as a picture."""
     model = load(run)
     text = model.predict(data).write_csv()
+    _notes(getattr(model, "notes", ()))
     if plot is not None:
         from holdfast.tasks.forecast.prediction import last_windows
 

@@ -13,15 +13,16 @@ SMALL = 0.25
 
 @dataclass(frozen=True)
 class Spread:
-    """Mean and standard deviation (0 for one value) over seeds."""
+    """Mean and standard deviation (0 for one value) over ``count`` seeds."""
 
     mean: float
     std: float
+    count: int = 1
 
     @classmethod
     def of(cls, values: Sequence[float]) -> Spread:
         """Of one value for each seed."""
-        return cls(mean(values), stdev(values) if len(values) > 1 else 0.0)
+        return cls(mean(values), stdev(values) if len(values) > 1 else 0.0, len(values))
 
     def __str__(self) -> str:
         mean = f"{self.mean:,.0f}" if abs(self.mean) >= 1000 else f"{self.mean:.4g}"

@@ -92,11 +92,12 @@ def claims(comparison: Comparison, metric: str = "mae", small: float | None = No
             for c in comparison.cells
             if c != "rnn"
         ]
-    best = min(comparison.cells, key=lambda c: comparison.metric(c, metric).mean)
+    best = min(comparison.cells, key=lambda c: comparison.spread(c, lambda run: run["valid_loss"]).mean)
     name, bar = best_baseline(comparison.baselines, metric)
     own = comparison.metric(best, metric)
     words.append(
-        f"Best cell on the test part: {best.upper()}, {metric.upper()} {own}; {_against(own.mean, name, bar)}"
+        f"The cell with the lowest validation loss: {best.upper()}, "
+        f"{metric.upper()} {own}; {_against(own.mean, name, bar)}"
     )
     if "random_walk" in comparison.baselines:
         words.append(
@@ -140,6 +141,8 @@ def _overfitting(gru: Spread, lstm: Spread) -> str:
 def _claim(claim: str, mine: Spread, other: Spread, what: str) -> str:
     """``mine`` below ``other`` supports the claim."""
     figures = f"{what}: {mine} against {other}"
+    if mine.count == 1 and what != "parameters":
+        return f"“{claim}”: one seed cannot tell ({figures})."
     if abs(mine.mean - other.mean) <= mine.std + other.std or mine.mean == other.mean:
         return f"“{claim}”: no difference beyond the seeds' spread here ({figures})."
     if mine.mean < other.mean:

@@ -124,6 +124,12 @@ class ForecastConfig:
     loss: Literal["pinball", "mae", "mse"] = "pinball"
 
     def __post_init__(self) -> None:
+        if self.network.model == "segment" and (self.data.past or self.data.known):
+            raise UserError(
+                "The segment model reads the targets only.",
+                f"Covariates were named: {', '.join(self.data.past + self.data.known)}.",
+                "Leave them out, or take --model recurrent.",
+            )
         if self.horizon < 1:
             raise UserError(
                 "A horizon is at least 1 step.", f"It was {self.horizon}.", "Give --horizon 1 or more."

@@ -58,6 +58,7 @@ class Forecaster:
         self.baselines: Baselines | None = None
         self.intervals: Array | None = None
         self.metrics: dict[str, Any] = {}
+        self.notes: tuple[str, ...] = ()  # what to tell of the file last evaluated or predicted from
 
     # -- training ------------------------------------------------------------------------------------------------
 
@@ -91,6 +92,7 @@ class Forecaster:
         folder = Path(out)
         if resume:
             self._check_resumed(folder, prepared.schema)
+            (folder / "metrics.json").unlink(missing_ok=True)  # the run is not finished any more
         else:
             new_folder(folder, overwrite=overwrite)
             save_config(folder / "config.toml", self.task, self.config)
@@ -142,6 +144,12 @@ class Forecaster:
     ) -> None:
         """Figures of the trained network: the test part is read here, once."""
         assert self.history is not None
+        if self.history.best_epoch is None:
+            raise UserError(
+                "A network is judged after at least one validated epoch.",
+                "The budget ended before that.",
+                "Give a longer --budget.",
+            )
         self.intervals = self._fit_intervals(prepared.valid)
         fitted = baselines or Baselines.fit(self.config, prepared.schema, prepared.train, prepared.valid)
         self.baselines = fitted
@@ -198,6 +206,7 @@ class Forecaster:
                 f"The longest series in {path} has {longest}.",
                 "Give a longer file.",
             )
+        self.notes = part.rows.panel.notes
         return part
 
     def forecast(self, part: Part) -> Forecast:
@@ -237,6 +246,7 @@ class Forecaster:
         """
         _, schema = self._fitted()
         part = prediction.last_windows(Path(data), self.config, schema)
+        self.notes = part.rows.panel.notes
         return prediction.table(part, self.forecast(part), self.config)
 
     def _fitted(self) -> tuple[torch.nn.Module, Schema]:

@@ -60,8 +60,11 @@ def prepare(
     for name in ("training", "validation"):
         _require(parts[name], name, config, schema)
     test_part = parts["test"] if len(parts["test"]) else None
+    uneven = _uneven(panel, spans)
     untested = () if test_part else ("no test rows: the figures are those of the validation part",)
-    return Prepared(parts["training"], parts["validation"], test_part, schema, (*panel.notes, *untested))
+    return Prepared(
+        parts["training"], parts["validation"], test_part, schema, (*panel.notes, *uneven, *untested)
+    )
 
 
 def read(path: Path, data: DataConfig, schema: Schema | None = None) -> tuple[Panel, Array | None]:
@@ -132,6 +135,18 @@ def _spans(rows: int, data: DataConfig, own_files: tuple[bool, bool], name: str)
             "Give smaller parts, or fractions such as --split 0.7/0.1/0.2.",
         )
     return (0, first), (first, second), (second, last)
+
+
+def _uneven(panel: Panel, spans: list[tuple[Span, Span, Span]]) -> tuple[str, ...]:
+    """Told where series of different extent are cut at the same share of their rows, and so at different times."""
+    cuts = {
+        str(s.times[min(span[1][1], len(s.times) - 1)]) for s, span in zip(panel.series, spans, strict=True)
+    }
+    if len(cuts) == 1:
+        return ()
+    return (
+        "each series is split by its own rows, so that the test part of one overlaps the training part of another",
+    )
 
 
 def _called(name: str) -> str:
