@@ -77,7 +77,7 @@ def _extend(series: Series, end: int, horizon: int, panel: Panel) -> Series:
 
 def table(part: Part, forecast: Forecast, config: ForecastConfig) -> pl.DataFrame:
     """A row for each series, target and step, in the columns' units; prices where returns were forecast."""
-    to_units = _as_prices if config.data.returns else _as_values
+    to_units = as_prices if config.data.returns else _as_values
     point, quantiles = to_units(part, forecast)
     frames = []
     for w, (origin, s) in enumerate(zip(part.origins, part.series, strict=True)):
@@ -102,7 +102,7 @@ def _as_values(part: Part, forecast: Forecast) -> tuple[Array, Array]:
     return part.unscale(forecast.point), part.unscale(forecast.quantiles)
 
 
-def _as_prices(part: Part, forecast: Forecast) -> tuple[Array, Array]:
+def as_prices(part: Part, forecast: Forecast) -> tuple[Array, Array]:
     """Log returns summed up from the last price.
 
     The spread of the sum takes the steps as independent: the squares of ``quantile - median`` add up.

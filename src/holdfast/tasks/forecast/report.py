@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from holdfast.insight import plots
 from holdfast.insight.comparison import SMALL, Comparison, Spread
 from holdfast.insight.report import Section, metric_table, write_report
 from holdfast.insight.words import best_baseline, claims, verdict
+from holdfast.tasks.forecast.prediction import as_prices
 from holdfast.tasks.forecast.rows import Part
 from holdfast.tasks.forecast.scoring import Forecast, windows_of
 
@@ -117,7 +119,24 @@ def prediction_plot(forecaster: Forecaster, part: Part, path: Path) -> Path:
         raise UserError("A plot is a PNG file.", f"Its name was {path}.", "Give --plot forecast.png.")
     chosen = slice(0, 6)
     few = Part(part.rows, part.origins[chosen], part.series[chosen], part.horizon)
-    return plots.forecasts(draw_windows(few, forecaster.forecast(few), {}), forecaster.config.quantiles, path)
+    forecast = forecaster.forecast(few)
+    windows = draw_windows(few, forecast, {})
+    if few.rows.prices is not None:
+        windows = _priced(windows, few, forecast)
+    return plots.forecasts(windows, forecaster.config.quantiles, path)
+
+
+def _priced(windows: list[plots.Window], part: Part, forecast: Forecast) -> list[plots.Window]:
+    """Windows of log returns as prices: forward from the last one, and back through the past."""
+    assert part.rows.prices is not None
+    point, quantiles = as_prices(part, forecast)
+    priced = []
+    for w, window in enumerate(windows):
+        returns = np.nan_to_num(window.past)
+        later = returns[::-1].cumsum()[::-1] - returns
+        past = part.rows.prices[part.series[w], 0] * np.exp(-later)
+        priced.append(replace(window, past=past, point=point[w, :, 0], quantiles=quantiles[w, :, 0]))
+    return priced
 
 
 def comparison_report(comparison: Comparison, title: str, folder: Path, more: Sequence[Section] = ()) -> Path:
