@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,8 +16,6 @@ settings.register_profile(
 )
 settings.load_profile("holdfast")
 
-ROOT = Path(__file__).resolve().parents[1]
-
 
 @pytest.fixture(autouse=True)
 def _seeded() -> None:
@@ -26,12 +25,15 @@ def _seeded() -> None:
 
 @pytest.fixture
 def shared_data() -> Callable[[str], Path]:
-    """``shared_data("weather.csv")``: a file of ../shared/data beside the repository; skips where it is absent."""
+    """``shared_data("ett/ETTh1.csv")``: a public data set in the folder $HOLDFAST_DATA; skips where it is absent.
+
+    The sets: ``ett/`` of github.com/zhouhaoyi/ETDataset, and the files named in the tests.
+    """
 
     def find(name: str) -> Path:
-        path = ROOT.parent / "shared" / "data" / name
+        path = Path(os.environ.get("HOLDFAST_DATA", "none")) / name
         if not path.exists():
-            pytest.skip(f"needs ../shared/data/{name}, which is not there")
+            pytest.skip(f"needs {name} in the folder that HOLDFAST_DATA names")
         return path
 
     return find

@@ -328,14 +328,30 @@ def test_an_output_path_under_a_file(good: Path, tmp_path: Path, capsys: pytest.
     assert (tmp_path / "file").read_text() == "here first"
 
 
-def test_an_output_folder_in_use(good: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("flag", [[], ["--overwrite"]])
+@pytest.mark.parametrize("verb", ["train", "compare", "backtest"])
+def test_an_output_folder_in_use(
+    verb: str, flag: list[str], good: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "mine.txt").write_text("here first")
     refused(
         capsys,
-        ["train", "forecast", good, *FLAGS, "--out", tmp_path],
-        ("empty folder", "mine.txt", "--resume"),
+        [verb, "forecast", good, *FLAGS, *flag, "--out", tmp_path],
+        ("empty folder", "mine.txt", "another folder"),
     )
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+
+
+@pytest.mark.parametrize("verb", ["train", "compare", "backtest"])
+def test_earlier_results_outlive_a_mistake(
+    verb: str, copy: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """--overwrite removes nothing before the new file is known to be good."""
+    bad = tmp_path / "bad.csv"
+    bad.write_text(csv(rows(1)))
+    before = sorted(path.name for path in copy.iterdir())
+    refused(capsys, [verb, "forecast", bad, *FLAGS, "--overwrite", "--out", copy], ("", "1", ""))
+    assert sorted(path.name for path in copy.iterdir()) == before
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EACCES])

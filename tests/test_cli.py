@@ -19,7 +19,8 @@ import pytest
 from holdfast.checkpoint import load_arrays
 from holdfast.cli import main
 from holdfast.cli.flags import attributes, fields
-from holdfast.cli.show import plain, score_table
+from holdfast.cli.show import score_table
+from holdfast.files import to_json
 from holdfast.config import Training, load_config
 from holdfast.tasks.forecast.config import DataConfig, ForecastConfig, NetworkConfig
 
@@ -274,20 +275,50 @@ def test_compare(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert (tmp_path / "out" / "report.html").exists()
 
 
-def test_compare_shows_tables(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_compare_shows_tables(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     out, _ = call(
         capsys, "compare", "forecast", data, *FLAGS, "--epochs", "1", "--cells", "gru", "--seeds", "2"
     )
     assert "GRU" in out and "±" in out and "parameters" in out and "last_value" in out
+    folder = tmp_path / "runs" / f"compare-{data.stem}"
+    assert f"open runs/compare-{data.stem}/report.html" in out
+    assert (folder / "plots" / "comparison.png").exists() and config_of(folder).horizon == 3
 
 
-def test_backtest(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    flags = [*FLAGS, "--epochs", "1", "--folds", "2"]
+def test_an_interrupted_comparison_keeps_its_runs(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from holdfast import compare
+
+    whole, ended = compare.save_json, []
+
+    def then_ctrl_c(path: Path, values: dict[str, Any]) -> None:
+        whole(path, values)
+        ended.append(path)
+        if len(ended) == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(compare, "save_json", then_ctrl_c)
+    flags = [*FLAGS, "--epochs", "1", "--out", str(tmp_path / "out")]
+    assert main(["compare", "forecast", str(data), *flags]) == 130
+    assert f"that have ended are in {tmp_path / 'out' / 'comparison.json'}" in capsys.readouterr().err
+    assert len(json.loads((tmp_path / "out" / "comparison.json").read_text())["runs"]) == 2
+
+
+def test_backtest(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "out"
+    flags = [*FLAGS, "--epochs", "1", "--folds", "2", "--out", str(out)]
     result = json.loads(call(capsys, "backtest", "forecast", data, *flags, "--json")[0])
     assert len(result["folds"]) == 2
+    assert result["folds"][0]["from"] < result["folds"][1]["from"]
     assert set(result["model"]) == set(result["spread"]) == FIGURES
-    out, _ = call(capsys, "backtest", "forecast", data, *flags)
-    assert "±" in out and "last_value" in out
+    assert json.loads((out / "backtest.json").read_text()) == result
+    text, _ = call(capsys, "backtest", "forecast", data, *flags, "--overwrite")
+    assert "±" in text and "last_value" in text
+    assert (out / "report.html").exists() and (out / "plots" / "blocks.png").exists()
 
 
 def test_demo(
@@ -337,10 +368,8 @@ def test_the_best_of_each_metric_is_bold(
 
 
 def test_json_has_no_nan() -> None:
-    assert plain({"a": [float("nan"), 1.0, (float("inf"), 2)], 3: None}) == {
-        "a": [None, 1.0, [None, 2]],
-        "3": None,
-    }
+    text = to_json({"a": [float("nan"), 1.0, (float("inf"), 2)], 3: None})
+    assert json.loads(text) == {"a": [None, 1.0, [None, 2]], "3": None}
 
 
 # -- help --------------------------------------------------------------------------------------------------------

@@ -270,14 +270,20 @@ def test_new_folder(tmp_path: Path) -> None:
     assert path.is_dir()
     assert new_folder(path) == path  # empty
     (path / "notes.txt").write_text("mine")
-    (path / "config.toml").write_text("old")
-    (path / "logs").mkdir()
-    (path / "logs" / "events").write_text("old")
-    with pytest.raises(UserError, match=r"config\.toml, logs, notes\.txt.*--resume.*--overwrite"):
+    (path / "config.toml").write_text('title = "a site of mine"')
+    for overwrite in (False, True):
+        with pytest.raises(UserError, match=r"config\.toml, notes\.txt.*another folder with --out\.$"):
+            new_folder(path, overwrite=overwrite)
+    (path / "config.toml").write_text('format = 1\ntask = "forecast"')
+    for old in ("logs", "plots"):
+        (path / old).mkdir()
+        (path / old / "file").write_text("old")
+    (path / "state.safetensors").write_text("old")
+    with pytest.raises(UserError, match=r"config\.toml, logs, notes\.txt.*--resume, or .*--overwrite"):
         new_folder(path)
-    assert len(list(path.iterdir())) == 3
+    assert len(list(path.iterdir())) == 5
     new_folder(path, resume=True)
-    assert len(list(path.iterdir())) == 3
+    assert len(list(path.iterdir())) == 5
     new_folder(path, overwrite=True)
     assert [p.name for p in path.iterdir()] == ["notes.txt"]
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -15,10 +18,12 @@ from torch import Tensor
 
 from holdfast import kernels, tasks
 from holdfast.cells import CELLS, Activations, Recurrence, State
-from holdfast.cli import main
-from holdfast.config import Training
+from holdfast.cli import app, main
+from holdfast.config import Training, load_config, save_config
 from holdfast.data import table
 from holdfast.data.series import Columns, read_panel
+from holdfast.files import load_json, new_folder, save_json
+from holdfast.insight.report import write_report
 from holdfast.kernels import Problem, Result
 from holdfast.kernels.reference import Reference
 from holdfast.options import Options
@@ -121,28 +126,65 @@ class Mean:
 
     def __init__(self, config: MeanConfig) -> None:
         self.config = config
+        self.history = SimpleNamespace(stopped="epochs")
         self.metrics: dict[str, Any] = {}
+
+    def fit(self, data: Path, *, out: Path, **_: Any) -> Mean:
+        """Take the mean, and write the folder."""
+        mean = float(pl.read_csv(data)[self.config.column].mean())  # type: ignore[arg-type]
+        self.metrics = {
+            "task": "mean",
+            "part": "test",
+            "model": {"mae": 1.0},
+            "baselines": {"zero": {"mae": 2.0}},
+        }
+        self.metrics |= {"parameters": 1, "seconds": 0.1, "windows": 3, "notes": [], "mean": mean}
+        self.metrics |= {"epochs": 1, "best_epoch": 1, "stopped": "epochs"}
+        save_config(new_folder(out) / "config.toml", "mean", self.config)
+        save_json(out / "metrics.json", self.metrics)
+        return self
 
     @classmethod
     def load(cls, folder: Path) -> Mean:
         """Read the folder."""
-        model = cls(MeanConfig())
-        model.metrics = json.loads((folder / "metrics.json").read_text())
+        model = cls(load_config(folder / "config.toml", MeanConfig))
+        model.metrics = load_json(folder / "metrics.json")
         return model
 
     def evaluate(self, data: Path | None = None) -> dict[str, Any]:
         """The figures from training."""
         return self.metrics
 
+    def predict(self, data: Path, *, plot: Path | None = None) -> pl.DataFrame:
+        """The mean."""
+        return pl.DataFrame({"forecast": [self.metrics["mean"]]})
 
-def test_a_new_task_is_found_by_the_verbs(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+
+def run_report(model: Mean, folder: Path) -> Path:
+    """The page of the task."""
+    return write_report(folder / "report.html", "Mean", [])
+
+
+@pytest.fixture
+def mean_task(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The command line with the task in its tables; without it afterwards."""
     monkeypatch.setitem(tasks.TASKS, "mean", f"{__name__}:Mean")
     monkeypatch.setitem(tasks.CONFIGS, "mean", f"{__name__}:MeanConfig")
-    assert tasks.task_class("mean") is Mean and tasks.config_class("mean") is MeanConfig
-    result = {"task": "mean", "part": "test", "model": {"mae": 1.0}, "baselines": {}, "parameters": 1}
-    (tmp_path / "config.toml").write_text('format = 1\ntask = "mean"\n')
-    (tmp_path / "metrics.json").write_text(json.dumps(result | {"seconds": 0.1, "windows": 3}))
-    assert main(["evaluate", str(tmp_path), "--json"]) == 0
+    monkeypatch.setitem(tasks.REPORTS, "mean", __name__)
+    importlib.reload(app)
+    yield
+    monkeypatch.undo()
+    importlib.reload(app)
+
+
+@pytest.mark.usefixtures("mean_task")
+def test_a_new_task_is_found_by_the_verbs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data, run = tmp_path / "air.csv", tmp_path / "run"
+    data.write_text("air\n1\n2\n6\n")
+    assert main(["train", "mean", str(data), "--column", "air", "--cell", "lstm", "--out", str(run)]) == 0
+    assert "50.0% below the best baseline" in capsys.readouterr().out
+    assert load_config(run / "config.toml", MeanConfig).network.cell == "lstm"
+    assert main(["evaluate", str(run), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["task"] == "mean"
+    assert main(["predict", str(run), str(data)]) == 0
+    assert capsys.readouterr().out == "forecast\n3.0\n"

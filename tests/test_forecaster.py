@@ -9,6 +9,8 @@ import pytest
 
 import holdfast as hf
 from holdfast.errors import UserError
+from holdfast.tasks.forecast.backtest import _summary
+from holdfast.tasks.forecast.config import DataConfig, ForecastConfig
 
 SMALL: dict[str, Any] = {"hidden_size": 4, "epochs": 1, "batch_size": 64, "lookback": 24, "device": "cpu"}
 
@@ -36,6 +38,12 @@ def test_a_resumed_run_with_other_settings_or_data_changes_nothing(tmp_path: Pat
         hf.Forecaster(target="y", horizon=6, **SMALL | {"hidden_size": 8}).fit(data, out=run, resume=True)
     with pytest.raises(UserError, match="data differ"):
         hf.Forecaster(target="y", horizon=6, **SMALL).fit(other, out=run, resume=True)
+    with pytest.raises(UserError, match="data differ"):  # what differs is in the validation rows
+        values[230] = 7.0
+        changed = write(tmp_path / "changed.csv", values)
+        hf.Forecaster(target="y", horizon=6, **SMALL).fit(changed, out=run, resume=True)
+    with pytest.raises(UserError, match="data differ"):
+        hf.Forecaster(target="y", horizon=6, **SMALL).fit(data, valid=other, out=run, resume=True)
     assert {path.name: path.read_bytes() for path in run.iterdir() if path.is_file()} == before
 
 
@@ -56,6 +64,26 @@ def test_prices_go_on_from_the_last_one(tmp_path: Path) -> None:
     assert np.allclose(table["forecast"].to_numpy(), prices[-1], rtol=0.05)
     assert (table["q0.1"] < table["q0.9"]).all()
     assert set(model.metrics["baselines"]) == {"random_walk", "drift", "linear"}
+    assert "direction" in model.metrics["model"] and "smape" not in model.metrics["model"]
+
+
+def test_what_was_found_is_told(tmp_path: Path) -> None:
+    data = write(tmp_path / "y.csv", np.sin(np.arange(400) * 2 * np.pi / 24))
+    notes = hf.Forecaster(target="y", horizon=6).prepare(data).notes
+    assert "season found: 24 steps" in notes and "look-back chosen: 48 steps" in notes
+    notes = hf.Forecaster(target="y", horizon=6, season=24, lookback=30).prepare(data).notes
+    assert not any("season" in note or "look-back" in note for note in notes)
+
+
+def test_a_walk_forward_takes_means_over_the_folds_that_have_a_metric() -> None:
+    def fold(**model: float) -> dict[str, Any]:
+        rest = {"parameters": 1, "seconds": 1.0, "windows": 2, "notes": ["a"]}
+        return {"model": model, "baselines": {"drift": {"mae": 2.0}}, **rest}
+
+    config = ForecastConfig(data=DataConfig(target=("y",)))
+    found = _summary(config, [fold(mae=1.0, mase=3.0), fold(mae=2.0), fold(mae=3.0, mase=5.0)])
+    assert found["model"] == {"mae": 2.0, "mase": 4.0} and found["spread"]["mae"] == 1.0
+    assert found["baselines"] == {"drift": {"mae": 2.0}} and found["notes"] == ["a"]
 
 
 def test_a_saved_forecaster_is_the_same(tmp_path: Path) -> None:

@@ -160,9 +160,9 @@ def test_months_from_parts(tmp_path: Path) -> None:
     ("values", "words"),
     [
         ([1.5, 2.0], "has '1.5'"),
-        ([[1], [2]], "Line 2 has"),
-        ([time(1), time(2)], "Line 2 has '01:00:00'"),
-        ([timedelta(hours=1), timedelta(hours=2)], "Line 2 has"),
+        ([[1], [2]], "Row 1 has"),
+        ([time(1), time(2)], "Row 1 has '01:00:00'"),
+        ([timedelta(hours=1), timedelta(hours=2)], "Row 1 has"),
     ],
 )
 def test_a_time_of_another_type(tmp_path: Path, values: list[object], words: str) -> None:
@@ -267,3 +267,28 @@ def test_times_off_the_grid_asked_for(tmp_path: Path) -> None:
         panel(
             tmp_path, "date,y\n2024-01-01 00:00,1\n2024-01-01 00:30,2\n2024-01-01 01:00,3\n", frequency="1h"
         )
+
+
+@pytest.mark.parametrize(
+    ("text", "got"),
+    [
+        ("date,y\n2024-01-01,1\n\n \n2024-01-02,two\n", "Line 5 has 'two'"),
+        ('date,note,y\n2024-01-01,"a\nb",1\nsoon,"",2\n', "Line 4 has 'soon'"),
+        ('date,note,y\n2024-01-01,"a\n\nb",1\n\n2024-01-02,"\n",two\n', "Line 6 has 'two'"),
+    ],
+)
+def test_lines_are_counted_as_an_editor_does(tmp_path: Path, text: str, got: str) -> None:
+    """Blank lines between rows are passed over, and a quoted field may hold line breaks."""
+    with pytest.raises(UserError, match=got):
+        panel(tmp_path, text)
+
+
+def test_blank_lines_are_no_rows(tmp_path: Path) -> None:
+    found = panel(tmp_path, "date,y\n2024-01-01,1\n\n2024-01-02,2\n\n\n2024-01-03,3\n")
+    assert found.series[0].values[:, 0].tolist() == [1, 2, 3]
+
+
+def test_a_parquet_file_has_rows_and_no_lines(tmp_path: Path) -> None:
+    pl.DataFrame({"y": ["1", "two"]}).write_parquet(tmp_path / "data.parquet")
+    with pytest.raises(UserError, match="Row 2 has 'two'"):
+        read_panel(tmp_path / "data.parquet", Columns(targets=("y",)))

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from holdfast.config import FORMAT, check_format
 from holdfast.errors import UserError
-from holdfast.files import write_atomic
+from holdfast.files import listed, write_atomic
 
 WEIGHTS = "model.safetensors"
 """The best weights, in a model folder."""
@@ -82,9 +82,9 @@ def load_tensors(module: nn.Module, tensors: Tensors, where: str) -> None:
         if name in tensors and own[name].shape != tensors[name].shape
     ]
     differences = [
-        *([f"the file lacks {_first(lacking)}"] if lacking else []),
-        *([f"the model lacks {_first(foreign)}"] if foreign else []),
-        *([_first(shapes, "; ")] if shapes else []),
+        *([f"the file lacks {listed(lacking)}"] if lacking else []),
+        *([f"the model lacks {listed(foreign)}"] if foreign else []),
+        *([listed(shapes, "; ")] if shapes else []),
     ]
     if differences:
         raise UserError(
@@ -180,7 +180,3 @@ def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 def _shape(tensor: Tensor) -> str:
     return "x".join(map(str, tensor.shape)) or "a number"
-
-
-def _first(names: list[str], separator: str = ", ") -> str:
-    return separator.join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")

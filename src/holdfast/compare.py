@@ -7,7 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from holdfast.config import save_config
 from holdfast.errors import UserError
+from holdfast.files import new_folder, save_json
 from holdfast.insight.comparison import SMALL, Comparison
 from holdfast.tasks import task_class
 
@@ -22,6 +24,8 @@ def compare(
     cells: Sequence[str] = CELL_NAMES,
     seeds: int = 3,
     small: bool = True,
+    folder: Path | None = None,
+    overwrite: bool = False,
     announce: Callable[[str], None] = lambda text: None,
 ) -> Comparison:
     """Train every cell with every seed on the same windows, and score each on the test part.
@@ -32,7 +36,9 @@ def compare(
         data: the file.
         cells: names of cells.
         seeds: runs for each cell, with seeds ``training.seed``, ``training.seed + 1``, ...
-        small: also train on the latest quarter of the training windows.
+        small: also train on the latest quarter of the training windows (scaled as the whole training part is).
+        folder: gets ``config.toml`` and, after each run, ``comparison.json``; nothing is written when None.
+        overwrite: write over what Holdfast wrote earlier into the folder.
         announce: called with a line before and after each run.
 
     Raises:
@@ -41,6 +47,9 @@ def compare(
     _check(cells, seeds)
     make = task_class(task)
     prepared = make(config).prepare(data)
+    if folder is not None:
+        new_folder(folder, overwrite=overwrite)
+        save_config(folder / "config.toml", task, config)
     shares = [(1.0, prepared), (SMALL, prepared.latest(SMALL))] if small else [(1.0, prepared)]
     runs: list[dict[str, Any]] = []
     baselines = None
@@ -58,7 +67,10 @@ def compare(
                     raise KeyboardInterrupt
                 baselines = baselines or model.baselines
                 runs.append(model.metrics | {"share": share})
-    return Comparison(task, runs, runs[0]["baselines"], prepared.notes)
+                found = Comparison(task, runs, runs[0]["baselines"], prepared.notes)
+                if folder is not None:
+                    save_json(folder / "comparison.json", found.to_dict())
+    return found
 
 
 def _check(cells: Sequence[str], seeds: int) -> None:

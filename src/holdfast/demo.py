@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from holdfast.compare import compare
-from holdfast.config import Training
+from holdfast.config import Training, save_config
 from holdfast.errors import UserError
 from holdfast.files import new_folder, write_atomic
 from holdfast.insight.comparison import Comparison
@@ -36,12 +37,7 @@ def demo(task: str, out: Path, announce: Announce = lambda text: None) -> Demo:
         raise UserError(
             f"Demos are: {', '.join(DEMOS)}.", f"Asked for was {task!r}.", "Run holdfast demo forecast."
         )
-    return DEMOS[task](_folder(out), announce)
-
-
-def _folder(out: Path) -> Path:
-    """A new folder, or that of an earlier demo, whose files are written again."""
-    return out if (out / "co2.csv").exists() else new_folder(out)
+    return DEMOS[task](out, announce)
 
 
 def forecast_demo(out: Path, announce: Announce = lambda text: None) -> Demo:
@@ -51,8 +47,6 @@ def forecast_demo(out: Path, announce: Announce = lambda text: None) -> Demo:
     """
     from holdfast.tasks.forecast.report import comparison_report
 
-    data = out / "co2.csv"
-    write_atomic(data, co2_csv())
     config = ForecastConfig(
         data=DataConfig(target=("co2",), season=52),
         network=NetworkConfig(hidden_size=32, dropout=0.0, residual="mean"),
@@ -60,22 +54,35 @@ def forecast_demo(out: Path, announce: Announce = lambda text: None) -> Demo:
         horizon=26,
         lookback=104,
     )
+    data = new_folder(out, overwrite=True) / "co2.csv"
+    save_config(out / "config.toml", "forecast", config)  # by which an earlier demo's folder is known
+    write_atomic(data, co2_csv())
     announce(f"CO2 at Mauna Loa, weekly: {data}; 26 weeks ahead")
     comparison = compare(
-        "forecast", config, data, cells=("gru", "lstm"), seeds=3, small=False, announce=announce
+        "forecast",
+        config,
+        data,
+        cells=("gru", "lstm"),
+        seeds=3,
+        small=False,
+        folder=out,
+        overwrite=True,
+        announce=announce,
     )
     page = comparison_report(comparison, "CO2 above Mauna Loa, 26 weeks ahead", out)
     return Demo(data, comparison, page, _next(data))
 
 
 def _next(data: Path) -> tuple[str, ...]:
-    run = data.parent / "run"
-    return (
-        f"holdfast train forecast {data} --target co2 --horizon 26 --season 52 --out {run}",
-        f"holdfast predict {run} {data} --plot {data.parent / 'forecast.png'}",
-        f"holdfast compare forecast {data} --target co2 --horizon 26 --season 52 --seeds 3",
-        "holdfast train forecast YOUR.csv --target COLUMN --horizon STEPS",
-    )
+    run, plot = data.parent / "run", data.parent / "forecast.png"
+    asked = ["--target", "co2", "--horizon", "26", "--season", "52"]
+    commands = [
+        ["holdfast", "train", "forecast", str(data), *asked, "--out", str(run)],
+        ["holdfast", "predict", str(run), str(data), "--plot", str(plot)],
+        ["holdfast", "compare", "forecast", str(data), *asked, "--seeds", "3"],
+        ["holdfast", "train", "forecast", "YOUR.csv", "--target", "COLUMN", "--horizon", "STEPS"],
+    ]
+    return tuple(shlex.join(command) for command in commands)
 
 
 def co2_csv() -> str:

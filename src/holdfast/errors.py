@@ -19,3 +19,12 @@ class UserError(ValueError):
     def __init__(self, rule: str, got: str, fix: str) -> None:
         self.rule, self.got, self.fix = rule, got, fix
         super().__init__(f"{rule} {got} {fix}")
+
+
+def missing_library(error: ModuleNotFoundError, extra: str) -> UserError:
+    """The error for a library of an extra that is not installed."""
+    return UserError(
+        f"This needs the libraries of the extra {extra!r}.",
+        f"{error.name} is not installed.",
+        f"Run: pip install 'holdfast[{extra}]'.",
+    )

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import shutil
+import tomllib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +23,13 @@ RUN_FILES = (
     "history.csv",
     "metrics.json",
     "logs",
+    "comparison.json",
+    "backtest.json",
+    "report.html",
+    "plots",
 )
-"""What a run writes into its folder; :func:`new_folder` removes these when it may overwrite."""
+"""What is written into the folder of a run, a comparison or a backtest; :func:`new_folder` removes these when it may
+overwrite."""
 
 
 def write_atomic(path: Path, data: bytes | str) -> None:
@@ -48,6 +56,27 @@ def write_atomic(path: Path, data: bytes | str) -> None:
             temporary.unlink()
 
 
+def save_json(path: Path, values: Mapping[str, Any]) -> None:
+    """Write a JSON object by :func:`write_atomic`."""
+    write_atomic(path, to_json(values) + "\n")
+
+
+def to_json(values: Mapping[str, Any]) -> str:
+    """A mapping as JSON text; what is not finite is null."""
+    return json.dumps(_plain(values), indent=1, allow_nan=False)
+
+
+def _plain(value: Any) -> Any:
+    """A value that JSON can hold."""
+    if isinstance(value, Mapping):
+        return {str(name): _plain(entry) for name, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(entry) for entry in value]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return value
+
+
 def load_json(path: Path) -> dict[str, Any]:
     """Read a JSON object, such as ``metrics.json``.
 
@@ -59,9 +88,8 @@ def load_json(path: Path) -> dict[str, Any]:
         values = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         reason = error.strerror or str(error)
-        raise UserError(
-            f"{path} must be readable.", f"The system says: {reason}.", "Check the name."
-        ) from error
+        fix = "Copy the whole folder again, or train anew."
+        raise UserError(f"{path} must be readable.", f"The system says: {reason}.", fix) from error
     except ValueError as error:
         raise UserError(f"{path} must be a JSON file.", f"It is not: {error}.", "Train anew.") from error
     if not isinstance(values, dict):
@@ -76,8 +104,8 @@ def new_folder(path: Path, *, overwrite: bool = False, resume: bool = False) -> 
 
     Args:
         path: the folder. For a new run it does not exist or is empty.
-        overwrite: accept a folder that is not empty and remove an earlier run's files (:data:`RUN_FILES`) from it;
-            other files stay.
+        overwrite: accept the folder of an earlier run (one with Holdfast's ``config.toml``) and remove the run's files
+            (:data:`RUN_FILES`) from it; other files stay.
         resume: accept a folder that is not empty and leave everything in it.
 
     Raises:
@@ -87,18 +115,39 @@ def new_folder(path: Path, *, overwrite: bool = False, resume: bool = False) -> 
     try:
         path.mkdir(parents=True, exist_ok=True)
         names = sorted(entry.name for entry in path.iterdir())
-        if names and not (overwrite or resume):
-            raise UserError(
-                "A new run needs a new or empty folder.",
-                f"{path} holds {_listed(names)}.",
-                "Give another folder with --out, go on with its run with --resume, or write over it with --overwrite.",
-            )
+        if names and not resume:
+            _check_old(path, names, overwrite)
         if not resume:
             for name in set(names) & set(RUN_FILES):
                 _remove(path / name)
     except OSError as error:
         raise _refused(f"The output folder {path} must be writable.", error) from error
     return path
+
+
+def _check_old(path: Path, names: list[str], overwrite: bool) -> None:
+    """A folder that holds something is written over only when that is asked for and it is one of Holdfast's."""
+    ours = _is_run(path)
+    if ours and overwrite:
+        return
+    ways = ["Give another folder with --out"]
+    ways += ["go on with its run with --resume"] if "state.safetensors" in names else []
+    ways += ["write over it with --overwrite"] if ours else []
+    what = "" if ours or not overwrite else ", and nothing by which Holdfast knows its own"
+    raise UserError(
+        "A new run needs a new or empty folder.",
+        f"{path} holds {listed(names)}{what}.",
+        ", or ".join(ways) + ".",
+    )
+
+
+def _is_run(path: Path) -> bool:
+    """Whether a folder has a ``config.toml`` as Holdfast writes it, with a format and a task."""
+    try:
+        values = tomllib.loads((path / "config.toml").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return {"format", "task"} <= values.keys()
 
 
 def _remove(path: Path) -> None:
@@ -108,8 +157,9 @@ def _remove(path: Path) -> None:
         path.unlink()
 
 
-def _listed(names: list[str]) -> str:
-    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+def listed(names: Sequence[str], separator: str = ", ") -> str:
+    """The first three of some names, and how many more there are."""
+    return separator.join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
 def _refused(rule: str, error: OSError) -> UserError:

@@ -25,6 +25,7 @@ def switch(text: str) -> Parameter:
 Data = Annotated[Path, Parameter(help="CSV or Parquet file.")]
 Run = Annotated[Path, Parameter(help="Folder of a trained model.")]
 Recipe = Annotated[Path | None, Parameter(help="TOML file of settings; flags override it.")]
+Overwrite = Annotated[bool, switch("Write over earlier results in --out.")]
 Json = Annotated[bool, switch("Print one JSON object.")]
 Cells = Annotated[
     tuple[str, ...],
@@ -62,7 +63,9 @@ def demo(
     task: Annotated[str, Parameter(help="Which task.")] = "forecast",
     /,
     *,
-    out: Annotated[Path | None, Parameter(help="Folder for the run; a temporary one when not given.")] = None,
+    out: Annotated[
+        Path | None, Parameter(help="Folder of its results; runs/demo-TASK when not given.")
+    ] = None,
 ) -> int:
     """Train, judge and use a model on data that needs no download."""
     from holdfast.cli import verbs
@@ -79,7 +82,7 @@ def train(
     out: Annotated[Path | None, Parameter(help="Folder of the run; runs/FILE-CELL when not given.")] = None,
     recipe: Recipe = None,
     resume: Annotated[bool, switch("Go on with the run in --out.")] = False,
-    overwrite: Annotated[bool, switch("Write over an earlier run in --out.")] = False,
+    overwrite: Overwrite = False,
     task: str,
     given: Given,
 ) -> int:
@@ -87,7 +90,7 @@ def train(
     from holdfast.cli import verbs
 
     files = verbs.Files(data, valid, test)
-    return verbs.train(task, given, files, verbs.Output(out, recipe, resume, overwrite))
+    return verbs.train(task, given, files, verbs.Output(out, recipe, overwrite, resume))
 
 
 @app.command
@@ -127,8 +130,11 @@ def compare(
     *,
     cells: Cells = ("rnn", "gru", "lstm"),
     seeds: Annotated[int, Parameter(help="Runs for each cell.", converter=whole_number)] = 3,
-    out: Annotated[Path | None, Parameter(help="Folder to write the results into.")] = None,
+    out: Annotated[
+        Path | None, Parameter(help="Folder of the results; runs/compare-FILE when not given.")
+    ] = None,
     recipe: Recipe = None,
+    overwrite: Overwrite = False,
     json: Json = False,
     task: str,
     given: Given,
@@ -136,7 +142,8 @@ def compare(
     """Cells against each other and against simple methods, over several seeds."""
     from holdfast.cli import verbs
 
-    return verbs.compare(task, given, data, verbs.Contest(cells, seeds, out, recipe, json))
+    output = verbs.Output(out, recipe, overwrite)
+    return verbs.compare(task, given, data, verbs.Contest(cells, seeds, json), output)
 
 
 def backtest(
@@ -144,7 +151,11 @@ def backtest(
     /,
     *,
     folds: Annotated[int, Parameter(help="Blocks that are forecast in turn.", converter=whole_number)] = 5,
+    out: Annotated[
+        Path | None, Parameter(help="Folder of the results; runs/backtest-FILE when not given.")
+    ] = None,
     recipe: Recipe = None,
+    overwrite: Overwrite = False,
     json: Json = False,
     task: str,
     given: Given,
@@ -152,7 +163,7 @@ def backtest(
     """Train and forecast again and again, moving on through the file (walk-forward)."""
     from holdfast.cli import verbs
 
-    return verbs.backtest(task, given, data, folds, recipe, json)
+    return verbs.backtest(task, given, data, folds, json, verbs.Output(out, recipe, overwrite))
 
 
 @app.command

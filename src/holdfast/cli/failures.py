@@ -19,7 +19,7 @@ from cyclopts import (
     UnusedCliTokensError,
 )
 
-from holdfast.errors import UserError
+from holdfast.errors import UserError, missing_library
 
 USER, BUG, INTERRUPTED, CLOSED = 2, 1, 130, 141
 """Exit codes: a mistake or the system's refusal, a bug, Ctrl-C, and a closed stdout (128 + SIGPIPE)."""
@@ -71,11 +71,7 @@ def _as_user_error(error: BaseException) -> UserError | None:
             "Give a smaller --batch-size, --hidden-size or --lookback, or a shorter file.",
         )
     if isinstance(error, ModuleNotFoundError) and (error.name or "").partition(".")[0] in EXTRAS:
-        return UserError(
-            "Forecasting needs the libraries of its extra.",
-            f"{error.name} is not installed.",
-            "Run: pip install 'holdfast[forecast]'.",
-        )
+        return missing_library(error, "forecast")
     return _of_system(error) if isinstance(error, OSError) else None
 
 

@@ -13,12 +13,9 @@ from typing import Annotated, Any, NamedTuple, get_args, get_origin, get_type_hi
 
 from cyclopts import Group, Parameter
 
-from holdfast.config import from_dict, read_config
+from holdfast.config import MAY_CHANGE, from_dict, read_config
 from holdfast.errors import UserError
 from holdfast.tasks import RUN_CONFIG, RUN_STATE
-
-MAY_CHANGE = ("epochs", "patience", "budget", "device")
-"""Settings that a resumed run may change: how long it goes on, and where."""
 
 FLAGS = "the flags"
 """Where a setting came from, for messages."""
@@ -166,7 +163,7 @@ def _no_target(data: Path) -> UserError:
 
 
 def build_resumed(config_class: type, task: str, given: Values, folder: Path) -> Any:
-    """Settings of the run in a folder, with those of :data:`MAY_CHANGE` that were given.
+    """Settings of the run in a folder, with those of :data:`holdfast.config.MAY_CHANGE` that were given.
 
     Raises:
         UserError: no run in the folder, or another setting that is given and differs.

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import math
 import sys
 from collections.abc import Mapping
 from typing import Any
+
+from holdfast.files import to_json
 
 Figures = Mapping[str, float]
 
@@ -27,22 +28,6 @@ def write(text: str) -> None:
 def write_json(value: Mapping[str, Any]) -> None:
     """One JSON object on stdout."""
     write(to_json(value))
-
-
-def to_json(value: Mapping[str, Any]) -> str:
-    """A mapping as JSON text; what is not finite is null."""
-    return json.dumps(plain(value), indent=1)
-
-
-def plain(value: Any) -> Any:
-    """A value that JSON can hold."""
-    if isinstance(value, Mapping):
-        return {str(name): plain(entry) for name, entry in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(entry) for entry in value]
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    return value
 
 
 def score_table(

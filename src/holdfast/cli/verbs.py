@@ -15,16 +15,16 @@ from holdfast.cli import show
 from holdfast.cli.failures import INTERRUPTED, notice
 from holdfast.cli.flags import build, build_resumed, default, told
 from holdfast.errors import UserError
-from holdfast.files import new_folder, write_atomic
-from holdfast.tasks import backtest_function, config_class, load, report_module, task_class
+from holdfast.files import write_atomic
+from holdfast.tasks import BACKTESTS, backtest_function, config_class, load, report_module, task_class
 
 Given = Mapping[str, Any]
 
 EVALUATION = ("task", "part", "model", "baselines", "parameters", "seconds", "windows")
 """What ``evaluate --json`` prints."""
 
-WORTH_KEEPING = ("state.safetensors", "model.safetensors", "comparison.json")
-"""Files for which the folder of failed work stays: a run's state, its best weights, the figures of a comparison."""
+WORTH_KEEPING = ("state.safetensors", "model.safetensors", "comparison.json", "backtest.json")
+"""Files for which the folder of failed work stays: a run's state, its best weights, the figures of what has ended."""
 
 STOPPED = {"epochs": "all epochs done", "patience": "then no better", "budget": "the budget is spent"}
 """Why a training run stopped, in words."""
@@ -41,22 +41,20 @@ class Files:
 
 @dataclass(frozen=True)
 class Output:
-    """Where a training run goes, and what it begins with."""
+    """Where results go, and what the work begins with."""
 
     out: Path | None
     recipe: Path | None
-    resume: bool
     overwrite: bool
+    resume: bool = False
 
 
 @dataclass(frozen=True)
 class Contest:
-    """What is compared, and where the results go."""
+    """What is compared, and how it is told."""
 
     cells: Sequence[str]
     seeds: int
-    out: Path | None
-    recipe: Path | None
     json: bool
 
 
@@ -138,12 +136,17 @@ def _notes(notes: Sequence[str]) -> None:
 def _next(task: str, folder: Path, data: Path, config: Any) -> list[list[str]]:
     """Commands that make sense after a training run."""
     run, file = str(folder), str(data)
-    asked = [word for name, value in told(config, ("target", "horizon")) for word in (f"--{name}", value)]
-    return [
+    asked = [
+        word
+        for name, value in told(config, ("target", "horizon", "returns"))
+        for word in (f"--{name}", value)
+    ]
+    commands = [
         ["holdfast", "evaluate", run, "--json"],
         ["holdfast", "predict", run, file, "--out", "forecast.csv", "--plot", "forecast.png"],
         ["holdfast", "compare", task, file, *asked, "--cells", "rnn,gru,lstm", "--seeds", "3"],
     ]
+    return [*commands, ["holdfast", "backtest", task, file, *asked]] if task in BACKTESTS else commands
 
 
 def _show_result(model: Any, result: Mapping[str, Any]) -> None:
@@ -182,13 +185,9 @@ def evaluate(run: Path, data: Path | None, json: bool) -> int:
 def predict(run: Path, data: Path, out: Path | None, plot: Path | None) -> int:
     """A forecast as CSV, and as a picture."""
     model = load(run)
-    text = model.predict(data).write_csv()
+    text = model.predict(data, plot=plot).write_csv()
     _notes(getattr(model, "notes", ()))
     if plot is not None:
-        from holdfast.tasks.forecast.prediction import last_windows
-
-        windows = last_windows(data, model.config, model.schema)
-        report_module(model.task).prediction_plot(model, windows, plot)
         notice(f"The picture is {plot}.")
     if out is None:
         show.write(text.removesuffix("\n"))
@@ -201,26 +200,42 @@ def predict(run: Path, data: Path, out: Path | None, plot: Path | None) -> int:
 # -- experiments -------------------------------------------------------------------------------------------------
 
 
-def compare(task: str, given: Given, data: Path, contest: Contest) -> int:
-    """Cells over seeds, as tables and in words; with ``out`` also a page, pictures and ``comparison.json``."""
+def compare(task: str, given: Given, data: Path, contest: Contest, output: Output) -> int:
+    """Cells over seeds, as tables, in words, and as a folder with a page, pictures and ``comparison.json``."""
     from holdfast.compare import compare as run
 
-    config = build(config_class(task), task, given, contest.recipe, data)
-    page = None
-    with _nothing_half_written(contest.out):
-        folder = None if contest.out is None else new_folder(contest.out)
-        found = run(task, config, data, cells=contest.cells, seeds=contest.seeds, announce=notice)
-        if folder is not None:
-            write_atomic(folder / "comparison.json", show.to_json(found.to_dict()))
-            page = report_module(task).comparison_report(found, f"Cells on {data.name}", folder)
+    config = build(config_class(task), task, given, output.recipe, data)
+    folder = output.out or Path("runs") / f"compare-{data.stem}"
+    with _nothing_half_written(folder), _kept(folder / "comparison.json", "runs"):
+        found = run(
+            task,
+            config,
+            data,
+            cells=contest.cells,
+            seeds=contest.seeds,
+            folder=folder,
+            overwrite=output.overwrite,
+            announce=notice,
+        )
+    page = report_module(task).comparison_report(found, f"Cells on {data.name}", folder)
     _notes(found.notes)
     if contest.json:
         show.write_json(found.to_dict())
         return 0
     _show_comparison(task, found, f"{task}: cells over {contest.seeds} seeds on {data.name}")
-    if page is not None:
-        show.write(f"The results are in {contest.out}; open {page} for the pictures.")
+    show.write(f"The results are in {folder}; open {page} for the pictures.")
     return 0
+
+
+@contextlib.contextmanager
+def _kept(path: Path, what: str) -> Iterator[None]:
+    """Say where the figures are of what has ended before Ctrl-C."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if path.exists():
+            notice(f"The figures of the {what} that have ended are in {path}.")
+        raise
 
 
 def _columns(header: list[str], rows: list[list[str]], names: list[str]) -> list[list[str]]:
@@ -243,10 +258,17 @@ def _show_comparison(task: str, found: Any, title: str) -> None:
         show.write(sentence)
 
 
-def backtest(task: str, given: Given, data: Path, folds: int, recipe: Path | None, json: bool) -> int:
-    """Figures over the blocks of a walk forward."""
-    config = build(config_class(task), task, given, recipe, data)
-    result = backtest_function(task)(config, data, folds=folds, announce=notice)
+def backtest(task: str, given: Given, data: Path, folds: int, json: bool, output: Output) -> int:
+    """Figures over the blocks of a walk forward, with a folder as a comparison has."""
+    from holdfast.insight.words import verdict
+
+    config = build(config_class(task), task, given, output.recipe, data)
+    folder = output.out or Path("runs") / f"backtest-{data.stem}"
+    with _nothing_half_written(folder), _kept(folder / "backtest.json", "blocks"):
+        result = backtest_function(task)(
+            config, data, folds=folds, folder=folder, overwrite=output.overwrite, announce=notice
+        )
+    page = report_module(task).backtest_report(result, f"{data.name}, walking forward", folder)
     _notes(result["notes"])
     if json:
         show.write_json(result)
@@ -255,10 +277,9 @@ def backtest(task: str, given: Given, data: Path, folds: int, recipe: Path | Non
     title = f"{task}, {folds} blocks, {result['windows']:,} windows (mean ± spread over the blocks)"
     rows = {name: result["model"], **result["baselines"]}
     show.score_table(title, rows, {name: result["spread"]})
-    from holdfast.insight.words import verdict
-
     for sentence in verdict(result):
         show.write(sentence)
+    show.write(f"The results are in {folder}; open {page} for the pictures.")
     return 0
 
 

@@ -9,11 +9,12 @@ import numpy as np
 import polars as pl
 
 from holdfast.data.frequency import Frequency, grid, grid_length, infer
-from holdfast.data.table import as_text, numeric, read_table, require
+from holdfast.data.table import RowError, as_text, naming_lines, numeric, read_table, require
 from holdfast.data.times import find_time, read_times
 from holdfast.errors import UserError
 
 Array = np.ndarray
+Groups = list[tuple[str, Array]]
 
 MOST_GAPS = 100
 """A grid with more than this many rows for each row of the file is refused: the step, or a time, is wrong."""
@@ -36,6 +37,11 @@ class Columns:
     series: str | None = None
     past: tuple[str, ...] = ()
     known: tuple[str, ...] = ()
+
+    @property
+    def values(self) -> tuple[str, ...]:
+        """The columns of numbers: targets, past and known covariates."""
+        return self.targets + self.past + self.known
 
 
 @dataclass(frozen=True)
@@ -74,20 +80,29 @@ def read_panel(path: Path, columns: Columns, *, frequency: str | None = None, so
         UserError: everything that is wrong with the file, its columns or its times.
     """
     frame = read_table(path)
+    with naming_lines(path):
+        columns, times, values, groups, notes = _read_columns(frame, columns)
+    parts = [_series(n, times[rows], values[rows], columns, sort) for n, rows in groups]
+    more = ("rows were sorted by time",) if any(_back(times[rows]).any() for _, rows in groups) else ()
+    step = Frequency.parse(frequency) if frequency else _common_frequency(parts)
+    series = tuple(_regular(s, step) for s in parts)
+    gaps = _gap_notes(parts, series, columns)
+    told = (*notes, *more, *_step_note(step, columns.time, bool(frequency)), *gaps)
+    return Panel(series, columns, step, told)
+
+
+def _read_columns(
+    frame: pl.DataFrame, columns: Columns
+) -> tuple[Columns, Array, Array, Groups, tuple[str, ...]]:
+    """The columns with their time, times [N], values [N, C], rows of each series, and what to tell."""
     time, notes = find_time(frame, columns.time)
     columns = replace(columns, time=time)
     _check_roles(columns)
-    names = columns.targets + columns.past + columns.known
-    roles = ["target"] * len(columns.targets) + ["covariate"] * (len(names) - len(columns.targets))
+    names, count = columns.values, len(columns.targets)
+    roles = ["target"] * count + ["covariate"] * (len(names) - count)
     values = np.stack([numeric(frame, n, f"{r} column") for n, r in zip(names, roles, strict=True)], 1)
     times, more = read_times(frame, time)
-    groups = _split(frame, columns.series)
-    parts = [_series(n, times[rows], values[rows], columns, sort) for n, rows in groups]
-    more += ("rows were sorted by time",) if any(_back(times[rows]).any() for _, rows in groups) else ()
-    step = Frequency.parse(frequency) if frequency else _common_frequency(parts)
-    series = tuple(_regular(s, step) for s in parts)
-    told = (*notes, *more, *_step_note(step, time, bool(frequency)), *_gap_notes(parts, series, names))
-    return Panel(series, columns, step, told)
+    return columns, times, values, _split(frame, columns.series), (*notes, *more)
 
 
 def _check_roles(columns: Columns) -> None:
@@ -112,9 +127,7 @@ def _split(frame: pl.DataFrame, name: str | None) -> list[tuple[str, Array]]:
     labels = as_text(require(frame, name, "series column"))
     if labels.null_count():
         row = int(labels.is_null().arg_max() or 0)
-        raise UserError(
-            f"Each row names its series in {name!r}.", f"Line {row + 2} does not.", "Fill that field."
-        )
+        raise RowError(f"Each row names its series in {name!r}.", row, "does not.", "Fill that field.")
     rows = pl.DataFrame({"label": labels, "row": np.arange(frame.height)})
     grouped = rows.group_by("label", maintain_order=True).agg("row")
     return [(label, part.to_numpy()) for label, part in zip(grouped["label"], grouped["row"], strict=True)]
@@ -212,7 +225,7 @@ def _step_note(frequency: Frequency, time: str | None, given: bool) -> tuple[str
     return (f"one row every {frequency}",)
 
 
-def _gap_notes(parts: list[Series], series: tuple[Series, ...], names: tuple[str, ...]) -> list[str]:
+def _gap_notes(parts: list[Series], series: tuple[Series, ...], columns: Columns) -> list[str]:
     notes = []
     inserted = sum(len(s.times) - len(p.times) for s, p in zip(series, parts, strict=True))
     if inserted:
@@ -222,8 +235,9 @@ def _gap_notes(parts: list[Series], series: tuple[Series, ...], names: tuple[str
             f"{inserted} rows missing between the first and the last time were inserted as gaps, "
             f"first at {_text(first)}"
         )
-    for column, name in enumerate(names):
+    for column, name in enumerate(columns.values):
         missing = sum(int(np.isnan(p.values[:, column]).sum()) for p in parts)
+        how = "" if name in columns.targets else ": the last one seen stands in"
         if missing:
-            notes.append(f"{missing} missing values in {name!r}")
+            notes.append(f"{missing} missing values in {name!r}{how}")
     return notes

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -18,6 +19,32 @@ Array = np.ndarray
 NULLS = ["", "NA", "N/A", "NaN", "nan", "null", "NULL", "None", "-", "?"]
 LARGEST = float(np.finfo(np.float32).max)
 """Values are kept in 32 bits: nothing larger fits."""
+
+
+class RowError(UserError):
+    """A mistake in one row, counted from 0 below the header; :func:`naming_lines` says where that is in the file.
+
+    Args:
+        rule: what holds.
+        row: its number.
+        got: what that row has, to follow "Line 7 ".
+        fix: what to do.
+    """
+
+    def __init__(self, rule: str, row: int, got: str, fix: str) -> None:
+        super().__init__(rule, f"Line {row + 2} {got}", fix)
+        self.row, self.what = row, got
+
+
+@contextlib.contextmanager
+def naming_lines(path: Path) -> Iterator[None]:
+    """Turn a :class:`RowError` into one that names the line of a text file, as an editor counts, or a Parquet row."""
+    try:
+        yield
+    except RowError as error:
+        text = READERS[path.suffix.lower()] is _read_text
+        where = f"Line {_line(path, error.row)}" if text else f"Row {error.row + 1}"
+        raise UserError(error.rule, f"{where} {error.what}", error.fix) from None
 
 
 def read_table(path: Path) -> pl.DataFrame:
@@ -75,12 +102,10 @@ def _read_parquet(path: Path) -> pl.DataFrame:
 
 
 def _read_text(path: Path) -> pl.DataFrame:
-    text = _decode(path)
-    lines = text.split("\n")
-    separator = max(",;\t", key=lines[0].count)
-    header = [name.strip() for name in next(csv.reader(lines[:1], delimiter=separator))]
+    lines, separator, header = _lines(path)
     _check_header(path, header)
-    _check_ragged(path, lines, separator, len(header))
+    blank = _check_ragged(path, lines, separator, len(header))
+    text = "\n".join(line for number, line in enumerate(lines) if number not in blank)
     try:
         frame = pl.read_csv(text.encode(), separator=separator, infer_schema=False)
     except pl.exceptions.PolarsError as error:
@@ -90,6 +115,13 @@ def _read_text(path: Path) -> pl.DataFrame:
         ) from None
     frame.columns = header
     return frame.with_columns(pl.all().str.strip_chars().replace(NULLS, [None] * len(NULLS)))
+
+
+def _lines(path: Path) -> tuple[list[str], str, list[str]]:
+    """The lines of a text file, what separates its fields, and its header."""
+    lines = _decode(path).split("\n")
+    separator = max(",;\t", key=lines[0].count)
+    return lines, separator, [name.strip() for name in next(csv.reader(lines[:1], delimiter=separator))]
 
 
 def _decode(path: Path) -> str:
@@ -125,16 +157,40 @@ def _check_header(path: Path, header: list[str]) -> None:
         )
 
 
-def _check_ragged(path: Path, lines: list[str], separator: str, width: int) -> None:
-    """Every row has as many fields as the header; quoted fields may hold separators and line breaks."""
-    reader = csv.reader((line + "\n" for line in lines), delimiter=separator)
-    for row in reader:
-        if row and len(row) != width:
+def _check_ragged(path: Path, lines: list[str], separator: str, width: int) -> set[int]:
+    """Every row has as many fields as the header; returns the numbers of the blank lines between rows, from 0."""
+    blank = set()
+    for start, end, row in _records(lines, separator):
+        if _is_blank(row, width):
+            blank.add(start)
+        elif row and len(row) != width:
             raise UserError(
                 f"Each row of {path} has as many fields as its header ({width}).",
-                f"Line {reader.line_num} has {len(row)}.",
+                f"Line {end} has {len(row)}.",
                 "Correct that line, or quote fields that hold the separator.",
             )
+    return blank
+
+
+def _records(lines: list[str], separator: str) -> Iterator[tuple[int, int, list[str]]]:
+    """First line (from 0), the one behind the last, and fields of each record; a quoted field may hold line breaks."""
+    reader, start = csv.reader((line + "\n" for line in lines), delimiter=separator), 0
+    for row in reader:
+        yield start, reader.line_num, row
+        start = reader.line_num
+
+
+def _is_blank(row: list[str], width: int) -> bool:
+    """A line without anything; in a file of one column that is a missing value."""
+    return width > 1 and len(row) <= 1 and not "".join(row).strip()
+
+
+def _line(path: Path, row: int) -> int:
+    """The line on which a row of a text file begins, as an editor counts: the header is line 1."""
+    lines, separator, header = _lines(path)
+    records = _records(lines, separator)
+    starts = [start + 1 for start, _, fields in records if not _is_blank(fields, len(header))]
+    return starts[row + 1]
 
 
 READERS: dict[str, Callable[[Path], pl.DataFrame]] = {
@@ -155,7 +211,7 @@ def require(frame: pl.DataFrame, name: str, role: str) -> pl.Series:
     if name not in frame.columns:
         near = get_close_matches(name, frame.columns, 1)
         names = ", ".join(frame.columns[:12]) + (", ..." if len(frame.columns) > 12 else "")
-        fix = f"Did you mean {near[0]!r}?" if near else "Name one of these."
+        fix = f"Did you mean {near[0]!r}?" if near else "Name one of these, or rename the column in the file."
         raise UserError(f"The {role} must be a column of the file.", f"{name!r} is not among: {names}.", fix)
     return frame[name]
 
@@ -179,9 +235,10 @@ def numeric(frame: pl.DataFrame, name: str, role: str) -> Array:
     beyond = np.abs(values) > LARGEST
     if beyond.any():
         row = int(beyond.argmax())
-        raise UserError(
+        raise RowError(
             f"The {role} {name!r} holds finite numbers, of 32 bits.",
-            f"{_line(row)} has {column[row]}.",
+            row,
+            f"has {column[row]}.",
             "Mend or empty that field, or change the unit.",
         )
     if np.isnan(values).all():
@@ -206,9 +263,4 @@ def _refuse_text(column: pl.Series, row: int, role: str) -> None:
         if comma
         else "Mend that field, or leave it empty where it is missing."
     )
-    raise UserError(f"The {role} {column.name!r} holds numbers.", f"{_line(row)} has {value!r}.", fix)
-
-
-def _line(row: int) -> str:
-    """Where a row stands, counted as an editor does: the header is line 1 (a quoted field has no line breaks)."""
-    return f"Line {row + 2}"
+    raise RowError(f"The {role} {column.name!r} holds numbers.", row, f"has {value!r}.", fix)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from holdfast.data.table import as_text, require
+from holdfast.data.table import RowError, as_text, require
 from holdfast.errors import UserError
 
 Array = np.ndarray
@@ -122,9 +122,7 @@ def read_times(frame: pl.DataFrame, time: str | None) -> tuple[Array, tuple[str,
 def _refuse_missing(column: pl.Series) -> None:
     if column.null_count():
         row = int(column.is_null().arg_max() or 0)
-        raise UserError(
-            f"Each row has its time in {column.name!r}.", f"Line {row + 2} has none.", "Fill or remove it."
-        )
+        raise RowError(f"Each row has its time in {column.name!r}.", row, "has none.", "Fill or remove it.")
 
 
 def _from_temporal(column: pl.Series) -> tuple[Array, tuple[str, ...]]:
@@ -147,9 +145,10 @@ def _from_text(text: pl.Series) -> tuple[Array, tuple[str, ...]]:
         return _to_array(_local(text)), ()
     if not zoned.all():
         row = int((~zoned).arg_max() or 0)
-        raise UserError(
+        raise RowError(
             "Either all times carry a time zone or none does.",
-            f"Line {row + 2} ({text[row]!r}) carries none; others do.",
+            row,
+            f"({text[row]!r}) carries none; others do.",
             "Write all of them in one zone.",
         )
     iso = text.str.replace(" ", "T", literal=True).str.replace("Z$", "+00:00")
@@ -194,9 +193,10 @@ def _try(text: pl.Series, form: str) -> pl.Series:
 def _refuse_unread(text: pl.Series, parsed: pl.Series) -> None:
     if parsed.null_count():
         row = int(parsed.is_null().arg_max() or 0)
-        raise UserError(
+        raise RowError(
             f"Times in {text.name!r} are dates such as 2024-05-31 or 2024-05-31 13:00:00.",
-            f"Line {row + 2} has {text[row]!r}.",
+            row,
+            f"has {text[row]!r}.",
             "Mend that field, or name another --time column.",
         )
 
@@ -214,9 +214,10 @@ def _from_parts(frame: pl.DataFrame, names: list[str]) -> Array:
         joined = pl.Series([None] * frame.height, dtype=pl.Datetime("us"))
     if joined.null_count():
         row = int(joined.is_null().arg_max() or 0)
-        raise UserError(
+        raise RowError(
             f"The columns {', '.join(names)} make a time.",
-            f"Line {row + 2} has {', '.join(str(frame[n][row]) for n in names)}.",
+            row,
+            f"has {', '.join(str(frame[n][row]) for n in names)}.",
             "Mend that line.",
         )
     return _to_array(joined)

@@ -84,6 +84,24 @@ def bars(values: Mapping[str, tuple[float, float]], own: Sequence[str], metric: 
     return _draw(path, (7, 0.8 + 0.36 * len(values)), 1, paint)
 
 
+def blocks(
+    values: Mapping[str, Sequence[float]], own: Sequence[str], metric: str, begins: Sequence[str], path: Path
+) -> Path:
+    """A metric of models (blue, named in ``own``) and baselines block by block; ``begins`` names the blocks."""
+
+    def paint(axes: Sequence[Axes]) -> None:
+        (ax,) = axes
+        markers = iter("osD^v<>ph*")
+        for name, series in values.items():
+            colour, width = (BLUE, 2.0) if name in own else (GREY, 1.0)
+            ax.plot(range(len(begins)), series, marker=next(markers), label=name, color=colour, lw=width)
+        ax.set_xticks(range(len(begins)), begins, rotation=20, ha="right")
+        ax.set(ylabel=metric, xlabel="block from", title=f"{metric} of each block (lower is better)")
+        ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
+
+    return _draw(path, (7, 3.4), 1, paint)
+
+
 def forecasts(windows: Sequence[Window], levels: Sequence[float], path: Path) -> Path:
     """Forecasts under each other: the past, the truth, the median and the interval between the outer quantiles."""
 

@@ -40,7 +40,7 @@ def config_class(name: str) -> Any:
 
 
 def report_module(name: str) -> Any:
-    """The module with a task's ``run_report``, ``prediction_plot``, ``comparison_report`` and their tables."""
+    """The module with a task's ``run_report``, ``comparison_report`` with its tables, and ``backtest_report``."""
     return _find(REPORTS, name)
 
 
@@ -66,7 +66,7 @@ def load(folder: Path | str) -> Any:
         raise UserError(
             "A model is used when its training has ended.",
             f"The training in {folder} was stopped before its end.",
-            f"Go on with it: holdfast train ... --out {folder} --resume.",
+            f"Give the command that began it once more, with --out {folder} --resume.",
         )
     task, _ = read_config(folder / RUN_CONFIG)
     return task_class(task).load(folder)

@@ -8,9 +8,12 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
+from holdfast.config import save_config
 from holdfast.errors import UserError
+from holdfast.files import new_folder, save_json
 from holdfast.tasks.forecast.config import ForecastConfig
 from holdfast.tasks.forecast.forecaster import Forecaster
+from holdfast.tasks.forecast.rows import Part
 
 
 def backtest(
@@ -18,6 +21,8 @@ def backtest(
     data: Path,
     *,
     folds: int = 5,
+    folder: Path | None = None,
+    overwrite: bool = False,
     announce: Callable[[str], None] = lambda text: None,
 ) -> dict[str, Any]:
     """Score a forecaster on ``folds`` blocks in order of time, trained anew before each on all rows before it.
@@ -25,28 +30,51 @@ def backtest(
     The test part of ``config.data.split`` is cut into equal blocks; of the rows before a block the latest are the
     validation part, in the proportion of the split. Nothing of a block is seen before it is forecast.
 
+    Args:
+        config: the settings.
+        data: the file.
+        folds: blocks.
+        folder: gets ``config.toml`` and, after each block, ``backtest.json``; nothing is written when None.
+        overwrite: write over what Holdfast wrote earlier into the folder.
+        announce: called with a line before each block.
+
     Returns:
-        ``folds``: the metrics of each; ``model`` and ``baselines``: metric -> mean over the folds; ``spread``: the
-        standard deviation of the model's metrics over the folds.
+        ``folds``: the metrics of each, and the time ``from`` which it is forecast; ``model`` and ``baselines``:
+        metric -> mean over the folds that have it; ``spread``: the standard deviation of the model's over the folds.
 
     Raises:
         UserError: fewer than two folds, a split without a test part or in rows, blocks shorter than the horizon.
     """
-    splits = _splits(config, folds)
-    results = []
-    for k, split in enumerate(splits):
+    results: list[dict[str, Any]] = []
+    for k, split in enumerate(_splits(config, folds)):
         announce(f"fold {k + 1} of {folds}: trained on the first {_share(split):.0%} of the rows ...")
-        model = Forecaster(replace(config, data=replace(config.data, split=split))).fit(data)
-        if model.history is not None and model.history.stopped == "interrupted":
-            raise KeyboardInterrupt
-        if model.metrics["part"] != "test":
+        model = Forecaster(replace(config, data=replace(config.data, split=split)))
+        prepared = model.prepare(data)
+        if prepared.test is None:
             raise UserError(
                 f"A block of a backtest holds at least the horizon ({config.horizon} rows).",
                 f"With {folds} folds and the split {config.data.split} a block is shorter.",
                 "Give fewer --folds, a shorter --horizon, or a larger test part in --split.",
             )
-        results.append(model.metrics)
+        if folder is not None and k == 0:
+            new_folder(folder, overwrite=overwrite)
+            save_config(folder / "config.toml", "forecast", config)
+        model.fit_prepared(prepared)
+        if model.history is not None and model.history.stopped == "interrupted":
+            raise KeyboardInterrupt
+        results.append(model.metrics | {"from": _begin(prepared.test)})
+        if folder is not None:
+            save_json(folder / "backtest.json", _summary(config, results))
     return _summary(config, results)
+
+
+def _begin(part: Part) -> str:
+    """The earliest time (or row) that is forecast."""
+    times = [
+        part.rows.panel.series[s].times[origin - part.rows.first[s]]
+        for origin, s in zip(part.origins, part.series, strict=True)
+    ]
+    return str(min(times)).removesuffix(".000000").removesuffix("T00:00:00").replace("T", " ")
 
 
 def _share(split: str) -> float:
@@ -69,20 +97,26 @@ def _splits(config: ForecastConfig, folds: int) -> list[str]:
 
 
 def _summary(config: ForecastConfig, results: list[dict[str, Any]]) -> dict[str, Any]:
-    names = results[0]["model"]
-    baselines = results[0]["baselines"]
+    models = [fold["model"] for fold in results]
     return {
         "task": "forecast",
         "part": "backtest",
         "folds": results,
-        "model": {m: mean(r["model"][m] for r in results) for m in names},
-        "spread": {m: stdev(r["model"][m] for r in results) for m in names},
+        "model": _over(models, mean),
+        "spread": _over(models, lambda values: stdev(values) if len(values) > 1 else 0.0),
         "baselines": {
-            b: {m: mean(r["baselines"][b][m] for r in results) for m in baselines[b]} for b in baselines
+            name: _over([fold["baselines"][name] for fold in results if name in fold["baselines"]], mean)
+            for name in results[0]["baselines"]
         },
         "parameters": results[0]["parameters"],
         "seconds": sum(r["seconds"] for r in results),
         "windows": sum(r["windows"] for r in results),
         "cell": config.network.cell,
-        "notes": results[0]["notes"],
+        "notes": list(dict.fromkeys(note for fold in results for note in fold["notes"])),
     }
+
+
+def _over(figures: list[dict[str, float]], what: Callable[[list[float]], float]) -> dict[str, float]:
+    """A statistic of each metric over the folds that have it."""
+    names = dict.fromkeys(name for fold in figures for name in fold)
+    return {name: what([fold[name] for fold in figures if name in fold]) for name in names}

@@ -90,7 +90,7 @@ class Ets:
     def _model(self, values: Array) -> Any:
         """The model of one channel [n] in statsmodels, with its first states."""
         states = start(values[: self.schema.lookback], self.season)
-        return extra(STATSMODELS, "The baseline ets").ETSModel(
+        return extra(STATSMODELS).ETSModel(
             values,
             error="add",
             trend="add",

@@ -3,10 +3,10 @@
 from importlib import import_module
 from types import ModuleType
 
-from holdfast.errors import UserError
+from holdfast.errors import missing_library
 
 
-def extra(module: str, purpose: str) -> ModuleType:
+def extra(module: str) -> ModuleType:
     """Import a module of the extra.
 
     Raises:
@@ -15,8 +15,4 @@ def extra(module: str, purpose: str) -> ModuleType:
     try:
         return import_module(module)
     except ModuleNotFoundError as error:
-        raise UserError(
-            f"{purpose} needs the extra libraries of forecasting.",
-            f"{error.name} is not installed.",
-            "Run: pip install 'holdfast[forecast]'.",
-        ) from None
+        raise missing_library(error, "forecast") from None

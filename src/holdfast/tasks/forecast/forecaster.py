@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +13,7 @@ import torch
 from holdfast.checkpoint import load_arrays, load_weights, save_arrays, save_weights
 from holdfast.config import build_config, load_config, save_config
 from holdfast.errors import UserError
-from holdfast.files import load_json, new_folder, write_atomic
+from holdfast.files import load_json, new_folder, save_json
 from holdfast.tasks.forecast import network, prediction
 from holdfast.tasks.forecast.baselines import Baselines
 from holdfast.tasks.forecast.config import ForecastConfig
@@ -188,13 +187,15 @@ class Forecaster:
 
         Returns:
             ``task``, ``part``, ``model`` (metric -> value), ``baselines`` (name -> the same metrics), ``parameters``,
-            ``seconds``, ``windows``. The units are the columns' own; ``mse_z`` and ``mae_z`` are on the training scale.
+            ``seconds`` (of training), ``windows``; of a file also ``scoring_seconds``. The units are the columns'
+            own; ``mse_z`` and ``mae_z`` are on the training scale.
         """
         if data is None:
             return self.metrics
         start = time.perf_counter()
         figures = self._scores(self._part(Path(data)), "file")
-        return figures | {"seconds": time.perf_counter() - start}
+        took = time.perf_counter() - start
+        return figures | {"seconds": self.metrics.get("seconds"), "scoring_seconds": took}
 
     def _part(self, path: Path) -> Part:
         _, schema = self._fitted()
@@ -233,21 +234,28 @@ class Forecaster:
 
     # -- use -----------------------------------------------------------------------------------------------------
 
-    def predict(self, data: Path | str) -> pl.DataFrame:
+    def predict(self, data: Path | str, *, plot: Path | str | None = None) -> pl.DataFrame:
         """Forecast the steps after the end of a file.
 
         Args:
             data: a file that ends where the forecast begins, with at least a look-back of rows. Covariates known in
                 advance are read from rows behind, in which the targets are empty.
+            plot: PNG file to draw the forecast into (of at most 6 series).
 
         Returns:
-            One row for each series, target and step: the time, ``forecast`` (the median) and a column for each
-            quantile, in the columns' units (prices where returns are forecast).
+            One row for each series, target and step: the time, ``forecast`` (the median; with ``loss`` mae or mse what
+            the network gives) and a column for each quantile, in the columns' units (prices where returns are
+            forecast).
         """
         _, schema = self._fitted()
         part = prediction.last_windows(Path(data), self.config, schema)
         self.notes = part.rows.panel.notes
-        return prediction.table(part, self.forecast(part), self.config)
+        forecast = self.forecast(part)
+        if plot is not None:
+            from holdfast.tasks.forecast.report import prediction_plot  # loads matplotlib
+
+            prediction_plot(part, forecast, self.config.quantiles, Path(plot))
+        return prediction.table(part, forecast, self.config)
 
     def _fitted(self) -> tuple[torch.nn.Module, Schema]:
         if self.module is None or self.schema is None:
@@ -267,7 +275,7 @@ class Forecaster:
         save_weights(folder / "model.safetensors", module)
         own = {} if self.intervals is None else {"model.intervals": self.intervals}
         save_arrays(folder / "baselines.safetensors", self.baselines.state() | own)
-        write_atomic(folder / "metrics.json", json.dumps(self.metrics, indent=1) + "\n")
+        save_json(folder / "metrics.json", self.metrics)
 
     @classmethod
     def load(cls, folder: Path | str) -> Self:

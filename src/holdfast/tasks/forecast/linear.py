@@ -46,7 +46,7 @@ class Linear:
 
     def fit(self, train: Part, valid: Part) -> None:
         """Fit the weights [h, R] and biases [h] for each penalty, and keep those that validate best."""
-        model = extra("sklearn.linear_model", "The baseline linear")
+        model = extra("sklearn.linear_model")
         inputs, targets = self._pairs(train, SAMPLES)
         held_inputs, held_targets = self._pairs(valid, VALID_SAMPLES)
         scale = ((inputs - inputs.mean(0)) ** 2).sum() / self.length or 1.0

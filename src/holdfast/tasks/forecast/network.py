@@ -91,16 +91,24 @@ class WindowTraining:
         return {self.monitor: self.mean_loss(self.valid)}
 
     def mean_loss(self, part: Part, most: int | None = None) -> float:
-        """The criterion over a part, without dropout; over ``most`` windows spread evenly where that is fewer."""
+        """The criterion over the observed targets of a part, without dropout.
+
+        Of ``most`` windows spread evenly, where that is fewer.
+        """
         training = self.module.training
         self.module.eval()
         chosen = spread(len(part), most)
         device = next(self.module.parameters()).device
         with torch.no_grad():
             batches = ([t.to(device) for t in batch(part, w)] for w in chosen.split(_WINDOWS_AT_ONCE))
-            sums = [float(self.loss((past, known, truth))) * len(past) for past, known, truth in batches]
+            sums = [(float(self.loss((past, known, truth))), _seen(truth)) for past, known, truth in batches]
         self.module.train(training)
-        return sum(sums) / len(chosen)
+        return sum(mean * seen for mean, seen in sums) / sum(seen for _, seen in sums)
+
+
+def _seen(truth: Tensor) -> int:
+    """How many targets are observed."""
+    return int(truth.isfinite().sum())
 
 
 def batch(part: Part, windows: Tensor) -> Batch:

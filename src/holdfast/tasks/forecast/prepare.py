@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -48,8 +50,7 @@ def prepare(
         UserError: for everything that is wrong with a file, and for series too short for the windows asked for.
     """
     panel, prices = read(data, config.data)
-    own_files = (valid is not None, test is not None)
-    spans = [_spans(len(s.times), config.data, own_files, s.name) for s in panel.series]
+    spans = _spans(panel, config.data, (valid is not None, test is not None))
     schema = fit_schema(panel, [s[0] for s in spans], config)
     rows = to_rows(panel, schema, prices, wide=config.network.model == "recurrent")
     parts = {
@@ -60,11 +61,38 @@ def prepare(
     for name in ("training", "validation"):
         _require(parts[name], name, config, schema)
     test_part = parts["test"] if len(parts["test"]) else None
-    uneven = _uneven(panel, spans)
-    untested = () if test_part else ("no test rows: the figures are those of the validation part",)
     return Prepared(
-        parts["training"], parts["validation"], test_part, schema, (*panel.notes, *uneven, *untested)
+        parts["training"],
+        parts["validation"],
+        test_part,
+        replace(schema, digest=_digest(parts.values())),
+        (*panel.notes, *_notes(config, schema, test_part)),
     )
+
+
+def _digest(parts: Iterable[Part]) -> str:
+    """SHA-256 of all that training, validation and scoring read."""
+    found = sha256()
+    for part in parts:
+        for array in (part.rows.features, part.rows.targets, part.rows.known):
+            found.update(array.numpy().tobytes())
+        found.update(part.origins.astype(np.int64).tobytes())
+    return found.hexdigest()
+
+
+def _notes(config: ForecastConfig, schema: Schema, test: Part | None) -> Iterator[str]:
+    """What was found or chosen in place of the user, and what the figures are not."""
+    if config.data.season is None and not config.data.returns:
+        yield f"season found: {schema.season} steps" if schema.season > 1 else "no season found"
+    if config.lookback is None:
+        yield f"look-back chosen: {schema.lookback} steps"
+    if test is None:
+        yield "no test rows: the figures are those of the validation part"
+    if config.data.returns:
+        yield (
+            "returns: trained once, then forecast forward through the test part; "
+            "holdfast backtest trains anew before each block of it"
+        )
 
 
 def read(path: Path, data: DataConfig, schema: Schema | None = None) -> tuple[Panel, Array | None]:
@@ -118,8 +146,27 @@ def _fill_targets(series: Series, count: int) -> Array:
 # -- parts ------------------------------------------------------------------------------------------------------
 
 
-def _spans(rows: int, data: DataConfig, own_files: tuple[bool, bool], name: str) -> tuple[Span, Span, Span]:
-    """Row ranges of the training, validation and test part of one series.
+def _spans(panel: Panel, data: DataConfig, own_files: tuple[bool, bool]) -> list[tuple[Span, Span, Span]]:
+    """Row ranges of the training, validation and test part of each series.
+
+    Several series are cut at the same times, so that no part of one is later than a later part of another; where there
+    is no time, each is cut by its own rows.
+    """
+    if panel.columns.time is None:
+        return [_ranges(len(s.times), data, own_files, s.name) for s in panel.series]
+    times = np.unique(np.concatenate([s.times for s in panel.series]))
+    parts = _ranges(len(times), data, own_files, "")
+    return [tuple(_within(s.times, times, part) for part in parts) for s in panel.series]  # type: ignore[misc]
+
+
+def _within(own: Array, times: Array, part: Span) -> Span:
+    """The rows of a series whose times are those numbered ``part`` of all times."""
+    first, last = (len(own) if n >= len(times) else int(np.searchsorted(own, times[n])) for n in part)
+    return first, last
+
+
+def _ranges(rows: int, data: DataConfig, own_files: tuple[bool, bool], name: str) -> tuple[Span, Span, Span]:
+    """Row ranges of the three parts of ``rows`` rows.
 
     A part that has its own file is empty; the fractions of the others are then stretched to all rows.
     """
@@ -135,18 +182,6 @@ def _spans(rows: int, data: DataConfig, own_files: tuple[bool, bool], name: str)
             "Give smaller parts, or fractions such as --split 0.7/0.1/0.2.",
         )
     return (0, first), (first, second), (second, last)
-
-
-def _uneven(panel: Panel, spans: list[tuple[Span, Span, Span]]) -> tuple[str, ...]:
-    """Told where series of different extent are cut at the same share of their rows, and so at different times."""
-    cuts = {
-        str(s.times[min(span[1][1], len(s.times) - 1)]) for s, span in zip(panel.series, spans, strict=True)
-    }
-    if len(cuts) == 1:
-        return ()
-    return (
-        "each series is split by its own rows, so that the test part of one overlaps the training part of another",
-    )
 
 
 def _called(name: str) -> str:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 Array = np.ndarray
 EXAMPLES = 3
+MOST_SERIES = 6
+"""Series drawn in one picture, at most."""
 
 
 def run_report(forecaster: Forecaster, folder: Path) -> Path:
@@ -113,17 +115,16 @@ def _when(time: Any) -> str:
     return str(time)[:16].replace("T", " ").removesuffix(" 00:00")
 
 
-def prediction_plot(forecaster: Forecaster, part: Part, path: Path) -> Path:
-    """The forecast beyond the end of a file, at most six series."""
+def prediction_plot(part: Part, forecast: Forecast, levels: Sequence[float], path: Path) -> Path:
+    """The forecast beyond the end of a file, at most :data:`MOST_SERIES` series."""
     if path.suffix.lower() != ".png":
         raise UserError("A plot is a PNG file.", f"Its name was {path}.", "Give --plot forecast.png.")
-    chosen = slice(0, 6)
-    few = Part(part.rows, part.origins[chosen], part.series[chosen], part.horizon)
-    forecast = forecaster.forecast(few)
-    windows = draw_windows(few, forecast, {})
+    few = Part(part.rows, part.origins[:MOST_SERIES], part.series[:MOST_SERIES], part.horizon)
+    own = Forecast(forecast.point[:MOST_SERIES], forecast.quantiles[:MOST_SERIES])
+    windows = draw_windows(few, own, {})
     if few.rows.prices is not None:
-        windows = _priced(windows, few, forecast)
-    return plots.forecasts(windows, forecaster.config.quantiles, path)
+        windows = _priced(windows, few, own)
+    return plots.forecasts(windows, levels, path)
 
 
 def _priced(windows: list[plots.Window], part: Part, forecast: Forecast) -> list[plots.Window]:
@@ -137,6 +138,35 @@ def _priced(windows: list[plots.Window], part: Part, forecast: Forecast) -> list
         past = part.rows.prices[part.series[w], 0] * np.exp(-later)
         priced.append(replace(window, past=past, point=point[w, :, 0], quantiles=quantiles[w, :, 0]))
     return priced
+
+
+def backtest_report(result: dict[str, Any], title: str, folder: Path) -> Path:
+    """``report.html`` with ``plots/`` of a walk forward: means over the blocks, and block by block."""
+    metric, name = "mae", _model_name(result)
+    rows = {name: result["model"], **result["baselines"]}
+    by_block = {row: [_figures(fold, row, name)[metric] for fold in result["folds"]] for row in rows}
+    means = {row: (figures[metric], 0.0) for row, figures in rows.items()}
+    means[name] = (means[name][0], result["spread"][metric])
+    begins = [fold["from"] for fold in result["folds"]]
+    pictures = folder / "plots"
+    drawn = [
+        plots.bars(means, [name], metric, pictures / "backtest.png"),
+        plots.blocks(by_block, [name], metric, begins, pictures / "blocks.png"),
+    ]
+    blocks = [["from", *rows], *([b, *(f"{by_block[r][k]:.4g}" for r in rows)] for k, b in enumerate(begins))]
+    sections = [
+        Section("Result", verdict(result), metric_table(rows), [name], drawn),
+        Section(
+            f"{metric} of each block", ["Trained anew before each block, on all rows before it."], blocks
+        ),
+        Section("Data", result["notes"] or ["Nothing to remark."]),
+    ]
+    return write_report(folder / "report.html", title, sections)
+
+
+def _figures(fold: dict[str, Any], row: str, own: str) -> dict[str, float]:
+    figures: dict[str, float] = fold["model"] if row == own else fold["baselines"][row]
+    return figures
 
 
 def comparison_report(comparison: Comparison, title: str, folder: Path, more: Sequence[Section] = ()) -> Path:

@@ -187,7 +187,9 @@ def fill(values: Array) -> Array:
 def to_returns(panel: Panel) -> tuple[Panel, Array]:
     """Prices -> log returns of the targets, and each series' last price [S, C].
 
-    ``r_t = ln(p_t / p_{t-1})``; the first row of each series, which has none, goes.
+    ``r_t = ln(p_t / p_s)`` with s the last row before t that has a price: the return of a row behind a gap is that over
+    the whole gap, so that returns summed up from any price give the later ones. The first row of each series, which
+    has none, goes.
 
     Raises:
         UserError: a price that is not positive.
@@ -205,7 +207,9 @@ def to_returns(panel: Panel) -> tuple[Panel, Array]:
                 else f"At {s.times[row]} a target is {prices[row].min():g}.",
                 "Leave --returns out, or mend that row.",
             )
-        returns = np.diff(np.log(prices), axis=0)
+        before = fill(np.log(prices))[:-1]
+        unseen = np.cumsum(~np.isnan(prices), 0)[:-1] == 0
+        returns = np.where(unseen, np.nan, np.log(prices[1:]) - before)
         series.append(Series(s.name, s.times[1:], np.concatenate([returns, s.values[1:, count:]], 1)))
         last.append(fill(prices)[-1])
     return Panel(tuple(series), panel.columns, panel.frequency, panel.notes), np.array(last)

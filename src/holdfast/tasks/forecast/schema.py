@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from holdfast.errors import UserError
-from holdfast.files import write_atomic
+from holdfast.files import save_json
 
 Array = np.ndarray
 
@@ -31,6 +31,7 @@ class Schema:
     """Columns by role, the step between rows, the season and look-back in steps, and a scale for each series.
 
     ``gaps`` tells that the training rows had missing values, so that the network is also fed where they were.
+    ``digest`` is that of the scaled rows and windows of all three parts: a resumed run has the same.
     """
 
     targets: tuple[str, ...]
@@ -43,6 +44,7 @@ class Schema:
     lookback: int
     gaps: bool
     scales: dict[str, Scale]
+    digest: str = ""
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -62,7 +64,7 @@ class Schema:
 
     def save(self, path: Path) -> None:
         """Write as JSON."""
-        write_atomic(path, json.dumps(asdict(self), indent=1) + "\n")
+        save_json(path, asdict(self))
 
     @classmethod
     def load(cls, path: Path) -> Schema:

@@ -53,7 +53,7 @@ def score(forecast: Forecast, part: Part, levels: Sequence[float]) -> dict[str, 
     """Every figure of a forecast: in the columns' units, and ``mse_z`` and ``mae_z`` on the training scale.
 
     Where returns are forecast, ``direction`` is the share of returns whose sign was forecast (zero forecasts nothing,
-    and is left out).
+    and is left out); there is no ``smape``, which tells nothing of values about zero.
     """
     came = truth(part)
     figures = metrics.score(
@@ -65,6 +65,7 @@ def score(forecast: Forecast, part: Part, levels: Sequence[float]) -> dict[str, 
     )
     figures |= {"mse_z": metrics.mse(came, forecast.point), "mae_z": metrics.mae(came, forecast.point)}
     if part.rows.prices is not None:
+        del figures["smape"]
         figures |= _direction(part.unscale(came), part.unscale(forecast.point))
     return figures
 
