@@ -20,8 +20,8 @@ from holdfast.checkpoint import load_arrays
 from holdfast.cli import main
 from holdfast.cli.flags import attributes, fields
 from holdfast.cli.show import score_table
-from holdfast.files import to_json
 from holdfast.config import Training, load_config
+from holdfast.files import to_json
 from holdfast.tasks.forecast.config import DataConfig, ForecastConfig, NetworkConfig
 
 ROWS, HORIZON, SEASON = 240, 3, 24

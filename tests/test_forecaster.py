@@ -38,9 +38,9 @@ def test_a_resumed_run_with_other_settings_or_data_changes_nothing(tmp_path: Pat
         hf.Forecaster(target="y", horizon=6, **SMALL | {"hidden_size": 8}).fit(data, out=run, resume=True)
     with pytest.raises(UserError, match="data differ"):
         hf.Forecaster(target="y", horizon=6, **SMALL).fit(other, out=run, resume=True)
-    with pytest.raises(UserError, match="data differ"):  # what differs is in the validation rows
-        values[230] = 7.0
-        changed = write(tmp_path / "changed.csv", values)
+    values[230] = 7.0  # a validation row
+    changed = write(tmp_path / "changed.csv", values)
+    with pytest.raises(UserError, match="data differ"):
         hf.Forecaster(target="y", horizon=6, **SMALL).fit(changed, out=run, resume=True)
     with pytest.raises(UserError, match="data differ"):
         hf.Forecaster(target="y", horizon=6, **SMALL).fit(data, valid=other, out=run, resume=True)
