@@ -199,6 +199,7 @@ def test_prices_are_judged_against_the_random_walk(
         tmp_path / "run",
     )
     assert "direction" in out and "random walk" in out
+    assert f"holdfast backtest forecast {data} --target temp --returns\n" in out
     prices = forecast_rows(call(capsys, "predict", tmp_path / "run", data)[0])
     assert 5 < float(prices[0]["forecast"]) < 50
 

@@ -188,14 +188,16 @@ def build_resumed(config_class: type, task: str, given: Values, folder: Path) ->
     return _checked(config_class, _merged(config_class, values, given), FLAGS)
 
 
-def told(config: Any, names: Sequence[str]) -> list[tuple[str, str]]:
-    """Those of some settings that differ from their defaults, with their values as a flag takes them."""
+def told(config: Any, names: Sequence[str]) -> list[str]:
+    """Those of some settings that differ from their defaults, as words of a command line."""
     values = {field.name: (_value(config, field), field.default) for field in fields(type(config))}
-    return [
-        (name, _text(values[name][0]))
-        for name in names
-        if name in values and values[name][0] != values[name][1]
-    ]
+    words = []
+    for name in names:
+        value, default = values.get(name, (None, None))
+        if value != default:
+            flag = "--" + name.replace("_", "-")
+            words += [flag] if value is True else [flag, _text(value)]
+    return words
 
 
 def _value(config: Any, field: Field) -> Any:

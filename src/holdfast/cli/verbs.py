@@ -26,6 +26,20 @@ EVALUATION = ("task", "part", "model", "baselines", "parameters", "seconds", "wi
 WORTH_KEEPING = ("state.safetensors", "model.safetensors", "comparison.json", "backtest.json")
 """Files for which the folder of failed work stays: a run's state, its best weights, the figures of what has ended."""
 
+ABOUT_THE_DATA = (
+    "target",
+    "horizon",
+    "time",
+    "series",
+    "past",
+    "known",
+    "frequency",
+    "season",
+    "returns",
+    "sort",
+)
+"""Settings that another command on the same file needs as well."""
+
 STOPPED = {"epochs": "all epochs done", "patience": "then no better", "budget": "the budget is spent"}
 """Why a training run stopped, in words."""
 
@@ -87,7 +101,7 @@ def train(task: str, given: Given, files: Files, output: Output) -> int:
         f"the best was epoch {result['best_epoch']} ({STOPPED[result['stopped']]})."
     )
     show.write(f"The run is in {folder}; open {page} for the pictures. What to do next:")
-    for command in _next(task, folder, files.data, model.config):
+    for command in _next(task, folder, files.data, model.config, output.recipe):
         show.write(f"  {shlex.join(command)}")
     return 0
 
@@ -133,14 +147,11 @@ def _notes(notes: Sequence[str]) -> None:
         notice(f"note: {note}")
 
 
-def _next(task: str, folder: Path, data: Path, config: Any) -> list[list[str]]:
+def _next(task: str, folder: Path, data: Path, config: Any, recipe: Path | None) -> list[list[str]]:
     """Commands that make sense after a training run."""
     run, file = str(folder), str(data)
-    asked = [
-        word
-        for name, value in told(config, ("target", "horizon", "returns"))
-        for word in (f"--{name}", value)
-    ]
+    begun = [] if recipe is None else ["--recipe", str(recipe)]
+    asked = [*begun, *told(config, ABOUT_THE_DATA)]
     commands = [
         ["holdfast", "evaluate", run, "--json"],
         ["holdfast", "predict", run, file, "--out", "forecast.csv", "--plot", "forecast.png"],

@@ -13,6 +13,7 @@ from holdfast.errors import UserError
 from holdfast.files import new_folder, save_json
 from holdfast.tasks.forecast.config import ForecastConfig
 from holdfast.tasks.forecast.forecaster import Forecaster
+from holdfast.tasks.forecast.prepare import TRAINED_ONCE
 from holdfast.tasks.forecast.rows import Part
 
 
@@ -98,6 +99,7 @@ def _splits(config: ForecastConfig, folds: int) -> list[str]:
 
 def _summary(config: ForecastConfig, results: list[dict[str, Any]]) -> dict[str, Any]:
     models = [fold["model"] for fold in results]
+    notes = dict.fromkeys(note for fold in results for note in fold["notes"])
     return {
         "task": "forecast",
         "part": "backtest",
@@ -112,7 +114,7 @@ def _summary(config: ForecastConfig, results: list[dict[str, Any]]) -> dict[str,
         "seconds": sum(r["seconds"] for r in results),
         "windows": sum(r["windows"] for r in results),
         "cell": config.network.cell,
-        "notes": list(dict.fromkeys(note for fold in results for note in fold["notes"])),
+        "notes": [note for note in notes if note != TRAINED_ONCE],
     }
 
 

@@ -20,6 +20,12 @@ from holdfast.tasks.forecast.schema import Scale, Schema
 Array = np.ndarray
 Span = tuple[int, int]
 
+TRAINED_ONCE = (
+    "returns: trained once, then forecast forward through the test part; "
+    "holdfast backtest trains anew before each block of it"
+)
+"""What is told of prices wherever one training run is scored."""
+
 
 @dataclass(frozen=True)
 class Prepared:
@@ -89,10 +95,7 @@ def _notes(config: ForecastConfig, schema: Schema, test: Part | None) -> Iterato
     if test is None:
         yield "no test rows: the figures are those of the validation part"
     if config.data.returns:
-        yield (
-            "returns: trained once, then forecast forward through the test part; "
-            "holdfast backtest trains anew before each block of it"
-        )
+        yield TRAINED_ONCE
 
 
 def read(path: Path, data: DataConfig, schema: Schema | None = None) -> tuple[Panel, Array | None]:
