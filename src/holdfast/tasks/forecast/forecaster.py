@@ -252,7 +252,7 @@ class Forecaster:
         self.notes = part.rows.panel.notes
         forecast = self.forecast(part)
         if plot is not None:
-            from holdfast.tasks.forecast.report import prediction_plot  # loads matplotlib
+            from holdfast.tasks.forecast.pictures import prediction_plot  # loads matplotlib
 
             prediction_plot(part, forecast, self.config.quantiles, Path(plot))
         return prediction.table(part, forecast, self.config)
