@@ -14,7 +14,7 @@ from holdfast.files import new_folder, save_json
 from holdfast.tasks.forecast.config import ForecastConfig
 from holdfast.tasks.forecast.forecaster import Forecaster
 from holdfast.tasks.forecast.prepare import TRAINED_ONCE
-from holdfast.tasks.forecast.rows import Part
+from holdfast.tasks.forecast.rows import Part, when
 
 
 def backtest(
@@ -75,7 +75,7 @@ def _begin(part: Part) -> str:
         part.rows.panel.series[s].times[origin - part.rows.first[s]]
         for origin, s in zip(part.origins, part.series, strict=True)
     ]
-    return str(min(times)).removesuffix(".000000").removesuffix("T00:00:00").replace("T", " ")
+    return when(min(times))
 
 
 def _share(split: str) -> float:

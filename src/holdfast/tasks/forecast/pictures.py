@@ -11,7 +11,7 @@ import numpy as np
 from holdfast.errors import UserError
 from holdfast.insight import plots
 from holdfast.tasks.forecast.prediction import as_prices
-from holdfast.tasks.forecast.rows import Part
+from holdfast.tasks.forecast.rows import Part, when
 from holdfast.tasks.forecast.scoring import Forecast, windows_of
 
 MOST_SERIES = 6
@@ -31,7 +31,7 @@ def draw_windows(part: Part, forecast: Forecast, others: dict[str, Forecast]) ->
         known = own["truth"][w, :, 0]
         drawn.append(
             plots.Window(
-                title=f"{series.name} {part.rows.schema.targets[0]}, from {_when(series.times[at])}".strip(),
+                title=f"{series.name} {part.rows.schema.targets[0]}, from {when(series.times[at])}".strip(),
                 times=series.times[at - seen : at + part.horizon],
                 past=series.values[at - seen : at, 0],
                 truth=known if not np.isnan(known).all() else known[:0],
@@ -41,11 +41,6 @@ def draw_windows(part: Part, forecast: Forecast, others: dict[str, Forecast]) ->
             )
         )
     return drawn
-
-
-def _when(time: Any) -> str:
-    """A time to the minute, a row number as it is."""
-    return str(time)[:16].replace("T", " ").removesuffix(" 00:00")
 
 
 def prediction_plot(part: Part, forecast: Forecast, levels: Sequence[float], path: Path) -> Path:

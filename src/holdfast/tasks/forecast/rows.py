@@ -215,6 +215,11 @@ def to_returns(panel: Panel) -> tuple[Panel, Array]:
     return Panel(tuple(series), panel.columns, panel.frequency, panel.notes), np.array(last)
 
 
+def when(time: object) -> str:
+    """A time to the minute, a row number as it is."""
+    return str(time)[:16].replace("T", " ").removesuffix(" 00:00")
+
+
 def widths(rows: Rows) -> tuple[int, int]:
     """F and K: what the network reads of each past and of each future step."""
     return rows.features.size(1), rows.known.size(1)
