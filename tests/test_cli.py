@@ -263,6 +263,32 @@ def test_a_finished_run_goes_on_for_more_epochs(
     assert json.loads((run / "metrics.json").read_text())["epochs"] == 2
 
 
+def test_a_simple_method_forecasts_too(trained: Path, data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = forecast_rows(call(capsys, "predict", trained, data, "--method", "last_value")[0])
+    with data.open() as file:
+        last = float(list(csv.DictReader(file))[-1]["temp"])
+    assert [float(row["forecast"]) for row in rows] == pytest.approx([last] * HORIZON, rel=1e-6)
+    assert main(["predict", str(trained), str(data), "--method", "liner"]) == 2
+    assert "Methods are: network, last_value" in capsys.readouterr().err
+
+
+def test_a_result_does_not_replace_its_data(
+    trained: Path, data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = data.read_bytes()
+    for flag in ("--out", "--plot"):
+        assert main(["predict", str(trained), str(data), flag, str(data)]) == 2
+        assert "is the data file" in capsys.readouterr().err
+    assert data.read_bytes() == before
+
+
+def test_a_comparison_is_no_model(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "config.toml").write_text('format = 1\ntask = "forecast"\n')
+    (tmp_path / "comparison.json").write_text("{}")
+    assert main(["evaluate", str(tmp_path)]) == 2
+    assert "holds a comparison, which keeps no model" in capsys.readouterr().err
+
+
 # -- experiments -------------------------------------------------------------------------------------------------
 
 
@@ -271,7 +297,7 @@ def test_compare(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str])
     out, err = call(capsys, "compare", "forecast", data, *flags, "--json")
     runs = json.loads(out)["runs"]
     assert {(run["cell"], run["seed"]) for run in runs} == {(c, s) for c in ("rnn", "gru") for s in (0, 1)}
-    assert "seed 1" in err
+    assert "run 8 of 8: gru, seed 1, 25% of the training windows" in err
     assert json.loads((tmp_path / "out" / "comparison.json").read_text()) == json.loads(out)
     assert (tmp_path / "out" / "report.html").exists()
 
@@ -306,7 +332,14 @@ def test_an_interrupted_comparison_keeps_its_runs(
     flags = [*FLAGS, "--epochs", "1", "--out", str(tmp_path / "out")]
     assert main(["compare", "forecast", str(data), *flags]) == 130
     assert f"that have ended are in {tmp_path / 'out' / 'comparison.json'}" in capsys.readouterr().err
-    assert len(json.loads((tmp_path / "out" / "comparison.json").read_text())["runs"]) == 2
+    first = json.loads((tmp_path / "out" / "comparison.json").read_text())["runs"]
+    assert len(first) == 2
+    monkeypatch.setattr(compare, "save_json", whole)
+    assert main(["compare", "forecast", str(data), *flags, "--resume", "--dropout", "0.3"]) == 2
+    assert "keeps its settings" in capsys.readouterr().err
+    out, err = call(capsys, "compare", "forecast", data, *flags, "--resume", "--json", "--cells", "rnn,gru")
+    runs = json.loads(out)["runs"]
+    assert runs[:2] == first and len(runs) == 12 and "run 1 of" not in err and "run 3 of 12" in err
 
 
 def test_backtest(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -131,7 +131,7 @@ def test_a_model_is_accelerated_in_place() -> None:
     assert {name: id(p) for name, p in model.named_parameters()} == {n: id(p) for n, p in parameters.items()}
     assert not any(module.training for module in model.modules())
     assert model.encoder.dropout == 0.2
-    assert str(accelerate(model)) == "The model has no recurrent layers."
+    assert str(accelerate(model)) == "The model has no recurrent layers of torch.nn."
 
 
 def test_an_optimizer_made_before_goes_on() -> None:

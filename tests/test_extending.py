@@ -155,7 +155,7 @@ class Mean:
         """The figures from training."""
         return self.metrics
 
-    def predict(self, data: Path, *, plot: Path | None = None) -> pl.DataFrame:
+    def predict(self, data: Path, *, plot: Path | None = None, method: str = "network") -> pl.DataFrame:
         """The mean."""
         return pl.DataFrame({"forecast": [self.metrics["mean"]]})
 

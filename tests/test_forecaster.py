@@ -75,6 +75,19 @@ def test_what_was_found_is_told(tmp_path: Path) -> None:
     assert not any("season" in note or "look-back" in note for note in notes)
 
 
+def test_small_parts_and_unused_columns_are_told(tmp_path: Path) -> None:
+    pl.DataFrame({"y": np.arange(40.0), "rain": np.ones(40), "wind": np.ones(40)}).write_csv(
+        tmp_path / "y.csv"
+    )
+    notes = " ".join(hf.Forecaster(target="y", past="wind").prepare(tmp_path / "y.csv").notes)
+    assert "the test part has 8 windows" in notes and "not used: rain (" in notes
+
+
+def test_a_missing_target_is_named() -> None:
+    with pytest.raises(UserError, match="A forecaster needs a target column"):
+        hf.Forecaster(horizon=3)
+
+
 def test_a_walk_forward_takes_means_over_the_folds_that_have_a_metric() -> None:
     def fold(**model: float) -> dict[str, Any]:
         rest = {"parameters": 1, "seconds": 1.0, "windows": 2, "notes": ["a"]}

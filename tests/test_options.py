@@ -283,3 +283,10 @@ def test_an_option_for_another_cell_is_refused() -> None:
 def test_numbers_of_numpy_are_numbers() -> None:
     assert LSTM(INPUT, H, 2, dropout=np.float32(0.5), zoneout=np.float64(0.5)).dropout == 0.5
     assert Options().zoneout_rates(CELLS["lstm"]) == (0.0, 0.0)
+
+
+def test_an_unknown_option_is_told_with_the_nearest() -> None:
+    with pytest.raises(TypeError, match=r"GRU\(\) got .* 'layernorm', did you mean 'layer_norm'"):
+        GRU(3, 5, layernorm=True)  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match="its options are layer_norm"):
+        LSTM(3, 5, colour="red")  # type: ignore[call-arg]

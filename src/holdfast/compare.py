@@ -7,9 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from holdfast.config import save_config
+from holdfast.config import load_config, save_config
 from holdfast.errors import UserError
-from holdfast.files import new_folder, save_json
+from holdfast.files import Into, load_json, new_folder, save_json
 from holdfast.insight.comparison import SMALL, Comparison
 from holdfast.tasks import task_class
 
@@ -24,8 +24,8 @@ def compare(
     cells: Sequence[str] = CELL_NAMES,
     seeds: int = 3,
     small: bool = True,
-    folder: Path | None = None,
-    overwrite: bool = False,
+    into: Into | None = None,
+    progress: bool = False,
     announce: Callable[[str], None] = lambda text: None,
 ) -> Comparison:
     """Train every cell with every seed on the same windows, and score each on the test part.
@@ -37,9 +37,10 @@ def compare(
         cells: names of cells.
         seeds: runs for each cell, with seeds ``training.seed``, ``training.seed + 1``, ...
         small: also train on the latest quarter of the training windows (scaled as the whole training part is).
-        folder: gets ``config.toml`` and, after each run, ``comparison.json``; nothing is written when None.
-        overwrite: write over what Holdfast wrote earlier into the folder.
-        announce: called with a line before and after each run.
+        into: a folder that gets ``config.toml`` and, after each run, ``comparison.json``; nothing is written when None.
+            A comparison that is resumed does not do again the runs that have ended.
+        progress: a progress bar on stderr for each run.
+        announce: called with a line before each run.
 
     Raises:
         UserError: an unknown cell or fewer than one seed, and whatever is wrong with the file.
@@ -47,30 +48,46 @@ def compare(
     _check(cells, seeds)
     make = task_class(task)
     prepared = make(config).prepare(data)
-    if folder is not None:
-        new_folder(folder, overwrite=overwrite)
-        save_config(folder / "config.toml", task, config)
+    found = Comparison(task, [], {}, prepared.notes, prepared.digest)
+    if into is not None and into.resume:
+        found = _earlier(into.folder, config, found)
+    elif into is not None:
+        new_folder(into.folder, overwrite=into.overwrite)
+        save_config(into.folder / "config.toml", task, config)
     shares = [(1.0, prepared), (SMALL, prepared.latest(SMALL))] if small else [(1.0, prepared)]
-    runs: list[dict[str, Any]] = []
+    seeds_of = range(config.training.seed, config.training.seed + seeds)
+    planned = [(seed, cell, *share) for seed in seeds_of for cell in cells for share in shares]
     baselines = None
-    for seed in range(config.training.seed, config.training.seed + seeds):
-        for cell in cells:
-            own = replace(
-                config,
-                network=replace(config.network, cell=cell),
-                training=replace(config.training, seed=seed),
-            )
-            for share, windows in shares:
-                announce(f"{cell}, seed {seed}, {share:.0%} of the training windows ...")
-                model = make(own).fit_prepared(windows, baselines=baselines)
-                if model.history.stopped == "interrupted":
-                    raise KeyboardInterrupt
-                baselines = baselines or model.baselines
-                runs.append(model.metrics | {"share": share})
-                found = Comparison(task, runs, runs[0]["baselines"], prepared.notes)
-                if folder is not None:
-                    save_json(folder / "comparison.json", found.to_dict())
+    for number, (seed, cell, share, windows) in enumerate(planned, 1):
+        if any((r["seed"], r["cell"], r["share"]) == (seed, cell, share) for r in found.runs):
+            continue
+        announce(
+            f"run {number} of {len(planned)}: {cell}, seed {seed}, {share:.0%} of the training windows ..."
+        )
+        own = replace(
+            config, network=replace(config.network, cell=cell), training=replace(config.training, seed=seed)
+        )
+        model = make(own).fit_prepared(windows, baselines=baselines, progress=progress)
+        if model.history.stopped == "interrupted":
+            raise KeyboardInterrupt
+        baselines = baselines or model.baselines
+        runs = [*found.runs, model.metrics | {"share": share}]
+        found = replace(found, runs=runs, baselines=found.baselines or model.metrics["baselines"])
+        if into is not None:
+            save_json(into.folder / "comparison.json", found.to_dict())
     return found
+
+
+def _earlier(folder: Path, config: Any, new: Comparison) -> Comparison:
+    """The comparison in a folder, once it is known to be of the same settings and data."""
+    old = Comparison(**load_json(folder / "comparison.json"))
+    if load_config(folder / "config.toml", type(config)) != config or old.data != new.data:
+        raise UserError(
+            "A resumed comparison keeps its settings and its data.",
+            f"They differ from those of the comparison in {folder}.",
+            "Give those it began with, or begin anew with another --out.",
+        )
+    return old
 
 
 def _check(cells: Sequence[str], seeds: int) -> None:

@@ -252,7 +252,8 @@ def build_config(config_class: type[C], fields: Mapping[str, Any]) -> C:
             values[name] = plain
         else:
             values[part] = values.get(part, {}) | (plain if part == name else {name: plain})
-    return from_dict(config_class, values, "what was given")
+    parts: dict[str, Any] = {name: {} for name, hint in hints.items() if dataclasses.is_dataclass(hint)}
+    return from_dict(config_class, parts | values, "what was given")
 
 
 def _unknown(name: str, known: list[str], where: str) -> UserError:

@@ -40,7 +40,7 @@ class Report:
 
     def __str__(self) -> str:
         if not self.replaced and not self.kept:
-            return "The model has no recurrent layers."
+            return "The model has no recurrent layers of torch.nn."
         done = ", ".join(name or "the model itself" for name in self.replaced) or "none"
         reasons = [f"  {name or 'the model itself'}: {reason}" for name, reason in self.kept.items()]
         return "\n".join([f"Replaced: {done}.", *(["Kept:", *reasons] if reasons else [])])

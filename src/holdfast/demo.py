@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,8 +11,9 @@ from pathlib import Path
 from holdfast.compare import compare
 from holdfast.config import Training, save_config
 from holdfast.errors import UserError
-from holdfast.files import new_folder, write_atomic
+from holdfast.files import Into, new_folder, write_atomic
 from holdfast.insight.comparison import Comparison
+from holdfast.insight.words import best_cell
 from holdfast.tasks.forecast.config import DataConfig, ForecastConfig, NetworkConfig
 
 Announce = Callable[[str], None]
@@ -65,21 +67,22 @@ def forecast_demo(out: Path, announce: Announce = lambda text: None) -> Demo:
         cells=("gru", "lstm"),
         seeds=3,
         small=False,
-        folder=out,
-        overwrite=True,
+        into=Into(out, overwrite=True),
+        progress=sys.stderr.isatty(),
         announce=announce,
     )
     page = comparison_report(comparison, "CO2 above Mauna Loa, 26 weeks ahead", out)
-    return Demo(data, comparison, page, _next(data))
+    best = best_cell(comparison)
+    return Demo(data, comparison, page, _next(data, best))
 
 
-def _next(data: Path) -> tuple[str, ...]:
+def _next(data: Path, cell: str) -> tuple[str, ...]:
     run, plot = data.parent / "run", data.parent / "forecast.png"
-    asked = ["--target", "co2", "--horizon", "26", "--season", "52"]
+    asked = ["--recipe", str(data.parent / "config.toml"), "--cell", cell]
     commands = [
         ["holdfast", "train", "forecast", str(data), *asked, "--out", str(run)],
         ["holdfast", "predict", str(run), str(data), "--plot", str(plot)],
-        ["holdfast", "compare", "forecast", str(data), *asked, "--seeds", "3"],
+        ["holdfast", "backtest", "forecast", str(data), *asked],
         ["holdfast", "train", "forecast", "YOUR.csv", "--target", "COLUMN", "--horizon", "STEPS"],
     ]
     return tuple(shlex.join(command) for command in commands)

@@ -9,6 +9,7 @@ import os
 import shutil
 import tomllib
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,15 @@ RUN_FILES = (
 )
 """What is written into the folder of a run, a comparison or a backtest; :func:`new_folder` removes these when it may
 overwrite."""
+
+
+@dataclass(frozen=True)
+class Into:
+    """The folder that results go into, whether to write over Holdfast's earlier ones there, and whether to go on."""
+
+    folder: Path
+    overwrite: bool = False
+    resume: bool = False
 
 
 def write_atomic(path: Path, data: bytes | str) -> None:
@@ -112,6 +122,10 @@ def new_folder(path: Path, *, overwrite: bool = False, resume: bool = False) -> 
         UserError: the folder is not empty, is a file, or cannot be made.
     """
     path = Path(path)
+    if path.exists() and not path.is_dir():
+        raise UserError(
+            "The output folder is a folder.", f"{path} is a file.", "Give another name with --out."
+        )
     try:
         path.mkdir(parents=True, exist_ok=True)
         names = sorted(entry.name for entry in path.iterdir())

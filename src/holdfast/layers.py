@@ -76,7 +76,7 @@ class RNN(_SingleState):
             CELLS[f"rnn_{nonlinearity}"],
             (input_size, hidden_size, num_layers, 0),
             (bias, batch_first, dropout, bidirectional),
-            Options(**options),
+            Options.of("RNN", options),
             {"device": device, "dtype": dtype},
         )
 
@@ -115,7 +115,7 @@ class GRU(_SingleState):
             CELLS["gru" if reset_after else "gru_reset_before"],
             (input_size, hidden_size, num_layers, 0),
             (bias, batch_first, dropout, bidirectional),
-            Options(**options),
+            Options.of("GRU", options),
             {"device": device, "dtype": dtype},
         )
 
@@ -155,7 +155,7 @@ class LSTM(Recurrent):
             CELLS["lstm" + "_coupled" * coupled + "_peephole" * peephole],
             (input_size, hidden_size, num_layers, proj_size),
             (bias, batch_first, dropout, bidirectional),
-            Options(**options),  # type: ignore[misc]  # peephole and coupled are gone
+            Options.of("LSTM", options),
             {"device": device, "dtype": dtype},
         )
 

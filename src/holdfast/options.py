@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from difflib import get_close_matches
 from numbers import Real
-from typing import TypedDict
+from typing import Any, TypedDict
 
 from holdfast.cells import Cell
 from holdfast.initialisation import INITIALISERS, Initialiser, chrono
@@ -59,6 +61,17 @@ class Options:
     forget_bias: float | None = None
     init: str | Initialiser = "torch"
     kernel: str = "auto"
+
+    @classmethod
+    def of(cls, layer: str, options: Mapping[str, Any]) -> Options:
+        """Options by name, for a layer; an unknown name is a TypeError with the nearest one."""
+        known = [field.name for field in fields(cls)]
+        for name in options:
+            if name not in known:
+                near = get_close_matches(name, known, 1)
+                hint = f", did you mean {near[0]!r}?" if near else f"; its options are {', '.join(known)}"
+                raise TypeError(f"{layer}() got an unexpected keyword argument {name!r}{hint}")
+        return cls(**options)
 
     def check(self, cell: Cell, bias: bool) -> None:
         """Hold the options against the cell they are for."""

@@ -117,11 +117,14 @@ def predict(
     *,
     out: Annotated[Path | None, Parameter(help="CSV file to write; stdout when not given.")] = None,
     plot: Annotated[Path | None, Parameter(help="PNG file to draw the forecast into.")] = None,
+    method: Annotated[
+        str, Parameter(help="The network, or one of the simple methods that evaluate names, such as linear.")
+    ] = "network",
 ) -> int:
     """What comes after the end of a file."""
     from holdfast.cli import verbs
 
-    return verbs.predict(run, data, out, plot)
+    return verbs.predict(run, data, out, plot, method)
 
 
 def compare(
@@ -134,15 +137,16 @@ def compare(
         Path | None, Parameter(help="Folder of the results; runs/compare-FILE when not given.")
     ] = None,
     recipe: Recipe = None,
+    resume: Annotated[bool, switch("Go on with the comparison in --out.")] = False,
     overwrite: Overwrite = False,
     json: Json = False,
     task: str,
     given: Given,
 ) -> int:
-    """Cells against each other and against simple methods, over several seeds."""
+    """Cells against each other and against simple methods, over seeds, on all training data and on a quarter."""
     from holdfast.cli import verbs
 
-    output = verbs.Output(out, recipe, overwrite)
+    output = verbs.Output(out, recipe, overwrite, resume)
     return verbs.compare(task, given, data, verbs.Contest(cells, seeds, json), output)
 
 

@@ -6,6 +6,7 @@ import contextlib
 import math
 import shlex
 import shutil
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ from holdfast.cli import show
 from holdfast.cli.failures import INTERRUPTED, notice
 from holdfast.cli.flags import build, build_resumed, default, told
 from holdfast.errors import UserError
-from holdfast.files import write_atomic
+from holdfast.files import Into, write_atomic
 from holdfast.tasks import BACKTESTS, backtest_function, config_class, load, report_module, task_class
 
 Given = Mapping[str, Any]
@@ -79,7 +80,6 @@ def train(task: str, given: Given, files: Files, output: Output) -> int:
     """Train, score on the test part, write the folder and its report, and say what to do next."""
     config, folder = _settings(task, given, files, output)
     model = task_class(task)(config)
-    notice(f"The run's folder is {folder}.")
     with _nothing_half_written(folder):
         model.fit(
             files.data,
@@ -193,10 +193,17 @@ def evaluate(run: Path, data: Path | None, json: bool) -> int:
     return 0
 
 
-def predict(run: Path, data: Path, out: Path | None, plot: Path | None) -> int:
+def predict(run: Path, data: Path, out: Path | None, plot: Path | None, method: str) -> int:
     """A forecast as CSV, and as a picture."""
+    for path in (out, plot):
+        if path is not None and path.exists() and path.samefile(data):
+            raise UserError(
+                "A result does not take the place of its data.",
+                f"{path} is the data file.",
+                "Give another name.",
+            )
     model = load(run)
-    text = model.predict(data, plot=plot).write_csv()
+    text = model.predict(data, plot=plot, method=method).write_csv()
     _notes(getattr(model, "notes", ()))
     if plot is not None:
         notice(f"The picture is {plot}.")
@@ -217,15 +224,16 @@ def compare(task: str, given: Given, data: Path, contest: Contest, output: Outpu
 
     config = build(config_class(task), task, given, output.recipe, data)
     folder = output.out or Path("runs") / f"compare-{data.stem}"
-    with _nothing_half_written(folder), _kept(folder / "comparison.json", "runs"):
+    on = "; the same command with --resume goes on"
+    with _nothing_half_written(folder), _kept(folder / "comparison.json", "runs", on):
         found = run(
             task,
             config,
             data,
             cells=contest.cells,
             seeds=contest.seeds,
-            folder=folder,
-            overwrite=output.overwrite,
+            into=Into(folder, output.overwrite, output.resume),
+            progress=sys.stderr.isatty(),
             announce=notice,
         )
     page = report_module(task).comparison_report(found, f"Cells on {data.name}", folder)
@@ -239,13 +247,13 @@ def compare(task: str, given: Given, data: Path, contest: Contest, output: Outpu
 
 
 @contextlib.contextmanager
-def _kept(path: Path, what: str) -> Iterator[None]:
+def _kept(path: Path, what: str, more: str = "") -> Iterator[None]:
     """Say where the figures are of what has ended before Ctrl-C."""
     try:
         yield
     except KeyboardInterrupt:
         if path.exists():
-            notice(f"The figures of the {what} that have ended are in {path}.")
+            notice(f"The figures of the {what} that have ended are in {path}{more}.")
         raise
 
 
@@ -277,7 +285,7 @@ def backtest(task: str, given: Given, data: Path, folds: int, json: bool, output
     folder = output.out or Path("runs") / f"backtest-{data.stem}"
     with _nothing_half_written(folder), _kept(folder / "backtest.json", "blocks"):
         result = backtest_function(task)(
-            config, data, folds=folds, folder=folder, overwrite=output.overwrite, announce=notice
+            config, data, folds=folds, into=Into(folder, output.overwrite), announce=notice
         )
     page = report_module(task).backtest_report(result, f"{data.name}, walking forward", folder)
     _notes(result["notes"])

@@ -12,6 +12,7 @@ from holdfast.data.frequency import Frequency, grid, grid_length, infer
 from holdfast.data.table import RowError, as_text, naming_lines, numeric, read_table, require
 from holdfast.data.times import find_time, read_times
 from holdfast.errors import UserError
+from holdfast.files import listed
 
 Array = np.ndarray
 Groups = list[tuple[str, Array]]
@@ -102,7 +103,14 @@ def _read_columns(
     roles = ["target"] * count + ["covariate"] * (len(names) - count)
     values = np.stack([numeric(frame, n, f"{r} column") for n, r in zip(names, roles, strict=True)], 1)
     times, more = read_times(frame, time)
-    return columns, times, values, _split(frame, columns.series), (*notes, *more)
+    groups = _split(frame, columns.series)
+    return columns, times, values, groups, (*notes, *more, *_unused(frame, columns))
+
+
+def _unused(frame: pl.DataFrame, columns: Columns) -> list[str]:
+    used = {*columns.values, columns.time, columns.series, *(columns.time or "").split(",")}
+    left = [name for name in frame.columns if name not in used]
+    return [f"not used: {listed(left)} (--past or --known makes a column an input)"] if left else []
 
 
 def _check_roles(columns: Columns) -> None:

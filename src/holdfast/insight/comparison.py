@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from statistics import mean, stdev
 from typing import Any
 
@@ -38,12 +38,14 @@ class Comparison:
         runs: ``metrics`` of every run, with ``cell``, ``seed`` and ``share`` (of the training windows used).
         baselines: name -> metrics.
         notes: what the user should be told of the data.
+        data: digest of the windows, by which the data are known again.
     """
 
     task: str
     runs: list[dict[str, Any]]
     baselines: dict[str, dict[str, float]]
-    notes: tuple[str, ...]
+    notes: Sequence[str]
+    data: str = ""
 
     @property
     def cells(self) -> list[str]:
@@ -64,4 +66,4 @@ class Comparison:
 
     def to_dict(self) -> dict[str, Any]:
         """Everything, for JSON."""
-        return {"task": self.task, "runs": self.runs, "baselines": self.baselines, "notes": list(self.notes)}
+        return asdict(self)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +69,9 @@ def curves(history: Sequence[Mapping[str, float]], monitor: str, best_epoch: int
     return _draw(path, (7, 3), 1, paint)
 
 
-def bars(values: Mapping[str, tuple[float, float]], own: Sequence[str], metric: str, path: Path) -> Path:
+def bars(
+    values: Mapping[str, tuple[float, float]], own: Sequence[str], metric: str, where: str, path: Path
+) -> Path:
     """A metric of models (blue, named in ``own``) and baselines (grey); name -> (mean, spread), lower is better."""
 
     def paint(axes: Sequence[Axes]) -> None:
@@ -79,7 +82,7 @@ def bars(values: Mapping[str, tuple[float, float]], own: Sequence[str], metric: 
         drawn = ax.barh(names, means, xerr=spreads if any(spreads) else None, color=colours, ecolor=BLACK)
         ax.bar_label(drawn, fmt="%.4g", padding=4)
         ax.margins(x=0.15)
-        ax.set(xlabel=metric, title=f"{metric} on the test part (lower is better)")
+        ax.set(xlabel=metric, title=f"{metric} on {where} (lower is better)")
 
     return _draw(path, (7, 0.8 + 0.36 * len(values)), 1, paint)
 
@@ -91,10 +94,12 @@ def blocks(
 
     def paint(axes: Sequence[Axes]) -> None:
         (ax,) = axes
-        markers = iter("osD^v<>ph*")
-        for name, series in values.items():
-            colour, width = (BLUE, 2.0) if name in own else (GREY, 1.0)
-            ax.plot(range(len(begins)), series, marker=next(markers), label=name, color=colour, lw=width)
+        styles = cycle(["-", "--", ":", "-."])
+        for marker, (name, series) in zip("osD^v<>ph*", values.items(), strict=False):
+            colour, width = (BLUE, 2.0) if name in own else (GREY, 1.3)
+            ax.plot(
+                range(len(begins)), series, next(styles), marker=marker, label=name, color=colour, lw=width
+            )
         ax.set_xticks(range(len(begins)), begins, rotation=20, ha="right")
         ax.set(ylabel=metric, xlabel="block from", title=f"{metric} of each block (lower is better)")
         ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
@@ -108,7 +113,7 @@ def forecasts(windows: Sequence[Window], levels: Sequence[float], path: Path) ->
     def paint(axes: Sequence[Axes]) -> None:
         for ax, window in zip(axes, windows, strict=True):
             _paint_window(ax, window, levels)
-        axes[0].legend(loc="upper left", ncols=4)
+        axes[0].figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper right", ncols=5)
 
     return _draw(path, (8, 0.4 + 2.3 * len(windows)), len(windows), paint)
 

@@ -15,6 +15,19 @@ NAMES = {
     "linear": "the linear model",
     "random_walk": "the random walk",
 }
+METRICS = {
+    "mae": "mean absolute error, in the column's unit",
+    "rmse": "root of the mean squared error, in the column's unit; large errors count more",
+    "smape": "symmetric percentage error, 0 to 200",
+    "mase": "error as a multiple of the seasonal naive forecast's on the training part; below 1 is better than that",
+    "pinball": "error of the quantiles, in the column's unit",
+    "coverage": "share of values within the outer quantiles: 0.8 is right for 10 % to 90 %",
+    "mse_z": "mean squared error where each column is scaled to deviation 1, as published figures are given",
+    "mae_z": "mean absolute error on that scale",
+    "direction": "share of changes whose sign was forecast; 0.5 is a coin's",
+}
+"""What a metric says; lower is better, but for coverage and direction."""
+
 TIE = 0.01
 """Relative difference of one run below which two figures are called equal."""
 Result = dict[str, Any]
@@ -51,9 +64,10 @@ def _against(own: float, name: str, bar: float) -> str:
         return f"the best baseline, {label}, has {bar:.4g}: no difference worth the name."
     if own < bar:
         return f"that is {1 - own / bar:.1%} below the best baseline, {label} ({bar:.4g})."
+    instead = f"use {label} instead (predict --method {name})."
     if own > 2 * bar:
-        return f"the best baseline, {label}, has {bar:.4g}, far below: use {label} instead."
-    return f"that is {own / bar - 1:.1%} ABOVE the best baseline, {label} ({bar:.4g}): use {label} instead."
+        return f"the best baseline, {label}, has {bar:.4g}, far below: {instead}"
+    return f"that is {own / bar - 1:.1%} ABOVE the best baseline, {label} ({bar:.4g}): {instead}"
 
 
 def _prices(own: float, walk: float, direction: float | None) -> str:
@@ -66,6 +80,11 @@ def _prices(own: float, walk: float, direction: float | None) -> str:
     return (
         f"It is {gain:.1%} better than the random walk; costs and luck not counted, so doubt it first.{signs}"
     )
+
+
+def best_cell(comparison: Comparison) -> str:
+    """The cell with the lowest validation loss."""
+    return min(comparison.cells, key=lambda c: comparison.spread(c, lambda run: run["valid_loss"]).mean)
 
 
 def claims(comparison: Comparison, metric: str = "mae", small: float | None = None) -> list[str]:
@@ -92,7 +111,7 @@ def claims(comparison: Comparison, metric: str = "mae", small: float | None = No
             for c in comparison.cells
             if c != "rnn"
         ]
-    best = min(comparison.cells, key=lambda c: comparison.spread(c, lambda run: run["valid_loss"]).mean)
+    best = best_cell(comparison)
     name, bar = best_baseline(comparison.baselines, metric)
     own = comparison.metric(best, metric)
     words.append(

@@ -10,7 +10,7 @@ from typing import Any
 
 from holdfast.config import save_config
 from holdfast.errors import UserError
-from holdfast.files import new_folder, save_json
+from holdfast.files import Into, new_folder, save_json
 from holdfast.tasks.forecast.config import ForecastConfig
 from holdfast.tasks.forecast.forecaster import Forecaster
 from holdfast.tasks.forecast.prepare import TRAINED_ONCE
@@ -22,8 +22,7 @@ def backtest(
     data: Path,
     *,
     folds: int = 5,
-    folder: Path | None = None,
-    overwrite: bool = False,
+    into: Into | None = None,
     announce: Callable[[str], None] = lambda text: None,
 ) -> dict[str, Any]:
     """Score a forecaster on ``folds`` blocks in order of time, trained anew before each on all rows before it.
@@ -35,8 +34,7 @@ def backtest(
         config: the settings.
         data: the file.
         folds: blocks.
-        folder: gets ``config.toml`` and, after each block, ``backtest.json``; nothing is written when None.
-        overwrite: write over what Holdfast wrote earlier into the folder.
+        into: a folder that gets ``config.toml`` and, after each block, ``backtest.json``; nothing is written when None.
         announce: called with a line before each block.
 
     Returns:
@@ -48,7 +46,6 @@ def backtest(
     """
     results: list[dict[str, Any]] = []
     for k, split in enumerate(_splits(config, folds)):
-        announce(f"fold {k + 1} of {folds}: trained on the first {_share(split):.0%} of the rows ...")
         model = Forecaster(replace(config, data=replace(config.data, split=split)))
         prepared = model.prepare(data)
         if prepared.test is None:
@@ -57,15 +54,16 @@ def backtest(
                 f"With {folds} folds and the split {config.data.split} a block is shorter.",
                 "Give fewer --folds, a shorter --horizon, or a larger test part in --split.",
             )
-        if folder is not None and k == 0:
-            new_folder(folder, overwrite=overwrite)
-            save_config(folder / "config.toml", "forecast", config)
+        if into is not None and k == 0:
+            new_folder(into.folder, overwrite=into.overwrite)
+            save_config(into.folder / "config.toml", "forecast", config)
+        announce(f"fold {k + 1} of {folds}: trained on the first {_share(split):.0%} of the rows ...")
         model.fit_prepared(prepared)
         if model.history is not None and model.history.stopped == "interrupted":
             raise KeyboardInterrupt
         results.append(model.metrics | {"from": _begin(prepared.test)})
-        if folder is not None:
-            save_json(folder / "backtest.json", _summary(config, results))
+        if into is not None:
+            save_json(into.folder / "backtest.json", _summary(config, results))
     return _summary(config, results)
 
 

@@ -22,6 +22,7 @@ from holdfast.tasks.forecast.rows import Part, feature_widths, widths
 from holdfast.tasks.forecast.schema import Schema
 from holdfast.tasks.forecast.scoring import Forecast, error_quantiles, score, with_intervals
 from holdfast.training import History, fit
+from holdfast.training.reporting import notice
 
 if TYPE_CHECKING:
     import polars as pl
@@ -96,6 +97,8 @@ class Forecaster:
             new_folder(folder, overwrite=overwrite)
             save_config(folder / "config.toml", self.task, self.config)
             prepared.schema.save(folder / "data.json")
+        if progress:
+            notice(f"The run's folder is {folder}.")
         self.fit_prepared(prepared, folder=folder, resume=resume, progress=progress)
         if self.metrics:
             self.save(folder)
@@ -234,13 +237,16 @@ class Forecaster:
 
     # -- use -----------------------------------------------------------------------------------------------------
 
-    def predict(self, data: Path | str, *, plot: Path | str | None = None) -> pl.DataFrame:
+    def predict(
+        self, data: Path | str, *, plot: Path | str | None = None, method: str = "network"
+    ) -> pl.DataFrame:
         """Forecast the steps after the end of a file.
 
         Args:
             data: a file that ends where the forecast begins, with at least a look-back of rows. Covariates known in
                 advance are read from rows behind, in which the targets are empty.
             plot: PNG file to draw the forecast into (of at most 6 series).
+            method: ``"network"``, or a baseline by its name, such as ``"linear"``.
 
         Returns:
             One row for each series, target and step: the time, ``forecast`` (the median; with ``loss`` mae or mse what
@@ -250,12 +256,24 @@ class Forecaster:
         _, schema = self._fitted()
         part = prediction.last_windows(Path(data), self.config, schema)
         self.notes = part.rows.panel.notes
-        forecast = self.forecast(part)
+        forecast = self._by(method, part)
         if plot is not None:
             from holdfast.tasks.forecast.pictures import prediction_plot  # loads matplotlib
 
             prediction_plot(part, forecast, self.config.quantiles, Path(plot))
         return prediction.table(part, forecast, self.config)
+
+    def _by(self, method: str, part: Part) -> Forecast:
+        """Forecasts by the network or by a baseline."""
+        if method == "network":
+            return self.forecast(part)
+        assert self.baselines is not None
+        names = [member.name for member in self.baselines.members]
+        if method not in names:
+            raise UserError(
+                f"Methods are: network, {', '.join(names)}.", f"It was {method!r}.", "Give one of these."
+            )
+        return self.baselines.forecasts(part)[method]
 
     def _fitted(self) -> tuple[torch.nn.Module, Schema]:
         if self.module is None or self.schema is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
@@ -20,6 +20,9 @@ from holdfast.tasks.forecast.schema import Scale, Schema
 Array = np.ndarray
 Span = tuple[int, int]
 
+FEW = 30
+"""Windows below which a part is called small."""
+
 TRAINED_ONCE = (
     "returns: trained once, then forecast forward through the test part; "
     "holdfast backtest trains anew before each block of it"
@@ -36,6 +39,11 @@ class Prepared:
     test: Part | None
     schema: Schema
     notes: tuple[str, ...]
+
+    @property
+    def digest(self) -> str:
+        """By which the same windows are known again."""
+        return self.schema.digest
 
     def latest(self, share: float) -> Prepared:
         """The same with only the latest share of the training windows of each series, to see what less data does."""
@@ -72,7 +80,7 @@ def prepare(
         parts["validation"],
         test_part,
         replace(schema, digest=_digest(parts.values())),
-        (*panel.notes, *_notes(config, schema, test_part)),
+        (*panel.notes, *_notes(config, schema, parts)),
     )
 
 
@@ -86,13 +94,16 @@ def _digest(parts: Iterable[Part]) -> str:
     return found.hexdigest()
 
 
-def _notes(config: ForecastConfig, schema: Schema, test: Part | None) -> Iterator[str]:
+def _notes(config: ForecastConfig, schema: Schema, parts: Mapping[str, Part]) -> Iterator[str]:
     """What was found or chosen in place of the user, and what the figures are not."""
     if config.data.season is None and not config.data.returns:
         yield f"season found: {schema.season} steps" if schema.season > 1 else "no season found"
     if config.lookback is None:
         yield f"look-back chosen: {schema.lookback} steps"
-    if test is None:
+    for name, part in parts.items():
+        if 0 < len(part) < FEW:
+            yield f"the {name} part has {len(part)} windows: what is learnt or measured on them says little"
+    if not len(parts["test"]):
         yield "no test rows: the figures are those of the validation part"
     if config.data.returns:
         yield TRAINED_ONCE

@@ -11,7 +11,7 @@ import numpy as np
 from holdfast.insight import plots
 from holdfast.insight.comparison import SMALL, Comparison, Spread
 from holdfast.insight.report import Section, metric_table, write_report
-from holdfast.insight.words import best_baseline, claims, verdict
+from holdfast.insight.words import METRICS, best_baseline, claims, verdict
 from holdfast.tasks.forecast.pictures import draw_windows
 from holdfast.tasks.forecast.rows import Part
 
@@ -31,7 +31,9 @@ def run_report(forecaster: Forecaster, folder: Path) -> Path:
     metric = "mae"
     values = {name: (scores[metric], 0.0) for name, scores in _named(result).items()}
     drawn = [
-        plots.bars(values, [_model_name(result)], metric, pictures / "baselines.png"),
+        plots.bars(
+            values, [_model_name(result)], metric, f"the {result['part']} part", pictures / "baselines.png"
+        ),
         plots.curves(history.epochs, "valid_loss", history.best_epoch, pictures / "learning.png"),
     ]
     examples = plots.forecasts(
@@ -47,9 +49,17 @@ def run_report(forecaster: Forecaster, folder: Path) -> Path:
         ),
         Section("Forecasts", ["Windows of the test part, spread evenly over it."], pictures=[examples]),
         Section("Data", result["notes"] or ["Nothing to remark."]),
+        _meanings(result["model"]),
     ]
     title = f"Forecast of {', '.join(forecaster.config.data.target)}, {forecaster.config.horizon} steps ahead"
     return write_report(folder / "report.html", title, sections)
+
+
+def _meanings(figures: dict[str, float]) -> Section:
+    known = [[name, METRICS[name]] for name in figures if name in METRICS]
+    return Section(
+        "What the figures mean", ["Lower is better, but for coverage and direction."], [["", ""], *known]
+    )
 
 
 def _model_name(result: dict[str, Any]) -> str:
@@ -90,7 +100,7 @@ def backtest_report(result: dict[str, Any], title: str, folder: Path) -> Path:
     begins = [fold["from"] for fold in result["folds"]]
     pictures = folder / "plots"
     drawn = [
-        plots.bars(means, [name], metric, pictures / "backtest.png"),
+        plots.bars(means, [name], metric, "all blocks", pictures / "backtest.png"),
         plots.blocks(by_block, [name], metric, begins, pictures / "blocks.png"),
     ]
     blocks = [["from", *rows], *([b, *(f"{by_block[r][k]:.4g}" for r in rows)] for k, b in enumerate(begins))]
@@ -100,6 +110,7 @@ def backtest_report(result: dict[str, Any], title: str, folder: Path) -> Path:
             f"{metric} of each block", ["Trained anew before each block, on all rows before it."], blocks
         ),
         Section("Data", result["notes"] or ["Nothing to remark."]),
+        _meanings(result["model"]),
     ]
     return write_report(folder / "report.html", title, sections)
 
@@ -124,7 +135,9 @@ def comparison_report(comparison: Comparison, title: str, folder: Path, more: Se
     }
     plots_folder = folder / "plots"
     drawn = [
-        plots.bars(values | baselines, list(values), metric, plots_folder / "comparison.png"),
+        plots.bars(
+            values | baselines, list(values), metric, "the test part", plots_folder / "comparison.png"
+        ),
         plots.by_cell(figures, plots_folder / "cells.png"),
     ]
     sections = [
@@ -133,6 +146,7 @@ def comparison_report(comparison: Comparison, title: str, folder: Path, more: Se
         Section("Baselines", [], metric_table(comparison.baselines)),
         *more,
         Section("Data", comparison.notes or ["Nothing to remark."]),
+        _meanings(comparison.runs[0]["model"]),
     ]
     return write_report(folder / "report.html", title, sections)
 
