@@ -15,17 +15,21 @@ T* at(Address address) {
   return reinterpret_cast<T*>(address);
 }
 
-void forward(const std::string& cell, int threads, int64_t steps, int64_t batch, int64_t hidden, bool reverse,
-             Address projected, Address h0, Address c0, Address weight_hh, Address bias_hh, Address lengths,
-             Address y, Address h, Address c, Address saved) {
+void forward(const std::string& cell, int threads, int64_t steps, int64_t batch, int64_t inputs,
+             int64_t hidden, bool reverse, Address x, Address h0, Address c0, Address weight_ih,
+             Address weight_hh, Address bias_ih, Address bias_hh, Address lengths, Address y, Address h,
+             Address c, Address saved) {
   const holdfast::Sequence s{steps,
                              batch,
+                             inputs,
                              hidden,
                              reverse,
-                             at<const float>(projected),
+                             at<const float>(x),
                              at<const float>(h0),
                              at<const float>(c0),
+                             at<const float>(weight_ih),
                              at<const float>(weight_hh),
+                             at<const float>(bias_ih),
                              at<const float>(bias_hh),
                              at<const int64_t>(lengths)};
   holdfast::run_forward(cell, s, {at<float>(y), at<float>(h), at<float>(c), at<float>(saved)}, threads);
@@ -37,12 +41,15 @@ void backward(const std::string& cell, int threads, int64_t steps, int64_t batch
               Address dh0, Address dc0) {
   const holdfast::Sequence s{steps,
                              batch,
+                             0,
                              hidden,
                              reverse,
                              nullptr,
                              at<const float>(h0),
                              at<const float>(c0),
+                             nullptr,
                              at<const float>(weight_hh),
+                             nullptr,
                              nullptr,
                              at<const int64_t>(lengths)};
   const holdfast::Adjoint g{at<const float>(y),    at<const float>(saved), at<const float>(dy),

@@ -1,4 +1,5 @@
-// What the kernels are given. T steps, B batch, H hidden, G gates; all arrays contiguous, row-major float32.
+// What the kernels are given. T steps, B batch, I inputs, H hidden, G gates; all arrays contiguous, row-major
+// float32.
 #pragma once
 
 #include <cstdint>
@@ -9,12 +10,14 @@ namespace holdfast {
 
 // One layer in one direction. A null pointer is an absent option.
 struct Sequence {
-  int64_t steps, batch, hidden;
+  int64_t steps, batch, inputs, hidden;
   bool reverse;            // from the last step to the first
-  const float* projected;  // [T, B, G*H]: x W_ih^T + b_ih
+  const float* x;          // [T, B, I]
   const float* h0;         // [B, H]
   const float* c0;         // [B, H], LSTM only
+  const float* weight_ih;  // [G*H, I]
   const float* weight_hh;  // [G*H, H]
+  const float* bias_ih;    // [G*H]
   const float* bias_hh;    // [G*H]
   const int64_t* lengths;  // [B]
 };
@@ -32,7 +35,7 @@ struct Adjoint {
   const float* dy;    // [T, B, H]
   const float* dh;    // [B, H]
   const float* dc;    // [B, H]
-  float* dprojected;  // [T, B, G*H], zero past each sequence's end
+  float* dprojected;  // [T, B, G*H]: with respect to x W_ih^T + b_ih; zero past each sequence's end
   float* dcandidate;  // [T, B, H], GRU only: with respect to W_hn h + b_hn
   float* dh0;         // [B, H]
   float* dc0;         // [B, H], LSTM only
@@ -45,11 +48,16 @@ struct Rows {
   const int64_t* lengths;  // T where the sequence has no length
 };
 
-// One cell in one instruction set. ``panels`` and ``scratch`` have the sizes below; scratch starts at zero.
+// The weights as the product of one cell reads them, with their biases: see gemm.h.
+struct Panels {
+  float *input, *recurrent;
+};
+
+// One cell in one instruction set. States start at zero; all arrays have the sizes below.
 struct Kernel {
-  int64_t gates;
-  void (*pack)(const Sequence&, float* panels);
-  void (*forward)(const Sequence&, const Outputs&, const Rows&, const float* panels, float* scratch);
+  int64_t gates, saved;
+  void (*pack)(const Sequence&, const Panels&);
+  void (*forward)(const Sequence&, const Outputs&, const Rows&, const Panels&, float* states, float* chunk);
   void (*pack_adjoint)(const Sequence&, float* panels);
   void (*backward)(const Sequence&, const Adjoint&, const Rows&, const float* panels, float* scratch);
 };
@@ -58,6 +66,10 @@ struct Kernel {
 // set.
 constexpr int64_t padded(int64_t n) { return (n + 31) / 32 * 32; }
 constexpr int64_t row_stride(int64_t n) { return padded(n) + 16; }
+
+// The inputs of some steps are projected together, by one product of about this many rows.
+constexpr int64_t chunk_rows = 96;
+inline int64_t chunk_steps(int64_t rows) { return rows < 1 ? chunk_rows : (chunk_rows + rows - 1) / rows; }
 
 struct Isa {
   const char* name;

@@ -7,6 +7,9 @@
 
 #include "recurrent.h"
 #include "threads.h"
+#ifdef __linux__
+#include <sys/mman.h>
+#endif
 
 namespace holdfast {
 namespace {
@@ -22,6 +25,16 @@ using Buffer = std::unique_ptr<float, Free>;
 
 Buffer floats(int64_t n) {
   return Buffer(static_cast<float*>(::operator new(n * sizeof(float), cache_line)));
+}
+
+// A fresh array of many megabytes costs more in page faults than the work on it: ask for large pages.
+void expect([[maybe_unused]] float* array, [[maybe_unused]] int64_t n) {
+#ifdef __linux__
+  constexpr uintptr_t page = 1 << 21;
+  const uintptr_t first = (reinterpret_cast<uintptr_t>(array) + page - 1) / page * page;
+  const uintptr_t last = reinterpret_cast<uintptr_t>(array + n) / page * page;
+  if (array && first < last) madvise(reinterpret_cast<void*>(first), last - first, MADV_HUGEPAGE);
+#endif
 }
 
 int thread_count(const Sequence& s, int64_t gates, int threads) {
@@ -53,17 +66,20 @@ struct Deal {
   }
 };
 
-// run(rows, scratch) on each thread, with zeroed scratch of ``width`` floats for each of its sequences.
+// run(rows, states, chunk) on each thread: ``state`` floats for each of its sequences, which start at zero,
+// and
+// ``row`` floats for each row of a chunk of steps.
 template <class Run>
-void deal(const Sequence& s, int64_t gates, int threads, int64_t width, const Run& run) {
+void deal(const Sequence& s, int64_t gates, int threads, int64_t state, int64_t row, const Run& run) {
   const int hands = thread_count(s, gates, threads);
   const Deal dealt(s, hands);
-  const int64_t most = (s.batch + hands - 1) / hands * width;
-  const Buffer scratch = floats(hands * most);
+  const int64_t most = (s.batch + hands - 1) / hands;
+  const int64_t states = most * state, chunk = chunk_steps(most) * most * row;
+  const Buffer scratch = floats(hands * (states + chunk));
   parallel(hands, [&](int hand) {
-    float* own = scratch.get() + hand * most;
-    std::memset(own, 0, most * sizeof(float));
-    run(dealt.rows(hand), own);
+    float* own = scratch.get() + hand * (states + chunk);
+    std::memset(own, 0, states * sizeof(float));
+    run(dealt.rows(hand), own, own + states);
   });
 }
 
@@ -71,18 +87,26 @@ void deal(const Sequence& s, int64_t gates, int threads, int64_t width, const Ru
 
 void run_forward(const std::string& cell, const Sequence& s, const Outputs& out, int threads) {
   const Kernel& kernel = isa().kernel(cell);
-  const Buffer panels = floats((1 + s.hidden) * kernel.gates * padded(s.hidden));
-  kernel.pack(s, panels.get());
-  deal(s, kernel.gates, threads, 3 * row_stride(s.hidden),
-       [&](const Rows& rows, float* scratch) { kernel.forward(s, out, rows, panels.get(), scratch); });
+  const int64_t gates = kernel.gates * padded(s.hidden), row = row_stride(s.inputs) + gates;
+  const Buffer memory = floats((2 + s.inputs + s.hidden) * gates);
+  const Panels panels{memory.get(), memory.get() + (1 + s.inputs) * gates};
+  kernel.pack(s, panels);
+  expect(out.y, s.steps * s.batch * s.hidden);
+  expect(out.saved, s.steps * s.batch * kernel.saved * s.hidden);
+  deal(s, kernel.gates, threads, 3 * row_stride(s.hidden), row,
+       [&](const Rows& rows, float* states, float* chunk) {
+         kernel.forward(s, out, rows, panels, states, chunk);
+       });
 }
 
 void run_backward(const std::string& cell, const Sequence& s, const Adjoint& g, int threads) {
   const Kernel& kernel = isa().kernel(cell);
   const Buffer panels = floats((1 + kernel.gates * s.hidden) * padded(s.hidden));
   kernel.pack_adjoint(s, panels.get());
-  deal(s, kernel.gates, threads, 2 * row_stride(s.hidden) + row_stride(kernel.gates * s.hidden),
-       [&](const Rows& rows, float* scratch) { kernel.backward(s, g, rows, panels.get(), scratch); });
+  expect(g.dprojected, s.steps * s.batch * kernel.gates * s.hidden);
+  expect(g.dcandidate, s.steps * s.batch * s.hidden);
+  deal(s, kernel.gates, threads, 2 * row_stride(s.hidden) + row_stride(kernel.gates * s.hidden), 0,
+       [&](const Rows& rows, float* states, float*) { kernel.backward(s, g, rows, panels.get(), states); });
 }
 
 }  // namespace holdfast

@@ -12,12 +12,12 @@ namespace holdfast::HOLDFAST_ISA {
 // One vector of units of one sequence at one step; n of its lanes are units.
 struct Lane {
   int64_t hidden, n;
-  const float* x;  // projected input of gate 0
+  const float* x;  // projected input of gate 0; the other gates follow, a vector each
   const float* h;  // hidden state before the step
   float* c;        // cell state, updated in place
   float* saved;    // may be null
 
-  vec projected(int gate) const { return load(x + gate * hidden, n); }
+  vec projected(int gate) const { return load(x + gate * width); }
   void save(int slot, vec value) const {
     if (saved) store(saved + slot * hidden, value, n);
   }
@@ -42,12 +42,18 @@ struct BackLane {
   }
 };
 
-// visit(step number, t, active rows) in the order of the loop; ``down`` runs from the last t to the first.
+// Steps first ... last - 1 of the loop over ``steps``; ``down`` runs from the last t to the first.
+struct Span {
+  int64_t first, last, steps;
+  bool down;
+};
+
+// visit(step number, t, active rows) in the order of the loop.
 template <class Visit>
-void each_step(int64_t steps, const Rows& rows, bool down, const Visit& visit) {
-  int64_t active = down ? 0 : rows.count;
-  for (int64_t s = 0; s < steps; ++s) {
-    const int64_t t = down ? steps - 1 - s : s;
+void each_step(const Span& span, const Rows& rows, const Visit& visit) {
+  int64_t active = span.down ? 0 : rows.count;
+  for (int64_t s = span.first; s < span.last; ++s) {
+    const int64_t t = span.down ? span.steps - 1 - s : s;
     while (active < rows.count && rows.lengths[active] > t) ++active;
     while (active > 0 && rows.lengths[active - 1] <= t) --active;
     visit(s, t, active);
@@ -72,11 +78,17 @@ inline void clear(float* array, int64_t width, int64_t t, int64_t batch, const R
 }
 
 template <class Cell>
-void pack_forward(const Sequence& s, float* panels) {
-  pack<Cell::gates, Cell::units>(s.hidden, s.hidden, panels, [&](int64_t row, int64_t k) {
-    if (k < 0) return s.bias_hh ? s.bias_hh[row] : 0.0f;
-    return s.weight_hh[row * s.hidden + k];
+void pack_weights(const float* weight, const float* bias, int64_t depth, int64_t hidden, float* panels) {
+  pack<Cell::gates, Cell::units>(hidden, depth, panels, [&](int64_t row, int64_t k) {
+    if (k < 0) return bias ? bias[row] : 0.0f;
+    return weight[row * depth + k];
   });
+}
+
+template <class Cell>
+void pack_forward(const Sequence& s, const Panels& panels) {
+  pack_weights<Cell>(s.weight_ih, s.bias_ih, s.inputs, s.hidden, panels.input);
+  pack_weights<Cell>(s.weight_hh, s.bias_hh, s.hidden, s.hidden, panels.recurrent);
 }
 
 template <class Cell>
@@ -85,36 +97,66 @@ void pack_adjoint(const Sequence& s, float* panels) {
              [&](int64_t unit, int64_t k) { return k < 0 ? 0.0f : s.weight_hh[k * s.hidden + unit]; });
 }
 
-// Scratch: two hidden states, which take turns, and the cell state. A sequence's initial state stands in both
-// hidden states: in the reverse direction it joins at its own end.
+// x W_ih + b_ih of the active rows of a span, step after step. A row of ``projected`` holds, for each vector
+// of hidden units, all its gates side by side.
 template <class Cell>
-void forward(const Sequence& s, const Outputs& out, const Rows& rows, const float* panels, float* scratch) {
+void project(const Sequence& s, const Span& span, const Rows& rows, const float* panels, float* inputs,
+             float* projected) {
+  constexpr int G = Cell::gates, U = Cell::units;
+  const int64_t I = s.inputs, stride = row_stride(I);
+  int64_t count = 0;
+  each_step(span, rows, [&](int64_t, int64_t t, int64_t active) {
+    for (int64_t r = 0; r < active; ++r, ++count)
+      copy(inputs + count * stride, s.x + (t * s.batch + rows.order[r]) * I, I);
+  });
+  product<G, U>(count, inputs, stride, panels, I, s.hidden, [&](int64_t r, int64_t first, const vec* sums) {
+    float* to = projected + (r * padded(s.hidden) + first) * G;
+    HOLDFAST_UNROLL
+    for (int v = 0; v < G * U; ++v) store(to + v * width, sums[v]);
+  });
+}
+
+// States: two hidden states, which take turns, and the cell state. A sequence's initial state stands in both
+// hidden states: in the reverse direction it joins at its own end. Chunk: inputs of some steps, and their
+// projection.
+template <class Cell>
+void forward(const Sequence& s, const Outputs& out, const Rows& rows, const Panels& panels, float* states,
+             float* chunk) {
   constexpr int G = Cell::gates, U = Cell::units, S = Cell::saved;
   const int64_t H = s.hidden, stride = row_stride(H), size = rows.count * stride;
-  float* h[2] = {scratch, scratch + size};
-  float* c = scratch + 2 * size;
+  float* h[2] = {states, states + size};
+  float* c = states + 2 * size;
   for (int64_t r = 0; r < rows.count; ++r) {
     for (float* state : h) copy(state + r * stride, s.h0 + rows.order[r] * H, H);
     if (Cell::cell_state) copy(c + r * stride, s.c0 + rows.order[r] * H, H);
   }
-  each_step(s.steps, rows, s.reverse, [&](int64_t step, int64_t t, int64_t active) {
-    const float* now = h[step & 1];
-    float* next = h[~step & 1];
-    product<G, U>(active, now, stride, panels, H, H, [&](int64_t r, int64_t first, const vec* sums) {
-      const int64_t at = t * s.batch + rows.order[r];
-      for (int64_t u = 0; u < U; ++u) {
-        const int64_t unit = first + u * width, place = r * stride + unit;
-        if (unit >= H) return;
-        const Lane lane{H,           H - unit,  s.projected + at * G * H + unit,
-                        now + place, c + place, shift(out.saved, at * S * H + unit)};
-        const vec hidden = Cell::step(sums + u * G, lane);
-        store(next + place, hidden);
-        store(out.y + at * H + unit, hidden, H - unit);
-      }
+  const int64_t together = chunk_steps(rows.count);
+  float* projected = chunk + together * rows.count * row_stride(s.inputs);
+  for (Span span{0, 0, s.steps, s.reverse}; span.first < s.steps; span.first = span.last) {
+    span.last = span.first + together < s.steps ? span.first + together : s.steps;
+    project<Cell>(s, span, rows, panels.input, chunk, projected);
+    const float* x = projected;
+    each_step(span, rows, [&](int64_t step, int64_t t, int64_t active) {
+      const float* now = h[step & 1];
+      float* next = h[~step & 1];
+      product<G, U>(active, now, stride, panels.recurrent, H, H,
+                    [&](int64_t r, int64_t first, const vec* sums) {
+                      const int64_t at = t * s.batch + rows.order[r];
+                      for (int64_t u = 0; u < U; ++u) {
+                        const int64_t unit = first + u * width, place = r * stride + unit;
+                        if (unit >= H) return;
+                        const Lane lane{H,           H - unit,  x + (r * padded(H) + unit) * G,
+                                        now + place, c + place, shift(out.saved, at * S * H + unit)};
+                        const vec hidden = Cell::step(sums + u * G, lane);
+                        store(next + place, hidden);
+                        store(out.y + at * H + unit, hidden, H - unit);
+                      }
+                    });
+      x += active * padded(H) * G;
+      clear(out.y, H, t, s.batch, rows, active);
+      clear(out.saved, S * H, t, s.batch, rows, active);
     });
-    clear(out.y, H, t, s.batch, rows, active);
-    clear(out.saved, S * H, t, s.batch, rows, active);
-  });
+  }
   for (int64_t r = 0; r < rows.count; ++r) {
     const int64_t b = rows.order[r], turns = s.reverse ? s.steps : rows.lengths[r];
     copy(out.h + b * H, h[turns & 1] + r * stride, H);
@@ -132,7 +174,7 @@ void backward(const Sequence& s, const Adjoint& g, const Rows& rows, const float
     if (g.dh) copy(dh + r * stride, g.dh + rows.order[r] * H, H);
     if (g.dc) copy(dc + r * stride, g.dc + rows.order[r] * H, H);
   }
-  each_step(s.steps, rows, !s.reverse, [&](int64_t, int64_t t, int64_t active) {
+  each_step({0, s.steps, s.steps, !s.reverse}, rows, [&](int64_t, int64_t t, int64_t active) {
     for (int64_t r = 0; r < active; ++r) {
       const int64_t b = rows.order[r], at = t * s.batch + b, before = s.reverse ? at + s.batch : at - s.batch;
       const bool starts = s.reverse ? t + 1 == rows.lengths[r] : t == 0;
@@ -172,7 +214,7 @@ void backward(const Sequence& s, const Adjoint& g, const Rows& rows, const float
 }
 
 template <class Cell>
-constexpr Kernel kernel_of = {Cell::gates, pack_forward<Cell>, forward<Cell>, pack_adjoint<Cell>,
-                              backward<Cell>};
+constexpr Kernel kernel_of = {Cell::gates,   Cell::saved,        pack_forward<Cell>,
+                              forward<Cell>, pack_adjoint<Cell>, backward<Cell>};
 
 }  // namespace holdfast::HOLDFAST_ISA

@@ -52,14 +52,14 @@ CELLS = frozenset(_LAYOUTS)
 
 torch.library.define(
     "holdfast::recur",
-    "(Tensor projected, Tensor h0, Tensor? c0, Tensor weight_hh, Tensor? bias_hh, Tensor? lengths, "
-    "str cell, bool reverse, bool save=True) -> (Tensor y, Tensor h, Tensor c, Tensor saved)",
+    "(Tensor x, Tensor h0, Tensor? c0, Tensor weight_ih, Tensor weight_hh, Tensor? bias_ih, Tensor? bias_hh, "
+    "Tensor? lengths, str cell, bool reverse, bool save=True) -> (Tensor y, Tensor h, Tensor c, Tensor saved)",
 )
 torch.library.define(
     "holdfast::recur_backward",
-    "(Tensor?[] grads, Tensor y, Tensor saved, Tensor h0, Tensor? c0, Tensor weight_hh, Tensor? lengths, "
-    "str cell, bool reverse, bool weights) "
-    "-> (Tensor dprojected, Tensor dh0, Tensor dc0, Tensor dweight_hh, Tensor dbias_hh)",
+    "(Tensor?[] grads, Tensor x, Tensor h0, Tensor? c0, Tensor weight_ih, Tensor weight_hh, Tensor? lengths, "
+    "Tensor y, Tensor saved, str cell, bool reverse, bool input, bool weights) "
+    "-> (Tensor dx, Tensor dh0, Tensor dc0, Tensor dweight_ih, Tensor dweight_hh, Tensor dbias_ih, Tensor dbias_hh)",
 )
 
 
@@ -126,10 +126,12 @@ def _addresses(tensors: Iterable[Tensor | None]) -> list[int]:
 
 
 def _recur(
-    projected: Tensor,
+    x: Tensor,
     h0: Tensor,
     c0: Tensor | None,
+    weight_ih: Tensor,
     weight_hh: Tensor,
+    bias_ih: Tensor | None,
     bias_hh: Tensor | None,
     lengths: Tensor | None,
     cell: str,
@@ -138,26 +140,29 @@ def _recur(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     _check_available()
     layout = _layout(cell)
-    steps, batch, rows = projected.shape
-    hidden = rows // layout.gates
-    projected = _ready("projected", projected, steps, batch, layout.gates * hidden)
-    h0 = _ready("h0", h0, batch, hidden)
+    steps, batch, width = x.shape
+    hidden = weight_hh.size(1)
+    rows = layout.gates * hidden
+    x, h0 = _ready("x", x, steps, batch, width), _ready("h0", h0, batch, hidden)
     c0 = _cell_option("c0", c0, layout, batch, hidden)
+    weight_ih = _ready("weight_ih", weight_ih, rows, width)
     weight_hh = _ready("weight_hh", weight_hh, rows, hidden)
-    bias_hh = _option("bias_hh", bias_hh, rows)
+    bias_ih, bias_hh = _option("bias_ih", bias_ih, rows), _option("bias_hh", bias_hh, rows)
     lengths = _option("lengths", lengths, batch, dtype=torch.int64)
-    outputs = _recur_fake(projected, h0, c0, weight_hh, bias_hh, lengths, cell, reverse, save)
-    inputs = (projected, h0, c0, weight_hh, bias_hh, lengths)
-    addresses = _addresses((*inputs, *outputs))
-    _core.forward(cell, torch.get_num_threads(), steps, batch, hidden, reverse, *addresses)
+    inputs = (x, h0, c0, weight_ih, weight_hh, bias_ih, bias_hh, lengths)
+    outputs = _recur_fake(*inputs, cell, reverse, save)
+    sizes = (torch.get_num_threads(), steps, batch, width, hidden)
+    _core.forward(cell, *sizes, reverse, *_addresses((*inputs, *outputs)))
     return outputs
 
 
 def _recur_fake(
-    projected: Tensor,
+    x: Tensor,
     h0: Tensor,
     c0: Tensor | None,
+    weight_ih: Tensor,
     weight_hh: Tensor,
+    bias_ih: Tensor | None,
     bias_hh: Tensor | None,
     lengths: Tensor | None,
     cell: str,
@@ -165,75 +170,88 @@ def _recur_fake(
     save: bool = True,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """New tensors of the outputs' shapes; what a cell lacks is empty (and its address 0)."""
-    steps, batch, _ = projected.shape
+    steps, batch, _ = x.shape
     hidden, layout = weight_hh.size(1), _layout(cell)
     return (
-        projected.new_empty(steps, batch, hidden),
-        projected.new_empty(batch, hidden),
-        projected.new_empty((batch, hidden) if layout.cell_state else 0),
-        projected.new_empty((steps, batch, len(layout.saved) * hidden) if save else 0),
+        x.new_empty(steps, batch, hidden),
+        x.new_empty(batch, hidden),
+        x.new_empty((batch, hidden) if layout.cell_state else 0),
+        x.new_empty((steps, batch, len(layout.saved) * hidden) if save else 0),
     )
 
 
 def _recur_backward(
     grads: list[Tensor | None],
-    y: Tensor,
-    saved: Tensor,
+    x: Tensor,
     h0: Tensor,
     c0: Tensor | None,
+    weight_ih: Tensor,
     weight_hh: Tensor,
     lengths: Tensor | None,
+    y: Tensor,
+    saved: Tensor,
     cell: str,
     reverse: bool,
+    input: bool,
     weights: bool,
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+) -> tuple[Tensor, ...]:
     _check_available()
     layout = _layout(cell)
     steps, batch, hidden = y.shape
-    state = (batch, hidden)
+    state, rows = (batch, hidden), layout.gates * hidden
+    x, weight_ih = _ready("x", x, steps, batch, x.size(2)), _ready("weight_ih", weight_ih, rows, x.size(2))
     y, h0 = _ready("y", y, steps, *state), _ready("h0", h0, *state)
     saved = _ready("saved", saved, steps, batch, len(layout.saved) * hidden)
     c0 = _cell_option("c0", c0, layout, *state)
-    weight_hh = _ready("weight_hh", weight_hh, layout.gates * hidden, hidden)
+    weight_hh = _ready("weight_hh", weight_hh, rows, hidden)
     lengths = _option("lengths", lengths, batch, dtype=torch.int64)
     dy, dh, dc = grads
     grads = [_option("dy", dy, steps, *state), _option("dh", dh, *state)]
     grads += [_option("dc", dc, *state) if layout.cell_state else None]
-    outputs = _recur_backward_fake(grads, y, saved, h0, c0, weight_hh, lengths, cell, reverse, weights)
-    dprojected, dh0, dc0, dweight_hh, dbias_hh = outputs
+    dh0, dc0 = torch.empty_like(h0), x.new_empty(0) if c0 is None else torch.empty_like(c0)
+    dprojected = x.new_empty(steps, batch, rows)
     dcandidate = torch.empty_like(y) if cell == "gru" else None
-    inputs, gradients = (h0, c0, weight_hh, lengths, y, saved, *grads), (dprojected, dcandidate, dh0, dc0)
-    addresses = _addresses((*inputs, *gradients))
-    _core.backward(cell, torch.get_num_threads(), steps, batch, hidden, reverse, *addresses)
-    if weights:
-        before = _Before(y, h0, lengths, reverse)
-        same = dprojected if dcandidate is None else dprojected[..., : 2 * hidden]
-        before.gradients(same, dweight_hh, dbias_hh)
-        if dcandidate is not None:
-            before.gradients(dcandidate, dweight_hh[2 * hidden :], dbias_hh[2 * hidden :])
-    return outputs
+    known, found = (h0, c0, weight_hh, lengths, y, saved, *grads), (dprojected, dcandidate, dh0, dc0)
+    sizes = (torch.get_num_threads(), steps, batch, hidden)
+    _core.backward(cell, *sizes, reverse, *_addresses((*known, *found)))
+    flat = dprojected.flatten(0, 1)
+    dx = torch.mm(flat, weight_ih).view_as(x) if input else x.new_empty(0)
+    if not weights:
+        return dx, dh0, dc0, *(x.new_empty(0) for _ in range(4))
+    dweight_ih, dbias_ih = torch.mm(flat.t(), x.flatten(0, 1)), flat.sum(0)
+    dweight_hh, dbias_hh = torch.empty_like(weight_hh), dbias_ih.clone()
+    before = _Before(y, h0, lengths, reverse)
+    before.gradient(dprojected if dcandidate is None else dprojected[..., : 2 * hidden], dweight_hh)
+    if dcandidate is not None:
+        before.gradient(dcandidate, dweight_hh[2 * hidden :])
+        torch.sum(dcandidate, (0, 1), out=dbias_hh[2 * hidden :])
+    return dx, dh0, dc0, dweight_ih, dweight_hh, dbias_ih, dbias_hh
 
 
 def _recur_backward_fake(
     grads: list[Tensor | None],
-    y: Tensor,
-    saved: Tensor,
+    x: Tensor,
     h0: Tensor,
     c0: Tensor | None,
+    weight_ih: Tensor,
     weight_hh: Tensor,
     lengths: Tensor | None,
+    y: Tensor,
+    saved: Tensor,
     cell: str,
     reverse: bool,
+    input: bool,
     weights: bool,
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    steps, batch, hidden = y.shape
+) -> tuple[Tensor, ...]:
     rows = weight_hh.size(0)
     return (
-        y.new_empty(steps, batch, rows),
-        y.new_empty(batch, hidden),
-        y.new_empty((batch, hidden) if c0 is not None else 0),
-        y.new_empty((rows, hidden) if weights else 0),
-        y.new_empty(rows if weights else 0),
+        torch.empty_like(x) if input else x.new_empty(0),
+        torch.empty_like(h0),
+        x.new_empty(0) if c0 is None else torch.empty_like(c0),
+        x.new_empty(weight_ih.shape if weights else 0),
+        x.new_empty(weight_hh.shape if weights else 0),
+        x.new_empty(rows if weights else 0),
+        x.new_empty(rows if weights else 0),
     )
 
 
@@ -246,20 +264,18 @@ class _Before:
     lengths: Tensor | None
     reverse: bool
 
-    def gradients(self, da: Tensor, dweight: Tensor, dbias: Tensor) -> None:
-        """``sum over t, b of da h_before^T`` and ``of da`` into the first rows of dweight and dbias.
+    def gradient(self, da: Tensor, dweight: Tensor) -> None:
+        """``sum over t, b of da h_before^T`` into the first rows of dweight.
 
         ``da`` [T, B, K] is zero past each sequence's end.
         """
-        dweight, dbias = dweight[: da.size(2)], dbias[: da.size(2)]
+        dweight = dweight[: da.size(2)]
         if da.size(0) == 0:
             dweight.zero_()
-            dbias.zero_()
             return
         later, earlier = (da[:-1], self.y[1:]) if self.reverse else (da[1:], self.y[:-1])
         torch.mm(later.flatten(0, 1).t(), earlier.flatten(0, 1), out=dweight)
         dweight.addmm_(self._first(da).t(), self.h0)
-        torch.sum(da, (0, 1), out=dbias)
 
     def _first(self, da: Tensor) -> Tensor:
         """``da`` where each sequence starts: [T, B, K] -> [B, K]."""
@@ -287,16 +303,18 @@ def _backward(
 ) -> tuple[Tensor | None, ...]:
     if torch.is_grad_enabled():
         return (*_backward_again(ctx, dy, dh, dc), None, None, None, None)
-    _, h0, c0, weight_hh, bias_hh, lengths, y, saved = ctx.saved_tensors
-    weights = ctx.needs_input_grad[3] or ctx.needs_input_grad[4]
-    dprojected, dh0, dc0, dweight_hh, dbias_hh = torch.ops.holdfast.recur_backward.default(
-        [dy, dh, dc], y, saved, h0, c0, weight_hh, lengths, ctx.cell, ctx.reverse, weights
+    *tensors, bias_ih, bias_hh, lengths, y, saved = ctx.saved_tensors
+    input, weights = ctx.needs_input_grad[0], any(ctx.needs_input_grad[3:7])
+    dx, dh0, dc0, dweight_ih, dweight_hh, dbias_ih, dbias_hh = torch.ops.holdfast.recur_backward.default(
+        [dy, dh, dc], *tensors, lengths, y, saved, ctx.cell, ctx.reverse, input, weights
     )
     return (
-        dprojected,
+        dx if input else None,
         dh0,
-        None if c0 is None else dc0,
+        None if tensors[2] is None else dc0,
+        dweight_ih if weights else None,
         dweight_hh if weights else None,
+        dbias_ih if weights and bias_ih is not None else None,
         dbias_hh if weights and bias_hh is not None else None,
         *(None, None, None, None),
     )
@@ -310,8 +328,7 @@ def _backward_again(ctx: Any, *grads: Tensor | None) -> list[Tensor | None]:
     inputs: list[Any] = [
         None if t is None else t.view_as(t) for t in tensors
     ]  # apart, should one depend on another
-    projected, h0, c0, weight_hh, bias_hh = inputs
-    outputs = reference.scan_projected(ctx.cell, projected, h0, c0, weight_hh, bias_hh, lengths, ctx.reverse)
+    outputs = reference.scan_plain(ctx.cell, *inputs, lengths, ctx.reverse)
     pairs = [(o, g) for o, g in zip(outputs, grads, strict=False) if o is not None and g is not None]
     wanted = [i for i, t in enumerate(inputs) if t is not None and t.requires_grad]
     found = torch.autograd.grad(
@@ -363,12 +380,12 @@ class Native:
         return None
 
     def run(self, problem: Problem) -> Result:
-        """One product for the input of all steps, one call of the core for the recurrence."""
-        cell, weights, lengths = problem.cell.name, problem.weights, problem.lengths
-        projected = weights.project(problem.x)
+        """One call of the core."""
+        weights = problem.weights
         h0, c0 = problem.state if len(problem.state) == 2 else (problem.state[0], None)
+        parameters = (weights.weight_ih, weights.weight_hh, weights.bias_ih, weights.bias_hh)
         y, h, c, saved = torch.ops.holdfast.recur.default(
-            *(projected, h0, c0, weights.weight_hh, weights.bias_hh, lengths, cell, problem.reverse),
+            *(problem.x, h0, c0, *parameters, problem.lengths, problem.cell.name, problem.reverse),
             save=problem.trace or _trains(problem),
         )
         activations = _activations(problem, y, saved) if problem.trace else None

@@ -93,18 +93,20 @@ class Reference:
         return _loop(problem, problem.weights.project(problem.x))
 
 
-def scan_projected(
+def scan_plain(
     cell: str,
-    projected: Tensor,
+    x: Tensor,
     h0: Tensor,
     c0: Tensor | None,
+    weight_ih: Tensor,
     weight_hh: Tensor,
+    bias_ih: Tensor | None,
     bias_hh: Tensor | None,
     lengths: Tensor | None,
     reverse: bool,
 ) -> tuple[Tensor, Tensor, Tensor | None]:
-    """The same loop over an input that is projected already: [T, B, G*H] -> outputs, final hidden, final cell."""
-    weights = Weights(weight_ih=weight_hh, weight_hh=weight_hh, bias_hh=bias_hh)
+    """A cell without options over a whole sequence: outputs, final hidden, final cell."""
+    weights = Weights(weight_ih, weight_hh, bias_ih=bias_ih, bias_hh=bias_hh)
     state = (h0,) if c0 is None else (h0, c0)
-    result = _loop(Problem(CELLS[cell], projected, state, weights, lengths, reverse), projected)
+    result = Reference().run(Problem(CELLS[cell], x, state, weights, lengths, reverse))
     return result.outputs, result.state[0], None if c0 is None else result.state[1]
