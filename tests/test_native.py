@@ -90,8 +90,16 @@ def make(
     )
 
 
+def arguments(inputs: Inputs) -> tuple[Any, ...]:
+    """As the operator takes them."""
+    state = [s for s in (inputs.h0, inputs.c0) if s is not None]
+    weights = [inputs.weight_ih, inputs.weight_hh, inputs.bias_ih, inputs.bias_hh]
+    return inputs.x, state, [w for w in weights if w is not None], inputs.lengths, inputs.cell, inputs.reverse
+
+
 def recur(inputs: Inputs, save: bool = True) -> tuple[Tensor, ...]:
-    return torch.ops.holdfast.recur(*vars(inputs).values(), save)
+    found: tuple[Tensor, ...] = torch.ops.holdfast.recur(*arguments(inputs), save)
+    return found
 
 
 def oracle(inputs: Inputs) -> tuple[Tensor, Tensor, Tensor]:
@@ -237,8 +245,8 @@ def gate_values(x: Tensor) -> tuple[Tensor, Tensor]:
     h0 = torch.zeros(x.size(1), 1)
 
     def run(cell: str, gates: int) -> tuple[Tensor, ...]:
-        weights = (torch.ones(gates, 1), torch.zeros(gates, 1), None, None)
-        found: tuple[Tensor, ...] = torch.ops.holdfast.recur(x, h0, None, *weights, None, cell, False)
+        weights = [torch.ones(gates, 1), torch.zeros(gates, 1)]
+        found: tuple[Tensor, ...] = torch.ops.holdfast.recur(x, [h0], weights, None, cell, False)
         return found
 
     return run("rnn_tanh", 1)[0].flatten(), run("gru", 3)[3][..., 0].flatten()
@@ -346,7 +354,7 @@ def test_a_gradient_without_what_it_needs_is_an_error() -> None:
         ({"x": torch.zeros(4, 3, 4, dtype=torch.float64)}, "x as torch.float32"),
         ({"x": torch.zeros(4, 3, 5)}, "weight_ih"),
         ({"h0": torch.zeros(3, 6)}, "h0"),
-        ({"c0": None}, "c0 is given to an LSTM"),
+        ({"c0": None}, "Give c0 to an LSTM only"),
         ({"weight_hh": torch.zeros(27, 7)}, "weight_hh"),
         ({"bias_hh": torch.zeros(1)}, "bias_hh"),
         ({"lengths": torch.zeros(3)}, "lengths as torch.int64"),
@@ -362,12 +370,12 @@ def test_what_the_core_cannot_read_is_an_error(change: dict[str, Any], message: 
 @pytest.mark.parametrize("cell", GATES)
 def test_the_operators_keep_the_rules_of_torch_library(cell: str, ragged: bool) -> None:
     inputs = make(cell, 3, 4, 7, ragged=ragged, reverse=True)
-    torch.library.opcheck(torch.ops.holdfast.recur.default, tuple(vars(inputs.copy()).values()))
+    torch.library.opcheck(torch.ops.holdfast.recur.default, arguments(inputs.copy()))
     y, h, _, saved = recur(inputs)
     grads = [torch.randn_like(y), torch.randn_like(h), None]
-    known = (inputs.x, inputs.h0, inputs.c0, inputs.weight_ih, inputs.weight_hh, inputs.lengths, y, saved)
-    for wanted in ((True, True), (False, False)):
-        torch.library.opcheck(torch.ops.holdfast.recur_backward.default, (grads, *known, cell, True, *wanted))
+    known = (*arguments(inputs)[:4], y, saved)
+    for wanted in ([True, True], [False, False]):
+        torch.library.opcheck(torch.ops.holdfast.recur_backward.default, (grads, *known, cell, True, wanted))
 
 
 def test_an_unknown_instruction_set_is_an_error() -> None:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from holdfast.errors import UserError
+from holdfast.kernels.before import Before
 from holdfast.kernels.problem import Problem, Result, transformed
 
 _missing: str | None = None
@@ -52,13 +53,13 @@ CELLS = frozenset(_LAYOUTS)
 
 torch.library.define(
     "holdfast::recur",
-    "(Tensor x, Tensor h0, Tensor? c0, Tensor weight_ih, Tensor weight_hh, Tensor? bias_ih, Tensor? bias_hh, "
-    "Tensor? lengths, str cell, bool reverse, bool save=True) -> (Tensor y, Tensor h, Tensor c, Tensor saved)",
+    "(Tensor x, Tensor[] state, Tensor[] weights, Tensor? lengths, str cell, bool reverse, bool save=True) "
+    "-> (Tensor y, Tensor h, Tensor c, Tensor saved)",
 )
 torch.library.define(
     "holdfast::recur_backward",
-    "(Tensor?[] grads, Tensor x, Tensor h0, Tensor? c0, Tensor weight_ih, Tensor weight_hh, Tensor? lengths, "
-    "Tensor y, Tensor saved, str cell, bool reverse, bool input, bool weights) "
+    "(Tensor?[] grads, Tensor x, Tensor[] state, Tensor[] weights, Tensor? lengths, Tensor y, Tensor saved, "
+    "str cell, bool reverse, bool[] wanted) "
     "-> (Tensor dx, Tensor dh0, Tensor dc0, Tensor dweight_ih, Tensor dweight_hh, Tensor dbias_ih, Tensor dbias_hh)",
 )
 
@@ -110,15 +111,27 @@ def _option(
     return None if tensor is None else _ready(name, tensor, *shape, dtype=dtype)
 
 
-def _cell_option(name: str, tensor: Tensor | None, layout: _Layout, *shape: int) -> Tensor | None:
-    """``c0`` is there if and only if the cell has a cell state."""
-    if (tensor is not None) != layout.cell_state:
+def _ready_state(state: list[Tensor], layout: _Layout, batch: int, hidden: int) -> list[Tensor]:
+    """``h0`` and, of an LSTM and no other cell, ``c0``."""
+    names = ("h0", "c0") if layout.cell_state else ("h0",)
+    if len(state) != len(names):
         raise UserError(
-            f"{name} is given to an LSTM and to no other cell.",
-            "It was missing." if tensor is None else "It was given to a cell without a cell state.",
-            "Pass it to cell='lstm' only.",
+            f"The state of this cell is {' and '.join(names)}.",
+            f"There were {len(state)} tensors.",
+            "Give c0 to an LSTM only.",
         )
-    return _option(name, tensor, *shape)
+    return [_ready(name, tensor, batch, hidden) for name, tensor in zip(names, state, strict=True)]
+
+
+def _ready_weights(weights: list[Tensor], rows: int, width: int, hidden: int) -> list[Tensor]:
+    """``weight_ih`` and ``weight_hh``, and both biases or none."""
+    shapes = {"weight_ih": (rows, width), "weight_hh": (rows, hidden), "bias_ih": (rows,), "bias_hh": (rows,)}
+    return [_ready(name, weight, *shapes[name]) for name, weight in zip(shapes, weights, strict=False)]
+
+
+def _padded(tensors: list[Tensor], count: int) -> list[Tensor | None]:
+    """The tensors, and None for each that is left out."""
+    return [*tensors, *(None for _ in range(count - len(tensors)))]
 
 
 def _addresses(tensors: Iterable[Tensor | None]) -> list[int]:
@@ -127,12 +140,8 @@ def _addresses(tensors: Iterable[Tensor | None]) -> list[int]:
 
 def _recur(
     x: Tensor,
-    h0: Tensor,
-    c0: Tensor | None,
-    weight_ih: Tensor,
-    weight_hh: Tensor,
-    bias_ih: Tensor | None,
-    bias_hh: Tensor | None,
+    state: list[Tensor],
+    weights: list[Tensor],
     lengths: Tensor | None,
     cell: str,
     reverse: bool,
@@ -141,29 +150,21 @@ def _recur(
     _check_available()
     layout = _layout(cell)
     steps, batch, width = x.shape
-    hidden = weight_hh.size(1)
-    rows = layout.gates * hidden
-    x, h0 = _ready("x", x, steps, batch, width), _ready("h0", h0, batch, hidden)
-    c0 = _cell_option("c0", c0, layout, batch, hidden)
-    weight_ih = _ready("weight_ih", weight_ih, rows, width)
-    weight_hh = _ready("weight_hh", weight_hh, rows, hidden)
-    bias_ih, bias_hh = _option("bias_ih", bias_ih, rows), _option("bias_hh", bias_hh, rows)
+    hidden = weights[1].size(1)
+    x = _ready("x", x, steps, batch, width)
+    state = _ready_state(state, layout, batch, hidden)
+    weights = _ready_weights(weights, layout.gates * hidden, width, hidden)
     lengths = _option("lengths", lengths, batch, dtype=torch.int64)
-    inputs = (x, h0, c0, weight_ih, weight_hh, bias_ih, bias_hh, lengths)
-    outputs = _recur_fake(*inputs, cell, reverse, save)
-    sizes = (torch.get_num_threads(), steps, batch, width, hidden)
-    _core.forward(cell, *sizes, reverse, *_addresses((*inputs, *outputs)))
+    outputs = _recur_fake(x, state, weights, lengths, cell, reverse, save)
+    addresses = _addresses((x, *_padded(state, 2), *_padded(weights, 4), lengths, *outputs))
+    _core.forward(cell, torch.get_num_threads(), steps, batch, width, hidden, reverse, *addresses)
     return outputs
 
 
 def _recur_fake(
     x: Tensor,
-    h0: Tensor,
-    c0: Tensor | None,
-    weight_ih: Tensor,
-    weight_hh: Tensor,
-    bias_ih: Tensor | None,
-    bias_hh: Tensor | None,
+    state: list[Tensor],
+    weights: list[Tensor],
     lengths: Tensor | None,
     cell: str,
     reverse: bool,
@@ -171,7 +172,7 @@ def _recur_fake(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """New tensors of the outputs' shapes; what a cell lacks is empty (and its address 0)."""
     steps, batch, _ = x.shape
-    hidden, layout = weight_hh.size(1), _layout(cell)
+    hidden, layout = weights[1].size(1), _layout(cell)
     return (
         x.new_empty(steps, batch, hidden),
         x.new_empty(batch, hidden),
@@ -183,44 +184,42 @@ def _recur_fake(
 def _recur_backward(
     grads: list[Tensor | None],
     x: Tensor,
-    h0: Tensor,
-    c0: Tensor | None,
-    weight_ih: Tensor,
-    weight_hh: Tensor,
+    state: list[Tensor],
+    weights: list[Tensor],
     lengths: Tensor | None,
     y: Tensor,
     saved: Tensor,
     cell: str,
     reverse: bool,
-    input: bool,
-    weights: bool,
+    wanted: list[bool],
 ) -> tuple[Tensor, ...]:
+    """``wanted``: the gradient of x, and those of the weights."""
     _check_available()
     layout = _layout(cell)
     steps, batch, hidden = y.shape
-    state, rows = (batch, hidden), layout.gates * hidden
-    x, weight_ih = _ready("x", x, steps, batch, x.size(2)), _ready("weight_ih", weight_ih, rows, x.size(2))
-    y, h0 = _ready("y", y, steps, *state), _ready("h0", h0, *state)
+    rows = layout.gates * hidden
+    x, y = _ready("x", x, steps, batch, x.size(2)), _ready("y", y, steps, batch, hidden)
     saved = _ready("saved", saved, steps, batch, len(layout.saved) * hidden)
-    c0 = _cell_option("c0", c0, layout, *state)
-    weight_hh = _ready("weight_hh", weight_hh, rows, hidden)
+    state = _ready_state(state, layout, batch, hidden)
+    weights = _ready_weights(weights, rows, x.size(2), hidden)
     lengths = _option("lengths", lengths, batch, dtype=torch.int64)
     dy, dh, dc = grads
-    grads = [_option("dy", dy, steps, *state), _option("dh", dh, *state)]
-    grads += [_option("dc", dc, *state) if layout.cell_state else None]
-    dh0, dc0 = torch.empty_like(h0), x.new_empty(0) if c0 is None else torch.empty_like(c0)
+    grads = [_option("dy", dy, steps, batch, hidden), _option("dh", dh, batch, hidden)]
+    grads += [_option("dc", dc, batch, hidden) if layout.cell_state else None]
+    dstate = [torch.empty_like(s) for s in state]
     dprojected = x.new_empty(steps, batch, rows)
     dcandidate = torch.empty_like(y) if cell == "gru" else None
-    known, found = (h0, c0, weight_hh, lengths, y, saved, *grads), (dprojected, dcandidate, dh0, dc0)
-    sizes = (torch.get_num_threads(), steps, batch, hidden)
-    _core.backward(cell, *sizes, reverse, *_addresses((*known, *found)))
+    known = (*_padded(state, 2), weights[1], lengths, y, saved, *grads)
+    addresses = _addresses((*known, dprojected, dcandidate, *_padded(dstate, 2)))
+    _core.backward(cell, torch.get_num_threads(), steps, batch, hidden, reverse, *addresses)
+    dh0, dc0 = dstate[0], dstate[1] if layout.cell_state else x.new_empty(0)
     flat = dprojected.flatten(0, 1)
-    dx = torch.mm(flat, weight_ih).view_as(x) if input else x.new_empty(0)
-    if not weights:
+    dx = torch.mm(flat, weights[0]).view_as(x) if wanted[0] else x.new_empty(0)
+    if not wanted[1]:
         return dx, dh0, dc0, *(x.new_empty(0) for _ in range(4))
     dweight_ih, dbias_ih = torch.mm(flat.t(), x.flatten(0, 1)), flat.sum(0)
-    dweight_hh, dbias_hh = torch.empty_like(weight_hh), dbias_ih.clone()
-    before = _Before(y, h0, lengths, reverse)
+    dweight_hh, dbias_hh = torch.empty_like(weights[1]), dbias_ih.clone()
+    before = Before(y, state[0], lengths, reverse)
     before.gradient(dprojected if dcandidate is None else dprojected[..., : 2 * hidden], dweight_hh)
     if dcandidate is not None:
         before.gradient(dcandidate, dweight_hh[2 * hidden :])
@@ -231,63 +230,31 @@ def _recur_backward(
 def _recur_backward_fake(
     grads: list[Tensor | None],
     x: Tensor,
-    h0: Tensor,
-    c0: Tensor | None,
-    weight_ih: Tensor,
-    weight_hh: Tensor,
+    state: list[Tensor],
+    weights: list[Tensor],
     lengths: Tensor | None,
     y: Tensor,
     saved: Tensor,
     cell: str,
     reverse: bool,
-    input: bool,
-    weights: bool,
+    wanted: list[bool],
 ) -> tuple[Tensor, ...]:
-    rows = weight_hh.size(0)
+    rows = weights[0].size(0)
+
+    def where(condition: bool, *shape: int) -> Tensor:
+        return x.new_empty(shape if condition else 0)
+
     return (
-        torch.empty_like(x) if input else x.new_empty(0),
-        torch.empty_like(h0),
-        x.new_empty(0) if c0 is None else torch.empty_like(c0),
-        x.new_empty(weight_ih.shape if weights else 0),
-        x.new_empty(weight_hh.shape if weights else 0),
-        x.new_empty(rows if weights else 0),
-        x.new_empty(rows if weights else 0),
+        where(wanted[0], *x.shape),
+        torch.empty_like(state[0]),
+        where(len(state) == 2, *state[-1].shape),
+        *(where(wanted[1], *weight.shape) for weight in weights[:2]),
+        *(where(wanted[1], rows) for _ in range(2)),
     )
 
 
-@dataclass(frozen=True)
-class _Before:
-    """The hidden state before each step: the output of the step run before it, and h0 at each sequence's start."""
-
-    y: Tensor
-    h0: Tensor
-    lengths: Tensor | None
-    reverse: bool
-
-    def gradient(self, da: Tensor, dweight: Tensor) -> None:
-        """``sum over t, b of da h_before^T`` into the first rows of dweight.
-
-        ``da`` [T, B, K] is zero past each sequence's end.
-        """
-        dweight = dweight[: da.size(2)]
-        if da.size(0) == 0:
-            dweight.zero_()
-            return
-        later, earlier = (da[:-1], self.y[1:]) if self.reverse else (da[1:], self.y[:-1])
-        torch.mm(later.flatten(0, 1).t(), earlier.flatten(0, 1), out=dweight)
-        dweight.addmm_(self._first(da).t(), self.h0)
-
-    def _first(self, da: Tensor) -> Tensor:
-        """``da`` where each sequence starts: [T, B, K] -> [B, K]."""
-        if not self.reverse:
-            return da[0]
-        if self.lengths is None:
-            return da[-1]
-        return da[(self.lengths - 1).clamp(0, da.size(0) - 1), torch.arange(da.size(1))]
-
-
 def _setup(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
-    *tensors, ctx.cell, ctx.reverse, save = inputs
+    x, state, weights, lengths, ctx.cell, ctx.reverse, save = inputs
     y, _, c, saved = output
     if not save:
         raise UserError(
@@ -295,42 +262,42 @@ def _setup(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> Non
         )
     ctx.mark_non_differentiable(*([saved] if c.numel() else [c, saved]))
     ctx.set_materialize_grads(False)
-    ctx.save_for_backward(*tensors, y, saved)
+    ctx.states = len(state)
+    ctx.save_for_backward(lengths, y, saved, x, *state, *weights)
+
+
+def _split(ctx: Any, tensors: list[Any]) -> tuple[Any, list[Any], list[Any]]:
+    """x, the state and the weights."""
+    x, *rest = tensors
+    return x, rest[: ctx.states], rest[ctx.states :]
 
 
 def _backward(
     ctx: Any, dy: Tensor | None, dh: Tensor | None, dc: Tensor | None, _dsaved: None
-) -> tuple[Tensor | None, ...]:
+) -> tuple[Any, ...]:
+    lengths, y, saved, *tensors = ctx.saved_tensors
+    x, state, weights = _split(ctx, tensors)
+    others = [None] * (len(ctx.needs_input_grad) - 3)  # an argument at its default does not come here
     if torch.is_grad_enabled():
-        return (*_backward_again(ctx, dy, dh, dc), None, None, None, None)
-    *tensors, bias_ih, bias_hh, lengths, y, saved = ctx.saved_tensors
-    input, weights = ctx.needs_input_grad[0], any(ctx.needs_input_grad[3:7])
-    dx, dh0, dc0, dweight_ih, dweight_hh, dbias_ih, dbias_hh = torch.ops.holdfast.recur_backward.default(
-        [dy, dh, dc], *tensors, lengths, y, saved, ctx.cell, ctx.reverse, input, weights
+        return (*_split(ctx, _backward_again(ctx, (dy, dh, dc), tensors, lengths)), *others)
+    wanted = [ctx.needs_input_grad[0], any(ctx.needs_input_grad[2])]
+    dx, dh0, dc0, *dweights = torch.ops.holdfast.recur_backward.default(
+        [dy, dh, dc], x, state, weights, lengths, y, saved, ctx.cell, ctx.reverse, wanted
     )
-    return (
-        dx if input else None,
-        dh0,
-        None if tensors[2] is None else dc0,
-        dweight_ih if weights else None,
-        dweight_hh if weights else None,
-        dbias_ih if weights and bias_ih is not None else None,
-        dbias_hh if weights and bias_hh is not None else None,
-        *(None, None, None, None),
-    )
+    dweights = [d if wanted[1] else None for d in dweights[: len(weights)]]
+    return (dx if wanted[0] else None, [dh0, dc0][: ctx.states], dweights, *others)
 
 
-def _backward_again(ctx: Any, *grads: Tensor | None) -> list[Tensor | None]:
+def _backward_again(
+    ctx: Any, grads: tuple[Tensor | None, ...], tensors: list[Tensor], lengths: Tensor | None
+) -> list[Tensor | None]:
     """The same gradients through the reference loop, so that they can be differentiated in turn."""
     from holdfast.kernels import reference
 
-    *tensors, lengths, _, _ = ctx.saved_tensors
-    inputs: list[Any] = [
-        None if t is None else t.view_as(t) for t in tensors
-    ]  # apart, should one depend on another
-    outputs = reference.scan_plain(ctx.cell, *inputs, lengths, ctx.reverse)
+    inputs = [t.view_as(t) for t in tensors]  # apart, should one depend on another
+    outputs = reference.scan_plain(ctx.cell, *_split(ctx, inputs), lengths, ctx.reverse)
     pairs = [(o, g) for o, g in zip(outputs, grads, strict=False) if o is not None and g is not None]
-    wanted = [i for i, t in enumerate(inputs) if t is not None and t.requires_grad]
+    wanted = [i for i, t in enumerate(inputs) if t.requires_grad]
     found = torch.autograd.grad(
         [o for o, _ in pairs],
         [inputs[i] for i in wanted],
@@ -382,14 +349,18 @@ class Native:
     def run(self, problem: Problem) -> Result:
         """One call of the core."""
         weights = problem.weights
-        h0, c0 = problem.state if len(problem.state) == 2 else (problem.state[0], None)
         parameters = (weights.weight_ih, weights.weight_hh, weights.bias_ih, weights.bias_hh)
         y, h, c, saved = torch.ops.holdfast.recur.default(
-            *(problem.x, h0, c0, *parameters, problem.lengths, problem.cell.name, problem.reverse),
-            save=problem.trace or _trains(problem),
+            problem.x,
+            list(problem.state),
+            [p for p in parameters if p is not None],
+            problem.lengths,
+            problem.cell.name,
+            problem.reverse,
+            problem.trace or _trains(problem),
         )
         activations = _activations(problem, y, saved) if problem.trace else None
-        return Result(y, (h,) if c0 is None else (h, c), activations)
+        return Result(y, (h, c) if len(problem.state) == 2 else (h,), activations)
 
 
 def _trains(problem: Problem) -> bool:

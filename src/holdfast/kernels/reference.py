@@ -96,17 +96,14 @@ class Reference:
 def scan_plain(
     cell: str,
     x: Tensor,
-    h0: Tensor,
-    c0: Tensor | None,
-    weight_ih: Tensor,
-    weight_hh: Tensor,
-    bias_ih: Tensor | None,
-    bias_hh: Tensor | None,
+    state: list[Tensor],
+    weights: list[Tensor],
     lengths: Tensor | None,
     reverse: bool,
-) -> tuple[Tensor, Tensor, Tensor | None]:
-    """A cell without options over a whole sequence: outputs, final hidden, final cell."""
-    weights = Weights(weight_ih, weight_hh, bias_ih=bias_ih, bias_hh=bias_hh)
-    state = (h0,) if c0 is None else (h0, c0)
-    result = Reference().run(Problem(CELLS[cell], x, state, weights, lengths, reverse))
-    return result.outputs, result.state[0], None if c0 is None else result.state[1]
+) -> tuple[Tensor, ...]:
+    """A cell without options over a whole sequence: outputs and final states."""
+    weight_ih, weight_hh, *biases = weights
+    bias_ih, bias_hh = biases or (None, None)
+    own = Weights(weight_ih, weight_hh, bias_ih=bias_ih, bias_hh=bias_hh)
+    result = Reference().run(Problem(CELLS[cell], x, tuple(state), own, lengths, reverse))
+    return result.outputs, *result.state
