@@ -335,11 +335,19 @@ def test_an_interrupted_comparison_keeps_its_runs(
     first = json.loads((tmp_path / "out" / "comparison.json").read_text())["runs"]
     assert len(first) == 2
     monkeypatch.setattr(compare, "save_json", whole)
+    assert main(["compare", "forecast", str(data), *flags, "--resume", "--overwrite"]) == 2
+    assert "--overwrite was given as well" in capsys.readouterr().err
+    assert main(["compare", "forecast", str(data), *flags[:-1], str(tmp_path / "none"), "--resume"]) == 2
+    assert "There is no folder" in capsys.readouterr().err
     assert main(["compare", "forecast", str(data), *flags, "--resume", "--dropout", "0.3"]) == 2
     assert "keeps its settings" in capsys.readouterr().err
     out, err = call(capsys, "compare", "forecast", data, *flags, "--resume", "--json", "--cells", "rnn,gru")
     runs = json.loads(out)["runs"]
     assert runs[:2] == first and len(runs) == 12 and "run 1 of" not in err and "run 3 of 12" in err
+    assert all(run["baselines"] == runs[0]["baselines"] for run in runs)
+    (tmp_path / "out" / "comparison.json").write_text("{}")
+    assert main(["compare", "forecast", str(data), *flags, "--resume"]) == 2
+    assert "It is damaged" in capsys.readouterr().err
 
 
 def test_backtest(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

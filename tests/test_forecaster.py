@@ -47,6 +47,24 @@ def test_a_resumed_run_with_other_settings_or_data_changes_nothing(tmp_path: Pat
     assert {path.name: path.read_bytes() for path in run.iterdir() if path.is_file()} == before
 
 
+def test_what_is_refused_late_leaves_the_earlier_run_alone(tmp_path: Path) -> None:
+    data, run = write(tmp_path / "y.csv", np.random.default_rng(0).normal(size=300)), tmp_path / "run"
+    hf.Forecaster(target="y", horizon=6, **SMALL).fit(data, out=run)
+    before = {path.name: path.read_bytes() for path in run.iterdir() if path.is_file()}
+    elsewhere = SMALL | {"device": "cuda:99"}
+    with pytest.raises(UserError, match="device"):
+        hf.Forecaster(target="y", horizon=6, **elsewhere).fit(data, out=run, overwrite=True)
+    with pytest.raises(UserError, match="segment"):
+        hf.Forecaster(target="y", horizon=6, model="segment", segment=999, **SMALL).fit(
+            data, out=run, overwrite=True
+        )
+    with pytest.raises(UserError, match="device"):
+        hf.Forecaster(target="y", horizon=6, **elsewhere).fit(data, out=run, resume=True)
+    with pytest.raises(UserError, match="learning_rate was"):
+        hf.Forecaster(target="y", horizon=6, learning_rate=0.5, **SMALL).fit(data, out=run, resume=True)
+    assert {path.name: path.read_bytes() for path in run.iterdir() if path.is_file()} == before
+
+
 def test_a_forecast_begins_after_the_last_target_whatever_is_done_about_gaps(tmp_path: Path) -> None:
     values = np.random.default_rng(0).normal(size=300)
     data = write(tmp_path / "y.csv", values)
@@ -65,6 +83,41 @@ def test_prices_go_on_from_the_last_one(tmp_path: Path) -> None:
     assert (table["q0.1"] < table["q0.9"]).all()
     assert set(model.metrics["baselines"]) == {"random_walk", "drift", "linear"}
     assert "direction" in model.metrics["model"] and "smape" not in model.metrics["model"]
+
+
+def test_unmoved_prices_have_no_direction(tmp_path: Path) -> None:
+    """Every second price is the one before: only the moves count, and drift, always up here, is right on each."""
+    prices = 100 * 1.01 ** (np.arange(400) // 2)
+    data = write(tmp_path / "y.csv", prices)
+    model = hf.Forecaster(target="y", horizon=2, returns=True, **SMALL).fit(data)
+    assert model.metrics["baselines"]["drift"]["direction"] == 1.0
+
+
+def test_filled_prices_move_once(tmp_path: Path) -> None:
+    prices = 100 * np.exp(np.random.default_rng(0).normal(0, 0.01, 300).cumsum())
+    prices[100:105] = np.nan
+    data = write(tmp_path / "y.csv", prices)
+    for missing, gap in (("fill", [0.0] * 5), ("mask", [np.nan] * 5)):
+        rows = hf.Forecaster(target="y", returns=True, missing=missing, **SMALL).prepare(data).train.rows
+        returns = rows.panel.series[0].values[:, 0]
+        assert np.array_equal(returns[99:104], gap, equal_nan=True)
+        assert np.isclose(returns[104], np.log(prices[105] / prices[99]))
+        scale = rows.schema.scale("")
+        seen = (
+            rows.filled[99:104, 0].numpy() * scale.std[0] + scale.mean[0]
+        )  # what the network reads: no move
+        assert np.allclose(seen, 0.0, atol=1e-8)
+
+
+def test_a_damaged_schema_is_told(tmp_path: Path) -> None:
+    data, run = write(tmp_path / "y.csv", np.random.default_rng(0).normal(size=300)), tmp_path / "run"
+    hf.Forecaster(target="y", horizon=6, **SMALL).fit(data, out=run)
+    path = run / "data.json"
+    whole = path.read_text()
+    for damaged in (whole.replace('"lookback": 24', '"lookback": "x"'), whole[:50], "[]", "{}"):
+        path.write_text(damaged)
+        with pytest.raises(UserError, match=r"data\.json cannot be read"):
+            hf.load(run)
 
 
 def test_what_was_found_is_told(tmp_path: Path) -> None:

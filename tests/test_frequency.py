@@ -156,3 +156,13 @@ def test_the_calendar_turns_with_the_day_the_week_and_the_year() -> None:
 
 def test_row_numbers_have_no_calendar() -> None:
     assert calendar(np.arange(5), Frequency("hour"))[0].shape == (5, 0)
+
+
+def test_business_days_go_on_without_weekends() -> None:
+    days = np.arange(np.datetime64("2021-10-01"), np.datetime64("2021-10-28")).astype("datetime64[us]")
+    trading = days[np.is_busday(days.astype("datetime64[D]"))] + np.timedelta64(16, "h")
+    found = future(trading, Frequency("step"), 5)
+    assert [str(day)[:13] for day in found] == [
+        f"2021-{day}T16" for day in ("10-28", "10-29", "11-01", "11-02", "11-03")
+    ]
+    assert str(future(days, Frequency("step"), 3)[-1])[:10] == "2021-10-30"  # days that know weekends

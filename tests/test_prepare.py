@@ -57,6 +57,30 @@ def test_several_series_are_cut_at_the_same_times(tmp_path: Path) -> None:
     assert set(found.test.series) == {0}  # the early one ends where the test part begins
 
 
+def test_a_series_without_a_training_window_is_named(tmp_path: Path) -> None:
+    days = _days("2024-01-01", 100)
+    values = np.random.default_rng(0).normal(size=147)
+    frame = pl.DataFrame({"date": days + days[53:], "who": ["whole"] * 100 + ["short"] * 47, "y": values})
+    frame.write_csv(tmp_path / "y.csv")
+    data = DataConfig(target=("y",), series="who", split="0.6/0.2/0.2")
+    found = prepare(ForecastConfig(data=data, horizon=2), tmp_path / "y.csv")
+    assert "series too short for a training window, but scored: short" in found.notes
+    assert found.schema.lookback == 8
+
+
+def test_other_values_times_and_units_are_other_data(tmp_path: Path) -> None:
+    values = np.random.default_rng(0).normal(size=60)
+    config = ForecastConfig(data=DataConfig(target=("y",)), horizon=1, lookback=5)
+
+    def digest(start: str, y: np.ndarray) -> str:
+        pl.DataFrame({"date": _days(start, 60), "y": y}).write_csv(tmp_path / "y.csv")
+        return prepare(config, tmp_path / "y.csv").digest
+
+    same = digest("2024-01-01", values)
+    assert digest("2024-01-01", values) == same
+    assert len({same, digest("2024-01-08", values), digest("2024-01-01", 2 * values)}) == 3
+
+
 def test_one_series_is_cut_by_its_rows(tmp_path: Path) -> None:
     pl.DataFrame({"date": _days("2024-01-01", 50), "y": np.arange(50.0)}).write_csv(tmp_path / "y.csv")
     config = ForecastConfig(data=DataConfig(target=("y",), split="30/10/10"), horizon=1, lookback=5)

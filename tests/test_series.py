@@ -292,3 +292,22 @@ def test_a_parquet_file_has_rows_and_no_lines(tmp_path: Path) -> None:
     pl.DataFrame({"y": ["1", "two"]}).write_parquet(tmp_path / "data.parquet")
     with pytest.raises(UserError, match="Row 2 has 'two'"):
         read_panel(tmp_path / "data.parquet", Columns(targets=("y",)))
+
+
+def test_midnights_in_a_zone_are_dates(tmp_path: Path) -> None:
+    """Through the end of March, when clocks in Berlin go forward."""
+    days = pl.datetime_range(datetime(2021, 3, 20), datetime(2021, 4, 5), "1d", eager=True)
+    pl.DataFrame({"t": days.dt.replace_time_zone("Europe/Berlin"), "y": range(17)}).write_parquet(
+        tmp_path / "data.parquet"
+    )
+    stamps = [f"2021-03-{d}T00:00:00{'+01:00' if d < 29 else '+02:00'}" for d in range(20, 32)]
+    for found in (
+        read_panel(tmp_path / "data.parquet", Y),
+        panel(tmp_path, "\n".join(["date,y", *(f"{stamp},1" for stamp in stamps)])),
+    ):
+        assert found.frequency.code == "1d" and found.series[0].times[0] == np.datetime64("2021-03-20")
+
+
+def test_an_open_quote_is_told_with_its_line(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"Quotes in .* begins in line 3"):
+        panel(tmp_path, 'date,y\n2024-01-01,1\n2024-01-02,"1\n2024-01-03,2\n')

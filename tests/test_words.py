@@ -9,7 +9,8 @@ from holdfast.insight.words import claims, verdict
 
 
 def result(mae: float, **baselines: float) -> dict[str, Any]:
-    return {"windows": 9, "model": {"mae": mae}, "baselines": {n: {"mae": v} for n, v in baselines.items()}}
+    simple = {name: {"mae": value} for name, value in baselines.items()}
+    return {"part": "test", "windows": 9, "model": {"mae": mae}, "baselines": simple}
 
 
 @pytest.mark.parametrize(
@@ -19,6 +20,12 @@ def result(mae: float, **baselines: float) -> dict[str, Any]:
 def test_the_best_baseline_is_the_bar(mae: float, words: str) -> None:
     (sentence,) = verdict(result(mae, last_value=2.0, linear=1.0))
     assert words in sentence and "linear model" in sentence
+
+
+def test_the_command_that_uses_a_simple_method_is_named_where_there_is_a_model() -> None:
+    found = result(30.0, linear=1.0)
+    assert "predict --method linear" in verdict(found)[0]
+    assert "predict" not in verdict(found | {"part": "backtest"})[0]
 
 
 def test_a_baseline_without_error_is_the_bar_too() -> None:
@@ -34,7 +41,7 @@ def test_prices_are_held_against_the_random_walk() -> None:
 def run(cell: str, mae: float, seconds: float, valid: float, seed: int) -> dict[str, Any]:
     parameters = {"gru": 3, "lstm": 4, "rnn": 1}[cell]
     figures = {"seconds_per_epoch": seconds, "valid_loss": valid, "train_loss": 1.0, "parameters": parameters}
-    return {"cell": cell, "seed": seed, "share": 1.0, "model": {"mae": mae}, **figures}
+    return {"cell": cell, "seed": seed, "share": 1.0, "part": "test", "model": {"mae": mae}, **figures}
 
 
 def test_a_difference_within_the_seeds_spread_is_none() -> None:

@@ -57,7 +57,7 @@ def compare(
     shares = [(1.0, prepared), (SMALL, prepared.latest(SMALL))] if small else [(1.0, prepared)]
     seeds_of = range(config.training.seed, config.training.seed + seeds)
     planned = [(seed, cell, *share) for seed in seeds_of for cell in cells for share in shares]
-    baselines = None
+    baselines = make(config).fit_baselines(prepared)
     for number, (seed, cell, share, windows) in enumerate(planned, 1):
         if any((r["seed"], r["cell"], r["share"]) == (seed, cell, share) for r in found.runs):
             continue
@@ -70,7 +70,6 @@ def compare(
         model = make(own).fit_prepared(windows, baselines=baselines, progress=progress)
         if model.history.stopped == "interrupted":
             raise KeyboardInterrupt
-        baselines = baselines or model.baselines
         runs = [*found.runs, model.metrics | {"share": share}]
         found = replace(found, runs=runs, baselines=found.baselines or model.metrics["baselines"])
         if into is not None:
@@ -80,7 +79,14 @@ def compare(
 
 def _earlier(folder: Path, config: Any, new: Comparison) -> Comparison:
     """The comparison in a folder, once it is known to be of the same settings and data."""
-    old = Comparison(**load_json(folder / "comparison.json"))
+    path = folder / "comparison.json"
+    if not path.exists():
+        raise UserError(
+            "--resume goes on with the comparison in the folder --out.",
+            f"{folder} holds none." if folder.exists() else f"There is no folder {folder}.",
+            "Give its folder with --out, or leave --resume out to begin a new one.",
+        )
+    old = Comparison.from_dict(load_json(path), str(path))
     if load_config(folder / "config.toml", type(config)) != config or old.data != new.data:
         raise UserError(
             "A resumed comparison keeps its settings and its data.",

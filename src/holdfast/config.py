@@ -275,7 +275,7 @@ def _check_names(config_class: type, values: Mapping[str, Any], where: str, oute
 
 def _dataclasses_in(hint: Any) -> Iterator[type]:
     """The dataclass that a type hint names, alone or in ``X | None``."""
-    for candidate in (hint, *get_args(hint)):
+    for candidate in (hint, *(get_args(hint) if get_origin(hint) is not dict else ())):
         if isinstance(candidate, type) and dataclasses.is_dataclass(candidate):
             yield candidate
 

@@ -129,13 +129,17 @@ def _settings(task: str, given: Given, files: Files, output: Output) -> tuple[An
         config = build(settings, task, given, output.recipe, files.data)
         return config, output.out or _folder(files.data, config.network.cell)
     if output.recipe is not None or output.overwrite:
-        raise UserError(
-            "--resume goes on with the run in a folder, with its settings.",
-            f"--{'overwrite' if output.overwrite else 'recipe'} was given as well.",
-            "Leave one of the two out.",
-        )
+        raise _both("overwrite" if output.overwrite else "recipe")
     folder = output.out or _folder(files.data, given.get("cell", default(settings, "cell")))
     return build_resumed(settings, task, given, folder), folder
+
+
+def _both(flag: str) -> UserError:
+    return UserError(
+        "--resume goes on with what is in a folder, with its settings.",
+        f"--{flag} was given as well.",
+        "Leave one of the two out.",
+    )
 
 
 def _folder(data: Path, cell: str) -> Path:
@@ -152,9 +156,10 @@ def _next(task: str, folder: Path, data: Path, config: Any, recipe: Path | None)
     run, file = str(folder), str(data)
     begun = [] if recipe is None else ["--recipe", str(recipe)]
     asked = [*begun, *told(config, ABOUT_THE_DATA)]
+    recent = "RECENT.csv" if "--known" in asked else file  # which must then reach into the future
     commands = [
         ["holdfast", "evaluate", run, "--json"],
-        ["holdfast", "predict", run, file, "--out", "forecast.csv", "--plot", "forecast.png"],
+        ["holdfast", "predict", run, recent, "--out", "forecast.csv", "--plot", "forecast.png"],
         ["holdfast", "compare", task, file, *asked, "--cells", "rnn,gru,lstm", "--seeds", "3"],
     ]
     return [*commands, ["holdfast", "backtest", task, file, *asked]] if task in BACKTESTS else commands
@@ -179,7 +184,7 @@ def evaluate(run: Path, data: Path | None, json: bool) -> int:
     model = load(run)
     result = model.evaluate(data)
     _notes(getattr(model, "notes", ()))
-    missing = [name for name in EVALUATION if name not in result]
+    missing = [name for name in EVALUATION if result.get(name) in (None, {})]
     if missing:
         raise UserError(
             "metrics.json holds the figures as training wrote them.",
@@ -222,6 +227,8 @@ def compare(task: str, given: Given, data: Path, contest: Contest, output: Outpu
     """Cells over seeds, as tables, in words, and as a folder with a page, pictures and ``comparison.json``."""
     from holdfast.compare import compare as run
 
+    if output.resume and output.overwrite:
+        raise _both("overwrite")
     config = build(config_class(task), task, given, output.recipe, data)
     folder = output.out or Path("runs") / f"compare-{data.stem}"
     on = "; the same command with --resume goes on"

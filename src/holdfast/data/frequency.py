@@ -127,13 +127,25 @@ def grid(times: Array, frequency: Frequency) -> Array:
 def future(times: Array, frequency: Frequency, horizon: int) -> Array:
     """The next ``horizon`` times after the last; row numbers go on counting.
 
-    Where rows count as steps whatever their times, the median step is added on.
+    Where rows count as steps whatever their times, the median step is added on; days of which none is a Saturday or
+    a Sunday go on without them (holidays are not known).
     """
     ahead = np.arange(1, horizon + 1)
     if times.dtype.kind == "M" and frequency.unit in _MONTHS:
         return _months(times[-1], frequency, ahead, _day(times))
     coming: Array = times[-1] + ahead * _step(times, frequency)
+    if frequency.unit == "step" and _business_days(times):
+        day = times[-1].astype("datetime64[D]")
+        coming = np.busday_offset(day, ahead) + (times[-1] - day)
     return coming
+
+
+def _business_days(times: Array) -> bool:
+    """Whether most steps are a day, and no time lies on a weekend though they span one."""
+    if times.dtype.kind != "M" or times[-1] - times[0] < np.timedelta64(7, "D"):
+        return False
+    a_day = bool(np.median(np.diff(times).astype(np.int64)) == 86_400_000_000)
+    return a_day and bool(np.is_busday(times.astype("datetime64[D]")).all())
 
 
 def _step(times: Array, frequency: Frequency) -> np.timedelta64 | int:

@@ -174,7 +174,7 @@ def _refuse_twice(times: Array, label: str, columns: Columns) -> None:
     raise UserError(
         "A time stands once in a series.",
         f"In the {label} {_text(found[counts.argmax()])} stands {_times(int(counts.max()))}.",
-        f"Remove all but one{fix}.",
+        f"Remove all but one{fix}. Where clocks are put back, write times with their zone.",
     )
 
 

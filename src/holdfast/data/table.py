@@ -159,22 +159,29 @@ def _check_header(path: Path, header: list[str]) -> None:
 
 def _check_ragged(path: Path, lines: list[str], separator: str, width: int) -> set[int]:
     """Every row has as many fields as the header; returns the numbers of the blank lines between rows, from 0."""
-    blank = set()
-    for start, end, row in _records(lines, separator):
-        if _is_blank(row, width):
-            blank.add(start)
-        elif row and len(row) != width:
-            raise UserError(
-                f"Each row of {path} has as many fields as its header ({width}).",
-                f"Line {end} has {len(row)}.",
-                "Correct that line, or quote fields that hold the separator.",
-            )
+    blank, end = set(), 0
+    try:
+        for start, end, row in _records(lines, separator):
+            if _is_blank(row, width):
+                blank.add(start)
+            elif row and len(row) != width:
+                raise UserError(
+                    f"Each row of {path} has as many fields as its header ({width}).",
+                    f"Line {end} has {len(row)}.",
+                    "Correct that line, or quote fields that hold the separator.",
+                )
+    except csv.Error as error:
+        raise UserError(
+            f"Quotes in {path} come in pairs, around whole fields.",
+            f"The row that begins in line {end + 1} cannot be read: {error}.",
+            "Correct the quotes there.",
+        ) from None
     return blank
 
 
 def _records(lines: list[str], separator: str) -> Iterator[tuple[int, int, list[str]]]:
     """First line (from 0), the one behind the last, and fields of each record; a quoted field may hold line breaks."""
-    reader, start = csv.reader((line + "\n" for line in lines), delimiter=separator), 0
+    reader, start = csv.reader((line + "\n" for line in lines), delimiter=separator, strict=True), 0
     for row in reader:
         yield start, reader.line_num, row
         start = reader.line_num

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import time
+
 import numpy as np
 import polars as pl
 
@@ -127,6 +129,8 @@ def _refuse_missing(column: pl.Series) -> None:
 
 def _from_temporal(column: pl.Series) -> tuple[Array, tuple[str, ...]]:
     zone = getattr(column.dtype, "time_zone", None)
+    if zone and (column.dt.time() == time(0)).all():
+        return _to_array(column.dt.replace_time_zone(None)), (f"dates in {zone}",)
     if zone:
         return _to_array(column.dt.convert_time_zone("UTC").dt.replace_time_zone(None)), (
             f"times in {zone} were taken to UTC",
@@ -151,6 +155,9 @@ def _from_text(text: pl.Series) -> tuple[Array, tuple[str, ...]]:
             f"({text[row]!r}) carries none; others do.",
             "Write all of them in one zone.",
         )
+    clock = text.str.replace(_ZONE, "")
+    if clock.str.contains(r"[ T]00:00(:00(\.0+)?)?$").all():
+        return _to_array(_local(clock)), ("midnights with a zone were taken as dates",)
     iso = text.str.replace(" ", "T", literal=True).str.replace("Z$", "+00:00")
     parsed, minutes = (
         iso.str.to_datetime(form, strict=False, time_zone="UTC", time_unit="us") for form in ZONED

@@ -2,13 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from statistics import mean, stdev
-from typing import Any
+from typing import Any, Self
+
+from holdfast.errors import UserError
 
 SMALL = 0.25
 """The latest share of the training windows that the small-data claim is tried on."""
+
+
+RUN = {
+    "cell",
+    "seed",
+    "share",
+    "part",
+    "model",
+    "parameters",
+    "seconds_per_epoch",
+    "train_loss",
+    "valid_loss",
+}
+"""What is read of each run."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +62,27 @@ class Comparison:
     baselines: dict[str, dict[str, float]]
     notes: Sequence[str]
     data: str = ""
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any], where: str) -> Self:
+        """What :meth:`to_dict` gave; anything else is a UserError."""
+        try:
+            found = cls(**values)
+            whole = all(run.keys() >= RUN for run in found.runs)
+        except (TypeError, AttributeError):
+            whole = False
+        if not whole:
+            raise UserError(
+                f"{where} holds a comparison as Holdfast wrote it.",
+                "It is damaged.",
+                "Begin anew with another --out, or copy it again.",
+            )
+        return found
+
+    @property
+    def part(self) -> str:
+        """What was scored: test, or validation where there is no test part."""
+        return str(self.runs[0]["part"])
 
     @property
     def cells(self) -> list[str]:

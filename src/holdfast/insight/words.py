@@ -48,8 +48,10 @@ def verdict(result: Result, metric: str = "mae") -> list[str]:
     """
     own = result["model"][metric]
     name, bar = best_baseline(result["baselines"], metric)
+    instead = "" if result["part"] == "backtest" else f" (predict --method {name})"
     words = [
-        f"On {result['windows']} windows the network's {metric.upper()} is {own:.4g}; {_against(own, name, bar)}"
+        f"On {result['windows']} windows the network's {metric.upper()} is {own:.4g}; "
+        f"{_against(own, name, bar, instead)}"
     ]
     if "random_walk" in result["baselines"]:
         words.append(
@@ -58,13 +60,13 @@ def verdict(result: Result, metric: str = "mae") -> list[str]:
     return words
 
 
-def _against(own: float, name: str, bar: float) -> str:
+def _against(own: float, name: str, bar: float, how: str = "") -> str:
     label = NAMES.get(name, name)
     if own == bar or (bar > 0 and abs(own / bar - 1) < TIE):
         return f"the best baseline, {label}, has {bar:.4g}: no difference worth the name."
     if own < bar:
         return f"that is {1 - own / bar:.1%} below the best baseline, {label} ({bar:.4g})."
-    instead = f"use {label} instead (predict --method {name})."
+    instead = f"use {label} instead{how}."
     if own > 2 * bar:
         return f"the best baseline, {label}, has {bar:.4g}, far below: {instead}"
     return f"that is {own / bar - 1:.1%} ABOVE the best baseline, {label} ({bar:.4g}): {instead}"
@@ -106,7 +108,7 @@ def claims(comparison: Comparison, metric: str = "mae", small: float | None = No
                 f"a gated {c.upper()} forecasts better than a plain RNN",
                 comparison.metric(c, metric),
                 comparison.metric("rnn", metric),
-                f"test {metric.upper()}",
+                f"{comparison.part} {metric.upper()}",
             )
             for c in comparison.cells
             if c != "rnn"
@@ -144,7 +146,7 @@ def _gru_against_lstm(comparison: Comparison, metric: str, small: float | None) 
     ]
     if small is not None:
         scores = pair(lambda cell: comparison.metric(cell, metric, small))
-        text = f"test {metric.upper()} after training on the latest {small:.0%} of the windows"
+        text = f"{comparison.part} {metric.upper()} after training on the latest {small:.0%} of the windows"
         words.append(_claim("a GRU suits small data better", *scores, text))
     return words
 

@@ -51,6 +51,7 @@ def fit(
     folder: Path | None = None,
     resume: bool = False,
     progress: bool = True,
+    starting: Callable[[], None] = lambda: None,
 ) -> History:
     """Train, validate after each epoch, and leave the best weights in the module, in evaluation mode.
 
@@ -69,20 +70,22 @@ def fit(
         resume: go on with the run in the folder. Its settings must be the same, but for
             :data:`holdfast.config.MAY_CHANGE`.
         progress: a bar on stderr, or a line for each epoch where that is no terminal.
+        starting: called before anything is written, when nothing is left that could be refused but a used folder.
 
     Raises:
         UserError: the folder holds another run, or none to resume, or a damaged one; the device is not there; the
             loss or the monitored metric is no longer finite (the module then carries the best weights so far).
         ValueError: the trainable breaks its contract (number of batches, monitored metric).
     """
-    if folder is not None:
-        folder = _checked(Path(folder), resume)
-    elif resume:
+    if folder is None and resume:
         raise UserError("A run is resumed from its folder.", "No folder was given.", "Give --out FOLDER.")
     seed_everything(training.seed)
-    run = Run(trainable, training, folder)
+    run = Run(trainable, training, None if folder is None else Path(folder))
     if resume:
         run.restore()
+    starting()
+    if folder is not None:
+        _check_folder(Path(folder), resume)
     reporter = Reporter(run.steps * training.epochs, run.done, training.epochs, folder, progress)
     try:
         with first_interrupt(run.interrupt):
@@ -278,9 +281,10 @@ class Run:
             if self.at.best_epoch is None
             else f"those of epoch {self.at.best_epoch}"
         )
+        rate = self.optimizer.param_groups[0]["lr"]
         return UserError(
             "The training loss and the validation metric must stay finite.",
-            f"{what}: training diverged (learning rate {self._learning_rate():.3g}). {kept}",
+            f"{what}: training diverged (learning rate {rate:.3g}). Weights kept: {kept}.",
             f"Give a lower learning rate, for example --learning-rate {self.training.learning_rate / 10:.3g}, "
             "or check the data for extreme values.",
         )
@@ -349,7 +353,7 @@ class Run:
         """What an interrupted run tells."""
         where = f"Interrupted in epoch {self.at.epoch}, after {self.at.step} of its {self.steps} steps."
         if self.folder is None:
-            return f"{where} Nothing is kept, as no folder was given."
+            return where
         return f"{where} The run is kept in {self.folder}; the same command with --resume goes on."
 
 
@@ -357,11 +361,11 @@ def _unchanged(batch: Any) -> Any:
     return batch
 
 
-def _checked(folder: Path, resume: bool) -> Path:
+def _check_folder(folder: Path, resume: bool) -> None:
     if not resume and (folder / STATE).exists():
         raise UserError(
             "A new run needs a folder without a run.",
             f"{folder} holds the state of one.",
             "Give another folder with --out, go on with its run with --resume, or write over it with --overwrite.",
         )
-    return new_folder(folder, resume=True)
+    new_folder(folder, resume=True)

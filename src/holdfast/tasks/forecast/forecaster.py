@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -90,16 +91,20 @@ class Forecaster:
         if out is None:
             return self.fit_prepared(prepared, progress=progress)
         folder = Path(out)
+
+        def starting() -> None:
+            if resume:
+                (folder / "metrics.json").unlink(missing_ok=True)  # the run is not finished any more
+            else:
+                new_folder(folder, overwrite=overwrite)
+                save_config(folder / "config.toml", self.task, self.config)
+                prepared.schema.save(folder / "data.json")
+            if progress:
+                notice(f"The run's folder is {folder}.")
+
         if resume:
             self._check_resumed(folder, prepared.schema)
-            (folder / "metrics.json").unlink(missing_ok=True)  # the run is not finished any more
-        else:
-            new_folder(folder, overwrite=overwrite)
-            save_config(folder / "config.toml", self.task, self.config)
-            prepared.schema.save(folder / "data.json")
-        if progress:
-            notice(f"The run's folder is {folder}.")
-        self.fit_prepared(prepared, folder=folder, resume=resume, progress=progress)
+        self.fit_prepared(prepared, folder=folder, resume=resume, progress=progress, starting=starting)
         if self.metrics:
             self.save(folder)
         return self
@@ -130,16 +135,31 @@ class Forecaster:
         folder: Path | None = None,
         resume: bool = False,
         progress: bool = False,
+        starting: Callable[[], None] = lambda: None,
     ) -> Self:
-        """Train on windows that are prepared already; ``baselines`` that are fitted already are not fitted again."""
+        """Train on windows that are prepared already; ``baselines`` that are fitted already are not fitted again.
+
+        The other arguments are those of :func:`holdfast.training.fit`.
+        """
         self.prepared, self.schema = prepared, prepared.schema
         torch.manual_seed(self.config.training.seed)
         self.module = network.build(self.config, self.schema, *widths(prepared.train.rows))
         windows = network.WindowTraining(self.module, self.config, prepared.train, prepared.valid)
-        self.history = fit(windows, self.config.training, folder=folder, resume=resume, progress=progress)
+        self.history = fit(
+            windows,
+            self.config.training,
+            folder=folder,
+            resume=resume,
+            progress=progress,
+            starting=starting,
+        )
         if self.history.stopped != "interrupted":
             self._finish(prepared, windows, baselines)
         return self
+
+    def fit_baselines(self, prepared: Prepared) -> Baselines:
+        """What the network has to beat, fitted on the same windows."""
+        return Baselines.fit(self.config, prepared.schema, prepared.train, prepared.valid)
 
     def _finish(
         self, prepared: Prepared, windows: network.WindowTraining, baselines: Baselines | None
@@ -153,7 +173,7 @@ class Forecaster:
                 "Give a longer --budget.",
             )
         self.intervals = self._fit_intervals(prepared.valid)
-        fitted = baselines or Baselines.fit(self.config, prepared.schema, prepared.train, prepared.valid)
+        fitted = baselines or self.fit_baselines(prepared)
         self.baselines = fitted
         self.metrics = self._scores(
             prepared.test or prepared.valid, "test" if prepared.test else "validation"
@@ -245,13 +265,13 @@ class Forecaster:
         Args:
             data: a file that ends where the forecast begins, with at least a look-back of rows. Covariates known in
                 advance are read from rows behind, in which the targets are empty.
-            plot: PNG file to draw the forecast into (of at most 6 series).
+            plot: PNG file to draw the forecast of the first target into (of at most 6 series).
             method: ``"network"``, or a baseline by its name, such as ``"linear"``.
 
         Returns:
-            One row for each series, target and step: the time, ``forecast`` (the median; with ``loss`` mae or mse what
-            the network gives) and a column for each quantile, in the columns' units (prices where returns are
-            forecast).
+            One row for each series, target and step: the time, ``forecast`` (the network's median; with ``loss`` mae
+            or mse, and of a baseline, its own point forecast) and a column for each quantile, in the columns' units
+            (prices where returns are forecast).
         """
         _, schema = self._fitted()
         part = prediction.last_windows(Path(data), self.config, schema)

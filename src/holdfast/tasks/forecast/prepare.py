@@ -12,6 +12,7 @@ import numpy as np
 from holdfast.data.frequency import find_season
 from holdfast.data.series import Columns, Panel, Series, read_panel
 from holdfast.errors import UserError
+from holdfast.files import listed
 from holdfast.metrics import seasonal_scale
 from holdfast.tasks.forecast.config import DataConfig, ForecastConfig
 from holdfast.tasks.forecast.rows import Part, Rows, fill, to_returns, to_rows, windows
@@ -88,6 +89,9 @@ def _digest(parts: Iterable[Part]) -> str:
     """SHA-256 of all that training, validation and scoring read."""
     found = sha256()
     for part in parts:
+        found.update(repr(part.rows.schema).encode())
+        for series in part.rows.panel.series:
+            found.update(series.times.tobytes())
         for array in (part.rows.features, part.rows.targets, part.rows.known):
             found.update(array.numpy().tobytes())
         found.update(part.origins.astype(np.int64).tobytes())
@@ -100,6 +104,11 @@ def _notes(config: ForecastConfig, schema: Schema, parts: Mapping[str, Part]) ->
         yield f"season found: {schema.season} steps" if schema.season > 1 else "no season found"
     if config.lookback is None:
         yield f"look-back chosen: {schema.lookback} steps"
+    left = set(schema.scales) - {
+        parts["training"].rows.panel.series[k].name for k in set(parts["training"].series)
+    }
+    if left:
+        yield f"series too short for a training window, but scored: {listed(sorted(left))}"
     for name, part in parts.items():
         if 0 < len(part) < FEW:
             yield f"the {name} part has {len(part)} windows: what is learnt or measured on them says little"
@@ -119,9 +128,8 @@ def read(path: Path, data: DataConfig, schema: Schema | None = None) -> tuple[Pa
         known=data.known,
     )
     frequency = data.frequency if schema is None else schema.frequency
-    panel = read_panel(path, columns, frequency=frequency, sort=data.sort)
-    panel, prices = to_returns(panel) if data.returns else (panel, None)
-    return _missing(panel, data), prices
+    panel = _missing(read_panel(path, columns, frequency=frequency, sort=data.sort), data)
+    return to_returns(panel) if data.returns else (panel, None)
 
 
 def rows_for(path: Path, config: ForecastConfig, schema: Schema) -> Rows:
@@ -192,7 +200,7 @@ def _ranges(rows: int, data: DataConfig, own_files: tuple[bool, bool], name: str
     if last > rows:
         raise UserError(
             "The parts of a split fit into the series.",
-            f"The split {data.split} needs {last} rows; the {_called(name)} has {rows}.",
+            f"The split {data.split} needs {last} rows or times; the {_called(name)} has {rows}.",
             "Give smaller parts, or fractions such as --split 0.7/0.1/0.2.",
         )
     return (0, first), (first, second), (second, last)
@@ -244,7 +252,8 @@ def fit_schema(panel: Panel, spans: list[Span], config: ForecastConfig) -> Schem
         series=panel.columns.series,
         frequency=panel.frequency.code,
         season=season,
-        lookback=config.lookback or _lookback(min(len(v) for v in train), season, config.horizon),
+        lookback=config.lookback
+        or _lookback(int(np.median([len(v) for v in train])), season, config.horizon),
         gaps=any(bool(np.isnan(v[:, :count]).any()) for v in train),
         scales=scales,
     )
@@ -259,7 +268,7 @@ def _season(panel: Panel, train: list[Array], returns: bool) -> int:
 
 
 def _lookback(rows: int, season: int, horizon: int) -> int:
-    """Twice the season, at least the horizon and 8 steps, at most a quarter of the shortest training part."""
+    """Twice the season, at least the horizon and 8 steps, at most a quarter of the (median) training rows."""
     return max(1, min(max(2 * season, horizon, 8), max(rows // 4, season)))
 
 

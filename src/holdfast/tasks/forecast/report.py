@@ -47,7 +47,11 @@ def run_report(forecaster: Forecaster, folder: Path) -> Path:
             [_model_name(result)],
             drawn,
         ),
-        Section("Forecasts", ["Windows of the test part, spread evenly over it."], pictures=[examples]),
+        Section(
+            "Forecasts",
+            [f"Windows of the {result['part']} part, spread evenly over it."],
+            pictures=[examples],
+        ),
         Section("Data", result["notes"] or ["Nothing to remark."]),
         _meanings(result["model"]),
     ]
@@ -126,7 +130,7 @@ def comparison_report(comparison: Comparison, title: str, folder: Path, more: Se
     values = {cell.upper(): _pair(comparison.metric(cell, metric)) for cell in comparison.cells}
     baselines = {name: (scores[metric], 0.0) for name, scores in comparison.baselines.items()}
     figures = {
-        f"test {metric}": {c: _pair(comparison.metric(c, metric)) for c in comparison.cells},
+        f"{comparison.part} {metric}": {c: _pair(comparison.metric(c, metric)) for c in comparison.cells},
         "parameters": {c: _pair(comparison.spread(c, lambda r: r["parameters"])) for c in comparison.cells},
         "seconds/epoch": {
             c: _pair(comparison.spread(c, lambda r: r["seconds_per_epoch"])) for c in comparison.cells
@@ -136,7 +140,11 @@ def comparison_report(comparison: Comparison, title: str, folder: Path, more: Se
     plots_folder = folder / "plots"
     drawn = [
         plots.bars(
-            values | baselines, list(values), metric, "the test part", plots_folder / "comparison.png"
+            values | baselines,
+            list(values),
+            metric,
+            f"the {comparison.part} part",
+            plots_folder / "comparison.png",
         ),
         plots.by_cell(figures, plots_folder / "cells.png"),
     ]

@@ -149,6 +149,9 @@ def to_rows(panel: Panel, schema: Schema, prices: Array | None = None, wide: boo
     """
     scaled = [_scale(series, schema.scale(series.name)) for series in panel.series]
     filled = [fill(values) for values in scaled]
+    if prices is not None:
+        scales = [schema.scale(series.name) for series in panel.series]
+        filled = [_stand_still(*own) for own in zip(filled, scaled, scales, strict=True)]
     count, known_from = len(schema.targets), len(schema.targets) + len(schema.past)
     dates = [calendar(s.times, panel.frequency)[0] for s in panel.series]
     gaps = [np.isnan(v[:, :count]).astype(np.float32) for v in scaled] if schema.gaps else []
@@ -182,6 +185,15 @@ def fill(values: Array) -> Array:
     carried = np.take_along_axis(values, np.maximum(last, 0), 0)
     filled: Array = np.where(last < 0, 0.0, carried)
     return filled
+
+
+def _stand_still(filled: Array, values: Array, scale: Scale) -> Array:
+    """Scaled returns with zero in their own unit where there is none: the price stays what it was."""
+    count = len(scale.mase)
+    zero = -np.array(scale.mean[:count]) / np.array(scale.std[:count])
+    still: Array = filled.copy()
+    still[:, :count] = np.where(np.isnan(values[:, :count]), zero, values[:, :count])
+    return still
 
 
 def to_returns(panel: Panel) -> tuple[Panel, Array]:

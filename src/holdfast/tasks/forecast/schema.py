@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 
+from holdfast.config import from_dict
 from holdfast.errors import UserError
-from holdfast.files import save_json
+from holdfast.files import load_json, save_json
 
 Array = np.ndarray
 
@@ -70,14 +70,11 @@ class Schema:
     def load(cls, path: Path) -> Schema:
         """Read what :meth:`save` wrote; a missing or damaged file is a UserError."""
         rule = f"A model folder holds {path.name} as training wrote it."
+        if not path.exists():
+            raise UserError(rule, f"{path} is missing.", "Copy the whole folder, or train again.")
         try:
-            fields = json.loads(path.read_text(encoding="utf-8"))
-            scales = {name: Scale(**scale) for name, scale in fields.pop("scales").items()}
-            names = {role: tuple(fields.pop(role)) for role in ("targets", "past", "known")}
-            return cls(**{**fields, **names, "scales": scales})
-        except FileNotFoundError:
-            raise UserError(rule, f"{path} is missing.", "Copy the whole folder, or train again.") from None
-        except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
+            return from_dict(cls, load_json(path), str(path))
+        except UserError as error:
             raise UserError(
-                rule, f"{path} cannot be read: {error}.", "Copy it again, or train again."
+                rule, f"{path} cannot be read: {error.rule} {error.got}", "Copy it again, or train again."
             ) from None

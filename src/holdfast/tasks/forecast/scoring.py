@@ -52,8 +52,8 @@ def with_intervals(point: Array, errors: Array) -> Forecast:
 def score(forecast: Forecast, part: Part, levels: Sequence[float]) -> dict[str, float]:
     """Every figure of a forecast: in the columns' units, and ``mse_z`` and ``mae_z`` on the training scale.
 
-    Where returns are forecast, ``direction`` is the share of returns whose sign was forecast (zero forecasts nothing,
-    and is left out); there is no ``smape``, which tells nothing of values about zero.
+    Where returns are forecast, ``direction`` is the share of returns whose sign was forecast (a return of zero, and a
+    forecast of it, are left out); there is no ``smape``, which tells nothing of values about zero.
     """
     came = truth(part)
     figures = metrics.score(
@@ -66,12 +66,13 @@ def score(forecast: Forecast, part: Part, levels: Sequence[float]) -> dict[str, 
     figures |= {"mse_z": metrics.mse(came, forecast.point), "mae_z": metrics.mae(came, forecast.point)}
     if part.rows.prices is not None:
         del figures["smape"]
-        figures |= _direction(part.unscale(came), part.unscale(forecast.point))
+        still = 1e-5 * part.rows.std(part.series)  # a price that stands still, but for rounding
+        figures |= _direction(part.unscale(came), part.unscale(forecast.point), still)
     return figures
 
 
-def _direction(came: Array, point: Array) -> dict[str, float]:
-    seen = ~np.isnan(came) & (came != 0) & (np.abs(point) > 1e-12)
+def _direction(came: Array, point: Array, still: Array) -> dict[str, float]:
+    seen = ~np.isnan(came) & (np.abs(came) > still) & (np.abs(point) > 1e-12)
     return {"direction": float(np.mean(np.sign(came[seen]) == np.sign(point[seen])))} if seen.any() else {}
 
 
