@@ -15,7 +15,7 @@ namespace holdfast {
 namespace {
 
 constexpr std::align_val_t cache_line{64};
-constexpr double worth_a_thread = 2e7;  // multiply-adds: about a millisecond, against 20 us to start a thread
+constexpr double worth_a_thread = 4e6;  // multiply-adds: some 100 us, against a few to wake a thread
 constexpr int64_t worth_rows = 4;       // fewer sequences than this read the weights too often
 
 struct Free {
