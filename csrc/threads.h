@@ -8,17 +8,24 @@
 #include <vector>
 #ifdef __linux__
 #include <dlfcn.h>
+#include <pthread.h>
 #endif
 
 namespace holdfast {
 
+inline std::atomic<bool> forked{false};
+#ifdef __linux__
+inline const int watched = pthread_atfork(nullptr, nullptr, [] { forked = true; });
+#endif
+
 using Fork = void (*)(void (*run)(void*), void* data, unsigned threads, unsigned flags);
 
-// Runs a function on a team of threads; null where there is no such runtime.
+// Runs a function on a team of threads; null where there is no such runtime, and in a forked process, in
+// which its threads are gone and it would wait for them for ever.
 inline Fork openmp() {
 #ifdef __linux__
   static const Fork found = reinterpret_cast<Fork>(dlsym(RTLD_DEFAULT, "GOMP_parallel"));
-  return found;
+  return forked ? nullptr : found;
 #else
   return nullptr;
 #endif

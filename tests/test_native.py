@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -210,6 +214,35 @@ def test_threads_share_the_batch_without_changing_anything(cell: str, ragged: bo
         assert one is not None and three is not None
         if one.numel():
             close("three threads", three.detach(), one.detach())
+
+
+FORK = """
+import os, torch, holdfast
+torch.set_num_threads(2)
+layer, x = holdfast.GRU(16, 128), torch.randn(24, 8, 16)  # so small that torch itself takes one thread
+with torch.no_grad():
+    before = layer(x)[0]
+    torch.ones(2000, 2000) @ torch.ones(2000, 2000)
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if torch.equal(layer(x)[0], before) else 3)
+    raise SystemExit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_forked_process_works() -> None:
+    """OpenMP's threads are gone there: it would wait for them for ever."""
+    command = [sys.executable, "-W", "ignore", "-c", FORK]
+    assert subprocess.run(command, timeout=60, check=False).returncode == 0
+
+
+def test_several_python_threads_run_at_once() -> None:
+    inputs = make("lstm", 60, 32, 64)
+    alone = recur(inputs)[0]
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(lambda _: recur(inputs)[0], range(16)))
+    assert all(torch.equal(y, alone) for y in together)
 
 
 @pytest.mark.parametrize("steps", [0, 1])
