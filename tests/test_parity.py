@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import sys
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -91,10 +93,20 @@ def difference(got: Tensor, expected: Tensor) -> float:
     return float((got.detach().double() - expected.detach()).abs().max() / scale)
 
 
+@pytest.fixture(scope="module")
+def worst(request: pytest.FixtureRequest) -> Iterator[dict[str, float]]:
+    """Layer and type -> the largest difference, printed in the end."""
+    found: dict[str, float] = {}
+    yield found
+    told = ", ".join(f"{name} {value:.1e}" for name, value in sorted(found.items()))
+    with request.config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
+        sys.stdout.write(f"\nlargest difference from torch.nn in float64: {told}\n")
+
+
 # torch.nn itself says this once
 @pytest.mark.filterwarnings("ignore:LSTM with projections is not supported with oneDNN")
 @pytest.mark.parametrize("seed", range(500))
-def test_a_random_configuration_agrees_with_torch(seed: int) -> None:
+def test_a_random_configuration_agrees_with_torch(seed: int, worst: dict[str, float]) -> None:
     drawn = Configuration(seed)
     torch.manual_seed(seed)
     theirs = getattr(nn, drawn.name)(**drawn.arguments)
@@ -107,4 +119,6 @@ def test_a_random_configuration_agrees_with_torch(seed: int) -> None:
     expected = drawn.run(theirs.double(), torch.float64)
     got = drawn.run(ours.to(drawn.dtype), drawn.dtype)
     differences = [difference(g, e) for g, e in zip(got, expected, strict=True)]
+    name = f"{drawn.name} {str(drawn.dtype).removeprefix('torch.')}"
+    worst[name] = max(worst.get(name, 0.0), *differences)
     assert max(differences) < TOLERANCE[drawn.dtype], f"{drawn}: {differences}"
