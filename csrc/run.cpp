@@ -67,8 +67,7 @@ struct Deal {
 };
 
 // run(rows, states, chunk) on each thread: ``state`` floats for each of its sequences, which start at zero,
-// and
-// ``row`` floats for each row of a chunk of steps.
+// and ``row`` floats for each row of a chunk of steps.
 template <class Run>
 void deal(const Sequence& s, int64_t gates, int threads, int64_t state, int64_t row, const Run& run) {
   const int hands = thread_count(s, gates, threads);

@@ -411,6 +411,11 @@ def test_the_operators_keep_the_rules_of_torch_library(cell: str, ragged: bool) 
         torch.library.opcheck(torch.ops.holdfast.recur_backward.default, (grads, *known, cell, True, wanted))
 
 
+def test_one_bias_alone_is_an_error() -> None:
+    with pytest.raises(UserError, match="both biases or none"):
+        recur(replace(make("gru", 4, 3, 7), bias_hh=None))
+
+
 def test_an_unknown_instruction_set_is_an_error() -> None:
     with pytest.raises(ValueError, match="avx9000"):
         _native.select("avx9000")

@@ -126,6 +126,12 @@ def _ready_state(state: list[Tensor], layout: _Layout, batch: int, hidden: int) 
 def _ready_weights(weights: list[Tensor], rows: int, width: int, hidden: int) -> list[Tensor]:
     """``weight_ih`` and ``weight_hh``, and both biases or none."""
     shapes = {"weight_ih": (rows, width), "weight_hh": (rows, hidden), "bias_ih": (rows,), "bias_hh": (rows,)}
+    if len(weights) not in (2, 4):
+        raise UserError(
+            "The weights of a cell are weight_ih and weight_hh, and both biases or none.",
+            f"There were {len(weights)} tensors.",
+            "Give 2 or 4.",
+        )
     return [_ready(name, weight, *shapes[name]) for name, weight in zip(shapes, weights, strict=False)]
 
 

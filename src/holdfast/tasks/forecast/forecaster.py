@@ -293,7 +293,7 @@ class Forecaster:
             raise UserError(
                 f"Methods are: network, {', '.join(names)}.", f"It was {method!r}.", "Give one of these."
             )
-        return self.baselines.forecasts(part)[method]
+        return next(forecast for name, forecast in self.baselines.each(part) if name == method)
 
     def _fitted(self) -> tuple[torch.nn.Module, Schema]:
         if self.module is None or self.schema is None:
