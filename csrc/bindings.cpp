@@ -1,61 +1,68 @@
-// The only file that knows Python. Arrays come as addresses (0 is null); kernels/native.py vouches for them.
+// The only file that knows Python. Arrays come as addresses (0 is absent) in the order of the fields that read them;
+// kernels/native.py vouches for them.
 #include <nanobind/nanobind.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
+#include <stdexcept>
+
+#include "arena.h"
 #include "recurrent.h"
 
 namespace nb = nanobind;
-using Address = uintptr_t;
+using Addresses = std::vector<uintptr_t>;
 
 namespace {
 
-template <class T>
-T* at(Address address) {
-  return reinterpret_cast<T*>(address);
+// Hands out one address after the other.
+class Reader {
+ public:
+  explicit Reader(const Addresses& addresses) : addresses(addresses) {}
+
+  template <class... Float>
+  void into(Float*&... fields) {
+    ((fields = reinterpret_cast<Float*>(addresses.at(next++))), ...);
+  }
+
+ private:
+  const Addresses& addresses;
+  size_t next = 0;
+};
+
+struct Call {
+  holdfast::Sequence sequence;
+  Reader reader;
+};
+
+// sizes: T, B, I, H, P, reverse; zoneout: threshold, key, kept, other of h and of c.
+Call call(const std::vector<int64_t>& sizes, const std::vector<double>& zoneout, const Addresses& arrays) {
+  holdfast::Sequence s{};
+  s.steps = sizes.at(0), s.batch = sizes.at(1), s.inputs = sizes.at(2), s.hidden = sizes.at(3);
+  s.width = sizes.at(4), s.reverse = sizes.at(5) != 0;
+  for (size_t i = 0; i < zoneout.size() / 4; ++i)
+    s.zoneout[i] = {uint32_t(zoneout[4 * i]), uint32_t(zoneout[4 * i + 1]), float(zoneout[4 * i + 2]),
+                    float(zoneout[4 * i + 3])};
+  Reader reader(arrays);
+  reader.into(s.lengths, s.x, s.h0, s.c0, s.weight_ih, s.weight_hh, s.bias_ih, s.bias_hh, s.weight_hr,
+              s.weight_ch, s.norm_ih, s.norm_hh, s.norm_ch, s.norm_ch_bias, s.mask);
+  return {s, reader};
 }
 
-void forward(const std::string& cell, int threads, int64_t steps, int64_t batch, int64_t inputs,
-             int64_t hidden, bool reverse, Address x, Address h0, Address c0, Address weight_ih,
-             Address weight_hh, Address bias_ih, Address bias_hh, Address lengths, Address y, Address h,
-             Address c, Address saved) {
-  const holdfast::Sequence s{steps,
-                             batch,
-                             inputs,
-                             hidden,
-                             reverse,
-                             at<const float>(x),
-                             at<const float>(h0),
-                             at<const float>(c0),
-                             at<const float>(weight_ih),
-                             at<const float>(weight_hh),
-                             at<const float>(bias_ih),
-                             at<const float>(bias_hh),
-                             at<const int64_t>(lengths)};
-  holdfast::run_forward(cell, s, {at<float>(y), at<float>(h), at<float>(c), at<float>(saved)}, threads);
+void forward(const std::string& cell, int threads, const std::vector<int64_t>& sizes,
+             const std::vector<double>& zoneout, const Addresses& arrays) {
+  Call c = call(sizes, zoneout, arrays);
+  holdfast::Outputs out{};
+  c.reader.into(out.y, out.h, out.c, out.saved, out.normed);
+  holdfast::run_forward(cell, c.sequence, out, threads);
 }
 
-void backward(const std::string& cell, int threads, int64_t steps, int64_t batch, int64_t hidden,
-              bool reverse, Address h0, Address c0, Address weight_hh, Address lengths, Address y,
-              Address saved, Address dy, Address dh, Address dc, Address dprojected, Address dcandidate,
-              Address dh0, Address dc0) {
-  const holdfast::Sequence s{steps,
-                             batch,
-                             0,
-                             hidden,
-                             reverse,
-                             nullptr,
-                             at<const float>(h0),
-                             at<const float>(c0),
-                             nullptr,
-                             at<const float>(weight_hh),
-                             nullptr,
-                             nullptr,
-                             at<const int64_t>(lengths)};
-  const holdfast::Adjoint g{at<const float>(y),    at<const float>(saved), at<const float>(dy),
-                            at<const float>(dh),   at<const float>(dc),    at<float>(dprojected),
-                            at<float>(dcandidate), at<float>(dh0),         at<float>(dc0)};
-  holdfast::run_backward(cell, s, g, threads);
+void backward(const std::string& cell, int threads, const std::vector<int64_t>& sizes,
+              const std::vector<double>& zoneout, const Addresses& arrays) {
+  Call c = call(sizes, zoneout, arrays);
+  holdfast::Adjoint g{};
+  c.reader.into(g.y, g.saved, g.normed, g.dy, g.dh, g.dc, g.dsaved, g.dprojected, g.drecurrent, g.dhidden,
+                g.dh0, g.dc0, g.dvectors);
+  holdfast::run_backward(cell, c.sequence, g, threads);
 }
 
 }  // namespace
@@ -64,6 +71,7 @@ NB_MODULE(_native, m) {
   m.def("isas", &holdfast::isas);
   m.def("isa", [] { return std::string(holdfast::isa().name); });
   m.def("select", &holdfast::select_isa);
+  m.def("poison", &holdfast::poison);
   m.def("forward", &forward, nb::call_guard<nb::gil_scoped_release>());
   m.def("backward", &backward, nb::call_guard<nb::gil_scoped_release>());
 }

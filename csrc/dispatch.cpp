@@ -6,10 +6,15 @@
 #include "recurrent.h"
 
 // Kernels have static initialisers that are constant: no order between the sources is needed.
-#define HOLDFAST_DECLARE(set)                                          \
-  namespace holdfast::set {                                            \
-  extern const Kernel rnn_tanh, rnn_relu, lstm, gru;                   \
-  static Isa table() { return {#set, rnn_tanh, rnn_relu, lstm, gru}; } \
+#define HOLDFAST_DECLARE(set)                                                                              \
+  namespace holdfast::set {                                                                                \
+  extern const Kernel rnn_tanh, rnn_relu, gru, gru_reset_before, lstm, lstm_peephole, lstm_coupled,        \
+      lstm_coupled_peephole;                                                                               \
+  static Isa table() {                                                                                     \
+    return {#set,                                                                                          \
+            {&rnn_tanh, &rnn_relu, &gru, &gru_reset_before, &lstm, &lstm_peephole, &lstm_coupled,          \
+             &lstm_coupled_peephole}};                                                                     \
+  }                                                                                                        \
   }
 
 HOLDFAST_DECLARE(baseline)
@@ -75,10 +80,8 @@ const Isa& isa() {
 }
 
 const Kernel& Isa::kernel(const std::string& cell) const {
-  if (cell == "lstm") return lstm;
-  if (cell == "gru") return gru;
-  if (cell == "rnn_tanh") return rnn_tanh;
-  if (cell == "rnn_relu") return rnn_relu;
+  for (const Kernel* kernel : kernels)
+    if (cell == kernel->name) return *kernel;
   throw std::invalid_argument("the native core has no cell '" + cell + "'");
 }
 

@@ -5,27 +5,48 @@
 // that a tile of registers ends up with everything that the gate functions of its units need.
 #pragma once
 
+#include "crew.h"
 #include "simd.h"
 
 namespace holdfast::HOLDFAST_ISA {
 
 constexpr int64_t blocks(int64_t hidden, int units) { return (hidden + units * width - 1) / (units * width); }
 
-// panels[block][1 + depth][u * G + g][lane] = at(g * H + unit, k), where unit = (block * units + u) * width +
-// lane; k = -1 asks for the bias. Zero past the last unit. Steps of 64 keep the target of the transposition
-// in cache.
-template <int G, int U, class At>
-void pack(int64_t hidden, int64_t depth, float* panels, const At& at) {
+template <int G, int U>
+constexpr int64_t panel_size(int64_t hidden, int64_t depth) {
+  return blocks(hidden, U) * (1 + depth) * G * U * width;
+}
+
+// A matrix to pack: gates * hidden outputs by depth; an output's weights lie ``along`` apart, outputs ``apart``.
+struct Matrix {
+  const float* weights;
+  const float* bias;  // may be null
+  int64_t hidden, depth, apart, along;
+};
+
+// panels[block][1 + depth][u * G + g][lane] = weights of output g * H + unit, where unit = (block * units + u) *
+// width + lane; the first row is the bias. Zero past the last unit. Steps of 64 keep the target in cache.
+template <int G, int U>
+void pack(const Matrix& m, float* panels, const Member& member) {
   const int64_t row = G * U * width;
-  for (int64_t block = 0; block < blocks(hidden, U); ++block, panels += (1 + depth) * row)
-    for (int64_t first = -1; first < depth; first += 64)
+  const Share own = member.share(blocks(m.hidden, U));
+  for (int64_t block = own.first; block < own.last; ++block) {
+    float* panel = panels + block * (1 + m.depth) * row;
+    for (int64_t first = 0; first == 0 || first < m.depth; first += 64)
       for (int lane = 0; lane < row; ++lane) {
         const int64_t unit = (block * U + lane / (G * width)) * width + lane % width;
-        const int64_t gate = lane / width % G;
-        const int64_t last = first + 64 < depth ? first + 64 : depth;
-        for (int64_t k = first; k < last; ++k)
-          panels[(k + 1) * row + lane] = unit < hidden ? at(gate * hidden + unit, k) : 0.0f;
+        const int64_t output = lane / width % G * m.hidden + unit;
+        const int64_t last = first + 64 < m.depth ? first + 64 : m.depth;
+        float* to = panel + (first + 1) * row + lane;
+        if (first == 0) panel[lane] = unit < m.hidden && m.bias ? m.bias[output] : 0.0f;
+        if (unit >= m.hidden) {
+          for (int64_t k = first; k < last; ++k, to += row) *to = 0.0f;
+          continue;
+        }
+        const float* from = m.weights + output * m.apart + first * m.along;
+        for (int64_t k = first; k < last; ++k, to += row, from += m.along) *to = *from;
       }
+  }
 }
 
 // As many rows as the register file allows: 12 or 24 sums.
@@ -81,20 +102,30 @@ void tile_of(int64_t rows, const float* a, int64_t stride, const float* panel, i
     tile_of<R - 1, V>(rows, a, stride, panel, depth, sums);
 }
 
-// For each block and row: finish(row, first unit of the block, sums of the V vectors). Rows are dealt evenly
-// to tiles.
+// The left operand: rows of ``depth`` floats, ``stride`` apart.
+struct Operand {
+  int64_t rows;
+  const float* a;
+  int64_t stride, depth;
+};
+
+// For each block of the member's share and each row: finish(row, first unit of the block, sums of the V vectors).
+// Rows are dealt evenly to tiles.
 template <int G, int U, class Finish>
-void product(int64_t rows, const float* a, int64_t stride, const float* panels, int64_t depth, int64_t hidden,
+void product(const Operand& left, const float* panels, int64_t hidden, const Member& member,
              const Finish& finish) {
   constexpr int V = G * U, R = tile_rows<V>;
-  const int64_t tiles = (rows + R - 1) / R;
-  for (int64_t block = 0; block < blocks(hidden, U); ++block, panels += (1 + depth) * V * width)
+  const int64_t rows = left.rows, tiles = (rows + R - 1) / R;
+  const Share own = member.share(blocks(hidden, U));
+  for (int64_t block = own.first; block < own.last; ++block) {
+    const float* panel = panels + block * (1 + left.depth) * V * width;
     for (int64_t i = 0; i < tiles; ++i) {
       const int64_t first = rows * i / tiles, count = rows * (i + 1) / tiles - first;
       vec sums[R][V];
-      tile_of<R, V>(count, a + first * stride, stride, panels, depth, sums);
+      tile_of<R, V>(count, left.a + first * left.stride, left.stride, panel, left.depth, sums);
       for (int64_t r = 0; r < count; ++r) finish(first + r, block * U * width, sums[r]);
     }
+  }
 }
 
 }  // namespace holdfast::HOLDFAST_ISA

@@ -1,69 +1,90 @@
-// What the kernels are given. T steps, B batch, I inputs, H hidden, G gates; all arrays contiguous, row-major
-// float32.
+// What the kernels are given. T steps, B batch, I inputs, H hidden, P width of the hidden state (H unless it is
+// projected), G gates; all arrays contiguous, row-major float32. A null pointer is an absent option.
 #pragma once
 
 #include <cstdint>
 #include <string>
 #include <vector>
 
+#include "crew.h"
+
 namespace holdfast {
 
-// One layer in one direction. A null pointer is an absent option.
+// How much of a state's old value stays: ``kept`` where the hash of a unit's place is below the threshold,
+// ``other`` elsewhere. Drawn: (rate 2^32, 1, 0); its mean: (0, rate, rate); absent: all 0.
+struct Zoneout {
+  uint32_t threshold = 0, key = 0;
+  float kept = 0, other = 0;
+};
+
+// One layer in one direction.
 struct Sequence {
-  int64_t steps, batch, inputs, hidden;
+  int64_t steps, batch, inputs, hidden, width;
   bool reverse;            // from the last step to the first
-  const float* x;          // [T, B, I]
-  const float* h0;         // [B, H]
-  const float* c0;         // [B, H], LSTM only
-  const float* weight_ih;  // [G*H, I]
-  const float* weight_hh;  // [G*H, H]
-  const float* bias_ih;    // [G*H]
-  const float* bias_hh;    // [G*H]
   const int64_t* lengths;  // [B]
+  const float *x;          // [T, B, I]
+  const float *h0, *c0;    // [B, P], [B, H] (LSTM only)
+  const float *weight_ih, *weight_hh, *bias_ih, *bias_hh;      // [G*H, I], [G*H, P], [G*H], [G*H]
+  const float *weight_hr, *weight_ch;                          // [P, H], [peepholes * H]
+  const float *norm_ih, *norm_hh, *norm_ch, *norm_ch_bias;     // [G*H], [G*H], [H], [H]
+  const float *mask;                                           // [B, P]: multiplies h before W_hh
+  Zoneout zoneout[2];                                          // of h and of c
+
+  bool noisy() const { return mask || zoneout[0].kept > 0 || zoneout[1].kept > 0; }
 };
 
 struct Outputs {
-  float* y;      // [T, B, H], zero past each sequence's end
-  float* h;      // [B, H], after each sequence's own last step
-  float* c;      // [B, H], LSTM only
-  float* saved;  // [T, B, S*H] for the backward pass; LSTM: i, f, g, o, c; GRU: r, z, n, W_hn h + b_hn
+  float *y;       // [T, B, P], zero past each sequence's end
+  float *h, *c;   // [B, P], [B, H]: after each sequence's own last step
+  float *saved;   // [T, B, S*H] for the backward pass and for traces: see the cells
+  float *normed;  // [T, B, 2*G*H + 2*G] with layer norm: normalised inputs' part, recurrent part, their 1/sigma
 };
 
 struct Adjoint {
-  const float* y;
-  const float* saved;
-  const float* dy;    // [T, B, H]
-  const float* dh;    // [B, H]
-  const float* dc;    // [B, H]
-  float* dprojected;  // [T, B, G*H]: with respect to x W_ih^T + b_ih; zero past each sequence's end
-  float* dcandidate;  // [T, B, H], GRU only: with respect to W_hn h + b_hn
-  float* dh0;         // [B, H]
-  float* dc0;         // [B, H], LSTM only
+  const float *y, *saved, *normed;
+  const float *dy, *dh, *dc, *dsaved;  // [T, B, P], [B, P], [B, H], [T, B, S*H]
+  float *dprojected;  // [T, B, G*H]: with respect to x W_ih^T; zero past each sequence's end
+  float *drecurrent;  // [T, B, R*H]: with respect to W_hh h of the last R gates, where it differs: see ``Kernel``
+  float *dhidden;     // [T, B, P]: with respect to W_hr m, with a projection
+  float *dh0, *dc0;   // [B, P], [B, H]
+  float *dvectors;    // [V, H], sums over steps and batch: see sums.h
 };
 
-// The sequences of one thread, the longest first: those active at a step come before all others.
+// The sequences of one crew, the longest first: those active at a step come before all others.
 struct Rows {
   int64_t count;
   const int64_t* order;    // index in the batch
   const int64_t* lengths;  // T where the sequence has no length
 };
 
-// The weights as the product of one cell reads them, with their biases: see gemm.h.
+// The weights as the products read them, with their biases: see gemm.h.
 struct Panels {
-  float *input, *recurrent;
+  float *input, *recurrent, *candidate, *projection;
 };
 
-// One cell in one instruction set. States start at zero; all arrays have the sizes below.
+// What one crew works in. States start at zero; the rest holds anything.
+struct Scratch {
+  float *states, *chunk, *sums;
+};
+
+struct Sizes {
+  int64_t input, recurrent, candidate, projection;  // floats of the panels
+  int64_t states, row, sums;                        // for each sequence, row of a chunk, member
+  int64_t vectors;                                  // V
+};
+
+// One cell in one instruction set.
 struct Kernel {
+  const char* name;
   int64_t gates, saved;
-  void (*pack)(const Sequence&, const Panels&);
-  void (*forward)(const Sequence&, const Outputs&, const Rows&, const Panels&, float* states, float* chunk);
-  void (*pack_adjoint)(const Sequence&, float* panels);
-  void (*backward)(const Sequence&, const Adjoint&, const Rows&, const float* panels, float* scratch);
+  Sizes (*sizes)(const Sequence&, bool backward);
+  void (*pack)(const Sequence&, const Panels&, const Member&);
+  void (*forward)(const Sequence&, const Outputs&, const Rows&, const Panels&, const Scratch&, const Member&);
+  void (*pack_adjoint)(const Sequence&, const Panels&, const Member&);
+  void (*backward)(const Sequence&, const Adjoint&, const Rows&, const Panels&, const Scratch&, const Member&);
 };
 
-// Space for n floats and a whole tile past them; the odd number of cache lines keeps rows out of the same
-// set.
+// Space for n floats and a whole tile past them; the odd number of cache lines keeps rows out of the same set.
 constexpr int64_t padded(int64_t n) { return (n + 31) / 32 * 32; }
 constexpr int64_t row_stride(int64_t n) { return padded(n) + 16; }
 
@@ -73,7 +94,7 @@ inline int64_t chunk_steps(int64_t rows) { return rows < 1 ? chunk_rows : (chunk
 
 struct Isa {
   const char* name;
-  Kernel rnn_tanh, rnn_relu, lstm, gru;
+  std::vector<const Kernel*> kernels;
   const Kernel& kernel(const std::string& cell) const;  // an unknown cell throws std::invalid_argument
 };
 

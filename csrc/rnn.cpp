@@ -1,32 +1,35 @@
-// Elman's network: h' = f(x + W h + b), f tanh or relu. Its gradient needs nothing but the output.
-#include "gates.h"
-#include "sequence.h"
+// Elman's network: h' = f(x + W h + b), f tanh or relu. Saved: h', before any zoneout.
+#include "kernel.h"
 
 namespace holdfast::HOLDFAST_ISA {
 namespace {
 
 struct Tanh {
+  static constexpr const char* name = "rnn_tanh";
   static HOLDFAST_INLINE vec value(vec x) { return hyperbolic_tangent(x); }
   static HOLDFAST_INLINE vec gradient(vec dy, vec y) { return dy * (1.0f - y * y); }
 };
 
 struct Relu {
+  static constexpr const char* name = "rnn_relu";
   static HOLDFAST_INLINE vec value(vec x) { return at_least(x, 0.0f); }
   static HOLDFAST_INLINE vec gradient(vec dy, vec y) { return y <= splat(0.0f) ? vec{} : dy; }
 };
 
 template <class Function>
-struct Rnn {
-  static constexpr int gates = 1, units = 2, saved = 0;
-  static constexpr bool cell_state = false;
+struct Rnn : Stateless {
+  static constexpr const char* name = Function::name;
+  static constexpr int gates = 1, units = 2, saved = 1;
 
-  static HOLDFAST_INLINE vec step(const vec* recurrent, const Lane& lane) {
-    return Function::value(lane.projected(0) + recurrent[0]);
+  static HOLDFAST_INLINE Stepped step(const vec* recurrent, const Lane& lane) {
+    const vec h = Function::value(lane.projected(0) + recurrent[0]);
+    lane.save(0, h);
+    return {h, vec{}};
   }
 
-  static HOLDFAST_INLINE vec gradient(vec dh, const BackLane& lane) {
-    lane.emit(0, Function::gradient(dh, load(lane.y, lane.n)));
-    return vec{};
+  static HOLDFAST_INLINE Pair gradient(const Pair& d, const BackLane& lane) {
+    lane.emit(0, Function::gradient(d.gate + lane.outside(0), lane.saved(0)));
+    return {vec{}, vec{}};
   }
 };
 

@@ -1,49 +1,35 @@
-// One call: pack the weights, order the batch by length, deal it to threads.
+// One call: order the batch by length, deal it to crews of threads, pack the weights, run.
 #include <algorithm>
 #include <cstring>
-#include <memory>
-#include <new>
+#include <deque>
 #include <numeric>
 
+#include "arena.h"
 #include "recurrent.h"
 #include "threads.h"
-#ifdef __linux__
-#include <sys/mman.h>
-#endif
 
 namespace holdfast {
 namespace {
 
-constexpr std::align_val_t cache_line{64};
-constexpr double worth_a_thread = 4e6;  // multiply-adds: some 100 us, against a few to wake a thread
-constexpr int64_t worth_rows = 4;       // fewer sequences than this read the weights too often
+constexpr double worth_a_thread = 1e6;  // multiply-adds: some 20 us, against a few to wake a thread
+constexpr double worth_a_meeting = 2e4;  // multiply-adds of a member's share of a step
+constexpr int64_t least_units = 16;      // of a member's share
 
-struct Free {
-  void operator()(float* p) const { ::operator delete(p, cache_line); }
+struct Crews {
+  int count, size;
 };
-using Buffer = std::unique_ptr<float, Free>;
 
-Buffer floats(int64_t n) {
-  return Buffer(static_cast<float*>(::operator new(n * sizeof(float), cache_line)));
+// A thread takes a share of the units of all sequences, so that the weights are read once; where such shares would be
+// too small to be worth the meetings, the sequences are shared out.
+Crews arrange(const Sequence& s, int64_t gates, int threads) {
+  const double step = double(s.batch) * gates * s.hidden * (s.hidden + s.inputs);
+  const int useful = int(std::clamp(step * s.steps / worth_a_thread, 1.0, double(std::max(threads, 1))));
+  const double size = std::min(step / worth_a_meeting, double(s.hidden / least_units));
+  const int members = int(std::clamp(size, 1.0, double(useful)));
+  return {int(std::clamp<int64_t>(useful / members, 1, std::max<int64_t>(s.batch, 1))), members};
 }
 
-// A fresh array of many megabytes costs more in page faults than the work on it: ask for large pages.
-void expect([[maybe_unused]] float* array, [[maybe_unused]] int64_t n) {
-#ifdef __linux__
-  constexpr uintptr_t page = 1 << 21;
-  const uintptr_t first = (reinterpret_cast<uintptr_t>(array) + page - 1) / page * page;
-  const uintptr_t last = reinterpret_cast<uintptr_t>(array + n) / page * page;
-  if (array && first < last) madvise(reinterpret_cast<void*>(first), last - first, MADV_HUGEPAGE);
-#endif
-}
-
-int thread_count(const Sequence& s, int64_t gates, int threads) {
-  const double work = double(s.steps) * s.batch * gates * s.hidden * s.hidden;
-  const int64_t useful = std::min<int64_t>(int64_t(work / worth_a_thread), s.batch / worth_rows);
-  return int(std::clamp<int64_t>(useful, 1, std::max(threads, 1)));
-}
-
-// The batch's sequences from the longest to the shortest, dealt in turn: each thread gets its share of steps.
+// The batch's sequences from the longest to the shortest, dealt in turn: each crew gets its share of steps.
 struct Deal {
   std::vector<std::vector<int64_t>> order, lengths;
 
@@ -66,46 +52,103 @@ struct Deal {
   }
 };
 
-// run(rows, states, chunk) on each thread: ``state`` floats for each of its sequences, which start at zero,
-// and ``row`` floats for each row of a chunk of steps.
-template <class Run>
-void deal(const Sequence& s, int64_t gates, int threads, int64_t state, int64_t row, const Run& run) {
-  const int hands = thread_count(s, gates, threads);
-  const Deal dealt(s, hands);
-  const int64_t most = (s.batch + hands - 1) / hands;
-  const int64_t states = most * state, chunk = chunk_steps(most) * most * row;
-  const Buffer scratch = floats(hands * (states + chunk));
-  parallel(hands, [&](int hand) {
-    float* own = scratch.get() + hand * (states + chunk);
-    std::memset(own, 0, states * sizeof(float));
-    run(dealt.rows(hand), own, own + states);
-  });
+constexpr int64_t aligned(int64_t n) { return (n + 31) / 32 * 32; }
+
+// What a call works in, for all of its crews; each crew's states and members' sums start at zero.
+struct Room {
+  const Sizes sizes;
+  const int64_t most, states, chunk, sums, panels;
+  const Buffer memory;
+
+  Room(const Sequence& s, const Sizes& sizes, const Crews& crews)
+      : sizes(sizes),
+        most((s.batch + crews.count - 1) / crews.count),
+        states(aligned(most * sizes.states)),
+        chunk(aligned(chunk_steps(most) * most * sizes.row)),
+        sums(aligned(sizes.sums * crews.size)),
+        panels(aligned(sizes.input) + aligned(sizes.recurrent) + aligned(sizes.candidate) +
+               aligned(sizes.projection)),
+        memory(panels + crews.count * (states + chunk + sums)) {}
+
+  Panels packed() const {
+    float* input = memory.get();
+    float* recurrent = input + aligned(sizes.input);
+    float* candidate = recurrent + aligned(sizes.recurrent);
+    return {input, recurrent, candidate, candidate + aligned(sizes.candidate)};
+  }
+
+  Scratch scratch(int crew) const {
+    float* own = memory.get() + panels + crew * (states + chunk + sums);
+    return {own, own + states, own + states + chunk};
+  }
+
+  void clear(int crew) const {
+    std::memset(scratch(crew).states, 0, states * sizeof(float));
+    std::memset(scratch(crew).sums, 0, sums * sizeof(float));
+  }
+};
+
+// pack(member) by all threads, then run(crew, member) by each member of each crew.
+template <class Pack, class Run>
+void on_threads(const Crews& crews, const Room& room, const Pack& pack, const Run& run) {
+  Crew all(crews.count * crews.size);
+  std::deque<Crew> each;
+  for (int i = 0; i < crews.count; ++i) each.emplace_back(crews.size);
+  const auto work = [&](int id) {
+    if (id % crews.size == 0) room.clear(id / crews.size);
+    pack(Member{&all, id});
+    all.meet();
+    run(id / crews.size, Member{&each[id / crews.size], id % crews.size});
+  };
+  if (together(all.size, work)) return;
+  Crew alone(1);
+  pack(Member{&alone, 0});
+  for (int i = 0; i < crews.count; ++i) {
+    room.clear(i);
+    run(i, Member{&alone, 0});
+  }
 }
 
 }  // namespace
 
 void run_forward(const std::string& cell, const Sequence& s, const Outputs& out, int threads) {
   const Kernel& kernel = isa().kernel(cell);
-  const int64_t gates = kernel.gates * padded(s.hidden), row = row_stride(s.inputs) + gates;
-  const Buffer memory = floats((2 + s.inputs + s.hidden) * gates);
-  const Panels panels{memory.get(), memory.get() + (1 + s.inputs) * gates};
-  kernel.pack(s, panels);
-  expect(out.y, s.steps * s.batch * s.hidden);
-  expect(out.saved, s.steps * s.batch * kernel.saved * s.hidden);
-  deal(s, kernel.gates, threads, 3 * row_stride(s.hidden), row,
-       [&](const Rows& rows, float* states, float* chunk) {
-         kernel.forward(s, out, rows, panels, states, chunk);
-       });
+  const Crews crews = arrange(s, kernel.gates, threads);
+  const Deal deal(s, crews.count);
+  const Room room(s, kernel.sizes(s, false), crews);
+  const Panels panels = room.packed();
+  const int64_t rows = s.steps * s.batch;
+  expect_large(out.y, rows * s.width);
+  expect_large(out.saved, rows * kernel.saved * s.hidden);
+  expect_large(out.normed, rows * 2 * kernel.gates * s.hidden);
+  on_threads(
+      crews, room, [&](const Member& member) { kernel.pack(s, panels, member); },
+      [&](int crew, const Member& member) {
+        kernel.forward(s, out, deal.rows(crew), panels, room.scratch(crew), member);
+      });
 }
 
 void run_backward(const std::string& cell, const Sequence& s, const Adjoint& g, int threads) {
   const Kernel& kernel = isa().kernel(cell);
-  const Buffer panels = floats((1 + kernel.gates * s.hidden) * padded(s.hidden));
-  kernel.pack_adjoint(s, panels.get());
-  expect(g.dprojected, s.steps * s.batch * kernel.gates * s.hidden);
-  expect(g.dcandidate, s.steps * s.batch * s.hidden);
-  deal(s, kernel.gates, threads, 2 * row_stride(s.hidden) + row_stride(kernel.gates * s.hidden), 0,
-       [&](const Rows& rows, float* states, float*) { kernel.backward(s, g, rows, panels.get(), states); });
+  const Crews crews = arrange(s, kernel.gates, threads);
+  const Deal deal(s, crews.count);
+  const Sizes sizes = kernel.sizes(s, true);
+  const Room room(s, sizes, crews);
+  const Panels panels = room.packed();
+  expect_large(g.dprojected, s.steps * s.batch * kernel.gates * s.hidden);
+  expect_large(g.drecurrent, s.steps * s.batch * s.hidden);
+  on_threads(
+      crews, room, [&](const Member& member) { kernel.pack_adjoint(s, panels, member); },
+      [&](int crew, const Member& member) {
+        kernel.backward(s, g, deal.rows(crew), panels, room.scratch(crew), member);
+      });
+  std::memset(g.dvectors, 0, sizes.vectors * s.hidden * sizeof(float));
+  for (int i = 0; i < crews.count * crews.size; ++i) {
+    const float* sums = room.scratch(i / crews.size).sums + i % crews.size * sizes.sums;
+    for (int64_t v = 0; v < sizes.vectors; ++v)
+      for (int64_t unit = 0; unit < s.hidden; ++unit)
+        g.dvectors[v * s.hidden + unit] += sums[v * padded(s.hidden) + unit];
+  }
 }
 
 }  // namespace holdfast

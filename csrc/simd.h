@@ -3,6 +3,8 @@
 // standard library, which the linker could share between the sets.
 #pragma once
 
+#include <math.h>
+
 #include <cstdint>
 #include <cstring>
 
@@ -71,6 +73,38 @@ HOLDFAST_INLINE To reinterpret(From from) {
   To to;
   memcpy(&to, &from, sizeof to);
   return to;
+}
+
+HOLDFAST_INLINE vec cut(vec x, int64_t n) {  // zero in the lanes from n on
+  if (n >= width) return x;
+  vec value = {};
+  if (n > 0) memcpy(&value, &x, n * sizeof(float));
+  return value;
+}
+
+HOLDFAST_INLINE float total(vec x) {
+  float lanes[width], sum = 0.0f;
+  memcpy(lanes, &x, sizeof x);
+  for (int i = 0; i < width; ++i) sum += lanes[i];
+  return sum;
+}
+
+HOLDFAST_INLINE float square_root(float x) {
+#if defined(__GNUC__)
+  return __builtin_sqrtf(x);
+#else
+  return sqrtf(x);
+#endif
+}
+
+HOLDFAST_INLINE bits bits_of(uint32_t value) { return value - bits{}; }
+
+HOLDFAST_INLINE bits iota() {  // 0, 1, 2, ...
+  uint32_t lanes[width];
+  for (int i = 0; i < width; ++i) lanes[i] = uint32_t(i);
+  bits value;
+  memcpy(&value, lanes, sizeof value);
+  return value;
 }
 
 // NaN passes through both: a comparison with it is false.

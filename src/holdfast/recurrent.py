@@ -14,7 +14,7 @@ from torch.nn.utils.rnn import PackedSequence
 from holdfast import kernels, shapes
 from holdfast.cells import Cell, Norm, State, Weights
 from holdfast.initialisation import gate_rows
-from holdfast.kernels import Noise, Plan, Problem, Result
+from holdfast.kernels import Noise, Plan, Problem, Result, Zoneout
 from holdfast.options import Options, check_switch, is_number
 
 Lengths = Tensor | Sequence[int] | None
@@ -175,7 +175,7 @@ class Recurrent(nn.Module):
         row = layer * self.num_directions + direction
         state = self._state(sequence, row)
         weights = self.weights(f"_l{layer}" + ("_reverse" if direction else ""))
-        noise = self._noise(state, x.size(0))
+        noise = self._noise(state)
         return Problem(self.cell, x, state, weights, sequence.lengths, direction == 1, noise, trace)
 
     def _state(self, sequence: shapes.Sequence, row: int) -> State:
@@ -198,20 +198,15 @@ class Recurrent(nn.Module):
         names = ("norm_ih", "norm_hh", "norm_ch", "norm_ch_bias")
         return Norm(*(getattr(self, name + suffix, None) for name in names))  # type: ignore[arg-type]
 
-    def _noise(self, state: State, steps: int) -> Noise | None:
+    def _noise(self, state: State) -> Noise | None:
         rates = self.options.zoneout_rates(self.cell)
         dropping = self.training and self.options.recurrent_dropout > 0
         if not dropping and not any(rates):
             return None
         mask = F.dropout(torch.ones_like(state[0]), self.options.recurrent_dropout) if dropping else None
-        kept = tuple(self._kept(rate, s, steps) for rate, s in zip(rates, state, strict=True))
-        return Noise(mask, kept if any(rates) else None)
-
-    def _kept(self, rate: float, state: Tensor, steps: int) -> Tensor:
-        """What zoneout keeps of the old state at each step [T, B, width]: drawn in training, the mean otherwise."""
-        if self.training:
-            return torch.bernoulli(state.new_full((steps, *state.shape), rate))
-        return state.new_full((), rate).expand(steps, *state.shape)
+        if not any(rates):
+            return Noise(mask)
+        return Noise(mask, Zoneout.drawn(rates) if self.training else Zoneout(rates))
 
     # -- insight ---------------------------------------------------------------------------------------------
 

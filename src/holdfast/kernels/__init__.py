@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 
 from holdfast.kernels.aten import Aten
 from holdfast.kernels.native import Native
-from holdfast.kernels.problem import Kernel, Noise, Problem, Result
+from holdfast.kernels.noise import Noise, Zoneout
+from holdfast.kernels.problem import Kernel, Problem, Result
 from holdfast.kernels.reference import Reference
 
 KERNELS: dict[str, Kernel] = {kernel.name: kernel for kernel in (Native(), Aten(), Reference())}
@@ -65,4 +66,4 @@ def scan(problem: Problem, kernel: str = "auto") -> Result:
     return KERNELS[choose(problem, kernel).kernel].run(problem)
 
 
-__all__ = ["KERNELS", "Kernel", "Noise", "Plan", "Problem", "Result", "check_name", "choose", "scan"]
+__all__ = ["KERNELS", "Kernel", "Noise", "Plan", "Problem", "Result", "Zoneout", "check_name", "choose", "scan"]

@@ -10,10 +10,11 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Before:
-    """The hidden state before each step: the output of the step run before it, and h0 at each sequence's start."""
+    """What W_hh read at each step: the output of the step before it, h0 at each sequence's start, times the mask."""
 
     y: Tensor
     h0: Tensor
+    mask: Tensor | None
     lengths: Tensor | None
     reverse: bool
 
@@ -27,8 +28,11 @@ class Before:
             dweight.zero_()
             return
         later, earlier = (da[:-1], self.y[1:]) if self.reverse else (da[1:], self.y[:-1])
-        torch.mm(later.flatten(0, 1).t(), earlier.flatten(0, 1), out=dweight)
-        dweight.addmm_(self._first(da).t(), self.h0)
+        torch.mm(later.flatten(0, 1).t(), self._masked(earlier).flatten(0, 1), out=dweight)
+        dweight.addmm_(self._first(da).t(), self._masked(self.h0))
+
+    def _masked(self, h: Tensor) -> Tensor:
+        return h if self.mask is None else h * self.mask
 
     def _first(self, da: Tensor) -> Tensor:
         """``da`` where each sequence starts: [T, B, K] -> [B, K]."""

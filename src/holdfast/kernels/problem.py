@@ -10,19 +10,7 @@ from torch import Tensor
 from torch.autograd import forward_ad
 
 from holdfast.cells import Cell, State, Weights
-
-
-@dataclass(frozen=True)
-class Noise:
-    """Random or averaged regularisation of one scan, drawn before it starts.
-
-    ``dropout_mask`` [B, P] multiplies the hidden state before every recurrent product. ``zoneout`` holds, for
-    each state, how much of the old value stays at each step [T, B, width]: 0 or 1 in training, the
-    probability itself in evaluation (Krueger et al. 2017).
-    """
-
-    dropout_mask: Tensor | None = None
-    zoneout: tuple[Tensor, ...] | None = None
+from holdfast.kernels.noise import Noise
 
 
 @dataclass(frozen=True)

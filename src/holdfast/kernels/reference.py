@@ -7,8 +7,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from holdfast.cells import CELLS, Cell, Recurrence, State, Weights
-from holdfast.kernels.problem import Noise, Problem, Result
+from holdfast.cells import Cell, Recurrence, State
+from holdfast.kernels.noise import Noise
+from holdfast.kernels.problem import Problem, Result
 
 Update = Callable[[int, State, State], State]
 
@@ -21,10 +22,13 @@ def _zoneout(noise: Noise | None) -> Update:
     """Keep a part of the old state at each step: ``s = keep * old + (1 - keep) * new``."""
     if noise is None or noise.zoneout is None:
         return _no_update
-    keep = noise.zoneout
-    return lambda t, old, new: tuple(
-        k[t] * o + (1 - k[t]) * n for k, o, n in zip(keep, old, new, strict=True)
-    )
+    zoneout = noise.zoneout
+
+    def update(t: int, old: State, new: State) -> State:
+        kept = [zoneout.keep(t, i, o) for i, o in enumerate(old)]
+        return tuple(k * o + (1 - k) * n for k, o, n in zip(kept, old, new, strict=True))
+
+    return update
 
 
 def _hold(active: Tensor | None) -> Update:
@@ -91,19 +95,3 @@ class Reference:
     def run(self, problem: Problem) -> Result:
         """One step after the other, as the equations stand."""
         return _loop(problem, problem.weights.project(problem.x))
-
-
-def scan_plain(
-    cell: str,
-    x: Tensor,
-    state: list[Tensor],
-    weights: list[Tensor],
-    lengths: Tensor | None,
-    reverse: bool,
-) -> tuple[Tensor, ...]:
-    """A cell without options over a whole sequence: outputs and final states."""
-    weight_ih, weight_hh, *biases = weights
-    bias_ih, bias_hh = biases or (None, None)
-    own = Weights(weight_ih, weight_hh, bias_ih=bias_ih, bias_hh=bias_hh)
-    result = Reference().run(Problem(CELLS[cell], x, tuple(state), own, lengths, reverse))
-    return result.outputs, *result.state

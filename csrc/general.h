@@ -1,0 +1,205 @@
+// The forward loop of layer norm, of a projected hidden state and of the reset before the product: the product is
+// stored, and then each member of the crew takes whole rows.
+#pragma once
+
+#include "forward.h"
+#include "norm.h"
+
+namespace holdfast::HOLDFAST_ISA {
+
+// Some gates of a row, normalised in place, then gain and bias; ``normed`` keeps the values before these.
+inline void normalise(float* row, int64_t apart, int64_t H, Share gates, const float* gain, const float* bias,
+                      float* normed, float* inverses) {
+  for (int64_t g = gates.first; g < gates.last; ++g) {
+    float* values = row + g * apart;
+    const float inverse = standardise(values, H);
+    if (normed) copy(normed + g * H, values, H), inverses[g] = inverse;
+    for (int64_t i = 0; i < H; i += width) {
+      const vec shifted = bias ? load(bias + g * H + i, H - i) : vec{};
+      store(values + i, load(values + i) * load(gain + g * H + i, H - i) + shifted);
+    }
+  }
+}
+
+// One sequence at one step, whose products with W_hh are known.
+template <class Cell>
+struct Row {
+  static constexpr int G = Cell::gates;
+  const Sequence& s;
+  const Outputs& out;
+  const Workspace<Cell>& w;
+  int64_t r, t;
+  const float* x;  // projected input, a gate each ``w.apart``
+  int64_t b, at;  // in the batch; t * B + b
+
+  float* sums() const { return w.product + r * G * w.apart; }
+  float* gate() const { return w.gate + r * w.narrow; }
+
+  void normalise_product(Share gates) const {
+    if (!s.norm_hh) return;
+    float* normed = shift(out.normed, at * (2 * G * w.H + 2 * G));
+    normalise(sums(), w.apart, w.H, gates, s.norm_hh, s.bias_hh, shift(normed, G * w.H),
+              shift(normed, 2 * G * w.H + G));
+  }
+
+  Lane lane(int64_t unit) const {
+    const int64_t S = Cell::saved + (s.weight_hr != nullptr);
+    return {w.H,
+            w.H - unit,
+            x + unit,
+            w.apart,
+            w.h + r * w.wide + unit,
+            w.c + r * w.narrow + unit,
+            shift(s.weight_ch, unit),
+            shift(out.saved, at * S * w.H + unit)};
+  }
+
+  // r and z take the place of their sums; the candidate's operand is r times the others'.
+  void reset() const {
+    for (int64_t unit = 0; unit < w.H; unit += width) {
+      float* to = sums() + unit;
+      const vec reset = sigmoid(load(x + unit) + load(to));
+      store(to, reset);
+      store(to + w.apart, sigmoid(load(x + w.apart + unit) + load(to + w.apart)));
+      const int64_t place = r * w.wide + unit;
+      store(w.operand2 + place, reset * load(w.operand[0] + place));
+      lane(unit).save(3, load(w.operand2 + place));
+    }
+  }
+
+  void step() const {
+    for (int64_t unit = 0; unit < w.H; unit += width) {
+      vec recurrent[G];
+      for (int g = 0; g < G; ++g) recurrent[g] = load(sums() + g * w.apart + unit);
+      const Lane own = lane(unit);
+      const Stepped stepped = Cell::step(recurrent, own);
+      store(gate() + unit, stepped.gate);
+      store(sums() + unit, cut(stepped.cell, own.n));  // the first gate's sums have served
+      if constexpr (Cell::cell_state) own.save(Cell::saved - 1, settle_cell(s, at, unit, stepped.cell, w.c + r * w.narrow + unit));
+    }
+    if (s.norm_ch) normalise(sums(), w.apart, w.H, {0, 1}, s.norm_ch, s.norm_ch_bias, nullptr, nullptr);
+    for (int64_t unit = 0; unit < w.H; unit += width) {
+      const vec m = Cell::output({load(gate() + unit), load(sums() + unit)});
+      store(gate() + unit, cut(m, w.H - unit));
+    }
+  }
+
+  void settle_unit(int64_t unit, vec value) const {
+    const int64_t place = r * w.wide + unit;
+    settle(s, at, b, unit, value, w.h + place, w.operand[0] + place, out.y + at * w.P + unit);
+  }
+
+  void finish() const {  // without a projection
+    for (int64_t unit = 0; unit < w.H; unit += width) settle_unit(unit, load(gate() + unit));
+  }
+
+  void save_output() const {
+    if (out.saved) copy(out.saved + (at * (Cell::saved + 1) + Cell::saved) * w.H, gate(), w.H);
+  }
+};
+
+template <class Cell>
+struct General {
+  static constexpr int G = Cell::gates, U = Cell::units;
+  const Sequence& s;
+  const Outputs& out;
+  const Rows& rows;
+  const Panels& panels;
+  const Member& member;
+  const Workspace<Cell> w;
+
+  Row<Cell> row(int64_t r, int64_t t, const float* x) const {
+    return {s, out, w, r, t, x, rows.order[r], t * s.batch + rows.order[r]};
+  }
+
+  template <class Visit>
+  void each_row(int64_t active, const Visit& visit) const {
+    const Share own = member.share(active);
+    for (int64_t r = own.first; r < own.last; ++r) visit(r);
+    member.meet();
+  }
+
+  // x W_ih + b_ih of a chunk: [row][gate][unit], normalised.
+  void project_chunk(const Span& span, float* inputs, float* projected) const {
+    project<Cell>(s, span, rows, panels.input, inputs, member, [&](int64_t r, int64_t unit, const vec* sums) {
+      store_gates<G, U>(projected + r * G * w.apart, unit, w.apart, sums);
+    });
+    member.meet();
+    if (!s.norm_ih) return;
+    each_step(span, rows, [&](int64_t, int64_t t, int64_t active) {
+      const Share own = member.share(active);
+      for (int64_t r = own.first; r < own.last; ++r) {
+        float* normed = shift(out.normed, (t * s.batch + rows.order[r]) * (2 * G * w.H + 2 * G));
+        normalise(projected + r * G * w.apart, w.apart, w.H, {0, G}, s.norm_ih, s.bias_ih, normed,
+                  shift(normed, 2 * G * w.H));
+      }
+      projected += active * G * w.apart;
+    });
+    member.meet();
+  }
+
+  // W_hh h of all gates; with the reset before the product, r and z in the place of theirs.
+  void recur(int64_t t, int64_t active, const float* x) const {
+    constexpr int first = Cell::reset_before ? 2 : G;
+    const Operand left{active, w.operand[0], w.wide, w.P};
+    product<first, U>(left, panels.recurrent, w.H, member, [&](int64_t r, int64_t unit, const vec* sums) {
+      store_gates<first, U>(w.product + r * G * w.apart, unit, w.apart, sums);
+    });
+    member.meet();
+    if constexpr (Cell::reset_before) {
+      each_row(active, [&](int64_t r) {
+        const Row<Cell> own = row(r, t, x + r * G * w.apart);
+        own.normalise_product({0, first});
+        own.reset();
+      });
+      const Operand reset{active, w.operand2, w.wide, w.P};
+      product<1, 2>(reset, panels.candidate, w.H, member, [&](int64_t r, int64_t unit, const vec* sums) {
+        store_gates<1, 2>(w.product + (r * G + first) * w.apart, unit, w.apart, sums);
+      });
+      member.meet();
+    }
+  }
+
+  void step(int64_t t, int64_t active, const float* x) const {
+    recur(t, active, x);
+    each_row(active, [&](int64_t r) {
+      const Row<Cell> own = row(r, t, x + r * G * w.apart);
+      own.normalise_product({Cell::reset_before ? 2 : 0, G});
+      own.step();
+      s.weight_hr ? own.save_output() : own.finish();
+    });
+    if (!s.weight_hr) return;
+    const Operand left{active, w.gate, w.narrow, w.H};
+    product<1, 2>(left, panels.projection, w.P, member, [&](int64_t r, int64_t unit, const vec* sums) {
+      const Row<Cell> own = row(r, t, x);
+      own.settle_unit(unit, sums[0]);
+      if (unit + width < w.P) own.settle_unit(unit + width, sums[1]);
+    });
+    member.meet();
+  }
+
+  void run(const Scratch& scratch) const {
+    start(s, rows, w, member);
+    const int64_t together = chunk_steps(rows.count), S = Cell::saved + (s.weight_hr != nullptr);
+    float* projected = scratch.chunk + together * rows.count * row_stride(s.inputs);
+    for (Span span{0, 0, s.steps, s.reverse}; span.first < s.steps; span.first = span.last) {
+      span.last = span.first + together < s.steps ? span.first + together : s.steps;
+      project_chunk(span, scratch.chunk, projected);
+      const float* x = projected;
+      each_step(span, rows, [&](int64_t, int64_t t, int64_t active) {
+        step(t, active, x);
+        x += active * G * w.apart;
+        clear(out.y, w.P, t, s, rows, active, member);
+        clear(out.saved, S * w.H, t, s, rows, active, member);
+        clear(out.normed, 2 * G * w.H + 2 * G, t, s, rows, active, member);
+      });
+    }
+    const Share own = member.share(rows.count);
+    for (int64_t r = own.first; r < own.last; ++r) {
+      copy(out.h + rows.order[r] * w.P, w.h + r * w.wide, w.P);
+      if (Cell::cell_state) copy(out.c + rows.order[r] * w.H, w.c + r * w.narrow, w.H);
+    }
+  }
+};
+
+}  // namespace holdfast::HOLDFAST_ISA

@@ -1,0 +1,84 @@
+// A cell as an entry of the table that dispatch.cpp chooses from.
+#pragma once
+
+#include "general.h"
+#include "general_backward.h"
+
+namespace holdfast::HOLDFAST_ISA {
+
+template <class Cell>
+struct Entry {
+  static constexpr int G = Cell::gates, U = Cell::units, first = Cell::reset_before ? 2 : G;
+
+  static bool general(const Sequence& s) { return Cell::reset_before || s.weight_hr || s.norm_ih; }
+
+  static Sizes sizes(const Sequence& s, bool back) {
+    const int64_t H = s.hidden, P = s.width, rest = Cell::reset_before ? H : 0;
+    if (back)
+      return {0,
+              panel_size<1, 2>(P, first * H),
+              panel_size<1, 2>(P, rest),
+              s.weight_hr ? panel_size<1, 2>(H, P) : 0,
+              BackWorkspace<Cell>::floats(s),
+              0,
+              BackWorkspace<Cell>::own_floats(s),
+              Slots<Cell>::count};
+    return {panel_size<G, U>(H, s.inputs),
+            panel_size<first, U>(H, P),
+            Cell::reset_before ? panel_size<1, 2>(H, P) : 0,
+            s.weight_hr ? panel_size<1, 2>(P, H) : 0,
+            Workspace<Cell>::floats(s),
+            row_stride(s.inputs) + G * padded(H),
+            0,
+            Slots<Cell>::count};
+  }
+
+  static void pack_forward(const Sequence& s, const Panels& panels, const Member& member) {
+    const int64_t H = s.hidden, P = s.width, I = s.inputs;
+    const float* bias_ih = s.norm_ih ? nullptr : s.bias_ih;  // added after the normalisation
+    const float* bias_hh = s.norm_hh ? nullptr : s.bias_hh;
+    pack<G, U>({s.weight_ih, bias_ih, H, I, I, 1}, panels.input, member);
+    pack<first, U>({s.weight_hh, bias_hh, H, P, P, 1}, panels.recurrent, member);
+    if (Cell::reset_before)
+      pack<1, 2>({s.weight_hh + 2 * H * P, shift(bias_hh, 2 * H), H, P, P, 1}, panels.candidate, member);
+    if (s.weight_hr) pack<1, 2>({s.weight_hr, nullptr, P, H, H, 1}, panels.projection, member);
+  }
+
+  static void pack_adjoint(const Sequence& s, const Panels& panels, const Member& member) {
+    const int64_t H = s.hidden, P = s.width;
+    pack<1, 2>({s.weight_hh, nullptr, P, first * H, 1, P}, panels.recurrent, member);
+    if (Cell::reset_before)
+      pack<1, 2>({s.weight_hh + 2 * H * P, nullptr, P, H, 1, P}, panels.candidate, member);
+    if (s.weight_hr) pack<1, 2>({s.weight_hr, nullptr, H, P, 1, H}, panels.projection, member);
+  }
+
+  static void forward(const Sequence& s, const Outputs& out, const Rows& rows, const Panels& panels,
+                      const Scratch& scratch, const Member& member) {
+    if (general(s))
+      General<Cell>{s, out, rows, panels, member, {s, rows.count, scratch.states}}.run(scratch);
+    else if constexpr (!Cell::reset_before)
+      (s.noisy() ? forward_fused<Cell, true> : forward_fused<Cell, false>)(s, out, rows, panels, scratch,
+                                                                           member);
+  }
+
+  static void backward(const Sequence& s, const Adjoint& g, const Rows& rows, const Panels& panels,
+                       const Scratch& scratch, const Member& member) {
+    if (general(s))
+      GeneralBackward<Cell>{s, g, rows, panels, member, {s, rows.count, scratch, member}}.run();
+    else if constexpr (!Cell::reset_before)
+      (s.noisy() ? backward_fused<Cell, true> : backward_fused<Cell, false>)(s, g, rows, panels, scratch,
+                                                                             member);
+  }
+};
+
+template <class Cell>
+constexpr Kernel kernel_of = {Cell::name,
+                              Cell::gates,
+                              Cell::saved,
+                              Entry<Cell>::sizes,
+                              Entry<Cell>::pack_forward,
+                              Entry<Cell>::forward,
+                              Entry<Cell>::pack_adjoint,
+                              Entry<Cell>::backward};
+
+}  // namespace holdfast::HOLDFAST_ISA

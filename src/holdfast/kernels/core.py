@@ -1,0 +1,131 @@
+"""The compiled core (csrc): whether it is here, and calls by name instead of by address."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from holdfast.errors import UserError
+
+missing: str | None = None
+try:
+    import holdfast._native as _core
+except ModuleNotFoundError:
+    missing = "the compiled core is not installed (no C++ compiler at install time)"
+except ImportError as error:
+    missing = f"the compiled core cannot be loaded ({error})"
+else:
+    try:
+        _core.isa()
+    except ValueError as error:
+        raise UserError(
+            "HOLDFAST_ISA names an instruction set of this processor or 'auto'.",
+            f"{str(error).capitalize()}.",
+            "Set it to one of these or unset it.",
+        ) from None
+
+WEIGHTS = (
+    "weight_ih",
+    "weight_hh",
+    "bias_ih",
+    "bias_hh",
+    "weight_hr",
+    "weight_ch",
+    "norm_ih",
+    "norm_hh",
+    "norm_ch",
+    "norm_ch_bias",
+)
+"""In the order of the operators' ``weights``."""
+
+_PROBLEM = ("lengths", "x", "h0", "c0", *WEIGHTS, "mask")
+OUTPUTS = ("y", "h", "c", "saved", "normed")
+_BACKWARD = (
+    *("y", "saved", "normed", "dy", "dh", "dc", "dsaved"),
+    *("dprojected", "drecurrent", "dhidden", "dh0", "dc0", "dvectors"),
+)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """G, what ``saved`` [T, B, S*H] holds, in order, and how many peepholes; only an LSTM has a cell state."""
+
+    gates: int
+    saved: tuple[str, ...]
+    peepholes: int = 0
+
+    @property
+    def cell_state(self) -> bool:
+        """Whether the state is (h, c)."""
+        return self.saved[-1] == "cell"
+
+    @property
+    def vectors(self) -> int:
+        """Rows of ``dvectors``: see csrc/sequence.h."""
+        return 3 * self.gates + self.peepholes + 3
+
+
+_GATES = ("input", "forget", "candidate", "output", "cell")
+LAYOUTS = {
+    "rnn_tanh": Layout(1, ("candidate",)),
+    "rnn_relu": Layout(1, ("candidate",)),
+    "gru": Layout(3, ("reset", "update", "candidate", "recurrent candidate")),
+    "gru_reset_before": Layout(3, ("reset", "update", "candidate", "reset hidden")),
+    "lstm": Layout(4, _GATES),
+    "lstm_peephole": Layout(4, _GATES, 3),
+    "lstm_coupled": Layout(3, _GATES[1:]),
+    "lstm_coupled_peephole": Layout(3, _GATES[1:], 2),
+}
+
+
+def isa() -> str:
+    """The instruction set in use: the best that runs here, or the one that HOLDFAST_ISA names."""
+    check_available()
+    return _core.isa()
+
+
+def isas() -> list[str]:
+    """The instruction sets that were built and run here, the best first."""
+    check_available()
+    return _core.isas()
+
+
+def check_available() -> None:
+    """A RuntimeError where there is no core."""
+    if missing is not None:
+        raise RuntimeError(f"{missing}. Reinstall where a C++20 compiler is found, or use another kernel.")
+
+
+def layout(cell: str) -> Layout:
+    """What is known of a cell by name."""
+    if cell not in LAYOUTS:
+        raise UserError(
+            f"A cell of the compiled core is one of {sorted(LAYOUTS)}.", f"It was {cell!r}.", "Name one."
+        )
+    return LAYOUTS[cell]
+
+
+Arrays = Mapping[str, Tensor | None]
+Sizes = Sequence[int]
+
+
+def forward(cell: str, sizes: Sizes, zoneout: Tensor | None, arrays: Arrays) -> None:
+    """``sizes``: T, B, I, H, P, reverse. Arrays by the names of csrc/recurrent.h; one that is not given is absent."""
+    numbers, addresses = _prepared(zoneout, arrays, (*_PROBLEM, *OUTPUTS))
+    _core.forward(cell, torch.get_num_threads(), list(sizes), numbers, addresses)
+
+
+def backward(cell: str, sizes: Sizes, zoneout: Tensor | None, arrays: Arrays) -> None:
+    """As :func:`forward`."""
+    numbers, addresses = _prepared(zoneout, arrays, (*_PROBLEM, *_BACKWARD))
+    _core.backward(cell, torch.get_num_threads(), list(sizes), numbers, addresses)
+
+
+def _prepared(
+    zoneout: Tensor | None, arrays: Arrays, names: tuple[str, ...]
+) -> tuple[list[float], list[int]]:
+    addresses = [0 if (array := arrays.get(name)) is None else array.data_ptr() for name in names]
+    return [] if zoneout is None else zoneout.tolist(), addresses
