@@ -18,7 +18,7 @@ Grads = list[Tensor | None]
 
 
 def _setup(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
-    x, state, weights, lengths, mask, zoneout, ctx.cell, ctx.reverse, save = inputs
+    x, state, weights, extras, ctx.cell, ctx.reverse, save = inputs
     y, _, c, saved, normed = output
     if not save:
         raise UserError(
@@ -26,8 +26,8 @@ def _setup(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> Non
         )
     ctx.mark_non_differentiable(*([normed] if c.numel() else [c, normed]))
     ctx.set_materialize_grads(False)
-    ctx.states = len(state)
-    ctx.save_for_backward(lengths, mask, zoneout, y, saved, normed, x, *state, *weights)
+    ctx.states, ctx.weights = len(state), len(weights)
+    ctx.save_for_backward(y, saved, normed, x, *state, *weights, *extras)
 
 
 def _split(ctx: Any, tensors: list[Any]) -> tuple[Any, list[Any], list[Any]]:
@@ -37,16 +37,17 @@ def _split(ctx: Any, tensors: list[Any]) -> tuple[Any, list[Any], list[Any]]:
 
 
 def _backward(ctx: Any, *grads: Tensor | None) -> tuple[Any, ...]:
-    lengths, mask, zoneout, y, saved, normed, *tensors = ctx.saved_tensors
-    x, state, weights = _split(ctx, tensors)
-    others = [None] * (len(ctx.needs_input_grad) - 3)  # an argument at its default does not come here
+    *kept, x = ctx.saved_tensors[:4]
+    last = 4 + ctx.states + ctx.weights
+    tensors, extras = list(ctx.saved_tensors[3:last]), list(ctx.saved_tensors[last:])
     dy, dh, dc, dsaved, _ = grads
+    others = [[None] * len(extras)] + [None] * (len(ctx.needs_input_grad) - 4)  # none for an argument at its default
     if torch.is_grad_enabled():
-        noise = Noise(mask, None if zoneout is None else _unpacked(zoneout))
-        return (*_split(ctx, _again(ctx, [dy, dh, dc, dsaved], tensors, lengths, noise)), *others)
+        return (*_split(ctx, _again(ctx, [dy, dh, dc, dsaved], tensors, extras)), *others)
+    _, state, weights = _split(ctx, tensors)
     wanted = [ctx.needs_input_grad[0], any(ctx.needs_input_grad[2])]
     dx, dh0, dc0, *dweights = torch.ops.holdfast.recur_backward.default(
-        [dy, dh, dc, dsaved], x, state, weights, lengths, mask, zoneout, y, saved, normed, ctx.cell, ctx.reverse, wanted
+        [dy, dh, dc, dsaved], x, state, weights, extras, kept, ctx.cell, ctx.reverse, wanted
     )
     own = [d if d.numel() else None for d, _ in zip(dweights, weights, strict=False)]
     return (dx if wanted[0] else None, [dh0, dc0][: ctx.states], own, *others)
@@ -59,10 +60,10 @@ def _unpacked(zoneout: Tensor) -> Zoneout:
     return Zoneout(tuple((thresholds / 2**32).tolist()), keys.to(torch.int64))
 
 
-def _again(ctx: Any, grads: Grads, tensors: list[Any], lengths: Tensor | None, noise: Noise) -> Grads:
+def _again(ctx: Any, grads: Grads, tensors: list[Any], extras: list[Tensor]) -> Grads:
     """The same gradients through the reference loop, so that they can be differentiated in turn."""
     inputs = [t.view_as(t) for t in tensors]  # apart, should one depend on another
-    result = plain(ctx.cell, *_split(ctx, inputs), lengths, ctx.reverse, noise, trace=grads[3] is not None)
+    result = plain(*_split(ctx, inputs), extras, ctx.cell, ctx.reverse, trace=grads[3] is not None)
     state = (*result.state, None)[:2]
     outputs = (result.outputs, *state, None if grads[3] is None else _slots(ctx.cell, result))
     pairs = [(o, g) for o, g in zip(outputs, grads, strict=True) if o is not None and g is not None]
@@ -86,16 +87,17 @@ def _slots(cell: str, result: Result) -> Tensor:
 
 
 def plain(
-    cell: str,
     x: Tensor,
     state: list[Tensor],
     weights: list[Tensor],
-    lengths: Tensor | None,
+    extras: list[Tensor],
+    cell: str,
     reverse: bool,
-    noise: Noise | None = None,
     trace: bool = False,
 ) -> Result:
     """The reference loop on the operator's arguments."""
+    lengths, mask, zoneout = operators.filled(extras, operators.EXTRAS)
+    noise = Noise(mask, None if zoneout is None else _unpacked(zoneout))
     by_name = dict(zip(core.WEIGHTS, operators.filled(weights), strict=True))
     norms = {name: by_name.pop(name, None) for name in core.WEIGHTS[6:]}
     norm = None if norms["norm_ih"] is None else Norm(*norms.values())  # type: ignore[arg-type]

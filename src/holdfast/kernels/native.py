@@ -74,16 +74,32 @@ def _weights(problem: Problem) -> list[Tensor | None]:
 
 
 def _run(problem: Problem, x: Tensor, state: list[Tensor], weights: list[Tensor | None]) -> Result:
-    noise = problem.noise
-    mask = None if noise is None or noise.dropout_mask is None else noise.dropout_mask.float()
-    zoneout = None if noise is None or noise.zoneout is None else noise.zoneout.packed()
-    tensors = (x, *state, *weights)
-    trains = torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors)
+    trains = torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in (x, *state, *weights))
     y, h, c, saved, _ = torch.ops.holdfast.recur.default(
-        *(x, state, [x.new_empty(0) if w is None else w for w in weights], problem.lengths, mask, zoneout),
-        *(problem.cell.name, problem.reverse, problem.trace or trains),
+        x,
+        state,
+        _present(x, weights),
+        _present(x, _extras(problem)),
+        problem.cell.name,
+        problem.reverse,
+        problem.trace or trains,
     )
     return Result(y, (h, c)[: len(state)], _activations(problem, y, saved) if problem.trace else None)
+
+
+def _extras(problem: Problem) -> list[Tensor | None]:
+    noise = problem.noise
+    if noise is None:
+        return [problem.lengths]
+    mask = None if noise.dropout_mask is None else noise.dropout_mask.float()
+    return [problem.lengths, mask, None if noise.zoneout is None else noise.zoneout.packed()]
+
+
+def _present(x: Tensor, tensors: list[Tensor | None]) -> list[Tensor]:
+    """As the operators take them: an empty tensor for one that is absent, none at the end."""
+    while tensors and tensors[-1] is None:
+        tensors = tensors[:-1]
+    return [x.new_empty(0) if t is None else t for t in tensors]
 
 
 def _activations(problem: Problem, y: Tensor, saved: Tensor) -> dict[str, Tensor]:

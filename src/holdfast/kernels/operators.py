@@ -19,16 +19,18 @@ from holdfast.kernels.before import Before
 from holdfast.kernels.core import WEIGHTS, Layout
 
 Tensors = list[Tensor | None]
+EXTRAS = ("lengths", "mask", "zoneout")
+"""In the order of the operators' ``extras``; an empty one is absent."""
 
 torch.library.define(
     "holdfast::recur",
-    "(Tensor x, Tensor[] state, Tensor[] weights, Tensor? lengths, Tensor? mask, Tensor? zoneout, str cell, "
-    "bool reverse, bool save=True) -> (Tensor y, Tensor h, Tensor c, Tensor saved, Tensor normed)",
+    "(Tensor x, Tensor[] state, Tensor[] weights, Tensor[] extras, str cell, bool reverse, bool save=True) "
+    "-> (Tensor y, Tensor h, Tensor c, Tensor saved, Tensor normed)",
 )
 torch.library.define(
     "holdfast::recur_backward",
-    "(Tensor?[] grads, Tensor x, Tensor[] state, Tensor[] weights, Tensor? lengths, Tensor? mask, Tensor? zoneout, "
-    "Tensor y, Tensor saved, Tensor normed, str cell, bool reverse, bool[] wanted) -> Tensor[]",
+    "(Tensor?[] grads, Tensor x, Tensor[] state, Tensor[] weights, Tensor[] extras, Tensor[] kept, str cell, "
+    "bool reverse, bool[] wanted) -> Tensor[]",
 )
 
 
@@ -114,7 +116,7 @@ def _ready_weights(shape: Shape, weights: Tensors) -> dict[str, Tensor]:
 
 
 def _ready_call(
-    shape: Shape, x: Tensor, state: list[Tensor], weights: Tensors, lengths: Tensor | None, mask: Tensor | None
+    shape: Shape, x: Tensor, state: list[Tensor], weights: Tensors, extras: Tensors
 ) -> dict[str, Tensor]:
     """What is given to the core, by name."""
     names = shape.states()
@@ -126,6 +128,7 @@ def _ready_call(
         )
     arrays = {"x": _ready("x", x, shape.steps, shape.batch, shape.inputs)} | _ready_weights(shape, weights)
     arrays |= {name: _ready(name, s, *names[name]) for name, s in zip(names, state, strict=True)}
+    lengths, mask, _ = extras
     if lengths is not None:
         arrays["lengths"] = _ready("lengths", lengths, shape.batch, dtype=torch.int64)
     if mask is not None:
@@ -133,18 +136,16 @@ def _ready_call(
     return arrays
 
 
-def filled(weights: list[Tensor]) -> Tensors:
-    """All of WEIGHTS, None where one is absent."""
-    return [w if w is not None and w.numel() else None for _, w in zip_longest(WEIGHTS, weights)]
+def filled(tensors: list[Tensor], names: tuple[str, ...] = WEIGHTS) -> Tensors:
+    """One for each name, None where it is absent."""
+    return [t if t is not None and t.numel() else None for _, t in zip_longest(names, tensors)]
 
 
 def _recur(
     x: Tensor,
     state: list[Tensor],
     weights: list[Tensor],
-    lengths: Tensor | None,
-    mask: Tensor | None,
-    zoneout: Tensor | None,
+    extras: list[Tensor],
     cell: str,
     reverse: bool,
     save: bool = True,
@@ -152,10 +153,10 @@ def _recur(
     core.check_available()
     own = filled(weights)
     shape = Shape.of(x, own, cell)
-    arrays: dict[str, Tensor | None] = {**_ready_call(shape, x, state, own, lengths, mask)}
+    arrays: dict[str, Tensor | None] = {**_ready_call(shape, x, state, own, filled(extras, EXTRAS))}
     outputs = _outputs(x, shape, "norm_ih" in arrays, save)
     arrays |= {n: t if t.numel() else None for n, t in zip(core.OUTPUTS, outputs, strict=True)}
-    core.forward(cell, shape.sizes(reverse), zoneout, arrays)
+    core.forward(cell, shape.sizes(reverse), filled(extras, EXTRAS)[2], arrays)
     return outputs
 
 
@@ -175,9 +176,7 @@ def _recur_fake(
     x: Tensor,
     state: list[Tensor],
     weights: list[Tensor],
-    lengths: Tensor | None,
-    mask: Tensor | None,
-    zoneout: Tensor | None,
+    extras: list[Tensor],
     cell: str,
     reverse: bool,
     save: bool = True,
@@ -191,28 +190,25 @@ def _recur_backward(
     x: Tensor,
     state: list[Tensor],
     weights: list[Tensor],
-    lengths: Tensor | None,
-    mask: Tensor | None,
-    zoneout: Tensor | None,
-    y: Tensor,
-    saved: Tensor,
-    normed: Tensor,
+    extras: list[Tensor],
+    kept: list[Tensor],
     cell: str,
     reverse: bool,
     wanted: list[bool],
 ) -> list[Tensor]:
-    """``grads``: of y, h, c and saved. ``wanted``: the gradient of x, and those of the weights."""
+    """``grads``: of y, h, c and saved. ``kept``: y, saved and normed. ``wanted``: the gradient of x; of the weights."""
     core.check_available()
+    y, saved, normed = kept
     own = filled(weights)
     shape = Shape.of(x, own, cell)
-    given = _ready_call(shape, x, state, own, lengths, mask)
+    given = _ready_call(shape, x, state, own, filled(extras, EXTRAS))
     given |= {"y": _ready("y", y, shape.steps, shape.batch, shape.width), "saved": saved.contiguous()}
     given |= {"normed": normed.contiguous()} if normed.numel() else {}
     for name, grad, like in zip(("dy", "dh", "dc", "dsaved"), grads, (y, y[0], state[-1], saved), strict=True):
         if grad is not None and not (name == "dc" and len(state) == 1):
             given[name] = _ready(name, grad, *like.shape)
     new = _gradients(shape, given, cell)
-    core.backward(cell, shape.sizes(reverse), zoneout, {**given, **new})
+    core.backward(cell, shape.sizes(reverse), filled(extras, EXTRAS)[2], {**given, **new})
     return _collected(shape, given, new, cell, reverse, wanted)
 
 
@@ -291,12 +287,8 @@ def _recur_backward_fake(
     x: Tensor,
     state: list[Tensor],
     weights: list[Tensor],
-    lengths: Tensor | None,
-    mask: Tensor | None,
-    zoneout: Tensor | None,
-    y: Tensor,
-    saved: Tensor,
-    normed: Tensor,
+    extras: list[Tensor],
+    kept: list[Tensor],
     cell: str,
     reverse: bool,
     wanted: list[bool],
