@@ -138,7 +138,7 @@ def test_the_training_floor_sees_no_single_task(module: str) -> None:
 
 def test_only_the_native_kernel_imports_the_native_core() -> None:
     users = {module for module, names in IMPORTS.items() if "holdfast._native" in names}
-    assert users <= {"holdfast.kernels.native"}
+    assert users <= {"holdfast.kernels.core"}
 
 
 @pytest.mark.parametrize("path", sorted(NATIVE.glob("*.*")), ids=lambda path: path.name)

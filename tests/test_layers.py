@@ -367,7 +367,7 @@ def test_a_plan_names_the_kernel_and_the_reasons() -> None:
     assert plan.kernel == "aten" and str(plan) == f"aten (native cannot: {plan.refused['native']})"
     if available() is None:
         assert "float64" in str(plan)
-    plan = GRU(INPUT, H, reset_after=False).plan(X, H0, RAGGED)
+    plan = GRU(INPUT, H, reset_after=False, dtype=torch.float64).plan(X.double(), H0.double(), RAGGED)
     assert plan.kernel == "reference" and set(plan.refused) == {"native", "aten"}
     assert LSTM(INPUT, H, kernel="reference").plan(packed(), [H0, H0]).kernel == "reference"
     with pytest.raises(RuntimeError, match=r"kernel 'aten' cannot run this: .* no layer normalisation"):

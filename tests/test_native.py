@@ -98,7 +98,11 @@ def arguments(inputs: Inputs) -> tuple[Any, ...]:
     """As the operator takes them."""
     state = [s for s in (inputs.h0, inputs.c0) if s is not None]
     weights = [inputs.weight_ih, inputs.weight_hh, inputs.bias_ih, inputs.bias_hh]
-    return inputs.x, state, [w for w in weights if w is not None], inputs.lengths, inputs.cell, inputs.reverse
+    present = (
+        [torch.empty(0) if w is None else w for w in weights] if inputs.bias_hh is not None else weights[:2]
+    )
+    extras = [] if inputs.lengths is None else [inputs.lengths]
+    return inputs.x, state, present, extras, inputs.cell, inputs.reverse
 
 
 def recur(inputs: Inputs, save: bool = True) -> tuple[Tensor, ...]:
@@ -149,7 +153,7 @@ def close(name: str, got: Tensor | None, wanted: Tensor | None) -> None:
 
 def check_against_oracle(inputs: Inputs) -> None:
     ours, exact = inputs.copy(), inputs.copy(torch.float64)
-    y, h, c, _ = recur(ours)
+    y, h, c, *_ = recur(ours)
     got, wanted = (y, h, c if inputs.cell == "lstm" else h), oracle(exact)
     weights = tuple(torch.randn_like(o) for o in got)
     objective(got, weights).backward()
@@ -252,7 +256,7 @@ def test_nothing_to_do_returns_the_initial_state(cell: str, steps: int) -> None:
     assert inputs.lengths is not None
     inputs.lengths.zero_()
     leaves = inputs.copy()
-    y, h, c, saved = recur(leaves)
+    y, h, c, saved, _ = recur(leaves)
     assert torch.equal(h, inputs.h0) and not y.any() and not saved.any()
     assert inputs.c0 is None or torch.equal(c, inputs.c0)
     h.sum().backward()
@@ -264,7 +268,7 @@ def test_nothing_to_do_returns_the_initial_state(cell: str, steps: int) -> None:
 def test_past_the_end_everything_saved_and_every_gradient_is_zero(cell: str) -> None:
     inputs = make(cell, 4, 3, 9).copy()
     inputs.lengths = torch.tensor([2, 4, 0])
-    y, _, _, saved = recur(inputs)
+    y, _, _, saved, _ = recur(inputs)
     y.square().sum().backward()
     assert inputs.x.grad is not None
     for b, length in enumerate(inputs.lengths.tolist()):
@@ -279,7 +283,7 @@ def gate_values(x: Tensor) -> tuple[Tensor, Tensor]:
 
     def run(cell: str, gates: int) -> tuple[Tensor, ...]:
         weights = [torch.ones(gates, 1), torch.zeros(gates, 1)]
-        found: tuple[Tensor, ...] = torch.ops.holdfast.recur(x, [h0], weights, None, cell, False)
+        found: tuple[Tensor, ...] = torch.ops.holdfast.recur(x, [h0], weights, [], cell, False)
         return found
 
     return run("rnn_tanh", 1)[0].flatten(), run("gru", 3)[3][..., 0].flatten()
@@ -371,7 +375,7 @@ def test_inputs_need_not_be_contiguous_and_are_not_changed() -> None:
 @pytest.mark.parametrize("save", [True, False])
 def test_what_is_saved_changes_no_output(save: bool) -> None:
     inputs = make("gru", 4, 3, 9)
-    y, h, _, saved = recur(inputs, save)
+    y, h, _, saved, _ = recur(inputs, save)
     assert torch.equal(y, recur(inputs)[0]) and torch.equal(h, recur(inputs)[1])
     assert saved.numel() == (4 * 3 * 36 if save else 0)
 
@@ -404,16 +408,16 @@ def test_what_the_core_cannot_read_is_an_error(change: dict[str, Any], message: 
 def test_the_operators_keep_the_rules_of_torch_library(cell: str, ragged: bool) -> None:
     inputs = make(cell, 3, 4, 7, ragged=ragged, reverse=True)
     torch.library.opcheck(torch.ops.holdfast.recur.default, arguments(inputs.copy()))
-    y, h, _, saved = recur(inputs)
-    grads = [torch.randn_like(y), torch.randn_like(h), None]
-    known = (*arguments(inputs)[:4], y, saved)
+    y, h, _, saved, normed = recur(inputs)
+    grads = [torch.randn_like(y), torch.randn_like(h), None, None]
+    known = (*arguments(inputs)[:4], [y, saved, normed])
     for wanted in ([True, True], [False, False]):
         torch.library.opcheck(torch.ops.holdfast.recur_backward.default, (grads, *known, cell, True, wanted))
 
 
 def test_one_bias_alone_is_an_error() -> None:
     with pytest.raises(UserError, match="both biases or none"):
-        recur(replace(make("gru", 4, 3, 7), bias_hh=None))
+        recur(replace(make("gru", 4, 3, 7), bias_ih=None))
 
 
 def test_an_unknown_instruction_set_is_an_error() -> None:

@@ -16,17 +16,19 @@ KERNELS: dict[str, Kernel] = {kernel.name: kernel for kernel in (Native(), Aten(
 
 @dataclass(frozen=True)
 class Plan:
-    """Which kernel runs, and why each one before it could not.
+    """Which kernel runs, why each one before it could not, and a remark on how it computes.
 
     ``str(plan)`` is a sentence: ``"aten (native cannot: the input is float64, it takes float32)"``.
     """
 
     kernel: str
     refused: dict[str, str] = field(default_factory=dict)
+    remark: str | None = None
 
     def __str__(self) -> str:
         reasons = "; ".join(f"{name} cannot: {reason}" for name, reason in self.refused.items())
-        return f"{self.kernel} ({reasons})" if reasons else f"{self.kernel} (the first choice here)"
+        why = f"{self.kernel} ({reasons})" if reasons else f"{self.kernel} (the first choice here)"
+        return why if self.remark is None else f"{why}; {self.remark}"
 
 
 def check_name(kernel: str) -> None:
@@ -51,12 +53,12 @@ def choose(problem: Problem, kernel: str = "auto") -> Plan:
             raise RuntimeError(
                 f"kernel {kernel!r} cannot run this: {reason}. Use kernel='auto' or change that."
             )
-        return Plan(kernel)
+        return Plan(kernel, remark=KERNELS[kernel].remark(problem))
     refused: dict[str, str] = {}
     for name, candidate in KERNELS.items():
         reason = candidate.refuses(problem)
         if reason is None:
-            return Plan(name, refused)
+            return Plan(name, refused, candidate.remark(problem))
         refused[name] = reason
     raise AssertionError("the reference kernel runs everything")
 
@@ -66,4 +68,15 @@ def scan(problem: Problem, kernel: str = "auto") -> Result:
     return KERNELS[choose(problem, kernel).kernel].run(problem)
 
 
-__all__ = ["KERNELS", "Kernel", "Noise", "Plan", "Problem", "Result", "Zoneout", "check_name", "choose", "scan"]
+__all__ = [
+    "KERNELS",
+    "Kernel",
+    "Noise",
+    "Plan",
+    "Problem",
+    "Result",
+    "Zoneout",
+    "check_name",
+    "choose",
+    "scan",
+]

@@ -42,6 +42,9 @@ class Aten:
         }
         return next((reason for reason, applies in reasons.items() if applies), None)
 
+    def remark(self, problem: Problem) -> None:
+        """Nothing."""
+
     def run(self, problem: Problem) -> Result:
         """One call of the fused kernel; ragged batches are packed, the reverse direction is flipped."""
         if problem.lengths is None:

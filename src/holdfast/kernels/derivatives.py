@@ -41,7 +41,9 @@ def _backward(ctx: Any, *grads: Tensor | None) -> tuple[Any, ...]:
     last = 4 + ctx.states + ctx.weights
     tensors, extras = list(ctx.saved_tensors[3:last]), list(ctx.saved_tensors[last:])
     dy, dh, dc, dsaved, _ = grads
-    others = [[None] * len(extras)] + [None] * (len(ctx.needs_input_grad) - 4)  # none for an argument at its default
+    others = [[None] * len(extras)] + [None] * (
+        len(ctx.needs_input_grad) - 4
+    )  # none for an argument at its default
     if torch.is_grad_enabled():
         return (*_split(ctx, _again(ctx, [dy, dh, dc, dsaved], tensors, extras)), *others)
     _, state, weights = _split(ctx, tensors)
@@ -82,7 +84,7 @@ def _again(ctx: Any, grads: Grads, tensors: list[Any], extras: list[Tensor]) -> 
 def _slots(cell: str, result: Result) -> Tensor:
     """The traced values in the order in which the core saves them; those that nothing is computed from are zero."""
     named = result.activations or {}
-    zero = torch.zeros_like(next(iter(named.values()))[..., : 1]).expand_as(named[next(iter(named))])
+    zero = torch.zeros_like(next(iter(named.values()))[..., :1]).expand_as(named[next(iter(named))])
     return torch.cat([named.get(name, zero) for name in core.LAYOUTS[cell].saved], -1)
 
 

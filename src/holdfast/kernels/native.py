@@ -52,7 +52,9 @@ class Native:
             return _run(problem, problem.x, list(problem.state), _weights(problem))
         with torch.autocast("cpu", enabled=False):
             state, weights = [s.float() for s in problem.state], _weights(problem)
-            result = _run(problem, problem.x.float(), state, [None if w is None else w.float() for w in weights])
+            result = _run(
+                problem, problem.x.float(), state, [None if w is None else w.float() for w in weights]
+            )
             traced = result.activations
             return Result(
                 result.outputs.to(dtype),

@@ -43,7 +43,9 @@ class Zoneout:
     def packed(self) -> Tensor:
         """Threshold, key, and the share kept below and above the threshold, of each state: float64 [4 * states]."""
         if self.keys is None:
-            return torch.tensor([v for rate in self.rates for v in (0.0, 0.0, rate, rate)], dtype=torch.float64)
+            return torch.tensor(
+                [v for rate in self.rates for v in (0.0, 0.0, rate, rate)], dtype=torch.float64
+            )
         rows = [[float(_threshold(rate)), 0.0, 1.0, 0.0] for rate in self.rates]
         packed = torch.tensor(rows, dtype=torch.float64)
         packed[:, 1] = self.keys

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import zip_longest
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -52,9 +51,10 @@ class Shape:
         own = core.layout(cell)
         _, weight_hh, _, _, weight_hr, *_ = weights
         assert weight_hh is not None
-        hidden = weight_hh.size(0) // own.gates
+        steps, batch, inputs = x.shape
+        hidden = (weight_hh if weight_hr is None else weight_hr).size(1)
         slots = len(own.saved) + (weight_hr is not None)
-        return cls(*x.shape, hidden, weight_hh.size(1), own, slots)
+        return cls(steps, batch, inputs, hidden, weight_hh.size(1), own, slots)
 
     @property
     def rows(self) -> int:
@@ -68,13 +68,15 @@ class Shape:
 
     def states(self) -> dict[str, tuple[int, ...]]:
         """Name -> shape."""
-        shapes = {"h0": (self.batch, self.width), "c0": (self.batch, self.hidden)}
-        return shapes if self.layout.cell_state else {"h0": shapes["h0"]}
+        shapes: dict[str, tuple[int, ...]] = {"h0": (self.batch, self.width)}
+        return shapes | {"c0": (self.batch, self.hidden)} if self.layout.cell_state else shapes
 
     def weights(self) -> dict[str, tuple[int, ...]]:
         """Name -> shape of each weight that the cell may have."""
         rows, hidden, width = self.rows, self.hidden, self.width
-        shapes: dict[str, tuple[int, ...]] = dict.fromkeys(("bias_ih", "bias_hh", "norm_ih", "norm_hh"), (rows,))
+        shapes: dict[str, tuple[int, ...]] = dict.fromkeys(
+            ("bias_ih", "bias_hh", "norm_ih", "norm_hh"), (rows,)
+        )
         shapes |= {"weight_ih": (rows, self.inputs), "weight_hh": (rows, width)}
         if self.layout.cell_state:
             shapes |= {"weight_hr": (width, hidden), "norm_ch": (hidden,), "norm_ch_bias": (hidden,)}
@@ -104,7 +106,9 @@ def _ready_weights(shape: Shape, weights: Tensors) -> dict[str, Tensor]:
     given = {name: w for name, w in zip(WEIGHTS, weights, strict=True) if w is not None}
     required = {"weight_ih", "weight_hh"} | ({"weight_ch"} if shape.layout.peepholes else set())
     norm = {"norm_ih", "norm_hh"} | ({"norm_ch", "norm_ch_bias"} if shape.layout.cell_state else set())
-    whole = all(not (group & given.keys()) or group <= given.keys() for group in ({"bias_ih", "bias_hh"}, norm))
+    whole = all(
+        not (group & given.keys()) or group <= given.keys() for group in ({"bias_ih", "bias_hh"}, norm)
+    )
     if not whole or not required <= given.keys() <= known.keys():
         raise UserError(
             f"The weights of this cell are {', '.join(n for n in WEIGHTS if n in known)}, in this place of "
@@ -204,7 +208,9 @@ def _recur_backward(
     given = _ready_call(shape, x, state, own, filled(extras, EXTRAS))
     given |= {"y": _ready("y", y, shape.steps, shape.batch, shape.width), "saved": saved.contiguous()}
     given |= {"normed": normed.contiguous()} if normed.numel() else {}
-    for name, grad, like in zip(("dy", "dh", "dc", "dsaved"), grads, (y, y[0], state[-1], saved), strict=True):
+    for name, grad, like in zip(
+        ("dy", "dh", "dc", "dsaved"), grads, (y, state[0], state[-1], saved), strict=True
+    ):
         if grad is not None and not (name == "dc" and len(state) == 1):
             given[name] = _ready(name, grad, *like.shape)
     new = _gradients(shape, given, cell)
@@ -248,7 +254,8 @@ def _collected(
             m = given["saved"][..., -shape.hidden :].flatten(0, 1)
             found["weight_hr"] = torch.mm(new["dhidden"].flatten(0, 1).t(), m)
     return [
-        found[name] if name in found and name in given else x.new_empty(0) for name in ("x", "h0", "c0", *WEIGHTS)
+        found[name] if name in found and name in given else x.new_empty(0)
+        for name in ("x", "h0", "c0", *WEIGHTS)
     ]
 
 
@@ -278,7 +285,12 @@ def _vectors(shape: Shape, sums: Tensor, cell: str) -> dict[str, Tensor]:
     bias, candidate, peepholes, *norms = (part.flatten() for part in sums.split(counts))
     bias_hh = torch.cat([bias[: -shape.hidden], candidate]) if cell == "gru" else bias.clone()
     names = ("norm_ih", "norm_hh", "norm_ch", "norm_ch_bias")
-    found = {"bias_ih": bias, "bias_hh": bias_hh, "weight_ch": peepholes, **dict(zip(names, norms, strict=True))}
+    found = {
+        "bias_ih": bias,
+        "bias_hh": bias_hh,
+        "weight_ch": peepholes,
+        **dict(zip(names, norms, strict=True)),
+    }
     return {name: part.clone() for name, part in found.items()}
 
 
@@ -297,7 +309,11 @@ def _recur_backward_fake(
         return torch.empty_like(like) if condition and like is not None else x.new_empty(0)
 
     states = [*state, None] if len(state) == 1 else state
-    return [where(wanted[0], x), *(where(True, s) for s in states), *(where(wanted[1], w) for w in filled(weights))]
+    return [
+        where(wanted[0], x),
+        *(where(True, s) for s in states),
+        *(where(wanted[1], w) for w in filled(weights)),
+    ]
 
 
 torch.library.impl("holdfast::recur", "CPU", _recur)

@@ -50,6 +50,10 @@ class Kernel(Protocol):
         """Why this kernel cannot run the problem, as a sentence; None when it can."""
         ...
 
+    def remark(self, problem: Problem) -> str | None:
+        """What a plan says of how this kernel computes the problem; mostly nothing."""
+        ...
+
     def run(self, problem: Problem) -> Result:
         """Run it. Only called when :meth:`refuses` returned None."""
         ...

@@ -92,6 +92,9 @@ class Reference:
         """Never."""
         return None
 
+    def remark(self, problem: Problem) -> None:
+        """Nothing."""
+
     def run(self, problem: Problem) -> Result:
         """One step after the other, as the equations stand."""
         return _loop(problem, problem.weights.project(problem.x))
