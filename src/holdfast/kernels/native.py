@@ -81,6 +81,12 @@ def isas() -> list[str]:
     return _core.isas()
 
 
+def peak() -> float:
+    """The flop/s that one thread reaches with multiply-adds alone, in the instruction set in use."""
+    _check_available()
+    return _core.peak()
+
+
 def _check_available() -> None:
     if _missing is not None:
         raise RuntimeError(f"{_missing}. Reinstall where a C++20 compiler is found, or use another kernel.")
