@@ -71,6 +71,7 @@ NB_MODULE(_native, m) {
   m.def("isas", &holdfast::isas);
   m.def("isa", [] { return std::string(holdfast::isa().name); });
   m.def("select", &holdfast::select_isa);
+  m.def("peak", &holdfast::peak, nb::call_guard<nb::gil_scoped_release>());
   m.def("poison", &holdfast::poison);
   m.def("forward", &forward, nb::call_guard<nb::gil_scoped_release>());
   m.def("backward", &backward, nb::call_guard<nb::gil_scoped_release>());

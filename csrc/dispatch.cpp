@@ -1,20 +1,24 @@
 // The instruction sets: which were built, which run here, which one is used.
+#include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <cstdlib>
 #include <stdexcept>
 
 #include "recurrent.h"
 
 // Kernels have static initialisers that are constant: no order between the sources is needed.
-#define HOLDFAST_DECLARE(set)                                                                              \
-  namespace holdfast::set {                                                                                \
-  extern const Kernel rnn_tanh, rnn_relu, gru, gru_reset_before, lstm, lstm_peephole, lstm_coupled,        \
-      lstm_coupled_peephole;                                                                               \
-  static Isa table() {                                                                                     \
-    return {#set,                                                                                          \
-            {&rnn_tanh, &rnn_relu, &gru, &gru_reset_before, &lstm, &lstm_peephole, &lstm_coupled,          \
-             &lstm_coupled_peephole}};                                                                     \
-  }                                                                                                        \
+#define HOLDFAST_DECLARE(set)                                                                       \
+  namespace holdfast::set {                                                                         \
+  extern const Kernel rnn_tanh, rnn_relu, gru, gru_reset_before, lstm, lstm_peephole, lstm_coupled, \
+      lstm_coupled_peephole;                                                                        \
+  double peak(int64_t rounds);                                                                      \
+  static Isa table() {                                                                              \
+    return {#set,                                                                                   \
+            {&rnn_tanh, &rnn_relu, &gru, &gru_reset_before, &lstm, &lstm_peephole, &lstm_coupled,   \
+             &lstm_coupled_peephole},                                                               \
+            peak};                                                                                  \
+  }                                                                                                 \
   }
 
 HOLDFAST_DECLARE(baseline)
@@ -77,6 +81,18 @@ const Isa& isa() {
     selected = &find(name && *name ? name : "auto");
   }
   return *selected;
+}
+
+double peak() {
+  using Clock = std::chrono::steady_clock;
+  constexpr int64_t rounds = 200'000;  // about half a millisecond
+  double best = 0;
+  for (int trial = 0; trial < 20; ++trial) {
+    const auto start = Clock::now();
+    const double flop = isa().peak(rounds);
+    best = std::max(best, flop / std::chrono::duration<double>(Clock::now() - start).count());
+  }
+  return best;
 }
 
 const Kernel& Isa::kernel(const std::string& cell) const {

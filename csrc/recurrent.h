@@ -95,12 +95,15 @@ inline int64_t chunk_steps(int64_t rows) { return rows < 1 ? chunk_rows : (chunk
 struct Isa {
   const char* name;
   std::vector<const Kernel*> kernels;
+  double (*peak)(int64_t rounds);                       // peak.cpp
   const Kernel& kernel(const std::string& cell) const;  // an unknown cell throws std::invalid_argument
 };
 
 std::vector<std::string> isas();           // those that run here, the best first
 void select_isa(const std::string& name);  // for all calls that follow; "auto" is the best one that runs here
 const Isa& isa();  // the one selected; at first the environment's HOLDFAST_ISA or the best
+
+double peak();  // flop/s of one thread's multiply-adds: the best of some milliseconds
 
 void run_forward(const std::string& cell, const Sequence&, const Outputs&, int threads);
 void run_backward(const std::string& cell, const Sequence&, const Adjoint&, int threads);

@@ -170,6 +170,32 @@ def backtest(
     return verbs.backtest(task, given, data, folds, json, verbs.Output(out, recipe, overwrite))
 
 
+Names = Annotated[
+    tuple[str, ...], Parameter(converter=split_commas, metavar="A,B,...", negative=(), show_default=False)
+]
+
+
+@app.command
+def bench(
+    *,
+    quick: Annotated[bool, switch("A minute: few shapes, few repetitions, GRU and LSTM.")] = False,
+    modes: Annotated[Names, Parameter(help="inference, training, ragged, streaming, options, bf16, int8.")] = (),
+    cells: Annotated[Names, Parameter(help="gru, lstm, rnn.")] = (),
+    shapes: Annotated[Names, Parameter(help="As BATCHxINPUTxHIDDENxSTEPS.")] = (),
+    peers: Annotated[Names, Parameter(help="Such as torch or onnxruntime; all that are installed when not given.")] = (),
+    threads: Annotated[int | None, Parameter(help="Threads of each peer.", converter=whole_number)] = None,
+    repetitions: Annotated[int | None, Parameter(help="Timings of each peer.", converter=whole_number)] = None,
+    out: Annotated[Path | None, Parameter(help="JSON file of everything, written as it goes.")] = None,
+    plot: Annotated[Path | None, Parameter(help="PNG file to draw the result into.")] = None,
+    json: Json = False,
+) -> int:
+    """Holdfast's layers and other libraries side by side: times, ratios, and the share of the peak."""
+    from holdfast.cli import measure
+
+    names = measure.Names(modes, cells, shapes, peers)
+    return measure.bench(quick, names, threads, repetitions, measure.Output(out, plot, json))
+
+
 @app.command
 def info(*, json: Json = False) -> int:
     """Versions, processor, devices, and which kernel runs what, with the reasons."""

@@ -93,6 +93,12 @@ def isas() -> list[str]:
     return _core.isas()
 
 
+def peak() -> float:
+    """The flop/s that one thread reaches with multiply-adds alone, in the instruction set in use."""
+    check_available()
+    return _core.peak()
+
+
 def check_available() -> None:
     """A RuntimeError where there is no core."""
     if missing is not None:

@@ -8,11 +8,11 @@ from torch import Tensor
 from holdfast.kernels import core, derivatives
 from holdfast.kernels.problem import Problem, Result, transformed
 
-isa, isas = core.isa, core.isas
+isa, isas, peak = core.isa, core.isas, core.peak
 LOW = (torch.bfloat16, torch.float16)
 """Types that are computed in float32: this core has no kernels for their instructions."""
 
-__all__ = ["LOW", "Native", "available", "derivatives", "isa", "isas"]
+__all__ = ["LOW", "Native", "available", "derivatives", "isa", "isas", "peak"]
 
 
 def available() -> str | None:

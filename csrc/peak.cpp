@@ -1,0 +1,27 @@
+// The most that one thread can multiply and add: registers only, no memory.
+#include "recurrent.h"
+#include "simd.h"
+
+namespace holdfast::HOLDFAST_ISA {
+
+// Some rounds of independent multiply-adds, enough of them to hide their latency; returns how many flop they
+// were.
+double peak(int64_t rounds) {
+  constexpr int chains = 12;
+  volatile float one = 0.999f, other = 0.001f;  // read at run time: nothing can be computed beforehand
+  const vec a = splat(one), b = splat(other);
+  vec sum[chains];
+  for (int k = 0; k < chains; ++k) sum[k] = splat(other * k);
+  for (int64_t round = 0; round < rounds; ++round) {
+    HOLDFAST_UNROLL
+    for (int k = 0; k < chains; ++k) sum[k] = sum[k] * a + b;
+  }
+  vec total = {};
+  for (const vec& part : sum) total += part;
+  float lanes[width];
+  store(lanes, total);
+  one = lanes[0];
+  return 2.0 * rounds * chains * width;
+}
+
+}  // namespace holdfast::HOLDFAST_ISA

@@ -1,0 +1,140 @@
+"""The picture of a result: for each mode and cell, how many times faster Holdfast is than each peer."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+from holdfast.bench.cases import Shape
+from holdfast.bench.contest import OURS
+from holdfast.bench.modes import MODES
+from holdfast.insight.plots import BLACK, STYLE
+
+COLOURS = {
+    "torch": "#d1793f",
+    "torch-packed": "#e3a87c",
+    "torch-padded": "#b3541e",
+    "torch-cell": "#e3a87c",
+    "onnxruntime": "#1f6f8b",
+    "openvino": "#6aaec4",
+    "jax": "#5b8c5a",
+    "keras": "#a9c7a0",
+    "plain": "#9aa5ab",
+    "reference": "#5d676c",
+    "fp32": "#9aa5ab",
+}
+"""Each peer's, the same in every panel; kin have kindred ones."""
+
+Values = Mapping[str, Mapping[str, float]]
+"""Label -> peer -> ratio."""
+
+SHADE = "#f6e9e2"
+LEAST, MOST = 0.5, 2.0
+"""The axis reaches at least from here to there."""
+
+
+def chart(result: Mapping[str, Any], path: Path) -> Path:
+    """Draw a PNG: a row of panels for each mode, a column for each cell, bars for each shape (or variant) and peer."""
+    grid = panels(result["rows"])
+    modes, cells = list(dict.fromkeys(m for m, _ in grid)), list(dict.fromkeys(c for _, c in grid))
+    layout = {mode: slots([grid.get((mode, cell), {}) for cell in cells]) for mode in modes}
+    heights = [sum(len(peers) + 1 for _, peers in layout[mode]) for mode in modes]
+    size = (2.4 + 3.2 * len(cells), 1.5 + 0.17 * sum(heights) + 0.7 * len(modes))
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=size, layout="constrained")
+        axes = figure.subplots(len(modes), len(cells), squeeze=False, height_ratios=heights)
+        for line, mode in zip(axes, modes, strict=True):
+            for ax, cell in zip(line, cells, strict=True):
+                ax.set_title(f"{cell.upper()}: {MODES[mode].text}")
+                _panel(ax, grid.get((mode, cell), {}), layout[mode], ax is line[0])
+        _legend(figure, result, grid)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        figure.savefig(path, dpi=120)
+    return path
+
+
+def panels(rows: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str], dict[str, dict[str, float]]]:
+    """(mode, cell) -> label -> peer -> ratio; where a mode has variants, their geometric means over the shapes."""
+    found: dict[tuple[str, str], dict[str, dict[str, list[float]]]] = {}
+    for row in rows:
+        if row["peer"] != OURS:
+            panel = found.setdefault((row["mode"], row["cell"]), {})
+            label = row["variant"].replace("_", " ") or label_of(row["shape"])
+            panel.setdefault(label, {}).setdefault(row["peer"], []).append(row["ratio"])
+    return {
+        place: {
+            label: {peer: statistics.geometric_mean(ratios) for peer, ratios in peers.items()}
+            for label, peers in panel.items()
+        }
+        for place, panel in found.items()
+    }
+
+
+def label_of(shape: str) -> str:
+    """A shape in words."""
+    batch, inputs, hidden, steps = Shape.parse(shape)
+    if steps == 1:
+        return f"hidden {hidden}"
+    return f"batch {batch}, {inputs} → {hidden}, {steps} steps"
+
+
+def slots(values: Sequence[Values]) -> list[tuple[str, list[str]]]:
+    """Every label of a row of panels with every peer that it has in any of them, so that the panels line up."""
+    found: dict[str, dict[str, None]] = {}
+    for panel in values:
+        for label, peers in panel.items():
+            found.setdefault(label, {}).update(dict.fromkeys(peers))
+    return [(label, list(peers)) for label, peers in found.items()]
+
+
+def _panel(ax: Axes, values: Values, rows: Sequence[tuple[str, Sequence[str]]], labelled: bool) -> None:
+    """Bars from the line at 1, to the right where Holdfast is faster; each with its figure."""
+    ratios = [ratio for peers in values.values() for ratio in peers.values()]
+    low, high = min([LEAST, *ratios]) / 1.5, max([MOST, *ratios]) * 1.8
+    place, ticks = 0, []
+    for label, peers in rows:
+        ticks.append(place + (len(peers) - 1) / 2)
+        for peer in peers:
+            ratio = values.get(label, {}).get(peer)
+            if ratio is not None:
+                _bar(ax, place, ratio, COLOURS.get(peer, BLACK))
+            place += 1
+        place += 1
+    ax.set(xscale="log", xlim=(low, high), ylim=(place - 1.2, -0.8))
+    ax.axvspan(low, 1, color=SHADE, lw=0, zorder=0)
+    ax.axvline(1, color=BLACK, lw=1)
+    ax.set_yticks(ticks, [label for label, _ in rows] if labelled else [""] * len(ticks))
+    ax.tick_params(axis="y", length=0)
+    ax.xaxis.set_major_locator(LogLocator(base=10, subs=(1, 2, 5)))
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}×"))
+    ax.xaxis.set_minor_formatter(NullFormatter())
+
+
+def _bar(ax: Axes, place: float, ratio: float, colour: str) -> None:
+    ax.barh(place, ratio - 1, left=1, height=0.9, color=colour)
+    side, factor = ("left", 1.04) if ratio >= 1 else ("right", 0.96)
+    text = f"{ratio:.2g}" if ratio < 10 else f"{ratio:.0f}"
+    ax.text(ratio * factor, place, text, ha=side, va="center", size=7)
+
+
+def _legend(figure: Figure, result: Mapping[str, Any], grid: Mapping[Any, Values]) -> None:
+    shown = {peer for values in grid.values() for peers in values.values() for peer in peers}
+    handles = [Patch(color=COLOURS.get(p, BLACK), label=p) for p in COLOURS if p in shown]
+    machine = result["machine"]
+    figure.suptitle(
+        f"How many times faster Holdfast is than each peer (shaded: slower)\n"
+        f"{machine['processor']}, {machine['isa'] or 'no native core'}, {result['threads']} thread(s), "
+        f"{result['date'].split()[0]}",
+        ha="left",
+        x=0.01,
+        size=11,
+    )
+    figure.legend(handles=handles, loc="outside lower left", ncols=len(handles) or 1)

@@ -1,0 +1,138 @@
+"""Ways of using a layer, and how Holdfast runs each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from torch import Tensor
+
+import holdfast
+from holdfast.bench.cases import SHAPES, STEPS, Case, Shape
+from holdfast.bench.runners import Runner, attribute, differentiated, inference, low_precision, training
+from holdfast.recurrent import Recurrent
+
+BACKWARD = 3
+"""Times the forward pass: backward multiplies by the weights again, and the inputs by the gradients."""
+
+
+@dataclass(frozen=True)
+class Mode:
+    """A way of using a layer.
+
+    Attributes:
+        text: what is done, for tables and pictures.
+        run: how Holdfast does it.
+        tolerance: by how much a peer's result may differ from Holdfast's, as a share of the largest value.
+        variants: cell -> the names of the mode's variants.
+        shapes: those measured when none are named.
+        quick: those of ``--quick``.
+    """
+
+    text: str
+    run: Callable[[Case], Runner]
+    tolerance: float = 1e-4
+    variants: Callable[[str], tuple[str, ...]] = lambda cell: ("",)
+    shapes: tuple[Shape, ...] = SHAPES
+    quick: tuple[Shape, ...] = SHAPES[1:2]
+
+    def takes(self, shape: Shape) -> bool:
+        """Whether a shape is of this mode's kind: one step, or a sequence."""
+        return (shape.steps == 1) == (self.shapes[0].steps == 1)
+
+
+def _inference(case: Case) -> Runner:
+    return _counted(case, case.layer, inference(case.layer, case.x), 1)
+
+
+def _training(case: Case) -> Runner:
+    return _counted(case, case.layer, training(case.layer, case.x), BACKWARD)
+
+
+def _ragged(case: Case) -> Runner:
+    return _counted(case, case.layer, training(case.layer, case.x, None, case.lengths), BACKWARD)
+
+
+def _counted(case: Case, layer: Recurrent, runner: Runner, passes: int) -> Runner:
+    return replace(runner, flop=passes * case.flop(layer))
+
+
+def _streaming(case: Case) -> Runner:
+    stream = attribute(case.layer.eval(), "stream")(batch=case.shape.batch)
+    x = case.x[0].numpy()
+    return _counted(case, case.layer, Runner(lambda: stream.step(x)), 1)
+
+
+def _bf16(case: Case) -> Runner:
+    passes = BACKWARD if case.variant.startswith("training") else 1
+    return _counted(case, case.layer, low_precision(case, case.build()), passes)
+
+
+def _int8(case: Case) -> Runner:
+    return _counted(case, case.layer, inference(attribute(holdfast, "quantize")(case.build()), case.x), 1)
+
+
+# -- options -----------------------------------------------------------------------------------------------------
+
+COMMON: dict[str, dict[str, Any]] = {
+    "layer_norm": {"layer_norm": True},
+    "recurrent_dropout": {"recurrent_dropout": 0.2},
+    "zoneout": {"zoneout": 0.1},
+    "weight_drop": {"weight_drop": 0.2},
+    "learn_initial_state": {"learn_initial_state": True},
+    "trace": {},
+}
+"""Option -> the arguments that switch it on; the trace is no argument but another call."""
+
+OWN: Mapping[str, dict[str, dict[str, Any]]] = {
+    "gru": {"reset_after": {"reset_after": False}},
+    "lstm": {"peephole": {"peephole": True}, "coupled": {"coupled": True}, "proj_size": {}},
+    "rnn": {},
+}
+"""Those that one cell alone has; a projection is to half of the hidden size."""
+
+
+def options(cell: str) -> tuple[str, ...]:
+    """Every option of a cell."""
+    return (*COMMON, *OWN[cell])
+
+
+def with_option(case: Case, **more: Any) -> Runner:
+    """The training of a layer with the case's option on."""
+    arguments = dict((COMMON | OWN[case.cell])[case.variant])
+    if case.variant == "proj_size":
+        arguments["proj_size"] = max(1, case.shape.hidden // 2)
+    layer = case.build(**arguments, **more)
+    loss = traced_sum if case.variant == "trace" else output_sum
+    runner = differentiated(layer, case.x, lambda x: loss(layer, x))
+    return _counted(case, layer, runner, BACKWARD)
+
+
+def output_sum(layer: Recurrent, x: Tensor) -> Tensor:
+    """The sum of the outputs."""
+    total: Tensor = layer(x)[0].sum()
+    return total
+
+
+def traced_sum(layer: Recurrent, x: Tensor) -> Tensor:
+    """The sum of every gate, candidate and state, the output among them."""
+    parts = [values.sum() for values in layer.trace(x).values()]
+    return sum(parts[1:], parts[0])
+
+
+BF16 = ("inference", "training", "inference autocast", "training autocast")
+
+MODES = {
+    "inference": Mode("forward pass", _inference),
+    "training": Mode("forward and backward pass", _training),
+    "ragged": Mode("training on sequences of different lengths", _ragged),
+    "streaming": Mode("one step of one sequence", _streaming, shapes=STEPS, quick=STEPS[1:2]),
+    "options": Mode(
+        "training with an option switched on", with_option, variants=options, shapes=SHAPES[1:4]
+    ),
+    "bf16": Mode(
+        "bfloat16, by .bfloat16() or autocast", _bf16, tolerance=0.1, variants=lambda cell: BF16
+    ),
+    "int8": Mode("forward pass with int8 weights", _int8, tolerance=0.1),
+}

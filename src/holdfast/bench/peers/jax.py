@@ -1,0 +1,114 @@
+"""JAX: a jitted lax.scan over steps, the inputs projected by one product beforehand."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+from holdfast.bench.cases import Case
+from holdfast.bench.peers.peer import Peer
+from holdfast.bench.runners import Runner, library
+
+Step = Callable[[Any, Any, Any, Any], tuple[Any, Any]]
+"""(state, W x + b of a step, W_hh^T, b_hh) -> (state, output)."""
+
+
+@cache
+def started(threads: int) -> Any:
+    """The module jax with its threads made: as many as the processors on which it finds itself when it starts.
+
+    That is the only setting there is, so the processors of this thread are fewer for as long as that takes. A later
+    call with another number finds JAX started and cannot change it.
+    """
+    jax = library("jax")
+    jax.config.update("jax_platforms", "cpu")
+    if not hasattr(os, "sched_setaffinity"):
+        return jax
+    usable = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, set(sorted(usable)[:threads]))
+    try:
+        jax.devices()
+    finally:
+        os.sched_setaffinity(0, usable)
+    return jax
+
+
+def gru(jax: Any) -> Step:
+    """One step, as in :class:`holdfast.cells.GRU`."""
+
+    def step(h: Any, projected: Any, weight: Any, bias: Any) -> tuple[Any, Any]:
+        reset, update, new = jax.numpy.split(projected, 3, -1)
+        reset_h, update_h, new_h = jax.numpy.split(h @ weight + bias, 3, -1)
+        update = jax.nn.sigmoid(update + update_h)
+        candidate = jax.numpy.tanh(new + jax.nn.sigmoid(reset + reset_h) * new_h)
+        h = candidate + update * (h - candidate)
+        return h, h
+
+    return step
+
+
+def lstm(jax: Any) -> Step:
+    """One step, as in :class:`holdfast.cells.LSTM`."""
+
+    def step(state: Any, projected: Any, weight: Any, bias: Any) -> tuple[Any, Any]:
+        h, c = state
+        i, f, g, o = jax.numpy.split(projected + h @ weight + bias, 4, -1)
+        c = jax.nn.sigmoid(f) * c + jax.nn.sigmoid(i) * jax.numpy.tanh(g)
+        h = jax.nn.sigmoid(o) * jax.numpy.tanh(c)
+        return (h, c), h
+
+    return step
+
+
+def rnn(jax: Any) -> Step:
+    """One step, as in :class:`holdfast.cells.RNN`."""
+
+    def step(h: Any, projected: Any, weight: Any, bias: Any) -> tuple[Any, Any]:
+        h = jax.numpy.tanh(projected + h @ weight + bias)
+        return h, h
+
+    return step
+
+
+STEPS: dict[str, Callable[[Any], Step]] = {"gru": gru, "lstm": lstm, "rnn": rnn}
+
+
+def layer(case: Case, jax: Any) -> tuple[Callable[[Any, Any], Any], Any]:
+    """(weights, x) -> y [T, B, H], and the weights."""
+    step = STEPS[case.cell](jax)
+    zeros = jax.numpy.zeros((case.shape.batch, case.shape.hidden))
+    start = (zeros, zeros) if case.cell == "lstm" else zeros
+
+    def apply(weights: Any, x: Any) -> Any:
+        ih, hh, bias_ih, bias_hh = weights
+        projected = x @ ih.T + bias_ih
+        return jax.lax.scan(lambda state, p: step(state, p, hh.T, bias_hh), start, projected)[1]
+
+    return apply, tuple(map(jax.numpy.asarray, case.arrays()))
+
+
+def inference(case: Case) -> Runner:
+    """The forward pass."""
+    jax = started(case.threads)
+    apply, weights = layer(case, jax)
+    compiled, x = jax.jit(apply), jax.numpy.asarray(case.x.numpy())
+    return Runner(lambda: jax.block_until_ready(compiled(weights, x)))
+
+
+def training(case: Case) -> Runner:
+    """The sum of the outputs with its gradients by the weights and the input."""
+    jax = started(case.threads)
+    apply, weights = layer(case, jax)
+    compiled = jax.jit(jax.value_and_grad(lambda weights, x: apply(weights, x).sum(), (0, 1)))
+    x = jax.numpy.asarray(case.x.numpy())
+
+    def call() -> Any:
+        _, (by_weights, by_x) = jax.block_until_ready(compiled(weights, x))
+        return by_x, by_weights[0], by_weights[1]
+
+    return Runner(call)
+
+
+PEERS = {"jax": Peer({"inference": inference, "training": training}, {"jax": "jax"})}

@@ -1,0 +1,125 @@
+"""The layer as an ONNX model, and ONNX Runtime, which runs it."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from holdfast.bench.cases import Case, Refused
+from holdfast.bench.peers.peer import Peer
+from holdfast.bench.runners import Array, Runner, library
+
+OPSET, IR_VERSION = 17, 8
+
+GATES = {"gru": (1, 0, 2), "lstm": (0, 3, 1, 2), "rnn": (0,)}
+"""ONNX' gates among torch's: z, r, n of r, z, n; i, o, f, c of i, f, c, o."""
+
+OPERATORS: dict[str, tuple[str, dict[str, int]]] = {
+    "gru": ("GRU", {"linear_before_reset": 1}),
+    "lstm": ("LSTM", {}),
+    "rnn": ("RNN", {}),
+}
+"""With the attribute by which the reset gate comes after the product, as in torch."""
+
+
+def states(case: Case) -> dict[str, Array]:
+    """Name -> zeros [1, B, H] of each state."""
+    names = ("h", "c") if case.cell == "lstm" else ("h",)
+    batch, _, hidden, _ = case.shape
+    return {name: np.zeros((1, batch, hidden), np.float32) for name in names}
+
+
+def model(case: Case) -> Any:
+    """One operator: X and the initial state in; Y [T, 1, B, H] and the final state out."""
+    helper, proto = library("onnx.helper"), library("onnx").TensorProto
+    batch, inputs, hidden, steps = case.shape
+
+    def value(name: str, *sizes: int) -> Any:
+        return helper.make_tensor_value_info(name, proto.FLOAT, sizes)
+
+    def constant(name: str, *blocks: Array) -> Any:
+        order = list(GATES[case.cell])
+        turned = [b.reshape(len(order), hidden, *b.shape[1:])[order].reshape(b.shape) for b in blocks]
+        return library("onnx.numpy_helper").from_array(np.concatenate(turned)[None], name)
+
+    ih, hh, bias_ih, bias_hh = case.arrays()
+    kind, attributes = OPERATORS[case.cell]
+    names = list(states(case))
+    before, after = [f"initial_{name}" for name in names], [f"final_{name}" for name in names]
+    nodes = [
+        helper.make_node(
+            kind, ["X", "W", "R", "B", "", *before], ["Y", *after], hidden_size=hidden, **attributes
+        )
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "layer",
+        [value("X", steps, batch, inputs), *(value(name, 1, batch, hidden) for name in before)],
+        [value("Y", steps, 1, batch, hidden), *(value(name, 1, batch, hidden) for name in after)],
+        [constant("W", ih), constant("R", hh), constant("B", bias_ih, bias_hh)],
+    )
+    opset = [helper.make_opsetid("", OPSET)]
+    return helper.make_model(graph, opset_imports=opset, ir_version=IR_VERSION)
+
+
+def read(result: Any) -> list[Array]:
+    """Y [T, 1, B, H] without its direction."""
+    return [np.asarray(result[0])[:, 0]]
+
+
+def session(case: Case, made: Any) -> Any:
+    """A session with the case's threads."""
+    runtime = library("onnxruntime")
+    options = runtime.SessionOptions()
+    options.intra_op_num_threads, options.inter_op_num_threads = case.threads, 1
+    options.log_severity_level = 3
+    return runtime.InferenceSession(made.SerializeToString(), options, providers=["CPUExecutionProvider"])
+
+
+def whole(case: Case, made: Any = None) -> Runner:
+    """The sequence from a state of zeros."""
+    ready = session(case, made or model(case))
+    feed = {"X": case.x.numpy(), **{f"initial_{name}": zeros for name, zeros in states(case).items()}}
+    return Runner(lambda: ready.run(["Y"], feed), read)
+
+
+def step(case: Case) -> Runner:
+    """One step, its state fed back."""
+    ready, names = session(case, model(case)), list(states(case))
+    feed = {"X": case.x.numpy(), **{f"initial_{name}": zeros for name, zeros in states(case).items()}}
+    wanted = [f"final_{name}" for name in names]
+
+    def call() -> Any:
+        result = ready.run(wanted, feed)
+        for name, value in zip(names, result, strict=True):
+            feed[f"initial_{name}"] = value
+        return result
+
+    return Runner(call, lambda result: [result[0][0]])
+
+
+def int8(case: Case) -> Runner:
+    """ONNX Runtime's dynamic quantisation, which knows the LSTM alone."""
+    if case.cell != "lstm":
+        raise Refused("quantises the LSTM alone")
+    onnx = library("onnx")
+    with tempfile.TemporaryDirectory() as folder:
+        plain, turned = Path(folder) / "plain.onnx", Path(folder) / "int8.onnx"
+        onnx.save(model(case), plain)
+        quantize = library("onnxruntime.quantization").quantize_dynamic
+        quantize(plain, turned, op_types_to_quantize=["LSTM"])
+        made = onnx.load(turned)
+    kinds = sorted({node.op_type for node in made.graph.node})
+    if "DynamicQuantizeLSTM" not in kinds:
+        raise Refused(f"left it unquantised: {', '.join(kinds)}")
+    return whole(case, made)
+
+
+PEERS = {
+    "onnxruntime": Peer(
+        {"inference": whole, "streaming": step, "int8": int8}, {"onnx": "onnx", "onnxruntime": "onnxruntime"}
+    )
+}

@@ -1,0 +1,87 @@
+"""torch.nn: its layers, on packed and padded batches too, its single steps, its bfloat16 and its int8."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+
+from holdfast.bench.cases import CELLS, Case, Refused
+from holdfast.bench.peers.peer import Peer
+from holdfast.bench.runners import Runner, differentiated, inference, low_precision, training
+
+
+def packed(case: Case) -> Runner:
+    """pack_padded_sequence, the layer, pad_packed_sequence."""
+    layer = case.torch_layer()
+
+    def loss(x: Tensor) -> Tensor:
+        sequences = pack_padded_sequence(x, case.lengths, enforce_sorted=False)
+        y, _ = pad_packed_sequence(layer(sequences)[0], total_length=case.shape.steps)
+        return y.sum()
+
+    return differentiated(layer, case.x, loss)
+
+
+def step(case: Case) -> Runner:
+    """torch.nn's layer on a sequence of one step, its state given back to it."""
+    layer, x = case.torch_layer().eval(), case.x
+    state: Any = None
+
+    def call() -> Tensor:
+        nonlocal state
+        with torch.inference_mode():
+            y, state = layer(x, state)
+        return y[0]  # type: ignore[no-any-return]
+
+    return Runner(call)
+
+
+def cell_step(case: Case) -> Runner:
+    """torch.nn's cell, which is one step."""
+    cell, x = CELLS[case.cell].step(case.shape.inputs, case.shape.hidden), case.x[0]
+    cell.load_state_dict({name.removesuffix("_l0"): w for name, w in case.layer.state_dict().items()})
+    state: Any = None
+
+    def call() -> Tensor:
+        nonlocal state
+        with torch.inference_mode():
+            state = cell(x, state)
+        return state[0] if isinstance(state, tuple) else state
+
+    return Runner(call)
+
+
+def int8(case: Case) -> Runner:
+    """torch.ao's dynamic quantisation."""
+    if case.cell == "rnn":
+        raise Refused("quantises no RNN")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that another library will take this over
+        quantize = torch.ao.quantization.quantize_dynamic
+        module: Any = quantize(nn.ModuleList([case.torch_layer()]), {CELLS[case.cell].torch}, torch.qint8)
+    return inference(module[0], case.x)
+
+
+TORCH = {"torch": "torch"}
+PEERS = {
+    "torch": Peer(
+        {
+            "inference": lambda case: inference(case.torch_layer(), case.x),
+            "training": lambda case: training(case.torch_layer(), case.x),
+            "streaming": step,
+            "bf16": lambda case: low_precision(case, case.torch_layer()),
+            "int8": int8,
+        },
+        TORCH,
+        best_threads=True,
+    ),
+    "torch-packed": Peer({"ragged": packed}, TORCH, best_threads=True),
+    "torch-padded": Peer(
+        {"ragged": lambda case: training(case.torch_layer(), case.x)}, TORCH, best_threads=True, checked=False
+    ),
+    "torch-cell": Peer({"streaming": cell_step}, TORCH, best_threads=True),
+}

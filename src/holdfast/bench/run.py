@@ -1,0 +1,107 @@
+"""The whole measurement, as data that JSON can hold."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import torch
+
+from holdfast.bench import machine
+from holdfast.bench.contest import OURS, Announce, Findings, run_case
+from holdfast.bench.peers import PEERS
+from holdfast.bench.request import Request, cases, check
+
+Result = dict[str, Any]
+
+
+def bench(
+    request: Request,
+    announce: Announce = lambda text: None,
+    keep: Callable[[Result], None] = lambda result: None,
+) -> Result:
+    """Measure everything that a request names.
+
+    Args:
+        request: what to measure.
+        announce: takes a line of progress.
+        keep: takes the result so far after each case, so that an interruption costs one case.
+
+    Returns:
+        ``machine``, ``versions``, ``threads``, ``date``, the peak, ``rows``, their ``summary``, and what is
+        ``missing``, ``skipped`` or ``wrong``, with reasons.
+
+    Raises:
+        UserError: see :func:`holdfast.bench.request.check`.
+    """
+    names = check(request)
+    before = torch.get_num_threads()
+    threads = request.threads or before
+    missing = missing_peers(names["peers"])
+    for name, reason in missing.items():
+        announce(f"missing: {name}: {reason}")
+    peers = [name for name in names["peers"] if name not in missing]
+    frame, found, todo = description(request, threads, missing), Findings(), list(cases(request, names, threads))
+    try:
+        for number, case in enumerate(todo, 1):
+            announce(f"{number} of {len(todo)}: {case}")
+            run_case(case, peers, request, found, announce)
+            keep(result(frame, found))
+    finally:
+        torch.set_num_threads(before)
+    return result(frame, found)
+
+
+def missing_peers(names: Sequence[str]) -> dict[str, str]:
+    """Peer -> why it cannot be used here and how to install it."""
+    reasons = {name: PEERS[name].missing() for name in names}
+    return {name: reason for name, reason in reasons.items() if reason is not None}
+
+
+def description(request: Request, threads: int, missing: Mapping[str, str]) -> Result:
+    """The part of the result that is known beforehand."""
+    needed = dict.fromkeys(distribution for peer in PEERS.values() for distribution in peer.needs.values())
+    return {
+        "format": 1,
+        "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        "machine": machine.machine(),
+        "versions": machine.versions(needed),
+        "threads": threads,
+        "repetitions": request.repetitions,
+        "missing": dict(missing),
+    }
+
+
+def result(frame: Result, found: Findings) -> Result:
+    """Everything, with Holdfast's share of the peak, which is the median of those measured before each case."""
+    peak = round(statistics.median(found.peaks) / 1e9, 1) if found.peaks else None
+    rows = [{**row, "percent_of_peak": _percent(row["gflops"], peak, frame["threads"])} for row in found.rows]
+    return {
+        **frame,
+        "peak_gflops_per_thread": peak,
+        "summary": summary(rows),
+        "rows": rows,
+        "skipped": found.skipped,
+        "wrong": found.wrong,
+    }
+
+
+def _percent(gflops: float | None, peak: float | None, threads: int) -> float | None:
+    return None if gflops is None or peak is None else 100 * gflops / (peak * threads)
+
+
+def summary(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """For each mode, variant, cell and peer the geometric mean and the least of the ratios over the shapes."""
+    groups: dict[tuple[str, str, str, str], list[float]] = {}
+    for row in rows:
+        if row["peer"] != OURS:
+            key = (row["mode"], row["variant"], row["cell"], row["peer"])
+            groups.setdefault(key, []).append(row["ratio"])
+    names = ("mode", "variant", "cell", "peer")
+    return [
+        {**dict(zip(names, key, strict=True)), "mean": statistics.geometric_mean(ratios), "least": min(ratios)}
+        | {"shapes": len(ratios)}
+        for key, ratios in groups.items()
+    ]
