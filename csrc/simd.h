@@ -82,11 +82,26 @@ HOLDFAST_INLINE vec cut(vec x, int64_t n) {  // zero in the lanes from n on
   return value;
 }
 
+HOLDFAST_INLINE bits iota() {  // 0, 1, 2, ...
+  uint32_t lanes[width];
+  for (int i = 0; i < width; ++i) lanes[i] = uint32_t(i);
+  bits value;
+  memcpy(&value, lanes, sizeof value);
+  return value;
+}
+
+// The sum of all lanes.
 HOLDFAST_INLINE float total(vec x) {
+#if defined(__GNUC__) && !defined(__clang__)
+  HOLDFAST_UNROLL
+  for (uint32_t half = width / 2; half > 0; half /= 2) x += __builtin_shuffle(x, iota() ^ half);
+  return x[0];
+#else
   float lanes[width], sum = 0.0f;
   memcpy(lanes, &x, sizeof x);
-  for (int i = 0; i < width; ++i) sum += lanes[i];
+  for (float lane : lanes) sum += lane;
   return sum;
+#endif
 }
 
 HOLDFAST_INLINE float square_root(float x) {
@@ -98,14 +113,6 @@ HOLDFAST_INLINE float square_root(float x) {
 }
 
 HOLDFAST_INLINE bits bits_of(uint32_t value) { return value - bits{}; }
-
-HOLDFAST_INLINE bits iota() {  // 0, 1, 2, ...
-  uint32_t lanes[width];
-  for (int i = 0; i < width; ++i) lanes[i] = uint32_t(i);
-  bits value;
-  memcpy(&value, lanes, sizeof value);
-  return value;
-}
 
 // NaN passes through both: a comparison with it is false.
 HOLDFAST_INLINE vec at_least(vec x, float low) { return x < splat(low) ? splat(low) : x; }

@@ -153,8 +153,8 @@ class Recurrent(nn.Module):
     def _forward(self, input: Tensor | PackedSequence, hx: State | None, lengths: Lengths) -> Any:
         sequence = shapes.arrange(self, input, hx, lengths)
         results = self._run(sequence)
-        outputs = torch.cat([r.outputs for r in results[-self.num_directions :]], -1)
-        final = tuple(torch.stack([r.state[k] for r in results]) for k in range(len(self.cell.states)))
+        outputs = _joined(results[-self.num_directions :])
+        final = tuple(_stacked([r.state[k] for r in results]) for k in range(len(self.cell.states)))
         return sequence.restore(outputs), sequence.restore_state(final)
 
     def _run(self, sequence: shapes.Sequence, trace: bool = False) -> list[Result]:
@@ -164,7 +164,7 @@ class Recurrent(nn.Module):
         for layer in range(self.num_layers):
             problems = [self._problem(x, sequence, layer, d, trace) for d in range(self.num_directions)]
             results += [kernels.scan(p, self.options.kernel) for p in problems]
-            x = torch.cat([r.outputs for r in results[-self.num_directions :]], -1)
+            x = _joined(results[-self.num_directions :])
             if self.dropout and layer + 1 < self.num_layers:
                 x = F.dropout(x, self.dropout, self.training)
         return results
@@ -243,12 +243,22 @@ class Recurrent(nn.Module):
             raise TypeError("trace takes a padded tensor and lengths=, but got a PackedSequence")
         sequence = shapes.arrange(self, x, self._as_state(hx), lengths)
         traced = [r.activations or {} for r in self._run(sequence, trace=True)]
-        stacked = {name: torch.stack([t[name] for t in traced]) for name in traced[0]}
+        stacked = {name: _stacked([t[name] for t in traced]) for name in traced[0]}
         split = (self.num_layers, self.num_directions)
         return {name: sequence.restore_steps(values).unflatten(0, split) for name, values in stacked.items()}
 
     def _as_state(self, hx: Any) -> State | None:
         return (hx,) if isinstance(hx, Tensor) else hx
+
+
+def _stacked(tensors: list[Tensor]) -> Tensor:
+    """As torch.stack, without a copy of a single tensor."""
+    return tensors[0].unsqueeze(0) if len(tensors) == 1 else torch.stack(tensors)
+
+
+def _joined(directions: list[Result]) -> Tensor:
+    """The outputs of the directions side by side, without a copy of a single one."""
+    return directions[0].outputs if len(directions) == 1 else torch.cat([r.outputs for r in directions], -1)
 
 
 def _check_sizes(sizes: tuple[int, int, int, int]) -> None:

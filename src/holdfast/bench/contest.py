@@ -53,7 +53,9 @@ def run_case(case: Case, peers: Sequence[str], request: Request, into: Findings,
         except Exception as error:  # whatever one cannot do is told, and the others are measured
             told = into.wrong if isinstance(error, Wrong) else into.skipped
             told.append({**place(case), "peer": name, "reason": reason(error)})
-            announce(f"  {'WRONG, not timed' if isinstance(error, Wrong) else 'skipped'}: {name}: {reason(error)}")
+            announce(
+                f"  {'WRONG, not timed' if isinstance(error, Wrong) else 'skipped'}: {name}: {reason(error)}"
+            )
             if name == OURS:
                 return
     found = timed(case, runners, request)

@@ -54,9 +54,7 @@ class Timing:
         return (high - low) / 2 / self.median
 
 
-def interleaved(
-    entries: Mapping[Key, Entry], repetitions: int, budget: float
-) -> dict[Key, Timing]:
+def interleaved(entries: Mapping[Key, Entry], repetitions: int, budget: float) -> dict[Key, Timing]:
     """Time entries that have been called before.
 
     Args:

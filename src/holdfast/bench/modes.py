@@ -128,11 +128,7 @@ MODES = {
     "training": Mode("forward and backward pass", _training),
     "ragged": Mode("training on sequences of different lengths", _ragged),
     "streaming": Mode("one step of one sequence", _streaming, shapes=STEPS, quick=STEPS[1:2]),
-    "options": Mode(
-        "training with an option switched on", with_option, variants=options, shapes=SHAPES[1:4]
-    ),
-    "bf16": Mode(
-        "bfloat16, by .bfloat16() or autocast", _bf16, tolerance=0.1, variants=lambda cell: BF16
-    ),
+    "options": Mode("training with an option switched on", with_option, variants=options, shapes=SHAPES[1:4]),
+    "bf16": Mode("bfloat16, by .bfloat16() or autocast", _bf16, tolerance=0.1, variants=lambda cell: BF16),
     "int8": Mode("forward pass with int8 weights", _int8, tolerance=0.1),
 }

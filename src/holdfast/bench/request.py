@@ -52,7 +52,9 @@ def check(request: Request) -> Names:
         for name in getattr(request, kind):
             if name not in names:
                 rule = f"--{kind} are among {', '.join(names)}."
-                raise UserError(rule, f"It was {name!r}.", "Name some of these, or leave the flag out for all.")
+                raise UserError(
+                    rule, f"It was {name!r}.", "Name some of these, or leave the flag out for all."
+                )
     for flag, value in (("threads", request.threads), ("repetitions", request.repetitions)):
         if value is not None and value < 1:
             raise UserError(f"--{flag} is at least 1.", f"It was {value}.", "Give 1 or more.")

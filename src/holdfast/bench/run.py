@@ -43,7 +43,11 @@ def bench(
     for name, reason in missing.items():
         announce(f"missing: {name}: {reason}")
     peers = [name for name in names["peers"] if name not in missing]
-    frame, found, todo = description(request, threads, missing), Findings(), list(cases(request, names, threads))
+    frame, found, todo = (
+        description(request, threads, missing),
+        Findings(),
+        list(cases(request, names, threads)),
+    )
     try:
         for number, case in enumerate(todo, 1):
             announce(f"{number} of {len(todo)}: {case}")
@@ -101,7 +105,11 @@ def summary(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
             groups.setdefault(key, []).append(row["ratio"])
     names = ("mode", "variant", "cell", "peer")
     return [
-        {**dict(zip(names, key, strict=True)), "mean": statistics.geometric_mean(ratios), "least": min(ratios)}
+        {
+            **dict(zip(names, key, strict=True)),
+            "mean": statistics.geometric_mean(ratios),
+            "least": min(ratios),
+        }
         | {"shapes": len(ratios)}
         for key, ratios in groups.items()
     ]

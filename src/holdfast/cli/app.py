@@ -179,12 +179,18 @@ Names = Annotated[
 def bench(
     *,
     quick: Annotated[bool, switch("A minute: few shapes, few repetitions, GRU and LSTM.")] = False,
-    modes: Annotated[Names, Parameter(help="inference, training, ragged, streaming, options, bf16, int8.")] = (),
+    modes: Annotated[
+        Names, Parameter(help="inference, training, ragged, streaming, options, bf16, int8.")
+    ] = (),
     cells: Annotated[Names, Parameter(help="gru, lstm, rnn.")] = (),
     shapes: Annotated[Names, Parameter(help="As BATCHxINPUTxHIDDENxSTEPS.")] = (),
-    peers: Annotated[Names, Parameter(help="Such as torch or onnxruntime; all that are installed when not given.")] = (),
+    peers: Annotated[
+        Names, Parameter(help="Such as torch or onnxruntime; all that are installed when not given.")
+    ] = (),
     threads: Annotated[int | None, Parameter(help="Threads of each peer.", converter=whole_number)] = None,
-    repetitions: Annotated[int | None, Parameter(help="Timings of each peer.", converter=whole_number)] = None,
+    repetitions: Annotated[
+        int | None, Parameter(help="Timings of each peer.", converter=whole_number)
+    ] = None,
     out: Annotated[Path | None, Parameter(help="JSON file of everything, written as it goes.")] = None,
     plot: Annotated[Path | None, Parameter(help="PNG file to draw the result into.")] = None,
     json: Json = False,

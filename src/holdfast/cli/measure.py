@@ -39,8 +39,15 @@ def bench(quick: bool, names: Names, threads: int | None, repetitions: int | Non
     from holdfast.bench.run import bench as run
 
     chart = _chart() if output.plot is not None else None
-    given = {**vars(names), "shapes": parse_shapes(names.shapes), "threads": threads, "repetitions": repetitions}
-    request = replace(QUICK if quick else Request(), **{name: value for name, value in given.items() if value})
+    given = {
+        **vars(names),
+        "shapes": parse_shapes(names.shapes),
+        "threads": threads,
+        "repetitions": repetitions,
+    }
+    request = replace(
+        QUICK if quick else Request(), **{name: value for name, value in given.items() if value}
+    )
 
     def keep(result: Mapping[str, Any]) -> None:
         if output.out is not None:

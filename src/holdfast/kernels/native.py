@@ -107,7 +107,8 @@ def _present(x: Tensor, tensors: list[Tensor | None]) -> list[Tensor]:
 def _activations(problem: Problem, y: Tensor, saved: Tensor) -> dict[str, Tensor]:
     """The cell's activations by name: views of what the core saved."""
     names, hidden = core.LAYOUTS[problem.cell.name].saved, problem.weights.hidden_size
-    known = {name: saved[..., i * hidden : (i + 1) * hidden] for i, name in enumerate(names)} | {"hidden": y}
+    slots = saved.unflatten(-1, (-1, hidden)).unbind(-2)
+    known = dict(zip(names, slots, strict=False)) | {"hidden": y}
     if "forget" in known and "input" not in known:  # coupled gates
         past = _past(problem.lengths, y)
         known["input"] = 1 - known["forget"] if past is None else (1 - known["forget"]).masked_fill(past, 0.0)

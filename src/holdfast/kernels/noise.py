@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 _WORD = 0xFFFFFFFF
+_STRIDE = 0x9E3779B9
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,12 @@ class Zoneout:
         hashed = _mixed(places & _WORD, self.keys[state].to(old.device))
         return (hashed < _threshold(rate)).to(old.dtype).view_as(old)
 
+    def later(self, places: list[int]) -> Zoneout:
+        """The same for a scan whose first unit has these places, one for each state, in the whole."""
+        if self.keys is None:
+            return self
+        return Zoneout(self.rates, (self.keys + torch.tensor(places) * _STRIDE) & _WORD)
+
     def packed(self) -> Tensor:
         """Threshold, key, and the share kept below and above the threshold, of each state: float64 [4 * states]."""
         if self.keys is None:
@@ -58,7 +65,7 @@ def _threshold(rate: float) -> int:
 
 def _mixed(place: Tensor, key: Tensor) -> Tensor:
     """The mixer "lowbias32" (C. Wellons, hash-prospector) of 32-bit words held in int64."""
-    x = (place * 0x9E3779B9 + key) & _WORD
+    x = (place * _STRIDE + key) & _WORD
     x = ((x ^ (x >> 16)) * 0x21F0AAAD) & _WORD
     x = ((x ^ (x >> 15)) * 0xD35A2D97) & _WORD
     return x ^ (x >> 15)

@@ -13,7 +13,9 @@ from holdfast.bench.peers.peer import Peer
 from holdfast.bench.runners import Array, Runner, library
 from holdfast.convert import to_keras
 
-os.environ.setdefault("KERAS_BACKEND", "jax")  # which Keras reads when it is imported, by missing() at the latest
+os.environ.setdefault(
+    "KERAS_BACKEND", "jax"
+)  # which Keras reads when it is imported, by missing() at the latest
 
 LAYERS: dict[str, tuple[str, dict[str, Any]]] = {
     "gru": ("GRU", {"reset_after": True}),
