@@ -10,7 +10,7 @@ import torch
 from holdfast import GRU, LSTM, RNN
 from holdfast.recurrent import Recurrent
 
-I, H, B, T = 3, 7, 4, 23  # 23 steps: segments of 4, the last one of 3
+INPUT, H, B, T = 3, 7, 4, 23  # 23 steps: segments of 4, the last one of 3
 MADE: dict[str, tuple[type[Recurrent], dict[str, Any]]] = {
     "rnn": (RNN, {}),
     "gru": (GRU, {"zoneout": 0.3, "recurrent_dropout": 0.2}),
@@ -37,10 +37,10 @@ def run(layer: Recurrent, x: torch.Tensor, lengths: list[int] | None) -> list[to
 @pytest.mark.parametrize("name", MADE)
 def test_segments_change_nothing(name: str, kernel: str, lengths: list[int] | None) -> None:
     layer, options = MADE[name]
-    whole = layer(I, H, bidirectional=True, kernel=kernel, **options)
-    parts = layer(I, H, bidirectional=True, kernel=kernel, recompute=True, **options)
+    whole = layer(INPUT, H, bidirectional=True, kernel=kernel, **options)
+    parts = layer(INPUT, H, bidirectional=True, kernel=kernel, recompute=True, **options)
     parts.load_state_dict(whole.state_dict())
-    x = torch.randn(T, B, I)
+    x = torch.randn(T, B, INPUT)
     for wanted, got in zip(run(whole, x, lengths), run(parts, x, lengths), strict=True):
         torch.testing.assert_close(got, wanted, rtol=1e-5, atol=1e-5)
 

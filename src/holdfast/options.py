@@ -22,6 +22,7 @@ class OptionArguments(TypedDict, total=False):
     learn_initial_state: bool
     forget_bias: float | None
     init: str | Initialiser
+    recompute: bool
     kernel: str
 
 
@@ -46,6 +47,8 @@ class Options:
         learn_initial_state: the state before the first step is a parameter, where no ``hx`` is given.
         forget_bias: the forget gate's bias at the start, split over PyTorch's two biases as (value, 0).
         init: ``"torch"``, ``"orthogonal"``, ``chrono(T_max)`` or an own function (see ``initialisation``).
+        recompute: train with memory for about 2 sqrt(T) steps' activations instead of T, for one more forward pass:
+            for sequences of many thousand steps. The gradients are the same.
         kernel: ``"auto"``, ``"native"``, ``"aten"`` or ``"reference"``.
 
     Raises:
@@ -60,6 +63,7 @@ class Options:
     learn_initial_state: bool = False
     forget_bias: float | None = None
     init: str | Initialiser = "torch"
+    recompute: bool = False
     kernel: str = "auto"
 
     @classmethod
@@ -75,7 +79,7 @@ class Options:
 
     def check(self, cell: Cell, bias: bool) -> None:
         """Hold the options against the cell they are for."""
-        for name in ("layer_norm", "learn_initial_state"):
+        for name in ("layer_norm", "learn_initial_state", "recompute"):
             check_switch(name, getattr(self, name))
         for name in ("recurrent_dropout", "weight_drop"):
             _probability(name, getattr(self, name))

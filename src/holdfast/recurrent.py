@@ -159,11 +159,13 @@ class Recurrent(nn.Module):
 
     def _run(self, sequence: shapes.Sequence, trace: bool = False) -> list[Result]:
         """Every layer and direction in torch.nn's order: layer by layer, forward before reverse."""
+        recompute = self.options.recompute and torch.is_grad_enabled() and not trace
+        scan = kernels.scan_in_segments if recompute else kernels.scan
         x = sequence.x
         results: list[Result] = []
         for layer in range(self.num_layers):
             problems = [self._problem(x, sequence, layer, d, trace) for d in range(self.num_directions)]
-            results += [kernels.scan(p, self.options.kernel) for p in problems]
+            results += [scan(p, self.options.kernel) for p in problems]
             x = _joined(results[-self.num_directions :])
             if self.dropout and layer + 1 < self.num_layers:
                 x = F.dropout(x, self.dropout, self.training)

@@ -9,6 +9,7 @@ from holdfast.kernels.native import Native
 from holdfast.kernels.noise import Noise, Zoneout
 from holdfast.kernels.problem import Kernel, Problem, Result
 from holdfast.kernels.reference import Reference
+from holdfast.kernels.segments import scan_in_segments
 
 KERNELS: dict[str, Kernel] = {kernel.name: kernel for kernel in (Native(), Aten(), Reference())}
 """In the order in which ``auto`` tries them."""
@@ -79,4 +80,5 @@ __all__ = [
     "check_name",
     "choose",
     "scan",
+    "scan_in_segments",
 ]

@@ -37,16 +37,16 @@ def _split(ctx: Any, tensors: list[Any]) -> tuple[Any, list[Any], list[Any]]:
 
 
 def _backward(ctx: Any, *grads: Tensor | None) -> tuple[Any, ...]:
-    *kept, x = ctx.saved_tensors[:4]
+    all_saved = ctx.saved_tensors  # once: a checkpoint computes them again
     last = 4 + ctx.states + ctx.weights
-    tensors, extras = list(ctx.saved_tensors[3:last]), list(ctx.saved_tensors[last:])
+    kept, tensors, extras = list(all_saved[:3]), list(all_saved[3:last]), list(all_saved[last:])
     dy, dh, dc, dsaved, _ = grads
     others = [[None] * len(extras)] + [None] * (
         len(ctx.needs_input_grad) - 4
     )  # none for an argument at its default
     if torch.is_grad_enabled():
         return (*_split(ctx, _again(ctx, [dy, dh, dc, dsaved], tensors, extras)), *others)
-    _, state, weights = _split(ctx, tensors)
+    x, state, weights = _split(ctx, tensors)
     wanted = [ctx.needs_input_grad[0], any(ctx.needs_input_grad[2])]
     dx, dh0, dc0, *dweights = torch.ops.holdfast.recur_backward.default(
         [dy, dh, dc, dsaved], x, state, weights, extras, kept, ctx.cell, ctx.reverse, wanted
