@@ -36,8 +36,9 @@ def _table(mode: str, rows: Rows) -> Table:
         [_name(*case), *_own(found[OURS]), *(_ratio(found.get(peer)) for peer in peers)]
         for case, found in cases.items()
     ]
-    title = f"{mode}: {MODES[mode].text}; how many times as long each peer takes"
-    return Table(title, [_name("", "cell", "BxIxHxT"), f"{OURS} ms", "% peak", *peers], lines)
+    return Table(
+        f"{mode}: {MODES[mode].text}", [_name("", "cell", "BxIxHxT"), f"{OURS} ms", "% peak", *peers], lines
+    )
 
 
 def _name(variant: str, cell: str, shape: str) -> str:
@@ -57,7 +58,10 @@ def sentences(result: Mapping[str, Any]) -> list[str]:
     """The machine, and what was not measured and why."""
     machine, peak = result["machine"], result["peak_gflops_per_thread"]
     own = "without the native core" if peak is None else f"{machine['isa']}, peak {peak} GFLOP/s a thread"
-    lines = [f"{machine['processor']}, {result['threads']} thread(s) of {machine['cores']} core(s), {own}."]
+    lines = [
+        "Under each peer: how many times as long it takes as Holdfast (above 1, Holdfast is faster).",
+        f"{machine['processor']}, {result['threads']} thread(s) of {machine['cores']} core(s), {own}.",
+    ]
     lines += [f"missing: {peer}: {reason}" for peer, reason in result["missing"].items()]
     for what in ("skipped", "wrong"):
         told = dict.fromkeys((entry["mode"], entry["peer"], entry["reason"]) for entry in result[what])

@@ -45,9 +45,8 @@ def bench(quick: bool, names: Names, threads: int | None, repetitions: int | Non
         "threads": threads,
         "repetitions": repetitions,
     }
-    request = replace(
-        QUICK if quick else Request(), **{name: value for name, value in given.items() if value}
-    )
+    asked = {name: value for name, value in given.items() if value not in (None, (), [])}
+    request = replace(QUICK if quick else Request(), **asked)
 
     def keep(result: Mapping[str, Any]) -> None:
         if output.out is not None:
