@@ -1,13 +1,17 @@
 // The only file that knows Python. Arrays come as addresses (0 is absent) in the order of the fields that read them;
 // kernels/native.py vouches for them.
 #include <nanobind/nanobind.h>
+#include <nanobind/ndarray.h>
 #include <nanobind/stl/string.h>
+#include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
+#include <algorithm>
 #include <stdexcept>
 
 #include "arena.h"
 #include "recurrent.h"
+#include "stream.h"
 
 namespace nb = nanobind;
 using Addresses = std::vector<uintptr_t>;
@@ -65,6 +69,38 @@ void backward(const std::string& cell, int threads, const std::vector<int64_t>& 
   holdfast::run_backward(cell, c.sequence, g, threads);
 }
 
+using In = nb::ndarray<const float, nb::c_contig, nb::device::cpu>;
+using Out = nb::ndarray<float, nb::c_contig, nb::device::cpu>;
+using Layers = std::vector<std::tuple<std::vector<int64_t>, std::vector<double>, Addresses>>;
+
+void make_stream(holdfast::Stream* self, const std::string& cell, const Layers& layers, int64_t batch,
+                 int threads) {
+  std::vector<holdfast::Sequence> sequences;
+  for (const auto& [sizes, zoneout, arrays] : layers)
+    sequences.push_back(call(sizes, zoneout, arrays).sequence);
+  new (self) holdfast::Stream(cell, sequences, batch, threads);
+}
+
+void step(holdfast::Stream& stream, const In& x, const Out& y) {
+  if (int64_t(x.size()) != stream.batch() * stream.inputs() ||
+      int64_t(y.size()) != stream.batch() * stream.outputs())
+    throw nb::value_error("the sizes do not fit the stream's");
+  const float* from = x.data();
+  float* to = y.data();
+  nb::gil_scoped_release release;
+  stream.step(from, to);
+}
+
+void step_at(holdfast::Stream& stream, uintptr_t x, uintptr_t y) {
+  stream.step(reinterpret_cast<const float*>(x), reinterpret_cast<float*>(y));
+}
+
+void copy_state(holdfast::Stream& stream, int64_t layer, bool cell, bool set, uintptr_t array) {
+  std::vector<float>& state = cell ? stream.c(layer) : stream.h(layer);
+  float* other = reinterpret_cast<float*>(array);
+  set ? std::copy_n(other, state.size(), state.data()) : std::copy_n(state.data(), state.size(), other);
+}
+
 }  // namespace
 
 NB_MODULE(_native, m) {
@@ -73,6 +109,12 @@ NB_MODULE(_native, m) {
   m.def("select", &holdfast::select_isa);
   m.def("peak", &holdfast::peak, nb::call_guard<nb::gil_scoped_release>());
   m.def("poison", &holdfast::poison);
+  nb::class_<holdfast::Stream>(m, "Stream")
+      .def("__init__", &make_stream)
+      .def("resize", &holdfast::Stream::resize)
+      .def("step", &step, nb::arg().noconvert(), nb::arg().noconvert())
+      .def("step_at", &step_at, nb::call_guard<nb::gil_scoped_release>())
+      .def("copy_state", &copy_state);
   m.def("forward", &forward, nb::call_guard<nb::gil_scoped_release>());
   m.def("backward", &backward, nb::call_guard<nb::gil_scoped_release>());
 }

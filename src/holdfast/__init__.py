@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from holdfast.layers import GRU as GRU
     from holdfast.layers import LSTM as LSTM
     from holdfast.layers import RNN as RNN
+    from holdfast.stream import Stream as Stream
     from holdfast.tasks import load as load
     from holdfast.tasks.forecast import Forecaster as Forecaster
 
@@ -28,6 +29,7 @@ _HOMES = {
     "LSTM": "holdfast.layers",
     "RNN": "holdfast.layers",
     "Forecaster": "holdfast.tasks.forecast",
+    "Stream": "holdfast.stream",
     "UserError": "holdfast.errors",
     "accelerate": "holdfast.convert",
     "from_keras": "holdfast.convert",
@@ -42,6 +44,7 @@ __all__ = [
     "LSTM",
     "RNN",
     "Forecaster",
+    "Stream",
     "UserError",
     "__version__",
     "accelerate",

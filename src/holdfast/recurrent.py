@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +16,9 @@ from holdfast.cells import Cell, Norm, State, Weights
 from holdfast.initialisation import gate_rows
 from holdfast.kernels import Noise, Plan, Problem, Result, Zoneout
 from holdfast.options import Options, check_switch, is_number
+
+if TYPE_CHECKING:
+    from holdfast.stream import Stream
 
 Lengths = Tensor | Sequence[int] | None
 
@@ -209,6 +212,29 @@ class Recurrent(nn.Module):
         if not any(rates):
             return Noise(mask)
         return Noise(mask, Zoneout.drawn(rates) if self.training else Zoneout(rates))
+
+    def problems(self, batch: int) -> list[Problem]:
+        """One step of zeros in each layer's forward direction, from its beginning: what a stream is made of."""
+        widths = [self.input_size, *[self._hidden_width] * (self.num_layers - 1)]
+        inputs = [self.weight_ih_l0.new_zeros(1, batch, width) for width in widths]
+        steps = [shapes.Sequence(x, None, None, True, False) for x in inputs]
+        return [
+            self._problem(x, s, layer, 0, False)
+            for layer, (x, s) in enumerate(zip(inputs, steps, strict=True))
+        ]
+
+    def stream(self, batch: int = 1) -> Stream:
+        """A copy of this layer that runs one step at a time: see :class:`holdfast.stream.Stream`.
+
+        Args:
+            batch: number of sequences that begin together.
+
+        Raises:
+            ValueError: the layer is bidirectional.
+        """
+        from holdfast.stream import Stream
+
+        return Stream(self, batch)
 
     # -- insight ---------------------------------------------------------------------------------------------
 

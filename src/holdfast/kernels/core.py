@@ -130,6 +130,15 @@ def backward(cell: str, sizes: Sizes, zoneout: Tensor | None, arrays: Arrays) ->
     _core.backward(cell, torch.get_num_threads(), list(sizes), numbers, addresses)
 
 
+Layer = tuple[Sizes, Tensor | None, Arrays]
+
+
+def stream(cell: str, layers: Sequence[Layer], batch: int) -> _core.Stream:
+    """The layers of a stack, as :func:`forward` takes each; the weights are copied."""
+    given = [(list(sizes), *_prepared(zoneout, arrays, _PROBLEM)) for sizes, zoneout, arrays in layers]
+    return _core.Stream(cell, given, batch, torch.get_num_threads())
+
+
 def _prepared(
     zoneout: Tensor | None, arrays: Arrays, names: tuple[str, ...]
 ) -> tuple[list[float], list[int]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from holdfast.kernels import core, derivatives
+from holdfast.kernels import core, derivatives, operators
 from holdfast.kernels.problem import Problem, Result, transformed
 
 isa, isas, peak = core.isa, core.isas, core.peak
@@ -87,6 +87,14 @@ def _run(problem: Problem, x: Tensor, state: list[Tensor], weights: list[Tensor 
         problem.trace or trains,
     )
     return Result(y, (h, c)[: len(state)], _activations(problem, y, saved) if problem.trace else None)
+
+
+def arguments(problem: Problem) -> core.Layer:
+    """What :func:`holdfast.kernels.core.stream` takes of a layer: the weights, made ready."""
+    weights = [None if w is None else w.detach().float() for w in _weights(problem)]
+    shape = operators.Shape.of(problem.x, weights, problem.cell.name)
+    extras = operators.filled(_present(problem.x, _extras(problem)), operators.EXTRAS)
+    return shape.sizes(False), extras[2], {**operators.ready_weights(shape, weights)}
 
 
 def _extras(problem: Problem) -> list[Tensor | None]:

@@ -100,7 +100,7 @@ def _ready(name: str, tensor: Tensor, *shape: int, dtype: torch.dtype = torch.fl
     return tensor.contiguous()
 
 
-def _ready_weights(shape: Shape, weights: Tensors) -> dict[str, Tensor]:
+def ready_weights(shape: Shape, weights: Tensors) -> dict[str, Tensor]:
     """By name, those that are there; each group of them is there as a whole or not at all."""
     known = shape.weights()
     given = {name: w for name, w in zip(WEIGHTS, weights, strict=True) if w is not None}
@@ -130,7 +130,7 @@ def _ready_call(
             f"There were {len(state)} tensors.",
             "Give c0 to an LSTM only.",
         )
-    arrays = {"x": _ready("x", x, shape.steps, shape.batch, shape.inputs)} | _ready_weights(shape, weights)
+    arrays = {"x": _ready("x", x, shape.steps, shape.batch, shape.inputs)} | ready_weights(shape, weights)
     arrays |= {name: _ready(name, s, *names[name]) for name, s in zip(names, state, strict=True)}
     lengths, mask, _ = extras
     if lengths is not None:
