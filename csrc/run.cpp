@@ -136,7 +136,7 @@ void run_backward(const std::string& cell, const Sequence& s, const Adjoint& g, 
   const Room room(s, sizes, crews);
   const Panels panels = room.packed();
   expect_large(g.dprojected, s.steps * s.batch * kernel.gates * s.hidden);
-  expect_large(g.drecurrent, s.steps * s.batch * s.hidden);
+  expect_large(g.drecurrent, s.steps * s.batch * (s.norm_ih ? kernel.gates : 1) * s.hidden);
   on_threads(
       crews, room, [&](const Member& member) { kernel.pack_adjoint(s, panels, member); },
       [&](int crew, const Member& member) {

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import zip_longest
+from math import prod
 
 import torch
 from torch import Tensor
@@ -16,6 +17,7 @@ from holdfast.errors import UserError
 from holdfast.kernels import core
 from holdfast.kernels.before import Before
 from holdfast.kernels.core import WEIGHTS, Layout
+from holdfast.kernels.scratch import scratch
 
 Tensors = list[Tensor | None]
 EXTRAS = ("lengths", "mask", "zoneout")
@@ -213,24 +215,27 @@ def _recur_backward(
     ):
         if grad is not None and not (name == "dc" and len(state) == 1):
             given[name] = _ready(name, grad, *like.shape)
-    new = _gradients(shape, given, cell)
-    core.backward(cell, shape.sizes(reverse), filled(extras, EXTRAS)[2], {**given, **new})
-    return _collected(shape, given, new, cell, reverse, wanted)
+    temporary = _temporary(shape, given, cell)
+    with scratch(sum(prod(size) for size in temporary.values())) as memory:
+        parts = memory.split([prod(size) for size in temporary.values()])
+        new = {name: part.view(size) for part, (name, size) in zip(parts, temporary.items(), strict=True)}
+        new |= {"d" + name: torch.empty_like(given[name]) for name in shape.states()}
+        new["dvectors"] = x.new_empty(shape.layout.vectors, shape.hidden)
+        core.backward(cell, shape.sizes(reverse), filled(extras, EXTRAS)[2], {**given, **new})
+        return _collected(shape, given, new, cell, reverse, wanted)
 
 
-def _gradients(shape: Shape, given: dict[str, Tensor], cell: str) -> dict[str, Tensor]:
-    """New arrays for what the core computes, by name."""
-    x, steps, batch = given["x"], shape.steps, shape.batch
-    new = {"d" + name: torch.empty_like(given[name]) for name in shape.states()}
-    new["dprojected"] = x.new_empty(steps, batch, shape.rows)
-    new["dvectors"] = x.new_empty(shape.layout.vectors, shape.hidden)
+def _temporary(shape: Shape, given: dict[str, Tensor], cell: str) -> dict[str, tuple[int, ...]]:
+    """Name -> shape of what the core computes for the products that follow."""
+    time = (shape.steps, shape.batch)
+    sizes: dict[str, tuple[int, ...]] = {"dprojected": (*time, shape.rows)}
     if "norm_ih" in given:
-        new["drecurrent"] = torch.empty_like(new["dprojected"])
+        sizes["drecurrent"] = (*time, shape.rows)
     elif cell == "gru":
-        new["drecurrent"] = x.new_empty(steps, batch, shape.hidden)
+        sizes["drecurrent"] = (*time, shape.hidden)
     if "weight_hr" in given:
-        new["dhidden"] = x.new_empty(steps, batch, shape.width)
-    return new
+        sizes["dhidden"] = (*time, shape.width)
+    return sizes
 
 
 def _collected(
