@@ -11,22 +11,28 @@
 namespace holdfast {
 namespace {
 
-constexpr double worth_a_thread = 1e6;  // multiply-adds: some 20 us, against a few to wake a thread
+constexpr double worth_a_thread = 1e6;   // multiply-adds: some 20 us, against a few to wake a thread
 constexpr double worth_a_meeting = 2e4;  // multiply-adds of a member's share of a step
 constexpr int64_t least_units = 16;      // of a member's share
+constexpr int64_t least_rows = 4;        // of a crew's share, which reads all the weights
+constexpr int64_t near = 640 << 10;      // bytes of weights that stay in a core's own cache
 
 struct Crews {
   int count, size;
 };
 
-// A thread takes a share of the units of all sequences, so that the weights are read once; where such shares would be
-// too small to be worth the meetings, the sequences are shared out.
+// Where the weights fit a core's cache each thread takes some of the sequences, and none waits for another. Larger
+// weights are read once: a thread takes a share of the units, where it is worth the meetings.
 Crews arrange(const Sequence& s, int64_t gates, int threads) {
-  const double step = double(s.batch) * gates * s.hidden * (s.hidden + s.inputs);
-  const int useful = int(std::clamp(step * s.steps / worth_a_thread, 1.0, double(std::max(threads, 1))));
-  const double size = std::min(step / worth_a_meeting, double(s.hidden / least_units));
-  const int members = int(std::clamp(size, 1.0, double(useful)));
-  return {int(std::clamp<int64_t>(useful / members, 1, std::max<int64_t>(s.batch, 1))), members};
+  const int64_t weights = gates * s.hidden * (s.hidden + s.inputs);
+  const double step = double(s.batch) * weights;
+  const double useful = std::clamp(step * s.steps / worth_a_thread, 1.0, double(std::max(threads, 1)));
+  const double rows = std::clamp(double(s.batch / least_rows), 1.0, useful);
+  const double units = std::min(step / worth_a_meeting, double(s.hidden / least_units));
+  const int size = weights * int64_t(sizeof(float)) <= near && rows == useful
+                       ? 1
+                       : int(std::clamp(units, 1.0, useful));
+  return {int(std::clamp<double>(useful / size, 1, std::max<double>(double(s.batch), 1))), size};
 }
 
 // The batch's sequences from the longest to the shortest, dealt in turn: each crew gets its share of steps.
