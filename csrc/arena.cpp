@@ -40,7 +40,8 @@ Piece reuse(int64_t n) {
   const std::lock_guard lock(a.guard);
   auto best = a.pieces.end();
   for (auto piece = a.pieces.begin(); piece != a.pieces.end(); ++piece)
-    if (piece->size >= n && piece->size <= 2 * n + 16384 && (best == a.pieces.end() || piece->size < best->size))
+    if (piece->size >= n && piece->size <= 2 * n + 16384 &&
+        (best == a.pieces.end() || piece->size < best->size))
       best = piece;
   if (best == a.pieces.end()) return {nullptr, 0};
   const Piece found = *best;

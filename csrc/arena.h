@@ -1,5 +1,5 @@
-// Scratch memory that is used again: fresh pages cost more than the work on them. ``poison`` fills what is handed
-// out with NaN, so that tests see a value that was read before it was written.
+// Scratch memory that is used again: fresh pages cost more than the work on them. ``poison`` fills what is
+// handed out with NaN, so that tests see a value that was read before it was written.
 #pragma once
 
 #include <cstdint>

@@ -1,5 +1,5 @@
-// The backward loop, from the last step to the first. Fused: a member takes some units of all rows. Whole rows (layer
-// norm, projection, reset before the product) are in general_backward.h.
+// The backward loop, from the last step to the first. Fused: a member takes some units of all rows. Whole
+// rows (layer norm, projection, reset before the product) are in general_backward.h.
 #pragma once
 
 #include "sequence.h"

@@ -1,5 +1,5 @@
-// The only file that knows Python. Arrays come as addresses (0 is absent) in the order of the fields that read them;
-// kernels/native.py vouches for them.
+// The only file that knows Python. Arrays come as addresses (0 is absent) in the order of the fields that
+// read them; kernels/native.py vouches for them.
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
 #include <nanobind/stl/string.h>

@@ -1,4 +1,5 @@
-// The forward loop of most cells: the gate functions run on the registers of the product (general.h has the rest).
+// The forward loop of most cells: the gate functions run on the registers of the product (general.h has the
+// rest).
 #pragma once
 
 #include "sequence.h"
@@ -103,8 +104,14 @@ void forward_fused(const Sequence& s, const Outputs& out, const Rows& rows, cons
           if (unit >= H) return;
           float* c = w.c + r * w.narrow + unit;
           float* h = w.h + place;
-          const Lane lane{H, H - unit, x + (r * padded(H) + unit) * G, width, Noisy ? h : now + place, c,
-                          shift(s.weight_ch, unit), shift(out.saved, at * S * H + unit)};
+          const Lane lane{H,
+                          H - unit,
+                          x + (r * padded(H) + unit) * G,
+                          width,
+                          Noisy ? h : now + place,
+                          c,
+                          shift(s.weight_ch, unit),
+                          shift(out.saved, at * S * H + unit)};
           const Stepped stepped = Cell::step(sums + u * G, lane);
           const vec hidden = Cell::output(stepped);
           if constexpr (Cell::cell_state) {

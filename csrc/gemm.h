@@ -17,15 +17,17 @@ constexpr int64_t panel_size(int64_t hidden, int64_t depth) {
   return blocks(hidden, U) * (1 + depth) * G * U * width;
 }
 
-// A matrix to pack: gates * hidden outputs by depth; an output's weights lie ``along`` apart, outputs ``apart``.
+// A matrix to pack: gates * hidden outputs by depth; an output's weights lie ``along`` apart, outputs
+// ``apart``.
 struct Matrix {
   const float* weights;
   const float* bias;  // may be null
   int64_t hidden, depth, apart, along;
 };
 
-// panels[block][1 + depth][u * G + g][lane] = weights of output g * H + unit, where unit = (block * units + u) *
-// width + lane; the first row is the bias. Zero past the last unit. Steps of 64 keep the target in cache.
+// panels[block][1 + depth][u * G + g][lane] = weights of output g * H + unit, where unit = (block * units +
+// u) * width + lane; the first row is the bias. Zero past the last unit. Steps of 64 keep the target in
+// cache.
 template <int G, int U>
 void pack(const Matrix& m, float* panels, const Member& member) {
   const int64_t row = G * U * width;
@@ -109,8 +111,8 @@ struct Operand {
   int64_t stride, depth;
 };
 
-// For each block of the member's share and each row: finish(row, first unit of the block, sums of the V vectors).
-// Rows are dealt evenly to tiles.
+// For each block of the member's share and each row: finish(row, first unit of the block, sums of the V
+// vectors). Rows are dealt evenly to tiles.
 template <int G, int U, class Finish>
 void product(const Operand& left, const float* panels, int64_t hidden, const Member& member,
              const Finish& finish) {

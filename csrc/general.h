@@ -1,5 +1,5 @@
-// The forward loop of layer norm, of a projected hidden state and of the reset before the product: the product is
-// stored, and then each member of the crew takes whole rows.
+// The forward loop of layer norm, of a projected hidden state and of the reset before the product: the
+// product is stored, and then each member of the crew takes whole rows.
 #pragma once
 
 #include "forward.h"
@@ -30,7 +30,7 @@ struct Row {
   const Workspace<Cell>& w;
   int64_t r, t;
   const float* x;  // projected input, a gate each ``w.apart``
-  int64_t b, at;  // in the batch; t * B + b
+  int64_t b, at;   // in the batch; t * B + b
 
   float* sums() const { return w.product + r * G * w.apart; }
   float* gate() const { return w.gate + r * w.narrow; }
@@ -75,7 +75,8 @@ struct Row {
       const Stepped stepped = Cell::step(recurrent, own);
       store(gate() + unit, stepped.gate);
       store(sums() + unit, cut(stepped.cell, own.n));  // the first gate's sums have served
-      if constexpr (Cell::cell_state) own.save(Cell::saved - 1, settle_cell(s, at, unit, stepped.cell, w.c + r * w.narrow + unit));
+      if constexpr (Cell::cell_state)
+        own.save(Cell::saved - 1, settle_cell(s, at, unit, stepped.cell, w.c + r * w.narrow + unit));
     }
     if (s.norm_ch) normalise(sums(), w.apart, w.H, {0, 1}, s.norm_ch, s.norm_ch_bias, nullptr, nullptr);
     for (int64_t unit = 0; unit < w.H; unit += width) {

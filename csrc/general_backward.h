@@ -1,5 +1,5 @@
-// The backward loop of layer norm, of a projected hidden state and of the reset before the product: each member takes
-// whole rows, and meets the others before and after each product.
+// The backward loop of layer norm, of a projected hidden state and of the reset before the product: each
+// member takes whole rows, and meets the others before and after each product.
 #pragma once
 
 #include "backward.h"
@@ -17,9 +17,7 @@ struct GeneralBackRow : BackRow<Cell> {
 
   float* dx() const { return w.dx + r * G * w.apart; }      // gradients of the gates' arguments: x's part
   float* dpre() const { return w.dpre + r * G * w.apart; }  // and h's
-  BackLane lane(int64_t unit) const {
-    return Base::lane(unit, dx(), dpre(), w.apart, w.cells);
-  }
+  BackLane lane(int64_t unit) const { return Base::lane(unit, dx(), dpre(), w.apart, w.cells); }
   float* cells(int which) const { return w.cells + which * w.apart; }
 
   // What arrives at the new state, apart from what zoneout lets pass to the old one.
@@ -48,8 +46,8 @@ struct GeneralBackRow : BackRow<Cell> {
                             load(s.norm_ch_bias + unit, w.H - unit));
     }
     for (int64_t unit = 0; unit < w.H; unit += width) {
-      const Pair d = Cell::output_gradient(load(dm + unit, w.H - unit),
-                                           {Cell::recall(lane(unit)).gate, load(c + unit)});
+      const Pair d =
+          Cell::output_gradient(load(dm + unit, w.H - unit), {Cell::recall(lane(unit)).gate, load(c + unit)});
       store(dgate + unit, d.gate);
       store(dcell + unit, d.cell);
     }

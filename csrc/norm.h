@@ -1,4 +1,5 @@
-// Layer normalisation of one gate of one sequence: n units in a row of a whole number of vectors, zero past n.
+// Layer normalisation of one gate of one sequence: n units in a row of a whole number of vectors, zero past
+// n.
 #pragma once
 
 #include "simd.h"

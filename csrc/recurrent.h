@@ -1,5 +1,5 @@
-// What the kernels are given. T steps, B batch, I inputs, H hidden, P width of the hidden state (H unless it is
-// projected), G gates; all arrays contiguous, row-major float32. A null pointer is an absent option.
+// What the kernels are given. T steps, B batch, I inputs, H hidden, P width of the hidden state (H unless it
+// is projected), G gates; all arrays contiguous, row-major float32. A null pointer is an absent option.
 #pragma once
 
 #include <cstdint>
@@ -20,34 +20,36 @@ struct Zoneout {
 // One layer in one direction.
 struct Sequence {
   int64_t steps, batch, inputs, hidden, width;
-  bool reverse;            // from the last step to the first
-  const int64_t* lengths;  // [B]
-  const float *x;          // [T, B, I]
-  const float *h0, *c0;    // [B, P], [B, H] (LSTM only)
-  const float *weight_ih, *weight_hh, *bias_ih, *bias_hh;      // [G*H, I], [G*H, P], [G*H], [G*H]
-  const float *weight_hr, *weight_ch;                          // [P, H], [peepholes * H]
-  const float *norm_ih, *norm_hh, *norm_ch, *norm_ch_bias;     // [G*H], [G*H], [H], [H]
-  const float *mask;                                           // [B, P]: multiplies h before W_hh
-  Zoneout zoneout[2];                                          // of h and of c
+  bool reverse;                                             // from the last step to the first
+  const int64_t* lengths;                                   // [B]
+  const float* x;                                           // [T, B, I]
+  const float *h0, *c0;                                     // [B, P], [B, H] (LSTM only)
+  const float *weight_ih, *weight_hh, *bias_ih, *bias_hh;   // [G*H, I], [G*H, P], [G*H], [G*H]
+  const float *weight_hr, *weight_ch;                       // [P, H], [peepholes * H]
+  const float *norm_ih, *norm_hh, *norm_ch, *norm_ch_bias;  // [G*H], [G*H], [H], [H]
+  const float* mask;                                        // [B, P]: multiplies h before W_hh
+  Zoneout zoneout[2];                                       // of h and of c
 
   bool noisy() const { return mask || zoneout[0].kept > 0 || zoneout[1].kept > 0; }
 };
 
 struct Outputs {
-  float *y;       // [T, B, P], zero past each sequence's end
-  float *h, *c;   // [B, P], [B, H]: after each sequence's own last step
-  float *saved;   // [T, B, S*H] for the backward pass and for traces: see the cells
-  float *normed;  // [T, B, 2*G*H + 2*G] with layer norm: normalised inputs' part, recurrent part, their 1/sigma
+  float* y;      // [T, B, P], zero past each sequence's end
+  float *h, *c;  // [B, P], [B, H]: after each sequence's own last step
+  float* saved;  // [T, B, S*H] for the backward pass and for traces: see the cells
+  float*
+      normed;  // [T, B, 2*G*H + 2*G] with layer norm: normalised inputs' part, recurrent part, their 1/sigma
 };
 
 struct Adjoint {
   const float *y, *saved, *normed;
   const float *dy, *dh, *dc, *dsaved;  // [T, B, P], [B, P], [B, H], [T, B, S*H]
-  float *dprojected;  // [T, B, G*H]: with respect to x W_ih^T; zero past each sequence's end
-  float *drecurrent;  // [T, B, R*H]: with respect to W_hh h of the last R gates, where it differs: see ``Kernel``
-  float *dhidden;     // [T, B, P]: with respect to W_hr m, with a projection
+  float* dprojected;                   // [T, B, G*H]: with respect to x W_ih^T; zero past each sequence's end
+  float* drecurrent;  // [T, B, R*H]: with respect to W_hh h of the last R gates, where it differs: see
+                      // ``Kernel``
+  float* dhidden;     // [T, B, P]: with respect to W_hr m, with a projection
   float *dh0, *dc0;   // [B, P], [B, H]
-  float *dvectors;    // [V, H], sums over steps and batch: see sums.h
+  float* dvectors;    // [V, H], sums over steps and batch: see sums.h
 };
 
 // The sequences of one crew, the longest first: those active at a step come before all others.
@@ -81,10 +83,12 @@ struct Kernel {
   void (*pack)(const Sequence&, const Panels&, const Member&);
   void (*forward)(const Sequence&, const Outputs&, const Rows&, const Panels&, const Scratch&, const Member&);
   void (*pack_adjoint)(const Sequence&, const Panels&, const Member&);
-  void (*backward)(const Sequence&, const Adjoint&, const Rows&, const Panels&, const Scratch&, const Member&);
+  void (*backward)(const Sequence&, const Adjoint&, const Rows&, const Panels&, const Scratch&,
+                   const Member&);
 };
 
-// Space for n floats and a whole tile past them; the odd number of cache lines keeps rows out of the same set.
+// Space for n floats and a whole tile past them; the odd number of cache lines keeps rows out of the same
+// set.
 constexpr int64_t padded(int64_t n) { return (n + 31) / 32 * 32; }
 constexpr int64_t row_stride(int64_t n) { return padded(n) + 16; }
 

@@ -21,17 +21,16 @@ struct Crews {
   int count, size;
 };
 
-// Where the weights fit a core's cache each thread takes some of the sequences, and none waits for another. Larger
-// weights are read once: a thread takes a share of the units, where it is worth the meetings.
+// Where the weights fit a core's cache each thread takes some of the sequences, and none waits for another.
+// Larger weights are read once: a thread takes a share of the units, where it is worth the meetings.
 Crews arrange(const Sequence& s, int64_t gates, int threads) {
   const int64_t weights = gates * s.hidden * (s.hidden + s.inputs);
   const double step = double(s.batch) * weights;
   const double useful = std::clamp(step * s.steps / worth_a_thread, 1.0, double(std::max(threads, 1)));
   const double rows = std::clamp(double(s.batch / least_rows), 1.0, useful);
   const double units = std::min(step / worth_a_meeting, double(s.hidden / least_units));
-  const int size = weights * int64_t(sizeof(float)) <= near && rows == useful
-                       ? 1
-                       : int(std::clamp(units, 1.0, useful));
+  const int size =
+      weights * int64_t(sizeof(float)) <= near && rows == useful ? 1 : int(std::clamp(units, 1.0, useful));
   return {int(std::clamp<double>(useful / size, 1, std::max<double>(double(s.batch), 1))), size};
 }
 

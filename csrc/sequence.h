@@ -26,12 +26,12 @@ struct Pair {
 // One vector of units of one sequence at one step; n of its lanes are units.
 struct Lane {
   int64_t hidden, n;
-  const float* x;      // projected input of gate 0; the other gates' lie ``apart``
+  const float* x;  // projected input of gate 0; the other gates' lie ``apart``
   int64_t apart;
-  const float* h;      // hidden state and cell before the step
+  const float* h;  // hidden state and cell before the step
   const float* c;
   const float* peephole;
-  float* saved;        // may be null
+  float* saved;  // may be null
 
   vec projected(int gate) const { return load(x + gate * apart); }
   vec peep(int which) const { return load(peephole + which * hidden, n); }
@@ -50,8 +50,8 @@ struct BackLane {
   float* dx;              // gradient of the projected input, gate 0; the other gates' lie ``apart``
   float* da;              // gradient of W_hh h + b_hh likewise: operand of the product with W_hh
   int64_t apart;
-  float* candidate;       // a GRU's da of the candidate once more
-  float* sums;            // of the gradients of vectors, a slot each ``slot`` floats
+  float* candidate;  // a GRU's da of the candidate once more
+  float* sums;       // of the gradients of vectors, a slot each ``slot`` floats
   int64_t slot;
 
   vec saved(int i) const { return load(values + i * hidden, n); }
@@ -71,9 +71,9 @@ struct BackLane {
 // Where the sums of vectors' gradients stand: the G gates' biases, b_hh of a GRU's candidate, then these.
 template <class Cell>
 struct Slots {
-  static constexpr int candidate = Cell::gates, peepholes = candidate + 1, norm_ih = peepholes + Cell::peepholes,
-                       norm_hh = norm_ih + Cell::gates, norm_ch = norm_hh + Cell::gates,
-                       norm_ch_bias = norm_ch + 1, count = norm_ch_bias + 1;
+  static constexpr int candidate = Cell::gates, peepholes = candidate + 1,
+                       norm_ih = peepholes + Cell::peepholes, norm_hh = norm_ih + Cell::gates,
+                       norm_ch = norm_hh + Cell::gates, norm_ch_bias = norm_ch + 1, count = norm_ch_bias + 1;
 };
 
 // The output of a cell without a cell state is its hidden state.

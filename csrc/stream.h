@@ -17,7 +17,7 @@ class Stream {
   Stream(const Stream&) = delete;
   Stream& operator=(const Stream&) = delete;
 
-  void resize(int64_t batch);  // states are zero afterwards
+  void resize(int64_t batch);           // states are zero afterwards
   void step(const float* x, float* y);  // [B, I] -> [B, P]
 
   int64_t batch() const { return sequences; }

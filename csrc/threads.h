@@ -1,5 +1,5 @@
-// Work shared out to threads: those of GNU's OpenMP runtime where the process has one (torch brings it), since a pool
-// of our own would compete with torch's for the cores; otherwise threads that live for one call.
+// Work shared out to threads: those of GNU's OpenMP runtime where the process has one (torch brings it),
+// since a pool of our own would compete with torch's for the cores; otherwise threads that live for one call.
 #pragma once
 
 #include <atomic>
@@ -24,12 +24,13 @@ struct OpenMp {
   int (*size)() = nullptr;
 };
 
-// Null where there is no such runtime, and in a forked process, in which its threads are gone and it would wait for
-// them for ever.
+// Null where there is no such runtime, and in a forked process, in which its threads are gone and it would
+// wait for them for ever.
 inline OpenMp openmp() {
 #ifdef __linux__
-  static const OpenMp found{reinterpret_cast<decltype(OpenMp::fork)>(dlsym(RTLD_DEFAULT, "GOMP_parallel")),
-                            reinterpret_cast<decltype(OpenMp::size)>(dlsym(RTLD_DEFAULT, "omp_get_num_threads"))};
+  static const OpenMp found{
+      reinterpret_cast<decltype(OpenMp::fork)>(dlsym(RTLD_DEFAULT, "GOMP_parallel")),
+      reinterpret_cast<decltype(OpenMp::size)>(dlsym(RTLD_DEFAULT, "omp_get_num_threads"))};
   return forked ? OpenMp{} : found;
 #else
   return {};
@@ -71,8 +72,8 @@ bool on_new_threads(Team<Work>& team) {
   return team.go > 0;
 }
 
-// work(0) ... work(count - 1), all at the same time, so that they may wait for each other. False, with nothing done,
-// where that many threads are not to be had.
+// work(0) ... work(count - 1), all at the same time, so that they may wait for each other. False, with
+// nothing done, where that many threads are not to be had.
 template <class Work>
 bool together(int count, const Work& work) {
   if (count == 1) {

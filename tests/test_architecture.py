@@ -22,11 +22,11 @@ NATIVE = ROOT / "csrc"
 FLOORS = {
     0: "errors files config cells initialisation losses metrics data",
     1: "kernels",
-    2: "options shapes recurrent layers convert",
+    2: "options shapes stream recurrent layers convert",
     3: "models tasks.base",
     4: "training checkpoint insight",
     5: "tasks",
-    6: "compare cli info demo __main__ __init__",
+    6: "bench compare cli info demo __main__ __init__",
 }
 """Floor -> the parts on it: a part is a file of the package, a folder with all that is in it, or a file in a folder
 (``"tasks.base"``) that stands on another floor than its folder."""

@@ -4,18 +4,46 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, overload
+from typing import Any, Protocol, Self, overload
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from holdfast import shapes
 from holdfast.cells import State
+from holdfast.kernels import Plan
 from holdfast.kernels.native import Native
+from holdfast.kernels.problem import Problem
 from holdfast.kernels.steps import Array, NativeSteps, Shapes, misfit
+from holdfast.options import Options
 
-if TYPE_CHECKING:
-    from holdfast.recurrent import Recurrent
+
+class Layer(shapes.Layer, Protocol):
+    """What a stream needs of a layer: :class:`holdfast.recurrent.Recurrent` has it."""
+
+    bidirectional: bool
+    options: Options
+
+    def __call__(self, x: Tensor, hx: Any) -> tuple[Tensor, Any]:
+        """Run over whole sequences."""
+        ...
+
+    def eval(self) -> Self:
+        """Behave as in evaluation."""
+        ...
+
+    def requires_grad_(self, requires_grad: bool) -> Self:
+        """Say whether gradients are kept."""
+        ...
+
+    def problems(self, batch: int) -> list[Problem]:
+        """One step in each layer, from its beginning."""
+        ...
+
+    def plan(self, x: Tensor) -> Plan:
+        """Which kernel would run."""
+        ...
 
 
 class Stream:
@@ -37,7 +65,7 @@ class Stream:
         True
     """
 
-    def __init__(self, layer: Recurrent, batch: int = 1) -> None:
+    def __init__(self, layer: Layer, batch: int = 1) -> None:
         if layer.bidirectional:
             raise ValueError(
                 "a stream runs forward in time, but the layer is bidirectional: make it with False"
@@ -148,14 +176,14 @@ def _rows(old: State, new: State) -> State:
     return tuple(torch.cat([o, n.to(o)]) for o, n in zip(old, new, strict=True))
 
 
-def _initial(layer: Recurrent, batch: int) -> list[State]:
+def _initial(layer: Layer, batch: int) -> list[State]:
     return [p.state for p in layer.problems(batch)]
 
 
 class LayerSteps:
     """The steps of a stream by calls of the layer itself, where the compiled core cannot."""
 
-    def __init__(self, layer: Recurrent, batch: int) -> None:
+    def __init__(self, layer: Layer, batch: int) -> None:
         self._layer = layer
         self.kernel = layer.plan(layer.weight_ih_l0.new_zeros(1, 1, layer.input_size)).kernel
         self._states = _initial(layer, batch)
@@ -194,7 +222,7 @@ class LayerSteps:
     resize = set
 
 
-def _steps(layer: Recurrent, batch: int) -> NativeSteps | LayerSteps:
+def _steps(layer: Layer, batch: int) -> NativeSteps | LayerSteps:
     problems, native = layer.problems(batch), Native()
     able = problems[0].x.dtype == torch.float32 and all(native.refuses(p) is None for p in problems)
     return (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -58,9 +58,9 @@ STEPS = tuple(Shape(1, size, size, 1) for size in (64, 128, 256, 512, 1024))
 class CellKind(NamedTuple):
     """A cell as Holdfast's layer, torch.nn's layer and torch.nn's single step."""
 
-    layer: Any
-    torch: type[nn.RNNBase]
-    step: type[nn.RNNCellBase]
+    layer: Callable[..., Recurrent]
+    torch: Callable[..., nn.RNNBase]
+    step: Callable[..., nn.RNNCellBase]
 
 
 CELLS = {
@@ -99,8 +99,7 @@ class Case:
         """A layer of Holdfast's with some options."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
-            layer: Recurrent = CELLS[self.cell].layer(self.shape.inputs, self.shape.hidden, **options)
-        return layer
+            return CELLS[self.cell].layer(self.shape.inputs, self.shape.hidden, **options)
 
     @cached_property
     def layer(self) -> Recurrent:

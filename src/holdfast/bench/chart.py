@@ -10,12 +10,12 @@ from typing import Any
 import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import Patch
+from matplotlib.patches import Patch, Rectangle
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from holdfast.bench.cases import Shape
 from holdfast.bench.contest import OURS
-from holdfast.bench.modes import MODES
+from holdfast.bench.peers import PEERS
 from holdfast.insight.plots import BLACK, STYLE
 
 COLOURS = {
@@ -29,9 +29,23 @@ COLOURS = {
     "keras": "#a9c7a0",
     "plain": "#9aa5ab",
     "reference": "#5d676c",
-    "fp32": "#9aa5ab",
+    "fp32": "#8c7aa8",
 }
 """Each peer's, the same in every panel; kin have kindred ones."""
+
+WORDS = {
+    "torch-packed": "torch, packed",
+    "torch-padded": "torch, padded",
+    "torch-cell": "torch, single-step cell",
+    "onnxruntime": "ONNX Runtime",
+    "openvino": "OpenVINO",
+    "jax": "JAX scan",
+    "keras": "Keras on JAX",
+    "plain": "Holdfast without the option",
+    "reference": "Holdfast's reference kernel",
+    "fp32": "Holdfast in float32",
+}
+"""Names for the legend; the others stand as they are."""
 
 Values = Mapping[str, Mapping[str, float]]
 """Label -> peer -> ratio."""
@@ -53,8 +67,9 @@ def chart(result: Mapping[str, Any], path: Path) -> Path:
         axes = figure.subplots(len(modes), len(cells), squeeze=False, height_ratios=heights)
         for line, mode in zip(axes, modes, strict=True):
             for ax, cell in zip(line, cells, strict=True):
-                ax.set_title(f"{cell.upper()}: {MODES[mode].text}")
+                ax.set_title(f"{cell.upper()}: {mode}")
                 _panel(ax, grid.get((mode, cell), {}), layout[mode], ax is line[0])
+            _same_axis(line)
         _legend(figure, result, grid)
         path.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(path, dpi=120)
@@ -97,8 +112,6 @@ def slots(values: Sequence[Values]) -> list[tuple[str, list[str]]]:
 
 def _panel(ax: Axes, values: Values, rows: Sequence[tuple[str, Sequence[str]]], labelled: bool) -> None:
     """Bars from the line at 1, to the right where Holdfast is faster; each with its figure."""
-    ratios = [ratio for peers in values.values() for ratio in peers.values()]
-    low, high = min([LEAST, *ratios]) / 1.5, max([MOST, *ratios]) * 1.8
     place, ticks = 0, []
     for label, peers in rows:
         ticks.append(place + (len(peers) - 1) / 2)
@@ -108,14 +121,23 @@ def _panel(ax: Axes, values: Values, rows: Sequence[tuple[str, Sequence[str]]], 
                 _bar(ax, place, ratio, COLOURS.get(peer, BLACK))
             place += 1
         place += 1
-    ax.set(xscale="log", xlim=(low, high), ylim=(place - 1.2, -0.8))
-    ax.axvspan(low, 1, color=SHADE, lw=0, zorder=0)
+    ax.set(xscale="log", ylim=(place - 1.2, -0.8))
     ax.axvline(1, color=BLACK, lw=1)
     ax.set_yticks(ticks, [label for label, _ in rows] if labelled else [""] * len(ticks))
     ax.tick_params(axis="y", length=0)
     ax.xaxis.set_major_locator(LogLocator(base=10, subs=(1, 2, 5)))
-    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}×"))
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g} x"))
     ax.xaxis.set_minor_formatter(NullFormatter())
+
+
+def _same_axis(line: Sequence[Axes]) -> None:
+    """The widest range that a panel of the row needs, for all; shaded where Holdfast is slower."""
+    bars = [bar for ax in line for bar in ax.patches if isinstance(bar, Rectangle)]
+    ends = [end for bar in bars for end in (bar.get_x(), bar.get_x() + bar.get_width())]
+    low, high = min([LEAST, *ends]) / 1.6, max([MOST, *ends]) * 1.8
+    for ax in line:
+        ax.set_xlim(low, high)
+        ax.axvspan(low, 1, color=SHADE, lw=0, zorder=0)
 
 
 def _bar(ax: Axes, place: float, ratio: float, colour: str) -> None:
@@ -127,14 +149,14 @@ def _bar(ax: Axes, place: float, ratio: float, colour: str) -> None:
 
 def _legend(figure: Figure, result: Mapping[str, Any], grid: Mapping[Any, Values]) -> None:
     shown = {peer for values in grid.values() for peers in values.values() for peer in peers}
-    handles = [Patch(color=COLOURS.get(p, BLACK), label=p) for p in COLOURS if p in shown]
-    machine = result["machine"]
+    handles = [Patch(color=COLOURS.get(p, BLACK), label=WORDS.get(p, p)) for p in PEERS if p in shown]
+    machine, threads = result["machine"], result["threads"]
     figure.suptitle(
-        f"How many times faster Holdfast is than each peer (shaded: slower)\n"
-        f"{machine['processor']}, {machine['isa'] or 'no native core'}, {result['threads']} thread(s), "
+        "How many times faster Holdfast is than each peer; in the shaded part it is slower\n"
+        f"{machine['processor']}, {machine['isa'] or 'no native core'}, {threads} thread{'s' * (threads > 1)}, "
         f"{result['date'].split()[0]}",
         ha="left",
         x=0.01,
         size=11,
     )
-    figure.legend(handles=handles, loc="outside lower left", ncols=len(handles) or 1)
+    figure.legend(handles=handles, loc="outside lower left", ncols=min(len(handles), 6) or 1)

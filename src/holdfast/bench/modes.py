@@ -86,7 +86,7 @@ COMMON: dict[str, dict[str, Any]] = {
 """Option -> the arguments that switch it on; the trace is no argument but another call."""
 
 OWN: Mapping[str, dict[str, dict[str, Any]]] = {
-    "gru": {"reset_after": {"reset_after": False}},
+    "gru": {"reset_after=False": {"reset_after": False}},
     "lstm": {"peephole": {"peephole": True}, "coupled": {"coupled": True}, "proj_size": {}},
     "rnn": {},
 }

@@ -50,7 +50,8 @@ def cell_step(case: Case) -> Runner:
         nonlocal state
         with torch.inference_mode():
             state = cell(x, state)
-        return state[0] if isinstance(state, tuple) else state
+        h: Tensor = state[0] if isinstance(state, tuple) else state
+        return h
 
     return Runner(call)
 
@@ -61,8 +62,8 @@ def int8(case: Case) -> Runner:
         raise Refused("quantises no RNN")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that another library will take this over
-        quantize = torch.ao.quantization.quantize_dynamic
-        module: Any = quantize(nn.ModuleList([case.torch_layer()]), {CELLS[case.cell].torch}, torch.qint8)
+        quantize: Any = torch.ao.quantization.quantize_dynamic
+        module = quantize(nn.ModuleList([case.torch_layer()]), {CELLS[case.cell].torch}, torch.qint8)
     return inference(module[0], case.x)
 
 
