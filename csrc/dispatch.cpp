@@ -8,17 +8,17 @@
 #include "recurrent.h"
 
 // Kernels have static initialisers that are constant: no order between the sources is needed.
-#define HOLDFAST_DECLARE(set)                                                                       \
-  namespace holdfast::set {                                                                         \
-  extern const Kernel rnn_tanh, rnn_relu, gru, gru_reset_before, lstm, lstm_peephole, lstm_coupled, \
-      lstm_coupled_peephole;                                                                        \
-  double peak(int64_t rounds);                                                                      \
-  static Isa table() {                                                                              \
-    return {#set,                                                                                   \
-            {&rnn_tanh, &rnn_relu, &gru, &gru_reset_before, &lstm, &lstm_peephole, &lstm_coupled,   \
-             &lstm_coupled_peephole},                                                               \
-            peak};                                                                                  \
-  }                                                                                                 \
+#define HOLDFAST_DECLARE(set)                                                                                \
+  namespace holdfast::set {                                                                                  \
+  extern const Kernel *const rnn_tanh, *const rnn_relu, *const gru, *const gru_reset_before, *const lstm,    \
+      *const lstm_peephole, *const lstm_coupled, *const lstm_coupled_peephole;                               \
+  double peak(int64_t rounds);                                                                               \
+  static Isa table() {                                                                                       \
+    return {#set,                                                                                            \
+            {rnn_tanh, rnn_relu, gru, gru_reset_before, lstm, lstm_peephole, lstm_coupled,                   \
+             lstm_coupled_peephole},                                                                         \
+            peak};                                                                                           \
+  }                                                                                                          \
   }
 
 HOLDFAST_DECLARE(baseline)
@@ -27,6 +27,7 @@ HOLDFAST_DECLARE(avx2)
 #endif
 #ifdef HOLDFAST_HAS_AVX512
 HOLDFAST_DECLARE(avx512)
+HOLDFAST_DECLARE(avx512vnni)
 #endif
 
 namespace holdfast {
@@ -37,8 +38,10 @@ std::vector<Isa> runnable() {
   std::vector<Isa> found;
 #ifdef HOLDFAST_HAS_AVX512
   if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
-      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw"))
+      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw")) {
+    if (__builtin_cpu_supports("avx512vnni")) found.push_back(avx512vnni::table());
     found.push_back(avx512::table());
+  }
 #endif
 #ifdef HOLDFAST_HAS_AVX2
   if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) found.push_back(avx2::table());
@@ -96,8 +99,9 @@ double peak() {
 }
 
 const Kernel& Isa::kernel(const std::string& cell) const {
-  for (const Kernel* kernel : kernels)
-    if (cell == kernel->name) return *kernel;
+  for (const Kernel* both : cells)
+    for (const Kernel* kernel = both; kernel != both + 2; ++kernel)
+      if (cell == std::string(kernel->name) + kernel->suffix) return *kernel;
   throw std::invalid_argument("the native core has no cell '" + cell + "'");
 }
 

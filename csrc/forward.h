@@ -2,6 +2,7 @@
 // rest).
 #pragma once
 
+#include "int8.h"
 #include "sequence.h"
 
 namespace holdfast::HOLDFAST_ISA {
@@ -30,9 +31,9 @@ struct Workspace {
 };
 
 // x W_ih + b_ih of the active rows of a span, step after step; ``place`` stores the sums of a row and unit.
-template <class Cell, class Place>
-void project(const Sequence& s, const Span& span, const Rows& rows, const float* panels, float* inputs,
-             const Member& member, const Place& place) {
+template <class Cell, class Format, class Place>
+void project(const Format& format, const Sequence& s, const Span& span, const Rows& rows, const float* panels,
+             float* inputs, const Member& member, const Place& place) {
   const int64_t I = s.inputs, stride = row_stride(I);
   int64_t count = 0;
   each_step(span, rows, [&](int64_t, int64_t t, int64_t active) {
@@ -42,7 +43,7 @@ void project(const Sequence& s, const Span& span, const Rows& rows, const float*
     count += active;
   });
   member.meet();
-  product<Cell::gates, Cell::units>({count, inputs, stride, I}, panels, s.hidden, member, place);
+  product<Cell::gates, Cell::units>(format.left({count, inputs, stride, I}), panels, s.hidden, member, place);
 }
 
 // A sequence's initial state stands in both operands: in the reverse direction it joins at its own end.
@@ -75,7 +76,7 @@ HOLDFAST_INLINE vec settle_cell(const Sequence& s, int64_t at, int64_t unit, vec
   return value;
 }
 
-template <class Cell, bool Noisy>
+template <class Cell, class Format, bool Noisy>
 void forward_fused(const Sequence& s, const Outputs& out, const Rows& rows, const Panels& panels,
                    const Scratch& scratch, const Member& member) {
   constexpr int G = Cell::gates, U = Cell::units, S = Cell::saved;
@@ -83,10 +84,11 @@ void forward_fused(const Sequence& s, const Outputs& out, const Rows& rows, cons
   const int64_t H = s.hidden;
   start(s, rows, w, member);
   const int64_t together = chunk_steps(rows.count);
+  const Format format(together * rows.count, s.inputs > H ? s.inputs : H);
   float* projected = scratch.chunk + together * rows.count * row_stride(s.inputs);
   for (Span span{0, 0, s.steps, s.reverse}; span.first < s.steps; span.first = span.last) {
     span.last = span.first + together < s.steps ? span.first + together : s.steps;
-    project<Cell>(s, span, rows, panels.input, scratch.chunk, member,
+    project<Cell>(format, s, span, rows, panels.input, scratch.chunk, member,
                   [&](int64_t r, int64_t unit, const vec* sums) {
                     float* to = projected + (r * padded(H) + unit) * G;
                     HOLDFAST_UNROLL
@@ -96,36 +98,36 @@ void forward_fused(const Sequence& s, const Outputs& out, const Rows& rows, cons
     each_step(span, rows, [&](int64_t step, int64_t t, int64_t active) {
       const float* now = w.operand[step & 1];
       float* next = w.operand[~step & 1];
-      const Operand left{active, now, w.wide, H};
-      product<G, U>(left, panels.recurrent, H, member, [&](int64_t r, int64_t first, const vec* sums) {
-        const int64_t b = rows.order[r], at = t * s.batch + b;
-        for (int64_t u = 0; u < U; ++u) {
-          const int64_t unit = first + u * width, place = r * w.wide + unit;
-          if (unit >= H) return;
-          float* c = w.c + r * w.narrow + unit;
-          float* h = w.h + place;
-          const Lane lane{H,
-                          H - unit,
-                          x + (r * padded(H) + unit) * G,
-                          width,
-                          Noisy ? h : now + place,
-                          c,
-                          shift(s.weight_ch, unit),
-                          shift(out.saved, at * S * H + unit)};
-          const Stepped stepped = Cell::step(sums + u * G, lane);
-          const vec hidden = Cell::output(stepped);
-          if constexpr (Cell::cell_state) {
-            if constexpr (Noisy)
-              lane.save(S - 1, settle_cell(s, at, unit, stepped.cell, c));
-            else
-              store(c, stepped.cell), lane.save(S - 1, stepped.cell);
-          }
-          if constexpr (Noisy)
-            settle(s, at, b, unit, hidden, h, next + place, out.y + at * H + unit);
-          else
-            store(next + place, hidden), store(out.y + at * H + unit, hidden, H - unit);
-        }
-      });
+      product<G, U>(format.left({active, now, w.wide, H}), panels.recurrent, H, member,
+                    [&](int64_t r, int64_t first, const vec* sums) {
+                      const int64_t b = rows.order[r], at = t * s.batch + b;
+                      for (int64_t u = 0; u < U; ++u) {
+                        const int64_t unit = first + u * width, place = r * w.wide + unit;
+                        if (unit >= H) return;
+                        float* c = w.c + r * w.narrow + unit;
+                        float* h = w.h + place;
+                        const Lane lane{H,
+                                        H - unit,
+                                        x + (r * padded(H) + unit) * G,
+                                        width,
+                                        Noisy ? h : now + place,
+                                        c,
+                                        shift(s.weight_ch, unit),
+                                        shift(out.saved, at * S * H + unit)};
+                        const Stepped stepped = Cell::step(sums + u * G, lane);
+                        const vec hidden = Cell::output(stepped);
+                        if constexpr (Cell::cell_state) {
+                          if constexpr (Noisy)
+                            lane.save(S - 1, settle_cell(s, at, unit, stepped.cell, c));
+                          else
+                            store(c, stepped.cell), lane.save(S - 1, stepped.cell);
+                        }
+                        if constexpr (Noisy)
+                          settle(s, at, b, unit, hidden, h, next + place, out.y + at * H + unit);
+                        else
+                          store(next + place, hidden), store(out.y + at * H + unit, hidden, H - unit);
+                      }
+                    });
       x += active * padded(H) * G;
       clear(out.y, H, t, s, rows, active, member);
       clear(out.saved, S * H, t, s, rows, active, member);

@@ -95,39 +95,63 @@ HOLDFAST_INLINE void tile(const float* a, int64_t stride, const float* panel, in
   }
 }
 
-template <int R, int V>
-void tile_of(int64_t rows, const float* a, int64_t stride, const float* panel, int64_t depth,
-             vec (*sums)[V]) {
-  if (rows == R)
-    tile<R, V>(a, stride, panel, depth, sums);
-  else if constexpr (R > 1)
-    tile_of<R - 1, V>(rows, a, stride, panel, depth, sums);
-}
-
 // The left operand: rows of ``depth`` floats, ``stride`` apart.
 struct Operand {
   int64_t rows;
   const float* a;
   int64_t stride, depth;
+
+  int64_t panel_rows() const { return 1 + depth; }
+
+  template <int R, int V>
+  HOLDFAST_INLINE void sum(int64_t first, const float* panel, vec (*sums)[V]) const {
+    tile<R, V>(a + first * stride, stride, panel, depth, sums);
+  }
 };
 
+template <int R, int V, class Left>
+void sum_rows(int64_t rows, const Left& left, int64_t first, const float* panel, vec (*sums)[V]) {
+  if (rows == R)
+    left.template sum<R, V>(first, panel, sums);
+  else if constexpr (R > 1)
+    sum_rows<R - 1, V>(rows, left, first, panel, sums);
+}
+
 // For each block of the member's share and each row: finish(row, first unit of the block, sums of the V
-// vectors). Rows are dealt evenly to tiles.
-template <int G, int U, class Finish>
-void product(const Operand& left, const float* panels, int64_t hidden, const Member& member,
+// vectors). Rows are dealt evenly to tiles. ``Left`` is an Operand or what int8.h makes of one.
+template <int G, int U, class Left, class Finish>
+void product(const Left& left, const float* panels, int64_t hidden, const Member& member,
              const Finish& finish) {
   constexpr int V = G * U, R = tile_rows<V>;
   const int64_t rows = left.rows, tiles = (rows + R - 1) / R;
   const Share own = member.share(blocks(hidden, U));
   for (int64_t block = own.first; block < own.last; ++block) {
-    const float* panel = panels + block * (1 + left.depth) * V * width;
+    const float* panel = panels + block * left.panel_rows() * V * width;
     for (int64_t i = 0; i < tiles; ++i) {
       const int64_t first = rows * i / tiles, count = rows * (i + 1) / tiles - first;
       vec sums[R][V];
-      tile_of<R, V>(count, left.a + first * left.stride, left.stride, panel, left.depth, sums);
+      sum_rows<R, V>(count, left, first, panel, sums);
       for (int64_t r = 0; r < count; ++r) finish(first + r, block * U * width, sums[r]);
     }
   }
 }
+
+// Weights as they are given; int8.h has the other kind.
+struct Float32 {
+  static constexpr const char* suffix = "";
+  Float32(int64_t, int64_t) {}  // most rows and greatest depth of a product
+
+  template <int G, int U>
+  static constexpr int64_t size(int64_t hidden, int64_t depth) {
+    return panel_size<G, U>(hidden, depth);
+  }
+
+  template <int G, int U>
+  static void pack(const Matrix& m, float* panels, const Member& member) {
+    HOLDFAST_ISA::pack<G, U>(m, panels, member);
+  }
+
+  const Operand& left(const Operand& operand) const { return operand; }
+};
 
 }  // namespace holdfast::HOLDFAST_ISA

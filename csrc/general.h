@@ -99,7 +99,7 @@ struct Row {
   }
 };
 
-template <class Cell>
+template <class Cell, class Format>
 struct General {
   static constexpr int G = Cell::gates, U = Cell::units;
   const Sequence& s;
@@ -108,6 +108,9 @@ struct General {
   const Panels& panels;
   const Member& member;
   const Workspace<Cell> w;
+  const Format format{chunk_steps(rows.count) * rows.count, s.inputs > s.hidden  ? s.inputs
+                                                            : s.hidden > s.width ? s.hidden
+                                                                                 : s.width};
 
   Row<Cell> row(int64_t r, int64_t t, const float* x) const {
     return {s, out, w, r, t, x, rows.order[r], t * s.batch + rows.order[r]};
@@ -122,9 +125,10 @@ struct General {
 
   // x W_ih + b_ih of a chunk: [row][gate][unit], normalised.
   void project_chunk(const Span& span, float* inputs, float* projected) const {
-    project<Cell>(s, span, rows, panels.input, inputs, member, [&](int64_t r, int64_t unit, const vec* sums) {
-      store_gates<G, U>(projected + r * G * w.apart, unit, w.apart, sums);
-    });
+    project<Cell>(format, s, span, rows, panels.input, inputs, member,
+                  [&](int64_t r, int64_t unit, const vec* sums) {
+                    store_gates<G, U>(projected + r * G * w.apart, unit, w.apart, sums);
+                  });
     member.meet();
     if (!s.norm_ih) return;
     each_step(span, rows, [&](int64_t, int64_t t, int64_t active) {
@@ -142,7 +146,7 @@ struct General {
   // W_hh h of all gates; with the reset before the product, r and z in the place of theirs.
   void recur(int64_t t, int64_t active, const float* x) const {
     constexpr int first = Cell::reset_before ? 2 : G;
-    const Operand left{active, w.operand[0], w.wide, w.P};
+    const auto left = format.left({active, w.operand[0], w.wide, w.P});
     product<first, U>(left, panels.recurrent, w.H, member, [&](int64_t r, int64_t unit, const vec* sums) {
       store_gates<first, U>(w.product + r * G * w.apart, unit, w.apart, sums);
     });
@@ -153,7 +157,7 @@ struct General {
         own.normalise_product({0, first});
         own.reset();
       });
-      const Operand reset{active, w.operand2, w.wide, w.P};
+      const auto reset = format.left({active, w.operand2, w.wide, w.P});
       product<1, 2>(reset, panels.candidate, w.H, member, [&](int64_t r, int64_t unit, const vec* sums) {
         store_gates<1, 2>(w.product + (r * G + first) * w.apart, unit, w.apart, sums);
       });
@@ -170,7 +174,7 @@ struct General {
       s.weight_hr ? own.save_output() : own.finish();
     });
     if (!s.weight_hr) return;
-    const Operand left{active, w.gate, w.narrow, w.H};
+    const auto left = format.left({active, w.gate, w.narrow, w.H});
     product<1, 2>(left, panels.projection, w.P, member, [&](int64_t r, int64_t unit, const vec* sums) {
       const Row<Cell> own = row(r, t, x);
       own.settle_unit(unit, sums[0]);

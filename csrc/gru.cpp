@@ -68,8 +68,8 @@ struct ResetBefore : Gru {
 
 }  // namespace
 
-extern const Kernel gru, gru_reset_before;
-const Kernel gru = kernel_of<Gru>;
-const Kernel gru_reset_before = kernel_of<ResetBefore>;
+extern const Kernel *const gru, *const gru_reset_before;
+const Kernel* const gru = kernels_of<Gru>;
+const Kernel* const gru_reset_before = kernels_of<ResetBefore>;
 
 }  // namespace holdfast::HOLDFAST_ISA

@@ -6,7 +6,7 @@
 
 namespace holdfast::HOLDFAST_ISA {
 
-template <class Cell>
+template <class Cell, class Format>
 struct Entry {
   static constexpr int G = Cell::gates, U = Cell::units, first = Cell::reset_before ? 2 : G;
 
@@ -23,10 +23,10 @@ struct Entry {
               0,
               BackWorkspace<Cell>::own_floats(s),
               Slots<Cell>::count};
-    return {panel_size<G, U>(H, s.inputs),
-            panel_size<first, U>(H, P),
-            Cell::reset_before ? panel_size<1, 2>(H, P) : 0,
-            s.weight_hr ? panel_size<1, 2>(P, H) : 0,
+    return {Format::template size<G, U>(H, s.inputs),
+            Format::template size<first, U>(H, P),
+            Cell::reset_before ? Format::template size<1, 2>(H, P) : 0,
+            s.weight_hr ? Format::template size<1, 2>(P, H) : 0,
             Workspace<Cell>::floats(s),
             row_stride(s.inputs) + G * padded(H),
             0,
@@ -37,11 +37,13 @@ struct Entry {
     const int64_t H = s.hidden, P = s.width, I = s.inputs;
     const float* bias_ih = s.norm_ih ? nullptr : s.bias_ih;  // added after the normalisation
     const float* bias_hh = s.norm_hh ? nullptr : s.bias_hh;
-    pack<G, U>({s.weight_ih, bias_ih, H, I, I, 1}, panels.input, member);
-    pack<first, U>({s.weight_hh, bias_hh, H, P, P, 1}, panels.recurrent, member);
+    Format::template pack<G, U>({s.weight_ih, bias_ih, H, I, I, 1}, panels.input, member);
+    Format::template pack<first, U>({s.weight_hh, bias_hh, H, P, P, 1}, panels.recurrent, member);
     if (Cell::reset_before)
-      pack<1, 2>({s.weight_hh + 2 * H * P, shift(bias_hh, 2 * H), H, P, P, 1}, panels.candidate, member);
-    if (s.weight_hr) pack<1, 2>({s.weight_hr, nullptr, P, H, H, 1}, panels.projection, member);
+      Format::template pack<1, 2>({s.weight_hh + 2 * H * P, shift(bias_hh, 2 * H), H, P, P, 1},
+                                  panels.candidate, member);
+    if (s.weight_hr)
+      Format::template pack<1, 2>({s.weight_hr, nullptr, P, H, H, 1}, panels.projection, member);
   }
 
   static void pack_adjoint(const Sequence& s, const Panels& panels, const Member& member) {
@@ -55,10 +57,10 @@ struct Entry {
   static void forward(const Sequence& s, const Outputs& out, const Rows& rows, const Panels& panels,
                       const Scratch& scratch, const Member& member) {
     if (general(s))
-      General<Cell>{s, out, rows, panels, member, {s, rows.count, scratch.states}}.run(scratch);
+      General<Cell, Format>{s, out, rows, panels, member, {s, rows.count, scratch.states}}.run(scratch);
     else if constexpr (!Cell::reset_before)
-      (s.noisy() ? forward_fused<Cell, true> : forward_fused<Cell, false>)(s, out, rows, panels, scratch,
-                                                                           member);
+      (s.noisy() ? forward_fused<Cell, Format, true>
+                 : forward_fused<Cell, Format, false>)(s, out, rows, panels, scratch, member);
   }
 
   static void backward(const Sequence& s, const Adjoint& g, const Rows& rows, const Panels& panels,
@@ -71,14 +73,13 @@ struct Entry {
   }
 };
 
+// A cell's two kernels; int8 weights run forward only.
 template <class Cell>
-constexpr Kernel kernel_of = {Cell::name,
-                              Cell::gates,
-                              Cell::saved,
-                              Entry<Cell>::sizes,
-                              Entry<Cell>::pack_forward,
-                              Entry<Cell>::forward,
-                              Entry<Cell>::pack_adjoint,
-                              Entry<Cell>::backward};
+constexpr Kernel kernels_of[] = {
+    {Cell::name, Float32::suffix, Cell::gates, Cell::saved, Entry<Cell, Float32>::sizes,
+     Entry<Cell, Float32>::pack_forward, Entry<Cell, Float32>::forward, Entry<Cell, Float32>::pack_adjoint,
+     Entry<Cell, Float32>::backward},
+    {Cell::name, Int8::suffix, Cell::gates, Cell::saved, Entry<Cell, Int8>::sizes,
+     Entry<Cell, Int8>::pack_forward, Entry<Cell, Int8>::forward, nullptr, nullptr}};
 
 }  // namespace holdfast::HOLDFAST_ISA

@@ -81,10 +81,10 @@ struct Lstm {
 
 }  // namespace
 
-extern const Kernel lstm, lstm_peephole, lstm_coupled, lstm_coupled_peephole;
-const Kernel lstm = kernel_of<Lstm<false, false>>;
-const Kernel lstm_peephole = kernel_of<Lstm<true, false>>;
-const Kernel lstm_coupled = kernel_of<Lstm<false, true>>;
-const Kernel lstm_coupled_peephole = kernel_of<Lstm<true, true>>;
+extern const Kernel *const lstm, *const lstm_peephole, *const lstm_coupled, *const lstm_coupled_peephole;
+const Kernel* const lstm = kernels_of<Lstm<false, false>>;
+const Kernel* const lstm_peephole = kernels_of<Lstm<true, false>>;
+const Kernel* const lstm_coupled = kernels_of<Lstm<false, true>>;
+const Kernel* const lstm_coupled_peephole = kernels_of<Lstm<true, true>>;
 
 }  // namespace holdfast::HOLDFAST_ISA

@@ -77,12 +77,12 @@ struct Sizes {
 
 // One cell in one instruction set.
 struct Kernel {
-  const char* name;
+  const char *name, *suffix;  // of the cell; of the kind of its weights: gemm.h, int8.h
   int64_t gates, saved;
   Sizes (*sizes)(const Sequence&, bool backward);
   void (*pack)(const Sequence&, const Panels&, const Member&);
   void (*forward)(const Sequence&, const Outputs&, const Rows&, const Panels&, const Scratch&, const Member&);
-  void (*pack_adjoint)(const Sequence&, const Panels&, const Member&);
+  void (*pack_adjoint)(const Sequence&, const Panels&, const Member&);  // null: forward only
   void (*backward)(const Sequence&, const Adjoint&, const Rows&, const Panels&, const Scratch&,
                    const Member&);
 };
@@ -98,9 +98,9 @@ inline int64_t chunk_steps(int64_t rows) { return rows < 1 ? chunk_rows : (chunk
 
 struct Isa {
   const char* name;
-  std::vector<const Kernel*> kernels;
+  std::vector<const Kernel*> cells;                     // two of each: see kernel.h
   double (*peak)(int64_t rounds);                       // peak.cpp
-  const Kernel& kernel(const std::string& cell) const;  // an unknown cell throws std::invalid_argument
+  const Kernel& kernel(const std::string& cell) const;  // name + suffix; unknown: std::invalid_argument
 };
 
 std::vector<std::string> isas();           // those that run here, the best first

@@ -35,8 +35,8 @@ struct Rnn : Stateless {
 
 }  // namespace
 
-extern const Kernel rnn_tanh, rnn_relu;
-const Kernel rnn_tanh = kernel_of<Rnn<Tanh>>;
-const Kernel rnn_relu = kernel_of<Rnn<Relu>>;
+extern const Kernel *const rnn_tanh, *const rnn_relu;
+const Kernel* const rnn_tanh = kernels_of<Rnn<Tanh>>;
+const Kernel* const rnn_relu = kernels_of<Rnn<Relu>>;
 
 }  // namespace holdfast::HOLDFAST_ISA

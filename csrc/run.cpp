@@ -3,6 +3,7 @@
 #include <cstring>
 #include <deque>
 #include <numeric>
+#include <stdexcept>
 
 #include "arena.h"
 #include "recurrent.h"
@@ -135,6 +136,7 @@ void run_forward(const std::string& cell, const Sequence& s, const Outputs& out,
 
 void run_backward(const std::string& cell, const Sequence& s, const Adjoint& g, int threads) {
   const Kernel& kernel = isa().kernel(cell);
+  if (!kernel.backward) throw std::invalid_argument(cell + " runs forward only");
   const Crews crews = arrange(s, kernel.gates, threads);
   const Deal deal(s, crews.count);
   const Sizes sizes = kernel.sizes(s, true);

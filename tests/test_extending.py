@@ -151,7 +151,7 @@ class Mean:
         model.metrics = load_json(folder / "metrics.json")
         return model
 
-    def evaluate(self, data: Path | None = None) -> dict[str, Any]:
+    def evaluate(self, data: Path | None = None, *, int8: bool = False) -> dict[str, Any]:
         """The figures from training."""
         return self.metrics
 

@@ -49,7 +49,8 @@ class Options:
         init: ``"torch"``, ``"orthogonal"``, ``chrono(T_max)`` or an own function (see ``initialisation``).
         recompute: train with memory for about 2 sqrt(T) steps' activations instead of T, for one more forward pass:
             for sequences of many thousand steps. The gradients are the same.
-        kernel: ``"auto"``, ``"native"``, ``"aten"`` or ``"reference"``.
+        kernel: ``"auto"``, ``"native"``, ``"aten"`` or ``"reference"``; ``"int8"`` rounds, forward only (see
+            :func:`holdfast.quantize`).
 
     Raises:
         ValueError: a probability outside [0, 1), an unknown name, options that exclude each other.

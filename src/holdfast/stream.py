@@ -13,7 +13,7 @@ from torch import Tensor
 from holdfast import shapes
 from holdfast.cells import State
 from holdfast.kernels import Plan
-from holdfast.kernels.native import Native
+from holdfast.kernels.native import Int8, Native
 from holdfast.kernels.problem import Problem
 from holdfast.kernels.steps import Array, NativeSteps, Shapes, misfit
 from holdfast.options import Options
@@ -54,7 +54,8 @@ class Stream:
 
     Attributes:
         sessions: the sessions' numbers, in the order of the rows; at first 0 ... batch - 1.
-        kernel: ``"native"``, or the kernel that runs where the compiled core cannot, one call of the layer a step.
+        kernel: ``"native"``, ``"int8"`` (see :func:`holdfast.quantize`), or the kernel that runs
+            where the compiled core cannot, one call of the layer a step.
 
     Example:
         >>> import torch, holdfast
@@ -223,10 +224,9 @@ class LayerSteps:
 
 
 def _steps(layer: Layer, batch: int) -> NativeSteps | LayerSteps:
-    problems, native = layer.problems(batch), Native()
+    problems = layer.problems(batch)
+    native = Int8() if layer.options.kernel == Int8.name else Native()
     able = problems[0].x.dtype == torch.float32 and all(native.refuses(p) is None for p in problems)
-    return (
-        NativeSteps(problems)
-        if able and layer.options.kernel in ("auto", "native")
-        else LayerSteps(layer, batch)
-    )
+    if able and layer.options.kernel in ("auto", native.name):
+        return NativeSteps(problems, native)
+    return LayerSteps(layer, batch)

@@ -101,12 +101,13 @@ def evaluate(
     ] = None,
     /,
     *,
+    int8: Annotated[bool, switch("Also with the recurrent layers in int8: what rounding costs.")] = False,
     json: Json = False,
 ) -> int:
     """Figures of a model and of the simple methods, on the same windows."""
     from holdfast.cli import verbs
 
-    return verbs.evaluate(run, data, json)
+    return verbs.evaluate(run, data, int8, json)
 
 
 @app.command

@@ -171,7 +171,8 @@ def _show_result(model: Any, result: Mapping[str, Any]) -> None:
 
     name = model.config.network.cell.upper()
     title = f"{result['task']}, {result['part']} part, {result['windows']:,} windows"
-    show.score_table(title, {name: result["model"], **result["baselines"]})
+    rounded = {f"{name} in int8": result["int8"]} if "int8" in result else {}
+    show.score_table(title, {name: result["model"], **rounded, **result["baselines"]})
     for sentence in verdict(dict(result)):
         show.write(sentence)
 
@@ -179,10 +180,10 @@ def _show_result(model: Any, result: Mapping[str, Any]) -> None:
 # -- use ---------------------------------------------------------------------------------------------------------
 
 
-def evaluate(run: Path, data: Path | None, json: bool) -> int:
+def evaluate(run: Path, data: Path | None, int8: bool, json: bool) -> int:
     """Figures on a file, or those of the test part from training."""
     model = load(run)
-    result = model.evaluate(data)
+    result = model.evaluate(data, int8=int8)
     _notes(getattr(model, "notes", ()))
     missing = [name for name in EVALUATION if result.get(name) in (None, {})]
     if missing:
@@ -192,7 +193,7 @@ def evaluate(run: Path, data: Path | None, json: bool) -> int:
             "Copy the folder again, or give a file to score on.",
         )
     if json:
-        show.write_json({name: result[name] for name in EVALUATION})
+        show.write_json({name: result[name] for name in (*EVALUATION, *(["int8"] if int8 else []))})
     else:
         _show_result(model, result)
     return 0

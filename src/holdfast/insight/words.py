@@ -53,6 +53,11 @@ def verdict(result: Result, metric: str = "mae") -> list[str]:
         f"On {result['windows']} windows the network's {metric.upper()} is {own:.4g}; "
         f"{_against(own, name, bar, instead)}"
     ]
+    if "int8" in result:
+        rounded = result["int8"][metric]
+        words.append(
+            f"In int8 it is {rounded:.4g}, {abs(rounded / own - 1):.2%} {'more' if rounded > own else 'less'}."
+        )
     if "random_walk" in result["baselines"]:
         words.append(
             _prices(own, result["baselines"]["random_walk"][metric], result["model"].get("direction"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from holdfast.kernels.aten import Aten
-from holdfast.kernels.native import Native
+from holdfast.kernels.native import Int8, Native
 from holdfast.kernels.noise import Noise, Zoneout
 from holdfast.kernels.problem import Kernel, Problem, Result
 from holdfast.kernels.reference import Reference
@@ -13,6 +13,9 @@ from holdfast.kernels.segments import scan_in_segments
 
 KERNELS: dict[str, Kernel] = {kernel.name: kernel for kernel in (Native(), Aten(), Reference())}
 """In the order in which ``auto`` tries them."""
+
+ROUNDING: dict[str, Kernel] = {kernel.name: kernel for kernel in (Int8(),)}
+"""Those that run only where they are asked for by name."""
 
 
 @dataclass(frozen=True)
@@ -34,8 +37,8 @@ class Plan:
 
 def check_name(kernel: str) -> None:
     """An unknown kernel name is a ValueError."""
-    if kernel != "auto" and kernel not in KERNELS:
-        raise ValueError(f"kernel must be one of {['auto', *KERNELS]}, but got {kernel!r}")
+    if kernel != "auto" and kernel not in KERNELS | ROUNDING:
+        raise ValueError(f"kernel must be one of {['auto', *KERNELS, *ROUNDING]}, but got {kernel!r}")
 
 
 def choose(problem: Problem, kernel: str = "auto") -> Plan:
@@ -49,12 +52,13 @@ def choose(problem: Problem, kernel: str = "auto") -> Plan:
         RuntimeError: the kernel asked for by name cannot run this problem; the message says why.
     """
     if kernel != "auto":
-        reason = KERNELS[kernel].refuses(problem)
+        named = (KERNELS | ROUNDING)[kernel]
+        reason = named.refuses(problem)
         if reason is not None:
             raise RuntimeError(
                 f"kernel {kernel!r} cannot run this: {reason}. Use kernel='auto' or change that."
             )
-        return Plan(kernel, remark=KERNELS[kernel].remark(problem))
+        return Plan(kernel, remark=named.remark(problem))
     refused: dict[str, str] = {}
     for name, candidate in KERNELS.items():
         reason = candidate.refuses(problem)
@@ -66,11 +70,12 @@ def choose(problem: Problem, kernel: str = "auto") -> Plan:
 
 def scan(problem: Problem, kernel: str = "auto") -> Result:
     """Run a cell over a whole sequence with the kernel that :func:`choose` names."""
-    return KERNELS[choose(problem, kernel).kernel].run(problem)
+    return (KERNELS | ROUNDING)[choose(problem, kernel).kernel].run(problem)
 
 
 __all__ = [
     "KERNELS",
+    "ROUNDING",
     "Kernel",
     "Noise",
     "Plan",

@@ -79,6 +79,8 @@ LAYOUTS = {
     "lstm_coupled": Layout(3, _GATES[1:]),
     "lstm_coupled_peephole": Layout(3, _GATES[1:], 2),
 }
+INT8 = "_int8"
+"""After a cell's name: the same with weights in int8, which runs forward only (csrc/int8.h)."""
 
 
 def isa() -> str:
@@ -107,11 +109,12 @@ def check_available() -> None:
 
 def layout(cell: str) -> Layout:
     """What is known of a cell by name."""
-    if cell not in LAYOUTS:
+    name = cell.removesuffix(INT8)
+    if name not in LAYOUTS:
         raise UserError(
             f"A cell of the compiled core is one of {sorted(LAYOUTS)}.", f"It was {cell!r}.", "Name one."
         )
-    return LAYOUTS[cell]
+    return LAYOUTS[name]
 
 
 Arrays = Mapping[str, Tensor | None]

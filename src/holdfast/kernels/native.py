@@ -12,7 +12,10 @@ isa, isas, peak = core.isa, core.isas, core.peak
 LOW = (torch.bfloat16, torch.float16)
 """Types that are computed in float32: this core has no kernels for their instructions."""
 
-__all__ = ["LOW", "Native", "available", "derivatives", "isa", "isas", "peak"]
+Weights = list[Tensor | None]
+"""In the order of :data:`holdfast.kernels.core.WEIGHTS`."""
+
+__all__ = ["LOW", "Int8", "Native", "available", "derivatives", "isa", "isas", "peak"]
 
 
 def available() -> str | None:
@@ -24,6 +27,8 @@ class Native:
     """float32 on the CPU; bfloat16, float16 and autocast are computed in float32 and rounded at the end."""
 
     name = "native"
+    suffix = ""
+    """What the core's name of a cell ends in."""
 
     def refuses(self, problem: Problem) -> str | None:
         """The first reason that applies."""
@@ -49,12 +54,11 @@ class Native:
         """One call of the core."""
         dtype = _result_type(problem)
         if dtype == torch.float32:
-            return _run(problem, problem.x, list(problem.state), _weights(problem))
+            return self._call(problem, problem.x, list(problem.state), _weights(problem))
         with torch.autocast("cpu", enabled=False):
             state, weights = [s.float() for s in problem.state], _weights(problem)
-            result = _run(
-                problem, problem.x.float(), state, [None if w is None else w.float() for w in weights]
-            )
+            weights = [None if w is None else w.float() for w in weights]
+            result = self._call(problem, problem.x.float(), state, weights)
             traced = result.activations
             return Result(
                 result.outputs.to(dtype),
@@ -62,31 +66,53 @@ class Native:
                 None if traced is None else {name: a.to(dtype) for name, a in traced.items()},
             )
 
+    def _call(self, problem: Problem, x: Tensor, state: list[Tensor], weights: Weights) -> Result:
+        y, h, c, saved, _ = torch.ops.holdfast.recur.default(
+            x,
+            state,
+            _present(x, weights),
+            _present(x, _extras(problem)),
+            problem.cell.name + self.suffix,
+            problem.reverse,
+            problem.trace or _trains([x, *state, *weights]),
+        )
+        return Result(y, (h, c)[: len(state)], _activations(problem, y, saved) if problem.trace else None)
+
+
+class Int8(Native):
+    """Weights in int8, a scale for each output; activations in 7 bits, a scale for each row; sums in 32 bits.
+
+    The gate functions and the state stay in float32. Forward only. ``auto`` never takes it: the results differ.
+    """
+
+    name = "int8"
+    suffix = core.INT8
+
+    def refuses(self, problem: Problem) -> str | None:
+        """As the exact kernel, and where a gradient is asked for."""
+        if _trains([problem.x, *problem.state, *_weights(problem)]):
+            return "it runs forward only, and a gradient is asked for; run it under torch.no_grad()"
+        return super().refuses(problem)
+
+    def remark(self, problem: Problem) -> str | None:
+        """That it rounds."""
+        return "weights and activations are rounded to 8 bits"
+
+
+def _trains(tensors: Weights) -> bool:
+    return torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors)
+
 
 def _result_type(problem: Problem) -> torch.dtype:
     """Under autocast its type, as torch.nn gives it; otherwise the input's."""
     return torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else problem.x.dtype
 
 
-def _weights(problem: Problem) -> list[Tensor | None]:
+def _weights(problem: Problem) -> Weights:
     own, norm = problem.weights, problem.weights.norm
     gains = [None] * 4 if norm is None else [norm.ih_gain, norm.hh_gain, norm.ch_gain, norm.ch_bias]
     matrices = [own.weight_ih, own.weight_hh, own.bias_ih, own.bias_hh, own.weight_hr, own.weight_ch]
     return [*matrices, *gains]
-
-
-def _run(problem: Problem, x: Tensor, state: list[Tensor], weights: list[Tensor | None]) -> Result:
-    trains = torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in (x, *state, *weights))
-    y, h, c, saved, _ = torch.ops.holdfast.recur.default(
-        x,
-        state,
-        _present(x, weights),
-        _present(x, _extras(problem)),
-        problem.cell.name,
-        problem.reverse,
-        problem.trace or trains,
-    )
-    return Result(y, (h, c)[: len(state)], _activations(problem, y, saved) if problem.trace else None)
 
 
 def arguments(problem: Problem) -> core.Layer:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from holdfast.cells import State
 from holdfast.kernels import core
-from holdfast.kernels.native import arguments
+from holdfast.kernels.native import Native, arguments
 from holdfast.kernels.problem import Problem
 
 Array = NDArray[np.float32]
@@ -30,15 +30,15 @@ class NativeSteps:
 
     Args:
         problems: one for each layer, any number of steps; their states are where the stream begins.
+        kernel: whose weights.
     """
 
-    kernel = "native"
-
-    def __init__(self, problems: Sequence[Problem]) -> None:
+    def __init__(self, problems: Sequence[Problem], kernel: Native) -> None:
+        self.kernel = kernel.name
         first, batch = problems[0], problems[0].x.size(1)
         layers = [arguments(problem) for problem in problems]
         self._widths = [[s.size(-1) for s in problem.state] for problem in problems]
-        self._core = core.stream(first.cell.name, layers, batch)
+        self._core = core.stream(first.cell.name + kernel.suffix, layers, batch)
         self.set([problem.state for problem in problems])
 
     def tensor(self, x: Tensor, shapes: Shapes) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -15,6 +16,7 @@ from holdfast.checkpoint import load_arrays, load_weights, save_arrays, save_wei
 from holdfast.config import build_config, load_config, save_config
 from holdfast.errors import UserError
 from holdfast.files import load_json, new_folder, save_json
+from holdfast.quantize import quantize
 from holdfast.tasks.forecast import network, prediction
 from holdfast.tasks.forecast.baselines import Baselines
 from holdfast.tasks.forecast.config import ForecastConfig
@@ -202,21 +204,28 @@ class Forecaster:
 
     # -- figures -------------------------------------------------------------------------------------------------
 
-    def evaluate(self, data: Path | str | None = None) -> dict[str, Any]:
+    def evaluate(self, data: Path | str | None = None, *, int8: bool = False) -> dict[str, Any]:
         """Figures of the model and of every baseline on the same windows.
 
         Args:
             data: a file of which every window is scored; None gives the test part's figures from training.
+            int8: also score the model with its recurrent layers in int8 (:func:`holdfast.quantize`), on the file.
 
         Returns:
             ``task``, ``part``, ``model`` (metric -> value), ``baselines`` (name -> the same metrics), ``parameters``,
-            ``seconds`` (of training), ``windows``; of a file also ``scoring_seconds``. The units are the columns'
-            own; ``mse_z`` and ``mae_z`` are on the training scale.
+            ``seconds`` (of training), ``windows``; of a file also ``scoring_seconds``, and ``int8`` where asked. The
+            units are the columns' own; ``mse_z`` and ``mae_z`` are on the training scale.
         """
         if data is None:
+            if int8:
+                rule = "int8 is scored on a file."
+                raise UserError(rule, "None was given.", "Give one that training did not see.")
             return self.metrics
         start = time.perf_counter()
-        figures = self._scores(self._part(Path(data)), "file")
+        part = self._part(Path(data))
+        figures = self._scores(part, "file")
+        if int8:
+            figures["int8"] = score(self._quantized().forecast(part), part, self.config.quantiles)
         took = time.perf_counter() - start
         return figures | {"seconds": self.metrics.get("seconds"), "scoring_seconds": took}
 
@@ -241,6 +250,11 @@ class Forecaster:
             return Forecast(output[..., self.config.quantiles.index(0.5)], output)
         assert self.intervals is not None
         return with_intervals(output[..., 0], self.intervals)
+
+    def _quantized(self) -> Self:
+        twin = copy.copy(self)
+        twin.module = quantize(self._fitted()[0])
+        return twin
 
     def _scores(self, part: Part, name: str) -> dict[str, Any]:
         module, _ = self._fitted()
