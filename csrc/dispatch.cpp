@@ -8,17 +8,19 @@
 #include "recurrent.h"
 
 // Kernels have static initialisers that are constant: no order between the sources is needed.
-#define HOLDFAST_DECLARE(set)                                                                                \
-  namespace holdfast::set {                                                                                  \
-  extern const Kernel *const rnn_tanh, *const rnn_relu, *const gru, *const gru_reset_before, *const lstm,    \
-      *const lstm_peephole, *const lstm_coupled, *const lstm_coupled_peephole;                               \
-  double peak(int64_t rounds);                                                                               \
-  static Isa table() {                                                                                       \
-    return {#set,                                                                                            \
-            {rnn_tanh, rnn_relu, gru, gru_reset_before, lstm, lstm_peephole, lstm_coupled,                   \
-             lstm_coupled_peephole},                                                                         \
-            peak};                                                                                           \
-  }                                                                                                          \
+#define HOLDFAST_DECLARE(set)                                                                               \
+  namespace holdfast::set {                                                                                 \
+  extern const Kernel *const rnn_tanh,                                                                      \
+      *const rnn_relu, *const gru, *const gru_reset_before,                                                 \
+                                       *const lstm, *const lstm_peephole, *const lstm_coupled,              \
+                                                                              *const lstm_coupled_peephole; \
+  double peak(int64_t rounds);                                                                              \
+  static Isa table() {                                                                                      \
+    return {#set,                                                                                           \
+            {rnn_tanh, rnn_relu, gru, gru_reset_before, lstm, lstm_peephole, lstm_coupled,                  \
+             lstm_coupled_peephole},                                                                        \
+            peak};                                                                                          \
+  }                                                                                                         \
   }
 
 HOLDFAST_DECLARE(baseline)
