@@ -70,7 +70,7 @@ struct Room {
       : sizes(sizes),
         most((s.batch + crews.count - 1) / crews.count),
         states(aligned(most * sizes.states)),
-        chunk(aligned(chunk_steps(most) * most * sizes.row)),
+        chunk(aligned((chunk_rows + most) * sizes.row)),  // a crew of fewer rows may take more steps
         sums(aligned(sizes.sums * crews.size)),
         panels(aligned(sizes.input) + aligned(sizes.recurrent) + aligned(sizes.candidate) +
                aligned(sizes.projection)),

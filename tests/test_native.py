@@ -202,8 +202,11 @@ def test_any_shape(
 
 @pytest.mark.parametrize("ragged", [False, True])
 @pytest.mark.parametrize("cell", GATES)
-def test_threads_share_the_batch_without_changing_anything(cell: str, ragged: bool) -> None:
-    inputs, before = make(cell, 60, 13, 300, ragged=ragged), torch.get_num_threads()
+@pytest.mark.parametrize("sizes", [(60, 13, 300), (18, 40, 116)], ids=str)  # 40 by 3: crews of 14, 13 and 13
+def test_threads_share_the_batch_without_changing_anything(
+    cell: str, ragged: bool, sizes: tuple[int, int, int]
+) -> None:
+    inputs, before = make(cell, *sizes, ragged=ragged), torch.get_num_threads()
     try:
         results = []
         for threads in (1, 3):
