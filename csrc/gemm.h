@@ -1,14 +1,27 @@
 // The small matrix product of one time step: sums[row][v] = panel's bias + sum_k a[row][k] * panel[k][v].
 //
-// The weights are packed once per call into panels. A panel belongs to a block of ``units`` vectors of hidden
-// units and holds, for k = bias, 0 ... depth-1, the weights of all ``gates`` of these units side by side, so
-// that a tile of registers ends up with everything that the gate functions of its units need.
+// The weights are packed once per call into panels. A panel belongs to a block of U vectors of hidden units
+// and holds the V = G U vectors of all gates of these units, so that what the gate functions need is summed
+// together. It is cut into strips of S vectors, each with its k = bias, 0 ... depth-1: a tile of R rows and S
+// vectors of sums fills the registers, and the more rows, the fewer times a strip comes from the caches.
 #pragma once
 
 #include "crew.h"
 #include "simd.h"
 
 namespace holdfast::HOLDFAST_ISA {
+
+template <int V>
+constexpr int strip = registers == 32 || V % 2 ? V : 2;
+
+constexpr int most_sums = registers == 32 ? 24 : 12;
+
+// Vectors of a tile of R rows.
+template <int R, int V>
+constexpr int tile_vectors = R * V <= most_sums ? V : strip<V>;
+
+// Vectors of units of a block, for a cell: an even number of vectors where strips are to be had.
+constexpr int units_of(int gates) { return registers == 32 || gates % 2 == 0 ? 1 : 2; }
 
 constexpr int64_t blocks(int64_t hidden, int units) { return (hidden + units * width - 1) / (units * width); }
 
@@ -25,35 +38,32 @@ struct Matrix {
   int64_t hidden, depth, apart, along;
 };
 
-// panels[block][1 + depth][u * G + g][lane] = weights of output g * H + unit, where unit = (block * units +
-// u) * width + lane; the first row is the bias. Zero past the last unit. Steps of 64 keep the target in
-// cache.
-template <int G, int U>
-void pack(const Matrix& m, float* panels, const Member& member) {
-  const int64_t row = G * U * width;
+// Visits the outputs of the member's share of blocks: visit(to, output, present), where output number
+// ``output`` (past the last unit it is not present) has one float in each row of S vectors from ``to`` on.
+template <int G, int U, class Visit>
+void each_output(const Matrix& m, int64_t rows, float* panels, const Member& member, const Visit& visit) {
+  constexpr int V = G * U, S = strip<V>;
   const Share own = member.share(blocks(m.hidden, U));
-  for (int64_t block = own.first; block < own.last; ++block) {
-    float* panel = panels + block * (1 + m.depth) * row;
-    for (int64_t first = 0; first == 0 || first < m.depth; first += 64)
-      for (int lane = 0; lane < row; ++lane) {
-        const int64_t unit = (block * U + lane / (G * width)) * width + lane % width;
-        const int64_t output = lane / width % G * m.hidden + unit;
-        const int64_t last = first + 64 < m.depth ? first + 64 : m.depth;
-        float* to = panel + (first + 1) * row + lane;
-        if (first == 0) panel[lane] = unit < m.hidden && m.bias ? m.bias[output] : 0.0f;
-        if (unit >= m.hidden) {
-          for (int64_t k = first; k < last; ++k, to += row) *to = 0.0f;
-          continue;
-        }
-        const float* from = m.weights + output * m.apart + first * m.along;
-        for (int64_t k = first; k < last; ++k, to += row, from += m.along) *to = *from;
+  for (int64_t block = own.first; block < own.last; ++block)
+    for (int v = 0; v < V; ++v)
+      for (int lane = 0; lane < width; ++lane) {
+        const int64_t unit = (block * U + v / G) * width + lane;
+        float* to = panels + (block * V + v / S * S) * rows * width + v % S * width + lane;
+        visit(to, v % G * m.hidden + unit, unit < m.hidden);
       }
-  }
 }
 
-// As many rows as the register file allows: 12 or 24 sums.
-template <int V>
-constexpr int tile_rows = (registers == 32 ? 24 : 12) / V;
+// A strip's row: the bias or the weights of one k, of v = u G + g, unit = (block U + u) width + lane. Zero
+// past the last unit.
+template <int G, int U>
+void pack(const Matrix& m, float* panels, const Member& member) {
+  constexpr int row = strip<G * U> * width;
+  each_output<G, U>(m, 1 + m.depth, panels, member, [&](float* to, int64_t output, bool present) {
+    *to = present && m.bias ? m.bias[output] : 0.0f;
+    const float* from = m.weights + output * m.apart;
+    for (int64_t k = 0; k < m.depth; ++k) to[(1 + k) * row] = present ? from[k * m.along] : 0.0f;
+  });
+}
 
 // Independent chains of additions where a tile has too few sums to hide the latency of one.
 template <int R, int V>
@@ -61,37 +71,45 @@ constexpr int chains = R * V >= 8   ? 1
                        : R * V >= 4 ? 2
                                     : 4;
 
-template <int R, int V>
-HOLDFAST_INLINE void accumulate(const float* a, int64_t stride, const float* panel, vec (&sum)[R][V]) {
-  vec b[V];
+// Some vectors of a panel's row, in strips of S that lie ``apart``.
+template <int W, int S>
+HOLDFAST_INLINE void load_row(const float* panel, int64_t apart, vec (&row)[W]) {
   HOLDFAST_UNROLL
-  for (int v = 0; v < V; ++v) b[v] = load(panel + v * width);
+  for (int v = 0; v < W; ++v) row[v] = load(panel + v / S * apart + v % S * width);
+}
+
+template <int R, int W, int S>
+HOLDFAST_INLINE void accumulate(const float* a, int64_t stride, const float* panel, int64_t apart,
+                                vec (&sum)[R][W]) {
+  vec b[W];
+  load_row<W, S>(panel, apart, b);
   HOLDFAST_UNROLL
   for (int r = 0; r < R; ++r) {
     const vec value = splat(a[r * stride]);
     HOLDFAST_UNROLL
-    for (int v = 0; v < V; ++v) sum[r][v] += value * b[v];
+    for (int v = 0; v < W; ++v) sum[r][v] += value * b[v];
   }
 }
 
-template <int R, int V>
-HOLDFAST_INLINE void tile(const float* a, int64_t stride, const float* panel, int64_t depth, vec (*sums)[V]) {
-  constexpr int C = chains<R, V>;
-  vec sum[C][R][V] = {};
+// sums[r V + v] for R rows and W of V vectors.
+template <int R, int W, int V>
+HOLDFAST_INLINE void tile(const float* a, int64_t stride, const float* panel, int64_t depth, vec* sums) {
+  constexpr int C = chains<R, W>, S = strip<V>, row = S * width;
+  const int64_t apart = (1 + depth) * row;
+  vec sum[C][R][W] = {};
   HOLDFAST_UNROLL
-  for (int r = 0; r < R; ++r) HOLDFAST_UNROLL
-  for (int v = 0; v < V; ++v) sum[0][r][v] = load(panel + v * width);
-  panel += V * width;
+  for (int r = 0; r < R; ++r) load_row<W, S>(panel, apart, sum[0][r]);
+  panel += row;
   int64_t k = 0;
   for (; k + C <= depth; k += C) HOLDFAST_UNROLL
-  for (int c = 0; c < C; ++c, panel += V * width) accumulate<R, V>(a + k + c, stride, panel, sum[c]);
-  for (; k < depth; ++k, panel += V * width) accumulate<R, V>(a + k, stride, panel, sum[0]);
+  for (int c = 0; c < C; ++c, panel += row) accumulate<R, W, S>(a + k + c, stride, panel, apart, sum[c]);
+  for (; k < depth; ++k, panel += row) accumulate<R, W, S>(a + k, stride, panel, apart, sum[0]);
   HOLDFAST_UNROLL
   for (int r = 0; r < R; ++r) HOLDFAST_UNROLL
-  for (int v = 0; v < V; ++v) {
+  for (int v = 0; v < W; ++v) {
     HOLDFAST_UNROLL
     for (int c = 1; c < C; ++c) sum[0][r][v] += sum[c][r][v];
-    sums[r][v] = sum[0][r][v];
+    sums[r * V + v] = sum[0][r][v];
   }
 }
 
@@ -103,16 +121,18 @@ struct Operand {
 
   int64_t panel_rows() const { return 1 + depth; }
 
-  template <int R, int V>
-  HOLDFAST_INLINE void sum(int64_t first, const float* panel, vec (*sums)[V]) const {
-    tile<R, V>(a + first * stride, stride, panel, depth, sums);
+  template <int R, int W, int V>
+  HOLDFAST_INLINE void sum(int64_t first, const float* panel, vec* sums) const {
+    tile<R, W, V>(a + first * stride, stride, panel, depth, sums);
   }
 };
 
 template <int R, int V, class Left>
-void sum_rows(int64_t rows, const Left& left, int64_t first, const float* panel, vec (*sums)[V]) {
+void sum_rows(int64_t rows, const Left& left, int64_t first, const float* panel, vec* sums) {
+  constexpr int W = tile_vectors<R, V>;
   if (rows == R)
-    left.template sum<R, V>(first, panel, sums);
+    for (int v = 0; v < V; v += W)
+      left.template sum<R, W, V>(first, panel + v * left.panel_rows() * width, sums + v);
   else if constexpr (R > 1)
     sum_rows<R - 1, V>(rows, left, first, panel, sums);
 }
@@ -122,18 +142,16 @@ void sum_rows(int64_t rows, const Left& left, int64_t first, const float* panel,
 template <int G, int U, class Left, class Finish>
 void product(const Left& left, const float* panels, int64_t hidden, const Member& member,
              const Finish& finish) {
-  constexpr int V = G * U, R = tile_rows<V>;
+  constexpr int V = G * U, R = most_sums / strip<V>;
   const int64_t rows = left.rows, tiles = (rows + R - 1) / R;
   const Share own = member.share(blocks(hidden, U));
-  for (int64_t block = own.first; block < own.last; ++block) {
-    const float* panel = panels + block * left.panel_rows() * V * width;
+  for (int64_t block = own.first; block < own.last; ++block)
     for (int64_t i = 0; i < tiles; ++i) {
       const int64_t first = rows * i / tiles, count = rows * (i + 1) / tiles - first;
-      vec sums[R][V];
-      sum_rows<R, V>(count, left, first, panel, sums);
-      for (int64_t r = 0; r < count; ++r) finish(first + r, block * U * width, sums[r]);
+      vec sums[R * V];
+      sum_rows<R, V>(count, left, first, panels + block * V * left.panel_rows() * width, sums);
+      for (int64_t r = 0; r < count; ++r) finish(first + r, block * U * width, sums + r * V);
     }
-  }
 }
 
 // Weights as they are given; int8.h has the other kind.

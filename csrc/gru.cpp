@@ -9,7 +9,7 @@ namespace {
 
 struct Gru : Stateless {
   static constexpr const char* name = "gru";
-  static constexpr int gates = 3, units = 1, saved = 4;
+  static constexpr int gates = 3, units = units_of(gates), saved = 4;
 
   static HOLDFAST_INLINE Stepped blend(const Lane& lane, vec r, vec z, vec n) {
     lane.save(0, r);

@@ -56,30 +56,33 @@ struct Quantised {
 
   int64_t panel_rows() const { return 3 + fours(depth); }
 
-  template <int R, int V>
-  HOLDFAST_INLINE void sum(int64_t first, const float* panel, vec (*sums)[V]) const {
+  template <int R, int W, int V>
+  HOLDFAST_INLINE void sum(int64_t first, const float* panel, vec* sums) const {
+    constexpr int S = strip<V>, line = S * width;
+    const int64_t apart = panel_rows() * line;
     const float* row = a + first * stride;
-    ints sum[R][V];
+    vec bias[W], scale[W], b[W];
+    ints sum[R][W];
+    load_row<W, S>(panel + 2 * line, apart, b);
     HOLDFAST_UNROLL
     for (int r = 0; r < R; ++r) HOLDFAST_UNROLL
-    for (int v = 0; v < V; ++v) sum[r][v] = reinterpret<ints>(load(panel + (2 * V + v) * width));
-    const float* weights = panel + 3 * V * width;
-    for (int64_t k = 0; k < fours(depth); ++k, weights += V * width) {
-      ints b[V];
-      HOLDFAST_UNROLL
-      for (int v = 0; v < V; ++v) b[v] = reinterpret<ints>(load(weights + v * width));
+    for (int v = 0; v < W; ++v) sum[r][v] = reinterpret<ints>(b[v]);
+    const float* weights = panel + 3 * line;
+    for (int64_t k = 0; k < fours(depth); ++k, weights += line) {
+      load_row<W, S>(weights, apart, b);
       HOLDFAST_UNROLL
       for (int r = 0; r < R; ++r) {
         const ints four = splat_bytes(reinterpret_cast<const uint8_t*>(row + r * stride + 1 + k));
         HOLDFAST_UNROLL
-        for (int v = 0; v < V; ++v) sum[r][v] = dot(sum[r][v], four, b[v]);
+        for (int v = 0; v < W; ++v) sum[r][v] = dot(sum[r][v], four, reinterpret<ints>(b[v]));
       }
     }
+    load_row<W, S>(panel, apart, bias);
+    load_row<W, S>(panel + line, apart, scale);
     HOLDFAST_UNROLL
     for (int r = 0; r < R; ++r) HOLDFAST_UNROLL
-    for (int v = 0; v < V; ++v)
-      sums[r][v] = load(panel + v * width) +
-                   to_float(sum[r][v]) * (splat(row[r * stride]) * load(panel + (V + v) * width));
+    for (int v = 0; v < W; ++v)
+      sums[r * V + v] = bias[v] + to_float(sum[r][v]) * (splat(row[r * stride]) * scale[v]);
   }
 };
 
@@ -138,15 +141,10 @@ struct Int8 {
 
   template <int G, int U>
   static void pack(const Matrix& m, float* panels, const Member& member) {
-    constexpr int64_t row = G * U * width;
-    const Share own = member.share(blocks(m.hidden, U));
-    for (int64_t block = own.first; block < own.last; ++block) {
-      float* panel = panels + block * (3 + fours(m.depth)) * row;
-      for (int lane = 0; lane < row; ++lane) {
-        const int64_t unit = (block * U + lane / (G * width)) * width + lane % width;
-        pack_output(m, lane / width % G * m.hidden + unit, unit < m.hidden, panel + lane, row);
-      }
-    }
+    constexpr int64_t row = strip<G * U> * width;
+    each_output<G, U>(m, 3 + fours(m.depth), panels, member, [&](float* to, int64_t output, bool present) {
+      pack_output(m, output, present, to, row);
+    });
   }
 
   // Each member makes its own copy: it costs less than to wait for another's.

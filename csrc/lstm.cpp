@@ -12,7 +12,8 @@ struct Lstm {
                                               {"lstm_peephole", "lstm_coupled_peephole"}};
   static constexpr const char* name = names[Peephole][Coupled];
   static constexpr int F = !Coupled, G = F + 1, O = F + 2;  // the forget gate's number, and the next ones'
-  static constexpr int gates = O + 1, units = 1, saved = gates + 1, peepholes = Peephole ? gates - 1 : 0;
+  static constexpr int gates = O + 1, units = units_of(gates), saved = gates + 1,
+                       peepholes = Peephole ? gates - 1 : 0;
   static constexpr bool cell_state = true, reset_before = false;
 
   static HOLDFAST_INLINE vec argument(int gate, const vec* recurrent, const Lane& lane) {
