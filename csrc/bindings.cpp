@@ -52,21 +52,21 @@ Call call(const std::vector<int64_t>& sizes, const std::vector<double>& zoneout,
   return {s, reader};
 }
 
-void forward(const std::string& cell, int threads, const std::vector<int64_t>& sizes,
+void forward(const std::string& cell, int threads, bool alike, const std::vector<int64_t>& sizes,
              const std::vector<double>& zoneout, const Addresses& arrays) {
   Call c = call(sizes, zoneout, arrays);
   holdfast::Outputs out{};
   c.reader.into(out.y, out.h, out.c, out.saved, out.normed);
-  holdfast::run_forward(cell, c.sequence, out, threads);
+  holdfast::run_forward(cell, c.sequence, out, {threads, alike});
 }
 
-void backward(const std::string& cell, int threads, const std::vector<int64_t>& sizes,
+void backward(const std::string& cell, int threads, bool alike, const std::vector<int64_t>& sizes,
               const std::vector<double>& zoneout, const Addresses& arrays) {
   Call c = call(sizes, zoneout, arrays);
   holdfast::Adjoint g{};
   c.reader.into(g.y, g.saved, g.normed, g.dy, g.dh, g.dc, g.dsaved, g.dprojected, g.drecurrent, g.dhidden,
                 g.dh0, g.dc0, g.dvectors);
-  holdfast::run_backward(cell, c.sequence, g, threads);
+  holdfast::run_backward(cell, c.sequence, g, {threads, alike});
 }
 
 using In = nb::ndarray<const float, nb::c_contig, nb::device::cpu>;

@@ -79,6 +79,7 @@ struct Sizes {
 struct Kernel {
   const char *name, *suffix;  // of the cell; of the kind of its weights: gemm.h, int8.h
   int64_t gates, saved;
+  bool (*by_rows)(const Sequence&);  // members take rows: general.h
   Sizes (*sizes)(const Sequence&, bool backward);
   void (*pack)(const Sequence&, const Panels&, const Member&);
   void (*forward)(const Sequence&, const Outputs&, const Rows&, const Panels&, const Scratch&, const Member&);
@@ -109,7 +110,12 @@ const Isa& isa();  // the one selected; at first the environment's HOLDFAST_ISA 
 
 double peak();  // flop/s of one thread's multiply-adds: the best of some milliseconds
 
-void run_forward(const std::string& cell, const Sequence&, const Outputs&, int threads);
-void run_backward(const std::string& cell, const Sequence&, const Adjoint&, int threads);
+struct Threads {
+  int count;
+  bool alike;  // the same result, to the last bit, whatever the count
+};
+
+void run_forward(const std::string& cell, const Sequence&, const Outputs&, const Threads&);
+void run_backward(const std::string& cell, const Sequence&, const Adjoint&, const Threads&);
 
 }  // namespace holdfast

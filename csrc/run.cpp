@@ -24,7 +24,11 @@ struct Crews {
 
 // Where the weights fit a core's cache each thread takes some of the sequences, and none waits for another.
 // Larger weights are read once: a thread takes a share of the units, where it is worth the meetings.
-Crews arrange(const Sequence& s, int64_t gates, int threads) {
+// ``alike``: every sum is that of one thread, whatever their number: shares of units only, and no shares
+// where members take rows.
+Crews arrange(const Sequence& s, const Kernel& kernel, const Threads& given) {
+  const int threads = given.alike && kernel.by_rows(s) ? 1 : given.count;
+  const int64_t gates = kernel.gates;
   const int64_t weights = gates * s.hidden * (s.hidden + s.inputs);
   const double step = double(s.batch) * weights;
   const double useful = std::clamp(step * s.steps / worth_a_thread, 1.0, double(std::max(threads, 1)));
@@ -32,6 +36,7 @@ Crews arrange(const Sequence& s, int64_t gates, int threads) {
   const double units = std::min(step / worth_a_meeting, double(s.hidden / least_units));
   const int size =
       weights * int64_t(sizeof(float)) <= near && rows == useful ? 1 : int(std::clamp(units, 1.0, useful));
+  if (given.alike) return {1, int(std::clamp(units, 1.0, useful))};
   return {int(std::clamp<double>(useful / size, 1, std::max<double>(double(s.batch), 1))), size};
 }
 
@@ -117,9 +122,9 @@ void on_threads(const Crews& crews, const Room& room, const Pack& pack, const Ru
 
 }  // namespace
 
-void run_forward(const std::string& cell, const Sequence& s, const Outputs& out, int threads) {
+void run_forward(const std::string& cell, const Sequence& s, const Outputs& out, const Threads& threads) {
   const Kernel& kernel = isa().kernel(cell);
-  const Crews crews = arrange(s, kernel.gates, threads);
+  const Crews crews = arrange(s, kernel, threads);
   const Deal deal(s, crews.count);
   const Room room(s, kernel.sizes(s, false), crews);
   const Panels panels = room.packed();
@@ -134,10 +139,10 @@ void run_forward(const std::string& cell, const Sequence& s, const Outputs& out,
       });
 }
 
-void run_backward(const std::string& cell, const Sequence& s, const Adjoint& g, int threads) {
+void run_backward(const std::string& cell, const Sequence& s, const Adjoint& g, const Threads& threads) {
   const Kernel& kernel = isa().kernel(cell);
   if (!kernel.backward) throw std::invalid_argument(cell + " runs forward only");
-  const Crews crews = arrange(s, kernel.gates, threads);
+  const Crews crews = arrange(s, kernel, threads);
   const Deal deal(s, crews.count);
   const Sizes sizes = kernel.sizes(s, true);
   const Room room(s, sizes, crews);

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional as F
 
+import holdfast
 from holdfast.errors import UserError
 from holdfast.kernels import native
 
@@ -221,6 +222,33 @@ def test_threads_share_the_batch_without_changing_anything(
         assert one is not None and three is not None
         if one.numel():
             close("three threads", three.detach(), one.detach())
+
+
+@pytest.mark.parametrize("sizes", [(9, 1, 40, 7), (30, 13, 130, 20), (11, 40, 300, 3)], ids=str)
+@pytest.mark.parametrize("options", [{}, {"proj_size": 9}, {"layer_norm": True}, {"zoneout": 0.2}], ids=str)
+def test_deterministic_algorithms_make_thread_counts_alike(
+    options: dict[str, Any], sizes: tuple[int, ...]
+) -> None:
+    steps, batch, hidden, inputs = sizes
+    layer, results, before = holdfast.LSTM(inputs, hidden, **options), [], torch.get_num_threads()
+    x, lengths = torch.randn(steps, batch, inputs), torch.randint(1, steps + 1, (batch,))
+    torch.use_deterministic_algorithms(True)
+    try:
+        for threads in (1, 2, 3, 4):
+            torch.set_num_threads(threads)
+            torch.manual_seed(1)
+            leaf = x.clone().requires_grad_()
+            layer.zero_grad()
+            y, _ = layer(leaf, lengths=lengths)
+            y.sum().backward()
+            assert torch.get_num_threads() == threads
+            results.append([y.detach(), leaf.grad, *(p.grad for p in layer.parameters())])
+    finally:
+        torch.use_deterministic_algorithms(False)
+        torch.set_num_threads(before)
+    for other in results[1:]:
+        for one, two in zip(results[0], other, strict=True):
+            assert one is not None and two is not None and torch.equal(one, two)
 
 
 FORK = """

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -124,13 +125,34 @@ Sizes = Sequence[int]
 def forward(cell: str, sizes: Sizes, zoneout: Tensor | None, arrays: Arrays) -> None:
     """``sizes``: T, B, I, H, P, reverse. Arrays by the names of csrc/recurrent.h; one that is not given is absent."""
     numbers, addresses = _prepared(zoneout, arrays, (*_PROBLEM, *OUTPUTS))
-    _core.forward(cell, torch.get_num_threads(), list(sizes), numbers, addresses)
+    _core.forward(cell, *_threads(), list(sizes), numbers, addresses)
 
 
 def backward(cell: str, sizes: Sizes, zoneout: Tensor | None, arrays: Arrays) -> None:
     """As :func:`forward`."""
     numbers, addresses = _prepared(zoneout, arrays, (*_PROBLEM, *_BACKWARD))
-    _core.backward(cell, torch.get_num_threads(), list(sizes), numbers, addresses)
+    _core.backward(cell, *_threads(), list(sizes), numbers, addresses)
+
+
+@contextmanager
+def alike() -> Iterator[None]:
+    """Products of torch that do not depend on the number of threads, where that is asked for: by one thread.
+
+    The switch is torch's own, ``torch.use_deterministic_algorithms(True)``.
+    """
+    threads, needed = _threads()
+    if needed:
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        if needed:
+            torch.set_num_threads(threads)
+
+
+def _threads() -> tuple[int, bool]:
+    """How many, and whether the result must not depend on it."""
+    return torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
 
 
 Layer = tuple[Sizes, Tensor | None, Arrays]

@@ -222,7 +222,8 @@ def _recur_backward(
         new |= {"d" + name: torch.empty_like(given[name]) for name in shape.states()}
         new["dvectors"] = x.new_empty(shape.layout.vectors, shape.hidden)
         core.backward(cell, shape.sizes(reverse), filled(extras, EXTRAS)[2], {**given, **new})
-        return _collected(shape, given, new, cell, reverse, wanted)
+        with core.alike():
+            return _collected(shape, given, new, cell, reverse, wanted)
 
 
 def _temporary(shape: Shape, given: dict[str, Tensor], cell: str) -> dict[str, tuple[int, ...]]:
