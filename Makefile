@@ -11,7 +11,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 MODULES := .venv/.modules
 SOURCES_OF_SETUP := pyproject.toml constraints.txt $(wildcard CMakeLists.txt csrc/*) $(MODULES)
-CXX_FILES := $(wildcard csrc/*.h csrc/*.cpp)
+CXX_FILES := $(wildcard csrc/*.h csrc/*.cpp tests/native/*.cpp)
 
 # An editable install remembers where each module was: it is made anew when modules come, go or move.
 $(shell mkdir -p .venv; find src -name '*.py' | sort > $(MODULES).new; \
@@ -19,7 +19,7 @@ $(shell mkdir -p .venv; find src -name '*.py' | sort > $(MODULES).new; \
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test check format clean
+.PHONY: help setup demo test check format sanitize neon clean
 
 help:  ## show this list
 	@echo "Holdfast: the jobs are"
@@ -50,6 +50,25 @@ format: $(READY)  ## fix what the linters can fix and format every file
 	@$(BIN)/ruff check --fix-only
 	@$(BIN)/ruff format
 	@$(if $(CXX_FILES),$(BIN)/clang-format -i $(CXX_FILES),true)
+
+STRESS := tests/native
+LAYERS ?= 2000
+
+sanitize: $(READY)  ## the core on random layers under the address, undefined behaviour and thread sanitizers (minutes)
+	@for kind in address,undefined thread; do echo "==> $$kind: building" && \
+	  $(BIN)/cmake -S $(STRESS) -B build/$$kind -DSANITIZE=$$kind >/dev/null && \
+	  $(BIN)/cmake --build build/$$kind --parallel 2 >/dev/null && build/$$kind/stress 0 $(LAYERS) || exit 1; done
+
+neon: $(READY)  ## the core's NEON code in an emulator, against this machine's results
+	@command -v aarch64-linux-gnu-g++ >/dev/null && command -v qemu-aarch64 >/dev/null || { echo "error: \
+	needs a cross compiler and an emulator (Debian, Ubuntu: apt install g++-aarch64-linux-gnu qemu-user)" >&2; exit 1; }
+	@echo "==> building for aarch64 and for this machine"
+	@$(BIN)/cmake -S $(STRESS) -B build/neon -DCMAKE_SYSTEM_NAME=Linux -DCMAKE_SYSTEM_PROCESSOR=aarch64 \
+	  -DCMAKE_CXX_COMPILER=aarch64-linux-gnu-g++ -DCMAKE_EXE_LINKER_FLAGS=-static >/dev/null
+	@$(BIN)/cmake -S $(STRESS) -B build/stress >/dev/null
+	@for kind in neon stress; do $(BIN)/cmake --build build/$$kind --parallel 2 >/dev/null || exit 1; done
+	@qemu-aarch64 build/neon/stress 0 500 build/neon.f32 && build/stress/stress 0 500 build/stress.f32
+	@$(BIN)/python $(STRESS)/compare.py build/neon.f32 build/stress.f32
 
 clean:  ## remove .venv, build products and caches
 	@echo "==> removing .venv, build products and caches"

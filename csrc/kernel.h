@@ -76,10 +76,11 @@ struct Entry {
 // A cell's two kernels; int8 weights run forward only.
 template <class Cell>
 constexpr Kernel kernels_of[] = {
-    {Cell::name, Float32::suffix, Cell::gates, Cell::saved, Entry<Cell, Float32>::general,
+    {Cell::name, Float32::suffix, Cell::gates, Cell::saved, Cell::peepholes, Entry<Cell, Float32>::general,
      Entry<Cell, Float32>::sizes, Entry<Cell, Float32>::pack_forward, Entry<Cell, Float32>::forward,
      Entry<Cell, Float32>::pack_adjoint, Entry<Cell, Float32>::backward},
-    {Cell::name, Int8::suffix, Cell::gates, Cell::saved, Entry<Cell, Int8>::general, Entry<Cell, Int8>::sizes,
-     Entry<Cell, Int8>::pack_forward, Entry<Cell, Int8>::forward, nullptr, nullptr}};
+    {Cell::name, Int8::suffix, Cell::gates, Cell::saved, Cell::peepholes, Entry<Cell, Int8>::general,
+     Entry<Cell, Int8>::sizes, Entry<Cell, Int8>::pack_forward, Entry<Cell, Int8>::forward, nullptr,
+     nullptr}};
 
 }  // namespace holdfast::HOLDFAST_ISA

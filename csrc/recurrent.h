@@ -78,7 +78,7 @@ struct Sizes {
 // One cell in one instruction set.
 struct Kernel {
   const char *name, *suffix;  // of the cell; of the kind of its weights: gemm.h, int8.h
-  int64_t gates, saved;
+  int64_t gates, saved, peepholes;
   bool (*by_rows)(const Sequence&);  // members take rows: general.h
   Sizes (*sizes)(const Sequence&, bool backward);
   void (*pack)(const Sequence&, const Panels&, const Member&);

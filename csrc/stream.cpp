@@ -45,7 +45,7 @@ void Stream::pack(Layer& layer) {
   const int64_t rows = kernel.gates * s.hidden;
   for (auto* vector : {&s.bias_ih, &s.bias_hh, &s.norm_ih, &s.norm_hh}) keep(layer.vectors, *vector, rows);
   for (auto* vector : {&s.norm_ch, &s.norm_ch_bias}) keep(layer.vectors, *vector, s.hidden);
-  keep(layer.vectors, s.weight_ch, 3 * s.hidden);
+  keep(layer.vectors, s.weight_ch, kernel.peepholes * s.hidden);
 }
 
 void Stream::resize(int64_t batch) {
