@@ -22,7 +22,7 @@ NATIVE = ROOT / "csrc"
 FLOORS = {
     0: "errors files config cells initialisation losses metrics data",
     1: "kernels",
-    2: "options shapes stream recurrent layers convert quantize",
+    2: "options shapes stream recurrent layers convert quantization",
     3: "models tasks.base",
     4: "training checkpoint insight",
     5: "tasks",

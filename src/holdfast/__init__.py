@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from holdfast.layers import GRU as GRU
     from holdfast.layers import LSTM as LSTM
     from holdfast.layers import RNN as RNN
-    from holdfast.quantize import quantize as quantize
+    from holdfast.quantization import quantize as quantize
     from holdfast.stream import Stream as Stream
     from holdfast.tasks import load as load
     from holdfast.tasks.forecast import Forecaster as Forecaster
@@ -35,7 +35,7 @@ _HOMES = {
     "accelerate": "holdfast.convert",
     "from_keras": "holdfast.convert",
     "load": "holdfast.tasks",
-    "quantize": "holdfast.quantize",
+    "quantize": "holdfast.quantization",
     "to_keras": "holdfast.convert",
 }
 """Public name -> the module that defines it."""

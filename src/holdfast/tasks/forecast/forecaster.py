@@ -16,7 +16,7 @@ from holdfast.checkpoint import load_arrays, load_weights, save_arrays, save_wei
 from holdfast.config import build_config, load_config, save_config
 from holdfast.errors import UserError
 from holdfast.files import load_json, new_folder, save_json
-from holdfast.quantize import quantize
+from holdfast.quantization import quantize
 from holdfast.tasks.forecast import network, prediction
 from holdfast.tasks.forecast.baselines import Baselines
 from holdfast.tasks.forecast.config import ForecastConfig
