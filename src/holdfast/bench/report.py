@@ -24,10 +24,19 @@ def tables(result: Mapping[str, Any]) -> list[Table]:
     by_mode: dict[str, list[Mapping[str, Any]]] = {}
     for row in result["rows"]:
         by_mode.setdefault(row["mode"], []).append(row)
-    return [_table(mode, rows) for mode, rows in by_mode.items()]
+    return [_table(mode, rows, _means(result, mode)) for mode, rows in by_mode.items()]
 
 
-def _table(mode: str, rows: Rows) -> Table:
+def _means(result: Mapping[str, Any], mode: str) -> dict[tuple[str, str], dict[str, float]]:
+    """(variant, cell) -> peer -> the geometric mean over the shapes, where there are several."""
+    found: dict[tuple[str, str], dict[str, float]] = {}
+    for entry in result["summary"]:
+        if entry["mode"] == mode and entry["shapes"] > 1:
+            found.setdefault((entry["variant"], entry["cell"]), {})[entry["peer"]] = entry["mean"]
+    return found
+
+
+def _table(mode: str, rows: Rows, means: Mapping[tuple[str, str], Mapping[str, float]]) -> Table:
     peers = list(dict.fromkeys(row["peer"] for row in rows if row["peer"] != OURS))
     cases: dict[tuple[str, str, str], dict[str, Mapping[str, Any]]] = {}
     for row in rows:
@@ -35,6 +44,10 @@ def _table(mode: str, rows: Rows) -> Table:
     lines = [
         [_name(*case), *_own(found[OURS]), *(_ratio(found.get(peer)) for peer in peers)]
         for case, found in cases.items()
+    ]
+    lines += [
+        [_name(variant, cell, "geometric mean"), "", "", *(f"{of[p]:.2f}" if p in of else "-" for p in peers)]
+        for (variant, cell), of in means.items()
     ]
     return Table(
         f"{mode}: {MODES[mode].text}", [_name("", "cell", "BxIxHxT"), f"{OURS} ms", "% peak", *peers], lines

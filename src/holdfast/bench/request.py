@@ -12,7 +12,7 @@ from holdfast.errors import UserError
 
 Names = Mapping[str, Sequence[str]]
 
-KNOWN: Names = {"modes": list(MODES), "cells": list(CELLS), "peers": list(PEERS)}
+KNOWN: dict[str, list[str]] = {"modes": list(MODES), "cells": list(CELLS), "peers": list(PEERS)}
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ def as_arrays(result: Any) -> list[Array]:
     """A result (one tensor or several, of any library) as float32 arrays."""
     several = result if isinstance(result, tuple | list) else [result]
     return [
-        np.array(part.detach().float() if isinstance(part, Tensor) else part, dtype=np.float32)
+        part.detach().float().numpy().copy() if isinstance(part, Tensor) else np.array(part, dtype=np.float32)
         for part in several
     ]
 

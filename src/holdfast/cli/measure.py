@@ -48,6 +48,9 @@ def bench(quick: bool, names: Names, threads: int | None, repetitions: int | Non
     asked = {name: value for name, value in given.items() if value not in (None, (), [])}
     request = replace(QUICK if quick else Request(), **asked)
 
+    if output.out is not None:
+        output.out.parent.mkdir(parents=True, exist_ok=True)
+
     def keep(result: Mapping[str, Any]) -> None:
         if output.out is not None:
             save_json(output.out, result)
