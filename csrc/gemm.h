@@ -91,9 +91,14 @@ HOLDFAST_INLINE void accumulate(const float* a, int64_t stride, const float* pan
   }
 }
 
-// sums[r V + v] for R rows and W of V vectors.
+// Weights that the next block of units needs come nearer while this one's are summed: each tile asks for one
+// line each this many k, so that this many tiles ask for all of them.
+constexpr int asking = 4;
+
+// sums[r V + v] for R rows and W of V vectors; ``next`` is what to bring nearer.
 template <int R, int W, int V>
-HOLDFAST_INLINE void tile(const float* a, int64_t stride, const float* panel, int64_t depth, vec* sums) {
+HOLDFAST_INLINE void tile(const float* a, int64_t stride, const float* panel, const float* next,
+                          int64_t depth, vec* sums) {
   constexpr int C = chains<R, W>, S = strip<V>, row = S * width;
   const int64_t apart = (1 + depth) * row;
   vec sum[C][R][W] = {};
@@ -101,8 +106,13 @@ HOLDFAST_INLINE void tile(const float* a, int64_t stride, const float* panel, in
   for (int r = 0; r < R; ++r) load_row<W, S>(panel, apart, sum[0][r]);
   panel += row;
   int64_t k = 0;
-  for (; k + C <= depth; k += C) HOLDFAST_UNROLL
-  for (int c = 0; c < C; ++c, panel += row) accumulate<R, W, S>(a + k + c, stride, panel, apart, sum[c]);
+  for (; k + asking <= depth; k += asking, next += row) {
+    if constexpr (R > 1)  // a single row takes what the memory gives
+      for (int v = 0; v < W; v += S) prefetch(next + v / S * apart);
+    HOLDFAST_UNROLL
+    for (int c = 0; c < asking; ++c, panel += row)
+      accumulate<R, W, S>(a + k + c, stride, panel, apart, sum[c % C]);
+  }
   for (; k < depth; ++k, panel += row) accumulate<R, W, S>(a + k, stride, panel, apart, sum[0]);
   HOLDFAST_UNROLL
   for (int r = 0; r < R; ++r) HOLDFAST_UNROLL
@@ -122,19 +132,21 @@ struct Operand {
   int64_t panel_rows() const { return 1 + depth; }
 
   template <int R, int W, int V>
-  HOLDFAST_INLINE void sum(int64_t first, const float* panel, vec* sums) const {
-    tile<R, W, V>(a + first * stride, stride, panel, depth, sums);
+  HOLDFAST_INLINE void sum(int64_t first, const float* panel, const float* next, vec* sums) const {
+    tile<R, W, V>(a + first * stride, stride, panel, next, depth, sums);
   }
 };
 
 template <int R, int V, class Left>
-void sum_rows(int64_t rows, const Left& left, int64_t first, const float* panel, vec* sums) {
+void sum_rows(int64_t rows, const Left& left, int64_t first, const float* panel, const float* next,
+              vec* sums) {
   constexpr int W = tile_vectors<R, V>;
+  const int64_t column = left.panel_rows() * width;
   if (rows == R)
     for (int v = 0; v < V; v += W)
-      left.template sum<R, W, V>(first, panel + v * left.panel_rows() * width, sums + v);
+      left.template sum<R, W, V>(first, panel + v * column, next + v * column, sums + v);
   else if constexpr (R > 1)
-    sum_rows<R - 1, V>(rows, left, first, panel, sums);
+    sum_rows<R - 1, V>(rows, left, first, panel, next, sums);
 }
 
 // For each block of the member's share and each row: finish(row, first unit of the block, sums of the V
@@ -143,13 +155,15 @@ template <int G, int U, class Left, class Finish>
 void product(const Left& left, const float* panels, int64_t hidden, const Member& member,
              const Finish& finish) {
   constexpr int V = G * U, R = most_sums / strip<V>;
-  const int64_t rows = left.rows, tiles = (rows + R - 1) / R;
+  const int64_t rows = left.rows, tiles = (rows + R - 1) / R, size = left.panel_rows() * V * width;
+  const int64_t part = left.panel_rows() / asking * strip<V> * width;
   const Share own = member.share(blocks(hidden, U));
   for (int64_t block = own.first; block < own.last; ++block)
     for (int64_t i = 0; i < tiles; ++i) {
       const int64_t first = rows * i / tiles, count = rows * (i + 1) / tiles - first;
+      const float* panel = panels + block * size;
       vec sums[R * V];
-      sum_rows<R, V>(count, left, first, panels + block * V * left.panel_rows() * width, sums);
+      sum_rows<R, V>(count, left, first, panel, panel + size + i % asking * part, sums);
       for (int64_t r = 0; r < count; ++r) finish(first + r, block * U * width, sums + r * V);
     }
 }

@@ -5,10 +5,6 @@
 //   which a lane holds four consecutive k of its output.
 #pragma once
 
-#if defined(__AVX2__)
-#include <immintrin.h>
-#endif
-
 #include "arena.h"
 #include "gemm.h"
 
@@ -57,7 +53,7 @@ struct Quantised {
   int64_t panel_rows() const { return 3 + fours(depth); }
 
   template <int R, int W, int V>
-  HOLDFAST_INLINE void sum(int64_t first, const float* panel, vec* sums) const {
+  HOLDFAST_INLINE void sum(int64_t first, const float* panel, const float*, vec* sums) const {
     constexpr int S = strip<V>, line = S * width;
     const int64_t apart = panel_rows() * line;
     const float* row = a + first * stride;

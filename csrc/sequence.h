@@ -33,9 +33,9 @@ struct Lane {
   const float* peephole;
   float* saved;  // may be null
 
-  vec projected(int gate) const { return load(x + gate * apart); }
-  vec peep(int which) const { return load(peephole + which * hidden, n); }
-  void save(int slot, vec value) const {
+  HOLDFAST_INLINE vec projected(int gate) const { return load(x + gate * apart); }
+  HOLDFAST_INLINE vec peep(int which) const { return load(peephole + which * hidden, n); }
+  HOLDFAST_INLINE void save(int slot, vec value) const {
     if (saved) store(saved + slot * hidden, value, n);
   }
 };
@@ -54,18 +54,18 @@ struct BackLane {
   float* sums;       // of the gradients of vectors, a slot each ``slot`` floats
   int64_t slot;
 
-  vec saved(int i) const { return load(values + i * hidden, n); }
-  vec outside(int i) const { return load(external + i * hidden, n); }
-  vec before() const { return load(h_previous, n); }
-  vec cell() const { return load(c_previous, n); }
-  vec peep(int which) const { return load(peephole + which * hidden, n); }
-  void add(int i, vec value) const { store(sums + i * slot, load(sums + i * slot) + value); }
-  void emit(int gate, vec projected, vec recurrent) const {
+  HOLDFAST_INLINE vec saved(int i) const { return load(values + i * hidden, n); }
+  HOLDFAST_INLINE vec outside(int i) const { return load(external + i * hidden, n); }
+  HOLDFAST_INLINE vec before() const { return load(h_previous, n); }
+  HOLDFAST_INLINE vec cell() const { return load(c_previous, n); }
+  HOLDFAST_INLINE vec peep(int which) const { return load(peephole + which * hidden, n); }
+  HOLDFAST_INLINE void add(int i, vec value) const { store(sums + i * slot, load(sums + i * slot) + value); }
+  HOLDFAST_INLINE void emit(int gate, vec projected, vec recurrent) const {
     store(dx + gate * apart, projected, n);
     store(da + gate * apart, recurrent, n);
     add(gate, projected);
   }
-  void emit(int gate, vec value) const { emit(gate, value, value); }
+  HOLDFAST_INLINE void emit(int gate, vec value) const { emit(gate, value, value); }
 };
 
 // Where the sums of vectors' gradients stand: the G gates' biases, b_hh of a GRU's candidate, then these.

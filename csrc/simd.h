@@ -5,6 +5,10 @@
 
 #include <math.h>
 
+#if defined(__AVX2__)
+#include <immintrin.h>
+#endif
+
 #include <cstdint>
 #include <cstring>
 
@@ -51,6 +55,12 @@ HOLDFAST_INLINE vec load(const float* from) {
 }
 
 HOLDFAST_INLINE void store(float* to, vec value) { memcpy(to, &value, sizeof value); }
+
+HOLDFAST_INLINE void prefetch(const float* from) {
+#if defined(__GNUC__)
+  __builtin_prefetch(from);
+#endif
+}
 
 // The first n lanes; the others are zero. n may be 0 or less: nothing is read.
 HOLDFAST_INLINE vec load(const float* from, int64_t n) {
@@ -114,8 +124,21 @@ HOLDFAST_INLINE float square_root(float x) {
 
 HOLDFAST_INLINE bits bits_of(uint32_t value) { return value - bits{}; }
 
-// NaN passes through both: a comparison with it is false.
-HOLDFAST_INLINE vec at_least(vec x, float low) { return x < splat(low) ? splat(low) : x; }
-HOLDFAST_INLINE vec at_most(vec x, float high) { return x > splat(high) ? splat(high) : x; }
+// NaN passes through both: a comparison with it is false, and AVX's instruction gives its second operand.
+HOLDFAST_INLINE vec at_least(vec x, float low) {
+#if defined(__AVX2__) && !defined(__AVX512F__)
+  return _mm256_max_ps(splat(low), x);
+#else
+  return x < splat(low) ? splat(low) : x;
+#endif
+}
+
+HOLDFAST_INLINE vec at_most(vec x, float high) {
+#if defined(__AVX2__) && !defined(__AVX512F__)
+  return _mm256_min_ps(splat(high), x);
+#else
+  return x > splat(high) ? splat(high) : x;
+#endif
+}
 
 }  // namespace holdfast::HOLDFAST_ISA

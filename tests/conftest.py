@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -22,6 +22,16 @@ settings.load_profile("holdfast")
 def _seeded() -> None:
     """Each test draws the same numbers, whichever tests ran before it."""
     torch.manual_seed(0)
+
+
+@pytest.fixture(autouse=True)
+def _threads_as_found() -> Iterator[None]:
+    """Sums depend on torch's number of threads: a test that changes it puts it back."""
+    before = torch.get_num_threads()
+    yield
+    found = torch.get_num_threads()
+    torch.set_num_threads(before)
+    assert found == before, f"the test leaves torch with {found} threads, not {before}"
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -62,6 +62,7 @@ def interleaved(entries: Mapping[Key, Entry], repetitions: int, budget: float) -
         repetitions: of each entry, at most.
         budget: seconds after which no repetition begins, but for the first :data:`FEWEST`.
     """
+    before = torch.get_num_threads()
     calls = {name: 1 if entry.most == 1 else _calls(entry) for name, entry in entries.items()}
     found = {name: Timing(entry.threads) for name, entry in entries.items()}
     begin = perf_counter()
@@ -71,6 +72,7 @@ def interleaved(entries: Mapping[Key, Entry], repetitions: int, budget: float) -
         for name in _order(list(entries), repetition):
             if repetition < entries[name].most:
                 found[name].seconds.append(_time(entries[name], calls[name]))
+    torch.set_num_threads(before)
     return found
 
 
