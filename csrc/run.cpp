@@ -13,7 +13,7 @@ namespace holdfast {
 namespace {
 
 constexpr double worth_a_thread = 1e6;   // multiply-adds: some 20 us, against a few to wake a thread
-constexpr double worth_a_meeting = 2e4;  // multiply-adds of a member's share of a step
+constexpr double worth_a_meeting = 2e5;  // multiply-adds of a member's share of a step: some 5 us
 constexpr int64_t least_units = 16;      // of a member's share
 constexpr int64_t least_rows = 4;        // of a crew's share, which reads all the weights
 constexpr int64_t near = 640 << 10;      // bytes of weights that stay in a core's own cache

@@ -14,7 +14,7 @@ import torch
 
 Key = TypeVar("Key")
 
-SHORT = 2e-3
+SHORT = 5e-2
 """Seconds: what takes less is called several times in a row and timed together, after one call that is not timed."""
 
 PAUSE = 2e-3
