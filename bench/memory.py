@@ -13,6 +13,8 @@ import resource
 import subprocess
 import sys
 
+from holdfast.bench.machine import heading
+
 CASES = {
     "large": {"cell": "LSTM", "batch": 64, "inputs": 256, "hidden": 512, "steps": 64},
     "large gru": {"cell": "GRU", "batch": 64, "inputs": 256, "hidden": 512, "steps": 64},
@@ -57,7 +59,7 @@ def main() -> None:
             mib = float(subprocess.run(command, capture_output=True, check=True, text=True).stdout)
             rows.append({"case": name, **case, "kind": kind, "mib": round(mib, 1)})
             print(f"{name:15}{kind:20}{mib:10.1f} MiB", file=sys.stderr)
-    print(json.dumps({"rows": rows}))
+    print(json.dumps({**heading(["torch"]), "rows": rows}))
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ import torch
 from torch import Tensor, nn
 
 import holdfast
+from holdfast.bench.machine import heading
 from holdfast.config import load_config
 from holdfast.kernels import KERNELS
 from holdfast.tasks.forecast import Forecaster
@@ -117,7 +118,7 @@ def main() -> None:
             rows.append({"model": name, "cell": cell, "threads": given.threads, **found})
             text = f"{found['holdfast']:8.1f} s {found['torch.nn']:8.1f} s {found['times_faster']:6.2f} x"
             print(f"{name:10}{cell:6}{text}", file=sys.stderr)
-    print(json.dumps({"torch": torch.__version__, "rows": rows}))
+    print(json.dumps({**heading(["torch"]), "rows": rows}))
 
 
 if __name__ == "__main__":

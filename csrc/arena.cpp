@@ -7,6 +7,7 @@
 #include <new>
 #include <vector>
 #ifdef __linux__
+#include <pthread.h>
 #include <sys/mman.h>
 #endif
 
@@ -31,6 +32,11 @@ Arena& arena() {
   static Arena& only = *new Arena;
   return only;
 }
+
+#ifdef __linux__  // a process forked while another thread holds the lock would wait for it for ever
+const int watched = pthread_atfork([] { arena().guard.lock(); }, [] { arena().guard.unlock(); },
+                                   [] { arena().guard.unlock(); });
+#endif
 
 std::atomic<bool> poisoned{false};
 

@@ -1,5 +1,5 @@
 // The only file that knows Python. Arrays come as addresses (0 is absent) in the order of the fields that
-// read them; kernels/native.py vouches for them.
+// read them; kernels/operators.py vouches for them.
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
 #include <nanobind/stl/string.h>
@@ -109,6 +109,7 @@ NB_MODULE(_native, m) {
   m.def("select", &holdfast::select_isa);
   m.def("peak", &holdfast::peak, nb::call_guard<nb::gil_scoped_release>());
   m.def("poison", &holdfast::poison);
+  m.def("eager", &holdfast::eager);
   nb::class_<holdfast::Stream>(m, "Stream")
       .def("__init__", &make_stream)
       .def("resize", &holdfast::Stream::resize)

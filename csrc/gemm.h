@@ -92,8 +92,8 @@ HOLDFAST_INLINE void accumulate(const float* a, int64_t stride, const float* pan
 }
 
 // Weights that the next block of units needs come nearer while this one's are summed: each tile asks for one
-// line each this many k, so that this many tiles ask for all of them.
-constexpr int asking = 4;
+// of their rows each this many k, so that this many tiles ask for all of them.
+constexpr int asking = 4, line_floats = 16;
 
 // sums[r V + v] for R rows and W of V vectors; ``next`` is what to bring nearer.
 template <int R, int W, int V>
@@ -108,7 +108,8 @@ HOLDFAST_INLINE void tile(const float* a, int64_t stride, const float* panel, co
   int64_t k = 0;
   for (; k + asking <= depth; k += asking, next += row) {
     if constexpr (R > 1)  // a single row takes what the memory gives
-      for (int v = 0; v < W; v += S) prefetch(next + v / S * apart);
+      for (int v = 0; v < W; v += S)
+        for (int line = 0; line < row; line += line_floats) prefetch(next + v / S * apart + line);
     HOLDFAST_UNROLL
     for (int c = 0; c < asking; ++c, panel += row)
       accumulate<R, W, S>(a + k + c, stride, panel, apart, sum[c % C]);

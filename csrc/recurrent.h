@@ -45,11 +45,11 @@ struct Adjoint {
   const float *y, *saved, *normed;
   const float *dy, *dh, *dc, *dsaved;  // [T, B, P], [B, P], [B, H], [T, B, S*H]
   float* dprojected;                   // [T, B, G*H]: with respect to x W_ih^T; zero past each sequence's end
-  float* drecurrent;  // [T, B, R*H]: with respect to W_hh h of the last R gates, where it differs: see
-                      // ``Kernel``
+  float* drecurrent;  // [T, B, R*H]: with respect to W_hh h where that differs: all gates with layer norm,
+                      // a GRU's candidate without
   float* dhidden;     // [T, B, P]: with respect to W_hr m, with a projection
   float *dh0, *dc0;   // [B, P], [B, H]
-  float* dvectors;    // [V, H], sums over steps and batch: see sums.h
+  float* dvectors;    // [V, H], sums over steps and batch: ``Slots`` in sequence.h
 };
 
 // The sequences of one crew, the longest first: those active at a step come before all others.
@@ -114,6 +114,10 @@ struct Threads {
   int count;
   bool alike;  // the same result, to the last bit, whatever the count
 };
+
+void eager(bool on);  // for tests: threads work together however little there is to do
+bool is_eager();
+inline double worth(double work) { return is_eager() ? 1.0 : work; }
 
 void run_forward(const std::string& cell, const Sequence&, const Outputs&, const Threads&);
 void run_backward(const std::string& cell, const Sequence&, const Adjoint&, const Threads&);

@@ -1,5 +1,6 @@
 // One call: order the batch by length, deal it to crews of threads, pack the weights, run.
 #include <algorithm>
+#include <atomic>
 #include <cstring>
 #include <deque>
 #include <numeric>
@@ -31,11 +32,12 @@ Crews arrange(const Sequence& s, const Kernel& kernel, const Threads& given) {
   const int64_t gates = kernel.gates;
   const int64_t weights = gates * s.hidden * (s.hidden + s.inputs);
   const double step = double(s.batch) * weights;
-  const double useful = std::clamp(step * s.steps / worth_a_thread, 1.0, double(std::max(threads, 1)));
+  const double useful = std::clamp(step * s.steps / worth(worth_a_thread), 1.0, double(std::max(threads, 1)));
   const double rows = std::clamp(double(s.batch / least_rows), 1.0, useful);
-  const double units = std::min(step / worth_a_meeting, double(s.hidden / least_units));
-  const int size =
-      weights * int64_t(sizeof(float)) <= near && rows == useful ? 1 : int(std::clamp(units, 1.0, useful));
+  const double units = std::min(step / worth(worth_a_meeting), double(s.hidden / least_units));
+  const int size = !is_eager() && weights * int64_t(sizeof(float)) <= near && rows == useful
+                       ? 1
+                       : int(std::clamp(units, 1.0, useful));
   if (given.alike) return {1, int(std::clamp(units, 1.0, useful))};
   return {int(std::clamp<double>(useful / size, 1, std::max<double>(double(s.batch), 1))), size};
 }
@@ -120,7 +122,12 @@ void on_threads(const Crews& crews, const Room& room, const Pack& pack, const Ru
   }
 }
 
+std::atomic<bool> always{false};
+
 }  // namespace
+
+void eager(bool on) { always = on; }
+bool is_eager() { return always; }
 
 void run_forward(const std::string& cell, const Sequence& s, const Outputs& out, const Threads& threads) {
   const Kernel& kernel = isa().kernel(cell);

@@ -72,7 +72,7 @@ int Stream::threads_worth() const {
   double work = 0;
   for (const Layer& layer : layers)
     work += double(sequences) * kernel.gates * layer.shape.hidden * (layer.shape.width + layer.shape.inputs);
-  return int(std::clamp(work / worth_a_thread, 1.0, double(std::max(threads, 1))));
+  return int(std::clamp(work / worth(worth_a_thread), 1.0, double(std::max(forked ? 1 : threads, 1))));
 }
 
 void Stream::run(const float* x, float* y, const Member& member) {

@@ -13,6 +13,7 @@ import pytest
 import torch
 from torch import Tensor
 
+import holdfast
 from holdfast.cells import CELLS, Weights
 from holdfast.kernels import Problem, native
 from holdfast.kernels.native import Native
@@ -132,3 +133,32 @@ def test_without_the_core_the_kernel_says_so() -> None:
     )
     done = run_python(program)
     assert "not installed" in done.stdout and "RuntimeError" in done.stderr
+
+
+@needs_core
+@pytest.mark.parametrize("default", [torch.float64, torch.bfloat16])
+def test_the_defaults_of_torch_do_not_reach_the_core(default: torch.dtype) -> None:
+    layer, x, plain = Layer("lstm"), torch.randn(5, 2, 4), holdfast.GRU(4, 6)
+    wanted = torch.autograd.grad(layer(x).square().sum(), layer.weight_hh)[0]
+    steps = plain.stream().step(x[0, :1])
+    torch.set_default_dtype(default)
+    try:
+        found = torch.autograd.grad(layer(x).square().sum(), layer.weight_hh)[0]
+        stream = plain.stream()
+        assert torch.equal(stream.step(x[0, :1]), steps)
+        assert stream.state.dtype == torch.float32
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert torch.equal(found, wanted)
+
+
+@needs_core
+@pytest.mark.parametrize("cell", GATES)
+def test_a_backward_pass_within_autocast_stays_in_float32(cell: str) -> None:
+    layer, x = Layer(cell), torch.randn(5, 2, 4, requires_grad=True)
+    inputs = (x, layer.weight_ih, layer.weight_hh)
+    loss = layer(x).square().sum()
+    wanted = torch.autograd.grad(loss, inputs, retain_graph=True)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = torch.autograd.grad(loss, inputs)
+    assert all(torch.equal(a, b) for a, b in zip(found, wanted, strict=True))

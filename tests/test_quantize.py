@@ -151,6 +151,14 @@ def test_models_of_torch_are_taken_and_left_as_they_are():
     nn.Sequential(nn.Embedding(11, 8), nn.LSTM(8, 24)).load_state_dict(torch.load(file))
 
 
+def test_what_stays_in_float32_is_told():
+    normed = torch.nn.utils.parametrizations.weight_norm(torch.nn.LSTM(3, 4), "weight_hh_l0")
+    model = torch.nn.ModuleList([torch.nn.GRU(3, 4), normed])
+    with pytest.warns(UserWarning, match="Not quantised:\n  1: "):
+        small = holdfast.quantize(model)
+    assert small[0].options.kernel == "int8"
+
+
 def test_gradients_are_refused_in_words():
     small = holdfast.quantize(holdfast.GRU(3, 4))
     with pytest.raises(RuntimeError, match=r"forward only.*torch\.no_grad"):

@@ -59,6 +59,22 @@ def test_steps_are_the_whole_sequence(name: str, batch: int, kernel: str) -> Non
         torch.testing.assert_close(got, wanted, rtol=0, atol=2e-6)
 
 
+@pytest.mark.skipif(native.available() is not None, reason="needs the native core")
+@pytest.mark.parametrize("name", LAYERS)
+def test_threads_that_share_a_step_are_the_whole_sequence(name: str) -> None:
+    layer, x, threads = made(name), torch.randn(T, 5, INPUT), torch.get_num_threads()
+    native.core._core.eager(True)
+    try:
+        for count in (2, 3):
+            torch.set_num_threads(count)
+            stream = layer.stream(5)
+            found = torch.stack([stream.step(x_t) for x_t in x])
+            torch.testing.assert_close(found, whole(layer, x)[0], atol=2e-6, rtol=1e-5)
+    finally:
+        native.core._core.eager(False)
+        torch.set_num_threads(threads)
+
+
 def test_numpy_in_numpy_out() -> None:
     layer, x = made("gru"), torch.randn(T, 1, INPUT)
     ours, other = layer.stream(), layer.stream()

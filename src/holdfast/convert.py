@@ -42,8 +42,11 @@ class Report:
         if not self.replaced and not self.kept:
             return "The model has no recurrent layers of torch.nn."
         done = ", ".join(name or "the model itself" for name in self.replaced) or "none"
-        reasons = [f"  {name or 'the model itself'}: {reason}" for name, reason in self.kept.items()]
-        return "\n".join([f"Replaced: {done}.", *(["Kept:", *reasons] if reasons else [])])
+        return f"Replaced: {done}." + (f"\nKept:\n{self.told()}" if self.kept else "")
+
+    def told(self) -> str:
+        """A line for each module that stays, with the reason."""
+        return "\n".join(f"  {name or 'the model itself'}: {reason}" for name, reason in self.kept.items())
 
 
 def accelerate(model: nn.Module) -> Report:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import warnings
 from dataclasses import replace
 from typing import TypeVar
 
@@ -22,10 +23,11 @@ def quantize(model: Module) -> Module:
     state get one for each row and step, in 7 bits, which every processor sums exactly. Gate functions, biases and
     the cell's memory stay in float32. The parameters keep their names and their float32 values, so the copy saves
     and loads like the model; it has no gradients. Layers of torch.nn are replaced as
-    :func:`holdfast.accelerate` does. Everything but recurrent layers stays as it is.
+    :func:`holdfast.accelerate` does; those that it keeps stay in float32, with a warning that says why. Everything
+    but recurrent layers stays as it is.
 
     What rounding costs depends on the model: compare the copy with the model on validation data before it is used
-    (``holdfast evaluate RUN --int8`` does so for a run).
+    (``holdfast evaluate RUN FILE --int8`` does so for a run).
 
     Args:
         model: a module with recurrent layers, or such a layer; it is left as it is.
@@ -49,6 +51,8 @@ def quantize(model: Module) -> Module:
     if not layers:
         rule = "quantize takes a model with recurrent layers of Holdfast or torch.nn."
         raise UserError(rule, f"{report} None of Holdfast's either.", "Pass a model that has some.")
+    if report.kept:
+        warnings.warn(f"Not quantised:\n{report.told()}", stacklevel=2)
     for layer in layers:
         layer.options = replace(layer.options, kernel="int8")
         layer.requires_grad_(False)

@@ -131,6 +131,10 @@ def _check_state(
             )
         if tuple(state.shape) != expected:
             raise RuntimeError(f"Expected hidden size {expected}, got {list(state.shape)}")
+        if state.device != input.device:
+            raise RuntimeError(
+                f"hx must be where the input is, on {input.device}, but it is on {state.device}"
+            )
         if state.dtype != input.dtype and not torch.is_autocast_enabled(input.device.type):
             raise RuntimeError(f"hx must have the input's dtype {input.dtype}, but got {state.dtype}")
     return hx if batched else tuple(s.unsqueeze(1) for s in hx)

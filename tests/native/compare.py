@@ -8,7 +8,6 @@ ROUNDING = 1e-3
 """Of a value, or absolute below one: what float32 leaves after twelve steps and their gradients."""
 
 
-
 def main(*names: str) -> str | None:
     """What is wrong, or nothing."""
     one, other = (np.fromfile(name, np.float32) for name in names)

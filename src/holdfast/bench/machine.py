@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,12 @@ def machine() -> dict[str, Any]:
         "torch_isa": cpu["torch_capability"],
         "system": platform.platform(),
     }
+
+
+def heading(distributions: Iterable[str]) -> dict[str, Any]:
+    """What every result begins with: when, where and with which versions."""
+    date = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
+    return {"date": date, "machine": machine(), "versions": versions(distributions)}
 
 
 def caches(folder: Path) -> dict[str, str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 import torch
@@ -69,9 +68,7 @@ def description(request: Request, threads: int, missing: Mapping[str, str]) -> R
     needed = dict.fromkeys(distribution for peer in PEERS.values() for distribution in peer.needs.values())
     return {
         "format": 1,
-        "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        "machine": machine.machine(),
-        "versions": machine.versions(needed),
+        **machine.heading(needed),
         "threads": threads,
         "repetitions": request.repetitions,
         "missing": dict(missing),

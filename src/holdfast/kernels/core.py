@@ -24,7 +24,7 @@ else:
     except ValueError as error:
         raise UserError(
             "HOLDFAST_ISA names an instruction set of this processor or 'auto'.",
-            f"{str(error).capitalize()}.",
+            f"{str(error)[:1].upper()}{str(error)[1:]}.",
             "Set it to one of these or unset it.",
         ) from None
 

@@ -96,7 +96,7 @@ class Int8(Native):
 
     def remark(self, problem: Problem) -> str | None:
         """That it rounds."""
-        return "weights and activations are rounded to 8 bits"
+        return "weights are rounded to 8 bits, activations to 7"
 
 
 def _trains(tensors: Weights) -> bool:

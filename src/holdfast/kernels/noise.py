@@ -30,7 +30,7 @@ class Zoneout:
     @classmethod
     def drawn(cls, rates: tuple[float, ...]) -> Zoneout:
         """With new keys from torch's generator."""
-        return cls(rates, torch.randint(0, _WORD, (len(rates),)))
+        return cls(rates, torch.randint(0, _WORD, (len(rates),), device="cpu"))
 
     def keep(self, t: int, state: int, old: Tensor) -> Tensor:
         """The share of ``old`` [B, width], the ``state``-th state, that stays at step ``t``: [B, width]."""
@@ -45,16 +45,16 @@ class Zoneout:
         """The same for a scan whose first unit has these places, one for each state, in the whole."""
         if self.keys is None:
             return self
-        return Zoneout(self.rates, (self.keys + torch.tensor(places) * _STRIDE) & _WORD)
+        return Zoneout(self.rates, (self.keys + torch.tensor(places, device="cpu") * _STRIDE) & _WORD)
 
     def packed(self) -> Tensor:
         """Threshold, key, and the share kept below and above the threshold, of each state: float64 [4 * states]."""
         if self.keys is None:
             return torch.tensor(
-                [v for rate in self.rates for v in (0.0, 0.0, rate, rate)], dtype=torch.float64
+                [v for rate in self.rates for v in (0.0, 0.0, rate, rate)], dtype=torch.float64, device="cpu"
             )
         rows = [[float(_threshold(rate)), 0.0, 1.0, 0.0] for rate in self.rates]
-        packed = torch.tensor(rows, dtype=torch.float64)
+        packed = torch.tensor(rows, dtype=torch.float64, device="cpu")
         packed[:, 1] = self.keys
         return packed.flatten()
 

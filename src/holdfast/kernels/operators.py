@@ -222,7 +222,7 @@ def _recur_backward(
         new |= {"d" + name: torch.empty_like(given[name]) for name in shape.states()}
         new["dvectors"] = x.new_empty(shape.layout.vectors, shape.hidden)
         core.backward(cell, shape.sizes(reverse), filled(extras, EXTRAS)[2], {**given, **new})
-        with core.alike():
+        with core.alike(), torch.autocast("cpu", enabled=False):
             return _collected(shape, given, new, cell, reverse, wanted)
 
 

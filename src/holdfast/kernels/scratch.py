@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Lock
@@ -12,6 +13,16 @@ from torch import Tensor
 _KEPT = 2
 _free: list[Tensor] = []
 _guard = Lock()
+
+
+def _renew() -> None:
+    """Another thread may have held the lock when this process was forked."""
+    global _guard  # noqa: PLW0603
+    _guard = Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew)
 
 
 @contextmanager
@@ -34,4 +45,4 @@ def _take(floats: int) -> Tensor:
             best = min(fitting, key=Tensor.numel)
             _free[:] = [t for t in _free if t is not best]
             return best
-    return torch.empty(floats)
+    return torch.empty(floats, dtype=torch.float32, device="cpu")

@@ -22,7 +22,12 @@ def misfit(x: Tensor | Array, shapes: Shapes) -> Exception:
     """The error for an input that is not what a stream takes."""
     if tuple(x.shape) not in shapes:
         return ValueError(f"a step takes the shapes {list(shapes)}, but got {tuple(x.shape)}")
-    return TypeError(f"a step takes float32 on the CPU, but got {x.dtype}; convert it")
+    place = f" on {x.device}" if isinstance(x, Tensor) else ""
+    return TypeError(f"a step takes float32 on the CPU, but got {x.dtype}{place}; convert it")
+
+
+def _empty(*shape: int) -> Tensor:
+    return torch.empty(shape, dtype=torch.float32, device="cpu")  # whatever torch's defaults are
 
 
 class NativeSteps:
@@ -44,9 +49,9 @@ class NativeSteps:
     def tensor(self, x: Tensor, shapes: Shapes) -> Tensor:
         """One step of torch's arrays; ``shapes``: of each shape that x may have, that of the output."""
         shape = shapes.get(x.shape)
-        if shape is None or x.dtype is not torch.float32 or x.is_cuda:
+        if shape is None or x.dtype is not torch.float32 or x.device.type != "cpu":
             raise misfit(x, shapes)
-        x, y = x.contiguous(), torch.empty(shape)
+        x, y = x.contiguous(), _empty(*shape)
         self._core.step_at(x.data_ptr(), y.data_ptr())
         return y
 
@@ -61,13 +66,15 @@ class NativeSteps:
 
     def get(self, batch: int) -> list[State]:
         """Copies of the states of each layer: [B, width]."""
-        states = [tuple(torch.empty(batch, width) for width in widths) for widths in self._widths]
+        states = [tuple(_empty(batch, width) for width in widths) for widths in self._widths]
         self._copy(states, False)
         return states
 
     def set(self, states: Sequence[State]) -> None:
         """Take over states of the present batch size."""
-        self._copy([tuple(s.detach().float().contiguous() for s in state) for state in states], True)
+        self._copy(
+            [tuple(s.detach().to("cpu", torch.float32).contiguous() for s in state) for state in states], True
+        )
 
     def resize(self, states: Sequence[State]) -> None:
         """Take over states of another batch size."""
