@@ -9,8 +9,7 @@
 namespace holdfast {
 namespace {
 
-constexpr double worth_a_thread =
-    2.5e6;  // multiply-adds of a step: some 100 us, against the time a thread takes to wake
+constexpr double worth_a_thread = 2.5e6;  // multiply-adds of a step: 100 us, against the waking of a thread
 
 // The stream's own copy of a vector; an absent one stays absent.
 void keep(std::vector<std::vector<float>>& kept, const float*& vector, int64_t n) {
