@@ -95,11 +95,10 @@ def tensors(result: Any) -> list[Tensor]:
 
 
 def run(
-    layer: Recurrent, call: dict[str, Any], trace: bool, dtype: torch.dtype, seed: int
+    layer: Recurrent, call: dict[str, Any], trace: bool, dtype: torch.dtype, seed: int, kernel: str
 ) -> dict[str, Tensor]:
     """Everything that comes out, and the gradients of a weighted sum of it by everything that goes in."""
     layer = copy.deepcopy(layer).to(dtype)
-    kernel = "native" if dtype == torch.float32 else "reference"
     layer.options = replace(layer.options, kernel=kernel)
     x, given = call["x"].detach().to(dtype, copy=True).requires_grad_(), call["hx"]
     states = [
@@ -117,6 +116,16 @@ def run(
     return {name: torch.zeros(()) if value is None else value for name, value in found.items()}
 
 
+def error(found: Tensor, exact: Tensor) -> float:
+    """The largest difference."""
+    return (found.double() - exact).abs().max().item() if exact.numel() else 0.0
+
+
+def bound(exact: Tensor) -> float:
+    """The largest that is allowed."""
+    return TOLERANCE * max(exact.abs().max().item() if exact.numel() else 0.0, 1e-2)
+
+
 @pytest.mark.parametrize("number", range(COUNT))
 def test_a_drawn_layer_equals_the_reference(number):
     random = Random(number)
@@ -129,12 +138,17 @@ def test_a_drawn_layer_equals_the_reference(number):
     call, trace = draw_call(random, layer), random.random() < 0.3
     set_, threads = random.choice(native.isas()), random.randint(1, 4)
     drawn = f"{make.__name__} {arguments} x {tuple(call['x'].shape)} trace {trace} {set_}, {threads} threads"
-    exact = run(layer, call, trace, torch.float64, number)
+    exact = run(layer, call, trace, torch.float64, number, "reference")
     native.core._core.select(set_)
     native.core._core.eager(number % 2 == 1)  # threads that meet, however small the layer
     torch.set_num_threads(threads)
-    ours = run(layer, call, trace, torch.float32, number)
-    for name, value in exact.items():
-        error = (ours[name].double() - value).abs().max().item() if value.numel() else 0.0
-        bound = TOLERANCE * max(value.abs().max().item() if value.numel() else 0.0, 1e-2)
-        assert error <= bound, f"{name} differs by {error:.2g}, more than {bound:.2g}: {drawn}"
+    ours = run(layer, call, trace, torch.float32, number, "native")
+    beyond = {
+        name for name, value in exact.items() if not error(ours[name], value) <= bound(value)
+    }  # NaN is beyond
+    if beyond:  # a gradient that float32 itself loses, as that of a scale which layer norm takes out again
+        plain = run(layer, call, trace, torch.float32, number, "reference")
+        for name in beyond:
+            limit = max(bound(exact[name]), 2 * error(plain[name], exact[name]))
+            found = error(ours[name], exact[name])
+            assert found <= limit, f"{name} differs by {found:.2g}, more than {limit:.2g}: {drawn}"

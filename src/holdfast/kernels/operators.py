@@ -255,7 +255,7 @@ def _collected(
     if wanted[1]:
         found["weight_ih"] = torch.mm(flat.t(), x.flatten(0, 1))
         found["weight_hh"] = _recurrent_gradient(shape, given, new, cell, reverse)
-        found |= _vectors(shape, new["dvectors"], cell)
+        found |= _vectors(shape, given, new["dvectors"], cell)
         if "dhidden" in new:
             m = given["saved"][..., -shape.hidden :].flatten(0, 1)
             found["weight_hr"] = torch.mm(new["dhidden"].flatten(0, 1).t(), m)
@@ -284,8 +284,8 @@ def _recurrent_gradient(
     return dweight
 
 
-def _vectors(shape: Shape, sums: Tensor, cell: str) -> dict[str, Tensor]:
-    """The rows of ``dvectors`` by the names of the weights."""
+def _vectors(shape: Shape, given: dict[str, Tensor], sums: Tensor, cell: str) -> dict[str, Tensor]:
+    """The rows of ``dvectors`` by the names of the weights, of those that are there."""
     gates = shape.layout.gates
     counts = (gates, 1, shape.layout.peepholes, gates, gates, 1, 1)
     bias, candidate, peepholes, *norms = (part.flatten() for part in sums.split(counts))
@@ -297,7 +297,7 @@ def _vectors(shape: Shape, sums: Tensor, cell: str) -> dict[str, Tensor]:
         "weight_ch": peepholes,
         **dict(zip(names, norms, strict=True)),
     }
-    return {name: part.clone() for name, part in found.items()}
+    return {name: part.clone() for name, part in found.items() if name in given}
 
 
 def _recur_backward_fake(
