@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from holdfast.cells import Recurrence
 from holdfast.errors import UserError
 from holdfast.losses import l1_loss
-from holdfast.models import (
+from holdfast.models.forecast import (
     LAYERS,
     RESIDUALS,
     ForecastShape,

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -13,9 +11,9 @@ import numpy as np
 import torch
 
 from holdfast.checkpoint import load_arrays, load_weights, save_arrays, save_weights
-from holdfast.config import build_config, load_config, save_config
+from holdfast.config import load_config, save_config
 from holdfast.errors import UserError
-from holdfast.files import load_json, new_folder, save_json
+from holdfast.files import load_json, save_json
 from holdfast.quantization import quantize
 from holdfast.tasks.forecast import network, prediction
 from holdfast.tasks.forecast.baselines import Baselines
@@ -24,8 +22,7 @@ from holdfast.tasks.forecast.prepare import Prepared, prepare, rows_for, whole_f
 from holdfast.tasks.forecast.rows import Part, feature_widths, widths
 from holdfast.tasks.forecast.schema import Schema
 from holdfast.tasks.forecast.scoring import Forecast, error_quantiles, score, with_intervals
-from holdfast.training import History, fit
-from holdfast.training.reporting import notice
+from holdfast.tasks.model import TaskModel
 
 if TYPE_CHECKING:
     import polars as pl
@@ -35,7 +32,7 @@ TRAIN_WINDOWS = 2000
 """Training windows, spread evenly, on which the training loss is taken again without dropout."""
 
 
-class Forecaster:
+class Forecaster(TaskModel):
     """An LSTM, GRU or RNN that forecasts the next steps of one or several series.
 
     Args:
@@ -51,76 +48,12 @@ class Forecaster:
     """
 
     task = "forecast"
+    settings = ForecastConfig
 
     def __init__(self, config: ForecastConfig | None = None, **fields: Any) -> None:
-        self.config = build_config(ForecastConfig, fields) if config is None else config
-        self.module: torch.nn.Module | None = None
+        super().__init__(config, **fields)
         self.schema: Schema | None = None
-        self.history: History | None = None
-        self.prepared: Prepared | None = None
-        self.baselines: Baselines | None = None
         self.intervals: Array | None = None
-        self.metrics: dict[str, Any] = {}
-        self.notes: tuple[str, ...] = ()  # what to tell of the file last evaluated or predicted from
-
-    # -- training ------------------------------------------------------------------------------------------------
-
-    def fit(
-        self,
-        data: Path | str,
-        *,
-        valid: Path | str | None = None,
-        test: Path | str | None = None,
-        out: Path | str | None = None,
-        resume: bool = False,
-        overwrite: bool = False,
-        progress: bool = False,
-    ) -> Self:
-        """Train on a CSV or Parquet file, and score the test part once.
-
-        Args:
-            data: the file; cut into training, validation and test part in order of time.
-            valid, test: files of their own for these parts.
-            out: run folder to write; nothing is written when None.
-            resume: go on with the run in ``out``.
-            overwrite: write over an earlier run in ``out``.
-            progress: a progress bar on stderr.
-
-        Raises:
-            UserError: for everything that is wrong with a file or a setting; nothing is then written.
-        """
-        prepared = self.prepare(data, valid, test)
-        if out is None:
-            return self.fit_prepared(prepared, progress=progress)
-        folder = Path(out)
-
-        def starting() -> None:
-            if resume:
-                (folder / "metrics.json").unlink(missing_ok=True)  # the run is not finished any more
-            else:
-                new_folder(folder, overwrite=overwrite)
-                save_config(folder / "config.toml", self.task, self.config)
-                prepared.schema.save(folder / "data.json")
-            if progress:
-                notice(f"The run's folder is {folder}.")
-
-        if resume:
-            self._check_resumed(folder, prepared.schema)
-        self.fit_prepared(prepared, folder=folder, resume=resume, progress=progress, starting=starting)
-        if self.metrics:
-            self.save(folder)
-        return self
-
-    def _check_resumed(self, folder: Path, schema: Schema) -> None:
-        """A run goes on with the network and the data that it began with; nothing is written before that is sure."""
-        began = load_config(folder / "config.toml", ForecastConfig)
-        same = replace(self.config, training=began.training) == began
-        if not same or Schema.load(folder / "data.json") != schema:
-            raise UserError(
-                "A resumed run keeps its settings and its data.",
-                f"The {'data' if same else 'settings'} differ from those of the run in {folder}.",
-                "Give those it began with, or train anew with another --out.",
-            )
 
     def prepare(
         self, data: Path | str, valid: Path | str | None = None, test: Path | str | None = None
@@ -129,70 +62,31 @@ class Forecaster:
         others = [None if path is None else Path(path) for path in (valid, test)]
         return prepare(self.config, Path(data), *others)
 
-    def fit_prepared(
-        self,
-        prepared: Prepared,
-        *,
-        baselines: Baselines | None = None,
-        folder: Path | None = None,
-        resume: bool = False,
-        progress: bool = False,
-        starting: Callable[[], None] = lambda: None,
-    ) -> Self:
-        """Train on windows that are prepared already; ``baselines`` that are fitted already are not fitted again.
-
-        The other arguments are those of :func:`holdfast.training.fit`.
-        """
-        self.prepared, self.schema = prepared, prepared.schema
-        torch.manual_seed(self.config.training.seed)
-        self.module = network.build(self.config, self.schema, *widths(prepared.train.rows))
-        windows = network.WindowTraining(self.module, self.config, prepared.train, prepared.valid)
-        self.history = fit(
-            windows,
-            self.config.training,
-            folder=folder,
-            resume=resume,
-            progress=progress,
-            starting=starting,
-        )
-        if self.history.stopped != "interrupted":
-            self._finish(prepared, windows, baselines)
-        return self
-
     def fit_baselines(self, prepared: Prepared) -> Baselines:
         """What the network has to beat, fitted on the same windows."""
         return Baselines.fit(self.config, prepared.schema, prepared.train, prepared.valid)
 
-    def _finish(
-        self, prepared: Prepared, windows: network.WindowTraining, baselines: Baselines | None
-    ) -> None:
-        """Figures of the trained network: the test part is read here, once."""
-        assert self.history is not None
-        if self.history.best_epoch is None:
-            raise UserError(
-                "A network is judged after at least one validated epoch.",
-                "The budget ended before that.",
-                "Give a longer --budget.",
-            )
+    def _learn(self, prepared: Prepared) -> None:
+        self.schema = prepared.schema
+
+    def _save_learnt(self, folder: Path) -> None:
+        assert self.schema is not None
+        self.schema.save(folder / "data.json")
+
+    def _is_learnt(self, folder: Path, prepared: Prepared) -> bool:
+        return Schema.load(folder / "data.json") == prepared.schema
+
+    def _network(self, prepared: Prepared) -> tuple[torch.nn.Module, network.WindowTraining]:
+        module = network.build(self.config, prepared.schema, *widths(prepared.train.rows))
+        return module, network.WindowTraining(module, self.config, prepared.train, prepared.valid)
+
+    def _judge(self, prepared: Prepared, training: network.WindowTraining) -> dict[str, Any]:
         self.intervals = self._fit_intervals(prepared.valid)
-        fitted = baselines or self.fit_baselines(prepared)
-        self.baselines = fitted
-        self.metrics = self._scores(
-            prepared.test or prepared.valid, "test" if prepared.test else "validation"
-        )
-        epochs = self.history.epochs
-        self.metrics |= {
-            "seconds": self.history.seconds,
-            "seconds_per_epoch": self.history.seconds / max(1, len(epochs)),
-            "epochs": len(epochs),
-            "best_epoch": self.history.best_epoch,
-            "stopped": self.history.stopped,
-            "train_loss": windows.mean_loss(prepared.train, TRAIN_WINDOWS),
-            "valid_loss": windows.mean_loss(prepared.valid),
-            "seed": self.config.training.seed,
-            "cell": self.config.network.cell,
+        name = "test" if prepared.test else "validation"
+        return self._scores(prepared.test or prepared.valid, name) | {
+            "train_loss": training.mean_loss(prepared.train, TRAIN_WINDOWS),
+            "valid_loss": training.mean_loss(prepared.valid),
             "training_windows": len(prepared.train),
-            "notes": [*prepared.notes, *fitted.notes],
         }
 
     def _fit_intervals(self, valid: Part) -> Array | None:
@@ -257,7 +151,6 @@ class Forecaster:
         return twin
 
     def _scores(self, part: Part, name: str) -> dict[str, Any]:
-        module, _ = self._fitted()
         assert self.baselines is not None
         levels = self.config.quantiles
         return {
@@ -265,7 +158,7 @@ class Forecaster:
             "part": name,
             "model": score(self.forecast(part), part, levels),
             "baselines": {n: score(f, part, levels) for n, f in self.baselines.each(part)},
-            "parameters": sum(p.numel() for p in module.parameters()),
+            "parameters": self.parameters,
             "windows": len(part),
         }
 
@@ -310,11 +203,9 @@ class Forecaster:
         return next(forecast for name, forecast in self.baselines.each(part) if name == method)
 
     def _fitted(self) -> tuple[torch.nn.Module, Schema]:
-        if self.module is None or self.schema is None:
-            raise UserError(
-                "A forecaster is fitted before it is used.", "This one is not.", "Call fit(...) or load(...)."
-            )
-        return self.module, self.schema
+        module = self._trained()
+        assert self.schema is not None
+        return module, self.schema
 
     def save(self, folder: Path | str) -> None:
         """Write the configuration, what was learnt of the data, the weights, the baselines and the figures."""

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from holdfast.losses import l1_loss, mse_loss, pinball_loss
-from holdfast.models import ForecastShape, NetworkOptions, RecurrentForecaster, SegmentForecaster
+from holdfast.models.forecast import ForecastShape, NetworkOptions, RecurrentForecaster, SegmentForecaster
 from holdfast.tasks.forecast.config import ForecastConfig
 from holdfast.tasks.forecast.rows import Part
 from holdfast.tasks.forecast.schema import Schema

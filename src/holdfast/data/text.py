@@ -1,0 +1,121 @@
+"""Text from files and folders, in pieces, so that a corpus may be larger than the memory."""
+
+from __future__ import annotations
+
+import codecs
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TextIO
+
+from holdfast.errors import UserError
+
+PIECE = 1 << 20
+"""Characters that are read at once."""
+
+
+@dataclass(frozen=True)
+class Text:
+    """The text of some files, one after the other; line ends are ``\\n``.
+
+    Attributes:
+        paths: the files.
+        encoding: of all of them; a byte order mark of UTF-8 is passed over.
+    """
+
+    paths: Sequence[Path]
+    encoding: str = "utf-8"
+
+    @classmethod
+    def of(cls, path: Path, encoding: str = "utf-8") -> Text:
+        """A file, or all files in a folder and its folders (by name; hidden ones are passed over).
+
+        Raises:
+            UserError: nothing there, an empty folder, or an unknown encoding.
+        """
+        try:
+            codecs.lookup(encoding)
+        except LookupError as error:
+            rule = "The encoding is one that Python knows."
+            raise UserError(rule, f"It was {encoding!r}.", "Give for example utf-8 or latin-1.") from error
+        if not path.exists():
+            raise UserError("The text must be there.", f"There is no {path}.", "Check the name.")
+        paths = sorted(_files(path)) if path.is_dir() else [path]
+        if not paths:
+            rule = "A folder of texts holds files."
+            raise UserError(rule, f"{path} holds none.", "Give another folder, or a file.")
+        return cls(paths, encoding)
+
+    def pieces(self) -> Iterator[str]:
+        """The text, piece by piece; a piece ends behind a line, where there is one.
+
+        Raises:
+            UserError: bytes that are no text in the encoding, with their file and line.
+        """
+        name = "utf-8-sig" if codecs.lookup(self.encoding).name == "utf-8" else self.encoding
+        for path in self.paths:
+            try:
+                with path.open(encoding=name) as file:
+                    yield from _whole_lines(_checked(path, file))
+            except UnicodeError as error:
+                raise self._undecodable(path, name, error) from error
+
+    def _undecodable(self, path: Path, name: str, error: UnicodeError) -> UserError:
+        line = next((n for n, raw in enumerate(path.open("rb"), 1) if not _decodes(raw, name)), 1)
+        return UserError(
+            f"A text is read as {self.encoding}.",
+            f"Line {line} of {path} is not: {error}.",
+            "Give its encoding, for example --encoding latin-1 or utf-16, or correct that line.",
+        )
+
+
+def span(pieces: Iterable[str], start: int, stop: int) -> Iterator[str]:
+    """The characters ``start`` to ``stop`` (excluded) of a text."""
+    at = 0
+    for piece in pieces:
+        part = piece[max(start - at, 0) : max(stop - at, 0)]
+        if part:
+            yield part
+        at += len(piece)
+        if at >= stop:
+            return
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    for path in folder.rglob("*"):
+        hidden = any(name.startswith(".") for name in path.relative_to(folder).parts)
+        if path.is_file() and not hidden:
+            yield path
+
+
+def _checked(path: Path, file: TextIO) -> Iterator[str]:
+    lines = 1
+    while piece := file.read(PIECE):
+        if "\0" in piece:
+            line = lines + piece[: piece.index("\0")].count("\n")
+            raise UserError(
+                "A text holds characters, no binary data.",
+                f"Line {line} of {path} has a zero byte.",
+                "Give a text file, or its encoding, for example --encoding utf-16.",
+            )
+        lines += piece.count("\n")
+        yield piece
+
+
+def _whole_lines(pieces: Iterable[str]) -> Iterator[str]:
+    """The same text, cut behind line ends."""
+    rest = ""
+    for piece in pieces:
+        whole, line_end, rest = (rest + piece).rpartition("\n")
+        if line_end:
+            yield whole + line_end
+    if rest:
+        yield rest
+
+
+def _decodes(raw: bytes, encoding: str) -> bool:
+    try:
+        raw.decode(encoding)
+    except UnicodeError:
+        return False
+    return True

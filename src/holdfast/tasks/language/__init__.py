@@ -1,0 +1,1 @@
+"""Language modelling: which unit of a text comes next."""

@@ -1,0 +1,164 @@
+"""Every setting of a language model: the flags, the schema of recipes and ``config.toml``, and the constructor."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from holdfast.config import Training
+from holdfast.errors import UserError
+
+
+@dataclass(kw_only=True)
+class TextConfig:
+    """What the text is cut into, and its parts.
+
+    Attributes:
+        unit: character, byte, word (between white space) or subword (byte-pair encoding).
+        vocabulary: size of the vocabulary, the most frequent units; all when not given (8,000 subwords).
+        encoding: of the files, such as utf-8, latin-1 or utf-16.
+        split: training, validation and test part, in order: fractions of the characters.
+    """
+
+    unit: Literal["character", "byte", "word", "subword"] = "character"
+    vocabulary: int | None = None
+    encoding: str = "utf-8"
+    split: str = "0.9/0.05/0.05"
+
+    def __post_init__(self) -> None:
+        if self.vocabulary is not None and self.vocabulary < 2:
+            raise UserError(
+                "A vocabulary has at least 2 units.",
+                f"It was {self.vocabulary}.",
+                "Give for example --vocabulary 10000.",
+            )
+        self.parts()
+
+    def parts(self) -> tuple[float, float, float]:
+        """The three numbers of ``split``."""
+        try:
+            train, valid, test = (float(part) for part in self.split.split("/"))
+        except ValueError:
+            train, valid, test = -1.0, -1.0, -1.0
+        if not (train > 0 and valid > 0 and test >= 0) or train + valid + test > 1 + 1e-9:
+            raise UserError(
+                "A split is train/valid/test, as fractions with a sum of at most 1.",
+                f"It was {self.split!r}.",
+                "Give for example --split 0.9/0.05/0.05, or 0.9/0.1/0 for no test part.",
+            )
+        return train, valid, test
+
+
+@dataclass(kw_only=True)
+class NetworkConfig:
+    """The network.
+
+    Attributes:
+        cell: rnn, gru or lstm.
+        hidden_size: units of a layer.
+        embedding_size: numbers that stand for a unit of the text; as the hidden size when not given.
+        num_layers: recurrent layers.
+        tied: the output layer's weights are the embedding's; the last layer then has the embedding's size.
+        adaptive: cuts of the vocabulary for an adaptive softmax, such as 2000,10000; a full softmax when not given.
+        input_dropout: dropout of the embedding's numbers, the same at every step.
+        hidden_dropout: dropout between layers, the same units at every step.
+        output_dropout: dropout before the output layer, the same units at every step.
+        embedding_dropout: dropout of whole units of the text.
+        weight_drop: dropout of the recurrent weights.
+    """
+
+    cell: Literal["rnn", "gru", "lstm"] = "lstm"
+    hidden_size: int = 256
+    embedding_size: int | None = None
+    num_layers: int = 2
+    tied: bool = True
+    adaptive: tuple[int, ...] = ()
+    input_dropout: float = 0.0
+    hidden_dropout: float = 0.2
+    output_dropout: float = 0.2
+    embedding_dropout: float = 0.0
+    weight_drop: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name in ("hidden_size", "num_layers", "embedding_size"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                flag = "--" + name.replace("_", "-")
+                raise UserError(f"{flag} is at least 1.", f"It was {value}.", f"Give {flag} 1 or more.")
+        for name in ("input", "hidden", "output", "embedding"):
+            self._check_probability(f"{name}_dropout")
+        self._check_probability("weight_drop")
+        if list(self.adaptive) != sorted({cut for cut in self.adaptive if cut > 0}):
+            raise UserError(
+                "The cuts of an adaptive softmax are increasing and above 0.",
+                f"They were {', '.join(map(str, self.adaptive))}.",
+                "Give for example --adaptive 2000,10000.",
+            )
+        if self.adaptive and self.tied:
+            raise UserError(
+                "An adaptive softmax has weights of its own.",
+                "tied was on as well.",
+                "Give --no-tied with --adaptive.",
+            )
+
+    def _check_probability(self, name: str) -> None:
+        if not 0 <= getattr(self, name) < 1:
+            flag = "--" + name.replace("_", "-")
+            raise UserError(
+                f"{flag} is in [0, 1).", f"It was {getattr(self, name)}.", f"Give for example {flag} 0.2."
+            )
+
+
+@dataclass(kw_only=True)
+class LanguageTraining(Training):
+    """How a language model is trained: along a few streams of the text, with the state carried on.
+
+    Attributes:
+        batch_size: streams that are read side by side.
+        steps: units after which back-propagation is cut.
+        activation: penalty on the size of the last layer's outputs (activation regularisation).
+        change: penalty on their change from step to step (temporal activation regularisation).
+    """
+
+    epochs: int = 20
+    batch_size: int = 32
+    learning_rate: float = 2e-3
+    patience: int = 4
+    steps: int = 128
+    activation: float = 0.0
+    change: float = 0.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.steps < 1:
+            raise UserError(
+                "--steps is at least 1.", f"It was {self.steps}.", "Give for example --steps 128."
+            )
+        for name in ("activation", "change"):
+            if getattr(self, name) < 0:
+                raise UserError(
+                    f"--{name} is at least 0.",
+                    f"It was {getattr(self, name)}.",
+                    f"Give for example --{name} 1.",
+                )
+
+
+@dataclass(kw_only=True)
+class LanguageConfig:
+    """A language model.
+
+    Attributes:
+        text: the text.
+        network: the network.
+        training: the training run.
+        order: longest n-gram of the simple method beside the network; found on the validation part when not given.
+    """
+
+    text: TextConfig = field(default_factory=TextConfig)
+    network: NetworkConfig = field(default_factory=NetworkConfig)
+    training: LanguageTraining = field(default_factory=LanguageTraining)
+    order: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.order is not None and self.order < 1:
+            raise UserError("--order is at least 1.", f"It was {self.order}.", "Give for example --order 5.")

@@ -1,0 +1,134 @@
+"""A text read in several streams side by side: for training with the state carried on, and for scoring."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from holdfast.cells import State
+from holdfast.errors import UserError
+from holdfast.models.language import RecurrentLanguageModel
+from holdfast.tasks.language.config import LanguageConfig
+from holdfast.tasks.language.corpus import Part
+
+Batch = tuple[Tensor, Tensor]
+CHUNK = 256
+"""Steps that are scored at once."""
+STREAMS_OF_VALIDATION = 32
+
+
+class StreamTraining:
+    """What the training loop asks for: steps along B streams of the text, the state carried from one to the next.
+
+    An epoch begins with a state of zeros, at a place within the first ``steps`` units that its number and the seed
+    choose.
+    """
+
+    monitor = "valid_nats"
+
+    def __init__(
+        self, module: RecurrentLanguageModel, config: LanguageConfig, train: Part, valid: Part
+    ) -> None:
+        settings = config.training
+        self.module, self.valid, self.settings = module, valid, settings
+        self.steps = settings.steps
+        streams = min(settings.batch_size, len(train) // (2 * self.steps))
+        if streams < 1:
+            raise UserError(
+                "The training part is at least twice as long as --steps.",
+                f"It has {len(train)} {config.text.unit}s for {self.steps} steps.",
+                "Give more text, or fewer --steps.",
+            )
+        length = len(train) // streams
+        self.text = train.ids[: streams * length].reshape(streams, length)
+        self.steps_per_epoch = (length - self.steps) // self.steps
+        self.state: list[State] | None = None
+
+    def batches(self, epoch: int) -> Iterator[Batch]:
+        """Units [T, B] and those that follow them [T, B]."""
+        self.state = None
+        generator = np.random.default_rng((self.settings.seed, epoch))
+        first = int(generator.integers(self.steps))
+        for k in range(self.steps_per_epoch):
+            at = first + k * self.steps
+            piece = torch.from_numpy(self.text[:, at : at + self.steps + 1].astype(np.int64).T.copy())
+            yield piece[:-1], piece[1:]
+
+    def loss(self, batch: Batch) -> Tensor:
+        """Nats per unit, and the two penalties on the last layer's outputs (Merity et al. 2017)."""
+        units, following = batch
+        hidden, state = self.module(units, self.state)
+        self.state = [_detached(one) for one in state]
+        loss: Tensor = self.module.output.nats(hidden.dropped.flatten(0, 1), following.flatten()).mean()
+        if self.settings.activation:
+            loss = loss + self.settings.activation * hidden.dropped.square().mean()
+        if self.settings.change:
+            loss = loss + self.settings.change * (hidden.raw[1:] - hidden.raw[:-1]).square().mean()
+        return loss
+
+    def validate(self) -> dict[str, float]:
+        """Nats per unit of the validation part, read in a few streams."""
+        return {self.monitor: float(nats(self.module, self.valid.ids, 0, STREAMS_OF_VALIDATION).mean())}
+
+    def carried(self) -> dict[str, Tensor]:
+        """The state, by layer and place."""
+        layers = self.state or []
+        return {f"{k}.{j}": t for k, one in enumerate(layers) for j, t in enumerate(_parts(one))}
+
+    def restore(self, carried: dict[str, Tensor]) -> None:
+        """Carry on with this state."""
+        device = next(self.module.parameters()).device
+        count = len({name.partition(".")[0] for name in carried})
+        found = [
+            [t.to(device) for name, t in sorted(carried.items()) if name.startswith(f"{k}.")]
+            for k in range(count)
+        ]
+        self.state = [_state(parts) for parts in found] or None
+
+
+@torch.no_grad()
+def nats(
+    module: RecurrentLanguageModel, ids: NDArray[Any], begin: int, streams: int = 1
+) -> NDArray[np.float32]:
+    """``-log p`` of every unit [n] of a text, in evaluation.
+
+    Args:
+        module: the network.
+        ids: [n].
+        begin: the unit that stands before the first.
+        streams: parts that are read side by side, each from a state of zeros: 1 is exact.
+    """
+    module.eval()
+    device = next(module.parameters()).device
+    count = len(ids)
+    length = -(-count // streams)
+    padded = np.zeros(streams * length + 1, np.int64)
+    padded[0], padded[1 : count + 1] = begin, ids
+    read, following = (
+        torch.from_numpy(padded[a : a + streams * length].reshape(streams, length).T.copy()) for a in (0, 1)
+    )
+    state: list[State] | None = None
+    found = []
+    for units, targets in zip(read.split(CHUNK), following.split(CHUNK)):
+        hidden, state = module(units.to(device), state)
+        scores = module.output.nats(hidden.raw.flatten(0, 1), targets.to(device).flatten())
+        found.append(scores.view(units.shape).cpu())
+    return torch.cat(found).T.reshape(-1)[:count].numpy()
+
+
+def _parts(state: State) -> Sequence[Tensor]:
+    return state if isinstance(state, tuple) else (state,)
+
+
+def _detached(state: State) -> Any:
+    return _state([part.detach() for part in _parts(state)])
+
+
+def _state(parts: Sequence[Tensor]) -> Any:
+    """A layer's state in the form of its ``hx``."""
+    return tuple(parts) if len(parts) > 1 else parts[0]

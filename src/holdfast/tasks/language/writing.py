@@ -1,0 +1,49 @@
+"""Writing on: units drawn one after the other, by streams of the layers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from holdfast.data.units import Units
+from holdfast.decoding import Filter, draw
+from holdfast.models.language import RecurrentLanguageModel
+
+
+class Writer:
+    """A language model that reads and writes one unit after the other, on the CPU."""
+
+    def __init__(self, module: RecurrentLanguageModel) -> None:
+        self.embedding = module.embedding.weight.detach().cpu().numpy()
+        self.layers = [layer.stream() for layer in module.layers]
+        self.output = module.output
+
+    @torch.no_grad()
+    def read(self, unit: int) -> NDArray[Any]:
+        """``log p`` of every unit [V] after this one."""
+        x = self.embedding[unit]
+        for layer in self.layers:
+            x = layer.step(x)
+        hidden = torch.from_numpy(x[None])
+        return self.output.log_probabilities(hidden)[0].numpy()
+
+
+def written(
+    writer: Writer, units: Units, prompt: Sequence[int], through: Sequence[Filter], seed: int | None
+) -> Iterator[str]:
+    """The text after a prompt, piece by piece, without end; half a character waits for its other half."""
+    random = np.random.default_rng(seed)
+    so_far = [units.begin, *prompt]
+    for unit in so_far[:-1]:
+        writer.read(unit)
+    told = units.decode(so_far[1:])
+    while True:
+        so_far.append(draw(writer.read(so_far[-1]), so_far[1:], through, random))
+        text = units.decode(so_far[1:])
+        if not text.endswith("\N{REPLACEMENT CHARACTER}"):
+            yield text[len(told) :]
+            told = text

@@ -1,0 +1,198 @@
+"""What the models of all tasks do alike: fit with a run's folder, train, be judged, and go on where they stopped."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import torch
+
+from holdfast.config import build_config, load_config, save_config
+from holdfast.errors import UserError
+from holdfast.files import new_folder
+from holdfast.tasks.base import Trainable
+from holdfast.training import History, fit
+from holdfast.training.reporting import notice
+
+
+class TaskModel(ABC):
+    """A model of a task: built from its settings, with ``fit``, ``evaluate``, ``predict``, ``save`` and ``load``.
+
+    Args:
+        config: every setting; or give its fields by name, which go to the part that has them.
+        fields: for example ``cell="gru", epochs=3``.
+
+    Raises:
+        UserError: a field that does not exist, or a value outside its rule.
+    """
+
+    task: ClassVar[str]
+    settings: ClassVar[type]
+
+    def __init__(self, config: Any = None, **fields: Any) -> None:
+        self.config = build_config(self.settings, fields) if config is None else config
+        self.module: torch.nn.Module | None = None
+        self.history: History | None = None
+        self.prepared: Any = None
+        self.baselines: Any = None
+        self.metrics: dict[str, Any] = {}
+        self.notes: tuple[str, ...] = ()  # what to tell of the file last evaluated or predicted from
+
+    # -- what a task adds ----------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def prepare(
+        self, data: Path | str, valid: Path | str | None = None, test: Path | str | None = None
+    ) -> Any:
+        """Read the files and cut them into parts; does not depend on the cell, the network or the seed."""
+
+    @abstractmethod
+    def fit_baselines(self, prepared: Any) -> Any:
+        """What the network has to beat, fitted on the same data."""
+
+    @abstractmethod
+    def save(self, folder: Path | str) -> None:
+        """Write the whole model into a folder."""
+
+    @abstractmethod
+    def _learn(self, prepared: Any) -> None:
+        """Take what the network needs to know of the data: a schema, a vocabulary."""
+
+    @abstractmethod
+    def _save_learnt(self, folder: Path) -> None:
+        """Write that to ``data.json``."""
+
+    @abstractmethod
+    def _is_learnt(self, folder: Path, prepared: Any) -> bool:
+        """Whether ``data.json`` holds the same as these data give."""
+
+    @abstractmethod
+    def _network(self, prepared: Any) -> tuple[torch.nn.Module, Trainable]:
+        """The untrained network, and its training."""
+
+    @abstractmethod
+    def _judge(self, prepared: Any, training: Any) -> dict[str, Any]:
+        """Figures of the trained network and the baselines; the test part is read here, once."""
+
+    # -- training ------------------------------------------------------------------------------------------------
+
+    def fit(
+        self,
+        data: Path | str,
+        *,
+        valid: Path | str | None = None,
+        test: Path | str | None = None,
+        out: Path | str | None = None,
+        resume: bool = False,
+        overwrite: bool = False,
+        progress: bool = False,
+    ) -> Self:
+        """Train on a file, and score the test part once.
+
+        Args:
+            data: the file; what has no file of its own is cut from it: the validation and the test part.
+            valid, test: files of their own for these parts.
+            out: run folder to write; nothing is written when None.
+            resume: go on with the run in ``out``.
+            overwrite: write over an earlier run in ``out``.
+            progress: a progress bar on stderr.
+
+        Raises:
+            UserError: for everything that is wrong with a file or a setting; nothing is then written.
+        """
+        prepared = self.prepare(data, valid, test)
+        if out is None:
+            return self.fit_prepared(prepared, progress=progress)
+        folder = Path(out)
+
+        def starting() -> None:
+            if resume:
+                (folder / "metrics.json").unlink(missing_ok=True)  # the run is not finished any more
+            else:
+                new_folder(folder, overwrite=overwrite)
+                save_config(folder / "config.toml", self.task, self.config)
+                self._save_learnt(folder)
+            if progress:
+                notice(f"The run's folder is {folder}.")
+
+        if resume:
+            self._check_resumed(folder, prepared)
+        self.fit_prepared(prepared, folder=folder, resume=resume, progress=progress, starting=starting)
+        if self.metrics:
+            self.save(folder)
+        return self
+
+    def _check_resumed(self, folder: Path, prepared: Any) -> None:
+        """A run goes on with the network and the data that it began with; nothing is written before that is sure."""
+        began: Any = load_config(folder / "config.toml", self.settings)
+        same = replace(self.config, training=began.training) == began
+        if not same or not self._is_learnt(folder, prepared):
+            raise UserError(
+                "A resumed run keeps its settings and its data.",
+                f"The {'data' if same else 'settings'} differ from those of the run in {folder}.",
+                "Give those it began with, or train anew with another --out.",
+            )
+
+    def fit_prepared(
+        self,
+        prepared: Any,
+        *,
+        baselines: Any = None,
+        folder: Path | None = None,
+        resume: bool = False,
+        progress: bool = False,
+        starting: Callable[[], None] = lambda: None,
+    ) -> Self:
+        """Train on what is prepared already; ``baselines`` that are fitted already are not fitted again.
+
+        The other arguments are those of :func:`holdfast.training.fit`.
+        """
+        self.prepared = prepared
+        self._learn(prepared)
+        torch.manual_seed(self.config.training.seed)
+        self.module, training = self._network(prepared)
+        self.history = fit(
+            training, self.config.training, folder=folder, resume=resume, progress=progress, starting=starting
+        )
+        if self.history.stopped != "interrupted":
+            self._finish(prepared, training, baselines)
+        return self
+
+    def _finish(self, prepared: Any, training: Any, baselines: Any) -> None:
+        assert self.history is not None
+        if self.history.best_epoch is None:
+            raise UserError(
+                "A network is judged after at least one validated epoch.",
+                "The budget ended before that.",
+                "Give a longer --budget.",
+            )
+        self.baselines = baselines or self.fit_baselines(prepared)
+        epochs = self.history.epochs
+        self.metrics = self._judge(prepared, training) | {
+            "seconds": self.history.seconds,
+            "seconds_per_epoch": self.history.seconds / max(1, len(epochs)),
+            "epochs": len(epochs),
+            "best_epoch": self.history.best_epoch,
+            "stopped": self.history.stopped,
+            "seed": self.config.training.seed,
+            "cell": self.config.network.cell,
+            "notes": [*prepared.notes, *self.baselines.notes],
+        }
+
+    def _trained(self) -> Any:
+        """The network, once there is one."""
+        if self.module is None:
+            raise UserError(
+                f"A {type(self).__name__} is fitted before it is used.",
+                "This one is not.",
+                "Call fit(...) or load(...).",
+            )
+        return self.module
+
+    @property
+    def parameters(self) -> int:
+        """Trained numbers of the network."""
+        return sum(p.numel() for p in self._trained().parameters())
