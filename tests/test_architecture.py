@@ -26,7 +26,7 @@ FLOORS = {
     3: "models decoding tasks.base",
     4: "training checkpoint insight",
     5: "tasks",
-    6: "bench compare cli info demo __main__ __init__",
+    6: "bench compare cli info demos __main__ __init__",
 }
 """Floor -> the parts on it: a part is a file of the package, a folder with all that is in it, or a file in a folder
 (``"tasks.base"``) that stands on another floor than its folder."""
@@ -39,6 +39,7 @@ TORCH_FREE = (
     "holdfast.cli",
     "holdfast.tasks",
     "holdfast.tasks.forecast.config",
+    "holdfast.tasks.language.config",
 )
 HEAVY = ["torch", "lightning_fabric", "polars", "pandas", "scipy", "statsmodels", "sklearn", "matplotlib"]
 NO_HEADERS = re.compile(r'#\s*include\s*[<"](Python\.h|nanobind|pybind11|torch|ATen|c10)')

@@ -366,7 +366,7 @@ def test_backtest(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 def test_demo(
     tmp_path: Path, trained: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from holdfast import demo
+    from holdfast import demos as demo
     from holdfast.compare import Comparison
 
     run = json.loads((trained / "metrics.json").read_text()) | {"share": 1.0}

@@ -119,6 +119,17 @@ class MeanConfig:
     training: Training = field(default_factory=Training)
 
 
+@dataclass(kw_only=True)
+class MeanPrediction:
+    """What is asked.
+
+    Attributes:
+        times: how often the mean is said.
+    """
+
+    times: int = 1
+
+
 class Mean:
     """The smallest task: its "model" is the mean of a column."""
 
@@ -139,7 +150,7 @@ class Mean:
             "baselines": {"zero": {"mae": 2.0}},
         }
         self.metrics |= {"parameters": 1, "seconds": 0.1, "windows": 3, "notes": [], "mean": mean}
-        self.metrics |= {"epochs": 1, "best_epoch": 1, "stopped": "epochs"}
+        self.metrics |= {"training_size": 3, "epochs": 1, "best_epoch": 1, "stopped": "epochs"}
         save_config(new_folder(out) / "config.toml", "mean", self.config)
         save_json(out / "metrics.json", self.metrics)
         return self
@@ -155,9 +166,10 @@ class Mean:
         """The figures from training."""
         return self.metrics
 
-    def predict(self, data: Path, *, plot: Path | None = None, method: str = "network") -> pl.DataFrame:
-        """The mean."""
-        return pl.DataFrame({"forecast": [self.metrics["mean"]]})
+
+def predicted(model: Mean, data: Path | None, asked: MeanPrediction) -> Iterator[str]:
+    """The mean."""
+    yield from [f"{model.metrics['mean']}\n"] * asked.times
 
 
 def run_report(model: Mean, folder: Path) -> Path:
@@ -168,9 +180,10 @@ def run_report(model: Mean, folder: Path) -> Path:
 @pytest.fixture
 def mean_task(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The command line with the task in its tables; without it afterwards."""
-    monkeypatch.setitem(tasks.TASKS, "mean", f"{__name__}:Mean")
-    monkeypatch.setitem(tasks.CONFIGS, "mean", f"{__name__}:MeanConfig")
-    monkeypatch.setitem(tasks.REPORTS, "mean", __name__)
+    parts = [f"{__name__}:{name}" for name in ("Mean", "MeanConfig", "MeanPrediction")]
+    monkeypatch.setitem(
+        tasks.TASKS, "mean", tasks.Task(*parts, "holdfast.tasks.forecast.words", __name__, __name__)
+    )
     importlib.reload(app)
     yield
     monkeypatch.undo()
@@ -186,5 +199,7 @@ def test_a_new_task_is_found_by_the_verbs(tmp_path: Path, capsys: pytest.Capture
     assert load_config(run / "config.toml", MeanConfig).network.cell == "lstm"
     assert main(["evaluate", str(run), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["task"] == "mean"
-    assert main(["predict", str(run), str(data)]) == 0
-    assert capsys.readouterr().out == "forecast\n3.0\n"
+    assert main(["predict", str(run), str(data), "--times", "2"]) == 0
+    assert capsys.readouterr().out == "3.0\n3.0\n"
+    assert main(["predict", "mean", str(run), "--times", "1"]) == 0
+    assert main(["predict", "forecast", str(run)]) == 2

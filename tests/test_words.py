@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from holdfast.insight.comparison import Comparison
-from holdfast.insight.words import claims, verdict
+from holdfast.tasks.forecast.words import conclusions as claims
+from holdfast.tasks.forecast.words import verdict
 
 
 def result(mae: float, **baselines: float) -> dict[str, Any]:

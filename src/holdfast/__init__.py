@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from holdfast.quantization import quantize as quantize
     from holdfast.stream import Stream as Stream
     from holdfast.tasks import load as load
-    from holdfast.tasks.forecast import Forecaster as Forecaster
+    from holdfast.tasks.forecast.forecaster import Forecaster as Forecaster
+    from holdfast.tasks.language.model import LanguageModel as LanguageModel
 
     __version__: str
 
@@ -29,7 +30,8 @@ _HOMES = {
     "GRU": "holdfast.layers",
     "LSTM": "holdfast.layers",
     "RNN": "holdfast.layers",
-    "Forecaster": "holdfast.tasks.forecast",
+    "Forecaster": "holdfast.tasks.forecast.forecaster",
+    "LanguageModel": "holdfast.tasks.language.model",
     "Stream": "holdfast.stream",
     "UserError": "holdfast.errors",
     "accelerate": "holdfast.convert",
@@ -46,6 +48,7 @@ __all__ = [
     "LSTM",
     "RNN",
     "Forecaster",
+    "LanguageModel",
     "Stream",
     "UserError",
     "__version__",

@@ -11,7 +11,8 @@ from holdfast.config import load_config, save_config
 from holdfast.errors import UserError
 from holdfast.files import Into, load_json, new_folder, save_json
 from holdfast.insight.comparison import SMALL, Comparison
-from holdfast.tasks import task_class
+from holdfast.insight.report import Section
+from holdfast.tasks import part
 
 CELL_NAMES = ("rnn", "gru", "lstm")
 
@@ -46,7 +47,7 @@ def compare(
         UserError: an unknown cell or fewer than one seed, and whatever is wrong with the file.
     """
     _check(cells, seeds)
-    make = task_class(task)
+    make = part(task, "model")
     prepared = make(config).prepare(data)
     found = Comparison(task, [], {}, prepared.notes, prepared.digest)
     if into is not None and into.resume:
@@ -75,6 +76,16 @@ def compare(
         if into is not None:
             save_json(into.folder / "comparison.json", found.to_dict())
     return found
+
+
+def report(comparison: Comparison, title: str, folder: Path, *more: Section) -> Path:
+    """``report.html`` with ``plots/`` of a comparison, and ``more`` sections before the remarks on the data."""
+    from holdfast.insight.pages import comparison_report, data_section, meanings_section  # loads matplotlib
+
+    words = part(comparison.task, "words")
+    meanings = meanings_section(comparison.runs[0]["model"], words.MEANINGS, words.WHICH_WAY)
+    rest = (*more, data_section(comparison.notes), meanings)
+    return comparison_report(comparison, title, folder, words.MEASURE, words.conclusions(comparison), *rest)
 
 
 def _earlier(folder: Path, config: Any, new: Comparison) -> Comparison:

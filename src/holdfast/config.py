@@ -86,6 +86,17 @@ class Training:
         return math.inf if self.budget is None else parse_duration(self.budget)
 
 
+@dataclass(kw_only=True)
+class Scoring:
+    """What is asked of an evaluation.
+
+    Attributes:
+        int8: also score with the recurrent layers in int8: what rounding costs.
+    """
+
+    int8: bool = False
+
+
 def parse_duration(text: str) -> float:
     """Seconds of a duration such as ``"90s"``, ``"10m"``, ``"1.5h"`` or ``"2h30m"``.
 

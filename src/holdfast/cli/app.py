@@ -6,13 +6,13 @@ import sys
 from collections.abc import Callable, Sequence
 from io import TextIOWrapper
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 from cyclopts import App, Parameter
 
 from holdfast.cli.failures import check_names, report
 from holdfast.cli.flags import split_commas, whole_number, with_flags
-from holdfast.tasks import BACKTESTS, TASKS, config_class
+from holdfast.tasks import TASKS, part, task_of
 
 Given = dict[str, Any]
 
@@ -22,7 +22,7 @@ def switch(text: str) -> Parameter:
     return Parameter(help=text, negative=(), show_default=False)
 
 
-Data = Annotated[Path, Parameter(help="CSV or Parquet file.")]
+Data = Annotated[Path, Parameter(help="The data: a table (CSV, Parquet), or text files for a text task.")]
 Run = Annotated[Path, Parameter(help="Folder of a trained model.")]
 Recipe = Annotated[Path | None, Parameter(help="TOML file of settings; flags override it.")]
 Overwrite = Annotated[bool, switch("Write over earlier results in --out.")]
@@ -93,7 +93,6 @@ def train(
     return verbs.train(task, given, files, verbs.Output(out, recipe, overwrite, resume))
 
 
-@app.command
 def evaluate(
     run: Run,
     data: Annotated[
@@ -101,31 +100,29 @@ def evaluate(
     ] = None,
     /,
     *,
-    int8: Annotated[bool, switch("Also with the recurrent layers in int8: what rounding costs.")] = False,
     json: Json = False,
+    task: str,
+    given: Given,
 ) -> int:
-    """Figures of a model and of the simple methods, on the same windows."""
+    """Figures of a model and of the simple methods, on the same data."""
     from holdfast.cli import verbs
 
-    return verbs.evaluate(run, data, int8, json)
+    return verbs.evaluate(task, given, run, data, json)
 
 
-@app.command
 def predict(
     run: Run,
-    data: Annotated[Path, Parameter(help="File that ends where the forecast begins.")],
+    data: Annotated[Path | None, Parameter(help="File to predict from, where the task takes one.")] = None,
     /,
     *,
-    out: Annotated[Path | None, Parameter(help="CSV file to write; stdout when not given.")] = None,
-    plot: Annotated[Path | None, Parameter(help="PNG file to draw the forecast into.")] = None,
-    method: Annotated[
-        str, Parameter(help="The network, or one of the simple methods that evaluate names, such as linear.")
-    ] = "network",
+    out: Annotated[Path | None, Parameter(help="File to write; stdout when not given.")] = None,
+    task: str,
+    given: Given,
 ) -> int:
-    """What comes after the end of a file."""
+    """Put a model to use: forecast a series, write or score a text, ..."""
     from holdfast.cli import verbs
 
-    return verbs.predict(run, data, out, plot, method)
+    return verbs.predict(task, given, run, data, out)
 
 
 def compare(
@@ -211,14 +208,43 @@ def info(*, json: Json = False) -> int:
     return verbs.info(json)
 
 
-TASK_VERBS: dict[Callable[..., int], list[str]] = {train: [*TASKS], compare: [*TASKS], backtest: [*BACKTESTS]}
-"""Verbs whose flags are a task's settings, and their tasks."""
+class Flags(NamedTuple):
+    """Whose flags a verb has: the part of a task that holds them, its tasks, and how the verb is called."""
 
-for _verb, _tasks in TASK_VERBS.items():
-    _group = App(name=_verb.__name__, help=_verb.__doc__)
-    for _task in _tasks:
-        _group.command(with_flags(_verb, _task, config_class(_task)), name=_task)
+    part: str
+    tasks: list[str]
+    usage: str
+
+
+TASK_VERBS: dict[Callable[..., int], Flags] = {
+    train: Flags("config", [*TASKS], "holdfast train TASK DATA [FLAGS]"),
+    evaluate: Flags("scoring", [*TASKS], "holdfast evaluate RUN [DATA] [FLAGS]"),
+    predict: Flags("prediction", [*TASKS], "holdfast predict RUN [DATA] [FLAGS]"),
+    compare: Flags("config", [*TASKS], "holdfast compare TASK DATA [FLAGS]"),
+    backtest: Flags("config", [t for t in TASKS if TASKS[t].backtest], "holdfast backtest TASK DATA [FLAGS]"),
+}
+"""Verbs whose flags are those of a task."""
+
+OF_A_RUN = (evaluate.__name__, predict.__name__)
+"""Verbs whose task is that of the run they are given."""
+
+for _verb, _flags in TASK_VERBS.items():
+    _group = App(name=_verb.__name__, help=_verb.__doc__, usage=f"Usage: {_flags.usage}")
+    for _task in _flags.tasks:
+        _group.command(with_flags(_verb, _task, part(_task, _flags.part)), name=_task)
     app.command(_group)
+
+
+def routed(words: list[str]) -> list[str]:
+    """``predict RUN ...`` as ``predict TASK RUN ...``; without a run any task will do, as there the verb ends."""
+    if words[:1] not in ([name] for name in OF_A_RUN) or words[1:2] in (["--help"], ["-h"]):
+        return words
+    if words[1:2] in ([task] for task in TASKS) and not Path(words[1]).is_dir():
+        return words
+    found = (
+        task for word in words[1:] if not word.startswith("-") and (task := task_of(Path(word))) in TASKS
+    )
+    return [words[0], next(found, next(iter(TASKS))), *words[1:]]
 
 
 def main(tokens: Sequence[str] | None = None) -> int:
@@ -228,7 +254,8 @@ def main(tokens: Sequence[str] | None = None) -> int:
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal without "±" shows a question mark
     try:
-        check_names(words, list(app), {verb.__name__: tasks for verb, tasks in TASK_VERBS.items()})
+        words = routed(words)
+        check_names(words, list(app), {verb.__name__: flags.tasks for verb, flags in TASK_VERBS.items()})
         code = app(words)
         sys.stdout.flush()
         return int(code or 0)

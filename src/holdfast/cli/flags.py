@@ -142,11 +142,13 @@ def build(config_class: type, task: str, given: Values, recipe: Path | None, dat
     """
     values = {} if recipe is None else _read(recipe, task)
     merged = _merged(config_class, values, given)
-    for field in fields(config_class):
-        if field.name == "target" and not (merged.get(field.part) or {}).get("target"):
+    needed = [field for field in fields(config_class) if field.name == "target"]
+    for field in needed:
+        if not (merged.get(field.part) or {}).get("target"):
             raise _no_target(data)
     if recipe is not None:  # first the flags alone: what is wrong after that is wrong in the recipe
-        _checked(config_class, _merged(config_class, {}, {"target": ("any",)} | dict(given)), FLAGS)
+        some = {field.name: ("any",) for field in needed}
+        _checked(config_class, _merged(config_class, {}, some | dict(given)), FLAGS)
     return _checked(config_class, merged, FLAGS if recipe is None else str(recipe))
 
 

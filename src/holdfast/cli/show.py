@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from holdfast.files import to_json
@@ -23,6 +23,17 @@ UNFOLDED = 10_000
 def write(text: str) -> None:
     """A line, or several, on stdout."""
     sys.stdout.write(text + "\n")
+
+
+def stream(pieces: Iterable[str]) -> None:
+    """Text on stdout as it comes, with a line's end at its end."""
+    last = ""
+    for piece in pieces:
+        sys.stdout.write(piece)
+        sys.stdout.flush()
+        last = piece or last
+    if last and not last.endswith("\n"):
+        sys.stdout.write("\n")
 
 
 def write_json(value: Mapping[str, Any]) -> None:

@@ -17,29 +17,12 @@ from holdfast.cli.failures import INTERRUPTED, notice
 from holdfast.cli.flags import build, build_resumed, default, told
 from holdfast.errors import UserError
 from holdfast.files import Into, write_atomic
-from holdfast.tasks import BACKTESTS, backtest_function, config_class, load, report_module, task_class
+from holdfast.tasks import load, part
 
 Given = Mapping[str, Any]
 
-EVALUATION = ("task", "part", "model", "baselines", "parameters", "seconds", "windows")
-"""What ``evaluate --json`` prints."""
-
 WORTH_KEEPING = ("state.safetensors", "model.safetensors", "comparison.json", "backtest.json")
 """Files for which the folder of failed work stays: a run's state, its best weights, the figures of what has ended."""
-
-ABOUT_THE_DATA = (
-    "target",
-    "horizon",
-    "time",
-    "series",
-    "past",
-    "known",
-    "frequency",
-    "season",
-    "returns",
-    "sort",
-)
-"""Settings that another command on the same file needs as well."""
 
 STOPPED = {"epochs": "all epochs done", "patience": "then no better", "budget": "the budget is spent"}
 """Why a training run stopped, in words."""
@@ -79,7 +62,7 @@ class Contest:
 def train(task: str, given: Given, files: Files, output: Output) -> int:
     """Train, score on the test part, write the folder and its report, and say what to do next."""
     config, folder = _settings(task, given, files, output)
-    model = task_class(task)(config)
+    model = part(task, "model")(config)
     with _nothing_half_written(folder):
         model.fit(
             files.data,
@@ -92,16 +75,19 @@ def train(task: str, given: Given, files: Files, output: Output) -> int:
         )
     if model.history.stopped == "interrupted":  # training has said how to go on
         return INTERRUPTED
-    result = model.metrics
+    result, words = model.metrics, part(task, "words")
     _notes(result["notes"])
-    page = report_module(task).run_report(model, folder)
+    page = part(task, "report").run_report(model, folder)
     _show_result(model, result)
     show.write(
-        f"{result['parameters']:,} parameters; {result['epochs']} epochs in {result['seconds']:.1f} s, "
+        f"{result['parameters']:,} parameters; {result['epochs']} epochs in {result['seconds']:.1f} s "
+        f"({result['training_size'] * result['epochs'] / result['seconds']:,.0f} {words.MEASURE.examples} a second), "
         f"the best was epoch {result['best_epoch']} ({STOPPED[result['stopped']]})."
     )
     show.write(f"The run is in {folder}; open {page} for the pictures. What to do next:")
-    for command in _next(task, folder, files.data, model.config, output.recipe):
+    begun = [] if output.recipe is None else ["--recipe", str(output.recipe)]
+    asked = [*begun, *told(model.config, words.ABOUT_THE_DATA)]
+    for command in words.next_commands(str(folder), str(files.data), asked):
         show.write(f"  {shlex.join(command)}")
     return 0
 
@@ -124,7 +110,7 @@ def _nothing_half_written(folder: Path | None) -> Iterator[None]:
 
 def _settings(task: str, given: Given, files: Files, output: Output) -> tuple[Any, Path]:
     """The configuration and the run's folder, ``runs/FILE-CELL`` when not named."""
-    settings = config_class(task)
+    settings = part(task, "config")
     if not output.resume:
         config = build(settings, task, given, output.recipe, files.data)
         return config, output.out or _folder(files.data, config.network.cell)
@@ -151,41 +137,29 @@ def _notes(notes: Sequence[str]) -> None:
         notice(f"note: {note}")
 
 
-def _next(task: str, folder: Path, data: Path, config: Any, recipe: Path | None) -> list[list[str]]:
-    """Commands that make sense after a training run."""
-    run, file = str(folder), str(data)
-    begun = [] if recipe is None else ["--recipe", str(recipe)]
-    asked = [*begun, *told(config, ABOUT_THE_DATA)]
-    recent = "RECENT.csv" if "--known" in asked else file  # which must then reach into the future
-    commands = [
-        ["holdfast", "evaluate", run, "--json"],
-        ["holdfast", "predict", run, recent, "--out", "forecast.csv", "--plot", "forecast.png"],
-        ["holdfast", "compare", task, file, *asked, "--cells", "rnn,gru,lstm", "--seeds", "3"],
-    ]
-    return [*commands, ["holdfast", "backtest", task, file, *asked]] if task in BACKTESTS else commands
-
-
 def _show_result(model: Any, result: Mapping[str, Any]) -> None:
     """The model's figures among the simple methods', and in words."""
-    from holdfast.insight.words import verdict
+    from holdfast.insight.words import VARIANTS
 
-    name = model.config.network.cell.upper()
-    title = f"{result['task']}, {result['part']} part, {result['windows']:,} windows"
-    rounded = {f"{name} in int8": result["int8"]} if "int8" in result else {}
-    show.score_table(title, {name: result["model"], **rounded, **result["baselines"]})
-    for sentence in verdict(dict(result)):
+    words, name = part(result["task"], "words"), model.config.network.cell.upper()
+    others = {f"{name} {how}": result[key] for key, how in VARIANTS.items() if key in result}
+    show.score_table(words.title(result), {name: result["model"], **others, **result["baselines"]})
+    for sentence in words.verdict(result):
         show.write(sentence)
 
 
 # -- use ---------------------------------------------------------------------------------------------------------
 
 
-def evaluate(run: Path, data: Path | None, int8: bool, json: bool) -> int:
+def evaluate(task: str, given: Given, run: Path, data: Path | None, json: bool) -> int:
     """Figures on a file, or those of the test part from training."""
-    model = load(run)
-    result = model.evaluate(data, int8=int8)
+    from holdfast.insight.words import VARIANTS
+
+    model = _loaded(task, run)
+    result = model.evaluate(data, **given)
     _notes(getattr(model, "notes", ()))
-    missing = [name for name in EVALUATION if result.get(name) in (None, {})]
+    names = part(task, "words").EVALUATION
+    missing = [name for name in names if result.get(name) in (None, {})]
     if missing:
         raise UserError(
             "metrics.json holds the figures as training wrote them.",
@@ -193,32 +167,42 @@ def evaluate(run: Path, data: Path | None, int8: bool, json: bool) -> int:
             "Copy the folder again, or give a file to score on.",
         )
     if json:
-        show.write_json({name: result[name] for name in (*EVALUATION, *(["int8"] if int8 else []))})
+        show.write_json({name: result[name] for name in (*names, *(n for n in VARIANTS if n in result))})
     else:
         _show_result(model, result)
     return 0
 
 
-def predict(run: Path, data: Path, out: Path | None, plot: Path | None, method: str) -> int:
-    """A forecast as CSV, and as a picture."""
-    for path in (out, plot):
-        if path is not None and path.exists() and path.samefile(data):
+def predict(task: str, given: Given, run: Path, data: Path | None, out: Path | None) -> int:
+    """What the model makes of a file, as it comes, or into a file."""
+    asked = part(task, "prediction")(**given)
+    for path in (out, getattr(asked, "plot", None)):
+        if path is not None and data is not None and path.exists() and path.samefile(data):
             raise UserError(
                 "A result does not take the place of its data.",
                 f"{path} is the data file.",
                 "Give another name.",
             )
-    model = load(run)
-    text = model.predict(data, plot=plot, method=method).write_csv()
-    _notes(getattr(model, "notes", ()))
-    if plot is not None:
-        notice(f"The picture is {plot}.")
+    model = _loaded(task, run)
+    pieces = part(task, "use").predicted(model, data, asked)
     if out is None:
-        show.write(text.removesuffix("\n"))
+        show.stream(pieces)
     else:
-        write_atomic(out, text)
-        notice(f"The forecast is in {out}.")
+        write_atomic(out, "".join(pieces))
+    _notes(getattr(model, "notes", ()))
+    for text, path in (("picture", getattr(asked, "plot", None)), ("result", out)):
+        if path is not None:
+            notice(f"The {text} is in {path}.")
     return 0
+
+
+def _loaded(task: str, run: Path) -> Any:
+    """The model in a folder, which is of this task."""
+    model = load(run)
+    if model.task != task:
+        rule = f"These flags are those of the task {task}."
+        raise UserError(rule, f"The run in {run} is of the task {model.task}.", f"Say {model.task} instead.")
+    return model
 
 
 # -- experiments -------------------------------------------------------------------------------------------------
@@ -227,10 +211,11 @@ def predict(run: Path, data: Path, out: Path | None, plot: Path | None, method: 
 def compare(task: str, given: Given, data: Path, contest: Contest, output: Output) -> int:
     """Cells over seeds, as tables, in words, and as a folder with a page, pictures and ``comparison.json``."""
     from holdfast.compare import compare as run
+    from holdfast.compare import report
 
     if output.resume and output.overwrite:
         raise _both("overwrite")
-    config = build(config_class(task), task, given, output.recipe, data)
+    config = build(part(task, "config"), task, given, output.recipe, data)
     folder = output.out or Path("runs") / f"compare-{data.stem}"
     on = "; the same command with --resume goes on"
     with _nothing_half_written(folder), _kept(folder / "comparison.json", "runs", on):
@@ -244,7 +229,7 @@ def compare(task: str, given: Given, data: Path, contest: Contest, output: Outpu
             progress=sys.stderr.isatty(),
             announce=notice,
         )
-    page = report_module(task).comparison_report(found, f"Cells on {data.name}", folder)
+    page = report(found, f"Cells on {data.name}", folder)
     _notes(found.notes)
     if contest.json:
         show.write_json(found.to_dict())
@@ -271,8 +256,9 @@ def _columns(header: list[str], rows: list[list[str]], names: list[str]) -> list
 
 
 def _show_comparison(task: str, found: Any, title: str) -> None:
-    report = report_module(task)
-    header, *rows = report.comparison_table(found)
+    from holdfast.insight.pages import comparison_table
+
+    header, *rows = comparison_table(found)
     metrics = [name for name in header if any(name in figures for figures in found.baselines.values())]
     simple = [
         [name, *(show.number(figures.get(metric, math.nan)) for metric in metrics)]
@@ -281,21 +267,19 @@ def _show_comparison(task: str, found: Any, title: str) -> None:
     show.table(title, ["", *metrics], [*_columns(header, rows, metrics), *simple])
     costs = [name for name in header[1:] if name not in metrics]
     show.table("what the cells cost", ["", *costs], _columns(header, rows, costs))
-    for sentence in report.claims_of(found):
+    for sentence in part(task, "words").conclusions(found):
         show.write(sentence)
 
 
 def backtest(task: str, given: Given, data: Path, folds: int, json: bool, output: Output) -> int:
     """Figures over the blocks of a walk forward, with a folder as a comparison has."""
-    from holdfast.insight.words import verdict
-
-    config = build(config_class(task), task, given, output.recipe, data)
+    config = build(part(task, "config"), task, given, output.recipe, data)
     folder = output.out or Path("runs") / f"backtest-{data.stem}"
     with _nothing_half_written(folder), _kept(folder / "backtest.json", "blocks"):
-        result = backtest_function(task)(
+        result = part(task, "backtest")(
             config, data, folds=folds, into=Into(folder, output.overwrite), announce=notice
         )
-    page = report_module(task).backtest_report(result, f"{data.name}, walking forward", folder)
+    page = part(task, "report").backtest_report(result, f"{data.name}, walking forward", folder)
     _notes(result["notes"])
     if json:
         show.write_json(result)
@@ -304,7 +288,7 @@ def backtest(task: str, given: Given, data: Path, folds: int, json: bool, output
     title = f"{task}, {folds} blocks, {result['windows']:,} windows (mean ± spread over the blocks)"
     rows = {name: result["model"], **result["baselines"]}
     show.score_table(title, rows, {name: result["spread"]})
-    for sentence in verdict(result):
+    for sentence in part(task, "words").verdict(result):
         show.write(sentence)
     show.write(f"The results are in {folder}; open {page} for the pictures.")
     return 0
@@ -312,7 +296,7 @@ def backtest(task: str, given: Given, data: Path, folds: int, json: bool, output
 
 def demo(task: str, out: Path | None) -> int:
     """The main job on data that needs no download."""
-    from holdfast.demo import demo as run
+    from holdfast.demos import demo as run
 
     found = run(task, out or Path("runs") / f"demo-{task}", notice)
     _notes(found.comparison.notes)

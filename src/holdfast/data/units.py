@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
@@ -252,6 +253,24 @@ def _tokenizers() -> Any:
     except ModuleNotFoundError as error:
         raise missing_library(error, "text") from error
     return tokenizers
+
+
+def units_state(units: Units) -> dict[str, Any]:
+    """A vocabulary with its kind, for JSON."""
+    return {"unit": units.kind, "units": units.state()}
+
+
+def units_from(values: Mapping[str, Any], where: Path) -> Units:
+    """What :func:`units_state` gave.
+
+    Raises:
+        UserError: it is damaged.
+    """
+    try:
+        return UNITS[values["unit"]].from_state(values["units"])
+    except (KeyError, TypeError, ValueError) as error:
+        rule = f"{where} holds a vocabulary as training wrote it."
+        raise UserError(rule, "It is damaged.", "Copy the folder again, or train anew.") from error
 
 
 def check_known(units: Units, text: str, what: str) -> Ids:

@@ -85,6 +85,11 @@ class Comparison:
         return str(self.runs[0]["part"])
 
     @property
+    def small(self) -> float | None:
+        """The share of the training part that the small-data claim was tried on, where it was."""
+        return SMALL if any(run["share"] == SMALL for run in self.runs) else None
+
+    @property
     def cells(self) -> list[str]:
         """Cells in the order in which they ran."""
         return list(dict.fromkeys(run["cell"] for run in self.runs))

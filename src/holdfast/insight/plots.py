@@ -70,19 +70,25 @@ def curves(history: Sequence[Mapping[str, float]], monitor: str, best_epoch: int
 
 
 def bars(
-    values: Mapping[str, tuple[float, float]], own: Sequence[str], metric: str, where: str, path: Path
+    values: Mapping[str, tuple[float, float]],
+    own: Sequence[str],
+    metric: str,
+    where: str,
+    path: Path,
+    *,
+    higher: bool = False,
 ) -> Path:
-    """A metric of models (blue, named in ``own``) and baselines (grey); name -> (mean, spread), lower is better."""
+    """A metric of models (blue, named in ``own``) and baselines (grey), the best below; name -> (mean, spread)."""
 
     def paint(axes: Sequence[Axes]) -> None:
         (ax,) = axes
-        names = sorted(values, key=lambda name: -values[name][0])
+        names = sorted(values, key=lambda name: values[name][0], reverse=not higher)
         colours = [BLUE if name in own else GREY for name in names]
         means, spreads = zip(*(values[name] for name in names), strict=True)
         drawn = ax.barh(names, means, xerr=spreads if any(spreads) else None, color=colours, ecolor=BLACK)
         ax.bar_label(drawn, fmt="%.4g", padding=4)
         ax.margins(x=0.15)
-        ax.set(xlabel=metric, title=f"{metric} on {where} (lower is better)")
+        ax.set(xlabel=metric, title=f"{metric} on {where} ({'higher' if higher else 'lower'} is better)")
 
     return _draw(path, (7, 0.8 + 0.36 * len(values)), 1, paint)
 

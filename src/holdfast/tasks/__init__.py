@@ -8,40 +8,84 @@ from __future__ import annotations
 from difflib import get_close_matches
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from holdfast.config import read_config
 from holdfast.errors import UserError
 
-TASKS = {"forecast": "holdfast.tasks.forecast:Forecaster"}
-"""Task -> its model class: built from its settings, with ``fit``, ``evaluate``, ``predict``, ``save`` and ``load``."""
 
-CONFIGS = {"forecast": "holdfast.tasks.forecast.config:ForecastConfig"}
-"""Task -> the dataclass of its settings."""
+class Task(NamedTuple):
+    """Where the parts of a task are, as ``module`` or ``module:name``.
 
-REPORTS = {"forecast": "holdfast.tasks.forecast.report"}
-"""Task -> the module of its pictures and pages."""
+    Attributes:
+        model: its class: built from its settings, with ``fit``, ``evaluate``, ``predict``, ``save`` and ``load``.
+        config: the dataclass of its settings.
+        prediction: the dataclass of what may be asked of ``holdfast predict``.
+        words: the module that tells its results (``MEASURE``, ``verdict``, ...).
+        use: the module of what ``holdfast predict`` writes.
+        report: the module of its pages.
+        scoring: the dataclass of what may be asked of ``holdfast evaluate``.
+        backtest: its walk forward, where it has one.
+    """
 
-BACKTESTS = {"forecast": "holdfast.tasks.forecast.backtest:backtest"}
-"""Task -> its walk forward, where it has one."""
+    model: str
+    config: str
+    prediction: str
+    words: str
+    use: str
+    report: str
+    scoring: str = "holdfast.config:Scoring"
+    backtest: str | None = None
+
+
+TASKS = {
+    "forecast": Task(
+        "holdfast.tasks.forecast.forecaster:Forecaster",
+        "holdfast.tasks.forecast.config:ForecastConfig",
+        "holdfast.tasks.forecast.config:Prediction",
+        "holdfast.tasks.forecast.words",
+        "holdfast.tasks.forecast.use",
+        "holdfast.tasks.forecast.report",
+        backtest="holdfast.tasks.forecast.backtest:backtest",
+    ),
+    "language": Task(
+        "holdfast.tasks.language.model:LanguageModel",
+        "holdfast.tasks.language.config:LanguageConfig",
+        "holdfast.tasks.language.config:Prediction",
+        "holdfast.tasks.language.words",
+        "holdfast.tasks.language.use",
+        "holdfast.tasks.language.report",
+        scoring="holdfast.tasks.language.config:LanguageScoring",
+    ),
+}
+"""The applications, by name."""
 
 RUN_CONFIG, RUN_STATE, RUN_METRICS = "config.toml", "state.safetensors", "metrics.json"
 """The files by which a run's folder is known: what it is, how far it came, and that it ended."""
 
 
-def task_class(name: str) -> Any:
-    """The model class of a task; an unknown name is a UserError with the nearest one."""
-    return _find(TASKS, name)
+def part(task: str, name: str) -> Any:
+    """A part of a task, by its name in :class:`Task`.
+
+    Raises:
+        UserError: an unknown task, with the nearest one, or one without such a part.
+    """
+    have = [known for known, entry in TASKS.items() if getattr(entry, name)]
+    if task not in have:
+        near = get_close_matches(task, have, 1, cutoff=0.4)
+        fix = f"Did you mean {near[0]!r}?" if near else "Give one of these."
+        raise UserError(f"Tasks are: {', '.join(have)}.", f"It was {task!r}.", fix)
+    module, _, attribute = getattr(TASKS[task], name).partition(":")
+    found = import_module(module)
+    return getattr(found, attribute) if attribute else found
 
 
-def config_class(name: str) -> Any:
-    """The dataclass of a task's settings; an unknown name is a UserError with the nearest one."""
-    return _find(CONFIGS, name)
-
-
-def report_module(name: str) -> Any:
-    """The module with a task's ``run_report``, ``comparison_report`` with its tables, and ``backtest_report``."""
-    return _find(REPORTS, name)
+def task_of(folder: Path) -> str | None:
+    """The task of the run in a folder; None where there is none."""
+    try:
+        return read_config(folder / RUN_CONFIG)[0]
+    except UserError:
+        return None
 
 
 def backtest_function(name: str) -> Any:
@@ -72,7 +116,7 @@ def load(folder: Path | str) -> Any:
             f"Give the command that began it once more, with --out {folder} --resume.",
         )
     task, _ = read_config(folder / RUN_CONFIG)
-    return task_class(task).load(folder)
+    return part(task, "model").load(folder)
 
 
 def _nearby(folder: Path) -> str:
@@ -84,13 +128,3 @@ def _nearby(folder: Path) -> str:
     if runs:
         return f"Beside it are: {', '.join(map(str, runs[:5]))}."
     return "Give the folder that --out named when the model was trained."
-
-
-def _find(table: dict[str, str], name: str) -> Any:
-    if name not in table:
-        near = get_close_matches(name, table, 1, cutoff=0.4)
-        fix = f"Did you mean {near[0]!r}?" if near else "Give one of these."
-        raise UserError(f"Tasks are: {', '.join(table)}.", f"It was {name!r}.", fix)
-    module, _, attribute = table[name].partition(":")
-    found = import_module(module)
-    return getattr(found, attribute) if attribute else found

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import replace
@@ -13,6 +15,7 @@ import torch
 from holdfast.config import build_config, load_config, save_config
 from holdfast.errors import UserError
 from holdfast.files import new_folder
+from holdfast.quantization import quantize
 from holdfast.tasks.base import Trainable
 from holdfast.training import History, fit
 from holdfast.training.reporting import notice
@@ -72,6 +75,22 @@ class TaskModel(ABC):
     @abstractmethod
     def _network(self, prepared: Any) -> tuple[torch.nn.Module, Trainable]:
         """The untrained network, and its training."""
+
+    @abstractmethod
+    def _read(self, path: Path) -> Any:
+        """A file that is to be scored, as a part; what to tell of it goes into ``notes``."""
+
+    @abstractmethod
+    def _figures(self, part: Any) -> dict[str, float]:
+        """Metrics of the network."""
+
+    @abstractmethod
+    def _baseline_figures(self, part: Any) -> dict[str, dict[str, float]]:
+        """Name of each simple method -> the same metrics."""
+
+    @abstractmethod
+    def _size(self, part: Any) -> dict[str, Any]:
+        """How much was scored, by the name of what is counted."""
 
     @abstractmethod
     def _judge(self, prepared: Any, training: Any) -> dict[str, Any]:
@@ -181,6 +200,52 @@ class TaskModel(ABC):
             "cell": self.config.network.cell,
             "notes": [*prepared.notes, *self.baselines.notes],
         }
+
+    # -- figures -------------------------------------------------------------------------------------------------
+
+    def evaluate(self, data: Path | str | None = None, *, int8: bool = False) -> dict[str, Any]:
+        """Figures of the model and of every baseline on the same data.
+
+        Args:
+            data: a file of which everything is scored; None gives the test part's figures from training.
+            int8: also score the model with its recurrent layers in int8 (:func:`holdfast.quantize`), on the file.
+
+        Returns:
+            ``task``, ``part``, ``model`` (metric -> value), ``baselines`` (name -> the same metrics), ``parameters``,
+            ``seconds`` (of training), and how much was scored; of a file also ``scoring_seconds``, and ``int8`` where
+            asked.
+        """
+        if data is None:
+            if int8:
+                rule = "int8 is scored on a file."
+                raise UserError(rule, "None was given.", "Give one that training did not see.")
+            return self.metrics
+        return self._evaluated(Path(data), self._quantized() if int8 else None)
+
+    def _evaluated(self, path: Path, quantized: Self | None) -> dict[str, Any]:
+        start = time.perf_counter()
+        part = self._read(path)
+        figures = self._scores(part, "file")
+        if quantized is not None:
+            figures["int8"] = quantized._figures(part)
+        took = time.perf_counter() - start
+        return figures | {"seconds": self.metrics.get("seconds"), "scoring_seconds": took}
+
+    def _scores(self, part: Any, name: str) -> dict[str, Any]:
+        """What :meth:`evaluate` gives of a part."""
+        return {
+            "task": self.task,
+            "part": name,
+            "model": self._figures(part),
+            "baselines": self._baseline_figures(part),
+            "parameters": self.parameters,
+            **self._size(part),
+        }
+
+    def _quantized(self) -> Self:
+        twin = copy.copy(self)
+        twin.module = quantize(self._trained())
+        return twin
 
     def _trained(self) -> Any:
         """The network, once there is one."""

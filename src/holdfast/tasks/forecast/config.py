@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 from holdfast.config import Training
@@ -146,3 +147,16 @@ class ForecastConfig:
                 f"They were {', '.join(map(str, levels)) or 'none'}.",
                 "Give for example --quantiles 0.1,0.5,0.9.",
             )
+
+
+@dataclass(kw_only=True)
+class Prediction:
+    """What is asked of a forecast.
+
+    Attributes:
+        plot: PNG file to draw the forecast into.
+        method: the network, or one of the simple methods that evaluate names, such as linear.
+    """
+
+    plot: Path | None = None
+    method: str = "network"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -14,7 +12,6 @@ from holdfast.checkpoint import load_arrays, load_weights, save_arrays, save_wei
 from holdfast.config import load_config, save_config
 from holdfast.errors import UserError
 from holdfast.files import load_json, save_json
-from holdfast.quantization import quantize
 from holdfast.tasks.forecast import network, prediction
 from holdfast.tasks.forecast.baselines import Baselines
 from holdfast.tasks.forecast.config import ForecastConfig
@@ -86,7 +83,7 @@ class Forecaster(TaskModel):
         return self._scores(prepared.test or prepared.valid, name) | {
             "train_loss": training.mean_loss(prepared.train, TRAIN_WINDOWS),
             "valid_loss": training.mean_loss(prepared.valid),
-            "training_windows": len(prepared.train),
+            "training_size": len(prepared.train),
         }
 
     def _fit_intervals(self, valid: Part) -> Array | None:
@@ -98,32 +95,7 @@ class Forecaster(TaskModel):
 
     # -- figures -------------------------------------------------------------------------------------------------
 
-    def evaluate(self, data: Path | str | None = None, *, int8: bool = False) -> dict[str, Any]:
-        """Figures of the model and of every baseline on the same windows.
-
-        Args:
-            data: a file of which every window is scored; None gives the test part's figures from training.
-            int8: also score the model with its recurrent layers in int8 (:func:`holdfast.quantize`), on the file.
-
-        Returns:
-            ``task``, ``part``, ``model`` (metric -> value), ``baselines`` (name -> the same metrics), ``parameters``,
-            ``seconds`` (of training), ``windows``; of a file also ``scoring_seconds``, and ``int8`` where asked. The
-            units are the columns' own; ``mse_z`` and ``mae_z`` are on the training scale.
-        """
-        if data is None:
-            if int8:
-                rule = "int8 is scored on a file."
-                raise UserError(rule, "None was given.", "Give one that training did not see.")
-            return self.metrics
-        start = time.perf_counter()
-        part = self._part(Path(data))
-        figures = self._scores(part, "file")
-        if int8:
-            figures["int8"] = score(self._quantized().forecast(part), part, self.config.quantiles)
-        took = time.perf_counter() - start
-        return figures | {"seconds": self.metrics.get("seconds"), "scoring_seconds": took}
-
-    def _part(self, path: Path) -> Part:
+    def _read(self, path: Path) -> Part:
         _, schema = self._fitted()
         part = whole_file(rows_for(path, self.config, schema), self.config)
         if not len(part):
@@ -145,22 +117,15 @@ class Forecaster(TaskModel):
         assert self.intervals is not None
         return with_intervals(output[..., 0], self.intervals)
 
-    def _quantized(self) -> Self:
-        twin = copy.copy(self)
-        twin.module = quantize(self._fitted()[0])
-        return twin
+    def _figures(self, part: Part) -> dict[str, float]:
+        return score(self.forecast(part), part, self.config.quantiles)
 
-    def _scores(self, part: Part, name: str) -> dict[str, Any]:
+    def _baseline_figures(self, part: Part) -> dict[str, dict[str, float]]:
         assert self.baselines is not None
-        levels = self.config.quantiles
-        return {
-            "task": self.task,
-            "part": name,
-            "model": score(self.forecast(part), part, levels),
-            "baselines": {n: score(f, part, levels) for n, f in self.baselines.each(part)},
-            "parameters": self.parameters,
-            "windows": len(part),
-        }
+        return {n: score(f, part, self.config.quantiles) for n, f in self.baselines.each(part)}
+
+    def _size(self, part: Part) -> dict[str, Any]:
+        return {"windows": len(part)}
 
     # -- use -----------------------------------------------------------------------------------------------------
 
@@ -200,7 +165,8 @@ class Forecaster(TaskModel):
             raise UserError(
                 f"Methods are: network, {', '.join(names)}.", f"It was {method!r}.", "Give one of these."
             )
-        return next(forecast for name, forecast in self.baselines.each(part) if name == method)
+        found: Forecast = next(f for name, f in self.baselines.each(part) if name == method)
+        return found
 
     def _fitted(self) -> tuple[torch.nn.Module, Schema]:
         module = self._trained()

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from math import inf
+from pathlib import Path
 from typing import Literal
 
-from holdfast.config import Training
+from holdfast.config import Scoring, Training
 from holdfast.errors import UserError
 
 
@@ -162,3 +164,73 @@ class LanguageConfig:
     def __post_init__(self) -> None:
         if self.order is not None and self.order < 1:
             raise UserError("--order is at least 1.", f"It was {self.order}.", "Give for example --order 5.")
+
+
+@dataclass(kw_only=True)
+class LanguageScoring(Scoring):
+    """What is asked of an evaluation.
+
+    Attributes:
+        cache: also score with a neural cache of so many units, such as 2000.
+        cache_share: share of the cache in the probability, in (0, 1).
+        cache_sharpness: how much more the cache looks at the units that stood in a similar place; 0 looks at all alike.
+        dynamic: also score with weights that go on learning from the text, at this learning rate, such as 0.05.
+        tune: text, such as the validation file, on which cache-share and cache-sharpness are chosen.
+    """
+
+    cache: int | None = None
+    cache_share: float = 0.1
+    cache_sharpness: float = 0.3
+    dynamic: float | None = None
+    tune: Path | None = None
+
+    def __post_init__(self) -> None:
+        for name, value, fine, rule, example in (
+            ("cache", self.cache, self.cache is None or self.cache >= 1, "at least 1", "2000"),
+            ("cache-share", self.cache_share, 0 < self.cache_share < 1, "in (0, 1)", "0.1"),
+            ("cache-sharpness", self.cache_sharpness, 0 <= self.cache_sharpness < inf, "at least 0", "0.3"),
+            ("dynamic", self.dynamic, self.dynamic is None or 0 < self.dynamic < inf, "above 0", "0.05"),
+        ):
+            if not fine:
+                raise UserError(
+                    f"--{name} is {rule}.", f"It was {value}.", f"Give for example --{name} {example}."
+                )
+        if self.tune is not None and self.cache is None:
+            raise UserError(
+                "--tune chooses how a cache is used.", "No --cache was given.", "Give --cache 2000 as well."
+            )
+
+
+@dataclass(kw_only=True)
+class Prediction:
+    """What is asked of a language model: to write, or to score a text.
+
+    Attributes:
+        prompt: text that is written on.
+        length: units to write.
+        temperature: below 1 the likely becomes likelier, 0 takes the likeliest always.
+        top_k: draw from so many of the likeliest units only.
+        top_p: draw from the likeliest units that together have this probability only.
+        repetition_penalty: above 1 makes units rarer that have come before.
+        stop: end before this text; several with commas between.
+        seed: seed of the drawing; another text each time when not given.
+        score: no writing: the surprise at each unit of the prompt or of a file, as CSV.
+    """
+
+    prompt: str = ""
+    length: int = 500
+    temperature: float = 1.0
+    top_k: int | None = None
+    top_p: float | None = None
+    repetition_penalty: float = 1.0
+    stop: tuple[str, ...] = ()
+    seed: int | None = None
+    score: bool = False
+
+    def __post_init__(self) -> None:
+        if self.length < 1:
+            raise UserError(
+                "--length is at least 1.", f"It was {self.length}.", "Give for example --length 500."
+            )
+        if self.seed is not None and self.seed < 0:
+            raise UserError("--seed is at least 0.", f"It was {self.seed}.", "Give for example --seed 0.")

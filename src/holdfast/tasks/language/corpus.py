@@ -82,7 +82,9 @@ def prepare(
                 "Give more text, or another --split.",
             )
     test_part = parts["test"] if len(parts["test"]) else None
-    return Prepared(parts["training"], parts["validation"], test_part, units, _notes(parts, units), digest)
+    return Prepared(
+        parts["training"], parts["validation"], test_part, units, unknown_notes(parts, units), digest
+    )
 
 
 def of_file(path: Path, config: LanguageConfig, units: Units) -> Part:
@@ -148,7 +150,8 @@ def _line_end(text: Text, position: int) -> int:
     return position
 
 
-def _notes(parts: dict[str, Part], units: Units) -> tuple[str, ...]:
+def unknown_notes(parts: dict[str, Part], units: Units) -> tuple[str, ...]:
+    """What of each part is not in the vocabulary."""
     found = []
     for name, part in parts.items():
         if part.unknown:

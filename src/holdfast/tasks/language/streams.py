@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -63,7 +64,7 @@ class StreamTraining:
         """Nats per unit, and the two penalties on the last layer's outputs (Merity et al. 2017)."""
         units, following = batch
         hidden, state = self.module(units, self.state)
-        self.state = [_detached(one) for one in state]
+        self.state = [detached(one) for one in state]
         loss: Tensor = self.module.output.nats(hidden.dropped.flatten(0, 1), following.flatten()).mean()
         if self.settings.activation:
             loss = loss + self.settings.activation * hidden.dropped.square().mean()
@@ -91,11 +92,18 @@ class StreamTraining:
         self.state = [_state(parts) for parts in found] or None
 
 
+@dataclass(frozen=True)
+class Read:
+    """Some steps of a text that was read: the last layer's outputs [T, B, E], what followed and its nats [T, B]."""
+
+    hidden: Tensor
+    following: Tensor
+    nats: Tensor
+
+
 @torch.no_grad()
-def nats(
-    module: RecurrentLanguageModel, ids: NDArray[Any], begin: int, streams: int = 1
-) -> NDArray[np.float32]:
-    """``-log p`` of every unit [n] of a text, in evaluation.
+def read(module: RecurrentLanguageModel, ids: NDArray[Any], begin: int, streams: int = 1) -> Iterator[Read]:
+    """Read a text of n units in evaluation; where the streams are not equally long, the last is filled up.
 
     Args:
         module: the network.
@@ -105,27 +113,37 @@ def nats(
     """
     module.eval()
     device = next(module.parameters()).device
-    count = len(ids)
-    length = -(-count // streams)
-    padded = np.zeros(streams * length + 1, np.int64)
-    padded[0], padded[1 : count + 1] = begin, ids
-    read, following = (
-        torch.from_numpy(padded[a : a + streams * length].reshape(streams, length).T.copy()) for a in (0, 1)
-    )
+    length = -(-len(ids) // streams)
     state: list[State] | None = None
-    found = []
-    for units, targets in zip(read.split(CHUNK), following.split(CHUNK)):
-        hidden, state = module(units.to(device), state)
-        scores = module.output.nats(hidden.raw.flatten(0, 1), targets.to(device).flatten())
-        found.append(scores.view(units.shape).cpu())
-    return torch.cat(found).T.reshape(-1)[:count].numpy()
+    starts = np.arange(streams) * length
+    for at in range(0, length, CHUNK):
+        steps = np.arange(at, min(at + CHUNK, length))
+        places = steps[:, None] + starts
+        units = np.where(places > 0, ids[np.clip(places - 1, 0, len(ids) - 1)], begin)
+        following = _on(ids[np.minimum(places, len(ids) - 1)], device)
+        hidden, state = module(_on(units, device), state)
+        found = module.output.nats(hidden.raw.flatten(0, 1), following.flatten())
+        yield Read(hidden.raw, following, found.view(following.shape))
+
+
+def nats(
+    module: RecurrentLanguageModel, ids: NDArray[Any], begin: int, streams: int = 1
+) -> NDArray[np.float32]:
+    """``-log p`` of every unit [n] of a text, as :func:`read` finds it."""
+    found = [piece.nats.cpu() for piece in read(module, ids, begin, streams)]
+    return torch.cat(found).T.reshape(-1)[: len(ids)].numpy()
+
+
+def _on(numbers: NDArray[Any], device: torch.device) -> Tensor:
+    return torch.from_numpy(numbers.astype(np.int64)).to(device)
 
 
 def _parts(state: State) -> Sequence[Tensor]:
     return state if isinstance(state, tuple) else (state,)
 
 
-def _detached(state: State) -> Any:
+def detached(state: State) -> Any:
+    """The same state, through which nothing is learnt."""
     return _state([part.detach() for part in _parts(state)])
 
 

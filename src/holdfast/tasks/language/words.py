@@ -5,21 +5,26 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from holdfast.insight.words import against, best_baseline
+from holdfast.insight.comparison import Comparison
+from holdfast.insight.words import Measure, against, claims, otherwise
 
-EVALUATION = ("task", "part", "model", "baselines", "parameters", "seconds", "units")
+EVALUATION = ("task", "part", "model", "baselines", "parameters", "seconds", "units", "unit")
 """What ``evaluate --json`` prints."""
 
 ABOUT_THE_DATA = ("unit", "vocabulary", "encoding", "split")
 """Settings that another command on the same file needs as well."""
 
-METRIC = "nats_per_unit"
+LONGEST = 9
+BASELINES = {"unigram": "the frequency of each unit"} | {
+    f"kneser_ney_{n}gram": f"Kneser-Ney {n}-grams" for n in range(2, LONGEST + 1)
+}
+MEASURE = Measure("nats_per_unit", "nats per unit", "models the text", "units", BASELINES)
 MEANINGS = {
     "nats_per_unit": "mean surprise at each unit of the text, -ln p",
     "bits_per_char": "the same in bits, for each character of the text",
     "perplexity": "exp(nats_per_unit): as if so many units were equally likely at each place",
 }
-HIGHER = ""
+WHICH_WAY = "Lower is better."
 
 
 def title(result: Mapping[str, Any]) -> str:
@@ -28,21 +33,15 @@ def title(result: Mapping[str, Any]) -> str:
 
 
 def verdict(result: Mapping[str, Any]) -> list[str]:
-    """The model against the best n-gram."""
-    own = result["model"][METRIC]
-    name, bar = best_baseline(result["baselines"], METRIC)
-    unit = result["unit"]
-    words = [f"The network needs {own:.4g} nats for each {unit}; {against(own, named(name), bar)}"]
-    if "int8" in result:
-        words.append(f"In int8 it needs {result['int8'][METRIC]:.4g}.")
-    return words
+    """The model against the best n-gram, and what int8, the cache and dynamic evaluation change."""
+    own, unit = result["model"][MEASURE.metric], result["unit"]
+    bar = against(MEASURE, own, result["baselines"])
+    return [f"The network needs {own:.4g} nats for each {unit}; {bar}", *otherwise(MEASURE, result)]
 
 
-def named(baseline: str) -> str:
-    """A simple method in words."""
-    if baseline == "unigram":
-        return "the frequency of each unit"
-    return f"Kneser-Ney {baseline.removeprefix('kneser_ney_').removesuffix('gram')}-grams"
+def conclusions(comparison: Comparison) -> list[str]:
+    """What a comparison of cells says."""
+    return claims(comparison, MEASURE)
 
 
 def next_commands(run: str, file: str, asked: list[str]) -> list[list[str]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from holdfast.data.units import Units
 from holdfast.decoding import Filter, draw
 from holdfast.models.language import RecurrentLanguageModel
+from holdfast.recurrent import Recurrent
 
 
 class Writer:
@@ -19,7 +20,7 @@ class Writer:
 
     def __init__(self, module: RecurrentLanguageModel) -> None:
         self.embedding = module.embedding.weight.detach().cpu().numpy()
-        self.layers = [layer.stream() for layer in module.layers]
+        self.layers = [cast(Recurrent, layer).stream() for layer in module.layers]
         self.output = module.output
 
     @torch.no_grad()
@@ -47,3 +48,20 @@ def written(
         if not text.endswith("\N{REPLACEMENT CHARACTER}"):
             yield text[len(told) :]
             told = text
+
+
+def until(pieces: Iterator[str], stops: Sequence[str]) -> Iterator[str]:
+    """The text before the first of some strings; what may be the beginning of one waits for the rest."""
+    held = ""
+    keep = max((len(stop) for stop in stops), default=1) - 1
+    for piece in pieces:
+        held += piece
+        ends = [held.find(stop) for stop in stops if stop in held]
+        if ends:
+            yield held[: min(ends)]
+            return
+        ready = len(held) - keep
+        if ready > 0:
+            yield held[:ready]
+            held = held[ready:]
+    yield held

@@ -1,0 +1,31 @@
+"""The main job of each task on data that needs no download."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+
+from holdfast.demos.base import Announce as Announce
+from holdfast.demos.base import Demo as Demo
+from holdfast.errors import UserError
+
+DEMOS = {
+    "forecast": "holdfast.demos.forecast:forecast_demo",
+    "language": "holdfast.demos.language:language_demo",
+}
+"""Task -> its demo."""
+
+
+def demo(task: str, out: Path, announce: Announce = lambda text: None) -> Demo:
+    """Run a task's demo and write its data, pictures and page into ``out`` (an earlier demo there is replaced).
+
+    Raises:
+        UserError: a task without a demo, or a folder that cannot be written.
+    """
+    if task not in DEMOS:
+        raise UserError(
+            f"Demos are: {', '.join(DEMOS)}.", f"Asked for was {task!r}.", "Run holdfast demo forecast."
+        )
+    module, _, name = DEMOS[task].partition(":")
+    found: Demo = getattr(import_module(module), name)(out, announce)
+    return found

@@ -1,0 +1,41 @@
+"""The documentation that comes with Python, character by character."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from holdfast.demos.base import Announce, Demo, compared, written
+from holdfast.tasks.language.config import LanguageConfig, LanguageTraining, NetworkConfig
+
+MOST = 400_000
+"""Characters that are used."""
+
+
+def language_demo(out: Path, announce: Announce = lambda text: None) -> Demo:
+    """GRU and LSTM learn to spell Python's language reference, which ``help("topics")`` shows, among n-grams."""
+    config = LanguageConfig(
+        network=NetworkConfig(hidden_size=160, num_layers=1, hidden_dropout=0.0, output_dropout=0.1),
+        training=LanguageTraining(epochs=6, batch_size=32, steps=64, learning_rate=8e-3),
+    )
+    data = written(out, "language", config, "python.txt", documentation())
+    announce(f"Python's language reference, {MOST:,} characters: {data}")
+    title = "Python's language reference, character by character"
+    return compared("language", config, data, title, announce, next=lambda cell: _next(data, cell))
+
+
+def _next(data: Path, cell: str) -> list[list[str]]:
+    run = data.parent / "run"
+    asked = ["--recipe", str(data.parent / "config.toml"), "--cell", cell]
+    return [
+        ["holdfast", "train", "language", str(data), *asked, "--out", str(run)],
+        ["holdfast", "predict", str(run), "--prompt", "The statement", "--temperature", "0.7"],
+        ["holdfast", "predict", str(run), "--prompt", "for x in range(10):", "--score"],
+        ["holdfast", "train", "language", "YOUR.txt", "--unit", "word"],
+    ]
+
+
+def documentation() -> str:
+    """The topics in the order of their names, up to :data:`MOST` characters."""
+    from pydoc_data.topics import topics
+
+    return "\n".join(text.strip("\n") + "\n" for _, text in sorted(topics.items()))[:MOST]

@@ -1,0 +1,30 @@
+"""The page of a language model's training run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from holdfast.insight.pages import data_section, meanings_section, result_section
+from holdfast.insight.report import Section, write_report
+from holdfast.tasks.language.model import LanguageModel
+from holdfast.tasks.language.words import MEANINGS, MEASURE, WHICH_WAY, verdict
+
+TEMPERATURES = (0.5, 0.8, 1.0)
+LENGTH = {"character": 400, "byte": 400, "word": 80, "subword": 120}
+"""Units of a sample."""
+
+
+def run_report(model: LanguageModel, folder: Path) -> Path:
+    """``report.html`` with ``plots/``: figures, learning curves, and what the model writes."""
+    result, history = model.metrics, model.history
+    assert history is not None
+    length = LENGTH[result["unit"]]
+    samples = [["temperature", "text"]]
+    samples += [[str(t), model.generate(length=length, temperature=t, seed=0)] for t in TEMPERATURES]
+    sections = [
+        result_section(result, history, MEASURE, verdict(result), folder / "plots"),
+        Section("What it writes", ["Without a prompt, seed 0, not chosen from several."], samples),
+        data_section(result["notes"]),
+        meanings_section(result["model"], MEANINGS, WHICH_WAY),
+    ]
+    return write_report(folder / "report.html", f"Language model of {result['unit']}s", sections)
