@@ -88,11 +88,6 @@ def task_of(folder: Path) -> str | None:
         return None
 
 
-def backtest_function(name: str) -> Any:
-    """The walk forward of a task; a task without one is a UserError."""
-    return _find(BACKTESTS, name)
-
-
 def load(folder: Path | str) -> Any:
     """The trained model in a run's folder, whatever its task.
 
