@@ -22,15 +22,18 @@ from holdfast.training import loop
 from sums import BASE, STEPS, Sums, assert_same, interrupt_at, rows, run, weights
 
 
-@pytest.mark.parametrize("schedule", ["constant", "cosine", "halve"])
+@pytest.mark.parametrize(
+    ("schedule", "average"), [("constant", 0.0), ("cosine", 0.0), ("halve", 0.0), ("constant", 0.7)]
+)
 @pytest.mark.parametrize("at", [(1, 0), (1, 3), (2, STEPS - 1), (3, 4), (4, STEPS - 1)])
-def test_an_interrupted_run_goes_on_exactly(tmp_path: Path, at: tuple[int, int], schedule: Any) -> None:
-    training = replace(
-        BASE, schedule=schedule, learning_rate=0.2
-    )  # so large that not every epoch is the best
+def test_an_interrupted_run_goes_on_exactly(
+    tmp_path: Path, at: tuple[int, int], schedule: Any, average: float
+) -> None:
+    rate = 0.2  # so large that not every epoch is the best
+    training = replace(BASE, schedule=schedule, learning_rate=rate, average=average)
     whole = Sums()
     expected = run(whole, training)
-    assert expected.best_epoch != 4 or schedule != "constant"
+    assert expected.best_epoch != 4 or schedule != "constant" or average
     begun = Sums(interrupt_at(*at))
     stopped = run(begun, training, folder=tmp_path)
     assert stopped.stopped == ("interrupted" if at != (4, STEPS - 1) else "epochs")

@@ -59,11 +59,12 @@ def compare(
     seeds_of = range(config.training.seed, config.training.seed + seeds)
     planned = [(seed, cell, *share) for seed in seeds_of for cell in cells for share in shares]
     baselines = make(config).fit_baselines(prepared)
+    examples = part(task, "words").MEASURE.examples
     for number, (seed, cell, share, windows) in enumerate(planned, 1):
         if any((r["seed"], r["cell"], r["share"]) == (seed, cell, share) for r in found.runs):
             continue
         announce(
-            f"run {number} of {len(planned)}: {cell}, seed {seed}, {share:.0%} of the training windows ..."
+            f"run {number} of {len(planned)}: {cell}, seed {seed}, {share:.0%} of the training {examples} ..."
         )
         own = replace(
             config, network=replace(config.network, cell=cell), training=replace(config.training, seed=seed)

@@ -47,6 +47,9 @@ class Training:
             in a row without improvement.
         clip: largest norm of the gradient; 0 for no clipping.
         patience: stop after this many epochs in a row without improvement.
+        average: decay of the average of the weights that is validated and kept, such as 0.999; 0 for the weights
+            themselves.
+        precision: fp32, or bf16 for products in bfloat16 where the device is faster in it.
         seed: seed of all random numbers.
         budget: stop after this time, such as 90s, 10m or 2h30m, and keep the best weights.
         device: auto (a GPU where there is one), cpu, cuda, cuda:1 or mps.
@@ -62,6 +65,8 @@ class Training:
     schedule: Literal["constant", "cosine", "halve"] = "cosine"
     clip: float = 1.0
     patience: int = 8
+    average: float = 0.0
+    precision: Literal["fp32", "bf16"] = "fp32"
     seed: int = 0
     budget: str | None = None
     device: str = "auto"
@@ -76,6 +81,9 @@ class Training:
             _check_real(name, getattr(self, name), example)
         if self.learning_rate == 0:
             raise _refused("learning_rate", "greater than 0", self.learning_rate, "0.001")
+        if isinstance(self.average, bool) or not 0 <= self.average < 1:
+            raise _refused("average", "in [0, 1)", self.average, "0.999")
+        _check_choice("precision", self.precision, ("fp32", "bf16"))
         _check_choice("schedule", self.schedule, ("constant", "cosine", "halve"))
         if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", str(self.device)):
             raise _refused("device", "auto, cpu, cuda, cuda:NUMBER or mps", self.device, "auto")

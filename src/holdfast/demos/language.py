@@ -7,7 +7,7 @@ from pathlib import Path
 from holdfast.demos.base import Announce, Demo, compared, written
 from holdfast.tasks.language.config import LanguageConfig, LanguageTraining, NetworkConfig
 
-MOST = 400_000
+MOST = 300_000
 """Characters that are used."""
 
 
@@ -15,7 +15,7 @@ def language_demo(out: Path, announce: Announce = lambda text: None) -> Demo:
     """GRU and LSTM learn to spell Python's language reference, which ``help("topics")`` shows, among n-grams."""
     config = LanguageConfig(
         network=NetworkConfig(hidden_size=160, num_layers=1, hidden_dropout=0.0, output_dropout=0.1),
-        training=LanguageTraining(epochs=6, batch_size=32, steps=64, learning_rate=8e-3),
+        training=LanguageTraining(epochs=5, batch_size=32, steps=64, learning_rate=8e-3),
     )
     data = written(out, "language", config, "python.txt", documentation())
     announce(f"Python's language reference, {MOST:,} characters: {data}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -12,11 +12,15 @@ if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
 
-def open_fabric(device: str) -> Fabric:
+PRECISIONS: dict[str, Any] = {"fp32": "32-true", "bf16": "bf16-mixed"}
+
+
+def open_fabric(device: str, precision: str = "fp32") -> Fabric:
     """Lightning Fabric for one device of this machine.
 
     Args:
         device: ``"auto"`` (a CUDA GPU where there is one, else the CPU), ``"cpu"``, ``"cuda:1"``, ...
+        precision: a name in :data:`PRECISIONS`.
 
     Raises:
         UserError: this machine has no such device.
@@ -34,4 +38,5 @@ def open_fabric(device: str) -> Fabric:
             f"{device!r} was asked for, and there is {', '.join(names)}.",
             "Give --device auto to use what there is.",
         )
-    return Fabric(accelerator=kind, devices=[int(index or 0)] if kind == "cuda" else 1)
+    devices: Any = [int(index or 0)] if kind == "cuda" else 1
+    return Fabric(accelerator=kind, devices=devices, precision=PRECISIONS[precision])

@@ -27,6 +27,7 @@ from holdfast.config import MAY_CHANGE, Training
 from holdfast.errors import UserError
 from holdfast.files import new_folder
 from holdfast.tasks.base import Stateful, Trainable
+from holdfast.training.averaging import averaging
 from holdfast.training.devices import open_fabric
 from holdfast.training.history import History, Position, Stopped
 from holdfast.training.interrupts import first_interrupt
@@ -107,7 +108,7 @@ class Run:
             raise UserError(
                 "Training needs at least one batch.", "There is none.", "Give more training data."
             )
-        self.fabric = open_fabric(training.device)
+        self.fabric = open_fabric(training.device, training.precision)
         self.module = trainable.module
         optimizer = torch.optim.AdamW(
             self.module.parameters(), training.learning_rate, weight_decay=training.weight_decay, fused=True
@@ -116,6 +117,7 @@ class Run:
         self.to_device: Callable[[Any], Any] = (
             _unchanged if self.fabric.device.type == "cpu" else self.fabric.to_device
         )
+        self.average = averaging(self.module, training.average)
         self.at = Position()
         self.best_weights: dict[str, Tensor] = {}
         self.best_is_saved = True
@@ -198,7 +200,8 @@ class Run:
         for group in self.optimizer.param_groups:
             group["lr"] = self._learning_rate()
         self.optimizer.zero_grad()
-        loss = self.trainable.loss(self.to_device(batch))
+        with self.fabric.autocast():
+            loss = self.trainable.loss(self.to_device(batch))
         self.fabric.backward(loss)
         if self.training.clip:
             self.fabric.clip_gradients(
@@ -206,6 +209,7 @@ class Run:
             )
         self.optimizer.step()
         self.pending.append(loss.detach())
+        self.average.update(self.done)
         self.at.step += 1
 
     def _learning_rate(self) -> float:
@@ -237,16 +241,17 @@ class Run:
     def _validate(self) -> None:
         """Add the epoch's row to the history, and keep the weights if they are the best."""
         at, monitor = self.at, self.trainable.monitor
-        metrics = self._metrics()
-        value = metrics[monitor]
-        if not math.isfinite(value):
-            raise self._diverged(f"The validation's {monitor} was {value} in epoch {at.epoch}")
-        if at.best is None or value < at.best:
-            at.best, at.best_epoch = value, at.epoch
-            self.best_weights = {
-                name: tensor.detach().clone() for name, tensor in self.module.state_dict().items()
-            }
-            self.best_is_saved = False
+        with self.average.in_place():
+            metrics = self._metrics()
+            value = metrics[monitor]
+            if not math.isfinite(value):
+                raise self._diverged(f"The validation's {monitor} was {value} in epoch {at.epoch}")
+            if at.best is None or value < at.best:
+                at.best, at.best_epoch = value, at.epoch
+                self.best_weights = {
+                    name: tensor.detach().clone() for name, tensor in self.module.state_dict().items()
+                }
+                self.best_is_saved = False
         row = {"epoch": at.epoch, "train_loss": at.loss_sum / at.step, **metrics}
         row |= {"learning_rate": self._learning_rate(), "seconds": self.elapsed - at.epoch_began}
         at.rows = [earlier for earlier in at.rows if earlier["epoch"] != at.epoch] + [row]
@@ -302,6 +307,7 @@ class Run:
             "best": self.best_weights,
             "optimizer": optimizer,
             "random": random,
+            "average": self.average.state(),
             "carried": self.trainable.carried() if isinstance(self.trainable, Stateful) else {},
         }
         values = {
@@ -326,6 +332,7 @@ class Run:
         self._check_settings(values)
         load_tensors(self.module, tensors.get("module", {}), str(self.folder / STATE))
         load_optimizer(self.optimizer, tensors.get("optimizer", {}), values["groups"])
+        self.average.restore(tensors.get("average", {}))
         self.best_weights = tensors.get("best", {})
         self.best_is_saved = not self.best_weights
         self.at = Position(**values["position"])
@@ -340,7 +347,7 @@ class Run:
 
     def _check_settings(self, values: dict[str, Any]) -> None:
         now = asdict(self.training) | {"steps in an epoch": self.steps}
-        then = values["training"] | {"steps in an epoch": values["steps"]}
+        then = asdict(type(self.training)()) | values["training"] | {"steps in an epoch": values["steps"]}
         changed = [name for name in now if name not in MAY_CHANGE and now[name] != then.get(name)]
         if changed:
             raise UserError(

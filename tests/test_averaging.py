@@ -1,0 +1,71 @@
+"""The average of the weights, against the sum written out."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import nn
+
+from holdfast.config import Training
+from holdfast.errors import UserError
+from holdfast.training import fit
+from holdfast.training.averaging import WARM, Average, averaging
+from sums import BASE, Sums, assert_same, run, weights
+
+
+def test_the_average_is_the_sum_written_out() -> None:
+    module = nn.Linear(3, 2)
+    average = Average(module, 0.9)
+    expected = {name: p.detach().clone() for name, p in module.named_parameters()}
+    for step in range(100):
+        with torch.no_grad():
+            for p in module.parameters():
+                p.add_(torch.randn_like(p))
+        average.update(step)
+        decay = min(0.9, (1 + step) / (WARM + step))
+        expected = {n: decay * expected[n] + (1 - decay) * p.detach() for n, p in module.named_parameters()}
+    own = {name: p.detach().clone() for name, p in module.named_parameters()}
+    with average.in_place():
+        for name, p in module.named_parameters():
+            torch.testing.assert_close(p.detach(), expected[name])
+    assert_same(dict(module.named_parameters()), own)
+
+
+def test_a_run_keeps_the_average_that_was_validated() -> None:
+    training = replace(BASE, learning_rate=0.1, average=0.9, epochs=3)
+    averaged, plain = Sums(), Sums()
+    run(averaged, training)
+    run(plain, replace(training, average=0.0))
+    assert averaged.seen == plain.seen
+    with pytest.raises(AssertionError):
+        assert_same(weights(averaged), weights(plain))
+
+
+def test_none_is_kept_without_a_decay() -> None:
+    module = nn.Linear(2, 2)
+    before = module.weight.detach().clone()
+    average = averaging(module, 0.0)
+    average.update(3)
+    with average.in_place():
+        assert torch.equal(module.weight, before)
+    assert average.state() == {}
+
+
+@pytest.mark.parametrize("value", [1.0, -0.1, True])
+def test_a_decay_outside_its_rule_is_refused(value: float) -> None:
+    with pytest.raises(UserError, match="average"):
+        Training(average=value)
+
+
+def test_bf16_rounds_products_and_keeps_weights_in_float32() -> None:
+    seen = []
+
+    class Watched(Sums):
+        def loss(self, batch: torch.Tensor) -> torch.Tensor:
+            seen.append(torch.is_autocast_enabled("cpu") and torch.get_autocast_dtype("cpu"))
+            return super().loss(batch)
+
+    found = Watched()
+    fit(found, replace(BASE, precision="bf16", epochs=1), progress=False)
+    assert set(seen) == {torch.bfloat16}
+    assert {p.dtype for p in found.module.parameters()} == {torch.float32}
