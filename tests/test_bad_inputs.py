@@ -12,11 +12,10 @@ from pathlib import Path
 import pytest
 
 from holdfast.cli import main
+from refusals import Expected, refused
 
 ROWS = 120
 FLAGS = ["--target", "temp", "--horizon", "3", "--lookback", "8", "--hidden-size", "4", "--epochs", "2"]
-Expected = tuple[str, str, str]
-"""Words of the rule, of what came, and of what to do."""
 
 
 def rows(count: int = ROWS) -> list[str]:
@@ -70,22 +69,6 @@ def trained_on_series(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def copy(trained: Path, tmp_path: Path) -> Path:
     """A copy of the trained run that a test may damage."""
     return Path(shutil.copytree(trained, tmp_path / "copy"))
-
-
-def refused(capsys: pytest.CaptureFixture[str], arguments: list[str | Path], expected: Expected) -> str:
-    """The command exits with 2, says nothing on stdout, and tells rule, cause and remedy with the expected words."""
-    capsys.readouterr()
-    code = main([str(argument) for argument in arguments])
-    out, err = capsys.readouterr()
-    assert (code, out) == (2, ""), err
-    assert "Traceback" not in err
-    start = err.index("error: ")
-    assert start == 0 or err[start - 1] == "\n"
-    told = [line.strip() for line in err[start:].removeprefix("error: ").splitlines()]
-    assert len(told) == 3, err
-    for line, words in zip(told, expected, strict=True):
-        assert line and words.lower() in line.lower(), f"{words!r} is not in {line!r}"
-    return err
 
 
 def beside(flags: list[str]) -> list[str]:

@@ -61,7 +61,8 @@ class Text:
                 raise self._undecodable(path, name, error) from error
 
     def _undecodable(self, path: Path, name: str, error: UnicodeError) -> UserError:
-        line = next((n for n, raw in enumerate(path.open("rb"), 1) if not _decodes(raw, name)), 1)
+        with path.open("rb") as file:
+            line = next((n for n, raw in enumerate(file, 1) if not _decodes(raw, name)), 1)
         return UserError(
             f"A text is read as {self.encoding}.",
             f"Line {line} of {path} is not: {error}.",

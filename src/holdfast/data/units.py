@@ -119,7 +119,7 @@ class Bytes:
 
     def decode(self, ids: Sequence[int]) -> str:
         """The text; what is no UTF-8 as replacement characters."""
-        return bytes(ids).decode("utf-8", "replace")
+        return bytes(map(int, ids)).decode("utf-8", "replace")
 
     def name(self, number: int) -> str:
         """The byte as a character of ASCII, or in hexadecimal."""
