@@ -24,8 +24,11 @@ from holdfast.errors import UserError, missing_library
 USER, BUG, INTERRUPTED, CLOSED = 2, 1, 130, 141
 """Exit codes: a mistake or the system's refusal, a bug, Ctrl-C, and a closed stdout (128 + SIGPIPE)."""
 
-EXTRAS = {"polars", "statsmodels", "sklearn", "matplotlib", "tensorboard"}
-"""Libraries of ``holdfast[forecast]``, by the names under which they are imported."""
+EXTRAS = {name: "forecast" for name in ("polars", "statsmodels", "sklearn", "matplotlib", "tensorboard")} | {
+    "tokenizers": "text",
+    "sacrebleu": "text",
+}
+"""Library, by the name under which it is imported -> an extra that has it."""
 
 NUMBERS = {int: "a whole number", float: "a number"}
 
@@ -71,7 +74,7 @@ def _as_user_error(error: BaseException) -> UserError | None:
             "Give a smaller --batch-size, --hidden-size or --lookback, or a shorter file.",
         )
     if isinstance(error, ModuleNotFoundError) and (error.name or "").partition(".")[0] in EXTRAS:
-        return missing_library(error, "forecast")
+        return missing_library(error, EXTRAS[(error.name or "").partition(".")[0]])
     return _of_system(error) if isinstance(error, OSError) else None
 
 

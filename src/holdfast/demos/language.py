@@ -7,18 +7,16 @@ from pathlib import Path
 from holdfast.demos.base import Announce, Demo, compared, written
 from holdfast.tasks.language.config import LanguageConfig, LanguageTraining, NetworkConfig
 
-MOST = 300_000
-"""Characters that are used."""
-
 
 def language_demo(out: Path, announce: Announce = lambda text: None) -> Demo:
     """GRU and LSTM learn to spell Python's language reference, which ``help("topics")`` shows, among n-grams."""
     config = LanguageConfig(
         network=NetworkConfig(hidden_size=160, num_layers=1, hidden_dropout=0.0, output_dropout=0.1),
-        training=LanguageTraining(epochs=5, batch_size=32, steps=64, learning_rate=8e-3),
+        training=LanguageTraining(epochs=6, batch_size=16, steps=64, learning_rate=8e-3),
     )
-    data = written(out, "language", config, "python.txt", documentation())
-    announce(f"Python's language reference, {MOST:,} characters: {data}")
+    text = documentation()
+    data = written(out, "language", config, "python.txt", text)
+    announce(f"Python's language reference, {len(text):,} characters: {data}")
     title = "Python's language reference, character by character"
     return compared("language", config, data, title, announce, next=lambda cell: _next(data, cell))
 
@@ -35,7 +33,8 @@ def _next(data: Path, cell: str) -> list[list[str]]:
 
 
 def documentation() -> str:
-    """The topics in the order of their names, up to :data:`MOST` characters."""
+    """The topics in the order of their names, each paragraph once: many stand under several names."""
     from pydoc_data.topics import topics
 
-    return "\n".join(text.strip("\n") + "\n" for _, text in sorted(topics.items()))[:MOST]
+    paragraphs = (part for _, text in sorted(topics.items()) for part in text.strip("\n").split("\n\n"))
+    return "\n\n".join(dict.fromkeys(paragraphs)) + "\n"

@@ -85,7 +85,9 @@ class AdaptiveSoftmax(nn.Module):
 
     def __init__(self, hidden: int, units: int, cuts: Iterable[int]) -> None:
         super().__init__()
-        self.softmax = nn.AdaptiveLogSoftmaxWithLoss(hidden, units, list(cuts), div_value=4.0)
+        cuts = list(cuts)
+        narrower = min(4.0, 0.999 * hidden ** (1 / len(cuts)))  # the rarest cluster still has one number
+        self.softmax = nn.AdaptiveLogSoftmaxWithLoss(hidden, units, cuts, div_value=narrower)
 
     def nats(self, hidden: Tensor, targets: Tensor) -> Tensor:
         """``-log p`` of the targets [N] after hidden [N, E]: [N]."""

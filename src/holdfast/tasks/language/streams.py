@@ -30,7 +30,7 @@ class StreamTraining:
     choose.
     """
 
-    monitor = "valid_nats"
+    monitor = "valid_loss"
 
     def __init__(
         self, module: RecurrentLanguageModel, config: LanguageConfig, train: Part, valid: Part

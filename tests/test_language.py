@@ -1,0 +1,288 @@
+"""The language model: streams, scores, the cache, learning on, writing, and going on after an interruption."""
+
+from __future__ import annotations
+
+import itertools
+import signal
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from holdfast.config import build_config
+from holdfast.errors import UserError
+from holdfast.tasks import load
+from holdfast.tasks.language import cache, corpus
+from holdfast.tasks.language.config import LanguageConfig
+from holdfast.tasks.language.dynamic import dynamic_nats
+from holdfast.tasks.language.model import LanguageModel
+from holdfast.tasks.language.network import build
+from holdfast.tasks.language.streams import StreamTraining, nats, read
+from holdfast.tasks.language.writing import until
+
+SMALL = {"hidden_size": 12, "steps": 8, "batch_size": 4, "epochs": 3, "learning_rate": 0.02, "num_layers": 2}
+SENTENCES = ["the cat sat on the mat", "a dog saw the cat", "it rained", "the dog sat and the cat ran"]
+
+
+def text(lines: int = 90) -> str:
+    random = np.random.default_rng(0)
+    return "".join(f"{SENTENCES[i]}\n" for i in random.integers(0, len(SENTENCES), lines))
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("language") / "text.txt"
+    path.write_text(text())
+    return path
+
+
+@pytest.fixture(scope="module")
+def model(file: Path) -> LanguageModel:
+    return LanguageModel(**SMALL).fit(file)
+
+
+def module(**fields: Any) -> Any:
+    torch.manual_seed(0)
+    return build(build_config(LanguageConfig, {"hidden_size": 12} | fields), 7).eval()
+
+
+IDS = np.random.default_rng(1).integers(0, 7, 700)
+
+
+@pytest.mark.parametrize(
+    "fields", [{}, {"cell": "gru"}, {"cell": "rnn"}, {"tied": False, "adaptive": (2, 4)}]
+)
+def test_a_score_is_the_probability_step_by_step(fields: dict[str, Any]) -> None:
+    net = module(**fields)
+    found = nats(net, IDS, 3)
+    state, total = None, 0.0
+    with torch.no_grad():
+        for before, unit in itertools.pairwise([3, *IDS.tolist()]):
+            hidden, state = net(torch.tensor([[before]]), state)
+            logs = net.output.log_probabilities(hidden.raw[0])[0]
+            assert logs.exp().sum().item() == pytest.approx(1.0, abs=1e-5)
+            total -= logs[unit].item()
+    assert found.sum() == pytest.approx(total, rel=1e-5)
+
+
+@pytest.mark.parametrize("streams", [2, 3, 9])
+def test_streams_begin_anew_and_miss_no_unit(streams: int) -> None:
+    net = module()
+    length = -(-len(IDS) // streams)
+    found = nats(net, IDS, 3, streams)
+    starts = range(0, len(IDS), length)
+    alone = [nats(net, IDS[a : a + length], 3 if a == 0 else int(IDS[a - 1])) for a in starts]
+    np.testing.assert_allclose(found, np.concatenate(alone), rtol=1e-4, atol=1e-5)
+
+
+def test_training_carries_the_state_through_the_whole_stream() -> None:
+    config = build_config(
+        LanguageConfig, SMALL | {"batch_size": 2, "hidden_dropout": 0.0, "output_dropout": 0.0}
+    )
+    part = corpus.Part(IDS, len(IDS), 0)
+    net = module()
+    training = StreamTraining(net, config, part, part)
+    pieces = list(training.batches(1))
+    assert len(pieces) == training.steps_per_epoch == (350 - 8) // 8
+    for (_, following), (units, _) in itertools.pairwise(pieces):
+        assert torch.equal(following[-1], units[0])
+    losses = [training.loss(piece).item() for piece in training.batches(1)]
+    first = int(np.where(training.text[0, :340] == pieces[0][0][0, 0].item())[0][0])
+    whole = torch.cat([units for units, _ in pieces])
+    with torch.no_grad():
+        hidden, _ = net(whole)
+        targets = torch.cat([following for _, following in pieces])
+        expected = net.output.nats(hidden.raw.flatten(0, 1), targets.flatten()).mean().item()
+    assert np.mean(losses) == pytest.approx(expected, rel=1e-4)
+    assert first < 340
+
+
+def test_an_epoch_begins_at_a_place_of_its_own() -> None:
+    config = build_config(LanguageConfig, SMALL)
+    part = corpus.Part(IDS, len(IDS), 0)
+    training = StreamTraining(module(), config, part, part)
+    begins = [next(iter(training.batches(epoch)))[0][:, 0].tolist() for epoch in range(1, 9)]
+    assert begins[0] == next(iter(training.batches(1)))[0][:, 0].tolist()
+    assert len({tuple(begin) for begin in begins}) > 2
+
+
+def test_the_penalties_are_those_of_the_paper() -> None:
+    part = corpus.Part(IDS, len(IDS), 0)
+    net = module()
+    plain = build_config(LanguageConfig, SMALL)
+    both = build_config(LanguageConfig, SMALL | {"activation": 2.0, "change": 3.0})
+    batch = next(iter(StreamTraining(net, plain, part, part).batches(1)))
+    hidden = net(batch[0])[0].raw
+    added = 2.0 * hidden.square().mean() + 3.0 * (hidden[1:] - hidden[:-1]).square().mean()
+    losses = [StreamTraining(net, config, part, part).loss(batch) for config in (plain, both)]
+    torch.testing.assert_close(losses[1] - losses[0], added)
+
+
+# -- other ways to score -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("window", [1, 5, 300, 10_000])
+def test_the_cache_is_its_definition(window: int) -> None:
+    net, share, sharpness = module(), 0.2, 0.7
+    pieces = list(read(net, IDS, 3))
+    hidden = torch.cat([piece.hidden[:, 0] for piece in pieces]).double().numpy()
+    found = cache.look_up(iter(pieces), window, [sharpness])[sharpness]
+    for t in (0, 1, 2, 17, 255, 256, 257, 600, 699):
+        past = range(max(0, t - window), t)
+        weights = np.exp([sharpness * hidden[t] @ hidden[i] for i in past])
+        cached = sum(w for w, i in zip(weights, past, strict=True) if IDS[i] == IDS[t]) / max(
+            weights.sum(), 1e-9
+        )
+        assert found.cached[t] == pytest.approx(cached, abs=1e-5)
+    mixed = found.mixed(share)
+    assert mixed[0] == pytest.approx(found.nats[0])
+    expected = -np.log(0.8 * np.exp(-found.nats[1:]) + 0.2 * found.cached[1:])
+    np.testing.assert_allclose(mixed[1:], expected)
+
+
+def test_the_cache_is_tuned_to_the_least_surprise() -> None:
+    net, repeated = module(), np.tile(IDS[:40], 12)
+    share, sharpness = cache.tuned(read(net, repeated, 3), 100)
+    found = cache.look_up(read(net, repeated, 3), 100, cache.SHARPNESSES)
+    best = found[sharpness].mixed(share).mean()
+    assert best == min(found[s].mixed(p).mean() for s in cache.SHARPNESSES for p in cache.SHARES)
+    assert best < nats(net, repeated, 3).mean()
+
+
+def test_learning_on_helps_on_a_text_that_repeats_itself_and_leaves_the_model_alone() -> None:
+    net, repeated = module(), np.tile(IDS[:40], 30)
+    before = {name: tensor.clone() for name, tensor in net.state_dict().items()}
+    plain = nats(net, repeated, 3)
+    np.testing.assert_allclose(dynamic_nats(net, repeated, 3, 1e-12), plain, atol=1e-4)
+    learnt = dynamic_nats(net, repeated, 3, 0.5)
+    np.testing.assert_allclose(learnt[:20], plain[:20], atol=1e-5)  # scored before it is learnt from
+    assert learnt[600:].mean() < plain[600:].mean() - 0.05
+    assert all(torch.equal(tensor, before[name]) for name, tensor in net.state_dict().items())
+
+
+def test_evaluate_gives_them_beside_the_model(model: LanguageModel, file: Path) -> None:
+    result = model.evaluate(file, int8=True, cache=50, tune=file, dynamic=0.1)
+    plain = result["model"]
+    assert set(plain) == {"nats_per_unit", "bits_per_char", "perplexity"}
+    assert plain["bits_per_char"] == pytest.approx(plain["nats_per_unit"] / np.log(2))
+    assert plain["perplexity"] == pytest.approx(np.exp(plain["nats_per_unit"]))
+    assert result["units"] == len(file.read_text()) and result["unit"] == "character"
+    assert result["cache"]["nats_per_unit"] != plain["nats_per_unit"] != result["dynamic"]["nats_per_unit"]
+    assert abs(result["int8"]["nats_per_unit"] / plain["nats_per_unit"] - 1) < 0.1
+    assert plain["nats_per_unit"] < result["baselines"]["unigram"]["nats_per_unit"]
+
+
+# -- writing -----------------------------------------------------------------------------------------------------
+
+
+def test_the_likeliest_units_are_written_by_the_stream_as_by_the_whole(model: LanguageModel) -> None:
+    units, net = model.units, model.module
+    assert units is not None and net is not None
+    written = model.generate("the ", length=40, temperature=0)
+    ids = [units.begin, *units.encode("the ").tolist()]
+    with torch.no_grad():
+        for _ in range(40):
+            hidden, _ = net(torch.tensor(ids)[:, None])
+            scores = net.output.log_probabilities(hidden.raw[-1])[0]
+            scores[units.unknown] = -torch.inf
+            ids.append(int(scores.argmax()))
+    assert written == units.decode(ids[5:])
+
+
+def test_the_seed_decides(model: LanguageModel) -> None:
+    one, same, other = (model.generate("the", length=60, seed=seed) for seed in (1, 1, 2))
+    assert one == same != other and len(one) == 60
+    assert model.generate(length=9, seed=0, stop=("zzz",)) == model.generate(length=9, seed=0)
+
+
+def test_writing_ends_before_a_stop() -> None:
+    assert "".join(until(iter(["ab", "c", "de", "f"]), ["cd"])) == "ab"
+    assert "".join(until(iter(["ab", "c", "de", "f"]), ["x", "ef", "cde"])) == "ab"
+    assert "".join(until(iter(["ab", "c"]), ["cd"])) == "abc"
+    assert list(until(iter(["ab", "c"]), [])) == ["ab", "c", ""]
+
+
+@pytest.mark.parametrize("unit", ["word", "byte", "subword"])
+def test_every_unit_trains_writes_and_comes_back(unit: str, file: Path, tmp_path: Path) -> None:
+    model = LanguageModel(**SMALL | {"epochs": 8}, unit=unit).fit(file, out=tmp_path / "run")
+    again = load(tmp_path / "run")
+    assert again.generate("the dog", length=9, seed=0) == model.generate("the dog", length=9, seed=0)
+    names, found = again.surprise("the cat\n")
+    assert len(names) == len(found) and again.metrics == model.metrics
+    result = again.evaluate(file)
+    assert result["model"]["perplexity"] < result["baselines"]["unigram"]["perplexity"]
+
+
+def test_words_may_have_an_adaptive_softmax(file: Path) -> None:
+    model = LanguageModel(**SMALL, unit="word", tied=False, adaptive=(3, 8)).fit(file)
+    assert model.metrics["model"]["perplexity"] < model.metrics["baselines"]["unigram"]["perplexity"]
+
+
+# -- going on ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("cell", "at"), [("lstm", 3), ("gru", 40)])
+def test_an_interrupted_run_goes_on_exactly(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cell: str, at: int
+) -> None:
+    fields = SMALL | {"cell": cell, "average": 0.9, "weight_drop": 0.2, "embedding_dropout": 0.1}
+    whole = LanguageModel(**fields).fit(file, out=tmp_path / "whole")
+    taken, plain = itertools.count(), StreamTraining.loss
+
+    def interrupted(self: StreamTraining, batch: Any) -> Any:
+        if next(taken) == at:
+            signal.raise_signal(signal.SIGINT)
+        return plain(self, batch)
+
+    monkeypatch.setattr(StreamTraining, "loss", interrupted)
+    stopped = LanguageModel(**fields).fit(file, out=tmp_path / "run")
+    assert stopped.history is not None and stopped.history.stopped == "interrupted" and not stopped.metrics
+    resumed = LanguageModel(**fields).fit(file, out=tmp_path / "run", resume=True)
+    timed = ("seconds", "seconds_per_epoch")
+    assert {k: v for k, v in resumed.metrics.items() if k not in timed} == {
+        k: v for k, v in whole.metrics.items() if k not in timed
+    }
+    for name, tensor in whole.module.state_dict().items():  # type: ignore[union-attr]
+        assert torch.equal(tensor, resumed.module.state_dict()[name])  # type: ignore[union-attr]
+
+
+def test_another_text_is_not_gone_on_with(file: Path, tmp_path: Path) -> None:
+    LanguageModel(**SMALL).fit(file, out=tmp_path / "run")
+    other = tmp_path / "other.txt"
+    other.write_text(text(91))
+    with pytest.raises(UserError, match="data differ"):
+        LanguageModel(**SMALL).fit(other, out=tmp_path / "run", resume=True)
+
+
+# -- parts -------------------------------------------------------------------------------------------------------
+
+
+def test_parts_are_cut_in_order_and_words_at_a_lines_end(file: Path) -> None:
+    whole = file.read_text()
+    found = LanguageModel(**SMALL, split="0.5/0.25/0.25").prepare(file)
+    parts = [found.units.decode(part.ids) for part in (found.train, found.valid, found.test)]
+    assert "".join(parts) == whole and len(parts[0]) == len(whole) // 2
+    words = LanguageModel(**SMALL, unit="word", split="0.5/0.5/0").prepare(file)
+    assert words.test is None
+    train, valid = (words.units.decode(part.ids) for part in (words.train, words.valid))
+    assert train + valid == whole and train.endswith("\n")
+
+
+def test_files_of_their_own_take_nothing_of_the_text(file: Path, tmp_path: Path) -> None:
+    (tmp_path / "valid.txt").write_text("the cat\n")
+    (tmp_path / "test.txt").write_text("a zebra\n")
+    found = LanguageModel(**SMALL).prepare(file, tmp_path / "valid.txt", tmp_path / "test.txt")
+    assert found.units.decode(found.train.ids) == file.read_text()
+    assert found.test is not None and found.test.unknown == 2  # z, b
+    assert any("test part" in note for note in found.notes)
+
+
+def test_less_data_is_the_latest(file: Path) -> None:
+    found = LanguageModel(**SMALL).prepare(file)
+    less = found.latest(0.25)
+    np.testing.assert_array_equal(less.train.ids, found.train.ids[-len(less.train) :])
+    assert len(less.train) == round(len(found.train) / 4) and less.valid is found.valid
+    assert replace(less, train=found.train) == found
