@@ -121,6 +121,18 @@ def test_the_penalties_are_those_of_the_paper() -> None:
     torch.testing.assert_close(losses[1] - losses[0], added)
 
 
+@pytest.mark.parametrize("sampled", [1, 3, 6, 7, 50])
+def test_a_sampled_softmax_is_right_in_the_mean(sampled: int) -> None:
+    net = module(sampled=sampled).train()
+    hidden, targets = torch.randn(40, 12), torch.randint(7, (40,))
+    own = net.output.linear(hidden).gather(1, targets[:, None])[:, 0]
+    normalisers = [(net.output.nats(hidden, targets) + own).exp() for _ in range(3000)]
+    expected = net.output.linear(hidden).exp().sum(-1)
+    rtol = 0.03 if sampled < 7 else 1e-5
+    torch.testing.assert_close(torch.stack(normalisers).mean(0), expected, rtol=rtol, atol=0.0)
+    torch.testing.assert_close(net.eval().output.nats(hidden, targets), expected.log() - own)
+
+
 # -- other ways to score -----------------------------------------------------------------------------------------
 
 

@@ -177,6 +177,11 @@ TRAIN: dict[str, tuple[list[str], Expected]] = {
     "dropout of all": (["text.txt", "--output-dropout", "1"], ("[0, 1)", "1", "0.2")),
     "a negative penalty": (["text.txt", "--activation", "-1"], ("activation", "-1", "1")),
     "cuts that fall": (["text.txt", "--adaptive", "20,10", "--no-tied"], ("increasing", "20", "2000")),
+    "samples of nothing": (["text.txt", "--sampled", "-5"], ("at least 0", "-5", "2000")),
+    "samples and cuts": (
+        ["text.txt", "--sampled", "5", "--adaptive", "9", "--no-tied"],
+        ("adaptive", "with --adaptive", "alone"),
+    ),
     "cuts of a tied softmax": (["text.txt", "--adaptive", "10"], ("own", "tied", "--no-tied")),
     "no order": (["text.txt", "--order", "0"], ("order", "0", "5")),
     "a word for a number": (["text.txt", "--hidden-size", "big"], ("whole number", "big", "help")),

@@ -24,7 +24,7 @@ from holdfast.errors import UserError, missing_library
 USER, BUG, INTERRUPTED, CLOSED = 2, 1, 130, 141
 """Exit codes: a mistake or the system's refusal, a bug, Ctrl-C, and a closed stdout (128 + SIGPIPE)."""
 
-EXTRAS = {name: "forecast" for name in ("polars", "statsmodels", "sklearn", "matplotlib", "tensorboard")} | {
+EXTRAS = dict.fromkeys(("polars", "statsmodels", "sklearn", "matplotlib", "tensorboard"), "forecast") | {
     "tokenizers": "text",
     "sacrebleu": "text",
 }

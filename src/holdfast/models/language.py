@@ -8,7 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import pairwise
+from math import log
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -29,6 +31,7 @@ class LanguageOptions:
         hidden_size: H of every layer, but E of the last one where the embedding is tied to the output.
         num_layers: recurrent layers.
         tied: the output layer's weights are the embedding's (Inan et al. 2017; Press & Wolf 2017).
+        sampled: units of the softmax that are computed in training; 0 for all.
         adaptive: sizes at which the vocabulary is cut for an adaptive softmax (Grave et al. 2017); none for a full one.
         input_dropout, hidden_dropout, output_dropout: probability of dropping a unit of the embedding, between layers
             and before the output; the same units at every step (Gal & Ghahramani 2016).
@@ -41,6 +44,7 @@ class LanguageOptions:
     hidden_size: int = 256
     num_layers: int = 2
     tied: bool = True
+    sampled: int = 0
     adaptive: tuple[int, ...] = ()
     input_dropout: float = 0.0
     hidden_dropout: float = 0.0
@@ -80,6 +84,37 @@ class Softmax(nn.Module):
         return F.log_softmax(self.linear(hidden), -1)
 
 
+class SampledSoftmax(Softmax):
+    """In training, the normaliser ``sum_j exp(l_j)`` is estimated from some units; in evaluation it is whole.
+
+    The more frequent half of those units (which have the smaller numbers) is always taken; the others are drawn from
+    the rest, each with probability q, and count ``exp(l_j) / q`` (importance sampling: Jean et al. 2015, arXiv
+    1412.2007), so that the estimate is right in the mean.
+    """
+
+    def __init__(self, hidden: int, units: int, sampled: int) -> None:
+        super().__init__(hidden, units)
+        self.frequent = min(sampled // 2, units)
+        self.drawn = min(sampled - self.frequent, units - self.frequent)
+
+    def nats(self, hidden: Tensor, targets: Tensor) -> Tensor:
+        """As of :class:`Softmax`, estimated in training."""
+        if not self.training:
+            return super().nats(hidden, targets)
+        weight, bias = self.linear.weight, self.linear.bias
+        rest = len(weight) - self.frequent
+        drawn = torch.randperm(rest, device=weight.device)[: self.drawn] + self.frequent
+        units = torch.cat([torch.arange(self.frequent, device=weight.device), drawn])
+        counted = F.linear(hidden, weight[units], bias[units])
+        counted[:, self.frequent :] += log(max(rest, 1) / max(self.drawn, 1))
+        counted = counted.masked_fill(
+            units == targets[:, None], -torch.inf
+        )  # the target counts once, as it is
+        own = (hidden * weight[targets]).sum(-1) + bias[targets]
+        nats: Tensor = torch.logaddexp(own, counted.logsumexp(-1)) - own
+        return nats
+
+
 class AdaptiveSoftmax(nn.Module):
     """Frequent units first, rare ones in clusters of smaller projections (Grave et al. 2017, arXiv 1609.04309)."""
 
@@ -98,6 +133,12 @@ class AdaptiveSoftmax(nn.Module):
         """[N, E] -> [N, V]."""
         found: Tensor = self.softmax.log_prob(hidden)
         return found
+
+
+def _output(hidden: int, units: int, options: LanguageOptions) -> Softmax | AdaptiveSoftmax:
+    if options.adaptive:
+        return AdaptiveSoftmax(hidden, units, options.adaptive)
+    return SampledSoftmax(hidden, units, options.sampled) if options.sampled else Softmax(hidden, units)
 
 
 @dataclass(frozen=True)
@@ -131,9 +172,7 @@ class RecurrentLanguageModel(nn.Module):
         self.layers = nn.ModuleList(
             make(before, after, weight_drop=options.weight_drop) for before, after in pairwise(sizes)
         )
-        self.output: Softmax | AdaptiveSoftmax = (
-            AdaptiveSoftmax(last, units, options.adaptive) if options.adaptive else Softmax(last, units)
-        )
+        self.output = _output(last, units, options)
         if options.tied:
             assert isinstance(self.output, Softmax)
             self.output.linear.weight = self.embedding.weight

@@ -61,6 +61,8 @@ class NetworkConfig:
         embedding_size: numbers that stand for a unit of the text; as the hidden size when not given.
         num_layers: recurrent layers.
         tied: the output layer's weights are the embedding's; the last layer then has the embedding's size.
+        sampled: units of the softmax that are computed in training, such as 2000 of 10000, the more frequent half of
+            them always and the others drawn anew in each step; all when 0.
         adaptive: cuts of the vocabulary for an adaptive softmax, such as 2000,10000; a full softmax when not given.
         input_dropout: dropout of the embedding's numbers, the same at every step.
         hidden_dropout: dropout between layers, the same units at every step.
@@ -74,6 +76,7 @@ class NetworkConfig:
     embedding_size: int | None = None
     num_layers: int = 2
     tied: bool = True
+    sampled: int = 0
     adaptive: tuple[int, ...] = ()
     input_dropout: float = 0.0
     hidden_dropout: float = 0.2
@@ -95,6 +98,12 @@ class NetworkConfig:
                 "The cuts of an adaptive softmax are increasing and above 0.",
                 f"They were {', '.join(map(str, self.adaptive))}.",
                 "Give for example --adaptive 2000,10000.",
+            )
+        if self.sampled < 0 or (self.sampled and self.adaptive):
+            raise UserError(
+                "--sampled is at least 0, and no part of an adaptive softmax.",
+                f"It was {self.sampled}{' with --adaptive' if self.adaptive else ''}.",
+                "Give for example --sampled 2000 alone.",
             )
         if self.adaptive and self.tied:
             raise UserError(

@@ -15,6 +15,7 @@ def build(config: LanguageConfig, units: int) -> RecurrentLanguageModel:
         hidden_size=net.hidden_size,
         num_layers=net.num_layers,
         tied=net.tied,
+        sampled=net.sampled,
         adaptive=tuple(cut for cut in net.adaptive if cut < units - 1),
         input_dropout=net.input_dropout,
         hidden_dropout=net.hidden_dropout,
