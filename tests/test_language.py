@@ -207,7 +207,7 @@ def test_the_likeliest_units_are_written_by_the_stream_as_by_the_whole(model: La
 def test_the_seed_decides(model: LanguageModel) -> None:
     one, same, other = (model.generate("the", length=60, seed=seed) for seed in (1, 1, 2))
     assert one == same != other and len(one) == 60
-    assert model.generate(length=9, seed=0, stop=("zzz",)) == model.generate(length=9, seed=0)
+    assert model.generate(length=9, seed=0, stop=["zzz"]) == model.generate(length=9, seed=0)
 
 
 def test_writing_ends_before_a_stop() -> None:

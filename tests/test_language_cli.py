@@ -87,6 +87,8 @@ def test_predict_writes_on(trained: Path, capsys: pytest.CaptureFixture[str], tm
     assert call(capsys, *asked)[0] == out
     call(capsys, *asked, "--out", tmp_path / "written.txt")
     assert (tmp_path / "written.txt").read_text().rstrip("\n") == out.rstrip("\n")
+    one_line, _ = call(capsys, "predict", trained, "--length", "400", "--stop", "\\n", "--stop", "zz")
+    assert one_line.count("\n") <= 1
     limited, _ = call(capsys, *asked, "--stop", out[9:12])
     assert out[9:12] not in limited[7:]
     chosen = ["--temperature", "0.5", "--top-k", "5", "--top-p", "0.9", "--repetition-penalty", "1.2"]

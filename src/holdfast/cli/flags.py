@@ -50,12 +50,18 @@ def fields(config_class: type, part: str = "") -> Iterator[Field]:
 
 
 def attributes(config_class: type) -> dict[str, str]:
-    """Name -> text from the "Attributes:" of a class's docstring."""
-    section = re.search(
-        r"^Attributes:\n((?:    .*\n?|\n)*)", cleandoc(config_class.__doc__ or ""), re.MULTILINE
-    )
-    entries = re.findall(r"^    (\w+): (.*(?:\n     .*)*)", section[1] if section else "", re.MULTILINE)
-    return {name: " ".join(text.split()) for name, text in entries}
+    """Name -> text from the "Attributes:" of the docstrings of a class and those that it stands on."""
+    found: dict[str, str] = {}
+    for owner in reversed(config_class.__mro__):
+        section = re.search(r"^Attributes:\n((?:    .*\n?|\n)*)", cleandoc(owner.__doc__ or ""), re.MULTILINE)
+        entries = re.findall(r"^    (\w+): (.*(?:\n     .*)*)", section[1] if section else "", re.MULTILINE)
+        found |= {name: " ".join(text.split()) for name, text in entries}
+    return found
+
+
+def headline(owner: type) -> str:
+    """The first line of a class's docstring."""
+    return cleandoc(owner.__doc__ or "").partition("\n")[0]
 
 
 def as_argument(field: Field, group: Group) -> Argument:
@@ -102,9 +108,7 @@ def with_flags(verb: Callable[..., int], task: str, config_class: type) -> Calla
     settings = list(fields(config_class))
     titles = list(dict.fromkeys((field.part or task, field.owner) for field in settings))
     groups = {
-        owner: Group(
-            title.capitalize(), help=cleandoc(owner.__doc__ or "").partition("\n")[0], sort_key=10 + order
-        )
+        owner: Group(title.capitalize(), help=headline(owner), sort_key=10 + order)
         for order, (title, owner) in enumerate(titles)
     }
     own = [p for p in signature(verb, eval_str=True).parameters.values() if p.name not in ("task", "given")]
@@ -116,7 +120,7 @@ def with_flags(verb: Callable[..., int], task: str, config_class: type) -> Calla
         others = {name: value for name, value in arguments.items() if name not in names}
         return verb(*positional, **others, task=task, given=given)
 
-    run.__doc__ = verb.__doc__
+    run.__doc__ = f"{headline(config_class)}\n\n{verb.__doc__}"
     run.__signature__ = signature(verb).replace(parameters=[*own, *flags], return_annotation=int)  # type: ignore[attr-defined]
     run.__annotations__ = {p.name: p.annotation for p in (*own, *flags)}
     return run

@@ -212,7 +212,7 @@ class LanguageScoring(Scoring):
 
 @dataclass(kw_only=True)
 class Prediction:
-    """What is asked of a language model: to write, or to score a text.
+    r"""What is asked of a language model: to write, or to score a text.
 
     Attributes:
         prompt: text that is written on.
@@ -221,7 +221,7 @@ class Prediction:
         top_k: draw from so many of the likeliest units only.
         top_p: draw from the likeliest units that together have this probability only.
         repetition_penalty: above 1 makes units rarer that have come before.
-        stop: end before this text; several with commas between.
+        stop: end before this text, in which \n is a line's end; may be given several times.
         seed: seed of the drawing; another text each time when not given.
         score: no writing: the surprise at each unit of the prompt or of a file, as CSV.
     """
@@ -232,7 +232,7 @@ class Prediction:
     top_k: int | None = None
     top_p: float | None = None
     repetition_penalty: float = 1.0
-    stop: tuple[str, ...] = ()
+    stop: list[str] | None = None
     seed: int | None = None
     score: bool = False
 

@@ -188,7 +188,7 @@ class LanguageModel(TaskModel):
         if units.joint and prompt and not prompt.endswith("\n") and start[-1] == units.begin:
             start = start[:-1]  # the prompt's line goes on
         pieces = written(Writer(module), units, start.tolist(), through, wanted.seed)
-        return until((piece for _, piece in zip(range(wanted.length), pieces)), wanted.stop)
+        return until((piece for _, piece in zip(range(wanted.length), pieces)), wanted.stop or [])
 
     def surprise(self, text: str) -> tuple[list[str], NDArray[np.float32]]:
         """Every unit of a text as shown, and ``-ln p`` of each [n] after those before it.

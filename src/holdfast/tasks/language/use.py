@@ -27,6 +27,7 @@ def predicted(model: LanguageModel, data: Path | None, asked: Prediction) -> Ite
             "Give --score as well, or --prompt and no file.",
         )
     wanted = {name: value for name, value in asdict(asked).items() if name not in ("score", "prompt")}
+    wanted["stop"] = [stop.replace("\\n", "\n") for stop in asked.stop or []]
     return _written(asked.prompt, model.stream(asked.prompt, **wanted))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Sequence
 from typing import Any, cast
 
@@ -19,7 +20,8 @@ class Writer:
     """A language model that reads and writes one unit after the other, on the CPU."""
 
     def __init__(self, module: RecurrentLanguageModel) -> None:
-        self.embedding = module.embedding.weight.detach().cpu().numpy()
+        module = copy.deepcopy(module).cpu().eval()
+        self.embedding = module.embedding.weight.detach().numpy()
         self.layers = [cast(Recurrent, layer).stream() for layer in module.layers]
         self.output = module.output
 
