@@ -52,7 +52,7 @@ def data_section(notes: Sequence[str]) -> Section:
 def meanings_section(figures: Mapping[str, float], meanings: Mapping[str, str], words: str = "") -> Section:
     """What the metrics of a table say."""
     known = [[name, meanings[name]] for name in figures if name in meanings]
-    return Section("What the figures mean", [words] if words else [], [["", ""], *known])
+    return Section("What the figures mean", [words] if words else [], [["", ""], *known], prose=True)
 
 
 def comparison_report(

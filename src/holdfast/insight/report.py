@@ -16,19 +16,24 @@ h1 { font-size: 1.6rem } h2 { font-size: 1.15rem; margin-top: 2rem }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums }
 th, td { padding: .25rem .8rem; text-align: right; border-bottom: 1px solid #ddd }
 th:first-child, td:first-child { text-align: left } tr.own { font-weight: 600; background: #eef5f8 }
+table.prose td, table.prose th { text-align: left; vertical-align: top; white-space: pre-wrap }
 img { max-width: 100% } .note { color: #555 }
 """
 
 
 @dataclass(frozen=True)
 class Section:
-    """A heading with words, a table (header first; rows named in ``own`` are the model's) and pictures (PNG)."""
+    """A heading with words, a table (header first; rows named in ``own`` are the model's) and pictures (PNG).
+
+    The cells of a table of ``prose`` are texts, shown with their line ends.
+    """
 
     title: str
     words: Sequence[str] = ()
     table: Sequence[Sequence[str]] = ()
     own: Sequence[str] = ()
     pictures: Sequence[Path] = ()
+    prose: bool = False
 
 
 def metric_table(named: Mapping[str, Mapping[str, float]]) -> list[list[str]]:
@@ -69,7 +74,8 @@ def _table(section: Section) -> str:
         + "</tr>"
         for row in rows
     ]
-    return f"<table><tr>{head}</tr>\n" + "\n".join(lines) + "</table>"
+    kind = ' class="prose"' if section.prose else ""
+    return f"<table{kind}><tr>{head}</tr>\n" + "\n".join(lines) + "</table>"
 
 
 def _picture(path: Path) -> str:

@@ -23,7 +23,9 @@ def run_report(model: LanguageModel, folder: Path) -> Path:
     samples += [[str(t), model.generate(length=length, temperature=t, seed=0)] for t in TEMPERATURES]
     sections = [
         result_section(result, history, MEASURE, verdict(result), folder / "plots"),
-        Section("What it writes", ["Without a prompt, seed 0, not chosen from several."], samples),
+        Section(
+            "What it writes", ["Without a prompt, seed 0, not chosen from several."], samples, prose=True
+        ),
         data_section(result["notes"]),
         meanings_section(result["model"], MEANINGS, WHICH_WAY),
     ]
