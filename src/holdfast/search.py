@@ -43,7 +43,12 @@ class Hypothesis:
 
 
 class Search(Protocol):
-    """A way to search."""
+    """A way to search; ``size`` is the number of hypotheses that it follows at once."""
+
+    @property
+    def size(self) -> int:
+        """K."""
+        ...
 
     def __call__(self, writer: Writer, end: int, longest: Sequence[int]) -> list[list[Hypothesis]]:
         """Of each sentence the hypotheses found, the best first.
@@ -70,6 +75,8 @@ class _Line:
 
 class _OneByOne:
     """Searches that follow one sequence of each sentence."""
+
+    size = 1
 
     def _choose(self, scores: Tensor, lines: Sequence[_Line]) -> Tensor:
         """The next unit [B] of each line, of ``log p`` [B, V]."""
@@ -151,7 +158,7 @@ class Beam:
 
     def score(self, log_probability: float, length: int, weights: Array) -> float:
         """The rank of a hypothesis of ``length`` units with its end, which attended to weights [length, S]."""
-        score = log_probability / ((5 + length) / 6) ** self.length_penalty
+        score: float = log_probability / ((5 + length) / 6) ** self.length_penalty
         if self.coverage_penalty:
             read = np.clip(weights.sum(0), 1e-9, 1.0)
             score += self.coverage_penalty * float(np.log(read[weights.any(0)]).sum())

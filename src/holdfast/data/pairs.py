@@ -142,14 +142,17 @@ def _parallel(prefix: Path, pair: str, encoding: str) -> Pairs:
 def _table(path: Path, source: str, target: str, encoding: str) -> Pairs:
     """Columns between tabs; a name stands in the first line."""
     rows = [line.split("\t") for line in lines(path, encoding)]
-    if len(rows) and len(rows[0]) < 2:
+    first = next((number for number, row in enumerate(rows) if any(row)), None)
+    if first is None:
+        return Pairs((), ())
+    if len(rows[first]) < 2:
         raise UserError(
             "A table of translations has columns with tabs between.",
-            f"Line 1 of {path} has one.",
+            f"Line {first + 1} of {path} has one.",
             "Separate both sentences by a tab, or give --pair de-en for two parallel files.",
         )
     named = not (source.isdigit() and target.isdigit())
-    places = [_place(path, rows[0] if rows else [], name) for name in (source, target)]
+    places = [_place(path, rows[first], name) for name in (source, target)]
     for number, row in enumerate(rows, 1):
         if len(row) <= max(places) and any(row):
             raise UserError(
@@ -157,7 +160,7 @@ def _table(path: Path, source: str, target: str, encoding: str) -> Pairs:
                 f"Line {number} has {len(row)}.",
                 "Mend or remove that line.",
             )
-    filled = [row for row in rows[named:] if any(row)]
+    filled = [row for row in rows[first + named :] if any(row)]
     return Pairs.of((row[places[0]].strip(), row[places[1]].strip()) for row in filled)
 
 

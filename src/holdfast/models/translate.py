@@ -271,7 +271,7 @@ class Writing:
 
     def step(self, units: Tensor) -> tuple[Tensor, Tensor]:
         """Read units [N]: ``log p`` [N, V] of the next ones, and the attention weights [N, S]."""
-        decoded = self.network.decode(units[None], self.memory, self.state)
+        decoded = self.network.decode(units[None].to(self.memory.mask.device), self.memory, self.state)
         self.state = decoded.state
         return self.network.scores(decoded.readouts[0]).log_softmax(-1), decoded.weights[0]
 

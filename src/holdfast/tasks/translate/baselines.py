@@ -48,8 +48,9 @@ class Baselines:
 
     def state(self) -> dict[str, Array]:
         """Everything as arrays by name: words in UTF-8 with a line's end between."""
-        sides = {"word_by_word.sources": self.table.keys(), "word_by_word.targets": self.table.values()}
-        return {name: np.frombuffer("\n".join(side).encode(), np.uint8) for name, side in sides.items()}
+        sides = {"sources": list(self.table), "targets": list(self.table.values())}
+        texts = {f"word_by_word.{name}": "\n".join(side) for name, side in sides.items()}
+        return {name: np.frombuffer(text.encode(), np.uint8) for name, text in texts.items()}
 
     @classmethod
     def from_state(cls, arrays: Mapping[str, Array], lower: bool) -> Self:
@@ -65,7 +66,9 @@ class Baselines:
             return cls(dict(zip(*sides, strict=True)), lower)
         except (KeyError, ValueError) as error:
             rule = "baselines.safetensors holds the words as training wrote them."
-            raise UserError(rule, f"It lacks some: {error}.", "Copy the folder again, or train anew.") from error
+            raise UserError(
+                rule, f"It lacks some: {error}.", "Copy the folder again, or train anew."
+            ) from error
 
 
 def _cased(text: str, lower: bool) -> str:

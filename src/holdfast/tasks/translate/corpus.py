@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
+from typing import Any, Self
 
 from holdfast.data.pairs import Layout, Pairs, cut
 from holdfast.data.units import Ids
@@ -20,6 +21,25 @@ class Vocabularies:
 
     source: Vocabulary
     target: Vocabulary
+
+    def state(self) -> dict[str, Any]:
+        """Everything, for JSON; a shared vocabulary once."""
+        shared = self.source is self.target
+        return {"target": self.target.state()} | ({} if shared else {"source": self.source.state()})
+
+    @classmethod
+    def from_state(cls, state: dict[str, Any], where: Path) -> Self:
+        """What :meth:`state` gave.
+
+        Raises:
+            UserError: it is damaged.
+        """
+        if "target" not in state:
+            rule = f"{where} holds the vocabularies as training wrote them."
+            raise UserError(rule, "It lacks that of the target.", "Copy the folder again, or train anew.")
+        target = Vocabulary.from_state(state["target"], where)
+        source = Vocabulary.from_state(state["source"], where) if "source" in state else target
+        return cls(source, target)
 
 
 @dataclass(frozen=True)
@@ -91,9 +111,7 @@ def layout_of(settings: PairsConfig) -> Layout:
     return Layout(settings.pair, settings.source_field, settings.target_field, settings.encoding)
 
 
-def of_file(
-    path: Path, settings: PairsConfig, vocabularies: Vocabularies
-) -> tuple[Part, tuple[str, ...]]:
+def of_file(path: Path, settings: PairsConfig, vocabularies: Vocabularies) -> tuple[Part, tuple[str, ...]]:
     """The pairs of a whole file, and what to tell of them."""
     pairs, notes = layout_of(settings).read(path)
     part = number(pairs, vocabularies)
@@ -177,9 +195,7 @@ def _unknown(parts: dict[str, Part], vocabularies: Vocabularies) -> tuple[str, .
         for side, vocabulary, encoded in sides:
             share = unknown_share(vocabulary, encoded)
             if share:
-                found.append(
-                    f"{share:.2%} of the {name} part's {side} {vocabulary.units.kind}s are unknown"
-                )
+                found.append(f"{share:.2%} of the {name} part's {side} {vocabulary.units.kind}s are unknown")
     return tuple(found)
 
 

@@ -17,10 +17,11 @@ class Scorer:
 
     def __init__(self, lower: bool) -> None:
         try:
-            from sacrebleu.metrics import BLEU, CHRF
+            from sacrebleu.metrics.bleu import BLEU
+            from sacrebleu.metrics.chrf import CHRF
         except ModuleNotFoundError as error:
             raise missing_library(error, "text") from error
-        self.metrics: dict[str, Any] = {"bleu": BLEU(lowercase=lower), "chrf": CHRF(lowercase=lower)}
+        self.metrics: dict[str, Any] = {"bleu": BLEU(lowercase=lower, force=True), "chrf": CHRF(lowercase=lower)}
 
     def __call__(self, translations: Sequence[str], references: Sequence[str]) -> dict[str, float]:
         """Both figures of translations [N] against one reference each [N]."""

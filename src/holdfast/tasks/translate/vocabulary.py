@@ -5,14 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 
-from holdfast.data.units import UNITS, Ids, Units
+from holdfast.data.units import UNITS, Ids, Units, units_from, units_state
 from holdfast.errors import UserError
 
-_WORDS = re.compile(r"\w+(?:['’\-]\w+)*['’]?|[^\w\s]")
+_WORDS = re.compile(r"\w+(?:['\u2019\-]\w+)*['\u2019]?|[^\w\s]")
 _BEFORE = re.compile(r" (?=[.,!?;:)\]%…])")
 _AFTER = re.compile(r"(?<=[(\[¿¡]) ")
 
@@ -101,12 +102,16 @@ class Vocabulary:
 
     def state(self) -> dict[str, Any]:
         """Everything, for JSON."""
-        return {"kind": self.units.kind, "lower": self.lower, "units": self.units.state()}
+        return {"lower": self.lower, **units_state(self.units)}
 
     @classmethod
-    def from_state(cls, state: dict[str, Any]) -> Self:
-        """What :meth:`state` gave."""
-        return cls(UNITS[state["kind"]].from_state(state["units"]), state["lower"])
+    def from_state(cls, state: dict[str, Any], where: Path) -> Self:
+        """What :meth:`state` gave.
+
+        Raises:
+            UserError: it is damaged.
+        """
+        return cls(units_from(state, where), bool(state.get("lower")))
 
 
 def source_words(sentence: str, vocabulary: Vocabulary) -> list[str]:
