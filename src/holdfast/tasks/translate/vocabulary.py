@@ -78,7 +78,8 @@ class Vocabulary:
 
     def encode(self, sentence: str) -> Ids:
         """The numbers of a sentence, without its end."""
-        return self.units.encode(_prepared(sentence, self.units.kind, self.lower))
+        found = self.units.encode(_prepared(sentence, self.units.kind, self.lower))
+        return found[:-1] if len(found) and found[-1] == self.end else found
 
     def decode(self, numbers: Sequence[int], unknown: Sequence[str] = ()) -> str:
         """The sentence of some numbers.
