@@ -69,8 +69,9 @@ class _Line:
     weights: list[Array] = field(default_factory=list)
     total: float = 0.0
 
-    def hypothesis(self) -> Hypothesis:
-        return Hypothesis(tuple(self.units), self.total, self.total, np.array(self.weights))
+    def hypothesis(self, places: int) -> Hypothesis:
+        weights = np.array(self.weights).reshape(len(self.units), places)
+        return Hypothesis(tuple(self.units), self.total, self.total, weights)
 
 
 class _OneByOne:
@@ -86,9 +87,10 @@ class _OneByOne:
     def __call__(self, writer: Writer, end: int, longest: Sequence[int]) -> list[list[Hypothesis]]:
         """Of each sentence one hypothesis."""
         lines = [_Line() for _ in longest]
-        alive, units = list(range(len(lines))), torch.full((len(lines),), end)
+        alive, units, places = list(range(len(lines))), torch.full((len(lines),), end), 0
         while alive:
             scores, weights = writer.step(units)
+            places = weights.size(-1)
             chosen = self._choose(scores, [lines[i] for i in alive])
             gained = scores.gather(1, chosen[:, None])[:, 0].tolist()
             kept = []
@@ -103,7 +105,7 @@ class _OneByOne:
             alive, rows = [alive[row] for row in kept], torch.tensor(kept, dtype=torch.long)
             units = chosen[rows]
             writer.select(rows, rows)
-        return [[line.hypothesis()] for line in lines]
+        return [[line.hypothesis(places)] for line in lines]
 
 
 class Greedy(_OneByOne):
