@@ -82,7 +82,7 @@ def test_a_beam_that_holds_all_sequences_finds_the_best(
 ) -> None:
     beam = Beam(200, length, coverage)
     table = Table(seed, len(longest))
-    found = beam(Table(seed, len(longest)), END, longest)
+    found = beam(Table(seed, len(longest)), END, longest, range(len(longest)))
     for sentence, most in enumerate(longest):
         ranked = sorted((rank(table, sentence, *one, beam) for one in every(most)), reverse=True)
         assert len(found[sentence]) == len(ranked)
@@ -98,7 +98,7 @@ def test_a_beam_that_holds_all_sequences_finds_the_best(
 def test_a_beam_in_a_batch_is_the_beam_alone_in_plain_python(
     seed: int, size: int, longest: list[int]
 ) -> None:
-    found = Beam(size, 1.0)(Table(seed, len(longest)), END, longest)
+    found = Beam(size, 1.0)(Table(seed, len(longest)), END, longest, range(len(longest)))
     table = Table(seed, len(longest))
     for sentence, most in enumerate(longest):
         expected = plain_beam(table, sentence, size, most)
@@ -131,8 +131,8 @@ def plain_beam(table: Table, sentence: int, size: int, most: int) -> list[tuple[
 
 @given(seed=st.integers(0, 10**6), longest=st.lists(st.integers(1, 8), min_size=1, max_size=5))
 def test_a_beam_of_one_is_greedy(seed: int, longest: list[int]) -> None:
-    beam = Beam(1, 0.0)(Table(seed, len(longest)), END, longest)
-    greedy = Greedy()(Table(seed, len(longest)), END, longest)
+    beam = Beam(1, 0.0)(Table(seed, len(longest)), END, longest, range(len(longest)))
+    greedy = Greedy()(Table(seed, len(longest)), END, longest, range(len(longest)))
     for (one,), (other,) in zip(beam, greedy, strict=True):
         assert one.units == other.units and math.isclose(one.log_probability, other.log_probability)
         assert np.allclose(one.weights, other.weights)
@@ -140,7 +140,7 @@ def test_a_beam_of_one_is_greedy(seed: int, longest: list[int]) -> None:
 
 def test_greedy_takes_the_likeliest_unit_at_each_step() -> None:
     table = Table(3, 1)
-    (found,) = Greedy()(Table(3, 1), END, [6])[0]
+    (found,) = Greedy()(Table(3, 1), END, [6], range(len([6])))[0]
     written = [END, END]
     while len(written) < 8 and (unit := int(table.table[0, written[-2], written[-1]].argmax())) != END:
         written.append(unit)
@@ -157,20 +157,32 @@ def test_draws_have_the_probabilities_of_the_writer() -> None:
         t.expand(sentences, *t.shape[1:]) for t in (writer.table, writer.attention)
     )
     writer.sentences, writer.before = torch.arange(sentences), torch.full((sentences,), END)
-    found = Sampled([], np.random.default_rng(0))(writer, END, [1] * sentences)
+    found = Sampled([], 0)(writer, END, [1] * sentences, range(len([1] * sentences)))
     shares = np.bincount([one.units[0] if one.units else 0 for (one,) in found], minlength=V) / sentences
     assert np.allclose(shares, writer.table[0, END, END].exp().numpy(), atol=0.03)
 
 
+def test_a_draw_depends_on_the_seed_and_the_number_alone() -> None:
+    def drawn(seed: int, numbers: list[int]) -> list[tuple[int, ...]]:
+        writer = Table(1, 1)
+        writer.table, writer.attention = (t.expand(8, *t.shape[1:]) for t in (writer.table, writer.attention))
+        writer.sentences, writer.before = torch.arange(8), torch.full((8,), END)
+        return [one.units for (one,) in Sampled([], seed)(writer, END, [9] * 8, numbers)]
+
+    one = drawn(0, list(range(8)))
+    assert drawn(0, list(range(7, -1, -1))) == one[::-1]
+    assert len(set(one)) > 4 and drawn(1, list(range(8))) != one
+
+
 def test_a_cold_draw_is_greedy() -> None:
-    drawn = Sampled([temperature(0.0)], np.random.default_rng(0))(Table(1, 3), END, [5, 2, 4])
-    greedy = Greedy()(Table(1, 3), END, [5, 2, 4])
+    drawn = Sampled([temperature(0.0)], 0)(Table(1, 3), END, [5, 2, 4], range(len([5, 2, 4])))
+    greedy = Greedy()(Table(1, 3), END, [5, 2, 4], range(len([5, 2, 4])))
     assert [one.units for (one,) in drawn] == [one.units for (one,) in greedy]
 
 
-@pytest.mark.parametrize("search", [Greedy(), Beam(3), Sampled([], np.random.default_rng(0))])
+@pytest.mark.parametrize("search", [Greedy(), Beam(3), Sampled([], 0)])
 def test_sentences_that_are_done_take_no_more_steps(search: Greedy | Beam | Sampled) -> None:
     writer = Table(0, 2)
     writer.table[:, :, :, END] = 50.0  # ends at once
-    search(writer, END, [9, 9])
+    search(writer, END, [9, 9], range(len([9, 9])))
     assert writer.steps <= 2

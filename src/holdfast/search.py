@@ -50,13 +50,16 @@ class Search(Protocol):
         """K."""
         ...
 
-    def __call__(self, writer: Writer, end: int, longest: Sequence[int]) -> list[list[Hypothesis]]:
+    def __call__(
+        self, writer: Writer, end: int, longest: Sequence[int], numbers: Sequence[int]
+    ) -> list[list[Hypothesis]]:
         """Of each sentence the hypotheses found, the best first.
 
         Args:
             writer: has read B sentences.
             end: the unit before the first and behind the last.
             longest: [B], units after which a sequence is cut off, its end not counted.
+            numbers: [B], of the sentences: what is drawn depends on the seed and on these.
         """
         ...
 
@@ -65,6 +68,7 @@ class Search(Protocol):
 class _Line:
     """One sequence that is being written."""
 
+    number: int
     units: list[int] = field(default_factory=list)
     weights: list[Array] = field(default_factory=list)
     total: float = 0.0
@@ -84,9 +88,11 @@ class _OneByOne:
         raise NotImplementedError
 
     @torch.no_grad()
-    def __call__(self, writer: Writer, end: int, longest: Sequence[int]) -> list[list[Hypothesis]]:
+    def __call__(
+        self, writer: Writer, end: int, longest: Sequence[int], numbers: Sequence[int]
+    ) -> list[list[Hypothesis]]:
         """Of each sentence one hypothesis."""
-        lines = [_Line() for _ in longest]
+        lines = [_Line(number) for number in numbers]
         alive, units, places = list(range(len(lines))), torch.full((len(lines),), end), 0
         while alive:
             scores, weights = writer.step(units)
@@ -120,15 +126,26 @@ class Sampled(_OneByOne):
 
     Args:
         through: the filters.
-        random: the generator; a search goes on drawing where the last one ended.
+        seed: with a sentence's number the seed of its draws.
     """
 
-    def __init__(self, through: Sequence[Filter], random: np.random.Generator) -> None:
-        self.through, self.random = through, random
+    def __init__(self, through: Sequence[Filter], seed: int) -> None:
+        self.through, self.seed = through, seed
+        self.random: dict[int, np.random.Generator] = {}
+
+    def __call__(
+        self, writer: Writer, end: int, longest: Sequence[int], numbers: Sequence[int]
+    ) -> list[list[Hypothesis]]:
+        """Of each sentence one hypothesis."""
+        self.random = {number: np.random.default_rng((self.seed, number)) for number in numbers}
+        return super().__call__(writer, end, longest, numbers)
 
     def _choose(self, scores: Tensor, lines: Sequence[_Line]) -> Tensor:
         table = scores.cpu().numpy()
-        drawn = [draw(r, line.units, self.through, self.random) for r, line in zip(table, lines, strict=True)]
+        drawn = [
+            draw(row, line.units, self.through, self.random[line.number])
+            for row, line in zip(table, lines, strict=True)
+        ]
         return torch.tensor(drawn, device=scores.device)
 
 
@@ -149,7 +166,9 @@ class Beam:
     coverage_penalty: float = 0.0
 
     @torch.no_grad()
-    def __call__(self, writer: Writer, end: int, longest: Sequence[int]) -> list[list[Hypothesis]]:
+    def __call__(
+        self, writer: Writer, end: int, longest: Sequence[int], numbers: Sequence[int]
+    ) -> list[list[Hypothesis]]:
         """Of each sentence up to K hypotheses, the best first."""
         found: list[list[Hypothesis]] = [[] for _ in longest]
         beams = _Beams(self, writer, end, longest)

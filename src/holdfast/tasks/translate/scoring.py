@@ -21,7 +21,10 @@ class Scorer:
             from sacrebleu.metrics.chrf import CHRF
         except ModuleNotFoundError as error:
             raise missing_library(error, "text") from error
-        self.metrics: dict[str, Any] = {"bleu": BLEU(lowercase=lower, force=True), "chrf": CHRF(lowercase=lower)}
+        self.metrics: dict[str, Any] = {
+            "bleu": BLEU(lowercase=lower, force=True),
+            "chrf": CHRF(lowercase=lower),
+        }
 
     def __call__(self, translations: Sequence[str], references: Sequence[str]) -> dict[str, float]:
         """Both figures of translations [N] against one reference each [N]."""

@@ -49,23 +49,28 @@ class Interpreter:
     search: Search
     most: int
 
-    def all(self, sentences: Sequence[str]) -> list[list[Translation]]:
-        """Translations of every sentence, the best first; of an empty one an empty translation."""
+    def all(self, sentences: Sequence[str], first: int = 0) -> list[list[Translation]]:
+        """Translations of every sentence, the best first; of an empty one an empty translation.
+
+        ``first`` is the number of the first one, on which draws depend.
+        """
         sources = [self.vocabularies.source.encode(s)[: self.most] for s in sentences]
         there = [i for i, ids in enumerate(sources) if len(ids)]
         found: list[list[Translation]] = [[Translation("", 0.0)] for _ in sentences]
-        hypotheses = self._hypotheses([sources[i] for i in there])
+        hypotheses = self._hypotheses([sources[i] for i in there], [first + i for i in there])
         for i, those in zip(there, hypotheses, strict=True):
             found[i] = [self._translation(sentences[i], sources[i], one) for one in those]
         return found
 
     def stream(self, sentences: Iterable[str]) -> Iterator[list[Translation]]:
         """The same in order, as sentences come: those that are there already are translated together."""
+        first = 0
         for group in as_they_come(sentences, LINES_AT_ONCE):
-            yield from self.all(group)
+            yield from self.all(group, first)
+            first += len(group)
 
     @torch.no_grad()
-    def _hypotheses(self, sources: list[Ids]) -> list[list[Hypothesis]]:
+    def _hypotheses(self, sources: list[Ids], numbers: list[int]) -> list[list[Hypothesis]]:
         if not sources:
             return []
         self.module.eval()
@@ -77,7 +82,10 @@ class Interpreter:
             units, sizes = source_batch([sources[i] for i in chosen], self.vocabularies.source.end)
             writer = Writing(self.module, *self.module.encode(units.to(device), sizes.to(device)))
             longest = [2 * len(sources[i]) + 10 for i in chosen]
-            for i, those in zip(chosen, self.search(writer, self.vocabularies.target.end, longest)):
+            own = [numbers[i] for i in chosen]
+            for i, those in zip(
+                chosen, self.search(writer, self.vocabularies.target.end, longest, own), strict=True
+            ):
                 found[i] = those
         return found
 
@@ -102,7 +110,7 @@ def search_of(settings: SearchConfig, asked: Prediction) -> Search:
         UserError: more translations than the beam has, or filters outside their rule.
     """
     if asked.sample:
-        return Sampled(filters(asked.temperature, None, None, 1.0), np.random.default_rng(asked.seed))
+        return Sampled(filters(asked.temperature, None, None, 1.0), asked.seed)
     size, length, coverage = (
         getattr(settings, name) if getattr(asked, name) is None else getattr(asked, name)
         for name in ("beam", "length_penalty", "coverage_penalty")
