@@ -20,11 +20,11 @@ from sacrebleu.metrics.bleu import BLEU
 from holdfast.errors import UserError
 from holdfast.tasks import load
 from holdfast.tasks.translate.config import Prediction
-from holdfast.tasks.translate.corpus import prepare
+from holdfast.tasks.translate.corpus import Vocabularies, prepare
 from holdfast.tasks.translate.model import Translator
 from holdfast.tasks.translate.report import run_report
 from holdfast.tasks.translate.translating import as_they_come
-from holdfast.tasks.translate.use import predicted
+from holdfast.tasks.translate.use import from_stdin, predicted
 from holdfast.tasks.translate.vocabulary import Vocabulary
 
 GERMAN = ["eins", "zwei", "drei", "vier", "fünf", "sechs"]
@@ -141,6 +141,14 @@ def test_lines_stay_in_order_and_empty_ones_stay_empty(
     assert written(model, Path("-")).split("\n") == lines
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "latin-1"])
+def test_stdin_is_read_in_the_encoding(encoding: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    piped(monkeypatch, "fünf\n\r\n zwei \nTür".encode(encoding))
+    assert list(from_stdin(encoding)) == ["fünf", "", "zwei", "Tür"]
+    piped(monkeypatch, "fünf\n".encode(encoding))
+    assert list(from_stdin(encoding)) == ["fünf"]
+
+
 def test_a_translation_does_not_wait_for_the_next_sentence(folder: Path) -> None:
     command = [sys.executable, "-m", "holdfast", "predict", str(folder / "run")]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
@@ -224,6 +232,15 @@ def test_what_was_left_out_doubled_or_unknown_is_told(tmp_path: Path) -> None:
         "33.33% of the validation part's source words are unknown",
     )
     assert len(found.train) == 30 and found.test is None
+
+
+def test_a_translation_may_be_as_long_as_those_of_training(tmp_path: Path) -> None:
+    (tmp_path / "train.tsv").write_text("".join(f"{i}\t{'x' * i}\n" for i in range(20, 50)))
+    found = prepare(Translator(unit="character", split="rest/1/0").config, tmp_path / "train.tsv")
+    most = max(len(target) for target in found.train.targets)
+    assert found.vocabularies.longest(np.zeros(2, np.int64)) == most
+    again = Vocabularies.from_state(json.loads(json.dumps(found.vocabularies.state())), tmp_path)
+    assert [again.longest(np.zeros(n, np.int64)) for n in (0, 2)] == [10, most]
 
 
 def test_vocabularies_are_of_the_training_part_only(tmp_path: Path) -> None:

@@ -20,7 +20,8 @@ from holdfast.tasks.translate.config import TranslateConfig, TranslateTraining
 from holdfast.tasks.translate.corpus import Part
 from holdfast.tasks.translate.network import NONE, PairTraining, batch, mean_nats, nats
 
-V, END = (11, 13), 1
+V, ENDS = (11, 13), (0, 1)
+STOP, END = ENDS
 VARIANTS = [
     {},
     {"cell": "lstm", "encoder_layers": 2, "decoder_layers": 3},
@@ -125,13 +126,13 @@ def part(lengths: list[tuple[int, int]]) -> Part:
 
 def training(own: Part, **fields: Any) -> PairTraining:
     config = TranslateConfig(training=TranslateTraining(batch_size=20, **fields))
-    return PairTraining(network(), config, (own, own), END)
+    return PairTraining(network(), config, (own, own), ENDS)
 
 
 def test_a_batch_reads_from_the_end_unit_on_and_writes_to_it() -> None:
     own = part([(2, 3), (4, 1)])
-    found = batch(own, [0, 1], END)
-    assert found.source.T.tolist() == [[*own.sources[0], END, END, END], [*own.sources[1], END]]
+    found = batch(own, [0, 1], ENDS)
+    assert found.source.T.tolist() == [[*own.sources[0], STOP, STOP, STOP], [*own.sources[1], STOP]]
     assert found.lengths.tolist() == [3, 5]
     assert found.inputs.T.tolist() == [[END, *own.targets[0]], [END, *own.targets[1], END, END]]
     assert found.targets.T.tolist() == [[*own.targets[0], END], [*own.targets[1], END, NONE, NONE]]
@@ -140,10 +141,10 @@ def test_a_batch_reads_from_the_end_unit_on_and_writes_to_it() -> None:
 def test_the_validation_loss_is_the_mean_over_single_units() -> None:
     own = part([(2, 3), (4, 1), (7, 7), (1, 1)])
     module = network(dropout=0.5).train()
-    found = mean_nats(module, own, END)
+    found = mean_nats(module, own, ENDS)
     assert module.training
     module.eval()
-    single = torch.cat([nats(module, batch(own, [i], END)) for i in range(4)])
+    single = torch.cat([nats(module, batch(own, [i], ENDS)) for i in range(4)])
     assert len(single) == 3 + 1 + 7 + 1 + 4
     assert math.isclose(found, single.mean().item(), rel_tol=1e-5)
 

@@ -14,18 +14,30 @@ from holdfast.errors import UserError
 from holdfast.tasks.translate.config import PairsConfig, TranslateConfig
 from holdfast.tasks.translate.vocabulary import Vocabulary, unknown_share
 
+ROOM, STRETCH = 10, 2.0
+
 
 @dataclass(frozen=True)
 class Vocabularies:
-    """Of the source and of the target; the same one twice where it is shared."""
+    """Of the source and of the target; the same one twice where it is shared.
+
+    A translation of n units has at most ``ROOM + stretch * n``, which is enough for every training pair.
+    """
 
     source: Vocabulary
     target: Vocabulary
+    stretch: float = STRETCH
+
+    @property
+    def ends(self) -> tuple[int, int]:
+        """The units at the ends of source and target sentences."""
+        return self.source.end, self.target.end
 
     def state(self) -> dict[str, Any]:
         """Everything, for JSON; a shared vocabulary once."""
         shared = self.source is self.target
-        return {"target": self.target.state()} | ({} if shared else {"source": self.source.state()})
+        own = {"stretch": self.stretch, "target": self.target.state()}
+        return own | ({} if shared else {"source": self.source.state()})
 
     @classmethod
     def from_state(cls, state: dict[str, Any], where: Path) -> Self:
@@ -39,7 +51,11 @@ class Vocabularies:
             raise UserError(rule, "It lacks that of the target.", "Copy the folder again, or train anew.")
         target = Vocabulary.from_state(state["target"], where)
         source = Vocabulary.from_state(state["source"], where) if "source" in state else target
-        return cls(source, target)
+        return cls(source, target, float(state.get("stretch", STRETCH)))
+
+    def longest(self, source: Ids) -> int:
+        """Units after which the translation of a sentence is cut off."""
+        return ROOM + int(self.stretch * len(source) + 1e-6)
 
 
 @dataclass(frozen=True)
@@ -93,6 +109,7 @@ def prepare(
     vocabularies = fit_vocabularies(settings, parts["training"])
     numbered = {name: number(pairs, vocabularies) for name, pairs in parts.items()}
     train, dropped = _short(numbered["training"], settings.max_length)
+    vocabularies = replace(vocabularies, stretch=_stretch(train))
     others = {
         n: shortened(p, settings.max_length) if len(p) else None
         for n, p in numbered.items()
@@ -173,6 +190,11 @@ def _short(part: Part, most: int) -> tuple[Part, tuple[str, ...]]:
     left_out = len(part) - len(kept)
     told = f"{left_out:,} training pairs longer than {most} units are left out"
     return part[kept], ((told,) if left_out else ())
+
+
+def _stretch(train: Part) -> float:
+    pairs = zip(train.sources, train.targets, strict=True)
+    return max(STRETCH, *((len(target) - ROOM) / len(source) for source, target in pairs))
 
 
 def _duplicates(parts: dict[str, Pairs]) -> tuple[str, ...]:

@@ -78,15 +78,15 @@ class Translator(TaskModel):
     def _network(self, prepared: Prepared) -> tuple[torch.nn.Module, network.PairTraining]:
         module = network.build(self.config, prepared.vocabularies)
         parts = prepared.train, prepared.valid
-        return module, network.PairTraining(module, self.config, parts, prepared.vocabularies.target.end)
+        return module, network.PairTraining(module, self.config, parts, prepared.vocabularies.ends)
 
     def _judge(self, prepared: Prepared, training: network.PairTraining) -> dict[str, Any]:
         name = "test" if prepared.test else "validation"
         step = max(1, len(prepared.train) // TRAIN_PAIRS)
         some = prepared.train[range(0, len(prepared.train), step)]
         return self._scores(prepared.test or prepared.valid, name) | {
-            "train_loss": network.mean_nats(training.module, some, training.end),
-            "valid_loss": network.mean_nats(training.module, prepared.valid, training.end),
+            "train_loss": network.mean_nats(training.module, some, training.ends),
+            "valid_loss": network.mean_nats(training.module, prepared.valid, training.ends),
             "training_size": len(prepared.train),
         }
 
@@ -95,7 +95,7 @@ class Translator(TaskModel):
     def _figures(self, part: Part) -> dict[str, float]:
         module, vocabularies = self._fitted()
         found = [those[0].text for those in self.interpreter().all(part.pairs.sources)]
-        nats = network.mean_nats(module, part, vocabularies.target.end)
+        nats = network.mean_nats(module, part, vocabularies.ends)
         return self._scored(found, part) | {"perplexity": exp(min(nats, 700.0))}
 
     def _baseline_figures(self, part: Part) -> dict[str, dict[str, float]]:

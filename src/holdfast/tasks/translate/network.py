@@ -15,6 +15,9 @@ from holdfast.models.translate import TranslationNetwork, TranslationOptions
 from holdfast.tasks.translate.config import TranslateConfig
 from holdfast.tasks.translate.corpus import Part, Vocabularies
 
+Ends = tuple[int, int]
+"""The units at the ends of source and target sentences."""
+
 NONE = -100
 """Stands in targets behind a sentence's end."""
 SCORED_AT_ONCE = 4000
@@ -54,11 +57,12 @@ class Batch:
     own: Tensor
 
 
-def batch(part: Part, chosen: Sequence[int], end: int, own: float = 0.0) -> Batch:
+def batch(part: Part, chosen: Sequence[int], ends: Ends, own: float = 0.0) -> Batch:
     """Some pairs as tensors."""
+    end = ends[1]
     inputs = [np.concatenate([[end], part.targets[i]]) for i in chosen]
     targets = [np.concatenate([part.targets[i], [end]]) for i in chosen]
-    source, lengths = source_batch([part.sources[i] for i in chosen], end)
+    source, lengths = source_batch([part.sources[i] for i in chosen], ends[0])
     read, write = (torch.from_numpy(padded(t, fill)) for t, fill in ((inputs, end), (targets, NONE)))
     return Batch(source, lengths, read, write, torch.tensor(own))
 
@@ -78,9 +82,9 @@ class PairTraining:
     monitor = "valid_loss"
 
     def __init__(
-        self, module: TranslationNetwork, config: TranslateConfig, parts: tuple[Part, Part], end: int
+        self, module: TranslationNetwork, config: TranslateConfig, parts: tuple[Part, Part], ends: Ends
     ) -> None:
-        self.module, self.settings, self.end = module, config.training, end
+        self.module, self.settings, self.ends = module, config.training, ends
         self.train, self.valid = parts
         self.buckets = TokenBatches(_lengths(self.train), config.training.batch_size)
         self.steps_per_epoch = len(self.buckets)
@@ -91,7 +95,7 @@ class PairTraining:
         random = np.random.default_rng((settings.seed, epoch))
         own = settings.sampling * min(1.0, (epoch - 1) / max(1, settings.epochs - 1))
         for chosen in self.buckets.epoch(random):
-            yield batch(self.train, chosen.tolist(), self.end, own)
+            yield batch(self.train, chosen.tolist(), self.ends, own)
 
     def loss(self, batch: Batch) -> Tensor:
         """Cross entropy of each target unit and end, with smoothed labels (Szegedy et al. 2016)."""
@@ -115,7 +119,7 @@ class PairTraining:
 
     def validate(self) -> dict[str, float]:
         """Nats of each target unit of the validation part."""
-        return {self.monitor: mean_nats(self.module, self.valid, self.end)}
+        return {self.monitor: mean_nats(self.module, self.valid, self.ends)}
 
 
 def nats(module: TranslationNetwork, batch: Batch, smoothing: float = 0.0) -> Tensor:
@@ -127,14 +131,14 @@ def nats(module: TranslationNetwork, batch: Batch, smoothing: float = 0.0) -> Te
 
 
 @torch.no_grad()
-def mean_nats(module: TranslationNetwork, part: Part, end: int) -> float:
+def mean_nats(module: TranslationNetwork, part: Part, ends: Ends) -> float:
     """Nats of each target unit and end of a part, in evaluation."""
     training = module.training
     module.eval()
     device = next(module.parameters()).device
     total, count = 0.0, 0
     for chosen in TokenBatches(_lengths(part), SCORED_AT_ONCE).epoch(np.random.default_rng(0)):
-        own = on(device, batch(part, chosen.tolist(), end))
+        own = on(device, batch(part, chosen.tolist(), ends))
         found = nats(module, own)
         total, count = total + float(found.sum()), count + len(found)
     module.train(training)

@@ -81,7 +81,7 @@ class Interpreter:
         for chosen in buckets.epoch(np.random.default_rng(0)):
             units, sizes = source_batch([sources[i] for i in chosen], self.vocabularies.source.end)
             writer = Writing(self.module, *self.module.encode(units.to(device), sizes.to(device)))
-            longest = [2 * len(sources[i]) + 10 for i in chosen]
+            longest = [self.vocabularies.longest(sources[i]) for i in chosen]
             own = [numbers[i] for i in chosen]
             for i, those in zip(
                 chosen, self.search(writer, self.vocabularies.target.end, longest, own), strict=True

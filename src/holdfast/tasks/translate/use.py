@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import io
+import codecs
 import sys
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 
 from holdfast.data.pairs import lines
@@ -53,15 +54,19 @@ def from_stdin(encoding: str) -> Iterator[str]:
     Raises:
         UserError: bytes that are no text in the encoding.
     """
-    name = "utf-8-sig" if encoding.lower() in ("utf-8", "utf8") else encoding
-    text = io.TextIOWrapper(sys.stdin.buffer, encoding=name, newline="\n")
-    number = 0
-    try:
-        for number, line in enumerate(text, 1):  # noqa: B007 - told below
-            yield line.strip()
-    except UnicodeDecodeError as error:
-        raise UserError(
-            f"What is translated is read as {encoding}.",
-            f"Behind line {number} it is not: {error}.",
-            "Convert it, for example by iconv -f latin1 -t utf-8.",
-        ) from error
+    name = "utf-8-sig" if codecs.lookup(encoding).name == "utf-8" else encoding
+    decoder = codecs.getincrementaldecoder(name)()
+    rest = ""
+    for number, raw in enumerate(chain(sys.stdin.buffer, [b""]), 1):
+        try:
+            rest += decoder.decode(raw, final=not raw)
+        except UnicodeDecodeError as error:
+            raise UserError(
+                f"What is translated is read as {encoding}.",
+                f"Line {number} is not: {error}.",
+                "Convert it, for example by iconv -f latin1 -t utf-8.",
+            ) from error
+        *whole, rest = rest.split("\n")
+        yield from (line.strip() for line in whole)
+    if rest:
+        yield rest.strip()
