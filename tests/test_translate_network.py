@@ -8,17 +8,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional as F
 
-from holdfast.data.batching import TokenBatches, padded
 from holdfast.data.pairs import Pairs
 from holdfast.models.translate import TranslationNetwork, TranslationOptions, Writing
 from holdfast.tasks.translate.config import TranslateConfig, TranslateTraining
 from holdfast.tasks.translate.corpus import Part
-from holdfast.tasks.translate.network import NONE, PairTraining, batch, mean_nats, nats
+from holdfast.tasks.translate.network import NONE, PairTraining, batch, mean_nats, nats, padded
 
 V, ENDS = (11, 13), (0, 1)
 STOP, END = ENDS
@@ -174,33 +171,6 @@ def test_scheduled_sampling_replaces_more_from_epoch_to_epoch() -> None:
         assert torch.equal(replaced.inputs[1:][moved], guesses[:-1][moved])
         changed.append(float(moved.float().mean()))
     assert changed[0] == 0.0 < changed[1] < changed[2]
-
-
-# -- batches -----------------------------------------------------------------------------------------------------
-
-
-@given(
-    lengths=st.lists(st.integers(1, 40), min_size=1, max_size=80),
-    budget=st.integers(1, 200),
-    seed=st.integers(0, 99),
-)
-def test_batches_hold_every_sequence_once_and_are_always_as_many(
-    lengths: list[int], budget: int, seed: int
-) -> None:
-    batches = TokenBatches(np.array(lengths), budget)
-    for epoch in range(3):
-        found = batches.epoch(np.random.default_rng((seed, epoch)))
-        assert len(found) == len(batches)
-        assert sorted(np.concatenate(found).tolist()) == list(range(len(lengths)))
-        assert all(len(one) * (max(lengths[i] for i in one) - 2) <= budget or len(one) == 1 for one in found)
-
-
-def test_batches_hold_sequences_of_like_length() -> None:
-    lengths = np.random.default_rng(0).integers(1, 50, 2000)
-    found = TokenBatches(lengths, 500).epoch(np.random.default_rng(1))
-    padding = sum(len(one) * lengths[one].max() for one in found) / lengths.sum()
-    assert padding < 1.1
-    assert max(np.ptp(lengths[one]) for one in found if len(one) > 1) < 12
 
 
 def test_padding() -> None:

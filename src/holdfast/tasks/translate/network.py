@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from holdfast.data.batching import TokenBatches, padded
+from holdfast.data.batching import TokenBatches
 from holdfast.data.units import Ids
 from holdfast.models.translate import TranslationNetwork, TranslationOptions
 from holdfast.tasks.translate.config import TranslateConfig
@@ -73,6 +73,14 @@ def source_batch(sources: Sequence[Ids], end: int) -> tuple[Tensor, Tensor]:
     return torch.from_numpy(padded(ended, end)), torch.tensor([len(ids) for ids in ended])
 
 
+def padded(sequences: Sequence[Ids], fill: int) -> Ids:
+    """Sequences side by side: [T, B], the shorter ones filled up."""
+    table = np.full((max(map(len, sequences)), len(sequences)), fill, np.int64)
+    for column, sequence in enumerate(sequences):
+        table[: len(sequence), column] = sequence
+    return table
+
+
 class PairTraining:
     """What the training loop asks for: batches of sentences of like length, their loss, and the validation's.
 
@@ -86,15 +94,14 @@ class PairTraining:
     ) -> None:
         self.module, self.settings, self.ends = module, config.training, ends
         self.train, self.valid = parts
-        self.buckets = TokenBatches(_lengths(self.train), config.training.batch_size)
+        self.buckets = TokenBatches(lengths(self.train), config.training.batch_size, seed=config.training.seed)
         self.steps_per_epoch = len(self.buckets)
 
     def batches(self, epoch: int) -> Iterator[Batch]:
         """Every training pair once in an epoch."""
         settings = self.settings
-        random = np.random.default_rng((settings.seed, epoch))
         own = settings.sampling * min(1.0, (epoch - 1) / max(1, settings.epochs - 1))
-        for chosen in self.buckets.epoch(random):
+        for chosen in self.buckets.of(epoch):
             yield batch(self.train, chosen.tolist(), self.ends, own)
 
     def loss(self, batch: Batch) -> Tensor:
@@ -137,7 +144,7 @@ def mean_nats(module: TranslationNetwork, part: Part, ends: Ends) -> float:
     module.eval()
     device = next(module.parameters()).device
     total, count = 0.0, 0
-    for chosen in TokenBatches(_lengths(part), SCORED_AT_ONCE).epoch(np.random.default_rng(0)):
+    for chosen in TokenBatches(lengths(part), SCORED_AT_ONCE).of(epoch=0):
         own = on(device, batch(part, chosen.tolist(), ends))
         found = nats(module, own)
         total, count = total + float(found.sum()), count + len(found)
@@ -150,7 +157,7 @@ def on(device: torch.device, batch: Batch) -> Batch:
     return Batch(*(getattr(batch, name).to(device) for name in Batch.__dataclass_fields__))
 
 
-def _lengths(part: Part) -> Ids:
+def lengths(part: Part) -> Ids:
     """Units of the longer side of each pair, with its end."""
     pairs = zip(part.sources, part.targets, strict=True)
     return np.array([max(len(source), len(target)) + 1 for source, target in pairs], np.int64)

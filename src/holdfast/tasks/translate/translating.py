@@ -76,9 +76,9 @@ class Interpreter:
         self.module.eval()
         device = next(self.module.parameters()).device
         found: list[list[Hypothesis]] = [[] for _ in sources]
-        lengths = np.array([len(ids) for ids in sources])
-        buckets = TokenBatches(lengths, UNITS_AT_ONCE // self.search.size)
-        for chosen in buckets.epoch(np.random.default_rng(0)):
+        lengths = [len(ids) for ids in sources]
+        batches = TokenBatches(lengths, max(1, UNITS_AT_ONCE // self.search.size))
+        for chosen in batches.of(epoch=0):
             units, sizes = source_batch([sources[i] for i in chosen], self.vocabularies.source.end)
             writer = Writing(self.module, *self.module.encode(units.to(device), sizes.to(device)))
             longest = [self.vocabularies.longest(sources[i]) for i in chosen]
