@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from holdfast.tasks import load as load
     from holdfast.tasks.forecast.forecaster import Forecaster as Forecaster
     from holdfast.tasks.language.model import LanguageModel as LanguageModel
+    from holdfast.tasks.translate.model import Translator as Translator
 
     __version__: str
 
@@ -33,6 +34,7 @@ _HOMES = {
     "Forecaster": "holdfast.tasks.forecast.forecaster",
     "LanguageModel": "holdfast.tasks.language.model",
     "Stream": "holdfast.stream",
+    "Translator": "holdfast.tasks.translate.model",
     "UserError": "holdfast.errors",
     "accelerate": "holdfast.convert",
     "from_keras": "holdfast.convert",
@@ -50,6 +52,7 @@ __all__ = [
     "Forecaster",
     "LanguageModel",
     "Stream",
+    "Translator",
     "UserError",
     "__version__",
     "accelerate",

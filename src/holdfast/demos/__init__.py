@@ -12,6 +12,7 @@ from holdfast.errors import UserError
 DEMOS = {
     "forecast": "holdfast.demos.forecast:forecast_demo",
     "language": "holdfast.demos.language:language_demo",
+    "translate": "holdfast.demos.translate:translate_demo",
 }
 """Task -> its demo."""
 

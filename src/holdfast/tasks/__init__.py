@@ -57,6 +57,14 @@ TASKS = {
         "holdfast.tasks.language.report",
         scoring="holdfast.tasks.language.config:LanguageScoring",
     ),
+    "translate": Task(
+        "holdfast.tasks.translate.model:Translator",
+        "holdfast.tasks.translate.config:TranslateConfig",
+        "holdfast.tasks.translate.config:Prediction",
+        "holdfast.tasks.translate.words",
+        "holdfast.tasks.translate.use",
+        "holdfast.tasks.translate.report",
+    ),
 }
 """The applications, by name."""
 

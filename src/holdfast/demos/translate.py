@@ -1,0 +1,91 @@
+"""Dates in figures, to be written out in words."""
+
+from __future__ import annotations
+
+import random
+from datetime import date
+from pathlib import Path
+
+from holdfast.demos.base import Announce, Demo, compared, written
+from holdfast.tasks.translate.config import (
+    NetworkConfig,
+    PairsConfig,
+    SearchConfig,
+    TranslateConfig,
+    TranslateTraining,
+)
+
+DATES = 3000
+FIRST, LAST = date(1700, 1, 1).toordinal(), date(2099, 12, 31).toordinal()
+
+ONES = (
+    *("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven"),
+    *("twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen"),
+)
+TENS = ("zero", "ten", "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
+ORDINALS = {"one": "first", "two": "second", "three": "third", "five": "fifth", "eight": "eighth"}
+ORDINALS |= {"nine": "ninth", "twelve": "twelfth", "twenty": "twentieth", "thirty": "thirtieth"}
+
+
+def translate_demo(out: Path, announce: Announce = lambda text: None) -> Demo:
+    """GRU and LSTM read dates character by character and write them in words, as "the third of July ..."."""
+    config = TranslateConfig(
+        data=PairsConfig(unit="character", split="rest/200/300"),
+        network=NetworkConfig(hidden_size=64, decoder_layers=1, dropout=0.1),
+        training=TranslateTraining(epochs=6, batch_size=600, learning_rate=1e-2),
+        search=SearchConfig(beam=2),
+    )
+    data = written(out, "translate", config, "dates.tsv", dates())
+    announce(f"{DATES:,} dates and their words: {data}")
+    return compared(
+        "translate", config, data, "Dates in words", announce, next=lambda cell: _next(data, cell)
+    )
+
+
+def _next(data: Path, cell: str) -> list[list[str]]:
+    run, picture = data.parent / "run", data.parent / "attention.png"
+    asked = ["--recipe", str(data.parent / "config.toml"), "--cell", cell]
+    return [
+        ["holdfast", "train", "translate", str(data), *asked, "--out", str(run)],
+        ["holdfast", "predict", str(run), "DATES.txt", "--plot", str(picture)],
+        ["holdfast", "train", "translate", "YOUR.tsv"],
+    ]
+
+
+def dates() -> str:
+    """Dates drawn by chance from four centuries, each once, with their words behind a tab."""
+    drawn = random.Random(0).sample(range(FIRST, LAST + 1), DATES)
+    days = [date.fromordinal(number) for number in drawn]
+    return "".join(f"{day.isoformat()}\t{in_words(day)}\n" for day in days)
+
+
+def in_words(day: date) -> str:
+    """A date as it is said.
+
+    Example:
+        >>> in_words(date(1984, 7, 3)), in_words(date(2000, 10, 21))
+        ('the third of July nineteen eighty-four', 'the twenty-first of October two thousand')
+    """
+    return f"the {ordinal(day.day)} of {day:%B} {year(day.year)}"
+
+
+def ordinal(number: int) -> str:
+    """``21`` -> ``twenty-first``."""
+    before, dash, last = cardinal(number).rpartition("-")
+    return before + dash + ORDINALS.get(last, f"{last}th")
+
+
+def cardinal(number: int) -> str:
+    """``84`` -> ``eighty-four``, below 100."""
+    if number < len(ONES):
+        return ONES[number]
+    tens, ones = divmod(number, 10)
+    return TENS[tens] + (f"-{ONES[ones]}" if ones else "")
+
+
+def year(number: int) -> str:
+    """``1905`` -> ``nineteen oh five``."""
+    century, rest = divmod(number, 100)
+    if rest == 0:
+        return "two thousand" if century == 20 else f"{cardinal(century)} hundred"
+    return f"{cardinal(century)} {f'oh {ONES[rest]}' if rest < 10 else cardinal(rest)}"

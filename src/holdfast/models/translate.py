@@ -1,0 +1,291 @@
+"""A recurrent encoder and decoder with attention.
+
+The decoder's first layer reads the target sentence; what it gives attends to the source, and the layers above read both
+(Wu et al. 2016; Chen et al. 2018). So a layer runs over all steps in one call. With input feeding (Luong et al. 2015)
+the first layer also reads the last step's readout, and steps are run one by one.
+
+Letters: S source places, T target steps, B sentences, N rows of the decoder (B, or B times the hypotheses of each),
+E embedding size, H hidden size, M = 2 H memory size, L layers, V target units.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from holdfast.attention import ATTENTIONS, attend, within
+from holdfast.layers import GRU, LSTM, RNN
+from holdfast.models.language import LockedDropout
+from holdfast.recurrent import Recurrent
+
+LAYERS: dict[str, Callable[..., Recurrent]] = {"rnn": RNN, "gru": GRU, "lstm": LSTM}
+STATES = {"rnn": 1, "gru": 1, "lstm": 2}
+
+
+@dataclass(frozen=True, kw_only=True)
+class TranslationOptions:
+    """What a translation network is made of.
+
+    Attributes:
+        cell: a name in :data:`LAYERS`.
+        embedding_size: E, of both languages.
+        hidden_size: H, of each direction of the encoder and of the decoder.
+        encoder_layers, decoder_layers: recurrent layers.
+        attention: a name in :data:`holdfast.attention.ATTENTIONS`.
+        input_feeding: the decoder also reads its last readout.
+        tied: the output's weights are the target embedding's.
+        shared: source and target have one embedding.
+        embedding_dropout: probability of dropping a unit of the sentence, whole.
+        dropout: probability of dropping a number of embeddings, between layers and of the readout; the same at every
+            step (Gal & Ghahramani 2016).
+    """
+
+    cell: str = "gru"
+    embedding_size: int = 256
+    hidden_size: int = 256
+    encoder_layers: int = 1
+    decoder_layers: int = 2
+    attention: str = "multiplicative"
+    input_feeding: bool = False
+    tied: bool = True
+    shared: bool = False
+    embedding_dropout: float = 0.0
+    dropout: float = 0.0
+
+
+@dataclass(frozen=True)
+class Memory:
+    """What the decoder reads of the source: ``values`` [B, S, M], ``keys`` [B, S, A], ``mask`` [B, S]."""
+
+    values: Tensor
+    keys: Tensor
+    mask: Tensor
+
+    def select(self, sentences: Tensor) -> Memory:
+        """The memory of some sentences only."""
+        return Memory(self.values[sentences], self.keys[sentences], self.mask[sentences])
+
+
+@dataclass(frozen=True)
+class DecoderState:
+    """Of every layer the parts of its state, each [1, N, H], and the last readout [1, N, E]."""
+
+    layers: tuple[tuple[Tensor, ...], ...]
+    readout: Tensor
+
+    def select(self, rows: Tensor) -> DecoderState:
+        """The state of some rows, one more than once where it is named so."""
+        layers = tuple(tuple(part[:, rows] for part in layer) for layer in self.layers)
+        return DecoderState(layers, self.readout[:, rows])
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """Readouts [T, N, E], attention weights [T, N, S], and the state behind the last step."""
+
+    readouts: Tensor
+    weights: Tensor
+    state: DecoderState
+
+
+class Embedding(nn.Module):
+    """Units -> embeddings, with whole units and then locked numbers dropped in training."""
+
+    def __init__(self, table: nn.Embedding, options: TranslationOptions) -> None:
+        super().__init__()
+        self.table, self.units = table, options.embedding_dropout
+        self.locked = LockedDropout(options.dropout)
+
+    def forward(self, units: Tensor) -> Tensor:
+        """[T, B] -> [T, B, E]."""
+        embedded: Tensor = self.table(units)
+        if self.training and self.units:
+            embedded = embedded * embedded.new_empty(*units.shape, 1).bernoulli_(1 - self.units)
+        dropped: Tensor = self.locked(embedded)
+        return dropped
+
+
+class Encoder(nn.Module):
+    """Layers in both directions."""
+
+    def __init__(self, options: TranslationOptions) -> None:
+        super().__init__()
+        make, hidden = LAYERS[options.cell], options.hidden_size
+        sizes = [options.embedding_size, *[2 * hidden] * (options.encoder_layers - 1)]
+        self.layers = nn.ModuleList(make(size, hidden, bidirectional=True) for size in sizes)
+        self.dropout = LockedDropout(options.dropout)
+
+    def forward(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """[S, B, E] -> outputs [S, B, M], and the last layer's state at the ends of both directions [B, M]."""
+        state: Any = None
+        for layer in self.layers:
+            x, state = layer(x, lengths=lengths)
+            x = self.dropout(x)
+        hidden = state[0] if isinstance(state, tuple) else state
+        return x, hidden.transpose(0, 1).flatten(1)
+
+
+class Decoder(nn.Module):
+    """Layers that write the translation, with the attention behind the first."""
+
+    def __init__(self, options: TranslationOptions, extra: int = 0) -> None:
+        super().__init__()
+        make, hidden, embedded = LAYERS[options.cell], options.hidden_size, options.embedding_size
+        memory, above = 2 * hidden, options.decoder_layers - 1
+        self.parts = STATES[options.cell]
+        self.first = make(embedded + extra, hidden)
+        self.above = nn.ModuleList(make(hidden + memory, hidden) for _ in range(above))
+        self.attention = ATTENTIONS[options.attention](hidden, memory)
+        self.bridge = nn.Linear(memory, (above + 1) * self.parts * hidden)
+        self.read = nn.Linear(hidden + memory, embedded)
+        self.dropout = LockedDropout(options.dropout)
+        self.output_dropout = LockedDropout(options.dropout)
+
+    def memory(self, outputs: Tensor, lengths: Tensor) -> Memory:
+        """The encoder's outputs [S, B, M] as a memory."""
+        values = outputs.transpose(0, 1).contiguous()
+        mask = within(lengths.to(values.device), values.size(1))
+        return Memory(values, self.attention.keys(values), mask)
+
+    def start(self, ends: Tensor) -> DecoderState:
+        """The state before the first step, of the encoder's state at its ends [B, M]: ``tanh(W e)``."""
+        parts = torch.tanh(self.bridge(ends)).chunk((len(self.above) + 1) * self.parts, -1)
+        layers = [parts[k : k + self.parts] for k in range(0, len(parts), self.parts)]
+        readout = ends.new_zeros(1, len(ends), self.read.out_features)
+        return DecoderState(tuple(tuple(p[None].contiguous() for p in layer) for layer in layers), readout)
+
+    def forward(self, x: Tensor, memory: Memory, state: DecoderState) -> Decoded:
+        """Read embeddings [T, N, E]; rows of one sentence stand side by side."""
+        return self._run(x, memory, state)
+
+    def _run(self, x: Tensor, memory: Memory, state: DecoderState) -> Decoded:
+        hidden, after = self._layer(self.first, x, state.layers[0])
+        contexts, weights = self._attended(hidden, memory)
+        states = [after]
+        for layer, before in zip(self.above, state.layers[1:], strict=True):
+            above, after = self._layer(layer, torch.cat([self.dropout(hidden), contexts], -1), before)
+            hidden = hidden + above
+            states.append(after)
+        read = torch.tanh(self.read(torch.cat([self.dropout(hidden), contexts], -1)))
+        readouts = self.output_dropout(read)
+        return Decoded(readouts, weights, DecoderState(tuple(states), read[-1:]))
+
+    def _layer(
+        self, layer: nn.Module, x: Tensor, state: tuple[Tensor, ...]
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        outputs, after = layer(x, state if self.parts > 1 else state[0])
+        return outputs, after if self.parts > 1 else (after,)
+
+    def _attended(self, hidden: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
+        """Contexts [T, N, M] and weights [T, N, S]; the rows of a sentence are more queries to its memory."""
+        steps, rows = hidden.shape[:2]
+        sentences = len(memory.mask)
+        queries = hidden.view(steps, sentences, -1, hidden.size(-1)).transpose(0, 1).flatten(1, 2)
+        contexts, weights = attend(self.attention(queries, memory.keys), memory.values, memory.mask)
+        return _by_step(contexts, steps, rows), _by_step(weights, steps, rows)
+
+
+class FeedingDecoder(Decoder):
+    """The same with input feeding: step by step, each reads the readout of the last."""
+
+    def __init__(self, options: TranslationOptions) -> None:
+        super().__init__(options, extra=options.embedding_size)
+
+    def forward(self, x: Tensor, memory: Memory, state: DecoderState) -> Decoded:
+        """Read embeddings [T, N, E]; rows of one sentence stand side by side."""
+        steps = []
+        for step in x.split(1):
+            done = self._run(torch.cat([step, state.readout], -1), memory, state)
+            state = done.state
+            steps.append(done)
+        readouts, weights = (torch.cat([getattr(s, name) for s in steps]) for name in ("readouts", "weights"))
+        return Decoded(readouts, weights, state)
+
+
+class TranslationNetwork(nn.Module):
+    """Encoder, decoder, and the softmax over the next target unit.
+
+    Example:
+        >>> import torch
+        >>> network = TranslationNetwork((50, 40), TranslationOptions(hidden_size=32, embedding_size=16)).eval()
+        >>> memory, state = network.encode(torch.zeros(7, 2, dtype=torch.long), torch.tensor([7, 4]))
+        >>> decoded = network.decode(torch.zeros(5, 2, dtype=torch.long), memory, state)
+        >>> network.scores(decoded.readouts).shape, decoded.weights.shape
+        (torch.Size([5, 2, 40]), torch.Size([5, 2, 7]))
+    """
+
+    def __init__(self, units: tuple[int, int], options: TranslationOptions) -> None:
+        super().__init__()
+        self.options = options
+        tables = [_table(count, options.embedding_size) for count in units]
+        if options.shared:
+            tables[0] = tables[1]
+        self.source, self.target = (Embedding(table, options) for table in tables)
+        self.encoder = Encoder(options)
+        self.decoder = (FeedingDecoder if options.input_feeding else Decoder)(options)
+        self.output = nn.Linear(options.embedding_size, units[1])
+        if options.tied:
+            self.output.weight = self.target.table.weight
+        nn.init.zeros_(self.output.bias)
+
+    def encode(self, units: Tensor, lengths: Tensor) -> tuple[Memory, DecoderState]:
+        """Source units [S, B] of these lengths [B]: what the decoder reads, and its state before the first step."""
+        outputs, ends = self.encoder(self.source(units), lengths)
+        return self.decoder.memory(outputs, lengths), self.decoder.start(ends)
+
+    def decode(self, units: Tensor, memory: Memory, state: DecoderState) -> Decoded:
+        """Read target units [T, N]."""
+        decoded: Decoded = self.decoder(self.target(units), memory, state)
+        return decoded
+
+    def scores(self, readouts: Tensor) -> Tensor:
+        """``log p`` up to a constant, of every target unit: [..., E] -> [..., V]."""
+        scores: Tensor = self.output(readouts)
+        return scores
+
+    def nats(self, readouts: Tensor, targets: Tensor, smoothing: float = 0.0) -> Tensor:
+        """``-sum_v q_v log p_v`` of each target [N] behind readouts [N, E]: [N].
+
+        q is 1 at the target; of that ``smoothing`` is spread over all units (Szegedy et al. 2016). This differs from
+        the plain ``-log p`` by the score of the target less the mean score, which need a row of the weights each.
+        """
+        plain = F.cross_entropy(self.scores(readouts), targets, reduction="none")
+        if not smoothing:
+            return plain
+        weight, bias = self.output.weight, self.output.bias
+        own = (readouts * weight[targets]).sum(-1) + bias[targets]
+        mean = readouts @ weight.mean(0) + bias.mean()
+        return plain + smoothing * (own - mean)
+
+
+class Writing:
+    """A network that has read some sentences and writes their translations unit by unit, for a search."""
+
+    def __init__(self, network: TranslationNetwork, memory: Memory, state: DecoderState) -> None:
+        self.network, self.memory, self.state = network, memory, state
+
+    def step(self, units: Tensor) -> tuple[Tensor, Tensor]:
+        """Read units [N]: ``log p`` [N, V] of the next ones, and the attention weights [N, S]."""
+        decoded = self.network.decode(units[None].to(self.memory.mask.device), self.memory, self.state)
+        self.state = decoded.state
+        return self.network.scores(decoded.readouts[0]).log_softmax(-1), decoded.weights[0]
+
+    def select(self, rows: Tensor, sentences: Tensor) -> None:
+        """Go on with some rows, and with the memory of these sentences."""
+        self.state, self.memory = self.state.select(rows), self.memory.select(sentences)
+
+
+def _table(units: int, size: int) -> nn.Embedding:
+    table = nn.Embedding(units, size)
+    nn.init.normal_(table.weight, std=size**-0.5)
+    return table
+
+
+def _by_step(x: Tensor, steps: int, rows: int) -> Tensor:
+    """[B, T * K, X] -> [T, N, X]."""
+    return x.view(len(x), steps, -1, x.size(-1)).transpose(0, 1).reshape(steps, rows, x.size(-1))

@@ -1,0 +1,52 @@
+"""Attention as pictures: which source units each target unit looks at."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from holdfast.errors import UserError
+from holdfast.insight.plots import STYLE
+from holdfast.tasks.translate.translating import Translation
+
+CELL = 0.3
+"""Inches of a unit."""
+
+
+def attention_plot(translations: Sequence[Translation], path: Path) -> Path:
+    """A table of grey cells for each translation, below each other: source units from left, target units from above.
+
+    Raises:
+        UserError: nothing was translated.
+    """
+    drawn = [one for one in translations if one.weights is not None and one.target]
+    if not drawn:
+        rule = "The attention of the first translations is drawn."
+        raise UserError(rule, "Nothing was translated.", "Give a sentence, or leave --plot out.")
+    heights = [CELL * len(one.target) + 1.2 for one in drawn]
+    width = CELL * max(len(one.source) for one in drawn) + 2.5
+    with matplotlib.rc_context(STYLE | {"axes.spines.top": True, "axes.spines.right": True}):
+        figure = Figure(figsize=(width, sum(heights)), layout="constrained")
+        axes = figure.subplots(len(drawn), 1, squeeze=False, gridspec_kw={"height_ratios": heights})
+        for ax, one in zip(axes[:, 0], drawn, strict=True):
+            _paint(ax, one)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        figure.savefig(path, dpi=120)
+    return path
+
+
+def _paint(ax: Axes, one: Translation) -> None:
+    assert one.weights is not None
+    ax.imshow(one.weights, cmap="Greys", vmin=0.0, vmax=1.0, aspect="equal")
+    ax.set_xticks(range(len(one.source)), [_shown(name) for name in one.source], rotation=60, ha="left")
+    ax.set_yticks(range(len(one.target)), [_shown(name) for name in one.target])
+    ax.tick_params(top=True, labeltop=True, bottom=False, labelbottom=False, length=0)
+
+
+def _shown(name: str) -> str:
+    """A name without what matplotlib would take for a formula."""
+    return name.replace("$", r"\$")

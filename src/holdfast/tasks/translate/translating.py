@@ -1,0 +1,161 @@
+"""From sentences to translations: batches of like length, a search, and words back from numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from queue import Empty, Queue
+from threading import Thread
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from holdfast.data.batching import TokenBatches
+from holdfast.data.units import Ids
+from holdfast.decoding import filters
+from holdfast.errors import UserError
+from holdfast.models.translate import TranslationNetwork, Writing
+from holdfast.search import Beam, Greedy, Hypothesis, Sampled, Search
+from holdfast.tasks.translate.config import Prediction, SearchConfig
+from holdfast.tasks.translate.corpus import Vocabularies
+from holdfast.tasks.translate.network import source_batch
+from holdfast.tasks.translate.vocabulary import source_words
+
+UNITS_AT_ONCE = 3000
+"""Source units of a batch, times the hypotheses of each sentence."""
+LINES_AT_ONCE = 256
+"""Sentences that are sorted by length together."""
+
+
+@dataclass(frozen=True)
+class Translation:
+    """A translation with its score, and for pictures the units of both sides and the attention [T, S]."""
+
+    text: str
+    score: float
+    source: tuple[str, ...] = ()
+    target: tuple[str, ...] = ()
+    weights: NDArray[Any] | None = None
+
+
+@dataclass(frozen=True)
+class Interpreter:
+    """A trained network with its vocabularies and a way to search."""
+
+    module: TranslationNetwork
+    vocabularies: Vocabularies
+    search: Search
+    most: int
+
+    def all(self, sentences: Sequence[str], first: int = 0) -> list[list[Translation]]:
+        """Translations of every sentence, the best first; of an empty one an empty translation.
+
+        ``first`` is the number of the first one, on which draws depend.
+        """
+        sources = [self.vocabularies.source.encode(s)[: self.most] for s in sentences]
+        there = [i for i, ids in enumerate(sources) if len(ids)]
+        found: list[list[Translation]] = [[Translation("", 0.0)] for _ in sentences]
+        hypotheses = self._hypotheses([sources[i] for i in there], [first + i for i in there])
+        for i, those in zip(there, hypotheses, strict=True):
+            found[i] = [self._translation(sentences[i], sources[i], one) for one in those]
+        return found
+
+    def stream(self, sentences: Iterable[str]) -> Iterator[list[Translation]]:
+        """The same in order, as sentences come: those that are there already are translated together."""
+        first = 0
+        for group in as_they_come(sentences, LINES_AT_ONCE):
+            yield from self.all(group, first)
+            first += len(group)
+
+    @torch.no_grad()
+    def _hypotheses(self, sources: list[Ids], numbers: list[int]) -> list[list[Hypothesis]]:
+        if not sources:
+            return []
+        self.module.eval()
+        device = next(self.module.parameters()).device
+        found: list[list[Hypothesis]] = [[] for _ in sources]
+        lengths = [len(ids) for ids in sources]
+        batches = TokenBatches(lengths, max(1, UNITS_AT_ONCE // self.search.size))
+        for chosen in batches.of(epoch=0):
+            units, sizes = source_batch([sources[i] for i in chosen], self.vocabularies.source.end)
+            writer = Writing(self.module, *self.module.encode(units.to(device), sizes.to(device)))
+            longest = [self.vocabularies.longest(sources[i]) for i in chosen]
+            own = [numbers[i] for i in chosen]
+            for i, those in zip(
+                chosen, self.search(writer, self.vocabularies.target.end, longest, own), strict=True
+            ):
+                found[i] = those
+        return found
+
+    def _translation(self, sentence: str, source: Ids, found: Hypothesis) -> Translation:
+        target, weights = self.vocabularies.target, found.weights[:, : len(source) + 1]
+        text = target.decode(found.units, self._copied(sentence, weights))
+        names = [*self.vocabularies.source.names(source.tolist()), "\N{RETURN SYMBOL}"]
+        return Translation(text, found.score, tuple(names), tuple(target.names(list(found.units))), weights)
+
+    def _copied(self, sentence: str, weights: NDArray[Any]) -> list[str]:
+        """The source word that each step attended to most (Luong et al. 2015), where units are words."""
+        if not (self.vocabularies.source.words and self.vocabularies.target.words and len(weights)):
+            return []
+        words = source_words(sentence, self.vocabularies.source)
+        return [words[place] for place in weights[:, : len(words)].argmax(1)]
+
+
+def search_of(settings: SearchConfig, asked: Prediction) -> Search:
+    """The search that is asked for; what is not asked for is as in the settings.
+
+    Raises:
+        UserError: more translations than the beam has, or filters outside their rule.
+    """
+    if asked.sample:
+        return Sampled(filters(asked.temperature, None, None, 1.0), asked.seed)
+    size, length, coverage = (
+        getattr(settings, name) if getattr(asked, name) is None else getattr(asked, name)
+        for name in ("beam", "length_penalty", "coverage_penalty")
+    )
+    if asked.n_best > size:
+        raise UserError(
+            "The n best are taken from the beam.",
+            f"Asked for were {asked.n_best} with a beam of {size}.",
+            f"Give --beam {asked.n_best} or more.",
+        )
+    return Greedy() if size == 1 else Beam(size, length, coverage)
+
+
+def as_they_come(entries: Iterable[str], most: int) -> Iterator[list[str]]:
+    """Up to so many of the entries at once: those that are there; where none is, the next one is waited for."""
+    queue: Queue[str | Exception | None] = Queue(4 * most)
+
+    def read() -> None:
+        try:
+            for entry in entries:
+                queue.put(entry)
+            queue.put(None)
+        except Exception as error:
+            queue.put(error)
+
+    Thread(target=read, daemon=True).start()
+    entry = queue.get()
+    while isinstance(entry, str):
+        group = [entry]
+        entry = queue.get() if len(group) == most else _next(queue)
+        while isinstance(entry, str) and len(group) < most:
+            group.append(entry)
+            entry = _next(queue)
+        yield group
+        if entry is NOTHING:
+            entry = queue.get()
+    if isinstance(entry, Exception):
+        raise entry
+
+
+NOTHING = object()
+
+
+def _next(queue: Queue[Any]) -> Any:
+    try:
+        return queue.get_nowait()
+    except Empty:
+        return NOTHING

@@ -1,0 +1,72 @@
+"""What ``holdfast predict`` writes for a translator."""
+
+from __future__ import annotations
+
+import codecs
+import sys
+from collections.abc import Iterable, Iterator
+from itertools import chain
+from pathlib import Path
+
+from holdfast.data.pairs import lines
+from holdfast.errors import UserError
+from holdfast.tasks.translate.config import Prediction
+from holdfast.tasks.translate.model import Translator
+from holdfast.tasks.translate.translating import Translation
+
+DRAWN = 4
+"""Sentences of which the attention is drawn, at most."""
+
+
+def predicted(model: Translator, data: Path | None, asked: Prediction) -> Iterator[str]:
+    """A line for each line of a file, or of stdin (no file, or ``-``), as they come; with ``n_best`` some for each."""
+    encoding = model.config.data.encoding
+    if data is None or str(data) == "-":
+        sentences: Iterable[str] = from_stdin(encoding)
+    else:
+        sentences = lines(data, encoding)
+    found = model.stream(sentences, asked)
+    if asked.plot is not None:
+        found = drawn(found, asked.plot)
+    return told(found) if asked.n_best > 1 else (f"{those[0].text}\n" for those in found)
+
+
+def told(found: Iterable[list[Translation]]) -> Iterator[str]:
+    """The sentence's number from 1, the score and the text of every translation, with tabs between."""
+    for number, those in enumerate(found, 1):
+        for one in those:
+            yield f"{number}\t{one.score:.4f}\t{one.text}\n"
+
+
+def drawn(found: Iterator[list[Translation]], path: Path) -> Iterator[list[Translation]]:
+    """The same, with the attention of the first ones drawn on the way."""
+    from holdfast.tasks.translate.pictures import attention_plot  # loads matplotlib
+
+    first = [those for _, those in zip(range(DRAWN), found)]
+    attention_plot([those[0] for those in first], path)
+    yield from first
+    yield from found
+
+
+def from_stdin(encoding: str) -> Iterator[str]:
+    """The lines of stdin, as they come.
+
+    Raises:
+        UserError: bytes that are no text in the encoding.
+    """
+    name = "utf-8-sig" if codecs.lookup(encoding).name == "utf-8" else encoding
+    decoder = codecs.getincrementaldecoder(name)()
+    rest = ""
+    for number, raw in enumerate(chain(sys.stdin.buffer, [b""]), 1):
+        try:
+            rest += decoder.decode(raw, final=not raw)
+        except UnicodeDecodeError as error:
+            raise UserError(
+                f"What is translated is read as {encoding}.",
+                f"Line {number} is not: {error}.",
+                "Convert it, for example by iconv -f latin1 -t utf-8.",
+            ) from error
+        *whole, rest = rest.split("\n")
+        yield from (line.strip() for line in whole)
+    if rest:
+        yield rest.strip()
