@@ -40,6 +40,7 @@ TORCH_FREE = (
     "holdfast.tasks",
     "holdfast.tasks.forecast.config",
     "holdfast.tasks.language.config",
+    "holdfast.tasks.classify.config",
 )
 HEAVY = ["torch", "lightning_fabric", "polars", "pandas", "scipy", "statsmodels", "sklearn", "matplotlib"]
 NO_HEADERS = re.compile(r'#\s*include\s*[<"](Python\.h|nanobind|pybind11|torch|ATen|c10)')

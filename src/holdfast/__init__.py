@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from holdfast.quantization import quantize as quantize
     from holdfast.stream import Stream as Stream
     from holdfast.tasks import load as load
+    from holdfast.tasks.classify.model import SequenceClassifier as SequenceClassifier
     from holdfast.tasks.forecast.forecaster import Forecaster as Forecaster
     from holdfast.tasks.language.model import LanguageModel as LanguageModel
 
@@ -32,6 +33,7 @@ _HOMES = {
     "RNN": "holdfast.layers",
     "Forecaster": "holdfast.tasks.forecast.forecaster",
     "LanguageModel": "holdfast.tasks.language.model",
+    "SequenceClassifier": "holdfast.tasks.classify.model",
     "Stream": "holdfast.stream",
     "UserError": "holdfast.errors",
     "accelerate": "holdfast.convert",
@@ -49,6 +51,7 @@ __all__ = [
     "RNN",
     "Forecaster",
     "LanguageModel",
+    "SequenceClassifier",
     "Stream",
     "UserError",
     "__version__",

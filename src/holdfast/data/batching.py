@@ -1,0 +1,73 @@
+"""Batches of sequences of like length, so that little of a batch is padding."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from holdfast.errors import UserError
+
+Array = NDArray[Any]
+
+
+class TokenBatches:
+    """Batches of sequence numbers whose padded size is bounded, in another order and mixture each epoch.
+
+    Lengths are rounded up to a quarter of their power of two (1 ... 8, 10, 12, 14, 16, 20, ...); sequences of the same
+    rounded length are shuffled, and the row of all of them is cut where a batch is full. So the cuts, and with them
+    the number of batches, are the same in every epoch.
+
+    Args:
+        lengths: steps of each sequence [N].
+        tokens: most steps in a batch, padding counted; a sequence longer than that is a batch of its own.
+        size: most sequences in a batch.
+        seed: seed of the order.
+
+    Raises:
+        UserError: ``tokens`` or ``size`` below 1.
+
+    Example:
+        >>> batches = TokenBatches([3, 8, 3, 2], tokens=8, seed=1)
+        >>> len(batches), sorted(sorted(map(int, batch)) for batch in batches.of(epoch=1))
+        (3, [[0, 2], [1], [3]])
+    """
+
+    def __init__(
+        self, lengths: Sequence[int] | Array, tokens: int, size: int | None = None, seed: int = 0
+    ) -> None:
+        for name, value in (("tokens", tokens), ("batch-size", size)):
+            if value is not None and value < 1:
+                raise UserError(f"--{name} is at least 1.", f"It was {value}.", f"Give --{name} 1 or more.")
+        self.rounded, self.seed = rounded(np.asarray(lengths, np.int64)), seed
+        self.cuts = _cuts(np.sort(self.rounded), tokens, size or len(self.rounded))
+
+    def __len__(self) -> int:
+        return len(self.cuts) - 1
+
+    def of(self, epoch: int) -> list[Array]:
+        """The batches of an epoch: numbers of sequences, each of 0 ... N - 1 once."""
+        random = np.random.default_rng((self.seed, epoch))
+        shuffled = random.permutation(len(self.rounded))
+        row = shuffled[np.argsort(self.rounded[shuffled], kind="stable")]
+        batches = [row[a:b] for a, b in zip(self.cuts[:-1], self.cuts[1:], strict=True)]
+        return [batches[i] for i in random.permutation(len(batches))]
+
+
+def rounded(lengths: Array) -> Array:
+    """Lengths rounded up to a multiple of a quarter of the power of two that they reach."""
+    quarter = 2 ** np.maximum(np.floor(np.log2(np.maximum(lengths, 1))).astype(np.int64) - 2, 0)
+    found: Array = -(-lengths // quarter) * quarter
+    return found
+
+
+def _cuts(lengths: Array, tokens: int, size: int) -> list[int]:
+    """Where the batches of sorted lengths begin and end."""
+    cuts = [0]
+    for at, length in enumerate(lengths.tolist()):
+        count = at - cuts[-1] + 1
+        if count > 1 and (count * length > tokens or count > size):
+            cuts.append(at)
+    return [*cuts, len(lengths)] if len(lengths) else [0]
