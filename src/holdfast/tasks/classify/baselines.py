@@ -69,10 +69,7 @@ class Majority:
 
 
 class Linear:
-    """Logistic regression ``softmax(W x + b)``, or of several classes one by one; C is chosen on the validation part.
-
-    Features with fewer or more than two classes go through the same weights [K, F].
-    """
+    """Logistic regression ``softmax(W x + b)``, or of several classes one by one; C is chosen on the validation part."""
 
     multiple = False
 
@@ -81,8 +78,7 @@ class Linear:
         self.multiple, best = multiple, np.inf
         for penalty in PENALTIES:
             weight, bias = _regressions(train, targets, penalty, multiple)
-            self_found = probabilities(valid @ weight.T + bias, 1.0, multiple)
-            loss = _surprise(self_found, truth, multiple)
+            loss = _surprise(probabilities(valid @ weight.T + bias, 1.0, multiple), truth, multiple)
             if loss < best:
                 best, self.weight, self.bias = loss, weight, bias
 
@@ -201,7 +197,8 @@ class Neighbour:
             (norms - 2 * block @ self.series.T).argmin(1)
             for block in np.array_split(series, max(1, len(series) // 1000))
         ]
-        return self.targets[np.concatenate(nearest)].astype(np.float64)
+        found: Array = self.targets[np.concatenate(nearest)].astype(np.float64)
+        return found
 
     def state(self) -> dict[str, Array]:
         """The series [N, C T], their targets, scale and length."""
@@ -240,7 +237,8 @@ class Baselines:
         Raises:
             UserError: a library is missing (``pip install 'holdfast[text]'``).
         """
-        names, notes = OF_KIND[kind], ()
+        names: tuple[str, ...] = OF_KIND[kind]
+        notes: tuple[str, ...] = ()
         if len(train) > MOST_NEIGHBOURS and "nearest_neighbour" in names:
             names = tuple(name for name in names if name != "nearest_neighbour")
             notes = (f"baseline nearest_neighbour left out: more than {MOST_NEIGHBOURS:,} training series",)

@@ -178,7 +178,8 @@ def _weights(module: SequenceNetwork, x: Tensor, lengths: Tensor) -> Tensor:
         if reading.weights is not None:
             return reading.weights.detach()
         slopes: Tensor = torch.autograd.grad(reading.logits.amax(1).sum(), embedded)[0]
-    return (slopes * embedded).sum(-1).detach()
+    weights: Tensor = (slopes * embedded).sum(-1).detach()
+    return weights
 
 
 def _batches(part: Part, config: ClassifyConfig) -> list[Array]:

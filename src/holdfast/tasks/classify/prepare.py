@@ -226,7 +226,7 @@ def _notes(parts: Mapping[str, Examples], schema: Schema, data: DataConfig) -> t
         again = sum(_key(item) in seen for item in parts[name].items)
         if again:
             notes.append(
-                f"duplicates: {again:,} of {len(parts[name]):,} examples of the {name} part are also in the training part"
+                f"duplicates: {again:,} of {len(parts[name]):,} examples of the {name} part are in the training part"
             )
     return tuple(notes)
 
