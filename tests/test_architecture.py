@@ -40,6 +40,7 @@ TORCH_FREE = (
     "holdfast.tasks",
     "holdfast.tasks.forecast.config",
     "holdfast.tasks.language.config",
+    "holdfast.tasks.classify.config",
     "holdfast.tasks.translate.config",
 )
 HEAVY = ["torch", "lightning_fabric", "polars", "pandas", "scipy", "statsmodels", "sklearn", "matplotlib"]

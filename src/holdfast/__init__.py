@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from holdfast.quantization import quantize as quantize
     from holdfast.stream import Stream as Stream
     from holdfast.tasks import load as load
+    from holdfast.tasks.classify.model import SequenceClassifier as SequenceClassifier
     from holdfast.tasks.forecast.forecaster import Forecaster as Forecaster
     from holdfast.tasks.language.model import LanguageModel as LanguageModel
     from holdfast.tasks.translate.model import Translator as Translator
@@ -33,6 +34,7 @@ _HOMES = {
     "RNN": "holdfast.layers",
     "Forecaster": "holdfast.tasks.forecast.forecaster",
     "LanguageModel": "holdfast.tasks.language.model",
+    "SequenceClassifier": "holdfast.tasks.classify.model",
     "Stream": "holdfast.stream",
     "Translator": "holdfast.tasks.translate.model",
     "UserError": "holdfast.errors",
@@ -51,6 +53,7 @@ __all__ = [
     "RNN",
     "Forecaster",
     "LanguageModel",
+    "SequenceClassifier",
     "Stream",
     "Translator",
     "UserError",

@@ -43,7 +43,7 @@ class Window:
     others: Mapping[str, Array]
 
 
-def _draw(path: Path, size: tuple[float, float], rows: int, paint: Callable[[Sequence[Axes]], None]) -> Path:
+def draw(path: Path, size: tuple[float, float], rows: int, paint: Callable[[Sequence[Axes]], None]) -> Path:
     """Make a figure without pyplot's global state, paint it, save it."""
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=size, layout="constrained")
@@ -66,7 +66,7 @@ def curves(history: Sequence[Mapping[str, float]], monitor: str, best_epoch: int
         ax.set(xlabel="epoch", ylabel="loss", title="Learning curves")
         ax.legend()
 
-    return _draw(path, (7, 3), 1, paint)
+    return draw(path, (7, 3), 1, paint)
 
 
 def bars(
@@ -90,7 +90,7 @@ def bars(
         ax.margins(x=0.15)
         ax.set(xlabel=metric, title=f"{metric} on {where} ({'higher' if higher else 'lower'} is better)")
 
-    return _draw(path, (7, 0.8 + 0.36 * len(values)), 1, paint)
+    return draw(path, (7, 0.8 + 0.36 * len(values)), 1, paint)
 
 
 def blocks(
@@ -110,7 +110,7 @@ def blocks(
         ax.set(ylabel=metric, xlabel="block from", title=f"{metric} of each block (lower is better)")
         ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
 
-    return _draw(path, (7, 3.4), 1, paint)
+    return draw(path, (7, 3.4), 1, paint)
 
 
 def forecasts(windows: Sequence[Window], levels: Sequence[float], path: Path) -> Path:
@@ -121,7 +121,7 @@ def forecasts(windows: Sequence[Window], levels: Sequence[float], path: Path) ->
             _paint_window(ax, window, levels)
         axes[0].figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper right", ncols=5)
 
-    return _draw(path, (8, 0.4 + 2.3 * len(windows)), len(windows), paint)
+    return draw(path, (8, 0.4 + 2.3 * len(windows)), len(windows), paint)
 
 
 def _paint_window(ax: Axes, window: Window, levels: Sequence[float]) -> None:

@@ -57,6 +57,14 @@ TASKS = {
         "holdfast.tasks.language.report",
         scoring="holdfast.tasks.language.config:LanguageScoring",
     ),
+    "classify": Task(
+        "holdfast.tasks.classify.model:SequenceClassifier",
+        "holdfast.tasks.classify.config:ClassifyConfig",
+        "holdfast.tasks.classify.config:Prediction",
+        "holdfast.tasks.classify.words",
+        "holdfast.tasks.classify.use",
+        "holdfast.tasks.classify.report",
+    ),
     "translate": Task(
         "holdfast.tasks.translate.model:Translator",
         "holdfast.tasks.translate.config:TranslateConfig",

@@ -1,0 +1,1 @@
+"""The task classify: which classes a text or a series of measurements is of."""

@@ -1,0 +1,201 @@
+"""Labelled examples as they stand in a file: texts, or series of measurements."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from holdfast.data.records import Records, read_records
+from holdfast.data.table import RowError, as_text, naming_lines, numeric, read_table, require
+from holdfast.errors import UserError
+from holdfast.tasks.classify.config import DataConfig
+
+Array = NDArray[Any]
+Labels = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Examples:
+    """What a file holds.
+
+    Attributes:
+        names: of each example: the number of its row, or its series' name.
+        items: a text, or values [n, C], of each.
+        labels: of each; None where the file has no column of labels.
+        channels: names of the columns of a series.
+    """
+
+    names: Sequence[str]
+    items: Sequence[Any]
+    labels: Sequence[Labels] | None
+    channels: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def some(self, numbers: Sequence[int] | Array) -> Examples:
+        """Those with these numbers."""
+        labels = None if self.labels is None else [self.labels[i] for i in numbers]
+        return Examples(
+            [self.names[i] for i in numbers], [self.items[i] for i in numbers], labels, self.channels
+        )
+
+
+def read_examples(path: Path, data: DataConfig, *, labelled: bool) -> Examples:
+    """Read a file.
+
+    Args:
+        path: the file.
+        data: which columns hold what.
+        labelled: labels must be there.
+
+    Raises:
+        UserError: for everything that is wrong with it.
+    """
+    return READERS[data.kind()](Path(path), data, labelled)
+
+
+def _read_texts(path: Path, data: DataConfig, labelled: bool) -> Examples:
+    records = read_records(path, data.encoding)
+    assert data.text is not None
+    texts = records.column(data.text, "text")
+    for place, text in zip(records.places, texts, strict=True):
+        if not isinstance(text, str) or not text.strip():
+            what = (
+                "is empty" if text is None or not str(text).strip() else f"is of type {type(text).__name__}"
+            )
+            raise UserError(
+                f"Each text in the column {data.text!r} of {path} has at least one character.",
+                f"{place}: it {what}.",
+                "Remove that row, or fill in its text.",
+            )
+    names = [str(number) for number in range(1, len(texts) + 1)]
+    return Examples(names, texts, _labels(records, data, labelled))
+
+
+def _labels(records: Records, data: DataConfig, labelled: bool) -> list[Labels] | None:
+    if not labelled and data.label not in records.columns:
+        return None
+    column = records.column(data.label, "label")
+    return [split_labels(v, p, data, records.path) for v, p in zip(column, records.places, strict=True)]
+
+
+def split_labels(value: Any, place: str, data: DataConfig, path: Path) -> Labels:
+    """The labels in a field.
+
+    Raises:
+        UserError: several, or none, where there is one to each example.
+    """
+    several = data.separator is not None
+    parts = value if isinstance(value, list) else _parts(value, data.separator)
+    labels = tuple(dict.fromkeys(str(part).strip() for part in parts if str(part).strip()))
+    if several or (len(labels) == 1 and not isinstance(value, list)):
+        return labels
+    got = f"{place} has {'a list' if isinstance(value, list) else 'none'}."
+    fix = (
+        "Give --separator for several labels."
+        if isinstance(value, list)
+        else "Fill it in, or remove that row."
+    )
+    raise UserError(f"Each example of {path} has one label, in the column {data.label!r}.", got, fix)
+
+
+def _parts(value: Any, separator: str | None) -> list[Any]:
+    if value is None:
+        return []
+    return [value] if separator is None else str(value).split(separator)
+
+
+def _read_series(path: Path, data: DataConfig, labelled: bool) -> Examples:
+    frame = read_table(path)
+    with naming_lines(path):
+        return _series(path, frame, data, labelled)
+
+
+def _series(path: Path, frame: pl.DataFrame, data: DataConfig, labelled: bool) -> Examples:
+    assert data.series is not None
+    names = _filled(as_text(require(frame, data.series, "series")), "series")
+    has_labels = labelled or data.label in frame.columns
+    labels = as_text(require(frame, data.label, "label")) if has_labels else None
+    channels = data.channels or tuple(
+        name for name in frame.columns if name not in (data.series, data.step, data.label)
+    )
+    if not channels:
+        rule = "A series has at least one channel."
+        raise UserError(rule, f"{path} has no other column.", "Name columns of numbers with --channels.")
+    values = np.stack([_observed(frame, name) for name in channels], 1).astype(np.float32)
+    order = np.arange(frame.height) if data.step is None else _order(frame, data.step)
+    rows: dict[str, list[int]] = {}
+    for row in order.tolist():
+        rows.setdefault(names[row], []).append(row)
+    if data.step is not None:
+        _check_steps(numeric(frame, data.step, "step"), rows)
+    numbers = sorted(rows.values(), key=min)
+    found = None if labels is None else [_one_label(labels, own, data, path) for own in numbers]
+    return Examples([names[own[0]] for own in numbers], [values[own] for own in numbers], found, channels)
+
+
+def _filled(column: pl.Series, role: str) -> list[str]:
+    if column.null_count():
+        row = int(column.is_null().arg_max() or 0)
+        raise RowError(f"Each row names its {role}.", row, "has none.", "Fill it in, or remove that row.")
+    return column.to_list()
+
+
+def _observed(frame: pl.DataFrame, name: str) -> Array:
+    values = numeric(frame, name, "channel")
+    missing = np.isnan(values)
+    if missing.any():
+        raise RowError(
+            f"The channel {name!r} has a number in each row.",
+            int(missing.argmax()),
+            "has none.",
+            "Fill in the gaps, for example with the value before, or leave the channel out with --channels.",
+        )
+    return values
+
+
+def _order(frame: pl.DataFrame, step: str) -> Array:
+    steps = numeric(frame, step, "step")
+    if np.isnan(steps).any():
+        row = int(np.isnan(steps).argmax())
+        raise RowError("Each row has its step.", row, "has none.", "Fill it in, or remove that row.")
+    return np.argsort(steps, kind="stable")
+
+
+def _check_steps(steps: Array, rows: dict[str, list[int]]) -> None:
+    for name, own in rows.items():
+        same = np.flatnonzero(np.diff(steps[own]) == 0)
+        if len(same):
+            row = own[int(same[0]) + 1]
+            raise RowError(
+                "The steps of a series differ.",
+                row,
+                f"has step {steps[row]:g} of series {name!r} once more.",
+                "Remove one of the two rows, or give each series its own name.",
+            )
+
+
+def _one_label(labels: pl.Series, rows: list[int], data: DataConfig, path: Path) -> Labels:
+    found = {labels[row]: row for row in reversed(rows)}
+    if len(found) > 1:
+        first, second = sorted(found, key=lambda label: found[label])[:2]
+        raise RowError(
+            "All rows of a series have the same label.",
+            found[second],
+            f"has {second!r} where its series has {first!r} before.",
+            "Correct the label, or give each series its own name.",
+        )
+    if labels[rows[0]] is None and data.separator is None:
+        raise RowError("Each series has a label.", rows[0], "has none.", "Fill it in, or remove the series.")
+    return split_labels(labels[rows[0]], f"Row {rows[0] + 1}", data, path)
+
+
+READERS = {"text": _read_texts, "series": _read_series}
+"""Kind -> reader."""

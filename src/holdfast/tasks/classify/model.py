@@ -1,0 +1,223 @@
+"""The classifier: fit, evaluate, predict, save and load."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from holdfast.checkpoint import load_arrays, load_weights, save_arrays, save_weights
+from holdfast.config import load_config, save_config
+from holdfast.errors import UserError
+from holdfast.files import load_json, save_json
+from holdfast.models.classify import SequenceNetwork
+from holdfast.tasks.classify import network, scoring
+from holdfast.tasks.classify.baselines import Baselines
+from holdfast.tasks.classify.config import ClassifyConfig
+from holdfast.tasks.classify.examples import Examples, read_examples
+from holdfast.tasks.classify.prepare import Part, Prepared, cut_note, number, prepare
+from holdfast.tasks.classify.schema import Schema
+from holdfast.tasks.model import TaskModel
+
+if TYPE_CHECKING:
+    import polars as pl
+
+Array = NDArray[Any]
+TRAIN_EXAMPLES = 2000
+"""Training examples on which the training loss is taken again without dropout."""
+
+
+class SequenceClassifier(TaskModel):
+    """An LSTM, GRU or RNN that says which class, or classes, a text or a series of measurements is of.
+
+    Args:
+        config: every setting; or give its fields by name, which go to the part that has them.
+        fields: for example ``text="review", label="stars", cell="lstm"`` (see :class:`ClassifyConfig`).
+
+    Raises:
+        UserError: a field that does not exist, or a value outside its rule.
+
+    Example:
+        >>> import pathlib, tempfile
+        >>> folder = pathlib.Path(tempfile.mkdtemp())
+        >>> rows = [f"{word} it was,{label}" for word, label in (("good", "yes"), ("bad", "no"))]
+        >>> _ = (folder / "said.csv").write_text("text,label\\n" + "\\n".join(rows * 40))
+        >>> model = SequenceClassifier(text="text", hidden_size=8, epochs=20, learning_rate=0.02)
+        >>> model.fit(folder / "said.csv").metrics["model"]["accuracy"]
+        1.0
+        >>> model.predict(text="how good it was")["label"].to_list()
+        ['yes']
+    """
+
+    task = "classify"
+    settings = ClassifyConfig
+
+    def __init__(self, config: ClassifyConfig | None = None, **fields: Any) -> None:
+        super().__init__(config, **fields)
+        self.schema: Schema | None = None
+
+    def prepare(
+        self, data: Path | str, valid: Path | str | None = None, test: Path | str | None = None
+    ) -> Prepared:
+        """Read the files and number what is in them; does not depend on the cell, the network or the seed."""
+        others = [None if path is None else Path(path) for path in (valid, test)]
+        return prepare(self.config, Path(data), *others)
+
+    def fit_baselines(self, prepared: Prepared) -> Baselines:
+        """Simple methods, fitted on the same examples."""
+        schema = prepared.schema
+        return Baselines.fit(schema.encoder.kind, prepared.train, prepared.valid, schema.multiple)
+
+    def _learn(self, prepared: Prepared) -> None:
+        self.schema = prepared.schema
+
+    def _save_learnt(self, folder: Path) -> None:
+        save_json(folder / "data.json", self._fitted()[1].to_dict())
+
+    def _is_learnt(self, folder: Path, prepared: Prepared) -> bool:
+        return load_json(folder / "data.json").get("digest") == prepared.digest
+
+    def _network(self, prepared: Prepared) -> tuple[torch.nn.Module, network.BatchTraining]:
+        module = network.begun(self.config, prepared)
+        self.module = module
+        return module, network.BatchTraining(module, self.config, prepared)
+
+    def _judge(self, prepared: Prepared, training: network.BatchTraining) -> dict[str, Any]:
+        module, schema = self._fitted()
+        found, truth = network.logits(module, prepared.valid, self.config), prepared.valid.targets
+        module.temperature.fill_(scoring.fit_temperature(found, truth, schema.multiple))
+        name = "test" if prepared.test else "validation"
+        part = prepared.test or prepared.valid
+        return self._scores(part, name) | {
+            "train_loss": self._loss(training, _spread(prepared.train)),
+            "valid_loss": self._loss(training, prepared.valid),
+            "training_size": len(prepared.train),
+            "temperature": float(module.temperature),
+            "classes": len(schema.classes),
+        }
+
+    def _loss(self, training: network.BatchTraining, part: Part) -> float:
+        found = torch.from_numpy(network.logits(training.module, part, self.config))
+        return float(training.unweighted(found, torch.from_numpy(part.targets)))
+
+    # -- figures -------------------------------------------------------------------------------------------------
+
+    def probabilities(self, part: Part) -> Array:
+        """Calibrated probabilities [N, K]."""
+        module, schema = self._fitted()
+        found = network.logits(module, part, self.config)
+        return scoring.probabilities(found, float(module.temperature), schema.multiple)
+
+    def _figures(self, part: Part) -> dict[str, float]:
+        return scoring.figures(self.probabilities(part), part.targets, self._fitted()[1].multiple)
+
+    def _baseline_figures(self, part: Part) -> dict[str, dict[str, float]]:
+        multiple = self._fitted()[1].multiple
+        each = self.baselines.each(part)
+        return {name: scoring.figures(found, part.targets, multiple) for name, found in each}
+
+    def _size(self, part: Part) -> dict[str, Any]:
+        return {"examples": len(part)}
+
+    def _read(self, path: Path) -> Part:
+        return self._numbered(read_examples(path, self.config.data, labelled=True), str(path))
+
+    def _numbered(self, examples: Examples, where: str) -> Part:
+        _, schema = self._fitted()
+        self.notes = cut_note(examples, schema, self.config.data, "examples of " + where)
+        return number(examples, schema, self.config.data, where)
+
+    # -- use -----------------------------------------------------------------------------------------------------
+
+    def predict(
+        self, data: Path | str | None = None, *, text: str | None = None, weights: bool = False
+    ) -> pl.DataFrame:
+        """The label of each example of a file, and the probability of each class.
+
+        Args:
+            data: a file like that of training; it needs no labels.
+            text: a text instead of a file.
+            weights: also the weight of each step (see :func:`network.weights_of_steps`).
+
+        Returns:
+            a row for each example: ``row`` or ``series``, ``label`` (several with the separator between), ``p_CLASS``
+            of each class, and with ``weights`` a list ``steps`` and a list ``weights``.
+
+        Raises:
+            UserError: a file and a text, or neither, and whatever is wrong with the file.
+        """
+        import polars as pl
+
+        module, schema = self._fitted()
+        part = self._asked(data, text)
+        found = self.probabilities(part)
+        chosen = scoring.decisions(found, schema.multiple)
+        joint = self.config.data.separator or ""
+        names = np.array(schema.classes)
+        columns: dict[str, Any] = {
+            "row" if schema.encoder.kind == "text" else "series": part.examples.names,
+            "label": [joint.join(names[own].tolist()) for own in chosen],
+            **{f"p_{name}": found[:, k] for k, name in enumerate(schema.classes)},
+        }
+        if weights:
+            columns["steps"] = [
+                schema.encoder.steps(item)[: len(own)]
+                for item, own in zip(part.examples.items, part.inputs, strict=True)
+            ]
+            columns["weights"] = [own.tolist() for own in network.weights_of_steps(module, part, self.config)]
+        return pl.DataFrame(columns)
+
+    def _asked(self, data: Path | str | None, text: str | None) -> Part:
+        settings = self.config.data
+        if (data is None) == (text is None):
+            got = "Neither was given." if data is None else "Both were given."
+            raise UserError("A file or a --text is classified.", got, "Give one of the two.")
+        if text is None:
+            assert data is not None
+            labels = read_examples(Path(data), settings, labelled=False)
+            return self._numbered(Examples(labels.names, labels.items, None, labels.channels), str(data))
+        if settings.kind() != "text" or not text.strip():
+            got = "It was empty." if not text.strip() else "The model is one of series."
+            raise UserError("--text is a text, for a model of texts.", got, "Give a file instead.")
+        return self._numbered(Examples(["1"], [text], None), "--text")
+
+    def _fitted(self) -> tuple[SequenceNetwork, Schema]:
+        module = self._trained()
+        assert self.schema is not None
+        return module, self.schema
+
+    def save(self, folder: Path | str) -> None:
+        """Write the configuration, the classes and vocabulary, the weights, the baselines and the figures."""
+        module, _ = self._fitted()
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        save_config(folder / "config.toml", self.task, self.config)
+        self._save_learnt(folder)
+        save_weights(folder / "model.safetensors", module)
+        save_arrays(folder / "baselines.safetensors", self.baselines.state())
+        save_json(folder / "metrics.json", self.metrics)
+
+    @classmethod
+    def load(cls, folder: Path | str) -> Self:
+        """Read what :meth:`save` wrote; nothing is unpickled.
+
+        Raises:
+            UserError: a missing or damaged file, or a folder written by a newer Holdfast.
+        """
+        folder = Path(folder)
+        self = cls(load_config(folder / "config.toml", ClassifyConfig))
+        self.schema = Schema.from_dict(load_json(folder / "data.json"), folder / "data.json")
+        self.module = network.build(self.config, self.schema)
+        load_weights(folder / "model.safetensors", self.module)
+        self.baselines = Baselines.from_state(load_arrays(folder / "baselines.safetensors"))
+        self.metrics = load_json(folder / "metrics.json")
+        return self
+
+
+def _spread(part: Part) -> Part:
+    """At most :data:`TRAIN_EXAMPLES` examples, spread evenly."""
+    every = max(1, len(part) // TRAIN_EXAMPLES)
+    return part.some(np.arange(0, len(part), every)[:TRAIN_EXAMPLES])

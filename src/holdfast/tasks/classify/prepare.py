@@ -1,0 +1,247 @@
+"""From files to numbered training, validation and test examples; what is fitted is fitted on the training part."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from holdfast.data.vectors import read_vectors
+from holdfast.errors import UserError
+from holdfast.files import listed
+from holdfast.tasks.classify.config import ClassifyConfig, DataConfig
+from holdfast.tasks.classify.examples import Examples, read_examples
+from holdfast.tasks.classify.schema import Schema, SeriesEncoder, TextEncoder
+
+Array = NDArray[Any]
+IMBALANCE = 5
+"""How many times as frequent as the rarest class the most frequent one may be without a remark."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """Numbered examples.
+
+    Attributes:
+        examples: as they were read.
+        inputs: numbers of units [n], or values [n, C], of each.
+        targets: [N, K] of 0 and 1.
+    """
+
+    examples: Examples
+    inputs: Sequence[Array]
+    targets: Array
+
+    def __len__(self) -> int:
+        return len(self.inputs)
+
+    @property
+    def lengths(self) -> Array:
+        """Steps of each example [N]."""
+        return np.array([len(own) for own in self.inputs], np.int64)
+
+    def some(self, numbers: Array) -> Part:
+        """Those with these numbers."""
+        return Part(self.examples.some(numbers), [self.inputs[i] for i in numbers], self.targets[numbers])
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """The three parts (``test`` may be None), the schema, word vectors (with which were found), and remarks."""
+
+    train: Part
+    valid: Part
+    test: Part | None
+    schema: Schema
+    vectors: tuple[Array, Array] | None
+    notes: tuple[str, ...]
+
+    @property
+    def digest(self) -> str:
+        """By which the same data are known again."""
+        return self.schema.digest
+
+    def latest(self, share: float) -> Prepared:
+        """The same with only a share of the training examples of each class."""
+        labels = self.train.examples.labels
+        assert labels is not None
+        kept, _ = stratified(labels, (share, 1.0 - share))
+        return replace(self, train=self.train.some(kept))
+
+
+def prepare(
+    config: ClassifyConfig, data: Path, valid: Path | None = None, test: Path | None = None
+) -> Prepared:
+    """Read the files, cut what has no file of its own from ``data``, and number everything.
+
+    Raises:
+        UserError: for everything that is wrong with a file, and for parts that cannot be learnt from.
+    """
+    found = {"training": read_examples(data, config.data, labelled=True)}
+    for name, path in (("validation", valid), ("test", test)):
+        if path is not None:
+            found[name] = read_examples(path, config.data, labelled=True)
+    digest = _digest(found)
+    parts = _cut(found, config.data)
+    for name, least in (("training", 2), ("validation", 1)):
+        if len(parts[name]) < least:
+            raise UserError(
+                f"The {name} part holds at least {least} examples.",
+                f"It holds {len(parts[name])}.",
+                "Give more data, or another --split.",
+            )
+    schema, vectors, notes = _learnt(config, parts["training"], digest)
+    numbered = {name: number(part, schema, config.data, f"The {name} part") for name, part in parts.items()}
+    notes += _notes(parts, schema, config.data)
+    test_part = numbered["test"] if len(numbered["test"]) else None
+    return Prepared(numbered["training"], numbered["validation"], test_part, schema, vectors, notes)
+
+
+def _learnt(
+    config: ClassifyConfig, train: Examples, digest: str
+) -> tuple[Schema, tuple[Array, Array] | None, tuple[str, ...]]:
+    data = config.data
+    counts = _counts(train)
+    if len(counts) < 2:
+        raise UserError(
+            "A classifier tells at least 2 classes apart.",
+            f"The training part has only {listed([repr(name) for name in counts]) or 'none'}.",
+            "Give examples of another class, or check --label.",
+        )
+    encoder = (
+        TextEncoder.fit(train.items, data.unit, data.vocabulary)
+        if data.kind() == "text"
+        else SeriesEncoder(train.channels)
+    )
+    vectors, notes = None, tuple[str, ...]()
+    if data.vectors is not None:
+        assert isinstance(encoder, TextEncoder)
+        numbers = {encoder.units.name(i): i for i in range(encoder.units.size)}
+        vectors = read_vectors(Path(data.vectors), numbers)
+        size, asked = vectors[0].shape[1], config.network.embedding_size
+        if asked not in (None, size):
+            raise UserError(
+                "--embedding-size is that of the word vectors.",
+                f"It was {asked}, and {data.vectors} has {size}.",
+                "Leave it out.",
+            )
+        notes = (f"vectors: {vectors[1].mean():.1%} of the vocabulary are in {data.vectors}",)
+    size = None if vectors is None else int(vectors[0].shape[1])
+    return Schema(tuple(sorted(counts)), data.separator is not None, encoder, size, digest), vectors, notes
+
+
+def number(examples: Examples, schema: Schema, data: DataConfig, where: str) -> Part:
+    """Examples as numbers; what is longer than ``max_length`` is cut.
+
+    Raises:
+        UserError: a text without a single unit, labels that training did not see, other channels.
+    """
+    encoder = schema.encoder
+    if isinstance(encoder, SeriesEncoder) and examples.channels != encoder.channels:
+        raise UserError(
+            f"The channels are those of the training part: {', '.join(encoder.channels)}.",
+            f"{where} has {', '.join(examples.channels) or 'none'}.",
+            "Rename the columns, or train anew.",
+        )
+    inputs = [encoder.encode(item)[: data.max_length] for item in examples.items]
+    empty = [name for name, own in zip(examples.names, inputs, strict=True) if not len(own)]
+    if empty:
+        raise UserError(
+            f"Each text holds at least one {data.unit}.",
+            f"{where}: example {empty[0]} holds none.",
+            "Remove it, or give --unit byte.",
+        )
+    labels = examples.labels if examples.labels is not None else [()] * len(examples)
+    return Part(examples, inputs, schema.targets(labels, where))
+
+
+def cut_note(part: Examples, schema: Schema, data: DataConfig, name: str) -> tuple[str, ...]:
+    """What ``max_length`` cuts off."""
+    if data.max_length is None or not len(part):
+        return ()
+    long = [len(item) for item in map(schema.encoder.encode, part.items) if len(item) > data.max_length]
+    if not long:
+        return ()
+    share = len(long) / len(part)
+    return (
+        f"{share:.1%} of the {name} part are longer than {data.max_length} steps (up to {max(long)}) and are cut",
+    )
+
+
+# -- parts -------------------------------------------------------------------------------------------------------
+
+
+def _cut(found: Mapping[str, Examples], data: DataConfig) -> dict[str, Examples]:
+    """The three parts; one with a file of its own takes nothing of the training file."""
+    train, valid, test = data.parts()
+    valid, test = (0.0 if n in found else s for n, s in (("validation", valid), ("test", test)))
+    whole = found["training"]
+    assert whole.labels is not None
+    train = train if len(found) == 1 else 1.0 - valid - test
+    pieces = stratified(whole.labels, (train, valid, test))
+    cut = dict(zip(("training", "validation", "test"), map(whole.some, pieces), strict=True))
+    return cut | {name: part for name, part in found.items() if name != "training"}
+
+
+def stratified(labels: Sequence[tuple[str, ...]], shares: Sequence[float]) -> list[Array]:
+    """Numbers of the examples of each part, in order; every class is shared out by itself, always in the same way."""
+    random = np.random.default_rng(0)
+    groups: dict[tuple[str, ...], list[int]] = {}
+    for row, own in enumerate(labels):
+        groups.setdefault(tuple(sorted(own)), []).append(row)
+    parts: list[list[int]] = [[] for _ in shares]
+    for _, rows in sorted(groups.items()):
+        mixed = random.permutation(rows)
+        ends = np.round(np.cumsum(shares) * len(rows) + 1e-9).astype(int)
+        for part, start, end in zip(parts, [0, *ends[:-1]], ends, strict=True):
+            part.extend(mixed[start:end].tolist())
+    return [np.array(sorted(part), np.int64) for part in parts]
+
+
+def _counts(part: Examples) -> dict[str, int]:
+    """How many examples each class has."""
+    return dict(Counter(label for own in part.labels or () for label in own))
+
+
+# -- remarks -----------------------------------------------------------------------------------------------------
+
+
+def _notes(parts: Mapping[str, Examples], schema: Schema, data: DataConfig) -> tuple[str, ...]:
+    notes = [note for name, part in parts.items() for note in cut_note(part, schema, data, name)]
+    counts = _counts(parts["training"])
+    most, least = max(counts, key=lambda c: counts[c]), min(counts, key=lambda c: counts[c])
+    if counts[most] > IMBALANCE * counts[least]:
+        notes.append(
+            f"imbalance: the training part has {counts[most]:,} examples of {most!r} and {counts[least]:,} of "
+            f"{least!r}; look at macro_f1, and try --class-weights balanced"
+        )
+    seen = set(map(_key, parts["training"].items))
+    for name in ("validation", "test"):
+        again = sum(_key(item) in seen for item in parts[name].items)
+        if again:
+            notes.append(
+                f"duplicates: {again:,} of {len(parts[name]):,} examples of the {name} part are in the training part"
+            )
+    return tuple(notes)
+
+
+def _key(item: Any) -> Any:
+    return item.tobytes() if isinstance(item, np.ndarray) else item
+
+
+def _digest(found: Mapping[str, Examples]) -> str:
+    digest = sha256()
+    for name, part in found.items():
+        digest.update(repr((name, part.channels, list(part.names), part.labels)).encode())
+        for item in part.items:
+            digest.update(
+                item.tobytes() if isinstance(item, np.ndarray) else item.encode("utf-8", "surrogatepass")
+            )
+            digest.update(b"\0")
+    return digest.hexdigest()

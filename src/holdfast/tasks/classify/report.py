@@ -1,0 +1,87 @@
+"""The page of a classifier's training run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from holdfast.insight.pages import data_section, meanings_section, result_section
+from holdfast.insight.report import Section, metric_table, write_report
+from holdfast.tasks.classify import pictures, scoring
+from holdfast.tasks.classify.model import SequenceClassifier
+from holdfast.tasks.classify.prepare import Part
+from holdfast.tasks.classify.words import MEANINGS, MEASURE, WHICH_WAY, verdict
+
+Array = NDArray[Any]
+WORST = 5
+"""Examples that are shown of those most surely wrong."""
+LONGEST = 200
+"""Characters that are shown of a text."""
+
+
+def run_report(model: SequenceClassifier, folder: Path) -> Path:
+    """``report.html`` with ``plots/``: figures, learning curves, confused classes, calibration, the worst mistakes."""
+    result, history = model.metrics, model.history
+    assert history is not None
+    sections = [
+        result_section(result, history, MEASURE, verdict(result), folder / "plots"),
+        *_looked_at(model, folder / "plots"),
+        data_section(result["notes"]),
+        meanings_section(result["model"], MEANINGS, WHICH_WAY),
+    ]
+    kind = "texts" if model.config.data.text is not None else "series"
+    return write_report(folder / "report.html", f"Classifier of {kind}", sections)
+
+
+def _looked_at(model: SequenceClassifier, folder: Path) -> list[Section]:
+    """Pictures and mistakes of the part that was scored."""
+    prepared, schema = model.prepared, model.schema
+    assert schema is not None
+    name, part = ("test", prepared.test) if prepared.test else ("validation", prepared.valid)
+    found, where = model.probabilities(part), f"the {name} part"
+    reliable = scoring.reliability(found, part.targets, schema.multiple)
+    drawn = [pictures.honesty(reliable, where, folder / "calibration.png")]
+    if not schema.multiple and len(schema.classes) <= pictures.MOST:
+        counts = scoring.confusion(found, part.targets)
+        drawn.insert(0, pictures.confusion(counts, schema.classes, where, folder / "confusion.png"))
+    words = [
+        f"Logits are divided by the temperature {model.metrics['temperature']:.3g}, fitted on validation."
+    ]
+    by_class = metric_table(scoring.by_class(found, part.targets, schema.classes, schema.multiple))
+    return [
+        Section("Classes", words, by_class, pictures=drawn),
+        Section("Most surely wrong", [], _mistakes(model, part, found)),
+    ]
+
+
+def _mistakes(model: SequenceClassifier, part: Part, found: Array) -> list[list[str]]:
+    """Examples whose true label had the least probability."""
+    schema = model.schema
+    assert schema is not None
+    truth = part.targets > 0.5
+    surest = np.where(truth, found, np.where(schema.multiple, 1 - found, 1.0)).min(1)
+    wrong = (scoring.decisions(found, schema.multiple) != truth).any(1)
+    rows = [row for row in np.argsort(surest, kind="stable").tolist() if wrong[row]][:WORST]
+    header = ["example", "is", "taken for", "its probability"]
+    names = np.array(schema.classes)
+    chosen = scoring.decisions(found, schema.multiple)
+    lines = [
+        [
+            _shown(part, row),
+            ", ".join(names[truth[row]]),
+            ", ".join(names[chosen[row]]),
+            f"{surest[row]:.3g}",
+        ]
+        for row in rows
+    ]
+    return [header, *lines] if lines else [header, ["none", "", "", ""]]
+
+
+def _shown(part: Part, row: int) -> str:
+    item = part.examples.items[row]
+    if not isinstance(item, str):
+        return str(part.examples.names[row])
+    return item if len(item) <= LONGEST else item[:LONGEST] + " ..."

@@ -1,0 +1,122 @@
+"""Figures of probabilities for classes, and the temperature that makes them honest.
+
+Shapes: N examples, K classes; probabilities and targets (0 and 1) [N, K].
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from holdfast.errors import missing_library
+
+Array = NDArray[Any]
+BINS = 15
+"""Bins of the calibration error."""
+
+
+def probabilities(logits: Array, temperature: float, multiple: bool) -> Array:
+    """``softmax(z / T)``, or of several classes ``sigmoid(z / T)``: [N, K]."""
+    scaled = logits.astype(np.float64) / temperature
+    if multiple:
+        return np.exp(-np.logaddexp(0.0, -scaled))
+    odds = np.exp(scaled - scaled.max(1, keepdims=True))
+    found: Array = odds / odds.sum(1, keepdims=True)
+    return found
+
+
+def fit_temperature(logits: Array, targets: Array, multiple: bool) -> float:
+    """The T in [0.05, 20] with the least surprise ``-log p`` at the targets (Guo et al. 2017)."""
+    from scipy.optimize import minimize_scalar  # type: ignore[import-untyped]
+
+    def surprise(log: float) -> float:
+        found = np.clip(probabilities(logits, float(np.exp(log)), multiple), 1e-12, 1.0)
+        other = (1 - targets) * np.log(np.clip(1 - found, 1e-12, 1.0)) if multiple else 0.0
+        return -float((targets * np.log(found) + other).sum())
+
+    best = minimize_scalar(surprise, bounds=(np.log(0.05), np.log(20.0)), method="bounded")
+    return float(np.exp(best.x))
+
+
+def decisions(found: Array, multiple: bool) -> Array:
+    """The likeliest class, or of several those with more than a half: 0 and 1, [N, K]."""
+    chosen: Array = found > 0.5 if multiple else np.arange(found.shape[1]) == found.argmax(1)[:, None]
+    return chosen
+
+
+def figures(found: Array, targets: Array, multiple: bool) -> dict[str, float]:
+    """``accuracy macro_f1 ece``, and ``auroc`` where every class has examples and others.
+
+    Of several classes accuracy asks that all of an example's are right, and the others are means over the classes.
+    """
+    metrics = _sklearn()
+    chosen, truth = decisions(found, multiple), targets > 0.5
+    result = {
+        "accuracy": float((chosen == truth).all(1).mean()),
+        "macro_f1": float(metrics.f1_score(truth, chosen, average="macro", zero_division=0.0)),
+    }
+    if (truth.any(0) & ~truth.all(0)).all():
+        result["auroc"] = float(metrics.roc_auc_score(truth, found, average="macro"))
+    return result | {"ece": reliability(found, targets, multiple).ece}
+
+
+def by_class(
+    found: Array, targets: Array, classes: Sequence[str], multiple: bool
+) -> dict[str, dict[str, float]]:
+    """Class -> precision, recall, F1 and how many examples there are of it."""
+    chosen, truth = decisions(found, multiple), targets > 0.5
+    table = _sklearn().precision_recall_fscore_support(truth, chosen, zero_division=0.0)
+    names = ("precision", "recall", "f1", "examples")
+    return {
+        name: dict(zip(names, map(float, row), strict=True))
+        for name, row in zip(classes, zip(*table, strict=True), strict=True)
+    }
+
+
+@dataclass(frozen=True)
+class Reliability:
+    """Confidence against how often it is right, in :data:`BINS` equal bins: means and counts [BINS]."""
+
+    confidence: Array
+    right: Array
+    count: Array
+
+    @property
+    def ece(self) -> float:
+        """Expected calibration error: ``sum_b n_b / n |right_b - confidence_b|``."""
+        return float((self.count * np.abs(self.right - self.confidence)).sum() / max(self.count.sum(), 1))
+
+
+def reliability(found: Array, targets: Array, multiple: bool) -> Reliability:
+    """Of the likeliest class's probability, or of several of every class's."""
+    if multiple:
+        confidence, right = found.ravel(), targets.ravel() > 0.5
+    else:
+        confidence = found.max(1)
+        right = targets[np.arange(len(found)), found.argmax(1)] > 0.5
+    places = np.minimum((confidence * BINS).astype(int), BINS - 1)
+    count = np.bincount(places, minlength=BINS)
+    shares = [
+        np.bincount(places, values, BINS) / np.maximum(count, 1)
+        for values in (confidence, right.astype(float))
+    ]
+    return Reliability(shares[0], shares[1], count)
+
+
+def confusion(found: Array, targets: Array) -> Array:
+    """How many examples of each class (row) were taken for each class (column): [K, K]."""
+    counts = np.zeros((targets.shape[1],) * 2, np.int64)
+    np.add.at(counts, (targets.argmax(1), found.argmax(1)), 1)
+    return counts
+
+
+def _sklearn() -> Any:
+    try:
+        import sklearn.metrics
+    except ModuleNotFoundError as error:
+        raise missing_library(error, "text") from error
+    return sklearn.metrics
