@@ -11,14 +11,19 @@ from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import torch
+from numpy.typing import NDArray
 
+from holdfast.checkpoint import WEIGHTS, load_arrays, load_weights, save_arrays, save_weights
 from holdfast.config import build_config, load_config, save_config
 from holdfast.errors import UserError
-from holdfast.files import new_folder
+from holdfast.files import load_json, new_folder, save_json
 from holdfast.quantization import quantize
 from holdfast.tasks.base import Trainable
 from holdfast.training import History, fit
 from holdfast.training.reporting import notice
+
+CONFIG, LEARNT = "config.toml", "data.json"
+"""Files of a run's folder: the settings, and what was learnt of the data."""
 
 
 class TaskModel(ABC):
@@ -57,10 +62,6 @@ class TaskModel(ABC):
         """What the network has to beat, fitted on the same data."""
 
     @abstractmethod
-    def save(self, folder: Path | str) -> None:
-        """Write the whole model into a folder."""
-
-    @abstractmethod
     def _learn(self, prepared: Any) -> None:
         """Take what the network needs to know of the data: a schema, a vocabulary."""
 
@@ -69,12 +70,29 @@ class TaskModel(ABC):
         """Write that to ``data.json``."""
 
     @abstractmethod
+    def _load_learnt(self, path: Path) -> None:
+        """Read it."""
+
+    @abstractmethod
     def _is_learnt(self, folder: Path, prepared: Any) -> bool:
         """Whether ``data.json`` holds the same as these data give."""
 
     @abstractmethod
     def _network(self, prepared: Any) -> tuple[torch.nn.Module, Trainable]:
         """The untrained network, and its training."""
+
+    @abstractmethod
+    def _empty(self) -> torch.nn.Module:
+        """The network that weights are loaded into, when what was learnt is there."""
+
+    def _arrays(self) -> dict[str, NDArray[Any]]:
+        """The baselines, and whatever else the model is made of, by name."""
+        found: dict[str, NDArray[Any]] = self.baselines.state()
+        return found
+
+    @abstractmethod
+    def _take_arrays(self, arrays: dict[str, NDArray[Any]]) -> None:
+        """Take what :meth:`_arrays` gave."""
 
     @abstractmethod
     def _read(self, path: Path) -> Any:
@@ -132,7 +150,7 @@ class TaskModel(ABC):
                 (folder / "metrics.json").unlink(missing_ok=True)  # the run is not finished any more
             else:
                 new_folder(folder, overwrite=overwrite)
-                save_config(folder / "config.toml", self.task, self.config)
+                save_config(folder / CONFIG, self.task, self.config)
                 self._save_learnt(folder)
             if progress:
                 notice(f"The run's folder is {folder}.")
@@ -146,7 +164,7 @@ class TaskModel(ABC):
 
     def _check_resumed(self, folder: Path, prepared: Any) -> None:
         """A run goes on with the network and the data that it began with; nothing is written before that is sure."""
-        began: Any = load_config(folder / "config.toml", self.settings)
+        began: Any = load_config(folder / CONFIG, self.settings)
         same = replace(self.config, training=began.training) == began
         if not same or not self._is_learnt(folder, prepared):
             raise UserError(
@@ -246,6 +264,35 @@ class TaskModel(ABC):
         twin = copy.copy(self)
         twin.module = quantize(self._trained())
         return twin
+
+    # -- the folder ----------------------------------------------------------------------------------------------
+
+    def save(self, folder: Path | str) -> None:
+        """Write the configuration, what was learnt of the data, the weights, the baselines and the figures."""
+        module, folder = self._trained(), Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        save_config(folder / CONFIG, self.task, self.config)
+        self._save_learnt(folder)
+        save_weights(folder / WEIGHTS, module)
+        save_arrays(folder / "baselines.safetensors", self._arrays())
+        save_json(folder / "metrics.json", self.metrics)
+
+    @classmethod
+    def load(cls, folder: Path | str) -> Self:
+        """Read what :meth:`save` wrote; nothing is unpickled.
+
+        Raises:
+            UserError: a missing or damaged file, or a folder written by a newer Holdfast.
+        """
+        folder = Path(folder)
+        settings: Any = cls.settings
+        self = cls(load_config(folder / CONFIG, settings))
+        self._load_learnt(folder / LEARNT)
+        self.module = self._empty()
+        load_weights(folder / WEIGHTS, self.module)
+        self._take_arrays(load_arrays(folder / "baselines.safetensors"))
+        self.metrics = load_json(folder / "metrics.json")
+        return self
 
     def _trained(self) -> Any:
         """The network, once there is one."""

@@ -69,7 +69,7 @@ class Majority:
 
 
 class Linear:
-    """Logistic regression ``softmax(W x + b)``, or of several classes one by one; C is chosen on the validation part."""
+    """Logistic regression ``softmax(W x + b)``, or of several classes one by one; C is chosen on validation."""
 
     multiple = False
 

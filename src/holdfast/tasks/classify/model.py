@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from holdfast.checkpoint import load_arrays, load_weights, save_arrays, save_weights
-from holdfast.config import load_config, save_config
 from holdfast.errors import UserError
 from holdfast.files import load_json, save_json
 from holdfast.models.classify import SequenceNetwork
@@ -20,7 +18,7 @@ from holdfast.tasks.classify.config import ClassifyConfig
 from holdfast.tasks.classify.examples import Examples, read_examples
 from holdfast.tasks.classify.prepare import Part, Prepared, cut_note, number, prepare
 from holdfast.tasks.classify.schema import Schema
-from holdfast.tasks.model import TaskModel
+from holdfast.tasks.model import LEARNT, TaskModel
 
 if TYPE_CHECKING:
     import polars as pl
@@ -75,10 +73,20 @@ class SequenceClassifier(TaskModel):
         self.schema = prepared.schema
 
     def _save_learnt(self, folder: Path) -> None:
-        save_json(folder / "data.json", self._fitted()[1].to_dict())
+        save_json(folder / LEARNT, self._fitted()[1].to_dict())
+
+    def _load_learnt(self, path: Path) -> None:
+        self.schema = Schema.from_dict(load_json(path), path)
+
+    def _empty(self) -> torch.nn.Module:
+        assert self.schema is not None
+        return network.build(self.config, self.schema)
+
+    def _take_arrays(self, arrays: dict[str, Array]) -> None:
+        self.baselines = Baselines.from_state(arrays)
 
     def _is_learnt(self, folder: Path, prepared: Prepared) -> bool:
-        return load_json(folder / "data.json").get("digest") == prepared.digest
+        return load_json(folder / LEARNT).get("digest") == prepared.digest
 
     def _network(self, prepared: Prepared) -> tuple[torch.nn.Module, network.BatchTraining]:
         module = network.begun(self.config, prepared)
@@ -188,33 +196,6 @@ class SequenceClassifier(TaskModel):
         module = self._trained()
         assert self.schema is not None
         return module, self.schema
-
-    def save(self, folder: Path | str) -> None:
-        """Write the configuration, the classes and vocabulary, the weights, the baselines and the figures."""
-        module, _ = self._fitted()
-        folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        save_config(folder / "config.toml", self.task, self.config)
-        self._save_learnt(folder)
-        save_weights(folder / "model.safetensors", module)
-        save_arrays(folder / "baselines.safetensors", self.baselines.state())
-        save_json(folder / "metrics.json", self.metrics)
-
-    @classmethod
-    def load(cls, folder: Path | str) -> Self:
-        """Read what :meth:`save` wrote; nothing is unpickled.
-
-        Raises:
-            UserError: a missing or damaged file, or a folder written by a newer Holdfast.
-        """
-        folder = Path(folder)
-        self = cls(load_config(folder / "config.toml", ClassifyConfig))
-        self.schema = Schema.from_dict(load_json(folder / "data.json"), folder / "data.json")
-        self.module = network.build(self.config, self.schema)
-        load_weights(folder / "model.safetensors", self.module)
-        self.baselines = Baselines.from_state(load_arrays(folder / "baselines.safetensors"))
-        self.metrics = load_json(folder / "metrics.json")
-        return self
 
 
 def _spread(part: Part) -> Part:

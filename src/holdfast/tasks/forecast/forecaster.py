@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
-from holdfast.checkpoint import load_arrays, load_weights, save_arrays, save_weights
-from holdfast.config import load_config, save_config
 from holdfast.errors import UserError
-from holdfast.files import load_json, save_json
 from holdfast.tasks.forecast import network, prediction
 from holdfast.tasks.forecast.baselines import Baselines
 from holdfast.tasks.forecast.config import ForecastConfig
@@ -19,7 +16,7 @@ from holdfast.tasks.forecast.prepare import Prepared, prepare, rows_for, whole_f
 from holdfast.tasks.forecast.rows import Part, feature_widths, widths
 from holdfast.tasks.forecast.schema import Schema
 from holdfast.tasks.forecast.scoring import Forecast, error_quantiles, score, with_intervals
-from holdfast.tasks.model import TaskModel
+from holdfast.tasks.model import LEARNT, TaskModel
 
 if TYPE_CHECKING:
     import polars as pl
@@ -68,10 +65,27 @@ class Forecaster(TaskModel):
 
     def _save_learnt(self, folder: Path) -> None:
         assert self.schema is not None
-        self.schema.save(folder / "data.json")
+        self.schema.save(folder / LEARNT)
+
+    def _load_learnt(self, path: Path) -> None:
+        self.schema = Schema.load(path)
+
+    def _empty(self) -> torch.nn.Module:
+        assert self.schema is not None
+        sizes = feature_widths(self.schema, wide=self.config.network.model == "recurrent")
+        return network.build(self.config, self.schema, *sizes)
+
+    def _arrays(self) -> dict[str, Array]:
+        own = {} if self.intervals is None else {"model.intervals": self.intervals}
+        return super()._arrays() | own
+
+    def _take_arrays(self, arrays: dict[str, Array]) -> None:
+        assert self.schema is not None
+        self.intervals = arrays.pop("model.intervals", None)
+        self.baselines = Baselines.from_state(self.config, self.schema, arrays)
 
     def _is_learnt(self, folder: Path, prepared: Prepared) -> bool:
-        return Schema.load(folder / "data.json") == prepared.schema
+        return Schema.load(folder / LEARNT) == prepared.schema
 
     def _network(self, prepared: Prepared) -> tuple[torch.nn.Module, network.WindowTraining]:
         module = network.build(self.config, prepared.schema, *widths(prepared.train.rows))
@@ -172,35 +186,3 @@ class Forecaster(TaskModel):
         module = self._trained()
         assert self.schema is not None
         return module, self.schema
-
-    def save(self, folder: Path | str) -> None:
-        """Write the configuration, what was learnt of the data, the weights, the baselines and the figures."""
-        module, schema = self._fitted()
-        assert self.baselines is not None
-        folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        save_config(folder / "config.toml", self.task, self.config)
-        schema.save(folder / "data.json")
-        save_weights(folder / "model.safetensors", module)
-        own = {} if self.intervals is None else {"model.intervals": self.intervals}
-        save_arrays(folder / "baselines.safetensors", self.baselines.state() | own)
-        save_json(folder / "metrics.json", self.metrics)
-
-    @classmethod
-    def load(cls, folder: Path | str) -> Self:
-        """Read what :meth:`save` wrote; nothing is unpickled.
-
-        Raises:
-            UserError: a missing or damaged file, or a folder written by a newer Holdfast.
-        """
-        folder = Path(folder)
-        self = cls(load_config(folder / "config.toml", ForecastConfig))
-        schema = self.schema = Schema.load(folder / "data.json")
-        sizes = feature_widths(schema, wide=self.config.network.model == "recurrent")
-        self.module = network.build(self.config, schema, *sizes)
-        load_weights(folder / "model.safetensors", self.module)
-        arrays = load_arrays(folder / "baselines.safetensors")
-        self.intervals = arrays.pop("model.intervals", None)
-        self.baselines = Baselines.from_state(self.config, schema, arrays)
-        self.metrics = load_json(folder / "metrics.json")
-        return self

@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from math import exp, log
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from holdfast.checkpoint import load_arrays, load_weights, save_arrays, save_weights
-from holdfast.config import load_config, save_config
 from holdfast.data.units import Units, check_known, units_from, units_state
 from holdfast.decoding import filters, without
 from holdfast.errors import UserError
@@ -24,7 +22,7 @@ from holdfast.tasks.language.dynamic import dynamic_nats
 from holdfast.tasks.language.ngrams import LONGEST, Baselines
 from holdfast.tasks.language.streams import StreamTraining, nats, read
 from holdfast.tasks.language.writing import Writer, until, written
-from holdfast.tasks.model import TaskModel
+from holdfast.tasks.model import LEARNT, TaskModel
 
 TRAIN_UNITS = 200_000
 """The last units of the training part, on which the training loss is taken again without dropout."""
@@ -79,15 +77,23 @@ class LanguageModel(TaskModel):
     def _learn(self, prepared: Prepared) -> None:
         self.units, self.digest = prepared.units, prepared.digest
 
-    def _learnt(self) -> dict[str, Any]:
-        assert self.units is not None
-        return {"digest": self.digest, **units_state(self.units)}
-
     def _save_learnt(self, folder: Path) -> None:
-        save_json(folder / "data.json", self._learnt())
+        assert self.units is not None
+        save_json(folder / LEARNT, {"digest": self.digest, **units_state(self.units)})
+
+    def _load_learnt(self, path: Path) -> None:
+        learnt = load_json(path)
+        self.units, self.digest = units_from(learnt, path), str(learnt.get("digest", ""))
+
+    def _empty(self) -> torch.nn.Module:
+        assert self.units is not None
+        return network.build(self.config, self.units.size)
+
+    def _take_arrays(self, arrays: dict[str, NDArray[Any]]) -> None:
+        self.baselines = Baselines.from_state(arrays)
 
     def _is_learnt(self, folder: Path, prepared: Prepared) -> bool:
-        return load_json(folder / "data.json").get("digest") == prepared.digest
+        return load_json(folder / LEARNT).get("digest") == prepared.digest
 
     def _network(self, prepared: Prepared) -> tuple[torch.nn.Module, StreamTraining]:
         module = network.build(self.config, prepared.units.size)
@@ -210,34 +216,6 @@ class LanguageModel(TaskModel):
         module = self._trained()
         assert self.units is not None
         return module, self.units
-
-    def save(self, folder: Path | str) -> None:
-        """Write the configuration, the vocabulary, the weights, the n-grams and the figures."""
-        module, _ = self._fitted()
-        folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        save_config(folder / "config.toml", self.task, self.config)
-        self._save_learnt(folder)
-        save_weights(folder / "model.safetensors", module)
-        save_arrays(folder / "baselines.safetensors", self.baselines.state())
-        save_json(folder / "metrics.json", self.metrics)
-
-    @classmethod
-    def load(cls, folder: Path | str) -> Self:
-        """Read what :meth:`save` wrote; nothing is unpickled.
-
-        Raises:
-            UserError: a missing or damaged file, or a folder written by a newer Holdfast.
-        """
-        folder = Path(folder)
-        self = cls(load_config(folder / "config.toml", LanguageConfig))
-        learnt = load_json(folder / "data.json")
-        self.units, self.digest = units_from(learnt, folder / "data.json"), str(learnt.get("digest", ""))
-        self.module = network.build(self.config, self.units.size)
-        load_weights(folder / "model.safetensors", self.module)
-        self.baselines = Baselines.from_state(load_arrays(folder / "baselines.safetensors"))
-        self.metrics = load_json(folder / "metrics.json")
-        return self
 
 
 def _metrics(found: NDArray[Any] | Sequence[float], part: Part) -> dict[str, float]:

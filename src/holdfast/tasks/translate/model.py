@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from math import exp
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import torch
+from numpy.typing import NDArray
 
-from holdfast.checkpoint import load_arrays, load_weights, save_arrays, save_weights
-from holdfast.config import load_config, save_config
 from holdfast.files import load_json, save_json
-from holdfast.tasks.model import TaskModel
+from holdfast.tasks.model import LEARNT, TaskModel
 from holdfast.tasks.translate import corpus, network
 from holdfast.tasks.translate.baselines import Baselines
 from holdfast.tasks.translate.config import Prediction, TranslateConfig
@@ -70,10 +69,22 @@ class Translator(TaskModel):
 
     def _save_learnt(self, folder: Path) -> None:
         assert self.vocabularies is not None
-        save_json(folder / "data.json", {"digest": self.digest, **self.vocabularies.state()})
+        save_json(folder / LEARNT, {"digest": self.digest, **self.vocabularies.state()})
+
+    def _load_learnt(self, path: Path) -> None:
+        learnt = load_json(path)
+        self.vocabularies = Vocabularies.from_state(learnt, path)
+        self.digest = str(learnt.get("digest", ""))
+
+    def _empty(self) -> torch.nn.Module:
+        assert self.vocabularies is not None
+        return network.build(self.config, self.vocabularies)
+
+    def _take_arrays(self, arrays: dict[str, NDArray[Any]]) -> None:
+        self.baselines = Baselines.from_state(arrays, self.config.data.lower)
 
     def _is_learnt(self, folder: Path, prepared: Prepared) -> bool:
-        return load_json(folder / "data.json").get("digest") == prepared.digest
+        return load_json(folder / LEARNT).get("digest") == prepared.digest
 
     def _network(self, prepared: Prepared) -> tuple[torch.nn.Module, network.PairTraining]:
         module = network.build(self.config, prepared.vocabularies)
@@ -142,33 +153,3 @@ class Translator(TaskModel):
         module = self._trained()
         assert self.vocabularies is not None
         return module, self.vocabularies
-
-    def save(self, folder: Path | str) -> None:
-        """Write the configuration, the vocabularies, the weights, the baselines and the figures."""
-        module, _ = self._fitted()
-        folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        save_config(folder / "config.toml", self.task, self.config)
-        self._save_learnt(folder)
-        save_weights(folder / "model.safetensors", module)
-        save_arrays(folder / "baselines.safetensors", self.baselines.state())
-        save_json(folder / "metrics.json", self.metrics)
-
-    @classmethod
-    def load(cls, folder: Path | str) -> Self:
-        """Read what :meth:`save` wrote; nothing is unpickled.
-
-        Raises:
-            UserError: a missing or damaged file, or a folder written by a newer Holdfast.
-        """
-        folder = Path(folder)
-        self = cls(load_config(folder / "config.toml", TranslateConfig))
-        learnt = load_json(folder / "data.json")
-        self.vocabularies = Vocabularies.from_state(learnt, folder / "data.json")
-        self.digest = str(learnt.get("digest", ""))
-        self.module = network.build(self.config, self.vocabularies)
-        load_weights(folder / "model.safetensors", self.module)
-        arrays = load_arrays(folder / "baselines.safetensors")
-        self.baselines = Baselines.from_state(arrays, self.config.data.lower)
-        self.metrics = load_json(folder / "metrics.json")
-        return self
