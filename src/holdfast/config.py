@@ -128,6 +128,25 @@ def parse_duration(text: str) -> float:
     return total
 
 
+def fractions(split: str) -> tuple[float, float, float]:
+    """The training, validation and test part of a split such as ``"0.8/0.1/0.1"``.
+
+    Raises:
+        UserError: not three fractions, or none for training or validation, or together more than 1.
+    """
+    try:
+        train, valid, test = (float(part) for part in split.split("/"))
+    except ValueError:
+        train, valid, test = -1.0, -1.0, -1.0
+    if not (train > 0 and valid > 0 and test >= 0) or train + valid + test > 1 + 1e-9:
+        raise UserError(
+            "A split is train/valid/test, as fractions with a sum of at most 1.",
+            f"It was {split!r}.",
+            "Give for example --split 0.9/0.05/0.05, or 0.9/0.1/0 for no test part.",
+        )
+    return train, valid, test
+
+
 def save_config(path: Path, task: str, config: _Dataclass) -> None:
     """Write a dataclass as TOML: ``format``, ``task``, the fields; nested dataclasses as tables, None left out.
 

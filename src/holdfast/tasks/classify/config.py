@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
-from holdfast.config import Training
+from holdfast.config import Training, fractions
 from holdfast.errors import UserError
 
 
@@ -73,17 +73,7 @@ class DataConfig:
 
     def parts(self) -> tuple[float, float, float]:
         """The three numbers of ``split``."""
-        try:
-            train, valid, test = (float(part) for part in self.split.split("/"))
-        except ValueError:
-            train, valid, test = -1.0, -1.0, -1.0
-        if not (train > 0 and valid > 0 and test >= 0) or train + valid + test > 1 + 1e-9:
-            raise UserError(
-                "A split is train/valid/test, as fractions with a sum of at most 1.",
-                f"It was {self.split!r}.",
-                "Give for example --split 0.8/0.1/0.1, or 0.9/0.1/0 for no test part.",
-            )
-        return train, valid, test
+        return fractions(self.split)
 
 
 @dataclass(kw_only=True)
