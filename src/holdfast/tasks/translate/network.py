@@ -94,7 +94,9 @@ class PairTraining:
     ) -> None:
         self.module, self.settings, self.ends = module, config.training, ends
         self.train, self.valid = parts
-        self.buckets = TokenBatches(lengths(self.train), config.training.batch_size, seed=config.training.seed)
+        self.buckets = TokenBatches(
+            lengths(self.train), config.training.batch_size, seed=config.training.seed
+        )
         self.steps_per_epoch = len(self.buckets)
 
     def batches(self, epoch: int) -> Iterator[Batch]:

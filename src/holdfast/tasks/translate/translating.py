@@ -8,7 +8,6 @@ from queue import Empty, Queue
 from threading import Thread
 from typing import Any
 
-import numpy as np
 import torch
 from numpy.typing import NDArray
 
