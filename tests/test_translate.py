@@ -180,6 +180,12 @@ def test_entries_come_in_groups_and_an_error_comes_through() -> None:
         assert len(group) == 1
 
 
+def test_sentences_that_are_too_long_are_cut_and_told(model: Translator, tmp_path: Path) -> None:
+    (tmp_path / "in.txt").write_text("eins zwei\n" + "eins " * 150 + "\n")
+    assert written(model, tmp_path / "in.txt").startswith("two one\n")
+    assert model.notes == ("1 sentences were cut behind 100 units (--max-length)",)
+
+
 def test_n_best(model: Translator, monkeypatch: pytest.MonkeyPatch) -> None:
     piped(monkeypatch, b"eins zwei\n\ndrei vier\n")
     rows = [line.split("\t") for line in written(model, None, n_best=3, beam=4).splitlines()]
@@ -223,13 +229,14 @@ def test_unknown_words_are_copied_from_where_the_attention_is(tmp_path: Path) ->
 def test_what_was_left_out_doubled_or_unknown_is_told(tmp_path: Path) -> None:
     rows = [*[f"a{i} b\tA{i} B\n" for i in range(30)], "lang " * 40 + "\tlong\n"]
     (tmp_path / "train.tsv").write_text("".join(rows))
-    (tmp_path / "valid.tsv").write_text("a1 b\tA1 B\nneu\tB\n")
+    (tmp_path / "valid.tsv").write_text("a1 b\tA1 B\nneu\tB\n" + "b " * 21 + "\tB\n")
     config = Translator(unit="word", max_length=20).config
     found = prepare(config, tmp_path / "train.tsv", tmp_path / "valid.tsv")
     assert found.notes == (
         "1 training pairs longer than 20 units are left out",
-        "1 of 2 validation pairs are training pairs as well",
-        "33.33% of the validation part's source words are unknown",
+        "1 sources of the validation part are cut behind 20 units",
+        "1 of 3 validation pairs are training pairs as well",
+        "4.17% of the validation part's source words are unknown",
     )
     assert len(found.train) == 30 and found.test is None
 

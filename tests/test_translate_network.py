@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from lightning_fabric.utilities import move_data_to_device
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -133,6 +134,11 @@ def test_a_batch_reads_from_the_end_unit_on_and_writes_to_it() -> None:
     assert found.lengths.tolist() == [3, 5]
     assert found.inputs.T.tolist() == [[END, *own.targets[0]], [END, *own.targets[1], END, END]]
     assert found.targets.T.tolist() == [[*own.targets[0], END], [*own.targets[1], END, NONE, NONE]]
+
+
+def test_a_batch_is_moved_to_a_device() -> None:
+    moved = move_data_to_device(batch(part([(2, 3)]), [0], ENDS), torch.device("meta"))
+    assert {tensor.device.type for tensor in vars(moved).values()} == {"meta"}
 
 
 def test_the_validation_loss_is_the_mean_over_single_units() -> None:

@@ -7,6 +7,7 @@ from datetime import date
 from pathlib import Path
 
 from holdfast.demos.base import Announce, Demo, compared, written
+from holdfast.files import write_atomic
 from holdfast.tasks.translate.config import (
     NetworkConfig,
     PairsConfig,
@@ -36,6 +37,7 @@ def translate_demo(out: Path, announce: Announce = lambda text: None) -> Demo:
         search=SearchConfig(beam=2),
     )
     data = written(out, "translate", config, "dates.tsv", dates())
+    write_atomic(out / "questions.txt", "2001-02-03\n1789-07-14\n1969-07-20\n2040-12-31\n")
     announce(f"{DATES:,} dates and their words: {data}")
     return compared(
         "translate", config, data, "Dates in words", announce, next=lambda cell: _next(data, cell)
@@ -47,7 +49,7 @@ def _next(data: Path, cell: str) -> list[list[str]]:
     asked = ["--recipe", str(data.parent / "config.toml"), "--cell", cell]
     return [
         ["holdfast", "train", "translate", str(data), *asked, "--out", str(run)],
-        ["holdfast", "predict", str(run), "DATES.txt", "--plot", str(picture)],
+        ["holdfast", "predict", str(run), str(data.parent / "questions.txt"), "--plot", str(picture)],
         ["holdfast", "train", "translate", "YOUR.tsv"],
     ]
 

@@ -116,7 +116,9 @@ def prepare(
         if n != "training"
     }
     more = [note for _, own in read.values() for note in own]
-    told = (*notes, *more, *dropped, *_duplicates(parts), *_unknown(numbered, vocabularies))
+    scored = {name: part for name, part in numbered.items() if name != "training"}
+    remarks = (*dropped, *_cut(scored, settings.max_length), *_duplicates(parts))
+    told = (*notes, *more, *remarks, *_unknown(numbered, vocabularies))
     assert others["validation"] is not None
     return Prepared(
         train, others["validation"], others["test"], vocabularies, told, _digest(parts, vocabularies)
@@ -132,7 +134,8 @@ def of_file(path: Path, settings: PairsConfig, vocabularies: Vocabularies) -> tu
     """The pairs of a whole file, and what to tell of them."""
     pairs, notes = layout_of(settings).read(path)
     part = number(pairs, vocabularies)
-    return shortened(part, settings.max_length), (*notes, *_unknown({"file": part}, vocabularies))
+    told = (*notes, *_cut({"file": part}, settings.max_length), *_unknown({"file": part}, vocabularies))
+    return shortened(part, settings.max_length), told
 
 
 def _parts(settings: PairsConfig, whole: Pairs, own: dict[str, Pairs]) -> dict[str, Pairs]:
@@ -195,6 +198,14 @@ def _short(part: Part, most: int) -> tuple[Part, tuple[str, ...]]:
 def _stretch(train: Part) -> float:
     pairs = zip(train.sources, train.targets, strict=True)
     return max(STRETCH, *((len(target) - ROOM) / len(source) for source, target in pairs))
+
+
+def _cut(parts: dict[str, Part], most: int) -> tuple[str, ...]:
+    """Sources that are read up to so many units only."""
+    counts = {name: sum(len(ids) > most for ids in part.sources) for name, part in parts.items()}
+    return tuple(
+        f"{n:,} sources of the {name} part are cut behind {most} units" for name, n in counts.items() if n
+    )
 
 
 def _duplicates(parts: dict[str, Pairs]) -> tuple[str, ...]:

@@ -43,7 +43,7 @@ def build(config: TranslateConfig, vocabularies: Vocabularies) -> TranslationNet
     return TranslationNetwork((vocabularies.source.size, vocabularies.target.size), options)
 
 
-@dataclass(frozen=True)
+@dataclass  # lightning moves no frozen one to a device
 class Batch:
     """Source units [S, B] and their lengths [B]; what the decoder reads [T, B] and is to write [T, B].
 

@@ -30,13 +30,17 @@ LINES_AT_ONCE = 256
 
 @dataclass(frozen=True)
 class Translation:
-    """A translation with its score, and for pictures the units of both sides and the attention [T, S]."""
+    """A translation with its score, and for pictures the units of both sides and the attention [T, S].
+
+    ``cut`` tells that the source was too long and only its beginning was read.
+    """
 
     text: str
     score: float
     source: tuple[str, ...] = ()
     target: tuple[str, ...] = ()
     weights: NDArray[Any] | None = None
+    cut: bool = False
 
 
 @dataclass(frozen=True)
@@ -53,12 +57,14 @@ class Interpreter:
 
         ``first`` is the number of the first one, on which draws depend.
         """
-        sources = [self.vocabularies.source.encode(s)[: self.most] for s in sentences]
+        whole = [self.vocabularies.source.encode(s) for s in sentences]
+        sources = [ids[: self.most] for ids in whole]
         there = [i for i, ids in enumerate(sources) if len(ids)]
         found: list[list[Translation]] = [[Translation("", 0.0)] for _ in sentences]
         hypotheses = self._hypotheses([sources[i] for i in there], [first + i for i in there])
         for i, those in zip(there, hypotheses, strict=True):
-            found[i] = [self._translation(sentences[i], sources[i], one) for one in those]
+            cut = len(whole[i]) > self.most
+            found[i] = [self._translation(sentences[i], sources[i], one, cut) for one in those]
         return found
 
     def stream(self, sentences: Iterable[str]) -> Iterator[list[Translation]]:
@@ -88,18 +94,19 @@ class Interpreter:
                 found[i] = those
         return found
 
-    def _translation(self, sentence: str, source: Ids, found: Hypothesis) -> Translation:
+    def _translation(self, sentence: str, source: Ids, found: Hypothesis, cut: bool) -> Translation:
         target, weights = self.vocabularies.target, found.weights[:, : len(source) + 1]
         text = target.decode(found.units, self._copied(sentence, weights))
         names = [*self.vocabularies.source.names(source.tolist()), "\N{RETURN SYMBOL}"]
-        return Translation(text, found.score, tuple(names), tuple(target.names(list(found.units))), weights)
+        units = tuple(target.names(list(found.units)))
+        return Translation(text, found.score, tuple(names), units, weights, cut)
 
     def _copied(self, sentence: str, weights: NDArray[Any]) -> list[str]:
         """The source word that each step attended to most (Luong et al. 2015), where units are words."""
         if not (self.vocabularies.source.words and self.vocabularies.target.words and len(weights)):
             return []
         words = source_words(sentence, self.vocabularies.source)
-        return [words[place] for place in weights[:, : len(words)].argmax(1)]
+        return [words[place] for place in weights[:, :-1].argmax(1)]
 
 
 def search_of(settings: SearchConfig, asked: Prediction) -> Search:

@@ -25,10 +25,20 @@ def predicted(model: Translator, data: Path | None, asked: Prediction) -> Iterat
         sentences: Iterable[str] = from_stdin(encoding)
     else:
         sentences = lines(data, encoding)
-    found = model.stream(sentences, asked)
+    found = counted(model, model.stream(sentences, asked))
     if asked.plot is not None:
         found = drawn(found, asked.plot)
     return told(found) if asked.n_best > 1 else (f"{those[0].text}\n" for those in found)
+
+
+def counted(model: Translator, found: Iterable[list[Translation]]) -> Iterator[list[Translation]]:
+    """The same; in the end the model's notes tell how many sentences were cut."""
+    cut = 0
+    for those in found:
+        cut += those[0].cut
+        yield those
+    most = model.config.data.max_length
+    model.notes = (f"{cut:,} sentences were cut behind {most} units (--max-length)",) if cut else ()
 
 
 def told(found: Iterable[list[Translation]]) -> Iterator[str]:

@@ -20,7 +20,16 @@ EVALUATION = (
 )
 """What ``evaluate --json`` prints."""
 
-ABOUT_THE_DATA = ("pair", "source_field", "target_field", "encoding", "lower", "split")
+ABOUT_THE_DATA = (
+    "pair",
+    "source_field",
+    "target_field",
+    "encoding",
+    "lower",
+    "unit",
+    "vocabulary",
+    "split",
+)
 """Settings that another command on the same file needs as well."""
 
 BASELINES = {"copy": "the source as it stands", "word_by_word": "each word's likeliest translation"}
