@@ -19,9 +19,7 @@ def sentence(rng: random.Random, words: tuple[str, ...]) -> str:
 def texts(count: int = 120, seed: int = 0) -> str:
     """CSV of sentences that are good or bad."""
     rng = random.Random(seed)
-    rows = [
-        f"{sentence(rng, GOOD if k % 2 else BAD)},{'good' if k % 2 else 'bad'}" for k in range(count)
-    ]
+    rows = [f"{sentence(rng, GOOD if k % 2 else BAD)},{'good' if k % 2 else 'bad'}" for k in range(count)]
     return "\n".join(["text,label", *rows]) + "\n"
 
 

@@ -38,7 +38,9 @@ def test_what_the_csv_module_writes_is_read_back(
 @again
 def test_json_lines_are_read_back(tmp_path: Path, values: list[str]) -> None:
     path = tmp_path / "a.jsonl"
-    path.write_text("".join(json.dumps({"text": v, "label": k}) + "\n" for k, v in enumerate(values)), "utf-8")
+    path.write_text(
+        "".join(json.dumps({"text": v, "label": k}) + "\n" for k, v in enumerate(values)), "utf-8"
+    )
     found = read_records(path)
     assert list(found.columns["text"]) == values
     assert list(found.columns["label"]) == list(range(len(values)))
