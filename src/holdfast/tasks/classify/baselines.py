@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from holdfast.errors import UserError, missing_library
 from holdfast.tasks.classify.prepare import Part
-from holdfast.tasks.classify.scoring import probabilities
+from holdfast.tasks.classify.scoring import probabilities, surprise
 
 Array = NDArray[Any]
 PENALTIES = (0.1, 1.0, 10.0, 100.0)
@@ -78,7 +78,7 @@ class Linear:
         self.multiple, best = multiple, np.inf
         for penalty in PENALTIES:
             weight, bias = _regressions(train, targets, penalty, multiple)
-            loss = _surprise(probabilities(valid @ weight.T + bias, 1.0, multiple), truth, multiple)
+            loss = surprise(probabilities(valid @ weight.T + bias, 1.0, multiple), truth, multiple)
             if loss < best:
                 best, self.weight, self.bias = loss, weight, bias
 
@@ -301,12 +301,6 @@ def _regression(features: Any, classes: Array, count: int, penalty: float) -> tu
     both = np.concatenate([-model.intercept_, model.intercept_]) / 2
     bias[present] = both if half else model.intercept_
     return weight, bias
-
-
-def _surprise(found: Array, truth: Array, multiple: bool) -> float:
-    clipped = np.clip(found, 1e-12, 1 - 1e-12)
-    other = (1 - truth) * np.log(1 - clipped) if multiple else 0.0
-    return -float((truth * np.log(clipped) + other).sum())
 
 
 def _vectorizer(**settings: Any) -> Any:

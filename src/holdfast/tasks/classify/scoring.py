@@ -30,16 +30,27 @@ def probabilities(logits: Array, temperature: float, multiple: bool) -> Array:
 
 
 def fit_temperature(logits: Array, targets: Array, multiple: bool) -> float:
-    """The T in [0.05, 20] with the least surprise ``-log p`` at the targets (Guo et al. 2017)."""
+    """The T in [0.05, 20] with the least surprise at the targets (Guo et al. 2017).
+
+    The targets are smoothed by ``1 / (N + 2)`` (Platt 1999): N right answers do not prove that none is ever wrong.
+    """
     from scipy.optimize import minimize_scalar  # type: ignore[import-untyped]
 
-    def surprise(log: float) -> float:
-        found = np.clip(probabilities(logits, float(np.exp(log)), multiple), 1e-12, 1.0)
-        other = (1 - targets) * np.log(np.clip(1 - found, 1e-12, 1.0)) if multiple else 0.0
-        return -float((targets * np.log(found) + other).sum())
+    doubt = 1 / (len(targets) + 2)
+    smooth = targets * (1 - doubt) + doubt / (2 if multiple else targets.shape[1])
 
-    best = minimize_scalar(surprise, bounds=(np.log(0.05), np.log(20.0)), method="bounded")
+    def loss(log: float) -> float:
+        return surprise(probabilities(logits, float(np.exp(log)), multiple), smooth, multiple)
+
+    best = minimize_scalar(loss, bounds=(np.log(0.05), np.log(20.0)), method="bounded")
     return float(np.exp(best.x))
+
+
+def surprise(found: Array, targets: Array, multiple: bool) -> float:
+    """The sum of ``-log p`` of the targets' classes; of several classes also of those that are not there."""
+    clipped = np.clip(found, 1e-12, 1 - 1e-12)
+    other = (1 - targets) * np.log(1 - clipped) if multiple else 0.0
+    return -float((targets * np.log(clipped) + other).sum())
 
 
 def decisions(found: Array, multiple: bool) -> Array:
