@@ -168,7 +168,7 @@ SETTINGS: dict[str, tuple[list[str], Expected]] = {
     "no unit": (["--hidden-size", "0"], ("--hidden-size is at least 1", "It was 0", "64")),
     "all words dropped": (["--word-dropout", "1"], ("[0, 1)", "It was 1", "--word-dropout 0.2")),
     "no token": (["--tokens", "0"], ("--tokens is at least 1", "It was 0", "16384")),
-    "a split above one": (["--split", "0.9/0.2/0.1"], ("sum of at most 1", "0.9/0.2/0.1", "0.8/0.1/0.1")),
+    "a split above one": (["--split", "0.9/0.2/0.1"], ("sum of at most 1", "0.9/0.2/0.1", "0.9/0.05/0.05")),
     "a split of words": (["--split", "most"], ("train/valid/test", "'most'", "--split")),
     "an empty separator": (["--separator", ""], ("--separator", "''", "';'")),
     "an unknown pooling": (["--pooling", "min"], ("pooling", "min", "")),
