@@ -81,7 +81,7 @@ def train(task: str, given: Given, files: Files, output: Output) -> int:
     _show_result(model, result)
     show.write(
         f"{result['parameters']:,} parameters; {result['epochs']} epochs in {result['seconds']:.1f} s "
-        f"({result['training_size'] * result['epochs'] / result['seconds']:,.0f} {words.MEASURE.examples} a second), "
+        f"({_throughput(result, words.MEASURE.examples)}), "
         f"the best was epoch {result['best_epoch']} ({STOPPED[result['stopped']]})."
     )
     show.write(f"The run is in {folder}; open {page} for the pictures. What to do next:")
@@ -90,6 +90,17 @@ def train(task: str, given: Given, files: Files, output: Output) -> int:
     for command in words.next_commands(str(folder), str(files.data), asked):
         show.write(f"  {shlex.join(command)}")
     return 0
+
+
+def _throughput(result: Mapping[str, Any], examples: str) -> str:
+    """How much was trained on in a second, validation counted in the time: examples, and their steps where given."""
+    rates = {"training_size": examples, "training_steps": "tokens"}
+    each = {
+        what: result[name] * result["epochs"] / result["seconds"]
+        for name, what in rates.items()
+        if name in result
+    }
+    return ", ".join(f"{rate:,.0f} {what}" for what, rate in each.items()) + " a second"
 
 
 @contextlib.contextmanager

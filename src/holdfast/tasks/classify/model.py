@@ -103,6 +103,7 @@ class SequenceClassifier(TaskModel):
             "train_loss": self._loss(training, _spread(prepared.train)),
             "valid_loss": self._loss(training, prepared.valid),
             "training_size": len(prepared.train),
+            "training_steps": int(prepared.train.lengths.sum()),
             "temperature": float(module.temperature),
             "classes": len(schema.classes),
         }

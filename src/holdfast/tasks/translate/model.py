@@ -99,6 +99,7 @@ class Translator(TaskModel):
             "train_loss": network.mean_nats(training.module, some, training.ends),
             "valid_loss": network.mean_nats(training.module, prepared.valid, training.ends),
             "training_size": len(prepared.train),
+            "training_steps": sum(map(len, [*prepared.train.sources, *prepared.train.targets])),
         }
 
     # -- figures -------------------------------------------------------------------------------------------------
