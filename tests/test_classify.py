@@ -21,7 +21,7 @@ from holdfast.tasks.classify.baselines import Baselines
 from holdfast.tasks.classify.model import SequenceClassifier
 from holdfast.tasks.classify.prepare import stratified
 from holdfast.tasks.classify.schema import TextEncoder
-from labelled import file, several, series, texts
+from labelled import file, series, several, texts
 
 SMALL: dict[str, Any] = {
     "hidden_size": 8,
