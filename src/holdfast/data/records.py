@@ -161,7 +161,7 @@ def _read_parquet(path: Path, encoding: str) -> Records:
 READERS: dict[str, Callable[[Path, str], Records]] = {
     ".csv": _read_csv,
     ".tsv": _read_tsv,
-    ".txt": _read_tsv,
+    ".txt": _read_csv,
     ".jsonl": _read_json,
     ".ndjson": _read_json,
     ".parquet": _read_parquet,

@@ -13,6 +13,7 @@ DEMOS = {
     "forecast": "holdfast.demos.forecast:forecast_demo",
     "language": "holdfast.demos.language:language_demo",
     "translate": "holdfast.demos.translate:translate_demo",
+    "classify": "holdfast.demos.classify:classify_demo",
 }
 """Task -> its demo."""
 

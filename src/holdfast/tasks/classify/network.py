@@ -106,7 +106,6 @@ class BatchTraining:
         self.weighted = (
             Likelihood(multiple, class_weights(self.train.targets, multiple)) if balanced else self.unweighted
         )
-        self.validated = self.weighted
         self.monitor = f"valid_{settings.monitor}"
         self.order = TokenBatches(self.train.lengths, settings.tokens, settings.batch_size, settings.seed)
         self.steps_per_epoch = len(self.order)
@@ -125,7 +124,7 @@ class BatchTraining:
         """Loss and share of errors on the validation part."""
         found = logits(self.module, self.valid, self.config)
         right = decided(found, self.unweighted.multiple) == self.valid.targets
-        loss = self.validated(torch.from_numpy(found), torch.from_numpy(self.valid.targets))
+        loss = self.weighted(torch.from_numpy(found), torch.from_numpy(self.valid.targets))
         return {"valid_loss": float(loss), "valid_error": float(1 - right.all(1).mean())}
 
 
