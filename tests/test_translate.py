@@ -19,6 +19,7 @@ from sacrebleu.metrics.bleu import BLEU
 
 from holdfast.errors import UserError
 from holdfast.tasks import load
+from holdfast.tasks.translate import translating
 from holdfast.tasks.translate.config import Prediction
 from holdfast.tasks.translate.corpus import Vocabularies, prepare
 from holdfast.tasks.translate.model import Translator
@@ -89,6 +90,13 @@ def test_the_figures_are_those_of_the_translations(model: Translator, folder: Pa
     assert scored["model"]["bleu"] == pytest.approx(bleu) == pytest.approx(model.metrics["model"]["bleu"])
     assert scored["baselines"] == model.metrics["baselines"]
     assert scored["int8"]["bleu"] > 90
+
+
+def test_many_sentences_are_translated_in_groups(model: Translator, monkeypatch: pytest.MonkeyPatch) -> None:
+    sources = [" ".join(GERMAN[i % 6 : i % 6 + 1 + i % 3]) for i in range(25)]
+    whole = model.interpreter().texts(sources)
+    monkeypatch.setattr(translating, "TEXTS_AT_ONCE", 7)
+    assert model.interpreter().texts(sources) == whole == model.predict(sources)
 
 
 def test_the_loaded_model_is_the_saved_one(folder: Path) -> None:

@@ -64,6 +64,8 @@ ASKED: dict[str, tuple[dict[str, Any], str]] = {
     "drawn best": ({"sample": True, "n_best": 3}, "--sample"),
     "too cold": ({"sample": True, "temperature": -1.0}, "--temperature is at least 0"),
     "a seed below 0": ({"sample": True, "seed": -1}, "--seed is at least 0"),
+    "a temperature without a draw": ({"temperature": 0.5}, "--sample was not given"),
+    "a seed without a draw": ({"seed": 3}, "--sample was not given"),
     "coverage below 0": ({"coverage_penalty": -0.1}, "--coverage-penalty is at least 0"),
     "no number": ({"length_penalty": float("nan")}, "--length-penalty is at least 0"),
     "a picture that is none": ({"plot": Path("a.jpg")}, r"a\.jpg"),

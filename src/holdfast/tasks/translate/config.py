@@ -200,6 +200,12 @@ class Prediction:
         if self.plot is not None and Path(self.plot).suffix.lower() != ".png":
             rule = "A plot is a PNG file."
             raise UserError(rule, f"Its name was {self.plot}.", "Give --plot attention.png.")
+        if not self.sample and (self.temperature != 1 or self.seed):
+            raise UserError(
+                "--temperature and --seed are those of a draw.",
+                "--sample was not given.",
+                "Give it as well, or leave them out.",
+            )
         if self.sample and (self.n_best > 1 or self.beam is not None):
             raise UserError(
                 "A drawn translation has no beam and no n best.",

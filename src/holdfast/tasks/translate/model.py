@@ -106,7 +106,7 @@ class Translator(TaskModel):
 
     def _figures(self, part: Part) -> dict[str, float]:
         module, vocabularies = self._fitted()
-        found = [those[0].text for those in self.interpreter().all(part.pairs.sources)]
+        found = self.interpreter().texts(part.pairs.sources)
         nats = network.mean_nats(module, part, vocabularies.ends)
         return self._scored(found, part) | {"perplexity": exp(min(nats, 700.0))}
 

@@ -24,7 +24,7 @@ from holdfast.tasks.translate.vocabulary import source_words
 
 UNITS_AT_ONCE = 3000
 """Source units of a batch, times the hypotheses of each sentence."""
-LINES_AT_ONCE = 256
+TEXTS_AT_ONCE, LINES_AT_ONCE = 4000, 256
 """Sentences that are sorted by length together."""
 
 
@@ -66,6 +66,11 @@ class Interpreter:
             cut = len(whole[i]) > self.most
             found[i] = [self._translation(sentences[i], sources[i], one, cut) for one in those]
         return found
+
+    def texts(self, sentences: Sequence[str]) -> list[str]:
+        """The best translation of every sentence, some thousand at a time."""
+        groups = (sentences[at : at + TEXTS_AT_ONCE] for at in range(0, len(sentences), TEXTS_AT_ONCE))
+        return [those[0].text for group in groups for those in self.all(group)]
 
     def stream(self, sentences: Iterable[str]) -> Iterator[list[Translation]]:
         """The same in order, as sentences come: those that are there already are translated together."""
