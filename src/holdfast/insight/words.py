@@ -129,7 +129,7 @@ def _gru_against_lstm(comparison: Comparison, measure: Measure) -> list[str]:
     small = comparison.small
     if small is not None:
         scores = pair(lambda cell: comparison.metric(cell, measure.metric, small))
-        text = f"{comparison.part} {measure.label} after training on the latest {small:.0%} of the {measure.examples}"
+        text = f"{comparison.part} {measure.label} after training on {small:.0%} of the {measure.examples}"
         words.append(_claim("a GRU suits small data better", *scores, text, higher=measure.higher))
     return words
 
