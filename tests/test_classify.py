@@ -234,6 +234,7 @@ def test_remarks(tmp_path: Path) -> None:
     notes = SequenceClassifier(text="text", max_length=3).prepare(data, other, other).notes
     assert any("imbalance" in note and "40" in note and "balanced" in note for note in notes)
     assert any("duplicates: 1 of 2 examples of the test part" in note for note in notes)
+    assert any("of the words of the test part are not in the vocabulary" in note for note in notes)
     assert any("50.0% of the test part are longer than 3 steps (up to 5)" in note for note in notes)
 
 

@@ -16,7 +16,7 @@ from holdfast.tasks.classify import network, scoring
 from holdfast.tasks.classify.baselines import Baselines
 from holdfast.tasks.classify.config import ClassifyConfig
 from holdfast.tasks.classify.examples import Examples, read_examples
-from holdfast.tasks.classify.prepare import Part, Prepared, cut_note, number, prepare
+from holdfast.tasks.classify.prepare import Part, Prepared, number, prepare, remarks
 from holdfast.tasks.classify.schema import Schema
 from holdfast.tasks.model import LEARNT, TaskModel
 
@@ -136,8 +136,9 @@ class SequenceClassifier(TaskModel):
 
     def _numbered(self, examples: Examples, where: str) -> Part:
         _, schema = self._fitted()
-        self.notes = cut_note(examples, schema, self.config.data, "examples of " + where)
-        return number(examples, schema, self.config.data, where)
+        part = number(examples, schema, self.config.data, where)
+        self.notes = remarks(part, schema, self.config.data, f"examples of {where}")
+        return part
 
     # -- use -----------------------------------------------------------------------------------------------------
 

@@ -32,11 +32,13 @@ class Part:
         examples: as they were read.
         inputs: numbers of units [n], or values [n, C], of each.
         targets: [N, K] of 0 and 1.
+        whole: steps of each before it was cut [N].
     """
 
     examples: Examples
     inputs: Sequence[Array]
     targets: Array
+    whole: Array
 
     def __len__(self) -> int:
         return len(self.inputs)
@@ -48,7 +50,8 @@ class Part:
 
     def some(self, numbers: Array) -> Part:
         """Those with these numbers."""
-        return Part(self.examples.some(numbers), [self.inputs[i] for i in numbers], self.targets[numbers])
+        inputs = [self.inputs[i] for i in numbers]
+        return Part(self.examples.some(numbers), inputs, self.targets[numbers], self.whole[numbers])
 
 
 @dataclass(frozen=True)
@@ -98,7 +101,10 @@ def prepare(
             )
     schema, vectors, notes = _learnt(config, parts["training"], digest)
     numbered = {name: number(part, schema, config.data, f"The {name} part") for name, part in parts.items()}
-    notes += _notes(parts, schema, config.data)
+    notes += tuple(
+        note for name, part in numbered.items() for note in remarks(part, schema, config.data, f"{name} part")
+    )
+    notes += _notes(parts)
     test_part = numbered["test"] if len(numbered["test"]) else None
     return Prepared(numbered["training"], numbered["validation"], test_part, schema, vectors, notes)
 
@@ -149,29 +155,32 @@ def number(examples: Examples, schema: Schema, data: DataConfig, where: str) -> 
             f"{where} has {', '.join(examples.channels) or 'none'}.",
             "Rename the columns, or train anew.",
         )
-    inputs = [encoder.encode(item)[: data.max_length] for item in examples.items]
-    empty = [name for name, own in zip(examples.names, inputs, strict=True) if not len(own)]
-    if empty:
+    inputs = list(map(encoder.encode, examples.items))
+    whole = np.array(list(map(len, inputs)), np.int64)
+    if not whole.all():
         raise UserError(
             f"Each text holds at least one {data.unit}.",
-            f"{where}: example {empty[0]} holds none.",
+            f"{where}: example {examples.names[int(whole.argmin())]} holds none.",
             "Remove it, or give --unit byte.",
         )
     labels = examples.labels if examples.labels is not None else [()] * len(examples)
-    return Part(examples, inputs, schema.targets(labels, where))
+    cut = [own[: data.max_length] for own in inputs]
+    return Part(examples, cut, schema.targets(labels, where), whole)
 
 
-def cut_note(part: Examples, schema: Schema, data: DataConfig, name: str) -> tuple[str, ...]:
-    """What ``max_length`` cuts off."""
-    if data.max_length is None or not len(part):
-        return ()
-    long = [len(item) for item in map(schema.encoder.encode, part.items) if len(item) > data.max_length]
-    if not long:
-        return ()
-    share = len(long) / len(part)
-    return (
-        f"{share:.1%} of the {name} part are longer than {data.max_length} steps (up to {max(long)}) and are cut",
-    )
+def remarks(part: Part, schema: Schema, data: DataConfig, name: str) -> tuple[str, ...]:
+    """What ``max_length`` cuts off, and how much the vocabulary lacks."""
+    found = []
+    if data.max_length is not None and (long := part.whole > data.max_length).any():
+        found.append(
+            f"{long.mean():.1%} of the {name} are longer than {data.max_length} steps (up to {part.whole.max()}) "
+            "and are cut"
+        )
+    unknown = schema.encoder.units.unknown if isinstance(schema.encoder, TextEncoder) else None
+    share = np.mean(np.concatenate(part.inputs) == unknown) if unknown is not None and len(part) else 0.0
+    if share > 0:
+        found.append(f"{share:.2%} of the {data.unit}s of the {name} are not in the vocabulary")
+    return tuple(found)
 
 
 # -- parts -------------------------------------------------------------------------------------------------------
@@ -212,8 +221,8 @@ def _counts(part: Examples) -> dict[str, int]:
 # -- remarks -----------------------------------------------------------------------------------------------------
 
 
-def _notes(parts: Mapping[str, Examples], schema: Schema, data: DataConfig) -> tuple[str, ...]:
-    notes = [note for name, part in parts.items() for note in cut_note(part, schema, data, name)]
+def _notes(parts: Mapping[str, Examples]) -> tuple[str, ...]:
+    notes = []
     counts = _counts(parts["training"])
     most, least = max(counts, key=lambda c: counts[c]), min(counts, key=lambda c: counts[c])
     if counts[most] > IMBALANCE * counts[least]:
