@@ -261,6 +261,34 @@ def test_units_number_a_text(unit: str) -> None:
         assert encoder.units.unknown not in ids
 
 
+def test_short_and_constant_series_are_no_trouble(tmp_path: Path) -> None:
+    rows = [f"s{k},{k % 3 + n},7,{n * (k % 2)},{'ab'[k % 2]}" for k in range(40) for n in range(1 + k % 2)]
+    data = file(tmp_path, "a.csv", "\n".join(["series,step,x,y,label", *rows]))
+    model = SequenceClassifier(series="series", pooling="concat", class_weights="balanced", **SMALL).fit(data)
+    assert model.schema.encoder.channels == ("step", "x", "y")  # no --step was named
+    assert all(np.isfinite(list(model.metrics["model"].values())))
+
+
+def test_balanced_weights_help_a_rare_class(tmp_path: Path) -> None:
+    rows = [("the play was dull", "no")] * 20 + [("the play was dull", "yes")] * 4
+    data = file(tmp_path, "a.csv", "\n".join(["text,label", *map(",".join, rows * 5)]))
+    found = {}
+    for weights in ("none", "balanced"):
+        model = SequenceClassifier(text="text", class_weights=weights, **SMALL).fit(data)
+        logits = network.logits(model.module, model.prepared.valid, model.config)[0]
+        found[weights] = logits[1] - logits[0]
+    assert found["none"] == pytest.approx(np.log(4 / 20), abs=0.3)  # the odds of the same text
+    assert found["balanced"] == pytest.approx(0, abs=0.3)
+
+
+def test_the_demo_holds_every_digit() -> None:
+    from holdfast.demos.classify import digits_csv
+
+    lines = digits_csv().splitlines()
+    assert lines[0] == "image,row,x0,x1,x2,x3,x4,x5,x6,x7,digit"
+    assert lines[1] == "0,0,0,0,5,13,9,1,0,0,0" and len(lines) == 1 + 8 * 1797
+
+
 # -- resuming ----------------------------------------------------------------------------------------------------
 
 
