@@ -32,7 +32,7 @@ class TokenBatches:
     Example:
         >>> batches = TokenBatches([3, 8, 3, 2], tokens=8, seed=1)
         >>> len(batches), sorted(sorted(map(int, batch)) for batch in batches.of(epoch=1))
-        (3, [[0, 2], [1], [3]])
+        (3, [[0], [1], [2, 3]])
     """
 
     def __init__(
