@@ -1,21 +1,16 @@
-"""What is said of a translator's results, its recipes, and the dates of its demo."""
+"""What is said of a translator's results, and the dates of its demo."""
 
 from __future__ import annotations
 
 import re
 from datetime import date
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from holdfast.config import load_config, read_config
 from holdfast.demos.translate import DATES, dates, in_words
-from holdfast.tasks.translate.config import TranslateConfig
 from holdfast.tasks.translate.scoring import Scorer
 from holdfast.tasks.translate.words import next_commands, title, verdict
-
-RECIPES = sorted((Path(__file__).parents[1] / "recipes").glob("*.toml"))
 
 
 def result(own: float, copy: float, words: float) -> dict[str, Any]:
@@ -47,15 +42,6 @@ def test_bleu_by_hand() -> None:
     assert score(["ab"], ["ab"])["chrf"] == pytest.approx(100)
     assert "case:lc" in score.signatures["bleu"] and "tok:13a" in score.signatures["bleu"]
     assert Scorer(lower=False)(["A man sees the dog"], ["a man sees the cat"])["bleu"] < expected
-
-
-@pytest.mark.parametrize(
-    "path", [p for p in RECIPES if read_config(p)[0] == "translate"], ids=lambda p: p.stem
-)
-def test_recipes_are_whole(path: Path) -> None:
-    config = load_config(path, TranslateConfig)
-    assert path.read_text().startswith("# ")
-    assert config.search.beam > 1 and config.data.vocabulary >= 3000
 
 
 @pytest.mark.parametrize(
