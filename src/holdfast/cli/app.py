@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 from io import TextIOWrapper
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
@@ -112,7 +113,10 @@ def evaluate(
 
 def predict(
     run: Run,
-    data: Annotated[Path | None, Parameter(help="File to predict from, where the task takes one.")] = None,
+    data: Annotated[
+        Path | None,
+        Parameter(help="File to predict from, where the task takes one; translate reads stdin without."),
+    ] = None,
     /,
     *,
     out: Annotated[Path | None, Parameter(help="File to write; stdout when not given.")] = None,
@@ -244,7 +248,10 @@ def routed(words: list[str]) -> list[str]:
     found = (
         task for word in words[1:] if not word.startswith("-") and (task := task_of(Path(word))) in TASKS
     )
-    return [words[0], next(found, next(iter(TASKS))), *words[1:]]
+    given = [
+        word for before, word in pairwise(words) if word != "-" or before.startswith("--")
+    ]  # "-": no file
+    return [words[0], next(found, next(iter(TASKS))), *given]
 
 
 def main(tokens: Sequence[str] | None = None) -> int:
