@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from holdfast.insight.comparison import Comparison
+from holdfast.insight.words import Measure, against
 from holdfast.tasks.forecast.words import conclusions as claims
 from holdfast.tasks.forecast.words import verdict
 
@@ -67,3 +68,18 @@ def test_nothing_overfits_when_validation_is_easier() -> None:
     runs = [run("gru", 1.0, 1.0, 0.8, 0), run("lstm", 1.0, 1.0, 0.7, 0)]
     told = claims(Comparison("forecast", runs, {"last_value": {"mae": 3.0}}, ()))
     assert any("neither overfits" in sentence for sentence in told)
+
+
+@pytest.mark.parametrize(
+    ("own", "words"),
+    [(0.9868, "0.01 above"), (0.9768, "no difference"), (0.9767, "no difference"), (0.96, "0.0168 BELOW")],
+)
+def test_where_higher_is_better_what_lacks_counts(own: float, words: str) -> None:
+    measure = Measure("accuracy", "accuracy", "classifies", "examples", {"bag": "a bag"}, highest=1.0)
+    sentence = against(measure, own, {"bag": {"accuracy": 0.9768}, "most": {"accuracy": 0.1}})
+    assert words in sentence and "a bag" in sentence
+
+
+def test_far_below_is_said_of_both_kinds() -> None:
+    measure = Measure("bleu", "BLEU", "translates", "pairs", highest=100.0)
+    assert "far above: use word_by_word instead" in against(measure, 5.0, {"word_by_word": {"bleu": 28.0}})

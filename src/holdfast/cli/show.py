@@ -11,7 +11,7 @@ from holdfast.files import to_json
 
 Figures = Mapping[str, float]
 
-HIGHER_IS_BETTER = ("direction",)
+HIGHER_IS_BETTER = ("direction", "accuracy", "macro_f1", "auroc", "bleu", "chrf")
 UNRANKED = ("coverage",)
 """Best where it equals the intervals' level, which a table does not know."""
 

@@ -9,7 +9,7 @@ from typing import Any
 from holdfast.insight.comparison import Comparison, Spread
 
 TIE = 0.01
-"""Relative difference of one run below which two figures are called equal."""
+"""Difference of one run below which two figures are called equal, as a share of what the baseline lacks to the best."""
 
 Figures = Mapping[str, Mapping[str, float]]
 
@@ -24,7 +24,7 @@ class Measure:
         what: what a cell does with the data.
         examples: what the training part is counted in.
         baselines: name of a simple method -> what it is called in a sentence.
-        higher: higher is better.
+        highest: the largest value, where higher is better.
     """
 
     metric: str
@@ -32,7 +32,12 @@ class Measure:
     what: str
     examples: str
     baselines: Mapping[str, str] = field(default_factory=dict)
-    higher: bool = False
+    highest: float | None = None
+
+    @property
+    def higher(self) -> bool:
+        """Higher is better."""
+        return self.highest is not None
 
     def named(self, baseline: str) -> str:
         """A simple method in a sentence."""
@@ -44,6 +49,10 @@ class Measure:
         name = choose(baselines, key=lambda b: baselines[b][self.metric])
         return name, baselines[name][self.metric]
 
+    def short(self, value: float) -> float:
+        """How far a value is from the best one that there can be."""
+        return value if self.highest is None else self.highest - value
+
     def better(self, one: float, other: float) -> bool:
         """Whether one value is better than another."""
         return one > other if self.higher else one < other
@@ -53,17 +62,17 @@ def against(measure: Measure, own: float, baselines: Figures, how: str = "") -> 
     """A model's value against the best simple method's; ``how`` says how that one is used."""
     name, bar = measure.best(baselines)
     label = measure.named(name)
-    if own == bar or (bar > 0 and abs(own / bar - 1) < TIE):
+    if own == bar or abs(own - bar) < TIE * measure.short(bar):
         return f"the best baseline, {label}, has {bar:.4g}: no difference worth the name."
+    gap = f"{abs(own - bar):.3g}" if measure.higher else f"{abs(own / bar - 1) if bar else 0:.1%}"
     if measure.better(own, bar):
-        where = "above" if measure.higher else "below"
-        share = f"{abs(own / bar - 1):.1%} " if bar else ""
-        return f"that is {share}{where} the best baseline, {label} ({bar:.4g})."
+        return (
+            f"that is {gap} {'above' if measure.higher else 'below'} the best baseline, {label} ({bar:.4g})."
+        )
     instead = f"use {label} instead{how}."
     if max(own, bar) > 2 * min(own, bar):
         return f"the best baseline, {label}, has {bar:.4g}, far {'above' if measure.higher else 'below'}: {instead}"
-    where = "BELOW" if measure.higher else "ABOVE"
-    return f"that is {abs(own / bar - 1):.1%} {where} the best baseline, {label} ({bar:.4g}): {instead}"
+    return f"that is {gap} {'BELOW' if measure.higher else 'ABOVE'} the best baseline, {label} ({bar:.4g}): {instead}"
 
 
 VARIANTS = {"int8": "in int8", "cache": "with the neural cache", "dynamic": "with dynamic evaluation"}

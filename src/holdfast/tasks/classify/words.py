@@ -33,7 +33,7 @@ BASELINES = {
     "statistics": "logistic regression on simple statistics",
     "nearest_neighbour": "the nearest neighbour",
 }
-MEASURE = Measure("accuracy", "accuracy", "classifies", "examples", BASELINES, higher=True)
+MEASURE = Measure("accuracy", "accuracy", "classifies", "examples", BASELINES, highest=1.0)
 MEANINGS = {
     "accuracy": "share of examples whose label, or all of whose labels, are right",
     "macro_f1": "mean over the classes of F1: a rare class counts as much as a frequent one",

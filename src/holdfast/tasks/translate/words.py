@@ -33,7 +33,7 @@ ABOUT_THE_DATA = (
 """Settings that another command on the same file needs as well."""
 
 BASELINES = {"copy": "the source as it stands", "word_by_word": "each word's likeliest translation"}
-MEASURE = Measure("bleu", "BLEU", "translates", "pairs", BASELINES, higher=True)
+MEASURE = Measure("bleu", "BLEU", "translates", "pairs", BASELINES, highest=100.0)
 MEANINGS = {
     "bleu": "share of the runs of 1 to 4 words that stand in the reference too, less for short translations: 0 to 100",
     "chrf": "F score of the runs of 1 to 6 characters that translation and reference share: 0 to 100",
