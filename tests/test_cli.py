@@ -398,15 +398,15 @@ def test_the_best_of_each_metric_is_bold(
     score_table(
         "title",
         {
-            "net": {"mae": 1.5, "coverage": 0.8, "direction": 0.625, "rmse": float("nan")},
-            "naive": {"mae": 2.5, "coverage": 0.7, "direction": 0.5, "rmse": float("nan")},
+            "net": {"mae": 1.5, "accuracy": 0.9, "coverage": 0.8, "direction": 0.625, "rmse": float("nan")},
+            "naive": {"mae": 2.5, "accuracy": 0.6, "coverage": 0.7, "direction": 0.5, "rmse": float("nan")},
             "none": {"mae": 3.5, "coverage": 0.7, "rmse": float("nan")},  # forecasts no direction
         },
     )
     out = capsys.readouterr().out
     bold = {text.split("\x1b")[0].strip() for text in out.split("\x1b[1m")[1:]}
-    assert bold >= {"1.5", "0.625"}
-    assert not bold & {"2.5", "0.5", "0.8", "0.7", "-"}
+    assert bold >= {"1.5", "0.625", "0.9"}
+    assert not bold & {"2.5", "0.6", "0.5", "0.8", "0.7", "-"}
 
 
 def test_json_has_no_nan() -> None:
