@@ -1,15 +1,18 @@
 """The average of the weights, against the sum written out."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 
+from holdfast.checkpoint import WEIGHTS, load_weights
 from holdfast.config import Training
 from holdfast.errors import UserError
 from holdfast.training import fit
 from holdfast.training.averaging import WARM, Average, averaging
+from holdfast.training.best import Best
 from sums import BASE, Sums, assert_same, run, weights
 
 
@@ -49,6 +52,38 @@ def test_none_is_kept_without_a_decay() -> None:
     with average.in_place():
         assert torch.equal(module.weight, before)
     assert average.state() == {}
+
+
+def test_the_mean_is_of_the_best_epochs() -> None:
+    module, best, seen = nn.BatchNorm1d(2), Best(3), []
+    for value in (5.0, 2.0, 4.0, 3.0, 2.0, 6.0):  # an equal value counts behind the earlier one
+        with torch.no_grad():
+            module.weight.copy_(torch.randn(2))
+            module.num_batches_tracked += 1
+        seen.append(module.weight.detach().clone())
+        assert best.offer(value, module) == (value == 5.0 or len(seen) == 2)
+    assert best.values == [2.0, 2.0, 3.0]
+    mean = best.mean()
+    torch.testing.assert_close(mean["weight"], (seen[1] + seen[4] + seen[3]) / 3)
+    assert mean["num_batches_tracked"] == 2
+    assert torch.equal(best.weights["weight"], seen[1])
+
+
+@pytest.mark.parametrize("rate", [0.002, 0.2])
+def test_a_run_keeps_the_mean_only_where_it_validates_better(tmp_path: Path, rate: float) -> None:
+    training = replace(BASE, learning_rate=rate, schedule="constant", epochs=6)
+    single, several = Sums(), Sums()
+    alone = run(single, training)
+    history = run(several, replace(training, checkpoints=3), folder=tmp_path)
+    assert several.seen == single.seen
+    assert (alone.checkpoints, history.best_epoch) == (1, alone.best_epoch)
+    assert alone.best is not None and history.best is not None
+    assert (history.checkpoints == 3) == (history.best < alone.best) == (rate == 0.2)
+    with torch.no_grad():
+        assert history.best == several.validate()["mse"]
+    saved = Sums()
+    load_weights(tmp_path / WEIGHTS, saved.module)
+    assert_same(weights(saved), weights(several))
 
 
 @pytest.mark.parametrize("value", [1.0, -0.1, True])

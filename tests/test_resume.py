@@ -23,14 +23,15 @@ from sums import BASE, STEPS, Sums, assert_same, interrupt_at, rows, run, weight
 
 
 @pytest.mark.parametrize(
-    ("schedule", "average"), [("constant", 0.0), ("cosine", 0.0), ("halve", 0.0), ("constant", 0.7)]
+    ("schedule", "average", "checkpoints"),
+    [("constant", 0.0, 1), ("cosine", 0.0, 3), ("halve", 0.0, 1), ("constant", 0.7, 2)],
 )
 @pytest.mark.parametrize("at", [(1, 0), (1, 3), (2, STEPS - 1), (3, 4), (4, STEPS - 1)])
 def test_an_interrupted_run_goes_on_exactly(
-    tmp_path: Path, at: tuple[int, int], schedule: Any, average: float
+    tmp_path: Path, at: tuple[int, int], schedule: Any, average: float, checkpoints: int
 ) -> None:
     rate = 0.2  # so large that not every epoch is the best
-    training = replace(BASE, schedule=schedule, learning_rate=rate, average=average)
+    training = replace(BASE, schedule=schedule, learning_rate=rate, average=average, checkpoints=checkpoints)
     whole = Sums()
     expected = run(whole, training)
     assert expected.best_epoch != 4 or schedule != "constant" or average

@@ -49,6 +49,8 @@ class Training:
         patience: stop after this many epochs in a row without improvement.
         average: decay of the average of the weights that is validated and kept, such as 0.999; 0 for the weights
             themselves.
+        checkpoints: the weights kept are the mean of those after this many of the best epochs, where that validates
+            better than the best epoch's alone.
         precision: fp32, or bf16 for products in bfloat16 where the device is faster in it.
         seed: seed of all random numbers.
         budget: stop after this time, such as 90s, 10m or 2h30m, and keep the best weights.
@@ -66,13 +68,14 @@ class Training:
     clip: float = 1.0
     patience: int = 8
     average: float = 0.0
+    checkpoints: int = 1
     precision: Literal["fp32", "bf16"] = "fp32"
     seed: int = 0
     budget: str | None = None
     device: str = "auto"
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "patience"):
+        for name in ("epochs", "batch_size", "patience", "checkpoints"):
             _check_whole(name, getattr(self, name), 1)
         _check_whole("seed", self.seed, 0)
         if self.seed >= 2**32:

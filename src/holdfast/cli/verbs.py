@@ -75,6 +75,8 @@ def train(task: str, given: Given, files: Files, output: Output) -> int:
         )
     if model.history.stopped == "interrupted":  # training has said how to go on
         return INTERRUPTED
+    from holdfast.insight.words import weights_kept
+
     result, words = model.metrics, part(task, "words")
     _notes(result["notes"])
     page = part(task, "report").run_report(model, folder)
@@ -82,7 +84,7 @@ def train(task: str, given: Given, files: Files, output: Output) -> int:
     show.write(
         f"{result['parameters']:,} parameters; {result['epochs']} epochs in {result['seconds']:.1f} s "
         f"({_throughput(result, words.MEASURE.examples)}), "
-        f"the best was epoch {result['best_epoch']} ({STOPPED[result['stopped']]})."
+        f"{weights_kept(result)} ({STOPPED[result['stopped']]})."
     )
     show.write(f"The run is in {folder}; open {page} for the pictures. What to do next:")
     begun = [] if output.recipe is None else ["--recipe", str(output.recipe)]

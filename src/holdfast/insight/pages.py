@@ -9,7 +9,7 @@ from typing import Any
 from holdfast.insight import plots
 from holdfast.insight.comparison import Comparison, Spread
 from holdfast.insight.report import Section, metric_table, write_report
-from holdfast.insight.words import Measure
+from holdfast.insight.words import Measure, weights_kept
 from holdfast.training.history import History
 
 Result = Mapping[str, Any]
@@ -39,7 +39,7 @@ def facts(result: Result, measure: Measure) -> str:
     """What was trained, on how much, and how long."""
     return (
         f"{result['parameters']:,} parameters; {result['epochs']} epochs in {result['seconds']:.1f} s, "
-        f"the best was epoch {result['best_epoch']}; {result['training_size']:,} training {measure.examples}, "
+        f"{weights_kept(result)}; {result['training_size']:,} training {measure.examples}, "
         f"seed {result['seed']}."
     )
 

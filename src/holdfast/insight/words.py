@@ -89,6 +89,14 @@ def otherwise(measure: Measure, result: Mapping[str, Any]) -> list[str]:
     ]
 
 
+def weights_kept(result: Mapping[str, Any]) -> str:
+    """Whose weights a run kept."""
+    best, checkpoints = f"the best was epoch {result['best_epoch']}", result.get("checkpoints", 1)
+    if checkpoints == 1:
+        return best
+    return f"{best}, kept is the mean of the weights after the best {checkpoints}"
+
+
 def best_cell(comparison: Comparison) -> str:
     """The cell with the lowest validation loss."""
     return min(comparison.cells, key=lambda c: comparison.spread(c, lambda run: run["valid_loss"]).mean)

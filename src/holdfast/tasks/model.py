@@ -213,6 +213,7 @@ class TaskModel(ABC):
             "seconds_per_epoch": self.history.seconds / max(1, len(epochs)),
             "epochs": len(epochs),
             "best_epoch": self.history.best_epoch,
+            "checkpoints": self.history.checkpoints,
             "stopped": self.history.stopped,
             "seed": self.config.training.seed,
             "cell": self.config.network.cell,

@@ -20,10 +20,11 @@ class History:
 
     Attributes:
         epochs: a row for each epoch.
-        best_epoch: the epoch whose weights the module carries; None where none was validated.
-        best: its value of the monitored metric.
+        best_epoch: the best one; None where none was validated.
+        best: the monitored metric of the weights that the module carries.
         stopped: all epochs are done, patience or budget ran out, or Ctrl-C.
         seconds: time spent, over all parts of a resumed run.
+        checkpoints: how many epochs' weights the module's are the mean of; 1 for those of the best epoch.
     """
 
     epochs: list[Row]
@@ -31,6 +32,7 @@ class History:
     best: float | None
     stopped: Stopped
     seconds: float
+    checkpoints: int = 1
 
 
 @dataclass
@@ -44,7 +46,7 @@ class Position:
         elapsed: seconds of the run, up to the last save.
         epoch_began: value of ``elapsed`` at the epoch's start.
         rows: see :class:`History`.
-        best_epoch, best: see :class:`History`.
+        best_epoch: the epoch with the lowest monitored metric.
     """
 
     epoch: int = 1
@@ -54,7 +56,6 @@ class Position:
     epoch_began: float = 0.0
     rows: list[Row] = field(default_factory=list)
     best_epoch: int | None = None
-    best: float | None = None
 
 
 def history_csv(rows: Sequence[Row]) -> str:

@@ -28,6 +28,7 @@ from holdfast.errors import UserError
 from holdfast.files import new_folder
 from holdfast.tasks.base import Stateful, Trainable
 from holdfast.training.averaging import averaging
+from holdfast.training.best import Best
 from holdfast.training.devices import open_fabric
 from holdfast.training.history import History, Position, Stopped
 from holdfast.training.interrupts import first_interrupt
@@ -119,7 +120,7 @@ class Run:
         )
         self.average = averaging(self.module, training.average)
         self.at = Position()
-        self.best_weights: dict[str, Tensor] = {}
+        self.best = Best(training.checkpoints)
         self.best_is_saved = True
         self.pending: list[Tensor] = []
         self.halvings = 0
@@ -154,7 +155,10 @@ class Run:
         self._save()
         self._take_best()
         at = self.at
-        return History(at.rows, at.best_epoch, at.best, stopped, self.elapsed)
+        best, checkpoints = next(iter(self.best.values), None), 1
+        if stopped != "interrupted" and (value := self._mean_of_best()) is not None:
+            best, checkpoints = value, len(self.best.kept)
+        return History(at.rows, at.best_epoch, best, stopped, self.elapsed, checkpoints)
 
     def _reason_to_stop(self) -> Stopped | None:
         at = self.at
@@ -246,16 +250,13 @@ class Run:
             value = metrics[monitor]
             if not math.isfinite(value):
                 raise self._diverged(f"The validation's {monitor} was {value} in epoch {at.epoch}")
-            if at.best is None or value < at.best:
-                at.best, at.best_epoch = value, at.epoch
-                self.best_weights = {
-                    name: tensor.detach().clone() for name, tensor in self.module.state_dict().items()
-                }
+            if self.best.offer(value, self.module):
+                at.best_epoch = at.epoch
                 self.best_is_saved = False
         row = {"epoch": at.epoch, "train_loss": at.loss_sum / at.step, **metrics}
         row |= {"learning_rate": self._learning_rate(), "seconds": self.elapsed - at.epoch_began}
         at.rows = [earlier for earlier in at.rows if earlier["epoch"] != at.epoch] + [row]
-        self.reporter.epoch(at.rows, monitor, at.best)
+        self.reporter.epoch(at.rows, monitor, self.best.values[0])
 
     def _metrics(self) -> dict[str, float]:
         """Validate without a trace in the module's mode or the random numbers."""
@@ -273,9 +274,23 @@ class Run:
         return metrics
 
     def _take_best(self) -> None:
-        if self.best_weights:
-            self.module.load_state_dict(self.best_weights)
+        if self.best.weights:
+            self.module.load_state_dict(self.best.weights)
         self.module.eval()
+
+    def _mean_of_best(self) -> float | None:
+        """Take and save the mean of the best weights and give its value, if it does better than the very best."""
+        if len(self.best.kept) < 2:
+            return None
+        self.module.load_state_dict(self.best.mean())
+        value = self._metrics()[self.trainable.monitor]
+        self.module.eval()
+        if not value < self.best.values[0]:
+            self._take_best()
+            return None
+        if self.folder is not None:
+            save_weights(self.folder / WEIGHTS, self.module)
+        return value
 
     def _diverged(self, what: str) -> UserError:
         """Keep the best weights, and say what to do."""
@@ -304,7 +319,7 @@ class Run:
         random, random_values = get_random_state()
         tensors = {
             "module": self.module.state_dict(),
-            "best": self.best_weights,
+            "best": self.best.state(),
             "optimizer": optimizer,
             "random": random,
             "average": self.average.state(),
@@ -315,6 +330,7 @@ class Run:
             "training": asdict(self.training),
             "steps": self.steps,
             "groups": groups,
+            "best": self.best.values,
             "random": random_values,
         }
         save_state(self.folder, tensors, values)
@@ -322,7 +338,7 @@ class Run:
 
     def _save_best(self) -> None:
         if self.folder is not None and not self.best_is_saved:
-            save_weights(self.folder / WEIGHTS, self.best_weights)
+            save_weights(self.folder / WEIGHTS, self.best.weights)
             self.best_is_saved = True
 
     def restore(self) -> None:
@@ -333,8 +349,8 @@ class Run:
         load_tensors(self.module, tensors.get("module", {}), str(self.folder / STATE))
         load_optimizer(self.optimizer, tensors.get("optimizer", {}), values["groups"])
         self.average.restore(tensors.get("average", {}))
-        self.best_weights = tensors.get("best", {})
-        self.best_is_saved = not self.best_weights
+        self.best.restore(values["best"], tensors.get("best", {}))
+        self.best_is_saved = not self.best.weights
         self.at = Position(**values["position"])
         self._put_back()
 
