@@ -214,8 +214,11 @@ class Subwords:
         return str(self.tokenizer.decode(list(ids), skip_special_tokens=False))
 
     def name(self, number: int) -> str:
-        """The subword, a space as ``Ġ`` as the library shows it."""
-        return str(self.tokenizer.id_to_token(number))
+        """The subword, a space as ``␣`` and a line's end as ``⏎``; parts of a character as the library shows bytes."""
+        text = self.decode([number])
+        if "\N{REPLACEMENT CHARACTER}" in text:
+            return str(self.tokenizer.id_to_token(number))
+        return text.translate({ord(" "): "\N{OPEN BOX}", ord("\n"): "\N{RETURN SYMBOL}"})
 
     def state(self) -> Any:
         """The library's own JSON."""

@@ -99,7 +99,7 @@ class Vocabulary:
 
     def names(self, numbers: Sequence[int]) -> list[str]:
         """Each unit as it is shown."""
-        return [self.units.name(n).replace("Ġ", "\N{OPEN BOX}") for n in numbers]
+        return [self.units.name(n) for n in numbers]
 
     def state(self) -> dict[str, Any]:
         """Everything, for JSON."""
