@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Unpack
 
 from torch import Tensor
@@ -176,3 +177,7 @@ class LSTM(Recurrent):
             outputs [T, B, D*P] and the final (h, c).
         """
         return self._forward(input, hx, lengths)  # type: ignore[no-any-return]
+
+
+LAYERS: dict[str, Callable[..., Recurrent]] = {"rnn": RNN, "gru": GRU, "lstm": LSTM}
+"""Name -> layer."""

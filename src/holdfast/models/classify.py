@@ -5,18 +5,14 @@ Letters: T steps, B sequences, V units, C channels, E numbers of a step's input,
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from holdfast.layers import GRU, LSTM, RNN
+from holdfast.layers import LAYERS
 from holdfast.models.pooling import POOLINGS
-from holdfast.recurrent import Recurrent
-
-LAYERS: dict[str, Callable[..., Recurrent]] = {"rnn": RNN, "gru": GRU, "lstm": LSTM}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +21,7 @@ class ClassifierOptions:
 
     Attributes:
         classes: K.
-        cell: a name in :data:`LAYERS`.
+        cell: a name in :data:`holdfast.layers.LAYERS`.
         hidden_size: H.
         num_layers: recurrent layers.
         bidirectional: read in both directions.

@@ -16,10 +16,9 @@ from torch.nn import functional as F
 
 from holdfast.cells import Recurrence, State
 from holdfast.errors import UserError
-from holdfast.layers import GRU, LSTM, RNN
+from holdfast.layers import LAYERS
 from holdfast.recurrent import Recurrent
 
-LAYERS: dict[str, Callable[..., Recurrent]] = {"rnn": RNN, "gru": GRU, "lstm": LSTM}
 T = TypeVar("T")
 _OWN_ARGUMENTS = ("bidirectional", "proj_size", "batch_first", "dropout")
 
@@ -65,7 +64,7 @@ class NetworkOptions:
     """What a network is made of.
 
     Attributes:
-        cell: a name in :data:`LAYERS`.
+        cell: a name in :data:`holdfast.layers.LAYERS`.
         hidden_size: H.
         num_layers: recurrent layers.
         dropout: probability of dropping a unit between layers and before each linear layer of the decoder.

@@ -10,7 +10,6 @@ E embedding size, H hidden size, M = 2 H memory size, L layers, V target units.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,11 +18,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from holdfast.attention import ATTENTIONS, attend, within
-from holdfast.layers import GRU, LSTM, RNN
+from holdfast.layers import LAYERS
 from holdfast.models.language import LockedDropout
-from holdfast.recurrent import Recurrent
 
-LAYERS: dict[str, Callable[..., Recurrent]] = {"rnn": RNN, "gru": GRU, "lstm": LSTM}
 STATES = {"rnn": 1, "gru": 1, "lstm": 2}
 
 
@@ -32,7 +29,7 @@ class TranslationOptions:
     """What a translation network is made of.
 
     Attributes:
-        cell: a name in :data:`LAYERS`.
+        cell: a name in :data:`holdfast.layers.LAYERS`.
         embedding_size: E, of both languages.
         hidden_size: H, of each direction of the encoder and of the decoder.
         encoder_layers, decoder_layers: recurrent layers.
