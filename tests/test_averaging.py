@@ -61,12 +61,18 @@ def test_the_mean_is_of_the_best_epochs() -> None:
             module.weight.copy_(torch.randn(2))
             module.num_batches_tracked += 1
         seen.append(module.weight.detach().clone())
-        assert best.offer(value, module) == (value == 5.0 or len(seen) == 2)
+        assert best.offer(value, len(seen), module) == (value == 5.0 or len(seen) == 2)
     assert best.values == [2.0, 2.0, 3.0]
     mean = best.mean()
     torch.testing.assert_close(mean["weight"], (seen[1] + seen[4] + seen[3]) / 3)
     assert mean["num_batches_tracked"] == 2
     assert torch.equal(best.weights["weight"], seen[1])
+    assert not best.offer(2.5, 2, module) and best.where == [
+        (2.0, 2),
+        (2.0, 5),
+        (3.0, 4),
+    ]  # 2 was better before
+    assert best.offer(1.0, 4, module) and best.where == [(1.0, 4), (2.0, 2), (2.0, 5)]
 
 
 @pytest.mark.parametrize("rate", [0.002, 0.2])

@@ -150,7 +150,13 @@ class Mean:
             "baselines": {"zero": {"mae": 2.0}},
         }
         self.metrics |= {"parameters": 1, "seconds": 0.1, "windows": 3, "notes": [], "mean": mean}
-        self.metrics |= {"training_size": 3, "epochs": 1, "best_epoch": 1, "stopped": "epochs"}
+        self.metrics |= {
+            "training_size": 3,
+            "epochs": 1,
+            "epochs_done": 1.0,
+            "best_epoch": 1,
+            "stopped": "epochs",
+        }
         save_config(new_folder(out) / "config.toml", "mean", self.config)
         save_json(out / "metrics.json", self.metrics)
         return self

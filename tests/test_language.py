@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from holdfast.config import build_config
+from holdfast.data.units import Bytes
 from holdfast.errors import UserError
 from holdfast.tasks import load
 from holdfast.tasks.language import cache, corpus
@@ -21,7 +22,7 @@ from holdfast.tasks.language.dynamic import dynamic_nats
 from holdfast.tasks.language.model import LanguageModel
 from holdfast.tasks.language.network import build
 from holdfast.tasks.language.streams import StreamTraining, nats, read
-from holdfast.tasks.language.writing import until
+from holdfast.tasks.language.writing import until, written
 
 SMALL = {"hidden_size": 12, "steps": 8, "batch_size": 4, "epochs": 3, "learning_rate": 0.02, "num_layers": 2}
 SENTENCES = ["the cat sat on the mat", "a dog saw the cat", "it rained", "the dog sat and the cat ran"]
@@ -84,26 +85,24 @@ def test_training_carries_the_state_through_the_whole_stream() -> None:
     )
     part = corpus.Part(IDS, len(IDS), 0)
     net = module()
-    training = StreamTraining(net, config, part, part)
+    training = StreamTraining(net, config, part, part, 0)
     pieces = list(training.batches(1))
     assert len(pieces) == training.steps_per_epoch == (350 - 8) // 8
     for (_, following), (units, _) in itertools.pairwise(pieces):
         assert torch.equal(following[-1], units[0])
     losses = [training.loss(piece).item() for piece in training.batches(1)]
-    first = int(np.where(training.text[0, :340] == pieces[0][0][0, 0].item())[0][0])
     whole = torch.cat([units for units, _ in pieces])
     with torch.no_grad():
         hidden, _ = net(whole)
         targets = torch.cat([following for _, following in pieces])
         expected = net.output.nats(hidden.raw.flatten(0, 1), targets.flatten()).mean().item()
     assert np.mean(losses) == pytest.approx(expected, rel=1e-4)
-    assert first < 340
 
 
 def test_an_epoch_begins_at_a_place_of_its_own() -> None:
     config = build_config(LanguageConfig, SMALL)
     part = corpus.Part(IDS, len(IDS), 0)
-    training = StreamTraining(module(), config, part, part)
+    training = StreamTraining(module(), config, part, part, 0)
     begins = [next(iter(training.batches(epoch)))[0][:, 0].tolist() for epoch in range(1, 9)]
     assert begins[0] == next(iter(training.batches(1)))[0][:, 0].tolist()
     assert len({tuple(begin) for begin in begins}) > 2
@@ -114,10 +113,10 @@ def test_the_penalties_are_those_of_the_paper() -> None:
     net = module()
     plain = build_config(LanguageConfig, SMALL)
     both = build_config(LanguageConfig, SMALL | {"activation": 2.0, "change": 3.0})
-    batch = next(iter(StreamTraining(net, plain, part, part).batches(1)))
+    batch = next(iter(StreamTraining(net, plain, part, part, 0).batches(1)))
     hidden = net(batch[0])[0].raw
     added = 2.0 * hidden.square().mean() + 3.0 * (hidden[1:] - hidden[:-1]).square().mean()
-    losses = [StreamTraining(net, config, part, part).loss(batch) for config in (plain, both)]
+    losses = [StreamTraining(net, config, part, part, 0).loss(batch) for config in (plain, both)]
     torch.testing.assert_close(losses[1] - losses[0], added)
 
 
@@ -175,8 +174,9 @@ def test_learning_on_helps_on_a_text_that_repeats_itself_and_leaves_the_model_al
     assert all(torch.equal(tensor, before[name]) for name, tensor in net.state_dict().items())
 
 
-def test_evaluate_gives_them_beside_the_model(model: LanguageModel, file: Path) -> None:
-    result = model.evaluate(file, int8=True, cache=50, tune=file, dynamic=0.1)
+def test_evaluate_gives_them_beside_the_model(model: LanguageModel, file: Path, tmp_path: Path) -> None:
+    (tmp_path / "tune.txt").write_text(file.read_text()[:500])
+    result = model.evaluate(file, int8=True, cache=50, tune=str(tmp_path / "tune.txt"), dynamic=0.1)
     plain = result["model"]
     assert set(plain) == {"nats_per_unit", "bits_per_char", "perplexity"}
     assert plain["bits_per_char"] == pytest.approx(plain["nats_per_unit"] / np.log(2))
@@ -185,6 +185,11 @@ def test_evaluate_gives_them_beside_the_model(model: LanguageModel, file: Path) 
     assert result["cache"]["nats_per_unit"] != plain["nats_per_unit"] != result["dynamic"]["nats_per_unit"]
     assert abs(result["int8"]["nats_per_unit"] / plain["nats_per_unit"] - 1) < 0.1
     assert plain["nats_per_unit"] < result["baselines"]["unigram"]["nats_per_unit"]
+
+
+def test_a_cache_is_not_tuned_on_what_it_scores(model: LanguageModel, file: Path) -> None:
+    with pytest.raises(UserError, match="tuned on other text"):
+        model.evaluate(file, cache=50, tune=file)
 
 
 # -- writing -----------------------------------------------------------------------------------------------------
@@ -231,6 +236,76 @@ def test_every_unit_trains_writes_and_comes_back(unit: str, file: Path, tmp_path
 def test_words_may_have_an_adaptive_softmax(file: Path) -> None:
     model = LanguageModel(**SMALL, unit="word", tied=False, adaptive=(3, 8)).fit(file)
     assert model.metrics["model"]["perplexity"] < model.metrics["baselines"]["unigram"]["perplexity"]
+
+
+class Told:
+    """Writes given units, whatever it reads."""
+
+    def __init__(self, units: list[int]) -> None:
+        self.units = iter(units)
+
+    def read(self, unit: int) -> Any:
+        scores = np.full(256, -np.inf, np.float32)
+        scores[next(self.units)] = 0.0
+        return scores
+
+
+@pytest.mark.parametrize(
+    ("units", "expected"),
+    [
+        ("käse".encode(), ["k", "ä", "s", "e"]),
+        ("\N{GRINNING FACE}a".encode(), ["\N{GRINNING FACE}", "a"]),
+        (b"\xa4" * 6, ["\ufffd" * 4, "\ufffd" * 2]),  # no text, but it comes to an end
+        ("a\N{EURO SIGN}".encode()[:3], ["a", "\ufffd"]),
+    ],
+)
+def test_what_is_written_ends_after_its_length(units: bytes, expected: list[str]) -> None:
+    told: Any = Told([*units, 0, 0])
+    assert [*written(told, Bytes(), [], len(units), [], 0)] == expected
+
+
+def test_a_prompt_of_words_may_end_in_a_space(tmp_path: Path) -> None:
+    (tmp_path / "text.txt").write_text(text())
+    model = LanguageModel(**SMALL | {"epochs": 1}, unit="word").fit(tmp_path / "text.txt")
+    one, other = (model.generate(prompt, length=6, seed=1) for prompt in ("the cat", "the cat "))
+    assert one == f" {other}" or one == other
+
+
+# -- parts -------------------------------------------------------------------------------------------------------
+
+
+def prepared(tmp_path: Path, content: str, **fields: Any) -> corpus.Prepared:
+    (tmp_path / "train.txt").write_text(content)
+    others = {n: tmp_path / f"{n}.txt" for n in ("valid", "test") if (tmp_path / f"{n}.txt").exists()}
+    return corpus.prepare(build_config(LanguageConfig, fields), tmp_path / "train.txt", **others)
+
+
+@pytest.mark.parametrize("end", ["", "\n"])
+def test_a_text_of_one_line_is_cut_between_words(tmp_path: Path, end: str) -> None:
+    found = prepared(tmp_path, " ".join(SENTENCES * 30) + end, unit="word")
+    assert len(found.valid) > 10 and found.test is not None and len(found.test) > 10
+    assert not any("unknown" in note for note in found.notes)
+
+
+def test_a_part_with_its_own_file_leaves_its_share_to_training(tmp_path: Path) -> None:
+    (tmp_path / "valid.txt").write_text(text(5))
+    found = prepared(tmp_path, "ab" * 500, split="0.3/0.2/0.1")
+    assert (len(found.train), found.test is not None and len(found.test)) == (500, 100)
+    assert any("test part is cut from the training file" in note for note in found.notes)
+
+
+def test_other_text_to_score_is_other_data(tmp_path: Path) -> None:
+    digests = []
+    for lines in (5, 6):
+        (tmp_path / "valid.txt").write_text(text(lines))
+        digests.append(prepared(tmp_path, text()).digest)
+    assert digests[0] != digests[1]
+
+
+def test_an_empty_test_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "test.txt").write_text("")
+    with pytest.raises(UserError, match="test part is not empty"):
+        prepared(tmp_path, text())
 
 
 # -- going on ----------------------------------------------------------------------------------------------------

@@ -41,6 +41,13 @@ def of_words(file: Path) -> Path:
     return out
 
 
+@pytest.fixture(scope="module")
+def of_bytes(file: Path) -> Path:
+    out = file.parent / "bytes"
+    assert main(["train", "language", str(file), *FLAGS, "--unit", "byte", "--out", str(out)]) == 0
+    return out
+
+
 def call(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> tuple[str, str]:
     capsys.readouterr()
     assert main([str(argument) for argument in arguments]) == 0
@@ -93,6 +100,37 @@ def test_predict_writes_on(trained: Path, capsys: pytest.CaptureFixture[str], tm
     assert out[9:12] not in limited[7:]
     chosen = ["--temperature", "0.5", "--top-k", "5", "--top-p", "0.9", "--repetition-penalty", "1.2"]
     assert call(capsys, *asked, *chosen)[0].startswith("the dog")
+
+
+def test_a_prompt_may_begin_with_a_hyphen(of_bytes: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out, _ = call(capsys, "predict", of_bytes, "--prompt", "- the", "--length", "4", "--temperature", "1e-39")
+    assert out.startswith("- the")
+
+
+def test_predict_leaves_the_run_as_it_is(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = (trained / "model.safetensors").read_bytes()
+    refused(
+        capsys, ["predict", trained, "--out", trained / "model.safetensors"], ("run", "model.saf", "another")
+    )
+    assert (trained / "model.safetensors").read_bytes() == before
+
+
+def test_the_same_command_with_resume_goes_on_with_a_recipes_run(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = LanguageConfig()
+    config.network.cell, config.network.hidden_size, config.training.epochs = "gru", 8, 1
+    save_config(tmp_path / "recipe.toml", "language", config)
+    monkeypatch.chdir(tmp_path)
+    command = ["train", "language", file, "--recipe", "recipe.toml"]
+    call(capsys, *command)
+    out, _ = call(capsys, *command, "--epochs", "2", "--resume")
+    assert "2 epochs" in out and (tmp_path / "runs" / f"{file.stem}-gru").exists()
+    refused(
+        capsys,
+        [*command, "--resume", "--hidden-size", "9"],
+        ("keeps its settings", "settings differ", "--out"),
+    )
 
 
 def test_predict_scores(trained: Path, file: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -185,6 +223,15 @@ TRAIN: dict[str, tuple[list[str], Expected]] = {
         ("adaptive", "with --adaptive", "alone"),
     ),
     "cuts of a tied softmax": (["text.txt", "--adaptive", "10"], ("own", "tied", "--no-tied")),
+    "cuts behind the vocabulary": (
+        ["text.txt", "--adaptive", "9,2000", "--no-tied"],
+        ("below", "2000", "leave out"),
+    ),
+    "a vocabulary of bytes": (["text.txt", "--unit", "byte", "--vocabulary", "99"], ("bytes", "99", "leave")),
+    "too few subwords": (["text.txt", "--unit", "subword", "--vocabulary", "99"], ("256", "99", "8000")),
+    "two sizes of one layer": (["text.txt", "--embedding-size", "9"], ("tied", "9", "--no-tied")),
+    "an encoding of no text": (["text.txt", "--encoding", "rot13"], ("texts", "rot13", "latin-1")),
+    "an empty test file": (["text.txt", "--test", "empty.txt"], ("test", "empty.txt", "leave it out")),
     "no order": (["text.txt", "--order", "0"], ("order", "0", "5")),
     "a word for a number": (["text.txt", "--hidden-size", "big"], ("whole number", "big", "help")),
     "a misspelt flag": (["text.txt", "--hiden-size", "4"], ("flags", "hiden", "hidden-size")),
@@ -202,6 +249,8 @@ USE: dict[str, tuple[list[str], Expected]] = {
     "a share above one": (["--top-p", "1.5"], ("top-p", "1.5", "0.9")),
     "no penalty": (["--repetition-penalty", "0"], ("repetition-penalty", "0", "1.2")),
     "a negative seed": (["--seed", "-1"], ("seed", "-1", "0")),
+    "an empty stop": (["--stop", ""], ("--stop", "empty", "give")),
+    "a folder to write": (["--out", "nothing"], ("file", "nothing", "file's name")),
     "a file to write on": (["text.txt"], ("score", "text.txt", "--score")),
     "nothing to score": (["--score"], ("empty", "it was", "file")),
     "a file and a prompt": (["text.txt", "--score", "--prompt", "a"], ("one text", "both", "leave")),
@@ -215,6 +264,10 @@ EVALUATE: dict[str, tuple[list[str], Expected]] = {
     "a cache of nothing": (["text.txt", "--cache", "0"], ("cache", "0", "2000")),
     "a cache without a text": (["--cache", "10"], ("file", "none", "give one")),
     "tuning without a cache": (["text.txt", "--tune", "text.txt"], ("tune", "no --cache", "--cache")),
+    "tuning on what is scored": (
+        ["text.txt", "--cache", "9", "--tune", "./text.txt"],
+        ("other text", "text.txt", "validation"),
+    ),
     "a share of all": (["text.txt", "--cache", "9", "--cache-share", "1"], ("(0, 1)", "1", "0.1")),
     "a rate of nothing": (["text.txt", "--dynamic", "0"], ("dynamic", "0", "0.05")),
     "int8 without a text": (["--int8"], ("int8", "none", "give one")),

@@ -55,6 +55,15 @@ def test_probabilities_sum_to_one(order: int, known: int) -> None:
     assert sum(each) == pytest.approx(1.0, rel=1e-12)
 
 
+@pytest.mark.parametrize("context", range(4))
+def test_a_context_that_stands_at_the_beginning_only_sums_to_one_too(context: int) -> None:
+    ids = np.array([3, 4, 0, 3, 0, 1, 3, 1, 0, 2, 1, 0, 2, 0, 1, 1, 2])
+    for order in (2, 3):
+        grams, before = NGrams.fit(ids, 5, order), np.array([context])
+        each = [np.exp(-grams.nats(np.array([unit]), order, before=before))[0] for unit in range(5)]
+        assert sum(each) == pytest.approx(1.0, rel=1e-12)
+
+
 def test_the_order_is_chosen_on_the_validation_part_and_everything_is_kept() -> None:
     pattern = np.tile([0, 1, 2, 0, 1, 3], 50)
     found = Baselines.fit(pattern[:240], pattern[240:], UNITS, 6, None)

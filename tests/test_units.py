@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from holdfast.data import text as texts
 from holdfast.data.text import Text, span
-from holdfast.data.units import LINE_END, UNITS, UNKNOWN, check_known, units_from, units_state
+from holdfast.data.units import LINE_END, UNITS, UNKNOWN, Words, check_known, units_from, units_state
 from holdfast.errors import UserError
 
 CORPUS = "the cat sat on the mat\nthe dog sat on the log\n\nÄpfel kosten 3 €\n"
@@ -69,6 +69,13 @@ def test_words_end_their_lines_and_know_what_they_do_not_know() -> None:
     assert shown == ["the", "cat", LINE_END, UNKNOWN, LINE_END, LINE_END, "sat", LINE_END]
     assert [units.name(0), units.name(1)] == [LINE_END, "the"]  # the most frequent ones first
     assert units.decode(units.encode("the cat\nsat")) == "the cat\nsat\n"
+
+
+@pytest.mark.parametrize(("text", "known"), [("a a b b c", True), ("a a b b c <unk>", False)])
+def test_rare_words_are_unknown_where_the_text_has_none(text: str, known: bool) -> None:
+    units = Words.fit([text], None, least=2)
+    assert (units.encode("c")[0] == units.unknown) == known
+    assert units.encode("b")[0] != units.unknown
 
 
 @pytest.mark.parametrize("kind", ["word", "character"])
@@ -133,6 +140,8 @@ def bad(name: str, content: bytes) -> Callable[[Path], Path]:
         (bad("a.txt", b"a\nb\xff\n"), "utf-8", "Line 2"),
         (bad("a.txt", b"a\nb\0\n"), "utf-8", "zero byte"),
         (bad("a.txt", b"abc"), "utf-16", "Line 1"),
+        (bad("a.txt", "\u0a0a\nb\nc".encode("utf-16") + b"\x00\xd8\x00\x00"), "utf-16", "Line 3"),
+        (bad("a.txt", b"abc"), "base64", "base64"),
         (bad("a.txt", b"abc"), "utf-99", "utf-99"),
     ],
 )

@@ -22,7 +22,7 @@ def temperature(degree: float) -> Filter:
     """``log p / degree``: below 1 the likely become likelier; 0 takes the likeliest always."""
     if degree == 0:
         return lambda scores, _: np.where(np.arange(len(scores)) == scores.argmax(), 0.0, -np.inf)
-    return lambda scores, _: scores / degree
+    return lambda scores, _: (scores.astype(np.float64) - scores.max()) / degree
 
 
 def top_k(count: int) -> Filter:

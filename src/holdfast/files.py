@@ -52,6 +52,10 @@ def write_atomic(path: Path, data: bytes | str) -> None:
         UserError: the folder or the disk refuses (full, read-only, no permission); no temporary file is left.
     """
     path = Path(path)
+    if path.is_dir():
+        raise UserError(
+            "A file is written under a name of its own.", f"{path} is a folder.", "Give a file's name."
+        )
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with temporary.open("wb") as file:

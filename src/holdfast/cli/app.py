@@ -243,7 +243,7 @@ def routed(words: list[str]) -> list[str]:
     """``predict RUN ...`` as ``predict TASK RUN ...``; without a run any task will do, as there the verb ends."""
     if words[:1] not in ([name] for name in OF_A_RUN) or words[1:2] in (["--help"], ["-h"]):
         return words
-    if words[1:2] in ([task] for task in TASKS) and not Path(words[1]).is_dir():
+    if words[1:2] in ([task] for task in TASKS) and task_of(Path(words[1])) is None:
         return words
     found = (
         task for word in words[1:] if not word.startswith("-") and (task := task_of(Path(word))) in TASKS

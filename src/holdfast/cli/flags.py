@@ -75,6 +75,7 @@ def as_argument(field: Field, group: Group) -> Argument:
         show_default=False if shown in (None, "", False) else lambda _: str(shown),
         negative_iterable=(),
         metavar="A,B,..." if several else None,
+        allow_leading_hyphen=field.hint is str,
     )
     return Argument(
         field.name, Argument.KEYWORD_ONLY, default=field.default, annotation=Annotated[field.hint, options]

@@ -16,7 +16,7 @@ from holdfast.cli import show
 from holdfast.cli.failures import INTERRUPTED, notice
 from holdfast.cli.flags import build, build_resumed, default, told
 from holdfast.errors import UserError
-from holdfast.files import Into, write_atomic
+from holdfast.files import RUN_FILES, Into, write_atomic
 from holdfast.tasks import load, part
 
 Given = Mapping[str, Any]
@@ -75,14 +75,14 @@ def train(task: str, given: Given, files: Files, output: Output) -> int:
         )
     if model.history.stopped == "interrupted":  # training has said how to go on
         return INTERRUPTED
-    from holdfast.insight.words import weights_kept
+    from holdfast.insight.words import epochs_done, weights_kept
 
     result, words = model.metrics, part(task, "words")
     _notes(result["notes"])
     page = part(task, "report").run_report(model, folder)
     _show_result(model, result)
     show.write(
-        f"{result['parameters']:,} parameters; {result['epochs']} epochs in {result['seconds']:.1f} s "
+        f"{result['parameters']:,} parameters; {epochs_done(result)} in {result['seconds']:.1f} s "
         f"({_throughput(result, words.MEASURE.examples)}), "
         f"{weights_kept(result)} ({STOPPED[result['stopped']]})."
     )
@@ -96,12 +96,12 @@ def train(task: str, given: Given, files: Files, output: Output) -> int:
 
 def _throughput(result: Mapping[str, Any], examples: str) -> str:
     """How much was trained on in a second, validation counted in the time: examples, and their steps where given."""
-    rates = {"training_size": examples, "training_steps": "tokens"}
-    each = {
-        what: result[name] * result["epochs"] / result["seconds"]
-        for name, what in rates.items()
-        if name in result
+    rates = {
+        examples: result.get("epoch_size", result["training_size"]),
+        "tokens": result.get("training_steps"),
     }
+    done = result["epochs_done"]
+    each = {what: size * done / result["seconds"] for what, size in rates.items() if size is not None}
     return ", ".join(f"{rate:,.0f} {what}" for what, rate in each.items()) + " a second"
 
 
@@ -124,11 +124,11 @@ def _nothing_half_written(folder: Path | None) -> Iterator[None]:
 def _settings(task: str, given: Given, files: Files, output: Output) -> tuple[Any, Path]:
     """The configuration and the run's folder, ``runs/FILE-CELL`` when not named."""
     settings = part(task, "config")
-    if not output.resume:
+    if output.resume and output.overwrite:
+        raise _both("overwrite")
+    if not output.resume or output.recipe is not None:
         config = build(settings, task, given, output.recipe, files.data)
         return config, output.out or _folder(files.data, config.network.cell)
-    if output.recipe is not None or output.overwrite:
-        raise _both("overwrite" if output.overwrite else "recipe")
     folder = output.out or _folder(files.data, given.get("cell", default(settings, "cell")))
     return build_resumed(settings, task, given, folder), folder
 
@@ -190,6 +190,12 @@ def predict(task: str, given: Given, run: Path, data: Path | None, out: Path | N
     """What the model makes of a file, as it comes, or into a file."""
     asked = part(task, "prediction")(**given)
     for path in (out, getattr(asked, "plot", None)):
+        if path is not None and _is_part_of(run, path):
+            raise UserError(
+                "A result does not take the place of a part of the run.",
+                f"{path} is one.",
+                "Give another name.",
+            )
         if path is not None and data is not None and path.exists() and path.samefile(data):
             raise UserError(
                 "A result does not take the place of its data.",
@@ -207,6 +213,11 @@ def predict(task: str, given: Given, run: Path, data: Path | None, out: Path | N
         if path is not None:
             notice(f"The {text} is in {path}.")
     return 0
+
+
+def _is_part_of(run: Path, path: Path) -> bool:
+    """Whether a path is a file that training wrote into a run's folder."""
+    return path.resolve().parent == run.resolve() and path.name in RUN_FILES
 
 
 def _loaded(task: str, run: Path) -> Any:

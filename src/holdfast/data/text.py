@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import contextlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,9 +35,9 @@ class Text:
             UserError: nothing there, an empty folder, or an unknown encoding.
         """
         try:
-            codecs.lookup(encoding)
-        except LookupError as error:
-            rule = "The encoding is one that Python knows."
+            "".encode(encoding)  # knows codecs that make no text, such as base64, as well
+        except (LookupError, UnicodeError) as error:
+            rule = "The encoding is one of texts that Python knows."
             raise UserError(rule, f"It was {encoding!r}.", "Give for example utf-8 or latin-1.") from error
         if not path.exists():
             raise UserError("The text must be there.", f"There is no {path}.", "Check the name.")
@@ -61,8 +62,7 @@ class Text:
                 raise self._undecodable(path, name, error) from error
 
     def _undecodable(self, path: Path, name: str, error: UnicodeError) -> UserError:
-        with path.open("rb") as file:
-            line = next((n for n, raw in enumerate(file, 1) if not _decodes(raw, name)), 1)
+        line = 1 + _line_ends_before_error(path, name)
         return UserError(
             f"A text is read as {self.encoding}.",
             f"Line {line} of {path} is not: {error}.",
@@ -114,9 +114,23 @@ def _whole_lines(pieces: Iterable[str]) -> Iterator[str]:
         yield rest
 
 
-def _decodes(raw: bytes, encoding: str) -> bool:
-    try:
-        raw.decode(encoding)
-    except UnicodeError:
-        return False
-    return True
+def _line_ends_before_error(path: Path, encoding: str) -> int:
+    decoder = codecs.getincrementaldecoder(encoding)()
+    found = 0
+    with path.open("rb") as file:
+        while piece := file.read(PIECE):
+            before = decoder.getstate()
+            try:
+                found += decoder.decode(piece).count("\n")
+            except UnicodeError:
+                decoder.setstate(before)
+                return found + _until_error(decoder, piece).count("\n")
+    return found
+
+
+def _until_error(decoder: codecs.IncrementalDecoder, piece: bytes) -> str:
+    text = ""
+    with contextlib.suppress(UnicodeError):
+        for number in piece:
+            text += decoder.decode(bytes([number]))
+    return text

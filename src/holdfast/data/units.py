@@ -69,7 +69,7 @@ class Characters:
     @classmethod
     def fit(cls, pieces: Iterable[str], most: int | None) -> Characters:
         """The characters of a text, or the ``most`` frequent ones."""
-        return cls(_frequent(pieces, list, most))
+        return cls(_frequent(_counts(pieces, list), most))
 
     @classmethod
     def from_state(cls, state: Any) -> Characters:
@@ -144,9 +144,15 @@ class Words:
         self.begin = self.numbers[LINE_END]
 
     @classmethod
-    def fit(cls, pieces: Iterable[str], most: int | None) -> Words:
-        """The words of a text, or the ``most`` frequent ones, the more frequent first."""
-        words = _frequent(pieces, _words, most)
+    def fit(cls, pieces: Iterable[str], most: int | None, least: int = 1) -> Words:
+        """The words of a text, or the ``most`` frequent ones, the more frequent first.
+
+        Where the text has no ``<unk>``, those that stand in it fewer than ``least`` times are unknown words.
+        """
+        counts = _counts(pieces, _words)
+        words = _frequent(counts, most)
+        if UNKNOWN not in counts:
+            words = [word for word in words if counts[word] >= least]
         return cls([*words, *(word for word in (LINE_END, UNKNOWN) if word not in words)])
 
     @classmethod
@@ -239,10 +245,14 @@ def _words(text: str) -> list[str]:
     return [word for line, end in zip([*lines], [*ends, ""]) for word in (*line.split(), end) if word]
 
 
-def _frequent(pieces: Iterable[str], split: Callable[[str], list[str]], most: int | None) -> list[str]:
+def _counts(pieces: Iterable[str], split: Callable[[str], Iterable[str]]) -> Counter[str]:
     counts: Counter[str] = Counter()
     for piece in pieces:
         counts.update(split(piece))
+    return counts
+
+
+def _frequent(counts: Counter[str], most: int | None) -> list[str]:
     return [word for word, _ in sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))[:most]]
 
 
@@ -271,7 +281,7 @@ def units_from(values: Mapping[str, Any], where: Path) -> Units:
     """
     try:
         return UNITS[values["unit"]].from_state(values["units"])
-    except (KeyError, TypeError, ValueError) as error:
+    except Exception as error:  # the library tokenizers raises no other class
         rule = f"{where} holds a vocabulary as training wrote it."
         raise UserError(rule, "It is damaged.", "Copy the folder again, or train anew.") from error
 

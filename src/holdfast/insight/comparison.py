@@ -11,6 +11,8 @@ from holdfast.errors import UserError
 
 SMALL = 0.25
 """The latest share of the training windows that the small-data claim is tried on."""
+NO_LOSS = 1e-6
+"""What a training loss of 0 counts as, where something is divided by it."""
 
 
 RUN = {
@@ -104,7 +106,7 @@ class Comparison:
 
     def gap(self, cell: str) -> Spread:
         """Validation loss over training loss (without dropout), less 1: how much a cell overfits."""
-        return self.spread(cell, lambda run: run["valid_loss"] / run["train_loss"] - 1.0)
+        return self.spread(cell, lambda run: run["valid_loss"] / max(run["train_loss"], NO_LOSS) - 1.0)
 
     def to_dict(self) -> dict[str, Any]:
         """Everything, for JSON."""

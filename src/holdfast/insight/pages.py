@@ -9,7 +9,7 @@ from typing import Any
 from holdfast.insight import plots
 from holdfast.insight.comparison import Comparison, Spread
 from holdfast.insight.report import Section, metric_table, write_report
-from holdfast.insight.words import Measure, weights_kept
+from holdfast.insight.words import Measure, epochs_done, weights_kept
 from holdfast.training.history import History
 
 Result = Mapping[str, Any]
@@ -38,7 +38,7 @@ def result_section(
 def facts(result: Result, measure: Measure) -> str:
     """What was trained, on how much, and how long."""
     return (
-        f"{result['parameters']:,} parameters; {result['epochs']} epochs in {result['seconds']:.1f} s, "
+        f"{result['parameters']:,} parameters; {epochs_done(result)} in {result['seconds']:.1f} s, "
         f"{weights_kept(result)}; {result['training_size']:,} training {measure.examples}, "
         f"seed {result['seed']}."
     )

@@ -84,9 +84,18 @@ def otherwise(measure: Measure, result: Mapping[str, Any]) -> list[str]:
     own = result["model"][measure.metric]
     values = {how: result[name][measure.metric] for name, how in VARIANTS.items() if name in result}
     return [
-        f"{how[0].upper()}{how[1:]} it is {value:.4g}, {abs(value / own - 1):.2%} {'more' if value > own else 'less'}."
-        for how, value in values.items()
+        f"{how[0].upper()}{how[1:]} it is {value:.4g}{_change(own, value)}." for how, value in values.items()
     ]
+
+
+def _change(own: float, value: float) -> str:
+    return f", {abs(value / own - 1):.2%} {'more' if value > own else 'less'}" if own else ""
+
+
+def epochs_done(result: Mapping[str, Any]) -> str:
+    """How many epochs a run trained."""
+    done = result["epochs_done"]
+    return f"{done:.3g} epoch{'' if done == 1 else 's'}"
 
 
 def weights_kept(result: Mapping[str, Any]) -> str:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import partial
 from itertools import pairwise
 from math import log
 
@@ -16,10 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from holdfast.cells import State
-from holdfast.layers import LAYERS, LSTM
-
-MAKERS = LAYERS | {"lstm": partial(LSTM, forget_bias=1.0)}
-"""An LSTM that keeps what it reads from the start learns a text faster (Jozefowicz et al. 2015)."""
+from holdfast.layers import LAYERS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -167,7 +163,7 @@ class RecurrentLanguageModel(nn.Module):
         embedded, hidden, count = options.embedding_size, options.hidden_size, options.num_layers
         last = embedded if options.tied else hidden
         sizes = [embedded, *[hidden] * (count - 1), last]
-        make = MAKERS[options.cell]
+        make = LAYERS[options.cell]
         self.embedding = nn.Embedding(units, embedded)
         nn.init.uniform_(self.embedding.weight, -0.1, 0.1)
         self.layers = nn.ModuleList(

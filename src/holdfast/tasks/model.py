@@ -207,11 +207,11 @@ class TaskModel(ABC):
                 "Give a longer --budget.",
             )
         self.baselines = baselines or self.fit_baselines(prepared)
-        epochs = self.history.epochs
         self.metrics = self._judge(prepared, training) | {
             "seconds": self.history.seconds,
-            "seconds_per_epoch": self.history.seconds / max(1, len(epochs)),
-            "epochs": len(epochs),
+            "seconds_per_epoch": self.history.seconds / self.history.done,
+            "epochs": len(self.history.epochs),
+            "epochs_done": self.history.done,
             "best_epoch": self.history.best_epoch,
             "checkpoints": self.history.checkpoints,
             "stopped": self.history.stopped,

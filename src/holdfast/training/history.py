@@ -24,6 +24,7 @@ class History:
         best: the monitored metric of the weights that the module carries.
         stopped: all epochs are done, patience or budget ran out, or Ctrl-C.
         seconds: time spent, over all parts of a resumed run.
+        done: epochs that were trained, the last one perhaps in part.
         checkpoints: how many epochs' weights the module's are the mean of; 1 for those of the best epoch.
     """
 
@@ -32,6 +33,7 @@ class History:
     best: float | None
     stopped: Stopped
     seconds: float
+    done: float
     checkpoints: int = 1
 
 

@@ -158,7 +158,9 @@ class Run:
         best, checkpoints = next(iter(self.best.values), None), 1
         if stopped != "interrupted" and (value := self._mean_of_best()) is not None:
             best, checkpoints = value, len(self.best.kept)
-        return History(at.rows, at.best_epoch, best, stopped, self.elapsed, checkpoints)
+        return History(
+            at.rows, at.best_epoch, best, stopped, self.elapsed, self.done / self.steps, checkpoints
+        )
 
     def _reason_to_stop(self) -> Stopped | None:
         at = self.at
@@ -250,7 +252,7 @@ class Run:
             value = metrics[monitor]
             if not math.isfinite(value):
                 raise self._diverged(f"The validation's {monitor} was {value} in epoch {at.epoch}")
-            if self.best.offer(value, self.module):
+            if self.best.offer(value, at.epoch, self.module):
                 at.best_epoch = at.epoch
                 self.best_is_saved = False
         row = {"epoch": at.epoch, "train_loss": at.loss_sum / at.step, **metrics}
@@ -330,7 +332,7 @@ class Run:
             "training": asdict(self.training),
             "steps": self.steps,
             "groups": groups,
-            "best": self.best.values,
+            "best": self.best.where,
             "random": random_values,
         }
         save_state(self.folder, tensors, values)

@@ -51,7 +51,7 @@ class DataConfig:
             raise _refused("separator", "at least one character", "''", "';'")
         if self.vectors is not None and self.unit != "word":
             raise UserError("--vectors are those of words.", f"--unit was {self.unit}.", "Give --unit word.")
-        self.parts()
+        fractions(self.split)
 
     def kind(self) -> Literal["text", "series"]:
         """What the examples are.
@@ -70,10 +70,6 @@ class DataConfig:
             other = "--series" if self.text is not None else "--text"
             raise UserError(f"--{given[0]} is for {kind}.", f"{other} was not given.", "Leave it out.")
         return "text" if self.text is not None else "series"
-
-    def parts(self) -> tuple[float, float, float]:
-        """The three numbers of ``split``."""
-        return fractions(self.split)
 
 
 @dataclass(kw_only=True)

@@ -18,6 +18,8 @@ from holdfast.files import listed
 from holdfast.tasks.classify.config import ClassifyConfig, DataConfig
 from holdfast.tasks.classify.examples import Examples, read_examples
 from holdfast.tasks.classify.schema import Schema, SeriesEncoder, TextEncoder
+from holdfast.tasks.parts import remarks as parts_remarks
+from holdfast.tasks.parts import shares
 
 Array = NDArray[Any]
 IMBALANCE = 5
@@ -104,7 +106,7 @@ def prepare(
     notes += tuple(
         note for name, part in numbered.items() for note in remarks(part, schema, config.data, f"{name} part")
     )
-    notes += _notes(parts)
+    notes += (*parts_remarks((valid is not None, test is not None)), *_notes(parts))
     test_part = numbered["test"] if len(numbered["test"]) else None
     return Prepared(numbered["training"], numbered["validation"], test_part, schema, vectors, notes)
 
@@ -187,13 +189,10 @@ def remarks(part: Part, schema: Schema, data: DataConfig, name: str) -> tuple[st
 
 
 def _cut(found: Mapping[str, Examples], data: DataConfig) -> dict[str, Examples]:
-    """The three parts; one with a file of its own takes nothing of the training file."""
-    train, valid, test = data.parts()
-    valid, test = (0.0 if n in found else s for n, s in (("validation", valid), ("test", test)))
+    """The three parts."""
     whole = found["training"]
     assert whole.labels is not None
-    train = train if len(found) == 1 else 1.0 - valid - test
-    pieces = stratified(whole.labels, (train, valid, test))
+    pieces = stratified(whole.labels, shares(data.split, ("validation" in found, "test" in found)))
     cut = dict(zip(("training", "validation", "test"), map(whole.some, pieces), strict=True))
     return cut | {name: part for name, part in found.items() if name != "training"}
 

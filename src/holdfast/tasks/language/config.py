@@ -34,11 +34,14 @@ class TextConfig:
                 f"It was {self.vocabulary}.",
                 "Give for example --vocabulary 10000.",
             )
-        self.parts()
-
-    def parts(self) -> tuple[float, float, float]:
-        """The three numbers of ``split``."""
-        return fractions(self.split)
+        least = {"byte": inf, "subword": 256}.get(self.unit, 0)
+        if self.vocabulary is not None and self.vocabulary < least:
+            raise UserError(
+                "Bytes have no --vocabulary, and subwords one of 256 or more.",
+                f"It was {self.vocabulary} for {self.unit}s.",
+                "Leave it out, or give for example --unit subword --vocabulary 8000.",
+            )
+        fractions(self.split)
 
 
 @dataclass(kw_only=True)
@@ -51,9 +54,10 @@ class NetworkConfig:
         embedding_size: numbers that stand for a unit of the text; as the hidden size when not given.
         num_layers: recurrent layers.
         tied: the output layer's weights are the embedding's; the last layer then has the embedding's size.
-        sampled: units of the softmax that are computed in training, such as 2000 of 10000, the more frequent half of
-            them always and the others drawn anew in each step; all when 0.
-        adaptive: cuts of the vocabulary for an adaptive softmax, such as 2000,10000; a full softmax when not given.
+        sampled: units of the softmax that are computed in training, such as 2000 of 10000, half of them always (of
+            words the most frequent ones) and the others drawn anew in each step; all when 0.
+        adaptive: cuts of the vocabulary, below its size, for an adaptive softmax, such as 2000,10000; a full softmax
+            when not given.
         input_dropout: dropout of the embedding's numbers, the same at every step.
         hidden_dropout: dropout between layers, the same units at every step.
         output_dropout: dropout before the output layer, the same units at every step.
@@ -94,6 +98,12 @@ class NetworkConfig:
                 "--sampled is at least 0, and no part of an adaptive softmax.",
                 f"It was {self.sampled}{' with --adaptive' if self.adaptive else ''}.",
                 "Give for example --sampled 2000 alone.",
+            )
+        if self.tied and self.num_layers == 1 and self.embedding_size not in (None, self.hidden_size):
+            raise UserError(
+                "With tied weights the last layer has the embedding's size.",
+                f"The only layer was to have {self.hidden_size} units, and the embedding {self.embedding_size}.",
+                "Give one of the two alone, or --no-tied.",
             )
         if self.adaptive and self.tied:
             raise UserError(
@@ -231,5 +241,7 @@ class Prediction:
             raise UserError(
                 "--length is at least 1.", f"It was {self.length}.", "Give for example --length 500."
             )
+        if "" in (self.stop or []):
+            raise UserError("--stop is some text.", "It was empty.", "Give for example --stop '\\n'.")
         if self.seed is not None and self.seed < 0:
             raise UserError("--seed is at least 0.", f"It was {self.seed}.", "Give for example --seed 0.")

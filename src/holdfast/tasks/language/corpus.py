@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from hashlib import sha256
@@ -14,11 +15,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from holdfast.data.text import Text, span
-from holdfast.data.units import UNITS, Units
+from holdfast.data.text import PIECE, Text, span
+from holdfast.data.units import UNITS, Units, Words
 from holdfast.errors import UserError
-from holdfast.tasks.language.config import LanguageConfig
+from holdfast.tasks.language.config import LanguageConfig, TextConfig
+from holdfast.tasks.parts import Own, remarks, shares
 
+NEAR = 20
+"""A part ends at a line's end if one is no further away than this fraction of the text."""
 Pieces = Callable[[], Iterator[str]]
 
 
@@ -65,14 +69,14 @@ def prepare(
     text = config.text
     whole = Text.of(data, text.encoding)
     length, digest = _measured(whole)
-    cuts = _cuts(config, whole, length, (valid is not None, test is not None))
+    own = (valid is not None, test is not None)
+    cuts = _cuts(config, whole, length, own)
     names = ("training", "validation", "test")
     inner: dict[str, Pieces] = {n: partial(_piece, whole, *ends) for n, ends in zip(names, pairwise(cuts))}
     for name, path in (("validation", valid), ("test", test)):
         if path is not None:
-            own = Text.of(path, text.encoding)
-            inner[name] = own.pieces
-    units = UNITS[text.unit].fit(inner["training"](), text.vocabulary)
+            inner[name] = Text.of(path, text.encoding).pieces
+    units = _vocabulary(text, inner["training"]())
     parts = {name: numbered(pieces(), units) for name, pieces in inner.items()}
     for name in ("training", "validation"):
         if len(parts[name]) < 2:
@@ -82,9 +86,26 @@ def prepare(
                 "Give more text, or another --split.",
             )
     test_part = parts["test"] if len(parts["test"]) else None
-    return Prepared(
-        parts["training"], parts["validation"], test_part, units, unknown_notes(parts, units), digest
-    )
+    if test_part is None and test is not None:
+        raise UserError("A test part is not empty.", f"{test} is.", "Give another file, or leave it out.")
+    notes = (*remarks(own), *unknown_notes(parts, units))
+    return Prepared(parts["training"], parts["validation"], test_part, units, notes, _digest(digest, parts))
+
+
+def _vocabulary(text: TextConfig, pieces: Iterator[str]) -> Units:
+    """The units of the training part; words that stand there once teach what an unknown word is like."""
+    if text.unit == "word" and text.vocabulary is None:
+        return Words.fit(pieces, None, least=2)
+    return UNITS[text.unit].fit(pieces, text.vocabulary)
+
+
+def _digest(text: str, parts: Mapping[str, Part]) -> str:
+    """A digest of the training file and of what is scored."""
+    digest = sha256(text.encode())
+    for name in ("validation", "test"):
+        digest.update(parts[name].ids.tobytes())
+        digest.update(name.encode())
+    return digest.hexdigest()
 
 
 def of_file(path: Path, config: LanguageConfig, units: Units) -> Part:
@@ -128,26 +149,22 @@ def _measured(text: Text) -> tuple[int, str]:
     return length, digest.hexdigest()
 
 
-def _cuts(config: LanguageConfig, text: Text, length: int, own: tuple[bool, bool]) -> list[int]:
-    """Where the parts begin and end; a part with a file of its own takes nothing of the text."""
-    train, valid, test = config.text.parts()
-    valid, test = (0.0 if has else share for has, share in zip(own, (valid, test)))
-    train = 1.0 - valid - test if any(own) else train
+def _cuts(config: LanguageConfig, text: Text, length: int, own: Own) -> list[int]:
+    """Where the parts begin and end."""
+    train, valid, test = shares(config.text.split, own)
     ends = [int(length * share + 1e-6) for share in (train, train + valid, train + valid + test)]
     if UNITS[config.text.unit].kind in ("word", "subword"):
-        ends = [_line_end(text, end) for end in ends]
+        ends = [_word_end(text, end, min(length // NEAR, PIECE)) for end in ends]
     return [0, *ends]
 
 
-def _line_end(text: Text, position: int) -> int:
-    """The first position behind a line's end from here on, or this one where no line ends any more."""
-    at = 0
-    for piece in text.pieces():
-        found = piece.find("\n", max(position - at - 1, 0))
-        if at + len(piece) >= position and found >= 0 and position > 0:
-            return at + found + 1
-        at += len(piece)
-    return position
+def _word_end(text: Text, position: int, near: int) -> int:
+    """The first position behind a line's end from here on, or behind white space where no line ends nearby."""
+    behind = "".join(span(text.pieces(), max(position - 1, 0), position + near)) if position else ""
+    line, space = behind.find("\n"), re.search(r"\s", behind)
+    if line >= 0 or space is None:
+        return position + max(line, 0)
+    return position + space.start()
 
 
 def unknown_notes(parts: dict[str, Part], units: Units) -> tuple[str, ...]:
@@ -159,4 +176,8 @@ def unknown_notes(parts: dict[str, Part], units: Units) -> tuple[str, ...]:
             found.append(
                 f"{share:.2%} of the {name} part's {units.kind}s are not in the vocabulary or unknown in the text"
             )
+    if found:
+        found.append(
+            "an unknown one counts as one unit, whatever its letters: figures compare only for the same vocabulary"
+        )
     return tuple(found)

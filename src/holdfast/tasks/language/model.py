@@ -97,7 +97,8 @@ class LanguageModel(TaskModel):
 
     def _network(self, prepared: Prepared) -> tuple[torch.nn.Module, StreamTraining]:
         module = network.build(self.config, prepared.units.size)
-        return module, StreamTraining(module, self.config, prepared.train, prepared.valid)
+        begin = prepared.units.begin
+        return module, StreamTraining(module, self.config, prepared.train, prepared.valid, begin)
 
     def _judge(self, prepared: Prepared, training: StreamTraining) -> dict[str, Any]:
         name = "test" if prepared.test else "validation"
@@ -106,6 +107,7 @@ class LanguageModel(TaskModel):
             "train_loss": float(nats(training.module, latest, prepared.units.begin, 8).mean()),
             "valid_loss": float(self._nats(prepared.valid).mean()),
             "training_size": len(prepared.train),
+            "epoch_size": training.steps_per_epoch * training.steps * len(training.text),
         }
 
     # -- figures -------------------------------------------------------------------------------------------------
@@ -149,6 +151,12 @@ class LanguageModel(TaskModel):
         if data is None:
             rule = "The cache and dynamic evaluation score a file."
             raise UserError(rule, "None was given.", "Give one that training did not see.")
+        if scoring.tune is not None and Path(scoring.tune).resolve() == Path(data).resolve():
+            raise UserError(
+                "The cache is tuned on other text than it scores.",
+                f"--tune is {data}, the file to score.",
+                "Give the validation part.",
+            )
         part = self._read(Path(data))
         if scoring.cache is not None:
             result["cache"] = self._with_cache(part, scoring)
@@ -162,7 +170,7 @@ class LanguageModel(TaskModel):
         assert scoring.cache is not None
         share, sharpness = scoring.cache_share, scoring.cache_sharpness
         if scoring.tune is not None:
-            tune = corpus.of_file(scoring.tune, self.config, units)
+            tune = corpus.of_file(Path(scoring.tune), self.config, units)
             share, sharpness = cache.tuned(read(module, tune.ids, units.begin), scoring.cache)
         found = cache.look_up(read(module, part.ids, units.begin), scoring.cache, [sharpness])[sharpness]
         return _metrics(found.mixed(share), part) | {"share": share, "sharpness": sharpness}
@@ -193,8 +201,11 @@ class LanguageModel(TaskModel):
         start = check_known(units, prompt, "A prompt") if prompt else np.zeros(0, np.int64)
         if units.joint and prompt and not prompt.endswith("\n") and start[-1] == units.begin:
             start = start[:-1]  # the prompt's line goes on
-        pieces = written(Writer(module), units, start.tolist(), through, wanted.seed)
-        return until((piece for _, piece in zip(range(wanted.length), pieces)), wanted.stop or [])
+        pieces = written(Writer(module), units, start.tolist(), wanted.length, through, wanted.seed)
+        joined = (
+            units.joint and prompt[-1:].isspace()
+        )  # the prompt ends with what would stand before the first unit
+        return until(_without_first(units.joint, pieces) if joined else pieces, wanted.stop or [])
 
     def surprise(self, text: str) -> tuple[list[str], NDArray[np.float32]]:
         """Every unit of a text as shown, and ``-ln p`` of each [n] after those before it.
@@ -216,6 +227,12 @@ class LanguageModel(TaskModel):
         module = self._trained()
         assert self.units is not None
         return module, self.units
+
+
+def _without_first(joint: str, pieces: Iterator[str]) -> Iterator[str]:
+    for piece in pieces:
+        yield piece.removeprefix(joint)
+        yield from pieces
 
 
 def _metrics(found: NDArray[Any] | Sequence[float], part: Part) -> dict[str, float]:

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+from holdfast.errors import UserError
 from holdfast.models.language import LanguageOptions, RecurrentLanguageModel
 from holdfast.tasks.language.config import LanguageConfig
 
 
 def build(config: LanguageConfig, units: int) -> RecurrentLanguageModel:
-    """An untrained network for a vocabulary of ``units``."""
+    """An untrained network for a vocabulary of ``units``.
+
+    Raises:
+        UserError: an adaptive softmax is cut behind the end of the vocabulary.
+    """
     net = config.network
+    if net.adaptive and net.adaptive[-1] >= units - 1:
+        raise UserError(
+            f"The cuts of an adaptive softmax are below {units - 1}: the vocabulary has {units} {config.text.unit}s.",
+            f"They were {', '.join(map(str, net.adaptive))}.",
+            "Leave out what is above, or --adaptive altogether.",
+        )
     options = LanguageOptions(
         cell=net.cell,
         embedding_size=net.embedding_size or net.hidden_size,
@@ -16,7 +27,7 @@ def build(config: LanguageConfig, units: int) -> RecurrentLanguageModel:
         num_layers=net.num_layers,
         tied=net.tied,
         sampled=net.sampled,
-        adaptive=tuple(cut for cut in net.adaptive if cut < units - 1),
+        adaptive=net.adaptive,
         input_dropout=net.input_dropout,
         hidden_dropout=net.hidden_dropout,
         output_dropout=net.output_dropout,

@@ -104,7 +104,7 @@ class NGrams:
         ones, twos = int((counts == 1).sum()), int((counts == 2).sum())
         discount = ones / (ones + 2 * twos) if ones else 0.5
         contexts = level.keys // self.units
-        totals, kinds = np.bincount(contexts, counts), np.bincount(contexts)
+        totals, kinds = np.bincount(contexts, counts), np.bincount(contexts, counts > 0)
         places = level.places(np.maximum(context, 0) * self.units + text)
         own = np.where(places >= 0, np.maximum(counts[places] - discount, 0.0), 0.0)
         held = np.where(context < len(totals), np.minimum(np.maximum(context, 0), len(totals) - 1), 0)

@@ -20,7 +20,8 @@ from holdfast.tasks.language.corpus import Part
 Batch = tuple[Tensor, Tensor]
 CHUNK = 256
 """Steps that are scored at once."""
-STREAMS_OF_VALIDATION = 32
+STREAMS_OF_VALIDATION, LEAST_OF_VALIDATION = 32, 1000
+"""Validation is read side by side in so many streams, of no fewer units than this: each begins without context."""
 
 
 class StreamTraining:
@@ -33,10 +34,10 @@ class StreamTraining:
     monitor = "valid_loss"
 
     def __init__(
-        self, module: RecurrentLanguageModel, config: LanguageConfig, train: Part, valid: Part
+        self, module: RecurrentLanguageModel, config: LanguageConfig, train: Part, valid: Part, begin: int
     ) -> None:
         settings = config.training
-        self.module, self.valid, self.settings = module, valid, settings
+        self.module, self.valid, self.begin, self.settings = module, valid, begin, settings
         self.steps = settings.steps
         streams = min(settings.batch_size, len(train) // (2 * self.steps))
         if streams < 1:
@@ -74,7 +75,8 @@ class StreamTraining:
 
     def validate(self) -> dict[str, float]:
         """Nats per unit of the validation part, read in a few streams."""
-        return {self.monitor: float(nats(self.module, self.valid.ids, 0, STREAMS_OF_VALIDATION).mean())}
+        streams = max(1, min(STREAMS_OF_VALIDATION, len(self.valid) // LEAST_OF_VALIDATION))
+        return {self.monitor: float(nats(self.module, self.valid.ids, self.begin, streams).mean())}
 
     def carried(self) -> dict[str, Tensor]:
         """The state, by layer and place."""

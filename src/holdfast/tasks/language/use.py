@@ -49,9 +49,13 @@ def _scored(model: LanguageModel, pieces: Iterator[str]) -> Iterator[str]:
     text = "".join(pieces)
     names, found = model.surprise(text)
     figures = model.summary(found, len(text))
+    units = model.units
+    lacking = units.name(units.unknown) if units is not None and units.unknown is not None else None
+    unknown = names.count(lacking) if lacking is not None else 0
     model.notes = (
         f"{figures['bits_per_char']:.4g} bits per character, perplexity {figures['perplexity']:.4g} "
         f"over {len(names):,} units",
+        *([f"{unknown / len(names):.2%} of them are not in the vocabulary"] if unknown else []),
     )
     yield "unit,bits\n"
     for name, bits in zip(names, found / np.log(2), strict=True):

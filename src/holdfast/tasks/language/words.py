@@ -21,7 +21,7 @@ BASELINES = {"unigram": "the frequency of each unit"} | {
 MEASURE = Measure("nats_per_unit", "nats per unit", "models the text", "units", BASELINES)
 MEANINGS = {
     "nats_per_unit": "mean surprise at each unit of the text, -ln p",
-    "bits_per_char": "the same in bits, for each character of the text",
+    "bits_per_char": "the same in bits, for each character of the text (an unknown word is one symbol, however long)",
     "perplexity": "exp(nats_per_unit): as if so many units were equally likely at each place",
 }
 WHICH_WAY = "Lower is better."

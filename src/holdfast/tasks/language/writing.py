@@ -15,6 +15,9 @@ from holdfast.decoding import Filter, draw
 from holdfast.models.language import RecurrentLanguageModel
 from holdfast.recurrent import Recurrent
 
+LONGEST_CHARACTER = 4
+"""Bytes of a character in UTF-8, at most."""
+
 
 class Writer:
     """A language model that reads and writes one unit after the other, on the CPU."""
@@ -36,20 +39,36 @@ class Writer:
 
 
 def written(
-    writer: Writer, units: Units, prompt: Sequence[int], through: Sequence[Filter], seed: int | None
+    writer: Writer,
+    units: Units,
+    prompt: Sequence[int],
+    length: int,
+    through: Sequence[Filter],
+    seed: int | None,
 ) -> Iterator[str]:
-    """The text after a prompt, piece by piece, without end; half a character waits for its other half."""
+    """The ``length`` units after a prompt, as text, piece by piece; part of a character waits for the rest of it."""
     random = np.random.default_rng(seed)
     so_far = [units.begin, *prompt]
     for unit in so_far[:-1]:
         writer.read(unit)
-    told = units.decode(so_far[1:])
-    while True:
+    before, waiting = list(prompt[-1:]), list[int]()
+    for _ in range(length):
         so_far.append(draw(writer.read(so_far[-1]), so_far[1:], through, random))
-        text = units.decode(so_far[1:])
-        if not text.endswith("\N{REPLACEMENT CHARACTER}"):
-            yield text[len(told) :]
-            told = text
+        waiting.append(so_far[-1])
+        text = _behind(units, before, waiting)
+        if text.endswith("\N{REPLACEMENT CHARACTER}") and len(waiting) < LONGEST_CHARACTER:
+            continue
+        yield text
+        before, waiting = waiting[-1:], []
+    if waiting:
+        yield _behind(units, before, waiting)
+
+
+def _behind(units: Units, before: list[int], new: list[int]) -> str:
+    """The text of new units behind the one before them, with what joins them."""
+    if not units.joint:
+        return units.decode(new)
+    return units.decode(before + new)[len(units.decode(before)) :]
 
 
 def until(pieces: Iterator[str], stops: Sequence[str]) -> Iterator[str]:

@@ -11,6 +11,7 @@ from typing import Any, Self
 from holdfast.data.pairs import Layout, Pairs, cut
 from holdfast.data.units import Ids
 from holdfast.errors import UserError
+from holdfast.tasks.parts import remarks as parts_remarks
 from holdfast.tasks.translate.config import PairsConfig, TranslateConfig
 from holdfast.tasks.translate.vocabulary import Vocabulary, unknown_share
 
@@ -116,9 +117,10 @@ def prepare(
         if n != "training"
     }
     more = [note for _, own in read.values() for note in own]
+    from_where = parts_remarks((valid is not None, test is not None))
     scored = {name: part for name, part in numbered.items() if name != "training"}
     remarks = (*dropped, *_cut(scored, settings.max_length), *_duplicates(parts))
-    told = (*notes, *more, *remarks, *_unknown(numbered, vocabularies))
+    told = (*notes, *more, *from_where, *remarks, *_unknown(numbered, vocabularies))
     assert others["validation"] is not None
     return Prepared(
         train, others["validation"], others["test"], vocabularies, told, _digest(parts, vocabularies)
