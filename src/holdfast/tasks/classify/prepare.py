@@ -12,14 +12,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from holdfast.data.parts import remarks as parts_remarks
+from holdfast.data.parts import shares
 from holdfast.data.vectors import read_vectors
 from holdfast.errors import UserError
 from holdfast.files import listed
 from holdfast.tasks.classify.config import ClassifyConfig, DataConfig
 from holdfast.tasks.classify.examples import Examples, read_examples
 from holdfast.tasks.classify.schema import Schema, SeriesEncoder, TextEncoder
-from holdfast.tasks.parts import remarks as parts_remarks
-from holdfast.tasks.parts import shares
 
 Array = NDArray[Any]
 IMBALANCE = 5

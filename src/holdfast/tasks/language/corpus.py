@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from holdfast.data.parts import Own, remarks, shares
 from holdfast.data.text import PIECE, Text, span
 from holdfast.data.units import UNITS, Units, Words
 from holdfast.errors import UserError
 from holdfast.tasks.language.config import LanguageConfig, TextConfig
-from holdfast.tasks.parts import Own, remarks, shares
 
 NEAR = 20
 """A part ends at a line's end if one is no further away than this fraction of the text."""

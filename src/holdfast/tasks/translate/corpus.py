@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any, Self
 
 from holdfast.data.pairs import Layout, Pairs, cut
+from holdfast.data.parts import remarks as parts_remarks
 from holdfast.data.units import Ids
 from holdfast.errors import UserError
-from holdfast.tasks.parts import remarks as parts_remarks
 from holdfast.tasks.translate.config import PairsConfig, TranslateConfig
 from holdfast.tasks.translate.vocabulary import Vocabulary, unknown_share
 
