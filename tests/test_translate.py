@@ -238,7 +238,7 @@ def test_what_was_left_out_doubled_or_unknown_is_told(tmp_path: Path) -> None:
     rows = [*[f"a{i} b\tA{i} B\n" for i in range(30)], "lang " * 40 + "\tlong\n"]
     (tmp_path / "train.tsv").write_text("".join(rows))
     (tmp_path / "valid.tsv").write_text("a1 b\tA1 B\nneu\tB\n" + "b " * 21 + "\tB\n")
-    config = Translator(unit="word", max_length=20).config
+    config = Translator(unit="word", max_length=20, split="0.9/0.1/0").config
     found = prepare(config, tmp_path / "train.tsv", tmp_path / "valid.tsv")
     assert found.notes == (
         "1 training pairs longer than 20 units are left out",

@@ -20,9 +20,12 @@ def shares(split: str, own: Own) -> tuple[float, float, float]:
     return train + sum(others) - valid - test, valid, test
 
 
-def remarks(own: Own) -> tuple[str, ...]:
-    """What is told where one of the two has a file of its own and the other one is cut from the training file."""
-    if all(own) or not any(own):
+def remarks(own: Own, tested: bool) -> tuple[str, ...]:
+    """What is told where one of the two has a file of its own and the other one is cut from the training file.
+
+    ``tested`` says whether there is a test part.
+    """
+    if all(own) or not any(own) or (own[0] and not tested):
         return ()
     name, flag = ("test", "--test") if own[0] else ("validation", "--valid")
     return (f"the {name} part is cut from the training file; {flag} gives it a file of its own",)

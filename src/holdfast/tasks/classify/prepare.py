@@ -106,7 +106,7 @@ def prepare(
     notes += tuple(
         note for name, part in numbered.items() for note in remarks(part, schema, config.data, f"{name} part")
     )
-    notes += (*parts_remarks((valid is not None, test is not None)), *_notes(parts))
+    notes += (*parts_remarks((valid is not None, test is not None), len(parts["test"]) > 0), *_notes(parts))
     test_part = numbered["test"] if len(numbered["test"]) else None
     return Prepared(numbered["training"], numbered["validation"], test_part, schema, vectors, notes)
 

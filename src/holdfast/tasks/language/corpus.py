@@ -88,7 +88,7 @@ def prepare(
     test_part = parts["test"] if len(parts["test"]) else None
     if test_part is None and test is not None:
         raise UserError("A test part is not empty.", f"{test} is.", "Give another file, or leave it out.")
-    notes = (*remarks(own), *unknown_notes(parts, units))
+    notes = (*remarks(own, test_part is not None), *unknown_notes(parts, units))
     return Prepared(parts["training"], parts["validation"], test_part, units, notes, _digest(digest, parts))
 
 

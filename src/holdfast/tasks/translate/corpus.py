@@ -117,7 +117,7 @@ def prepare(
         if n != "training"
     }
     more = [note for _, own in read.values() for note in own]
-    from_where = parts_remarks((valid is not None, test is not None))
+    from_where = parts_remarks((valid is not None, test is not None), len(parts["test"]) > 0)
     scored = {name: part for name, part in numbered.items() if name != "training"}
     remarks = (*dropped, *_cut(scored, settings.max_length), *_duplicates(parts))
     told = (*notes, *more, *from_where, *remarks, *_unknown(numbered, vocabularies))
@@ -143,8 +143,6 @@ def of_file(path: Path, settings: PairsConfig, vocabularies: Vocabularies) -> tu
 def _parts(settings: PairsConfig, whole: Pairs, own: dict[str, Pairs]) -> dict[str, Pairs]:
     """The pairs of each part; what has no file is cut from the data (by a seed of its own, always the same)."""
     asked = dict(zip(("validation", "test"), settings.parts(len(set(whole.targets)))))
-    if "validation" in own and "test" not in own:
-        asked.pop("test")  # the figures are then those of the validation part
     counts = {name: count for name, count in asked.items() if name not in own and count}
     train, *drawn = cut(whole, list(counts.values()), seed=0)
     parts = {"training": train, **dict(zip(counts, drawn)), **own}
