@@ -191,7 +191,7 @@ def test_entries_come_in_groups_and_an_error_comes_through() -> None:
 def test_sentences_that_are_too_long_are_cut_and_told(model: Translator, tmp_path: Path) -> None:
     (tmp_path / "in.txt").write_text("eins zwei\n" + "eins " * 150 + "\n")
     assert written(model, tmp_path / "in.txt").startswith("two one\n")
-    assert model.notes == ("1 sentences were cut behind 100 units (--max-length)",)
+    assert model.notes == ("cut behind 100 units (--max-length): 1 of the sentences",)
 
 
 def test_n_best(model: Translator, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -296,6 +296,7 @@ def test_sentences_survive_the_vocabulary(unit: str, lower: bool, tmp_path: Path
             assert one.end not in numbers
             assert one.decode(numbers) == (sentence.lower() if lower else sentence)
             assert len(one.names(numbers)) == len(numbers)
+        assert [one.encode(nothing).tolist() for nothing in ("", " \t")] == [[], []]
 
 
 def test_a_shared_vocabulary_is_one(folder: Path) -> None:

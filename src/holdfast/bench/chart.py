@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
@@ -16,7 +15,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from holdfast.bench.cases import Shape
 from holdfast.bench.contest import OURS
 from holdfast.bench.peers import PEERS
-from holdfast.insight.plots import BLACK, STYLE
+from holdfast.insight.plots import BLACK, picture
 
 COLOURS = {
     "torch": "#d1793f",
@@ -62,8 +61,7 @@ def chart(result: Mapping[str, Any], path: Path) -> Path:
     layout = {mode: slots([grid.get((mode, cell), {}) for cell in cells]) for mode in modes}
     heights = [sum(len(peers) + 1 for _, peers in layout[mode]) for mode in modes]
     size = (2.4 + 3.2 * len(cells), 1.5 + 0.17 * sum(heights) + 0.7 * len(modes))
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=size, layout="constrained")
+    with picture(path, size) as figure:
         axes = figure.subplots(len(modes), len(cells), squeeze=False, height_ratios=heights)
         for line, mode in zip(axes, modes, strict=True):
             for ax, cell in zip(line, cells, strict=True):
@@ -71,8 +69,6 @@ def chart(result: Mapping[str, Any], path: Path) -> Path:
                 _panel(ax, grid.get((mode, cell), {}), layout[mode], ax is line[0])
             _same_axis(line)
         _legend(figure, result, grid)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(path, dpi=120)
     return path
 
 

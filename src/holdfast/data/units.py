@@ -220,11 +220,12 @@ class Subwords:
         return str(self.tokenizer.decode(list(ids), skip_special_tokens=False))
 
     def name(self, number: int) -> str:
-        """The subword, a space as ``␣`` and a line's end as ``⏎``; parts of a character as the library shows bytes."""
+        """The subword, a space as ``␣``, a line's end as ``⏎``; parts of a character as the library shows bytes."""
         text = self.decode([number])
         if "\N{REPLACEMENT CHARACTER}" in text:
             return str(self.tokenizer.id_to_token(number))
-        return text.translate({ord(" "): "\N{OPEN BOX}", ord("\n"): "\N{RETURN SYMBOL}"})
+        signs = text.translate({ord(" "): "\N{OPEN BOX}", ord("\n"): "\N{RETURN SYMBOL}"})
+        return "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in signs)
 
     def state(self) -> Any:
         """The library's own JSON."""

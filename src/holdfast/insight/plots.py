@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import cycle
 from pathlib import Path
@@ -12,14 +14,22 @@ import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.font_manager import get_font_names
 
 Array = np.ndarray
 BLUE, ORANGE, GREY, BLACK = "#1f6f8b", "#d1793f", "#9aa5ab", "#222222"
+OTHER_SCRIPTS = (
+    "Noto Sans CJK SC", "Noto Sans CJK JP", "WenQuanYi Zen Hei", "PingFang SC", "Hiragino Sans", "Microsoft YaHei",
+    "Yu Gothic", "Malgun Gothic", "Apple SD Gothic Neo", "Noto Sans Devanagari", "Nirmala UI", "Arial Unicode MS",
+)  # fmt: skip
+FONTS = ["DejaVu Sans", *sorted({*OTHER_SCRIPTS} & {*get_font_names()}, key=OTHER_SCRIPTS.index)]
+"""The first that has a letter draws it: matplotlib's own, then those of this machine for scripts it lacks."""
 STYLE: dict[Any, Any] = {
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.titlesize": 11,
     "axes.titlelocation": "left",
+    "font.family": FONTS,
     "font.size": 9,
     "legend.frameon": False,
     "svg.fonttype": "none",
@@ -43,13 +53,26 @@ class Window:
     others: Mapping[str, Array]
 
 
-def draw(path: Path, size: tuple[float, float], rows: int, paint: Callable[[Sequence[Axes]], None]) -> Path:
-    """Make a figure without pyplot's global state, paint it, save it."""
-    with matplotlib.rc_context(STYLE):
+@contextmanager
+def picture(
+    path: Path, size: tuple[float, float], style: Mapping[str, Any] | None = None
+) -> Iterator[Figure]:
+    """A figure of so many inches without pyplot's global state, to be painted; it is saved where that ends well.
+
+    Letters that no font of the machine has become boxes.
+    """
+    with matplotlib.rc_context(STYLE | dict(style or {})), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph", category=UserWarning)
         figure = Figure(figsize=size, layout="constrained")
-        paint(list(np.atleast_1d(figure.subplots(rows, 1))))
+        yield figure
         path.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(path, dpi=120)
+
+
+def draw(path: Path, size: tuple[float, float], rows: int, paint: Callable[[Sequence[Axes]], None]) -> Path:
+    """Save a figure of panels below each other."""
+    with picture(path, size) as figure:
+        paint(list(np.atleast_1d(figure.subplots(rows, 1))))
     return path
 
 
@@ -159,8 +182,6 @@ def by_cell(table: Mapping[str, Mapping[str, tuple[float, float]]], path: Path) 
             )
             ax.set_title(name)
 
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(2.4 * len(table), 2.6), layout="constrained")
+    with picture(path, (2.4 * len(table), 2.6)) as figure:
         paint(figure)
-        figure.savefig(path, dpi=120)
     return path

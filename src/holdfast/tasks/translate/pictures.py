@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import matplotlib
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from holdfast.errors import UserError
-from holdfast.insight.plots import STYLE
+from holdfast.insight.plots import picture
 from holdfast.tasks.translate.translating import Translation
 
 CELL = 0.3
@@ -29,13 +27,10 @@ def attention_plot(translations: Sequence[Translation], path: Path) -> Path:
         raise UserError(rule, "Nothing was translated.", "Give a sentence, or leave --plot out.")
     heights = [CELL * len(one.target) + 1.2 for one in drawn]
     width = CELL * max(len(one.source) for one in drawn) + 2.5
-    with matplotlib.rc_context(STYLE | {"axes.spines.top": True, "axes.spines.right": True}):
-        figure = Figure(figsize=(width, sum(heights)), layout="constrained")
+    with picture(path, (width, sum(heights)), {"axes.spines.top": True, "axes.spines.right": True}) as figure:
         axes = figure.subplots(len(drawn), 1, squeeze=False, gridspec_kw={"height_ratios": heights})
         for ax, one in zip(axes[:, 0], drawn, strict=True):
             _paint(ax, one)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(path, dpi=120)
     return path
 
 

@@ -38,7 +38,7 @@ def counted(model: Translator, found: Iterable[list[Translation]]) -> Iterator[l
         cut += those[0].cut
         yield those
     most = model.config.data.max_length
-    model.notes = (f"{cut:,} sentences were cut behind {most} units (--max-length)",) if cut else ()
+    model.notes = (f"cut behind {most} units (--max-length): {cut:,} of the sentences",) if cut else ()
 
 
 def told(found: Iterable[list[Translation]]) -> Iterator[str]:

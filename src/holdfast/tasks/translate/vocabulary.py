@@ -130,7 +130,7 @@ def unknown_share(vocabulary: Vocabulary, encoded: Sequence[Ids]) -> float:
 
 def _prepared(sentence: str, unit: str, lower: bool) -> str:
     """The text whose units are counted: a space before it, so that its first word is one as any other."""
-    text = sentence.lower() if lower else sentence
+    text = sentence.strip().lower() if lower else sentence.strip()
     if unit == "word":
         return " ".join(words(text))
-    return f" {text}" if unit == "subword" else text
+    return f" {text}" if text and unit == "subword" else text
