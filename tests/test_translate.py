@@ -253,9 +253,12 @@ def test_a_translation_may_be_as_long_as_those_of_training(tmp_path: Path) -> No
     (tmp_path / "train.tsv").write_text("".join(f"{i}\t{'x' * i}\n" for i in range(20, 50)))
     found = prepare(Translator(unit="character", split="rest/1/0").config, tmp_path / "train.tsv")
     most = max(len(target) for target in found.train.targets)
-    assert found.vocabularies.longest(np.zeros(2, np.int64)) == most
+    assert found.vocabularies.longest(np.zeros(2, np.int64), 100) == most
     again = Vocabularies.from_state(json.loads(json.dumps(found.vocabularies.state())), tmp_path)
-    assert [again.longest(np.zeros(n, np.int64)) for n in (0, 2)] == [10, most]
+    assert [again.longest(np.zeros(n, np.int64), 100) for n in (0, 2)] == [10, most]
+    assert (
+        again.longest(np.zeros(20, np.int64), 15) == 10 + 40
+    )  # twice as long, though one pair stretches more
 
 
 def test_vocabularies_are_of_the_training_part_only(tmp_path: Path) -> None:

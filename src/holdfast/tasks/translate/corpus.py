@@ -22,7 +22,8 @@ ROOM, STRETCH = 10, 2.0
 class Vocabularies:
     """Of the source and of the target; the same one twice where it is shared.
 
-    A translation of n units has at most ``ROOM + stretch * n``, which is enough for every training pair.
+    A translation of n units has at most ``ROOM + stretch * n``, which is enough for every training pair; that one pair
+    stretches far is no reason to write longer sentences than any of training's, or than ``ROOM + STRETCH * n``.
     """
 
     source: Vocabulary
@@ -54,9 +55,10 @@ class Vocabularies:
         source = Vocabulary.from_state(state["source"], where) if "source" in state else target
         return cls(source, target, float(state.get("stretch", STRETCH)))
 
-    def longest(self, source: Ids) -> int:
-        """Units after which the translation of a sentence is cut off."""
-        return ROOM + int(self.stretch * len(source) + 1e-6)
+    def longest(self, source: Ids, most: int) -> int:
+        """Units after which the translation of a sentence is cut off; training's had at most ``most``."""
+        stretched = int(self.stretch * len(source) + 1e-6)
+        return ROOM + min(stretched, max(most, int(STRETCH * len(source))))
 
 
 @dataclass(frozen=True)

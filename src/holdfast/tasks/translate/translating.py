@@ -91,7 +91,7 @@ class Interpreter:
         for chosen in batches.of(epoch=0):
             units, sizes = source_batch([sources[i] for i in chosen], self.vocabularies.source.end)
             writer = Writing(self.module, *self.module.encode(units.to(device), sizes.to(device)))
-            longest = [self.vocabularies.longest(sources[i]) for i in chosen]
+            longest = [self.vocabularies.longest(sources[i], self.most) for i in chosen]
             own = [numbers[i] for i in chosen]
             for i, those in zip(
                 chosen, self.search(writer, self.vocabularies.target.end, longest, own), strict=True
