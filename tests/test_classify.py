@@ -181,6 +181,25 @@ def test_int8_and_comparison(of_texts: Path, tmp_path: Path, capsys: pytest.Capt
     ]
 
 
+def test_a_comparison_takes_the_files_that_training_took(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data, valid, test = (
+        str(file(tmp_path, f"{name}.csv", texts(n))) for name, n in (("a", 40), ("b", 12), ("c", 16))
+    )
+    small = ["--text", "text", "--epochs", "1", "--hidden-size", "4"]
+    files = [data, "--valid", valid, "--test", test]
+    assert main(["train", "classify", *files, *small, "--out", str(tmp_path / "run")]) == 0
+    assert f"holdfast compare classify {' '.join(files)} --text text --cells" in capsys.readouterr().out
+    flags = [*small, "--cells", "gru", "--seeds", "1", "--json", "--out", str(tmp_path / "found")]
+    assert main(["compare", "classify", *files, *flags]) == 0
+    runs = json.loads(capsys.readouterr().out)["runs"]
+    assert [(run["part"], run["training_size"], run["examples"]) for run in runs] == [
+        ("test", 40, 16),
+        ("test", 10, 16),
+    ]
+
+
 # -- parts and remarks -------------------------------------------------------------------------------------------
 
 

@@ -30,7 +30,7 @@ def test_the_verdict_is_honest() -> None:
     assert "tok:13a" in signature
     assert "BELOW" in verdict(result(9.0, 1.0, 10.0))[0]
     assert "use the source as it stands instead" in verdict(result(9.0, 50.0, 10.0))[0]
-    assert ["holdfast", "evaluate", "runs/x", "--json"] in next_commands("runs/x", "train", [])
+    assert ["holdfast", "evaluate", "runs/x", "--json"] in next_commands("runs/x", ["train"], [])
 
 
 def test_bleu_by_hand() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from holdfast.config import load_config, save_config
 from holdfast.errors import UserError
-from holdfast.files import Into, load_json, new_folder, save_json
+from holdfast.files import Files, Into, load_json, new_folder, save_json
 from holdfast.insight.comparison import SMALL, Comparison
 from holdfast.insight.report import Section
 from holdfast.tasks import part
@@ -20,7 +20,7 @@ CELL_NAMES = ("rnn", "gru", "lstm")
 def compare(
     task: str,
     config: Any,
-    data: Path,
+    files: Files,
     *,
     cells: Sequence[str] = CELL_NAMES,
     seeds: int = 3,
@@ -34,7 +34,7 @@ def compare(
     Args:
         task: name of a task whose configuration has ``network.cell`` and ``training.seed``.
         config: the settings that all runs share.
-        data: the file.
+        files: the data, and the parts that have files of their own.
         cells: names of cells.
         seeds: runs for each cell, with seeds ``training.seed``, ``training.seed + 1``, ...
         small: also train on the latest quarter of the training windows (scaled as the whole training part is).
@@ -48,7 +48,7 @@ def compare(
     """
     _check(cells, seeds)
     make = part(task, "model")
-    prepared = make(config).prepare(data)
+    prepared = make(config).prepare(files.data, files.valid, files.test)
     found = Comparison(task, [], {}, prepared.notes, prepared.digest)
     if into is not None and into.resume:
         found = _earlier(into.folder, config, found)

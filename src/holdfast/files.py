@@ -34,6 +34,20 @@ overwrite."""
 
 
 @dataclass(frozen=True)
+class Files:
+    """The files of an experiment; a part without its own is cut from ``data``."""
+
+    data: Path
+    valid: Path | None = None
+    test: Path | None = None
+
+    def words(self) -> list[str]:
+        """As on a command line."""
+        others = (("--valid", self.valid), ("--test", self.test))
+        return [str(self.data), *(word for flag, path in others if path for word in (flag, str(path)))]
+
+
+@dataclass(frozen=True)
 class Into:
     """The folder that results go into, whether to write over Holdfast's earlier ones there, and whether to go on."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from io import TextIOWrapper
 from itertools import pairwise
 from pathlib import Path
@@ -13,6 +14,7 @@ from cyclopts import App, Parameter
 
 from holdfast.cli.failures import check_names, report
 from holdfast.cli.flags import split_commas, whole_number, with_flags
+from holdfast.files import Files
 from holdfast.tasks import TASKS, part, task_of
 
 Given = dict[str, Any]
@@ -38,6 +40,24 @@ Cells = Annotated[
         show_default=",".join,
     ),
 ]
+FLAT = Parameter(name="*")
+"""The fields of a dataclass are flags by themselves."""
+
+
+@dataclass(frozen=True)
+class OwnFiles:
+    """Parts of the data that have files of their own."""
+
+    valid: Annotated[Path | None, Parameter(help="File of the validation part.")] = None
+    test: Annotated[Path | None, Parameter(help="File of the test part.")] = None
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """What becomes of what the folder of results holds."""
+
+    resume: Annotated[bool, switch("Go on with what is in --out.")] = False
+    overwrite: Overwrite = False
 
 
 def version() -> str:
@@ -78,20 +98,18 @@ def train(
     data: Data,
     /,
     *,
-    valid: Annotated[Path | None, Parameter(help="File of the validation part.")] = None,
-    test: Annotated[Path | None, Parameter(help="File of the test part.")] = None,
+    own: Annotated[OwnFiles, FLAT] = OwnFiles(),
     out: Annotated[Path | None, Parameter(help="Folder of the run; runs/FILE-CELL when not given.")] = None,
     recipe: Recipe = None,
-    resume: Annotated[bool, switch("Go on with the run in --out.")] = False,
-    overwrite: Overwrite = False,
+    earlier: Annotated[Earlier, FLAT] = Earlier(),
     task: str,
     given: Given,
 ) -> int:
     """Train a model, score it once on the test part beside simple methods, and write the run's folder."""
     from holdfast.cli import verbs
 
-    files = verbs.Files(data, valid, test)
-    return verbs.train(task, given, files, verbs.Output(out, recipe, overwrite, resume))
+    files = Files(data, own.valid, own.test)
+    return verbs.train(task, given, files, verbs.Output(out, recipe, earlier.overwrite, earlier.resume))
 
 
 def evaluate(
@@ -133,14 +151,14 @@ def compare(
     data: Data,
     /,
     *,
+    own: Annotated[OwnFiles, FLAT] = OwnFiles(),
     cells: Cells = ("rnn", "gru", "lstm"),
     seeds: Annotated[int, Parameter(help="Runs for each cell.", converter=whole_number)] = 3,
     out: Annotated[
         Path | None, Parameter(help="Folder of the results; runs/compare-FILE when not given.")
     ] = None,
     recipe: Recipe = None,
-    resume: Annotated[bool, switch("Go on with the comparison in --out.")] = False,
-    overwrite: Overwrite = False,
+    earlier: Annotated[Earlier, FLAT] = Earlier(),
     json: Json = False,
     task: str,
     given: Given,
@@ -148,8 +166,9 @@ def compare(
     """Cells against each other and against simple methods, over seeds, on all training data and on a quarter."""
     from holdfast.cli import verbs
 
-    output = verbs.Output(out, recipe, overwrite, resume)
-    return verbs.compare(task, given, data, verbs.Contest(cells, seeds, json), output)
+    output = verbs.Output(out, recipe, earlier.overwrite, earlier.resume)
+    files = Files(data, own.valid, own.test)
+    return verbs.compare(task, given, files, verbs.Contest(cells, seeds, json), output)
 
 
 def backtest(

@@ -16,7 +16,7 @@ from holdfast.cli import show
 from holdfast.cli.failures import INTERRUPTED, notice
 from holdfast.cli.flags import build, build_resumed, default, told
 from holdfast.errors import UserError
-from holdfast.files import RUN_FILES, Into, write_atomic
+from holdfast.files import RUN_FILES, Files, Into, write_atomic
 from holdfast.tasks import load, part
 
 Given = Mapping[str, Any]
@@ -26,15 +26,6 @@ WORTH_KEEPING = ("state.safetensors", "model.safetensors", "comparison.json", "b
 
 STOPPED = {"epochs": "all epochs done", "patience": "then no better", "budget": "the budget is spent"}
 """Why a training run stopped, in words."""
-
-
-@dataclass(frozen=True)
-class Files:
-    """The files of a training run; a part without its own is cut from ``data``."""
-
-    data: Path
-    valid: Path | None
-    test: Path | None
 
 
 @dataclass(frozen=True)
@@ -89,7 +80,7 @@ def train(task: str, given: Given, files: Files, output: Output) -> int:
     show.write(f"The run is in {folder}; open {page} for the pictures. What to do next:")
     begun = [] if output.recipe is None else ["--recipe", str(output.recipe)]
     asked = [*begun, *told(model.config, words.ABOUT_THE_DATA)]
-    for command in words.next_commands(str(folder), str(files.data), asked):
+    for command in words.next_commands(str(folder), files.words(), asked):
         show.write(f"  {shlex.join(command)}")
     return 0
 
@@ -232,33 +223,33 @@ def _loaded(task: str, run: Path) -> Any:
 # -- experiments -------------------------------------------------------------------------------------------------
 
 
-def compare(task: str, given: Given, data: Path, contest: Contest, output: Output) -> int:
+def compare(task: str, given: Given, files: Files, contest: Contest, output: Output) -> int:
     """Cells over seeds, as tables, in words, and as a folder with a page, pictures and ``comparison.json``."""
     from holdfast.compare import compare as run
     from holdfast.compare import report
 
     if output.resume and output.overwrite:
         raise _both("overwrite")
-    config = build(part(task, "config"), task, given, output.recipe, data)
-    folder = output.out or Path("runs") / f"compare-{data.stem}"
+    config = build(part(task, "config"), task, given, output.recipe, files.data)
+    folder = output.out or Path("runs") / f"compare-{files.data.stem}"
     on = "; the same command with --resume goes on"
     with _nothing_half_written(folder), _kept(folder / "comparison.json", "runs", on):
         found = run(
             task,
             config,
-            data,
+            files,
             cells=contest.cells,
             seeds=contest.seeds,
             into=Into(folder, output.overwrite, output.resume),
             progress=sys.stderr.isatty(),
             announce=notice,
         )
-    page = report(found, f"Cells on {data.name}", folder)
+    page = report(found, f"Cells on {files.data.name}", folder)
     _notes(found.notes)
     if contest.json:
         show.write_json(found.to_dict())
         return 0
-    _show_comparison(task, found, f"{task}: cells over {contest.seeds} seeds on {data.name}")
+    _show_comparison(task, found, f"{task}: cells over {contest.seeds} seeds on {files.data.name}")
     show.write(f"The results are in {folder}; open {page} for the pictures.")
     return 0
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from holdfast.compare import compare, report
 from holdfast.config import save_config
-from holdfast.files import Into, new_folder, write_atomic
+from holdfast.files import Files, Into, new_folder, write_atomic
 from holdfast.insight.comparison import Comparison
 from holdfast.insight.words import best_cell
 
@@ -51,7 +51,7 @@ def compared(
     found = compare(
         task,
         config,
-        data,
+        Files(data),
         cells=("gru", "lstm"),
         seeds=seeds,
         small=False,

@@ -64,11 +64,11 @@ def conclusions(comparison: Comparison) -> list[str]:
     return claims(comparison, MEASURE)
 
 
-def next_commands(run: str, file: str, asked: list[str]) -> list[list[str]]:
-    """What makes sense after a training run."""
+def next_commands(run: str, files: list[str], asked: list[str]) -> list[list[str]]:
+    """What makes sense after a training run on these files: the data, and flags for the others."""
     return [
-        ["holdfast", "predict", run, file, "--out", "labels.csv"],
-        ["holdfast", "predict", run, file, "--weights", "--out", "weights.csv"],
+        ["holdfast", "predict", run, files[0], "--out", "labels.csv"],
+        ["holdfast", "predict", run, files[0], "--weights", "--out", "weights.csv"],
         ["holdfast", "evaluate", run, "--json"],
-        ["holdfast", "compare", "classify", file, *asked, "--cells", "rnn,gru,lstm", "--seeds", "3"],
+        ["holdfast", "compare", "classify", *files, *asked, "--cells", "rnn,gru,lstm", "--seeds", "3"],
     ]

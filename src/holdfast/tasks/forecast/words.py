@@ -99,12 +99,12 @@ def _direction(comparison: Comparison, cell: str) -> float | None:
     return comparison.metric(cell, "direction").mean if runs else None
 
 
-def next_commands(run: str, file: str, asked: list[str]) -> list[list[str]]:
-    """What makes sense after a training run."""
-    recent = "RECENT.csv" if "--known" in asked else file  # which must then reach into the future
+def next_commands(run: str, files: list[str], asked: list[str]) -> list[list[str]]:
+    """What makes sense after a training run on these files: the data, and flags for the others."""
+    recent = "RECENT.csv" if "--known" in asked else files[0]  # which must then reach into the future
     return [
         ["holdfast", "evaluate", run, "--json"],
         ["holdfast", "predict", run, recent, "--out", "forecast.csv", "--plot", "forecast.png"],
-        ["holdfast", "compare", "forecast", file, *asked, "--cells", "rnn,gru,lstm", "--seeds", "3"],
-        ["holdfast", "backtest", "forecast", file, *asked],
+        ["holdfast", "compare", "forecast", *files, *asked, "--cells", "rnn,gru,lstm", "--seeds", "3"],
+        ["holdfast", "backtest", "forecast", files[0], *asked],
     ]

@@ -44,11 +44,11 @@ def conclusions(comparison: Comparison) -> list[str]:
     return claims(comparison, MEASURE)
 
 
-def next_commands(run: str, file: str, asked: list[str]) -> list[list[str]]:
-    """What makes sense after a training run."""
+def next_commands(run: str, files: list[str], asked: list[str]) -> list[list[str]]:
+    """What makes sense after a training run on these files: the data, and flags for the others."""
     return [
         ["holdfast", "predict", run, "--length", "500", "--temperature", "0.8"],
-        ["holdfast", "predict", run, file, "--score", "--out", "surprise.csv"],
+        ["holdfast", "predict", run, files[0], "--score", "--out", "surprise.csv"],
         ["holdfast", "evaluate", run, "--json"],
-        ["holdfast", "compare", "language", file, *asked, "--cells", "rnn,gru,lstm", "--seeds", "3"],
+        ["holdfast", "compare", "language", *files, *asked, "--cells", "rnn,gru,lstm", "--seeds", "3"],
     ]

@@ -59,11 +59,11 @@ def conclusions(comparison: Comparison) -> list[str]:
     return claims(comparison, MEASURE)
 
 
-def next_commands(run: str, file: str, asked: list[str]) -> list[list[str]]:
-    """What makes sense after a training run."""
+def next_commands(run: str, files: list[str], asked: list[str]) -> list[list[str]]:
+    """What makes sense after a training run on these files: the data, and flags for the others."""
     return [
         ["holdfast", "predict", run, "SENTENCES.txt", "--plot", "attention.png"],
         ["holdfast", "predict", run, "SENTENCES.txt", "--beam", "5", "--n-best", "3"],
         ["holdfast", "evaluate", run, "--json"],
-        ["holdfast", "compare", "translate", file, *asked, "--cells", "rnn,gru,lstm", "--seeds", "3"],
+        ["holdfast", "compare", "translate", *files, *asked, "--cells", "rnn,gru,lstm", "--seeds", "3"],
     ]
