@@ -254,6 +254,10 @@ USE: dict[str, tuple[list[str], Expected]] = {
     "a file to write on": (["text.txt"], ("score", "text.txt", "--score")),
     "nothing to score": (["--score"], ("empty", "it was", "file")),
     "a file and a prompt": (["text.txt", "--score", "--prompt", "a"], ("one text", "both", "leave")),
+    "a score and a draw": (
+        ["text.txt", "--score", "--top-k", "3", "--seed", "1"],
+        ("nothing", "--top-k, --seed", "leave"),
+    ),
     "an empty file to score": (["empty.txt", "--score"], ("empty", "it was", "file")),
     "no such file to score": (["none.txt", "--score"], ("there", "none.txt", "name")),
     "a flag of another task": (["--method", "linear"], ("flags", "--method", "")),

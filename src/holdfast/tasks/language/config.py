@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from math import inf
 from pathlib import Path
 from typing import Literal
@@ -245,3 +245,9 @@ class Prediction:
             raise UserError("--stop is some text.", "It was empty.", "Give for example --stop '\\n'.")
         if self.seed is not None and self.seed < 0:
             raise UserError("--seed is at least 0.", f"It was {self.seed}.", "Give for example --seed 0.")
+        drawing = [f.name for f in fields(self)[1:-1] if getattr(self, f.name) != f.default]
+        if self.score and drawing:
+            flags = ", ".join("--" + name.replace("_", "-") for name in drawing)
+            raise UserError(
+                "--score writes nothing, so nothing is drawn.", f"Given with it: {flags}.", "Leave that out."
+            )
