@@ -50,7 +50,9 @@ def test_a_difference_within_the_seeds_spread_is_none() -> None:
     runs = [run("gru", 1.0, 1.0, 1.2, 0), run("gru", 2.0, 1.1, 1.3, 1)]
     runs += [run("lstm", 1.4, 3.0, 1.6, 0), run("lstm", 2.4, 3.1, 1.7, 1)]
     runs += [run("rnn", 9.0, 1.0, 2.0, 0), run("rnn", 9.1, 1.0, 2.0, 1)]
-    told = claims(Comparison("forecast", runs, {"last_value": {"mae": 3.0}}, ()))
+    found = Comparison("forecast", runs, {"last_value": {"mae": 3.0}}, ())
+    assert found.gap("gru").mean == pytest.approx(0.25) and found.gap("lstm").mean == pytest.approx(0.65)
+    told = claims(found)
     assert "fewer parameters than an LSTM”: holds" in told[0]
     assert "trains faster”: holds" in told[1]
     assert "overfits less”: holds" in told[2]

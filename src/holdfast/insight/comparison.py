@@ -11,8 +11,6 @@ from holdfast.errors import UserError
 
 SMALL = 0.25
 """The latest share of the training windows that the small-data claim is tried on."""
-NO_LOSS = 1e-6
-"""What a training loss of 0 counts as, where something is divided by it."""
 
 
 RUN = {
@@ -105,8 +103,8 @@ class Comparison:
         return self.spread(cell, lambda run: run["model"][name], share)
 
     def gap(self, cell: str) -> Spread:
-        """Validation loss over training loss (without dropout), less 1: how much a cell overfits."""
-        return self.spread(cell, lambda run: run["valid_loss"] / max(run["train_loss"], NO_LOSS) - 1.0)
+        """Validation loss less training loss (without dropout): how much a cell overfits."""
+        return self.spread(cell, lambda run: run["valid_loss"] - run["train_loss"])
 
     def to_dict(self) -> dict[str, Any]:
         """Everything, for JSON."""

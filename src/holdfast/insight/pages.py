@@ -80,7 +80,7 @@ def comparison_report(
         f"{comparison.part} {metric}": {c: _pair(comparison.metric(c, metric)) for c in cells},
         "parameters": {c: _pair(comparison.spread(c, lambda r: r["parameters"])) for c in cells},
         "seconds/epoch": {c: _pair(comparison.spread(c, lambda r: r["seconds_per_epoch"])) for c in cells},
-        "valid/train - 1": {c: _pair(comparison.gap(c)) for c in cells},
+        "valid - train loss": {c: _pair(comparison.gap(c)) for c in cells},
     }
     pictures, where = folder / "plots", f"the {comparison.part} part"
     drawn = [
@@ -110,7 +110,7 @@ def _pair(spread: Spread) -> tuple[float, float]:
 def comparison_table(comparison: Comparison) -> list[list[str]]:
     """A header and a row for each cell: metrics (mean ± spread over seeds), parameters, time, gap."""
     metrics = list(comparison.runs[0]["model"])
-    header = ["", *metrics, "parameters", "s/epoch", "valid/train - 1"]
+    header = ["", *metrics, "parameters", "s/epoch", "valid - train loss"]
     rows = [
         [
             cell.upper(),

@@ -15,6 +15,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.font_manager import get_font_names
+from matplotlib.ticker import MaxNLocator
 
 Array = np.ndarray
 BLUE, ORANGE, GREY, BLACK = "#1f6f8b", "#d1793f", "#9aa5ab", "#222222"
@@ -87,6 +88,7 @@ def curves(history: Sequence[Mapping[str, float]], monitor: str, best_epoch: int
         if best_epoch is not None:
             ax.axvline(best_epoch, color=ORANGE, lw=1, ls=":", label=f"kept: epoch {best_epoch}")
         ax.set(xlabel="epoch", ylabel="loss", title="Learning curves")
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
         ax.legend()
 
     return draw(path, (7, 3), 1, paint)

@@ -163,9 +163,9 @@ def _gru_against_lstm(comparison: Comparison, measure: Measure) -> list[str]:
 def _overfitting(gru: Spread, lstm: Spread) -> str:
     if max(gru.mean, lstm.mean) <= 0:
         return (
-            f"“a GRU overfits less”: neither overfits here (validation/training loss - 1: {gru} and {lstm})."
+            f"“a GRU overfits less”: neither overfits here (validation less training loss: {gru} and {lstm})."
         )
-    return _claim("a GRU overfits less", gru, lstm, "validation/training loss - 1")
+    return _claim("a GRU overfits less", gru, lstm, "validation less training loss")
 
 
 def _claim(claim: str, mine: Spread, other: Spread, what: str, *, higher: bool = False) -> str:
