@@ -241,9 +241,9 @@ def test_what_was_left_out_doubled_or_unknown_is_told(tmp_path: Path) -> None:
     config = Translator(unit="word", max_length=20, split="0.9/0.1/0").config
     found = prepare(config, tmp_path / "train.tsv", tmp_path / "valid.tsv")
     assert found.notes == (
-        "1 training pairs longer than 20 units are left out",
-        "1 sources of the validation part are cut behind 20 units",
-        "1 of 3 validation pairs are training pairs as well",
+        "training pairs longer than 20 units, left out: 1",
+        "sources of the validation part cut behind 20 units: 1",
+        "validation pairs that are training pairs as well: 1 of 3",
         "4.17% of the validation part's source words are unknown",
     )
     assert len(found.train) == 30 and found.test is None

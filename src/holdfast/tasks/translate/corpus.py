@@ -193,7 +193,7 @@ def _short(part: Part, most: int) -> tuple[Part, tuple[str, ...]]:
             "Give a larger --max-length.",
         )
     left_out = len(part) - len(kept)
-    told = f"{left_out:,} training pairs longer than {most} units are left out"
+    told = f"training pairs longer than {most} units, left out: {left_out:,}"
     return part[kept], ((told,) if left_out else ())
 
 
@@ -206,7 +206,7 @@ def _cut(parts: dict[str, Part], most: int) -> tuple[str, ...]:
     """Sources that are read up to so many units only."""
     counts = {name: sum(len(ids) > most for ids in part.sources) for name, part in parts.items()}
     return tuple(
-        f"{n:,} sources of the {name} part are cut behind {most} units" for name, n in counts.items() if n
+        f"sources of the {name} part cut behind {most} units: {n:,}" for name, n in counts.items() if n
     )
 
 
@@ -216,7 +216,7 @@ def _duplicates(parts: dict[str, Pairs]) -> tuple[str, ...]:
     for name in ("validation", "test"):
         count = sum(pair in train for pair in parts[name])
         if count:
-            found.append(f"{count:,} of {len(parts[name]):,} {name} pairs are training pairs as well")
+            found.append(f"{name} pairs that are training pairs as well: {count:,} of {len(parts[name]):,}")
     return tuple(found)
 
 
