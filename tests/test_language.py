@@ -81,12 +81,12 @@ def test_streams_begin_anew_and_miss_no_unit(streams: int) -> None:
 
 def test_training_carries_the_state_through_the_whole_stream() -> None:
     config = build_config(
-        LanguageConfig, SMALL | {"batch_size": 2, "hidden_dropout": 0.0, "output_dropout": 0.0}
+        LanguageConfig, SMALL | {"batch_size": 2, "hidden_dropout": 0.0, "output_dropout": 0.0, "reset": 0.0}
     )
     part = corpus.Part(IDS, len(IDS), 0)
     net = module()
     training = StreamTraining(net, config, part, part, 0)
-    pieces = list(training.batches(1))
+    pieces = [(units, following) for units, following, _ in training.batches(1)]
     assert len(pieces) == training.steps_per_epoch == (350 - 8) // 8
     for (_, following), (units, _) in itertools.pairwise(pieces):
         assert torch.equal(following[-1], units[0])
@@ -97,6 +97,32 @@ def test_training_carries_the_state_through_the_whole_stream() -> None:
         targets = torch.cat([following for _, following in pieces])
         expected = net.output.nats(hidden.raw.flatten(0, 1), targets.flatten()).mean().item()
     assert np.mean(losses) == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.parametrize("cell", ["gru", "lstm"])
+def test_a_stream_that_is_set_back_begins_anew(cell: str) -> None:
+    part = corpus.Part(IDS, len(IDS), 0)
+    config = build_config(LanguageConfig, SMALL | {"cell": cell, "batch_size": 2, "reset": 0.5})
+    training = StreamTraining(module(cell=cell), config, part, part, 0)
+    pieces = list(training.batches(1))
+    kept = torch.stack([kept for *_, kept in pieces])
+    assert set(kept.flatten().tolist()) == {0.0, 1.0}
+    assert torch.equal(kept, torch.stack([kept for *_, kept in training.batches(1)]))
+    units, following, _ = pieces[1]
+    for first, second in ((1.0, 0.0), (0.0, 1.0)):
+        training.state = None
+        training.loss(pieces[0])
+        carried = training.state
+        training.loss((units, following, torch.tensor([first, second])))
+        zeros = training.module(units)[1]
+        going_on = training.module(units, carried)[1]
+        for one, new, old in zip(_tensors(training.state), _tensors(zeros), _tensors(going_on), strict=True):
+            for stream, share in enumerate((first, second)):
+                torch.testing.assert_close(one[:, stream], (old if share else new)[:, stream])
+
+
+def _tensors(states: Any) -> list[torch.Tensor]:
+    return [part for one in states for part in (one if isinstance(one, tuple) else (one,))]
 
 
 def test_an_epoch_begins_at_a_place_of_its_own() -> None:

@@ -127,6 +127,7 @@ class LanguageTraining(Training):
     Attributes:
         batch_size: streams that are read side by side.
         steps: units after which back-propagation is cut.
+        reset: probability that a stream's state is set back to zeros there, so that beginnings are learnt.
         activation: penalty on the size of the last layer's outputs (activation regularisation).
         change: penalty on their change from step to step (temporal activation regularisation).
     """
@@ -136,6 +137,7 @@ class LanguageTraining(Training):
     learning_rate: float = 2e-3
     patience: int = 4
     steps: int = 128
+    reset: float = 0.01
     activation: float = 0.0
     change: float = 0.0
 
@@ -144,6 +146,10 @@ class LanguageTraining(Training):
         if self.steps < 1:
             raise UserError(
                 "--steps is at least 1.", f"It was {self.steps}.", "Give for example --steps 128."
+            )
+        if not 0 <= self.reset < 1:
+            raise UserError(
+                "--reset is in [0, 1).", f"It was {self.reset}.", "Give for example --reset 0.01."
             )
         for name in ("activation", "change"):
             if getattr(self, name) < 0:

@@ -17,7 +17,8 @@ from holdfast.models.language import RecurrentLanguageModel
 from holdfast.tasks.language.config import LanguageConfig
 from holdfast.tasks.language.corpus import Part
 
-Batch = tuple[Tensor, Tensor]
+Batch = tuple[Tensor, Tensor, Tensor]
+"""Units [T, B], those that follow them [T, B], and how much of its state each stream keeps before them [B]: 0 or 1."""
 CHUNK = 256
 """Steps that are scored at once."""
 STREAMS_OF_VALIDATION, LEAST_OF_VALIDATION = 32, 1000
@@ -28,7 +29,8 @@ class StreamTraining:
     """What the training loop asks for: steps along B streams of the text, the state carried from one to the next.
 
     An epoch begins with a state of zeros, at a place within the first ``steps`` units that its number and the seed
-    choose.
+    choose. A stream's state is set back to zeros by chance too (Melis et al. 2018, arXiv 1707.05589): a network that
+    is hardly ever trained on the first units of a text may fail on them, and go on failing.
     """
 
     monitor = "valid_loss"
@@ -52,19 +54,20 @@ class StreamTraining:
         self.state: list[State] | None = None
 
     def batches(self, epoch: int) -> Iterator[Batch]:
-        """Units [T, B] and those that follow them [T, B]."""
+        """Pieces of the streams, one after the other."""
         self.state = None
         generator = np.random.default_rng((self.settings.seed, epoch))
         first = int(generator.integers(self.steps))
         for k in range(self.steps_per_epoch):
             at = first + k * self.steps
             piece = torch.from_numpy(self.text[:, at : at + self.steps + 1].astype(np.int64).T.copy())
-            yield piece[:-1], piece[1:]
+            kept = generator.random(len(self.text)) >= self.settings.reset
+            yield piece[:-1], piece[1:], torch.from_numpy(kept.astype(np.float32))
 
     def loss(self, batch: Batch) -> Tensor:
         """Nats per unit, and the two penalties on the last layer's outputs (Merity et al. 2017)."""
-        units, following = batch
-        hidden, state = self.module(units, self.state)
+        units, following, kept = batch
+        hidden, state = self.module(units, self.state and [_scaled(one, kept) for one in self.state])
         self.state = [detached(one) for one in state]
         loss: Tensor = self.module.output.nats(hidden.dropped.flatten(0, 1), following.flatten()).mean()
         if self.settings.activation:
@@ -142,6 +145,11 @@ def _on(numbers: NDArray[Any], device: torch.device) -> Tensor:
 
 def _parts(state: State) -> Sequence[Tensor]:
     return state if isinstance(state, tuple) else (state,)
+
+
+def _scaled(state: State, share: Tensor) -> Any:
+    """The state of each stream [1, B, H] times its share [B]."""
+    return _state([part * share[:, None].to(part) for part in _parts(state)])
 
 
 def detached(state: State) -> Any:
