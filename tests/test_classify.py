@@ -203,21 +203,35 @@ def test_a_comparison_takes_the_files_that_training_took(
 # -- parts and remarks -------------------------------------------------------------------------------------------
 
 
-@given(
+LABELS = st.one_of(
     st.lists(st.sampled_from([("a",), ("b",), ("a", "b"), ()]), min_size=1, max_size=60),
-    st.sampled_from([(0.8, 0.1, 0.1), (0.5, 0.25, 0.25), (0.25, 0.75), (1.0, 0.0, 0.0)]),
+    st.lists(st.sets(st.sampled_from("abcdefgh")).map(lambda own: tuple(sorted(own))), min_size=1, max_size=60),
 )
+
+
+@given(LABELS, st.sampled_from([(0.8, 0.1, 0.1), (0.5, 0.25, 0.25), (0.25, 0.75), (1.0, 0.0, 0.0), (0.5, 0.2)]))
 def test_parts_keep_the_shares_of_the_classes(
     labels: list[tuple[str, ...]], shares: tuple[float, ...]
 ) -> None:
     parts = stratified(labels, shares)
-    assert sorted(np.concatenate(parts).tolist()) == list(range(len(labels)))
-    for own in set(labels):
-        total = labels.count(own)
-        for part, share in zip(parts, shares, strict=True):
-            assert abs(sum(labels[i] == own for i in part) - share * total) <= 1
+    numbers = np.concatenate(parts).tolist()
+    assert len(set(numbers)) == len(numbers) and (sum(shares) < 1 or len(numbers) == len(labels))
+    classes = {label for own in labels for label in own}
+    assert {label for i in parts[0] for label in labels[i]} == classes
+    for part, share in zip(parts, shares, strict=True):
+        assert abs(len(part) - share * len(labels)) <= 1 + len(classes) * (1 - shares[0])
+        for own in set(labels):
+            kept = sum(labels[i] == own for i in part)
+            assert abs(kept - share * labels.count(own)) <= 2 + len(classes) * (1 - shares[0])
     again = stratified(labels, shares)
     assert all(np.array_equal(one, two) for one, two in zip(parts, again, strict=True))
+
+
+def test_examples_that_are_all_different_are_shared_out_too() -> None:
+    labels = [tuple(f"{k}" for k in range(10) if i >> k & 1) for i in range(1000)]
+    assert [len(part) for part in stratified(labels, (0.8, 0.1, 0.1))] == [800, 100, 100]
+    few = [(f"class {k // 5}",) for k in range(500)]
+    assert [len(part) for part in stratified(few, (0.8, 0.1, 0.1))] == [400, 50, 50]
 
 
 def test_the_vocabulary_and_the_scale_are_those_of_the_training_part(tmp_path: Path) -> None:
@@ -249,10 +263,11 @@ def test_steps_are_put_in_order(tmp_path: Path) -> None:
 def test_remarks(tmp_path: Path) -> None:
     rows = ["text,label", *(f"word{k} thing,a" for k in range(40)), *(f"other{k} thing,b" for k in range(4))]
     data = file(tmp_path, "a.csv", "\n".join(rows))
-    other = file(tmp_path, "b.csv", "text,label\nword3 thing,a\nnew thing that is long,b\n")
+    other = file(tmp_path, "b.csv", "text,label\nWord3  thing,a\nnew thing that is long,b\n")
     notes = SequenceClassifier(text="text", max_length=3).prepare(data, other, other).notes
     assert any("imbalance" in note and "40" in note and "balanced" in note for note in notes)
     assert any("duplicates: 1 of 2 examples of the test part" in note for note in notes)
+    assert any("2 of 2 examples of the test part are in the validation part" in note for note in notes)
     assert any("of the words of the test part are not in the vocabulary" in note for note in notes)
     assert any("50.0% of the test part are longer than 3 steps (up to 5)" in note for note in notes)
 

@@ -34,7 +34,7 @@ def read_vectors(path: Path, numbers: Mapping[str, int]) -> tuple[Array, Array]:
     size, found = 0, {}
     number = 0
     for piece in Text.of(Path(path)).pieces():
-        for line in piece.splitlines():
+        for line in piece.removesuffix("\n").split("\n"):
             number += 1
             fields = line.rstrip().split(" ")
             if (number == 1 and _is_header(fields)) or not line.strip():

@@ -110,7 +110,7 @@ class SequenceClassifier(TaskModel):
 
     def _loss(self, training: network.BatchTraining, part: Part) -> float:
         found = torch.from_numpy(network.logits(training.module, part, self.config))
-        return float(training.unweighted(found, torch.from_numpy(part.targets)))
+        return float(training.likelihood(found, torch.from_numpy(part.targets)))
 
     # -- figures -------------------------------------------------------------------------------------------------
 

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from holdfast.data.batching import TokenBatches
 from holdfast.models.classify import Channels, ClassifierOptions, Reading, SequenceNetwork, Words
+from holdfast.tasks.classify import scoring
 from holdfast.tasks.classify.config import ClassifyConfig
 from holdfast.tasks.classify.prepare import Part, Prepared
 from holdfast.tasks.classify.schema import Schema, TextEncoder
@@ -90,7 +91,7 @@ class Likelihood:
 def class_weights(targets: Array, multiple: bool) -> Tensor:
     """Weights [K] by which classes count alike: ``N / (K n_k)``; of several ``(N - n_k) / n_k`` for the positives."""
     counts = np.maximum(targets.sum(0, dtype=np.float64), 1.0)
-    weights = (len(targets) - counts) / counts if multiple else len(targets) / (len(counts) * counts)
+    weights = np.maximum(len(targets) - counts, 1.0) / counts if multiple else len(targets) / (len(counts) * counts)
     return torch.from_numpy(weights.astype(np.float32))
 
 
@@ -101,11 +102,9 @@ class BatchTraining:
         settings = config.training
         self.module, self.config, self.train, self.valid = module, config, prepared.train, prepared.valid
         multiple, classes = prepared.schema.multiple, len(prepared.schema.classes)
-        self.unweighted = Likelihood(multiple, torch.ones(classes))
         balanced = settings.class_weights == "balanced"
-        self.weighted = (
-            Likelihood(multiple, class_weights(self.train.targets, multiple)) if balanced else self.unweighted
-        )
+        weights = class_weights(self.train.targets, multiple) if balanced else torch.ones(classes)
+        self.likelihood = Likelihood(multiple, weights)
         self.monitor = f"valid_{settings.monitor}"
         self.order = TokenBatches(self.train.lengths, settings.tokens, settings.batch_size, settings.seed)
         self.steps_per_epoch = len(self.order)
@@ -118,20 +117,16 @@ class BatchTraining:
     def loss(self, batch: Batch) -> Tensor:
         """The mean loss."""
         x, lengths, targets = batch
-        return self.weighted(self.module(x, lengths).logits, targets)
+        return self.likelihood(self.module(x, lengths).logits, targets)
 
     def validate(self) -> dict[str, float]:
         """Loss and share of errors on the validation part."""
         found = logits(self.module, self.valid, self.config)
-        right = decided(found, self.unweighted.multiple) == self.valid.targets
-        loss = self.weighted(torch.from_numpy(found), torch.from_numpy(self.valid.targets))
+        multiple = self.likelihood.multiple
+        chosen = scoring.decisions(scoring.probabilities(found, 1.0, multiple), multiple)
+        right = chosen == (self.valid.targets > 0.5)
+        loss = self.likelihood(torch.from_numpy(found), torch.from_numpy(self.valid.targets))
         return {"valid_loss": float(loss), "valid_error": float(1 - right.all(1).mean())}
-
-
-def decided(scores: Array, multiple: bool) -> Array:
-    """The classes decided for from logits [N, K]: the largest, or of several those above 0; as 0 and 1 [N, K]."""
-    chosen: Array = scores > 0 if multiple else np.arange(scores.shape[1]) == scores.argmax(1)[:, None]
-    return chosen.astype(np.float32)
 
 
 def logits(module: SequenceNetwork, part: Part, config: ClassifyConfig) -> Array:

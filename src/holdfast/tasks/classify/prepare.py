@@ -198,18 +198,26 @@ def _cut(found: Mapping[str, Examples], data: DataConfig) -> dict[str, Examples]
 
 
 def stratified(labels: Sequence[tuple[str, ...]], shares: Sequence[float]) -> list[Array]:
-    """Numbers of the examples of each part, in order; every class is shared out by itself, always in the same way."""
+    """Numbers of the examples of each part, in order, always the same ones; what is over is left out.
+
+    Examples with the same labels follow each other, mixed, and each goes to the part that lags furthest behind its
+    share: so every part has its share of all examples, and nearly so of each class. The first example of every class
+    goes to the first part.
+    """
     random = np.random.default_rng(0)
     groups: dict[tuple[str, ...], list[int]] = {}
     for row, own in enumerate(labels):
         groups.setdefault(tuple(sorted(own)), []).append(row)
-    parts: list[list[int]] = [[] for _ in shares]
-    for _, rows in sorted(groups.items()):
-        mixed = random.permutation(rows)
-        ends = np.round(np.cumsum(shares) * len(rows) + 1e-9).astype(int)
-        for part, start, end in zip(parts, [0, *ends[:-1]], ends, strict=True):
-            part.extend(mixed[start:end].tolist())
-    return [np.array(sorted(part), np.int64) for part in parts]
+    wanted = [*shares, 1.0 - sum(shares)]
+    parts: list[list[int]] = [[] for _ in wanted]
+    known: set[str] = set()
+    mixed = (row for _, rows in sorted(groups.items()) for row in random.permutation(rows).tolist())
+    for place, row in enumerate(mixed, 1):
+        behind = [share * place - len(part) for share, part in zip(wanted, parts, strict=True)]
+        chosen = behind.index(max(behind)) if known.issuperset(labels[row]) else 0
+        known.update(labels[row] if chosen == 0 else ())
+        parts[chosen].append(row)
+    return [np.array(sorted(part), np.int64) for part in parts[:-1]]
 
 
 def _counts(part: Examples) -> dict[str, int]:
@@ -229,18 +237,19 @@ def _notes(parts: Mapping[str, Examples]) -> tuple[str, ...]:
             f"imbalance: the training part has {counts[most]:,} examples of {most!r} and {counts[least]:,} of "
             f"{least!r}; look at macro_f1, and try --class-weights balanced"
         )
-    seen = set(map(_key, parts["training"].items))
-    for name in ("validation", "test"):
-        again = sum(_key(item) in seen for item in parts[name].items)
+    keys = {name: set(map(_key, part.items)) for name, part in parts.items()}
+    for name, earlier in (("validation", "training"), ("test", "training"), ("test", "validation")):
+        again = sum(_key(item) in keys[earlier] for item in parts[name].items)
         if again:
             notes.append(
-                f"duplicates: {again:,} of {len(parts[name]):,} examples of the {name} part are in the training part"
+                f"duplicates: {again:,} of {len(parts[name]):,} examples of the {name} part are in the {earlier} part"
             )
     return tuple(notes)
 
 
 def _key(item: Any) -> Any:
-    return item.tobytes() if isinstance(item, np.ndarray) else item
+    """The same for two examples that are alike but for the case of letters and white space."""
+    return item.tobytes() if isinstance(item, np.ndarray) else " ".join(item.lower().split())
 
 
 def _digest(found: Mapping[str, Examples]) -> str:
