@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -150,6 +151,24 @@ def test_predict_writes_csv(of_texts: Path, of_several: Path, capsys: pytest.Cap
     assert rows[0]["label"] == "bad;good" and float(rows[0]["p_bad"]) > 0.5
 
 
+@pytest.mark.parametrize("flags", [[], ["--weights"]])
+def test_texts_are_classified_as_they_come_through_a_pipe(
+    flags: list[str],
+    of_texts: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    lines = [line.rpartition(",")[0] for line in texts(700).splitlines()[1:]]
+    data = file(tmp_path, "many.csv", "text\n" + "\n".join(lines))
+    capsys.readouterr()
+    assert main(["predict", str(of_texts / "run"), str(data), *flags]) == 0
+    whole = capsys.readouterr().out
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO("\n".join(lines).encode())))
+    assert main(["predict", str(of_texts / "run"), "-", *flags]) == 0
+    assert capsys.readouterr().out == whole and whole.count("\n") == 1 + len(lines) > 512
+
+
 def test_a_file_to_predict_needs_no_labels(of_series: Path, tmp_path: Path) -> None:
     lines = [line.rpartition(",")[0] for line in series(6, seed=3).splitlines()]
     found = load(of_series / "run").predict(file(tmp_path, "new.csv", "\n".join(lines)))
@@ -205,11 +224,15 @@ def test_a_comparison_takes_the_files_that_training_took(
 
 LABELS = st.one_of(
     st.lists(st.sampled_from([("a",), ("b",), ("a", "b"), ()]), min_size=1, max_size=60),
-    st.lists(st.sets(st.sampled_from("abcdefgh")).map(lambda own: tuple(sorted(own))), min_size=1, max_size=60),
+    st.lists(
+        st.sets(st.sampled_from("abcdefgh")).map(lambda own: tuple(sorted(own))), min_size=1, max_size=60
+    ),
 )
 
 
-@given(LABELS, st.sampled_from([(0.8, 0.1, 0.1), (0.5, 0.25, 0.25), (0.25, 0.75), (1.0, 0.0, 0.0), (0.5, 0.2)]))
+@given(
+    LABELS, st.sampled_from([(0.8, 0.1, 0.1), (0.5, 0.25, 0.25), (0.25, 0.75), (1.0, 0.0, 0.0), (0.5, 0.2)])
+)
 def test_parts_keep_the_shares_of_the_classes(
     labels: list[tuple[str, ...]], shares: tuple[float, ...]
 ) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import sys
 from pathlib import Path
 
 import polars as pl
@@ -252,12 +254,35 @@ USES: dict[str, tuple[list[str], str, Expected]] = {
 
 @pytest.mark.parametrize("name", USES)
 def test_a_mistake_in_use_is_told(
-    name: str, trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    name: str,
+    trained: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(sys, "stdin", None)
     words, content, expected = USES[name]
     data = file(tmp_path, "a.csv", content)
     verb, run, *rest = [str(data) if word == "FILE" else word for word in words]
     refused(capsys, [verb, trained / run, *rest], expected)
+
+
+@pytest.mark.parametrize(
+    ("run", "expected"),
+    [
+        ("texts", ("at least one character", "Line 2 is empty", "Remove")),
+        ("series", ("in a file", "None was given", "CSV")),
+    ],
+)
+def test_a_mistake_in_a_pipe_is_told(
+    run: str,
+    expected: Expected,
+    trained: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"a film\n\nso\n")))
+    refused(capsys, ["predict", trained / run], expected)
 
 
 def test_a_resumed_run_keeps_its_data(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -134,6 +134,40 @@ def test_an_epoch_begins_at_a_place_of_its_own() -> None:
     assert len({tuple(begin) for begin in begins}) > 2
 
 
+@pytest.mark.parametrize("kind", ["input_dropout", "hidden_dropout", "output_dropout"])
+def test_dropout_takes_the_same_numbers_at_every_step(kind: str) -> None:
+    net = module(
+        hidden_size=40, embedding_size=40, cell="gru", **dict.fromkeys(DROPOUTS, 0.0) | {kind: 0.4}
+    )
+    layers: dict[str, list[torch.Tensor]] = {"input_dropout": [], "hidden_dropout": [], "output_dropout": []}
+    for layer, name in zip(net.layers, ("input_dropout", "hidden_dropout"), strict=True):
+        layer.register_forward_pre_hook(lambda _, given, name=name: layers[name].append(given[0]))
+    units = torch.randint(7, (30, 50))
+    plain = net(units)[0]
+    torch.testing.assert_close(plain.dropped, plain.raw)
+    hidden = net.train()(units)[0]
+    layers["output_dropout"] += [plain.raw, hidden.dropped]
+    for name, (before, after) in layers.items():
+        dropped = after == 0
+        if name != kind:
+            assert not dropped.any()
+            continue
+        assert bool((dropped == dropped[0]).all()) and 0.3 < float(dropped.float().mean()) < 0.5
+        torch.testing.assert_close(after[~dropped], before[~dropped] / 0.6)
+
+
+DROPOUTS = ("input_dropout", "hidden_dropout", "output_dropout")
+
+
+def test_whole_words_are_dropped_wherever_they_stand() -> None:
+    net = build(build_config(LanguageConfig, {"hidden_size": 12, "embedding_dropout": 0.25}), 400).train()
+    units = torch.arange(400).repeat(3, 1).T
+    embedded = net._embed(units)
+    gone = (embedded == 0).all(-1)
+    assert bool((gone == gone[:, :1]).all()) and 0.15 < float(gone.float().mean()) < 0.35
+    torch.testing.assert_close(embedded[~gone], net.embedding(units)[~gone] / 0.75)
+
+
 def test_the_penalties_are_those_of_the_paper() -> None:
     part = corpus.Part(IDS, len(IDS), 0)
     net = module()

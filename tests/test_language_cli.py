@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 import subprocess
@@ -142,6 +143,14 @@ def test_predict_scores(trained: Path, file: Path, capsys: pytest.CaptureFixture
     assert mean == pytest.approx(result["model"]["bits_per_char"], abs=1e-3)
     assert f"{result['model']['bits_per_char']:.4g} bits per character" in err
     assert call(capsys, "predict", trained, "--prompt", "the cat", "--score")[0].count("\n") == 8
+
+
+def test_what_comes_through_a_pipe_is_scored_as_a_file_is(
+    trained: Path, file: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, _ = call(capsys, "predict", trained, file, "--score")
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(file.read_bytes())))
+    assert call(capsys, "predict", trained, "-", "--score")[0] == whole
 
 
 def test_a_pipe_that_closes_is_no_error(trained: Path) -> None:
@@ -305,7 +314,10 @@ def test_a_mistake_in_training(name: str, folder: Path, capsys: pytest.CaptureFi
 
 @pytest.mark.parametrize("name", USE)
 @pytest.mark.usefixtures("folder")
-def test_a_mistake_in_use(name: str, trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_mistake_in_use(
+    name: str, trained: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdin", None)
     arguments, expected = USE[name]
     refused(capsys, ["predict", trained, *arguments], expected)
 

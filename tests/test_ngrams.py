@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from holdfast.errors import UserError
+from holdfast.tasks.language import ngrams
 from holdfast.tasks.language.ngrams import Baselines, NGrams
 
 UNITS = 5
@@ -45,6 +46,17 @@ def test_against_the_definition(order: int) -> None:
     for i in range(order - 1, len(TEST)):
         context = tuple(TEST[i - order + 1 : i].tolist())
         assert found[i] == pytest.approx(probability(int(TEST[i]), context), rel=1e-12)
+
+
+@pytest.mark.parametrize("order", [1, 2, 3, 4])
+@pytest.mark.parametrize("piece", [1, 2, 7])
+def test_a_text_is_scored_in_pieces_as_in_one(
+    order: int, piece: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    grams = NGrams.fit(TRAIN, UNITS, order)
+    whole = grams.nats(TEST, order)
+    monkeypatch.setattr(ngrams, "AT_ONCE", piece)
+    np.testing.assert_array_equal(grams.nats(TEST, order), whole)
 
 
 @pytest.mark.parametrize("order", [1, 2, 3, 4])

@@ -7,8 +7,6 @@ import json
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +22,7 @@ from holdfast.tasks.translate.config import Prediction
 from holdfast.tasks.translate.corpus import Vocabularies, prepare
 from holdfast.tasks.translate.model import Translator
 from holdfast.tasks.translate.report import run_report
-from holdfast.tasks.translate.translating import as_they_come
-from holdfast.tasks.translate.use import from_stdin, predicted
+from holdfast.tasks.translate.use import predicted
 from holdfast.tasks.translate.vocabulary import Vocabulary
 
 GERMAN = ["eins", "zwei", "drei", "vier", "fünf", "sechs"]
@@ -149,14 +146,6 @@ def test_lines_stay_in_order_and_empty_ones_stay_empty(
     assert written(model, Path("-")).split("\n") == lines
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "latin-1"])
-def test_stdin_is_read_in_the_encoding(encoding: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    piped(monkeypatch, "fünf\n\r\n zwei \nTür".encode(encoding))
-    assert list(from_stdin(encoding)) == ["fünf", "", "zwei", "Tür"]
-    piped(monkeypatch, "fünf\n".encode(encoding))
-    assert list(from_stdin(encoding)) == ["fünf"]
-
-
 def test_a_translation_does_not_wait_for_the_next_sentence(folder: Path) -> None:
     command = [sys.executable, "-m", "holdfast", "predict", str(folder / "run")]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
@@ -167,25 +156,6 @@ def test_a_translation_does_not_wait_for_the_next_sentence(folder: Path) -> None
             assert process.stdout.readline() == f"{target}\n"
         process.stdin.close()
         assert process.wait() == 0
-
-
-def test_entries_come_in_groups_and_an_error_comes_through() -> None:
-    assert [x for group in as_they_come(iter("abcdefg"), 3) for x in group] == list("abcdefg")
-    assert all(len(group) <= 3 for group in as_they_come(iter("abcdefg"), 3))
-    assert list(as_they_come([], 3)) == []
-
-    def slow() -> Iterator[str]:
-        yield "a"
-        time.sleep(0.2)
-        yield "b"
-        raise UserError("a.", "b.", "c.")
-
-    found: list[list[str]] = []
-    with pytest.raises(UserError, match="a"):
-        found.extend(as_they_come(slow(), 3))
-    assert found == [["a"], ["b"]]  # neither waited for the other
-    for group in as_they_come(iter(["x", "y"]), 1):
-        assert len(group) == 1
 
 
 def test_sentences_that_are_too_long_are_cut_and_told(model: Translator, tmp_path: Path) -> None:
@@ -285,6 +255,13 @@ def test_parts_cut_from_the_data_share_no_sentence(tmp_path: Path) -> None:
             assert not (seen[0] & seen[1] or seen[0] & seen[2] or seen[1] & seen[2])
         if most:
             assert (len(set(parts[1].targets)), len(set(parts[2].targets))) == most
+
+
+def test_a_split_below_one_leaves_pairs_out(tmp_path: Path) -> None:
+    (tmp_path / "pairs.tsv").write_text("".join(f"s{i}\tt{i}\n" for i in range(100)))
+    found = prepare(Translator(unit="word", split="0.3/0.2/0.1").config, tmp_path / "pairs.tsv")
+    assert found.test is not None
+    assert [len(found.train), len(found.valid), len(found.test)] == [30, 20, 10]
 
 
 @pytest.mark.parametrize("unit", ["subword", "word", "character"])

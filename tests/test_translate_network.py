@@ -113,6 +113,28 @@ def test_dropout_is_the_same_at_every_step_and_only_in_training() -> None:
         assert bool((there == there[0]).all()) and not bool(there[0].all())  # the same numbers at every step
 
 
+@pytest.mark.parametrize("feeding", [False, True])
+def test_what_the_decoder_drops_is_the_same_at_every_step(feeding: bool) -> None:
+    module = network(dropout=0.5, input_feeding=feeding).train()
+    memory, state = module.encode(torch.zeros(3, 4, dtype=torch.long), torch.full((4,), 3))
+    readouts = module.decode(torch.zeros(30, 4, dtype=torch.long), memory, state).readouts
+    kept = readouts != 0
+    assert bool((kept == kept[0]).all()) and 0.2 < float(kept.float().mean()) < 0.8
+    seen: list[torch.Tensor] = []
+    module.decoder.read.register_forward_pre_hook(lambda _, given: seen.append(given[0] != 0))
+    module.decode(torch.zeros(30, 4, dtype=torch.long), memory, state)
+    read = torch.cat(seen)[..., : module.options.hidden_size]
+    assert bool((read == read[0]).all()) and 0.2 < float(read.float().mean()) < 0.8
+
+
+def test_dropping_whole_units_keeps_the_mean() -> None:
+    module = network(embedding_dropout=0.5).train()
+    units = torch.zeros(4000, 2, dtype=torch.long)
+    torch.testing.assert_close(
+        module.source(units).mean((0, 1)), module.source.table.weight[0], rtol=0.1, atol=0.01
+    )
+
+
 # -- training ----------------------------------------------------------------------------------------------------
 
 

@@ -68,6 +68,8 @@ def test_words_end_their_lines_and_know_what_they_do_not_know() -> None:
     shown = [units.name(i) for i in units.encode("the cat\nbarks\n\nsat")]
     assert shown == ["the", "cat", LINE_END, UNKNOWN, LINE_END, LINE_END, "sat", LINE_END]
     assert [units.name(0), units.name(1)] == [LINE_END, "the"]  # the most frequent ones first
+    pieces = [*units.encode("the cat\nbarks "), *units.encode("the cat")]  # a long line in two pieces
+    assert pieces == units.encode("the cat\nbarks the cat").tolist()
     assert units.decode(units.encode("the cat\nsat")) == "the cat\nsat\n"
 
 
@@ -114,6 +116,23 @@ def test_pieces_end_behind_lines_and_spans_are_slices(text: str, piece: int, sta
     assert "".join(pieces) == text
     assert all(p.endswith("\n") for p in pieces[:-1])
     assert "".join(span(pieces, start, stop)) == text[start:stop]
+
+
+def test_a_long_line_is_cut_behind_white_space(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(texts, "PIECE", 50)
+    (tmp_path / "text8").write_text("one two three " * 40)
+    (tmp_path / "unbroken").write_text("x" * 300)
+    pieces = list(Text.of(tmp_path / "text8").pieces())
+    assert max(map(len, pieces)) < 120 and all(piece.endswith(" ") for piece in pieces)
+    assert "".join(pieces) == "one two three " * 40
+    assert "".join(Text.of(tmp_path / "unbroken").pieces()) == "x" * 300
+    words = UNITS["word"].fit(pieces, None)
+    assert [words.name(i) for piece in pieces for i in words.encode(piece)] == ["one", "two", "three"] * 40
+
+
+def test_the_line_end_stays_in_a_small_vocabulary() -> None:
+    units = UNITS["character"].fit(["aaabbbccddefgh\n"], 4)
+    assert units.decode(units.encode("ab\n").tolist()) == "ab\n" and units.size == 5
 
 
 def test_a_folder_is_read_by_name_without_hidden_files(tmp_path: Path) -> None:

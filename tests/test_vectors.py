@@ -16,7 +16,7 @@ NUMBERS = {"<unk>": 0, "cat": 1, "new york": 2, "dog": 3}
 @pytest.mark.parametrize("header", ["", "4 3\n"])
 def test_known_words_get_their_vectors(tmp_path: Path, header: str) -> None:
     path = tmp_path / "v.txt"
-    path.write_text(f"{header}cat 1 2 3\nbird 0 0 0\nnew york .5 -1e-1 7\n\n. . 1 1 1\n")
+    path.write_text(f"{header}cat 1 2 3\nline\u2028end 1 2 3\nbird 0 0 0\nnew york .5 -1e-1 7\n\n. . 1 1 1\n")
     vectors, known = read_vectors(path, NUMBERS)
     expected = np.array([[0, 0, 0], [1, 2, 3], [0.5, -0.1, 7], [0, 0, 0]], np.float32)
     assert np.array_equal(vectors, expected) and known.tolist() == [False, True, True, False]

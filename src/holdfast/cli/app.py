@@ -133,7 +133,9 @@ def predict(
     run: Run,
     data: Annotated[
         Path | None,
-        Parameter(help="File to predict from, where the task takes one; translate reads stdin without."),
+        Parameter(
+            help="File to predict from, where the task takes one; without, or by -, texts come from stdin."
+        ),
     ] = None,
     /,
     *,

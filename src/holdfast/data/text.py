@@ -48,7 +48,7 @@ class Text:
         return cls(paths, encoding)
 
     def pieces(self) -> Iterator[str]:
-        """The text, piece by piece; a piece ends behind a line, where there is one.
+        """The text, piece by piece; a piece ends behind a line, or in a long one behind white space.
 
         Raises:
             UserError: bytes that are no text in the encoding, with their file and line.
@@ -104,14 +104,24 @@ def _checked(path: Path, file: TextIO) -> Iterator[str]:
 
 
 def _whole_lines(pieces: Iterable[str]) -> Iterator[str]:
-    """The same text, cut behind line ends."""
+    """The same text, cut behind line ends; a line longer than a piece behind white space, where it has some."""
     rest = ""
     for piece in pieces:
-        whole, line_end, rest = (rest + piece).rpartition("\n")
-        if line_end:
-            yield whole + line_end
+        rest += piece
+        end = rest.rfind("\n") + 1 or (_last_space(rest) if len(rest) > PIECE else 0)
+        if end:
+            yield rest[:end]
+            rest = rest[end:]
     if rest:
         yield rest
+
+
+def _last_space(text: str) -> int:
+    """Behind the last white space; 0 where there is none."""
+    if text[-1:].isspace():
+        return len(text)
+    _, *behind = text.rsplit(None, 1)
+    return len(text) - len(behind[0]) if behind else 0
 
 
 def _line_ends_before_error(path: Path, encoding: str) -> int:

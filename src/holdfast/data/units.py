@@ -68,8 +68,10 @@ class Characters:
 
     @classmethod
     def fit(cls, pieces: Iterable[str], most: int | None) -> Characters:
-        """The characters of a text, or the ``most`` frequent ones."""
-        return cls(_frequent(_counts(pieces, list), most))
+        """The characters of a text, or the ``most`` frequent ones; always with a line's end where the text has one."""
+        found = _frequent(_counts(pieces, list), None)
+        kept = found[:most]
+        return cls([*kept[:-1], "\n"] if "\n" in found and "\n" not in kept else kept)
 
     @classmethod
     def from_state(cls, state: Any) -> Characters:
@@ -239,10 +241,11 @@ UNITS: dict[str, type[Characters | Bytes | Words | Subwords]] = {
 
 
 def _words(text: str) -> list[str]:
+    """The words and line ends; a text that ends behind a space is a piece of a longer line, which does not end."""
     if not text:
         return []
     lines = text.split("\n")
-    ends = [LINE_END] * (len(lines) - 1) + ([LINE_END] if lines[-1] else [])
+    ends = [LINE_END] * (len(lines) - 1) + ([] if lines[-1][-1:] in ("", " ") else [LINE_END])
     return [word for line, end in zip([*lines], [*ends, ""]) for word in (*line.split(), end) if word]
 
 

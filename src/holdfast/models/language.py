@@ -59,10 +59,12 @@ class LockedDropout(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[T, B, H] -> the same shape."""
-        if not self.training or not self.probability:
-            return x
-        keep = 1 - self.probability
-        return x * x.new_empty(1, *x.shape[1:]).bernoulli_(keep).div_(keep)
+        return x * self.mask(x) if self.training and self.probability else x
+
+    def mask(self, x: Tensor, size: int | None = None) -> Tensor:
+        """[1, B, H] for the B of x and its H, or another one: 0 where dropped, and what keeps the mean elsewhere."""
+        ones = x.new_ones(1, x.size(1), size or x.size(-1))
+        return F.dropout(ones, self.probability, self.training)
 
 
 class Softmax(nn.Module):

@@ -102,7 +102,8 @@ class Embedding(nn.Module):
         """[T, B] -> [T, B, E]."""
         embedded: Tensor = self.table(units)
         if self.training and self.units:
-            embedded = embedded * embedded.new_empty(*units.shape, 1).bernoulli_(1 - self.units)
+            keep = 1 - self.units
+            embedded = embedded * embedded.new_empty(*units.shape, 1).bernoulli_(keep).div_(keep)
         dropped: Tensor = self.locked(embedded)
         return dropped
 
@@ -141,7 +142,6 @@ class Decoder(nn.Module):
         self.bridge = nn.Linear(memory, (above + 1) * self.parts * hidden)
         self.read = nn.Linear(hidden + memory, embedded)
         self.dropout = LockedDropout(options.dropout)
-        self.output_dropout = LockedDropout(options.dropout)
 
     def memory(self, outputs: Tensor, lengths: Tensor) -> Memory:
         """The encoder's outputs [S, B, M] as a memory."""
@@ -158,19 +158,23 @@ class Decoder(nn.Module):
 
     def forward(self, x: Tensor, memory: Memory, state: DecoderState) -> Decoded:
         """Read embeddings [T, N, E]; rows of one sentence stand side by side."""
-        return self._run(x, memory, state)
+        return self._run(x, memory, state, self._masks(x))
 
-    def _run(self, x: Tensor, memory: Memory, state: DecoderState) -> Decoded:
+    def _masks(self, x: Tensor) -> list[Tensor]:
+        """Dropout of what each layer above, the readout and the output read: one mask each for all steps."""
+        inner = [self.dropout.mask(x, self.first.hidden_size) for _ in range(len(self.above) + 1)]
+        return [*inner, self.dropout.mask(x, self.read.out_features)]
+
+    def _run(self, x: Tensor, memory: Memory, state: DecoderState, masks: list[Tensor]) -> Decoded:
         hidden, after = self._layer(self.first, x, state.layers[0])
         contexts, weights = self._attended(hidden, memory)
         states = [after]
-        for layer, before in zip(self.above, state.layers[1:], strict=True):
-            above, after = self._layer(layer, torch.cat([self.dropout(hidden), contexts], -1), before)
+        for layer, before, mask in zip(self.above, state.layers[1:], masks):
+            above, after = self._layer(layer, torch.cat([hidden * mask, contexts], -1), before)
             hidden = hidden + above
             states.append(after)
-        read = torch.tanh(self.read(torch.cat([self.dropout(hidden), contexts], -1)))
-        readouts = self.output_dropout(read)
-        return Decoded(readouts, weights, DecoderState(tuple(states), read[-1:]))
+        read = torch.tanh(self.read(torch.cat([hidden * masks[-2], contexts], -1)))
+        return Decoded(read * masks[-1], weights, DecoderState(tuple(states), read[-1:]))
 
     def _layer(
         self, layer: nn.Module, x: Tensor, state: tuple[Tensor, ...]
@@ -195,9 +199,9 @@ class FeedingDecoder(Decoder):
 
     def forward(self, x: Tensor, memory: Memory, state: DecoderState) -> Decoded:
         """Read embeddings [T, N, E]; rows of one sentence stand side by side."""
-        steps = []
+        steps, masks = [], self._masks(x)
         for step in x.split(1):
-            done = self._run(torch.cat([step, state.readout], -1), memory, state)
+            done = self._run(torch.cat([step, state.readout], -1), memory, state, masks)
             state = done.state
             steps.append(done)
         readouts, weights = (torch.cat([getattr(s, name) for s in steps]) for name in ("readouts", "weights"))

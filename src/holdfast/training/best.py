@@ -12,7 +12,10 @@ Weights = dict[str, Tensor]
 
 
 class Best:
-    """The weights with the lowest values of the monitored metric, at most ``count`` of them, the lowest first."""
+    """The weights with the lowest values of the monitored metric, at most ``count`` of them, the lowest first.
+
+    They are kept on the CPU, where those of a resumed run lie too.
+    """
 
     def __init__(self, count: int) -> None:
         self.count = count
@@ -29,7 +32,7 @@ class Best:
             return False
         for k in earlier:
             del self.kept[k]
-        weights = {name: tensor.detach().clone() for name, tensor in module.state_dict().items()}
+        weights = {name: tensor.detach().to("cpu", copy=True) for name, tensor in module.state_dict().items()}
         self.kept.insert(place, (value, epoch, weights))
         del self.kept[self.count :]
         return place == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from holdfast.data.pipes import as_they_come
 from holdfast.errors import UserError
 from holdfast.files import load_json, save_json
 from holdfast.models.classify import SequenceNetwork
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
     import polars as pl
 
 Array = NDArray[Any]
+TEXTS_AT_ONCE = 256
+"""Texts of a stream that are classified together, at most."""
 TRAIN_EXAMPLES = 2000
 """Training examples on which the training loss is taken again without dropout."""
 
@@ -159,10 +163,37 @@ class SequenceClassifier(TaskModel):
         Raises:
             UserError: a file and a text, or neither, and whatever is wrong with the file.
         """
+        return self._predicted(self._asked(data, text), weights)
+
+    def stream(self, texts: Iterable[str], *, weights: bool = False) -> Iterator[pl.DataFrame]:
+        """What :meth:`predict` gives, for texts as they come: those that are there already are read together.
+
+        Raises:
+            UserError: the model is one of series, or a text is empty.
+        """
+        if self.config.data.kind() != "text":
+            raise UserError(
+                "A model of series classifies those in a file.", "None was given.", "Name a CSV file."
+            )
+        notes: dict[str, None] = {}
+        first = 1
+        for group in as_they_come(texts, TEXTS_AT_ONCE):
+            names = [str(first + k) for k in range(len(group))]
+            if "" in group:
+                raise UserError(
+                    "Each line that is classified has at least one character.",
+                    f"Line {names[group.index('')]} is empty.",
+                    "Remove that line, or fill in its text.",
+                )
+            yield self._predicted(self._numbered(Examples(names, group, None), "stdin"), weights)
+            notes |= dict.fromkeys(self.notes)
+            first += len(group)
+        self.notes = tuple(notes)
+
+    def _predicted(self, part: Part, weights: bool) -> pl.DataFrame:
         import polars as pl
 
         module, schema = self._fitted()
-        part = self._asked(data, text)
         found = self.probabilities(part)
         chosen = scoring.decisions(found, schema.multiple)
         joint = self.config.data.separator or ""

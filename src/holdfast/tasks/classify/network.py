@@ -91,7 +91,9 @@ class Likelihood:
 def class_weights(targets: Array, multiple: bool) -> Tensor:
     """Weights [K] by which classes count alike: ``N / (K n_k)``; of several ``(N - n_k) / n_k`` for the positives."""
     counts = np.maximum(targets.sum(0, dtype=np.float64), 1.0)
-    weights = np.maximum(len(targets) - counts, 1.0) / counts if multiple else len(targets) / (len(counts) * counts)
+    weights = (
+        np.maximum(len(targets) - counts, 1.0) / counts if multiple else len(targets) / (len(counts) * counts)
+    )
     return torch.from_numpy(weights.astype(np.float32))
 
 

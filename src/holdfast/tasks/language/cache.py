@@ -49,9 +49,9 @@ def look_up(read: Iterator[Read], window: int, sharpnesses: Sequence[float]) -> 
         nats.append(piece.nats[:, 0])
         while len(keys) - len(past[0][0]) >= window:
             keys = keys[len(past.popleft()[0]) :]
-    known = torch.cat(nats).double().cpu().numpy()
+    known = torch.cat(nats).cpu().double().numpy()
     return {
-        sharpness: Found(known, torch.cat(found).double().cpu().numpy())
+        sharpness: Found(known, torch.cat(found).cpu().double().numpy())
         for sharpness, found in cached.items()
     }
 

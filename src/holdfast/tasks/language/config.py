@@ -151,6 +151,12 @@ class LanguageTraining(Training):
             raise UserError(
                 "--reset is in [0, 1).", f"It was {self.reset}.", "Give for example --reset 0.01."
             )
+        if self.change and self.steps < 2:
+            raise UserError(
+                "--change is about two steps or more.",
+                f"--steps was {self.steps}.",
+                "Give more --steps, or leave --change out.",
+            )
         for name in ("activation", "change"):
             if getattr(self, name) < 0:
                 raise UserError(

@@ -103,7 +103,7 @@ def _digest(text: str, parts: Mapping[str, Part]) -> str:
     """A digest of the training file and of what is scored."""
     digest = sha256(text.encode())
     for name in ("validation", "test"):
-        digest.update(parts[name].ids.tobytes())
+        digest.update(parts[name].ids.data)
         digest.update(name.encode())
     return digest.hexdigest()
 
@@ -121,7 +121,7 @@ def of_file(path: Path, config: LanguageConfig, units: Units) -> Part:
 
 
 def numbered(pieces: Iterable[str], units: Units) -> Part:
-    """Number some text, piece by piece, into a temporary file."""
+    """Number some text, piece by piece, into a temporary file (in the folder that ``TMPDIR`` names)."""
     kind = np.uint8 if units.size <= 1 << 8 else np.uint16 if units.size <= 1 << 16 else np.uint32
     characters = unknown = 0
     with tempfile.TemporaryFile() as file:  # the map outlives its name

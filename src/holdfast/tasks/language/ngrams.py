@@ -24,6 +24,9 @@ LONGEST = {"character": 8, "byte": 8, "word": 5, "subword": 5}
 MOST = 5_000_000
 """Units of the training part that are counted: its last ones, where it has more."""
 
+AT_ONCE = 1_000_000
+"""Units that are scored at once: about 100 bytes of memory for each."""
+
 
 @dataclass(frozen=True)
 class Level:
@@ -74,7 +77,12 @@ class NGrams:
 
     def nats(self, ids: Array, order: int, before: Array | None = None) -> Array:
         """``-log P`` of each unit [n] of a text by the model of an order, after the units ``before``."""
-        return next(found for n, found in self.by_order(ids, before) if n == order)
+        found = np.empty(len(ids))
+        for at in range(0, len(ids), AT_ONCE):
+            lead = ids[max(at - order, 0) : at] if at else before
+            piece = self.by_order(ids[at : at + AT_ONCE], lead)
+            found[at : at + AT_ONCE] = next(nats for n, nats in piece if n == order)
+        return found
 
     def by_order(self, ids: Array, before: Array | None = None) -> Iterator[tuple[int, Array]]:
         """``-log P`` [n] by the models of all orders from 1 on."""

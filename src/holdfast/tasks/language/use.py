@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from holdfast.data.pipes import nothing_comes, stdin_lines
 from holdfast.data.text import Text
 from holdfast.errors import UserError
 from holdfast.tasks.language.config import Prediction
@@ -41,7 +42,10 @@ def _text(model: LanguageModel, data: Path | None, prompt: str) -> Iterator[str]
         raise UserError(
             "One text is scored.", "Both a file and a prompt were given.", "Leave one of the two out."
         )
-    return iter([prompt]) if data is None else Text.of(data, model.config.text.encoding).pieces()
+    encoding = model.config.text.encoding
+    if data is not None:
+        return Text.of(data, encoding).pieces()
+    return iter([prompt]) if prompt or nothing_comes() else stdin_lines(encoding)
 
 
 def _scored(model: LanguageModel, pieces: Iterator[str]) -> Iterator[str]:

@@ -51,8 +51,8 @@ class PairsConfig:
             )
         self.parts(1000)
 
-    def parts(self, sentences: int) -> tuple[int, int]:
-        """How many of the distinct target sentences go to the validation and to the test part."""
+    def parts(self, sentences: int) -> tuple[int, int, int]:
+        """How many of the distinct target sentences go to the validation and to the test part, and to none."""
         words = self.split.split("/")
         try:
             shares = [0.0 if words[0] == "rest" else float(words[0]), *map(float, words[1:])]
@@ -64,8 +64,10 @@ class PairsConfig:
                 f"It was {self.split!r}.",
                 "Give for example --split 0.9/0.05/0.05 or --split rest/2000/2000.",
             )
-        valid, test = (round(s if words[0] == "rest" else s * sentences) for s in shares[1:])
-        return max(valid, 1), test
+        if words[0] == "rest":
+            return int(shares[1]), int(shares[2]), 0
+        valid, test, none = (round(share * sentences) for share in (*shares[1:], 1 - sum(shares)))
+        return max(valid, 1), test, none
 
 
 def _is_split(words: list[str], shares: list[float]) -> bool:

@@ -144,11 +144,11 @@ def of_file(path: Path, settings: PairsConfig, vocabularies: Vocabularies) -> tu
 
 def _parts(settings: PairsConfig, whole: Pairs, own: dict[str, Pairs]) -> dict[str, Pairs]:
     """The pairs of each part; what has no file is cut from the data (by a seed of its own, always the same)."""
-    asked = dict(zip(("validation", "test"), settings.parts(len(set(whole.targets)))))
+    asked = dict(zip(("validation", "test", "none"), settings.parts(len(set(whole.targets)))))
     counts = {name: count for name, count in asked.items() if name not in own and count}
     train, *drawn = cut(whole, list(counts.values()), seed=0)
     parts = {"training": train, **dict(zip(counts, drawn)), **own}
-    for name in ("training", *counts):
+    for name in ("training", *(name for name in counts if name != "none")):
         if not len(parts[name]):
             raise UserError(
                 f"The {name} part holds pairs.",

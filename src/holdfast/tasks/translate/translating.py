@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from queue import Empty, Queue
-from threading import Thread
 from typing import Any
 
 import torch
 from numpy.typing import NDArray
 
 from holdfast.data.batching import TokenBatches
+from holdfast.data.pipes import as_they_come
 from holdfast.data.units import Ids
 from holdfast.decoding import filters
 from holdfast.errors import UserError
@@ -133,40 +132,3 @@ def search_of(settings: SearchConfig, asked: Prediction) -> Search:
             f"Give --beam {asked.n_best} or more.",
         )
     return Greedy() if size == 1 else Beam(size, length, coverage)
-
-
-def as_they_come(entries: Iterable[str], most: int) -> Iterator[list[str]]:
-    """Up to so many of the entries at once: those that are there; where none is, the next one is waited for."""
-    queue: Queue[str | Exception | None] = Queue(4 * most)
-
-    def read() -> None:
-        try:
-            for entry in entries:
-                queue.put(entry)
-            queue.put(None)
-        except Exception as error:
-            queue.put(error)
-
-    Thread(target=read, daemon=True).start()
-    entry = queue.get()
-    while isinstance(entry, str):
-        group = [entry]
-        entry = queue.get() if len(group) == most else _next(queue)
-        while isinstance(entry, str) and len(group) < most:
-            group.append(entry)
-            entry = _next(queue)
-        yield group
-        if entry is NOTHING:
-            entry = queue.get()
-    if isinstance(entry, Exception):
-        raise entry
-
-
-NOTHING = object()
-
-
-def _next(queue: Queue[Any]) -> Any:
-    try:
-        return queue.get_nowait()
-    except Empty:
-        return NOTHING

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import codecs
-import sys
 from collections.abc import Iterable, Iterator
-from itertools import chain
 from pathlib import Path
 
 from holdfast.data.pairs import lines
-from holdfast.errors import UserError
+from holdfast.data.pipes import stdin_lines
 from holdfast.tasks.translate.config import Prediction
 from holdfast.tasks.translate.model import Translator
 from holdfast.tasks.translate.translating import Translation
@@ -22,7 +19,7 @@ def predicted(model: Translator, data: Path | None, asked: Prediction) -> Iterat
     """A line for each line of a file, or of stdin (no file, or ``-``), as they come; with ``n_best`` some for each."""
     encoding = model.config.data.encoding
     if data is None or str(data) == "-":
-        sentences: Iterable[str] = from_stdin(encoding)
+        sentences: Iterable[str] = (line.strip() for line in stdin_lines(encoding))
     else:
         sentences = lines(data, encoding)
     found = counted(model, model.stream(sentences, asked))
@@ -56,27 +53,3 @@ def drawn(found: Iterator[list[Translation]], path: Path) -> Iterator[list[Trans
     attention_plot([those[0] for those in first], path)
     yield from first
     yield from found
-
-
-def from_stdin(encoding: str) -> Iterator[str]:
-    """The lines of stdin, as they come.
-
-    Raises:
-        UserError: bytes that are no text in the encoding.
-    """
-    name = "utf-8-sig" if codecs.lookup(encoding).name == "utf-8" else encoding
-    decoder = codecs.getincrementaldecoder(name)()
-    rest = ""
-    for number, raw in enumerate(chain(sys.stdin.buffer, [b""]), 1):
-        try:
-            rest += decoder.decode(raw, final=not raw)
-        except UnicodeDecodeError as error:
-            raise UserError(
-                f"What is translated is read as {encoding}.",
-                f"Line {number} is not: {error}.",
-                "Convert it, for example by iconv -f latin1 -t utf-8.",
-            ) from error
-        *whole, rest = rest.split("\n")
-        yield from (line.strip() for line in whole)
-    if rest:
-        yield rest.strip()
