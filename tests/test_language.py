@@ -136,9 +136,7 @@ def test_an_epoch_begins_at_a_place_of_its_own() -> None:
 
 @pytest.mark.parametrize("kind", ["input_dropout", "hidden_dropout", "output_dropout"])
 def test_dropout_takes_the_same_numbers_at_every_step(kind: str) -> None:
-    net = module(
-        hidden_size=40, embedding_size=40, cell="gru", **dict.fromkeys(DROPOUTS, 0.0) | {kind: 0.4}
-    )
+    net = module(hidden_size=40, embedding_size=40, cell="gru", **dict.fromkeys(DROPOUTS, 0.0) | {kind: 0.4})
     layers: dict[str, list[torch.Tensor]] = {"input_dropout": [], "hidden_dropout": [], "output_dropout": []}
     for layer, name in zip(net.layers, ("input_dropout", "hidden_dropout"), strict=True):
         layer.register_forward_pre_hook(lambda _, given, name=name: layers[name].append(given[0]))

@@ -88,8 +88,7 @@ class Training:
             raise _refused("average", "in [0, 1)", self.average, "0.999")
         _check_choice("precision", self.precision, ("fp32", "bf16"))
         _check_choice("schedule", self.schedule, ("constant", "cosine", "halve"))
-        if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", str(self.device)):
-            raise _refused("device", "auto, cpu, cuda, cuda:NUMBER or mps", self.device, "auto")
+        check_device(self.device)
         self.budget_seconds()
 
     def budget_seconds(self) -> float:
@@ -106,6 +105,16 @@ class Scoring:
     """
 
     int8: bool = False
+
+
+def check_device(name: object) -> None:
+    """Refuse what is no name of a device.
+
+    Raises:
+        UserError: it is none of auto, cpu, cuda, cuda:NUMBER, mps.
+    """
+    if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", str(name)):
+        raise _refused("device", "auto, cpu, cuda, cuda:NUMBER or mps", name, "auto")
 
 
 def parse_duration(text: str) -> float:

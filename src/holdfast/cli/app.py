@@ -40,6 +40,7 @@ Cells = Annotated[
         show_default=",".join,
     ),
 ]
+Device = Annotated[str, Parameter(help="auto (a GPU where there is one), cpu, cuda, cuda:1 or mps.")]
 FLAT = Parameter(name="*")
 """The fields of a dataclass are flags by themselves."""
 
@@ -119,6 +120,7 @@ def evaluate(
     ] = None,
     /,
     *,
+    device: Device = "auto",
     json: Json = False,
     task: str,
     given: Given,
@@ -126,7 +128,7 @@ def evaluate(
     """Figures of a model and of the simple methods, on the same data."""
     from holdfast.cli import verbs
 
-    return verbs.evaluate(task, given, run, data, json)
+    return verbs.evaluate(task, given, verbs.Chosen(run, device), data, json)
 
 
 def predict(
@@ -140,13 +142,14 @@ def predict(
     /,
     *,
     out: Annotated[Path | None, Parameter(help="File to write; stdout when not given.")] = None,
+    device: Device = "auto",
     task: str,
     given: Given,
 ) -> int:
     """Put a model to use: forecast a series, write or score a text, ..."""
     from holdfast.cli import verbs
 
-    return verbs.predict(task, given, run, data, out)
+    return verbs.predict(task, given, verbs.Chosen(run, device), data, out)
 
 
 def compare(

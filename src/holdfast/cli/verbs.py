@@ -39,6 +39,14 @@ class Output:
 
 
 @dataclass(frozen=True)
+class Chosen:
+    """A trained model: its folder, and the device that it runs on."""
+
+    run: Path
+    device: str
+
+
+@dataclass(frozen=True)
 class Contest:
     """What is compared, and how it is told."""
 
@@ -155,11 +163,11 @@ def _show_result(model: Any, result: Mapping[str, Any]) -> None:
 # -- use ---------------------------------------------------------------------------------------------------------
 
 
-def evaluate(task: str, given: Given, run: Path, data: Path | None, json: bool) -> int:
+def evaluate(task: str, given: Given, chosen: Chosen, data: Path | None, json: bool) -> int:
     """Figures on a file, or those of the test part from training."""
     from holdfast.insight.words import VARIANTS
 
-    model = _loaded(task, run)
+    model = _loaded(task, chosen)
     result = model.evaluate(data, **given)
     _notes(getattr(model, "notes", ()))
     names = part(task, "words").EVALUATION
@@ -167,7 +175,7 @@ def evaluate(task: str, given: Given, run: Path, data: Path | None, json: bool) 
     if missing:
         raise UserError(
             "metrics.json holds the figures as training wrote them.",
-            f"That in {run} lacks: {', '.join(missing)}.",
+            f"That in {chosen.run} lacks: {', '.join(missing)}.",
             "Copy the folder again, or give a file to score on.",
         )
     if json:
@@ -177,11 +185,11 @@ def evaluate(task: str, given: Given, run: Path, data: Path | None, json: bool) 
     return 0
 
 
-def predict(task: str, given: Given, run: Path, data: Path | None, out: Path | None) -> int:
+def predict(task: str, given: Given, chosen: Chosen, data: Path | None, out: Path | None) -> int:
     """What the model makes of a file, as it comes, or into a file."""
     asked = part(task, "prediction")(**given)
     for path in (out, getattr(asked, "plot", None)):
-        if path is not None and _is_part_of(run, path):
+        if path is not None and _is_part_of(chosen.run, path):
             raise UserError(
                 "A result does not take the place of a part of the run.",
                 f"{path} is one.",
@@ -193,7 +201,7 @@ def predict(task: str, given: Given, run: Path, data: Path | None, out: Path | N
                 f"{path} is the data file.",
                 "Give another name.",
             )
-    model = _loaded(task, run)
+    model = _loaded(task, chosen)
     pieces = part(task, "use").predicted(model, data, asked)
     if out is None:
         show.stream(pieces)
@@ -211,13 +219,14 @@ def _is_part_of(run: Path, path: Path) -> bool:
     return path.resolve().parent == run.resolve() and path.name in RUN_FILES
 
 
-def _loaded(task: str, run: Path) -> Any:
-    """The model in a folder, which is of this task."""
-    model = load(run)
+def _loaded(task: str, chosen: Chosen) -> Any:
+    """The model in a folder, which is of this task, on its device."""
+    model = load(chosen.run)
     if model.task != task:
         rule = f"These flags are those of the task {task}."
-        raise UserError(rule, f"The run in {run} is of the task {model.task}.", f"Say {model.task} instead.")
-    return model
+        got = f"The run in {chosen.run} is of the task {model.task}."
+        raise UserError(rule, got, f"Say {model.task} instead.")
+    return model.to(chosen.device)
 
 
 # -- experiments -------------------------------------------------------------------------------------------------

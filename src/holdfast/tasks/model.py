@@ -20,6 +20,7 @@ from holdfast.files import load_json, new_folder, save_json
 from holdfast.quantization import quantize
 from holdfast.tasks.base import Trainable
 from holdfast.training import History, fit
+from holdfast.training.devices import find_device
 from holdfast.training.reporting import notice
 
 CONFIG, LEARNT = "config.toml", "data.json"
@@ -263,7 +264,7 @@ class TaskModel(ABC):
 
     def _quantized(self) -> Self:
         twin = copy.copy(self)
-        twin.module = quantize(self._trained())
+        twin.module = quantize(self._trained()).cpu()
         return twin
 
     # -- the folder ----------------------------------------------------------------------------------------------
@@ -293,6 +294,15 @@ class TaskModel(ABC):
         load_weights(folder / WEIGHTS, self.module)
         self._take_arrays(load_arrays(folder / "baselines.safetensors"))
         self.metrics = load_json(folder / "metrics.json")
+        return self
+
+    def to(self, device: str) -> Self:
+        """Move the network to ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``, or ``"auto"``: a GPU where there is one.
+
+        Raises:
+            UserError: this machine has no such device.
+        """
+        self._trained().to(find_device(device))
         return self
 
     def _trained(self) -> Any:

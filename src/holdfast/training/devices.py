@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from holdfast.config import check_device
 from holdfast.errors import UserError
 
 if TYPE_CHECKING:
@@ -27,6 +28,18 @@ def open_fabric(device: str, precision: str = "fp32") -> Fabric:
     """
     from lightning_fabric import Fabric
 
+    found = find_device(device)
+    devices: Any = [found.index or 0] if found.type == "cuda" else 1
+    return Fabric(accelerator=found.type, devices=devices, precision=PRECISIONS[precision])
+
+
+def find_device(device: str) -> torch.device:
+    """The device of this machine with a name such as ``"auto"``, ``"cpu"``, ``"cuda:1"`` or ``"mps"``.
+
+    Raises:
+        UserError: no such name, or this machine has no such device.
+    """
+    check_device(device)
     kind, _, index = device.partition(":")
     if kind == "auto":
         kind = "cuda" if torch.cuda.is_available() else "cpu"
@@ -38,5 +51,4 @@ def open_fabric(device: str, precision: str = "fp32") -> Fabric:
             f"{device!r} was asked for, and there is {', '.join(names)}.",
             "Give --device auto to use what there is.",
         )
-    devices: Any = [int(index or 0)] if kind == "cuda" else 1
-    return Fabric(accelerator=kind, devices=devices, precision=PRECISIONS[precision])
+    return torch.device(kind, int(index or 0)) if kind == "cuda" else torch.device(kind)

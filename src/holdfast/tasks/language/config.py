@@ -141,6 +141,10 @@ class LanguageTraining(Training):
     activation: float = 0.0
     change: float = 0.0
 
+    def streams(self, length: int) -> int:
+        """Streams that a text of so many units is read in: each has two pieces of ``steps`` or more."""
+        return min(self.batch_size, length // (2 * self.steps))
+
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.steps < 1:

@@ -88,7 +88,8 @@ def prepare(
     test_part = parts["test"] if len(parts["test"]) else None
     if test_part is None and test is not None:
         raise UserError("A test part is not empty.", f"{test} is.", "Give another file, or leave it out.")
-    notes = (*remarks(own, test_part is not None), *unknown_notes(parts, units))
+    few = _stream_notes(config, len(parts["training"]))
+    notes = (*remarks(own, test_part is not None), *few, *unknown_notes(parts, units))
     return Prepared(parts["training"], parts["validation"], test_part, units, notes, _digest(digest, parts))
 
 
@@ -165,6 +166,18 @@ def _word_end(text: Text, position: int, near: int) -> int:
     if line >= 0 or space is None:
         return position + max(line, 0)
     return position + space.start()
+
+
+def _stream_notes(config: LanguageConfig, length: int) -> tuple[str, ...]:
+    """What is told where a short text cannot be read in as many streams as were asked for."""
+    training = config.training
+    streams = training.streams(length)
+    if not 0 < streams < training.batch_size:
+        return ()
+    return (
+        f"the training part is read in {streams} streams, not {training.batch_size} (--batch-size): "
+        f"each has at least twice {training.steps} {config.text.unit}s (--steps)",
+    )
 
 
 def unknown_notes(parts: dict[str, Part], units: Units) -> tuple[str, ...]:

@@ -41,7 +41,7 @@ class StreamTraining:
         settings = config.training
         self.module, self.valid, self.begin, self.settings = module, valid, begin, settings
         self.steps = settings.steps
-        streams = min(settings.batch_size, len(train) // (2 * self.steps))
+        streams = settings.streams(len(train))
         if streams < 1:
             raise UserError(
                 "The training part is at least twice as long as --steps.",
