@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import shlex
+from dataclasses import replace
 from importlib import import_module
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-from holdfast.demos import DEMOS
+from holdfast.cli import main
+from holdfast.demos import DEMOS, base, demo
 from holdfast.demos.forecast import co2_csv
 from holdfast.demos.language import documentation
 from holdfast.tasks import TASKS
@@ -16,6 +21,24 @@ from holdfast.tasks import TASKS
 def test_a_demo_is_one_of_a_task(task: str) -> None:
     module, _, name = DEMOS[task].partition(":")
     assert task in TASKS and callable(getattr(import_module(module), name))
+
+
+@pytest.mark.parametrize("task", DEMOS)
+def test_a_demo_shortened_runs_and_so_do_the_commands_it_gives(
+    task: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole = base.compare
+
+    def short(task: str, config: Any, *files: Any, **how: Any) -> Any:
+        return whole(task, replace(config, training=replace(config.training, epochs=1)), *files, **how)
+
+    monkeypatch.setattr(base, "compare", short)
+    found = demo(task, tmp_path / "demo")
+    assert found.report.exists() and {run["cell"] for run in found.comparison.runs} == {"gru", "lstm"}
+    begun = [words for words in map(shlex.split, found.next) if str(tmp_path) in " ".join(words)]
+    assert [words[1] for words in begun[:2]] == ["train", "predict"]
+    for words in begun[:2]:
+        assert main([*words[1:], *(["--epochs", "1"] if words[1] == "train" else [])]) == 0
 
 
 def test_the_documentation_holds_each_paragraph_once() -> None:
