@@ -416,6 +416,24 @@ def test_parts_are_cut_in_order_and_words_at_a_lines_end(file: Path) -> None:
     assert train + valid == whole and train.endswith("\n")
 
 
+def test_short_trainings_and_few_streams_are_told(file: Path) -> None:
+    notes = LanguageModel(**SMALL | {"epochs": 2, "schedule": "constant"}).fit(file).metrics["notes"]
+    assert any("weights were changed only" in note for note in notes)
+    assert any("still getting better in the last epoch" in note for note in notes)
+    assert not any("streams" in note for note in notes)
+    notes = LanguageModel(**SMALL | {"batch_size": 500}).fit(file).metrics["notes"]
+    assert any("not 500 (--batch-size)" in note for note in notes)
+
+
+def test_what_can_be_refused_at_once_is_refused_before_the_data_are_read(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="cuda:99"):
+        LanguageModel(**SMALL, device="cuda:99").fit(tmp_path / "none.txt")
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "thesis.txt").write_text("mine")
+    with pytest.raises(UserError, match=r"thesis\.txt"):
+        LanguageModel(**SMALL).fit(tmp_path / "none.txt", out=tmp_path / "full")
+
+
 def test_files_of_their_own_take_nothing_of_the_text(file: Path, tmp_path: Path) -> None:
     (tmp_path / "valid.txt").write_text("the cat\n")
     (tmp_path / "test.txt").write_text("a zebra\n")

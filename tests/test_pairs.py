@@ -89,6 +89,8 @@ BAD: dict[str, tuple[Callable[[Path], Path], Layout, str]] = {
     "a wrong pair": (parallel, Layout(pair="de-fr"), r"There is no .*train\.fr.*train\.de, train\.en"),
     "no pair at all": (parallel, Layout(pair="deen"), "'deen'"),
     "twice the same": (parallel, Layout(pair="de-de"), "'de-de'"),
+    "parallel files without a pair": (parallel, Layout(), "There is no .*train"),
+    "an ending too much": (lambda f: parallel(f).with_suffix(".en"), Layout(pair="de-en"), r"train\.en\.de"),
     "a prefix without files": (lambda f: f / "tren", Layout(pair="de-en"), r"There is no .*tren\.de"),
     "a prefix in no folder": (lambda f: f / "none" / "train", Layout(pair="de-en"), "There is no"),
     "no such table": (lambda f: f / "none.tsv", Layout(), "There is no"),
@@ -102,6 +104,7 @@ BAD: dict[str, tuple[Callable[[Path], Path], Layout, str]] = {
     ),
     "one column": (lambda f: table(f, "ein Hund\nzwei\n"), Layout(), "Line 1 of .* has one"),
     "a line of one column": (lambda f: table(f, "ein\tone\nzwei\n"), Layout(), "Line 2 has 1"),
+    "one column for both": (lambda f: table(f, "a\tb\n"), Layout(source="2"), "Both were column 2"),
     "no such column": (lambda f: table(f, "ein\tone\n"), Layout(source="3"), "column 3 of .*, which has 2"),
     "column nought": (lambda f: table(f, "ein\tone\n"), Layout(source="0"), "column 0"),
     "no such name": (lambda f: table(f, "de\ten\nein\tone\n"), Layout("", "fr", "en"), "not among"),
@@ -133,6 +136,16 @@ def test_what_is_wrong_is_told(tmp_path: Path, name: str) -> None:
     with pytest.raises(UserError, match=message) as caught:
         layout.read(make(tmp_path))
     assert caught.value.fix
+
+
+def test_what_to_do_with_parallel_files_is_told(tmp_path: Path) -> None:
+    data = parallel(tmp_path)
+    with pytest.raises(UserError) as caught:
+        Layout().read(data)
+    assert "--pair de-en" in caught.value.fix
+    with pytest.raises(UserError) as caught:
+        Layout(pair="de-en").read(data.with_suffix(".en"))
+    assert caught.value.fix == f"Leave the ending off: {data}."
 
 
 def test_a_wrong_encoding_is_told_with_its_line(tmp_path: Path) -> None:

@@ -42,6 +42,7 @@ SETTINGS: dict[str, tuple[dict[str, Any], str]] = {
     "sampling below 0": ({"sampling": -0.1}, r"--sampling is in \[0, 1\)"),
     "an unknown attention": ({"attention": "global"}, "attention"),
     "a beam of none": ({"beam": 0}, "--beam is at least 1"),
+    "a beam of all": ({"beam": 100_000}, "--beam is at most 1000"),
     "a length penalty below 0": ({"length_penalty": -1.0}, "--length-penalty is at least 0"),
     "an unknown field": ({"hiden_size": 3}, "hidden_size"),
 }
@@ -127,7 +128,7 @@ def test_stdin_in_another_encoding_is_told_with_its_line(run: Path, monkeypatch:
 
 def test_a_picture_of_nothing(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"\n\n")))
-    with pytest.raises(UserError, match="Nothing was translated"):
+    with pytest.raises(UserError, match="They are empty"):
         list(predicted(load(run), None, Prediction(plot=tmp_path / "a.png")))
 
 

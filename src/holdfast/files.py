@@ -146,15 +146,25 @@ def new_folder(path: Path, *, overwrite: bool = False, resume: bool = False) -> 
         )
     try:
         path.mkdir(parents=True, exist_ok=True)
-        names = sorted(entry.name for entry in path.iterdir())
-        if names and not resume:
-            _check_old(path, names, overwrite)
         if not resume:
+            names = check_new(path, overwrite)
             for name in set(names) & set(RUN_FILES):
                 _remove(path / name)
     except OSError as error:
         raise _refused(f"The output folder {path} must be writable.", error) from error
     return path
+
+
+def check_new(path: Path, overwrite: bool) -> list[str]:
+    """What an output folder holds, if a new run may begin in it (:func:`new_folder`); nothing is written.
+
+    Raises:
+        UserError: as :func:`new_folder`.
+    """
+    names = sorted(entry.name for entry in path.iterdir()) if path.is_dir() else []
+    if names:
+        _check_old(path, names, overwrite)
+    return names
 
 
 def _check_old(path: Path, names: list[str], overwrite: bool) -> None:

@@ -246,8 +246,16 @@ class Flags(NamedTuple):
 
 TASK_VERBS: dict[Callable[..., int], Flags] = {
     train: Flags("config", [*TASKS], "holdfast train TASK DATA [FLAGS]"),
-    evaluate: Flags("scoring", [*TASKS], "holdfast evaluate RUN [DATA] [FLAGS]"),
-    predict: Flags("prediction", [*TASKS], "holdfast predict RUN [DATA] [FLAGS]"),
+    evaluate: Flags(
+        "scoring",
+        [*TASKS],
+        "holdfast evaluate RUN [DATA] [FLAGS]; a task's flags: holdfast evaluate TASK --help",
+    ),
+    predict: Flags(
+        "prediction",
+        [*TASKS],
+        "holdfast predict RUN [DATA] [FLAGS]; a task's flags: holdfast predict TASK --help",
+    ),
     compare: Flags("config", [*TASKS], "holdfast compare TASK DATA [FLAGS]"),
     backtest: Flags("config", [t for t in TASKS if TASKS[t].backtest], "holdfast backtest TASK DATA [FLAGS]"),
 }

@@ -105,7 +105,7 @@ def unknown(what: str, got: str, known: list[str], usage: str) -> UserError:
 
 
 def _nearest(got: str, known: list[str], usage: str) -> str:
-    near = get_close_matches(got, known, 1, cutoff=0.5)
+    near = get_close_matches(got, known, 1, cutoff=0.6)
     return f"Did you mean {near[0]}?" if near else f"See {usage} --help."
 
 

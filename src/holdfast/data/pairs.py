@@ -72,6 +72,8 @@ class Layout:
         Raises:
             UserError: for everything that is wrong with a file.
         """
+        if self.pair is None and not path.exists():
+            raise _missing(path)
         if self.pair is not None:
             pairs = _parallel(path, self.pair, self.encoding)
         elif path.suffix.lower() in (".jsonl", ".ndjson", ".json"):
@@ -114,13 +116,25 @@ def sides(pair: str) -> tuple[str, str]:
     return source, target
 
 
+def _missing(path: Path) -> UserError:
+    sides = sorted(p.suffix[1:] for p in path.parent.glob(f"{path.name}.*")) if path.name else []
+    fix = (
+        f"For the parallel files {path.name}.{sides[0]} and {path.name}.{sides[1]} give --pair {sides[0]}-{sides[1]}."
+        if len(sides) == 2
+        else "Check the name."
+    )
+    return UserError("The pairs must be there.", f"There is no {path}.", fix)
+
+
 def _parallel(prefix: Path, pair: str, encoding: str) -> Pairs:
     files = [prefix.with_name(f"{prefix.name}.{side}") for side in sides(pair)]
     missing = [path for path in files if not path.exists()]
     if missing:
         beside = sorted({p.name for p in prefix.parent.glob(f"{prefix.stem}*")}) if prefix.name else []
         fix = (
-            f"Beside it are: {listed(beside)}."
+            f"Leave the ending off: {prefix.with_suffix('')}."
+            if prefix.suffix[1:] in sides(pair)
+            else f"Beside it are: {listed(beside)}."
             if beside
             else "Give what stands before the endings, as in data/train."
         )
@@ -153,6 +167,12 @@ def _table(path: Path, source: str, target: str, encoding: str) -> Pairs:
         )
     named = not (source.isdigit() and target.isdigit())
     places = [_place(path, rows[first], name) for name in (source, target)]
+    if places[0] == places[1]:
+        raise UserError(
+            "Source and target are two columns.",
+            f"Both were column {places[0] + 1} of {path}.",
+            "Give two with --source-field and --target-field.",
+        )
     for number, row in enumerate(rows, 1):
         if len(row) <= max(places) and any(row):
             raise UserError(

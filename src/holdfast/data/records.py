@@ -42,7 +42,11 @@ class Records:
         if name in self.columns:
             return self.columns[name]
         near = get_close_matches(name, list(self.columns), 1)
-        fix = f"Did you mean {near[0]!r}?" if near else f"Name one of these with --{role}."
+        fix = (
+            f"Did you mean {near[0]!r}?"
+            if near
+            else f"Rename the column in the file, or in training name one of these with --{role}."
+        )
         raise UserError(
             f"The {role} is a column of {self.path}.",
             f"{name!r} is not among: {', '.join(self.columns)}.",

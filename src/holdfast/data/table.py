@@ -223,8 +223,8 @@ def require(frame: pl.DataFrame, name: str, role: str) -> pl.Series:
     return frame[name]
 
 
-def numeric(frame: pl.DataFrame, name: str, role: str) -> Array:
-    """A column as float64 [N], NaN where missing.
+def numeric(frame: pl.DataFrame, name: str, role: str, gaps: bool = True) -> Array:
+    """A column as float64 [N], NaN where missing; ``gaps`` says whether that is a remedy.
 
     Raises:
         UserError: no such column, text, infinity or a number beyond :data:`LARGEST` in it (the line is named), or no
@@ -237,7 +237,7 @@ def numeric(frame: pl.DataFrame, name: str, role: str) -> Array:
     )
     wrong = numbers.is_null() & column.is_not_null()
     if wrong.any():
-        _refuse_text(column, int(wrong.arg_max() or 0), role)
+        _refuse_text(column, int(wrong.arg_max() or 0), role, gaps)
     values: Array = numbers.fill_null(np.nan).to_numpy().astype(np.float64)
     beyond = np.abs(values) > LARGEST
     if beyond.any():
@@ -246,7 +246,7 @@ def numeric(frame: pl.DataFrame, name: str, role: str) -> Array:
             f"The {role} {name!r} holds finite numbers, of 32 bits.",
             row,
             f"has {column[row]}.",
-            "Mend or empty that field, or change the unit.",
+            f"Mend{' or empty' if gaps else ''} that field, or change the unit.",
         )
     if np.isnan(values).all():
         raise UserError(
@@ -262,12 +262,12 @@ def as_text(column: pl.Series) -> pl.Series:
     return pl.Series(column.name, [None if v is None else str(v) for v in column], dtype=pl.String)
 
 
-def _refuse_text(column: pl.Series, row: int, role: str) -> None:
+def _refuse_text(column: pl.Series, row: int, role: str, gaps: bool) -> None:
     value = str(column.dtype) if column.dtype.is_nested() else str(column[row])
     comma = re.fullmatch(r"[+-]?[\d.,' ]*,[\d.,' ]*(e[+-]?\d+)?", value, re.IGNORECASE)
     fix = (
         "Write numbers with a decimal point, and nothing between thousands."
         if comma
-        else "Mend that field, or leave it empty where it is missing."
+        else f"Mend that field{', or leave it empty where it is missing' if gaps else ''}."
     )
     raise RowError(f"The {role} {column.name!r} holds numbers.", row, f"has {value!r}.", fix)

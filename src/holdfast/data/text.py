@@ -66,7 +66,8 @@ class Text:
         return UserError(
             f"A text is read as {self.encoding}.",
             f"Line {line} of {path} is not: {error}.",
-            "Give its encoding, for example --encoding latin-1 or utf-16, or correct that line.",
+            "Correct that line, or convert the file, for example by iconv -f latin1 -t utf-8 (training also takes "
+            "--encoding latin-1); or is it no text at all?",
         )
 
 
@@ -97,7 +98,7 @@ def _checked(path: Path, file: TextIO) -> Iterator[str]:
             raise UserError(
                 "A text holds characters, no binary data.",
                 f"Line {line} of {path} has a zero byte.",
-                "Give a text file, or its encoding, for example --encoding utf-16.",
+                "Give a text file; one in utf-16 is converted by iconv, or in training named by --encoding utf-16.",
             )
         lines += piece.count("\n")
         yield piece

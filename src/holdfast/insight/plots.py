@@ -83,7 +83,12 @@ def curves(history: Sequence[Mapping[str, float]], monitor: str, best_epoch: int
     def paint(axes: Sequence[Axes]) -> None:
         (ax,) = axes
         epochs = [row["epoch"] for row in history]
-        ax.plot(epochs, [row["train_loss"] for row in history], color=GREY, label="training (with dropout)")
+        ax.plot(
+            epochs,
+            [row["train_loss"] for row in history],
+            color=GREY,
+            label="training, as its loss is (with dropout, smoothed labels)",
+        )
         ax.plot(epochs, [row[monitor] for row in history], color=BLUE, label="validation")
         if best_epoch is not None:
             ax.axvline(best_epoch, color=ORANGE, lw=1, ls=":", label=f"kept: epoch {best_epoch}")
@@ -174,14 +179,16 @@ def by_cell(table: Mapping[str, Mapping[str, tuple[float, float]]], path: Path) 
             np.atleast_1d(figure.subplots(1, len(table))), table.items(), strict=True
         ):
             means, spreads = zip(*cells.values(), strict=True)
-            ax.bar(
-                list(cells),
+            drawn = ax.bar(
+                [cell.upper() for cell in cells],
                 means,
                 yerr=spreads if any(spreads) else None,
                 color=BLUE,
                 ecolor=BLACK,
                 width=0.6,
             )
+            ax.bar_label(drawn, fmt="%.4g", padding=2)
+            ax.margins(y=0.15)
             ax.set_title(name)
 
     with picture(path, (2.4 * len(table), 2.6)) as figure:

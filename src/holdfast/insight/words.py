@@ -89,7 +89,10 @@ def otherwise(measure: Measure, result: Mapping[str, Any]) -> list[str]:
 
 
 def _change(own: float, value: float) -> str:
-    return f", {abs(value / own - 1):.2%} {'more' if value > own else 'less'}" if own else ""
+    if not own:
+        return ""
+    change = abs(value / own - 1)
+    return f", {change:.2%} {'more' if value > own else 'less'}" if change >= 5e-5 else ", the same"
 
 
 def epochs_done(result: Mapping[str, Any]) -> str:

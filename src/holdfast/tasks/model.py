@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from holdfast.checkpoint import WEIGHTS, load_arrays, load_weights, save_arrays, save_weights
 from holdfast.config import build_config, load_config, save_config
 from holdfast.errors import UserError
-from holdfast.files import load_json, new_folder, save_json
+from holdfast.files import check_new, load_json, new_folder, save_json
 from holdfast.quantization import quantize
 from holdfast.tasks.base import Trainable
 from holdfast.training import History, fit
@@ -25,6 +25,11 @@ from holdfast.training.reporting import notice
 
 CONFIG, LEARNT = "config.toml", "data.json"
 """Files of a run's folder: the settings, and what was learnt of the data."""
+
+FEW_STEPS = 300
+"""Changes of the weights below which a run is told to be short."""
+STILL = 0.02
+"""Share by which the last epoch is better than all before it where training was still under way."""
 
 
 class TaskModel(ABC):
@@ -141,6 +146,9 @@ class TaskModel(ABC):
         Raises:
             UserError: for everything that is wrong with a file or a setting; nothing is then written.
         """
+        find_device(self.config.training.device)
+        if out is not None and not resume:
+            check_new(Path(out), overwrite)
         prepared = self.prepare(data, valid, test)
         if out is None:
             return self.fit_prepared(prepared, progress=progress)
@@ -218,7 +226,7 @@ class TaskModel(ABC):
             "stopped": self.history.stopped,
             "seed": self.config.training.seed,
             "cell": self.config.network.cell,
-            "notes": [*prepared.notes, *self.baselines.notes],
+            "notes": [*prepared.notes, *self.baselines.notes, *_brief(self.history, training)],
         }
 
     # -- figures -------------------------------------------------------------------------------------------------
@@ -319,3 +327,17 @@ class TaskModel(ABC):
     def parameters(self) -> int:
         """Trained numbers of the network."""
         return sum(p.numel() for p in self._trained().parameters())
+
+
+def _brief(history: History, training: Trainable) -> tuple[str, ...]:
+    """What is told of a training run that was short."""
+    found = []
+    steps = round(history.done * training.steps_per_epoch)
+    if steps < FEW_STEPS:
+        found.append(
+            f"the weights were changed only {steps:,} times: more --epochs, or a smaller --batch-size, may do better"
+        )
+    values = [row[training.monitor] for row in history.epochs]
+    if history.stopped == "epochs" and len(values) > 1 and values[-1] < (1 - STILL) * min(values[:-1]):
+        found.append("the validation was still getting better in the last epoch: give more --epochs")
+    return tuple(found)

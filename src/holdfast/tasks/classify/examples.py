@@ -101,7 +101,7 @@ def split_labels(value: Any, place: str, data: DataConfig, path: Path) -> Labels
     fix = (
         "Give --separator for several labels."
         if isinstance(value, list)
-        else "Fill it in, or remove that row."
+        else "Fill it in, or remove that row; where examples may have several labels or none, give --separator."
     )
     raise UserError(f"Each example of {path} has one label, in the column {data.label!r}.", got, fix)
 
@@ -149,7 +149,7 @@ def _filled(column: pl.Series, role: str) -> list[str]:
 
 
 def _observed(frame: pl.DataFrame, name: str) -> Array:
-    values = numeric(frame, name, "channel")
+    values = numeric(frame, name, "channel", gaps=False)
     missing = np.isnan(values)
     if missing.any():
         raise RowError(
@@ -162,7 +162,7 @@ def _observed(frame: pl.DataFrame, name: str) -> Array:
 
 
 def _order(frame: pl.DataFrame, step: str) -> Array:
-    steps = numeric(frame, step, "step")
+    steps = numeric(frame, step, "step", gaps=False)
     if np.isnan(steps).any():
         row = int(np.isnan(steps).argmax())
         raise RowError("Each row has its step.", row, "has none.", "Fill it in, or remove that row.")

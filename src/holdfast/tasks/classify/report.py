@@ -64,7 +64,9 @@ def _mistakes(model: SequenceClassifier, part: Part, found: Array) -> list[list[
     truth = part.targets > 0.5
     surest = np.where(truth, found, np.where(schema.multiple, 1 - found, 1.0)).min(1)
     wrong = (scoring.decisions(found, schema.multiple) != truth).any(1)
-    rows = [row for row in np.argsort(surest, kind="stable").tolist() if wrong[row]][:WORST]
+    rows = [row for row in np.argsort(surest, kind="stable").tolist() if wrong[row]]
+    shown = {_shown(part, row): row for row in reversed(rows)}
+    rows = [row for row in rows if shown[_shown(part, row)] == row][:WORST]
     header = ["example", "is", "taken for", "its probability"]
     names = np.array(schema.classes)
     chosen = scoring.decisions(found, schema.multiple)

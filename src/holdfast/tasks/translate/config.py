@@ -9,6 +9,9 @@ from typing import Literal
 from holdfast.config import Training
 from holdfast.errors import UserError
 
+WIDEST = 1000
+"""Hypotheses of a beam."""
+
 
 @dataclass(kw_only=True)
 class PairsConfig:
@@ -142,7 +145,7 @@ class SearchConfig:
 
     Attributes:
         beam: hypotheses that are followed at once; 1 is greedy.
-        length_penalty: power of ``(5 + length) / 6`` by which a hypothesis' log probability is divided.
+        length_penalty: power of (5 + length) / 6 by which a hypothesis' log probability is divided.
         coverage_penalty: weight of the penalty for source units that were not attended to.
     """
 
@@ -218,6 +221,8 @@ class Prediction:
 
 def _check_search(beam: int | None, length: float | None, coverage: float | None) -> None:
     _at_least("beam", beam, 1, 5)
+    if beam is not None and beam > WIDEST:
+        raise UserError(f"--beam is at most {WIDEST}.", f"It was {beam}.", "Give for example --beam 5.")
     _at_least("length_penalty", length, 0, 1.0)
     _at_least("coverage_penalty", coverage, 0, 0.2)
 

@@ -46,10 +46,12 @@ def told(found: Iterable[list[Translation]]) -> Iterator[str]:
 
 
 def drawn(found: Iterator[list[Translation]], path: Path) -> Iterator[list[Translation]]:
-    """The same, with the attention of the first ones drawn on the way."""
+    """The same, with the attention of the first ones drawn in the end."""
     from holdfast.tasks.translate.pictures import attention_plot  # loads matplotlib
 
-    first = [those for _, those in zip(range(DRAWN), found)]
-    attention_plot([those[0] for those in first], path)
-    yield from first
-    yield from found
+    first: list[Translation] = []
+    for those in found:
+        if len(first) < DRAWN:
+            first.append(those[0])
+        yield those
+    attention_plot(first, path)
