@@ -120,6 +120,21 @@ def test_ctrl_c_says_how_to_go_on(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert signal.getsignal(signal.SIGINT) is before
 
 
+def test_a_run_that_is_told_to_end_is_saved_as_well(tmp_path: Path) -> None:
+    def ended(*now: int) -> None:
+        if now == (2, 3):
+            signal.raise_signal(signal.SIGTERM)
+
+    before = signal.getsignal(signal.SIGTERM)
+    assert run(Sums(ended), folder=tmp_path).stopped == "interrupted"
+    assert signal.getsignal(signal.SIGTERM) is before
+    whole = Sums()
+    run(whole)
+    resumed = Sums()
+    run(resumed, folder=tmp_path, resume=True)
+    assert_same(weights(resumed), weights(whole))
+
+
 def test_a_second_ctrl_c_stops_at_once() -> None:
     def twice(*now: int) -> None:
         signal.raise_signal(signal.SIGINT)

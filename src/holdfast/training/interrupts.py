@@ -1,4 +1,4 @@
-"""Ctrl-C that lets the work in hand finish."""
+"""Ctrl-C, and the signal by which ``kill`` and schedulers end a process, let the work in hand finish."""
 
 from __future__ import annotations
 
@@ -8,21 +8,30 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
 
 @contextmanager
 def first_interrupt(act: Callable[[], None]) -> Iterator[None]:
-    """The first Ctrl-C calls ``act``; the second does what it did before. Only the main thread can ask for that."""
-    previous = signal.getsignal(signal.SIGINT)
-    if threading.current_thread() is not threading.main_thread() or previous in (signal.SIG_IGN, None):
-        yield
-        return
+    """The first of :data:`SIGNALS` calls ``act``; the second does what it did before.
+
+    Only the main thread can ask for that; a signal that is ignored stays ignored.
+    """
+    main = threading.current_thread() is threading.main_thread()
+    previous = {number: signal.getsignal(number) for number in SIGNALS if main}
+    heeded = {number: old for number, old in previous.items() if old not in (signal.SIG_IGN, None)}
+
+    def put_back() -> None:
+        for number, old in heeded.items():
+            signal.signal(number, old)
 
     def once(number: int, frame: FrameType | None) -> None:
-        signal.signal(signal.SIGINT, previous)
+        put_back()
         act()
 
-    signal.signal(signal.SIGINT, once)
+    for number in heeded:
+        signal.signal(number, once)
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, previous)
+        put_back()
