@@ -20,7 +20,7 @@ SOURCE = ROOT / "src" / "holdfast"
 NATIVE = ROOT / "csrc"
 
 FLOORS = {
-    0: "errors files config cells initialisation losses metrics data",
+    0: "errors files config checks cells initialisation losses metrics data",
     1: "kernels",
     2: "options shapes stream recurrent layers convert quantization",
     3: "models attention decoding search tasks.base",

@@ -111,9 +111,9 @@ BAD: dict[str, tuple[Callable[[Path], Path], Layout, str]] = {
     "bad JSON": (
         lambda f: table(f, '{"source": "a", "target": "b"}\n{"source": \n', "x.jsonl"),
         Layout(),
-        "Line 2 is none",
+        "Line 2 is no JSON",
     ),
-    "JSON that is a list": (lambda f: table(f, "[1]\n", "x.jsonl"), Layout(), "Line 1 is a list"),
+    "JSON that is a list": (lambda f: table(f, "[1]\n", "x.jsonl"), Layout(), "Line 1 holds a list"),
     "a missing field": (
         lambda f: table(f, '{"source": "a"}\n', "x.jsonl"),
         Layout(),

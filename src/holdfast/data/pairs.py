@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from itertools import chain
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from holdfast.data.records import json_object
 from holdfast.data.text import Text
 from holdfast.errors import UserError
 from holdfast.files import listed
@@ -204,7 +203,7 @@ def _place(path: Path, header: Sequence[str], name: str) -> int:
 
 def _json_lines(path: Path, source: str, target: str, encoding: str) -> Pairs:
     def pair(number: int, line: str) -> tuple[str, str]:
-        values = _object(path, number, line)
+        values = json_object(path, number, line)
         for name in (source, target):
             if not isinstance(values.get(name), str):
                 got = f"has {name} = {values[name]!r}" if name in values else f"has no {name!r}"
@@ -216,18 +215,6 @@ def _json_lines(path: Path, source: str, target: str, encoding: str) -> Pairs:
         return " ".join(values[source].split()), " ".join(values[target].split())
 
     return Pairs.of(pair(n, line) for n, line in enumerate(lines(path, encoding), 1) if line)
-
-
-def _object(path: Path, number: int, line: str) -> dict[str, Any]:
-    try:
-        values = json.loads(line)
-    except ValueError as error:
-        got = f"Line {number} is none: {error}."
-        raise UserError(f"Every line of {path} is a JSON object.", got, "Mend that line.") from error
-    if not isinstance(values, dict):
-        got = f"Line {number} is a {type(values).__name__}."
-        raise UserError(f"Every line of {path} is a JSON object.", got, "Mend that line.")
-    return values
 
 
 # -- cutting -----------------------------------------------------------------------------------------------------

@@ -136,13 +136,18 @@ def _read_json(path: Path, encoding: str) -> Records:
     rows: list[tuple[int, dict[str, Any]]] = []
     for number, line in enumerate(text.split("\n"), 1):
         if line.strip():
-            rows.append((number, _object(path, number, line)))
+            rows.append((number, json_object(path, number, line)))
     names = dict.fromkeys(name for _, row in rows for name in row)
     columns = {name: [row.get(name) for _, row in rows] for name in names}
     return Records(path, columns, [f"Line {number}" for number, _ in rows])
 
 
-def _object(path: Path, number: int, line: str) -> dict[str, Any]:
+def json_object(path: Path, number: int, line: str) -> dict[str, Any]:
+    """The object that a line of a file of JSON lines holds.
+
+    Raises:
+        UserError: it holds none.
+    """
     try:
         value = json.loads(line)
     except ValueError as error:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
+from holdfast.checks import at_least, refused, share
 from holdfast.config import Training, fractions
 from holdfast.errors import UserError
 
@@ -44,11 +44,10 @@ class DataConfig:
 
     def __post_init__(self) -> None:
         for name in ("vocabulary", "max_length"):
-            value, least = getattr(self, name), 2 if name == "vocabulary" else 1
-            if value is not None and value < least:
-                raise _refused(name, f"at least {least}", value, "400" if least == 1 else "20000")
+            least, example = (2, 20000) if name == "vocabulary" else (1, 400)
+            at_least(name, getattr(self, name), least, example)
         if self.separator == "":
-            raise _refused("separator", "at least one character", "''", "';'")
+            raise refused("separator", "at least one character", "''", "';'")
         if self.vectors is not None and self.unit != "word":
             raise UserError("--vectors are those of words.", f"--unit was {self.unit}.", "Give --unit word.")
         fractions(self.split)
@@ -104,10 +103,9 @@ class NetworkConfig:
 
     def __post_init__(self) -> None:
         for name in ("hidden_size", "num_layers", "embedding_size"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise _refused(name, "at least 1", value, "64" if name != "num_layers" else "1")
-        _check_probabilities(self, ("word_dropout", "input_dropout", "hidden_dropout", "output_dropout"))
+            at_least(name, getattr(self, name), 1, 64 if name != "num_layers" else 1)
+        for name in ("word", "input", "hidden", "output"):
+            share(f"{name}_dropout", getattr(self, f"{name}_dropout"))
 
 
 @dataclass(kw_only=True)
@@ -131,8 +129,7 @@ class ClassifyTraining(Training):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.tokens < 1:
-            raise _refused("tokens", "at least 1", self.tokens, "16384")
+        at_least("tokens", self.tokens, 1, 16384)
 
 
 @dataclass(kw_only=True)
@@ -162,14 +159,3 @@ class Prediction:
 
     text: str | None = None
     weights: bool = False
-
-
-def _check_probabilities(settings: object, names: Iterable[str]) -> None:
-    for name in names:
-        if not 0 <= getattr(settings, name) < 1:
-            raise _refused(name, "in [0, 1)", getattr(settings, name), "0.2")
-
-
-def _refused(name: str, rule: str, value: object, example: str) -> UserError:
-    flag = "--" + name.replace("_", "-")
-    return UserError(f"{flag} is {rule}.", f"It was {value}.", f"Give for example {flag} {example}.")

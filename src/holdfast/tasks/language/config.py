@@ -7,6 +7,7 @@ from math import inf
 from pathlib import Path
 from typing import Literal
 
+from holdfast.checks import at_least, refused, share
 from holdfast.config import Scoring, Training, fractions
 from holdfast.errors import UserError
 
@@ -28,12 +29,7 @@ class TextConfig:
     split: str = "0.9/0.05/0.05"
 
     def __post_init__(self) -> None:
-        if self.vocabulary is not None and self.vocabulary < 2:
-            raise UserError(
-                "A vocabulary has at least 2 units.",
-                f"It was {self.vocabulary}.",
-                "Give for example --vocabulary 10000.",
-            )
+        at_least("vocabulary", self.vocabulary, 2, 10000)
         least = {"byte": inf, "subword": 256}.get(self.unit, 0)
         if self.vocabulary is not None and self.vocabulary < least:
             raise UserError(
@@ -80,13 +76,9 @@ class NetworkConfig:
 
     def __post_init__(self) -> None:
         for name in ("hidden_size", "num_layers", "embedding_size"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                flag = "--" + name.replace("_", "-")
-                raise UserError(f"{flag} is at least 1.", f"It was {value}.", f"Give {flag} 1 or more.")
-        for name in ("input", "hidden", "output", "embedding"):
-            self._check_probability(f"{name}_dropout")
-        self._check_probability("weight_drop")
+            at_least(name, getattr(self, name), 1, 256 if name != "num_layers" else 2)
+        for name in ("input_dropout", "hidden_dropout", "output_dropout", "embedding_dropout", "weight_drop"):
+            share(name, getattr(self, name))
         if list(self.adaptive) != sorted({cut for cut in self.adaptive if cut > 0}):
             raise UserError(
                 "The cuts of an adaptive softmax are increasing and above 0.",
@@ -110,13 +102,6 @@ class NetworkConfig:
                 "An adaptive softmax has weights of its own.",
                 "tied was on as well.",
                 "Give --no-tied with --adaptive.",
-            )
-
-    def _check_probability(self, name: str) -> None:
-        if not 0 <= getattr(self, name) < 1:
-            flag = "--" + name.replace("_", "-")
-            raise UserError(
-                f"{flag} is in [0, 1).", f"It was {getattr(self, name)}.", f"Give for example {flag} 0.2."
             )
 
 
@@ -147,27 +132,16 @@ class LanguageTraining(Training):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.steps < 1:
-            raise UserError(
-                "--steps is at least 1.", f"It was {self.steps}.", "Give for example --steps 128."
-            )
-        if not 0 <= self.reset < 1:
-            raise UserError(
-                "--reset is in [0, 1).", f"It was {self.reset}.", "Give for example --reset 0.01."
-            )
+        at_least("steps", self.steps, 1, 128)
+        share("reset", self.reset, 0.01)
+        for name in ("activation", "change"):
+            at_least(name, getattr(self, name), 0, 1)
         if self.change and self.steps < 2:
             raise UserError(
                 "--change is about two steps or more.",
                 f"--steps was {self.steps}.",
                 "Give more --steps, or leave --change out.",
             )
-        for name in ("activation", "change"):
-            if getattr(self, name) < 0:
-                raise UserError(
-                    f"--{name} is at least 0.",
-                    f"It was {getattr(self, name)}.",
-                    f"Give for example --{name} 1.",
-                )
 
 
 @dataclass(kw_only=True)
@@ -187,8 +161,7 @@ class LanguageConfig:
     order: int | None = None
 
     def __post_init__(self) -> None:
-        if self.order is not None and self.order < 1:
-            raise UserError("--order is at least 1.", f"It was {self.order}.", "Give for example --order 5.")
+        at_least("order", self.order, 1, 5)
 
 
 @dataclass(kw_only=True)
@@ -210,16 +183,12 @@ class LanguageScoring(Scoring):
     tune: Path | None = None
 
     def __post_init__(self) -> None:
-        for name, value, fine, rule, example in (
-            ("cache", self.cache, self.cache is None or self.cache >= 1, "at least 1", "2000"),
-            ("cache-share", self.cache_share, 0 < self.cache_share < 1, "in (0, 1)", "0.1"),
-            ("cache-sharpness", self.cache_sharpness, 0 <= self.cache_sharpness < inf, "at least 0", "0.3"),
-            ("dynamic", self.dynamic, self.dynamic is None or 0 < self.dynamic < inf, "above 0", "0.05"),
-        ):
-            if not fine:
-                raise UserError(
-                    f"--{name} is {rule}.", f"It was {value}.", f"Give for example --{name} {example}."
-                )
+        at_least("cache", self.cache, 1, 2000)
+        at_least("cache_sharpness", self.cache_sharpness, 0, 0.3)
+        if not 0 < self.cache_share < 1:
+            raise refused("cache_share", "in (0, 1)", self.cache_share, 0.1)
+        if self.dynamic is not None and not 0 < self.dynamic < inf:
+            raise refused("dynamic", "above 0", self.dynamic, 0.05)
         if self.tune is not None and self.cache is None:
             raise UserError(
                 "--tune chooses how a cache is used.", "No --cache was given.", "Give --cache 2000 as well."
@@ -253,14 +222,10 @@ class Prediction:
     score: bool = False
 
     def __post_init__(self) -> None:
-        if self.length < 1:
-            raise UserError(
-                "--length is at least 1.", f"It was {self.length}.", "Give for example --length 500."
-            )
+        at_least("length", self.length, 1, 500)
         if "" in (self.stop or []):
             raise UserError("--stop is some text.", "It was empty.", "Give for example --stop '\\n'.")
-        if self.seed is not None and self.seed < 0:
-            raise UserError("--seed is at least 0.", f"It was {self.seed}.", "Give for example --seed 0.")
+        at_least("seed", self.seed, 0, 0)
         drawing = [f.name for f in fields(self)[1:-1] if getattr(self, f.name) != f.default]
         if self.score and drawing:
             flags = ", ".join("--" + name.replace("_", "-") for name in drawing)

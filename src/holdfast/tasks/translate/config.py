@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from holdfast.checks import at_least, refused, share
 from holdfast.config import Training
 from holdfast.errors import UserError
 
@@ -45,7 +46,7 @@ class PairsConfig:
 
     def __post_init__(self) -> None:
         for name, least, example in (("vocabulary", 16, 4000), ("max_length", 1, 100)):
-            _at_least(name, getattr(self, name), least, example)
+            at_least(name, getattr(self, name), least, example)
         if self.pair is not None and (self.source_field or self.target_field):
             raise UserError(
                 "Parallel files have no fields.",
@@ -111,9 +112,9 @@ class NetworkConfig:
 
     def __post_init__(self) -> None:
         for name in ("hidden_size", "embedding_size", "encoder_layers", "decoder_layers"):
-            _at_least(name, getattr(self, name), 1, 2)
+            at_least(name, getattr(self, name), 1, 2)
         for name in ("dropout", "embedding_dropout"):
-            _share(name, getattr(self, name), 0.2)
+            share(name, getattr(self, name), 0.2)
 
 
 @dataclass(kw_only=True)
@@ -136,7 +137,7 @@ class TranslateTraining(Training):
     def __post_init__(self) -> None:
         super().__post_init__()
         for name in ("label_smoothing", "sampling"):
-            _share(name, getattr(self, name), 0.1)
+            share(name, getattr(self, name), 0.1)
 
 
 @dataclass(kw_only=True)
@@ -200,8 +201,8 @@ class Prediction:
 
     def __post_init__(self) -> None:
         _check_search(self.beam, self.length_penalty, self.coverage_penalty)
-        _at_least("n_best", self.n_best, 1, 3)
-        _at_least("seed", self.seed, 0, 0)
+        at_least("n_best", self.n_best, 1, 3)
+        at_least("seed", self.seed, 0, 0)
         if self.plot is not None and Path(self.plot).suffix.lower() != ".png":
             rule = "A plot is a PNG file."
             raise UserError(rule, f"Its name was {self.plot}.", "Give --plot attention.png.")
@@ -220,26 +221,8 @@ class Prediction:
 
 
 def _check_search(beam: int | None, length: float | None, coverage: float | None) -> None:
-    _at_least("beam", beam, 1, 5)
+    at_least("beam", beam, 1, 5)
     if beam is not None and beam > WIDEST:
-        raise UserError(f"--beam is at most {WIDEST}.", f"It was {beam}.", "Give for example --beam 5.")
-    _at_least("length_penalty", length, 0, 1.0)
-    _at_least("coverage_penalty", coverage, 0, 0.2)
-
-
-def _at_least(name: str, value: float | None, least: float, example: float) -> None:
-    if value is not None and not least <= value < float("inf"):
-        flag = _flag(name)
-        raise UserError(
-            f"{flag} is at least {least}.", f"It was {value}.", f"Give for example {flag} {example}."
-        )
-
-
-def _share(name: str, value: float, example: float) -> None:
-    if not 0 <= value < 1:
-        flag = _flag(name)
-        raise UserError(f"{flag} is in [0, 1).", f"It was {value}.", f"Give for example {flag} {example}.")
-
-
-def _flag(name: str) -> str:
-    return "--" + name.replace("_", "-")
+        raise refused("beam", f"at most {WIDEST}", beam, 5)
+    at_least("length_penalty", length, 0, 1.0)
+    at_least("coverage_penalty", coverage, 0, 0.2)

@@ -1,0 +1,39 @@
+"""Settings outside their rule, refused by the name of their flag."""
+
+from __future__ import annotations
+
+from math import inf
+
+from holdfast.errors import UserError
+
+
+def flag(name: str) -> str:
+    """``hidden_size`` -> ``--hidden-size``."""
+    return "--" + name.replace("_", "-")
+
+
+def refused(name: str, rule: str, value: object, example: object) -> UserError:
+    """The error for a setting that breaks a rule, such as "at least 1"."""
+    return UserError(
+        f"{flag(name)} is {rule}.", f"It was {value}.", f"Give for example {flag(name)} {example}."
+    )
+
+
+def at_least(name: str, value: float | None, least: float, example: object) -> None:
+    """Refuse a value below ``least``, one that is infinite or none at all (NaN); None is not given and passes.
+
+    Raises:
+        UserError: it is one of these.
+    """
+    if value is not None and not least <= value < inf:
+        raise refused(name, f"at least {least}", value, example)
+
+
+def share(name: str, value: float, example: object = 0.2) -> None:
+    """Refuse a value outside [0, 1).
+
+    Raises:
+        UserError: it is outside.
+    """
+    if not 0 <= value < 1:
+        raise refused(name, "in [0, 1)", value, example)
