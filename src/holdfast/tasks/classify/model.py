@@ -18,7 +18,7 @@ from holdfast.tasks.classify import network, scoring
 from holdfast.tasks.classify.baselines import Baselines
 from holdfast.tasks.classify.config import ClassifyConfig
 from holdfast.tasks.classify.examples import Examples, read_examples
-from holdfast.tasks.classify.prepare import Part, Prepared, number, prepare, remarks
+from holdfast.tasks.classify.prepare import Lost, Part, Prepared, number, prepare
 from holdfast.tasks.classify.schema import Schema
 from holdfast.tasks.model import LEARNT, TaskModel
 
@@ -141,7 +141,7 @@ class SequenceClassifier(TaskModel):
     def _numbered(self, examples: Examples, where: str) -> Part:
         _, schema = self._fitted()
         part = number(examples, schema, self.config.data, where)
-        self.notes = remarks(part, schema, self.config.data, f"examples of {where}")
+        self.notes = Lost.of(part, schema, self.config.data).notes(self.config.data, f"examples of {where}")
         return part
 
     # -- use -----------------------------------------------------------------------------------------------------
@@ -175,8 +175,7 @@ class SequenceClassifier(TaskModel):
             raise UserError(
                 "A model of series classifies those in a file.", "None was given.", "Name a CSV file."
             )
-        notes: dict[str, None] = {}
-        first = 1
+        lost, first = Lost(), 1
         for group in as_they_come(texts, TEXTS_AT_ONCE):
             names = [str(first + k) for k in range(len(group))]
             if "" in group:
@@ -185,10 +184,11 @@ class SequenceClassifier(TaskModel):
                     f"Line {names[group.index('')]} is empty.",
                     "Remove that line, or fill in its text.",
                 )
-            yield self._predicted(self._numbered(Examples(names, group, None), "stdin"), weights)
-            notes |= dict.fromkeys(self.notes)
+            part = self._numbered(Examples(names, group, None), "stdin")
+            yield self._predicted(part, weights)
+            lost += Lost.of(part, self._fitted()[1], self.config.data)
             first += len(group)
-        self.notes = tuple(notes)
+        self.notes = lost.notes(self.config.data, "examples of stdin")
 
     def _predicted(self, part: Part, weights: bool) -> pl.DataFrame:
         import polars as pl

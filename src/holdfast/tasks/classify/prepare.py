@@ -104,7 +104,9 @@ def prepare(
     schema, vectors, notes = _learnt(config, parts["training"], digest)
     numbered = {name: number(part, schema, config.data, f"The {name} part") for name, part in parts.items()}
     notes += tuple(
-        note for name, part in numbered.items() for note in remarks(part, schema, config.data, f"{name} part")
+        note
+        for name, part in numbered.items()
+        for note in Lost.of(part, schema, config.data).notes(config.data, f"{name} part")
     )
     notes += (*parts_remarks((valid is not None, test is not None), len(parts["test"]) > 0), *_notes(parts))
     test_part = numbered["test"] if len(numbered["test"]) else None
@@ -170,19 +172,47 @@ def number(examples: Examples, schema: Schema, data: DataConfig, where: str) -> 
     return Part(examples, cut, schema.targets(labels, where), whole)
 
 
-def remarks(part: Part, schema: Schema, data: DataConfig, name: str) -> tuple[str, ...]:
-    """What ``max_length`` cuts off, and how much the vocabulary lacks."""
-    found = []
-    if data.max_length is not None and (long := part.whole > data.max_length).any():
-        found.append(
-            f"{long.mean():.1%} of the {name} are longer than {data.max_length} steps (up to {part.whole.max()}) "
-            "and are cut"
+@dataclass(frozen=True)
+class Lost:
+    """What ``max_length`` cuts off some examples, and what the vocabulary lacks of them; sums are of both."""
+
+    examples: int = 0
+    cut: int = 0
+    longest: int = 0
+    units: int = 0
+    unknown: int = 0
+
+    @classmethod
+    def of(cls, part: Part, schema: Schema, data: DataConfig) -> Lost:
+        """Count."""
+        encoder = schema.encoder
+        unknown = encoder.units.unknown if isinstance(encoder, TextEncoder) else None
+        lacking = sum(int((own == unknown).sum()) for own in part.inputs) if unknown is not None else 0
+        cut = int((part.whole > data.max_length).sum()) if data.max_length is not None else 0
+        return cls(len(part), cut, int(part.whole.max(initial=0)), int(part.lengths.sum()), lacking)
+
+    def __add__(self, other: Lost) -> Lost:
+        """Of both together."""
+        return Lost(
+            self.examples + other.examples,
+            self.cut + other.cut,
+            max(self.longest, other.longest),
+            self.units + other.units,
+            self.unknown + other.unknown,
         )
-    unknown = schema.encoder.units.unknown if isinstance(schema.encoder, TextEncoder) else None
-    share = np.mean(np.concatenate(part.inputs) == unknown) if unknown is not None and len(part) else 0.0
-    if share > 0:
-        found.append(f"{share:.2%} of the {data.unit}s of the {name} are not in the vocabulary")
-    return tuple(found)
+
+    def notes(self, data: DataConfig, name: str) -> tuple[str, ...]:
+        """What is told of it."""
+        found = []
+        if self.cut:
+            found.append(
+                f"{self.cut / self.examples:.1%} of the {name} are longer than {data.max_length} steps "
+                f"(up to {self.longest}) and are cut"
+            )
+        if self.unknown:
+            share = self.unknown / self.units
+            found.append(f"{share:.2%} of the {data.unit}s of the {name} are not in the vocabulary")
+        return tuple(found)
 
 
 # -- parts -------------------------------------------------------------------------------------------------------
