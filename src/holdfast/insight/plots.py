@@ -171,6 +171,10 @@ def _paint_window(ax: Axes, window: Window, levels: Sequence[float]) -> None:
     ax.set(title=window.title)
 
 
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+
+
 def by_cell(table: Mapping[str, Mapping[str, tuple[float, float]]], path: Path) -> Path:
     """Small bars side by side: figure name -> cell -> (mean, spread)."""
 
@@ -187,7 +191,7 @@ def by_cell(table: Mapping[str, Mapping[str, tuple[float, float]]], path: Path) 
                 ecolor=BLACK,
                 width=0.6,
             )
-            ax.bar_label(drawn, fmt="%.4g", padding=2)
+            ax.bar_label(drawn, fmt=_number, padding=2)
             ax.margins(y=0.15)
             ax.set_title(name)
 
