@@ -215,7 +215,7 @@ TRAIN: dict[str, tuple[list[str], Expected]] = {
     "an unknown encoding": (["text.txt", "--encoding", "utf-9"], ("encoding", "utf-9", "latin-1")),
     "an empty folder": (["nothing"], ("holds files", "none", "another")),
     "too many steps": (["text.txt", "--steps", "5000"], ("twice as long", "5000", "fewer")),
-    "no steps": (["text.txt", "--steps", "0"], ("steps", "0", "128")),
+    "no steps": (["text.txt", "--steps", "0"], ("steps", "0", "64")),
     "an unknown unit": (["text.txt", "--unit", "letter"], ("character", "letter", "")),
     "a small vocabulary": (["text.txt", "--vocabulary", "1"], ("at least 2", "1", "10000")),
     "a split that is none": (["text.txt", "--split", "80/20"], ("train/valid/test", "80/20", "0.9")),

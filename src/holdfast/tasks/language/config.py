@@ -118,10 +118,10 @@ class LanguageTraining(Training):
     """
 
     epochs: int = 20
-    batch_size: int = 32
+    batch_size: int = 16
     learning_rate: float = 2e-3
     patience: int = 4
-    steps: int = 128
+    steps: int = 64
     reset: float = 0.01
     activation: float = 0.0
     change: float = 0.0
@@ -132,7 +132,7 @@ class LanguageTraining(Training):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        at_least("steps", self.steps, 1, 128)
+        at_least("steps", self.steps, 1, 64)
         share("reset", self.reset, 0.01)
         for name in ("activation", "change"):
             at_least(name, getattr(self, name), 0, 1)
