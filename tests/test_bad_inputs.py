@@ -187,7 +187,7 @@ BAD_FLAGS: dict[str, tuple[list[str], Expected]] = {
     "quantiles that are no numbers": (["--quantiles", "low,high"], ("numbers, with commas", "low", "--help")),
     "bad budget": (["--budget", "soon"], ("duration", "soon", "90s")),
     "no epochs": (["--epochs", "0"], ("epochs", "0", "--epochs 1")),
-    "negative learning rate": (["--learning-rate", "-1"], ("learning_rate", "-1", "--learning-rate 0.001")),
+    "negative learning rate": (["--learning-rate", "-1"], ("--learning-rate", "-1", "--learning-rate 0.001")),
     "dropout of everything": (["--dropout", "1"], ("dropout", "1.0", "--dropout 0.1")),
     "no hidden units": (["--hidden-size", "0"], ("--hidden-size", "0", "1 or more")),
     "unknown device": (["--device", "gpu"], ("cuda", "gpu", "--device")),

@@ -89,7 +89,7 @@ def test_training_has_the_documented_defaults() -> None:
     ],
 )
 def test_training_refuses_and_names_the_field(name: str, value: Any) -> None:
-    with pytest.raises(UserError, match=name):
+    with pytest.raises(UserError, match="--" + name.replace("_", "-")):
         Training(**{name: value})
 
 

@@ -68,8 +68,9 @@ def test_words_end_their_lines_and_know_what_they_do_not_know() -> None:
     shown = [units.name(i) for i in units.encode("the cat\nbarks\n\nsat")]
     assert shown == ["the", "cat", LINE_END, UNKNOWN, LINE_END, LINE_END, "sat", LINE_END]
     assert [units.name(0), units.name(1)] == [LINE_END, "the"]  # the most frequent ones first
-    pieces = [*units.encode("the cat\nbarks "), *units.encode("the cat")]  # a long line in two pieces
-    assert pieces == units.encode("the cat\nbarks the cat").tolist()
+    for space in (" ", "\t"):  # a long line in two pieces
+        pieces = [*units.encode(f"the cat\nbarks{space}"), *units.encode("the cat")]
+        assert pieces == units.encode("the cat\nbarks the cat").tolist()
     assert units.decode(units.encode("the cat\nsat")) == "the cat\nsat\n"
 
 

@@ -241,11 +241,11 @@ UNITS: dict[str, type[Characters | Bytes | Words | Subwords]] = {
 
 
 def _words(text: str) -> list[str]:
-    """The words and line ends; a text that ends behind a space is a piece of a longer line, which does not end."""
+    """The words and line ends; a text that ends in white space is a piece of a longer line, which does not end."""
     if not text:
         return []
     lines = text.split("\n")
-    ends = [LINE_END] * (len(lines) - 1) + ([] if lines[-1][-1:] in ("", " ") else [LINE_END])
+    ends = [LINE_END] * (len(lines) - 1) + ([] if not lines[-1] or lines[-1][-1].isspace() else [LINE_END])
     return [word for line, end in zip([*lines], [*ends, ""]) for word in (*line.split(), end) if word]
 
 

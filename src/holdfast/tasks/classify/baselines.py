@@ -11,9 +11,9 @@ from typing import Any, Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from holdfast.errors import UserError, missing_library
+from holdfast.errors import UserError
 from holdfast.tasks.classify.prepare import Part
-from holdfast.tasks.classify.scoring import probabilities, surprise
+from holdfast.tasks.classify.scoring import probabilities, sklearn, surprise
 
 Array = NDArray[Any]
 PENALTIES = (0.1, 1.0, 10.0, 100.0)
@@ -295,7 +295,7 @@ def _regression(features: Any, classes: Array, count: int, penalty: float) -> tu
         return weight, bias
     with warnings.catch_warnings():  # a fit that stops early is still one to beat
         warnings.simplefilter("ignore")
-        model = _sklearn("linear_model").LogisticRegression(C=penalty, max_iter=300).fit(features, classes)
+        model = sklearn("linear_model").LogisticRegression(C=penalty, max_iter=300).fit(features, classes)
     half = len(present) == 2  # the one row of weights is that of the second class
     weight[present] = np.concatenate([-model.coef_, model.coef_]) / 2 if half else model.coef_
     both = np.concatenate([-model.intercept_, model.intercept_]) / 2
@@ -305,15 +305,6 @@ def _regression(features: Any, classes: Array, count: int, penalty: float) -> tu
 
 def _vectorizer(**settings: Any) -> Any:
     """Words of one character or more, and pairs of them."""
-    return _sklearn("feature_extraction.text").TfidfVectorizer(
+    return sklearn("feature_extraction.text").TfidfVectorizer(
         ngram_range=(1, 2), sublinear_tf=True, token_pattern=r"(?u)\b\w+\b|[^\w\s]", **settings
     )
-
-
-def _sklearn(name: str) -> Any:
-    from importlib import import_module
-
-    try:
-        return import_module(f"sklearn.{name}")
-    except ModuleNotFoundError as error:
-        raise missing_library(error, "text") from error

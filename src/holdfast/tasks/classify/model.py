@@ -175,6 +175,7 @@ class SequenceClassifier(TaskModel):
             raise UserError(
                 "A model of series classifies those in a file.", "None was given.", "Name a CSV file."
             )
+        _, schema = self._fitted()
         lost, first = Lost(), 1
         for group in as_they_come(texts, TEXTS_AT_ONCE):
             names = [str(first + k) for k in range(len(group))]
@@ -184,9 +185,9 @@ class SequenceClassifier(TaskModel):
                     f"Line {names[group.index('')]} is empty.",
                     "Remove that line, or fill in its text.",
                 )
-            part = self._numbered(Examples(names, group, None), "stdin")
+            part = number(Examples(names, group, None), schema, self.config.data, "stdin")
             yield self._predicted(part, weights)
-            lost += Lost.of(part, self._fitted()[1], self.config.data)
+            lost += Lost.of(part, schema, self.config.data)
             first += len(group)
         self.notes = lost.notes(self.config.data, "examples of stdin")
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -64,7 +65,7 @@ def figures(found: Array, targets: Array, multiple: bool) -> dict[str, float]:
 
     Of several classes accuracy asks that all of an example's are right, and the others are means over the classes.
     """
-    metrics = _sklearn()
+    metrics = sklearn("metrics")
     chosen, truth = decisions(found, multiple), targets > 0.5
     result = {
         "accuracy": float((chosen == truth).all(1).mean()),
@@ -80,7 +81,7 @@ def by_class(
 ) -> dict[str, dict[str, float]]:
     """Class -> precision, recall, F1 and how many examples there are of it."""
     chosen, truth = decisions(found, multiple), targets > 0.5
-    table = _sklearn().precision_recall_fscore_support(truth, chosen, zero_division=0.0)
+    table = sklearn("metrics").precision_recall_fscore_support(truth, chosen, zero_division=0.0)
     names = ("precision", "recall", "f1", "examples")
     return {
         name: dict(zip(names, map(float, row), strict=True))
@@ -125,9 +126,13 @@ def confusion(found: Array, targets: Array) -> Array:
     return counts
 
 
-def _sklearn() -> Any:
+def sklearn(name: str) -> Any:
+    """A module of scikit-learn, imported when it is used.
+
+    Raises:
+        UserError: it is not installed (``pip install 'holdfast[text]'``).
+    """
     try:
-        import sklearn.metrics
+        return import_module(f"sklearn.{name}")
     except ModuleNotFoundError as error:
         raise missing_library(error, "text") from error
-    return sklearn.metrics
