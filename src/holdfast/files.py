@@ -140,10 +140,7 @@ def new_folder(path: Path, *, overwrite: bool = False, resume: bool = False) -> 
         UserError: the folder is not empty, is a file, or cannot be made.
     """
     path = Path(path)
-    if path.exists() and not path.is_dir():
-        raise UserError(
-            "The output folder is a folder.", f"{path} is a file.", "Give another name with --out."
-        )
+    _check_folder(path)
     try:
         path.mkdir(parents=True, exist_ok=True)
         if not resume:
@@ -161,10 +158,18 @@ def check_new(path: Path, overwrite: bool) -> list[str]:
     Raises:
         UserError: as :func:`new_folder`.
     """
+    _check_folder(path)
     names = sorted(entry.name for entry in path.iterdir()) if path.is_dir() else []
     if names:
         _check_old(path, names, overwrite)
     return names
+
+
+def _check_folder(path: Path) -> None:
+    if path.exists() and not path.is_dir():
+        raise UserError(
+            "The output folder is a folder.", f"{path} is a file.", "Give another name with --out."
+        )
 
 
 def _check_old(path: Path, names: list[str], overwrite: bool) -> None:

@@ -60,7 +60,7 @@ def as_they_come(entries: Iterable[str], most: int) -> Iterator[list[str]]:
     entry = queue.get()
     while isinstance(entry, str):
         group = [entry]
-        entry = queue.get() if len(group) == most else _next(queue)
+        entry = _next(queue)
         while isinstance(entry, str) and len(group) < most:
             group.append(entry)
             entry = _next(queue)

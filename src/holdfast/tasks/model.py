@@ -335,9 +335,11 @@ def _brief(history: History, training: Trainable) -> tuple[str, ...]:
     steps = round(history.done * training.steps_per_epoch)
     if steps < FEW_STEPS:
         found.append(
-            f"the weights were changed only {steps:,} times: more --epochs, or a smaller --batch-size, may do better"
+            f"the weights were changed only {steps:,} times: more --epochs or --budget, or a smaller --batch-size, "
+            "may do better"
         )
     values = [row[training.monitor] for row in history.epochs]
-    if history.stopped == "epochs" and len(values) > 1 and values[-1] < (1 - STILL) * min(values[:-1]):
+    before = min(values[:-1], default=values[-1])
+    if history.stopped == "epochs" and before - values[-1] > STILL * abs(before):
         found.append("the validation was still getting better in the last epoch: give more --epochs")
     return tuple(found)

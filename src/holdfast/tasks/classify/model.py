@@ -178,17 +178,19 @@ class SequenceClassifier(TaskModel):
         _, schema = self._fitted()
         lost, first = Lost(), 1
         for group in as_they_come(texts, TEXTS_AT_ONCE):
-            names = [str(first + k) for k in range(len(group))]
-            if "" in group:
+            there = group[: group.index("")] if "" in group else group
+            if there:
+                names = [str(first + k) for k in range(len(there))]
+                part = number(Examples(names, there, None), schema, self.config.data, "stdin")
+                yield self._predicted(part, weights)
+                lost += Lost.of(part, schema, self.config.data)
+            first += len(there)
+            if len(there) < len(group):
                 raise UserError(
                     "Each line that is classified has at least one character.",
-                    f"Line {names[group.index('')]} is empty.",
+                    f"Line {first} is empty.",
                     "Remove that line, or fill in its text.",
                 )
-            part = number(Examples(names, group, None), schema, self.config.data, "stdin")
-            yield self._predicted(part, weights)
-            lost += Lost.of(part, schema, self.config.data)
-            first += len(group)
         self.notes = lost.notes(self.config.data, "examples of stdin")
 
     def _predicted(self, part: Part, weights: bool) -> pl.DataFrame:
