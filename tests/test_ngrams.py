@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from holdfast.errors import UserError
-from holdfast.tasks.language import ngrams
-from holdfast.tasks.language.ngrams import Baselines, NGrams
+from holdfast.models import ngrams
+from holdfast.models.ngrams import Baselines, NGrams
 
 UNITS = 5
 RANDOM = np.random.default_rng(0)

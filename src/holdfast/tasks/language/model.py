@@ -15,11 +15,11 @@ from holdfast.data.units import Units, check_known, units_from, units_state
 from holdfast.decoding import filters, without
 from holdfast.errors import UserError
 from holdfast.files import load_json, save_json
+from holdfast.models.ngrams import LONGEST, Baselines
 from holdfast.tasks.language import cache, corpus, network
 from holdfast.tasks.language.config import LanguageConfig, LanguageScoring, Prediction
 from holdfast.tasks.language.corpus import Part, Prepared
 from holdfast.tasks.language.dynamic import dynamic_nats
-from holdfast.tasks.language.ngrams import LONGEST, Baselines
 from holdfast.tasks.language.streams import StreamTraining, nats, read
 from holdfast.tasks.language.writing import Writer, until, written
 from holdfast.tasks.model import LEARNT, TaskModel

@@ -1,4 +1,5 @@
-"""What a language model has to beat: unigrams, and n-grams with interpolated Kneser-Ney smoothing (Kneser & Ney 1995).
+"""What a recurrent model of symbols has to beat: unigrams, and n-grams with interpolated Kneser-Ney smoothing
+(Kneser & Ney 1995).
 
 ``P_n(w|h) = max(c(hw) - D, 0) / c(h) + D N(h.) / c(h) P_{n-1}(w|h')``, with ``h'`` the context without its first
 unit, ``N(h.)`` the number of different units after ``h``, and ``D = n1 / (n1 + 2 n2)`` of the counts of that order.
