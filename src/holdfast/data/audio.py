@@ -1,0 +1,259 @@
+"""Sound from files and streams as numbers: any format of libsndfile, any rate, any number of channels."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from holdfast.errors import UserError, missing_library
+
+Samples = NDArray[np.float32]
+
+SOUNDS = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".au", ".caf", ".w64")
+"""Endings of sound files, where files are looked for in a folder; a file that is named may have any."""
+LACKING = 0.05
+"""Share of its samples that a compressed file may lack: some only estimate how many they hold."""
+ENDLESS = 0x7FFFFF00
+"""Bytes from which a wav file's header says only that its length was not known when it was written."""
+_DATA = re.compile(r"^data : (\d+) \(should be (\d+)\)", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class SoundInfo:
+    """What a sound file says of itself.
+
+    Attributes:
+        rate: samples a second.
+        channels: number of channels.
+        frames: samples of each channel.
+    """
+
+    rate: int
+    channels: int
+    frames: int
+
+    @property
+    def seconds(self) -> float:
+        """How long it lasts."""
+        return self.frames / self.rate
+
+
+def sound_info(path: Path) -> SoundInfo:
+    """Rate, channels and length of a sound file, without decoding it.
+
+    Raises:
+        UserError: as :func:`read_sound`, but for what only decoding shows.
+    """
+    with _opened(Path(path)) as file:
+        return SoundInfo(file.samplerate, file.channels, file.frames)
+
+
+def read_sound(path: Path, rate: int | None = None) -> tuple[Samples, int]:
+    """The samples of a sound file, the mean of its channels.
+
+    Args:
+        path: the file: wav, flac, ogg, mp3 or whatever libsndfile reads.
+        rate: samples a second that are asked for (resampled by soxr); None: those of the file.
+
+    Returns:
+        samples [n] within -1 ... 1, and their rate.
+
+    Raises:
+        UserError: no such file, a folder, no sound, no samples, a damaged or cut file, samples that are no numbers.
+
+    Example:
+        >>> import tempfile, soundfile
+        >>> path = Path(tempfile.mkdtemp()) / "tone.wav"
+        >>> soundfile.write(path, np.sin(np.arange(8000) / 5), 8000)
+        >>> samples, rate = read_sound(path, 16000)
+        >>> samples.shape, rate
+        ((16000,), 16000)
+    """
+    path = Path(path)
+    with _opened(path) as file, _decoding(path):
+        found = file.read(dtype="float32", always_2d=True)
+        own = file.samplerate
+        _check_whole(path, file, len(found))
+    samples = _mono(path, found)
+    if rate is None or rate == own:
+        return samples, own
+    return resampled(samples, own, rate), rate
+
+
+def resampled(samples: Samples, rate: float, wanted: float) -> Samples:
+    """Samples [n] of one rate at another, by soxr in its high quality."""
+    import soxr
+
+    found: Samples = soxr.resample(samples, rate, wanted).astype(np.float32, copy=False)
+    return found
+
+
+def read_blocks(source: Path | BinaryIO, rate: int, seconds: float = 0.1) -> Iterator[Samples]:
+    """Sound block by block as it comes, in constant memory; together the blocks are all of it.
+
+    Args:
+        source: a sound file (mixed and resampled as :func:`read_sound` does), or a stream of raw 16-bit little-endian
+            samples of one channel at ``rate``, such as stdin.
+        rate: samples a second that are asked for.
+        seconds: length of a block before it is resampled; the last one may be shorter.
+
+    Yields:
+        samples [n] within -1 ... 1.
+
+    Raises:
+        UserError: as :func:`read_sound`; a stream that begins like a sound file, or ends within a sample.
+    """
+    if not 0 < seconds < float("inf"):
+        raise UserError("A block lasts more than 0 seconds.", f"It was {seconds}.", "Give for example 0.1.")
+    if isinstance(source, Path):
+        return _file_blocks(source, rate, seconds)
+    return _pcm_blocks(source, max(1, round(rate * seconds)))
+
+
+def _file_blocks(path: Path, rate: int, seconds: float) -> Iterator[Samples]:
+    with _opened(path) as file, _decoding(path):
+        size = max(1, round(file.samplerate * seconds))
+        yield from _at_rate(_mixed(path, file, size), file.samplerate, rate)
+
+
+def _mixed(path: Path, file: Any, size: int) -> Iterator[Samples]:
+    read = 0
+    while len(block := file.read(size, dtype="float32", always_2d=True)):
+        read += len(block)
+        yield _mono(path, block)
+    _check_whole(path, file, read)
+
+
+def _at_rate(blocks: Iterable[Samples], rate: int, wanted: int) -> Iterator[Samples]:
+    if rate == wanted:
+        yield from blocks
+        return
+    import soxr
+
+    stream = soxr.ResampleStream(rate, wanted, 1, dtype="float32")
+    for block in blocks:
+        if len(found := stream.resample_chunk(block)):
+            yield found
+    if len(found := stream.resample_chunk(np.zeros(0, np.float32), last=True)):
+        yield found
+
+
+def _pcm_blocks(stream: BinaryIO, size: int) -> Iterator[Samples]:
+    first = True
+    while data := _exactly(stream, 2 * size):
+        if first and data[:4] in (b"RIFF", b"fLaC", b"OggS", b"ID3\x03", b"ID3\x04"):
+            raise UserError(
+                "A stream of sound is raw samples: 16 bits, little-endian, one channel, without a header.",
+                f"It begins as a file does: {data[:4]!r}.",
+                "Name the file instead, or convert it on the way: ffmpeg -i FILE -f s16le -ac 1 -ar RATE -.",
+            )
+        first = False
+        whole = len(data) // 2 * 2
+        if whole:
+            yield np.frombuffer(data[:whole], "<i2").astype(np.float32) * np.float32(1 / 32768)
+        if whole < len(data):
+            raise UserError(
+                "A stream of sound holds samples of 16 bits, two bytes each.",
+                "It ended within one.",
+                "Send 16-bit samples (s16le).",
+            )
+
+
+def _exactly(stream: BinaryIO, size: int) -> bytes:
+    """So many bytes, or all that are left."""
+    data = b""
+    while len(data) < size and (more := stream.read(size - len(data))):
+        data += more
+    return data
+
+
+# -- what can be wrong -------------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    try:
+        import soundfile
+    except ModuleNotFoundError as error:
+        raise missing_library(error, "speech") from error
+    rule = "Sound is read from a file."
+    if not path.exists():
+        raise UserError(rule, f"There is no {path}.", "Check the name.")
+    if path.is_dir():
+        raise UserError(rule, f"{path} is a folder.", "Name a file in it.")
+    if path.stat().st_size == 0:
+        raise _empty(path, "is empty (0 bytes)")
+    try:
+        file = soundfile.SoundFile(path)
+    except (soundfile.LibsndfileError, TypeError) as error:  # TypeError: it ends in .raw
+        raise _unreadable(path, error) from error
+    with file:
+        if file.frames == 0:
+            raise _empty(path, "holds none")
+        yield file
+
+
+def _unreadable(path: Path, error: Exception) -> UserError:
+    try:
+        path.open("rb").close()
+    except OSError as refusal:
+        reason = refusal.strerror or str(refusal)
+        return UserError(f"{path} must be readable.", f"The system says: {reason}.", "Check its permissions.")
+    return UserError(
+        "Sound is read from wav, flac, ogg and mp3 files.",
+        f"{path} is none that can be read: {_reason(error)}.",
+        "Convert it, for example by ffmpeg -i FILE -ac 1 new.wav; or copy it again, if it is damaged.",
+    )
+
+
+def _reason(error: Exception) -> str:
+    return getattr(error, "error_string", str(error)).removeprefix("Error : ").strip().rstrip(".")
+
+
+def _empty(path: Path, what: str) -> UserError:
+    return UserError("A sound file holds samples.", f"{path} {what}.", "Record it again, or leave it out.")
+
+
+@contextlib.contextmanager
+def _decoding(path: Path) -> Iterator[None]:
+    import soundfile
+
+    try:
+        yield
+    except soundfile.LibsndfileError as error:
+        raise _damaged(path, _reason(error)) from error
+
+
+def _damaged(path: Path, what: str) -> UserError:
+    return UserError(
+        "A sound file is whole.", f"{path} is not: {what}.", "Copy or record it again, or leave it out."
+    )
+
+
+def _check_whole(path: Path, file: Any, read: int) -> None:
+    """Decoding gave all that the file says it holds, and a wav file all that its header says."""
+    if read < (1 - LACKING) * file.frames:
+        raise _damaged(path, f"it says that it holds {file.frames:,} samples, and {read:,} could be read")
+    said = _DATA.search(file.extra_info)
+    if said and int(said[2]) < int(said[1]) < ENDLESS:
+        raise _damaged(path, f"its header says {int(said[1]):,} bytes of sound, and it has {int(said[2]):,}")
+
+
+def _mono(path: Path, found: Samples) -> Samples:
+    """Mean over the channels of [n, channels]."""
+    samples: Samples = found[:, 0] if found.shape[1] == 1 else found.mean(1)
+    if not np.isfinite(samples).all():
+        place = int(np.flatnonzero(~np.isfinite(samples))[0])
+        raise UserError(
+            "Samples are finite numbers.",
+            f"{path} has {samples[place]} at sample {place:,} of a block of {len(samples):,}.",
+            "Record or convert it again, or leave it out.",
+        )
+    return samples
