@@ -23,7 +23,7 @@ FLOORS = {
     0: "errors files config checks cells initialisation losses metrics data",
     1: "kernels",
     2: "options shapes stream recurrent layers convert quantization",
-    3: "models attention decoding search tasks.base",
+    3: "models attention decoding search ctc fusion tasks.base",
     4: "training checkpoint insight",
     5: "tasks",
     6: "bench compare cli info demos __main__ __init__",
@@ -42,6 +42,7 @@ TORCH_FREE = (
     "holdfast.tasks.language.config",
     "holdfast.tasks.classify.config",
     "holdfast.tasks.translate.config",
+    "holdfast.tasks.speech.config",
 )
 HEAVY = ["torch", "lightning_fabric", "polars", "pandas", "scipy", "statsmodels", "sklearn", "matplotlib"]
 NO_HEADERS = re.compile(r'#\s*include\s*[<"](Python\.h|nanobind|pybind11|torch|ATen|c10)')

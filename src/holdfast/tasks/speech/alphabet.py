@@ -1,0 +1,96 @@
+"""The units that a recogniser writes, behind the blank: characters, words or subwords of the training sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+from holdfast.ctc import BLANK
+from holdfast.data.units import Subwords
+from holdfast.errors import UserError
+
+
+class Alphabet:
+    """Units 1 ... V - 1, and what each of them adds to a text; unit 0 is the blank and adds nothing.
+
+    A text is its words with one space between. What stands in no training sentence has no unit.
+
+    Example:
+        >>> alphabet = Alphabet.fit(["ab a"], "character", 500)
+        >>> alphabet.encode("a b!"), alphabet.decode([2, 1, 3])
+        ([2, 1, 3], 'a b')
+    """
+
+    def __init__(self, kind: str, pieces: Sequence[str], tokenizer: Subwords | None = None) -> None:
+        self.kind, self.pieces, self.tokenizer = kind, ("", *pieces), tokenizer
+        self.size = len(self.pieces)
+        self.numbers = {piece: number for number, piece in enumerate(self.pieces) if number != BLANK}
+        self.encode: Callable[[str], list[int]] = {
+            "character": self._characters,
+            "word": self._words,
+            "subword": self._subwords,
+        }[kind]
+
+    @classmethod
+    def fit(cls, texts: Iterable[str], kind: str, most: int) -> Self:
+        """The units of some sentences."""
+        clean = [spaced(text) for text in texts]
+        if kind == "subword":
+            return cls._of(Subwords.fit((text + "\n" for text in clean), most))
+        found = {unit for text in clean for unit in (text if kind == "character" else text.split())}
+        return cls(kind, [unit if kind == "character" else f"{unit} " for unit in sorted(found)])
+
+    @classmethod
+    def _of(cls, tokenizer: Subwords) -> Self:
+        return cls("subword", [tokenizer.decode([i]) for i in range(tokenizer.size)], tokenizer)
+
+    def _characters(self, text: str) -> list[int]:
+        return [self.numbers[sign] for sign in spaced(text) if sign in self.numbers]
+
+    def _words(self, text: str) -> list[int]:
+        return [self.numbers[f"{word} "] for word in text.split() if f"{word} " in self.numbers]
+
+    def _subwords(self, text: str) -> list[int]:
+        assert self.tokenizer is not None
+        return [int(i) + 1 for i in self.tokenizer.encode(spaced(text))]
+
+    def decode(self, units: Sequence[int]) -> str:
+        """The text of some units."""
+        if self.tokenizer is not None:
+            return spaced(self.tokenizer.decode([unit - 1 for unit in units if unit != BLANK]))
+        return spaced("".join(self.pieces[unit] for unit in units))
+
+    def unknown(self, text: str) -> int:
+        """How many characters, or words, of a text have no unit."""
+        if self.kind == "subword":
+            return 0
+        whole = spaced(text) if self.kind == "character" else text.split()
+        return len(whole) - len(self.encode(text))
+
+    def state(self) -> dict[str, Any]:
+        """Everything, for JSON."""
+        own = self.tokenizer.state() if self.tokenizer is not None else list(self.pieces[1:])
+        return {"unit": self.kind, "units": own}
+
+    @classmethod
+    def from_state(cls, state: Any, where: Path) -> Self:
+        """What :meth:`state` gave.
+
+        Raises:
+            UserError: it is damaged.
+        """
+        try:
+            if state["unit"] == "subword":
+                return cls._of(Subwords.from_state(state["units"]))
+            return cls(state["unit"], [str(piece) for piece in state["units"]])
+        except UserError:
+            raise
+        except Exception as error:  # the library tokenizers raises no other class
+            rule = f"{where} holds the units as training wrote them."
+            raise UserError(rule, "They are damaged.", "Copy the folder again, or train anew.") from error
+
+
+def spaced(text: str) -> str:
+    """The words of a text with one space between."""
+    return " ".join(text.split())
