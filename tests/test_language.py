@@ -15,13 +15,13 @@ import torch
 from holdfast.config import build_config
 from holdfast.data.units import Bytes
 from holdfast.errors import UserError
+from holdfast.models.streams import StreamTraining, nats, read
 from holdfast.tasks import load
 from holdfast.tasks.language import cache, corpus
 from holdfast.tasks.language.config import LanguageConfig
 from holdfast.tasks.language.dynamic import dynamic_nats
 from holdfast.tasks.language.model import LanguageModel
 from holdfast.tasks.language.network import build
-from holdfast.tasks.language.streams import StreamTraining, nats, read
 from holdfast.tasks.language.writing import until, written
 
 SMALL = {"hidden_size": 12, "steps": 8, "batch_size": 4, "epochs": 3, "learning_rate": 0.02, "num_layers": 2}
@@ -83,9 +83,8 @@ def test_training_carries_the_state_through_the_whole_stream() -> None:
     config = build_config(
         LanguageConfig, SMALL | {"batch_size": 2, "hidden_dropout": 0.0, "output_dropout": 0.0, "reset": 0.0}
     )
-    part = corpus.Part(IDS, len(IDS), 0)
     net = module()
-    training = StreamTraining(net, config, part, part, 0)
+    training = StreamTraining(net, config.training, IDS, IDS, 0)
     pieces = [(units, following) for units, following, _ in training.batches(1)]
     assert len(pieces) == training.steps_per_epoch == (350 - 8) // 8
     for (_, following), (units, _) in itertools.pairwise(pieces):
@@ -101,9 +100,8 @@ def test_training_carries_the_state_through_the_whole_stream() -> None:
 
 @pytest.mark.parametrize("cell", ["gru", "lstm"])
 def test_a_stream_that_is_set_back_begins_anew(cell: str) -> None:
-    part = corpus.Part(IDS, len(IDS), 0)
     config = build_config(LanguageConfig, SMALL | {"cell": cell, "batch_size": 2, "reset": 0.5})
-    training = StreamTraining(module(cell=cell), config, part, part, 0)
+    training = StreamTraining(module(cell=cell), config.training, IDS, IDS, 0)
     pieces = list(training.batches(1))
     kept = torch.stack([kept for *_, kept in pieces])
     assert set(kept.flatten().tolist()) == {0.0, 1.0}
@@ -127,8 +125,7 @@ def _tensors(states: Any) -> list[torch.Tensor]:
 
 def test_an_epoch_begins_at_a_place_of_its_own() -> None:
     config = build_config(LanguageConfig, SMALL)
-    part = corpus.Part(IDS, len(IDS), 0)
-    training = StreamTraining(module(), config, part, part, 0)
+    training = StreamTraining(module(), config.training, IDS, IDS, 0)
     begins = [next(iter(training.batches(epoch)))[0][:, 0].tolist() for epoch in range(1, 9)]
     assert begins[0] == next(iter(training.batches(1)))[0][:, 0].tolist()
     assert len({tuple(begin) for begin in begins}) > 2
@@ -167,14 +164,13 @@ def test_whole_words_are_dropped_wherever_they_stand() -> None:
 
 
 def test_the_penalties_are_those_of_the_paper() -> None:
-    part = corpus.Part(IDS, len(IDS), 0)
     net = module()
     plain = build_config(LanguageConfig, SMALL)
     both = build_config(LanguageConfig, SMALL | {"activation": 2.0, "change": 3.0})
-    batch = next(iter(StreamTraining(net, plain, part, part, 0).batches(1)))
+    batch = next(iter(StreamTraining(net, plain.training, IDS, IDS, 0).batches(1)))
     hidden = net(batch[0])[0].raw
     added = 2.0 * hidden.square().mean() + 3.0 * (hidden[1:] - hidden[:-1]).square().mean()
-    losses = [StreamTraining(net, config, part, part, 0).loss(batch) for config in (plain, both)]
+    losses = [StreamTraining(net, config.training, IDS, IDS, 0).loss(batch) for config in (plain, both)]
     torch.testing.assert_close(losses[1] - losses[0], added)
 
 

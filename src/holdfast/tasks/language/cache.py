@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from holdfast.tasks.language.streams import Read
+from holdfast.models.streams import Read
 
 SHARES = (0.02, 0.05, 0.1, 0.15, 0.2, 0.3)
 SHARPNESSES = (0.0, 0.01, 0.03, 0.1, 0.3, 1.0)

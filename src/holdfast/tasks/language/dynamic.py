@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from holdfast.cells import State
 from holdfast.models.language import RecurrentLanguageModel
-from holdfast.tasks.language.streams import detached
+from holdfast.models.streams import detached
 
 STEPS = 20
 """Units of a piece."""

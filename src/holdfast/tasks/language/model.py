@@ -16,12 +16,13 @@ from holdfast.decoding import filters, without
 from holdfast.errors import UserError
 from holdfast.files import load_json, save_json
 from holdfast.models.ngrams import LONGEST, Baselines
+from holdfast.models.streams import StreamTraining, nats, read
+from holdfast.models.writing import Writer
 from holdfast.tasks.language import cache, corpus, network
 from holdfast.tasks.language.config import LanguageConfig, LanguageScoring, Prediction
 from holdfast.tasks.language.corpus import Part, Prepared
 from holdfast.tasks.language.dynamic import dynamic_nats
-from holdfast.tasks.language.streams import StreamTraining, nats, read
-from holdfast.tasks.language.writing import Writer, until, written
+from holdfast.tasks.language.writing import until, written
 from holdfast.tasks.model import LEARNT, TaskModel
 
 TRAIN_UNITS = 200_000
@@ -98,7 +99,9 @@ class LanguageModel(TaskModel):
     def _network(self, prepared: Prepared) -> tuple[torch.nn.Module, StreamTraining]:
         module = network.build(self.config, prepared.units.size)
         begin = prepared.units.begin
-        return module, StreamTraining(module, self.config, prepared.train, prepared.valid, begin)
+        return module, StreamTraining(
+            module, self.config.training, prepared.train.ids, prepared.valid.ids, begin
+        )
 
     def _judge(self, prepared: Prepared, training: StreamTraining) -> dict[str, Any]:
         name = "test" if prepared.test else "validation"
@@ -107,7 +110,7 @@ class LanguageModel(TaskModel):
             "train_loss": float(nats(training.module, latest, prepared.units.begin, 8).mean()),
             "valid_loss": float(self._nats(prepared.valid).mean()),
             "training_size": len(prepared.train),
-            "epoch_size": training.steps_per_epoch * training.steps * len(training.text),
+            "epoch_size": training.steps_per_epoch * training.steps * training.streams,
         }
 
     # -- figures -------------------------------------------------------------------------------------------------

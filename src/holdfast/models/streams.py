@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -14,8 +14,6 @@ from torch import Tensor
 from holdfast.cells import State
 from holdfast.errors import UserError
 from holdfast.models.language import RecurrentLanguageModel
-from holdfast.tasks.language.config import LanguageConfig
-from holdfast.tasks.language.corpus import Part
 
 Batch = tuple[Tensor, Tensor, Tensor]
 """Units [T, B], those that follow them [T, B], and how much of its state each stream keeps before them [B]: 0 or 1."""
@@ -25,43 +23,80 @@ STREAMS_OF_VALIDATION, LEAST_OF_VALIDATION = 32, 1000
 """Validation is read side by side in so many streams, of no fewer units than this: each begins without context."""
 
 
+class StreamSettings(Protocol):
+    """What is asked of a training along streams: the fields of :class:`holdfast.config.Training`, and these.
+
+    Attributes:
+        seed: of the places where epochs begin, and of the resets.
+        steps: units after which back-propagation is cut.
+        reset: probability that a stream's state is set back to zeros there.
+        activation: penalty on the size of the last layer's outputs.
+        change: penalty on their change from step to step.
+    """
+
+    seed: int
+    steps: int
+    reset: float
+    activation: float
+    change: float
+
+    def streams(self, length: int) -> int:
+        """Streams that a text of so many units is read in: each has two pieces of ``steps`` or more."""
+        ...
+
+
 class StreamTraining:
     """What the training loop asks for: steps along B streams of the text, the state carried from one to the next.
 
     An epoch begins with a state of zeros, at a place within the first ``steps`` units that its number and the seed
     choose. A stream's state is set back to zeros by chance too (Melis et al. 2018, arXiv 1707.05589): a network that
     is hardly ever trained on the first units of a text may fail on them, and go on failing.
+
+    Args:
+        module: the network.
+        settings: how it is trained.
+        train: the text's units [n].
+        valid: those of the validation part.
+        begin: the unit that stands before the first.
     """
 
     monitor = "valid_loss"
 
     def __init__(
-        self, module: RecurrentLanguageModel, config: LanguageConfig, train: Part, valid: Part, begin: int
+        self,
+        module: RecurrentLanguageModel,
+        settings: StreamSettings,
+        train: NDArray[Any],
+        valid: NDArray[Any],
+        begin: int,
     ) -> None:
-        settings = config.training
         self.module, self.valid, self.begin, self.settings = module, valid, begin, settings
-        self.steps = settings.steps
-        streams = settings.streams(len(train))
-        if streams < 1:
+        self.train, self.steps = train, settings.steps
+        self.streams = settings.streams(len(train))
+        if self.streams < 1:
             raise UserError(
                 "The training part is at least twice as long as --steps.",
-                f"It has {len(train)} {config.text.unit}s for {self.steps} steps.",
-                "Give more text, or fewer --steps.",
+                f"It has {len(train)} units for {self.steps} steps.",
+                "Give more data, or fewer --steps.",
             )
-        length = len(train) // streams
-        self.text = train.ids[: streams * length].reshape(streams, length)
-        self.steps_per_epoch = (length - self.steps) // self.steps
+        self.length = len(train) // self.streams
+        self.steps_per_epoch = (self.length - self.steps) // self.steps
         self.state: list[State] | None = None
+
+    def text(self, epoch: int) -> NDArray[Any]:
+        """The units [n] that an epoch reads: the same in each, here."""
+        return self.train
 
     def batches(self, epoch: int) -> Iterator[Batch]:
         """Pieces of the streams, one after the other."""
         self.state = None
+        text = self.text(epoch)[: self.streams * self.length].reshape(self.streams, self.length)
         generator = np.random.default_rng((self.settings.seed, epoch))
         first = int(generator.integers(self.steps))
         for k in range(self.steps_per_epoch):
             at = first + k * self.steps
-            piece = torch.from_numpy(self.text[:, at : at + self.steps + 1].astype(np.int64).T.copy())
-            kept = generator.random(len(self.text)) >= self.settings.reset
+            piece = torch.from_numpy(text[:, at : at + self.steps + 1].astype(np.int64).T.copy())
+            kept = generator.random(self.streams) >= self.settings.reset
             yield piece[:-1], piece[1:], torch.from_numpy(kept.astype(np.float32))
 
     def loss(self, batch: Batch) -> Tensor:
@@ -79,7 +114,7 @@ class StreamTraining:
     def validate(self) -> dict[str, float]:
         """Nats per unit of the validation part, read in a few streams."""
         streams = max(1, min(STREAMS_OF_VALIDATION, len(self.valid) // LEAST_OF_VALIDATION))
-        return {self.monitor: float(nats(self.module, self.valid.ids, self.begin, streams).mean())}
+        return {self.monitor: float(nats(self.module, self.valid, self.begin, streams).mean())}
 
     def carried(self) -> dict[str, Tensor]:
         """The state, by layer and place."""

@@ -1,0 +1,31 @@
+"""A language model read one unit after the other, as writing needs it."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any, cast
+
+import torch
+from numpy.typing import NDArray
+
+from holdfast.models.language import RecurrentLanguageModel
+from holdfast.recurrent import Recurrent
+
+
+class Writer:
+    """A language model that reads and writes one unit after the other, on the CPU."""
+
+    def __init__(self, module: RecurrentLanguageModel) -> None:
+        module = copy.deepcopy(module).cpu().eval()
+        self.embedding = module.embedding.weight.detach().numpy()
+        self.layers = [cast(Recurrent, layer).stream() for layer in module.layers]
+        self.output = module.output
+
+    @torch.no_grad()
+    def read(self, unit: int) -> NDArray[Any]:
+        """``log p`` of every unit [V] after this one."""
+        x = self.embedding[unit]
+        for layer in self.layers:
+            x = layer.step(x)
+        hidden = torch.from_numpy(x[None])
+        return self.output.log_probabilities(hidden)[0].numpy()
