@@ -43,6 +43,7 @@ TORCH_FREE = (
     "holdfast.tasks.classify.config",
     "holdfast.tasks.translate.config",
     "holdfast.tasks.speech.config",
+    "holdfast.tasks.music.config",
 )
 HEAVY = ["torch", "lightning_fabric", "polars", "pandas", "scipy", "statsmodels", "sklearn", "matplotlib"]
 NO_HEADERS = re.compile(r'#\s*include\s*[<"](Python\.h|nanobind|pybind11|torch|ATen|c10)')

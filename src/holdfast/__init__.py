@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from holdfast.tasks.classify.model import SequenceClassifier as SequenceClassifier
     from holdfast.tasks.forecast.forecaster import Forecaster as Forecaster
     from holdfast.tasks.language.model import LanguageModel as LanguageModel
+    from holdfast.tasks.music.model import Composer as Composer
     from holdfast.tasks.translate.model import Translator as Translator
 
     __version__: str
@@ -32,6 +33,7 @@ _HOMES = {
     "GRU": "holdfast.layers",
     "LSTM": "holdfast.layers",
     "RNN": "holdfast.layers",
+    "Composer": "holdfast.tasks.music.model",
     "Forecaster": "holdfast.tasks.forecast.forecaster",
     "LanguageModel": "holdfast.tasks.language.model",
     "SequenceClassifier": "holdfast.tasks.classify.model",
@@ -51,6 +53,7 @@ __all__ = [
     "GRU",
     "LSTM",
     "RNN",
+    "Composer",
     "Forecaster",
     "LanguageModel",
     "SequenceClassifier",

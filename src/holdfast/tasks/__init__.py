@@ -73,6 +73,14 @@ TASKS = {
         "holdfast.tasks.translate.use",
         "holdfast.tasks.translate.report",
     ),
+    "music": Task(
+        "holdfast.tasks.music.model:Composer",
+        "holdfast.tasks.music.config:MusicConfig",
+        "holdfast.tasks.music.config:Prediction",
+        "holdfast.tasks.music.words",
+        "holdfast.tasks.music.use",
+        "holdfast.tasks.music.report",
+    ),
 }
 """The applications, by name."""
 

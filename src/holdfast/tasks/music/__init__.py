@@ -1,0 +1,1 @@
+"""Music: what comes next in a piece, and composing."""

@@ -1,0 +1,113 @@
+"""The composer: fit, evaluate, compose, save and load."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from numpy.typing import NDArray
+
+from holdfast.files import load_json, save_json
+from holdfast.tasks.base import Trainable
+from holdfast.tasks.model import LEARNT, TaskModel
+from holdfast.tasks.music.config import MusicConfig
+from holdfast.tasks.music.kinds import kind_of
+
+
+class Composer(TaskModel):
+    """An LSTM, GRU or RNN that says what comes next in a piece of music: it scores pieces, and composes.
+
+    Args:
+        config: every setting; or give its fields by name, which go to the part that has them.
+        fields: for example ``output="independent", cell="gru", hidden_size=128`` (see :class:`MusicConfig`).
+
+    Raises:
+        UserError: a field that does not exist, or a value outside its rule.
+
+    Example:
+        >>> import json, pathlib, tempfile
+        >>> path = pathlib.Path(tempfile.mkdtemp()) / "chords.json"
+        >>> tune = [[60, 64, 67], [60, 65, 69], [59, 62, 67], [60, 64, 67]] * 4
+        >>> _ = path.write_text(json.dumps([tune] * 10))
+        >>> model = Composer(hidden_size=16, chord_size=16, transpose=0, epochs=10, batch_size=2, learning_rate=0.02)
+        >>> figures = model.fit(path).metrics
+        >>> figures["model"]["nll_per_frame"] < figures["baselines"]["markov"]["nll_per_frame"]
+        True
+    """
+
+    task = "music"
+    settings = MusicConfig
+
+    def __init__(self, config: MusicConfig | None = None, **fields: Any) -> None:
+        super().__init__(config, **fields)
+        self.kind = kind_of(self.config)
+        self.learnt: dict[str, Any] = {}
+        self.digest = ""
+
+    def prepare(
+        self, data: Path | str, valid: Path | str | None = None, test: Path | str | None = None
+    ) -> Any:
+        """Read the files and cut them into parts; does not depend on the cell, the network's size or the seed."""
+        others = [None if path is None else Path(path) for path in (valid, test)]
+        return self.kind.prepare(Path(data), *others)
+
+    def fit_baselines(self, prepared: Any) -> Any:
+        """What the network has to beat, counted in the training pieces."""
+        return self.kind.fit_baselines(prepared)
+
+    def _learn(self, prepared: Any) -> None:
+        self.learnt, self.digest = prepared.learnt, prepared.digest
+
+    def _save_learnt(self, folder: Path) -> None:
+        save_json(folder / LEARNT, {"digest": self.digest, "learnt": self.learnt})
+
+    def _load_learnt(self, path: Path) -> None:
+        found = load_json(path)
+        self.learnt, self.digest = dict(found.get("learnt", {})), str(found.get("digest", ""))
+
+    def _is_learnt(self, folder: Path, prepared: Any) -> bool:
+        return bool(load_json(folder / LEARNT).get("digest") == prepared.digest)
+
+    def _network(self, prepared: Any) -> tuple[torch.nn.Module, Trainable]:
+        module = self.kind.network(prepared.learnt)
+        return module, self.kind.training(module, prepared)
+
+    def _empty(self) -> torch.nn.Module:
+        return self.kind.network(self.learnt)
+
+    def _take_arrays(self, arrays: dict[str, NDArray[Any]]) -> None:
+        self.baselines = self.kind.baselines(arrays)
+
+    def _judge(self, prepared: Any, training: Any) -> dict[str, Any]:
+        name = "test" if prepared.test else "validation"
+        return self._scores(prepared.test or prepared.valid, name) | {
+            "train_loss": self.kind.loss(training.module, prepared.train),
+            "valid_loss": self.kind.loss(training.module, prepared.valid),
+            "training_size": len(prepared.train),
+            "training_steps": self.kind.size(prepared.train)["steps"],
+        }
+
+    # -- figures -------------------------------------------------------------------------------------------------
+
+    def _figures(self, part: Any) -> dict[str, float]:
+        return self.kind.figures(self._trained(), part)
+
+    def _baseline_figures(self, part: Any) -> dict[str, dict[str, float]]:
+        found: dict[str, dict[str, float]] = self.baselines.figures(part)
+        return found
+
+    def _size(self, part: Any) -> dict[str, Any]:
+        return self.kind.size(part)
+
+    def fitted(self) -> Any:
+        """The network, once there is one.
+
+        Raises:
+            UserError: there is none yet.
+        """
+        return self._trained()
+
+    def _read(self, path: Path) -> Any:
+        part, self.notes = self.kind.read(path, self.learnt)
+        return part

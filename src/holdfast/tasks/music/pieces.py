@@ -1,0 +1,130 @@
+"""From files to the pieces of the training, validation and test part."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from holdfast.data.music import KEYS, PARTS, WHOLE, Pieces, digest, read_pieces
+from holdfast.data.parts import remarks, shares
+from holdfast.errors import UserError
+from holdfast.files import listed
+from holdfast.tasks.music.config import MusicData
+
+SPLIT_SEED = 0
+"""Which pieces come into which part does not depend on the training's seed."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """The three parts (``test`` may be None), what a network must know of them, and what the user should be told."""
+
+    train: Pieces
+    valid: Pieces
+    test: Pieces | None
+    notes: tuple[str, ...]
+    digest: str
+    learnt: dict[str, Any] = field(default_factory=lambda: {"keys": KEYS})
+
+    def latest(self, share: float) -> Prepared:
+        """The same with only the last share of the training pieces, to see what less data does."""
+        kept = max(1, round(len(self.train) * share))
+        return replace(self, train=self.train[len(self.train) - kept :])
+
+
+def prepare(settings: MusicData, data: Path, valid: Path | None = None, test: Path | None = None) -> Prepared:
+    """Read the pieces: parts as the file carries them, from files of their own, or drawn by their shares.
+
+    Raises:
+        UserError: for everything that is wrong with a file, and for a part without pieces.
+    """
+    found = read_pieces(data, settings.steps_per_beat)
+    parts, notes = _drawn(settings, data, found, (valid is not None, test is not None))
+    for name, path in (("valid", valid), ("test", test)):
+        if path is not None:
+            parts[name] = one_part(read_pieces(path, settings.steps_per_beat), name)
+    long = {name: scored(pieces) for name, pieces in parts.items()}
+    for name in ("train", "valid"):
+        if not long.get(name):
+            raise _none_left(name, data if name == "train" else valid or data)
+    if test is not None and not long["test"]:
+        raise _none_left("test", test)
+    told = (*notes, *_short(parts), *_twice(long))
+    return Prepared(
+        long["train"], long["valid"], long.get("test") or None, told, digest(long.get(p, ()) for p in PARTS)
+    )
+
+
+def one_part(found: dict[str, Pieces], name: str) -> Pieces:
+    """What a file holds of a part: that of its split, or where it carries none, everything."""
+    return found.get(name) or found.get(WHOLE) or ()
+
+
+def scored(pieces: Pieces) -> Pieces:
+    """Pieces in which something can be scored: a frame after the first."""
+    return tuple(piece for piece in pieces if len(piece) > 1)
+
+
+def _drawn(
+    settings: MusicData, data: Path, found: dict[str, Pieces], own: tuple[bool, bool]
+) -> tuple[dict[str, Pieces], tuple[str, ...]]:
+    """The parts of the data file: its own, or drawn from all that it has for training."""
+    missing = tuple(name not in found and not has for name, has in zip(("valid", "test"), own))
+    if WHOLE not in found and not any(missing):
+        return dict(found), ()
+    whole = found.get(WHOLE) or found.get("train", ())
+    have = tuple(has or name in found for name, has in zip(("valid", "test"), own))
+    _, valid, test = shares(settings.split, (have[0], have[1]))
+    sizes = {name: _count(share, len(whole)) for name, share in (("valid", valid), ("test", test)) if share}
+    if sum(sizes.values()) >= len(whole):
+        raise UserError(
+            "Each part has a piece at least.",
+            f"{data} holds {len(whole)} for {len(sizes) + 1} parts.",
+            "Give more pieces, files of their own with --valid and --test, or another --split.",
+        )
+    order = iter(np.random.default_rng(SPLIT_SEED).permutation(len(whole)).tolist())
+    places = {name: sorted(next(order) for _ in range(size)) for name, size in sizes.items()}
+    drawn = {name: tuple(whole[i] for i in chosen) for name, chosen in places.items()}
+    taken = {i for chosen in places.values() for i in chosen}
+    train = tuple(piece for i, piece in enumerate(whole) if i not in taken)
+    carried = {name: pieces for name, pieces in found.items() if name in PARTS}
+    return carried | drawn | {"train": train}, remarks((have[0], have[1]), bool(sizes.get("test")))
+
+
+def _count(share: float, pieces: int) -> int:
+    return max(1, round(share * pieces))
+
+
+def _none_left(name: str, path: Path) -> UserError:
+    return UserError(
+        f"The {name} part holds pieces of two frames or more.",
+        f"{path} has none for it.",
+        "Give more pieces, files of their own with --valid and --test, or another --split.",
+    )
+
+
+def _short(parts: dict[str, Pieces]) -> tuple[str, ...]:
+    """What is told of pieces that are left out."""
+    names = [piece.name for pieces in parts.values() for piece in pieces if len(piece) < 2]
+    return (told_short(names),) if names else ()
+
+
+def told_short(names: Sequence[str]) -> str:
+    """What is told of pieces in which nothing can be scored."""
+    return f"pieces of fewer than two frames, left out: {listed(names)}"
+
+
+def _twice(parts: dict[str, Pieces]) -> tuple[str, ...]:
+    """What is told of pieces that training sees and that are scored as well."""
+    train = {piece.roll.tobytes() for piece in parts["train"]}
+    found = []
+    for part, name in (("valid", "validation"), ("test", "test")):
+        pieces = parts.get(part, ())
+        count = sum(piece.roll.tobytes() in train for piece in pieces)
+        if count:
+            found.append(f"{name} pieces that are training pieces as well: {count:,} of {len(pieces):,}")
+    return tuple(found)

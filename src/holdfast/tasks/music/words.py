@@ -1,0 +1,54 @@
+"""The results of composers in words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from holdfast.insight.comparison import Comparison
+from holdfast.insight.words import Measure, against, claims, otherwise
+
+EVALUATION = ("task", "part", "model", "baselines", "parameters", "seconds", "pieces", "steps", "unit")
+"""What ``evaluate --json`` prints."""
+
+ABOUT_THE_DATA = ("split", "steps_per_beat")
+"""Settings that another command on the same file needs as well."""
+
+BASELINES = {
+    "marginal": "how often each key sounds",
+    "markov": "each key by whether it sounded just before",
+}
+MEASURE = Measure("nll_per_frame", "nats per frame", "models the music", "pieces", BASELINES)
+MEANINGS = {
+    "nll_per_frame": "mean surprise at a frame, -ln p of all its keys together; a piece's first is not scored",
+    "note_accuracy": "sounding keys that were foretold, of all that sounded or were foretold, TP / (TP + FP + FN)",
+}
+WHICH_WAY = "Surprise: lower is better. Accuracy: higher is better."
+
+
+def title(result: Mapping[str, Any]) -> str:
+    """What was scored."""
+    return (
+        f"music, {result['part']} part, {result['steps']:,} {result['unit']}s of {result['pieces']:,} pieces"
+    )
+
+
+def verdict(result: Mapping[str, Any]) -> list[str]:
+    """The model against the best simple method, and what int8 changes."""
+    own = result["model"][MEASURE.metric]
+    bar = against(MEASURE, own, result["baselines"])
+    return [f"The network needs {own:.4g} nats for each {result['unit']}; {bar}", *otherwise(MEASURE, result)]
+
+
+def conclusions(comparison: Comparison) -> list[str]:
+    """What a comparison of cells says."""
+    return claims(comparison, MEASURE)
+
+
+def next_commands(run: str, files: list[str], asked: list[str]) -> list[list[str]]:
+    """What makes sense after a training run on these files: the data, and flags for the others."""
+    return [
+        ["holdfast", "predict", run, "--length", "128", "--seed", "0"],
+        ["holdfast", "evaluate", run, "--json"],
+        ["holdfast", "compare", "music", *files, *asked, "--cells", "rnn,gru,lstm", "--seeds", "3"],
+    ]
