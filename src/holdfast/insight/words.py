@@ -75,7 +75,14 @@ def against(measure: Measure, own: float, baselines: Figures, how: str = "") -> 
     return f"that is {gap} {'BELOW' if measure.higher else 'ABOVE'} the best baseline, {label} ({bar:.4g}): {instead}"
 
 
-VARIANTS = {"int8": "in int8", "cache": "with the neural cache", "dynamic": "with dynamic evaluation"}
+VARIANTS = {
+    "int8": "in int8",
+    "cache": "with the neural cache",
+    "dynamic": "with dynamic evaluation",
+    "ngram": "with the n-grams of its training sentences",
+    "searched": "decoded as asked",
+    "live": "listening live",
+}
 """Other ways in which ``evaluate`` may score the same model, by their names in its result."""
 
 

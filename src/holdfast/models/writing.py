@@ -8,6 +8,7 @@ from typing import Any, cast
 import torch
 from numpy.typing import NDArray
 
+from holdfast.data.units import Units
 from holdfast.models.language import RecurrentLanguageModel
 from holdfast.recurrent import Recurrent
 
@@ -29,3 +30,21 @@ class Writer:
             x = layer.step(x)
         hidden = torch.from_numpy(x[None])
         return self.output.log_probabilities(hidden)[0].numpy()
+
+
+class Reader:
+    """A language model read from any state, so that many texts can be read side by side."""
+
+    def __init__(self, module: RecurrentLanguageModel, units: Units) -> None:
+        self.units = units
+        self._writer = Writer(module)
+
+    def read(self, state: Any, unit: int) -> tuple[Any, NDArray[Any]]:
+        """The state behind a unit (None: before any), and ``log p`` [V] of the next one."""
+        for place, layer in enumerate(self._writer.layers):
+            if state is None:
+                layer.reset()
+            else:
+                layer.state = state[place]
+        scores = self._writer.read(unit)
+        return [layer.state for layer in self._writer.layers], scores

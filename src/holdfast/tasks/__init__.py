@@ -80,6 +80,14 @@ TASKS = {
         "holdfast.tasks.music.words",
         "holdfast.tasks.music.use",
         "holdfast.tasks.music.report",
+    "speech": Task(
+        "holdfast.tasks.speech.model:SpeechRecognizer",
+        "holdfast.tasks.speech.config:SpeechConfig",
+        "holdfast.tasks.speech.config:Prediction",
+        "holdfast.tasks.speech.words",
+        "holdfast.tasks.speech.use",
+        "holdfast.tasks.speech.report",
+        scoring="holdfast.tasks.speech.config:SpeechScoring",
     ),
 }
 """The applications, by name."""

@@ -1,0 +1,229 @@
+"""From recordings to the frames and units of the training, validation and test utterances."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from holdfast.data.parts import remarks, shares
+from holdfast.data.utterances import Fields, Utterance, read_utterances
+from holdfast.errors import UserError
+from holdfast.tasks.speech.alphabet import Alphabet
+from holdfast.tasks.speech.augmenting import Augmenter
+from holdfast.tasks.speech.config import SoundConfig, SpeechConfig
+from holdfast.tasks.speech.hearing import FRAME
+from holdfast.tasks.speech.sounds import Sounds
+
+Array = NDArray[Any]
+PARTS = ("training", "validation", "test")
+
+
+@dataclass(frozen=True)
+class Part:
+    """Utterances, their normalised frames [T, F], their units, and how many seconds it took to read them."""
+
+    utterances: list[Utterance]
+    frames: list[Array]
+    units: list[list[int]]
+    seconds_to_read: float = 0.0
+
+    def __len__(self) -> int:
+        return len(self.utterances)
+
+    def __getitem__(self, chosen: Iterable[int]) -> Part:
+        """The utterances of these numbers."""
+        numbers = list(chosen)
+        return Part(*([side[i] for i in numbers] for side in (self.utterances, self.frames, self.units)))
+
+    @property
+    def texts(self) -> list[str]:
+        """What was said."""
+        return [one.text for one in self.utterances]
+
+    @property
+    def sound_seconds(self) -> float:
+        """How long they last."""
+        return sum(map(len, self.frames)) * FRAME
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """The three parts (``test`` may be None), how sound becomes frames and text units, and what to tell the user."""
+
+    train: Part
+    valid: Part
+    test: Part | None
+    alphabet: Alphabet
+    sounds: Sounds
+    augmenter: Augmenter
+    notes: tuple[str, ...]
+    digest: str
+
+    def latest(self, share: float) -> Prepared:
+        """The same with only the last share of the training part, to see what less data does."""
+        kept = max(1, round(len(self.train) * share))
+        return replace(self, train=self.train[range(len(self.train) - kept, len(self.train))])
+
+    def augmented(self, number: int, seed: tuple[int, ...]) -> Array:
+        """The frames of a training utterance, changed by chance."""
+        return self.augmenter(self.train.utterances[number], self.train.frames[number], seed)
+
+
+def prepare(
+    config: SpeechConfig, data: Path, valid: Path | None = None, test: Path | None = None
+) -> Prepared:
+    """Read the recordings, cut them into parts (those without a file of their own), and compute their frames.
+
+    Raises:
+        UserError: for everything that is wrong with a file, and for a part without utterances.
+    """
+    settings = config.data
+    whole = _read(data, settings)
+    own = {name: _read(path, settings) for name, path in (("validation", valid), ("test", test)) if path}
+    parts = _parts(settings, whole, own)
+    sounds = Sounds.of(parts["training"], settings)
+    frames = {name: list(sounds.features.all(part)) for name, part in parts.items()}
+    told = [*remarks((valid is not None, test is not None), bool(parts["test"]))]
+    sounds = sounds.fitted(frames["training"])
+    alphabet = Alphabet.fit((one.text for one in parts["training"]), settings.unit, settings.vocabulary)
+    made = {name: _part(part, frames[name], alphabet, sounds) for name, part in parts.items()}
+    train = range(len(made["training"]))
+    told += _unknown(made, alphabet)
+    _check_spoken(train)
+    return Prepared(
+        made["training"][train],
+        made["validation"],
+        made["test"] if len(made["test"]) else None,
+        alphabet,
+        sounds,
+        Augmenter.of(config.augment, sounds),
+        tuple(told),
+        _digest(parts, alphabet, sounds),
+    )
+
+
+def of_file(
+    path: Path, settings: SoundConfig, alphabet: Alphabet, sounds: Sounds
+) -> tuple[Part, tuple[str, ...]]:
+    """The utterances of a whole manifest or folder, and what to tell of them."""
+    began = time.perf_counter()
+    utterances = _read(path, settings)
+    sounds.check(utterances[0])
+    part = _part(utterances, list(sounds.features.all(utterances)), alphabet, sounds)
+    took = time.perf_counter() - began
+    return replace(part, seconds_to_read=took), tuple(_unknown({"file": part}, alphabet))
+
+
+def to_hear(path: Path, settings: SoundConfig, sounds: Sounds) -> list[Utterance]:
+    """The utterances of a sound file, a folder of them or a manifest, whose text is not looked at."""
+    found = read_utterances(path, _fields(settings), settings.encoding, transcribed=False)
+    sounds.check(found[0])
+    return found
+
+
+def heard_frames(utterances: list[Utterance], sounds: Sounds) -> Iterator[tuple[Utterance, Array]]:
+    """Each utterance with its normalised frames, one after the other where the normalisation allows it."""
+    if sounds.kind == "speaker":
+        frames = sounds.normalised(utterances, list(sounds.features.all(utterances)))
+        yield from zip(utterances, frames)
+        return
+    for one, frames in zip(utterances, sounds.features.all(utterances)):
+        yield one, sounds.normalised([one], [frames])[0]
+
+
+def _fields(settings: SoundConfig) -> Fields:
+    return Fields(settings.path_field, settings.text_field or "text", settings.speaker_field)
+
+
+def _read(path: Path, settings: SoundConfig) -> list[Utterance]:
+    return read_utterances(path, _fields(settings), settings.encoding)
+
+
+def _part(utterances: list[Utterance], frames: Sequence[Array], alphabet: Alphabet, sounds: Sounds) -> Part:
+    normalised = sounds.normalised(utterances, frames)
+    return Part(utterances, normalised, [alphabet.encode(one.text) for one in utterances])
+
+
+def _parts(
+    settings: SoundConfig, whole: list[Utterance], own: Mapping[str, list[Utterance]]
+) -> dict[str, list[Utterance]]:
+    """The utterances of each part; what has no file is cut from the data (by a seed of its own, always the same)."""
+    own = dict(own)
+    if settings.hold_out is not None:
+        whole, own["test"] = _held_out(settings, whole, own)
+    asked = shares(settings.split, ("validation" in own, "test" in own))
+    order = np.random.default_rng(0).permutation(len(whole))
+    counts = [round(share * len(whole)) for share in asked[1:]]
+    cuts = np.cumsum([0, *(max(n, 1) if share else 0 for n, share in zip(counts, asked[1:]))])
+    drawn = [sorted(order[a:b].tolist()) for a, b in zip(cuts[:-1], cuts[1:])]
+    rest = sorted(order[cuts[-1] :].tolist()[: round(sum(asked) * len(whole)) - int(cuts[-1])])
+    found = {name: [whole[i] for i in rows] for name, rows in zip(PARTS, [rest, *drawn])} | own
+    for name in PARTS[: 3 if asked[2] or "test" in own else 2]:
+        if not found[name]:
+            raise UserError(
+                f"The {name} part holds utterances.",
+                f"Of the {len(whole)} utterances none is left for it.",
+                "Give more, files of their own with --valid and --test, or another --split.",
+            )
+    return found
+
+
+def _held_out(
+    settings: SoundConfig, whole: list[Utterance], own: Mapping[str, Any]
+) -> tuple[list[Utterance], list[Utterance]]:
+    """The utterances of all speakers but one, and that one's."""
+    if "test" in own:
+        raise UserError(
+            "The test part is a file or a speaker that is held out.",
+            "Both --test and --hold-out were given.",
+            "Leave one of them out.",
+        )
+    speakers = sorted({one.speaker for one in whole if one.speaker is not None})
+    if settings.hold_out not in speakers:
+        raise UserError(
+            "--hold-out names a speaker of the data.",
+            f"It was {settings.hold_out!r}.",
+            f"Speakers are: {', '.join(speakers[:20])}." if speakers else "The manifest names no speakers.",
+        )
+    return (
+        [one for one in whole if one.speaker != settings.hold_out],
+        [one for one in whole if one.speaker == settings.hold_out],
+    )
+
+
+def _check_spoken(train: Sequence[int]) -> None:
+    if not train:
+        raise UserError(
+            "The training part holds utterances that are long enough for their text.",
+            "There is none.",
+            "Give less --subsampling, --unit word, or other recordings.",
+        )
+
+
+def _unknown(parts: Mapping[str, Part], alphabet: Alphabet) -> list[str]:
+    """How much of the other parts has no unit."""
+    notes = []
+    for name, part in parts.items():
+        lacking = sum(alphabet.unknown(text) for text in part.texts)
+        if lacking and name != "training":
+            what = "words" if alphabet.kind == "word" else "characters"
+            notes.append(
+                f"{lacking:,} {what} of the {name} part stand in no training sentence: they are never written"
+            )
+    return notes
+
+
+def _digest(parts: Mapping[str, list[Utterance]], alphabet: Alphabet, sounds: Sounds) -> str:
+    digest = sha256(repr((alphabet.pieces, sounds.rate, sounds.size)).encode())
+    for name, part in parts.items():
+        for one in part:
+            sizes = [path.stat().st_size for path in one.paths]
+            digest.update(repr((name, one.name, one.text, one.speaker, sizes)).encode())
+    return digest.hexdigest()

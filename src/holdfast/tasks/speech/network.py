@@ -1,0 +1,125 @@
+"""The network of a recogniser: built from the configuration, trained by CTC on utterances."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from holdfast.ctc import Greedy, decoded
+from holdfast.data.batching import TokenBatches
+from holdfast.models.speech import SpeechNetwork, SpeechOptions, ctc_nats
+from holdfast.tasks.speech.config import SpeechConfig
+from holdfast.tasks.speech.corpus import Prepared
+from holdfast.tasks.speech.scoring import edits
+
+Array = NDArray[Any]
+Batch = tuple[Tensor, Tensor, Tensor, Tensor]
+"""Frames [T, B, F], lengths [B], units [B, U], how many [B]."""
+
+SCORED_AT_ONCE = 40_000
+"""Frames of a batch where nothing is trained."""
+
+
+def build(config: SpeechConfig, features: int, units: int) -> SpeechNetwork:
+    """An untrained network."""
+    net = config.network
+    options = SpeechOptions(
+        features=features,
+        units=units,
+        cell=net.cell,
+        hidden_size=net.hidden_size,
+        num_layers=net.num_layers,
+        bidirectional=net.bidirectional,
+        front=net.front,
+        subsampling=net.subsampling,
+        channels=net.channels,
+        input_dropout=net.input_dropout,
+        hidden_dropout=net.hidden_dropout,
+        output_dropout=net.output_dropout,
+    )
+    return SpeechNetwork(options)
+
+
+def padded(frames: Sequence[Array], units: Sequence[Sequence[int]]) -> Batch:
+    """Utterances side by side, the shorter ones filled up with zeros."""
+    own = [torch.from_numpy(np.ascontiguousarray(each)) for each in frames]
+    targets = [torch.tensor(list(each), dtype=torch.long) for each in units]
+    return (
+        torch.nn.utils.rnn.pad_sequence(own),
+        torch.tensor([len(each) for each in own]),
+        torch.nn.utils.rnn.pad_sequence(targets, batch_first=True),
+        torch.tensor([len(each) for each in targets]),
+    )
+
+
+class UtteranceTraining:
+    """What the training loop asks for: batches of utterances of like length, changed anew in each epoch, and the loss.
+
+    The batches of an epoch depend on the seed and the epoch alone.
+    """
+
+    def __init__(self, module: SpeechNetwork, config: SpeechConfig, prepared: Prepared) -> None:
+        settings = config.training
+        self.module, self.prepared, self.seed = module, prepared, settings.seed
+        self.train, self.valid = prepared.train, prepared.valid
+        self.monitor = f"valid_{settings.monitor}"
+        lengths = [len(frames) for frames in self.train.frames]
+        self.order = TokenBatches(lengths, settings.frames, settings.batch_size, settings.seed)
+        self.steps_per_epoch = len(self.order)
+
+    def batches(self, epoch: int) -> Iterator[Batch]:
+        """Every training utterance once in an epoch."""
+        for chosen in self.order.of(epoch):
+            frames = [self.prepared.augmented(i, (self.seed, epoch, i)) for i in chosen.tolist()]
+            yield padded(frames, [self.train.units[i] for i in chosen.tolist()])
+
+    def loss(self, batch: Batch) -> Tensor:
+        """Nats of CTC, for each unit."""
+        frames, lengths, units, sizes = batch
+        scores, left = self.module(frames, lengths)
+        nats = ctc_nats(scores, left, units, sizes)
+        there = nats.isfinite()  # a faster utterance may have become too short for its units
+        return nats[there].sum() / sizes[there].sum().clamp(min=1)
+
+    def validate(self) -> dict[str, float]:
+        """Nats of each unit of the validation part, and the share of units that are wrong."""
+        found = scores_of(self.module, self.valid.frames)
+        errors = sum(
+            edits(decoded(Greedy(), own), units) for own, units in zip(found, self.valid.units)
+        )
+        count = max(1, sum(map(len, self.valid.units)))
+        return {"valid_loss": mean_nats(found, self.valid.units), "valid_error": errors / count}
+
+
+def mean_nats(found: Sequence[Array], units: Sequence[Sequence[int]]) -> float:
+    """Nats of CTC for each unit, of utterances whose units fit into their frames."""
+    total, count = 0.0, 0
+    for own, wanted in zip(found, units):
+        scores, targets = torch.from_numpy(own)[:, None], torch.tensor([list(wanted)], dtype=torch.long)
+        nats = float(ctc_nats(scores, torch.tensor([len(own)]), targets, torch.tensor([len(wanted)])))
+        if np.isfinite(nats):
+            total, count = total + nats, count + len(wanted)
+    return total / max(count, 1)
+
+
+@torch.no_grad()
+def scores_of(module: SpeechNetwork, frames: Sequence[Array]) -> list[Array]:
+    """``log p`` [S, V] of every utterance, in evaluation mode."""
+    training = module.training
+    module.eval()
+    device = module.output.weight.device
+    found: list[Array] = [np.zeros((0, module.options.units), np.float32)] * len(frames)
+    there = [i for i, own in enumerate(frames) if len(own)]
+    for chosen in TokenBatches([len(frames[i]) for i in there], SCORED_AT_ONCE).of(epoch=0):
+        numbers = [there[k] for k in chosen.tolist()]
+        x, lengths, _, _ = padded([frames[i] for i in numbers], [()] * len(numbers))
+        scores, left = module(x.to(device), lengths.to(device))
+        for row, i in enumerate(numbers):
+            found[i] = scores[: int(left[row]), row].float().cpu().numpy()
+    module.train(training)
+    return found

@@ -1,0 +1,127 @@
+"""How a sound becomes the frames that the network reads: the front end, and the normalisation that was learnt."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Self
+
+from numpy.typing import NDArray
+
+from holdfast.data.audio import sound_info
+from holdfast.data.features import Features, ReadyFeatures, SoundFeatures, features_of
+from holdfast.data.filterbanks import Filterbanks, FilterbankStream
+from holdfast.data.normalisation import Normalisation
+from holdfast.data.utterances import Utterance
+from holdfast.errors import UserError
+from holdfast.tasks.speech.config import SoundConfig
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Sounds:
+    """A front end with its normalisation (None before it is learnt)."""
+
+    features: Features
+    kind: str
+    normalisation: Normalisation | None = None
+
+    @classmethod
+    def of(cls, utterances: Sequence[Utterance], settings: SoundConfig) -> Self:
+        """For some training utterances: at the settings' rate, or that of most of their files."""
+        cache = None if settings.cache is None else Path(settings.cache)
+        rate = settings.rate
+        if rate is None and not utterances[0].ready:
+            rates = Counter(sound_info(path).rate for one in utterances for path in one.paths)
+            rate = rates.most_common(1)[0][0]
+        return cls(features_of(utterances, rate or 0, settings.bands, cache), settings.normalise)
+
+    @property
+    def rate(self) -> int | None:
+        """Samples a second; None where features are ready."""
+        return self.features.rate
+
+    @property
+    def size(self) -> int:
+        """F, the numbers of a frame."""
+        return self.features.size
+
+    def fitted(self, frames: Iterable[Array]) -> Self:
+        """With the normalisation of the training part."""
+        return replace(self, normalisation=Normalisation.fit(self.kind, frames))
+
+    def normalised(self, utterances: Sequence[Utterance], frames: Sequence[Array]) -> list[Array]:
+        """The frames of some utterances as the network reads them."""
+        assert self.normalisation is not None
+        return self.normalisation(frames, [one.speaker for one in utterances])
+
+    def check(self, one: Utterance) -> None:
+        """Refuse features where the network hears sounds, and the other way round."""
+        if one.ready == (self.rate is None):
+            return
+        raise UserError(
+            "A model hears what it was trained on: sounds, or ready features.",
+            f"{one.name} holds {'features' if one.ready else 'sound'}.",
+            "Give the others, or train anew.",
+        )
+
+    def stream(self) -> SoundStream:
+        """Frames as the network reads them, of samples as they come.
+
+        Raises:
+            UserError: the frames are not computed from sound, or normalised by what is known only at the end.
+        """
+        assert self.normalisation is not None
+        if not isinstance(self.features, SoundFeatures):
+            raise UserError(
+                "Live sound becomes frames as it did in training.",
+                "This model was trained on ready features.",
+                "Train one on sound files.",
+            )
+        if self.kind in ("utterance", "speaker"):
+            raise UserError(
+                "A network that listens live normalises by what was heard so far.",
+                f"This one does so by the whole {self.kind}.",
+                "Train one with --normalise global or running.",
+            )
+        return SoundStream(self.features.filterbanks.stream(), self.normalisation)
+
+    def state(self) -> dict[str, Any]:
+        """What the front end is, for JSON; the normalisation's arrays are kept elsewhere."""
+        return {"rate": self.rate, "features": self.size}
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any], settings: SoundConfig, where: Path) -> Self:
+        """What :meth:`state` gave.
+
+        Raises:
+            UserError: it is damaged.
+        """
+        rate, size = state.get("rate"), state.get("features")
+        if not isinstance(size, int) or not isinstance(rate, int | None):
+            rule = f"{where} holds the front end as training wrote it."
+            raise UserError(rule, f"rate is {rate}, features {size}.", "Copy the folder again, or train anew.")
+        features = ReadyFeatures(size) if rate is None else SoundFeatures(Filterbanks(rate, size))
+        return cls(features, settings.normalise)
+
+    def normalised_by(self, arrays: Mapping[str, Array]) -> Self:
+        """With a normalisation's arrays."""
+        return replace(self, normalisation=Normalisation.from_state(self.kind, arrays))
+
+
+class SoundStream:
+    """Samples in, normalised frames out."""
+
+    def __init__(self, filterbanks: FilterbankStream, normalisation: Normalisation) -> None:
+        self.filterbanks, self.normalisation = filterbanks, normalisation.stream()
+
+    def accept(self, samples: Array) -> Array:
+        """The frames [t, F] that became whole."""
+        return self.normalisation.accept(self.filterbanks.accept(samples))
+
+    def finish(self) -> Array:
+        """Those that only the end makes whole."""
+        return self.normalisation.accept(self.filterbanks.finish())

@@ -1,0 +1,104 @@
+"""What ``holdfast predict`` writes for a speech recogniser."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+from holdfast.data.audio import read_blocks
+from holdfast.errors import UserError
+from holdfast.tasks.speech.config import Prediction
+from holdfast.tasks.speech.hearing import Segment, Word, text_of
+from holdfast.tasks.speech.model import SpeechRecognizer
+from holdfast.tasks.speech.recogniser import BLOCK, Ear
+
+Told = Callable[[str, list[Segment]], Iterator[str]]
+
+
+def predicted(model: SpeechRecognizer, data: Path | None, asked: Prediction) -> Iterator[str]:
+    """A line for each sound, or what is heard as it comes."""
+    if asked.live:
+        return live(model, data, asked)
+    if data is None or str(data) == "-":
+        raise UserError(
+            "Sounds come from files.",
+            "None was given.",
+            "Give a sound, a folder of sounds or a manifest; --live listens to 16-bit PCM from stdin.",
+        )
+    found = ((one.name, segments) for one, segments in model.stream(data, asked))
+    if asked.plot is not None:
+        from holdfast.tasks.speech.pictures import heard_plot  # loads matplotlib
+
+        heard_plot(model, data, asked, asked.plot)
+    return _lines(model, found, asked.times, alone=data.is_file() and not _listing(data))
+
+
+def _listing(data: Path) -> bool:
+    from holdfast.data.records import READERS
+
+    return data.suffix.lower() in READERS
+
+
+def _lines(
+    model: SpeechRecognizer, found: Iterable[tuple[str, list[Segment]]], times: bool, alone: bool
+) -> Iterator[str]:
+    """The text of each sound, behind its name where there are several; or its words in time."""
+    assert model.alphabet is not None
+    for name, segments in found:
+        lead = "" if alone else f"{name}\t"
+        if times:
+            yield from (f"{lead}{timed(word)}\n" for segment in segments for word in segment.words)
+        else:
+            yield f"{lead}{text_of(segments, model.alphabet)}\n"
+
+
+def timed(word: Word) -> str:
+    """Begin and end in seconds, the word, and how sure the network is."""
+    return f"{word.start:.2f}\t{word.end:.2f}\t{word.text}\t{word.confidence:.2f}"
+
+
+# -- live --------------------------------------------------------------------------------------------------------
+
+
+def live(model: SpeechRecognizer, data: Path | None, asked: Prediction) -> Iterator[str]:
+    """Words as they settle, a line for each segment; or each word in time, when its segment ends."""
+    ear = model.ear(asked)
+    if asked.pcm_rate is not None and data is not None and str(data) != "-":
+        raise UserError(
+            "--pcm-rate is that of sound from stdin.",
+            f"{data} was given, which says its own.",
+            "Leave one of the two out.",
+        )
+    source = sys.stdin.buffer if data is None or str(data) == "-" else data
+    blocks = read_blocks(source, ear.rate, BLOCK, asked.pcm_rate)
+    return _timed(ear, blocks) if asked.times else _settling(ear, blocks)
+
+
+def _timed(ear: Ear, blocks: Iterable) -> Iterator[str]:
+    for block in blocks:
+        yield from (f"{timed(word)}\n" for segment in ear.accept(block) for word in segment.words)
+    yield from (f"{timed(word)}\n" for segment in ear.finish() for word in segment.words)
+
+
+def _settling(ear: Ear, blocks: Iterable) -> Iterator[str]:
+    """What is certain of the open segment is written at once, the rest when the segment ends."""
+    written = ""
+    for block in blocks:
+        for segment in ear.accept(block):
+            yield segment.text[len(written) :] + "\n"
+            written = ""
+        certain = whole_words(ear.open()[0])
+        if len(certain) > len(written):
+            yield certain[len(written) :]
+            written = certain
+    for segment in ear.finish():
+        yield segment.text[len(written) :] + "\n"
+        written = ""
+    if written:
+        yield "\n"
+
+
+def whole_words(text: str) -> str:
+    """A text without its last word, which may still grow."""
+    return text[: text.rfind(" ") + 1]
