@@ -80,6 +80,7 @@ TASKS = {
         "holdfast.tasks.music.words",
         "holdfast.tasks.music.use",
         "holdfast.tasks.music.report",
+    ),
     "speech": Task(
         "holdfast.tasks.speech.model:SpeechRecognizer",
         "holdfast.tasks.speech.config:SpeechConfig",

@@ -143,7 +143,8 @@ class SpeechTraining(Training):
     Attributes:
         batch_size: utterances in a batch, at most.
         frames: frames in a batch, at most, padding counted.
-        monitor: the validation's figure that chooses the epoch: loss, or error (of the units, greedily decoded).
+        monitor: the validation's figure that chooses the epoch: loss, error (of the units, greedily decoded), or joint
+            (error plus a hundredth of the loss).
     """
 
     epochs: int = 40
@@ -152,7 +153,7 @@ class SpeechTraining(Training):
     patience: int = 10
     clip: float = 1.0
     frames: int = 20000
-    monitor: Literal["loss", "error"] = "error"
+    monitor: Literal["joint", "loss", "error"] = "joint"
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -21,6 +21,8 @@ Array = NDArray[Any]
 Batch = tuple[Tensor, Tensor, Tensor, Tensor]
 """Frames [T, B, F], lengths [B], units [B, U], how many [B]."""
 
+TIE = 0.01
+"""Weight of the loss beside the errors: it decides between epochs with as many, such as the first, which write nothing."""
 SCORED_AT_ONCE = 40_000
 """Frames of a batch where nothing is trained."""
 
@@ -93,7 +95,8 @@ class UtteranceTraining:
             edits(decoded(Greedy(), own), units) for own, units in zip(found, self.valid.units)
         )
         count = max(1, sum(map(len, self.valid.units)))
-        return {"valid_loss": mean_nats(found, self.valid.units), "valid_error": errors / count}
+        loss, error = mean_nats(found, self.valid.units), errors / count
+        return {"valid_loss": loss, "valid_error": error, "valid_joint": error + TIE * loss}
 
 
 def mean_nats(found: Sequence[Array], units: Sequence[Sequence[int]]) -> float:
