@@ -6,6 +6,7 @@ Letters: S frames, V units with the blank (unit 0), U units of an utterance.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -152,7 +153,7 @@ class PrefixBeam:
 
 @dataclass(frozen=True)
 class _Prefix:
-    """Units so far as a chain, newest first, with the grammar's state; prefixes that are the same are the same object."""
+    """Units so far as a chain, newest first, with the grammar's state; equal prefixes are the same object."""
 
     unit: int
     before: _Prefix | None
@@ -269,13 +270,13 @@ def _add(one: float, other: float) -> float:
     return high + float(np.log1p(np.exp(low - high)))
 
 
-def _common(chains: Sequence[Sequence[int]]) -> list[int]:
+def _common(chains: Sequence[list[int]]) -> list[int]:
     """The beginning that all have."""
     first, last = min(chains), max(chains)
     same = 0
     while same < min(len(first), len(last)) and first[same] == last[same]:
         same += 1
-    return list(first[:same])
+    return first[:same]
 
 
 @dataclass(frozen=True)
@@ -334,5 +335,5 @@ def _back(come: Array, state: int) -> Array:
 
 def fits(units: Sequence[int], frames: int) -> bool:
     """Whether so many frames are enough for the units: one for each, and a blank between two that are the same."""
-    repeats = sum(a == b for a, b in zip(units[:-1], units[1:]))
+    repeats = sum(a == b for a, b in itertools.pairwise(units))
     return len(units) + repeats <= frames

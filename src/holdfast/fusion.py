@@ -219,16 +219,17 @@ class ByWords:
 
     def end(self, state: Hashable) -> float:
         """The last word, and the end."""
-        (before, _), gained = self.read(state, " ")  # type: ignore[misc]
-        return gained + self.model.end(before)
+        after, gained = self.read(state, " ")
+        own: Any = after
+        return gained + self.model.end(own[0])
 
 
 @dataclass(frozen=True)
 class Fusion:
     """A grammar (:class:`holdfast.ctc.Grammar`) from a model of text, a bonus for each word, and hot words.
 
-    A hot word's boost comes letter by letter, so that it keeps its place in a beam, and goes again where the word goes on
-    otherwise.
+    A hot word's boost comes letter by letter, so that it keeps its place in a beam, and goes again where the word
+    goes on otherwise.
 
     Attributes:
         pieces: the text of each unit; a space ends a word.
@@ -275,5 +276,6 @@ class Fusion:
         if not self.hot or not word:
             return 0.0
         return max(
-            (boost * len(word) / len(hot) for hot, boost in self.hot.items() if hot.startswith(word)), default=0.0
+            (boost * len(word) / len(hot) for hot, boost in self.hot.items() if hot.startswith(word)),
+            default=0.0,
         )

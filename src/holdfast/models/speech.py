@@ -18,8 +18,6 @@ from torch.nn import functional as F
 
 from holdfast.ctc import BLANK
 from holdfast.layers import LAYERS
-from holdfast.recurrent import Recurrent
-from holdfast.stream import Stream
 
 Array = NDArray[Any]
 
@@ -123,7 +121,7 @@ class Convolution(nn.Module):
         return F.relu(norm(convolution(x.permute(1, 2, 0)).permute(2, 0, 1)))
 
     def _pairs(self) -> list[tuple[nn.Conv1d, nn.LayerNorm]]:
-        return cast(Any, list(zip(self.convolutions, self.norms)))
+        return cast(list[tuple[nn.Conv1d, nn.LayerNorm]], list(zip(self.convolutions, self.norms)))
 
     def stream(self) -> ConvolutionStream:
         """The same, group by group."""
@@ -135,9 +133,7 @@ class ConvolutionStream:
 
     def __init__(self, front: Convolution) -> None:
         self.front = front
-        self.kept = [
-            torch.zeros(front.WIDTH - c.stride[0], 1, c.in_channels) for c, _ in front._pairs()
-        ]
+        self.kept = [torch.zeros(front.WIDTH - c.stride[0], 1, c.in_channels) for c, _ in front._pairs()]
 
     def step(self, x: Tensor) -> Tensor:
         """[n R, F] -> [n, C]."""
@@ -206,7 +202,7 @@ class SpeechStream:
         network = copy.deepcopy(network).cpu().eval().requires_grad_(False)
         self.network = network
         self.front = cast(Any, network.front).stream()
-        self.layers: Stream = cast(Recurrent, network.layers).stream()
+        self.layers = network.layers.stream()
         self.waiting = torch.zeros(0, network.options.features)
 
     def accept(self, frames: Array) -> Array:
@@ -228,7 +224,8 @@ class SpeechStream:
             return np.zeros((0, self.network.options.units), np.float32)
         x = self.front.step(frames).numpy()
         hidden = np.stack([self.layers.step(row) for row in x])
-        return self.network.output(torch.from_numpy(hidden)).log_softmax(-1).numpy()
+        scores: Tensor = self.network.output(torch.from_numpy(hidden)).log_softmax(-1)
+        return scores.numpy()
 
 
 def ctc_nats(scores: Tensor, lengths: Tensor, targets: Tensor, sizes: Tensor) -> Tensor:

@@ -17,7 +17,7 @@ from holdfast.errors import UserError
 from holdfast.files import load_json, save_json
 from holdfast.models.ngrams import LONGEST, Baselines
 from holdfast.models.streams import StreamTraining, nats, read
-from holdfast.models.writing import Writer
+from holdfast.models.writing import Reader, Writer
 from holdfast.tasks.language import cache, corpus, network
 from holdfast.tasks.language.config import LanguageConfig, LanguageScoring, Prediction
 from holdfast.tasks.language.corpus import Part, Prepared
@@ -225,6 +225,10 @@ class LanguageModel(TaskModel):
     def summary(self, found: NDArray[Any], characters: int) -> dict[str, float]:
         """The metrics of a text of so many characters from its units' nats [n]."""
         return _metrics(found, Part(found, characters, 0))
+
+    def reader(self) -> Reader:
+        """The model one unit after the other, from any state: what joins in where text is recognised."""
+        return Reader(self._trained(), self._fitted()[1])
 
     def _fitted(self) -> tuple[Any, Units]:
         module = self._trained()

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from holdfast.data.augmentation import Masks, Noise, mask
+from holdfast.data.normalisation import Normalisation
 from holdfast.data.utterances import Utterance
 from holdfast.errors import UserError
 from holdfast.tasks.speech.config import AugmentConfig
@@ -21,15 +22,16 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True)
 class Augmenter:
-    """Changes utterances by chance."""
+    """Changes utterances by chance; ``normalise`` is that of the training part, which knows its speakers."""
 
     sounds: Sounds
+    normalise: Normalisation
     speeds: tuple[float, ...]
     noise: Noise | None
     masks: Masks
 
     @classmethod
-    def of(cls, settings: AugmentConfig, sounds: Sounds) -> Self:
+    def of(cls, settings: AugmentConfig, sounds: Sounds, normalise: Normalisation) -> Self:
         """As the settings say.
 
         Raises:
@@ -46,7 +48,7 @@ class Augmenter:
             folder = None if settings.noise_folder is None else Path(settings.noise_folder)
             noise = Noise.of(settings.noise, folder, sounds.rate or 0)
         masks = Masks(settings.time_masks, settings.time_width, settings.band_masks, settings.band_width)
-        return cls(sounds, settings.speeds, noise, masks)
+        return cls(sounds, normalise, settings.speeds, noise, masks)
 
     def __call__(self, one: Utterance, frames: Array, seed: tuple[int, ...]) -> Array:
         """An utterance's frames in one epoch; ``frames`` are those it has unchanged."""
@@ -54,5 +56,5 @@ class Augmenter:
         speed = float(generator.choice(self.speeds))
         if speed != 1 or self.noise is not None:
             change = None if self.noise is None else partial(self.noise, generator=generator)
-            frames = self.sounds.normalised([one], [self.sounds.features.get(one, speed, change)])[0]
+            frames = self.normalise(self.sounds.features.get(one, speed, change), one.speaker)
         return mask(frames, generator, self.masks) if self.masks.times or self.masks.bands else frames

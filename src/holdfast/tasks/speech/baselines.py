@@ -59,8 +59,8 @@ class Templates:
     def distances(self, frames: Array) -> Array:
         """The distance to each template [K] (Sakoe & Chiba 1978).
 
-        ``d_ij = c_ij + min(d_{i-1,j}, d_{i,j-1}, d_{i-1,j-1})`` with ``c`` the Euclidean distance of two frames, divided
-        by the frames of both sounds.
+        ``d_ij = c_ij + min(d_{i-1,j}, d_{i,j-1}, d_{i-1,j-1})`` with ``c`` the Euclidean distance of two frames,
+        divided by the frames of both sounds.
         """
         flat = self.frames.reshape(-1, self.frames.shape[-1])
         products = (flat @ frames.T).reshape(*self.frames.shape[:2], len(frames))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -40,7 +41,8 @@ class Part:
     def __getitem__(self, chosen: Iterable[int]) -> Part:
         """The utterances of these numbers."""
         numbers = list(chosen)
-        return Part(*([side[i] for i in numbers] for side in (self.utterances, self.frames, self.units)))
+        utterances, frames = [self.utterances[i] for i in numbers], [self.frames[i] for i in numbers]
+        return Part(utterances, frames, [self.units[i] for i in numbers])
 
     @property
     def texts(self) -> list[str]:
@@ -103,7 +105,7 @@ def prepare(
         made["test"] if len(made["test"]) else None,
         alphabet,
         sounds,
-        Augmenter.of(config.augment, sounds),
+        Augmenter.of(config.augment, sounds, sounds.among(parts["training"], frames["training"])),
         tuple(told),
         _digest(parts, alphabet, sounds),
     )
@@ -131,8 +133,7 @@ def to_hear(path: Path, settings: SoundConfig, sounds: Sounds) -> list[Utterance
 def heard_frames(utterances: list[Utterance], sounds: Sounds) -> Iterator[tuple[Utterance, Array]]:
     """Each utterance with its normalised frames, one after the other where the normalisation allows it."""
     if sounds.kind == "speaker":
-        frames = sounds.normalised(utterances, list(sounds.features.all(utterances)))
-        yield from zip(utterances, frames)
+        yield from zip(utterances, sounds.normalised(utterances, list(sounds.features.all(utterances))))
         return
     for one, frames in zip(utterances, sounds.features.all(utterances)):
         yield one, sounds.normalised([one], [frames])[0]
@@ -162,7 +163,7 @@ def _parts(
     order = np.random.default_rng(0).permutation(len(whole))
     counts = [round(share * len(whole)) for share in asked[1:]]
     cuts = np.cumsum([0, *(max(n, 1) if share else 0 for n, share in zip(counts, asked[1:]))])
-    drawn = [sorted(order[a:b].tolist()) for a, b in zip(cuts[:-1], cuts[1:])]
+    drawn = [sorted(order[a:b].tolist()) for a, b in itertools.pairwise(cuts)]
     rest = sorted(order[cuts[-1] :].tolist()[: round(sum(asked) * len(whole)) - int(cuts[-1])])
     found = {name: [whole[i] for i in rows] for name, rows in zip(PARTS, [rest, *drawn])} | own
     for name in PARTS[: 3 if asked[2] or "test" in own else 2]:

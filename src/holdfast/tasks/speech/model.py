@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from numpy.typing import NDArray
 
@@ -22,10 +21,11 @@ from holdfast.tasks.speech import corpus, network
 from holdfast.tasks.speech.alphabet import Alphabet
 from holdfast.tasks.speech.baselines import Baselines
 from holdfast.tasks.speech.config import NGRAM, Decoding, SpeechConfig, SpeechScoring
-from holdfast.tasks.speech.corpus import Part, Prepared, Sounds
+from holdfast.tasks.speech.corpus import Part, Prepared
 from holdfast.tasks.speech.hearing import Segment, text_of
 from holdfast.tasks.speech.recogniser import Ear, Recogniser, tuned
 from holdfast.tasks.speech.scoring import scores
+from holdfast.tasks.speech.sounds import Sounds
 
 Array = NDArray[Any]
 
@@ -88,13 +88,13 @@ class SpeechRecognizer(TaskModel):
     def _save_learnt(self, folder: Path) -> None:
         assert self.alphabet is not None and self.sounds is not None and self.grams is not None
         own = {"digest": self.digest, "words": list(self.grams.words.words)}
-        save_json(folder / LEARNT, {**own, **self.sounds.state(), **self.alphabet.state()})
+        save_json(folder / LEARNT, {**own, **self.sounds.description(), **self.alphabet.state()})
 
     def _load_learnt(self, path: Path) -> None:
         self.learnt = load_json(path)
         self.alphabet = Alphabet.from_state(self.learnt, path)
         self.digest = str(self.learnt.get("digest", ""))
-        self.sounds = Sounds.from_state(self.learnt, self.config.data, path)
+        self.sounds = Sounds.described(self.learnt, self.config.data, path)
 
     def _is_learnt(self, folder: Path, prepared: Prepared) -> bool:
         return load_json(folder / LEARNT).get("digest") == prepared.digest
@@ -113,16 +113,17 @@ class SpeechRecognizer(TaskModel):
         return (
             super()._arrays()
             | {f"ngram.{name}": array for name, array in grams.items()}
-            | {f"normalisation.{name}": array for name, array in self.sounds.normalisation.state().items()}
+            | self.sounds.arrays()
         )
 
     def _take_arrays(self, arrays: dict[str, NDArray[Any]]) -> None:
         assert self.sounds is not None
         self.baselines = Baselines.from_state(arrays)
         self.grams = NGramWords(
-            NGramState.from_state(_named(arrays, "ngram")).grams, [str(w) for w in self.learnt.get("words", [])]
+            NGramState.from_state(_named(arrays, "ngram")).grams,
+            [str(w) for w in self.learnt.get("words", [])],
         )
-        self.sounds = self.sounds.normalised_by(_named(arrays, "normalisation"))
+        self.sounds = self.sounds.normalised_by(arrays)
 
     @classmethod
     def load(cls, folder: Path | str) -> SpeechRecognizer:
@@ -226,10 +227,13 @@ class SpeechRecognizer(TaskModel):
 
     def stream(self, data: Path, asked: Decoding) -> Iterator[tuple[Utterance, list[Segment]]]:
         """Each utterance of a file, folder or manifest with what is said in it, one after the other."""
-        _, _, sounds = self._fitted()
         recogniser = self.recogniser(asked)
-        utterances = corpus.to_hear(data, self.config.data, sounds)
-        return ((one, recogniser.heard(frames)) for one, frames in corpus.heard_frames(utterances, sounds))
+        return ((one, recogniser.heard(frames)) for one, frames in self.sounds_of(data))
+
+    def sounds_of(self, data: Path) -> Iterator[tuple[Utterance, Array]]:
+        """Each utterance of a file, folder or manifest with its frames as the network reads them."""
+        sounds = self._fitted()[2]
+        return corpus.heard_frames(corpus.to_hear(data, self.config.data, sounds), sounds)
 
     def listen(self, **asked: Any) -> Ear:
         """What listens live: give it samples as they come, and it gives segments of text as they end.
@@ -255,8 +259,8 @@ class SpeechRecognizer(TaskModel):
         return Ear(module, sounds, self.recogniser(asked))
 
     @property
-    def rate(self) -> int:
-        """Samples a second of the sound that the network hears."""
+    def rate(self) -> int | None:
+        """Samples a second of the sound that the network hears; None where it reads ready features."""
         return self._fitted()[2].rate
 
     def recogniser(self, asked: Decoding) -> Recogniser:

@@ -22,7 +22,7 @@ Batch = tuple[Tensor, Tensor, Tensor, Tensor]
 """Frames [T, B, F], lengths [B], units [B, U], how many [B]."""
 
 TIE = 0.01
-"""Weight of the loss beside the errors: it decides between epochs with as many, such as the first, which write nothing."""
+"""Weight of the loss beside the errors: it decides between epochs with as many, such as the first ones."""
 SCORED_AT_ONCE = 40_000
 """Frames of a batch where nothing is trained."""
 
@@ -91,9 +91,7 @@ class UtteranceTraining:
     def validate(self) -> dict[str, float]:
         """Nats of each unit of the validation part, and the share of units that are wrong."""
         found = scores_of(self.module, self.valid.frames)
-        errors = sum(
-            edits(decoded(Greedy(), own), units) for own, units in zip(found, self.valid.units)
-        )
+        errors = sum(edits(decoded(Greedy(), own), units) for own, units in zip(found, self.valid.units))
         count = max(1, sum(map(len, self.valid.units)))
         loss, error = mean_nats(found, self.valid.units), errors / count
         return {"valid_loss": loss, "valid_error": error, "valid_joint": error + TIE * loss}

@@ -50,7 +50,9 @@ def drawing(recogniser: Recogniser, title: str, frames: Array) -> Drawing:
 def aligned_plot(drawings: Sequence[Drawing], names: Sequence[str], path: Path) -> Path:
     """Sounds below each other; ``names`` says what each unit is called."""
     with picture(path, (9, 3.4 * len(drawings))) as figure:
-        axes = figure.subplots(2 * len(drawings), 1, squeeze=False, gridspec_kw={"height_ratios": [3, 2] * len(drawings)})
+        axes = figure.subplots(
+            2 * len(drawings), 1, squeeze=False, gridspec_kw={"height_ratios": [3, 2] * len(drawings)}
+        )
         for place, one in enumerate(drawings):
             _spectrogram(axes[2 * place, 0], one)
             _units(axes[2 * place + 1, 0], one, names)
@@ -87,8 +89,21 @@ def _units(ax: Axes, one: Drawing, names: Sequence[str]) -> None:
         middle = (span.start + span.end) / 2 * one.step
         ax.text(middle, 1.04, _shown(names[span.unit]), ha="center", va="bottom", fontsize=8)
     for word in one.words:
-        ax.annotate("", (word.start, -0.16), (word.end, -0.16), arrowprops={"arrowstyle": "|-|", "color": BLACK, "lw": 0.8, "mutation_scale": 3}, annotation_clip=False)
-        ax.text((word.start + word.end) / 2, -0.22, f"{_shown(word.text)} {word.confidence:.2f}", ha="center", va="top", fontsize=8)
+        ax.annotate(
+            "",
+            (word.start, -0.16),
+            (word.end, -0.16),
+            arrowprops={"arrowstyle": "|-|", "color": BLACK, "lw": 0.8, "mutation_scale": 3},
+            annotation_clip=False,
+        )
+        ax.text(
+            (word.start + word.end) / 2,
+            -0.22,
+            f"{_shown(word.text)} {word.confidence:.2f}",
+            ha="center",
+            va="top",
+            fontsize=8,
+        )
     ax.set(xlim=(0, seconds), ylim=(0, 1.2), ylabel="probability")
     ax.set_xlabel("seconds; below: each word in time, and how sure the network is of it", labelpad=18)
     ax.tick_params(axis="x", pad=12)
@@ -102,4 +117,8 @@ def _colours() -> list[str]:
 
 def _shown(name: str) -> str:
     """A name without what matplotlib would take for a formula; a space as a sign."""
-    return name.replace("$", r"\$").replace(" ", "\N{OPEN BOX}") if name.isspace() else name.strip().replace("$", r"\$")
+    return (
+        name.replace("$", r"\$").replace(" ", "\N{OPEN BOX}")
+        if name.isspace()
+        else name.strip().replace("$", r"\$")
+    )

@@ -16,14 +16,24 @@ from holdfast.ctc import Greedy, PrefixBeam
 from holdfast.data.audio import read_blocks
 from holdfast.data.utterances import Utterance
 from holdfast.errors import UserError
-from holdfast.fusion import ByWords, Fusion, NextUnit, NGramWords, NoModel, RecurrentSigns, RecurrentWords, TextModel
+from holdfast.fusion import (
+    ByWords,
+    Fusion,
+    NextUnit,
+    NGramWords,
+    NoModel,
+    RecurrentSigns,
+    RecurrentWords,
+    TextModel,
+)
 from holdfast.models.speech import SpeechNetwork
 from holdfast.tasks.speech.alphabet import Alphabet
 from holdfast.tasks.speech.config import NGRAM, Decoding
-from holdfast.tasks.speech.corpus import Part, Sounds
+from holdfast.tasks.speech.corpus import Part
 from holdfast.tasks.speech.hearing import FRAME, Listener, Segment, heard, text_of
 from holdfast.tasks.speech.network import scores_of
 from holdfast.tasks.speech.scoring import scores
+from holdfast.tasks.speech.sounds import Sounds
 
 Array = NDArray[Any]
 
@@ -145,7 +155,7 @@ class Ear:
                 "Train one with --no-bidirectional, or leave --live out.",
             )
         self.frames = sounds.stream()
-        self.rate = sounds.rate
+        self.rate = self.frames.rate
         self.network = module.stream()
         self.listener = Listener(recogniser.search, recogniser.alphabet, recogniser.step)
         self.alphabet = recogniser.alphabet

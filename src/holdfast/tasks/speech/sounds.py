@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from holdfast.data.audio import sound_info
 from holdfast.data.features import Features, ReadyFeatures, SoundFeatures, features_of
-from holdfast.data.filterbanks import Filterbanks, FilterbankStream
-from holdfast.data.normalisation import Normalisation
+from holdfast.data.filterbanks import Filterbanks
+from holdfast.data.normalisation import Normalisation, from_state, normalisation_of, state
 from holdfast.data.utterances import Utterance
 from holdfast.errors import UserError
 from holdfast.tasks.speech.config import SoundConfig
@@ -51,12 +51,17 @@ class Sounds:
 
     def fitted(self, frames: Iterable[Array]) -> Self:
         """With the normalisation of the training part."""
-        return replace(self, normalisation=Normalisation.fit(self.kind, frames))
+        return replace(self, normalisation=normalisation_of(self.kind, frames, self.size))
 
     def normalised(self, utterances: Sequence[Utterance], frames: Sequence[Array]) -> list[Array]:
         """The frames of some utterances as the network reads them."""
+        own = self.among(utterances, frames)
+        return [own(each, one.speaker) for one, each in zip(utterances, frames)]
+
+    def among(self, utterances: Sequence[Utterance], frames: Sequence[Array]) -> Normalisation:
+        """The normalisation of a part with these utterances."""
         assert self.normalisation is not None
-        return self.normalisation(frames, [one.speaker for one in utterances])
+        return self.normalisation.among(frames, [one.speaker for one in utterances])
 
     def check(self, one: Utterance) -> None:
         """Refuse features where the network hears sounds, and the other way round."""
@@ -81,42 +86,43 @@ class Sounds:
                 "This model was trained on ready features.",
                 "Train one on sound files.",
             )
-        if self.kind in ("utterance", "speaker"):
-            raise UserError(
-                "A network that listens live normalises by what was heard so far.",
-                f"This one does so by the whole {self.kind}.",
-                "Train one with --normalise global or running.",
-            )
-        return SoundStream(self.features.filterbanks.stream(), self.normalisation)
+        return SoundStream(self.features.filterbanks, self.normalisation)
 
-    def state(self) -> dict[str, Any]:
+    def description(self) -> dict[str, Any]:
         """What the front end is, for JSON; the normalisation's arrays are kept elsewhere."""
         return {"rate": self.rate, "features": self.size}
 
     @classmethod
-    def from_state(cls, state: Mapping[str, Any], settings: SoundConfig, where: Path) -> Self:
-        """What :meth:`state` gave.
+    def described(cls, described: Mapping[str, Any], settings: SoundConfig, where: Path) -> Self:
+        """What :meth:`description` gave.
 
         Raises:
             UserError: it is damaged.
         """
-        rate, size = state.get("rate"), state.get("features")
+        rate, size = described.get("rate"), described.get("features")
         if not isinstance(size, int) or not isinstance(rate, int | None):
             rule = f"{where} holds the front end as training wrote it."
-            raise UserError(rule, f"rate is {rate}, features {size}.", "Copy the folder again, or train anew.")
+            raise UserError(
+                rule, f"rate is {rate}, features {size}.", "Copy the folder again, or train anew."
+            )
         features = ReadyFeatures(size) if rate is None else SoundFeatures(Filterbanks(rate, size))
         return cls(features, settings.normalise)
 
+    def arrays(self) -> dict[str, Array]:
+        """The normalisation's arrays by name."""
+        return state(self.normalisation)
+
     def normalised_by(self, arrays: Mapping[str, Array]) -> Self:
         """With a normalisation's arrays."""
-        return replace(self, normalisation=Normalisation.from_state(self.kind, arrays))
+        return replace(self, normalisation=from_state(self.kind, arrays))
 
 
 class SoundStream:
     """Samples in, normalised frames out."""
 
-    def __init__(self, filterbanks: FilterbankStream, normalisation: Normalisation) -> None:
-        self.filterbanks, self.normalisation = filterbanks, normalisation.stream()
+    def __init__(self, filterbanks: Filterbanks, normalisation: Normalisation) -> None:
+        self.filterbanks, self.normalisation = filterbanks.stream(), normalisation.stream()
+        self.rate = filterbanks.rate
 
     def accept(self, samples: Array) -> Array:
         """The frames [t, F] that became whole."""

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
 
 from holdfast.data.audio import read_blocks
 from holdfast.errors import UserError
@@ -13,7 +16,7 @@ from holdfast.tasks.speech.hearing import Segment, Word, text_of
 from holdfast.tasks.speech.model import SpeechRecognizer
 from holdfast.tasks.speech.recogniser import BLOCK, Ear
 
-Told = Callable[[str, list[Segment]], Iterator[str]]
+Array = NDArray[Any]
 
 
 def predicted(model: SpeechRecognizer, data: Path | None, asked: Prediction) -> Iterator[str]:
@@ -28,10 +31,17 @@ def predicted(model: SpeechRecognizer, data: Path | None, asked: Prediction) -> 
         )
     found = ((one.name, segments) for one, segments in model.stream(data, asked))
     if asked.plot is not None:
-        from holdfast.tasks.speech.pictures import heard_plot  # loads matplotlib
-
-        heard_plot(model, data, asked, asked.plot)
+        _draw(model, data, asked, asked.plot)
     return _lines(model, found, asked.times, alone=data.is_file() and not _listing(data))
+
+
+def _draw(model: SpeechRecognizer, data: Path, asked: Prediction, path: Path) -> None:
+    """The first sound as a picture."""
+    from holdfast.tasks.speech.pictures import aligned_plot, drawing  # loads matplotlib
+
+    assert model.alphabet is not None
+    one, frames = next(model.sounds_of(data))
+    aligned_plot([drawing(model.recogniser(asked), one.name, frames)], model.alphabet.pieces, path)
 
 
 def _listing(data: Path) -> bool:
@@ -75,13 +85,13 @@ def live(model: SpeechRecognizer, data: Path | None, asked: Prediction) -> Itera
     return _timed(ear, blocks) if asked.times else _settling(ear, blocks)
 
 
-def _timed(ear: Ear, blocks: Iterable) -> Iterator[str]:
+def _timed(ear: Ear, blocks: Iterable[Array]) -> Iterator[str]:
     for block in blocks:
         yield from (f"{timed(word)}\n" for segment in ear.accept(block) for word in segment.words)
     yield from (f"{timed(word)}\n" for segment in ear.finish() for word in segment.words)
 
 
-def _settling(ear: Ear, blocks: Iterable) -> Iterator[str]:
+def _settling(ear: Ear, blocks: Iterable[Array]) -> Iterator[str]:
     """What is certain of the open segment is written at once, the rest when the segment ends."""
     written = ""
     for block in blocks:

@@ -42,7 +42,7 @@ BASELINES = {
 }
 MEASURE = Measure("wer", "word error rate", "recognises", "utterances", BASELINES)
 MEANINGS = {
-    "wer": "word error rate: words replaced, left out and inserted, for each word that was said (0 is best; may exceed 1)",
+    "wer": "word error rate: words replaced, left out and inserted, for each word that was said (0 is best)",
     "cer": "the same of characters, spaces counted",
     "accuracy": "share of the utterances in which every word is right",
     "substitutions": "words that were replaced, for each word that was said",
