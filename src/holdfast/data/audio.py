@@ -95,14 +95,17 @@ def resampled(samples: Samples, rate: float, wanted: float) -> Samples:
     return found
 
 
-def read_blocks(source: Path | BinaryIO, rate: int, seconds: float = 0.1) -> Iterator[Samples]:
+def read_blocks(
+    source: Path | BinaryIO, rate: int, seconds: float = 0.1, *, pcm_rate: int | None = None
+) -> Iterator[Samples]:
     """Sound block by block as it comes, in constant memory; together the blocks are all of it.
 
     Args:
         source: a sound file (mixed and resampled as :func:`read_sound` does), or a stream of raw 16-bit little-endian
-            samples of one channel at ``rate``, such as stdin.
+            samples of one channel, such as stdin.
         rate: samples a second that are asked for.
         seconds: length of a block before it is resampled; the last one may be shorter.
+        pcm_rate: samples a second of a stream; as ``rate`` when not given.
 
     Yields:
         samples [n] within -1 ... 1.
@@ -114,7 +117,8 @@ def read_blocks(source: Path | BinaryIO, rate: int, seconds: float = 0.1) -> Ite
         raise UserError("A block lasts more than 0 seconds.", f"It was {seconds}.", "Give for example 0.1.")
     if isinstance(source, Path):
         return _file_blocks(source, rate, seconds)
-    return _pcm_blocks(source, max(1, round(rate * seconds)))
+    own = pcm_rate or rate
+    return _at_rate(_pcm_blocks(source, max(1, round(own * seconds))), own, rate)
 
 
 def _file_blocks(path: Path, rate: int, seconds: float) -> Iterator[Samples]:
