@@ -275,5 +275,6 @@ class Fusion:
         if not self.hot or not word:
             return 0.0
         return max(
-            (boost * len(word) / len(hot) for hot, boost in self.hot.items() if hot.startswith(word)), default=0.0
+            (boost * len(word) / len(hot) for hot, boost in self.hot.items() if hot.startswith(word)),
+            default=0.0,
         )

@@ -135,9 +135,7 @@ class ConvolutionStream:
 
     def __init__(self, front: Convolution) -> None:
         self.front = front
-        self.kept = [
-            torch.zeros(front.WIDTH - c.stride[0], 1, c.in_channels) for c, _ in front._pairs()
-        ]
+        self.kept = [torch.zeros(front.WIDTH - c.stride[0], 1, c.in_channels) for c, _ in front._pairs()]
 
     def step(self, x: Tensor) -> Tensor:
         """[n R, F] -> [n, C]."""

@@ -190,7 +190,9 @@ class Decoding:
             if value is not None and not -inf < value < inf:
                 raise refused(name, "a finite number", value, 1.0)
         if any(not word.strip() or " " in word.strip() for word in self.hot_words):
-            raise refused("hot_words", "words with commas between", ",".join(self.hot_words) or "empty", "Jane,Joe")
+            raise refused(
+                "hot_words", "words with commas between", ",".join(self.hot_words) or "empty", "Jane,Joe"
+            )
         if self.beam == 1 and (self.hot_words or self.lm not in (None, "none")):
             raise UserError(
                 "A language model and hot words join a search.",
@@ -263,4 +265,6 @@ class Prediction(Decoding):
             rule = "A plot is a PNG file."
             raise UserError(rule, f"Its name was {self.plot}.", "Give --plot words.png.")
         if self.plot is not None and self.live:
-            raise UserError("A plot is of a whole sound.", "--live was given as well.", "Leave one of them out.")
+            raise UserError(
+                "A plot is of a whole sound.", "--live was given as well.", "Leave one of them out."
+            )
