@@ -96,6 +96,13 @@ def test_blocks_of_raw_samples_are_the_samples(samples: int, seconds: float) -> 
         np.testing.assert_array_equal(joined, given / np.float32(32768))
 
 
+def test_raw_samples_of_another_rate_are_resampled() -> None:
+    whole = (tone(1.0, 8000) * 30000).astype("<i2")
+    joined = np.concatenate(list(read_blocks(io.BytesIO(whole.tobytes()), 16000, 0.03, pcm_rate=8000)))
+    expected = soxr.resample(whole.astype(np.float32) / 32768, 8000, 16000)
+    np.testing.assert_allclose(joined, expected, atol=1e-6)
+
+
 def test_ten_minutes_are_read_in_constant_memory(tmp_path: Path) -> None:
     path = tmp_path / "long.wav"
     with soundfile.SoundFile(path, "w", 8000, 1) as file:

@@ -96,7 +96,7 @@ def resampled(samples: Samples, rate: float, wanted: float) -> Samples:
 
 
 def read_blocks(
-    source: Path | BinaryIO, rate: int, seconds: float = 0.1, raw_rate: int | None = None
+    source: Path | BinaryIO, rate: int, seconds: float = 0.1, *, pcm_rate: int | None = None
 ) -> Iterator[Samples]:
     """Sound block by block as it comes, in constant memory; together the blocks are all of it.
 
@@ -105,7 +105,7 @@ def read_blocks(
             samples of one channel, such as stdin.
         rate: samples a second that are asked for.
         seconds: length of a block before it is resampled; the last one may be shorter.
-        raw_rate: samples a second of raw samples; ``rate`` when None.
+        pcm_rate: samples a second of a stream; as ``rate`` when not given.
 
     Yields:
         samples [n] within -1 ... 1.
@@ -117,8 +117,8 @@ def read_blocks(
         raise UserError("A block lasts more than 0 seconds.", f"It was {seconds}.", "Give for example 0.1.")
     if isinstance(source, Path):
         return _file_blocks(source, rate, seconds)
-    raw = raw_rate or rate
-    return _at_rate(_pcm_blocks(source, max(1, round(raw * seconds))), raw, rate)
+    own = pcm_rate or rate
+    return _at_rate(_pcm_blocks(source, max(1, round(own * seconds))), own, rate)
 
 
 def _file_blocks(path: Path, rate: int, seconds: float) -> Iterator[Samples]:

@@ -197,7 +197,7 @@ def _is_pitch(value: object) -> bool:
 
 
 def _kind(value: object) -> str:
-    return "nothing" if value is None else f"a {type(value).__name__}"
+    return "nothing" if value is None else f"of type {type(value).__name__}"
 
 
 # -- MIDI and ABC ------------------------------------------------------------------------------------------------

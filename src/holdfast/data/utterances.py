@@ -48,12 +48,12 @@ class Fields:
 
     Attributes:
         path: of the paths, from the manifest's folder; None: ``path`` or ``paths``.
-        text: of the transcripts.
+        text: of the transcripts; None: ``text``.
         speaker: of the speakers; None: ``speaker``, where there is such a column.
     """
 
     path: str | None = None
-    text: str = "text"
+    text: str | None = None
     speaker: str | None = None
 
 
@@ -129,7 +129,8 @@ def _manifest(path: Path, fields: Fields, encoding: str, transcribed: bool) -> l
         )
     records = read_records(path, encoding)
     files = [_files(path, *row) for row in zip(records.places, _paths(records, fields.path), strict=True)]
-    texts = _texts(records, fields.text) if transcribed else _spoken(records, fields.text)
+    text = fields.text or "text"
+    texts = _texts(records, text) if transcribed else _spoken(records, text)
     speakers = _speakers(records, fields.speaker)
     return [Utterance(*row) for row in zip(*zip(*files, strict=True), texts, speakers, strict=True)]
 

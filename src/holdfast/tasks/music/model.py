@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from numpy.typing import NDArray
 
+from holdfast.errors import UserError
 from holdfast.files import load_json, save_json
 from holdfast.tasks.base import Trainable
 from holdfast.tasks.model import LEARNT, TaskModel
@@ -64,7 +65,14 @@ class Composer(TaskModel):
 
     def _load_learnt(self, path: Path) -> None:
         found = load_json(path)
-        self.learnt, self.digest = dict(found.get("learnt", {})), str(found.get("digest", ""))
+        learnt = found.get("learnt")
+        if not isinstance(learnt, dict):
+            raise UserError(
+                f"{path} holds what the network knows of the data, as training wrote it.",
+                "It lacks that.",
+                "Copy the folder again, or train anew.",
+            )
+        self.learnt, self.digest = learnt, str(found.get("digest", ""))
 
     def _is_learnt(self, folder: Path, prepared: Any) -> bool:
         return bool(load_json(folder / LEARNT).get("digest") == prepared.digest)

@@ -115,7 +115,7 @@ def _short(parts: dict[str, Pieces]) -> tuple[str, ...]:
 
 def told_short(names: Sequence[str]) -> str:
     """What is told of pieces in which nothing can be scored."""
-    return f"pieces of fewer than two frames, left out: {listed(names)}"
+    return f"pieces of fewer than two frames, left out: {len(names):,} ({listed(names)})"
 
 
 def _twice(parts: dict[str, Pieces]) -> tuple[str, ...]:

@@ -81,7 +81,7 @@ def live(model: SpeechRecognizer, data: Path | None, asked: Prediction) -> Itera
             "Leave one of the two out.",
         )
     source = sys.stdin.buffer if data is None or str(data) == "-" else data
-    blocks = read_blocks(source, ear.rate, BLOCK, asked.pcm_rate)
+    blocks = read_blocks(source, ear.rate, BLOCK, pcm_rate=asked.pcm_rate)
     return _timed(ear, blocks) if asked.times else _settling(ear, blocks)
 
 
