@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import soundfile
@@ -18,7 +19,7 @@ def tone(seconds: float = 0.5, rate: int = 16000, hertz: float = 440.0, level: f
     return (level * np.sin(2 * np.pi * hertz * times) + level * noise).astype(np.float32)
 
 
-def write(path: Path, samples: Array, rate: int = 16000, subtype: str | None = None) -> Path:
+def write(path: Path, samples: NDArray[Any], rate: int = 16000, subtype: str | None = None) -> Path:
     """A sound file of the format that its ending names."""
     path.parent.mkdir(parents=True, exist_ok=True)
     soundfile.write(path, samples, rate, subtype=subtype)
