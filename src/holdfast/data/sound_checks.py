@@ -125,8 +125,10 @@ def _twice(part: str, those: Sequence[Utterance], facts: Mapping[Path, Facts]) -
     found = []
     for one in those:
         key = tuple(facts[path].digest for path in one.paths)
-        other = first.setdefault(key, one)
-        if other is not one:
+        other = first.get(key)
+        if other is None:
+            first[key] = one
+        else:
             unlike = (
                 "" if other.text == one.text else f", with the text {one.text!r} instead of {other.text!r}"
             )
