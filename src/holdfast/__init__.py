@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from holdfast.tasks.forecast.forecaster import Forecaster as Forecaster
     from holdfast.tasks.language.model import LanguageModel as LanguageModel
     from holdfast.tasks.music.model import Composer as Composer
+    from holdfast.tasks.speech.model import SpeechRecognizer as SpeechRecognizer
     from holdfast.tasks.translate.model import Translator as Translator
 
     __version__: str
@@ -37,6 +38,7 @@ _HOMES = {
     "Forecaster": "holdfast.tasks.forecast.forecaster",
     "LanguageModel": "holdfast.tasks.language.model",
     "SequenceClassifier": "holdfast.tasks.classify.model",
+    "SpeechRecognizer": "holdfast.tasks.speech.model",
     "Stream": "holdfast.stream",
     "Translator": "holdfast.tasks.translate.model",
     "UserError": "holdfast.errors",
@@ -57,6 +59,7 @@ __all__ = [
     "Forecaster",
     "LanguageModel",
     "SequenceClassifier",
+    "SpeechRecognizer",
     "Stream",
     "Translator",
     "UserError",

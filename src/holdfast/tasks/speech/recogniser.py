@@ -133,7 +133,7 @@ def tuned(recogniser: Recogniser, grams: NGramWords | None, valid: Part) -> dict
 
 
 class Ear:
-    """Listens: samples in, segments of text out as they end, in a memory that does not grow.
+    """Listens to one sound: samples in, segments of text out as they end, in a memory that does not grow.
 
     All together it gives the text that the network gives of the whole sound (tested).
 
@@ -177,7 +177,7 @@ class Ear:
         return self.listener.open()
 
     def text(self, one: Utterance) -> str:
-        """The text of one utterance's files, block by block; the ear hears nothing else then."""
+        """The text of one utterance's files, block by block."""
         segments: list[Segment] = []
         for samples in _blocks(one, self.rate):
             segments += self.accept(samples)
