@@ -6,7 +6,6 @@ Letters: S frames, V units with the blank (unit 0), U units of an utterance.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -331,9 +330,3 @@ def _back(come: Array, state: int) -> Array:
         path[frame] = state
         state -= int(come[frame, state])
     return path
-
-
-def fits(units: Sequence[int], frames: int) -> bool:
-    """Whether so many frames are enough for the units: one for each, and a blank between two that are the same."""
-    repeats = sum(a == b for a, b in itertools.pairwise(units))
-    return len(units) + repeats <= frames

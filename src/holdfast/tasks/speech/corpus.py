@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from holdfast.data.parts import remarks, shares
+from holdfast.data.sound_checks import Notes, check, fitting, least_frames
 from holdfast.data.utterances import Fields, Utterance, read_utterances
 from holdfast.errors import UserError
 from holdfast.tasks.speech.alphabet import Alphabet
@@ -90,17 +91,18 @@ def prepare(
     whole = _read(data, settings)
     own = {name: _read(path, settings) for name, path in (("validation", valid), ("test", test)) if path}
     parts = _parts(settings, whole, own)
-    sounds = Sounds.of(parts["training"], settings)
+    spoken = {name: part for name, part in parts.items() if part}
+    sounds, rates = Sounds.of(parts["training"], settings)
+    told = [*remarks((valid is not None, test is not None), bool(parts["test"])), *rates]
     frames = {name: list(sounds.features.all(part)) for name, part in parts.items()}
-    told = [*remarks((valid is not None, test is not None), bool(parts["test"]))]
+    told += check(spoken)
     sounds = sounds.fitted(frames["training"])
     alphabet = Alphabet.fit((one.text for one in parts["training"]), settings.unit, settings.vocabulary)
     made = {name: _part(part, frames[name], alphabet, sounds) for name, part in parts.items()}
-    train = range(len(made["training"]))
-    told += _unknown(made, alphabet)
-    _check_spoken(train)
+    train, left_out = _fitting(made["training"], config.network.subsampling)
+    told += [*left_out, *_unknown(made, alphabet)]
     return Prepared(
-        made["training"][train],
+        train,
         made["validation"],
         made["test"] if len(made["test"]) else None,
         alphabet,
@@ -199,13 +201,11 @@ def _held_out(
     )
 
 
-def _check_spoken(train: Sequence[int]) -> None:
-    if not train:
-        raise UserError(
-            "The training part holds utterances that are long enough for their text.",
-            "There is none.",
-            "Give less --subsampling, --unit word, or other recordings.",
-        )
+def _fitting(train: Part, subsampling: int) -> tuple[Part, Notes]:
+    """The utterances that CTC can be trained on, and which are left out."""
+    lengths, least = map(len, train.frames), map(least_frames, train.units)
+    kept, notes = fitting("training", train.utterances, list(lengths), list(least), subsampling)
+    return train[kept], notes
 
 
 def _unknown(parts: Mapping[str, Part], alphabet: Alphabet) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,10 +9,10 @@ from typing import Any, Self
 
 from numpy.typing import NDArray
 
-from holdfast.data.audio import sound_info
 from holdfast.data.features import Features, ReadyFeatures, SoundFeatures, features_of
 from holdfast.data.filterbanks import Filterbanks
 from holdfast.data.normalisation import Normalisation, from_state, normalisation_of, state
+from holdfast.data.sound_checks import Notes, usual_rate
 from holdfast.data.utterances import Utterance
 from holdfast.errors import UserError
 from holdfast.tasks.speech.config import SoundConfig
@@ -30,14 +29,14 @@ class Sounds:
     normalisation: Normalisation | None = None
 
     @classmethod
-    def of(cls, utterances: Sequence[Utterance], settings: SoundConfig) -> Self:
-        """For some training utterances: at the settings' rate, or that of most of their files."""
+    def of(cls, utterances: Sequence[Utterance], settings: SoundConfig) -> tuple[Self, Notes]:
+        """For some training utterances, at the settings' rate or that of most files; and what is told of the rates."""
         cache = None if settings.cache is None else Path(settings.cache)
-        rate = settings.rate
+        rate, notes = settings.rate, tuple[str, ...]()
         if rate is None and not utterances[0].ready:
-            rates = Counter(sound_info(path).rate for one in utterances for path in one.paths)
-            rate = rates.most_common(1)[0][0]
-        return cls(features_of(utterances, rate or 0, settings.bands, cache), settings.normalise)
+            rate, notes = usual_rate(utterances)
+        features = features_of(utterances, rate or 0, settings.bands, cache)
+        return cls(features, settings.normalise), notes
 
     @property
     def rate(self) -> int | None:
