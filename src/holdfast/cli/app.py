@@ -229,6 +229,23 @@ def bench(
 
 
 @app.command
+def inspect(
+    run: Run,
+    data: Annotated[
+        Path, Parameter(help="What the model is given: for speech a sound, a folder or a manifest.")
+    ],
+    /,
+    *,
+    out: Annotated[Path, Parameter(help="PNG file to draw into.")] = Path("inspect.png"),
+    device: Device = "auto",
+) -> int:
+    """Draw how a model comes to its result; for speech: the spectrogram with every unit and word in time."""
+    from holdfast.cli import verbs
+
+    return verbs.inspect(verbs.Chosen(run, device), data, out)
+
+
+@app.command
 def info(*, json: Json = False) -> int:
     """Versions, processor, devices, and which kernel runs what, with the reasons."""
     from holdfast.cli import verbs

@@ -27,6 +27,8 @@ USER, BUG, INTERRUPTED, CLOSED = 2, 1, 130, 141
 EXTRAS = dict.fromkeys(("polars", "statsmodels", "sklearn", "matplotlib", "tensorboard"), "forecast") | {
     "tokenizers": "text",
     "sacrebleu": "text",
+    **dict.fromkeys(("soundfile", "soxr", "kaldi_native_fbank", "jiwer", "rapidfuzz"), "speech"),
+    **dict.fromkeys(("symusic", "miditok", "music21", "scipy"), "music"),
 }
 """Library, by the name under which it is imported -> an extra that has it."""
 

@@ -214,6 +214,17 @@ def predict(task: str, given: Given, chosen: Chosen, data: Path | None, out: Pat
     return 0
 
 
+def inspect(chosen: Chosen, data: Path, out: Path) -> int:
+    """A picture of how the model comes to its result."""
+    if out.suffix.lower() != ".png":
+        rule = "A picture is a PNG file."
+        raise UserError(rule, f"Its name was {out}.", "Give --out inspect.png.")
+    model = load(chosen.run).to(chosen.device)
+    part(model.task, "inspect")(model, data, out)
+    show.write(f"The picture is in {out}.")
+    return 0
+
+
 def _is_part_of(run: Path, path: Path) -> bool:
     """Whether a path is a file that training wrote into a run's folder."""
     return path.resolve().parent == run.resolve() and path.name in RUN_FILES

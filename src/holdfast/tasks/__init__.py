@@ -26,6 +26,7 @@ class Task(NamedTuple):
         report: the module of its pages.
         scoring: the dataclass of what may be asked of ``holdfast evaluate``.
         backtest: its walk forward, where it has one.
+        inspect: what draws how it came to its results, where it has that.
     """
 
     model: str
@@ -36,6 +37,7 @@ class Task(NamedTuple):
     report: str
     scoring: str = "holdfast.config:Scoring"
     backtest: str | None = None
+    inspect: str | None = None
 
 
 TASKS = {
@@ -89,6 +91,7 @@ TASKS = {
         "holdfast.tasks.speech.use",
         "holdfast.tasks.speech.report",
         scoring="holdfast.tasks.speech.config:SpeechScoring",
+        inspect="holdfast.tasks.speech.pictures:inspect",
     ),
 }
 """The applications, by name."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,14 @@ from numpy.typing import NDArray
 
 from holdfast.ctc import Span, aligned
 from holdfast.insight.plots import BLACK, BLUE, GREY, ORANGE, picture
+from holdfast.tasks.speech.config import Decoding
 from holdfast.tasks.speech.hearing import FRAME, Word, words
+from holdfast.tasks.speech.model import SpeechRecognizer
 from holdfast.tasks.speech.recogniser import Recogniser
 
 Array = NDArray[Any]
+DRAWN = 3
+"""Sounds that are drawn, at most."""
 LONGEST = 15.0
 """Seconds that are drawn, at most."""
 SHOWN = 10
@@ -47,15 +52,25 @@ def drawing(recogniser: Recogniser, title: str, frames: Array) -> Drawing:
     return Drawing(title, some, scores, spans, own, recogniser.step)
 
 
+def inspect(model: SpeechRecognizer, data: Path, path: Path) -> Path:
+    """The first sounds of a file, folder or manifest with their text in time."""
+    assert model.alphabet is not None
+    recogniser = model.recogniser(Decoding())
+    some = islice(model.sounds_of(data), DRAWN)
+    return aligned_plot(
+        [drawing(recogniser, one.name, frames) for one, frames in some], model.alphabet.pieces, path
+    )
+
+
 def aligned_plot(drawings: Sequence[Drawing], names: Sequence[str], path: Path) -> Path:
     """Sounds below each other; ``names`` says what each unit is called."""
-    with picture(path, (9, 3.4 * len(drawings))) as figure:
-        axes = figure.subplots(
-            2 * len(drawings), 1, squeeze=False, gridspec_kw={"height_ratios": [3, 2] * len(drawings)}
-        )
+    heights = [3.0, 2.0, 0.6] * len(drawings)
+    with picture(path, (9, 3.8 * len(drawings))) as figure:
+        axes = figure.subplots(len(heights), 1, squeeze=False, gridspec_kw={"height_ratios": heights})[:, 0]
         for place, one in enumerate(drawings):
-            _spectrogram(axes[2 * place, 0], one)
-            _units(axes[2 * place + 1, 0], one, names)
+            _spectrogram(axes[3 * place], one)
+            _units(axes[3 * place + 1], one, names)
+            _words(axes[3 * place + 2], one)
     return path
 
 
@@ -88,26 +103,19 @@ def _units(ax: Axes, one: Drawing, names: Sequence[str]) -> None:
     for span in one.spans:
         middle = (span.start + span.end) / 2 * one.step
         ax.text(middle, 1.04, _shown(names[span.unit]), ha="center", va="bottom", fontsize=8)
-    for word in one.words:
-        ax.annotate(
-            "",
-            (word.start, -0.16),
-            (word.end, -0.16),
-            arrowprops={"arrowstyle": "|-|", "color": BLACK, "lw": 0.8, "mutation_scale": 3},
-            annotation_clip=False,
-        )
-        ax.text(
-            (word.start + word.end) / 2,
-            -0.22,
-            f"{_shown(word.text)} {word.confidence:.2f}",
-            ha="center",
-            va="top",
-            fontsize=8,
-        )
-    ax.set(xlim=(0, seconds), ylim=(0, 1.2), ylabel="probability")
-    ax.set_xlabel("seconds; below: each word in time, and how sure the network is of it", labelpad=18)
-    ax.tick_params(axis="x", pad=12)
+    ax.set(xlim=(0, seconds), ylim=(0, 1.25), yticks=[0, 0.5, 1], ylabel="probability of units")
+    ax.tick_params(labelbottom=False)
     ax.legend(loc="upper right", fontsize=7)
+
+
+def _words(ax: Axes, one: Drawing) -> None:
+    for word in one.words:
+        middle = (word.start + word.end) / 2
+        ax.plot([word.start, word.end], [1, 1], color=BLACK, lw=3, solid_capstyle="butt")
+        ax.text(middle, 0.7, _shown(word.text), ha="center", va="top", fontsize=8)
+        ax.text(middle, 0.0, f"{word.confidence:.2f}", ha="center", va="top", fontsize=7, color="#555555")
+    ax.set(xlim=(0, len(one.frames) * FRAME), ylim=(-0.7, 1.2), yticks=[], ylabel="words")
+    ax.set_xlabel("seconds (below each word: how sure the network is of it)")
 
 
 def _colours() -> list[str]:
