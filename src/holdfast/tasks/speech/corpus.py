@@ -94,11 +94,12 @@ def prepare(
     spoken = {name: part for name, part in parts.items() if part}
     sounds, rates = Sounds.of(parts["training"], settings)
     told = [*remarks((valid is not None, test is not None), bool(parts["test"])), *rates]
-    frames = {name: list(sounds.features.all(part)) for name, part in parts.items()}
+    timed = {name: _timed_frames(part, sounds) for name, part in parts.items()}
+    frames = {name: own for name, (own, _) in timed.items()}
     told += check(spoken)
     sounds = sounds.fitted(frames["training"])
     alphabet = Alphabet.fit((one.text for one in parts["training"]), settings.unit, settings.vocabulary)
-    made = {name: _part(part, frames[name], alphabet, sounds) for name, part in parts.items()}
+    made = {name: _part(part, *timed[name], alphabet, sounds) for name, part in parts.items()}
     train, left_out = _fitting(made["training"], config.network.subsampling)
     told += [*left_out, *_unknown(made, alphabet)]
     return Prepared(
@@ -117,12 +118,10 @@ def of_file(
     path: Path, settings: SoundConfig, alphabet: Alphabet, sounds: Sounds
 ) -> tuple[Part, tuple[str, ...]]:
     """The utterances of a whole manifest or folder, and what to tell of them."""
-    began = time.perf_counter()
     utterances = _read(path, settings)
     sounds.check(utterances[0])
-    part = _part(utterances, list(sounds.features.all(utterances)), alphabet, sounds)
-    took = time.perf_counter() - began
-    return replace(part, seconds_to_read=took), tuple(_unknown({"file": part}, alphabet))
+    part = _part(utterances, *_timed_frames(utterances, sounds), alphabet, sounds)
+    return part, tuple(_unknown({"file": part}, alphabet))
 
 
 def to_hear(path: Path, settings: SoundConfig, sounds: Sounds) -> list[Utterance]:
@@ -149,9 +148,17 @@ def _read(path: Path, settings: SoundConfig) -> list[Utterance]:
     return read_utterances(path, _fields(settings), settings.encoding)
 
 
-def _part(utterances: list[Utterance], frames: Sequence[Array], alphabet: Alphabet, sounds: Sounds) -> Part:
+def _timed_frames(utterances: list[Utterance], sounds: Sounds) -> tuple[list[Array], float]:
+    """The frames of each utterance, and how many seconds they took."""
+    began = time.perf_counter()
+    return list(sounds.features.all(utterances)), time.perf_counter() - began
+
+
+def _part(
+    utterances: list[Utterance], frames: Sequence[Array], took: float, alphabet: Alphabet, sounds: Sounds
+) -> Part:
     normalised = sounds.normalised(utterances, frames)
-    return Part(utterances, normalised, [alphabet.encode(one.text) for one in utterances])
+    return Part(utterances, normalised, [alphabet.encode(one.text) for one in utterances], took)
 
 
 def _parts(
