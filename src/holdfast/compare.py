@@ -84,9 +84,12 @@ def report(comparison: Comparison, title: str, folder: Path, *more: Section) -> 
     from holdfast.insight.pages import comparison_report, data_section, meanings_section  # loads matplotlib
 
     words = part(comparison.task, "words")
-    meanings = meanings_section(comparison.runs[0]["model"], words.MEANINGS, words.WHICH_WAY)
+    figures = comparison.runs[0]["model"]
+    meanings = meanings_section(figures, words.MEANINGS, words.WHICH_WAY)
     rest = (*more, data_section(comparison.notes), meanings)
-    return comparison_report(comparison, title, folder, words.MEASURE, words.conclusions(comparison), *rest)
+    return comparison_report(
+        comparison, title, folder, words.MEASURE.of(figures), words.conclusions(comparison), *rest
+    )
 
 
 def _earlier(folder: Path, config: Any, new: Comparison) -> Comparison:

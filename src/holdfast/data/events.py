@@ -44,7 +44,7 @@ class Voice:
 
 
 def voices_of(scores: Iterable[Any]) -> list[Voice]:
-    """The voices of some pieces, the most frequent first: by name and instrument, or by instrument where names are many."""
+    """The voices of some pieces, the most frequent first: by name and instrument; by instrument alone where many."""
     counts = Counter(
         Voice(track.name, track.program) for score in scores for track in score.tracks if not track.is_drum
     )
@@ -182,7 +182,9 @@ class EventVocabulary:
                 return cls(miditok.REMI(params=path), [Voice(**voice) for voice in values["voices"]])
         except Exception as error:  # the library raises errors of many kinds
             rule = "data.json holds the events as training wrote them."
-            raise UserError(rule, f"They are damaged: {error}.", "Copy the folder again, or train anew.") from error
+            raise UserError(
+                rule, f"They are damaged: {error}.", "Copy the folder again, or train anew."
+            ) from error
 
 
 def _miditok() -> Any:

@@ -25,6 +25,7 @@ class Measure:
         examples: what the training part is counted in.
         baselines: name of a simple method -> what it is called in a sentence.
         highest: the largest value, where higher is better.
+        other: of results that have another metric instead.
     """
 
     metric: str
@@ -33,6 +34,11 @@ class Measure:
     examples: str
     baselines: Mapping[str, str] = field(default_factory=dict)
     highest: float | None = None
+    other: Measure | None = None
+
+    def of(self, figures: Mapping[str, float]) -> Measure:
+        """The measure whose metric is among some figures: this one, or another."""
+        return self if self.metric in figures or self.other is None else self.other.of(figures)
 
     @property
     def higher(self) -> bool:

@@ -24,21 +24,32 @@ STREAMS_OF_VALIDATION, LEAST_OF_VALIDATION = 32, 1000
 
 
 class StreamSettings(Protocol):
-    """What is asked of a training along streams: the fields of :class:`holdfast.config.Training`, and these.
+    """What is asked of a training along streams: as the settings of a language model's are."""
 
-    Attributes:
-        seed: of the places where epochs begin, and of the resets.
-        steps: units after which back-propagation is cut.
-        reset: probability that a stream's state is set back to zeros there.
-        activation: penalty on the size of the last layer's outputs.
-        change: penalty on their change from step to step.
-    """
+    @property
+    def seed(self) -> int:
+        """Of the places where epochs begin, and of the resets."""
+        ...
 
-    seed: int
-    steps: int
-    reset: float
-    activation: float
-    change: float
+    @property
+    def steps(self) -> int:
+        """Units after which back-propagation is cut."""
+        ...
+
+    @property
+    def reset(self) -> float:
+        """Probability that a stream's state is set back to zeros there."""
+        ...
+
+    @property
+    def activation(self) -> float:
+        """Penalty on the size of the last layer's outputs."""
+        ...
+
+    @property
+    def change(self) -> float:
+        """Penalty on their change from step to step."""
+        ...
 
     def streams(self, length: int) -> int:
         """Streams that a text of so many units is read in: each has two pieces of ``steps`` or more."""
@@ -172,6 +183,40 @@ def nats(
     """``-log p`` of every unit [n] of a text, as :func:`read` finds it."""
     found = [piece.nats.cpu() for piece in read(module, ids, begin, streams)]
     return torch.cat(found).T.reshape(-1)[: len(ids)].numpy()
+
+
+@torch.no_grad()
+def nats_of(
+    module: RecurrentLanguageModel, texts: Sequence[NDArray[Any]], end: int
+) -> list[NDArray[np.float32]]:
+    """``-log p`` [n + 1] of every unit of some texts [n] and of the end of each, every text read by itself.
+
+    Args:
+        module: the network.
+        texts: units, of any lengths.
+        end: the unit that stands behind each text, and before it.
+    """
+    module.eval()
+    device = next(module.parameters()).device
+    found: list[NDArray[np.float32]] = [np.zeros(0, np.float32)] * len(texts)
+    order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
+    for at in range(0, len(order), STREAMS_OF_VALIDATION):
+        some = order[at : at + STREAMS_OF_VALIDATION]
+        table = np.full((max(len(texts[i]) for i in some) + 2, len(some)), end)
+        for column, i in enumerate(some):
+            table[1 : len(texts[i]) + 1, column] = texts[i]
+        state: list[State] | None = None
+        pieces = []
+        for start in range(0, len(table) - 1, CHUNK):
+            piece = _on(table[start : start + CHUNK + 1], device)
+            hidden, state = module(piece[:-1], state)
+            pieces.append(
+                module.output.nats(hidden.raw.flatten(0, 1), piece[1:].flatten()).view_as(piece[1:])
+            )
+        nats = torch.cat(pieces).T.cpu().numpy()
+        for row, i in enumerate(some):
+            found[i] = nats[row, : len(texts[i]) + 1]
+    return found
 
 
 def _on(numbers: NDArray[Any], device: torch.device) -> Tensor:

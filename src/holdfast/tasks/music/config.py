@@ -37,27 +37,34 @@ class NetworkConfig:
     """The network.
 
     Attributes:
-        model: roll (which keys sound in each frame).
+        model: roll (which keys sound in each frame) or events (expressive MIDI, one token after the other).
         output: of a roll: autoregressive (a chord as a whole, note by note) or independent (each key by itself).
         cell: rnn, gru or lstm.
         hidden_size: units of a layer.
         num_layers: recurrent layers over time.
+        embedding_size: numbers that stand for a token of events.
         chord_size: units of the recurrence over the notes of a chord.
         input_dropout: dropout of keys that are read, the same at every frame.
         dropout: dropout between layers and before the output, the same units at every frame.
     """
 
-    model: Literal["roll"] = "roll"
+    model: Literal["roll", "events"] = "roll"
     output: Literal["autoregressive", "independent"] = "autoregressive"
     cell: Literal["rnn", "gru", "lstm"] = "lstm"
     hidden_size: int = 256
     num_layers: int = 1
+    embedding_size: int = 128
     chord_size: int = 128
     input_dropout: float = 0.0
     dropout: float = 0.3
 
     def __post_init__(self) -> None:
-        for name, example in (("hidden_size", 256), ("num_layers", 1), ("chord_size", 128)):
+        for name, example in (
+            ("hidden_size", 256),
+            ("num_layers", 1),
+            ("embedding_size", 128),
+            ("chord_size", 128),
+        ):
             at_least(name, getattr(self, name), 1, example)
         for name in ("input_dropout", "dropout"):
             share(name, getattr(self, name))

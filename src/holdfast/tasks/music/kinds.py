@@ -61,7 +61,7 @@ class Kind(Protocol):
         ...
 
 
-KINDS = {"roll": "holdfast.tasks.music.rolls:Rolls"}
+KINDS = {"roll": "holdfast.tasks.music.rolls:Rolls", "events": "holdfast.tasks.music.events:Events"}
 """Name of a model -> its kind, as ``module:name``."""
 
 

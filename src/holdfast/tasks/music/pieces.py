@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from holdfast.errors import UserError
 from holdfast.files import listed
 from holdfast.tasks.music.config import MusicData
 
+P = TypeVar("P")
 SPLIT_SEED = 0
 """Which pieces come into which part does not depend on the training's seed."""
 
@@ -43,7 +44,7 @@ def prepare(settings: MusicData, data: Path, valid: Path | None = None, test: Pa
         UserError: for everything that is wrong with a file, and for a part without pieces.
     """
     found = read_pieces(data, settings.steps_per_beat)
-    parts, notes = _drawn(settings, data, found, (valid is not None, test is not None))
+    parts, notes = drawn(settings, data, found, (valid is not None, test is not None))
     for name, path in (("valid", valid), ("test", test)):
         if path is not None:
             parts[name] = one_part(read_pieces(path, settings.steps_per_beat), name)
@@ -69,9 +70,9 @@ def scored(pieces: Pieces) -> Pieces:
     return tuple(piece for piece in pieces if len(piece) > 1)
 
 
-def _drawn(
-    settings: MusicData, data: Path, found: dict[str, Pieces], own: tuple[bool, bool]
-) -> tuple[dict[str, Pieces], tuple[str, ...]]:
+def drawn(
+    settings: MusicData, data: Path, found: dict[str, tuple[P, ...]], own: tuple[bool, bool]
+) -> tuple[dict[str, tuple[P, ...]], tuple[str, ...]]:
     """The parts of the data file: its own, or drawn from all that it has for training."""
     missing = tuple(name not in found and not has for name, has in zip(("valid", "test"), own))
     if WHOLE not in found and not any(missing):

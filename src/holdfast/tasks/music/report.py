@@ -15,7 +15,7 @@ def run_report(model: Composer, folder: Path) -> Path:
     result, history = model.metrics, model.history
     assert history is not None
     sections = [
-        result_section(result, history, MEASURE, verdict(result), folder / "plots"),
+        result_section(result, history, MEASURE.of(result["model"]), verdict(result), folder / "plots"),
         data_section(result["notes"]),
         meanings_section(result["model"], MEANINGS, WHICH_WAY),
     ]

@@ -18,9 +18,18 @@ BASELINES = {
     "marginal": "how often each key sounds",
     "markov": "each key by whether it sounded just before",
 }
-MEASURE = Measure("nll_per_frame", "nats per frame", "models the music", "pieces", BASELINES)
+EVENT_BASELINES = {"unigram": "the frequency of each token"} | {
+    f"kneser_ney_{n}gram": f"Kneser-Ney {n}-grams" for n in range(2, 7)
+}
+EVENT_MEASURE = Measure("nll_per_token", "nats per token", "models the music", "pieces", EVENT_BASELINES)
+MEASURE = Measure(
+    "nll_per_frame", "nats per frame", "models the music", "pieces", BASELINES, other=EVENT_MEASURE
+)
 MEANINGS = {
     "nll_per_frame": "mean surprise at a frame, -ln p of all its keys together; a piece's first is not scored",
+    "nll_per_token": "mean surprise at a token, -ln p: bar, position, voice, pitch, velocity, length, end",
+    "nll_per_note": "the surprise at all tokens, divided by the number of notes",
+    "perplexity": "exp(nll_per_token): as if so many tokens were equally likely at each place",
     "note_accuracy": "sounding keys that were foretold, of all that sounded or were foretold, TP / (TP + FP + FN)",
 }
 WHICH_WAY = "Surprise: lower is better. Accuracy: higher is better."
@@ -35,14 +44,15 @@ def title(result: Mapping[str, Any]) -> str:
 
 def verdict(result: Mapping[str, Any]) -> list[str]:
     """The model against the best simple method, and what int8 changes."""
-    own = result["model"][MEASURE.metric]
-    bar = against(MEASURE, own, result["baselines"])
-    return [f"The network needs {own:.4g} nats for each {result['unit']}; {bar}", *otherwise(MEASURE, result)]
+    measure = MEASURE.of(result["model"])
+    own = result["model"][measure.metric]
+    bar = against(measure, own, result["baselines"])
+    return [f"The network needs {own:.4g} nats for each {result['unit']}; {bar}", *otherwise(measure, result)]
 
 
 def conclusions(comparison: Comparison) -> list[str]:
     """What a comparison of cells says."""
-    return claims(comparison, MEASURE)
+    return claims(comparison, MEASURE.of(comparison.runs[0]["model"]))
 
 
 def next_commands(run: str, files: list[str], asked: list[str]) -> list[list[str]]:
