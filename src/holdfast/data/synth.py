@@ -1,0 +1,91 @@
+"""Sound from MIDI, by symusic's synthesizer and a soundfont that is on this machine."""
+
+from __future__ import annotations
+
+import importlib.util
+import io
+import wave
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from holdfast.data.midi import load_symusic
+from holdfast.errors import UserError
+from holdfast.files import write_atomic
+
+RATE = 44_100
+"""Samples a second."""
+FOLDER = Path("/usr/share/sounds/sf2")
+"""Where Debian's packages put soundfonts."""
+LOUDEST = 0.9
+"""Peak of what is written, where the synthesizer's is higher."""
+
+
+def find_soundfont(asked: Path | None = None) -> Path:
+    """The soundfont that is asked for; or one of this machine's; or the one that pretty_midi carries.
+
+    Raises:
+        UserError: there is none, or it is no SF2 file.
+    """
+    if asked is not None:
+        _check(Path(asked))
+        return Path(asked)
+    found = sorted(FOLDER.glob("*.sf2"))
+    package = importlib.util.find_spec("pretty_midi")  # found without loading it
+    folders = (package.submodule_search_locations or []) if package else []
+    found += [path for folder in folders for path in sorted(Path(folder).glob("*.sf2"))]
+    if not found:
+        raise UserError(
+            "Sound needs a soundfont.",
+            f"None is in {FOLDER}, and the package pretty_midi, which carries one, is not installed.",
+            "Give one with --soundfont FILE.sf2, or run: pip install 'holdfast[music]'.",
+        )
+    return found[0]
+
+
+def _check(path: Path) -> None:
+    rule = "A soundfont is an SF2 file."
+    try:
+        with path.open("rb") as file:
+            head = file.read(12)
+        size = path.stat().st_size
+    except OSError as error:
+        got = f"{path} cannot be read: {error.strerror or error}."
+        raise UserError(rule, got, "Check the name, or leave --soundfont out.") from error
+    length = int.from_bytes(head[4:8], "little")
+    if head[:4] != b"RIFF" or head[8:] != b"sfbk" or length + 8 > size:
+        cut = head[:4] == b"RIFF" and head[8:] == b"sfbk"
+        got = f"{path} is {'cut off' if cut else 'none'}."
+        raise UserError(rule, got, "Give another one, or leave --soundfont out.")
+
+
+def sound_of(score: Any, soundfont: Path, seconds: float | None = None) -> NDArray[np.float32]:
+    """The sound [n, 2] of a score, left and right; of so many seconds where they are given, filled up with silence.
+
+    Raises:
+        UserError: the synthesizer cannot read the soundfont.
+    """
+    try:
+        synthesizer = load_symusic().Synthesizer(str(soundfont), RATE, 0)
+    except RuntimeError as error:
+        rule, got = "A soundfont is an SF2 file.", f"{soundfont} cannot be read: {error}."
+        raise UserError(rule, got, "Give another one with --soundfont.") from error
+    found = np.asarray(synthesizer.render(score, stereo=True), np.float32).T
+    if seconds is not None:
+        samples = round(seconds * RATE)
+        found = np.pad(found[:samples], ((0, max(0, samples - len(found))), (0, 0)))
+    peak = float(np.abs(found).max(initial=0.0))
+    return found * (LOUDEST / peak) if peak > LOUDEST else found
+
+
+def save_wav(path: Path, sound: NDArray[np.float32]) -> None:
+    """Write a sound [n, 2] as a WAV file of 16 bits."""
+    content = io.BytesIO()
+    with wave.open(content, "wb") as file:
+        file.setnchannels(sound.shape[1])
+        file.setsampwidth(2)
+        file.setframerate(RATE)
+        file.writeframes((sound.clip(-1, 1) * 32767).round().astype("<i2").tobytes())
+    write_atomic(path, content.getvalue())
