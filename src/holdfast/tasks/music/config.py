@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 from holdfast.checks import at_least, refused, share
 from holdfast.config import Training, fractions
+from holdfast.data.keys import Key
+from holdfast.errors import UserError
 
 OCTAVE = 12
+LONGEST_SECONDS, MOST_BARS = 3600, 2000
+"""Of a piece that is composed."""
+SLOWEST, FASTEST = 10, 400
+"""Tempos, in quarters a minute."""
 
 
 @dataclass(kw_only=True)
@@ -110,16 +117,69 @@ class Prediction:
     """What is asked of a composer.
 
     Attributes:
-        length: frames to compose.
+        bars: bars to compose, behind the primer where there is one; 16 when neither bars nor seconds are given.
+        seconds: the same in seconds.
         temperature: below 1 the likely becomes likelier, 0 takes the likeliest always.
+        top_p: of events: draw from the likeliest tokens that together have this probability only.
+        primer_bars: go on after so many bars of the primer; after all of it when not given.
+        key: such as 'D minor', which is held: nothing outside of its scale is composed; any when not given.
+        tempo: quarters a minute; the primer's, or 120, when not given.
+        harmonise: MIDI file of a melody, under which a roll model puts the other voices.
+        proposals: accompaniments that are drawn side by side, of which the likeliest is kept.
         seed: seed of the drawing; another piece each time when not given.
+        midi: MIDI file to write.
+        plot: PNG file to draw the notes into.
+        wav: WAV file to write the sound into.
+        soundfont: SF2 file of the instruments; one that is on this machine when not given.
     """
 
-    length: int = 128
+    bars: int | None = None
+    seconds: float | None = None
     temperature: float = 1.0
+    top_p: float | None = None
+    primer_bars: int | None = None
+    key: str | None = None
+    tempo: float | None = None
+    harmonise: Path | None = None
+    proposals: int = 16
     seed: int | None = None
+    midi: Path = Path("composed.mid")
+    plot: Path | None = None
+    wav: Path | None = None
+    soundfont: Path | None = None
 
     def __post_init__(self) -> None:
-        at_least("length", self.length, 1, 128)
+        at_least("bars", self.bars, 1, 16)
+        at_least("primer_bars", self.primer_bars, 1, 4)
         at_least("temperature", self.temperature, 0, 1.0)
+        at_least("proposals", self.proposals, 1, 16)
         at_least("seed", self.seed, 0, 0)
+        if self.seconds is not None and not 0 < self.seconds <= LONGEST_SECONDS:
+            raise refused("seconds", f"above 0 and at most {LONGEST_SECONDS}", self.seconds, 30)
+        if self.bars is not None and self.bars > MOST_BARS:
+            raise refused("bars", f"at most {MOST_BARS}", self.bars, 16)
+        if self.top_p is not None and not 0 < self.top_p <= 1:
+            raise refused("top_p", "in (0, 1]", self.top_p, 0.95)
+        if self.tempo is not None and not SLOWEST <= self.tempo <= FASTEST:
+            raise refused("tempo", f"in {SLOWEST} ... {FASTEST}", self.tempo, 96)
+        if self.key is not None:
+            Key.of(self.key)
+        for name, endings in (("midi", (".mid", ".midi")), ("plot", (".png",)), ("wav", (".wav",))):
+            path = getattr(self, name)
+            if path is not None and Path(path).suffix.lower() not in endings:
+                raise refused(name, f"a file that ends in {endings[0]}", path, f"composed{endings[0]}")
+        self._check_together()
+
+    def _check_together(self) -> None:
+        """What cannot be asked for together."""
+        lengths = [name for name in ("bars", "seconds") if getattr(self, name) is not None]
+        if len(lengths) == 2:
+            raise UserError(
+                "A piece has one length.", "--bars and --seconds were given.", "Leave one of them out."
+            )
+        if self.harmonise is not None and lengths:
+            rule, got = "A melody that is harmonised keeps its length.", f"--{lengths[0]} was given."
+            raise UserError(rule, got, "Leave it out.")
+        if self.soundfont is not None and self.wav is None:
+            rule, got = "A soundfont makes sound.", "--soundfont was given without --wav."
+            raise UserError(rule, got, "Give --wav FILE.wav as well.")

@@ -16,10 +16,14 @@ from torch import nn
 from holdfast.data.events import EventVocabulary
 from holdfast.data.midi import Song, read_songs
 from holdfast.data.music import WHOLE
+from holdfast.data.passages import Corpus, Notes
+from holdfast.errors import UserError
 from holdfast.files import listed
 from holdfast.models.language import LanguageOptions, RecurrentLanguageModel
 from holdfast.models.ngrams import MOST, Baselines
 from holdfast.models.streams import StreamTraining, nats_of
+from holdfast.tasks.music import event_composing
+from holdfast.tasks.music.composing import Wish, notes_in
 from holdfast.tasks.music.config import MusicConfig, MusicTraining
 from holdfast.tasks.music.pieces import drawn
 
@@ -32,11 +36,12 @@ SCORED_OF_TRAINING = 40
 
 @dataclass(frozen=True)
 class Line:
-    """The events [n] of a piece, and how many of them are notes."""
+    """The events [n] of a piece, how many of them are pitches, and its notes."""
 
     name: str
     ids: Ids
-    notes: int
+    pitches: int
+    notes: Notes
 
 
 @dataclass(frozen=True)
@@ -57,7 +62,7 @@ class Part:
     @property
     def notes(self) -> int:
         """Notes."""
-        return sum(line.notes for line in self.lines)
+        return sum(line.pitches for line in self.lines)
 
     def joined(self) -> Ids:
         """All events one after the other, with the end behind each piece."""
@@ -178,6 +183,23 @@ class Events:
         some = replace(part, lines=part.lines[:: max(1, len(part) // SCORED_OF_TRAINING)])
         return total_nats(module, some) / some.tokens
 
+    def corpus(self, part: Part) -> Corpus:
+        """The notes of the training pieces, in steps."""
+        return Corpus.of([(line.name, line.notes) for line in part.lines])
+
+    def composed(self, module: nn.Module, learnt: Mapping[str, Any], corpus: Corpus, wish: Wish) -> Any:
+        """A new piece, or its primer and what comes behind, as symusic's score."""
+        assert isinstance(module, RecurrentLanguageModel)
+        return event_composing.composed(module, EventVocabulary.from_state(learnt), wish)
+
+    def harmonised(self, module: nn.Module, corpus: Corpus, melody: Song, wish: Wish) -> Any:
+        """Refused: tokens come in the order of time, and cannot be drawn under a melody."""
+        raise UserError(
+            "A melody is harmonised by a model of rolls.",
+            "This one is a model of events.",
+            "Train with --model roll, or give the file as a primer, without --harmonise.",
+        )
+
     def size(self, part: Part) -> dict[str, Any]:
         """Pieces and their tokens, with the end of each."""
         return {"pieces": len(part), "steps": part.tokens, "unit": "token"}
@@ -231,8 +253,10 @@ def encoded(vocabulary: EventVocabulary, songs: Sequence[Song]) -> Part:
     """The events of some pieces."""
     pitches = vocabulary.pitches()
     ids = [vocabulary.encode(song.score) for song in songs]
-    lines = (Line(song.name, i, int((pitches[i] >= 0).sum())) for song, i in zip(songs, ids))
-    return Part(tuple(lines), vocabulary.begin)
+    notes = [notes_in(song.score, vocabulary.steps) for song in songs]
+    counts = [int((pitches[i] >= 0).sum()) for i in ids]
+    names = [song.name for song in songs]
+    return Part(tuple(map(Line, names, ids, counts, notes)), vocabulary.begin)
 
 
 def moved(vocabulary: EventVocabulary, part: Part, semitones: Sequence[int]) -> Part:

@@ -10,7 +10,10 @@ from typing import Any, Protocol
 from numpy.typing import NDArray
 from torch import nn
 
+from holdfast.data.midi import Song
+from holdfast.data.passages import Corpus
 from holdfast.tasks.base import Trainable
+from holdfast.tasks.music.composing import Wish
 from holdfast.tasks.music.config import MusicConfig
 
 Figures = dict[str, float]
@@ -54,6 +57,22 @@ class Kind(Protocol):
 
     def loss(self, module: nn.Module, part: Any) -> float:
         """What the training makes small, on a part in evaluation."""
+        ...
+
+    def corpus(self, part: Any) -> Corpus:
+        """The notes of the training pieces, by which copies are known."""
+        ...
+
+    def composed(self, module: nn.Module, learnt: Mapping[str, Any], corpus: Corpus, wish: Wish) -> Any:
+        """A new piece, or its primer and what comes behind, as symusic's score."""
+        ...
+
+    def harmonised(self, module: nn.Module, corpus: Corpus, melody: Song, wish: Wish) -> Any:
+        """A melody with the other voices under it, as symusic's score.
+
+        Raises:
+            UserError: a kind of model that cannot, or no melody.
+        """
         ...
 
     def size(self, part: Any) -> dict[str, Any]:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from numpy.typing import NDArray
 
+from holdfast.data.passages import Corpus
 from holdfast.errors import UserError
 from holdfast.files import load_json, save_json
 from holdfast.tasks.base import Trainable
 from holdfast.tasks.model import LEARNT, TaskModel
-from holdfast.tasks.music.config import MusicConfig
+from holdfast.tasks.music.composing import one_song, wish_of
+from holdfast.tasks.music.composition import Composition
+from holdfast.tasks.music.config import MusicConfig, Prediction
 from holdfast.tasks.music.kinds import kind_of
 
 
@@ -45,6 +49,7 @@ class Composer(TaskModel):
         self.kind = kind_of(self.config)
         self.learnt: dict[str, Any] = {}
         self.digest = ""
+        self.corpus: Corpus | None = None
 
     def prepare(
         self, data: Path | str, valid: Path | str | None = None, test: Path | str | None = None
@@ -59,6 +64,7 @@ class Composer(TaskModel):
 
     def _learn(self, prepared: Any) -> None:
         self.learnt, self.digest = prepared.learnt, prepared.digest
+        self.corpus = self.kind.corpus(prepared.train)
 
     def _save_learnt(self, folder: Path) -> None:
         save_json(folder / LEARNT, {"digest": self.digest, "learnt": self.learnt})
@@ -84,8 +90,13 @@ class Composer(TaskModel):
     def _empty(self) -> torch.nn.Module:
         return self.kind.network(self.learnt)
 
+    def _arrays(self) -> dict[str, NDArray[Any]]:
+        """The baselines, and the notes of the training pieces, by which copies are known."""
+        assert self.corpus is not None
+        return super()._arrays() | self.corpus.state()
+
     def _take_arrays(self, arrays: dict[str, NDArray[Any]]) -> None:
-        self.baselines = self.kind.baselines(arrays)
+        self.baselines, self.corpus = self.kind.baselines(arrays), Corpus.from_state(arrays)
 
     def _judge(self, prepared: Any, training: Any) -> dict[str, Any]:
         name = "test" if prepared.test else "validation"
@@ -107,6 +118,31 @@ class Composer(TaskModel):
 
     def _size(self, part: Any) -> dict[str, Any]:
         return self.kind.size(part)
+
+    # -- use -----------------------------------------------------------------------------------------------------
+
+    def compose(self, primer: Path | str | None = None, **asked: Any) -> Composition:
+        """A new piece; with ``harmonise`` the other voices under a melody.
+
+        Args:
+            primer: MIDI file that is gone on with.
+            asked: ``bars``, ``seconds``, ``temperature``, ``key``, ``tempo``, ``seed`` and the others of
+                :class:`Prediction`; its files are not written.
+
+        Raises:
+            UserError: a value outside its rule, or what is wrong with a file.
+        """
+        wanted = Prediction(**asked)
+        module, corpus, steps = self._trained(), self.corpus, self.config.data.steps_per_beat
+        assert corpus is not None
+        if wanted.harmonise is not None:
+            melody = one_song(wanted.harmonise)
+            wish = wish_of(wanted, melody)
+            score = self.kind.harmonised(module, corpus, melody, wish)
+            return Composition(wish.heading.put(score), replace(wish, beats=0.0), corpus, steps)
+        wish = wish_of(wanted, None if primer is None else one_song(Path(primer)))
+        score = self.kind.composed(module, self.learnt, corpus, wish)
+        return Composition(wish.heading.put(score), wish, corpus, steps)
 
     def fitted(self) -> Any:
         """The network, once there is one.

@@ -13,10 +13,15 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from holdfast.data.batching import TokenBatches
-from holdfast.data.music import Piece, Pieces, Roll, read_pieces, room, transposed
+from holdfast.data.midi import Song
+from holdfast.data.music import LOWEST, Piece, Pieces, Roll, read_pieces, room, transposed
+from holdfast.data.passages import Corpus, Notes
+from holdfast.data.voices import notes_of
 from holdfast.errors import UserError
 from holdfast.models.music import RollModel, RollOptions
+from holdfast.tasks.music import roll_composing
 from holdfast.tasks.music.baselines import Baselines
+from holdfast.tasks.music.composing import Wish
 from holdfast.tasks.music.config import MusicConfig
 from holdfast.tasks.music.pieces import Prepared, one_part, prepare, scored, told_short
 from holdfast.tasks.music.scoring import Counts
@@ -93,9 +98,31 @@ class Rolls:
         assert isinstance(module, RollModel)
         return mean_nats(module, part)
 
+    def corpus(self, part: Pieces) -> Corpus:
+        """The notes of the training pieces, in frames."""
+        return Corpus.of([(piece.name, _notes(piece)) for piece in part])
+
+    def composed(self, module: nn.Module, learnt: Mapping[str, Any], corpus: Corpus, wish: Wish) -> Any:
+        """A new piece, or its primer and what comes behind, as symusic's score."""
+        assert isinstance(module, RollModel)
+        if wish.top_p is not None:
+            rule, got = "--top-p is of tokens.", "This is a model of rolls."
+            raise UserError(rule, got, "Leave it out, or give a lower --temperature.")
+        return roll_composing.composed(module, corpus, self.config.data.steps_per_beat, wish)
+
+    def harmonised(self, module: nn.Module, corpus: Corpus, melody: Song, wish: Wish) -> Any:
+        """A melody with the other voices under it, as symusic's score."""
+        assert isinstance(module, RollModel)
+        return roll_composing.harmonised(module, corpus, self.config.data.steps_per_beat, melody, wish)
+
     def size(self, part: Pieces) -> dict[str, Any]:
         """Pieces, and the frames of them that are scored: all but the first of each."""
         return {"pieces": len(part), "steps": sum(len(piece) - 1 for piece in part), "unit": "frame"}
+
+
+def _notes(piece: Piece) -> Notes:
+    starts, ends, keys = np.array(notes_of(piece.roll), np.int64).reshape(-1, 3).T
+    return Notes.of(starts, keys + LOWEST, ends - starts)
 
 
 class RollTraining:

@@ -1,24 +1,52 @@
-"""What ``holdfast predict`` writes for a composer."""
+"""What ``holdfast predict`` does for a composer."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 
-import numpy as np
-
-from holdfast.data.music import KEYS, LOWEST, Piece
 from holdfast.errors import UserError
+from holdfast.files import to_json
+from holdfast.tasks.music.composition import sentences
 from holdfast.tasks.music.config import Prediction
 from holdfast.tasks.music.model import Composer
-from holdfast.tasks.music.rolls import composed
+
+FILES = ("midi", "plot", "wav")
 
 
 def predicted(model: Composer, data: Path | None, asked: Prediction) -> Iterator[str]:
-    """A new piece, as JSON that Holdfast reads: a list of one piece, of frames, of MIDI pitches."""
-    if data is not None:
-        raise UserError("A composer makes a new piece.", f"The file {data} was given.", "Leave it out.")
-    start = Piece("composed", np.zeros((1, KEYS), np.bool_))
-    piece = composed(model.fitted(), start, asked.length, asked.temperature, asked.seed)
-    yield json.dumps([[(np.flatnonzero(frame) + LOWEST).tolist() for frame in piece.roll]]) + "\n"
+    """Compose, behind the primer ``data`` where it is given; write the files, and tell of the piece as JSON."""
+    if data is not None and asked.harmonise is not None:
+        raise UserError(
+            "A piece goes on with a primer, or harmonises a melody.",
+            f"{data} and --harmonise were given.",
+            "Leave one of them out.",
+        )
+    if data is None and asked.primer_bars is not None:
+        raise UserError(
+            "--primer-bars are those of a primer.", "None was given.", "Give a MIDI file behind the run."
+        )
+    check_folders(asked)
+    found = model.compose(data, **asdict(asked))
+    found.save(asked.midi, asked.plot, asked.wav, asked.soundfont)
+    told = found.told()
+    model.notes = sentences(told)
+    files = {name: str(path) for name in FILES if (path := getattr(asked, name)) is not None}
+    yield to_json({**files, **told}) + "\n"
+
+
+def check_folders(asked: Prediction) -> None:
+    """Refuse a file in a folder that is not there, before anything is composed.
+
+    Raises:
+        UserError: there is no such folder.
+    """
+    for name in FILES:
+        path = getattr(asked, name)
+        if path is not None and not Path(path).resolve().parent.is_dir():
+            raise UserError(
+                f"The file of --{name} is written into a folder that is there.",
+                f"There is no {Path(path).parent}.",
+                "Make it, or give another name.",
+            )

@@ -1,0 +1,95 @@
+"""A piece that was composed: its files, and what is told of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from holdfast.data.keys import likeliest_key
+from holdfast.data.passages import Corpus, Passage, repetition
+from holdfast.data.synth import find_soundfont, save_wav, sound_of
+from holdfast.data.voices import save_midi
+from holdfast.tasks.music.composing import Wish, notes_in
+
+MUCH = 0.5
+"""Share of a piece's notes above which a copied passage is told as a copy."""
+
+
+@dataclass(frozen=True)
+class Composition:
+    """A piece, with its wish, and the training pieces that it is held against."""
+
+    score: Any
+    wish: Wish
+    corpus: Corpus
+    steps_per_beat: int
+
+    @property
+    def seconds(self) -> float:
+        """How long it is: as wished, or as a harmonised melody is."""
+        if self.wish.beats:
+            return self.wish.seconds
+        return float(self.score.end() / self.score.ticks_per_quarter * 60 / self.wish.heading.tempo)
+
+    def told(self) -> dict[str, Any]:
+        """What it is, for JSON: how long, in which key, which voices; and what it has of the training pieces."""
+        notes = notes_in(self.score, self.steps_per_beat, self.wish.start if self.wish.beats else 0.0)
+        heading = self.wish.heading
+        return {
+            "seconds": self.seconds,
+            "tempo": heading.tempo,
+            "signature": "/".join(map(str, heading.signature)),
+            "key": None if heading.key is None else str(heading.key),
+            "likeliest_key": str(likeliest_key(notes.classes)) if len(notes) else None,
+            "voices": [
+                {"name": t.name, "program": t.program, "drums": t.is_drum, "notes": len(t.notes)}
+                for t in self.score.tracks
+            ],
+            "notes": len(notes),
+            "pitch_class_distance": self.corpus.distance(notes),
+            "typical_pitch_class_distance": self.corpus.typical_distance,
+            "repetition": repetition(notes),
+            "copied": self._passage(self.corpus.longest(notes, transposed=False), len(notes)),
+            "copied_transposed": self._passage(self.corpus.longest(notes, transposed=True), len(notes)),
+        }
+
+    def _passage(self, passage: Passage | None, notes: int) -> dict[str, Any] | None:
+        if passage is None:
+            return None
+        beat = passage.step / self.steps_per_beat
+        return {"notes": passage.notes, "share": passage.notes / notes, "piece": passage.piece, "beat": beat}
+
+    def save(self, midi: Path, plot: Path | None, wav: Path | None, soundfont: Path | None) -> None:
+        """Write the files that are asked for; the soundfont is looked for before any of them is written.
+
+        Raises:
+            UserError: there is no soundfont, or a file cannot be written.
+        """
+        font = find_soundfont(soundfont) if wav is not None else None
+        save_midi(midi, self.score)
+        if plot is not None:
+            from holdfast.tasks.music.pictures import piano_roll  # loads matplotlib
+
+            piano_roll(self.score, self.wish, plot)
+        if wav is not None and font is not None:
+            save_wav(wav, sound_of(self.score, font, self.seconds))
+
+
+def sentences(told: dict[str, Any]) -> tuple[str, ...]:
+    """What a user should know of a piece: of what it copies, and of its notes."""
+    found = []
+    for name, how in (("copied", ""), ("copied_transposed", ", transposed or not")):
+        passage = told[name]
+        if passage is not None:
+            much = ": most of it is a copy" if passage["share"] > MUCH else ""
+            found.append(
+                f"the longest passage that stands in a training piece{how}: {passage['notes']} of {told['notes']} "
+                f"notes, in {passage['piece']} from beat {passage['beat']:g} on{much}"
+            )
+    return (
+        *found,
+        f"its pitch classes differ by {told['pitch_class_distance']:.2f} from those of the training pieces, which "
+        f"differ by {told['typical_pitch_class_distance']:.2f} from their mean; {told['repetition']:.0%} of its "
+        "passages of eight notes stand in it more than once",
+    )

@@ -1,0 +1,82 @@
+"""Composing with a model of events: token after token, bar after bar."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from math import ceil
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from holdfast.data.events import COMMON, EventVocabulary
+from holdfast.decoding import Filter, draw, filters
+from holdfast.models.language import RecurrentLanguageModel
+from holdfast.models.writing import Writer
+from holdfast.tasks.music.composing import Wish, cut, put_behind
+
+MOST_TOKENS = 800
+"""Tokens of a bar: where a model writes more of them, the bar is ended."""
+Array = NDArray[Any]
+
+
+def composed(module: RecurrentLanguageModel, vocabulary: EventVocabulary, wish: Wish) -> Any:
+    """Symusic's score of a piece, behind its primer where there is one."""
+    if wish.heading.signature not in vocabulary.signatures:
+        wish = replace(wish, heading=replace(wish.heading, signature=COMMON))
+    primer = [] if wish.primer is None else vocabulary.encode(wish.primer.score).tolist()
+    bars = ceil(wish.beats / wish.heading.bar - 1e-9)
+    tokens = written(module, vocabulary, wish, primer, bars)
+    if wish.primer is None:
+        return cut(vocabulary.decode(tokens), wish.beats)
+    new = cut(vocabulary.decode(tokens), wish.beats)
+
+    def place(tracks: Sequence[Any], _: int, track: Any) -> int | None:
+        own = vocabulary.voice(track)
+        same = (i for i, t in enumerate(tracks) if t.is_drum == track.is_drum)
+        return next((i for i in same if track.is_drum or vocabulary.voice(tracks[i]) == own), None)
+
+    return put_behind(wish.primer.score, new, wish.start, place)
+
+
+def written(
+    module: RecurrentLanguageModel,
+    vocabulary: EventVocabulary,
+    wish: Wish,
+    primer: Sequence[int],
+    bars: int,
+) -> list[int]:
+    """The tokens of so many bars behind a primer, the first a bar's."""
+    writer, random = Writer(module), np.random.default_rng(wish.seed)
+    through = [held(vocabulary, wish), *filters(wish.temperature, None, wish.top_p, 1.0)]
+    bar = vocabulary.names.index("Bar_None")
+    for token in (vocabulary.begin, *primer):
+        writer.read(token)
+    found, begun, since = [bar], 1, 0
+    while True:
+        token = draw(writer.read(found[-1]), found, through, random) if since < MOST_TOKENS else bar
+        begun, since = (begun + 1, 0) if token == bar else (begun, since + 1)
+        if begun > bars:
+            return found
+        found.append(token)
+
+
+def held(vocabulary: EventVocabulary, wish: Wish) -> Filter:
+    """Only what may follow the last token, in the key and the bars that are held; no end."""
+    pitches = vocabulary.pitches()
+    allowed = (pitches < 0) | wish.scale[pitches % 12]
+    allowed[vocabulary.begin] = False
+    signature = "/".join(map(str, wish.heading.signature))
+    for token, name in enumerate(vocabulary.names):
+        allowed[token] &= not name.startswith("TimeSig_") or name == f"TimeSig_{signature}"
+    kinds = np.array([name.split("_")[0] for name in vocabulary.names])
+    after = {
+        kind: allowed & np.isin(kinds, sorted(following))
+        for kind, following in vocabulary.tokenizer.tokens_types_graph.items()
+    }
+
+    def keep(scores: Array, so_far: Sequence[int]) -> Array:
+        return np.where(after[kinds[so_far[-1]]], scores, -np.inf)
+
+    return keep
