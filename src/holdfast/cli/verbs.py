@@ -188,7 +188,8 @@ def evaluate(task: str, given: Given, chosen: Chosen, data: Path | None, json: b
 def predict(task: str, given: Given, chosen: Chosen, data: Path | None, out: Path | None) -> int:
     """What the model makes of a file, as it comes, or into a file."""
     asked = part(task, "prediction")(**given)
-    for path in (out, getattr(asked, "plot", None)):
+    files = {name: getattr(asked, name, None) for name in ("plot", "midi", "wav")}
+    for path in (out, *files.values()):
         if path is not None and _is_part_of(chosen.run, path):
             raise UserError(
                 "A result does not take the place of a part of the run.",
@@ -208,7 +209,8 @@ def predict(task: str, given: Given, chosen: Chosen, data: Path | None, out: Pat
     else:
         write_atomic(out, "".join(pieces))
     _notes(getattr(model, "notes", ()))
-    for text, path in (("picture", getattr(asked, "plot", None)), ("result", out)):
+    told = {"picture": files["plot"], "MIDI file": files["midi"], "sound": files["wav"], "result": out}
+    for text, path in told.items():
         if path is not None:
             notice(f"The {text} is in {path}.")
     return 0

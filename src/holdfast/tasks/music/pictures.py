@@ -30,7 +30,7 @@ def piano_roll(score: Any, wish: Wish, path: Path) -> Path:
     tracks = [track for track in score.tracks if len(track.notes) and not track.is_drum]
     pitches = [p for track in tracks for p in track.notes.numpy()["pitch"].tolist()] or [60]
     low, high = min(pitches) - 2, max(pitches) + 2
-    bars = max(score.end() / quarter / bar, 1.0)
+    bars = max(score.end() / quarter, wish.start + wish.beats) / bar
 
     def paint(axes: Sequence[Axes]) -> None:
         (ax,) = axes
