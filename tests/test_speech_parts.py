@@ -82,7 +82,10 @@ def test_letters_become_words_in_time() -> None:
 def test_what_may_still_change_is_told_apart() -> None:
     listener = Listener(Greedy(), Alphabet("word", ["a ", "b ", "c "]), 0.1)
     listener.accept(certain([1, 0, 2]))
-    assert listener.open() == ("a b", "")
+    assert listener.certain() == listener.open() == "a b"
+    letters = Listener(Greedy(), Alphabet("character", [" ", "a", "b"]), 0.1)
+    letters.accept(certain([2, 1, 3]))
+    assert (letters.certain(), letters.open()) == ("a", "a b")
 
 
 # -- templates ---------------------------------------------------------------------------------------------------

@@ -61,6 +61,11 @@ class Alphabet:
             return spaced(self.tokenizer.decode([unit - 1 for unit in units if unit != BLANK]))
         return spaced("".join(self.pieces[unit] for unit in units))
 
+    def whole_words(self, units: Sequence[int]) -> str:
+        """The words of some units that no further unit can make longer."""
+        spelt = "".join(self.pieces[unit] for unit in units)
+        return spaced(spelt[: spelt.rfind(" ") + 1])
+
     def unknown(self, text: str) -> int:
         """How many characters, or words, of a text have no unit."""
         if self.kind == "subword":

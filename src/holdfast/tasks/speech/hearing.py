@@ -75,11 +75,13 @@ class Listener:
         self._read(scores[begun:])
         return found
 
-    def open(self) -> tuple[str, str]:
-        """The text of the segment that has not ended: what is certain, and what may still change."""
-        certain = self.alphabet.decode(self.decoder.certain())
-        best = self.alphabet.decode(self.decoder.best())
-        return certain, best[len(certain) :]
+    def certain(self) -> str:
+        """The first words of the segment that has not ended, as far as no later sound can change them."""
+        return self.alphabet.whole_words(self.decoder.certain())
+
+    def open(self) -> str:
+        """The text of that segment as it looks now."""
+        return self.alphabet.decode(self.decoder.best())
 
     def finish(self) -> list[Segment]:
         """The last segment; the listener then begins anew."""

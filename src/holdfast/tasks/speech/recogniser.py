@@ -172,8 +172,12 @@ class Ear:
             *self.listener.finish(),
         ]
 
-    def open(self) -> tuple[str, str]:
-        """The text of the segment that goes on: what is certain, and what may still change."""
+    def certain(self) -> str:
+        """The first words of the segment that goes on, as far as no later sound can change them."""
+        return self.listener.certain()
+
+    def open(self) -> str:
+        """The text of that segment as it looks now."""
         return self.listener.open()
 
     def text(self, one: Utterance) -> str:

@@ -98,17 +98,9 @@ def _settling(ear: Ear, blocks: Iterable[Array]) -> Iterator[str]:
         for segment in ear.accept(block):
             yield segment.text[len(written) :] + "\n"
             written = ""
-        certain = whole_words(ear.open()[0])
+        certain = ear.certain()
         if len(certain) > len(written):
             yield certain[len(written) :]
             written = certain
     for segment in ear.finish():
         yield segment.text[len(written) :] + "\n"
-        written = ""
-    if written:
-        yield "\n"
-
-
-def whole_words(text: str) -> str:
-    """A text without its last word, which may still grow."""
-    return text[: text.rfind(" ") + 1]
