@@ -168,8 +168,8 @@ class Decoding:
         beam: prefixes that are followed at once; 1 takes the likeliest unit of each frame (16 with a language model).
         lm: language model that joins in: ngram (of the training part's sentences), the folder of a language model's run
             (of words or characters), or none.
-        lm_weight: weight of its log probability; chosen on the validation part when not given.
-        word_bonus: nats that each word adds; chosen on the validation part when not given.
+        lm_weight: weight of its log probability; what was best with the n-grams on the validation part when not given.
+        word_bonus: nats that each word adds; as lm-weight when not given.
         hot_words: words that are expected, such as names, with commas between.
         hot_boost: nats that each of them adds.
     """
