@@ -25,7 +25,9 @@ def switch(text: str) -> Parameter:
     return Parameter(help=text, negative=(), show_default=False)
 
 
-Data = Annotated[Path, Parameter(help="The data: a table, text files, a manifest of sounds, or a folder of music.")]
+Data = Annotated[
+    Path, Parameter(help="The data: a table, text files, a manifest of sounds, or a folder of music.")
+]
 Run = Annotated[Path, Parameter(help="Folder of a trained model.")]
 Recipe = Annotated[Path | None, Parameter(help="TOML file of settings; flags override it.")]
 Overwrite = Annotated[bool, switch("Write over earlier results in --out.")]

@@ -29,9 +29,9 @@ class SoundConfig:
         encoding: of the manifest, such as utf-8 or latin-1.
         rate: samples a second that every sound is brought to; that of most training files when not given.
         bands: mel bands of a frame; frames are 25 ms long and begin every 10 ms.
-        normalise: each band by its mean and spread over the training part (global), over the utterance, over all of a
-            speaker's utterances, or over what was heard so far (running); or none. Listening live takes global,
-            running or none.
+        normalise: each band by its mean and spread over the training part (global), the mean over the utterance, both
+            over all of a speaker's utterances, or both over what was heard so far (running); or none. Listening live
+            takes global, running or none.
         unit: what the network writes: character, word or subword (byte-pair encoding).
         vocabulary: most subwords.
         split: training, validation and test part where they have no files: fractions of the utterances.
