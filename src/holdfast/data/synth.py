@@ -1,4 +1,4 @@
-"""Sound from MIDI, by symusic's synthesizer and a soundfont that is on this machine."""
+"""Sound from MIDI, by the synthesizer midirenderer and a soundfont that is on this machine."""
 
 from __future__ import annotations
 
@@ -11,16 +11,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from holdfast.data.midi import load_symusic
-from holdfast.errors import UserError
+from holdfast.errors import UserError, missing_library
 from holdfast.files import write_atomic
 
-RATE = 44_100
-"""Samples a second."""
+RATE = 48_000
+"""Samples a second, as the synthesizer makes them."""
 FOLDER = Path("/usr/share/sounds/sf2")
 """Where Debian's packages put soundfonts."""
 LOUDEST = 0.9
-"""Peak of what is written, where the synthesizer's is higher."""
+"""Peak of what is written."""
 
 
 def find_soundfont(asked: Path | None = None) -> Path:
@@ -65,19 +64,25 @@ def sound_of(score: Any, soundfont: Path, seconds: float | None = None) -> NDArr
     """The sound [n, 2] of a score, left and right; of so many seconds where they are given, filled up with silence.
 
     Raises:
-        UserError: the synthesizer cannot read the soundfont.
+        UserError: the synthesizer is not installed, or cannot read the soundfont.
     """
     try:
-        synthesizer = load_symusic().Synthesizer(str(soundfont), RATE, 0)
-    except RuntimeError as error:
+        import midirenderer
+    except ModuleNotFoundError as error:
+        raise missing_library(error, "music") from error
+    try:
+        rendered = midirenderer.render_wave_from(soundfont.read_bytes(), bytes(score.dumps_midi()))
+    except (RuntimeError, ValueError) as error:
         rule, got = "A soundfont is an SF2 file.", f"{soundfont} cannot be read: {error}."
         raise UserError(rule, got, "Give another one with --soundfont.") from error
-    found = np.asarray(synthesizer.render(score, stereo=True), np.float32).T
+    with wave.open(io.BytesIO(rendered)) as file:
+        samples = np.frombuffer(file.readframes(file.getnframes()), "<i2").reshape(-1, file.getnchannels())
+    found = samples.astype(np.float32) / 32768
     if seconds is not None:
-        samples = round(seconds * RATE)
-        found = np.pad(found[:samples], ((0, max(0, samples - len(found))), (0, 0)))
+        length = round(seconds * RATE)
+        found = np.pad(found[:length], ((0, max(0, length - len(found))), (0, 0)))
     peak = float(np.abs(found).max(initial=0.0))
-    return found * (LOUDEST / peak) if peak > LOUDEST else found
+    return found * np.float32(LOUDEST / peak) if peak else found
 
 
 def save_wav(path: Path, sound: NDArray[np.float32]) -> None:

@@ -18,6 +18,10 @@ from holdfast.files import write_atomic
 TICKS = 480
 """Ticks of a beat in what is written, or a few more where its frames ask for it."""
 VELOCITY = 80
+CROSSING = 12.0
+"""Semitones that a voice rather leaps than cross another one."""
+MOST_FREE = 12
+"""Free voices of which every choice is looked at."""
 CHOIR = ("soprano", "alto", "tenor", "bass")
 """Names of four voices, from the top."""
 
@@ -81,50 +85,71 @@ def notes_of(roll: Roll) -> list[Note]:
 
 
 def split(roll: Roll) -> list[list[Note]]:
-    """The notes of a roll by voices, the highest first: as many as sound at once at most.
+    """The notes of a roll by voices, the highest first.
 
-    Notes that begin together go to voices that are free, in the order of their pitches, so that the voices move as
-    little as they can.
+    There are as many voices as notes sound most often at once, each at home where its rank from the top usually is; a
+    chord of more notes takes more voices. Notes that begin together go to voices that are free, in the order of
+    their pitches, so that voices move little, stay near their homes and cross seldom.
     """
-    count = int(roll.sum(1).max(initial=0))
-    voices: list[list[Note]] = [[] for _ in range(count)]
+    homes = _homes(roll)
+    voices: list[list[Note]] = [[] for _ in homes]
     by_start: dict[int, list[Note]] = {}
     for note in notes_of(roll):
         by_start.setdefault(note.start, []).append(note)
-    at: list[float] = _first_places(by_start, count)
     for start, new in by_start.items():
-        free = [i for i, voice in enumerate(voices) if not voice or voice[-1].end <= start]
-        chosen = _nearest([at[i] for i in free], [note.key for note in new])
-        for place, note in zip(chosen, new, strict=True):
-            voices[free[place]].append(note)
-            at[free[place]] = note.key
+        sounding = {i: v[-1].key for i, v in enumerate(voices) if v and v[-1].end > start}
+        free = [i for i in range(len(voices)) if i not in sounding]
+        while len(free) < len(new):  # more notes at once than usual
+            free.append(len(voices))
+            homes.append(float(min(note.key for note in new)))
+            voices.append([])
+        for voice, note in zip(_way(voices, homes, sounding, free, new), new, strict=True):
+            voices[voice].append(note)
     return voices
 
 
-def _first_places(by_start: dict[int, list[Note]], count: int) -> list[float]:
-    """Where voices stand before their first note: as in the first chord of all, or spread over the range."""
-    full = next((new for new in by_start.values() if len(new) == count), None)
-    if full is not None:
-        return [float(note.key) for note in full]
-    keys = [note.key for new in by_start.values() for note in new]
-    return list(np.linspace(max(keys, default=0), min(keys, default=0), count))
+def _homes(roll: Roll) -> list[float]:
+    """The mean key of each voice, the highest first, over the frames with the most frequent number of notes."""
+    counts = roll.sum(1)
+    if not counts.any():
+        return []
+    usual = int(np.bincount(counts[counts > 0]).argmax())
+    chords = np.nonzero(roll[counts == usual])[1].reshape(-1, usual)
+    return [float(home) for home in chords.mean(0)[::-1]]
 
 
-def _nearest(places: Sequence[float], keys: Sequence[int]) -> tuple[int, ...]:
-    """For keys from the top down, the places in their order whose distances have the least sum."""
-    if len(places) > 12:  # there would be too many ways
-        return tuple(range(len(keys)))
-    ways = combinations(range(len(places)), len(keys))
-    return min(ways, key=lambda way: sum(abs(places[i] - key) for i, key in zip(way, keys, strict=True)))
+def _way(
+    voices: list[list[Note]], homes: list[float], sounding: dict[int, int], free: list[int], new: list[Note]
+) -> tuple[int, ...]:
+    """The free voices that notes from the top down go to."""
+
+    def cost(voice: int, key: int) -> float:
+        last = voices[voice][-1].key if voices[voice] else homes[voice]
+        crossed = sum((key > at) != (voice < other) for other, at in sounding.items())
+        return abs(last - key) + abs(homes[voice] - key) + CROSSING * crossed
+
+    if len(free) > MOST_FREE:  # there would be too many ways
+        return tuple(free[: len(new)])
+    costs = {(i, note.key): cost(i, note.key) for i in free for note in new}
+    ways = combinations(free, len(new))
+    return min(ways, key=lambda way: sum(costs[i, note.key] for i, note in zip(way, new, strict=True)))
 
 
-def score_of_voices(voices: Sequence[Sequence[Note]], steps_per_beat: int, heading: Heading) -> Any:
-    """Symusic's score of some voices, each a track; four are a choir's."""
+def names_of(count: int, first: int = 1) -> list[str]:
+    """Names of some voices from the top; four are a choir's, and so are three under a melody (``first=2``)."""
+    if count + first == len(CHOIR) + 1:
+        return list(CHOIR[first - 1 :])
+    return [f"voice {number}" for number in range(first, first + count)]
+
+
+def score_of_voices(
+    voices: Sequence[Sequence[Note]], steps_per_beat: int, heading: Heading, first: int = 1
+) -> Any:
+    """Symusic's score of some voices, each a track with its name (:func:`names_of`)."""
     symusic = load_symusic()
     scale = -(-TICKS // steps_per_beat)
     score = symusic.Score(scale * steps_per_beat)
-    names = CHOIR if len(voices) == len(CHOIR) else [f"voice {i}" for i in range(1, len(voices) + 1)]
-    for name, voice in zip(names, voices, strict=True):
+    for name, voice in zip(names_of(len(voices), first), voices, strict=True):
         track = symusic.Track(name, 0, False)
         for note in voice:
             start, length = note.start * scale, (note.end - note.start) * scale

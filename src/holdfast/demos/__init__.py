@@ -14,6 +14,7 @@ DEMOS = {
     "language": "holdfast.demos.language:language_demo",
     "translate": "holdfast.demos.translate:translate_demo",
     "classify": "holdfast.demos.classify:classify_demo",
+    "music": "holdfast.demos.music:music_demo",
 }
 """Task -> its demo."""
 

@@ -39,7 +39,7 @@ class Wish:
     temperature: float = 1.0
     top_p: float | None = None
     seed: int | None = None
-    proposals: int = 16
+    proposals: int = 32
 
     @property
     def start(self) -> float:

@@ -60,7 +60,9 @@ class Composition:
         beat = passage.step / self.steps_per_beat
         return {"notes": passage.notes, "share": passage.notes / notes, "piece": passage.piece, "beat": beat}
 
-    def save(self, midi: Path, plot: Path | None, wav: Path | None, soundfont: Path | None) -> None:
+    def save(
+        self, midi: Path, plot: Path | None = None, wav: Path | None = None, soundfont: Path | None = None
+    ) -> None:
         """Write the files that are asked for; the soundfont is looked for before any of them is written.
 
         Raises:

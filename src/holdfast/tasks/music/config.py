@@ -141,7 +141,7 @@ class Prediction:
     key: str | None = None
     tempo: float | None = None
     harmonise: Path | None = None
-    proposals: int = 16
+    proposals: int = 32
     seed: int | None = None
     midi: Path = Path("composed.mid")
     plot: Path | None = None
@@ -152,7 +152,7 @@ class Prediction:
         at_least("bars", self.bars, 1, 16)
         at_least("primer_bars", self.primer_bars, 1, 4)
         at_least("temperature", self.temperature, 0, 1.0)
-        at_least("proposals", self.proposals, 1, 16)
+        at_least("proposals", self.proposals, 1, 32)
         at_least("seed", self.seed, 0, 0)
         if self.seconds is not None and not 0 < self.seconds <= LONGEST_SECONDS:
             raise refused("seconds", f"above 0 and at most {LONGEST_SECONDS}", self.seconds, 30)

@@ -14,7 +14,7 @@ from holdfast.data.keys import likeliest_key
 from holdfast.data.midi import Song, roll_of
 from holdfast.data.music import KEYS, LOWEST, Roll
 from holdfast.data.passages import Corpus
-from holdfast.data.voices import CHOIR, score_of_roll, score_of_voices, split
+from holdfast.data.voices import score_of_roll, score_of_voices, split
 from holdfast.errors import UserError
 from holdfast.models.music import FREE, SILENT, SOUNDS, RollModel
 from holdfast.tasks.music.composing import Wish, put_behind
@@ -92,12 +92,8 @@ def harmonised(module: RollModel, corpus: Corpus, steps_per_beat: int, melody: S
             "Give the melody alone.",
         )
     chosen = accompanied(module, corpus, tune, wish)
-    voices = split(chosen & ~tune)
-    score = melody.score.copy()
-    under = score_of_voices(voices, steps_per_beat, wish.heading)
-    for track, name in zip(under.tracks, CHOIR[1:] if len(voices) == len(CHOIR) - 1 else ()):
-        track.name = name
-    return put_behind(score, under, 0.0, lambda *_: None)
+    under = score_of_voices(split(chosen & ~tune), steps_per_beat, wish.heading, first=2)
+    return put_behind(melody.score, under, 0.0, lambda *_: None)
 
 
 def accompanied(module: RollModel, corpus: Corpus, tune: Roll, wish: Wish) -> Roll:

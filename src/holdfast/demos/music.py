@@ -1,0 +1,96 @@
+"""Chorales by Bach, which come with the library music21."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, cast
+
+from holdfast.demos.base import Announce, Demo, compared, written
+from holdfast.errors import missing_library
+from holdfast.insight.comparison import Comparison
+from holdfast.insight.words import best_cell
+from holdfast.tasks.music.config import MusicConfig, MusicData, MusicTraining, NetworkConfig
+from holdfast.tasks.music.model import Composer
+
+CHORALES = 120
+"""Chorales that are read, the first of 371: each takes a tenth of a second the first time."""
+VOICES = 4
+STEPS_PER_BEAT = 2
+"""Frames of a quarter: quavers."""
+BARS, TEMPO, KEY, SEED = 8, 80, "C major", 1
+"""Of the chorale that is composed."""
+
+
+def music_demo(out: Path, announce: Announce = lambda text: None) -> Demo:
+    """GRU and LSTM learn chorales in four voices, quaver by quaver; the better one then composes one."""
+    config = MusicConfig(
+        data=MusicData(steps_per_beat=STEPS_PER_BEAT),
+        network=NetworkConfig(hidden_size=128, chord_size=64, dropout=0.2),
+        training=MusicTraining(epochs=40, batch_size=8, learning_rate=5e-3, steps=120),
+    )
+    announce(f"Reading {CHORALES} chorales ...")
+    data = written(out, "music", config, "chorales.json", chorales())
+    announce(f"{CHORALES} chorales by Bach: {data}")
+    found = compared("music", config, data, "Chorales by Bach", announce, next=lambda cell: _next(data, cell))
+    composed(config, found.comparison, data, announce)
+    return found
+
+
+def composed(config: MusicConfig, comparison: Comparison, data: Path, announce: Announce) -> None:
+    """Train the better cell once more, keep the run, and write a chorale as MIDI, picture and sound."""
+    cell = best_cell(comparison)
+    epochs = max(run["epochs"] for run in comparison.runs if run["cell"] == cell)
+    network: NetworkConfig = replace(config.network, cell=cast(Any, cell))
+    own = replace(config, network=network, training=replace(config.training, epochs=epochs))
+    announce(f"composing a chorale with the {cell.upper()} ...")
+    model = Composer(own).fit(data, out=data.parent / "composer", overwrite=True)
+    piece = model.compose(bars=BARS, tempo=TEMPO, key=KEY, seed=SEED)
+    files = [data.parent / f"chorale.{ending}" for ending in ("mid", "png", "wav")]
+    piece.save(files[0], plot=files[1], wav=files[2])
+    announce(f"a chorale: {', '.join(map(str, files))}")
+
+
+def _next(data: Path, cell: str) -> list[list[str]]:
+    run, folder = str(data.parent / "run"), data.parent
+    asked = ["--recipe", str(folder / "config.toml"), "--cell", cell]
+    files = ["--midi", str(folder / "mine.mid"), "--plot", str(folder / "mine.png")]
+    return [
+        ["holdfast", "train", "music", str(data), *asked, "--out", run],
+        ["holdfast", "predict", run, "--key", "D minor", "--bars", "8", *files],
+        ["holdfast", "predict", run, "--harmonise", "MELODY.mid", *files],
+        ["holdfast", "train", "music", "FOLDER_OF_MIDI", "--model", "events", "--steps-per-beat", "8"],
+    ]
+
+
+def chorales() -> str:
+    """The first chorales with four voices as JSON: a list of pieces, of frames, of pitches."""
+    try:
+        from music21 import corpus
+    except ModuleNotFoundError as error:
+        raise missing_library(error, "music") from error
+    found: list[list[list[int]]] = []
+    for name in corpus.chorales.Iterator(returnType="filename"):
+        score = corpus.parse(name)
+        if len(score.parts) == VOICES:
+            found.append(frames(score))
+        if len(found) == CHORALES:
+            break
+    return json.dumps(found)
+
+
+def frames(score: Any) -> list[list[int]]:
+    """Pitches [T] of lists of the notes that sound at the beginning of each frame."""
+    notes = [
+        (float(note.offset), float(note.offset + note.quarterLength), pitch.midi)
+        for part in score.parts
+        for note in part.flatten().notes
+        for pitch in note.pitches
+    ]
+    length = round(max(end for _, end, _ in notes) * STEPS_PER_BEAT)
+    found: list[set[int]] = [set() for _ in range(length)]
+    for start, end, pitch in notes:
+        for frame in range(-int(-start * STEPS_PER_BEAT // 1), -int(-end * STEPS_PER_BEAT // 1)):
+            found[min(frame, length - 1)].add(pitch)
+    return [sorted(chord) for chord in found]
