@@ -165,7 +165,7 @@ class EventVocabulary:
             path = Path(folder) / "tokenizer.json"
             self.tokenizer.save(path)
             found = json.loads(path.read_text(encoding="utf-8"))
-        return {"tokenizer": found, "voices": [asdict(voice) for voice in self.voices]}
+        return {"events": self.names, "tokenizer": found, "voices": [asdict(voice) for voice in self.voices]}
 
     @classmethod
     def from_state(cls, values: Mapping[str, Any]) -> Self:
@@ -179,12 +179,15 @@ class EventVocabulary:
             with tempfile.TemporaryDirectory() as folder:
                 path = Path(folder) / "tokenizer.json"
                 path.write_text(json.dumps(values["tokenizer"]), encoding="utf-8")
-                return cls(miditok.REMI(params=path), [Voice(**voice) for voice in values["voices"]])
+                found = cls(miditok.REMI(params=path), [Voice(**voice) for voice in values["voices"]])
+            if found.names != values["events"]:
+                raise ValueError("this version of MidiTok makes other events of them")
         except Exception as error:  # the library raises errors of many kinds
             rule = "data.json holds the events as training wrote them."
             raise UserError(
                 rule, f"They are damaged: {error}.", "Copy the folder again, or train anew."
             ) from error
+        return found
 
 
 def _miditok() -> Any:

@@ -54,11 +54,11 @@ class Notes:
         return shares
 
     def line(self, transposed: bool) -> Array:
-        """A number for each note [n], or whatever the transposition, for each step to the next one [n - 1]."""
-        times = np.minimum(np.diff(self.starts, prepend=self.starts[:1]), LONGEST_PAUSE)
+        """A number for each step to the next note [n - 1]: its time, and both pitches or how far they are apart."""
+        times = np.minimum(np.diff(self.starts), LONGEST_PAUSE)
         if transposed:
-            return 1000 * times[1:] + 500 + np.diff(self.pitches)
-        return 1000 * times + self.pitches
+            return 1000 * times + 500 + np.diff(self.pitches)
+        return (times * 128 + self.pitches[:-1]) * 128 + self.pitches[1:]
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ class Corpus:
         return float(np.abs(above_tonic(notes) - self.classes).sum() / 2)
 
     def longest(self, notes: Notes, *, transposed: bool) -> Passage | None:
-        """The longest passage of a piece that stands in a training piece too; None where there is not even a note."""
+        """The longest passage of a piece that stands in a training piece too; None where there is none of two notes."""
         lines = [self.piece(i).line(transposed) for i in range(len(self))]
         joined = np.concatenate([np.append(line, -1 - i) for i, line in enumerate(lines)])
         place, length = longest_common(notes.line(transposed), joined)
@@ -120,7 +120,7 @@ class Corpus:
         borders = np.cumsum([len(line) + 1 for line in lines])
         piece = int(np.searchsorted(borders, place, side="right"))
         note = place - (int(borders[piece - 1]) if piece else 0)
-        return Passage(length + transposed, self.names[piece], int(self.piece(piece).starts[note]))
+        return Passage(length + 1, self.names[piece], int(self.piece(piece).starts[note]))
 
     def state(self) -> dict[str, Array]:
         """Everything as arrays by name."""
@@ -153,9 +153,9 @@ def above_tonic(notes: Notes) -> Array:
 def repetition(notes: Notes) -> float:
     """Share of the passages of eight notes that stood earlier in the piece already, at the same pitches."""
     line = notes.line(False)
-    if len(line) < WINDOW:
+    if len(line) < WINDOW - 1:
         return 0.0
-    windows = hashes(line, WINDOW)
+    windows = hashes(line, WINDOW - 1)
     return 1.0 - len(np.unique(windows)) / len(windows)
 
 

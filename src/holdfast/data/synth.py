@@ -82,7 +82,7 @@ def sound_of(score: Any, soundfont: Path, seconds: float | None = None) -> NDArr
         length = round(seconds * RATE)
         found = np.pad(found[:length], ((0, max(0, length - len(found))), (0, 0)))
     peak = float(np.abs(found).max(initial=0.0))
-    return found * np.float32(LOUDEST / peak) if peak else found
+    return np.asarray(found * (LOUDEST / (peak or 1.0)), np.float32)
 
 
 def save_wav(path: Path, sound: NDArray[np.float32]) -> None:
