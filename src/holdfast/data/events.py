@@ -73,6 +73,12 @@ class EventVocabulary:
         self.signatures = [tuple(map(int, n[8:].split("/"))) for n in names if n.startswith("TimeSig_")]
 
     @property
+    def drums(self) -> int | None:
+        """The event after which drums come; None where the training pieces have none."""
+        found: int | None = self.tokenizer.vocab.get(f"Program_{DRUMS}")
+        return found
+
+    @property
     def size(self) -> int:
         """Number of events."""
         return len(self.names)
@@ -102,8 +108,12 @@ class EventVocabulary:
         return cls(miditok.REMI(config), voices)
 
     def encode(self, score: Any) -> Ids:
-        """The events [n] of a piece; notes at one time stand by voice and pitch."""
+        """The events [n] of a piece; notes at one time stand by voice and pitch. Unknown drums are left out."""
         score = score.resample(self.steps, min_dur=1)
+        if self.drums is None:
+            score.tracks = [track for track in score.tracks if not track.is_drum]
+        if not score.note_num():
+            return np.zeros(0, np.int64)
         for track in score.tracks:
             track.program = DRUMS % 128 if track.is_drum else self.voice(track)
             track.notes.sort(key=lambda note: (note.time, note.pitch, note.duration), inplace=True)

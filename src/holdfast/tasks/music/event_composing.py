@@ -47,13 +47,14 @@ def written(
     primer: Sequence[int],
     bars: int,
 ) -> list[int]:
-    """The tokens of so many bars behind a primer, the first a bar's."""
+    """The tokens of so many bars behind a primer: the voice that the primer ends with, then a bar."""
     writer, random = Writer(module), np.random.default_rng(wish.seed)
     through = [held(vocabulary, wish), *filters(wish.temperature, None, wish.top_p, 1.0)]
     bar = vocabulary.names.index("Bar_None")
     for token in (vocabulary.begin, *primer):
         writer.read(token)
-    found, begun, since = [bar], 1, 0
+    voice = [token for token in primer if vocabulary.names[token].startswith("Program_")][-1:]
+    found, begun, since = [*voice, bar], 1, 0
     while True:
         token = draw(writer.read(found[-1]), found, through, random) if since < MOST_TOKENS else bar
         begun, since = (begun + 1, 0) if token == bar else (begun, since + 1)
@@ -63,20 +64,21 @@ def written(
 
 
 def held(vocabulary: EventVocabulary, wish: Wish) -> Filter:
-    """Only what may follow the last token, in the key and the bars that are held; no end."""
+    """Only what may follow the last token, in the key and the bars that are held; drums only of drums; no end."""
     pitches = vocabulary.pitches()
-    allowed = (pitches < 0) | wish.scale[pitches % 12]
-    allowed[vocabulary.begin] = False
     signature = "/".join(map(str, wish.heading.signature))
-    for token, name in enumerate(vocabulary.names):
-        allowed[token] &= not name.startswith("TimeSig_") or name == f"TimeSig_{signature}"
     kinds = np.array([name.split("_")[0] for name in vocabulary.names])
+    allowed = ((pitches < 0) | wish.scale[pitches % 12]) & ~np.isin(kinds, ("EOS", "PAD"))
+    allowed &= (kinds != "TimeSig") | (np.array(vocabulary.names) == f"TimeSig_{signature}")
+    drums = vocabulary.drums
     after = {
         kind: allowed & np.isin(kinds, sorted(following))
         for kind, following in vocabulary.tokenizer.tokens_types_graph.items()
     }
 
     def keep(scores: Array, so_far: Sequence[int]) -> Array:
-        return np.where(after[kinds[so_far[-1]]], scores, -np.inf)
+        voice = next((token for token in reversed(so_far) if kinds[token] == "Program"), None)
+        other = "Pitch" if voice is not None and voice == drums else "PitchDrum"
+        return np.where(after[kinds[so_far[-1]]] & (kinds != other), scores, -np.inf)
 
     return keep

@@ -27,7 +27,7 @@ def predicted(model: Composer, data: Path | None, asked: Prediction) -> Iterator
         raise UserError(
             "--primer-bars are those of a primer.", "None was given.", "Give a MIDI file behind the run."
         )
-    check_folders(asked)
+    check_files(asked)
     found = model.compose(data, **asdict(asked))
     found.save(asked.midi, asked.plot, asked.wav, asked.soundfont)
     told = found.told()
@@ -36,11 +36,11 @@ def predicted(model: Composer, data: Path | None, asked: Prediction) -> Iterator
     yield to_json({**files, **told}) + "\n"
 
 
-def check_folders(asked: Prediction) -> None:
-    """Refuse a file in a folder that is not there, before anything is composed.
+def check_files(asked: Prediction) -> None:
+    """Refuse a file in a folder that is not there, or in the place of the melody, before anything is composed.
 
     Raises:
-        UserError: there is no such folder.
+        UserError: it is one of these.
     """
     for name in FILES:
         path = getattr(asked, name)
@@ -50,3 +50,10 @@ def check_folders(asked: Prediction) -> None:
                 f"There is no {Path(path).parent}.",
                 "Make it, or give another name.",
             )
+        if path is not None and asked.harmonise is not None and _same(Path(path), Path(asked.harmonise)):
+            rule, got = "A result does not take the place of its data.", f"{path} is the melody."
+            raise UserError(rule, got, "Give another name.")
+
+
+def _same(one: Path, other: Path) -> bool:
+    return one.resolve() == other.resolve()

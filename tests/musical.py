@@ -1,0 +1,50 @@
+"""Small pieces of music for tests: files, and runs that were trained on them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import symusic
+
+from holdfast.data.keys import Key
+from holdfast.data.voices import Heading, save_midi
+from holdfast.tasks.music.model import Composer
+
+TINY: dict[str, Any] = {
+    "hidden_size": 16, "chord_size": 8, "embedding_size": 8, "epochs": 1, "batch_size": 4, "steps": 16, "device": "cpu",
+}  # fmt: skip
+
+
+def piece(seed: int, bars: int = 4) -> Any:
+    """Two voices in C major on a flute and a piano, in quavers and quarters."""
+    random, score = np.random.default_rng(seed), symusic.Score(480)
+    for name, program, low, length in (("tune", 73, 60, 240), ("bass", 0, 36, 480)):
+        track = symusic.Track(name, program, False)
+        for start in range(0, 4 * 480 * bars, length):
+            pitch = low + int(random.choice([0, 2, 4, 5, 7, 9, 11]))
+            track.notes.append(symusic.Note(start, length, pitch, 79))
+        score.tracks.append(track)
+    return Heading(100, Key.of("C"), (4, 4)).put(score)
+
+
+def melody(bars: int = 2) -> Any:
+    """The tune of a piece alone."""
+    score = piece(77, bars)
+    score.tracks = [track for track in score.tracks if track.name == "tune"]
+    return score
+
+
+def folder_of(path: Path, pieces: int = 10) -> Path:
+    """A folder of so many pieces as MIDI."""
+    path.mkdir(parents=True, exist_ok=True)
+    for seed in range(pieces):
+        save_midi(path / f"{seed:02}.mid", piece(seed))
+    return path
+
+
+def trained(folder: Path, out: Path, **fields: Any) -> Path:
+    """A run on a folder."""
+    Composer(**(TINY | {"steps_per_beat": 2} | fields)).fit(folder, out=out)
+    return out
