@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import music21
 import pytest
 
 from holdfast.cli import main
 from holdfast.demos import DEMOS, base, demo
 from holdfast.demos.forecast import co2_csv
 from holdfast.demos.language import documentation
+from holdfast.demos.music import chorales
 from holdfast.tasks import TASKS
 
 
@@ -35,6 +38,8 @@ def test_a_demo_shortened_runs_and_so_do_the_commands_it_gives(
     monkeypatch.setattr(base, "compare", short)
     found = demo(task, tmp_path / "demo")
     assert found.report.exists() and {run["cell"] for run in found.comparison.runs} == {"gru", "lstm"}
+    if task == "music":
+        assert {path.suffix for path in (tmp_path / "demo").glob("chorale.*")} == {".mid", ".png", ".wav"}
     begun = [words for words in map(shlex.split, found.next) if str(tmp_path) in " ".join(words)]
     assert [words[1] for words in begun[:2]] == ["train", "predict"]
     for words in begun[:2]:
@@ -45,6 +50,16 @@ def test_the_documentation_holds_each_paragraph_once() -> None:
     text = documentation()
     paragraphs = text.rstrip("\n").split("\n\n")
     assert len(text) > 200_000 and len(set(paragraphs)) == len(paragraphs)
+
+
+def test_chorales_have_four_voices_in_quavers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("holdfast.demos.music.CHORALES", 2)
+    first, second = json.loads(chorales())
+    assert max(map(len, [*first, *second])) == 4
+    whole = music21.corpus.parse("bach/bwv269").chordify().flatten().getElementsByClass("Chord")
+    on_the_grid = {2 * float(c.offset): sorted({p.midi for p in c.pitches}) for c in whole}
+    checked = {frame: chord for frame, chord in on_the_grid.items() if frame == int(frame)}
+    assert len(checked) > 60 and all(first[int(frame)] == chord for frame, chord in checked.items())
 
 
 def test_the_series_has_gaps_and_values() -> None:

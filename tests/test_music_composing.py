@@ -165,3 +165,16 @@ def test_the_first_frame_of_a_new_piece_is_that_of_a_training_piece(runs: dict[s
     first = set((np.flatnonzero(roll[0]) + LOWEST).tolist())
     starts = [model.corpus.piece(i) for i in range(len(model.corpus))]
     assert first in [set(notes.pitches[notes.starts == 0].tolist()) for notes in starts]
+
+
+def test_a_piece_without_notes_is_written_and_told_too(runs: dict[str, Path], tmp_path: Path) -> None:
+    model = load(runs["roll"])
+    silent = model.compose(bars=1, seed=0)
+    for track in silent.score.tracks:
+        track.notes.clear()
+    told = silent.told()
+    assert told["notes"] == 0 and told["copied"] is None and told["likeliest_key"] is None
+    assert len(sentences(told)) == 1
+    silent.save(tmp_path / "a.mid", tmp_path / "a.png", tmp_path / "a.wav")
+    with wave.open(str(tmp_path / "a.wav")) as file:
+        assert file.getnframes() == 2 * file.getframerate()  # four quarters at a tempo of 120

@@ -5,18 +5,33 @@ from __future__ import annotations
 from pathlib import Path
 
 from holdfast.insight.pages import data_section, meanings_section, result_section
-from holdfast.insight.report import write_report
+from holdfast.insight.report import Section, write_report
+from holdfast.tasks.music.composition import sentences
 from holdfast.tasks.music.model import Composer
 from holdfast.tasks.music.words import MEANINGS, MEASURE, WHICH_WAY, verdict
 
+BARS, SEED = 16, 0
+"""Of the piece that is shown."""
+
 
 def run_report(model: Composer, folder: Path) -> Path:
-    """``report.html`` with ``plots/``: figures and learning curves."""
+    """``report.html`` with ``plots/``: figures, learning curves, and a piece, as MIDI there too."""
     result, history = model.metrics, model.history
     assert history is not None
     sections = [
         result_section(result, history, MEASURE.of(result["model"]), verdict(result), folder / "plots"),
+        composed_section(model, folder / "plots"),
         data_section(result["notes"]),
         meanings_section(result["model"], MEANINGS, WHICH_WAY),
     ]
     return write_report(folder / "report.html", "Music", sections)
+
+
+def composed_section(model: Composer, plots: Path) -> Section:
+    """A piece that the model composes, and what of it stands in the training pieces."""
+    piece = model.compose(bars=BARS, seed=SEED)
+    midi, picture = plots / "composed.mid", plots / "composed.png"
+    piece.save(midi, picture)
+    told = [f"{one[0].upper()}{one[1:]}." for one in sentences(piece.told())]
+    words = [f"{BARS} bars, seed {SEED}, not chosen from several; to be heard in plots/composed.mid.", *told]
+    return Section("What it composes", words, pictures=[picture])
