@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import symusic
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -23,6 +24,7 @@ from holdfast.tasks import load
 from holdfast.tasks.music.composing import wish_of
 from holdfast.tasks.music.composition import sentences
 from holdfast.tasks.music.config import Prediction
+from holdfast.tasks.music.model import Composer
 from holdfast.tasks.music.roll_composing import generator, melody_known
 from musical import folder_of, melody, piece, trained
 
@@ -178,3 +180,40 @@ def test_a_piece_without_notes_is_written_and_told_too(runs: dict[str, Path], tm
     silent.save(tmp_path / "a.mid", tmp_path / "a.png", tmp_path / "a.wav")
     with wave.open(str(tmp_path / "a.wav")) as file:
         assert file.getnframes() == 2 * file.getframerate()  # four quarters at a tempo of 120
+
+
+def with_drums(seed: int) -> Any:
+    """A piece with a drum on every beat."""
+    score = piece(seed)
+    track = symusic.Track("kit", 0, True)
+    for beat in range(16):
+        track.notes.append(symusic.Note(480 * beat, 120, 36 + 2 * (beat % 2), 100))
+    score.tracks.append(track)
+    return score
+
+
+@pytest.fixture(scope="module")
+def drummed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("drums")
+    for seed in range(10):
+        save_midi(root / f"{seed}.mid", with_drums(seed))
+    return root
+
+
+def test_drums_that_a_roll_leaves_out_are_told(drummed: Path) -> None:
+    notes = Composer(steps_per_beat=2).prepare(drummed).notes
+    assert any(note.startswith("drums, left out of ") for note in notes)
+    assert not any("drums" in note for note in Composer(model="events").prepare(drummed).notes)
+
+
+def test_events_keep_drums_on_a_track_of_their_own(
+    drummed: Path, runs: dict[str, Path], tmp_path: Path
+) -> None:
+    model = load(trained(drummed, tmp_path / "run", model="events", epochs=4, learning_rate=0.02))
+    found = model.compose(bars=16, key="C major", seed=1).score
+    kits = [track for track in found.tracks if track.is_drum]
+    assert len(kits) == 1 and len(kits[0].notes)
+    scale = Key.of("C").scale
+    assert all(scale[n.pitch % 12] for t in found.tracks if not t.is_drum for n in t.notes)
+    without = load(runs["events"]).compose(drummed / "0.mid", bars=2, seed=1).score
+    assert sum(len(track.notes) for track in without.tracks if track.is_drum) == 16  # the primer's alone

@@ -156,10 +156,7 @@ class EventVocabulary:
 
     def pitches(self) -> Ids:
         """The pitch [V] of each event; -1 where it has none."""
-        table = np.full(self.size, -1)
-        for pitch in range(LOWEST, HIGHEST + 1):
-            table[self.pitch(pitch)] = pitch
-        return table
+        return np.array([int(n[6:]) if n.startswith("Pitch_") else -1 for n in self.names], np.int64)
 
     def room(self, ids: Ids, most: int) -> tuple[int, int]:
         """How far a piece can be transposed, at most by so many semitones: the lowest and the highest number."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -163,7 +163,7 @@ def read_rolls(path: Path, steps_per_beat: int) -> list[Piece]:
     Raises:
         UserError: as :func:`read_songs`, and where a piece has drums only, or no note on the keyboard.
     """
-    return [Piece(song.name, roll_of(song, steps_per_beat)) for song in read_songs(path)]
+    return [Piece(song.name, roll_of(song, steps_per_beat), left_out(song)) for song in read_songs(path)]
 
 
 def roll_of(song: Song, steps_per_beat: int) -> Roll:
@@ -185,17 +185,12 @@ def roll_of(song: Song, steps_per_beat: int) -> Roll:
     return roll
 
 
-def remarks(songs: Sequence[Song]) -> tuple[str, ...]:
-    """What should be told of some pieces: what of them a roll leaves out."""
-    drums = [song.name for song in songs if any(t.is_drum and len(t.notes) for t in song.score.tracks)]
-    beyond = [song.name for song in songs if _beyond(song)]
-    found = [f"the drums of {listed(drums)} are left out"] if drums else []
-    return (*found, *([f"notes beyond a piano's keys are left out in {listed(beyond)}"] if beyond else []))
-
-
-def _beyond(song: Song) -> bool:
+def left_out(song: Song) -> tuple[str, ...]:
+    """What of a piece a roll does not hold."""
     pitches = [track.notes.numpy()["pitch"] for track in song.score.tracks if not track.is_drum]
-    return any(len(p) and (p.min() < LOWEST or p.max() >= LOWEST + KEYS) for p in pitches)
+    beyond = any(len(p) and (p.min() < LOWEST or p.max() >= LOWEST + KEYS) for p in pitches)
+    drums = any(track.is_drum and len(track.notes) for track in song.score.tracks)
+    return ("drums",) * drums + ("notes beyond a piano's keys",) * beyond
 
 
 def load_symusic() -> Any:

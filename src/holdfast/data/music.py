@@ -36,10 +36,12 @@ class Piece:
     Attributes:
         name: where it stands in its file, or its file's name.
         roll: [T, K]: whether each key sounds in each frame; key 0 is MIDI pitch 21.
+        left_out: what of the music a roll does not hold, such as "drums".
     """
 
     name: str
     roll: Roll
+    left_out: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.roll)

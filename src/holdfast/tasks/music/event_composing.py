@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from holdfast.data.events import COMMON, EventVocabulary
+from holdfast.data.events import COMMON, HIGHEST, EventVocabulary
 from holdfast.decoding import Filter, draw, filters
 from holdfast.models.language import RecurrentLanguageModel
 from holdfast.models.writing import Writer
@@ -69,6 +69,7 @@ def held(vocabulary: EventVocabulary, wish: Wish) -> Filter:
     signature = "/".join(map(str, wish.heading.signature))
     kinds = np.array([name.split("_")[0] for name in vocabulary.names])
     allowed = ((pitches < 0) | wish.scale[pitches % 12]) & ~np.isin(kinds, ("EOS", "PAD"))
+    allowed &= pitches <= HIGHEST
     allowed &= (kinds != "TimeSig") | (np.array(vocabulary.names) == f"TimeSig_{signature}")
     drums = vocabulary.drums
     after = {

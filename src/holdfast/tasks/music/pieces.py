@@ -54,7 +54,7 @@ def prepare(settings: MusicData, data: Path, valid: Path | None = None, test: Pa
             raise _none_left(name, data if name == "train" else valid or data)
     if test is not None and not long["test"]:
         raise _none_left("test", test)
-    told = (*notes, *_short(parts), *_twice(long))
+    told = (*notes, *_short(parts), *left_out(parts), *_twice(long))
     return Prepared(
         long["train"], long["valid"], long.get("test") or None, told, digest(long.get(p, ()) for p in PARTS)
     )
@@ -112,6 +112,14 @@ def _short(parts: dict[str, Pieces]) -> tuple[str, ...]:
     """What is told of pieces that are left out."""
     names = [piece.name for pieces in parts.values() for piece in pieces if len(piece) < 2]
     return (told_short(names),) if names else ()
+
+
+def left_out(parts: dict[str, Pieces]) -> tuple[str, ...]:
+    """What is told of music that rolls do not hold."""
+    pieces = [piece for part in parts.values() for piece in part]
+    kinds = sorted({kind for piece in pieces for kind in piece.left_out})
+    names = {kind: [piece.name for piece in pieces if kind in piece.left_out] for kind in kinds}
+    return tuple(f"{kind}, left out of {listed(names[kind])}" for kind in kinds)
 
 
 def told_short(names: Sequence[str]) -> str:
