@@ -11,7 +11,7 @@ from holdfast.insight.words import Measure, against, claims, otherwise
 EVALUATION = ("task", "part", "model", "baselines", "parameters", "seconds", "pieces", "steps", "unit")
 """What ``evaluate --json`` prints."""
 
-ABOUT_THE_DATA = ("split", "steps_per_beat")
+ABOUT_THE_DATA = ("split", "steps_per_beat", "model")
 """Settings that another command on the same file needs as well."""
 
 BASELINES = {
@@ -58,7 +58,19 @@ def conclusions(comparison: Comparison) -> list[str]:
 def next_commands(run: str, files: list[str], asked: list[str]) -> list[list[str]]:
     """What makes sense after a training run on these files: the data, and flags for the others."""
     return [
-        ["holdfast", "predict", run, "--length", "128", "--seed", "0"],
+        [
+            "holdfast",
+            "predict",
+            run,
+            "--bars",
+            "16",
+            "--midi",
+            "piece.mid",
+            "--plot",
+            "piece.png",
+            "--wav",
+            "piece.wav",
+        ],
         ["holdfast", "evaluate", run, "--json"],
         ["holdfast", "compare", "music", *files, *asked, "--cells", "rnn,gru,lstm", "--seeds", "3"],
     ]
