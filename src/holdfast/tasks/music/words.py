@@ -57,20 +57,10 @@ def conclusions(comparison: Comparison) -> list[str]:
 
 def next_commands(run: str, files: list[str], asked: list[str]) -> list[list[str]]:
     """What makes sense after a training run on these files: the data, and flags for the others."""
+    piece = ["--midi", "piece.mid", "--plot", "piece.png", "--wav", "piece.wav"]
     return [
-        [
-            "holdfast",
-            "predict",
-            run,
-            "--bars",
-            "16",
-            "--midi",
-            "piece.mid",
-            "--plot",
-            "piece.png",
-            "--wav",
-            "piece.wav",
-        ],
+        ["holdfast", "predict", run, "--bars", "16", *piece],
+        ["holdfast", "predict", run, "PRIMER.mid", "--primer-bars", "4", *piece],
         ["holdfast", "evaluate", run, "--json"],
         ["holdfast", "compare", "music", *files, *asked, "--cells", "rnn,gru,lstm", "--seeds", "3"],
     ]
