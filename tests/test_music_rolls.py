@@ -15,14 +15,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from holdfast.data.music import KEYS, Piece, digest, read_pieces
-from holdfast.models.music import FREE, OUTPUTS, SILENT, SOUNDS, RollModel, RollOptions, chords
+from holdfast.models.music import (
+    FREE,
+    OUTPUTS,
+    SILENT,
+    SOUNDS,
+    Context,
+    RollModel,
+    RollOptions,
+    chords,
+    lowest,
+)
 from holdfast.tasks.music.baselines import Baselines
 from holdfast.tasks.music.config import MusicConfig
 from holdfast.tasks.music.pieces import Prepared
-from holdfast.tasks.music.rolls import (
+from holdfast.tasks.music.roll_training import (
     RollTraining,
     batch,
-    composed,
     cut,
     figures,
     mean_nats,
@@ -37,11 +46,24 @@ CELLS = ("rnn", "gru", "lstm")
 
 def small(output: str, cell: str = "gru", keys: int = FEW) -> RollModel:
     options = RollOptions(cell=cell, output=output, hidden_size=6, chord_size=4, num_layers=2, dropout=0.3)
-    return RollModel(keys, options).double().eval()
+    model = RollModel(keys, options).double().eval()
+    with torch.no_grad():
+        for parameter in model.output.parameters():  # biases are zeros at first
+            parameter.add_(torch.randn_like(parameter))
+    return model
 
 
-def probabilities(model: RollModel, context: torch.Tensor) -> torch.Tensor:
-    return (-model.output.nats(context.expand(len(EVERY), -1), EVERY)).exp()
+def some_context(scale: float = 1.0, reference: int = 1) -> Context:
+    return Context(scale * torch.randn(1, 6, dtype=torch.float64), torch.tensor([reference]))
+
+
+def times(context: Context, count: int) -> Context:
+    """The same context for many frames."""
+    return context[torch.zeros(count, dtype=torch.long)]
+
+
+def probabilities(model: RollModel, context: Context) -> torch.Tensor:
+    return (-model.output.nats(times(context, len(EVERY)), EVERY)).exp()
 
 
 def piece(*frames: list[int]) -> Piece:
@@ -58,33 +80,81 @@ def random_piece(length: int, seed: int, density: float = 0.04) -> Piece:
 # -- likelihoods -------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("cell", CELLS)
 @pytest.mark.parametrize("output", OUTPUTS)
 @torch.no_grad()
-def test_the_probabilities_of_all_frames_sum_to_one(output: str, cell: str) -> None:
-    model = small(output, cell)
-    for scale in (0.1, 1.0, 10.0):
-        found = probabilities(model, scale * torch.randn(1, 6, dtype=torch.float64))
+def test_the_probabilities_of_all_frames_sum_to_one(output: str) -> None:
+    model = small(output)
+    for scale, reference in product((0.1, 1.0, 10.0), range(FEW)):
+        found = probabilities(model, some_context(scale, reference))
         assert found.sum().item() == pytest.approx(1, abs=1e-12)
 
 
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("reference", range(FEW))
 @torch.no_grad()
-def test_a_chord_is_the_product_of_its_notes_and_the_end(cell: str) -> None:
-    model = small("autoregressive", cell)
-    output, context = model.output, torch.randn(1, 6, dtype=torch.float64)
+def test_a_chord_is_the_product_of_its_notes_and_the_end(reference: int) -> None:
+    output, context = small("autoregressive").output, some_context(1.0, reference)
+    hidden = context.hidden[0]
+
+    def place(note: int) -> int:
+        """The row of a note's weights, by its distance from the reference."""
+        return note - reference + FEW - 1 if note < FEW else 2 * FEW - 1
+
     for frame in EVERY:
-        notes = [int(k) for k in reversed(range(FEW)) if frame[k]]
-        total, state, last = 0.0, None, FEW
+        notes = [k for k in reversed(range(FEW)) if frame[k]]
+        total, before, last = 0.0, output.context(hidden), FEW
         for note in [*notes, FEW]:
-            x = output.note.weight[last] + output.context(context)[0]
-            hidden, state = output.layer(x[None, None], state)
-            logits = output.linear(hidden[0, 0]) + output.direct(context)[0]
-            may = [*range(last), FEW]
-            weights = {k: math.exp(logits[k]) for k in may}
+            weights = {
+                k: math.exp(
+                    output.logits.linear.weight[place(k)] @ before.clamp(min=0)
+                    + output.direct.linear.weight[place(k)] @ hidden
+                    + output.logits.bias[k]
+                )
+                for k in [*range(last), FEW]
+            }
             total -= math.log(weights[note] / sum(weights.values()))
+            if note < FEW:
+                before = before + output.note.weight[place(note)]
             last = note
-        assert model.output.nats(context, frame[None]).item() == pytest.approx(total, rel=1e-10)
+        assert output.nats(context, frame[None]).item() == pytest.approx(total, rel=1e-10)
+
+
+@torch.no_grad()
+def test_independent_keys_by_hand() -> None:
+    output, context = small("independent").output, some_context(1.0, 3)
+    logits = [
+        float(output.logits.linear.weight[k - 3 + FEW - 1] @ context.hidden[0] + output.logits.bias[k])
+        for k in range(FEW)
+    ]
+    chances = [1 / (1 + math.exp(-logit)) for logit in logits]
+    for frame in EVERY:
+        total = -sum(math.log(p if on else 1 - p) for p, on in zip(chances, frame, strict=True))
+        assert output.nats(context, frame[None]).item() == pytest.approx(total, rel=1e-10)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("output", OUTPUTS)
+@torch.no_grad()
+def test_a_piece_in_another_key_is_the_same_but_for_what_is_learnt_of_each_key(
+    output: str, cell: str
+) -> None:
+    model = small(output, cell, keys=KEYS)
+    rolls = [random_piece(12, 0).roll & (np.arange(KEYS) >= 20) & (np.arange(KEYS) < 60)]
+    rolls += [np.roll(rolls[0], 9, 1)]
+    first, second = (nats(model, _double(batch([roll]))) for roll in rolls)
+    assert not torch.allclose(first, second)
+    model.output.logits.bias[:KEYS] = model.output.logits.bias[0]
+    first, second = (model(_double(batch([roll]))[0])[0] for roll in rolls)
+    assert torch.allclose(first.hidden, second.hidden) and torch.equal(first.reference + 9, second.reference)
+    if output == "autoregressive":  # the notes' own probabilities have the same sum over other keys
+        return
+    chances = [torch.sigmoid(model.output.logits(c.hidden, c.reference))[0, 0] for c in (first, second)]
+    assert torch.allclose(chances[0][:-9], chances[1][9:])
+
+
+def test_in_silence_the_lowest_key_is_the_last_one() -> None:
+    frames = torch.zeros(5, 2, 9)
+    frames[1, 0, [4, 7]] = frames[3, 0, [2]] = frames[0, 1, [8]] = 1
+    assert lowest(frames, torch.tensor([[5, 5]])).T.tolist() == [[5, 4, 4, 2, 2], [8, 8, 8, 8, 8]]
 
 
 @given(st.lists(st.lists(st.integers(0, 6), max_size=7), min_size=1, max_size=4))
@@ -119,25 +189,25 @@ def within(found: torch.Tensor, expected: torch.Tensor, draws: int = DRAWS) -> b
 @pytest.mark.parametrize("output", OUTPUTS)
 @torch.no_grad()
 def test_frames_are_drawn_as_often_as_they_are_likely(output: str) -> None:
-    model, context = small(output), 3 * torch.randn(1, 6, dtype=torch.float64)
+    model, context = small(output), some_context(3.0)
     expected = probabilities(model, context)
-    drawn = model.output.sample(context.expand(DRAWS, -1), random=torch.Generator().manual_seed(1))
+    drawn = model.output.sample(times(context, DRAWS), random=torch.Generator().manual_seed(1))
     assert within(shares(drawn.frames), expected) and not drawn.weight.any()
     assert not within(shares(drawn.frames), expected.roll(1))
-    again = model.output.sample(context.expand(DRAWS, -1), random=torch.Generator().manual_seed(1))
+    again = model.output.sample(times(context, DRAWS), random=torch.Generator().manual_seed(1))
     assert torch.equal(again.frames, drawn.frames)
 
 
 @pytest.mark.parametrize("output", OUTPUTS)
 @torch.no_grad()
 def test_below_a_known_melody_the_rest_is_drawn_exactly(output: str) -> None:
-    model, context = small(output), 3 * torch.randn(1, 6, dtype=torch.float64)
+    model, context = small(output), some_context(3.0)
     expected = probabilities(model, context)
     melody = 3
     known = torch.tensor([FREE] * melody + [SOUNDS] + [SILENT] * (FEW - melody - 1))
     fits = (EVERY[:, melody] == 1) & (EVERY[:, melody + 1 :].sum(-1) == 0)
     drawn = model.output.sample(
-        context.expand(DRAWS, -1), 1.0, known.expand(DRAWS, -1), torch.Generator().manual_seed(2)
+        times(context, DRAWS), 1.0, known.expand(DRAWS, -1), torch.Generator().manual_seed(2)
     )
     of_melody = expected[fits].sum()
     assert torch.allclose(drawn.weight, of_melody.log().expand(DRAWS), rtol=1e-10)
@@ -146,12 +216,12 @@ def test_below_a_known_melody_the_rest_is_drawn_exactly(output: str) -> None:
 
 @torch.no_grad()
 def test_any_known_keys_are_kept_to_and_weighed_so_that_the_mean_is_their_probability() -> None:
-    model, context = small("autoregressive"), 3 * torch.randn(1, 6, dtype=torch.float64)
+    model, context = small("autoregressive"), some_context(3.0)
     expected = probabilities(model, context)
     known = torch.tensor([SOUNDS, FREE, SILENT, FREE, FREE])
     fits = (EVERY[:, 0] == 1) & (EVERY[:, 2] == 0)
     drawn = model.output.sample(
-        context.expand(DRAWS, -1), 1.0, known.expand(DRAWS, -1), torch.Generator().manual_seed(3)
+        times(context, DRAWS), 1.0, known.expand(DRAWS, -1), torch.Generator().manual_seed(3)
     )
     assert drawn.frames[:, 0].all() and not drawn.frames[:, 2].any()
     weights = drawn.weight.exp()
@@ -163,11 +233,11 @@ def test_any_known_keys_are_kept_to_and_weighed_so_that_the_mean_is_their_probab
 @pytest.mark.parametrize("output", OUTPUTS)
 @torch.no_grad()
 def test_a_temperature_of_zero_takes_the_likeliest_and_a_low_one_nearly_always(output: str) -> None:
-    model, context = small(output), 3 * torch.randn(1, 6, dtype=torch.float64)
+    model, context = small(output), some_context(3.0)
     coldest = model.output.sample(context, 0.0).frames
     if output == "independent":
         assert torch.equal(coldest[0], EVERY[probabilities(model, context).argmax()].bool())
-    cold = model.output.sample(context.expand(500, -1), 1e-3).frames
+    cold = model.output.sample(times(context, 500), 1e-3).frames
     assert (cold == coldest).all(-1).double().mean() > 0.95
 
 
@@ -201,7 +271,8 @@ def test_frame_by_frame_is_the_same_as_at_once() -> None:
     for frame in frames:
         context, state = model(frame[None], state)
         found.append(context)
-    assert torch.allclose(torch.cat(found), whole)
+    assert torch.allclose(torch.cat([each.hidden for each in found]), whole.hidden)
+    assert torch.equal(torch.cat([each.reference for each in found]), whole.reference)
 
 
 @given(st.integers(2, 60), st.integers(1, 20))
@@ -268,17 +339,7 @@ def test_an_epoch_has_the_number_of_batches_it_says(count: int, epoch: int) -> N
     assert sum(int(lengths.sum()) for _, lengths in batches) == sum(len(p) - 1 for p in pieces)
 
 
-# -- composing and baselines -------------------------------------------------------------------------------------
-
-
-@torch.no_grad()
-def test_composing_goes_on_after_the_primer_and_a_seed_gives_the_same_again() -> None:
-    model = small("autoregressive", keys=KEYS).float()
-    one, same, other = (composed(model, random_piece(4, 0), 12, 1.0, seed) for seed in (1, 1, 2))
-    assert one.roll.shape == (12, KEYS) and np.array_equal(one.roll, same.roll)
-    assert not np.array_equal(one.roll, other.roll)
-    cold = [composed(model, random_piece(4, primer), 3, 0.0).roll for primer in (0, 0)]
-    assert np.array_equal(*cold)
+# -- baselines -----------------------------------------------------------------------------------------------------
 
 
 def test_baselines_by_hand() -> None:

@@ -1,5 +1,8 @@
 """A recurrent model of piano rolls, and what it says of a frame: independent keys, or a chord chosen as a whole.
 
+Everything is read and said relative to the lowest key that sounds in the frame that is read: a piece and the same piece
+in another key are the same to the network (as to those of Johnson 2017), which so learns from fewer pieces.
+
 Letters: T frames, B pieces, K keys, H hidden size, N = T * B frames, M notes of the largest chord.
 """
 
@@ -7,18 +10,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from holdfast.cells import State
 from holdfast.layers import LAYERS
 from holdfast.models.language import LockedDropout
 
 FREE, SILENT, SOUNDS = -1, 0, 1
 """What may be known of a key: nothing, or whether it sounds."""
+RollState = list[Any]
+"""The lowest key [1, B] of the last frame, and the state of each layer."""
+SPAN = 24
+"""Semitones by which the lowest key moves from frame to frame, as far as the network tells them apart."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +36,7 @@ class RollOptions:
         output: a name in :data:`OUTPUTS`.
         hidden_size: H of every layer over the frames.
         num_layers: layers over the frames.
-        chord_size: hidden size of the layer over the notes of a chord.
+        chord_size: hidden units that choose the next note of a chord.
         input_dropout: probability of dropping a key of all frames.
         dropout: probability of dropping a unit between layers and before the output; the same at every frame.
     """
@@ -44,6 +50,21 @@ class RollOptions:
     dropout: float = 0.0
 
 
+@dataclass(frozen=True)
+class Context:
+    """What a model knows before frames: hidden [..., H], and the key [...] to which it is relative."""
+
+    hidden: Tensor
+    reference: Tensor
+
+    def __getitem__(self, chosen: Any) -> Context:
+        """The contexts of some frames."""
+        return Context(self.hidden[chosen], self.reference[chosen])
+
+    def __len__(self) -> int:
+        return len(self.hidden)
+
+
 class Drawn(NamedTuple):
     """Frames [N, K] that were drawn, and ``log p`` [N] of what was known of them, as far as it was drawn against."""
 
@@ -51,27 +72,51 @@ class Drawn(NamedTuple):
     weight: Tensor
 
 
+class Relative(nn.Module):
+    """Numbers of the K keys and of ``more`` things beside them: ``W x``, relative to a key, plus ``b`` of each key.
+
+    ``W`` has a row for each of the 2K - 1 distances from the key, and one for each thing more.
+    """
+
+    def __init__(self, inputs: int, keys: int, more: int = 0, bias: bool = True) -> None:
+        super().__init__()
+        self.keys, self.more = keys, more
+        self.linear = nn.Linear(inputs, 2 * keys - 1 + more, bias=False)
+        self.bias = nn.Parameter(torch.zeros(keys + more)) if bias else None
+
+    def forward(self, x: Tensor, reference: Tensor) -> Tensor:
+        """[N, inputs] and [N] -> [N, K + more]."""
+        found: Tensor = self.linear(x).gather(-1, self.places(reference))
+        return found if self.bias is None else found + self.bias
+
+    def places(self, reference: Tensor) -> Tensor:
+        """The rows of W of each key, and of what is more [N, K + more]."""
+        keys = torch.arange(self.keys, device=reference.device) - reference[..., None] + self.keys - 1
+        rest = torch.arange(self.more, device=reference.device) + 2 * self.keys - 1
+        return torch.cat([keys, rest.expand(*reference.shape, -1)], -1)
+
+
 class Independent(nn.Module):
     """Each key by itself: ``p(x) = prod_k p_k^{x_k} (1 - p_k)^{1 - x_k}``, ``p = sigmoid(W h + b)``."""
 
     def __init__(self, keys: int, options: RollOptions) -> None:
         super().__init__()
-        self.linear = nn.Linear(options.hidden_size, keys)
+        self.logits = Relative(options.hidden_size, keys)
 
-    def nats(self, context: Tensor, frames: Tensor) -> Tensor:
-        """``-log p`` [N] of frames [N, K] in a context [N, H]."""
-        found = F.binary_cross_entropy_with_logits(self.linear(context), frames, reduction="none")
-        return found.sum(-1)
+    def nats(self, context: Context, frames: Tensor) -> Tensor:
+        """``-log p`` [N] of frames [N, K] in N contexts."""
+        logits = self.logits(context.hidden, context.reference)
+        return F.binary_cross_entropy_with_logits(logits, frames, reduction="none").sum(-1)
 
     def sample(
         self,
-        context: Tensor,
+        context: Context,
         temperature: float = 1.0,
         known: Tensor | None = None,
         random: torch.Generator | None = None,
     ) -> Drawn:
-        """Draw frames in a context [N, H]; see :meth:`Autoregressive.sample`."""
-        logits = self.linear(context)
+        """Draw frames in N contexts; see :meth:`Autoregressive.sample`."""
+        logits = self.logits(context.hidden, context.reference)
         if temperature:
             uniform = torch.rand(logits.shape, generator=random, device=logits.device)
             frames = uniform < torch.sigmoid(logits / temperature)
@@ -88,31 +133,38 @@ class Independent(nn.Module):
 class Autoregressive(nn.Module):
     """A chord note by note, from the top down: ``p(x) = prod_i p(n_i | n_1 > ... > n_{i-1}, h)``, the last n_i an end.
 
-    A second recurrence runs over the notes; a softmax over the keys below the last note, and the end, chooses the next
-    one. Since the order is given, each frame is reached in one way, and the likelihood of a frame is exact.
+    ``p(n_i | ...) = softmax(V relu(c(h) + sum_{j < i} w(n_j)) + U h + b)`` over the keys below n_{i-1} and the end: the
+    conditionals of NADE (Larochelle & Murray 2011; over time Boulanger-Lewandowski et al. 2012) for the keys that sound
+    only, all of them relative. Since the order is given, a frame is reached in one way, and its likelihood is exact.
     """
 
     def __init__(self, keys: int, options: RollOptions) -> None:
         super().__init__()
-        self.keys, size = keys, options.chord_size
-        self.note = nn.Embedding(keys + 1, size)
-        self.context = nn.Linear(options.hidden_size, size)
-        self.layer = LAYERS[options.cell](size, size)
+        hidden, size = options.hidden_size, options.chord_size
+        self.keys = keys
+        self.note = nn.Embedding(2 * keys - 1, size)
+        self.context = nn.Linear(hidden, size)
         self.dropout = nn.Dropout(options.dropout)
-        self.linear = nn.Linear(size, keys + 1)
-        self.direct = nn.Linear(options.hidden_size, keys + 1, bias=False)
+        self.logits = Relative(size, keys, 1)
+        self.direct = Relative(hidden, keys, 1, bias=False)
 
-    def nats(self, context: Tensor, frames: Tensor) -> Tensor:
-        """``-log p`` [N] of frames [N, K] in a context [N, H]."""
+    def nats(self, context: Context, frames: Tensor) -> Tensor:
+        """``-log p`` [N] of frames [N, K] in N contexts."""
         read, targets = chords(frames)
-        outputs, _ = self.layer(self.note(read) + self.context(context))
+        before = torch.cumsum(self._note(read, context.reference), 0) + self.context(context.hidden)
         there = targets >= 0
-        logits = (
-            self.linear(self.dropout(outputs[there])) + self.direct(context).expand(len(read), -1, -1)[there]
-        )
+        which = there.nonzero()[:, 1]
+        chosen = self.logits(self.dropout(before[there].relu()), context.reference[which])
+        logits = chosen + self.direct(context.hidden, context.reference)[which]
         logits = logits.masked_fill(~self._below(read[there]), -torch.inf)
         found = F.cross_entropy(logits, targets[there], reduction="none")
-        return context.new_zeros(read.shape).masked_scatter(there, found).sum(0)
+        return found.new_zeros(read.shape).masked_scatter(there, found).sum(0)
+
+    def _note(self, read: Tensor, reference: Tensor) -> Tensor:
+        """What the notes [..., N] add: [..., N, size]; nothing where there is none yet, which is K."""
+        place = read - reference + self.keys - 1
+        found: Tensor = self.note(place.clamp(max=2 * self.keys - 2)) * (read < self.keys)[..., None]
+        return found
 
     def _below(self, last: Tensor) -> Tensor:
         """Which of the K keys and the end may follow the notes ``last`` [...]: [..., K + 1]."""
@@ -121,15 +173,15 @@ class Autoregressive(nn.Module):
 
     def sample(
         self,
-        context: Tensor,
+        context: Context,
         temperature: float = 1.0,
         known: Tensor | None = None,
         random: torch.Generator | None = None,
     ) -> Drawn:
-        """Draw frames in a context [N, H].
+        """Draw frames in N contexts.
 
         Args:
-            context: [N, H].
+            context: of the N frames.
             temperature: 1 draws as the model says, below 1 the likely becomes likelier, 0 takes the likeliest note.
             known: [N, K] of :data:`FREE`, :data:`SILENT`, :data:`SOUNDS`. The frames keep to it, and ``weight`` is the
                 log of the share of probability that did at each note. Where all that is known lies above all that
@@ -137,13 +189,15 @@ class Autoregressive(nn.Module):
                 exactly.
             random: where the random numbers come from.
         """
-        last = torch.full((len(context),), self.keys, device=context.device)
-        frames = torch.zeros(len(context), self.keys + 1, dtype=torch.bool, device=context.device)
-        weight, state, ended = context.new_zeros(len(context)), None, torch.zeros_like(last, dtype=torch.bool)
-        given, direct = self.context(context), self.direct(context)
+        reference, before = context.reference, self.context(context.hidden)
+        last = torch.full_like(reference, self.keys)
+        frames = torch.zeros(len(context), self.keys + 1, dtype=torch.bool, device=last.device)
+        weight, ended = before.new_zeros(len(context)), torch.zeros_like(last, dtype=torch.bool)
+        direct = self.direct(context.hidden, reference)
         while not ended.all():
-            outputs, state = self.layer((self.note(last) + given)[None], state)
-            logits = (self.linear(outputs[0]) + direct).masked_fill(~self._below(last), -torch.inf)
+            logits = (self.logits(before.relu(), reference) + direct).masked_fill(
+                ~self._below(last), -torch.inf
+            )
             if known is not None:
                 kept = logits.masked_fill(~self._allowed(last, known), -torch.inf)
                 weight += torch.where(ended, 0.0, kept.logsumexp(-1) - logits.logsumexp(-1))
@@ -151,6 +205,7 @@ class Autoregressive(nn.Module):
             note = _drawn(logits, temperature, random)
             frames |= F.one_hot(note, self.keys + 1).bool() & ~ended[:, None]
             ended, last = ended | (note == self.keys), torch.where(ended, last, note)
+            before = before + self._note(note, reference)
         return Drawn(frames[:, :-1], weight)
 
     def _allowed(self, last: Tensor, known: Tensor) -> Tensor:
@@ -165,12 +220,9 @@ def chords(frames: Tensor) -> tuple[Tensor, Tensor]:
     """Frames [N, K] as notes: what is read [M + 1, N] and what follows, top down with the end K; -1 behind the end.
 
     Example:
-        >>> chords(torch.tensor([[1, 0, 1], [0, 0, 0]]))
-        (tensor([[ 3,  3],
-                [ 2,  0],
-                [ 0,  0]]), tensor([[ 2,  3],
-                [ 0, -1],
-                [ 3, -1]]))
+        >>> read, targets = chords(torch.tensor([[1, 0, 1], [0, 0, 0]]))
+        >>> read.T.tolist(), targets.T.tolist()
+        ([[3, 2, 0], [3, 0, 0]], [[2, 0, 3], [3, -1, -1]])
     """
     keys = frames.size(1)
     sounding = frames > 0
@@ -200,29 +252,66 @@ OUTPUTS: dict[str, type[Independent] | type[Autoregressive]] = {
 class RollModel(nn.Module):
     """Recurrent layers over the frames of a piano roll, and an output that says what the next frame may be.
 
+    What is read of a frame: the keys above its lowest, and by how much that moved, up to :data:`SPAN` semitones. In
+    silence the lowest key is that of the frame before.
+
     Example:
         >>> import torch
         >>> model = RollModel(88, RollOptions(hidden_size=16, chord_size=8)).eval()
         >>> context, state = model(torch.zeros(7, 2, 88))
-        >>> model.output.nats(context.flatten(0, 1), torch.zeros(14, 88)).shape
-        torch.Size([14])
+        >>> model.output.nats(context[-1], torch.zeros(2, 88)).shape
+        torch.Size([2])
     """
 
     def __init__(self, keys: int, options: RollOptions) -> None:
         super().__init__()
         self.keys = keys
-        sizes = [keys, *[options.hidden_size] * options.num_layers]
+        sizes = [keys + 2 * SPAN + 1, *[options.hidden_size] * options.num_layers]
         self.layers = nn.ModuleList(LAYERS[options.cell](a, b) for a, b in pairwise(sizes))
         self.input_dropout = LockedDropout(options.input_dropout)
         self.dropout = LockedDropout(options.dropout)
         self.output = OUTPUTS[options.output](keys, options)
 
-    def forward(self, frames: Tensor, state: list[State] | None = None) -> tuple[Tensor, list[State]]:
-        """Read frames [T, B, K] from a state (zeros when None): contexts [T, B, H], and the state of each layer."""
-        x = self.input_dropout(frames)
-        states: list[State] = []
-        for index, layer in enumerate(self.layers):
+    def forward(self, frames: Tensor, state: RollState | None = None) -> tuple[Context, RollState]:
+        """Read frames [T, B, K]: the context after each [T, B], and the state.
+
+        Args:
+            frames: 0 and 1.
+            state: what an earlier call gave; the beginning of a piece when None.
+        """
+        middle = torch.full_like(frames[:1, :, 0], self.keys // 2, dtype=torch.long)
+        reference = lowest(frames, middle if state is None else state[0])
+        before = torch.cat([reference[:1] if state is None else state[0], reference[:-1]])
+        x = self.input_dropout(self._read(frames, reference, before))
+        states: RollState = [reference[-1:]]
+        for index, layer in enumerate(self.layers, 1):
             x, after = layer(x, None if state is None else state[index])
             states.append(after)
             x = self.dropout(x)
-        return x, states
+        return Context(x, reference), states
+
+    def _read(self, frames: Tensor, reference: Tensor, before: Tensor) -> Tensor:
+        """Keys from the reference on, and its movement: [T, B, K + 2 SPAN + 1]."""
+        places = torch.arange(self.keys, device=frames.device) + reference[..., None]
+        above = F.pad(frames, (0, self.keys)).gather(-1, places)
+        movement = F.one_hot((reference - before).clamp(-SPAN, SPAN) + SPAN, 2 * SPAN + 1)
+        return torch.cat([above, movement.to(frames)], -1)
+
+
+def lowest(frames: Tensor, before: Tensor) -> Tensor:
+    """The lowest key that sounds in each of the frames [T, B, K]: [T, B]; in silence that of the frame before.
+
+    Args:
+        frames: 0 and 1.
+        before: [1, B], for silence at the beginning.
+
+    Example:
+        >>> frames = torch.tensor([[0, 0, 0], [0, 1, 1], [0, 0, 0], [1, 0, 0]])
+        >>> lowest(frames[:, None], torch.tensor([[2]])).T
+        tensor([[2, 1, 1, 0]])
+    """
+    sounding = frames > 0
+    steps = torch.arange(len(frames), device=frames.device)[:, None]
+    last = torch.where(sounding.any(-1), steps, -1).cummax(0).values
+    found = sounding.byte().argmax(-1).gather(0, last.clamp(min=0))
+    return torch.where(last >= 0, found, before)

@@ -50,7 +50,7 @@ class NetworkConfig:
         hidden_size: units of a layer.
         num_layers: recurrent layers over time.
         embedding_size: numbers that stand for a token of events.
-        chord_size: units of the recurrence over the notes of a chord.
+        chord_size: units that choose the next note of a chord.
         input_dropout: dropout of keys that are read, the same at every frame.
         dropout: dropout between layers and before the output, the same units at every frame.
     """
