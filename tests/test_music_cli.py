@@ -283,7 +283,7 @@ def test_short_pieces_and_those_of_two_parts_are_told(
 
 
 @pytest.mark.parametrize("name", ["data.json", "model.safetensors", "baselines.safetensors", "metrics.json"])
-@pytest.mark.parametrize("content", [None, b"", b"{}", b"\x00\xff damaged"])
+@pytest.mark.parametrize("content", [None, b"", b"{}", b'{"learnt": {}}', b"\x00\xff damaged"])
 def test_a_damaged_run_is_told(
     name: str, content: bytes | None, trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -23,6 +23,8 @@ FREE, SILENT, SOUNDS = -1, 0, 1
 """What may be known of a key: nothing, or whether it sounds."""
 RollState = list[Any]
 """The lowest key [1, B] of the last frame, and the state of each layer."""
+RARE = -3.0
+"""Log odds of a key at first: of 88 some four sound."""
 SPAN = 24
 """Semitones by which the lowest key moves from frame to frame, as far as the network tells them apart."""
 
@@ -75,14 +77,15 @@ class Drawn(NamedTuple):
 class Relative(nn.Module):
     """Numbers of the K keys and of ``more`` things beside them: ``W x``, relative to a key, plus ``b`` of each key.
 
-    ``W`` has a row for each of the 2K - 1 distances from the key, and one for each thing more.
+    ``W`` has a row for each of the 2K - 1 distances from the key, and one for each thing more. ``bias`` is where b
+    begins; None for no b.
     """
 
-    def __init__(self, inputs: int, keys: int, more: int = 0, bias: bool = True) -> None:
+    def __init__(self, inputs: int, keys: int, more: int = 0, bias: float | None = 0.0) -> None:
         super().__init__()
         self.keys, self.more = keys, more
         self.linear = nn.Linear(inputs, 2 * keys - 1 + more, bias=False)
-        self.bias = nn.Parameter(torch.zeros(keys + more)) if bias else None
+        self.bias = None if bias is None else nn.Parameter(torch.full((keys + more,), bias))
 
     def forward(self, x: Tensor, reference: Tensor) -> Tensor:
         """[N, inputs] and [N] -> [N, K + more]."""
@@ -101,7 +104,7 @@ class Independent(nn.Module):
 
     def __init__(self, keys: int, options: RollOptions) -> None:
         super().__init__()
-        self.logits = Relative(options.hidden_size, keys)
+        self.logits = Relative(options.hidden_size, keys, bias=RARE)
 
     def nats(self, context: Context, frames: Tensor) -> Tensor:
         """``-log p`` [N] of frames [N, K] in N contexts."""
@@ -146,7 +149,7 @@ class Autoregressive(nn.Module):
         self.context = nn.Linear(hidden, size)
         self.dropout = nn.Dropout(options.dropout)
         self.logits = Relative(size, keys, 1)
-        self.direct = Relative(hidden, keys, 1, bias=False)
+        self.direct = Relative(hidden, keys, 1, bias=None)
 
     def nats(self, context: Context, frames: Tensor) -> Tensor:
         """``-log p`` [N] of frames [N, K] in N contexts."""

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from holdfast.data.midi import Song
-from holdfast.data.music import LOWEST, Piece, Pieces, read_pieces
+from holdfast.data.music import KEYS, LOWEST, Piece, Pieces, read_pieces
 from holdfast.data.passages import Corpus, Notes
 from holdfast.data.voices import notes_of
 from holdfast.errors import UserError
@@ -54,8 +54,15 @@ class Rolls:
         return long, (*notes, *([told_short(names)] if names else []))
 
     def network(self, learnt: Mapping[str, Any]) -> RollModel:
-        """The untrained network."""
-        net = self.config.network
+        """The untrained network.
+
+        Raises:
+            UserError: what was learnt is damaged.
+        """
+        net, keys = self.config.network, learnt.get("keys")
+        if keys != KEYS:
+            rule = f"data.json says how many keys a roll has: {KEYS}."
+            raise UserError(rule, f"It says {keys}.", "Copy the run's folder again, or train anew.")
         options = RollOptions(
             cell=net.cell,
             output=net.output,
@@ -65,7 +72,7 @@ class Rolls:
             input_dropout=net.input_dropout,
             dropout=net.dropout,
         )
-        return RollModel(int(learnt["keys"]), options)
+        return RollModel(KEYS, options)
 
     def training(self, module: nn.Module, prepared: Prepared) -> RollTraining:
         """Its training."""
