@@ -49,7 +49,7 @@ def small(output: str, cell: str = "gru", keys: int = FEW) -> RollModel:
     model = RollModel(keys, options).double().eval()
     with torch.no_grad():
         for parameter in model.output.parameters():  # biases are zeros at first
-            parameter.add_(torch.randn_like(parameter))
+            parameter.copy_(torch.randn_like(parameter))
     return model
 
 
@@ -181,15 +181,15 @@ def shares(frames: torch.Tensor) -> torch.Tensor:
 
 
 def within(found: torch.Tensor, expected: torch.Tensor, draws: int = DRAWS) -> bool:
-    """No share is further off than 5 standard deviations of a binomial share."""
+    """No share is further off than 5 standard deviations of a binomial share, and 2 draws for the rarest."""
     deviation = (expected * (1 - expected) / draws).sqrt()
-    return bool(((found - expected).abs() <= 5 * deviation + 1e-9).all())
+    return bool(((found - expected).abs() <= 5 * deviation + 2 / draws).all())
 
 
 @pytest.mark.parametrize("output", OUTPUTS)
 @torch.no_grad()
 def test_frames_are_drawn_as_often_as_they_are_likely(output: str) -> None:
-    model, context = small(output), some_context(3.0)
+    model, context = small(output), some_context()
     expected = probabilities(model, context)
     drawn = model.output.sample(times(context, DRAWS), random=torch.Generator().manual_seed(1))
     assert within(shares(drawn.frames), expected) and not drawn.weight.any()
@@ -201,7 +201,7 @@ def test_frames_are_drawn_as_often_as_they_are_likely(output: str) -> None:
 @pytest.mark.parametrize("output", OUTPUTS)
 @torch.no_grad()
 def test_below_a_known_melody_the_rest_is_drawn_exactly(output: str) -> None:
-    model, context = small(output), some_context(3.0)
+    model, context = small(output), some_context()
     expected = probabilities(model, context)
     melody = 3
     known = torch.tensor([FREE] * melody + [SOUNDS] + [SILENT] * (FEW - melody - 1))
@@ -216,7 +216,7 @@ def test_below_a_known_melody_the_rest_is_drawn_exactly(output: str) -> None:
 
 @torch.no_grad()
 def test_any_known_keys_are_kept_to_and_weighed_so_that_the_mean_is_their_probability() -> None:
-    model, context = small("autoregressive"), some_context(3.0)
+    model, context = small("autoregressive"), some_context()
     expected = probabilities(model, context)
     known = torch.tensor([SOUNDS, FREE, SILENT, FREE, FREE])
     fits = (EVERY[:, 0] == 1) & (EVERY[:, 2] == 0)
@@ -233,7 +233,7 @@ def test_any_known_keys_are_kept_to_and_weighed_so_that_the_mean_is_their_probab
 @pytest.mark.parametrize("output", OUTPUTS)
 @torch.no_grad()
 def test_a_temperature_of_zero_takes_the_likeliest_and_a_low_one_nearly_always(output: str) -> None:
-    model, context = small(output), some_context(3.0)
+    model, context = small(output), some_context()
     coldest = model.output.sample(context, 0.0).frames
     if output == "independent":
         assert torch.equal(coldest[0], EVERY[probabilities(model, context).argmax()].bool())

@@ -61,7 +61,7 @@ def cut(roll: Roll, steps: int) -> list[Roll]:
 
     Example:
         >>> [len(stretch) for stretch in cut(np.zeros((12, 88), bool), 5)]
-        [5, 5, 4]
+        [5, 4, 5]
     """
     count = -(-(len(roll) - 1) // steps)
     borders = np.linspace(0, len(roll) - 1, count + 1).round().astype(int)
