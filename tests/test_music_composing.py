@@ -88,6 +88,14 @@ def test_only_the_first_bars_of_a_primer_are_taken(runs: dict[str, Path]) -> Non
     assert max(start + length for _, start, length, _ in rows(found.score)) <= 8
 
 
+def test_voices_that_the_primer_does_not_have_come_on_tracks_of_their_own(runs: dict[str, Path]) -> None:
+    found = load(runs["roll"]).compose(runs["melody"], bars=4, seed=2).score
+    first, *others = found.tracks
+    assert (first.name, first.program) == ("tune", 73) and others
+    roll = roll_of(Song("new", found), 2)[16:]
+    assert 1 + len(others) >= roll.sum(1).max() > 1
+
+
 def test_events_keep_their_voices_and_instruments(runs: dict[str, Path]) -> None:
     found = load(runs["events"]).compose(bars=8, seed=3)
     assert {(t.name, t.program) for t in found.score.tracks} <= {("tune", 73), ("bass", 0)}

@@ -11,6 +11,7 @@ from holdfast.demos.base import Announce, Demo, compared, written
 from holdfast.errors import missing_library
 from holdfast.insight.comparison import Comparison
 from holdfast.insight.words import best_cell
+from holdfast.tasks.music.composition import sentences
 from holdfast.tasks.music.config import MusicConfig, MusicData, MusicTraining, NetworkConfig
 from holdfast.tasks.music.model import Composer
 
@@ -19,7 +20,7 @@ CHORALES = 120
 VOICES = 4
 STEPS_PER_BEAT = 2
 """Frames of a quarter: quavers."""
-BARS, TEMPO, KEY, SEED = 8, 80, "C major", 1
+BARS, TEMPO, KEY, TEMPERATURE, SEED = 8, 80, "C major", 0.8, 1
 """Of the chorale that is composed."""
 
 
@@ -46,10 +47,11 @@ def composed(config: MusicConfig, comparison: Comparison, data: Path, announce: 
     own = replace(config, network=network, training=replace(config.training, epochs=epochs))
     announce(f"composing a chorale with the {cell.upper()} ...")
     model = Composer(own).fit(data, out=data.parent / "composer", overwrite=True)
-    piece = model.compose(bars=BARS, tempo=TEMPO, key=KEY, seed=SEED)
+    piece = model.compose(bars=BARS, tempo=TEMPO, key=KEY, temperature=TEMPERATURE, seed=SEED)
     files = [data.parent / f"chorale.{ending}" for ending in ("mid", "png", "wav")]
     piece.save(files[0], plot=files[1], wav=files[2])
-    announce(f"a chorale: {', '.join(map(str, files))}")
+    for line in (f"a chorale: {', '.join(map(str, files))}", *sentences(piece.told())):
+        announce(line)
 
 
 def _next(data: Path, cell: str) -> list[list[str]]:

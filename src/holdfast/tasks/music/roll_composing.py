@@ -40,10 +40,11 @@ def composed(module: RollModel, corpus: Corpus, steps_per_beat: int, wish: Wish)
     new = score_of_roll(drawn(module, first, known, wish, random), steps_per_beat, wish.heading)
 
     def place(tracks: Sequence[Any], number: int, _: Any) -> int | None:
-        """The voices from the top go to the primer's tracks from the top."""
+        """The voices from the top go to the primer's tracks from the top; more than it has, to tracks of their own."""
         pitched = [i for i, track in enumerate(tracks) if not track.is_drum and len(track.notes)]
         pitched.sort(key=lambda i: -float(tracks[i].notes.numpy()["pitch"].mean()))
-        return pitched[number * len(pitched) // max(len(new.tracks), len(pitched))]
+        at = number * max(len(pitched), len(new.tracks)) // len(new.tracks)
+        return pitched[at] if at < len(pitched) else None
 
     return put_behind(wish.primer.score, new, wish.start, place)
 
