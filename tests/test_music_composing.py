@@ -25,7 +25,7 @@ from holdfast.tasks.music.composing import wish_of
 from holdfast.tasks.music.composition import sentences
 from holdfast.tasks.music.config import Prediction
 from holdfast.tasks.music.model import Composer
-from holdfast.tasks.music.roll_composing import generator, melody_known
+from holdfast.tasks.music.roll_composing import composed, generator, melody_known
 from musical import folder_of, melody, piece, trained
 
 KINDS = ("roll", "independent", "events")
@@ -225,3 +225,16 @@ def test_events_keep_drums_on_a_track_of_their_own(
     assert all(scale[n.pitch % 12] for t in found.tracks if not t.is_drum for n in t.notes)
     without = load(runs["events"]).compose(drummed / "0.mid", bars=2, seed=1).score
     assert sum(len(track.notes) for track in without.tracks if track.is_drum) == 16  # the primer's alone
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3])
+def test_a_note_that_ends_the_primer_between_frames_is_gone_on_from(
+    runs: dict[str, Path], tmp_path: Path, steps: int
+) -> None:
+    score = melody(1)
+    score.tracks[0].notes.append(symusic.Note(4 * 480 - 7, 7, 60, 80))
+    save_midi(tmp_path / "late.mid", score)
+    wish = wish_of(Prediction(bars=1, seed=0), read_songs(tmp_path / "late.mid")[0])
+    model = load(runs["roll"])
+    found = composed(model.fitted(), model.corpus, steps, wish)
+    assert rows(found, 4) == rows(read_songs(tmp_path / "late.mid")[0].score)

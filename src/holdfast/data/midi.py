@@ -71,9 +71,9 @@ def _files(path: Path) -> list[Path]:
         return found
     if path.suffix.lower() not in endings:
         raise UserError(
-            f"Music comes in files that end in {', '.join(endings)}, in .mat or in .json.",
+            f"MIDI and ABC come in files that end in {', '.join(endings)}.",
             f"It was {path.name}.",
-            "Give a file of one of these kinds, or a folder of MIDI or ABC.",
+            "Give such a file or a folder of them; piano rolls (.mat, .json) are for --model roll.",
         )
     return [path]
 

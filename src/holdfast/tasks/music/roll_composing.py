@@ -36,7 +36,8 @@ def composed(module: RollModel, corpus: Corpus, steps_per_beat: int, wish: Wish)
         roll = np.concatenate([first, drawn(module, first, known[1:], wish, random)])
         return score_of_roll(roll, steps_per_beat, wish.heading)
     first = roll_of(wish.primer, steps_per_beat)
-    first = np.pad(first, ((0, round(wish.start * steps_per_beat) - len(first)), (0, 0)))
+    length = round(wish.start * steps_per_beat)
+    first = np.pad(first[:length], ((0, max(0, length - len(first))), (0, 0)))
     new = score_of_roll(drawn(module, first, known, wish, random), steps_per_beat, wish.heading)
 
     def place(tracks: Sequence[Any], number: int, _: Any) -> int | None:
