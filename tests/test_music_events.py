@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -180,3 +182,24 @@ def test_a_run_is_scored_among_n_grams_saved_and_loaded(folder: Path, tmp_path: 
     again = load(tmp_path / "run")
     assert again.evaluate(folder)["model"] == pytest.approx(model.evaluate(folder)["model"])
     assert again.corpus.names == model.corpus.names
+
+
+def test_a_run_that_is_resumed_ends_as_one_that_was_not_interrupted(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = Composer(**SMALL).fit(folder, out=tmp_path / "whole")
+    taken, plain = itertools.count(), EventTraining.loss
+
+    def interrupted(self: EventTraining, batch: Any) -> Any:
+        if next(taken) == 11:
+            signal.raise_signal(signal.SIGINT)
+        return plain(self, batch)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(EventTraining, "loss", interrupted)
+        stopped = Composer(**SMALL).fit(folder, out=tmp_path / "run")
+    assert stopped.history is not None and stopped.history.stopped == "interrupted"
+    resumed = Composer(**SMALL).fit(folder, out=tmp_path / "run", resume=True)
+    assert resumed.metrics["model"] == whole.metrics["model"]
+    for name, tensor in whole.fitted().state_dict().items():
+        assert torch.equal(tensor, resumed.fitted().state_dict()[name])
