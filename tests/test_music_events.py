@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import signal
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from holdfast.data.events import HIGHEST, LOWEST, EventVocabulary
-from holdfast.data.midi import Song
+from holdfast.data.midi import Song, read_songs
 from holdfast.data.voices import Heading, save_midi
 from holdfast.errors import UserError
 from holdfast.models.language import LanguageOptions, RecurrentLanguageModel
@@ -203,3 +204,14 @@ def test_a_run_that_is_resumed_ends_as_one_that_was_not_interrupted(
     assert resumed.metrics["model"] == whole.metrics["model"]
     for name, tensor in whole.fitted().state_dict().items():
         assert torch.equal(tensor, resumed.fitted().state_dict()[name])
+
+
+def test_songs_as_tokens_and_back_are_the_same_tokens(shared_data: Callable[[str], Path]) -> None:
+    files = sorted(shared_data("music/pop909").glob("*.mid"))[::90]
+    songs = [song for file in files for song in read_songs(file)]
+    vocabulary = EventVocabulary.fit([song.score for song in songs], 8)
+    assert sorted(voice.name for voice in vocabulary.voices) == ["BRIDGE", "MELODY", "PIANO"]
+    for song, line in zip(songs, encoded(vocabulary, songs).lines, strict=True):
+        again = vocabulary.decode(line.ids)
+        assert vocabulary.encode(again).tolist() == line.ids.tolist()
+        assert line.pitches == again.note_num() <= song.score.note_num() <= 1.02 * line.pitches
