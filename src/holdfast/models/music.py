@@ -1,7 +1,8 @@
 """A recurrent model of piano rolls, and what it says of a frame: independent keys, or a chord chosen as a whole.
 
-Everything is read and said relative to the lowest key that sounds in the frame that is read: a piece and the same piece
-in another key are the same to the network (as to those of Johnson 2017), which so learns from fewer pieces.
+Keys are read and said twice: as they are, and relative to the lowest that sounds in the frame that is read. By the
+second, what is learnt of a piece holds for the same piece in another key (as with the tied networks of Johnson 2017),
+so that fewer pieces are enough; by the first, the network knows where it is.
 
 Letters: T frames, B pieces, K keys, H hidden size, N = T * B frames, M notes of the largest chord.
 """
@@ -74,29 +75,32 @@ class Drawn(NamedTuple):
     weight: Tensor
 
 
-class Relative(nn.Module):
-    """Numbers of the K keys and of ``more`` things beside them: ``W x``, relative to a key, plus ``b`` of each key.
+class Keys(nn.Module):
+    """Numbers of the K keys and of ``more`` things beside them: ``W x + b``, and for key k also ``R[k - r] x``.
 
-    ``W`` has a row for each of the 2K - 1 distances from the key, and one for each thing more. ``bias`` is where b
-    begins; None for no b.
+    ``R`` has a row for each of the 2K - 1 distances from the lowest key r of the frame that was read.
+
+    Args:
+        inputs: size of x.
+        keys: K.
+        more: rows of W beside those of the keys.
+        bias: where b begins; None for no b.
     """
 
     def __init__(self, inputs: int, keys: int, more: int = 0, bias: float | None = 0.0) -> None:
         super().__init__()
         self.keys, self.more = keys, more
-        self.linear = nn.Linear(inputs, 2 * keys - 1 + more, bias=False)
-        self.bias = None if bias is None else nn.Parameter(torch.full((keys + more,), bias))
+        self.absolute = nn.Linear(inputs, keys + more, bias=bias is not None)
+        self.relative = nn.Linear(inputs, 2 * keys - 1, bias=False)
+        if bias is not None:
+            nn.init.constant_(self.absolute.bias, bias)
 
     def forward(self, x: Tensor, reference: Tensor) -> Tensor:
-        """[N, inputs] and [N] -> [N, K + more]."""
-        found: Tensor = self.linear(x).gather(-1, self.places(reference))
-        return found if self.bias is None else found + self.bias
-
-    def places(self, reference: Tensor) -> Tensor:
-        """The rows of W of each key, and of what is more [N, K + more]."""
-        keys = torch.arange(self.keys, device=reference.device) - reference[..., None] + self.keys - 1
-        rest = torch.arange(self.more, device=reference.device) + 2 * self.keys - 1
-        return torch.cat([keys, rest.expand(*reference.shape, -1)], -1)
+        """[N, inputs] and the lowest keys [N] -> [N, K + more]."""
+        places = torch.arange(self.keys, device=x.device) - reference[:, None] + self.keys - 1
+        relative = self.relative(x).gather(-1, places)
+        found: Tensor = self.absolute(x) + F.pad(relative, (0, self.more))
+        return found
 
 
 class Independent(nn.Module):
@@ -104,7 +108,7 @@ class Independent(nn.Module):
 
     def __init__(self, keys: int, options: RollOptions) -> None:
         super().__init__()
-        self.logits = Relative(options.hidden_size, keys, bias=RARE)
+        self.logits = Keys(options.hidden_size, keys, bias=RARE)
 
     def nats(self, context: Context, frames: Tensor) -> Tensor:
         """``-log p`` [N] of frames [N, K] in N contexts."""
@@ -136,9 +140,10 @@ class Independent(nn.Module):
 class Autoregressive(nn.Module):
     """A chord note by note, from the top down: ``p(x) = prod_i p(n_i | n_1 > ... > n_{i-1}, h)``, the last n_i an end.
 
-    ``p(n_i | ...) = softmax(V relu(c(h) + sum_{j < i} w(n_j)) + U h + b)`` over the keys below n_{i-1} and the end: the
-    conditionals of NADE (Larochelle & Murray 2011; over time Boulanger-Lewandowski et al. 2012) for the keys that sound
-    only, all of them relative. Since the order is given, a frame is reached in one way, and its likelihood is exact.
+    ``p(n_i | ...) = softmax(V relu(c(h) + sum_{j < i} w(n_j - r)) + U h + b)`` over the keys below n_{i-1} and the end,
+    with V and U as in :class:`Keys`: the conditionals of NADE (Larochelle & Murray 2011; over time
+    Boulanger-Lewandowski et al. 2012) for the keys that sound only. Since the order is given, a frame is reached in one
+    way, and its likelihood is exact.
     """
 
     def __init__(self, keys: int, options: RollOptions) -> None:
@@ -148,8 +153,8 @@ class Autoregressive(nn.Module):
         self.note = nn.Embedding(2 * keys - 1, size)
         self.context = nn.Linear(hidden, size)
         self.dropout = nn.Dropout(options.dropout)
-        self.logits = Relative(size, keys, 1)
-        self.direct = Relative(hidden, keys, 1, bias=None)
+        self.logits = Keys(size, keys, 1)
+        self.direct = Keys(hidden, keys, 1, bias=None)
 
     def nats(self, context: Context, frames: Tensor) -> Tensor:
         """``-log p`` [N] of frames [N, K] in N contexts."""
@@ -255,8 +260,8 @@ OUTPUTS: dict[str, type[Independent] | type[Autoregressive]] = {
 class RollModel(nn.Module):
     """Recurrent layers over the frames of a piano roll, and an output that says what the next frame may be.
 
-    What is read of a frame: the keys above its lowest, and by how much that moved, up to :data:`SPAN` semitones. In
-    silence the lowest key is that of the frame before.
+    What is read of a frame: its keys, the same from the lowest one on, and by how much that moved, up to :data:`SPAN`
+    semitones. In silence the lowest key is that of the frame before.
 
     Example:
         >>> import torch
@@ -269,7 +274,7 @@ class RollModel(nn.Module):
     def __init__(self, keys: int, options: RollOptions) -> None:
         super().__init__()
         self.keys = keys
-        sizes = [keys + 2 * SPAN + 1, *[options.hidden_size] * options.num_layers]
+        sizes = [2 * keys + 2 * SPAN + 1, *[options.hidden_size] * options.num_layers]
         self.layers = nn.ModuleList(LAYERS[options.cell](a, b) for a, b in pairwise(sizes))
         self.input_dropout = LockedDropout(options.input_dropout)
         self.dropout = LockedDropout(options.dropout)
@@ -294,11 +299,11 @@ class RollModel(nn.Module):
         return Context(x, reference), states
 
     def _read(self, frames: Tensor, reference: Tensor, before: Tensor) -> Tensor:
-        """Keys from the reference on, and its movement: [T, B, K + 2 SPAN + 1]."""
+        """Keys, those from the reference on, and its movement: [T, B, 2K + 2 SPAN + 1]."""
         places = torch.arange(self.keys, device=frames.device) + reference[..., None]
         above = F.pad(frames, (0, self.keys)).gather(-1, places)
         movement = F.one_hot((reference - before).clamp(-SPAN, SPAN) + SPAN, 2 * SPAN + 1)
-        return torch.cat([above, movement.to(frames)], -1)
+        return torch.cat([frames, above, movement.to(frames)], -1)
 
 
 def lowest(frames: Tensor, before: Tensor) -> Tensor:
