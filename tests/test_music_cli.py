@@ -224,6 +224,7 @@ TRAIN: dict[str, tuple[list[str], Expected]] = {
     "no layer": (["few.json", "--num-layers", "0"], ("--num-layers", "0", "1")),
     "no unit for chords": (["few.json", "--chord-size", "0"], ("--chord-size", "0", "128")),
     "all dropped": (["few.json", "--dropout", "1"], ("--dropout", "1", "0.2")),
+    "no recurrent weight left": (["few.json", "--weight-drop", "1"], ("--weight-drop", "1", "0.2")),
     "no keys read": (["few.json", "--input-dropout", "1"], ("--input-dropout", "1", "0.2")),
     "stretches of nothing": (["few.json", "--steps", "0"], ("--steps", "0", "200")),
     "an unknown output": (["few.json", "--output", "chords"], ("", "chords", "")),

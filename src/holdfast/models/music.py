@@ -42,6 +42,7 @@ class RollOptions:
         chord_size: hidden units that choose the next note of a chord.
         input_dropout: probability of dropping a key of all frames.
         dropout: probability of dropping a unit between layers and before the output; the same at every frame.
+        weight_drop: probability of dropping an element of the recurrent weights.
     """
 
     cell: str = "lstm"
@@ -51,6 +52,7 @@ class RollOptions:
     chord_size: int = 128
     input_dropout: float = 0.0
     dropout: float = 0.0
+    weight_drop: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -275,7 +277,8 @@ class RollModel(nn.Module):
         super().__init__()
         self.keys = keys
         sizes = [2 * keys + 2 * SPAN + 1, *[options.hidden_size] * options.num_layers]
-        self.layers = nn.ModuleList(LAYERS[options.cell](a, b) for a, b in pairwise(sizes))
+        make, drop = LAYERS[options.cell], options.weight_drop
+        self.layers = nn.ModuleList(make(a, b, weight_drop=drop) for a, b in pairwise(sizes))
         self.input_dropout = LockedDropout(options.input_dropout)
         self.dropout = LockedDropout(options.dropout)
         self.output = OUTPUTS[options.output](keys, options)

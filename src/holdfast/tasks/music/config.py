@@ -53,6 +53,7 @@ class NetworkConfig:
         chord_size: units that choose the next note of a chord.
         input_dropout: dropout of keys that are read, the same at every frame.
         dropout: dropout between layers and before the output, the same units at every frame.
+        weight_drop: dropout of the recurrent weights.
     """
 
     model: Literal["roll", "events"] = "roll"
@@ -64,6 +65,7 @@ class NetworkConfig:
     chord_size: int = 128
     input_dropout: float = 0.0
     dropout: float = 0.3
+    weight_drop: float = 0.0
 
     def __post_init__(self) -> None:
         for name, example in (
@@ -73,7 +75,7 @@ class NetworkConfig:
             ("chord_size", 128),
         ):
             at_least(name, getattr(self, name), 1, example)
-        for name in ("input_dropout", "dropout"):
+        for name in ("input_dropout", "dropout", "weight_drop"):
             share(name, getattr(self, name))
 
 

@@ -151,6 +151,7 @@ class Events:
             input_dropout=net.input_dropout,
             hidden_dropout=net.dropout,
             output_dropout=net.dropout,
+            weight_drop=net.weight_drop,
         )
         return RecurrentLanguageModel(EventVocabulary.from_state(learnt).size, options)
 

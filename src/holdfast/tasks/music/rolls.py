@@ -71,6 +71,7 @@ class Rolls:
             chord_size=net.chord_size,
             input_dropout=net.input_dropout,
             dropout=net.dropout,
+            weight_drop=net.weight_drop,
         )
         return RollModel(KEYS, options)
 
