@@ -184,7 +184,7 @@ def test_a_piece_without_notes_is_written_and_told_too(runs: dict[str, Path], tm
         track.notes.clear()
     told = silent.told()
     assert told["notes"] == 0 and told["copied"] is None and told["likeliest_key"] is None
-    assert len(sentences(told)) == 1
+    assert len(sentences(told)) == 2
     silent.save(tmp_path / "a.mid", tmp_path / "a.png", tmp_path / "a.wav")
     with wave.open(str(tmp_path / "a.wav")) as file:
         assert file.getnframes() == 2 * file.getframerate()  # four quarters at a tempo of 120

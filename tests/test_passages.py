@@ -83,6 +83,12 @@ def test_repetition_counts_passages_that_come_again() -> None:
     )  # of 33 runs of 8 notes, 13 stand in the second half alone
 
 
+def test_repetition_is_told_beside_that_of_beginnings_as_long() -> None:
+    again = notes([*range(40, 60), *range(40, 60)])
+    corpus = Corpus.of([("again", again), ("once", notes(list(range(30, 70)))), ("too", again)])
+    assert corpus.typical_repetition(40) == pytest.approx(13 / 33) and corpus.typical_repetition(20) == 0
+
+
 def test_pitch_classes_are_counted_by_how_long_they_sound_and_from_the_tonic() -> None:
     found = Notes.of(np.array([0, 4]), np.array([60, 67]), np.array([4, 12]))
     np.testing.assert_allclose(found.classes[[0, 7]], [0.25, 0.75])

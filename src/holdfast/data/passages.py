@@ -46,6 +46,10 @@ class Notes:
     def __len__(self) -> int:
         return len(self.starts)
 
+    def first(self, count: int) -> Notes:
+        """The first so many of them."""
+        return Notes(self.starts[:count], self.pitches[:count], self.lengths[:count])
+
     @property
     def classes(self) -> Array:
         """How long each pitch class sounds [12], as shares."""
@@ -105,6 +109,10 @@ class Corpus:
     def typical_distance(self) -> float:
         """Median distance of a training piece's pitch classes from the mean."""
         return float(np.median([self.distance(self.piece(i)) for i in range(len(self))]))
+
+    def typical_repetition(self, notes: int) -> float:
+        """Median of :func:`repetition` over the beginnings of the training pieces, of so many notes."""
+        return float(np.median([repetition(self.piece(i).first(notes)) for i in range(len(self))]))
 
     def distance(self, notes: Notes) -> float:
         """Half the sum of the differences between shares of pitch classes above the tonic: 0 alike, 1 disjoint."""

@@ -50,6 +50,7 @@ class Composition:
             "pitch_class_distance": self.corpus.distance(notes),
             "typical_pitch_class_distance": self.corpus.typical_distance,
             "repetition": repetition(notes),
+            "typical_repetition": self.corpus.typical_repetition(len(notes)),
             "copied": self._passage(self.corpus.longest(notes, transposed=False), len(notes)),
             "copied_transposed": self._passage(self.corpus.longest(notes, transposed=True), len(notes)),
         }
@@ -92,6 +93,7 @@ def sentences(told: dict[str, Any]) -> tuple[str, ...]:
     return (
         *found,
         f"its pitch classes differ by {told['pitch_class_distance']:.2f} from those of the training pieces, which "
-        f"differ by {told['typical_pitch_class_distance']:.2f} from their mean; {told['repetition']:.0%} of its "
-        "passages of eight notes stand in it more than once",
+        f"differ by {told['typical_pitch_class_distance']:.2f} from their mean",
+        f"passages of eight notes that stood earlier in the piece: {told['repetition']:.0%}; in training pieces of as "
+        f"many notes {told['typical_repetition']:.0%}",
     )
