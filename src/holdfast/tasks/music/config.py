@@ -116,7 +116,7 @@ class MusicConfig:
 
 @dataclass(kw_only=True)
 class Prediction:
-    """What is asked of a composer: a new piece, or with a MIDI file behind the run one that begins with it (its primer).
+    """What is asked of a composer: a new piece, or with a MIDI file behind the run, its primer, one that begins so.
 
     Attributes:
         bars: bars to compose, behind the primer where there is one; 16 when neither bars nor seconds are given.

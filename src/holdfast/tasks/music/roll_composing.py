@@ -29,7 +29,7 @@ def composed(module: RollModel, corpus: Corpus, steps_per_beat: int, wish: Wish)
     """Symusic's score of a piece: it begins as a training piece does, or goes on behind its primer."""
     module = copy.deepcopy(module).cpu().eval()  # step by step a CPU is faster
     random = generator(wish.seed)
-    frames = round(wish.beats * steps_per_beat)
+    frames = max(1, round(wish.beats * steps_per_beat))
     known = np.full((frames, KEYS), FREE)
     known[:, ~wish.scale[(np.arange(KEYS) + LOWEST) % 12]] = SILENT
     if wish.primer is None:
