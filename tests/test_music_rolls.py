@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from holdfast.data.music import KEYS, Piece, digest, read_pieces
 from holdfast.models.music import (
     FREE,
+    OCTAVE,
     OUTPUTS,
     SILENT,
     SOUNDS,
@@ -54,7 +55,9 @@ def small(output: str, cell: str = "gru", keys: int = FEW) -> RollModel:
 
 
 def some_context(scale: float = 1.0, reference: int = 1) -> Context:
-    return Context(scale * torch.randn(1, 6, dtype=torch.float64), torch.tensor([reference]))
+    frame = torch.zeros(1, FEW, dtype=torch.float64)
+    frame[0, [reference, FEW - 1]] = 1
+    return Context(scale * torch.randn(1, 6, dtype=torch.float64), torch.tensor([reference]), frame)
 
 
 def times(context: Context, count: int) -> Context:
@@ -97,6 +100,14 @@ def by_hand(keys: Any, x: torch.Tensor, reference: int, k: int) -> torch.Tensor:
     return found + keys.relative.weight[k - reference + FEW - 1] @ x if k < FEW else found
 
 
+def moved_by_hand(moves: Any, context: Context, k: int) -> torch.Tensor:
+    """What the keys that sounded say of key k, by their distance from it; nothing of the end."""
+    found = moves.linear(context.hidden)[0]
+    return sum(
+        (found[k - j + OCTAVE] for j in range(FEW) if context.frame[0, j] and k < FEW), torch.tensor(0.0)
+    )
+
+
 @pytest.mark.parametrize("reference", range(FEW))
 @torch.no_grad()
 def test_a_chord_is_the_product_of_its_notes_and_the_end(reference: int) -> None:
@@ -109,7 +120,9 @@ def test_a_chord_is_the_product_of_its_notes_and_the_end(reference: int) -> None
             seen = before.clamp(min=0)
             weights = {
                 k: math.exp(
-                    by_hand(output.logits, seen, reference, k) + by_hand(output.direct, hidden, reference, k)
+                    by_hand(output.logits, seen, reference, k)
+                    + by_hand(output.straight, hidden, reference, k)
+                    + moved_by_hand(output.moves, context, k)
                 )
                 for k in [*range(last), FEW]
             }
@@ -123,7 +136,11 @@ def test_a_chord_is_the_product_of_its_notes_and_the_end(reference: int) -> None
 @torch.no_grad()
 def test_independent_keys_by_hand() -> None:
     output, context = small("independent").output, some_context(1.0, 3)
-    chances = [1 / (1 + math.exp(-by_hand(output.logits, context.hidden[0], 3, k))) for k in range(FEW)]
+    logits = [
+        by_hand(output.keys, context.hidden[0], 3, k) + moved_by_hand(output.moves, context, k)
+        for k in range(FEW)
+    ]
+    chances = [1 / (1 + math.exp(-logit)) for logit in logits]
     for frame in EVERY:
         total = -sum(math.log(p if on else 1 - p) for p, on in zip(chances, frame, strict=True))
         assert output.nats(context, frame[None]).item() == pytest.approx(total, rel=1e-10)
@@ -137,11 +154,11 @@ def test_without_the_keys_as_they_are_a_piece_in_another_key_is_the_same(cell: s
     rolls = [torch.from_numpy(np.roll(low, up, 1))[:, None].double() for up in (0, 9)]
     assert not torch.allclose(*(model(roll)[0].hidden for roll in rolls))
     model.layers[0].weight_ih_l0[:, :KEYS] = 0  # what reads them
-    model.output.logits.absolute.weight.zero_()
-    model.output.logits.absolute.bias.zero_()
+    model.output.keys.absolute.weight.zero_()
+    model.output.keys.absolute.bias.zero_()
     first, second = (model(roll)[0] for roll in rolls)
     assert torch.allclose(first.hidden, second.hidden) and torch.equal(first.reference + 9, second.reference)
-    chances = [model.output.logits(c.hidden[:, 0], c.reference[:, 0]) for c in (first, second)]
+    chances = [model.output.logits(c[:, 0]) for c in (first, second)]
     assert torch.allclose(chances[0][:, :-9], chances[1][:, 9:])
 
 

@@ -1,8 +1,8 @@
 """A recurrent model of piano rolls, and what it says of a frame: independent keys, or a chord chosen as a whole.
 
-Keys are read and said twice: as they are, and relative to the lowest that sounds in the frame that is read. By the
-second, what is learnt of a piece holds for the same piece in another key (as with the tied networks of Johnson 2017),
-so that fewer pieces are enough; by the first, the network knows where it is.
+Keys are read and said as they are, relative to the lowest that sounds in the frame that is read, and relative to each
+that sounds in it. By the last two, what is learnt of a piece holds for the same piece in another key (as with the tied
+networks of Johnson 2017), so that fewer pieces are enough; by the first, the network knows where it is.
 
 Letters: T frames, B pieces, K keys, H hidden size, N = T * B frames, M notes of the largest chord.
 """
@@ -26,6 +26,7 @@ RollState = list[Any]
 """The lowest key [1, B] of the last frame, and the state of each layer."""
 RARE = -3.0
 """Log odds of a key at first: of 88 some four sound."""
+OCTAVE = 12
 SPAN = 24
 """Semitones by which the lowest key moves from frame to frame, as far as the network tells them apart."""
 
@@ -57,14 +58,15 @@ class RollOptions:
 
 @dataclass(frozen=True)
 class Context:
-    """What a model knows before frames: hidden [..., H], and the key [...] to which it is relative."""
+    """What a model knows before frames: hidden [..., H]; of the frame it read the lowest key [...] and all [..., K]."""
 
     hidden: Tensor
     reference: Tensor
+    frame: Tensor
 
     def __getitem__(self, chosen: Any) -> Context:
         """The contexts of some frames."""
-        return Context(self.hidden[chosen], self.reference[chosen])
+        return Context(self.hidden[chosen], self.reference[chosen], self.frame[chosen])
 
     def __len__(self) -> int:
         return len(self.hidden)
@@ -105,16 +107,36 @@ class Keys(nn.Module):
         return found
 
 
+class Moves(nn.Module):
+    """What the keys that sounded say of those around them, in a context: ``sum_d m_d(h) x[k - d]``, d to an octave."""
+
+    def __init__(self, hidden: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(hidden, 2 * OCTAVE + 1)
+
+    def forward(self, context: Context) -> Tensor:
+        """Of N contexts: [N, K]."""
+        around = F.pad(context.frame, (OCTAVE, OCTAVE)).unfold(-1, 2 * OCTAVE + 1, 1)
+        by_distance = self.linear(context.hidden).flip(-1)
+        return torch.bmm(around, by_distance[..., None])[..., 0]
+
+
 class Independent(nn.Module):
-    """Each key by itself: ``p(x) = prod_k p_k^{x_k} (1 - p_k)^{1 - x_k}``, ``p = sigmoid(W h + b)``."""
+    """Each key by itself: ``p(x) = prod_k p_k^{x_k} (1 - p_k)^{1 - x_k}``, p of :class:`Keys` and :class:`Moves`."""
 
     def __init__(self, keys: int, options: RollOptions) -> None:
         super().__init__()
-        self.logits = Keys(options.hidden_size, keys, bias=RARE)
+        self.keys = Keys(options.hidden_size, keys, bias=RARE)
+        self.moves = Moves(options.hidden_size)
+
+    def logits(self, context: Context) -> Tensor:
+        """Log odds of each key in N contexts: [N, K]."""
+        found: Tensor = self.keys(context.hidden, context.reference) + self.moves(context)
+        return found
 
     def nats(self, context: Context, frames: Tensor) -> Tensor:
         """``-log p`` [N] of frames [N, K] in N contexts."""
-        logits = self.logits(context.hidden, context.reference)
+        logits = self.logits(context)
         return F.binary_cross_entropy_with_logits(logits, frames, reduction="none").sum(-1)
 
     def sample(
@@ -125,7 +147,7 @@ class Independent(nn.Module):
         random: torch.Generator | None = None,
     ) -> Drawn:
         """Draw frames in N contexts; see :meth:`Autoregressive.sample`."""
-        logits = self.logits(context.hidden, context.reference)
+        logits = self.logits(context)
         if temperature:
             uniform = torch.rand(logits.shape, generator=random, device=logits.device)
             frames = uniform < torch.sigmoid(logits / temperature)
@@ -143,9 +165,9 @@ class Autoregressive(nn.Module):
     """A chord note by note, from the top down: ``p(x) = prod_i p(n_i | n_1 > ... > n_{i-1}, h)``, the last n_i an end.
 
     ``p(n_i | ...) = softmax(V relu(c(h) + sum_{j < i} w(n_j - r)) + U h + b)`` over the keys below n_{i-1} and the end,
-    with V and U as in :class:`Keys`: the conditionals of NADE (Larochelle & Murray 2011; over time
-    Boulanger-Lewandowski et al. 2012) for the keys that sound only. Since the order is given, a frame is reached in one
-    way, and its likelihood is exact.
+    with V and U as in :class:`Keys`, and U h with :class:`Moves`: the conditionals of NADE (Larochelle & Murray 2011;
+    over time Boulanger-Lewandowski et al. 2012) for the keys that sound only. Since the order is given, a frame is
+    reached in one way, and its likelihood is exact.
     """
 
     def __init__(self, keys: int, options: RollOptions) -> None:
@@ -156,7 +178,8 @@ class Autoregressive(nn.Module):
         self.context = nn.Linear(hidden, size)
         self.dropout = nn.Dropout(options.dropout)
         self.logits = Keys(size, keys, 1)
-        self.direct = Keys(hidden, keys, 1, bias=None)
+        self.straight = Keys(hidden, keys, 1, bias=None)
+        self.moves = Moves(hidden)
 
     def nats(self, context: Context, frames: Tensor) -> Tensor:
         """``-log p`` [N] of frames [N, K] in N contexts."""
@@ -165,10 +188,15 @@ class Autoregressive(nn.Module):
         there = targets >= 0
         which = there.nonzero()[:, 1]
         chosen = self.logits(self.dropout(before[there].relu()), context.reference[which])
-        logits = chosen + self.direct(context.hidden, context.reference)[which]
+        logits = chosen + self._direct(context)[which]
         logits = logits.masked_fill(~self._below(read[there]), -torch.inf)
         found = F.cross_entropy(logits, targets[there], reduction="none")
         return found.new_zeros(read.shape).masked_scatter(there, found).sum(0)
+
+    def _direct(self, context: Context) -> Tensor:
+        """What the context says of each key and the end, whatever was chosen: [N, K + 1]."""
+        found: Tensor = self.straight(context.hidden, context.reference)
+        return found + F.pad(self.moves(context), (0, 1))
 
     def _note(self, read: Tensor, reference: Tensor) -> Tensor:
         """What the notes [..., N] add: [..., N, size]; nothing where there is none yet, which is K."""
@@ -203,7 +231,7 @@ class Autoregressive(nn.Module):
         last = torch.full_like(reference, self.keys)
         frames = torch.zeros(len(context), self.keys + 1, dtype=torch.bool, device=last.device)
         weight, ended = before.new_zeros(len(context)), torch.zeros_like(last, dtype=torch.bool)
-        direct = self.direct(context.hidden, reference)
+        direct = self._direct(context)
         while not ended.all():
             logits = (self.logits(before.relu(), reference) + direct).masked_fill(
                 ~self._below(last), -torch.inf
@@ -299,7 +327,7 @@ class RollModel(nn.Module):
             x, after = layer(x, None if state is None else state[index])
             states.append(after)
             x = self.dropout(x)
-        return Context(x, reference), states
+        return Context(x, reference, frames), states
 
     def _read(self, frames: Tensor, reference: Tensor, before: Tensor) -> Tensor:
         """Keys, those from the reference on, and its movement: [T, B, 2K + 2 SPAN + 1]."""
