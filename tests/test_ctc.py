@@ -47,6 +47,9 @@ class Bonus:
     def advance(self, state: Any, unit: int) -> tuple[Any, float]:
         return unit, self.nats if (state, unit) == (2, 1) else 0.0
 
+    def pause(self, state: Any) -> tuple[Any, float]:
+        return state, 0.0
+
     def end(self, state: Any) -> float:
         return self.nats if state == 1 else 0.0
 

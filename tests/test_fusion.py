@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -112,3 +113,30 @@ def test_a_recurrent_model_scores_as_the_language_model_does(unit: str, tmp_path
     text: TextModel = ByWords(RecurrentWords(reader)) if unit == "word" else RecurrentSigns(reader)
     _, nats = model.surprise("go left now\n")
     assert read(text, "go left now") == pytest.approx(-float(nats.sum()), abs=1e-4)
+
+
+def test_a_pause_ends_a_word_for_the_model_and_the_bonus() -> None:
+    fusion = by_signs(model=ByWords(NGramWords.fit(SENTENCES, 2)), bonus=1.0)
+    state, found = fusion.start(), 0.0
+    for sign in "go":
+        state, gained = fusion.advance(state, fusion.pieces.index(sign))
+        found += gained
+    after, gained = fusion.pause(state)
+    assert fusion.pause(after) == (after, 0.0)
+    for sign in "left":
+        after, more = fusion.advance(after, fusion.pieces.index(sign))
+        gained += more
+    assert found + gained + fusion.end(after) == pytest.approx(total(fusion, "go left"))
+
+
+def test_a_recurrent_model_keeps_nothing_of_a_long_text(tmp_path: Path) -> None:
+    (tmp_path / "text.txt").write_text("\n".join(SENTENCES * 60) + "\n")
+    model = LanguageModel(hidden_size=8, num_layers=1, epochs=1, steps=8, batch_size=4).fit(
+        tmp_path / "text.txt"
+    )
+    text = RecurrentSigns(model.reader())
+    state: Any = text.start()
+    alive = weakref.ref(state)
+    for sign in "go left now " * 400:
+        state, _ = text.read(state, sign)
+    assert np.isfinite(text.end(state)) and alive() is None

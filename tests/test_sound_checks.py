@@ -12,7 +12,15 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from holdfast.data.sound_checks import check, facts_of, fitting, least_frames, shared_speakers, usual_rate
+from holdfast.data.sound_checks import (
+    check,
+    facts_of,
+    fitting,
+    least_frames,
+    other_rates,
+    shared_speakers,
+    usual_rate,
+)
 from holdfast.data.utterances import Utterance
 from holdfast.errors import UserError
 from sounds import tone, write
@@ -29,17 +37,17 @@ def sounds(folder: Path, count: int, first: int = 0) -> list[Utterance]:
 
 def test_good_sounds_raise_no_note(tmp_path: Path) -> None:
     parts = {"training": sounds(tmp_path, 4), "test": sounds(tmp_path, 2, 10)}
-    assert check(parts) == () and usual_rate(parts["training"]) == (16000, ())
+    assert check(parts) == () and usual_rate(parts["training"]) == 16000
+    assert other_rates(parts, 16000) == ()
 
 
 def test_rates_that_differ(tmp_path: Path) -> None:
     those = sounds(tmp_path, 3)
     those += [said(write(tmp_path / f"o{k}.wav", tone(0.1, 8000), 8000)) for k in range(2)]
-    rate, [note] = usual_rate(those)
-    assert rate == 16000 and note.endswith(
-        "16,000 samples a second, to which are brought: o0.wav (8,000), o1.wav (8,000)"
+    assert usual_rate(those) == 16000 and usual_rate(those[2:4]) == 8000
+    assert other_rates({"training": those[:3], "test": those}, 16000) == (
+        "other rates in the test part, brought to 16,000 samples a second: o0.wav (8,000), o1.wav (8,000)",
     )
-    assert usual_rate(those[2:4])[0] == 8000
 
 
 @pytest.mark.parametrize("subtype", ["PCM_U8", "PCM_16", "FLOAT"])
@@ -92,7 +100,12 @@ def test_a_file_of_joined_sounds_that_is_in_two_parts(tmp_path: Path) -> None:
 def test_speakers_of_two_parts(tmp_path: Path) -> None:
     those = [said(tmp_path / "a.wav", speaker=who) for who in ("jo", "al", None, "bo")]
     notes = shared_speakers({"training": those[:3], "validation": those[2:], "test": those[1:]})
-    assert len(notes) == 1 and notes[0].startswith("speakers of the test part") and notes[0].endswith(": al")
+    first, second = notes
+    assert first.startswith("speakers of the test part who are in the training part") and first.endswith(
+        ": al"
+    )
+    assert second.startswith("speakers of the test part who are in the validation part")
+    assert second.endswith(": bo")
 
 
 def test_features_are_checked_as_sounds_are(tmp_path: Path) -> None:
@@ -131,13 +144,9 @@ def test_the_least_frames_are_those_with_a_finite_loss(units: list[int], frames:
 
 def test_texts_too_long_for_their_frames_are_left_out(tmp_path: Path) -> None:
     those = [said(tmp_path / f"{name}.wav") for name in "abcd"]
-    kept, notes = fitting("training", those, [9, 8, 0, 100], [5, 5, 0, 5], 2)
-    assert kept == [0, 3]
-    assert notes == (
-        "left out of the training part, since their texts are too long for their frames: "
-        "b.wav (5 needed, 4 there), c.wav (0 needed, 0 there)",
-    )
-    assert fitting("training", those, [10] * 4, [5] * 4, 2) == ([0, 1, 2, 3], ())
+    kept, lost = fitting("training", those, [9, 8, 0, 100], [5, 5, 0, 5], 2)
+    assert kept == [0, 3] and lost == "b.wav (5 needed, 4 there), c.wav (0 needed, 0 there)"
+    assert fitting("training", those, [10] * 4, [5] * 4, 2) == ([0, 1, 2, 3], None)
     with pytest.raises(
         UserError, match=r"No utterance of the test part has enough, such as a.wav \(6 needed, 5"
     ):

@@ -9,15 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from holdfast.ctc import Greedy, Span
+from holdfast.ctc import Decoding as Decoding_
+from holdfast.ctc import Greedy, PrefixBeam, Span
 from holdfast.errors import UserError
 from holdfast.tasks.speech.alphabet import Alphabet
 from holdfast.tasks.speech.baselines import Baselines, Templates, shape
 from holdfast.tasks.speech.config import Decoding, Prediction, SoundConfig
-from holdfast.tasks.speech.hearing import Listener, heard, text_of, words
+from holdfast.tasks.speech.hearing import LONGEST, Listener, heard, text_of, words
 from holdfast.tasks.speech.scoring import edits, scores
 
-SENTENCES = ["ab a", "ba  b", "abba"]
+SENTENCES = ["ab a", "ba  b", "abba", "café 日本 a"]
 
 
 @pytest.mark.parametrize("kind", ["character", "word", "subword"])
@@ -32,8 +33,9 @@ def test_text_comes_back_from_its_units(kind: str, tmp_path: Path) -> None:
 
 
 def test_what_no_training_sentence_has_is_not_written() -> None:
-    assert Alphabet.fit(SENTENCES, "character", 0).unknown("ab c") == 1
+    assert Alphabet.fit(SENTENCES, "character", 0).unknown("ab x") == 1
     assert Alphabet.fit(SENTENCES, "word", 0).unknown("ab c a") == 1
+    assert Alphabet.fit(SENTENCES, "subword", 300).unknown("ab x") == 1
     with pytest.raises(UserError, match="damaged"):
         Alphabet.from_state({"unit": "word"}, Path("data.json"))
 
@@ -45,19 +47,44 @@ def certain(path: list[int], units: int = 4) -> np.ndarray:
     return np.log(np.eye(units)[path] * 0.96 + 0.01)
 
 
-@given(st.lists(st.integers(0, 3), max_size=80), st.lists(st.integers(1, 20), min_size=1, max_size=9))
-def test_segments_together_are_the_whole_in_any_blocks(path: list[int], blocks: list[int]) -> None:
-    alphabet = Alphabet("word", ["a ", "b ", "c "])
+@pytest.mark.parametrize("pieces", [["a ", "b ", "c "], [" ", "a", "b"], [" a", "b", " c"]])
+@pytest.mark.parametrize("decoding", [Greedy(), PrefixBeam(size=3)])
+@given(
+    path=st.lists(st.integers(0, 3), max_size=80),
+    blocks=st.lists(st.integers(1, 20), min_size=1, max_size=9),
+)
+def test_segments_are_the_same_in_any_blocks(
+    pieces: list[str], decoding: Decoding_, path: list[int], blocks: list[int]
+) -> None:
+    alphabet = Alphabet("character", pieces)
     scores_ = certain(path) if path else np.zeros((0, 4))
-    listener, found, at = Listener(Greedy(), alphabet, 0.1), [], 0
+    listener, found, at = Listener(decoding, alphabet, 0.1), [], 0
     for block in blocks * 80:
         found += listener.accept(scores_[at : at + block])
         at += block
     found += listener.finish()
-    whole = heard(scores_, Greedy(), alphabet, 0.1)
-    assert found == whole
-    collapsed = [u for u, before in zip(path, [0, *path]) if u not in (before, 0)]
-    assert text_of(found, alphabet) == alphabet.decode(collapsed)
+    assert found == heard(scores_, decoding, alphabet, 0.1)
+    assert text_of(found).split() == [word.text for segment in found for word in segment.words]
+
+
+def test_a_word_ends_with_a_pause_in_the_text_as_in_time() -> None:
+    alphabet = Alphabet("character", [" ", "a", "b"])
+    found = heard(certain([2, 3] + [0] * 15 + [2, 3]), Greedy(), alphabet, 0.1)
+    assert text_of(found) == "ab ab" and [s.text for s in found] == ["ab", "ab"]
+
+
+def test_a_long_segment_is_cut_behind_a_whole_word() -> None:
+    alphabet = Alphabet("character", [" ", "a", "b"])
+    path = ([2, 0, 3, 0, 1, 0] * 100)[: int(1.5 * LONGEST / 0.1)]
+    first, second = heard(certain(path), Greedy(), alphabet, 0.1)
+    assert set(f"{first.text} {second.text}".split()) == {"ab"} and len(first.units) < len(path) / 2
+
+
+def test_a_segment_that_never_rests_is_cut_all_the_same() -> None:
+    listener = Listener(PrefixBeam(size=2), Alphabet("character", [" ", "a", "b"]), 0.1)
+    for _ in range(3000):
+        listener.accept(certain([2, 3]))
+        assert len(listener.frames) <= 2 * LONGEST / 0.1
 
 
 def test_a_pause_ends_a_segment_and_times_go_on() -> None:

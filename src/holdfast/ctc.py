@@ -6,7 +6,7 @@ Letters: S frames, V units with the blank (unit 0), U units of an utterance.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -35,7 +35,7 @@ class Decoder(Protocol):
         ...
 
     def settle(self) -> list[int]:
-        """The best units since the last settling, now final; what comes goes on from there."""
+        """The best units since the last settling, now final; what comes goes on behind a pause."""
         ...
 
     def finish(self) -> list[int]:
@@ -108,6 +108,10 @@ class Grammar(Protocol):
         """The state behind a unit, and what it adds."""
         ...
 
+    def pause(self, state: Hashable) -> tuple[Hashable, float]:
+        """The state behind a pause, which ends a word, and what it adds."""
+        ...
+
     def end(self, state: Hashable) -> float:
         """What the end of the utterance adds."""
         ...
@@ -121,6 +125,10 @@ class Free:
         return None
 
     def advance(self, state: Hashable, unit: int) -> tuple[Hashable, float]:
+        """Nothing."""
+        return None, 0.0
+
+    def pause(self, state: Hashable) -> tuple[Hashable, float]:
         """Nothing."""
         return None, 0.0
 
@@ -234,24 +242,25 @@ class _PrefixDecoder:
                 node = node.before
         self.children = {key: child for key, child in self.children.items() if id(child) in alive}
 
-    def _winner(self, ended: bool) -> _Prefix:
-        end = self.beam.grammar.end if ended else lambda state: 0.0
-        ranked = [(s.total + p.added + end(p.state), p) for p, s in self.prefixes.values()]
+    def _winner(self, closing: Callable[[Hashable], float]) -> _Prefix:
+        """The best prefix, with what its closing adds."""
+        ranked = [(s.total + p.added + closing(p.state), p) for p, s in self.prefixes.values()]
         return max(ranked, key=lambda entry: entry[0])[1]
 
     def certain(self) -> list[int]:
         return _common([prefix.units() for prefix, _ in self.prefixes.values()])
 
     def best(self) -> list[int]:
-        return self._winner(ended=False).units()
+        return self._winner(lambda state: 0.0).units()
 
     def settle(self) -> list[int]:
-        best = self._winner(ended=False)
-        self._begin(best.state)
+        grammar = self.beam.grammar
+        best = self._winner(lambda state: grammar.pause(state)[1])
+        self._begin(grammar.pause(best.state)[0])
         return best.units()
 
     def finish(self) -> list[int]:
-        best = self._winner(ended=True)
+        best = self._winner(self.beam.grammar.end)
         self._begin(self.beam.grammar.start())
         return best.units()
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Protocol
 
 import numpy as np
@@ -19,6 +20,8 @@ Array = NDArray[Any]
 
 UNKNOWN_NATS = 10.0
 """What a word that a model does not know costs besides."""
+KNOWN = 100_000
+"""Probabilities of n-grams that are kept once they were computed."""
 
 
 class TextModel(Protocol):
@@ -82,7 +85,7 @@ class NGramWords:
     def __init__(self, grams: NGrams, words: Sequence[str]) -> None:
         self.grams, self.words = grams, Words(words)
         self.order = len(grams.levels)
-        self.known: dict[tuple[tuple[int, ...], int], float] = {}
+        self._log_p = lru_cache(KNOWN)(self._counted)
 
     @classmethod
     def fit(cls, sentences: Iterable[str], order: int) -> NGramWords:
@@ -110,11 +113,9 @@ class NGramWords:
         context: Any = state
         return self._log_p(context, self.words.numbers[LINE_END])
 
-    def _log_p(self, context: tuple[int, ...], number: int) -> float:
-        if (context, number) not in self.known:
-            before, text = np.array(context, np.int64), np.array([number], np.int64)
-            self.known[context, number] = -float(self.grams.nats(text, self.order, before)[0])
-        return self.known[context, number]
+    def _counted(self, context: tuple[int, ...], number: int) -> float:
+        before, text = np.array(context, np.int64), np.array([number], np.int64)
+        return -float(self.grams.nats(text, self.order, before)[0])
 
 
 class NextUnit(Protocol):
@@ -130,70 +131,66 @@ class NextUnit(Protocol):
         ...
 
 
-class _Read:
-    """What a recurrent model has read, kept by its units, so that no text is read twice."""
+class _Behind:
+    """What a recurrent model knows behind a unit; it is read when it is first asked, and then keeps nothing of before.
 
-    MOST = 4096
+    A state is this object itself: prefixes that have gone take what was known behind them along.
+    """
+
+    __slots__ = ("__weakref__", "_before", "_model", "_read", "_unit")
+
+    def __init__(self, model: NextUnit, unit: int, before: _Behind | None = None) -> None:
+        self._model, self._unit, self._before = model, unit, before
+        self._read: tuple[Any, Array] | None = None
+
+    def known(self) -> tuple[Any, Array]:
+        """The recurrent state, and ``log p`` [V] of the next unit."""
+        if self._read is None:
+            state = None if self._before is None else self._before.known()[0]
+            self._read, self._before = self._model.read(state, self._unit), None
+        return self._read
+
+    def then(self, unit: int) -> tuple[_Behind, float]:
+        """What is known behind one more unit, and that unit's ``log p``."""
+        gained = float(self.known()[1][unit])
+        return _Behind(self._model, unit, self), gained
+
+
+class _Recurrent:
+    """A recurrent model's text, unit by unit, behind a line's end."""
 
     def __init__(self, model: NextUnit) -> None:
-        self.model = model
-        self.kept: dict[tuple[int, ...], tuple[Any, Array]] = {}
+        self.model, self.units = model, model.units
 
-    def behind(self, units: tuple[int, ...]) -> tuple[Any, Array]:
-        """The state and ``log p`` of the next unit behind some units."""
-        if units not in self.kept:
-            state = self.behind(units[:-1])[0] if len(units) > 1 else None
-            if len(self.kept) >= self.MOST:
-                self.kept = dict(list(self.kept.items())[self.MOST // 2 :])
-            self.kept[units] = self.model.read(state, units[-1])
-        return self.kept[units]
+    def start(self) -> Hashable:
+        """Behind a line's end."""
+        return _Behind(self.model, self.units.begin)
+
+    def end(self, state: Hashable) -> float:
+        """``log p`` of a line's end."""
+        own: Any = state
+        return float(own.known()[1][self.units.begin])
+
+    def _then(self, state: Any, text: str) -> tuple[Hashable, float]:
+        number = int(self.units.encode(text)[0])
+        after, gained = state.then(number)
+        return after, gained - (UNKNOWN_NATS if number == self.units.unknown else 0.0)
 
 
-class RecurrentWords:
+class RecurrentWords(_Recurrent):
     """A recurrent model of words (``holdfast train language --unit word``) as the next word's model."""
 
-    def __init__(self, model: NextUnit) -> None:
-        self.units, self.read = model.units, _Read(model)
-
-    def start(self) -> Hashable:
-        """Behind a line's end."""
-        return (self.units.begin,)
-
     def word(self, state: Hashable, word: str) -> tuple[Hashable, float]:
-        """All words so far, and the word's ``log p``."""
-        so_far: Any = state
-        ids = self.units.encode(word + " ")
-        number = int(ids[0])
-        cost = UNKNOWN_NATS if number == self.units.unknown else 0.0
-        return (*so_far, number), float(self.read.behind(so_far)[1][number]) - cost
-
-    def end(self, state: Hashable) -> float:
-        """``log p`` of a line's end."""
-        so_far: Any = state
-        return float(self.read.behind(so_far)[1][self.units.begin])
+        """Behind a word, and the word's ``log p``."""
+        return self._then(state, word + " ")
 
 
-class RecurrentSigns:
+class RecurrentSigns(_Recurrent):
     """A recurrent model of characters as a model of text."""
 
-    def __init__(self, model: NextUnit) -> None:
-        self.units, self.kept = model.units, _Read(model)
-
-    def start(self) -> Hashable:
-        """Behind a line's end."""
-        return (self.units.begin,)
-
     def read(self, state: Hashable, sign: str) -> tuple[Hashable, float]:
-        """All signs so far, and the sign's ``log p``."""
-        so_far: Any = state
-        number = int(self.units.encode(sign)[0])
-        cost = UNKNOWN_NATS if number == self.units.unknown else 0.0
-        return (*so_far, number), float(self.kept.behind(so_far)[1][number]) - cost
-
-    def end(self, state: Hashable) -> float:
-        """``log p`` of a line's end."""
-        so_far: Any = state
-        return float(self.kept.behind(so_far)[1][self.units.begin])
+        """Behind a sign, and the sign's ``log p``."""
+        return self._then(state, sign)
 
 
 @dataclass(frozen=True)
@@ -251,10 +248,18 @@ class Fusion:
 
     def advance(self, state: Hashable, unit: int) -> tuple[Hashable, float]:
         """Behind the text of a unit."""
+        return self._spelt(state, self.pieces[unit])
+
+    def pause(self, state: Hashable) -> tuple[Hashable, float]:
+        """Behind a pause: the word has ended, and where none was begun, nothing is added."""
+        own: Any = state
+        return self._spelt(state, " ") if own[1] else (state, 0.0)
+
+    def _spelt(self, state: Hashable, signs: str) -> tuple[Hashable, float]:
         own: Any = state
         text, word = own
         total = 0.0
-        for sign in self.pieces[unit]:
+        for sign in signs:
             text, gained = self.model.read(text, sign)
             after = "" if sign == " " else word + sign
             total += self.weight * gained + (self._ended(word) if sign == " " else 0.0)

@@ -58,7 +58,7 @@ class Features(Protocol):
 
 def features_of(
     utterances: Sequence[Utterance], rate: int, bands: int, cache: Path | None = None
-) -> Features:
+) -> SoundFeatures | ReadyFeatures:
     """Filterbanks at this rate with so many bands; or the ready features that the utterances have.
 
     Args:
@@ -71,16 +71,21 @@ def features_of(
         UserError: as :class:`Filterbanks`; a first file of features that is none.
     """
     if utterances[0].ready:
-        return ReadyFeatures(read_features(utterances[0].paths[0]).shape[1])
-    return SoundFeatures(Filterbanks(rate, bands), cache)
+        return ReadyFeatures(read_features(utterances[0].paths[0]).shape[1], Memory())
+    filterbanks = Filterbanks(rate, bands)
+    return SoundFeatures(filterbanks, Memory() if cache is None else Folder(Path(cache), filterbanks))
 
 
 class SoundFeatures:
     """Filterbanks of sounds; the sounds of an utterance are joined as samples."""
 
-    def __init__(self, filterbanks: Filterbanks, cache: Path | None = None) -> None:
+    def __init__(self, filterbanks: Filterbanks, keeping: Keeping | None = None) -> None:
         self.filterbanks, self.rate, self.size = filterbanks, filterbanks.rate, filterbanks.bands
-        self._kept: Memory | Folder = Memory() if cache is None else Folder(Path(cache), filterbanks)
+        self._kept = keeping or Nothing()
+
+    def forgetful(self) -> SoundFeatures:
+        """The same, which keeps nothing."""
+        return SoundFeatures(self.filterbanks)
 
     def get(self, utterance: Utterance, speed: float = 1.0, change: Change | None = None) -> Frames:
         """See :meth:`Features.get`."""
@@ -99,9 +104,13 @@ class SoundFeatures:
 class ReadyFeatures:
     """Features that are ready in .npy files; those of an utterance are joined as frames."""
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, keeping: Keeping | None = None) -> None:
         self.size, self.rate = size, None
-        self._kept = Memory()
+        self._kept = keeping or Nothing()
+
+    def forgetful(self) -> ReadyFeatures:
+        """The same, which keeps nothing."""
+        return ReadyFeatures(self.size)
 
     def get(self, utterance: Utterance, speed: float = 1.0, change: Change | None = None) -> Frames:
         """See :meth:`Features.get`."""
@@ -175,15 +184,37 @@ def read_features(path: Path) -> Frames:
 # -- keeping -----------------------------------------------------------------------------------------------------
 
 
+class Keeping(Protocol):
+    """What keeps frames."""
+
+    def get(self, utterance: Utterance, speed: float, compute: Callable[[], Frames]) -> Frames:
+        """What is kept, or what is computed."""
+        ...
+
+
+class Nothing:
+    """Keeps nothing."""
+
+    def get(self, utterance: Utterance, speed: float, compute: Callable[[], Frames]) -> Frames:
+        """What is computed."""
+        return compute()
+
+
+def _files(utterance: Utterance) -> tuple[tuple[str, int, int], ...]:
+    """By what files are known: places, sizes and times of their last change."""
+    stats = [(path, path.stat()) for path in utterance.paths]
+    return tuple((str(path.resolve()), stat.st_size, stat.st_mtime_ns) for path, stat in stats)
+
+
 class Memory:
     """Keeps frames in memory."""
 
     def __init__(self) -> None:
-        self._frames: dict[tuple[tuple[Path, ...], float], Frames] = {}
+        self._frames: dict[Any, Frames] = {}
 
     def get(self, utterance: Utterance, speed: float, compute: Callable[[], Frames]) -> Frames:
         """What is kept, or what is computed and kept from now on."""
-        key = (utterance.paths, speed)
+        key = (_files(utterance), speed)
         if key not in self._frames:
             self._frames[key] = compute()
         return self._frames[key]
@@ -223,7 +254,4 @@ class Folder:
 
     def _key(self, utterance: Utterance, speed: float) -> str:
         """Of the files' places, sizes and times, the speed and the settings."""
-        files = [
-            (str(path.resolve()), path.stat().st_size, path.stat().st_mtime_ns) for path in utterance.paths
-        ]
-        return sha256(repr((self.settings, speed, files)).encode()).hexdigest()[:32]
+        return sha256(repr((self.settings, speed, _files(utterance))).encode()).hexdigest()[:32]

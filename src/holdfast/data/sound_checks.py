@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from itertools import pairwise
+from itertools import combinations, pairwise
 from pathlib import Path
 
 import numpy as np
@@ -45,21 +45,31 @@ class Facts:
     silent: bool
 
 
-def usual_rate(utterances: Sequence[Utterance]) -> tuple[int, Notes]:
-    """The rate that most files have (of two the lower one), and a note where others have another.
+def usual_rate(utterances: Sequence[Utterance]) -> int:
+    """The rate that most files have, of two the lower one.
 
     Raises:
         UserError: a file that cannot be read.
     """
-    paths = list(dict.fromkeys(path for one in utterances for path in one.paths))
-    rates = dict(zip(paths, ahead(lambda path: sound_info(path).rate, paths, most=64), strict=True))
-    counts = Counter(rates.values())
-    rate = min(counts, key=lambda found: (-counts[found], found))
-    others = [f"{path.name} ({other:,})" for path, other in rates.items() if other != rate]
-    if not others:
-        return rate, ()
-    note = f"rates differ: most files have {rate:,} samples a second, to which are brought: {listed(others)}"
-    return rate, (note,)
+    counts = Counter(_rates(utterances).values())
+    return min(counts, key=lambda found: (-counts[found], found))
+
+
+def other_rates(parts: Parts, rate: int) -> Notes:
+    """What is told of files that have another rate than the one they are brought to."""
+    notes: list[str] = []
+    for part, those in parts.items():
+        others = [f"{path.name} ({other:,})" for path, other in _rates(those).items() if other != rate]
+        if others:
+            notes.append(
+                f"other rates in the {part} part, brought to {rate:,} samples a second: {listed(others)}"
+            )
+    return tuple(notes)
+
+
+def _rates(utterances: Sequence[Utterance]) -> dict[Path, int]:
+    paths = _files(utterances)
+    return dict(zip(paths, ahead(lambda path: sound_info(path).rate, paths, most=64), strict=True))
 
 
 def check(parts: Parts) -> Notes:
@@ -157,13 +167,11 @@ def shared_files(parts: Parts, facts: Mapping[Path, Facts]) -> Notes:
 
 
 def shared_speakers(parts: Parts) -> Notes:
-    """Speakers of one part who speak in the first one too."""
-    (first, train), *others = parts.items()
-    known = {one.speaker for one in train} - {None}
+    """Speakers of one part who speak in an earlier one too."""
+    speakers = {part: {one.speaker for one in those if one.speaker} for part, those in parts.items()}
     notes: list[str] = []
-    for part, those in others:
-        shared = sorted({one.speaker for one in those if one.speaker is not None and one.speaker in known})
-        if shared:
+    for (first, known), (part, own) in combinations(speakers.items(), 2):
+        if shared := sorted(known & own):
             notes.append(
                 f"speakers of the {part} part who are in the {first} part too, so its figures are not those of new "
                 f"speakers: {listed(shared)}"
@@ -183,8 +191,8 @@ def least_frames(units: Sequence[int]) -> int:
 
 def fitting(
     part: str, utterances: Sequence[Utterance], frames: Sequence[int], least: Sequence[int], subsampling: int
-) -> tuple[list[int], Notes]:
-    """Which utterances have frames enough for CTC, by number, and a note of those that are left out.
+) -> tuple[list[int], str | None]:
+    """Which utterances have frames enough for CTC, by number, and the others by name, with what they lack.
 
     Args:
         part: its name.
@@ -204,12 +212,11 @@ def fitting(
         if left[k] < max(least[k], 1)
     ]
     if not lost:
-        return kept, ()
+        return kept, None
     if not kept:
         raise UserError(
             "CTC needs a frame for each unit of a text, and one between two that are the same.",
             f"No utterance of the {part} part has enough, such as {lost[0]}.",
             "Check that texts and sounds belong together, or give a lower --subsampling or larger units (--unit word).",
         )
-    note = f"left out of the {part} part, since their texts are too long for their frames: {listed(lost)}"
-    return kept, (note,)
+    return kept, listed(lost)

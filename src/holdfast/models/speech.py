@@ -238,3 +238,13 @@ def ctc_nats(scores: Tensor, lengths: Tensor, targets: Tensor, sizes: Tensor) ->
         sizes: units of each [B]; with repeats they must fit into the frames, or the loss is infinite.
     """
     return F.ctc_loss(scores, targets, lengths, sizes, blank=BLANK, reduction="none")
+
+
+def fits(lengths: Tensor, targets: Tensor, sizes: Tensor) -> Tensor:
+    """Whether each utterance's frames are enough for its units [B]: one for each, and a blank between equal ones.
+
+    Where they are not, the loss is infinite and its gradient is no number.
+    """
+    there = torch.arange(1, targets.size(1), device=targets.device) < sizes[:, None]
+    repeats = ((targets[:, 1:] == targets[:, :-1]) & there).sum(1)
+    return sizes + repeats <= lengths

@@ -56,7 +56,7 @@ class SoundConfig:
     def __post_init__(self) -> None:
         at_least("rate", self.rate, 2000, 16000)
         at_least("bands", self.bands, 8, 40)
-        at_least("vocabulary", self.vocabulary, 256, 500)
+        at_least("vocabulary", self.vocabulary, 16, 500)
         fractions(self.split)
 
 

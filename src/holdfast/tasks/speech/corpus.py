@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from holdfast.data.audio import sound_info
 from holdfast.data.parts import remarks, shares
-from holdfast.data.sound_checks import Notes, check, fitting, least_frames
+from holdfast.data.sound_checks import check, fitting, least_frames, other_rates
 from holdfast.data.utterances import Fields, Utterance, read_utterances
 from holdfast.errors import UserError
 from holdfast.tasks.speech.alphabet import Alphabet
@@ -52,8 +53,10 @@ class Part:
 
     @property
     def sound_seconds(self) -> float:
-        """How long they last."""
-        return sum(map(len, self.frames)) * FRAME
+        """How long they last; of ready features, whose frames are taken to be those of 10 ms, by their number."""
+        ready = sum(len(own) for one, own in zip(self.utterances, self.frames) if one.ready) * FRAME
+        files = [path for one in self.utterances if not one.ready for path in one.paths]
+        return ready + sum(sound_info(path).seconds for path in files)
 
 
 @dataclass(frozen=True)
@@ -92,16 +95,17 @@ def prepare(
     own = {name: _read(path, settings) for name, path in (("validation", valid), ("test", test)) if path}
     parts = _parts(settings, whole, own)
     spoken = {name: part for name, part in parts.items() if part}
-    sounds, rates = Sounds.of(parts["training"], settings)
-    told = [*remarks((valid is not None, test is not None), bool(parts["test"])), *rates]
+    sounds = Sounds.of(parts["training"], settings)
+    told = [*remarks((valid is not None, test is not None), bool(parts["test"]))]
+    told += other_rates(spoken, sounds.rate) if sounds.rate is not None else ()
     timed = {name: _timed_frames(part, sounds) for name, part in parts.items()}
     frames = {name: own for name, (own, _) in timed.items()}
     told += check(spoken)
     sounds = sounds.fitted(frames["training"])
     alphabet = Alphabet.fit((one.text for one in parts["training"]), settings.unit, settings.vocabulary)
     made = {name: _part(part, *timed[name], alphabet, sounds) for name, part in parts.items()}
-    train, left_out = _fitting(made["training"], config.network.subsampling)
-    told += [*left_out, *_unknown(made, alphabet)]
+    train, too_long = _fitting(made, config.network.subsampling)
+    told += [*too_long, *_unknown(made, alphabet)]
     return Prepared(
         train,
         made["validation"],
@@ -118,15 +122,15 @@ def of_file(
     path: Path, settings: SoundConfig, alphabet: Alphabet, sounds: Sounds
 ) -> tuple[Part, tuple[str, ...]]:
     """The utterances of a whole manifest or folder, and what to tell of them."""
-    utterances = _read(path, settings)
+    utterances = _read(path, settings, speakers=False)
     sounds.check(utterances[0])
     part = _part(utterances, *_timed_frames(utterances, sounds), alphabet, sounds)
-    return part, tuple(_unknown({"file": part}, alphabet))
+    return part, (*_speakerless(utterances, sounds), *_unknown({"file": part}, alphabet))
 
 
 def to_hear(path: Path, settings: SoundConfig, sounds: Sounds) -> list[Utterance]:
     """The utterances of a sound file, a folder of them or a manifest, whose text is not looked at."""
-    found = read_utterances(path, _fields(settings), settings.encoding, transcribed=False)
+    found = read_utterances(path, _fields(settings, False), settings.encoding, transcribed=False)
     sounds.check(found[0])
     return found
 
@@ -140,12 +144,22 @@ def heard_frames(utterances: list[Utterance], sounds: Sounds) -> Iterator[tuple[
         yield one, sounds.normalised([one], [frames])[0]
 
 
-def _fields(settings: SoundConfig) -> Fields:
-    return Fields(settings.path_field, settings.text_field or "text", settings.speaker_field)
+def _fields(settings: SoundConfig, speakers: bool = True) -> Fields:
+    """The columns of a manifest; outside training speakers need not be known, where they do not matter."""
+    speaker = settings.speaker_field if speakers or settings.normalise == "speaker" else None
+    return Fields(settings.path_field, settings.text_field or "text", speaker)
 
 
-def _read(path: Path, settings: SoundConfig) -> list[Utterance]:
-    return read_utterances(path, _fields(settings), settings.encoding)
+def _read(path: Path, settings: SoundConfig, speakers: bool = True) -> list[Utterance]:
+    return read_utterances(path, _fields(settings, speakers), settings.encoding)
+
+
+def _speakerless(utterances: Sequence[Utterance], sounds: Sounds) -> list[str]:
+    """What is told of utterances whose speaker matters and is not known."""
+    count = sum(one.speaker is None for one in utterances)
+    if sounds.kind != "speaker" or not count:
+        return []
+    return [f"{count:,} utterances have no speaker: each is normalised by itself"]
 
 
 def _timed_frames(utterances: list[Utterance], sounds: Sounds) -> tuple[list[Array], float]:
@@ -168,6 +182,8 @@ def _parts(
     own = dict(own)
     if settings.hold_out is not None:
         whole, own["test"] = _held_out(settings, whole, own)
+        if "validation" in own:
+            own["validation"] = [one for one in own["validation"] if one.speaker != settings.hold_out]
     asked = shares(settings.split, ("validation" in own, "test" in own))
     order = np.random.default_rng(0).permutation(len(whole))
     counts = [round(share * len(whole)) for share in asked[1:]]
@@ -208,11 +224,17 @@ def _held_out(
     )
 
 
-def _fitting(train: Part, subsampling: int) -> tuple[Part, Notes]:
-    """The utterances that CTC can be trained on, and which are left out."""
-    lengths, least = map(len, train.frames), map(least_frames, train.units)
-    kept, notes = fitting("training", train.utterances, list(lengths), list(least), subsampling)
-    return train[kept], notes
+def _fitting(parts: Mapping[str, Part], subsampling: int) -> tuple[Part, list[str]]:
+    """The training utterances that CTC can be trained on, and what is told of texts too long for their sound."""
+    notes, train = [], parts["training"]
+    for name, part in parts.items():
+        lengths, least = list(map(len, part.frames)), list(map(least_frames, part.units))
+        kept, lost = fitting(name, part.utterances, lengths, least, subsampling) if len(part) else ([], None)
+        train = part[kept] if name == "training" else train
+        if lost is not None:
+            what = "left out" if name == "training" else "cannot all be right"
+            notes.append(f"texts of the {name} part that are too long for their frames ({what}): {lost}")
+    return train, notes
 
 
 def _unknown(parts: Mapping[str, Part], alphabet: Alphabet) -> list[str]:

@@ -18,7 +18,8 @@ Array = NDArray[Any]
 FRAME = 0.01
 """Seconds from one frame of sound to the next."""
 PAUSE, LONGEST = 1.0, 30.0
-"""Seconds without a unit after which a segment ends, and seconds after which it ends as soon as it can."""
+"""Seconds without a unit after which a segment ends, and seconds after which it ends behind the next whole word; after
+twice as many it ends where it is, so that memory stays bounded."""
 
 
 @dataclass(frozen=True)
@@ -33,15 +34,11 @@ class Word:
 
 @dataclass(frozen=True)
 class Segment:
-    """Units between two pauses, and their words."""
+    """Units between two pauses, their words in time, and their text."""
 
     units: tuple[int, ...]
     words: tuple[Word, ...]
-
-    @property
-    def text(self) -> str:
-        """The words with a space between."""
-        return " ".join(word.text for word in self.words)
+    text: str
 
 
 class Listener:
@@ -63,17 +60,24 @@ class Listener:
 
     def accept(self, scores: Array) -> list[Segment]:
         """The segments that end within these frames [S, V]."""
-        found = []
+        found: list[Segment] = []
         begun = 0
         for place, blank in enumerate((scores.argmax(1) == BLANK).tolist() if len(scores) else []):
             self.blanks = self.blanks + 1 if blank else 0
             held = len(self.frames) + place + 1 - begun
-            if blank and (self.blanks == self.pause or held >= self.longest):
-                self._read(scores[begun : place + 1])
-                begun = place + 1
+            if self.blanks != self.pause and held < self.longest:
+                continue
+            self._read(scores[begun : place + 1])
+            begun = place + 1
+            if self.blanks == self.pause or held >= 2 * self.longest or (blank and self._is_whole()):
                 found += self._ended(self.decoder.settle())
         self._read(scores[begun:])
         return found
+
+    def _is_whole(self) -> bool:
+        """Whether the last unit that is known ends a word."""
+        best = self.decoder.best()
+        return bool(best) and self.alphabet.pieces[best[-1]].endswith(" ")
 
     def certain(self) -> str:
         """The first words of the segment that has not ended, as far as no later sound can change them."""
@@ -99,7 +103,9 @@ class Listener:
         first, self.first, self.frames = self.first, self.first + len(self.frames), []
         if not units:
             return []
-        return [Segment(tuple(units), tuple(words(aligned(scores, units), self.alphabet, self.step, first)))]
+        text = self.alphabet.decode(units)
+        in_time = words(aligned(scores, units), self.alphabet, self.step, first)
+        return [Segment(tuple(units), tuple(in_time), text)] if text else []
 
 
 def heard(scores: Array, decoding: Decoding, alphabet: Alphabet, step: float) -> list[Segment]:
@@ -108,9 +114,9 @@ def heard(scores: Array, decoding: Decoding, alphabet: Alphabet, step: float) ->
     return [*listener.accept(scores), *listener.finish()]
 
 
-def text_of(segments: Sequence[Segment], alphabet: Alphabet) -> str:
-    """The text of all segments together."""
-    return alphabet.decode([unit for segment in segments for unit in segment.units])
+def text_of(segments: Sequence[Segment]) -> str:
+    """The text of all segments together: a pause ends a word."""
+    return " ".join(segment.text for segment in segments)
 
 
 def words(spans: Sequence[Span], alphabet: Alphabet, step: float, first: int = 0) -> list[Word]:

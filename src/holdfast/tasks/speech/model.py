@@ -69,6 +69,7 @@ class SpeechRecognizer(TaskModel):
         self.grams: NGramWords | None = None
         self.chosen: dict[str, float] = {}
         self.digest = ""
+        self.scoring = SpeechScoring()
 
     def prepare(
         self, data: Path | str, valid: Path | str | None = None, test: Path | str | None = None
@@ -82,7 +83,11 @@ class SpeechRecognizer(TaskModel):
         return Baselines.fit(prepared.train.frames, prepared.train.texts)
 
     def _learn(self, prepared: Prepared) -> None:
-        self.alphabet, self.sounds, self.digest = prepared.alphabet, prepared.sounds, prepared.digest
+        self.alphabet, self.sounds, self.digest = (
+            prepared.alphabet,
+            prepared.sounds.forgetful(),
+            prepared.digest,
+        )
         self.grams = NGramWords.fit(prepared.train.texts, self.config.order)
 
     def _save_learnt(self, folder: Path) -> None:
@@ -164,19 +169,23 @@ class SpeechRecognizer(TaskModel):
             what was asked for, and ``live`` where asked.
         """
         scoring = SpeechScoring(**asked)
-        result = super().evaluate(data, int8=int8)
-        plain = replace(scoring, live=False) == SpeechScoring()
-        if plain and not scoring.live:
-            return result
-        if data is None:
+        if data is None and scoring != SpeechScoring():
             rule = "Other ways to decode score a file."
             raise UserError(rule, "None was given.", "Give one that training did not see.")
-        part = self._read(Path(data))
-        if not plain:
-            result["searched"] = self._scored(part, scoring)
-        if scoring.live:
-            result["live"] = self._scored_live(part, scoring)
-        return result
+        self.scoring = scoring
+        try:
+            return super().evaluate(data, int8=int8)
+        finally:
+            self.scoring = SpeechScoring()
+
+    def _scores(self, part: Part, name: str) -> dict[str, Any]:
+        """What :meth:`evaluate` gives of a part, with the other ways to decode that are asked for."""
+        found, asked = super()._scores(part, name), self.scoring
+        if replace(asked, live=False) != SpeechScoring():
+            found["searched"] = self._scored(part, asked)
+        if asked.live:
+            found["live"] = self._scored_live(part, asked)
+        return found
 
     def _figures(self, part: Part) -> dict[str, float]:
         return self._scored(part, Decoding())
@@ -198,7 +207,12 @@ class SpeechRecognizer(TaskModel):
 
     def _size(self, part: Part) -> dict[str, Any]:
         words = sum(len(text.split()) for text in part.texts)
-        return {"utterances": len(part), "words": words, "sound_seconds": round(part.sound_seconds, 2)}
+        return {
+            "utterances": len(part),
+            "words": words,
+            "sound_seconds": round(part.sound_seconds, 2),
+            "threads": torch.get_num_threads(),
+        }
 
     def _read(self, path: Path) -> Part:
         _, alphabet, sounds = self._fitted()
@@ -220,9 +234,7 @@ class SpeechRecognizer(TaskModel):
         """
         paths = [data] if isinstance(data, str | Path) else list(data)
         return [
-            text_of(segments, self._fitted()[1])
-            for path in paths
-            for _, segments in self.stream(Path(path), Decoding(**asked))
+            text_of(segments) for path in paths for _, segments in self.stream(Path(path), Decoding(**asked))
         ]
 
     def stream(self, data: Path, asked: Decoding) -> Iterator[tuple[Utterance, list[Segment]]]:

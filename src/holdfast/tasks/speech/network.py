@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from holdfast.ctc import Greedy, decoded
+from holdfast.data.ahead import ahead
 from holdfast.data.batching import TokenBatches
-from holdfast.models.speech import SpeechNetwork, SpeechOptions, ctc_nats
+from holdfast.data.sound_checks import least_frames
+from holdfast.models.speech import SpeechNetwork, SpeechOptions, ctc_nats, fits
 from holdfast.tasks.speech.config import SpeechConfig
 from holdfast.tasks.speech.corpus import Prepared
 from holdfast.tasks.speech.scoring import edits
@@ -75,18 +78,22 @@ class UtteranceTraining:
         self.steps_per_epoch = len(self.order)
 
     def batches(self, epoch: int) -> Iterator[Batch]:
-        """Every training utterance once in an epoch."""
-        for chosen in self.order.of(epoch):
-            frames = [self.prepared.augmented(i, (self.seed, epoch, i)) for i in chosen.tolist()]
-            yield padded(frames, [self.train.units[i] for i in chosen.tolist()])
+        """Every training utterance once in an epoch, made ready by threads."""
+        return ahead(partial(self._batch, epoch), self.order.of(epoch))
+
+    def _batch(self, epoch: int, chosen: Array) -> Batch:
+        numbers = chosen.tolist()
+        frames = [self.prepared.augmented(i, (self.seed, epoch, i)) for i in numbers]
+        return padded(frames, [self.train.units[i] for i in numbers])
 
     def loss(self, batch: Batch) -> Tensor:
         """Nats of CTC, for each unit."""
         frames, lengths, units, sizes = batch
         scores, left = self.module(frames, lengths)
-        nats = ctc_nats(scores, left, units, sizes)
-        there = nats.isfinite()  # a faster utterance may have become too short for its units
-        return nats[there].sum() / sizes[there].sum().clamp(min=1)
+        there = fits(left, units, sizes)  # a faster utterance may have become too short for its units
+        nats = ctc_nats(scores[:, there], left[there], units[there], sizes[there])
+        mean: Tensor = (nats.sum() + 0.0 * scores.sum()) / sizes[there].sum().clamp(min=1)
+        return mean
 
     def validate(self) -> dict[str, float]:
         """Nats of each unit of the validation part, and the share of units that are wrong."""
@@ -98,14 +105,15 @@ class UtteranceTraining:
 
 
 def mean_nats(found: Sequence[Array], units: Sequence[Sequence[int]]) -> float:
-    """Nats of CTC for each unit, of utterances whose units fit into their frames."""
+    """Nats of CTC for each unit, of utterances whose units fit into their frames; none fits: not a number."""
     total, count = 0.0, 0
     for own, wanted in zip(found, units):
+        if least_frames(wanted) > len(own):
+            continue
         scores, targets = torch.from_numpy(own)[:, None], torch.tensor([list(wanted)], dtype=torch.long)
-        nats = float(ctc_nats(scores, torch.tensor([len(own)]), targets, torch.tensor([len(wanted)])))
-        if np.isfinite(nats):
-            total, count = total + nats, count + len(wanted)
-    return total / max(count, 1)
+        total += float(ctc_nats(scores, torch.tensor([len(own)]), targets, torch.tensor([len(wanted)])))
+        count += len(wanted)
+    return total / count if count else float("nan")
 
 
 @torch.no_grad()

@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from holdfast.ctc import Span, aligned
+from holdfast.errors import UserError
 from holdfast.insight.plots import BLACK, BLUE, GREY, ORANGE, picture
 from holdfast.tasks.speech.config import Decoding
 from holdfast.tasks.speech.hearing import FRAME, Word, words
@@ -24,8 +25,6 @@ DRAWN = 3
 """Sounds that are drawn, at most."""
 LONGEST = 15.0
 """Seconds that are drawn, at most."""
-SHOWN = 10
-"""Units whose curves are named, at most."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +43,10 @@ def drawing(recogniser: Recogniser, title: str, frames: Array) -> Drawing:
     """One sound as it is heard, its first seconds."""
     from holdfast.tasks.speech.network import scores_of
 
+    if not len(frames):
+        raise UserError(
+            "A sound that is drawn lasts 25 ms or more.", f"{title} does not.", "Give a longer one."
+        )
     some = frames[: round(LONGEST / FRAME)]
     scores = scores_of(recogniser.module, [some])[0]
     units = [unit for segment in recogniser.heard(some) for unit in segment.units]

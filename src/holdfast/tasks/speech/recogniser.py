@@ -72,6 +72,7 @@ class Recogniser:
         own = chosen if model is not None else {}
         weight, bonus = (own.get(n, d) if v is None else v for (n, v), d in zip(weights.items(), (0.5, 0.0)))
         hot = {word.strip(): asked.hot_boost for word in asked.hot_words}
+        _check_hot(hot, alphabet)
         fusion = Fusion(alphabet.pieces, model or NoModel(), weight, bonus, hot)
         return cls(module, alphabet, PrefixBeam(asked.beam or BEAM, fusion))
 
@@ -91,7 +92,26 @@ class Recogniser:
     def found(self, found: Iterable[Array]) -> list[str]:
         """The text of every ``log p`` [S, V]."""
         segments = (heard(own, self.search, self.alphabet, self.step) for own in found)
-        return [text_of(own, self.alphabet) for own in segments]
+        return [text_of(own) for own in segments]
+
+
+def _check_hot(hot: Iterable[str], alphabet: Alphabet) -> None:
+    """Refuse words that the network cannot write.
+
+    Raises:
+        UserError: names the first.
+    """
+    for word in hot:
+        if alphabet.unknown(word):
+            others = (
+                form for form in (word.lower(), word.upper(), word.title()) if not alphabet.unknown(form)
+            )
+            other = next(others, None)
+            raise UserError(
+                "Hot words are made of units that stood in the training sentences.",
+                f"{word!r} has a {'word' if alphabet.kind == 'word' else 'sign'} that did not.",
+                f"Did you mean {other!r}?" if other else "Leave it out, or train on sentences that have it.",
+            )
 
 
 def text_model(name: str | None, grams: NGramWords | None) -> TextModel | None:
@@ -158,7 +178,6 @@ class Ear:
         self.rate = self.frames.rate
         self.network = module.stream()
         self.listener = Listener(recogniser.search, recogniser.alphabet, recogniser.step)
-        self.alphabet = recogniser.alphabet
 
     def accept(self, samples: Array) -> list[Segment]:
         """The segments that ended with these samples [n] within -1 ... 1."""
@@ -185,7 +204,7 @@ class Ear:
         segments: list[Segment] = []
         for samples in _blocks(one, self.rate):
             segments += self.accept(samples)
-        return text_of([*segments, *self.finish()], self.alphabet)
+        return text_of([*segments, *self.finish()])
 
 
 def _blocks(one: Utterance, rate: int) -> Iterator[Array]:

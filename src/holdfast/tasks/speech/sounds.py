@@ -9,10 +9,10 @@ from typing import Any, Self
 
 from numpy.typing import NDArray
 
-from holdfast.data.features import Features, ReadyFeatures, SoundFeatures, features_of
+from holdfast.data.features import ReadyFeatures, SoundFeatures, features_of
 from holdfast.data.filterbanks import Filterbanks
 from holdfast.data.normalisation import Normalisation, from_state, normalisation_of, state
-from holdfast.data.sound_checks import Notes, usual_rate
+from holdfast.data.sound_checks import usual_rate
 from holdfast.data.utterances import Utterance
 from holdfast.errors import UserError
 from holdfast.tasks.speech.config import SoundConfig
@@ -24,19 +24,23 @@ Array = NDArray[Any]
 class Sounds:
     """A front end with its normalisation (None before it is learnt)."""
 
-    features: Features
+    features: SoundFeatures | ReadyFeatures
     kind: str
     normalisation: Normalisation | None = None
 
     @classmethod
-    def of(cls, utterances: Sequence[Utterance], settings: SoundConfig) -> tuple[Self, Notes]:
-        """For some training utterances, at the settings' rate or that of most files; and what is told of the rates."""
+    def of(cls, utterances: Sequence[Utterance], settings: SoundConfig) -> Self:
+        """For some training utterances, at the settings' rate or that of most files."""
         cache = None if settings.cache is None else Path(settings.cache)
-        rate, notes = settings.rate, tuple[str, ...]()
+        rate = settings.rate
         if rate is None and not utterances[0].ready:
-            rate, notes = usual_rate(utterances)
+            rate = usual_rate(utterances)
         features = features_of(utterances, rate or 0, settings.bands, cache)
-        return cls(features, settings.normalise), notes
+        return cls(features, settings.normalise)
+
+    def forgetful(self) -> Self:
+        """The same for use, in which no frames are kept."""
+        return replace(self, features=self.features.forgetful())
 
     @property
     def rate(self) -> int | None:

@@ -32,7 +32,7 @@ def predicted(model: SpeechRecognizer, data: Path | None, asked: Prediction) -> 
     found = ((one.name, segments) for one, segments in model.stream(data, asked))
     if asked.plot is not None:
         _draw(model, data, asked, asked.plot)
-    return _lines(model, found, asked.times, alone=data.is_file() and not _listing(data))
+    return _lines(found, asked.times, alone=data.is_file() and not _listing(data))
 
 
 def _draw(model: SpeechRecognizer, data: Path, asked: Prediction, path: Path) -> None:
@@ -50,17 +50,14 @@ def _listing(data: Path) -> bool:
     return data.suffix.lower() in READERS
 
 
-def _lines(
-    model: SpeechRecognizer, found: Iterable[tuple[str, list[Segment]]], times: bool, alone: bool
-) -> Iterator[str]:
+def _lines(found: Iterable[tuple[str, list[Segment]]], times: bool, alone: bool) -> Iterator[str]:
     """The text of each sound, behind its name where there are several; or its words in time."""
-    assert model.alphabet is not None
     for name, segments in found:
         lead = "" if alone else f"{name}\t"
         if times:
             yield from (f"{lead}{timed(word)}\n" for segment in segments for word in segment.words)
         else:
-            yield f"{lead}{text_of(segments, model.alphabet)}\n"
+            yield f"{lead}{text_of(segments)}\n"
 
 
 def timed(word: Word) -> str:
@@ -81,26 +78,40 @@ def live(model: SpeechRecognizer, data: Path | None, asked: Prediction) -> Itera
             "Leave one of the two out.",
         )
     source = sys.stdin.buffer if data is None or str(data) == "-" else data
+    if isinstance(source, Path) and _listing(source):
+        raise UserError(
+            "What is heard live is one sound.",
+            f"{source} is a manifest.",
+            "Name a sound, or leave --live out; holdfast evaluate RUN MANIFEST --live scores all of them.",
+        )
     blocks = read_blocks(source, ear.rate, BLOCK, pcm_rate=asked.pcm_rate)
     return _timed(ear, blocks) if asked.times else _settling(ear, blocks)
 
 
 def _timed(ear: Ear, blocks: Iterable[Array]) -> Iterator[str]:
-    for block in blocks:
-        yield from (f"{timed(word)}\n" for segment in ear.accept(block) for word in segment.words)
-    yield from (f"{timed(word)}\n" for segment in ear.finish() for word in segment.words)
+    for segment in _segments(ear, blocks):
+        yield from (f"{timed(word)}\n" for word in (segment.words if segment else ()))
 
 
 def _settling(ear: Ear, blocks: Iterable[Array]) -> Iterator[str]:
     """What is certain of the open segment is written at once, the rest when the segment ends."""
     written = ""
-    for block in blocks:
-        for segment in ear.accept(block):
+    for segment in _segments(ear, blocks):
+        if segment is not None:
             yield segment.text[len(written) :] + "\n"
             written = ""
-        certain = ear.certain()
-        if len(certain) > len(written):
+        elif len(certain := ear.certain()) > len(written):
             yield certain[len(written) :]
             written = certain
-    for segment in ear.finish():
-        yield segment.text[len(written) :] + "\n"
+
+
+def _segments(ear: Ear, blocks: Iterable[Array]) -> Iterator[Segment | None]:
+    """The segments as they end, and None behind each block; Ctrl-C ends the sound."""
+    try:
+        for block in blocks:
+            yield from ear.accept(block)
+            yield None
+    except KeyboardInterrupt:
+        yield from ear.finish()
+        raise
+    yield from ear.finish()

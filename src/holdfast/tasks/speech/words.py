@@ -18,6 +18,7 @@ EVALUATION = (
     "utterances",
     "words",
     "sound_seconds",
+    "threads",
 )
 """What ``evaluate --json`` prints."""
 
@@ -48,7 +49,7 @@ MEANINGS = {
     "substitutions": "words that were replaced, for each word that was said",
     "deletions": "words that were left out, for each word that was said",
     "insertions": "words that were inserted, for each word that was said",
-    "real_time_factor": "seconds of computing for each second of sound, from the file to the text",
+    "real_time_factor": "seconds of computing on so many threads for each second of sound, from the file to the text",
 }
 WHICH_WAY = "Lower is better, but for accuracy."
 
@@ -65,7 +66,7 @@ def verdict(result: Mapping[str, Any]) -> list[str]:
     """The model against the best simple method, how fast it is, and what other ways to decode change."""
     own = result["model"]
     found = f"The network's word error rate is {own['wer']:.2%} ({own['accuracy']:.2%} of the utterances are right); "
-    speed = f"A second of sound takes {own['real_time_factor']:.3g} s."
+    speed = f"A second of sound takes {own['real_time_factor']:.3g} s on {result['threads']} threads."
     return [found + against(MEASURE, own["wer"], result["baselines"]), speed, *otherwise(MEASURE, result)]
 
 
