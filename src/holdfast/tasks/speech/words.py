@@ -66,7 +66,7 @@ def verdict(result: Mapping[str, Any]) -> list[str]:
     """The model against the best simple method, how fast it is, and what other ways to decode change."""
     own = result["model"]
     found = f"The network's word error rate is {own['wer']:.2%} ({own['accuracy']:.2%} of the utterances are right); "
-    speed = f"A second of sound takes {own['real_time_factor']:.3g} s on {result['threads']} threads."
+    speed = f"A second of sound takes {own['real_time_factor']:.3g} s (threads: {result['threads']})."
     return [found + against(MEASURE, own["wer"], result["baselines"]), speed, *otherwise(MEASURE, result)]
 
 
