@@ -21,7 +21,7 @@ from holdfast.files import write_atomic
 
 Change = Callable[[Samples], Samples]
 """What is done to the samples of an utterance, such as adding noise."""
-FORM = 1
+FORM = 2
 """Number of the way in which kept files are made: another one makes them anew."""
 
 

@@ -16,6 +16,10 @@ WINDOW, SHIFT = 0.025, 0.010
 """Length of a frame's window and step from frame to frame, in seconds."""
 FULL_SCALE = 32768.0
 """Kaldi's samples are those of 16 bits."""
+LEAST = 2.3
+"""Least number of a frame: about what rounding to 16 bits leaves in a band (a variance of 1/12, after pre-emphasis, in
+the sum over a window). Digital silence, which synthesisers and gates make, would else be at -15.9, further from all
+speech than any sounds of speech are from each other."""
 
 
 class Filterbanks:
@@ -24,8 +28,9 @@ class Filterbanks:
     Each window of 25 ms loses its mean, is pre-emphasised (``x_t - 0.97 x_{t-1}``), weighted by Kaldi's "povey" window
     (``(0.5 - 0.5 cos(2 pi n / (N - 1)))^0.85``), padded to a power of two and Fourier transformed; the squared
     magnitudes are summed with the bands' weights between 20 Hz and half the rate, ``mel = 1127 ln(1 + Hz / 700)``.
-    There is no dither, so equal samples give equal frames. Only whole windows count: n samples give
-    ``T = 1 + (n - window) // shift`` frames, none where n is below a window. Computed by kaldi-native-fbank.
+    There is no dither, so equal samples give equal frames; instead no number is below 2.3, where 16 bits end. Only
+    whole windows count: n samples give ``T = 1 + (n - window) // shift`` frames, none where n is below a window.
+    Computed by kaldi-native-fbank.
 
     Args:
         rate: samples a second.
@@ -101,7 +106,7 @@ class FilterbankStream:
             found[place] = self._online.get_frame(number)
         self._online.pop(ready - self._given)
         self._given = ready
-        return found
+        return np.maximum(found, np.float32(LEAST))
 
 
 def _options(rate: int, bands: int) -> Any:
