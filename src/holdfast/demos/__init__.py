@@ -15,6 +15,7 @@ DEMOS = {
     "translate": "holdfast.demos.translate:translate_demo",
     "classify": "holdfast.demos.classify:classify_demo",
     "music": "holdfast.demos.music:music_demo",
+    "speech": "holdfast.demos.speech:speech_demo",
 }
 """Task -> its demo."""
 
