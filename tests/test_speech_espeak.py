@@ -1,4 +1,4 @@
-"""Speech made by espeak-ng, from the manifest to text in files and live, through the command line; needs no data set."""
+"""Speech made by espeak-ng, from the manifest to text in files and live, by the command line; needs no data set."""
 
 from __future__ import annotations
 
