@@ -46,6 +46,18 @@ def midi(change: Callable[[Any], None]) -> bytes:
     return bytes(score.dumps_midi())
 
 
+def many(change: Callable[[Any], None]) -> Make:
+    """A folder of such pieces."""
+
+    def make(folder: Path) -> Path:
+        (folder / "midi").mkdir()
+        for number in range(10):
+            (folder / "midi" / f"{number}.mid").write_bytes(midi(change))
+        return folder / "midi"
+
+    return make
+
+
 def silence(score: Any) -> None:
     for track in score.tracks:
         track.notes.clear()
@@ -121,7 +133,11 @@ DATA: dict[str, tuple[Make, list[str], Expected]] = {
         [],
         ("keys of a piano", "none of these but drums", "--model events"),
     ),
-    "notes beyond the piano": (alone("a.mid", midi(far)), [], ("keys of a piano", "a.mid", "leave it out")),
+    "notes beyond the piano": (
+        alone("a.mid", midi(far)),
+        [],
+        ("keys of a piano", "none of these.", "octaves"),
+    ),
     "a bad one among good ones": (
         among("05x.mid", b"MThd"),
         [],
@@ -136,6 +152,21 @@ DATA: dict[str, tuple[Make, list[str], Expected]] = {
     "abc without a key": (alone("a.abc", "X:1\nT:a\nabc|\n"), [], ("a tune in abc", "abc2midi", "correct")),
     "abc without notes": (alone("a.abc", "X:1\nK:C\n\n"), [], ("music has notes", "a.abc", "leave")),
     "abc that is binary": (alone("a.abc", b"X:1\n\0\xff\0"), [], ("tunes in abc", "x:", "correct")),
+    "pieces without a note": (
+        alone("a.json", "[" + ", ".join(["[[], [], []]"] * 10) + "]"),
+        [],
+        ("notes of a pitch", "a.json", "give pieces"),
+    ),
+    "drums alone, as events": (
+        many(drums),
+        ["--model", "events"],
+        ("notes of a pitch", "midi have none", "give pieces"),
+    ),
+    "steps of a beat without end": (
+        lambda f: folder_of(f / "midi"),
+        ["--steps-per-beat", "100000"],
+        ("--steps-per-beat is at most", "100000", "give"),
+    ),
     "one piece for three parts": (alone("a.mid", WHOLE), [], ("each part has a piece", "holds 1", "more")),
     "one piece of events": (
         alone("a.mid", WHOLE),
@@ -187,6 +218,9 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     trained(folder, root / "events", model="events")
     save_midi(root / "melody.mid", melody())
     save_midi(root / "chords.mid", piece(1))
+    save_midi(root / "fast.mid", Heading(5000).put(melody()))
+    save_midi(root / "five.mid", Heading(100, None, (5, 4)).put(melody()))
+    (root / "folder.png").mkdir()
     (root / "empty.mid").write_bytes(midi(silence))
     (root / "damaged.mid").write_bytes(WHOLE[:200])
     (root / "rubbish.sf2").write_bytes(b"RIFF\x00\x00\x00\x00sfba rubbish")
@@ -264,6 +298,51 @@ ASKED: dict[str, tuple[list[str], Expected]] = {
     "midi in the place of the primer": (
         ["roll", "chords.mid", "--midi", "chords.mid"],
         ("the place of its data", "chords.mid", "another name"),
+    ),
+    "midi and the result in one file": (
+        ["roll", "--midi", "x.mid", "--out", "x.mid"],
+        ("a file of its own", "--midi and --out are both x.mid", "another name"),
+    ),
+    "the result in no folder": (
+        ["roll", "--out", "none/x.json"],
+        ("the file of --out", "there is no none", "make it"),
+    ),
+    "a picture in the place of a folder": (
+        ["roll", "--plot", "folder.png"],
+        ("--plot is a file", "folder.png is a folder", "a file's name"),
+    ),
+    "a melody of tokens": (
+        ["roll", "--harmonise", "melody.mid", "--top-p", "0.9"],
+        ("keeps its length", "--top-p was given", "leave it out"),
+    ),
+    "a melody with bars of a primer": (
+        ["roll", "--harmonise", "melody.mid", "--primer-bars", "1"],
+        ("keeps its length", "--primer-bars was given", "leave it out"),
+    ),
+    "proposals of no melody": (
+        ["roll", "--proposals", "3"],
+        ("under a melody", "no melody", "--harmonise"),
+    ),
+    "proposals without end": (
+        ["roll", "--harmonise", "melody.mid", "--proposals", "1000000"],
+        ("--proposals is at most", "1000000", "give"),
+    ),
+    "a seed without end": (
+        ["roll", "--seed", "99999999999999999999"],
+        ("--seed is at most", "99999999999999999999", "give"),
+    ),
+    "hotter than hot": (["roll", "--temperature", "1e300"], ("--temperature is at most", "e+300", "give")),
+    "more bars than the primer has": (
+        ["roll", "chords.mid", "--primer-bars", "9"],
+        ("bars of the primer", "chords.mid has 4, not 9", "fewer"),
+    ),
+    "a primer too fast": (
+        ["roll", "fast.mid"],
+        ("a tempo is from 10 to 400", "fast.mid has 5000", "--tempo"),
+    ),
+    "a primer in bars that the training pieces do not have": (
+        ["events", "five.mid"],
+        ("bars are of a kind", "those of five.mid are 5/4; theirs are 4/4", "another primer"),
     ),
     "midi in the place of the melody": (
         ["roll", "--harmonise", "melody.mid", "--midi", "melody.mid"],

@@ -62,6 +62,44 @@ def test_the_same_pitches_in_another_rhythm_are_no_copy() -> None:
     assert found is None or found.notes <= 2
 
 
+def under(tune: Notes, seed: int, voices: bool) -> Notes:
+    """A tune, legato, above an accompaniment of random notes, on a voice of its own where there are voices."""
+    random = np.random.default_rng(seed)
+    count = 4 * len(tune)
+    starts, low = (
+        random.integers(tune.starts.min(), tune.starts.max() + 1, count),
+        random.integers(30, 55, count),
+    )
+    both = [np.concatenate(x) for x in ((tune.starts, starts), (tune.pitches, low))]
+    lengths = np.repeat([2, 1], [len(tune), count])
+    return Notes.of(*both, lengths, np.repeat([0, 1], [len(tune), count]) if voices else None)
+
+
+@pytest.mark.parametrize("voices", [True, False])
+@pytest.mark.parametrize("up", [0, 5])
+def test_a_melody_that_is_copied_is_found_under_another_accompaniment(voices: bool, up: int) -> None:
+    tune = notes(TUNE * 2)
+    corpus = Corpus.of([("other", under(notes([60, 72] * 9), 1, voices)), ("song", under(tune, 2, voices))])
+    moved = Notes.of(tune.starts + 8, tune.pitches + up, tune.lengths)
+    for piece in (moved, under(moved, 3, voices)):
+        found = corpus.longest(piece, transposed=bool(up))
+        assert found is not None and found.is_copy
+        assert (found.notes, found.piece, found.step) == (20, "song", 0)
+        assert found.of == 20 or not voices
+
+
+def test_a_short_passage_is_no_copy() -> None:
+    found = CORPUS.longest(notes(TUNE[:7]), transposed=False)
+    assert found is not None and (found.share, found.is_copy) == (1.0, False)
+    longer = CORPUS.longest(notes(TUNE[:8]), transposed=False)
+    assert longer is not None and longer.is_copy
+
+
+def test_repetition_is_that_of_the_top_line() -> None:
+    again = notes([*range(60, 80), *range(60, 80)])
+    assert repetition(under(again, 4, False)) == repetition(again) == pytest.approx(13 / 33)
+
+
 def test_a_passage_does_not_run_over_the_end_of_a_piece() -> None:
     joined = notes([*TUNE[-3:], 90, 30])
     found = CORPUS.longest(joined, transposed=False)
@@ -104,5 +142,9 @@ def test_a_corpus_is_read_back_as_it_was() -> None:
     found = Corpus.from_state(CORPUS.state())
     assert found.names == CORPUS.names and len(found) == 3
     np.testing.assert_array_equal(found.piece(1).pitches, TUNE)
+    state = Corpus.of([("two", under(notes(TUNE), 1, True))]).state()
+    assert len(Corpus.from_state(state).piece(0).lines()) == 4
+    del state["corpus.voices"]  # as it was written at first
+    assert len(Corpus.from_state(state).piece(0).lines()) == 2
     with pytest.raises(UserError, match="as training wrote them"):
         Corpus.from_state({})

@@ -29,6 +29,16 @@ def at_least(name: str, value: float | None, least: float, example: object) -> N
         raise refused(name, f"at least {least}", value, example)
 
 
+def at_most(name: str, value: float | None, most: float, example: object) -> None:
+    """Refuse a value above ``most``; None is not given and passes.
+
+    Raises:
+        UserError: it is above.
+    """
+    if value is not None and value > most:
+        raise refused(name, f"at most {most}", value, example)
+
+
 def share(name: str, value: float, example: object = 0.2) -> None:
     """Refuse a value outside [0, 1).
 

@@ -84,6 +84,41 @@ def write_atomic(path: Path, data: bytes | str) -> None:
             temporary.unlink()
 
 
+def check_targets(targets: Mapping[str, Path | None], sources: Sequence[Path | None] = ()) -> None:
+    """Refuse files that cannot be written, before anything is made that would go into them.
+
+    Args:
+        targets: name of the flag -> the file; None is not asked for.
+        sources: files that are read.
+
+    Raises:
+        UserError: two files are the same, one is a folder or in no folder, or would take the place of a source.
+    """
+    asked = {name: Path(path) for name, path in targets.items() if path is not None}
+    for name, path in asked.items():
+        same = [other for other, one in asked.items() if other != name and one.resolve() == path.resolve()]
+        if same:
+            rule, got = "Each result has a file of its own.", f"--{name} and --{same[0]} are both {path}."
+            raise UserError(rule, got, "Give another name to one of them.")
+        if path.is_dir():
+            rule = f"--{name} is a file, written under a name of its own."
+            raise UserError(rule, f"{path} is a folder.", "Give a file's name.")
+        if not path.resolve().parent.is_dir():
+            raise UserError(
+                f"The file of --{name} is written into a folder that is there.",
+                f"There is no {path.parent}.",
+                "Make it, or give another name.",
+            )
+        if any(
+            one is not None and path.exists() and path.resolve() == Path(one).resolve() for one in sources
+        ):
+            raise UserError(
+                "A result does not take the place of its data.",
+                f"{path} is a file that is read.",
+                "Give another name.",
+            )
+
+
 def save_json(path: Path, values: Mapping[str, Any]) -> None:
     """Write a JSON object by :func:`write_atomic`."""
     write_atomic(path, to_json(values) + "\n")

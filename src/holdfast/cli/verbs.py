@@ -16,7 +16,7 @@ from holdfast.cli import show
 from holdfast.cli.failures import INTERRUPTED, notice
 from holdfast.cli.flags import build, build_resumed, default, told
 from holdfast.errors import UserError
-from holdfast.files import RUN_FILES, Files, Into, write_atomic
+from holdfast.files import RUN_FILES, Files, Into, check_targets, write_atomic
 from holdfast.tasks import load, part
 
 Given = Mapping[str, Any]
@@ -189,19 +189,15 @@ def predict(task: str, given: Given, chosen: Chosen, data: Path | None, out: Pat
     """What the model makes of a file, as it comes, or into a file."""
     asked = part(task, "prediction")(**given)
     files = {name: getattr(asked, name, None) for name in ("plot", "midi", "wav")}
-    for path in (out, *files.values()):
+    targets = {**files, "out": out}
+    for path in targets.values():
         if path is not None and _is_part_of(chosen.run, path):
             raise UserError(
                 "A result does not take the place of a part of the run.",
                 f"{path} is one.",
                 "Give another name.",
             )
-        if path is not None and data is not None and path.exists() and path.samefile(data):
-            raise UserError(
-                "A result does not take the place of its data.",
-                f"{path} is the data file.",
-                "Give another name.",
-            )
+    check_targets(targets, [data, getattr(asked, "harmonise", None), getattr(asked, "soundfont", None)])
     model = _loaded(task, chosen)
     pieces = part(task, "use").predicted(model, data, asked)
     if out is None:

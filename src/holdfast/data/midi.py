@@ -163,7 +163,15 @@ def read_rolls(path: Path, steps_per_beat: int) -> list[Piece]:
     Raises:
         UserError: as :func:`read_songs`, and where a piece has drums only, or no note on the keyboard.
     """
-    return [Piece(song.name, roll_of(song, steps_per_beat), left_out(song)) for song in read_songs(path)]
+    return [
+        Piece(song.name, roll_of(song, steps_per_beat), left_out(song), first_signature(song))
+        for song in read_songs(path)
+    ]
+
+
+def first_signature(song: Song) -> tuple[int, int]:
+    """Beats of a bar and what a beat is, at the beginning of a piece; 4/4 where nothing is said."""
+    return next(((s.numerator, s.denominator) for s in song.score.time_signatures), (4, 4))
 
 
 def roll_of(song: Song, steps_per_beat: int) -> Roll:
@@ -177,10 +185,13 @@ def roll_of(song: Song, steps_per_beat: int) -> Roll:
             if LOWEST <= pitch < LOWEST + KEYS:
                 roll[time : time + duration, pitch - LOWEST] = True
     if not roll.any():
+        drums = any(track.is_drum and len(track.notes) for track in score.tracks)
         raise UserError(
             f"A roll has notes from {LOWEST} to {LOWEST + KEYS - 1}, the keys of a piano.",
-            f"{song.name} has none of these{' but drums' * any(t.is_drum for t in score.tracks)}.",
-            "Leave it out, or train with --model events.",
+            f"{song.name} has none of these{' but drums' * drums}.",
+            "Leave it out; --model events reads drums beside other voices."
+            if drums
+            else "Leave it out, or transpose it by octaves.",
         )
     return roll
 

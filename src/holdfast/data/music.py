@@ -37,11 +37,13 @@ class Piece:
         name: where it stands in its file, or its file's name.
         roll: [T, K]: whether each key sounds in each frame; key 0 is MIDI pitch 21.
         left_out: what of the music a roll does not hold, such as "drums".
+        signature: beats of a bar, and what a beat is, where the file says so.
     """
 
     name: str
     roll: Roll
     left_out: tuple[str, ...] = ()
+    signature: tuple[int, int] | None = None
 
     def __len__(self) -> int:
         return len(self.roll)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from holdfast.data.keys import Key
+from holdfast.data.heading import Heading
 from holdfast.data.midi import load_symusic
 from holdfast.data.music import LOWEST, Roll
 from holdfast.files import write_atomic
@@ -32,42 +31,6 @@ class Note(NamedTuple):
     start: int
     end: int
     key: int
-
-
-@dataclass(frozen=True)
-class Heading:
-    """What stands at the head of a piece.
-
-    Attributes:
-        tempo: quarters a minute.
-        key: signature, where there is one.
-        signature: beats of a bar, and what a beat is.
-    """
-
-    tempo: float = 120.0
-    key: Key | None = None
-    signature: tuple[int, int] = (4, 4)
-
-    @property
-    def bar(self) -> float:
-        """Quarters of a bar."""
-        return 4 * self.signature[0] / self.signature[1]
-
-    def put(self, score: Any) -> Any:
-        """The score with this head in the place of its own."""
-        symusic, unit = load_symusic(), "tick"
-        score.tempos = [symusic.Tempo(0, self.tempo, ttype=unit)]
-        score.time_signatures = [symusic.TimeSignature(0, *self.signature, ttype=unit)]
-        keys = [] if self.key is None else [(self.key.sharps, int(self.key.minor))]
-        score.key_signatures = [symusic.KeySignature(0, *key, ttype=unit) for key in keys]
-        return score
-
-    @classmethod
-    def of(cls, score: Any) -> Heading:
-        """What stands at the head of a score; a tempo of 120 and 4/4 where nothing does, as the standard has it."""
-        key = next((Key(int(k.key), bool(k.tonality)) for k in score.key_signatures if abs(k.key) <= 7), None)
-        bar = next(((s.numerator, s.denominator) for s in score.time_signatures), (4, 4))
-        return cls(next((round(t.qpm, 3) for t in score.tempos), 120.0), key, bar)
 
 
 def notes_of(roll: Roll) -> list[Note]:

@@ -6,14 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from holdfast.data.heading import end_of, seconds_of
 from holdfast.data.keys import likeliest_key
-from holdfast.data.passages import Corpus, Passage, repetition
+from holdfast.data.passages import ALL, Corpus, Passage, repetition
 from holdfast.data.synth import find_soundfont, save_wav, sound_of
 from holdfast.data.voices import save_midi
+from holdfast.files import check_targets
 from holdfast.tasks.music.composing import Wish, notes_in
-
-MUCH = 0.5
-"""Share of a piece's notes above which a copied passage is told as a copy."""
 
 
 @dataclass(frozen=True)
@@ -28,9 +27,8 @@ class Composition:
     @property
     def seconds(self) -> float:
         """How long it is: as wished, or as a harmonised melody is."""
-        if self.wish.beats:
-            return self.wish.seconds
-        return float(self.score.end() / self.score.ticks_per_quarter * 60 / self.wish.heading.tempo)
+        beats = self.wish.beats
+        return seconds_of(self.score, self.wish.start + beats if beats else end_of(self.score))
 
     def told(self) -> dict[str, Any]:
         """What it is, for JSON: how long, in which key, which voices; and what it has of the training pieces."""
@@ -51,24 +49,33 @@ class Composition:
             "typical_pitch_class_distance": self.corpus.typical_distance,
             "repetition": repetition(notes),
             "typical_repetition": self.corpus.typical_repetition(len(notes)),
-            "copied": self._passage(self.corpus.longest(notes, transposed=False), len(notes)),
-            "copied_transposed": self._passage(self.corpus.longest(notes, transposed=True), len(notes)),
+            "copied": self._passage(self.corpus.longest(notes, transposed=False)),
+            "copied_transposed": self._passage(self.corpus.longest(notes, transposed=True)),
         }
 
-    def _passage(self, passage: Passage | None, notes: int) -> dict[str, Any] | None:
+    def _passage(self, passage: Passage | None) -> dict[str, Any] | None:
         if passage is None:
             return None
-        beat = passage.step / self.steps_per_beat
-        return {"notes": passage.notes, "share": passage.notes / notes, "piece": passage.piece, "beat": beat}
+        line = passage.line
+        return {
+            "notes": passage.notes,
+            "line": self.score.tracks[line].name or f"track {line + 1}" if isinstance(line, int) else line,
+            "of": passage.of,
+            "share": passage.share,
+            "is_copy": passage.is_copy,
+            "piece": passage.piece,
+            "beat": passage.step / self.steps_per_beat,
+        }
 
     def save(
         self, midi: Path, plot: Path | None = None, wav: Path | None = None, soundfont: Path | None = None
     ) -> None:
-        """Write the files that are asked for; the soundfont is looked for before any of them is written.
+        """Write the files that are asked for; the soundfont and their places are looked at before any of them is.
 
         Raises:
             UserError: there is no soundfont, or a file cannot be written.
         """
+        check_targets({"midi": midi, "plot": plot, "wav": wav})
         font = find_soundfont(soundfont) if wav is not None else None
         save_midi(midi, self.score)
         if plot is not None:
@@ -85,15 +92,16 @@ def sentences(told: dict[str, Any]) -> tuple[str, ...]:
     for name, how in (("copied", ""), ("copied_transposed", ", transposed or not")):
         passage = told[name]
         if passage is not None:
-            much = ": most of it is a copy" if passage["share"] > MUCH else ""
+            much = ": most of it is a copy" if passage["is_copy"] else ""
+            line = "" if passage["line"] == ALL else f" of its {passage['line']}"
             found.append(
-                f"the longest passage that stands in a training piece{how}: {passage['notes']} of {told['notes']} "
-                f"notes, in {passage['piece']} from beat {passage['beat']:g} on{much}"
+                f"the longest passage that stands in a training piece{how}: {passage['notes']} of {passage['of']} "
+                f"notes{line}, in {passage['piece']} from beat {passage['beat']:g} on{much}"
             )
     return (
         *found,
         f"its pitch classes differ by {told['pitch_class_distance']:.2f} from those of the training pieces, which "
         f"differ by {told['typical_pitch_class_distance']:.2f} from their mean",
-        f"passages of eight notes that stood earlier in the piece: {told['repetition']:.0%}; in training pieces of as "
-        f"many notes {told['typical_repetition']:.0%}",
+        f"passages of eight notes of the top line that stood earlier in it: {told['repetition']:.0%}; in training "
+        f"pieces of as many notes {told['typical_repetition']:.0%}",
     )

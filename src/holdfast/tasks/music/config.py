@@ -6,12 +6,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from holdfast.checks import at_least, refused, share
+from holdfast.checks import at_least, at_most, flag, refused, share
 from holdfast.config import Training, fractions
 from holdfast.data.keys import Key
 from holdfast.errors import UserError
 
 OCTAVE = 12
+MOST_STEPS = 96
+"""Steps of a beat."""
+PROPOSALS, MOST_PROPOSALS = 32, 4096
+"""Accompaniments that are drawn side by side, and at most."""
+HOTTEST, MOST_SEED = 100, 2**32 - 1
 LONGEST_SECONDS, MOST_BARS = 3600, 2000
 """Of a piece that is composed."""
 SLOWEST, FASTEST = 10, 400
@@ -37,6 +42,7 @@ class MusicData:
         if not 0 <= self.transpose <= OCTAVE:
             raise refused("transpose", f"in 0 ... {OCTAVE}", self.transpose, 5)
         at_least("steps_per_beat", self.steps_per_beat, 1, 4)
+        at_most("steps_per_beat", self.steps_per_beat, MOST_STEPS, 4)
 
 
 @dataclass(kw_only=True)
@@ -127,7 +133,7 @@ class Prediction:
         key: such as 'D minor', which is held: nothing outside of its scale is composed; any when not given.
         tempo: quarters a minute; the primer's, or 120, when not given.
         harmonise: MIDI file of a melody, under which a roll model puts the other voices.
-        proposals: accompaniments that are drawn side by side, of which the likeliest is kept.
+        proposals: accompaniments that are drawn side by side, of which the likeliest is kept; 32 when not given.
         seed: seed of the drawing; another piece each time when not given.
         midi: MIDI file to write.
         plot: PNG file to draw the notes into.
@@ -143,7 +149,7 @@ class Prediction:
     key: str | None = None
     tempo: float | None = None
     harmonise: Path | None = None
-    proposals: int = 32
+    proposals: int | None = None
     seed: int | None = None
     midi: Path = Path("composed.mid")
     plot: Path | None = None
@@ -158,8 +164,13 @@ class Prediction:
         at_least("seed", self.seed, 0, 0)
         if self.seconds is not None and not 0 < self.seconds <= LONGEST_SECONDS:
             raise refused("seconds", f"above 0 and at most {LONGEST_SECONDS}", self.seconds, 30)
-        if self.bars is not None and self.bars > MOST_BARS:
-            raise refused("bars", f"at most {MOST_BARS}", self.bars, 16)
+        for name, most, example in (
+            ("bars", MOST_BARS, 16),
+            ("proposals", MOST_PROPOSALS, PROPOSALS),
+            ("seed", MOST_SEED, 0),
+            ("temperature", HOTTEST, 1.0),
+        ):
+            at_most(name, getattr(self, name), most, example)
         if self.top_p is not None and not 0 < self.top_p <= 1:
             raise refused("top_p", "in (0, 1]", self.top_p, 0.95)
         if self.tempo is not None and not SLOWEST <= self.tempo <= FASTEST:
@@ -179,9 +190,38 @@ class Prediction:
             raise UserError(
                 "A piece has one length.", "--bars and --seconds were given.", "Leave one of them out."
             )
-        if self.harmonise is not None and lengths:
-            rule, got = "A melody that is harmonised keeps its length.", f"--{lengths[0]} was given."
-            raise UserError(rule, got, "Leave it out.")
+        idle = [
+            name for name in ("bars", "seconds", "primer_bars", "top_p") if getattr(self, name) is not None
+        ]
+        if self.harmonise is not None and idle:
+            raise UserError(
+                "A melody that is harmonised keeps its length, and its chords are drawn as a whole.",
+                f"{flag(idle[0])} was given.",
+                "Leave it out.",
+            )
+        if self.harmonise is None and self.proposals is not None:
+            raise UserError(
+                "--proposals are accompaniments under a melody.",
+                "No melody was given.",
+                "Give one with --harmonise MELODY.mid, or leave it out.",
+            )
         if self.soundfont is not None and self.wav is None:
             rule, got = "A soundfont makes sound.", "--soundfont was given without --wav."
             raise UserError(rule, got, "Give --wav FILE.wav as well.")
+
+    def check_primer(self, primer: Path | str | None) -> None:
+        """What cannot be asked for with a primer, or without one.
+
+        Raises:
+            UserError: it was asked for.
+        """
+        if primer is not None and self.harmonise is not None:
+            raise UserError(
+                "A piece goes on with a primer, or harmonises a melody.",
+                f"{primer} and --harmonise were given.",
+                "Leave one of them out.",
+            )
+        if primer is None and self.primer_bars is not None:
+            raise UserError(
+                "--primer-bars are those of a primer.", "None was given.", "Give a MIDI file behind the run."
+            )

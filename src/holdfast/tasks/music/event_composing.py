@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from math import ceil
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from holdfast.data.events import COMMON, HIGHEST, EventVocabulary
+from holdfast.data.events import HIGHEST, EventVocabulary
 from holdfast.decoding import Filter, draw, filters
+from holdfast.errors import UserError
 from holdfast.models.language import RecurrentLanguageModel
 from holdfast.models.writing import Writer
 from holdfast.tasks.music.composing import Wish, cut, put_behind
@@ -23,8 +23,13 @@ Array = NDArray[Any]
 
 def composed(module: RecurrentLanguageModel, vocabulary: EventVocabulary, wish: Wish) -> Any:
     """Symusic's score of a piece, behind its primer where there is one."""
-    if wish.heading.signature not in vocabulary.signatures:
-        wish = replace(wish, heading=replace(wish.heading, signature=COMMON))
+    if wish.primer is not None and wish.heading.signature not in vocabulary.signatures:
+        raise UserError(
+            "A primer's bars are of a kind that the training pieces have.",
+            f"Those of {wish.primer.name} are {_told([wish.heading.signature])}; theirs are "
+            f"{_told(vocabulary.signatures)}.",
+            "Give another primer, or train with such pieces too.",
+        )
     primer = [] if wish.primer is None else vocabulary.encode(wish.primer.score).tolist()
     bars = ceil(wish.beats / wish.heading.bar - 1e-9)
     tokens = written(module, vocabulary, wish, primer, bars)
@@ -38,6 +43,10 @@ def composed(module: RecurrentLanguageModel, vocabulary: EventVocabulary, wish: 
         return next((i for i in same if track.is_drum or vocabulary.voice(tracks[i]) == own), None)
 
     return put_behind(wish.primer.score, new, wish.start, place)
+
+
+def _told(signatures: Sequence[tuple[int, ...]]) -> str:
+    return ", ".join("/".join(map(str, one)) for one in signatures)
 
 
 def written(

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from holdfast.data.events import EventVocabulary
-from holdfast.data.midi import Song, read_songs
+from holdfast.data.midi import Song, first_signature, read_songs
 from holdfast.data.music import WHOLE
 from holdfast.data.passages import Corpus, Notes
 from holdfast.errors import UserError
@@ -25,7 +25,7 @@ from holdfast.models.streams import StreamTraining, nats_of
 from holdfast.tasks.music import event_composing
 from holdfast.tasks.music.composing import Wish, notes_in
 from holdfast.tasks.music.config import MusicConfig, MusicTraining
-from holdfast.tasks.music.pieces import drawn
+from holdfast.tasks.music.pieces import drawn, no_notes, usual
 
 Ids = NDArray[np.int64]
 LONGEST_GRAM = 6
@@ -79,11 +79,12 @@ class PreparedEvents:
     vocabulary: EventVocabulary
     notes: tuple[str, ...]
     digest: str
+    signature: tuple[int, int]
 
     @property
     def learnt(self) -> dict[str, Any]:
-        """The vocabulary, for JSON."""
-        return self.vocabulary.state()
+        """The vocabulary, and the most frequent time signature, for JSON."""
+        return self.vocabulary.state() | {"signature": self.signature}
 
     def latest(self, share: float) -> PreparedEvents:
         """The same with only the last share of the training pieces."""
@@ -129,11 +130,18 @@ class Events:
         for name, path in (("valid", valid), ("test", test)):
             if path is not None:
                 songs[name] = tuple(read_songs(path))
+        if not any(
+            len(track.notes) and not track.is_drum for song in songs["train"] for track in song.score.tracks
+        ):
+            raise no_notes(data)
         vocabulary = EventVocabulary.fit([song.score for song in songs["train"]], settings.steps_per_beat)
         parts = {name: encoded(vocabulary, some) for name, some in songs.items()}
         told = (*notes, *repeated(parts))
         test_part = parts.get("test") or None
-        return PreparedEvents(parts["train"], parts["valid"], test_part, vocabulary, told, digest(parts))
+        signature = usual([first_signature(song) for song in songs["train"]])
+        return PreparedEvents(
+            parts["train"], parts["valid"], test_part, vocabulary, told, digest(parts), signature
+        )
 
     def read(self, path: Path, learnt: Mapping[str, Any]) -> tuple[Part, tuple[str, ...]]:
         """The pieces of a file that is to be scored."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from numpy.typing import NDArray
 
+from holdfast.data.heading import USUAL_SIGNATURE
 from holdfast.data.passages import Corpus
 from holdfast.errors import UserError
 from holdfast.files import load_json, save_json
@@ -133,16 +133,22 @@ class Composer(TaskModel):
             UserError: a value outside its rule, or what is wrong with a file.
         """
         wanted = Prediction(**asked)
+        wanted.check_primer(primer)
         module, corpus, steps = self._trained(), self.corpus, self.config.data.steps_per_beat
         assert corpus is not None
         if wanted.harmonise is not None:
             melody = one_song(wanted.harmonise)
-            wish = wish_of(wanted, melody)
+            wish = wish_of(wanted, melody).under
             score = self.kind.harmonised(module, corpus, melody, wish)
-            return Composition(wish.heading.put(score), replace(wish, beats=0.0), corpus, steps)
-        wish = wish_of(wanted, None if primer is None else one_song(Path(primer)))
-        score = self.kind.composed(module, self.learnt, corpus, wish)
-        return Composition(wish.heading.put(score), wish, corpus, steps)
+        else:
+            signature: Any = tuple(self.learnt.get("signature", USUAL_SIGNATURE))
+            wish = wish_of(wanted, None if primer is None else one_song(Path(primer)), signature)
+            score = self.kind.composed(module, self.learnt, corpus, wish)
+        return Composition(wish.head(score), wish, corpus, steps)
+
+    def predict(self, primer: Path | str | None = None, **asked: Any) -> Composition:
+        """What the model makes of a primer, as other tasks' models have it: the same as :meth:`compose`."""
+        return self.compose(primer, **asked)
 
     def fitted(self) -> Any:
         """The network, once there is one.

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from matplotlib.axes import Axes
 
+from holdfast.data.heading import bar_lines, end_of
 from holdfast.data.keys import NAMES
 from holdfast.insight.plots import GREY, draw
 from holdfast.tasks.music.composing import Wish
@@ -26,31 +26,31 @@ def pitch_name(pitch: int) -> str:
 
 def piano_roll(score: Any, wish: Wish, path: Path) -> Path:
     """Draw the notes of a score; a primer is shaded."""
-    quarter, bar = score.ticks_per_quarter, wish.heading.bar
+    quarter = score.ticks_per_quarter
     tracks = [track for track in score.tracks if len(track.notes) and not track.is_drum]
     pitches = [p for track in tracks for p in track.notes.numpy()["pitch"].tolist()] or [60]
     low, high = min(pitches) - 2, max(pitches) + 2
-    bars = max(score.end() / quarter, wish.start + wish.beats) / bar
+    end = max(end_of(score), wish.start + wish.beats)
+    lines = bar_lines(score, end)
 
     def paint(axes: Sequence[Axes]) -> None:
         (ax,) = axes
         for colour, track in zip(COLOURS * (1 + len(tracks) // len(COLOURS)), tracks):
             notes = track.notes.numpy()
-            starts, lengths = (notes[name] / quarter / bar for name in ("time", "duration"))
+            starts, lengths = (notes[name] / quarter for name in ("time", "duration"))
             ax.barh(
                 notes["pitch"], lengths, 0.8, starts, color=colour, edgecolor="white", linewidth=0.4,
                 label=track.name or f"program {track.program}",
             )  # fmt: skip
         if wish.start and wish.beats:
-            ax.axvspan(0, wish.start / bar, color=GREY, alpha=0.25, lw=0, label="primer")
-        step = max(1, -(-int(bars) // MOST_BARS))
-        places = np.arange(0, bars + 1e-9, step)
-        ax.set_xticks(places, [str(int(place) + 1) for place in places])
+            ax.axvspan(0, wish.start, color=GREY, alpha=0.25, lw=0, label="primer")
+        step = -(-len(lines) // MOST_BARS)
+        ax.set_xticks(lines[::step], [str(bar) for bar in range(1, len(lines) + 1, step)])
         ax.set_yticks([p for p in range(low, high + 1) if p % 12 in (0, 7)])
         ax.set_yticklabels([pitch_name(int(p)) for p in ax.get_yticks()])
         ax.grid(axis="both", color=GREY, alpha=0.3, lw=0.5)
         ax.set_axisbelow(True)
-        ax.set(xlim=(0, bars), ylim=(low, high), xlabel="bar", ylabel="pitch")
+        ax.set(xlim=(0, end), ylim=(low, high), xlabel="bar", ylabel="pitch")
         if tracks:
             ax.legend(loc="upper center", bbox_to_anchor=(0.5, 1.14), ncols=min(len(tracks) + 1, 6))
 

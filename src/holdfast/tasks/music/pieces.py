@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from holdfast.data.heading import USUAL_SIGNATURE
 from holdfast.data.music import KEYS, PARTS, WHOLE, Pieces, digest, read_pieces
 from holdfast.data.parts import remarks, shares
 from holdfast.errors import UserError
@@ -54,9 +56,24 @@ def prepare(settings: MusicData, data: Path, valid: Path | None = None, test: Pa
             raise _none_left(name, data if name == "train" else valid or data)
     if test is not None and not long["test"]:
         raise _none_left("test", test)
+    if not any(piece.roll.any() for piece in long["train"]):
+        raise no_notes(data)
     told = (*notes, *_short(parts), *left_out(parts), *_twice(long))
-    return Prepared(
-        long["train"], long["valid"], long.get("test") or None, told, digest(long.get(p, ()) for p in PARTS)
+    learnt = {"keys": KEYS, "signature": usual([piece.signature for piece in long["train"]])}
+    own = digest(long.get(name, ()) for name in PARTS)
+    return Prepared(long["train"], long["valid"], long.get("test") or None, told, own, learnt)
+
+
+def usual(signatures: Sequence[tuple[int, int] | None]) -> tuple[int, int]:
+    """The most frequent time signature, in which is composed when nothing else is asked for; 4/4 where none is."""
+    known = Counter(signature for signature in signatures if signature is not None)
+    return known.most_common(1)[0][0] if known else USUAL_SIGNATURE
+
+
+def no_notes(path: Path) -> UserError:
+    """Of training pieces in which nothing sounds."""
+    return UserError(
+        "Training pieces have notes of a pitch.", f"Those of {path} have none.", "Give pieces that have."
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from math import ceil
 from typing import Any
 
 import numpy as np
@@ -14,11 +15,11 @@ from holdfast.cells import State
 from holdfast.data.keys import likeliest_key
 from holdfast.data.midi import Song, roll_of
 from holdfast.data.music import KEYS, LOWEST, Roll
-from holdfast.data.passages import Corpus
+from holdfast.data.passages import Corpus, Notes
 from holdfast.data.voices import score_of_roll, score_of_voices, split
 from holdfast.errors import UserError
 from holdfast.models.music import FREE, SILENT, SOUNDS, RollModel
-from holdfast.tasks.music.composing import Wish, put_behind
+from holdfast.tasks.music.composing import Wish, cut, put_behind
 
 ALIKE = 0.5
 """Share of proposals that still count, below which the likely ones take the place of the others."""
@@ -29,17 +30,18 @@ def composed(module: RollModel, corpus: Corpus, steps_per_beat: int, wish: Wish)
     """Symusic's score of a piece: it begins as a training piece does, or goes on behind its primer."""
     module = copy.deepcopy(module).cpu().eval()  # step by step a CPU is faster
     random = generator(wish.seed)
-    frames = max(1, round(wish.beats * steps_per_beat))
+    frames = ceil(wish.beats * steps_per_beat - 1e-9)  # of the last one, as much as is wished
     known = np.full((frames, KEYS), FREE)
     known[:, ~wish.scale[(np.arange(KEYS) + LOWEST) % 12]] = SILENT
     if wish.primer is None:
         first = beginning(corpus, wish, random)
         roll = np.concatenate([first, drawn(module, first, known[1:], wish, random)])
-        return score_of_roll(roll, steps_per_beat, wish.heading)
+        return cut(score_of_roll(roll, steps_per_beat, wish.heading), wish.beats)
     first = roll_of(wish.primer, steps_per_beat)
     length = round(wish.start * steps_per_beat)
     first = np.pad(first[:length], ((0, max(0, length - len(first))), (0, 0)))
     new = score_of_roll(drawn(module, first, known, wish, random), steps_per_beat, wish.heading)
+    new = cut(new, wish.beats)
 
     def place(tracks: Sequence[Any], number: int, _: Any) -> int | None:
         """The voices from the top go to the primer's tracks from the top; more than it has, to tracks of their own."""
@@ -65,8 +67,7 @@ def drawn(module: RollModel, first: Roll, known: Any, wish: Wish, random: torch.
 
 def beginning(corpus: Corpus, wish: Wish, random: torch.Generator) -> Roll:
     """The first frame [1, K] of a training piece, in the key that is held."""
-    place = int(torch.randint(len(corpus), (1,), generator=random))
-    notes = corpus.piece(place)
+    notes = one_of(corpus, random)
     keys = notes.pitches[notes.starts == notes.starts.min()] - LOWEST
     if wish.heading.key is not None:
         up = (wish.heading.key.tonic - likeliest_key(notes.classes).tonic + 6) % 12 - 6
@@ -75,6 +76,12 @@ def beginning(corpus: Corpus, wish: Wish, random: torch.Generator) -> Roll:
     roll = np.zeros((1, KEYS), np.bool_)
     roll[0, keys[(keys >= 0) & (keys < KEYS)]] = True
     return roll
+
+
+def one_of(corpus: Corpus, random: torch.Generator) -> Notes:
+    """A training piece that has notes."""
+    places = corpus.sounding
+    return corpus.piece(places[int(torch.randint(len(places), (1,), generator=random))])
 
 
 @torch.no_grad()
@@ -126,7 +133,7 @@ def accompanied(module: RollModel, corpus: Corpus, tune: Roll, wish: Wish) -> Ro
 
 def chord_under(top: Roll, corpus: Corpus, wish: Wish, random: torch.Generator) -> Roll:
     """The first chord of a training piece [K], moved so that its highest note is the melody's; in the key."""
-    notes = corpus.piece(int(torch.randint(len(corpus), (1,), generator=random)))
+    notes = one_of(corpus, random)
     keys = notes.pitches[notes.starts == notes.starts.min()] - LOWEST
     keys = keys + int(np.flatnonzero(top)[0]) - keys.max()
     keys = keys[(keys >= 0) & wish.scale[(keys + LOWEST) % 12]]
