@@ -100,15 +100,14 @@ def _units(ax: Axes, one: Drawing, names: Sequence[str]) -> None:
     seconds = len(one.frames) * FRAME
     at = (np.arange(len(one.scores)) + 0.5) * one.step
     chances = np.exp(one.scores)
-    ax.fill_between(at, chances[:, 0], color=GREY, alpha=0.35, lw=0, label="blank")
+    ax.fill_between(at, chances[:, 0], color=GREY, alpha=0.35, lw=0)
     for colour, unit in zip(_colours(), sorted({span.unit for span in one.spans})):
         ax.plot(at, chances[:, unit], color=colour, lw=1.2)
     for span in one.spans:
         middle = (span.start + span.end) / 2 * one.step
         ax.text(middle, 1.04, _shown(names[span.unit]), ha="center", va="bottom", fontsize=8)
-    ax.set(xlim=(0, seconds), ylim=(0, 1.25), yticks=[0, 0.5, 1], ylabel="probability of units")
+    ax.set(xlim=(0, seconds), ylim=(0, 1.25), yticks=[0, 0.5, 1], ylabel="units\n(grey: none)")
     ax.tick_params(labelbottom=False)
-    ax.legend(loc="upper right", fontsize=7)
 
 
 def _words(ax: Axes, one: Drawing) -> None:
@@ -116,8 +115,8 @@ def _words(ax: Axes, one: Drawing) -> None:
         middle = (word.start + word.end) / 2
         ax.plot([word.start, word.end], [1, 1], color=BLACK, lw=3, solid_capstyle="butt")
         ax.text(middle, 0.7, _shown(word.text), ha="center", va="top", fontsize=8)
-        ax.text(middle, 0.0, f"{word.confidence:.2f}", ha="center", va="top", fontsize=7, color="#555555")
-    ax.set(xlim=(0, len(one.frames) * FRAME), ylim=(-0.7, 1.2), yticks=[], ylabel="words")
+        ax.text(middle, -0.25, f"{word.confidence:.2f}", ha="center", va="top", fontsize=7, color="#555555")
+    ax.set(xlim=(0, len(one.frames) * FRAME), ylim=(-1.2, 1.2), yticks=[], ylabel="words")
     ax.set_xlabel("seconds (below each word: how sure the network is of it)")
 
 
