@@ -12,9 +12,12 @@ from holdfast.data.keys import Key
 from holdfast.data.voices import Heading, save_midi
 from holdfast.tasks.music.model import Composer
 
-TINY: dict[str, Any] = {
-    "hidden_size": 16, "chord_size": 8, "embedding_size": 8, "epochs": 1, "batch_size": 4, "steps": 16, "device": "cpu",
-}  # fmt: skip
+
+def tiny(model: str = "roll", **fields: Any) -> dict[str, Any]:
+    """Settings of a network that is trained in a moment."""
+    own = {"chord_size": 8} if model == "roll" else {"embedding_size": 8}
+    common = {"hidden_size": 16, "epochs": 1, "batch_size": 4, "steps": 16, "device": "cpu"}
+    return {"model": model, **common, **own, **fields}
 
 
 def piece(seed: int, bars: int = 4) -> Any:
@@ -46,5 +49,5 @@ def folder_of(path: Path, pieces: int = 10) -> Path:
 
 def trained(folder: Path, out: Path, **fields: Any) -> Path:
     """A run on a folder."""
-    Composer(**(TINY | {"steps_per_beat": 2} | fields)).fit(folder, out=out)
+    Composer(**tiny(**({"steps_per_beat": 2} | fields))).fit(folder, out=out)
     return out

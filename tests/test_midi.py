@@ -131,7 +131,7 @@ def test_drums_and_far_notes_are_left_out_and_told() -> None:
     song = back(drums)
     roll = roll_of(song, 2)
     assert roll.shape == (4, KEYS) and np.flatnonzero(roll.any(0)).tolist() == [60 - LOWEST]
-    assert left_out(song) == ("drums", "notes beyond a piano's keys")
+    assert left_out(song) == ("drums, left out of", "notes beyond a piano's keys, left out of")
     assert left_out(back(score((0, 480, 60)))) == ()
     with pytest.raises(UserError, match="none of these but drums"):
         roll_of(back(score((0, 480, 38), drums=True)), 2)

@@ -13,7 +13,7 @@ from holdfast.data.voices import Heading, save_midi
 from musical import folder_of, melody, piece, trained
 from refusals import Expected, refused
 
-FLAGS = ["--epochs", "1", "--hidden-size", "8", "--chord-size", "8", "--batch-size", "4", "--device", "cpu"]
+FLAGS = ["--epochs", "1", "--hidden-size", "8", "--batch-size", "4", "--device", "cpu"]
 WHOLE = bytes(piece(0).dumps_midi())
 TEMPO = b"\xff\x51\x03" + round(60e6 / 100).to_bytes(3, "big")
 Make = Callable[[Path], Path]
@@ -188,9 +188,24 @@ DATA: dict[str, tuple[Make, list[str], Expected]] = {
         ["--transpose", "13"],
         ("--transpose is in 0 ... 12", "13", "give"),
     ),
+    "chords of events": (
+        lambda f: folder_of(f / "midi"),
+        ["--model", "events", "--chord-size", "64"],
+        ("--chord-size is of --model roll", "--model events", "leave it out"),
+    ),
+    "keys of events": (
+        lambda f: folder_of(f / "midi"),
+        ["--model", "events", "--output", "independent"],
+        ("--output is of --model roll", "--model events", "leave it out"),
+    ),
+    "tokens of a roll": (
+        lambda f: folder_of(f / "midi"),
+        ["--embedding-size", "64"],
+        ("--embedding-size is of --model events", "--model roll", "leave it out"),
+    ),
     "no numbers for a token": (
         lambda f: folder_of(f / "midi"),
-        ["--embedding-size", "0"],
+        ["--model", "events", "--embedding-size", "0"],
         ("--embedding-size is at least 1", "0", "give"),
     ),
 }

@@ -279,7 +279,7 @@ def test_short_pieces_and_those_of_two_parts_are_told(
     (tmp_path / "tunes.json").write_text(json.dumps(parts))
     _, err = call(capsys, "train", "music", tmp_path / "tunes.json", *FLAGS, "--out", tmp_path / "run")
     assert "fewer than two frames, left out: 2 (train[2], valid[1])" in err.replace("\n", " ")
-    assert "validation pieces that are training pieces as well: 1 of 1" in err
+    assert "validation pieces that are training pieces as well: 1 of 1 (valid[0])" in err
     assert "test pieces that are training pieces as well: 1 of 2" in err
 
 

@@ -26,7 +26,7 @@ from holdfast.tasks.music.composition import sentences
 from holdfast.tasks.music.config import Prediction
 from holdfast.tasks.music.model import Composer
 from holdfast.tasks.music.roll_composing import composed, generator, melody_known
-from musical import folder_of, melody, piece, trained
+from musical import folder_of, melody, piece, tiny, trained
 
 KINDS = ("roll", "independent", "events")
 
@@ -212,6 +212,9 @@ def test_drums_that_a_roll_leaves_out_are_told(drummed: Path) -> None:
     notes = Composer(steps_per_beat=2).prepare(drummed).notes
     assert any(note.startswith("drums, left out of ") for note in notes)
     assert not any("drums" in note for note in Composer(model="events").prepare(drummed).notes)
+    model = Composer(**tiny(steps_per_beat=2)).fit(drummed)
+    model.evaluate(drummed / "3.mid")
+    assert model.notes == ("drums, left out of 3.mid",)
 
 
 def test_events_keep_drums_on_a_track_of_their_own(

@@ -114,7 +114,7 @@ def check_targets(targets: Mapping[str, Path | None], sources: Sequence[Path | N
         ):
             raise UserError(
                 "A result does not take the place of its data.",
-                f"{path} is a file that is read.",
+                f"{path} is the data file.",
                 "Give another name.",
             )
 

@@ -17,10 +17,11 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from holdfast.data.music import KEYS, LOWEST
 from holdfast.errors import UserError, missing_library
 
-LOWEST, HIGHEST = 21, 108
-"""MIDI pitches of a piano's lowest and highest key."""
+HIGHEST = LOWEST + KEYS - 1
+"""MIDI pitch of a piano's highest key."""
 LONGEST = 12
 """Beats of the longest note; a longer one is cut."""
 VELOCITIES = 16
@@ -157,6 +158,24 @@ class EventVocabulary:
     def pitches(self) -> Ids:
         """The pitch [V] of each event; -1 where it has none."""
         return np.array([int(n[6:]) if n.startswith("Pitch_") else -1 for n in self.names], np.int64)
+
+    def is_note(self) -> NDArray[np.bool_]:
+        """Whether each event [V] is a note: a pitch, or a drum."""
+        return np.array([name.startswith(("Pitch_", "PitchDrum_")) for name in self.names])
+
+    def changes(self, score: Any) -> tuple[str, ...]:
+        """What of a piece the events do not hold, or hold otherwise."""
+        notes = [(track.is_drum, track.notes.numpy()) for track in score.tracks if len(track.notes)]
+        pitched = [found for drums, found in notes if not drums]
+        far = any((found["pitch"] < LOWEST).any() or (found["pitch"] > HIGHEST).any() for found in pitched)
+        most = LONGEST * score.ticks_per_quarter
+        long = any((found["duration"] > most).any() for _, found in notes)
+        told = {
+            "drums, left out of": self.drums is None and any(drums for drums, _ in notes),
+            "notes beyond a piano's keys, left out of": far,
+            f"notes of more than {LONGEST} beats, cut in": long,
+        }
+        return tuple(kind for kind, so in told.items() if so)
 
     def room(self, ids: Ids, most: int) -> tuple[int, int]:
         """How far a piece can be transposed, at most by so many semitones: the lowest and the highest number."""

@@ -197,11 +197,11 @@ def roll_of(song: Song, steps_per_beat: int) -> Roll:
 
 
 def left_out(song: Song) -> tuple[str, ...]:
-    """What of a piece a roll does not hold."""
+    """What of a piece a roll does not hold, as the beginning of a sentence that the piece's name ends."""
     pitches = [track.notes.numpy()["pitch"] for track in song.score.tracks if not track.is_drum]
     beyond = any(len(p) and (p.min() < LOWEST or p.max() >= LOWEST + KEYS) for p in pitches)
     drums = any(track.is_drum and len(track.notes) for track in song.score.tracks)
-    return ("drums",) * drums + ("notes beyond a piano's keys",) * beyond
+    return ("drums, left out of",) * drums + ("notes beyond a piano's keys, left out of",) * beyond
 
 
 def load_symusic() -> Any:

@@ -36,7 +36,7 @@ class Piece:
     Attributes:
         name: where it stands in its file, or its file's name.
         roll: [T, K]: whether each key sounds in each frame; key 0 is MIDI pitch 21.
-        left_out: what of the music a roll does not hold, such as "drums".
+        left_out: what of the music a roll does not hold, such as "drums, left out of".
         signature: beats of a bar, and what a beat is, where the file says so.
     """
 

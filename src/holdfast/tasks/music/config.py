@@ -74,6 +74,7 @@ class NetworkConfig:
     weight_drop: float = 0.0
 
     def __post_init__(self) -> None:
+        self._check_kind()
         for name, example in (
             ("hidden_size", 256),
             ("num_layers", 1),
@@ -83,6 +84,18 @@ class NetworkConfig:
             at_least(name, getattr(self, name), 1, example)
         for name in ("input_dropout", "dropout", "weight_drop"):
             share(name, getattr(self, name))
+
+    def _check_kind(self) -> None:
+        """What is of one kind of model is not given to the other."""
+        for kind, names in (("roll", ("output", "chord_size")), ("events", ("embedding_size",))):
+            for name in names:
+                default = type(self).__dataclass_fields__[name].default
+                if self.model != kind and getattr(self, name) != default:
+                    raise UserError(
+                        f"{flag(name)} is of --model {kind}.",
+                        f"It was given with --model {self.model}.",
+                        "Leave it out.",
+                    )
 
 
 @dataclass(kw_only=True)

@@ -18,14 +18,13 @@ from holdfast.data.midi import Song, first_signature, read_songs
 from holdfast.data.music import WHOLE
 from holdfast.data.passages import Corpus, Notes
 from holdfast.errors import UserError
-from holdfast.files import listed
 from holdfast.models.language import LanguageOptions, RecurrentLanguageModel
 from holdfast.models.ngrams import MOST, Baselines
 from holdfast.models.streams import StreamTraining, nats_of
 from holdfast.tasks.music import event_composing
 from holdfast.tasks.music.composing import Wish, notes_in
 from holdfast.tasks.music.config import MusicConfig, MusicTraining
-from holdfast.tasks.music.pieces import drawn, no_notes, usual
+from holdfast.tasks.music.pieces import drawn, left_out, no_notes, repeated, usual
 
 Ids = NDArray[np.int64]
 LONGEST_GRAM = 6
@@ -36,12 +35,13 @@ SCORED_OF_TRAINING = 40
 
 @dataclass(frozen=True)
 class Line:
-    """The events [n] of a piece, how many of them are pitches, and its notes."""
+    """The events [n] of a piece, how many of them are notes, these without drums, and what it lacks."""
 
     name: str
     ids: Ids
-    pitches: int
+    count: int
     notes: Notes
+    left_out: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -61,8 +61,8 @@ class Part:
 
     @property
     def notes(self) -> int:
-        """Notes."""
-        return sum(line.pitches for line in self.lines)
+        """Notes, with those of drums."""
+        return sum(line.count for line in self.lines)
 
     def joined(self) -> Ids:
         """All events one after the other, with the end behind each piece."""
@@ -136,7 +136,9 @@ class Events:
             raise no_notes(data)
         vocabulary = EventVocabulary.fit([song.score for song in songs["train"]], settings.steps_per_beat)
         parts = {name: encoded(vocabulary, some) for name, some in songs.items()}
-        told = (*notes, *repeated(parts))
+        lines = [line for part in parts.values() for line in part.lines]
+        contents = {name: [(x.name, x.ids.tobytes()) for x in part.lines] for name, part in parts.items()}
+        told = (*notes, *left_out(lines), *repeated(contents))
         test_part = parts.get("test") or None
         signature = usual([first_signature(song) for song in songs["train"]])
         return PreparedEvents(
@@ -145,7 +147,8 @@ class Events:
 
     def read(self, path: Path, learnt: Mapping[str, Any]) -> tuple[Part, tuple[str, ...]]:
         """The pieces of a file that is to be scored."""
-        return encoded(EventVocabulary.from_state(learnt), read_songs(path)), ()
+        part = encoded(EventVocabulary.from_state(learnt), read_songs(path))
+        return part, left_out(part.lines)
 
     def network(self, learnt: Mapping[str, Any]) -> RecurrentLanguageModel:
         """The untrained network."""
@@ -260,12 +263,14 @@ class EventBaselines:
 
 def encoded(vocabulary: EventVocabulary, songs: Sequence[Song]) -> Part:
     """The events of some pieces."""
-    pitches = vocabulary.pitches()
-    ids = [vocabulary.encode(song.score) for song in songs]
-    notes = [notes_in(song.score, vocabulary.steps) for song in songs]
-    counts = [int((pitches[i] >= 0).sum()) for i in ids]
-    names = [song.name for song in songs]
-    return Part(tuple(map(Line, names, ids, counts, notes)), vocabulary.begin)
+    is_note = vocabulary.is_note()
+
+    def line(song: Song) -> Line:
+        ids = vocabulary.encode(song.score)
+        notes = notes_in(song.score, vocabulary.steps)
+        return Line(song.name, ids, int(is_note[ids].sum()), notes, vocabulary.changes(song.score))
+
+    return Part(tuple(map(line, songs)), vocabulary.begin)
 
 
 def moved(vocabulary: EventVocabulary, part: Part, semitones: Sequence[int]) -> Part:
@@ -293,17 +298,6 @@ def figures(nats: float, part: Part) -> dict[str, float]:
         "nll_per_note": nats / max(1, part.notes),
         "perplexity": exp(min(each, 700.0)),
     }
-
-
-def repeated(parts: Mapping[str, Part]) -> tuple[str, ...]:
-    """What is told of pieces that are scored and that training sees as well."""
-    train = {line.ids.tobytes() for line in parts["train"].lines}
-    return tuple(
-        f"{name} pieces that are training pieces as well: {listed(same)}"
-        for part, name in (("valid", "validation"), ("test", "test"))
-        if part in parts
-        and (same := [line.name for line in parts[part].lines if line.ids.tobytes() in train])
-    )
 
 
 def digest(parts: Mapping[str, Part]) -> str:

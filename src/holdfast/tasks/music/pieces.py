@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -58,7 +58,13 @@ def prepare(settings: MusicData, data: Path, valid: Path | None = None, test: Pa
         raise _none_left("test", test)
     if not any(piece.roll.any() for piece in long["train"]):
         raise no_notes(data)
-    told = (*notes, *_short(parts), *left_out(parts), *_twice(long))
+    contents = {name: [(p.name, p.roll.tobytes()) for p in pieces] for name, pieces in long.items()}
+    told = (
+        *notes,
+        *_short(parts),
+        *left_out(p for part in parts.values() for p in part),
+        *repeated(contents),
+    )
     learnt = {"keys": KEYS, "signature": usual([piece.signature for piece in long["train"]])}
     own = digest(long.get(name, ()) for name in PARTS)
     return Prepared(long["train"], long["valid"], long.get("test") or None, told, own, learnt)
@@ -131,12 +137,13 @@ def _short(parts: dict[str, Pieces]) -> tuple[str, ...]:
     return (told_short(names),) if names else ()
 
 
-def left_out(parts: dict[str, Pieces]) -> tuple[str, ...]:
-    """What is told of music that rolls do not hold."""
-    pieces = [piece for part in parts.values() for piece in part]
-    kinds = sorted({kind for piece in pieces for kind in piece.left_out})
-    names = {kind: [piece.name for piece in pieces if kind in piece.left_out] for kind in kinds}
-    return tuple(f"{kind}, left out of {listed(names[kind])}" for kind in kinds)
+def left_out(pieces: Iterable[Any]) -> tuple[str, ...]:
+    """What is told of music that pieces [with ``name`` and ``left_out``] do not hold."""
+    names: dict[str, list[str]] = {}
+    for piece in pieces:
+        for kind in piece.left_out:
+            names.setdefault(kind, []).append(piece.name)
+    return tuple(f"{kind} {listed(names[kind])}" for kind in sorted(names))
 
 
 def told_short(names: Sequence[str]) -> str:
@@ -144,13 +151,14 @@ def told_short(names: Sequence[str]) -> str:
     return f"pieces of fewer than two frames, left out: {len(names):,} ({listed(names)})"
 
 
-def _twice(parts: dict[str, Pieces]) -> tuple[str, ...]:
-    """What is told of pieces that training sees and that are scored as well."""
-    train = {piece.roll.tobytes() for piece in parts["train"]}
+def repeated(parts: Mapping[str, Sequence[tuple[str, bytes]]]) -> tuple[str, ...]:
+    """What is told of pieces [name and content] that are scored and that training sees as well."""
+    train = {content for _, content in parts["train"]}
     found = []
     for part, name in (("valid", "validation"), ("test", "test")):
         pieces = parts.get(part, ())
-        count = sum(piece.roll.tobytes() in train for piece in pieces)
-        if count:
-            found.append(f"{name} pieces that are training pieces as well: {count:,} of {len(pieces):,}")
+        same = [piece for piece, content in pieces if content in train]
+        if same:
+            told = f"{len(same):,} of {len(pieces):,} ({listed(same)})"
+            found.append(f"{name} pieces that are training pieces as well: {told}")
     return tuple(found)

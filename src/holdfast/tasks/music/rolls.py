@@ -20,7 +20,7 @@ from holdfast.tasks.music import roll_composing
 from holdfast.tasks.music.baselines import Baselines
 from holdfast.tasks.music.composing import Wish
 from holdfast.tasks.music.config import MusicConfig
-from holdfast.tasks.music.pieces import Prepared, one_part, prepare, scored, told_short
+from holdfast.tasks.music.pieces import Prepared, left_out, one_part, prepare, scored, told_short
 from holdfast.tasks.music.roll_training import RollTraining, figures, mean_nats
 
 
@@ -51,7 +51,7 @@ class Rolls:
             )
         carried = "train" in found or "valid" in found
         notes = [f"{path.name} carries a split: its test part is scored"] if carried else []
-        return long, (*notes, *([told_short(names)] if names else []))
+        return long, (*notes, *([told_short(names)] if names else []), *left_out(pieces))
 
     def network(self, learnt: Mapping[str, Any]) -> RollModel:
         """The untrained network.
