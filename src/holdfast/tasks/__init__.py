@@ -82,6 +82,7 @@ TASKS = {
         "holdfast.tasks.music.words",
         "holdfast.tasks.music.use",
         "holdfast.tasks.music.report",
+        inspect="holdfast.tasks.music.inspecting:inspect",
     ),
     "speech": Task(
         "holdfast.tasks.speech.model:SpeechRecognizer",

@@ -30,7 +30,8 @@ class MusicData:
     Attributes:
         split: training, validation and test part of files that carry no split: fractions of the pieces.
         transpose: training pieces are moved up or down by up to so many semitones, anew in each epoch.
-        steps_per_beat: frames of a beat, of MIDI and ABC; other files have frames already.
+        steps_per_beat: frames of a beat (a quarter), of MIDI and ABC; other files have frames already, for which this
+            says how they are written when composing.
     """
 
     split: str = "0.8/0.1/0.1"

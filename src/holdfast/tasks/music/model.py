@@ -158,6 +158,10 @@ class Composer(TaskModel):
         """
         return self._trained()
 
+    def part(self, path: Path) -> Any:
+        """The pieces of a file, as they are scored."""
+        return self._read(path)
+
     def _read(self, path: Path) -> Any:
         part, self.notes = self.kind.read(path, self.learnt)
         return part

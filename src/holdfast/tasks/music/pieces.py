@@ -61,6 +61,7 @@ def prepare(settings: MusicData, data: Path, valid: Path | None = None, test: Pa
     contents = {name: [(p.name, p.roll.tobytes()) for p in pieces] for name, pieces in long.items()}
     told = (
         *notes,
+        *_told_beats(settings, long["train"]),
         *_short(parts),
         *left_out(p for part in parts.values() for p in part),
         *repeated(contents),
@@ -68,6 +69,14 @@ def prepare(settings: MusicData, data: Path, valid: Path | None = None, test: Pa
     learnt = {"keys": KEYS, "signature": usual([piece.signature for piece in long["train"]])}
     own = digest(long.get(name, ()) for name in PARTS)
     return Prepared(long["train"], long["valid"], long.get("test") or None, told, own, learnt)
+
+
+def _told_beats(settings: MusicData, pieces: Pieces) -> tuple[str, ...]:
+    """What is told of frames whose length nobody said."""
+    default = MusicData().steps_per_beat
+    if settings.steps_per_beat != default or any(piece.signature for piece in pieces):
+        return ()
+    return (f"the file does not say how long a frame is: {default} are taken for a beat (--steps-per-beat)",)
 
 
 def usual(signatures: Sequence[tuple[int, int] | None]) -> tuple[int, int]:
