@@ -117,6 +117,11 @@ def test_abc_is_read_with_its_key_and_tempo(tmp_path: Path) -> None:
     assert [np.flatnonzero(frame).item() + LOWEST for frame in first.roll] == [62, 64, 66, 67] + 4 * [69]
 
 
+def test_abc_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:
+    (tmp_path / "a.abc").write_bytes(b"\xef\xbb\xbf" + SCALE.encode())
+    assert read_songs(tmp_path / "a.abc")[0].score.note_num() == 5
+
+
 def test_a_folder_is_read_by_names_and_other_files_are_passed_over(tmp_path: Path) -> None:
     (tmp_path / "b").mkdir()
     save_midi(tmp_path / "b" / "two.MID", score((0, 480, 62)))

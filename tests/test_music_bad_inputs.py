@@ -299,7 +299,7 @@ ASKED: dict[str, tuple[list[str], Expected]] = {
     ),
     "a melody of chords": (
         ["roll", "--harmonise", "chords.mid"],
-        ("one note at a time", "chords.mid has 2", "alone"),
+        ("one note at a time", "chords.mid has 2 at once, first at beat 0", "before the next"),
     ),
     "a melody that is not there": (["roll", "--harmonise", "no.mid"], ("a file or", "no.mid", "name")),
     "a melody with a length": (

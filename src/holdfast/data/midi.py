@@ -119,7 +119,7 @@ def score_of(data: bytes, name: str) -> Any:
 
 def _tunes(data: bytes, name: str) -> Iterator[Song]:
     """The tunes of an ABC file: each begins with a line X: and its number."""
-    text = data.decode("utf-8", "replace")
+    text = data.decode("utf-8-sig", "replace")  # some editors write a byte order mark
     starts = [match.start() for match in re.finditer(r"^X:", text, re.MULTILINE)]
     if not starts or "\0" in text:
         raise UserError(

@@ -95,11 +95,12 @@ def harmonised(module: RollModel, corpus: Corpus, steps_per_beat: int, melody: S
     """
     module = copy.deepcopy(module).cpu().eval()  # step by step a CPU is faster
     tune = roll_of(melody, steps_per_beat)
-    if tune.sum(1).max() > 1 or not tune.any():
+    if tune.sum(1).max() > 1:
+        beat = int(tune.sum(1).argmax()) / steps_per_beat
         raise UserError(
             "A melody has one note at a time.",
-            f"{melody.name} has {int(tune.sum(1).max())} at once.",
-            "Give the melody alone.",
+            f"{melody.name} has {int(tune.sum(1).max())} at once, first at beat {beat:g}.",
+            "Give the melody alone, without chords, and end each note before the next one begins.",
         )
     chosen = accompanied(module, corpus, tune, wish)
     under = score_of_voices(split(chosen & ~tune), steps_per_beat, wish.heading, first=2)
