@@ -26,7 +26,8 @@ def switch(text: str) -> Parameter:
 
 
 Data = Annotated[
-    Path, Parameter(help="The data: a table, text files, a manifest of sounds, or a folder of music.")
+    Path,
+    Parameter(help="The data: a table, texts, a manifest of sounds, or music (MIDI, ABC, .mat, .json)."),
 ]
 Run = Annotated[Path, Parameter(help="Folder of a trained model.")]
 Recipe = Annotated[Path | None, Parameter(help="TOML file of settings; flags override it.")]
@@ -138,7 +139,7 @@ def predict(
     data: Annotated[
         Path | None,
         Parameter(
-            help="File to predict from, where the task takes one; without, or by -, texts come from stdin."
+            help="File to predict from, where the task takes one; without, or by -, texts and live sound come from stdin."
         ),
     ] = None,
     /,

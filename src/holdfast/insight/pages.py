@@ -9,7 +9,7 @@ from typing import Any
 from holdfast.insight import plots
 from holdfast.insight.comparison import Comparison, Spread
 from holdfast.insight.report import Section, metric_table, write_report
-from holdfast.insight.words import Measure, epochs_done, weights_kept
+from holdfast.insight.words import VARIANTS, Measure, epochs_done, weights_kept
 from holdfast.training.history import History
 
 Result = Mapping[str, Any]
@@ -25,14 +25,15 @@ def result_section(
 ) -> Section:
     """The figures of a run that was just trained, with its learning curves, drawn into ``folder``."""
     name, metric = model_name(result), measure.metric
-    named = {name: result["model"], **result["baselines"]}
+    others = {f"{name} {how}": result[key] for key, how in VARIANTS.items() if key in result}
+    named = {name: result["model"], **others, **result["baselines"]}
     values = {row: (figures[metric], 0.0) for row, figures in named.items()}
     where = f"the {result['part']} part"
     drawn = [
-        plots.bars(values, [name], metric, where, folder / "baselines.png", higher=measure.higher),
+        plots.bars(values, [name, *others], metric, where, folder / "baselines.png", higher=measure.higher),
         plots.curves(history.epochs, "valid_loss", history.best_epoch, folder / "learning.png"),
     ]
-    return Section("Result", [*words, facts(result, measure)], metric_table(named), [name], drawn)
+    return Section("Result", [*words, facts(result, measure)], metric_table(named), [name, *others], drawn)
 
 
 def facts(result: Result, measure: Measure) -> str:

@@ -87,7 +87,7 @@ def curves(history: Sequence[Mapping[str, float]], monitor: str, best_epoch: int
             epochs,
             [row["train_loss"] for row in history],
             color=GREY,
-            label="training, as its loss is (with dropout, smoothed labels)",
+            label="training, as its loss is (with dropout and all else that training changes)",
         )
         ax.plot(epochs, [row[monitor] for row in history], color=BLUE, label="validation")
         if best_epoch is not None:

@@ -68,13 +68,19 @@ class Composition:
         }
 
     def save(
-        self, midi: Path, plot: Path | None = None, wav: Path | None = None, soundfont: Path | None = None
+        self,
+        midi: Path | str,
+        plot: Path | str | None = None,
+        wav: Path | str | None = None,
+        soundfont: Path | str | None = None,
     ) -> None:
         """Write the files that are asked for; the soundfont and their places are looked at before any of them is.
 
         Raises:
             UserError: there is no soundfont, or a file cannot be written.
         """
+        midi, plot, wav, soundfont = (None if p is None else Path(p) for p in (midi, plot, wav, soundfont))
+        assert midi is not None
         check_targets({"midi": midi, "plot": plot, "wav": wav})
         font = find_soundfont(soundfont) if wav is not None else None
         save_midi(midi, self.score)

@@ -49,7 +49,7 @@ class SoundConfig:
     normalise: Literal["global", "utterance", "speaker", "running", "none"] = "global"
     unit: Literal["character", "word", "subword"] = "character"
     vocabulary: int = 500
-    split: str = "0.9/0.1/0"
+    split: str = "0.8/0.1/0.1"
     hold_out: str | None = None
     cache: str | None = None
 
@@ -248,7 +248,8 @@ class Prediction(Decoding):
     Attributes:
         live: listen as the sound comes: to 16-bit PCM from stdin (mono, at --pcm-rate), or to a file in blocks.
         pcm_rate: samples a second of what comes from stdin; the model's when not given.
-        times: a line for each word: its begin and end in seconds, the word, and how sure the network is (0 to 1).
+        times: a line for each word: from when to when the network was sure of it, in seconds, the word, and how sure
+            it was (0 to 1).
         plot: PNG file to draw the first sound's spectrogram into, with its text in time.
     """
 

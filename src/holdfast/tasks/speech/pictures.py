@@ -111,8 +111,9 @@ def _units(ax: Axes, one: Drawing, names: Sequence[str]) -> None:
 
 
 def _words(ax: Axes, one: Drawing) -> None:
+    edge = 0.05 * len(one.frames) * FRAME
     for word in one.words:
-        middle = (word.start + word.end) / 2
+        middle = max((word.start + word.end) / 2, edge)
         ax.plot([word.start, word.end], [1, 1], color=BLACK, lw=3, solid_capstyle="butt")
         ax.text(middle, 0.7, _shown(word.text), ha="center", va="top", fontsize=8)
         ax.text(middle, -0.25, f"{word.confidence:.2f}", ha="center", va="top", fontsize=7, color="#555555")

@@ -110,7 +110,9 @@ def _check_hot(hot: Iterable[str], alphabet: Alphabet) -> None:
             raise UserError(
                 "Hot words are made of units that stood in the training sentences.",
                 f"{word!r} has a {'word' if alphabet.kind == 'word' else 'sign'} that did not.",
-                f"Did you mean {other!r}?" if other else "Leave it out, or train on sentences that have it.",
+                f"Did you mean {other!r}?"
+                if other
+                else "Leave it out; a network of --unit character can write words that it was not trained on.",
             )
 
 
@@ -181,6 +183,12 @@ class Ear:
 
     def accept(self, samples: Array) -> list[Segment]:
         """The segments that ended with these samples [n] within -1 ... 1."""
+        if samples.dtype.kind != "f":
+            raise UserError(
+                "Samples are floating-point numbers within -1 ... 1.",
+                f"They were {samples.dtype}.",
+                "Divide 16-bit integers by 32768.",
+            )
         return self.listener.accept(self.network.accept(self.frames.accept(samples)))
 
     def finish(self) -> list[Segment]:

@@ -15,6 +15,7 @@ from holdfast.tasks.speech.config import Prediction
 from holdfast.tasks.speech.hearing import Segment, Word, text_of
 from holdfast.tasks.speech.model import SpeechRecognizer
 from holdfast.tasks.speech.recogniser import BLOCK, Ear
+from holdfast.training.reporting import notice
 
 Array = NDArray[Any]
 
@@ -32,7 +33,7 @@ def predicted(model: SpeechRecognizer, data: Path | None, asked: Prediction) -> 
     found = ((one.name, segments) for one, segments in model.stream(data, asked))
     if asked.plot is not None:
         _draw(model, data, asked, asked.plot)
-    return _lines(found, asked.times, alone=data.is_file() and not _listing(data))
+    return _lines(_counted(model, found), asked.times, alone=data.is_file() and not _listing(data))
 
 
 def _draw(model: SpeechRecognizer, data: Path, asked: Prediction, path: Path) -> None:
@@ -42,6 +43,17 @@ def _draw(model: SpeechRecognizer, data: Path, asked: Prediction, path: Path) ->
     assert model.alphabet is not None
     one, frames = next(model.sounds_of(data))
     aligned_plot([drawing(model.recogniser(asked), one.name, frames)], model.alphabet.pieces, path)
+
+
+def _counted(
+    model: SpeechRecognizer, found: Iterable[tuple[str, list[Segment]]]
+) -> Iterator[tuple[str, list[Segment]]]:
+    """The same; in the end the model's notes tell in how many sounds nothing was recognised."""
+    empty = 0
+    for name, segments in found:
+        empty += not segments
+        yield name, segments
+    model.notes = (f"in {empty:,} of the sounds nothing was recognised",) if empty else ()
 
 
 def _listing(data: Path) -> bool:
@@ -85,6 +97,8 @@ def live(model: SpeechRecognizer, data: Path | None, asked: Prediction) -> Itera
             "Name a sound, or leave --live out; holdfast evaluate RUN MANIFEST --live scores all of them.",
         )
     blocks = read_blocks(source, ear.rate, BLOCK, pcm_rate=asked.pcm_rate)
+    if not isinstance(source, Path):
+        notice(f"Listening to 16-bit samples of one channel, {asked.pcm_rate or ear.rate:,} a second.")
     return _timed(ear, blocks) if asked.times else _settling(ear, blocks)
 
 
