@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import json
 import random
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
 
 from holdfast.cli import main
+from holdfast.data.audio import read_sound
 from holdfast.demos.speech import PHRASES, STRANGER, Spoken, manifest, phrases, speak
 from holdfast.errors import UserError
 
@@ -38,7 +41,9 @@ def spoken(folder: Path, count: int, seed: int) -> Path:
 
 
 @needs_espeak
-def test_speech_is_made_learnt_and_heard(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_speech_is_made_learnt_and_heard(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     train, test = spoken(tmp_path / "train", 150, 0), spoken(tmp_path / "test", 24, 1)
     run = str(tmp_path / "run")
     settings = "--unit word --no-bidirectional --hidden-size 48 --num-layers 1 --channels 48 --subsampling 4"
@@ -64,6 +69,14 @@ def test_speech_is_made_learnt_and_heard(tmp_path: Path, capsys: pytest.CaptureF
     text = capsys.readouterr().out.split()
     assert main(["predict", run, sound, "--live"]) == 0
     assert capsys.readouterr().out.split() == text and set(text) <= set(WORDS)
+    samples, rate = read_sound(Path(sound))
+    pipe = io.TextIOWrapper(io.BytesIO((samples * 32768).astype("<i2").tobytes()))
+    monkeypatch.setattr(sys, "stdin", pipe)
+    assert main(["predict", run, "--live", "--pcm-rate", str(rate), "--times"]) == 0
+    rows = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
+    assert [row[2] for row in rows] == text and all(0 < float(row[3]) <= 1 for row in rows)
+    times = [float(value) for row in rows for value in row[:2]]
+    assert times == sorted(times) and times[-1] <= len(samples) / rate
 
 
 def test_a_demo_without_espeak_says_what_to_install(
