@@ -175,7 +175,7 @@ def test_an_interrupted_run_ends_as_an_uninterrupted_one(
     loss = UtteranceTraining.loss
 
     def interrupted(self: UtteranceTraining, batch: Any) -> torch.Tensor:
-        if next(steps) == 3:
+        if next(steps) == 2:
             signal.raise_signal(signal.SIGINT)
         return loss(self, batch)
 

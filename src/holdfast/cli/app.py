@@ -139,7 +139,7 @@ def predict(
     data: Annotated[
         Path | None,
         Parameter(
-            help="File to predict from, where the task takes one; without, or by -, texts and live sound come from stdin."
+            help="File to predict from, where the task takes one; without, or by -, texts and live sound from stdin."
         ),
     ] = None,
     /,

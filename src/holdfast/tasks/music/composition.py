@@ -79,17 +79,17 @@ class Composition:
         Raises:
             UserError: there is no soundfont, or a file cannot be written.
         """
-        midi, plot, wav, soundfont = (None if p is None else Path(p) for p in (midi, plot, wav, soundfont))
-        assert midi is not None
-        check_targets({"midi": midi, "plot": plot, "wav": wav})
-        font = find_soundfont(soundfont) if wav is not None else None
-        save_midi(midi, self.score)
-        if plot is not None:
+        notes = Path(midi)
+        picture, sound, instruments = (None if p is None else Path(p) for p in (plot, wav, soundfont))
+        check_targets({"midi": notes, "plot": picture, "wav": sound})
+        font = find_soundfont(instruments) if sound is not None else None
+        save_midi(notes, self.score)
+        if picture is not None:
             from holdfast.tasks.music.pictures import piano_roll  # loads matplotlib
 
-            piano_roll(self.score, self.wish, plot)
-        if wav is not None and font is not None:
-            save_wav(wav, sound_of(self.score, font, self.seconds))
+            piano_roll(self.score, self.wish, picture)
+        if sound is not None and font is not None:
+            save_wav(sound, sound_of(self.score, font, self.seconds))
 
 
 def sentences(told: dict[str, Any]) -> tuple[str, ...]:

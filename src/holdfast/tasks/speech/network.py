@@ -91,8 +91,11 @@ class UtteranceTraining:
         frames, lengths, units, sizes = batch
         scores, left = self.module(frames, lengths)
         there = fits(left, units, sizes)  # a faster utterance may have become too short for its units
+        nothing: Tensor = 0.0 * scores.sum()
+        if not there.any():
+            return nothing
         nats = ctc_nats(scores[:, there], left[there], units[there], sizes[there])
-        mean: Tensor = (nats.sum() + 0.0 * scores.sum()) / sizes[there].sum().clamp(min=1)
+        mean: Tensor = nats.sum() / sizes[there].sum().clamp(min=1)
         return mean
 
     def validate(self) -> dict[str, float]:
