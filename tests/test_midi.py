@@ -21,7 +21,7 @@ from holdfast.data.keys import KEYS as ALL_KEYS
 from holdfast.data.keys import Key, likeliest_key
 from holdfast.data.midi import Song, left_out, read_rolls, read_songs, roll_of, score_of
 from holdfast.data.midi_bytes import check_midi
-from holdfast.data.music import KEYS, LOWEST
+from holdfast.data.roll import KEYS, LOWEST
 from holdfast.data.voices import Heading, names_of, notes_of, save_midi, score_of_roll, split
 from holdfast.errors import UserError
 

@@ -14,7 +14,7 @@ from scipy.io import savemat
 
 from holdfast.cli import main
 from holdfast.config import load_config, save_config
-from holdfast.data.music import KEYS, LOWEST
+from holdfast.data.roll import KEYS, LOWEST
 from holdfast.tasks import load
 from holdfast.tasks.music.config import MusicConfig
 from refusals import Expected, refused

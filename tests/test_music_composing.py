@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from holdfast.cli import main
 from holdfast.data.keys import Key
 from holdfast.data.midi import Song, read_songs, roll_of
-from holdfast.data.music import KEYS, LOWEST
+from holdfast.data.roll import KEYS, LOWEST
 from holdfast.data.voices import Heading, save_midi
 from holdfast.models.music import SILENT, SOUNDS
 from holdfast.tasks import load

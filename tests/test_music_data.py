@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.io import savemat
 
-from holdfast.data.music import KEYS, LOWEST, Piece, digest, read_pieces, room, transposed
+from holdfast.data.music import digest, read_pieces, room, transposed
+from holdfast.data.roll import KEYS, LOWEST, Piece
 from holdfast.errors import UserError
 
 C_MAJOR, F_MAJOR = [60, 64, 67], [60, 65, 69]

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from holdfast.data.events import HIGHEST, EventVocabulary
 from holdfast.data.midi import Song, read_songs
-from holdfast.data.music import LOWEST
+from holdfast.data.roll import LOWEST
 from holdfast.data.voices import Heading, save_midi
 from holdfast.errors import UserError
 from holdfast.models.language import LanguageOptions, RecurrentLanguageModel

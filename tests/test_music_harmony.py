@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from holdfast.data.midi import Song
-from holdfast.data.music import KEYS, LOWEST
 from holdfast.data.passages import Corpus, Notes
+from holdfast.data.roll import KEYS, LOWEST
 from holdfast.data.voices import score_of_roll
 from holdfast.models.music import RollModel, RollOptions
 from holdfast.tasks.music import roll_composing

@@ -14,7 +14,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from holdfast.data.music import KEYS, Piece, digest, read_pieces
+from holdfast.data.music import digest, read_pieces
+from holdfast.data.roll import KEYS, Piece
 from holdfast.models.music import (
     FREE,
     OCTAVE,

@@ -17,7 +17,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from holdfast.data.music import KEYS, LOWEST
+from holdfast.data.roll import KEYS, LOWEST
 from holdfast.errors import UserError, missing_library
 
 HIGHEST = LOWEST + KEYS - 1

@@ -75,11 +75,6 @@ class Filterbanks:
                 "Give for example --bands 40.",
             ) from error
 
-    def frames(self, samples: int) -> int:
-        """T of so many samples."""
-        window, shift = (int(self.rate * seconds) for seconds in (WINDOW, SHIFT))
-        return max(0, 1 + (samples - window) // shift)
-
 
 class FilterbankStream:
     """Frames of sound as it comes, in constant memory; made by :meth:`Filterbanks.stream`."""

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from holdfast.data.midi_bytes import check_midi
-from holdfast.data.music import KEYS, LOWEST, Piece, Roll
+from holdfast.data.roll import KEYS, LOWEST, Piece, Roll
 from holdfast.errors import UserError, missing_library
 from holdfast.files import listed
 

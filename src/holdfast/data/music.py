@@ -8,48 +8,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from holdfast.data.roll import KEYS, LOWEST, Piece, Pieces, Roll
 from holdfast.errors import UserError, missing_library
-
-KEYS, LOWEST = 88, 21
-"""Keys of a piano, and the MIDI pitch of the lowest: key k has pitch ``LOWEST + k``."""
 
 PARTS = ("train", "valid", "test")
 """Parts of a file that carries its split."""
 WHOLE = "whole"
 """The only part of a file that carries none."""
-
-Roll = NDArray[np.bool_]
-
-
-@dataclass(frozen=True)
-class Piece:
-    """A piece of music.
-
-    Attributes:
-        name: where it stands in its file, or its file's name.
-        roll: [T, K]: whether each key sounds in each frame; key 0 is MIDI pitch 21.
-        left_out: what of the music a roll does not hold, such as "drums, left out of".
-        signature: beats of a bar, and what a beat is, where the file says so.
-    """
-
-    name: str
-    roll: Roll
-    left_out: tuple[str, ...] = ()
-    signature: tuple[int, int] | None = None
-
-    def __len__(self) -> int:
-        return len(self.roll)
-
-
-Pieces = tuple[Piece, ...]
 
 
 def read_pieces(path: Path, steps_per_beat: int = 4) -> dict[str, Pieces]:

@@ -11,7 +11,7 @@ import numpy as np
 
 from holdfast.data.heading import Heading
 from holdfast.data.midi import load_symusic
-from holdfast.data.music import LOWEST, Roll
+from holdfast.data.roll import LOWEST, Roll
 from holdfast.files import write_atomic
 
 TICKS = 480

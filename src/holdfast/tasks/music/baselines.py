@@ -9,7 +9,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from holdfast.data.music import Pieces
+from holdfast.data.roll import Pieces
 from holdfast.errors import UserError
 from holdfast.tasks.music.scoring import Counts
 

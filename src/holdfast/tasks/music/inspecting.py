@@ -11,7 +11,7 @@ import torch
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from holdfast.data.music import KEYS, LOWEST, Piece, Roll
+from holdfast.data.roll import KEYS, LOWEST, Piece, Roll
 from holdfast.data.voices import notes_of
 from holdfast.errors import UserError
 from holdfast.insight.plots import BLUE, ORANGE, picture

@@ -11,8 +11,9 @@ from typing import Any, TypeVar
 import numpy as np
 
 from holdfast.data.heading import USUAL_SIGNATURE
-from holdfast.data.music import KEYS, PARTS, WHOLE, Pieces, digest, read_pieces
+from holdfast.data.music import PARTS, WHOLE, digest, read_pieces
 from holdfast.data.parts import remarks, shares
+from holdfast.data.roll import KEYS, Pieces
 from holdfast.errors import UserError
 from holdfast.files import listed
 from holdfast.tasks.music.config import MusicData

@@ -14,8 +14,8 @@ from torch import Tensor
 from holdfast.cells import State
 from holdfast.data.keys import likeliest_key
 from holdfast.data.midi import Song, roll_of
-from holdfast.data.music import KEYS, LOWEST, Roll
 from holdfast.data.passages import Corpus, Notes
+from holdfast.data.roll import KEYS, LOWEST, Roll
 from holdfast.data.voices import score_of_roll, score_of_voices, split
 from holdfast.errors import UserError
 from holdfast.models.music import FREE, SILENT, SOUNDS, RollModel

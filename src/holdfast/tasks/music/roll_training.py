@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from holdfast.data.batching import TokenBatches
-from holdfast.data.music import Pieces, Roll, room, transposed
+from holdfast.data.music import room, transposed
+from holdfast.data.roll import Pieces, Roll
 from holdfast.models.music import Context, RollModel
 from holdfast.tasks.music.config import MusicConfig
 from holdfast.tasks.music.pieces import Prepared

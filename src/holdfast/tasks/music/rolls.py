@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from torch import nn
 
 from holdfast.data.midi import Song
-from holdfast.data.music import KEYS, LOWEST, Piece, Pieces, read_pieces
+from holdfast.data.music import read_pieces
 from holdfast.data.passages import Corpus, Notes
+from holdfast.data.roll import KEYS, LOWEST, Piece, Pieces
 from holdfast.data.voices import notes_of
 from holdfast.errors import UserError
 from holdfast.models.music import RollModel, RollOptions
