@@ -6,6 +6,7 @@ import math
 import random
 import signal
 import threading
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -64,6 +65,18 @@ def test_patience_stops_and_the_best_weights_are_kept(tmp_path: Path) -> None:
     other = Sums()
     load_weights(tmp_path / WEIGHTS, other.module)
     assert_same(weights(other), kept[5])
+
+
+def test_a_trainable_that_is_solved_stops_at_that_validation(tmp_path: Path) -> None:
+    class Enough(Scripted):
+        def solved(self, row: Mapping[str, float]) -> bool:
+            return row["mse"] <= 2.0
+
+    trainable = Enough([5.0, 3.0, 2.0, 1.0])
+    history = run(trainable, replace(BASE, epochs=50), folder=tmp_path)
+    assert (history.stopped, len(history.epochs), history.best) == ("solved", 3, 2.0)
+    again = run(Enough([]), replace(BASE, epochs=50), folder=tmp_path, resume=True)
+    assert (again.stopped, rows(again)) == ("solved", rows(history))
 
 
 def test_the_budget_stops_within_an_epoch_with_a_last_validation(tmp_path: Path, clock: list[float]) -> None:

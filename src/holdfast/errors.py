@@ -21,6 +21,10 @@ class UserError(ValueError):
         super().__init__(f"{rule} {got} {fix}")
 
 
+class DivergenceError(UserError):
+    """The loss of a training run, or the metric that it is validated by, is no longer finite."""
+
+
 def missing_library(error: ModuleNotFoundError, extra: str) -> UserError:
     """The error for a library of an extra that is not installed."""
     return UserError(

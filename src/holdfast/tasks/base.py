@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor, nn
@@ -86,4 +86,13 @@ class Stateful(Protocol):
 
     def restore(self, carried: dict[str, Tensor]) -> None:
         """Carry this again; the tensors are on the CPU."""
+        ...
+
+
+@runtime_checkable
+class Solvable(Protocol):
+    """A trainable that can be done: training stops at the first validation that says so."""
+
+    def solved(self, row: Mapping[str, float]) -> bool:
+        """Whether an epoch's row of the history, with the metrics of its validation, says that it is done."""
         ...

@@ -11,7 +11,7 @@ from typing import Literal
 Row = dict[str, float]
 """One epoch: epoch (from 1), train_loss, the validation metrics, learning_rate, seconds."""
 
-Stopped = Literal["epochs", "patience", "budget", "interrupted"]
+Stopped = Literal["epochs", "patience", "budget", "interrupted", "solved"]
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class History:
         epochs: a row for each epoch.
         best_epoch: the best one; None where none was validated.
         best: the monitored metric of the weights that the module carries.
-        stopped: all epochs are done, patience or budget ran out, or Ctrl-C.
+        stopped: all epochs are done, patience or budget ran out, Ctrl-C, or the trainable is solved.
         seconds: time spent, over all parts of a resumed run.
         done: epochs that were trained, the last one perhaps in part.
         checkpoints: how many epochs' weights the module's are the mean of; 1 for those of the best epoch.

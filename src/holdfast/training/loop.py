@@ -23,10 +23,9 @@ from holdfast.checkpoint import (
     save_state,
     save_weights,
 )
-from holdfast.config import MAY_CHANGE, Training
-from holdfast.errors import UserError
-from holdfast.files import new_folder
-from holdfast.tasks.base import Stateful, Trainable
+from holdfast.config import Training
+from holdfast.errors import DivergenceError, UserError
+from holdfast.tasks.base import Solvable, Stateful, Trainable
 from holdfast.training.averaging import averaging
 from holdfast.training.best import Best
 from holdfast.training.devices import open_fabric
@@ -34,6 +33,7 @@ from holdfast.training.history import History, Position, Stopped
 from holdfast.training.interrupts import first_interrupt
 from holdfast.training.randomness import get_random_state, seed_everything, set_random_state
 from holdfast.training.reporting import Reporter, notice
+from holdfast.training.resuming import check_folder, check_settings
 from holdfast.training.schedules import SCHEDULES, halvings
 
 __all__ = ["History", "fit"]
@@ -76,7 +76,8 @@ def fit(
 
     Raises:
         UserError: the folder holds another run, or none to resume, or a damaged one; the device is not there; the
-            loss or the monitored metric is no longer finite (the module then carries the best weights so far).
+            loss or the monitored metric is no longer finite (:class:`~holdfast.errors.DivergenceError`; the module
+            then carries the best weights so far).
         ValueError: the trainable breaks its contract (number of batches, monitored metric).
     """
     if folder is None and resume:
@@ -87,7 +88,7 @@ def fit(
         run.restore()
     starting()
     if folder is not None:
-        _check_folder(Path(folder), resume)
+        check_folder(Path(folder), resume)
     reporter = Reporter(run.steps * training.epochs, run.done, training.epochs, folder, progress)
     try:
         with first_interrupt(run.interrupt):
@@ -163,7 +164,9 @@ class Run:
         )
 
     def _reason_to_stop(self) -> Stopped | None:
-        at = self.at
+        at, trainable = self.at, self.trainable
+        if at.rows and isinstance(trainable, Solvable) and trainable.solved(at.rows[-1]):
+            return "solved"
         if at.epoch > self.training.epochs:
             return "epochs"
         if at.best_epoch is not None and at.epoch - 1 - at.best_epoch >= self.training.patience:
@@ -294,7 +297,7 @@ class Run:
             save_weights(self.folder / WEIGHTS, self.module)
         return value
 
-    def _diverged(self, what: str) -> UserError:
+    def _diverged(self, what: str) -> DivergenceError:
         """Keep the best weights, and say what to do."""
         self._save_best()
         self._take_best()
@@ -304,7 +307,7 @@ class Run:
             else f"those of epoch {self.at.best_epoch}"
         )
         rate = self.optimizer.param_groups[0]["lr"]
-        return UserError(
+        return DivergenceError(
             "The training loss and the validation metric must stay finite.",
             f"{what}: training diverged (learning rate {rate:.3g}). Weights kept: {kept}.",
             f"Give a lower learning rate, for example --learning-rate {self.training.learning_rate / 10:.3g}, "
@@ -347,7 +350,7 @@ class Run:
         """Take the state in the folder."""
         assert self.folder is not None
         tensors, values = self.restored = load_state(self.folder)
-        self._check_settings(values)
+        check_settings(values, self.training, self.steps)
         load_tensors(self.module, tensors.get("module", {}), str(self.folder / STATE))
         load_optimizer(self.optimizer, tensors.get("optimizer", {}), values["groups"])
         self.average.restore(tensors.get("average", {}))
@@ -363,17 +366,6 @@ class Run:
         if isinstance(self.trainable, Stateful):
             self.trainable.restore(tensors.get("carried", {}))
 
-    def _check_settings(self, values: dict[str, Any]) -> None:
-        now = asdict(self.training) | {"steps in an epoch": self.steps}
-        then = asdict(type(self.training)()) | values["training"] | {"steps in an epoch": values["steps"]}
-        changed = [name for name in now if name not in MAY_CHANGE and now[name] != then.get(name)]
-        if changed:
-            raise UserError(
-                f"A resumed run has the data and settings that it began with, but for {', '.join(MAY_CHANGE)}.",
-                "; ".join(f"{name} was {then.get(name)} and is {now[name]}" for name in changed) + ".",
-                "Give the same, or begin a new run in another folder.",
-            )
-
     def how_to_go_on(self) -> str:
         """What an interrupted run tells."""
         where = f"Interrupted in epoch {self.at.epoch}, after {self.at.step} of its {self.steps} steps."
@@ -384,13 +376,3 @@ class Run:
 
 def _unchanged(batch: Any) -> Any:
     return batch
-
-
-def _check_folder(folder: Path, resume: bool) -> None:
-    if not resume and (folder / STATE).exists():
-        raise UserError(
-            "A new run needs a folder without a run.",
-            f"{folder} holds the state of one.",
-            "Give another folder with --out, go on with its run with --resume, or write over it with --overwrite.",
-        )
-    new_folder(folder, resume=True)
