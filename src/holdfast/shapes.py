@@ -43,7 +43,7 @@ class Sequence:
     def restore(self, outputs: Tensor) -> Tensor | PackedSequence:
         """Outputs [T, B, width] in the form in which the input came."""
         if self.packed is not None:
-            return _pack_like(outputs, self.lengths, self.packed)
+            return pack_like(outputs, self.lengths, self.packed)
         return self.restore_steps(outputs)
 
     def restore_steps(self, values: Tensor) -> Tensor:
@@ -88,7 +88,7 @@ def _from_packed(layer: Layer, packed: PackedSequence, hx: State | None, lengths
     return Sequence(x, state, own_lengths.to(x.device), True, False, packed)
 
 
-def _pack_like(outputs: Tensor, lengths: Tensor | None, packed: PackedSequence) -> PackedSequence:
+def pack_like(outputs: Tensor, lengths: Tensor | None, packed: PackedSequence) -> PackedSequence:
     """Pack outputs [T, B, width] in the very order of ``packed``, ties included."""
     order = packed.sorted_indices
     assert lengths is not None

@@ -95,7 +95,8 @@ class Horizon:
     Attributes:
         lags: [K], 0 ... longest.
         jacobian: [K] Frobenius norm of the Jacobian, estimated by products with random vectors; 1 at the peak.
-        checked, finite: lags [C] at which it was measured by finite differences as well, and what they gave.
+        checked, finite: lags [C] at which it was measured by finite differences as well, and what they gave; NaN
+            where that is rounding.
         half_life: steps after which the influence stays below half of its peak; infinite where it does not in K.
         reach: the same for a twentieth.
         agreement: largest relative difference between the two ways, where the change is above rounding.
