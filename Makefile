@@ -98,5 +98,5 @@ $(READY): $(SOURCES_OF_SETUP)
 	@test -x $(BIN)/python || { echo "==> making .venv with $(PYTHON)"; $(PYTHON) -m venv .venv; }
 	@echo "==> installing Holdfast and its tools into .venv (a few minutes the first time)"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check \
-	  --constraint constraints.txt --editable '.[forecast,text,speech,music,dev]'
+	  --constraint constraints.txt --editable '.[forecast,text,speech,music,insight,dev]'
 	@touch $@

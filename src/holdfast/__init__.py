@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from holdfast import insight as insight
     from holdfast.cells import CELLS as CELLS
     from holdfast.convert import accelerate as accelerate
     from holdfast.convert import from_keras as from_keras
@@ -66,6 +67,7 @@ __all__ = [
     "__version__",
     "accelerate",
     "from_keras",
+    "insight",
     "load",
     "quantize",
     "to_keras",
@@ -78,6 +80,8 @@ if not TYPE_CHECKING:  # hidden from type checkers, for which it would make ever
         """Load a public name from its module (PEP 562) and keep it."""
         if name == "__version__":
             value = _version()
+        elif name == "insight":
+            value = import_module("holdfast.insight")
         elif name in _HOMES:
             value = getattr(import_module(_HOMES[name]), name)
         else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 import sys
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -18,6 +19,11 @@ UNRANKED = ("coverage",)
 
 UNFOLDED = 10_000
 """A width in which every table has room."""
+
+
+def width() -> int:
+    """Columns of the terminal."""
+    return shutil.get_terminal_size().columns
 
 
 def write(text: str) -> None:

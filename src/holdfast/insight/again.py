@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
 
@@ -89,7 +88,7 @@ def _stack(found: list[Call]) -> list[Call]:
     return stack
 
 
-def steps_first(y: Any, module: Any) -> Tensor:
+def steps_first(y: Tensor | PackedSequence, module: Any) -> Tensor:
     """Outputs in any form as [T, B, P]."""
     if isinstance(y, PackedSequence):
         return pad_packed_sequence(y)[0]

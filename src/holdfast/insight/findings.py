@@ -50,8 +50,9 @@ class Part:
         cell: a name in :data:`holdfast.CELLS`.
         activations: name -> [T, H] in the cell's order: gates, candidate, cell, hidden (P wide where projected).
         gates: those of them that are gates, between 0 and 1.
-        half_lives: [H] steps after which a unit's gates have halved what it held: ``ln 2 / -mean(ln keep)``, with
-            the forget gate or, in a GRU, the update gate; None for a cell without.
+        half_lives: [H] steps after which half of what a unit holds is gone, by the forget gate or, in a GRU, the update
+            gate: the median over the steps to begin from (see :func:`holdfast.insight.gates.half_lives`), infinite
+            where that does not come; None for a cell without such a gate.
         order: [H] units from the shortest to the longest half-life; where there is none, by how slowly their hidden
             state changes.
     """
@@ -145,7 +146,8 @@ class Attribution:
         target: what the answer is, in words.
         integrated: [T] integrated gradients (Sundararajan et al. 2017), summed over a step's inputs.
         occlusion: [T] by how much the answer falls when a step's input is replaced by the mean input.
-        agreement: Spearman's rank correlation between the two.
+        agreement: Spearman's rank correlation between the two, over the steps that have a hundredth or more of the
+            largest in either.
         incomplete: how far the integrated gradients are from adding up to the change of the answer, as a share of it.
     """
 

@@ -32,18 +32,35 @@ def gate_names(cell: str) -> tuple[str, ...]:
 
 
 def half_lives(activations: Mapping[str, Array]) -> Array | None:
-    """Steps [H] after which a unit keeps half of what it held: ``ln 2 / -mean_t(ln keep_t)``; None without a gate.
+    """Steps [H] until half of what a unit holds is gone: the median over the steps t from which one may begin of the
+    first k with ``keep_{t+1} ... keep_{t+k} <= 1/2``; None without a gate that keeps.
+
+    The last begins, from which that does not come within the sequence, count as longer than any; a unit where most
+    are such has an infinite half-life.
 
     Example:
         >>> import numpy as np
         >>> half_lives({"forget": np.full((10, 2), 0.5)})
         array([1., 1.])
+        >>> half_lives({"forget": np.array([0.99] * 9 + [0.01] + [0.99] * 9 + [0.01])[:, None]}).round()
+        array([5.])
     """
     keeper = next((name for name in KEEPERS if name in activations), None)
     if keeper is None:
         return None
-    rate = -np.log(np.maximum(activations[keeper].astype(np.float64), TINY)).mean(0)
-    return np.asarray(np.log(2) / np.maximum(rate, TINY))
+    lost = np.cumsum(-np.log(np.maximum(activations[keeper].astype(np.float64), TINY)), axis=0)
+    return np.array([_until_half(column) for column in np.vstack([np.zeros(lost.shape[1]), lost]).T])
+
+
+def _until_half(lost: Array) -> float:
+    """The median, over steps to begin from, of the steps (interpolated) in which a rising curve rises by ln 2."""
+    wanted = lost[:-1] + np.log(2) - 1e-9
+    after = np.searchsorted(lost, wanted)
+    reached = after < len(lost)
+    place = np.minimum(after, len(lost) - 1)
+    rise = np.maximum(lost[place] - lost[place - 1], TINY)
+    steps = place - (lost[place] - wanted) / rise - np.arange(len(wanted))
+    return float(np.median(np.where(reached, steps, np.inf)))
 
 
 def _order(activations: Mapping[str, Array], lives: Array | None) -> Array:

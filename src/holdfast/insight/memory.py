@@ -18,7 +18,7 @@ from holdfast.insight.findings import Array, Horizon
 
 DRAWS = 16
 """Random vectors that the Jacobian is multiplied with."""
-CHECKED, CHECKS = 8, 4
+CHECKED, CHECKS = 8, 2
 """Lags at which finite differences are taken as well, and random changes at each."""
 STEP = 3e-2
 """Size of those changes, in the mean size of an input."""
@@ -31,10 +31,10 @@ HALF, SMALL = 1 / 2, 1 / 20
 def horizon(model: nn.Module, run: Callable[[], Any], *, seed: int = 0) -> Horizon:
     """How much a change of the input k steps back alters what the recurrent layers put out: ``r(k)``.
 
-    ``r(k)^2`` is the mean over sequences of ``||d y_t / d x_{t-k}||_F^2``: x is what the first recurrent layer reads, y
-    what the last one of its stack puts out (see :class:`Again`), t each sequence's last step. It is estimated by
-    products of random normal vectors w with the Jacobian J (``E ||w^T J||^2 = ||J||_F^2``; one backward pass gives every
-    lag), and by central finite differences along random changes u at some lags (``E ||J u||^2`` is the same).
+    ``r(k)^2`` is the mean over sequences of ``||d y_t / d x_{t-k}||_F^2``: x is what the first recurrent layer reads,
+    y what the last one of its stack puts out (see :class:`Again`), t each sequence's last step. It is estimated by
+    products of random normal vectors w with the Jacobian J (``E ||w^T J||^2 = ||J||_F^2``; one backward pass gives
+    every lag), and by central finite differences along random changes u at some lags (``E ||J u||^2`` is the same).
 
     Args:
         model: the network; layers of Holdfast and of torch.nn are seen.
@@ -64,7 +64,7 @@ def horizon(model: nn.Module, run: Callable[[], Any], *, seed: int = 0) -> Horiz
             "Pass whole sequences.",
         )
     random = torch.Generator().manual_seed(seed)
-    x, y, last = _forward(again)
+    x, last = _forward(again)
     draws = [torch.randn(last.shape, generator=random).to(last) for _ in range(DRAWS)]
     products = [_product(last, w, x) for w in draws]
     lengths = again.first.lengths
@@ -101,8 +101,8 @@ def fall(curve: Array, share: float) -> float:
     return above + float((high - np.log(share)) / (high - low)) if high > low else float(above)
 
 
-def _forward(again: Again) -> tuple[Tensor, Tensor, Tensor]:
-    """The first layer's input with a gradient, the stack's outputs, and those at each sequence's last step [B, P]."""
+def _forward(again: Again) -> tuple[Tensor, Tensor]:
+    """The first layer's input with a gradient, and the stack's outputs at each sequence's last step [B, P]."""
     x = again.first.x.clone().requires_grad_()
     with torch.enable_grad():
         y, _ = again(x)
@@ -113,7 +113,7 @@ def _forward(again: Again) -> tuple[Tensor, Tensor, Tensor]:
             "The run gave none.",
             "Take torch.no_grad() out of it, and quantized layers.",
         )
-    return x, y, last
+    return x, last
 
 
 def _last(y: Tensor, lengths: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ Letters: T steps, B sequences, I input, P width of the hidden state.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -70,7 +71,9 @@ def recurrent_modules(model: nn.Module) -> dict[str, nn.Module]:
     Raises:
         UserError: there is none.
     """
-    found = {n: m for n, m in model.named_modules() if isinstance(m, Recurrent | nn.RNNBase)}
+    found: dict[str, nn.Module] = {
+        n: m for n, m in model.named_modules() if isinstance(m, Recurrent | nn.RNNBase)
+    }
     if not found:
         raise UserError(
             "What is inspected has an RNN, GRU or LSTM layer, of Holdfast or of torch.nn.",
@@ -175,9 +178,13 @@ def played(call: Call) -> list[Played]:
 
 
 def _name(call: Call, layer: int, direction: int) -> str:
+    """Such as ``"layer 2"`` or ``"encoder, layer 1, reverse"``; modules in a list are layers of their own."""
     module: Any = call.module
-    words = [call.name] if call.name else []
-    words += [f"layer {layer + 1}"] if module.num_layers > 1 or not words else []
+    listed = re.fullmatch(r"(?:(.*)\.)?layers?\.(\d+)", call.name)
+    owner, number = (listed[1], int(listed[2])) if listed else (call.name, layer)
+    owner = "" if owner == "layers" else owner
+    words = [owner.replace(".", " ")] if owner else []
+    words += [f"layer {number + 1}"] if listed or module.num_layers > 1 or not words else []
     words += ["reverse" if direction else "forward"] if module.bidirectional else []
     return ", ".join(words)
 

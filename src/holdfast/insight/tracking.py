@@ -29,7 +29,7 @@ def correlations(values: Array, feature: Array) -> Array:
         return np.zeros(values.shape[1])
     a, b = a - a.mean(0), b - b.mean()
     size = np.sqrt(np.square(a).sum(0) * np.square(b).sum())
-    return np.divide(a.T @ b, size, out=np.zeros(values.shape[1]), where=size > 1e-12)
+    return np.asarray(np.divide(a.T @ b, size, out=np.zeros(values.shape[1]), where=size > 1e-12))
 
 
 def tracked(parts: Sequence[Part], features: Mapping[str, Array]) -> list[Tracked]:

@@ -26,7 +26,7 @@ class Task(NamedTuple):
         report: the module of its pages.
         scoring: the dataclass of what may be asked of ``holdfast evaluate``.
         backtest: its walk forward, where it has one.
-        inspect: what draws how it came to its results, where it has that.
+        inspect: what is looked at in a model: a run's model, a file and a number of steps -> subjects.
     """
 
     model: str
@@ -58,6 +58,7 @@ TASKS = {
         "holdfast.tasks.language.use",
         "holdfast.tasks.language.report",
         scoring="holdfast.tasks.language.config:LanguageScoring",
+        inspect="holdfast.tasks.language.inspecting:subjects",
     ),
     "classify": Task(
         "holdfast.tasks.classify.model:SequenceClassifier",
