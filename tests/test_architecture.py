@@ -25,7 +25,7 @@ FLOORS = {
     2: "options shapes stream recurrent layers convert quantization",
     3: "models attention decoding search ctc fusion tasks.base",
     4: "training checkpoint insight",
-    5: "tasks",
+    5: "tasks probes",
     6: "bench compare cli info demos __main__ __init__",
 }
 """Floor -> the parts on it: a part is a file of the package, a folder with all that is in it, or a file in a folder
@@ -44,6 +44,7 @@ TORCH_FREE = (
     "holdfast.tasks.translate.config",
     "holdfast.tasks.speech.config",
     "holdfast.tasks.music.config",
+    "holdfast.probes.config",
 )
 HEAVY = ["torch", "lightning_fabric", "polars", "pandas", "scipy", "statsmodels", "sklearn", "matplotlib"]
 NO_HEADERS = re.compile(r'#\s*include\s*[<"](Python\.h|nanobind|pybind11|torch|ATen|c10)')

@@ -26,6 +26,7 @@ RUN_FILES = (
     "logs",
     "comparison.json",
     "backtest.json",
+    "probe.json",
     "report.html",
     "plots",
 )

@@ -15,6 +15,7 @@ from cyclopts import App, Parameter
 from holdfast.cli.failures import check_names, report
 from holdfast.cli.flags import split_commas, whole_number, with_flags
 from holdfast.files import Files
+from holdfast.probes.config import PROBES
 from holdfast.tasks import TASKS, part, task_of
 
 Given = dict[str, Any]
@@ -248,6 +249,24 @@ def inspect(
     return verbs.inspect(verbs.Chosen(run, device), data, out)
 
 
+def probe(
+    *,
+    out: Annotated[
+        Path | None, Parameter(help="Folder of the results; runs/probe-NAME when not given.")
+    ] = None,
+    recipe: Recipe = None,
+    earlier: Annotated[Earlier, FLAT] = Earlier(),
+    json: Json = False,
+    task: str,
+    given: Given,
+) -> int:
+    """How far back cells remember: long-range tasks, each beside one who remembers nothing."""
+    from holdfast.cli import probing
+
+    output = probing.Output(out, recipe, earlier.overwrite, earlier.resume, json)
+    return probing.probe(task, given, output)
+
+
 @app.command
 def info(*, json: Json = False) -> int:
     """Versions, processor, devices, and which kernel runs what, with the reasons."""
@@ -290,6 +309,14 @@ for _verb, _flags in TASK_VERBS.items():
         _group.command(with_flags(_verb, _task, part(_task, _flags.part)), name=_task)
     app.command(_group)
 
+_probes = App(name=probe.__name__, help=probe.__doc__, usage="Usage: holdfast probe NAME [FLAGS]")
+for _name, _settings in PROBES.items():
+    _probes.command(with_flags(probe, _name, _settings), name=_name)
+app.command(_probes)
+
+NAMED = {verb.__name__: flags.tasks for verb, flags in TASK_VERBS.items()} | {probe.__name__: [*PROBES]}
+"""Verbs that are followed by a name -> the names."""
+
 
 def routed(words: list[str]) -> list[str]:
     """``predict RUN ...`` as ``predict TASK RUN ...``; without a run any task will do, as there the verb ends."""
@@ -314,7 +341,7 @@ def main(tokens: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="replace")  # a terminal without "±" shows a question mark
     try:
         words = routed(words)
-        check_names(words, list(app), {verb.__name__: flags.tasks for verb, flags in TASK_VERBS.items()})
+        check_names(words, list(app), NAMED)
         code = app(words)
         sys.stdout.flush()
         return int(code or 0)

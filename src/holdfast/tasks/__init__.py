@@ -139,7 +139,7 @@ def load(folder: Path | str) -> Any:
         raise UserError(rule, got, _nearby(folder))
     if not (folder / RUN_CONFIG).exists():
         raise UserError(rule, f"{folder} has no {RUN_CONFIG}.", _nearby(folder))
-    for other in ("comparison", "backtest"):
+    for other in ("comparison", "backtest", "probe"):
         if (folder / f"{other}.json").exists():
             raise UserError(rule, f"{folder} holds a {other}, which keeps no model.", _nearby(folder))
     if (folder / RUN_STATE).exists() and not (folder / RUN_METRICS).exists():

@@ -1,0 +1,63 @@
+"""What ``holdfast probe`` does, once its arguments are read."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from holdfast.cli import show
+from holdfast.cli.failures import notice
+from holdfast.cli.flags import build
+from holdfast.errors import UserError
+from holdfast.files import Into
+from holdfast.probes.config import PROBES
+
+
+@dataclass(frozen=True)
+class Output:
+    """Where the results go, and what the probe begins with."""
+
+    out: Path | None
+    recipe: Path | None
+    overwrite: bool
+    resume: bool
+    json: bool
+
+
+def probe(name: str, given: Mapping[str, Any], output: Output) -> int:
+    """Train the cells on a probe, and tell what they remember as a table, in words, and as a folder with a page."""
+    if output.resume and output.overwrite:
+        raise UserError(
+            "--resume goes on with what is in a folder, with its settings.",
+            "--overwrite was given as well.",
+            "Leave one of the two out.",
+        )
+    config = build(PROBES[name], name, given, output.recipe, Path())
+    folder = output.out or Path("runs") / f"probe-{name}"
+    from holdfast.probes import words
+    from holdfast.probes.run import RESULT, run_probe
+
+    into = Into(folder, output.overwrite, output.resume)
+    try:
+        found = run_probe(config, into=into, progress=sys.stderr.isatty(), announce=notice)
+    except KeyboardInterrupt:
+        if (folder / RESULT).exists():
+            notice(
+                f"The runs that have ended are in {folder / RESULT}; the same command with --resume goes on."
+            )
+        raise
+    from holdfast.probes.report import report
+
+    page = report(found, folder)
+    if output.json:
+        show.write_json(found.to_dict())
+        return 0
+    header, *rows = words.table(found)
+    show.table(words.title(found), header, rows)
+    for sentence in (words.rule(found), *words.verdict(found)):
+        show.write(sentence)
+    show.write(f"The results are in {folder}; open {page} for the pictures.")
+    return 0
