@@ -236,17 +236,27 @@ def bench(
 def inspect(
     run: Run,
     data: Annotated[
-        Path, Parameter(help="What the model is given: for speech a sound, a folder or a manifest.")
+        Path, Parameter(help="What the model is given: a text, a table, a manifest of sounds, ...")
     ],
     /,
     *,
-    out: Annotated[Path, Parameter(help="PNG file to draw into.")] = Path("inspect.png"),
+    out: Annotated[
+        Path | None, Parameter(help="Folder of report.html and the pictures; RUN/inspect when not given.")
+    ] = None,
+    steps: Annotated[
+        int, Parameter(help="Steps of the data that are looked at, at most.", converter=whole_number)
+    ] = 1000,
+    terminal: Annotated[bool, switch("Draw in the terminal as well.")] = False,
+    beside: Annotated[
+        Names, Parameter(help="Folders of other runs, whose memory and gradients are set beside this one's.")
+    ] = (),
     device: Device = "auto",
 ) -> int:
-    """Draw how a model comes to its result; for speech: the spectrogram with every unit and word in time."""
-    from holdfast.cli import verbs
+    """What the gates do, how far memory reaches, where gradients vanish, and what moved an answer."""
+    from holdfast.cli import inspecting, verbs
 
-    return verbs.inspect(verbs.Chosen(run, device), data, out)
+    asked = inspecting.Asked(out, steps, terminal, tuple(Path(name) for name in beside))
+    return inspecting.inspect(verbs.Chosen(run, device), data, asked)
 
 
 def probe(

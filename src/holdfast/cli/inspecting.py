@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,31 +27,50 @@ class Asked:
 
 def inspect(chosen: Chosen, data: Path, asked: Asked) -> int:
     """Gates, memory, gradients, attribution and ablation of a run on some data: words, a page, pictures."""
-    from holdfast.insight.inspection import inspect as looked_into
-    from holdfast.insight.writing import write
-
     if asked.steps < 2:
         raise refused("steps", "at least 2", str(asked.steps), "1000")
     subjects = _subjects(chosen, data, asked.steps)
+    others = {run: _subjects(Chosen(run, chosen.device), data, asked.steps) for run in asked.beside}
     folder = asked.out or chosen.run / "inspect"
     for subject in subjects:
-        notice(f"looking into {subject.title} ...")
-        found = looked_into(subject)
-        own = folder / subject.name if subject.name else folder
-        page = write(found, own, subject.draw)
-        if asked.terminal:
-            from holdfast.insight.terminal import terminal
-
-            show.write(terminal(found, show.width(), colour=sys.stdout.isatty()))
-        else:
-            for sentence in found.words:
-                show.write(sentence)
-        for note in found.notes:
-            notice(f"note: {note}")
-        show.write(f"Open {page}; the pictures are beside it.")
+        _look(subject, folder / subject.name if subject.name else folder, asked.terminal)
+    if others:
+        _beside({chosen.run: subjects, **others}, data, folder)
     return 0
 
 
 def _subjects(chosen: Chosen, data: Path, steps: int) -> list[Any]:
     model = load(chosen.run)
     return part(model.task, "inspect")(model.to(chosen.device), data, steps)  # type: ignore[no-any-return]
+
+
+def _look(subject: Any, folder: Path, drawn: bool) -> None:
+    from holdfast.insight.inspection import inspect as looked_into
+    from holdfast.insight.terminal import terminal
+    from holdfast.insight.writing import write
+
+    notice(f"looking into: {subject.title} ...")
+    found = looked_into(subject)
+    page = write(found, folder, subject.draw)
+    if drawn:
+        show.write(terminal(found, show.width(), sys.stdout.isatty()))
+    else:
+        for sentence in found.words:
+            show.write(sentence)
+    for note in found.notes:
+        notice(f"note: {note}")
+    show.write(f"Open {page}; the pictures are beside it.")
+
+
+def _beside(runs: Mapping[Path, list[Any]], data: Path, folder: Path) -> None:
+    """The first subject of each run."""
+    from holdfast.insight.beside import measured, table, write_beside
+
+    networks = []
+    for run, (subject, *_) in runs.items():
+        notice(f"measuring {run} ...")
+        networks.append(measured(run.name, subject))
+    title = f"Memory and gradients on {data.name}"
+    header, *rows = table(networks)
+    show.table(title, header, rows)
+    show.write(f"Open {write_beside(networks, title, folder)} for the picture.")

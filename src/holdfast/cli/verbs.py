@@ -16,7 +16,7 @@ from holdfast.cli import show
 from holdfast.cli.failures import INTERRUPTED, notice
 from holdfast.cli.flags import build, build_resumed, default, told
 from holdfast.errors import UserError
-from holdfast.files import RUN_FILES, Files, Into, check_targets, write_atomic
+from holdfast.files import Files, Into, check_targets, write_atomic
 from holdfast.tasks import load, part
 
 Given = Mapping[str, Any]
@@ -209,17 +209,6 @@ def predict(task: str, given: Given, chosen: Chosen, data: Path | None, out: Pat
     for text, path in told.items():
         if path is not None:
             notice(f"The {text} is in {path}.")
-    return 0
-
-
-def inspect(chosen: Chosen, data: Path, out: Path) -> int:
-    """A picture of how the model comes to its result."""
-    if out.suffix.lower() != ".png":
-        rule = "A picture is a PNG file."
-        raise UserError(rule, f"Its name was {out}.", "Give --out inspect.png.")
-    model = load(chosen.run).to(chosen.device)
-    part(model.task, "inspect")(model, data, out)
-    show.write(f"The picture is in {out}.")
     return 0
 
 
