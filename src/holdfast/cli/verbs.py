@@ -16,7 +16,7 @@ from holdfast.cli import show
 from holdfast.cli.failures import INTERRUPTED, notice
 from holdfast.cli.flags import build, build_resumed, default, told
 from holdfast.errors import UserError
-from holdfast.files import Files, Into, check_targets, write_atomic
+from holdfast.files import RUN_FILES, Files, Into, check_targets, write_atomic
 from holdfast.tasks import load, part
 
 Given = Mapping[str, Any]

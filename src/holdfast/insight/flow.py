@@ -93,7 +93,8 @@ def _states(layer: Any, x: Tensor, state: State | None) -> list[State]:
     found = []
     with torch.enable_grad():
         for at in projected:
-            now, _ = layer.cell.step(at, now, recur)
+            new, _ = layer.cell.step(at, now, recur)
+            now = tuple(s.clone() for s in new)  # apart: an LSTM's h is made of its c
             found.append(now)
     return found
 

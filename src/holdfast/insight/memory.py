@@ -22,7 +22,7 @@ CHECKED, CHECKS = 8, 2
 """Lags at which finite differences are taken as well, and random changes at each."""
 STEP = 3e-2
 """Size of those changes, in the mean size of an input."""
-ROUNDING = 1e-3
+ROUNDING = 1e-2
 """Share of the curve's peak below which a finite difference in float32 is rounding, and is not told."""
 HALF, SMALL = 1 / 2, 1 / 20
 """Shares of the peak that ``half_life`` and ``reach`` stand for."""
@@ -33,7 +33,7 @@ def horizon(model: nn.Module, run: Callable[[], Any], *, seed: int = 0) -> Horiz
 
     ``r(k)^2`` is the mean over sequences of ``||d y_t / d x_{t-k}||_F^2``: x is what the first recurrent layer reads,
     y what the last one of its stack puts out (see :class:`Again`), t each sequence's last step. It is estimated by
-    products of random normal vectors w with the Jacobian J (``E ||w^T J||^2 = ||J||_F^2``; one backward pass gives
+    products of random vectors w (each row of length ``sqrt(P)``) with the Jacobian J (``E ||w^T J||^2 = ||J||_F^2``; one backward pass gives
     every lag), and by central finite differences along random changes u at some lags (``E ||J u||^2`` is the same).
 
     Args:
@@ -65,7 +65,7 @@ def horizon(model: nn.Module, run: Callable[[], Any], *, seed: int = 0) -> Horiz
         )
     random = torch.Generator().manual_seed(seed)
     x, last = _forward(again)
-    draws = [torch.randn(last.shape, generator=random).to(last) for _ in range(DRAWS)]
+    draws = [_direction(last, random) for _ in range(DRAWS)]
     products = [_product(last, w, x) for w in draws]
     lengths = again.first.lengths
     squared = torch.stack([_by_lag(g.square().sum(-1), lengths) for g in products]).mean(0)
@@ -120,6 +120,12 @@ def _last(y: Tensor, lengths: Tensor) -> Tensor:
     """[T, B, P] -> [B, P] at each sequence's own last step."""
     places = (lengths.to(y.device) - 1).clamp(min=0)
     return y[places, torch.arange(y.size(1), device=y.device)]
+
+
+def _direction(like: Tensor, random: torch.Generator) -> Tensor:
+    """[B, P]: rows of length sqrt(P) in any direction, so that ``E w w^T`` is the identity."""
+    w = torch.randn(like.shape, generator=random)
+    return (w * (w.size(1) ** 0.5 / w.norm(dim=1, keepdim=True))).to(like)
 
 
 def _product(last: Tensor, w: Tensor, x: Tensor) -> Tensor:
