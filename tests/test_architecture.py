@@ -26,7 +26,7 @@ FLOORS = {
     3: "models attention decoding search ctc fusion tasks.base",
     4: "training checkpoint insight",
     5: "tasks probes",
-    6: "bench compare cli info demos __main__ __init__",
+    6: "bench compare claims cli info demos __main__ __init__",
 }
 """Floor -> the parts on it: a part is a file of the package, a folder with all that is in it, or a file in a folder
 (``"tasks.base"``) that stands on another floor than its folder."""

@@ -25,6 +25,8 @@ RUN_FILES = (
     "metrics.json",
     "logs",
     "comparison.json",
+    "claims.json",
+    "weights",
     "backtest.json",
     "probe.json",
     "report.html",

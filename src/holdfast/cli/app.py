@@ -1,10 +1,9 @@
-"""Verbs and their arguments. What they do is in :mod:`holdfast.cli.verbs`, imported when one runs."""
+"""Verbs and their flags. What they do is in :mod:`holdfast.cli.verbs`, imported when one runs."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from io import TextIOWrapper
 from itertools import pairwise
 from pathlib import Path
@@ -12,6 +11,23 @@ from typing import Annotated, Any, NamedTuple
 
 from cyclopts import App, Parameter
 
+from holdfast.cli.arguments import (
+    FLAT,
+    NEW,
+    NO_FILES,
+    USUAL,
+    Cells,
+    Data,
+    Device,
+    Earlier,
+    Json,
+    Overwrite,
+    OwnFiles,
+    Recipe,
+    Run,
+    Trials,
+    switch,
+)
 from holdfast.cli.failures import check_names, report
 from holdfast.cli.flags import split_commas, whole_number, with_flags
 from holdfast.files import Files
@@ -19,50 +35,6 @@ from holdfast.probes.config import PROBES
 from holdfast.tasks import TASKS, part, task_of
 
 Given = dict[str, Any]
-
-
-def switch(text: str) -> Parameter:
-    """A flag that is given or not."""
-    return Parameter(help=text, negative=(), show_default=False)
-
-
-Data = Annotated[
-    Path,
-    Parameter(help="The data: a table, texts, a manifest of sounds, or music (MIDI, ABC, .mat, .json)."),
-]
-Run = Annotated[Path, Parameter(help="Folder of a trained model.")]
-Recipe = Annotated[Path | None, Parameter(help="TOML file of settings; flags override it.")]
-Overwrite = Annotated[bool, switch("Write over earlier results in --out.")]
-Json = Annotated[bool, switch("Print one JSON object.")]
-Cells = Annotated[
-    tuple[str, ...],
-    Parameter(
-        help="Cells to compare.",
-        converter=split_commas,
-        metavar="A,B,...",
-        negative=(),
-        show_default=",".join,
-    ),
-]
-Device = Annotated[str, Parameter(help="auto (a GPU where there is one), cpu, cuda, cuda:1 or mps.")]
-FLAT = Parameter(name="*")
-"""The fields of a dataclass are flags by themselves."""
-
-
-@dataclass(frozen=True)
-class OwnFiles:
-    """Parts of the data that have files of their own."""
-
-    valid: Annotated[Path | None, Parameter(help="File of the validation part.")] = None
-    test: Annotated[Path | None, Parameter(help="File of the test part.")] = None
-
-
-@dataclass(frozen=True)
-class Earlier:
-    """What becomes of what the folder of results holds."""
-
-    resume: Annotated[bool, switch("Go on with what is in --out.")] = False
-    overwrite: Overwrite = False
 
 
 def version() -> str:
@@ -103,10 +75,10 @@ def train(
     data: Data,
     /,
     *,
-    own: Annotated[OwnFiles, FLAT] = OwnFiles(),
+    own: Annotated[OwnFiles, FLAT] = NO_FILES,
     out: Annotated[Path | None, Parameter(help="Folder of the run; runs/FILE-CELL when not given.")] = None,
     recipe: Recipe = None,
-    earlier: Annotated[Earlier, FLAT] = Earlier(),
+    earlier: Annotated[Earlier, FLAT] = NEW,
     task: str,
     given: Given,
 ) -> int:
@@ -160,14 +132,14 @@ def compare(
     data: Data,
     /,
     *,
-    own: Annotated[OwnFiles, FLAT] = OwnFiles(),
+    own: Annotated[OwnFiles, FLAT] = NO_FILES,
     cells: Cells = ("rnn", "gru", "lstm"),
     seeds: Annotated[int, Parameter(help="Runs for each cell.", converter=whole_number)] = 3,
     out: Annotated[
         Path | None, Parameter(help="Folder of the results; runs/compare-FILE when not given.")
     ] = None,
     recipe: Recipe = None,
-    earlier: Annotated[Earlier, FLAT] = Earlier(),
+    earlier: Annotated[Earlier, FLAT] = NEW,
     json: Json = False,
     task: str,
     given: Given,
@@ -178,6 +150,33 @@ def compare(
     output = verbs.Output(out, recipe, earlier.overwrite, earlier.resume)
     files = Files(data, own.valid, own.test)
     return verbs.compare(task, given, files, verbs.Contest(cells, seeds, json), output)
+
+
+def claims(
+    data: Data,
+    /,
+    *,
+    own: Annotated[OwnFiles, FLAT] = NO_FILES,
+    trials: Annotated[Trials, FLAT] = USUAL,
+    out: Annotated[
+        Path | None, Parameter(help="Folder of the results; runs/claims-FILE when not given.")
+    ] = None,
+    recipe: Recipe = None,
+    earlier: Annotated[Earlier, FLAT] = NEW,
+    json: Json = False,
+    task: str,
+    given: Given,
+) -> int:
+    """What is said of LSTM and GRU, tested on these data: parameters, speed, overfitting, memory; over paired seeds."""
+    from holdfast.cli import claiming
+    from holdfast.cli.verbs import Output
+
+    output, files = (
+        Output(out, recipe, earlier.overwrite, earlier.resume),
+        Files(data, own.valid, own.test),
+    )
+    asked = (trials.cells, trials.seeds, trials.fractions)
+    return claiming.claims(task, given, files, asked, json, output)
 
 
 def backtest(
@@ -265,7 +264,7 @@ def probe(
         Path | None, Parameter(help="Folder of the results; runs/probe-NAME when not given.")
     ] = None,
     recipe: Recipe = None,
-    earlier: Annotated[Earlier, FLAT] = Earlier(),
+    earlier: Annotated[Earlier, FLAT] = NEW,
     json: Json = False,
     task: str,
     given: Given,
@@ -306,6 +305,7 @@ TASK_VERBS: dict[Callable[..., int], Flags] = {
         "holdfast predict RUN [DATA] [FLAGS]; a task's flags: holdfast predict TASK --help",
     ),
     compare: Flags("config", [*TASKS], "holdfast compare TASK DATA [FLAGS]"),
+    claims: Flags("config", [*TASKS], "holdfast claims TASK DATA [FLAGS]"),
     backtest: Flags("config", [t for t in TASKS if TASKS[t].backtest], "holdfast backtest TASK DATA [FLAGS]"),
 }
 """Verbs whose flags are those of a task."""

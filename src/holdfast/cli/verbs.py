@@ -62,7 +62,7 @@ def train(task: str, given: Given, files: Files, output: Output) -> int:
     """Train, score on the test part, write the folder and its report, and say what to do next."""
     config, folder = _settings(task, given, files, output)
     model = part(task, "model")(config)
-    with _nothing_half_written(folder):
+    with nothing_half_written(folder):
         model.fit(
             files.data,
             valid=files.valid,
@@ -77,7 +77,7 @@ def train(task: str, given: Given, files: Files, output: Output) -> int:
     from holdfast.insight.words import epochs_done, weights_kept
 
     result, words = model.metrics, part(task, "words")
-    _notes(result["notes"])
+    tell_notes(result["notes"])
     page = part(task, "report").run_report(model, folder)
     _show_result(model, result)
     show.write(
@@ -105,7 +105,7 @@ def _throughput(result: Mapping[str, Any], examples: str) -> str:
 
 
 @contextlib.contextmanager
-def _nothing_half_written(folder: Path | None) -> Iterator[None]:
+def nothing_half_written(folder: Path | None) -> Iterator[None]:
     """Remove a folder that failed work has made, unless it holds something to go on with or to keep."""
     was_there = folder is None or folder.exists()
     try:
@@ -124,7 +124,7 @@ def _settings(task: str, given: Given, files: Files, output: Output) -> tuple[An
     """The configuration and the run's folder, ``runs/FILE-CELL`` when not named."""
     settings = part(task, "config")
     if output.resume and output.overwrite:
-        raise _both("overwrite")
+        raise both_given("overwrite")
     if not output.resume or output.recipe is not None:
         config = build(settings, task, given, output.recipe, files.data)
         return config, output.out or _folder(files.data, config.network.cell)
@@ -132,7 +132,8 @@ def _settings(task: str, given: Given, files: Files, output: Output) -> tuple[An
     return build_resumed(settings, task, given, folder), folder
 
 
-def _both(flag: str) -> UserError:
+def both_given(flag: str) -> UserError:
+    """The error for --resume together with another flag."""
     return UserError(
         "--resume goes on with what is in a folder, with its settings.",
         f"--{flag} was given as well.",
@@ -144,7 +145,8 @@ def _folder(data: Path, cell: str) -> Path:
     return Path("runs") / f"{data.stem}-{cell}"
 
 
-def _notes(notes: Sequence[str]) -> None:
+def tell_notes(notes: Sequence[str]) -> None:
+    """What the user should know of the data, on stderr."""
     for note in notes:
         notice(f"note: {note}")
 
@@ -169,7 +171,7 @@ def evaluate(task: str, given: Given, chosen: Chosen, data: Path | None, json: b
 
     model = _loaded(task, chosen)
     result = model.evaluate(data, **given)
-    _notes(getattr(model, "notes", ()))
+    tell_notes(getattr(model, "notes", ()))
     names = part(task, "words").EVALUATION
     missing = [name for name in names if result.get(name) in (None, {})]
     if missing:
@@ -204,7 +206,7 @@ def predict(task: str, given: Given, chosen: Chosen, data: Path | None, out: Pat
         show.stream(pieces)
     else:
         write_atomic(out, "".join(pieces))
-    _notes(getattr(model, "notes", ()))
+    tell_notes(getattr(model, "notes", ()))
     told = {"picture": files["plot"], "MIDI file": files["midi"], "sound": files["wav"], "result": out}
     for text, path in told.items():
         if path is not None:
@@ -232,27 +234,25 @@ def _loaded(task: str, chosen: Chosen) -> Any:
 
 def compare(task: str, given: Given, files: Files, contest: Contest, output: Output) -> int:
     """Cells over seeds, as tables, in words, and as a folder with a page, pictures and ``comparison.json``."""
+    from holdfast.compare import Doing, report
     from holdfast.compare import compare as run
-    from holdfast.compare import report
 
     if output.resume and output.overwrite:
-        raise _both("overwrite")
+        raise both_given("overwrite")
     config = build(part(task, "config"), task, given, output.recipe, files.data)
     folder = output.out or Path("runs") / f"compare-{files.data.stem}"
     on = "; the same command with --resume goes on"
-    with _nothing_half_written(folder), _kept(folder / "comparison.json", "runs", on):
+    with nothing_half_written(folder), kept(folder / "comparison.json", "runs", on):
         found = run(
             task,
             config,
             files,
             cells=contest.cells,
             seeds=contest.seeds,
-            into=Into(folder, output.overwrite, output.resume),
-            progress=sys.stderr.isatty(),
-            announce=notice,
+            doing=Doing(Into(folder, output.overwrite, output.resume), sys.stderr.isatty(), notice),
         )
     page = report(found, f"Cells on {files.data.name}", folder)
-    _notes(found.notes)
+    tell_notes(found.notes)
     if contest.json:
         show.write_json(found.to_dict())
         return 0
@@ -262,7 +262,7 @@ def compare(task: str, given: Given, files: Files, contest: Contest, output: Out
 
 
 @contextlib.contextmanager
-def _kept(path: Path, what: str, more: str = "") -> Iterator[None]:
+def kept(path: Path, what: str, more: str = "") -> Iterator[None]:
     """Say where the figures are of what has ended before Ctrl-C."""
     try:
         yield
@@ -297,12 +297,12 @@ def backtest(task: str, given: Given, data: Path, folds: int, json: bool, output
     """Figures over the blocks of a walk forward, with a folder as a comparison has."""
     config = build(part(task, "config"), task, given, output.recipe, data)
     folder = output.out or Path("runs") / f"backtest-{data.stem}"
-    with _nothing_half_written(folder), _kept(folder / "backtest.json", "blocks"):
+    with nothing_half_written(folder), kept(folder / "backtest.json", "blocks"):
         result = part(task, "backtest")(
             config, data, folds=folds, into=Into(folder, output.overwrite), announce=notice
         )
     page = part(task, "report").backtest_report(result, f"{data.name}, walking forward", folder)
-    _notes(result["notes"])
+    tell_notes(result["notes"])
     if json:
         show.write_json(result)
         return 0
@@ -321,7 +321,7 @@ def demo(task: str, out: Path | None) -> int:
     from holdfast.demos import demo as run
 
     found = run(task, out or Path("runs") / f"demo-{task}", notice)
-    _notes(found.comparison.notes)
+    tell_notes(found.comparison.notes)
     _show_comparison(task, found.comparison, f"{task} on {found.data.name}")
     show.write(f"Open {found.report} for the pictures. What to do next:")
     for command in found.next:

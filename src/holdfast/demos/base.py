@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from holdfast.compare import compare, report
+from holdfast.compare import Doing, compare, report
 from holdfast.config import save_config
 from holdfast.files import Files, Into, new_folder, write_atomic
 from holdfast.insight.comparison import Comparison
@@ -55,9 +55,7 @@ def compared(
         cells=("gru", "lstm"),
         seeds=seeds,
         small=False,
-        into=Into(out, overwrite=True),
-        progress=sys.stderr.isatty(),
-        announce=announce,
+        doing=Doing(Into(out, overwrite=True), sys.stderr.isatty(), announce),
     )
     page = report(found, title, out)
     return Demo(data, found, page, tuple(shlex.join(command) for command in next(best_cell(found))))

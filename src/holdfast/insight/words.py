@@ -59,6 +59,11 @@ class Measure:
         """How far a value is from the best one that there can be."""
         return value if self.highest is None else self.highest - value
 
+    @property
+    def lacking(self) -> str:
+        """What :meth:`short` gives, in a sentence."""
+        return self.label if self.highest is None else f"{self.highest:g} less {self.label}"
+
     def better(self, one: float, other: float) -> bool:
         """Whether one value is better than another."""
         return one > other if self.higher else one < other

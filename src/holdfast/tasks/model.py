@@ -196,16 +196,20 @@ class TaskModel(ABC):
 
         The other arguments are those of :func:`holdfast.training.fit`.
         """
-        self.prepared = prepared
-        self._learn(prepared)
-        torch.manual_seed(self.config.training.seed)
-        self.module, training = self._network(prepared)
+        self.module, training = self.untrained(prepared)
         self.history = fit(
             training, self.config.training, folder=folder, resume=resume, progress=progress, starting=starting
         )
         if self.history.stopped != "interrupted":
             self._finish(prepared, training, baselines)
         return self
+
+    def untrained(self, prepared: Any) -> tuple[torch.nn.Module, Trainable]:
+        """The network as its training begins, and what :func:`holdfast.training.fit` asks for."""
+        self.prepared = prepared
+        self._learn(prepared)
+        torch.manual_seed(self.config.training.seed)
+        return self._network(prepared)
 
     def _finish(self, prepared: Any, training: Any, baselines: Any) -> None:
         assert self.history is not None
@@ -221,6 +225,7 @@ class TaskModel(ABC):
             "seconds_per_epoch": self.history.seconds / self.history.done,
             "epochs": len(self.history.epochs),
             "epochs_done": self.history.done,
+            "updates": _updates(self.history, training),
             "best_epoch": self.history.best_epoch,
             "checkpoints": self.history.checkpoints,
             "stopped": self.history.stopped,
@@ -329,10 +334,15 @@ class TaskModel(ABC):
         return sum(p.numel() for p in self._trained().parameters())
 
 
+def _updates(history: History, training: Trainable) -> int:
+    """How often a run changed the weights."""
+    return round(history.done * training.steps_per_epoch)
+
+
 def _brief(history: History, training: Trainable) -> tuple[str, ...]:
     """What is told of a training run that was short."""
     found = []
-    steps = round(history.done * training.steps_per_epoch)
+    steps = _updates(history, training)
     if steps < FEW_STEPS:
         found.append(
             f"the weights were changed only {steps:,} times: more --epochs or --budget, or a smaller --batch-size, "

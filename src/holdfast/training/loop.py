@@ -181,7 +181,7 @@ class Run:
         self.module.train()
         self.halvings = halvings([row[self.trainable.monitor] for row in at.rows if row["epoch"] < at.epoch])
         for batch in self._batches():
-            self._step(batch)
+            self.update(batch)
             if monotonic() - self.read_at >= READ_EVERY:
                 self._read()
             if self.interrupted or self.elapsed >= self.budget:
@@ -205,7 +205,8 @@ class Run:
             self._put_back()
         return batches
 
-    def _step(self, batch: Any) -> None:
+    def update(self, batch: Any) -> None:
+        """Change the weights once."""
         for group in self.optimizer.param_groups:
             group["lr"] = self._learning_rate()
         self.optimizer.zero_grad()
