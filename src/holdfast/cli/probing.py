@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,7 +41,7 @@ def probe(name: str, given: Mapping[str, Any], output: Output) -> int:
 
     into = Into(folder, output.overwrite, output.resume)
     try:
-        found = run_probe(config, into=into, progress=sys.stderr.isatty(), announce=notice)
+        found = run_probe(config, into=into, progress=True, announce=notice)
     except KeyboardInterrupt:
         if (folder / RESULT).exists():
             notice(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import inf
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from holdfast.checks import at_least, refused
 from holdfast.config import Training
@@ -34,7 +34,8 @@ class ProbeConfig:
         hidden_size: units of the layer.
         input_scale: what inputs are multiplied by; more makes what is read count more beside what is remembered.
         batch_size: sequences in a batch.
-        learning_rate: step size of Adam, the same to the end.
+        learning_rate: step size of Adam at the start.
+        schedule: the learning rate stays constant, or falls to 0 along a cosine over --steps.
         clip: largest norm of the gradient; 0 for no clipping.
         steps: most steps of training, in each run.
         every: steps between two validations; a run stops at the first that meets the criterion.
@@ -56,6 +57,7 @@ class ProbeConfig:
     input_scale: float = 1.0
     batch_size: int = 32
     learning_rate: float = 3e-3
+    schedule: Literal["constant", "cosine"] = "constant"
     clip: float = 1.0
     steps: int = 4000
     every: int = 100
@@ -90,7 +92,7 @@ class ProbeConfig:
             patience=epochs,
             batch_size=self.batch_size,
             learning_rate=self.learning_rate,
-            schedule="constant",
+            schedule=self.schedule,
             clip=self.clip,
             seed=seed,
             budget=self.budget,
@@ -127,6 +129,11 @@ class CopyConfig(ProbeConfig):
     length: int = 500
     hidden_size: int = 128
     input_scale: float = 10.0
+    batch_size: int = 8
+    learning_rate: float = 5e-3
+    schedule: Literal["constant", "cosine"] = "cosine"
+    steps: int = 20000
+    every: int = 200
 
     def __post_init__(self) -> None:
         at_least("length", self.length, 3, 500)
