@@ -110,7 +110,7 @@ def _stepped(module: Any, x: Tensor, w: Tensor) -> tuple[Any, Any]:
     """Norms by distance: of h, and of all states."""
     hx, kept = None, []
     for at in x:
-        y, hx = module(at[None], hx)
+        _, hx = module(at[None], hx)
         states = hx if isinstance(hx, tuple) else (hx,)
         kept.append([s.retain_grad() or s for s in states])
     (kept[-1][0][0] * w).sum().backward()

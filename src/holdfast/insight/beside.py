@@ -8,9 +8,10 @@ from itertools import cycle
 from math import isinf
 from pathlib import Path
 
+import numpy as np
 from matplotlib.axes import Axes
 
-from holdfast.insight.findings import Flow, Horizon
+from holdfast.insight.findings import Array, Flow, Horizon
 from holdfast.insight.flow import flows
 from holdfast.insight.memory import horizon
 from holdfast.insight.plots import BLACK, BLUE, GREY, ORANGE, picture
@@ -18,7 +19,7 @@ from holdfast.insight.report import Section, write_report
 from holdfast.insight.subject import Subject
 
 FLOOR = 1e-12
-"""What is drawn, at least: a gradient below it is lost in any sum of float32."""
+"""What is below it is not drawn: it is lost in any sum of float32."""
 LINES = ("-", "--", "-.", ":")
 COLOURS = (BLUE, ORANGE, BLACK, GREY)
 
@@ -89,11 +90,11 @@ def draw(networks: Sequence[Measured], path: Path) -> Path:
         left, right = figure.subplots(1, 2)
         for one, colour, line in zip(networks, cycle(COLOURS), cycle(LINES)):
             found = one.horizon
-            left.loglog(found.lags + 1, found.jacobian.clip(FLOOR), line, color=colour, lw=2, label=one.name)
+            left.loglog(found.lags + 1, _drawn(found.jacobian), line, color=colour, lw=2, label=one.name)
             left.plot(found.checked + 1, found.finite, "o", ms=4, mfc="none", color=colour)
             for flow in one.flows:
                 label = one.name if len(one.flows) == 1 else f"{one.name}, {flow.name}"
-                right.semilogy(flow.state.clip(FLOOR), line, color=colour, lw=2, label=label)
+                right.semilogy(_drawn(flow.state), line, color=colour, lw=2, label=label)
         _axes(
             left,
             "Memory: influence of the input on the output",
@@ -102,6 +103,10 @@ def draw(networks: Sequence[Measured], path: Path) -> Path:
         )
         _axes(right, "Gradient through time", "steps before the loss", "share of the gradient left")
     return path
+
+
+def _drawn(values: Array) -> Array:
+    return np.where(values >= FLOOR, values, np.nan)
 
 
 def _axes(ax: Axes, title: str, x: str, y: str) -> None:

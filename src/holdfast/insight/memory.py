@@ -33,8 +33,9 @@ def horizon(model: nn.Module, run: Callable[[], Any], *, seed: int = 0) -> Horiz
 
     ``r(k)^2`` is the mean over sequences of ``||d y_t / d x_{t-k}||_F^2``: x is what the first recurrent layer reads,
     y what the last one of its stack puts out (see :class:`Again`), t each sequence's last step. It is estimated by
-    products of random vectors w (each row of length ``sqrt(P)``) with the Jacobian J (``E ||w^T J||^2 = ||J||_F^2``; one backward pass gives
-    every lag), and by central finite differences along random changes u at some lags (``E ||J u||^2`` is the same).
+    products of the Jacobian J with random vectors w (each row of length ``sqrt(P)``), as ``E ||w^T J||^2 = ||J||_F^2``
+    and one backward pass gives every lag; and by central finite differences along random changes u at some lags, for
+    ``E ||J u||^2`` is the same.
 
     Args:
         model: the network; layers of Holdfast and of torch.nn are seen.
