@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+import torch
 from torch import Tensor
 
 import holdfast
@@ -44,6 +45,16 @@ class Mode:
 
 def _inference(case: Case) -> Runner:
     return _counted(case, case.layer, inference(case.layer, case.x), 1)
+
+
+def _trace(case: Case) -> Runner:
+    layer = case.layer.eval()
+
+    def call() -> Tensor:
+        with torch.inference_mode():
+            return layer.trace(case.x)["hidden"][-1, 0]
+
+    return _counted(case, layer, Runner(call), 1)
 
 
 def _training(case: Case) -> Runner:
@@ -127,6 +138,7 @@ MODES = {
     "inference": Mode("forward pass", _inference),
     "training": Mode("forward and backward pass", _training),
     "ragged": Mode("training on sequences of different lengths", _ragged),
+    "trace": Mode("forward pass that gives every gate of every step", _trace),
     "streaming": Mode("one step of one sequence", _streaming, shapes=STEPS, quick=STEPS[1:2]),
     "options": Mode("training with an option switched on", with_option, variants=options, shapes=SHAPES[1:4]),
     "bf16": Mode("bfloat16, by .bfloat16() or autocast", _bf16, tolerance=0.1, variants=lambda cell: BF16),

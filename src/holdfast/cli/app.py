@@ -209,7 +209,7 @@ def bench(
     *,
     quick: Annotated[bool, switch("A minute: few shapes, few repetitions, GRU and LSTM.")] = False,
     modes: Annotated[
-        Names, Parameter(help="inference, training, ragged, streaming, options, bf16, int8.")
+        Names, Parameter(help="inference, training, ragged, trace, streaming, options, bf16, int8.")
     ] = (),
     cells: Annotated[Names, Parameter(help="gru, lstm, rnn.")] = (),
     shapes: Annotated[Names, Parameter(help="As BATCHxINPUTxHIDDENxSTEPS.")] = (),

@@ -15,7 +15,14 @@ def fp32(case: Case) -> Runner:
 
 
 PEERS = {
-    "plain": Peer({"options": lambda case: MAKERS["training"](case.layer, case.x)}, {}, checked=False),
+    "plain": Peer(
+        {
+            "options": lambda case: MAKERS["training"](case.layer, case.x),
+            "trace": lambda case: MAKERS["inference"](case.layer, case.x),
+        },
+        {},
+        checked=False,
+    ),
     "reference": Peer(
         {"options": lambda case: with_option(case, kernel="reference")}, {}, checked=False, once=True
     ),
