@@ -55,16 +55,22 @@ class Window:
 
 
 @contextmanager
-def picture(
-    path: Path, size: tuple[float, float], style: Mapping[str, Any] | None = None
-) -> Iterator[Figure]:
-    """A figure of so many inches without pyplot's global state, to be painted; it is saved where that ends well.
+def sketch(size: tuple[float, float], style: Mapping[str, Any] | None = None) -> Iterator[Figure]:
+    """A figure of so many inches without pyplot's global state, to be painted and saved in its style.
 
     Letters that no font of the machine has become boxes.
     """
     with matplotlib.rc_context(STYLE | dict(style or {})), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph", category=UserWarning)
-        figure = Figure(figsize=size, layout="constrained")
+        yield Figure(figsize=size, layout="constrained")
+
+
+@contextmanager
+def picture(
+    path: Path, size: tuple[float, float], style: Mapping[str, Any] | None = None
+) -> Iterator[Figure]:
+    """A sketch that is saved as PNG where painting it ends well."""
+    with sketch(size, style) as figure:
         yield figure
         path.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(path, dpi=120)

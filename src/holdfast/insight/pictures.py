@@ -1,0 +1,235 @@
+"""An inspection as PNG files."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import ListedColormap, Normalize
+from matplotlib.figure import Figure
+
+from holdfast.insight import charts, sentences
+from holdfast.insight.colours import Scale, scale_of, signed
+from holdfast.insight.findings import Array, Inspection, Part, Steps, Tracked
+from holdfast.insight.plots import FONTS, picture
+from holdfast.insight.signs import clean, laid_out, sign
+
+STYLE: Mapping[str, Any] = {"text.parse_math": False}
+"""Dollar signs of a text are no formulas."""
+LETTERS = 140
+"""Steps of a text in one heatmap, so that every letter can be read."""
+STEPS = 1000
+"""Steps of a series in one heatmap."""
+COLUMNS = 100
+"""Letters in a line of a coloured text."""
+FIRST, LAST = slice(0, 800), slice(-400, None)
+"""What is drawn of a long text: its beginning, or its end where the end is what it is about."""
+PICTURED = 6
+"""Units that follow something and are drawn."""
+
+
+def write_pictures(found: Inspection, folder: Path) -> list[Path]:
+    """Draw all that was found into PNG files.
+
+    Args:
+        found: the inspection.
+        folder: where they are written; it is made where it is missing.
+
+    Returns:
+        The files: ``gates.png`` of the first part, ``gates-2.png`` and so on of others, and as far as there is
+        something to draw ``saturation.png``, ``tracked.png``, ``memory.png``, ``gradients.png``,
+        ``attribution.png`` and ``ablation.png``.
+    """
+    painters = {f"gates{'' if k == 0 else f'-{k + 1}'}": _gates(found, k) for k in range(len(found.parts))}
+    painters |= dict(_others(found))
+    return [_save(folder / f"{name}.png", size, paint) for name, (size, paint) in painters.items()]
+
+
+Painter = tuple[tuple[float, float], Callable[[Figure], None]]
+
+
+def _save(path: Path, size: tuple[float, float], paint: Callable[[Figure], None]) -> Path:
+    with picture(path, size, STYLE) as figure:
+        paint(figure)
+    return path
+
+
+def _others(found: Inspection) -> Iterator[tuple[str, Painter]]:
+    gated = [part for part in found.parts if part.gates]
+    if gated:
+        yield "saturation", saturation(found.parts)
+    if found.tracked:
+        yield "tracked", _tracked(found)
+    if found.horizon is not None or any(part.half_lives is not None for part in found.parts):
+        yield "memory", memory(found)
+    if found.flows:
+        yield "gradients", gradients(found)
+    if found.attribution is not None:
+        yield "attribution", attribution(found)
+    if found.ablation is not None and found.ablation.cuts:
+        yield "ablation", ablation(found)
+
+
+def one(size: tuple[float, float], paint: Callable[[Axes], None]) -> Painter:
+    """A painter of a figure with one panel."""
+    return size, lambda figure: paint(figure.subplots())
+
+
+def saturation(parts: Sequence[Part]) -> Painter:
+    """The scatter of shares at which gates are shut and open."""
+    gated = [part for part in parts if part.gates]
+    columns = max(len(part.gates) for part in gated)
+    return (0.6 + 2.3 * max(columns, 2), 0.6 + 2.6 * len(gated)), lambda f: charts.saturation(f, parts)
+
+
+def memory(found: Inspection) -> Painter:
+    """The measured horizon beside the half-lives of units, as far as there are both."""
+    panels: list[Callable[[Axes], None]] = []
+    if (horizon := found.horizon) is not None:
+        panels.append(lambda ax: charts.horizon(ax, horizon))
+    if any(part.half_lives is not None for part in found.parts):
+        panels.append(lambda ax: charts.half_lives(ax, found.parts))
+
+    def paint(figure: Figure) -> None:
+        for ax, panel in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
+            panel(ax)
+
+    return (1 + 4.6 * len(panels), 3.6), paint
+
+
+def gradients(found: Inspection) -> Painter:
+    """The gradient's norm against the distance in time."""
+    return one((8, 3.6), lambda ax: charts.gradients(ax, found.flows))
+
+
+def ablation(found: Inspection) -> Painter:
+    """Bars of what switching off costs."""
+    cut = found.ablation
+    assert cut is not None
+    height = 1 + 0.27 * len(charts.drawn_cuts(cut))
+    return one((8, height), lambda ax: charts.ablation(ax, cut, found.parts))
+
+
+def _gates(found: Inspection, number: int) -> Painter:
+    part, steps = found.parts[number], found.steps
+    count = min(len(steps), LETTERS if charts.shared(steps) else STEPS)
+    panels = len(part.activations) + (not charts.shared(steps))
+
+    def paint(figure: Figure) -> None:
+        axes = list(figure.subplots(panels, 1, squeeze=False)[:, 0])
+        figure.suptitle(f"{part.name} ({part.cell.upper()}): {sentences.extent(steps, count)}", fontsize=12)
+        if not charts.shared(steps):
+            charts.read(axes.pop(0), steps, count)
+        for ax, name in zip(axes, part.activations, strict=True):
+            _heatmap(ax, part, name, count)
+        for ax in axes:
+            charts.ticks(ax, steps, count, LETTERS)
+
+    return (16, 0.6 + 2.0 * panels), paint
+
+
+def _heatmap(ax: Axes, part: Part, name: str, count: int) -> None:
+    values, scale = part.activations[name][:count].T, scale_of(part, name)
+    order = part.order if len(part.order) == len(values) else np.arange(len(values))
+    low, high = scale.ends
+    cmap = ListedColormap(Scale(low, high, scale.limit).palette() / 255)
+    image = ax.imshow(
+        values[order], aspect="auto", cmap=cmap, norm=Normalize(low, high), interpolation="nearest"
+    )
+    ax.figure.colorbar(
+        image, ax=ax, pad=0.005, fraction=0.02, extend="neither" if scale.limit is None else "both"
+    )
+    ax.set_yticks([])
+    ax.set_ylabel(f"{len(values)} units\nslow    fast" if len(order) > 1 else "1 unit")
+    ax.set_title(f"{name} gate" if name in part.gates else name)
+
+
+def activation(unit: Tracked, found: Inspection) -> Array:
+    """The activation [T] by which a unit follows something."""
+    values: Array = found.parts[unit.part].activations[unit.state][:, unit.unit]
+    return values
+
+
+def _tracked(found: Inspection) -> Painter:
+    units, steps = found.tracked[:PICTURED], found.steps
+    titles = [clean(sentences.tracked(unit, found.parts)) for unit in units]
+    if charts.shared(steps):
+        return texts(steps, [activation(unit, found) for unit in units], titles, FIRST)
+
+    def paint(figure: Figure) -> None:
+        for ax, unit, title in zip(
+            figure.subplots(len(units), 1, squeeze=False)[:, 0], units, titles, strict=True
+        ):
+            follow(ax, unit, found)
+            ax.set_title(title)
+
+    return (12, 0.4 + 2.4 * len(units)), paint
+
+
+def follower(unit: Tracked, found: Inspection) -> Painter:
+    """A unit's activation with what it follows."""
+    return one((12, 2.4), lambda ax: follow(ax, unit, found))
+
+
+def follow(ax: Axes, unit: Tracked, found: Inspection) -> None:
+    """Paint a unit's activation with what it follows."""
+    names = (f"{unit.state} of unit {unit.unit}", clean(unit.feature))
+    charts.follows(ax, activation(unit, found), found.steps.features[unit.feature], names)
+    charts.ticks(ax, found.steps, len(found.steps), 100)
+
+
+def attribution(found: Inspection) -> Painter:
+    """Which steps moved an answer, in two ways."""
+    by, steps = found.attribution, found.steps
+    assert by is not None
+    title = (
+        f"What moved {clean(by.target)} (orange for it, blue against it); "
+        f"rank correlation of the two ways: {by.agreement:+.2f}"
+    )
+    if charts.shared(steps):
+        titles = [f"{title}\n\nintegrated gradients", "occlusion"]
+        return texts(steps, [by.integrated, by.occlusion], titles, LAST)
+
+    def paint(figure: Figure) -> None:
+        figure.suptitle(title, fontsize=11)
+        charts.attribution(list(figure.subplots(2, 1)), by, steps)
+
+    return (12, 5), paint
+
+
+def texts(steps: Steps, values: Sequence[Array], titles: Sequence[str], part: slice) -> Painter:
+    """A part of a text once for each row of values [T], its letters on the colours of the values."""
+    labels = steps.labels[part]
+    places = laid_out(labels, COLUMNS)
+    lines = places[-1].line + 1
+    extent = sentences.extent(steps, len(labels), "last" if part is LAST else "first")
+    cut = "" if len(labels) == len(steps) else f"\n({extent})"
+
+    def paint(figure: Figure) -> None:
+        for ax, row, title in zip(
+            figure.subplots(len(values), 1, squeeze=False)[:, 0], values, titles, strict=True
+        ):
+            grid = np.full((lines, COLUMNS, 3), 255, np.uint8)
+            for place, colour in zip(places, signed(row).colours(row[part]), strict=True):
+                grid[place.line, place.column : place.column + place.width] = colour
+            ax.imshow(grid, aspect="auto", interpolation="nearest")
+            for place, label in zip(places, labels, strict=True):
+                middle = place.column + place.width / 2 - 0.5
+                ax.text(
+                    middle, place.line, _letter(label), ha="center", va="center", size=9, family=MONOSPACED
+                )
+            ax.set_title(title + cut)
+            ax.set_axis_off()
+
+    return (0.3 + COLUMNS * 0.1, len(values) * (0.6 + 0.2 * lines)), paint
+
+
+MONOSPACED = ["DejaVu Sans Mono", *FONTS]
+
+
+def _letter(label: str) -> str:
+    return "" if label == " " else re.sub("␣", " ", sign(label))
