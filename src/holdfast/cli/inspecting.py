@@ -46,14 +46,14 @@ def _subjects(chosen: Chosen, data: Path, steps: int) -> list[Any]:
 
 def _look(subject: Any, folder: Path, drawn: bool) -> None:
     from holdfast.insight.inspection import inspect as looked_into
-    from holdfast.insight.terminal import terminal
+    from holdfast.insight.terminal import Screen, terminal
     from holdfast.insight.writing import write
 
     notice(f"looking into: {subject.title} ...")
     found = looked_into(subject)
     page = write(found, folder, subject.draw)
     if drawn:
-        show.write(terminal(found, show.width(), sys.stdout.isatty()))
+        show.write(terminal(found, Screen.of(sys.stdout)))
     else:
         for sentence in found.words:
             show.write(sentence)

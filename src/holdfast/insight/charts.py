@@ -137,28 +137,25 @@ def gradients(ax: Axes, flows: Sequence[Flow]) -> None:
     ax.legend(loc="best")
 
 
-def drawn_cuts(found: Ablation) -> list[Cut]:
+def cut_groups(found: Ablation) -> list[list[Cut]]:
     """Every layer and gate, and the worst units."""
-    units = [cut for cut in found.cuts if cut.kind == "unit"][:UNITS]
-    return [*(cut for kind in ("layer", "gate") for cut in found.cuts if cut.kind == kind), *units]
+    of = {kind: [cut for cut in found.cuts if cut.kind == kind] for kind in ("layer", "gate", "unit")}
+    return [[*of["layer"], *of["gate"]], of["unit"][:UNITS]]
 
 
-def ablation(ax: Axes, found: Ablation, parts: Sequence[Part]) -> None:
+def ablation(ax: Axes, cuts: Sequence[Cut], found: Ablation, parts: Sequence[Part]) -> None:
     """By how much the loss rises with something switched off."""
-    cuts = drawn_cuts(found)
     rises = [cut.loss - found.loss for cut in cuts]
-    names = [cut_name(cut, parts) for cut in cuts]
-    places = (
-        np.arange(len(cuts)) + np.cumsum([a.kind != b.kind for a, b in zip([cuts[0], *cuts], cuts)]) * 0.6
+    gaps = np.cumsum([a.kind != b.kind for a, b in zip([cuts[0], *cuts], cuts)]) * 0.6
+    drawn = ax.barh(
+        np.arange(len(cuts)) + gaps, rises, color=[BLUE if rise >= 0 else ORANGE for rise in rises]
     )
-    drawn = ax.barh(places, rises, color=[BLUE if rise >= 0 else ORANGE for rise in rises])
     ax.bar_label(drawn, [f"{rise:+.3g}" for rise in rises], padding=4)
-    ax.set_yticks(places, names)
+    ax.set_yticks(np.arange(len(cuts)) + gaps, [clean(cut_name(cut, parts)) for cut in cuts])
     ax.invert_yaxis()
     ax.axvline(0, color=GREY, lw=0.8)
-    ax.margins(x=0.15)
-    ax.set(xlabel=f"change of the loss ({found.unit}); the whole network has {found.loss:.4g}")
-    ax.set_title("What the loss becomes with a layer, a gate or a unit switched off")
+    ax.margins(x=0.15, y=0.02)
+    ax.set(xlabel=f"change of the loss ({clean(found.unit)}); the whole network has {found.loss:.4g}")
 
 
 def attribution(axes: Sequence[Axes], found: Attribution, steps: Steps) -> None:

@@ -57,8 +57,8 @@ class Scale:
         return (self.low, self.high) if self.limit is None else (-self.limit, self.limit)
 
 
-def signed(values: Array) -> Scale:
-    """A scale with zero in the middle, whose colours are not spent on the largest hundredth of the numbers.
+def signed(values: Array, coloured: float = 0.95) -> Scale:
+    """A scale with zero in the middle; so large a share of the numbers has colours of its own, the rest the last ones.
 
     Example:
         >>> signed(np.array([-1.0, 0.5])).high
@@ -66,7 +66,7 @@ def signed(values: Array) -> Scale:
     """
     sizes = np.abs(values[np.isfinite(values)])
     most = float(sizes.max(initial=0.0)) or 1.0
-    limit = float(np.quantile(sizes, 0.99)) if sizes.size else most
+    limit = float(np.quantile(sizes, coloured)) if sizes.size else most
     return Scale(-most, most, limit or most)
 
 

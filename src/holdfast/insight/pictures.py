@@ -24,8 +24,8 @@ LETTERS = 140
 """Steps of a text in one heatmap, so that every letter can be read."""
 STEPS = 1000
 """Steps of a series in one heatmap."""
-COLUMNS = 100
-"""Letters in a line of a coloured text."""
+COLUMNS, NARROWEST = 100, 80
+"""Letters in a line of a coloured text, and for how many a picture has room at least, for its title."""
 FIRST, LAST = slice(0, 800), slice(-400, None)
 """What is drawn of a long text: its beginning, or its end where the end is what it is about."""
 PICTURED = 6
@@ -107,11 +107,19 @@ def gradients(found: Inspection) -> Painter:
 
 
 def ablation(found: Inspection) -> Painter:
-    """Bars of what switching off costs."""
+    """Bars of what switching off costs: layers and gates, and units on an axis of their own."""
     cut = found.ablation
     assert cut is not None
-    height = 1 + 0.27 * len(charts.drawn_cuts(cut))
-    return one((8, height), lambda ax: charts.ablation(ax, cut, found.parts))
+    groups = [group for group in charts.cut_groups(cut) if group]
+
+    def paint(figure: Figure) -> None:
+        heights = [len(group) + 2 for group in groups]
+        axes = figure.subplots(len(groups), 1, squeeze=False, height_ratios=heights)[:, 0]
+        for ax, group in zip(axes, groups, strict=True):
+            charts.ablation(ax, group, cut, found.parts)
+        axes[0].set_title("What it costs to switch a layer, a gate or a unit off")
+
+    return (8, 0.6 + 0.27 * sum(map(len, groups)) + 0.4 * len(groups)), paint
 
 
 def _gates(found: Inspection, number: int) -> Painter:
@@ -158,7 +166,8 @@ def _tracked(found: Inspection) -> Painter:
     units, steps = found.tracked[:PICTURED], found.steps
     titles = [clean(sentences.tracked(unit, found.parts)) for unit in units]
     if charts.shared(steps):
-        return texts(steps, [activation(unit, found) for unit in units], titles, FIRST)
+        rows = [activation(unit, found) for unit in units]
+        return texts(steps, [(row, signed(row)) for row in rows], titles, FIRST)
 
     def paint(figure: Figure) -> None:
         for ax, unit, title in zip(
@@ -187,12 +196,12 @@ def attribution(found: Inspection) -> Painter:
     by, steps = found.attribution, found.steps
     assert by is not None
     title = (
-        f"What moved {clean(by.target)} (orange for it, blue against it); "
+        f"What moved the {clean(by.target)}\n(orange for it, blue against it); "
         f"rank correlation of the two ways: {by.agreement:+.2f}"
     )
     if charts.shared(steps):
         titles = [f"{title}\n\nintegrated gradients", "occlusion"]
-        return texts(steps, [by.integrated, by.occlusion], titles, LAST)
+        return texts(steps, [(row, signed(row, 1)) for row in (by.integrated, by.occlusion)], titles, LAST)
 
     def paint(figure: Figure) -> None:
         figure.suptitle(title, fontsize=11)
@@ -201,20 +210,21 @@ def attribution(found: Inspection) -> Painter:
     return (12, 5), paint
 
 
-def texts(steps: Steps, values: Sequence[Array], titles: Sequence[str], part: slice) -> Painter:
+def texts(steps: Steps, values: Sequence[tuple[Array, Scale]], titles: Sequence[str], part: slice) -> Painter:
     """A part of a text once for each row of values [T], its letters on the colours of the values."""
     labels = steps.labels[part]
     places = laid_out(labels, COLUMNS)
     lines = places[-1].line + 1
+    columns = max(NARROWEST, *(place.column + place.width for place in places))
     extent = sentences.extent(steps, len(labels), "last" if part is LAST else "first")
     cut = "" if len(labels) == len(steps) else f"\n({extent})"
 
     def paint(figure: Figure) -> None:
-        for ax, row, title in zip(
+        for ax, (row, scale), title in zip(
             figure.subplots(len(values), 1, squeeze=False)[:, 0], values, titles, strict=True
         ):
-            grid = np.full((lines, COLUMNS, 3), 255, np.uint8)
-            for place, colour in zip(places, signed(row).colours(row[part]), strict=True):
+            grid = np.full((lines, columns, 3), 255, np.uint8)
+            for place, colour in zip(places, scale.colours(row[part]), strict=True):
                 grid[place.line, place.column : place.column + place.width] = colour
             ax.imshow(grid, aspect="auto", interpolation="nearest")
             for place, label in zip(places, labels, strict=True):
@@ -222,10 +232,10 @@ def texts(steps: Steps, values: Sequence[Array], titles: Sequence[str], part: sl
                 ax.text(
                     middle, place.line, _letter(label), ha="center", va="center", size=9, family=MONOSPACED
                 )
-            ax.set_title(title + cut)
+            ax.set_title(title + cut, size=10)
             ax.set_axis_off()
 
-    return (0.3 + COLUMNS * 0.1, len(values) * (0.6 + 0.2 * lines)), paint
+    return (0.3 + columns * 0.1, len(values) * (0.6 + 0.2 * lines)), paint
 
 
 MONOSPACED = ["DejaVu Sans Mono", *FONTS]

@@ -63,7 +63,7 @@ def horizon(found: Horizon) -> str:
 def attribution(found: Attribution) -> str:
     """Which answer was looked at, and whether the two ways agree."""
     return (
-        f"What moved {found.target}. Rank correlation of integrated gradients and occlusion: "
+        f"What moved the {found.target}. Rank correlation of integrated gradients and occlusion: "
         f"{found.agreement:+.2f}. The integrated gradients add up to the change of the answer but for "
         f"{found.incomplete:.2%}."
     )

@@ -94,8 +94,6 @@ def _blocks(found: Inspection, screen: Screen) -> Iterator[RenderableType]:
     yield from _list("What was found", found.words, screen)
     for place, part in enumerate(found.parts):
         yield from _part(found, place, part, screen)
-    followed = [sentences.tracked(unit, found.parts) for unit in found.tracked]
-    yield from _list("Units that follow something", followed, screen)
     if found.horizon is not None:
         yield from _horizon(found.horizon, screen)
     if found.flows:
@@ -111,10 +109,14 @@ def _heading(words: str, screen: Screen) -> Text:
     return Text(screen.text(words), style="bold")
 
 
+def _titled(words: str, screen: Screen) -> Iterator[RenderableType]:
+    yield ""
+    yield _heading(words, screen)
+
+
 def _list(title: str, items: Sequence[str], screen: Screen) -> Iterator[RenderableType]:
     if items:
-        yield ""
-        yield _heading(title, screen)
+        yield from _titled(title, screen)
         for item in items:
             yield _bullet(screen.text(item))
 
@@ -232,8 +234,8 @@ def _spark(values: Array, screen: Screen, room: int) -> str:
 
 
 def _horizon(found: Horizon, screen: Screen) -> Iterator[RenderableType]:
-    yield from _list("How far memory reaches", [sentences.horizon(found)], screen)
-    yield from _curve(found.jacobian, f"0 to {found.longest} steps back", screen)
+    yield from _titled("How far memory reaches", screen)
+    yield from _curve(found.jacobian, f"influence, 0 to {found.longest} steps back", screen)
 
 
 def _curve(values: Array, axis: str, screen: Screen) -> Iterator[RenderableType]:
@@ -242,7 +244,7 @@ def _curve(values: Array, axis: str, screen: Screen) -> Iterator[RenderableType]
 
 
 def _flows(flows: Sequence[Flow], screen: Screen) -> Iterator[RenderableType]:
-    yield from _list("Gradients through time", [flow.words for flow in flows], screen)
+    yield from _titled("Gradients through time", screen)
     for flow in flows:
         yield from _curve(
             flow.state, screen.text(f"{flow.name}: distance 0 to {len(flow.state) - 1}"), screen
@@ -250,7 +252,7 @@ def _flows(flows: Sequence[Flow], screen: Screen) -> Iterator[RenderableType]:
 
 
 def _attribution(by: Attribution, found: Inspection, screen: Screen) -> Iterator[RenderableType]:
-    yield from _list("What moved the answer", [sentences.attribution(by)], screen)
+    yield from _titled(f"What moved the {by.target}", screen)
     table = _table("step", found.steps.kind, "integrated gradients", "occlusion")
     for step in np.argsort(-np.abs(by.integrated), kind="stable")[:STEPS].tolist():
         label = screen.sign(found.steps.labels[step])
@@ -259,16 +261,19 @@ def _attribution(by: Attribution, found: Inspection, screen: Screen) -> Iterator
 
 
 def _ablation(found: Ablation, parts: Sequence[Part], screen: Screen) -> Iterator[RenderableType]:
-    yield from _list("What it costs to switch something off", [sentences.ablation(found, parts)], screen)
+    yield from _titled(
+        f"What it costs to switch something off, from a loss of {found.loss:.4g} {found.unit}", screen
+    )
     kinds = [[cut for cut in found.cuts if cut.kind == kind] for kind in ("layer", "gate", "unit")]
     cuts = [*kinds[0], *kinds[1], *kinds[2][:CUTS]]
     most = max((abs(cut.loss - found.loss) for cut in cuts), default=0) or 1.0
-    room = max(screen.width - 50, 5)
+    names = [screen.text(sentences.cut_name(cut, parts)) for cut in cuts]
+    room = max(screen.width - 24 - max(map(cell_len, names), default=0), 5)
     table = _table("loss", "change")
-    table.add_column("")
     table.add_column("switched off", overflow="fold")
-    for cut in cuts:
+    table.add_column("")
+    for cut, name in zip(cuts, names, strict=True):
         rise = cut.loss - found.loss
         bar = ("█" if screen.blocks else "#") * round(abs(rise) / most * room)
-        table.add_row(f"{cut.loss:.4g}", f"{rise:+.3g}", bar, screen.text(sentences.cut_name(cut, parts)))
+        table.add_row(f"{cut.loss:.4g}", f"{rise:+.3g}", name, bar)
     yield table

@@ -109,21 +109,23 @@ def _half_life(part: Part, unit: int) -> str:
 def _followed(unit: Tracked, number: int, found: Inspection) -> Figure:
     title, values = clean(sentences.tracked(unit, found.parts)), pictures.activation(unit, found)
     if charts.shared(found.steps):
-        return _text(title, found.steps, values, 0, min(len(found.steps), LONGEST))
+        limit = signed(values).ends[1]
+        return _text(title, found.steps, values / limit, 0, min(len(found.steps), LONGEST))
     painter = pictures.follower(unit, found)
     return Figure(title, drawing=drawing(painter, f"tracked-{number}", title))
 
 
 def _text(title: str, steps: Steps, values: Array, first: int, count: int) -> Figure:
+    """A text coloured by values, of which those beyond -1 and 1 have the last colours."""
     part = slice(first, first + count)
     if count < len(steps):
         title = f"{title} ({sentences.extent(steps, count, 'last' if first else 'first')})"
     gap = " " if any(len(label) > 1 for label in steps.labels) else ""
-    return Figure(title, _letters(steps.labels[part], values[part], signed(values).limit or 1.0), first, gap)
+    return Figure(title, _letters(steps.labels[part], values[part]), first, gap)
 
 
-def _letters(labels: Sequence[str], values: Array, limit: float) -> list[Letter]:
-    tints = np.rint(((values / limit).clip(-1, 1) + 1) / 2 * (TINTS - 1))
+def _letters(labels: Sequence[str], values: Array) -> list[Letter]:
+    tints = np.rint((values.clip(-1, 1) + 1) / 2 * (TINTS - 1))
     return [
         Letter(label if label == " " else sign(label), int(tint), label.endswith("\n"))
         for label, tint in zip(labels, tints, strict=True)
@@ -221,7 +223,10 @@ def _attribution(found: Inspection) -> Chapter | None:
     if charts.shared(steps):
         count = min(len(steps), LAST)
         named = {"Integrated gradients": by.integrated, "Occlusion": by.occlusion}
-        figures = [_text(name, steps, values, len(steps) - count, count) for name, values in named.items()]
+        figures = [
+            _text(name, steps, values / signed(values, 1).ends[1], len(steps) - count, count)
+            for name, values in named.items()
+        ]
     else:
         drawn = drawing(pictures.attribution(found), "attribution", words[0])
         figures = [Figure("Integrated gradients and occlusion", drawing=drawn)]

@@ -57,8 +57,11 @@ def described(ids: NDArray[Any], units: Units, kind: str) -> Steps:
     """The units of a text, with what is known of each."""
     names = [units.name(int(i)) for i in ids]
     if kind in ("character", "byte"):
-        letters = [units.decode([int(i)]) or " " for i in ids]
-        return Steps(names, kind, features=of_characters("".join(letter[0] for letter in letters)))
+        letters = [units.decode([int(i)]) for i in ids]
+        labels = [
+            letter if len(letter) == 1 and letter != "�" else name for letter, name in zip(letters, names)
+        ]
+        return Steps(labels, kind, features=of_characters("".join((letter or " ")[0] for letter in letters)))
     return Steps(names, kind, features=of_words(names))
 
 
