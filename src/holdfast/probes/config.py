@@ -39,7 +39,7 @@ class ProbeConfig:
         clip: largest norm of the gradient; 0 for no clipping.
         steps: most steps of training, in each run.
         every: steps between two validations; a run stops at the first that meets the criterion.
-        criterion: what the validation must reach.
+        criterion: what the validation must reach: the largest error of adding, the least accuracy of the others.
         budget: most time for each run, such as 90s, 10m or 1h.
         device: auto (a GPU where there is one), cpu, cuda, cuda:1 or mps.
 
@@ -86,7 +86,7 @@ class ProbeConfig:
 
     def training(self, seed: int) -> Training:
         """The settings of one run: an epoch is what lies between two validations."""
-        epochs = -(-self.steps // self.every)
+        epochs = self.steps // self.every
         return Training(
             epochs=epochs,
             patience=epochs,
@@ -110,6 +110,7 @@ class AddingConfig(ProbeConfig):
 
     rule: ClassVar[str] = "a mean squared error of at most {:g}"
     length: int = 600
+    steps: int = 6000
     criterion: float = 0.001
 
     def __post_init__(self) -> None:
@@ -132,8 +133,8 @@ class CopyConfig(ProbeConfig):
     batch_size: int = 8
     learning_rate: float = 5e-3
     schedule: Literal["constant", "cosine"] = "cosine"
-    steps: int = 20000
-    every: int = 200
+    steps: int = 40000
+    every: int = 400
 
     def __post_init__(self) -> None:
         at_least("length", self.length, 3, 500)
@@ -175,6 +176,7 @@ class ImagesConfig(ProbeConfig):
     test_images: str | None = None
     test_labels: str | None = None
     permuted: bool = False
+    steps: int = 8000
     criterion: float = 0.95
 
     def __post_init__(self) -> None:

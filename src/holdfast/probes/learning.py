@@ -40,7 +40,7 @@ class Learner:
             every_step=probe.every_step,
         )
         self.monitor = "error" if probe.higher else probe.metric
-        self.steps_per_epoch = min(config.every, config.steps)
+        self.steps_per_epoch = config.every
         self.valid = probe.valid()
         self.curve: list[dict[str, float]] = []
         self.losses: list[Tensor] = []
