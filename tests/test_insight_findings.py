@@ -1,0 +1,280 @@
+"""Gates, tracked units, attribution and ablation against cases that can be worked out by hand; any torch model."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pack_padded_sequence
+
+import holdfast as hf
+from holdfast.cells import CELLS, Recurrence, Weights
+from holdfast.errors import UserError
+from holdfast.insight import Loss, Score, Steps, Subject, inspect, watch
+from holdfast.insight.ablation import ablated, held, silenced
+from holdfast.insight.attribution import agree, attributed, ranks_agree
+from holdfast.insight.features import of_characters, of_words
+from holdfast.insight.findings import Part
+from holdfast.insight.gates import gate_names, half_lives, slowness
+from holdfast.insight.parts import calls
+from holdfast.insight.tracking import correlations, tracked
+
+# -- gates ----------------------------------------------------------------------------------------------------
+
+
+@settings(deadline=None)
+@given(st.floats(0.05, 0.999))
+def test_the_half_life_of_a_constant_gate(keep: float) -> None:
+    steps = int(12 / -np.log2(keep)) + 12
+    (found,) = half_lives({"update": np.full((steps, 1), keep)})  # type: ignore[misc]
+    assert found == pytest.approx(-1 / np.log2(keep), rel=1e-6)
+
+
+def test_a_gate_that_shuts_now_and_then_keeps_in_between() -> None:
+    values = np.tile(np.r_[np.ones(19), 1e-6], 5)[:, None]
+    assert half_lives({"forget": values})[0] == pytest.approx(10.5, abs=1)  # type: ignore[index]
+    assert np.isinf(half_lives({"forget": np.ones((9, 1))})[0])  # type: ignore[index]
+    assert half_lives({"hidden": values}) is None
+
+
+def test_saturation_counts_the_steps() -> None:
+    gate = np.array([[0.05, 0.95], [0.5, 0.95], [0.05, 0.91], [0.2, 0.1]])
+    part = Part("layer 1", "lstm", {"input": gate}, ("input",), None, np.arange(2))
+    left, right = part.saturated("input")
+    assert left.tolist() == [0.5, 0.0] and right.tolist() == [0.0, 0.75]
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_gates_lie_between_0_and_1_and_the_candidate_is_none(cell: str) -> None:
+    names = gate_names(cell)
+    assert "candidate" not in names and set(names) <= set(CELLS[cell].activations)
+
+
+def test_slow_units_come_last() -> None:
+    t = np.arange(200.0)
+    found = slowness(np.stack([np.sin(t), np.sin(t / 20), np.zeros(200)], 1))
+    assert found[1] > found[0] and found[2] == 0
+
+
+# -- units that track something ---------------------------------------------------------------------------------
+
+
+def test_correlations_are_numpys() -> None:
+    random = np.random.default_rng(0)
+    values, feature = random.normal(size=(50, 4)), random.normal(size=50)
+    feature[7] = np.nan
+    known = np.isfinite(feature)
+    expected = [np.corrcoef(values[known, k], feature[known])[0, 1] for k in range(4)]
+    np.testing.assert_allclose(correlations(values, feature), expected)
+
+
+def parts_with(planted: Any, steps: int = 400, units: int = 300) -> list[Part]:
+    noise = np.random.default_rng(1).normal(size=(steps, units))
+    if planted is not None:
+        noise[:, 17] += 3 * planted
+    return [Part("layer 1", "gru", {"hidden": noise}, (), None, np.arange(units))]
+
+
+def test_a_planted_unit_is_found_and_named_and_noise_is_not() -> None:
+    feature = (np.arange(400) % 37).astype(float)
+    feature = (feature - feature.mean()) / feature.std()
+    (found,) = tracked(parts_with(-feature), {"position in the line": feature})
+    assert (found.unit, found.state, found.feature) == (17, "hidden", "position in the line")
+    assert found.confirmed < -0.8 and found.found < -0.8
+    assert tracked(parts_with(None), {"position in the line": feature}) == []
+    assert tracked(parts_with(feature), {"constant": np.ones(400)}) == []
+
+
+def test_a_unit_that_follows_on_the_first_half_alone_is_not_named() -> None:
+    feature = np.random.default_rng(3).normal(size=400)
+    planted = np.where(np.arange(400) < 200, feature, 0)
+    assert tracked(parts_with(planted), {"noise": feature}) == []
+
+
+def test_features_of_a_play() -> None:
+    text = 'ROMEO:\nHi "you" all\n\nNurse:\nNo.\n'
+    found = of_characters(text)
+    name = found["speaker's name"]
+    assert name[: len("ROMEO:\n")].all() and not name[7:21].any() and name[text.index("Nurse")]
+    quotes = found["inside quotes"]
+    assert "".join(c for c, q in zip(text, quotes, strict=True) if q) == '"you"'
+    assert found["position in the paragraph"][text.index("Nurse")] == 1
+    assert found["position in the word"][text.index("you") + 2] == 4
+    assert "digit" not in found
+    words = of_words(["So", ",", "he", "(", "too", ")", "left", ".", "He"])
+    assert words["position in the sentence"].tolist() == [1, 2, 3, 4, 5, 6, 7, 8, 1]
+    assert words["inside brackets"].tolist() == [0, 0, 0, 1, 1, 1, 0, 0, 0]
+
+
+@given(st.text(max_size=60))
+def test_features_are_as_long_as_the_text(text: str) -> None:
+    assert all(len(v) == len(text) and v.min() < v.max() for v in of_characters(text).values())
+    assert all(len(v) == len(text) for v in of_words(list(text)).values())
+
+
+# -- attribution ------------------------------------------------------------------------------------------------
+
+
+def test_a_linear_network_is_attributed_exactly() -> None:
+    module = nn.RNN(2, 1, nonlinearity="relu", bias=False)
+    with torch.no_grad():
+        module.weight_ih_l0.copy_(torch.tensor([[1.0, 2.0]]))
+        module.weight_hh_l0.fill_(0.5)
+    x = torch.rand(12, 1, 2) + 0.5
+    subject = Subject("a", module, lambda: module(x), Steps(["x"] * 12))
+    found = attributed(subject, Score("sum", lambda answer: answer[0][-1, 0, 0]))
+    centred = (x - x.mean(0))[:, 0].numpy() @ np.array([1.0, 2.0])
+    expected = centred * 0.5 ** np.arange(11, -1, -1)
+    np.testing.assert_allclose(found.integrated, expected, atol=1e-5)
+    np.testing.assert_allclose(found.occlusion, expected, atol=1e-5)
+    assert found.agreement == pytest.approx(1.0) and found.incomplete < 1e-3
+
+
+def test_rank_agreement() -> None:
+    a = np.array([3.0, 1.0, 2.0, 2.0])
+    assert ranks_agree(a, 10 * a + 1) == 1.0 and ranks_agree(a, -a) == -1.0
+    assert ranks_agree(a, np.ones(4)) == 0.0
+    groups = np.array([0, 0, 1, 2])
+    hidden = np.array([2.0, 2.0, 5.0, 0.001])
+    assert agree(np.array([1.0, 1.0, 5.0, 0.0]), hidden, groups) == 1.0
+
+
+# -- ablation ---------------------------------------------------------------------------------------------------
+
+
+def reference(module: Any, x: Tensor, fixed: dict[str, float]) -> Tensor:
+    """An LSTM of torch.nn step by step, with some gates fixed."""
+    weights = Weights(module.weight_ih_l0, module.weight_hh_l0, module.bias_ih_l0, module.bias_hh_l0)
+    recur, h, c, outputs = Recurrence(weights), *torch.zeros(2, x.size(1), 4), []
+    for at in weights.project(x):
+        i, f, g, o = (at + recur(h)).chunk(4, -1)
+        gates = {"input": torch.sigmoid(i), "forget": torch.sigmoid(f), "output": torch.sigmoid(o)}
+        gates |= {name: torch.full_like(i, value) for name, value in fixed.items()}
+        c = gates["forget"] * c + gates["input"] * torch.tanh(g)
+        h = gates["output"] * torch.tanh(c)
+        outputs.append(h)
+    return torch.stack(outputs)
+
+
+@pytest.mark.parametrize("gate", ["input", "forget", "output"])
+@pytest.mark.parametrize("kind", [nn.LSTM, hf.LSTM])
+def test_a_gate_that_is_held_has_the_same_value_at_every_step(kind: Any, gate: str) -> None:
+    torch.manual_seed(0)
+    module, x = kind(3, 4), torch.randn(8, 2, 3)
+    before = {n: p.clone() for n, p in module.named_parameters()}
+    for value in (0.3, 1.0):
+        pre = torch.full((4,), float(torch.logit(torch.tensor(min(value, 1 - 1e-12)), eps=1e-13)))
+        with torch.no_grad(), held(module, 0, gate, pre):
+            torch.testing.assert_close(module(x)[0], reference(module, x, {gate: value}))
+    assert all(torch.equal(p, before[n]) for n, p in module.named_parameters())
+
+
+@pytest.mark.parametrize("kind", [nn.LSTM, nn.GRU, hf.GRU])
+def test_a_silenced_unit_is_as_one_without_outgoing_weights(kind: Any) -> None:
+    torch.manual_seed(0)
+    module, x = kind(3, 4, 2, bidirectional=True), torch.randn(8, 2, 3)
+    twin = kind(3, 4, 2, bidirectional=True)
+    twin.load_state_dict(module.state_dict())
+    with torch.no_grad():
+        twin.weight_hh_l0_reverse[:, 2] = 0.0
+        twin.weight_ih_l1[:, 4 + 2] = 0.0
+        twin.weight_ih_l1_reverse[:, 4 + 2] = 0.0
+        with silenced(module, 1, slice(2, 3)):
+            torch.testing.assert_close(module(x)[0], twin(x)[0])
+        with silenced(module, 2, slice(None)):
+            y, state = module(x)
+        assert not y[..., :4].any() and y[..., 4:].any()
+        h = state[0] if isinstance(state, tuple) else state
+        assert not h[2].any() and h[3].any()
+
+
+def test_silence_reaches_packed_outputs() -> None:
+    module = nn.GRU(2, 3)
+    packed = pack_padded_sequence(torch.randn(4, 2, 2), torch.tensor([4, 2]))
+    with silenced(module, 0, slice(None)):
+        assert not module(packed)[0].data.any()
+
+
+def test_the_ablation_tells_every_gate_layer_and_some_units() -> None:
+    torch.manual_seed(0)
+    module, x = nn.LSTM(3, 4, 2), torch.randn(9, 2, 3)
+    found = ablated(
+        module, calls(module, lambda: module(x)), Loss("squares", lambda: float(module(x)[0].square().sum()))
+    )
+    kinds = [cut.kind for cut in found.cuts]
+    assert kinds.count("gate") == 2 * (3 * 2 + 1) and kinds.count("layer") == 2 and kinds.count("unit") == 8
+    with torch.no_grad():
+        assert found.loss == pytest.approx(float(module(x)[0].square().sum()))
+    assert next(cut.loss for cut in found.cuts if cut.kind == "layer" and cut.part == 1) == 0.0
+    without = ablated(nn.GRU(3, 4, bias=False), [], Loss("none", lambda: 1.0))
+    assert without.cuts == [] and without.loss == 1.0
+
+
+# -- any torch model ----------------------------------------------------------------------------------------------
+
+
+class Tagger(nn.Module):
+    """A model that knows nothing of Holdfast."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(20, 6)
+        self.rnn = nn.LSTM(6, 8, 2, batch_first=True, bidirectional=True, dropout=0.3)
+        self.output = nn.Linear(16, 5)
+
+    def forward(self, units: Tensor) -> Tensor:
+        result: Tensor = self.output(self.rnn(self.embedding(units))[0])
+        return result
+
+
+def test_a_model_of_torch_alone_is_inspected_with_one_call() -> None:
+    torch.manual_seed(0)
+    model = Tagger()
+    units = torch.randint(20, (3, 60))
+    before = {n: p.clone() for n, p in model.named_parameters()}
+    found = watch(model)(
+        units, steps=[str(int(u)) for u in units[0]], loss=lambda: model(units).square().mean()
+    )
+    assert [part.name for part in found.parts] == [
+        f"rnn, layer {k}, {way}" for k in (1, 2) for way in ("forward", "reverse")
+    ]
+    assert all(part.activations["forget"].shape == (60, 8) for part in found.parts)
+    assert found.horizon and found.attribution and found.ablation and len(found.flows) == 4
+    assert model.training and all(torch.equal(p, before[n]) for n, p in model.named_parameters())
+    assert any("first sequence" in note for note in found.notes) and found.words
+
+
+def test_what_cannot_be_measured_is_told_and_the_rest_is_there() -> None:
+    model = nn.GRU(2, 3)
+
+    @torch.no_grad()
+    def run() -> Any:
+        return model(torch.randn(30, 1, 2))
+
+    found = inspect(Subject("without gradients", model, run, Steps([""] * 30)))
+    assert found.horizon is None and found.parts and found.flows
+    told = " ".join(found.notes)
+    assert "memory could not be measured" in told and "needs score=" in told and "needs loss=" in told
+
+
+def test_mistakes_are_told_in_words() -> None:
+    with pytest.raises(UserError, match=r"watch takes a torch\.nn\.Module"):
+        watch("model")  # type: ignore[arg-type]
+    with pytest.raises(UserError, match="Give a label for each step"):
+        watch(nn.GRU(2, 3))(torch.randn(5, 1, 2), steps=["a", "b"])
+    with pytest.raises(UserError, match="holds one as a submodule"):
+        watch(nn.Linear(2, 3))(torch.randn(5, 2))
+
+
+def test_inputs_are_shown_and_may_be_tracked() -> None:
+    torch.manual_seed(0)
+    model = nn.GRU(2, 16)
+    x = torch.randn(200, 1, 2).cumsum(0) / 10
+    found = watch(model)(x)
+    assert found.steps.rows is not None and found.steps.rows.shape == (2, 200)
+    assert {one.feature for one in found.tracked} <= {"input 0", "input 1"} and found.tracked
