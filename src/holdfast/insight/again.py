@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from torch import Tensor, nn
@@ -19,6 +19,7 @@ class Again:
         model: the network.
         run: puts something through it; it is called once here, and once more for each repetition. What it carries from
             run to run in the layers' states has no influence: each layer is given the state that it was given first.
+        layers: beginnings of the names of the layers among which the first is looked for; all when empty.
 
     Attributes:
         first: the first recurrent layer's call.
@@ -29,9 +30,9 @@ class Again:
         UserError: no recurrent layer, or none that ran.
     """
 
-    def __init__(self, model: nn.Module, run: Callable[[], Any]) -> None:
-        self.model, self.run = model, run
-        self.calls = calls(model, run)
+    def __init__(self, model: nn.Module, run: Callable[[], Any], layers: Sequence[str] = ()) -> None:
+        self.model, self.run, self.layers = model, run, layers
+        self.calls = calls(model, run, layers)
         self.first = self.calls[0]
         self.stack = _stack(self.calls)
 
@@ -40,7 +41,7 @@ class Again:
         seen: list[Tensor] = []
         count = iter(range(len(self.calls)))
         handles = []
-        for module in recurrent_modules(self.model).values():
+        for module in recurrent_modules(self.model, self.layers).values():
             handles.append(module.register_forward_pre_hook(self._giving(x, count), with_kwargs=True))
             handles.append(module.register_forward_hook(self._reading(seen), with_kwargs=True))
         try:

@@ -37,7 +37,7 @@ def attributed(subject: Subject, score: Score) -> Attribution:
         from captum.attr import FeatureAblation, IntegratedGradients
     except ModuleNotFoundError as error:
         raise missing_library(error, "insight") from None
-    again = Again(subject.model, subject.run)
+    again = Again(subject.model, subject.run, subject.layers)
     answer = _answer(again, score)
     x = again.first.x[:, :1].transpose(0, 1)
     base = x.mean(1, keepdim=True).expand_as(x).contiguous()

@@ -40,9 +40,9 @@ def measured(name: str, subject: Subject) -> Measured:
     Raises:
         UserError: neither can be measured on it.
     """
-    batch = subject.batch or subject.run
-    count = sum(p.numel() for p in subject.model.parameters())
-    return Measured(name, count, horizon(subject.model, batch), flows(subject.model, batch))
+    model, batch, layers = subject.model, subject.batch or subject.run, subject.layers
+    count = sum(p.numel() for p in model.parameters())
+    return Measured(name, count, horizon(model, batch, layers=layers), flows(model, batch, layers=layers))
 
 
 def table(networks: Sequence[Measured]) -> list[list[str]]:

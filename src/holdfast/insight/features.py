@@ -1,11 +1,12 @@
-"""What is known of the units of a text, and may be followed by a unit of a network."""
+"""What is known of the steps of a sequence, and may be followed by a unit of a network."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from holdfast.data.units import Units
 from holdfast.insight.findings import Array
 
 OPEN, CLOSE = "([{", ")]}"
@@ -24,7 +25,12 @@ def of_characters(text: str) -> dict[str, Array]:
         >>> found["inside brackets"].astype(int).tolist()
         [0, 0, 0, 1, 1, 1, 1, 1, 0, 0, 0, 0]
     """
-    found = {
+    return changing(characters(text))
+
+
+def characters(text: str) -> dict[str, Array]:
+    """The same with those that never change."""
+    return {
         "position in the line": _since(text, [c == "\n" for c in text]),
         "position in the paragraph": _since(text, _blank_lines(text)),
         "position in the word": np.where(
@@ -37,13 +43,17 @@ def of_characters(text: str) -> dict[str, Array]:
         "digit": _flags([c.isdigit() for c in text]),
         "white space": _flags([c.isspace() for c in text]),
     }
-    return changing(found)
 
 
 def of_words(words: Sequence[str]) -> dict[str, Array]:
     """Name -> [T] of a text in words or subwords, as :func:`of_characters`; a sentence ends with ``. ! ?``."""
+    return changing(in_words(words))
+
+
+def in_words(words: Sequence[str]) -> dict[str, Array]:
+    """The same with those that never change."""
     ends = [word.strip().endswith((".", "!", "?", "<eos>", "\n")) for word in words]
-    found = {
+    return {
         "position in the sentence": _since(words, ends),
         "position in the text": np.arange(1.0, len(words) + 1),
         "inside quotes": _quotes(words),
@@ -51,19 +61,70 @@ def of_words(words: Sequence[str]) -> dict[str, Array]:
         "length of the word": np.array([float(len(word.strip())) for word in words]),
         "punctuation": _flags([not any(c.isalnum() for c in word) for word in words]),
     }
-    return changing(found)
 
 
-def changing(features: dict[str, Array]) -> dict[str, Array]:
+def of_units(ids: Sequence[int] | Array, units: Units) -> dict[str, Array]:
+    """Name -> [T] of the units of a text, with those that never change, and which are not in the vocabulary."""
+    numbers = [int(i) for i in ids]
+    if units.kind in ("character", "byte"):
+        found = characters("".join((units.decode([i]) or " ")[0] for i in numbers))
+    else:
+        found = in_words([units.name(i) for i in numbers])
+    return found | {f"unknown {units.kind}": _flags([i == units.unknown for i in numbers])}
+
+
+def labels(ids: Sequence[int] | Array, units: Units) -> list[str]:
+    """The units of a text, each as one sees it: a letter is itself, also white space; others by their name."""
+    numbers = [int(i) for i in ids]
+    letters = [units.decode([i]) if units.kind in ("character", "byte") else "" for i in numbers]
+    return [
+        letter if len(letter) == 1 and letter != "\N{REPLACEMENT CHARACTER}" else units.name(i)
+        for letter, i in zip(letters, numbers, strict=True)
+    ]
+
+
+def since(begins: Sequence[bool] | Array) -> Array:
+    """1, 2, 3, ... [T] beginning anew at each begin.
+
+    Example:
+        >>> since([True, False, True, False, False]).astype(int).tolist()
+        [1, 2, 1, 2, 3]
+    """
+    return _since(list(begins), [*list(begins)[1:], False])
+
+
+def changes(values: Array) -> Array:
+    """What each value [T] is more than the one before; NaN at first."""
+    return np.diff(np.asarray(values, np.float64), prepend=np.nan)
+
+
+def changing(features: Mapping[str, Array]) -> dict[str, Array]:
     """Those that take more than one value."""
-    return {n: v for n, v in features.items() if len(v) and np.nanmin(v) < np.nanmax(v)}
+    known = {name: values[np.isfinite(values)] for name, values in features.items()}
+    return {name: features[name] for name, own in known.items() if own.size and np.ptp(own) > 0}
+
+
+def side_by_side(each: Sequence[Mapping[str, Array]]) -> dict[str, Array]:
+    """Features of B sequences as [T, B], NaN behind each one's end; those that never change in any are left out.
+
+    Example:
+        >>> side_by_side([{"a": np.array([1.0, 2.0])}, {"a": np.array([3.0])}])["a"].tolist()
+        [[1.0, 3.0], [2.0, nan]]
+    """
+    found = {}
+    for name in each[0]:
+        own = [features[name] for features in each]
+        found[name] = np.full((max(map(len, own)), len(own)), np.nan)
+        for column, values in enumerate(own):
+            found[name][: len(values), column] = values
+    return changing(found)
 
 
 def _flags(values: Sequence[bool]) -> Array:
     return np.array(values, dtype=np.float64)
 
 
-def _since(units: Sequence[str], ends: Sequence[bool]) -> Array:
+def _since(units: Sequence[object], ends: Sequence[bool]) -> Array:
     """1, 2, 3, ... beginning anew after each end."""
     found, count = np.zeros(len(units)), 0
     for place, end in enumerate(ends):

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from holdfast.cells import Recurrence, State
 from holdfast.insight.findings import Array, Flow
-from holdfast.insight.parts import Played, calls, played
+from holdfast.insight.parts import Call, Played, calls, played
 
 SEQUENCES = 4
 """Sequences whose gradients are followed; the mean is told."""
@@ -26,7 +26,9 @@ VANISHED, EXPLODED = 1e-4, 1e2
 EXACT_ZERO = 1e-300
 
 
-def flows(model: nn.Module, run: Callable[[], Any], *, seed: int = 0) -> list[Flow]:
+def flows(
+    model: nn.Module, run: Callable[[], Any], *, layers: Sequence[str] = (), seed: int = 0
+) -> list[Flow]:
     """The norm of the gradient of a loss at the last step with respect to the state at each step before.
 
     For each layer and direction the gradient starts at its last output, in a random direction (how it is passed on does
@@ -36,6 +38,7 @@ def flows(model: nn.Module, run: Callable[[], Any], *, seed: int = 0) -> list[Fl
     Args:
         model: the network; layers of Holdfast and of torch.nn are seen.
         run: puts a batch through it; called once.
+        layers: beginnings of the names of the layers that are measured, each where it runs first; all when empty.
         seed: of the directions.
 
     Raises:
@@ -49,7 +52,10 @@ def flows(model: nn.Module, run: Callable[[], Any], *, seed: int = 0) -> list[Fl
         >>> flow.kind
         'vanishing'
     """
-    return [flow_of(one, seed=seed) for call in calls(model, run) for one in played(call)]
+    first: dict[str, Call] = {}
+    for call in calls(model, run, layers):
+        first.setdefault(call.name, call)
+    return [flow_of(one, seed=seed) for call in first.values() for one in played(call)]
 
 
 def flow_of(one: Played, *, seed: int = 0) -> Flow:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from holdfast.errors import UserError
 from holdfast.insight import ablation, attribution, flow, gates, memory, telling, tracking
-from holdfast.insight.findings import Flow, Inspection, Steps
+from holdfast.insight.findings import Inspection, Part, Steps, Tracked
 from holdfast.insight.parts import Call, calls, played
 from holdfast.insight.subject import Loss, Score, Subject
 
@@ -33,9 +33,9 @@ def inspect(subject: Subject) -> Inspection:
         subject.title,
         subject.steps,
         parts,
-        tracking.tracked(parts, subject.steps.features),
-        _tried(lambda: memory.horizon(subject.model, batch), "memory", notes),
-        _tried(lambda: _flows(subject, batch), "gradients", notes) or (),
+        _tracked(subject, parts),
+        _tried(lambda: memory.horizon(subject.model, batch, layers=subject.layers), "memory", notes),
+        _tried(lambda: flow.flows(subject.model, batch, layers=subject.layers), "gradients", notes) or (),
         _attribution(subject, notes),
         _ablation(subject, seen, notes),
     )
@@ -45,9 +45,8 @@ def inspect(subject: Subject) -> Inspection:
 def _seen(subject: Subject) -> list[Call]:
     """The first call of each recurrent module that is looked at and has the sequence's steps."""
     looked: dict[str, Call] = {}
-    for call in calls(subject.model, subject.run):
-        if not subject.layers or call.name.startswith(tuple(subject.layers)):
-            looked.setdefault(call.name, call)
+    for call in calls(subject.model, subject.run, subject.layers):
+        looked.setdefault(call.name, call)
     seen = [call for call in looked.values() if int(call.lengths[0]) == len(subject.steps)]
     if not seen:
         lengths = ", ".join(f"{call.name or 'the model'}: {int(call.lengths[0])}" for call in looked.values())
@@ -59,6 +58,22 @@ def _seen(subject: Subject) -> list[Call]:
     return seen
 
 
+def _tracked(subject: Subject, parts: Sequence[Part]) -> Sequence[Tracked]:
+    """Units that follow something, looked for in several sequences where there are some."""
+    if subject.several is None:
+        return tracking.tracked(parts, subject.steps.features)
+    names = {part.name for part in parts}
+    seen: dict[str, Call] = {}
+    for call in calls(subject.model, subject.several.run, subject.layers):
+        seen.setdefault(call.name, call)
+    states = [one.activations() for call in seen.values() for one in played(call) if one.name in names]
+    flat = [{n: v.transpose(0, 1).flatten(0, 1).numpy() for n, v in one.items()} for one in states]
+    features = {name: values.T.ravel() for name, values in subject.several.features.items()}
+    return tracking.tracked(
+        [replace(part, activations=own) for part, own in zip(parts, flat, strict=True)], features
+    )
+
+
 def _tried(measure: Callable[[], Any], what: str, notes: list[str]) -> Any:
     """What a measurement gives; None, and a note, where it refuses."""
     try:
@@ -66,15 +81,6 @@ def _tried(measure: Callable[[], Any], what: str, notes: list[str]) -> Any:
     except UserError as error:
         notes.append(f"The {what} could not be measured. {error}")
         return None
-
-
-def _flows(subject: Subject, batch: Run) -> list[Flow]:
-    wanted = tuple(subject.layers)
-    first: dict[str, Call] = {}
-    for call in calls(subject.model, batch):
-        if not wanted or call.name.startswith(wanted):
-            first.setdefault(call.name, call)
-    return [flow.flow_of(one) for call in first.values() for one in played(call)]
 
 
 def _attribution(subject: Subject, notes: list[str]) -> Any:

@@ -5,7 +5,7 @@ Letters: T steps, B sequences, I input, P output width, K lags.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -28,7 +28,9 @@ HALF, SMALL = 1 / 2, 1 / 20
 """Shares of the peak that ``half_life`` and ``reach`` stand for."""
 
 
-def horizon(model: nn.Module, run: Callable[[], Any], *, seed: int = 0) -> Horizon:
+def horizon(
+    model: nn.Module, run: Callable[[], Any], *, layers: Sequence[str] = (), seed: int = 0
+) -> Horizon:
     """How much a change of the input k steps back alters what the recurrent layers put out: ``r(k)``.
 
     ``r(k)^2`` is the mean over sequences of ``||d y_t / d x_{t-k}||_F^2``: x is what the first recurrent layer reads,
@@ -40,6 +42,7 @@ def horizon(model: nn.Module, run: Callable[[], Any], *, seed: int = 0) -> Horiz
     Args:
         model: the network; layers of Holdfast and of torch.nn are seen.
         run: puts a batch through it, gradients allowed; called again for every measurement.
+        layers: beginnings of the names of the layers that are measured; all when empty.
         seed: of the random vectors.
 
     Returns:
@@ -57,7 +60,7 @@ def horizon(model: nn.Module, run: Callable[[], Any], *, seed: int = 0) -> Horiz
         >>> found.longest, found.agreement < 0.01
         (39, True)
     """
-    again = Again(model, run)
+    again = Again(model, run, layers)
     if int(again.first.lengths.max()) < 2:
         raise UserError(
             "A memory is measured over sequences of 2 steps or more.",

@@ -7,7 +7,7 @@ Letters: T steps, B sequences, I input, P width of the hidden state.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -65,11 +65,15 @@ class Played:
         return {n: turned(v, self.lengths) for n, v in found.items()} if self.reverse else found
 
 
-def recurrent_modules(model: nn.Module) -> dict[str, nn.Module]:
+def recurrent_modules(model: nn.Module, layers: Sequence[str] = ()) -> dict[str, nn.Module]:
     """Name -> recurrent layer, in the order in which the model holds them.
 
+    Args:
+        model: the network.
+        layers: beginnings of the names of those that are wanted; all when empty.
+
     Raises:
-        UserError: there is none.
+        UserError: there is none, or none of such a name.
     """
     found: dict[str, nn.Module] = {
         n: m for n, m in model.named_modules() if isinstance(m, Recurrent | nn.RNNBase)
@@ -81,7 +85,14 @@ def recurrent_modules(model: nn.Module) -> dict[str, nn.Module]:
             + (" (cells of a single step are not seen)." if _has_cells(model) else "."),
             "Pass a model that holds one as a submodule.",
         )
-    return found
+    wanted = {n: m for n, m in found.items() if not layers or n.startswith(tuple(layers))}
+    if not wanted:
+        raise UserError(
+            f"The layers that are looked at are among: {', '.join(found)}.",
+            f"Asked for were {', '.join(layers)}.",
+            "Give the beginning of one of these names.",
+        )
+    return wanted
 
 
 def _has_cells(model: nn.Module) -> bool:
@@ -100,12 +111,13 @@ def evaluated(model: nn.Module) -> Iterator[None]:
             module.training = training
 
 
-def calls(model: nn.Module, run: Callable[[], Any]) -> list[Call]:
+def calls(model: nn.Module, run: Callable[[], Any], layers: Sequence[str] = ()) -> list[Call]:
     """Run the model in evaluation mode and give each call of its recurrent layers, in order.
 
     Args:
         model: the network.
         run: puts something through it; called once.
+        layers: beginnings of the names of the layers that are wanted; all when empty.
 
     Raises:
         UserError: no recurrent layer, or none that ran.
@@ -113,7 +125,7 @@ def calls(model: nn.Module, run: Callable[[], Any]) -> list[Call]:
     found: list[Call] = []
     handles = [
         module.register_forward_hook(_recorder(name, found), with_kwargs=True)
-        for name, module in recurrent_modules(model).items()
+        for name, module in recurrent_modules(model, layers).items()
     ]
     try:
         with evaluated(model), torch.no_grad():

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor, nn
 
-from holdfast.insight.findings import Steps
+from holdfast.insight.findings import Array, Steps
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,20 @@ class Loss:
 
 
 @dataclass(frozen=True)
+class Several:
+    """More sequences, in which units that track something are looked for: one may be too short, or all in one year.
+
+    Attributes:
+        run: puts B sequences of up to T steps through the network.
+        features: name -> [T, B], as of :attr:`Steps.features`, in which they all are as well; NaN behind a
+            sequence's end. Units are chosen on the first half of the sequences and confirmed on the second.
+    """
+
+    run: Callable[[], Any]
+    features: Mapping[str, Array]
+
+
+@dataclass(frozen=True)
 class Subject:
     """One sequence in a network.
 
@@ -51,6 +65,7 @@ class Subject:
         score: what attribution explains; none without.
         loss: what ablation measures; none without.
         batch: puts several sequences through it, for the horizon and the gradients; ``run`` where None.
+        several: more sequences, in which units that track something are looked for; ``run`` where None.
         layers: names of recurrent modules that are looked at, by their beginning; all when empty.
         draw: more pictures of a task's own, into a folder.
         notes: what the reader should know.
@@ -64,6 +79,7 @@ class Subject:
     score: Score | None = None
     loss: Loss | None = None
     batch: Callable[[], Any] | None = None
+    several: Several | None = None
     layers: Sequence[str] = ()
     draw: Callable[[Path], Sequence[Path]] | None = None
     notes: Sequence[str] = ()

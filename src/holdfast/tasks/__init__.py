@@ -49,6 +49,7 @@ TASKS = {
         "holdfast.tasks.forecast.use",
         "holdfast.tasks.forecast.report",
         backtest="holdfast.tasks.forecast.backtest:backtest",
+        inspect="holdfast.tasks.forecast.inspecting:subjects",
     ),
     "language": Task(
         "holdfast.tasks.language.model:LanguageModel",
@@ -67,6 +68,7 @@ TASKS = {
         "holdfast.tasks.classify.words",
         "holdfast.tasks.classify.use",
         "holdfast.tasks.classify.report",
+        inspect="holdfast.tasks.classify.inspecting:subjects",
     ),
     "translate": Task(
         "holdfast.tasks.translate.model:Translator",
@@ -75,6 +77,7 @@ TASKS = {
         "holdfast.tasks.translate.words",
         "holdfast.tasks.translate.use",
         "holdfast.tasks.translate.report",
+        inspect="holdfast.tasks.translate.inspecting:subjects",
     ),
     "music": Task(
         "holdfast.tasks.music.model:Composer",

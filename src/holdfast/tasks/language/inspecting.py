@@ -12,7 +12,7 @@ from torch import Tensor
 
 from holdfast.data.units import Units
 from holdfast.errors import UserError
-from holdfast.insight.features import of_characters, of_words
+from holdfast.insight.features import changing, labels, of_units
 from holdfast.insight.findings import Steps
 from holdfast.insight.subject import Loss, Score, Subject
 from holdfast.models.streams import nats
@@ -55,14 +55,7 @@ def subjects(model: LanguageModel, data: Path, steps: int) -> list[Subject]:
 
 def described(ids: NDArray[Any], units: Units, kind: str) -> Steps:
     """The units of a text, with what is known of each."""
-    names = [units.name(int(i)) for i in ids]
-    if kind in ("character", "byte"):
-        letters = [units.decode([int(i)]) for i in ids]
-        labels = [
-            letter if len(letter) == 1 and letter != "�" else name for letter, name in zip(letters, names)
-        ]
-        return Steps(labels, kind, features=of_characters("".join((letter or " ")[0] for letter in letters)))
-    return Steps(names, kind, features=of_words(names))
+    return Steps(labels(ids, units), kind, features=changing(of_units(ids, units)))
 
 
 def _expected(module: Any, units: Units, ids: NDArray[Any]) -> Score:
