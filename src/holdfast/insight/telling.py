@@ -7,6 +7,7 @@ from math import isinf
 
 import numpy as np
 
+from holdfast.insight.attribution import MATTERS
 from holdfast.insight.findings import Ablation, Attribution, Horizon, Inspection, Part, Tracked
 
 NAMED = 6
@@ -78,7 +79,8 @@ def _memory(horizon: Horizon, kind: str) -> str:
 
 
 def _attribution(one: Attribution, found: Inspection) -> str:
-    order = np.argsort(-np.abs(one.integrated))[:5]
+    sizes = np.abs(one.integrated)
+    order = [k for k in np.argsort(-sizes, kind="stable")[:5] if sizes[k] >= MATTERS * sizes.max()]
     last = len(found.steps) - 1
     named = ", ".join(f"{_step(found, int(k))} ({last - k} back)" for k in order)
     close = "agree" if one.agreement >= 0.7 else "agree in part" if one.agreement >= 0.3 else "do not agree"

@@ -96,7 +96,7 @@ TASKS = {
         "holdfast.tasks.speech.use",
         "holdfast.tasks.speech.report",
         scoring="holdfast.tasks.speech.config:SpeechScoring",
-        inspect="holdfast.tasks.speech.pictures:inspect",
+        inspect="holdfast.tasks.speech.inspecting:subjects",
     ),
 }
 """The applications, by name."""

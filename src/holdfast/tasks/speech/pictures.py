@@ -55,7 +55,7 @@ def drawing(recogniser: Recogniser, title: str, frames: Array) -> Drawing:
     return Drawing(title, some, scores, spans, own, recogniser.step)
 
 
-def inspect(model: SpeechRecognizer, data: Path, path: Path) -> Path:
+def heard_plot(model: SpeechRecognizer, data: Path, path: Path) -> Path:
     """The first sounds of a file, folder or manifest with their text in time."""
     assert model.alphabet is not None
     recogniser = model.recogniser(Decoding())
