@@ -17,8 +17,9 @@ from holdfast.insight.again import Again
 from holdfast.insight.findings import Array, Attribution
 from holdfast.insight.subject import Score, Subject
 
-POINTS = 32
-"""Points of the way from the mean input to the input, at which gradients are taken."""
+POINTS, CLOSE = (32, 128), 0.05
+"""Points of the way from the mean input to the input, at which gradients are taken: more where the first ones miss the
+change of the answer by more than this share."""
 ALONE, TOGETHER = 64, 32
 """The last steps are hidden one by one; those before them in so many groups, at most."""
 MATTERS = 0.01
@@ -41,20 +42,22 @@ def attributed(subject: Subject, score: Score) -> Attribution:
     answer = _answer(again, score)
     x = again.first.x[:, :1].transpose(0, 1)
     base = x.mean(1, keepdim=True).expand_as(x).contiguous()
-    integrated, gap = IntegratedGradients(answer).attribute(
-        x, base, n_steps=POINTS, internal_batch_size=1, return_convergence_delta=True
-    )
     groups = _groups(x.size(1))
     with torch.no_grad():
         hidden = FeatureAblation(answer).attribute(x, base, feature_mask=groups[None, :, None])
-        change = float((answer(x) - answer(base)).abs())
+        change = max(float((answer(x) - answer(base)).abs()), 1e-9)
+    for points in POINTS:
+        integrated, gap = IntegratedGradients(answer).attribute(
+            x, base, n_steps=points, internal_batch_size=1, return_convergence_delta=True
+        )
+        incomplete = float(gap.abs().max()) / change
+        if incomplete <= CLOSE:
+            break
     by_step = integrated[0].sum(-1).detach().double().numpy()
     by_group = hidden[0, :, 0].double().numpy()
     sizes = np.bincount(groups.numpy())[groups.numpy()]
     agreement = agree(by_step, by_group, groups.numpy())
-    return Attribution(
-        score.name, by_step, by_group / sizes, agreement, float(gap.abs().max()) / max(change, 1e-9)
-    )
+    return Attribution(score.name, by_step, by_group / sizes, agreement, incomplete)
 
 
 def _answer(again: Again, score: Score) -> Callable[[Tensor], Tensor]:

@@ -13,6 +13,9 @@ from holdfast.insight.findings import Ablation, Attribution, Horizon, Inspection
 NAMED = 6
 """Units that are named, at most."""
 
+INCOMPLETE = 0.5
+"""Share of the whole change that integrated gradients may miss, and still say what moved the answer most."""
+
 
 def words(found: Inspection) -> list[str]:
     """The findings, each in a sentence or two."""
@@ -79,15 +82,17 @@ def _memory(horizon: Horizon, kind: str) -> str:
 
 
 def _attribution(one: Attribution, found: Inspection) -> str:
-    sizes = np.abs(one.integrated)
+    whole = one.incomplete <= INCOMPLETE
+    values, way = (one.integrated, "integrated gradients") if whole else (one.occlusion, "occlusion")
+    sizes, last = np.abs(values), len(found.steps) - 1
     order = [k for k in np.argsort(-sizes, kind="stable")[:5] if sizes[k] >= MATTERS * sizes.max()]
-    last = len(found.steps) - 1
     named = ", ".join(f"{_step(found, int(k))} ({last - k} back)" for k in order)
     close = "agree" if one.agreement >= 0.7 else "agree in part" if one.agreement >= 0.3 else "do not agree"
+    missed = "" if whole else ": too much to go by them"
     return (
-        f"What moved the {one.target}: most of all {named}, by integrated gradients. The two ways to attribute {close} "
+        f"What moved the {one.target}: most of all {named or 'nothing'}, by {way}. The two ways to attribute {close} "
         f"(rank correlation {one.agreement:.2f} over the steps that matter to either); the integrated gradients miss "
-        f"the whole change by {one.incomplete:.1%}."
+        f"the whole change by {one.incomplete:.1%}{missed}."
     )
 
 

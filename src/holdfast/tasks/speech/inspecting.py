@@ -25,8 +25,8 @@ from holdfast.tasks.speech.network import mean_nats, padded, scores_of
 from holdfast.tasks.speech.spectrum import features, grouped, row_names
 
 BATCH, LOOKED_AT = 16, 32
-"""Sounds (the longest) in which memory and gradients are measured; sounds, spread evenly, in which units that track something
-are looked for, and on which the loss is measured when something is switched off."""
+"""Sounds (the longest) in which memory and gradients are measured; sounds, spread evenly, in which units that track
+something are looked for, and on which the loss is measured when something is switched off."""
 LONGEST = 60
 """Characters of a sound's name that are shown."""
 SURE = 0.5
