@@ -17,9 +17,11 @@ from holdfast.insight.again import Again
 from holdfast.insight.findings import Array, Attribution
 from holdfast.insight.subject import Score, Subject
 
-POINTS, CLOSE = (32, 128), 0.05
+POINTS, MORE, CLOSE = 32, 128, 0.05
 """Points of the way from the mean input to the input, at which gradients are taken: more where the first ones miss the
-change of the answer by more than this share."""
+change of the answer by more than this share, as far as :data:`PAID` goes."""
+PAID = 20_000
+"""Points times steps that are worth another look."""
 ALONE, TOGETHER = 64, 32
 """The last steps are hidden one by one; those before them in so many groups, at most."""
 MATTERS = 0.01
@@ -46,7 +48,7 @@ def attributed(subject: Subject, score: Score) -> Attribution:
     with torch.no_grad():
         hidden = FeatureAblation(answer).attribute(x, base, feature_mask=groups[None, :, None])
         change = max(float((answer(x) - answer(base)).abs()), 1e-9)
-    for points in POINTS:
+    for points in sorted({POINTS, max(POINTS, min(MORE, PAID // x.size(1)))}):
         integrated, gap = IntegratedGradients(answer).attribute(
             x, base, n_steps=points, internal_batch_size=1, return_convergence_delta=True
         )

@@ -86,7 +86,7 @@ TASKS = {
         "holdfast.tasks.music.words",
         "holdfast.tasks.music.use",
         "holdfast.tasks.music.report",
-        inspect="holdfast.tasks.music.inspecting:inspect",
+        inspect="holdfast.tasks.music.inspecting:subjects",
     ),
     "speech": Task(
         "holdfast.tasks.speech.model:SpeechRecognizer",

@@ -1,99 +1,181 @@
-"""What a model of rolls expects of each frame, against what sounds in it, as a picture."""
+"""What is looked at in a composer: the first piece of a file, frame by frame or token by token, and what follows."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from matplotlib.axes import Axes
-from numpy.typing import NDArray
+from torch import Tensor
 
-from holdfast.data.roll import KEYS, LOWEST, Piece, Roll
-from holdfast.data.voices import notes_of
+from holdfast.data.events import EventVocabulary
+from holdfast.data.heading import USUAL_SIGNATURE, Heading
+from holdfast.data.roll import LOWEST, Piece, Roll
 from holdfast.errors import UserError
-from holdfast.insight.plots import BLUE, ORANGE, picture
-from holdfast.models.music import Context, Independent, RollModel
+from holdfast.insight.features import side_by_side
+from holdfast.insight.findings import Array, Steps
+from holdfast.insight.subject import Loss, Score, Several, Subject
+from holdfast.models.streams import nats_of
+from holdfast.tasks.music import frames, tokens
 from holdfast.tasks.music.model import Composer
 from holdfast.tasks.music.pictures import pitch_name
+from holdfast.tasks.music.roll_training import mean_nats
 
-DRAWN, FRAMES = 2, 96
-"""Pieces that are drawn, and frames of each, at most."""
-DRAWS = 200
-"""Chords that are drawn for each frame, where the share of those with a key stands for its probability."""
+PIECES, WINDOW, ENOUGH = 16, 200, 8
+"""Pieces in which units that track something are looked for, and frames of each; memory and gradients are measured in
+their first steps, as many as enough of them have."""
+SCORED, TOKENS = 1500, 300
+"""Frames, at least, on which a model of rolls' loss is measured when something is switched off; tokens of each piece on
+which that of a model of events is, and in which units that track something are looked for."""
 
 
-def inspect(model: Composer, data: Path, path: Path) -> Path:
-    """The first pieces of a file: how likely the model holds each key, frame by frame, and how surprised it is.
+def subjects(model: Composer, data: Path, steps: int) -> list[Subject]:
+    """The first piece of a file.
 
     Raises:
-        UserError: a model of events, or what is wrong with the file.
+        UserError: what is wrong with the file, or there is no note in it.
     """
-    module, part = model.fitted(), model.part(data)
-    if not isinstance(module, RollModel):
-        raise UserError(
-            "A picture of the keys that are expected is of a model of rolls.",
-            "This one is a model of events.",
-            "Train with --model roll.",
+    return LOOKS[model.config.network.model](model, data, steps)
+
+
+def _rectangle(lengths: Sequence[int]) -> tuple[int, list[int]]:
+    """A number of steps, and the pieces that have as many: the longest ones, of which there are enough."""
+    longest = sorted(lengths, reverse=True)
+    length = min(WINDOW, longest[min(ENOUGH, len(longest)) - 1])
+    return length, [i for i, own in enumerate(lengths) if own >= length]
+
+
+def _title(model: Composer, name: str) -> str:
+    return f"{model.config.network.cell.upper()} model of music reading {name}"
+
+
+def _told(count: int) -> str:
+    return f"Units that track something were looked for in {count} pieces."
+
+
+# -- rolls ------------------------------------------------------------------------------------------------------
+
+
+def _rolls(model: Composer, data: Path, steps: int) -> list[Subject]:
+    module, pieces = model.fitted(), model.part(data)
+    per_beat = model.config.data.steps_per_beat
+    usual = tuple(model.learnt.get("signature", USUAL_SIGNATURE))
+    bar = round(Heading(signature=pieces[0].signature or usual).bar * per_beat)
+    roll = pieces[0].roll[: min(steps, len(pieces[0]) - 1)]
+    following = pieces[0].roll[len(roll)]
+    some: Sequence[Piece] = pieces[:PIECES]
+    each = [frames.features(piece.roll[:WINDOW], per_beat, bar) for piece in some]
+    known = side_by_side(each)
+    own = frames.features(roll, per_beat, bar)
+    length, chosen = _rectangle([len(piece) for piece in some])
+    labels = [frames.label(place, per_beat, bar) for place in range(len(roll))]
+    scored = _first(pieces)
+    return [
+        Subject(
+            _title(model, pieces[0].name),
+            module,
+            _run(module, [roll]),
+            Steps(labels, "frame", *_keys(roll), {name: own[name] for name in known}),
+            _next_frame(module, following),
+            Loss("nats per frame", lambda: mean_nats(module, scored)),
+            _run(module, [some[i].roll[:length] for i in chosen]),
+            Several(_run(module, [piece.roll[:WINDOW] for piece in some]), known),
+            draw=lambda folder: [_drawn(module, some, per_beat, folder / "expected.png")],
+            notes=(_told(len(some)), f"Bars are taken to begin with the piece, of {bar} frames each."),
         )
-    steps = model.config.data.steps_per_beat
-    pieces: Sequence[Piece] = part[:DRAWN]
-    with picture(path, (10.0, 4.6 * len(pieces))) as figure:
-        ratios = {"height_ratios": [3, 1] * len(pieces)}
-        axes = figure.subplots(2 * len(pieces), 1, squeeze=False, gridspec_kw=ratios)[:, 0]
-        for place, piece in enumerate(pieces):
-            roll = piece.roll[: FRAMES + 1]
-            chances, nats = expected(module, roll)
-            image = _keys(axes[2 * place], piece.name, roll, chances, steps)
-            figure.colorbar(image, ax=axes[2 * place], label="probability", pad=0.01)
-            _surprise(axes[2 * place + 1], nats, steps)
-    return path
+    ]
 
 
-@torch.no_grad()
-def expected(module: RollModel, roll: Roll) -> tuple[NDArray[Any], NDArray[Any]]:
-    """The probability of each key in each frame but the first [T - 1, K], and the nats of these frames [T - 1]."""
-    module.eval()
-    weight = next(module.parameters())
-    frames = torch.from_numpy(roll).to(weight)
-    context = module(frames[:-1, None])[0][:, 0]
-    nats = module.output.nats(context, frames[1:])
-    return _chances(module, context).double().cpu().numpy(), nats.double().cpu().numpy()
+def _first(pieces: Sequence[Piece]) -> tuple[Piece, ...]:
+    """The first pieces that have so many frames together."""
+    before = np.cumsum([0, *map(len, pieces)])[:-1]
+    return tuple(piece for piece, count in zip(pieces, before, strict=True) if count < SCORED)
 
 
-def _chances(module: RollModel, context: Context) -> torch.Tensor:
-    """Exact for independent keys; of chords, whose sum over all has no end, the share of some that are drawn."""
-    if isinstance(module.output, Independent):
-        return torch.sigmoid(module.output.logits(context))
-    random = torch.Generator(context.hidden.device).manual_seed(0)
-    every = context[torch.arange(len(context), device=context.hidden.device).repeat_interleave(DRAWS)]
-    frames = module.output.sample(every, random=random).frames
-    return frames.view(len(context), DRAWS, -1).double().mean(1)
+def _run(module: Any, rolls: Sequence[Roll]) -> Callable[[], Any]:
+    """The context after each frame of some rolls; shorter ones end with silence."""
+    table = np.zeros((max(map(len, rolls)), len(rolls), rolls[0].shape[1]), np.float32)
+    for column, roll in enumerate(rolls):
+        table[: len(roll), column] = roll
+    x = torch.from_numpy(table).to(next(module.parameters()).device)
+    return lambda: module(x)[0]
 
 
-def _keys(ax: Axes, name: str, roll: Roll, chances: NDArray[Any], steps: int) -> Any:
-    """Probabilities as shades, and what sounds as outlines."""
-    used = np.flatnonzero(roll.any(0) | (chances > 0.1).any(0))
-    low, high = (int(used[0]) - 2, int(used[-1]) + 3) if len(used) else (0, KEYS)
-    extent = (1 / steps, len(roll) / steps, LOWEST - 0.5, LOWEST + KEYS - 0.5)
-    image = ax.imshow(
-        chances.T, origin="lower", aspect="auto", cmap="Blues", extent=extent, vmin=0, vmax=1,
-        interpolation="nearest",
-    )  # fmt: skip
-    notes = notes_of(roll)
-    ax.barh(
-        [note.key + LOWEST for note in notes], [(note.end - note.start) / steps for note in notes], 1.0,
-        [note.start / steps for note in notes], fill=False, edgecolor=ORANGE, linewidth=1.0,
-    )  # fmt: skip
-    ax.set(xlim=(0, len(roll) / steps), ylim=(LOWEST + low, LOWEST + high), ylabel="pitch")
-    ax.set_yticks([pitch for pitch in range(LOWEST + low, LOWEST + high) if pitch % 12 in (0, 7)])
-    ax.set_yticklabels([pitch_name(int(pitch)) for pitch in ax.get_yticks()])
-    ax.set_title(f"{name}: what is expected (shades) and what sounds (outlines)".replace("$", r"\$"))
-    return image
+def _keys(roll: Roll) -> tuple[Array, list[str]]:
+    """The keys [F, T] between the lowest and the highest that sounds, and what they are called."""
+    used = np.flatnonzero(roll.any(0))
+    low, high = (int(used[0]), int(used[-1]) + 1) if len(used) else (0, 1)
+    return roll.T[low:high].astype(np.float32), [pitch_name(LOWEST + key) for key in range(low, high)]
 
 
-def _surprise(ax: Axes, nats: NDArray[Any], steps: int) -> None:
-    ax.step((np.arange(len(nats) + 1) + 1) / steps, np.append(nats, nats[-1:]), where="post", color=BLUE)
-    ax.set(xlim=(0, (len(nats) + 1) / steps), ylim=(0, None), xlabel="beat", ylabel="surprise (nats)")
+def _next_frame(module: Any, following: Roll) -> Score:
+    """The log-probability of the frame that follows."""
+    chord = " ".join(pitch_name(LOWEST + int(key)) for key in np.flatnonzero(following))
+    wanted = torch.from_numpy(following[None].astype(np.float32))
+
+    def of(context: Any) -> Tensor:
+        last = context[-1]
+        return -module.output.nats(last, wanted.to(last.hidden))[0]  # type: ignore[no-any-return]
+
+    return Score(f"log-probability of {chord or 'silence'} as what follows", of)
+
+
+def _drawn(module: Any, pieces: Sequence[Piece], steps: int, path: Path) -> Path:
+    from holdfast.tasks.music.expecting import expected_plot  # loads matplotlib
+
+    return expected_plot(module, pieces, steps, path)
+
+
+# -- events -----------------------------------------------------------------------------------------------------
+
+
+def _events(model: Composer, data: Path, steps: int) -> list[Subject]:
+    module, part = model.fitted(), model.part(data)
+    vocabulary = EventVocabulary.from_state(model.learnt)
+    lines = [line for line in part.lines if len(line.ids)]
+    if not lines:
+        raise UserError("A file that is inspected has notes.", f"{data} has none.", "Give another piece.")
+    whole = [np.concatenate([[part.end], line.ids, [part.end]]) for line in lines[:PIECES]]
+    ids, following = whole[0][:-1][:steps], int(whole[0][min(steps, len(whole[0]) - 1)])
+    known = side_by_side([tokens.read(own[:-1][:TOKENS], vocabulary)[1] for own in whole])
+    labels, own = tokens.read(ids, vocabulary)
+    length, chosen = _rectangle([len(own) - 1 for own in whole])
+    name = tokens.read(np.array([*ids, following]), vocabulary)[0][-1] if following != part.end else "the end"
+    scored = [line.ids[:TOKENS] for line in lines[:PIECES]]
+    return [
+        Subject(
+            _title(model, lines[0].name),
+            module,
+            _read(module, [ids], part.end),
+            Steps(labels, "token", features={name: own[name] for name in known}),
+            Score(
+                f"log-probability of {name!r} as what follows",
+                lambda answer: module.output.log_probabilities(answer.raw[-1])[0][following],
+            ),
+            Loss("nats per token", lambda: _nats_per_token(module, scored, part.end)),
+            _read(module, [whole[i][:length] for i in chosen], part.end),
+            Several(_read(module, [own[:-1][:TOKENS] for own in whole], part.end), known),
+            notes=(_told(len(whole)),),
+        )
+    ]
+
+
+def _read(module: Any, texts: Sequence[Array], end: int) -> Callable[[], Any]:
+    """The outputs after each event of some pieces; shorter ones are filled up with ends."""
+    table = np.full((max(map(len, texts)), len(texts)), end, np.int64)
+    for column, ids in enumerate(texts):
+        table[: len(ids), column] = ids
+    x = torch.from_numpy(table).to(next(module.parameters()).device)
+    return lambda: module(x)[0]
+
+
+def _nats_per_token(module: Any, texts: Sequence[Array], end: int) -> float:
+    """Over some pieces, those that were cut without an end."""
+    found = [nats[:TOKENS] for nats in nats_of(module, texts, end)]
+    return float(np.concatenate(found).mean(dtype=np.float64))
+
+
+LOOKS = {"roll": _rolls, "events": _events}
+"""Name of a model -> what is looked at in it."""
