@@ -100,7 +100,11 @@ def inspection(
         ),
         flows=flows,
         attribution=Attribution(
-            "log-probability of 'e' as what comes next", integrated, integrated + rng.normal(0, 0.05, len(steps)), 0.83, 0.012
+            "log-probability of 'e' as what comes next",
+            integrated,
+            integrated + rng.normal(0, 0.05, len(steps)),
+            0.83,
+            0.012,
         ),
         ablation=Ablation(1.44, "nats per character", cuts),
         words=["Half of what the network heard is gone after 9.6 steps.", "Unit 3 follows the quotes."],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
 import numpy as np
@@ -232,10 +233,10 @@ def texts(steps: Steps, values: Sequence[tuple[Array, Scale]], titles: Sequence[
                 ax.text(
                     middle, place.line, _letter(label), ha="center", va="center", size=9, family=MONOSPACED
                 )
-            ax.set_title(title + cut, size=10)
+            ax.set_title("\n".join(fill(line, columns + 10) for line in (title + cut).split("\n")), size=10)
             ax.set_axis_off()
 
-    return (0.3 + columns * 0.1, len(values) * (0.6 + 0.2 * lines)), paint
+    return (0.3 + columns * 0.1, len(values) * (0.8 + 0.2 * lines)), paint
 
 
 MONOSPACED = ["DejaVu Sans Mono", *FONTS]

@@ -85,7 +85,7 @@ def terminal(found: Inspection, screen: Screen) -> str:
     )
     for block in _blocks(found, screen):
         console.print(block, overflow="fold", no_wrap=isinstance(block, Text) and block.no_wrap)
-    return out.getvalue()
+    return out.getvalue() if screen.blocks else plain(out.getvalue())  # rich cuts with "…"
 
 
 def _blocks(found: Inspection, screen: Screen) -> Iterator[RenderableType]:
@@ -207,7 +207,7 @@ def _units(found: Inspection, place: int, part: Part, units: Array, screen: Scre
     """Half-life and saturation of units, and what they follow."""
     table = _table("unit", *(["half-life"] if part.half_lives is not None else []))
     for gate in part.gates:
-        table.add_column(screen.text(f"{gate}\nshut/open"), justify="right")
+        table.add_column(screen.text(f"{gate}\nshut/open"), justify="right", overflow="fold")
     table.add_column("follows", overflow="fold")
     shares = [part.saturated(gate) for gate in part.gates]
     for unit in units.tolist():
