@@ -24,8 +24,8 @@ from holdfast.files import write_atomic
 FORMAT = 1
 """Number of the file format; a file with a greater one was written by a newer Holdfast."""
 
-MAY_CHANGE = ("epochs", "patience", "budget", "device")
-"""Settings of :class:`Training` that may differ when a run is resumed: how long it goes on, and where."""
+MAY_CHANGE = ("epochs", "patience", "budget", "device", "watch")
+"""Settings of :class:`Training` that may differ when a run is resumed: how long it goes on, where, and who looks on."""
 
 
 class _Dataclass(Protocol):
@@ -56,6 +56,8 @@ class Training:
         seed: seed of all random numbers.
         budget: stop after this time, such as 90s, 10m or 2h30m, and keep the best weights.
         device: auto (a GPU where there is one), cpu, cuda, cuda:1 or mps.
+        watch: warn while it is trained of saturated gates, dead units, vanishing or exploding gradients, frozen
+            weights and lost states. The result is the same.
 
     Raises:
         UserError: a value out of range, naming the field.
@@ -74,6 +76,7 @@ class Training:
     seed: int = 0
     budget: str | None = None
     device: str = "auto"
+    watch: bool = False
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "patience", "checkpoints"):

@@ -22,6 +22,7 @@ RUN_FILES = (
     "baselines.safetensors",
     "state.safetensors",
     "history.csv",
+    "warnings.csv",
     "metrics.json",
     "logs",
     "comparison.json",

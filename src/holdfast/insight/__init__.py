@@ -1,6 +1,6 @@
 """What a result means, and what goes on inside: pictures, a page, and plain words.
 
-``watch(model)(x)`` looks into the recurrent layers of any torch model.
+``watch(model)(x)`` looks into the recurrent layers of any torch model; a ``Watcher`` warns while one is trained.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from holdfast.insight.subject import Loss as Loss
     from holdfast.insight.subject import Score as Score
     from holdfast.insight.subject import Subject as Subject
+    from holdfast.insight.watching.watcher import Watcher as Watcher
 
 _HOMES = {
     "Inspection": "holdfast.insight.findings",
@@ -24,13 +25,14 @@ _HOMES = {
     "Score": "holdfast.insight.subject",
     "Steps": "holdfast.insight.findings",
     "Subject": "holdfast.insight.subject",
+    "Watcher": "holdfast.insight.watching.watcher",
     "horizon": "holdfast.insight.memory",
     "inspect": "holdfast.insight.inspection",
     "watch": "holdfast.insight.inspection",
 }
 """Public name -> the module that defines it; loaded when it is first used, for words need no torch."""
 
-__all__ = ["Inspection", "Loss", "Score", "Steps", "Subject", "horizon", "inspect", "watch"]
+__all__ = ["Inspection", "Loss", "Score", "Steps", "Subject", "Watcher", "horizon", "inspect", "watch"]
 
 if not TYPE_CHECKING:
 

@@ -142,7 +142,7 @@ def calls(model: nn.Module, run: Callable[[], Any], layers: Sequence[str] = ()) 
 
 def _recorder(name: str, found: list[Call]) -> Callable[..., None]:
     def record(module: nn.Module, given: tuple[Any, ...], named: dict[str, Any], _: Any) -> None:
-        found.append(_call(name, module, *arguments(given, named)))
+        found.append(call_of(name, module, given, named))
 
     return record
 
@@ -154,9 +154,10 @@ def arguments(given: tuple[Any, ...], named: dict[str, Any]) -> tuple[Any, Any, 
     return merged["input"], merged.get("hx"), merged.get("lengths")
 
 
-def _call(name: str, module: Any, given: Any, hx: Any, lengths: Any) -> Call:
-    """Any form of input as [T, B, I] with lengths, on the CPU, in float32."""
-    state = None if hx is None else (hx,) if isinstance(hx, Tensor) else tuple(hx)
+def call_of(name: str, module: Any, positional: tuple[Any, ...], named: dict[str, Any]) -> Call:
+    """A call of a recurrent module with these arguments, in any form of input, on the CPU and in float32."""
+    given, hx, lengths = arguments(positional, named)
+    state = as_states(hx)
     if isinstance(given, PackedSequence):
         x, lengths = pad_packed_sequence(given)
     else:
@@ -166,6 +167,11 @@ def _call(name: str, module: Any, given: Any, hx: Any, lengths: Any) -> Call:
     whole = torch.full((x.size(1),), x.size(0)) if lengths is None else torch.as_tensor(lengths)
     plain = None if state is None else tuple(s.detach().float().cpu() for s in state)
     return Call(name, module, x.detach().float().cpu(), plain, whole.to("cpu", torch.int64))
+
+
+def as_states(hx: Any) -> State | None:
+    """A layer's ``hx`` as a tuple of its states."""
+    return None if hx is None else (hx,) if isinstance(hx, Tensor) else tuple(hx)
 
 
 def played(call: Call) -> list[Played]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import time
 from abc import ABC, abstractmethod
@@ -17,14 +18,17 @@ from holdfast.checkpoint import WEIGHTS, load_arrays, load_weights, save_arrays,
 from holdfast.config import build_config, load_config, save_config
 from holdfast.errors import UserError
 from holdfast.files import check_new, load_json, new_folder, save_json
+from holdfast.insight.watching.states import STEPS
+from holdfast.insight.watching.warned import worded
+from holdfast.insight.watching.watcher import Watcher
 from holdfast.quantization import quantize
-from holdfast.tasks.base import Trainable
+from holdfast.tasks.base import Stateful, Trainable
 from holdfast.training import History, fit
 from holdfast.training.devices import find_device
 from holdfast.training.reporting import notice
 
-CONFIG, LEARNT = "config.toml", "data.json"
-"""Files of a run's folder: the settings, and what was learnt of the data."""
+CONFIG, LEARNT, WARNINGS = "config.toml", "data.json", "warnings.csv"
+"""Files of a run's folder: the settings, what was learnt of the data, and what the watcher found."""
 
 FEW_STEPS = 300
 """Changes of the weights below which a run is told to be short."""
@@ -50,6 +54,7 @@ class TaskModel(ABC):
         self.config = build_config(self.settings, fields) if config is None else config
         self.module: torch.nn.Module | None = None
         self.history: History | None = None
+        self.watcher: Watcher | None = None
         self.prepared: Any = None
         self.baselines: Any = None
         self.metrics: dict[str, Any] = {}
@@ -197,9 +202,17 @@ class TaskModel(ABC):
         The other arguments are those of :func:`holdfast.training.fit`.
         """
         self.module, training = self.untrained(prepared)
-        self.history = fit(
-            training, self.config.training, folder=folder, resume=resume, progress=progress, starting=starting
-        )
+        with self._watching(training, folder) as watcher:
+            self.history = fit(
+                training,
+                self.config.training,
+                folder=folder,
+                resume=resume,
+                progress=progress,
+                starting=starting,
+                watch=watcher,
+            )
+        self.watcher = watcher
         if self.history.stopped != "interrupted":
             self._finish(prepared, training, baselines)
         return self
@@ -210,6 +223,14 @@ class TaskModel(ABC):
         self._learn(prepared)
         torch.manual_seed(self.config.training.seed)
         return self._network(prepared)
+
+    def _watching(self, training: Trainable, folder: Path | None) -> Watcher | contextlib.nullcontext[None]:
+        """The watcher, where one is asked for."""
+        if not self.config.training.watch:
+            return contextlib.nullcontext()
+        carries = isinstance(training, Stateful) and training.steps_per_epoch >= STEPS
+        file = None if folder is None else folder / WARNINGS
+        return Watcher(training.module, carries=carries, file=file)
 
     def _finish(self, prepared: Any, training: Any, baselines: Any) -> None:
         assert self.history is not None
@@ -233,6 +254,9 @@ class TaskModel(ABC):
             "cell": self.config.network.cell,
             "notes": [*prepared.notes, *self.baselines.notes, *_brief(self.history, training)],
         }
+        if self.watcher is not None:
+            self.metrics["watched"] = {"checks": self.watcher.checks, "seconds": self.watcher.spent}
+            self.metrics["notes"] += [worded(warning) for warning in self.watcher.warnings]
 
     # -- figures -------------------------------------------------------------------------------------------------
 

@@ -35,6 +35,7 @@ from holdfast.training.randomness import get_random_state, seed_everything, set_
 from holdfast.training.reporting import Reporter, notice
 from holdfast.training.resuming import check_folder, check_settings
 from holdfast.training.schedules import SCHEDULES, halvings
+from holdfast.training.watching import Unwatched, Watch
 
 __all__ = ["History", "fit"]
 
@@ -54,6 +55,7 @@ def fit(
     resume: bool = False,
     progress: bool = True,
     starting: Callable[[], None] = lambda: None,
+    watch: Watch | None = None,
 ) -> History:
     """Train, validate after each epoch, and leave the best weights in the module, in evaluation mode.
 
@@ -73,6 +75,7 @@ def fit(
             :data:`holdfast.config.MAY_CHANGE`.
         progress: a bar on stderr, or a line for each epoch where that is no terminal.
         starting: called before anything is written, when nothing is left that could be refused but a used folder.
+        watch: is shown each step after its backward pass, such as :class:`holdfast.insight.Watcher`.
 
     Raises:
         UserError: the folder holds another run, or none to resume, or a damaged one; the device is not there; the
@@ -83,7 +86,7 @@ def fit(
     if folder is None and resume:
         raise UserError("A run is resumed from its folder.", "No folder was given.", "Give --out FOLDER.")
     seed_everything(training.seed)
-    run = Run(trainable, training, None if folder is None else Path(folder))
+    run = Run(trainable, training, None if folder is None else Path(folder), watch)
     if resume:
         run.restore()
     starting()
@@ -103,8 +106,11 @@ def fit(
 class Run:
     """A training run: the loop and its state. Use :func:`fit`."""
 
-    def __init__(self, trainable: Trainable, training: Training, folder: Path | None) -> None:
+    def __init__(
+        self, trainable: Trainable, training: Training, folder: Path | None, watch: Watch | None = None
+    ) -> None:
         self.trainable, self.training, self.folder = trainable, training, folder
+        self.watch = watch or Unwatched()
         self.steps = trainable.steps_per_epoch
         if self.steps < 1:
             raise UserError(
@@ -213,6 +219,7 @@ class Run:
         with self.fabric.autocast():
             loss = self.trainable.loss(self.to_device(batch))
         self.fabric.backward(loss)
+        self.watch.step(loss.detach(), self.done + 1)
         if self.training.clip:
             self.fabric.clip_gradients(
                 self.module, self.optimizer, max_norm=self.training.clip, error_if_nonfinite=False

@@ -1,0 +1,1 @@
+"""What watches a network while it is trained, and warns."""
