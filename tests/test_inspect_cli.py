@@ -1,0 +1,111 @@
+"""``holdfast inspect`` on a small language model: what a user sees, and what goes wrong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import holdfast as hf
+from holdfast.cli.app import main
+from refusals import Expected, refused
+
+TEXT = "KING:\nCome here, my lord, and say it.\n\nFOOL:\nI will not come, nor say.\n\n" * 60
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A text, and two small runs trained on it."""
+    folder = tmp_path_factory.mktemp("inspected")
+    (folder / "play.txt").write_text(TEXT)
+    for cell in ("gru", "rnn"):
+        model = hf.LanguageModel(
+            cell=cell, hidden_size=24, num_layers=1, steps=32, batch_size=8, epochs=4, learning_rate=0.02
+        )
+        model.fit(folder / "play.txt", out=folder / cell)
+    return folder
+
+
+def test_a_run_is_inspected_in_words_a_page_and_pictures(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [
+        "inspect",
+        f"{folder / 'gru'}",
+        f"{folder / 'play.txt'}",
+        "--out",
+        f"{tmp_path}",
+        "--steps",
+        "150",
+    ]
+    assert main([*words, "--beside", str(folder / "rnn")]) == 0
+    told = capsys.readouterr().out
+    for expected in (
+        "Memory as measured",
+        "update gates",
+        "the gradient",
+        "The gate that matters",
+        "integrated gradients",
+    ):
+        assert expected in told
+    assert "halved after" in told and "rnn" in told
+    for name in (
+        "report.html",
+        "beside.html",
+        "beside.png",
+        "gates.png",
+        "saturation.png",
+        "memory.png",
+        "ablation.png",
+    ):
+        assert (tmp_path / name).stat().st_size > 1000
+    page = (tmp_path / "report.html").read_text()
+    assert "GRU language model reading play.txt" in page and "http://" not in page and "https://" not in page
+
+
+def test_the_terminal_view_fits_the_terminal(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "72")
+    words = [
+        "inspect",
+        str(folder / "gru"),
+        str(folder / "play.txt"),
+        "--out",
+        str(tmp_path),
+        "--steps",
+        "90",
+    ]
+    assert main([*words, "--terminal"]) == 0
+    drawn = capsys.readouterr().out.partition("Open ")[0]
+    assert "update gate" in drawn and max(map(len, drawn.splitlines())) <= 72
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["{gru}", "{missing}"], ("text must be there", "missing.txt", "Check the name")),
+        (["{gru}", "{empty}"], ("2 units or more", "has 1", "longer one")),
+        (["{missing}", "{play}"], ("loaded from the folder", "There is no folder", "--out")),
+        (["{gru}", "{play}", "--steps", "1"], ("at least 2", "It was 1", "1000")),
+        (
+            ["{gru}", "{play}", "--beside", "{missing}"],
+            ("loaded from the folder", "There is no folder", "--out"),
+        ),
+        (["{gru}", "{binary}"], ("read as utf-8", "Line 1", "convert the file")),
+    ],
+)
+def test_mistakes_are_told(
+    folder: Path, tmp_path: Path, words: list[str], message: Expected, capsys: pytest.CaptureFixture[str]
+) -> None:
+    paths = {name: folder / name for name in ("gru", "rnn")} | {"play": folder / "play.txt"}
+    paths |= {
+        "missing": tmp_path / "missing.txt",
+        "empty": tmp_path / "empty.txt",
+        "binary": tmp_path / "b.txt",
+    }
+    paths["empty"].write_text("K")
+    paths["binary"].write_bytes(b"\xff\xfe\x00K\xd8")
+    out = tmp_path / "out"
+    refused(capsys, ["inspect", *(word.format(**paths) for word in words), "--out", str(out)], message)
+    assert not out.exists()
