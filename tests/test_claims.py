@@ -128,10 +128,13 @@ def test_many_pairs_are_flipped_by_chance() -> None:
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=9))
-def test_holm_is_statsmodels(values: list[float]) -> None:
-    from statsmodels.stats.multitest import multipletests
-
-    assert holm(values) == pytest.approx(list(multipletests(values, method="holm")[1]))
+def test_holm_by_its_definition(values: list[float]) -> None:
+    """The k-th smallest is rejected at a level where it and all smaller ones are: p_j <= level / (m - j + 1)."""
+    ordered = sorted(range(len(values)), key=values.__getitem__)
+    for place, corrected in enumerate(holm(values)):
+        before = ordered[: ordered.index(place) + 1]
+        least = max((len(values) - j) * values[one] for j, one in enumerate(before))
+        assert corrected == pytest.approx(min(1.0, least))
 
 
 # -- the claims --------------------------------------------------------------------------------------------------
@@ -391,10 +394,10 @@ def test_claims_of_music(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
     ]
     out, _ = call(
         capsys, "claims", "music", folder_of(tmp_path / "pieces", 14), *flags, "--seeds", "2",
-        "--fractions", "0.5,1", "--cells", "lstm,gru,rnn", "--out", tmp_path / "out", "--json",
+        "--fractions", "1", "--cells", "lstm,gru,rnn", "--out", tmp_path / "out", "--json",
     )  # fmt: skip
     found = json.loads(out)
-    assert set(found["networks"]) >= {"lstm", "gru", "rnn"} and found["fractions"] == [0.5, 1.0]
+    assert set(found["networks"]) >= {"lstm", "gru", "rnn"} and found["fractions"] == [1.0]
     assert any("plain RNN" in claim["claim"] for claim in found["claims"])
     kept = {path.name for path in (tmp_path / "out" / "weights").iterdir()}
     assert kept == {f"{name}-seed-{seed}.safetensors" for name in found["networks"] for seed in (0, 1)}

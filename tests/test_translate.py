@@ -333,7 +333,7 @@ def test_cells_can_be_compared(folder: Path) -> None:
     from holdfast.files import Files
 
     config = Translator(pair="de-en", epochs=1, **SMALL).config
-    found = compare("translate", config, Files(folder / "val"), cells=("rnn", "gru"), seeds=1, small=False)
+    found = compare("translate", config, Files(folder / "val"), cells=("rnn", "gru"), seeds=1)
     assert [run["cell"] for run in found.runs] == ["rnn", "gru"]
     assert set(found.baselines) == {"copy", "word_by_word"}
 

@@ -46,30 +46,40 @@ def run(cell: str, mae: float, seconds: float, valid: float, seed: int) -> dict[
     return {"cell": cell, "seed": seed, "share": 1.0, "part": "test", "model": {"mae": mae}, **figures}
 
 
-def test_a_difference_within_the_seeds_spread_is_none() -> None:
+def test_the_best_cell_is_held_against_the_others_in_pairs() -> None:
     runs = [run("gru", 1.0, 1.0, 1.2, 0), run("gru", 2.0, 1.1, 1.3, 1)]
-    runs += [run("lstm", 1.4, 3.0, 1.6, 0), run("lstm", 2.4, 3.1, 1.7, 1)]
-    runs += [run("rnn", 9.0, 1.0, 2.0, 0), run("rnn", 9.1, 1.0, 2.0, 1)]
+    runs += [run("lstm", 1.5, 3.0, 1.6, 0), run("lstm", 2.5, 3.1, 1.7, 1)]
+    runs += [run("rnn", 1.0, 1.0, 2.0, 0), run("rnn", 9.1, 1.0, 2.0, 1)]
     found = Comparison("forecast", runs, {"last_value": {"mae": 3.0}}, ())
     assert found.gap("gru").mean == pytest.approx(0.25) and found.gap("lstm").mean == pytest.approx(0.65)
-    told = claims(found)
-    assert "fewer parameters than an LSTM”: holds" in told[0]
-    assert "trains faster”: holds" in told[1]
-    assert "overfits less”: holds" in told[2]
-    assert all("better than a plain RNN”: holds" in sentence for sentence in told[3:5])
-    assert "The cell with the lowest validation loss: GRU" in told[-1] and "50.0% below" in told[-1]
+    best, lstm, rnn, pointer = claims(found)
+    assert "The cell with the lowest validation loss: GRU" in best and "50.0% below" in best
+    assert "GRU against LSTM, test MAE: better (-25.0%, 95 % interval -25.0% to -25.0%, 2 pairs)" in lstm
+    assert "GRU against RNN, test MAE: not decided (-70.3%" in rnn
+    assert pointer.endswith("holdfast claims forecast ...")
+
+
+def test_worse_in_the_test_and_the_same_are_told() -> None:
+    runs = [run(cell, mae, 1.0, valid, seed) for seed in (0, 1, 2) for cell, mae, valid in CELLS]
+    told = claims(Comparison("forecast", runs, {"last_value": {"mae": 3.0}}, ()))
+    assert "GRU against LSTM, test MAE: worse (+100.0%" in told[1]
+    assert "GRU against RNN, test MAE: no difference that matters (+0.0%" in told[2]
+
+
+CELLS = (("gru", 2.0, 1.0), ("lstm", 1.0, 2.0), ("rnn", 2.0, 3.0))
 
 
 def test_one_seed_cannot_tell() -> None:
     runs = [run("gru", 1.0, 1.0, 1.8, 0), run("lstm", 1.0, 2.0, 1.7, 0)]
     told = claims(Comparison("forecast", runs, {"last_value": {"mae": 3.0}}, ()))
-    assert "fewer parameters than an LSTM”: holds" in told[0] and "one seed cannot tell" in told[1]
+    assert "LSTM against GRU: one seed cannot tell." in told
 
 
-def test_nothing_overfits_when_validation_is_easier() -> None:
-    runs = [run("gru", 1.0, 1.0, 0.8, 0), run("lstm", 1.0, 1.0, 0.7, 0)]
-    told = claims(Comparison("forecast", runs, {"last_value": {"mae": 3.0}}, ()))
-    assert any("neither overfits" in sentence for sentence in told)
+def test_nothing_lacking_is_nothing_to_tell_apart() -> None:
+    runs = [run(cell, 0.0, 1.0, 1.0, seed) for cell in ("gru", "rnn") for seed in (0, 1)]
+    assert "GRU against RNN: nothing to tell apart." in claims(
+        Comparison("forecast", runs, {"last_value": {"mae": 3.0}}, ())
+    )
 
 
 @pytest.mark.parametrize(

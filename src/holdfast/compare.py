@@ -10,7 +10,7 @@ from typing import Any
 from holdfast.config import load_config, save_config
 from holdfast.errors import UserError
 from holdfast.files import Files, Into, load_json, new_folder, save_json
-from holdfast.insight.comparison import SMALL, Comparison
+from holdfast.insight.comparison import Comparison
 from holdfast.insight.report import Section
 from holdfast.tasks import part
 
@@ -68,7 +68,6 @@ def compare(
     *,
     cells: Sequence[str] = CELL_NAMES,
     seeds: int = 3,
-    small: bool = True,
     doing: Doing = Doing(),
 ) -> Comparison:
     """Train every cell with every seed on the same windows, and score each on the test part.
@@ -79,7 +78,6 @@ def compare(
         files: the data, and the parts that have files of their own.
         cells: names of cells.
         seeds: runs for each cell, with seeds ``training.seed``, ``training.seed + 1``, ...
-        small: also train on the latest quarter of the training windows (scaled as the whole training part is).
         doing: where the results go, and who is told.
 
     Raises:
@@ -89,12 +87,10 @@ def compare(
     check_seeds(seeds, 1)
     prepared = part(task, "model")(config).prepare(files.data, files.valid, files.test)
     found = begun(task, config, prepared, doing.into)
-    shares = [(1.0, prepared), (SMALL, prepared.latest(SMALL))] if small else [(1.0, prepared)]
     planned = [
-        Planned(cell, changed(config, seed, cell=cell), *share)
+        Planned(cell, changed(config, seed, cell=cell), 1.0, prepared)
         for seed in seeds_of(config, seeds)
         for cell in cells
-        for share in shares
     ]
     return trained(found, planned, prepared, doing)
 

@@ -144,7 +144,7 @@ def compare(
     task: str,
     given: Given,
 ) -> int:
-    """Cells against each other and against simple methods, over seeds, on all training data and on a quarter."""
+    """Cells against each other and against simple methods, over seeds."""
     from holdfast.cli import verbs
 
     output = verbs.Output(out, recipe, earlier.overwrite, earlier.resume)

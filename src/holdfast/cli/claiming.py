@@ -49,16 +49,15 @@ def claims(
 
 
 def _show(found: Any, tested: Sequence[Any], title: str) -> None:
-    from holdfast.insight.claim_pages import fraction_table, network_table
-    from holdfast.insight.claim_words import method, sentence, table
+    from holdfast.insight.claim_pages import EFFECTS, fraction_table, network_table
+    from holdfast.insight.claim_words import fraction_effects, method, sentence, table
     from holdfast.insight.report import metric_table
 
     tables = {
         title: network_table(found),
-        f"shares of the training part (mean ± spread over the seeds, {found.part} part for the metrics)": (
-            fraction_table(found)
-        ),
-        f"the simple methods, on all data ({found.part} part)": metric_table(found.baselines),
+        "shares of the training part (mean ± spread over the seeds)": fraction_table(found),
+        EFFECTS: fraction_effects(found),
+        "the simple methods": metric_table(found.baselines),
         "verdicts": table(tested),
     }
     for name, (header, *rows) in tables.items():

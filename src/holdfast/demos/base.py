@@ -54,7 +54,6 @@ def compared(
         Files(data),
         cells=("gru", "lstm"),
         seeds=seeds,
-        small=False,
         doing=Doing(Into(out, overwrite=True), sys.stderr.isatty(), announce),
     )
     page = report(found, title, out)

@@ -7,8 +7,9 @@ from dataclasses import asdict
 from math import inf
 from typing import Any
 
-from holdfast.insight.claims import AS_FAR, BETTER, FASTER, Claim, Pairs, label
+from holdfast.insight.claims import AS_FAR, FASTER, Claim, Pairs, by_fraction, label
 from holdfast.insight.comparison import Comparison
+from holdfast.insight.verdicts import BETTER
 
 
 def number(claim: Claim, effect: float) -> str:
@@ -91,6 +92,19 @@ def _row(claim: Claim) -> list[str]:
     ps = (found.p, found.p_signs, claim.p_holm if claim.p_holm is not None else 1.0)
     told = (number(claim, found.effect), interval(claim), needed(claim), str(found.pairs))
     return [*row, *told, *(f"{p:.2g}" for p in ps)]
+
+
+def fraction_effects(found: Comparison) -> list[list[str]]:
+    """A header and a row for each fraction: by how much the GRU's gap and loss differ from the LSTM's."""
+    every = by_fraction(found)
+    header = [f"{claim.measured}, equal {claim.equal}" for claim in next(iter(every.values()))]
+    rows = [[f"{100 * share:.3g} %", *map(_estimate, claims)] for share, claims in every.items()]
+    return [["of the data", *header], *rows]
+
+
+def _estimate(claim: Claim) -> str:
+    found = claim.finding
+    return "" if found is None else f"{number(claim, found.effect)} ({interval(claim)})"
 
 
 def told(found: Comparison, claims: Sequence[Claim]) -> dict[str, Any]:

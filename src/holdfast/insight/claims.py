@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from holdfast.errors import UserError
 from holdfast.insight.comparison import Comparison
-from holdfast.insight.verdicts import Bounds, Decision, Finding, decide, holm
+from holdfast.insight.verdicts import BETTER, LESS_LOSS, Bounds, Decision, Finding, decide, holm, what_else
 from holdfast.insight.words import Measure
 
 Run = Mapping[str, Any]
@@ -19,15 +19,12 @@ Scale = Literal["ratio", "share"]
 
 FASTER = 0.05
 """The smallest share of the time that matters."""
-BETTER = 0.02
-"""The smallest share of the loss that matters."""
 AS_FAR = 1.25
 """The factor within which two half-lives of memory are the same."""
 SMALL_DATA = 0.25
 """Fractions of the training part up to which data are small."""
 
 LESS_TIME = Bounds(-inf, log(1 - FASTER))
-LESS_LOSS = Bounds(-inf, -BETTER)
 SAME_MEMORY = Bounds(-log(AS_FAR), log(AS_FAR))
 MORE_MEMORY = Bounds(log(AS_FAR), inf)
 
@@ -36,6 +33,12 @@ MEMORY = {
     "steps until it is down to a twentieth": "reach",
 }
 """What is measured of memory, and its name in a run."""
+
+GAP, LOSS = "validation less training loss", "validation loss"
+LOSSES: dict[str, Value] = {
+    GAP: lambda run: float(run["valid_loss"] - run["train_loss"]),
+    LOSS: lambda run: float(run["valid_loss"]),
+}
 
 NEEDED = {"recurrent_parameters", "hidden_size", "updates_per_epoch", "valid_losses"}
 """What the claims read of each run besides what every comparison does."""
@@ -152,6 +155,17 @@ def _three_quarters(pairs: Pairs) -> Claim:
     )
 
 
+def by_fraction(found: Comparison) -> dict[float, list[Claim]]:
+    """Of each fraction, what the gap and the validation loss say of GRU and LSTM; estimates beside the tests."""
+    pairs = Pairs(found)
+    told: dict[float, list[Claim]] = {share: [] for share in pairs.shares}
+    for equal in ("hidden size", "parameters"):
+        contest = Contest(pairs, pairs.named("gru", equal) or "gru", "lstm", equal)
+        for share in pairs.shares:
+            told[share] += [contest.share("", what, value, shares=[share]) for what, value in LOSSES.items()]
+    return told
+
+
 def _gru_and_lstm(contest: Contest, measure: Measure) -> Iterator[Claim]:
     faster, overfits = "a GRU trains faster", "a GRU overfits less on small data"
     yield contest.ratio(faster, "seconds for each update", LESS_TIME, lambda r: r["update_seconds"])
@@ -170,7 +184,7 @@ def _gru_and_lstm(contest: Contest, measure: Measure) -> Iterator[Claim]:
         gap = replace(gap, remark="neither overfits; " + gap.remark)
     yield gap
     suits = "a GRU is better on small data"
-    yield contest.share(suits, f"validation loss, {contest.where}", lambda r: r["valid_loss"])
+    yield contest.share(suits, f"{LOSS}, {contest.where}", LOSSES[LOSS])
     part = contest.whole[0][0]["part"]
     short = lambda r: measure.short(r["model"][measure.metric])  # noqa: E731
     yield contest.share(suits, f"{part} {measure.lacking}, {contest.where}", short, short)
@@ -181,7 +195,7 @@ def _gru_and_lstm(contest: Contest, measure: Measure) -> Iterator[Claim]:
 def _gated_and_plain(contest: Contest) -> Iterator[Claim]:
     gated = contest.one.partition("-")[0].upper()
     models = f"a gated {gated} learns better than a plain RNN"
-    yield contest.share(models, "validation loss, all data", lambda r: r["valid_loss"], shares=[1.0])
+    yield contest.share(models, f"{LOSS}, all data", LOSSES[LOSS], shares=[1.0])
     for measured, key in MEMORY.items():
         yield contest.memory(
             f"a gated {gated} remembers farther than a plain RNN", measured, MORE_MEMORY, key
@@ -275,7 +289,10 @@ class Contest:
             return self._undecided(claim, measured, "ratio", why)
         if any(run[key] <= 0 for run in runs):
             return self._undecided(claim, measured, "ratio", "some are 0")
-        return self.ratio(claim, measured, bounds, lambda run: run[key])
+        tested = self.ratio(claim, measured, bounds, lambda run: run[key])
+        if bounds == SAME_MEMORY and tested.finding is not None and tested.decision == "does not hold":
+            return replace(tested, remark="less far" if tested.finding.effect < 0 else "farther")
+        return tested
 
     def _undecided(self, claim: str, measured: str, scale: Scale, why: str) -> Claim:
         named = (claim, measured, self.equal, self.one, self.other)
@@ -295,19 +312,9 @@ class Contest:
         if len(effects) < 2:
             return Claim(*named, means, scale, bounds, "not decided", remark="one pair cannot tell")
         finding = decide(effects, bounds)
-        return Claim(*named, means, scale, bounds, finding.decision, finding, remark=_else(finding, bounds))
-
-
-def _else(finding: Finding, bounds: Bounds) -> str:
-    """What is true where a claim about "less" or "more" does not hold."""
-    if finding.decision != "does not hold" or (bounds.low != -inf and bounds.high != inf):
-        return ""
-    bound = bounds.nearest(finding.effect)
-    opposite = Bounds(-bound, inf) if bounds.low == -inf else Bounds(-inf, -bound)
-    if opposite.low < finding.low and finding.high < opposite.high:
-        return "the opposite is true"
-    inside = max(abs(finding.low), abs(finding.high)) < abs(bound)
-    return "no difference that matters" if inside else ""
+        return Claim(
+            *named, means, scale, bounds, finding.decision, finding, remark=what_else(finding, bounds)
+        )
 
 
 def label(name: str) -> str:

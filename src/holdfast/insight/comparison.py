@@ -9,10 +9,6 @@ from typing import Any, Self
 
 from holdfast.errors import UserError
 
-SMALL = 0.25
-"""The latest share of the training windows that the small-data claim is tried on."""
-
-
 RUN = {
     "cell",
     "seed",
@@ -83,11 +79,6 @@ class Comparison:
     def part(self) -> str:
         """What was scored: test, or validation where there is no test part."""
         return str(self.runs[0]["part"])
-
-    @property
-    def small(self) -> float | None:
-        """The share of the training part that the small-data claim was tried on, where it was."""
-        return SMALL if any(run["share"] == SMALL for run in self.runs) else None
 
     @property
     def cells(self) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
-from math import isfinite, sqrt
+from math import inf, isfinite, sqrt
 from statistics import mean, stdev
 from typing import Literal, NamedTuple
 
@@ -35,6 +35,11 @@ class Bounds(NamedTuple):
     def nearest(self, effect: float) -> float:
         """The finite bound that is nearest to an effect."""
         return min((bound for bound in self if isfinite(bound)), key=lambda bound: abs(effect - bound))
+
+
+BETTER = 0.02
+"""The smallest share of a loss that matters."""
+LESS_LOSS = Bounds(-inf, -BETTER)
 
 
 @dataclass(frozen=True)
@@ -98,6 +103,18 @@ def _decision(low: float, high: float, bounds: Bounds) -> Decision:
     if high < bounds.low or low > bounds.high or bounds.low == low == high or bounds.high == low == high:
         return "does not hold"
     return "not decided"
+
+
+def what_else(finding: Finding, bounds: Bounds) -> str:
+    """What is true where a claim about "less" or "more" does not hold."""
+    if finding.decision != "does not hold" or (bounds.low != -inf and bounds.high != inf):
+        return ""
+    bound = bounds.nearest(finding.effect)
+    opposite = Bounds(-bound, inf) if bounds.low == -inf else Bounds(-inf, -bound)
+    if opposite.low < finding.low and finding.high < opposite.high:
+        return "the opposite is true"
+    inside = max(abs(finding.low), abs(finding.high)) < abs(bound)
+    return "no difference that matters" if inside else ""
 
 
 def sign_flips(differences: Sequence[float]) -> float:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from statistics import mean
 from typing import Any
 
-from holdfast.insight.comparison import Comparison, Spread
+from holdfast.insight.comparison import Comparison
+from holdfast.insight.verdicts import BETTER, LESS_LOSS, decide, what_else
 
 TIE = 0.01
 """Difference of one run below which two figures are called equal, as a share of what the baseline lacks to the best."""
@@ -132,70 +134,39 @@ def best_cell(comparison: Comparison) -> str:
     return min(comparison.cells, key=lambda c: comparison.spread(c, lambda run: run["valid_loss"]).mean)
 
 
-def claims(comparison: Comparison, measure: Measure) -> list[str]:
-    """The textbook's claims held against a comparison of cells, and the best cell against the simple methods.
-
-    A difference counts when it is larger than the sum of both standard deviations over the seeds.
-    """
-    words = []
-    if {"gru", "lstm"} <= set(comparison.cells):
-        words += _gru_against_lstm(comparison, measure)
-    if "rnn" in comparison.cells:
-        words += [
-            _claim(
-                f"a gated {c.upper()} {measure.what} better than a plain RNN",
-                comparison.metric(c, measure.metric),
-                comparison.metric("rnn", measure.metric),
-                f"{comparison.part} {measure.label}",
-                higher=measure.higher,
-            )
-            for c in comparison.cells
-            if c != "rnn"
-        ]
+def standings(comparison: Comparison, measure: Measure) -> list[str]:
+    """The best cell against the simple methods, and against each other cell in pairs of runs with the same seed."""
     best = best_cell(comparison)
     own = comparison.metric(best, measure.metric)
-    words.append(
+    words = [
         f"The cell with the lowest validation loss: {best.upper()}, "
         f"{measure.label} {own}; {against(measure, own.mean, comparison.baselines)}"
-    )
-    return words
-
-
-def _gru_against_lstm(comparison: Comparison, measure: Measure) -> list[str]:
-    def pair(value: Callable[[str], Spread]) -> tuple[Spread, Spread]:
-        return value("gru"), value("lstm")
-
-    def figure(name: str) -> tuple[Spread, Spread]:
-        return pair(lambda cell: comparison.spread(cell, lambda run: run[name]))
-
-    words = [
-        _claim("a GRU has fewer parameters than an LSTM", *figure("parameters"), "parameters"),
-        _claim("a GRU trains faster", *figure("seconds_per_epoch"), "seconds an epoch"),
-        _overfitting(*pair(comparison.gap)),
     ]
-    small = comparison.small
-    if small is not None:
-        scores = pair(lambda cell: comparison.metric(cell, measure.metric, small))
-        text = f"{comparison.part} {measure.label} after training on {small:.0%} of the {measure.examples}"
-        words.append(_claim("a GRU suits small data better", *scores, text, higher=measure.higher))
+    words += [_cells(comparison, measure, best, other) for other in comparison.cells if other != best]
+    if {"gru", "lstm"} <= set(comparison.cells):
+        words.append(f"What is said of LSTM and GRU is tested by: holdfast claims {comparison.task} ...")
     return words
 
 
-def _overfitting(gru: Spread, lstm: Spread) -> str:
-    if max(gru.mean, lstm.mean) <= 0:
-        return (
-            f"“a GRU overfits less”: neither overfits here (validation less training loss: {gru} and {lstm})."
-        )
-    return _claim("a GRU overfits less", gru, lstm, "validation less training loss")
-
-
-def _claim(claim: str, mine: Spread, other: Spread, what: str, *, higher: bool = False) -> str:
-    """``mine`` below ``other`` supports the claim, or above where ``higher`` is better."""
-    figures = f"{what}: {mine} against {other}"
-    if mine.count == 1 and what != "parameters":
-        return f"“{claim}”: one seed cannot tell ({figures})."
-    if abs(mine.mean - other.mean) <= mine.std + other.std or mine.mean == other.mean:
-        return f"“{claim}”: no difference beyond the seeds' spread here ({figures})."
-    if (mine.mean > other.mean) == higher:
-        return f"“{claim}”: holds here ({figures})."
-    return f"“{claim}”: the opposite is true here ({figures})."
+def _cells(comparison: Comparison, measure: Measure, one: str, other: str) -> str:
+    """How much less one cell lacks to the best possible value than another, as a share of what that one lacks."""
+    lacking = [
+        {
+            run["seed"]: measure.short(run["model"][measure.metric])
+            for run in comparison.runs
+            if run["cell"] == c
+        }
+        for c in (one, other)
+    ]
+    seeds = sorted(set(lacking[0]) & set(lacking[1]))
+    size = abs(mean(lacking[1][seed] for seed in seeds)) if seeds else 0.0
+    head = f"{one.upper()} against {other.upper()}"
+    if len(seeds) < 2 or not size:
+        return f"{head}: " + ("one seed cannot tell." if size else "nothing to tell apart.")
+    found = decide([(lacking[0][seed] - lacking[1][seed]) / size for seed in seeds], LESS_LOSS)
+    told = what_else(found, LESS_LOSS).replace("the opposite is true", "worse")
+    verdict = {"holds": "better", "does not hold": told or f"not better by {BETTER:.0%}"}
+    return (
+        f"{head}, {comparison.part} {measure.lacking}: {verdict.get(found.decision, found.decision)} "
+        f"({found.effect:+.1%}, 95 % interval {found.low:+.1%} to {found.high:+.1%}, {found.pairs} pairs)."
+    )

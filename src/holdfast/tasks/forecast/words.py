@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from holdfast.insight.comparison import Comparison
-from holdfast.insight.words import TIE, Measure, against, best_cell, claims, otherwise
+from holdfast.insight.words import TIE, Measure, against, best_cell, otherwise, standings
 
 EVALUATION = ("task", "part", "model", "baselines", "parameters", "seconds", "windows")
 """What ``evaluate --json`` prints."""
@@ -73,7 +73,7 @@ def verdict(result: Result) -> list[str]:
 
 def conclusions(comparison: Comparison) -> list[str]:
     """What a comparison of cells says, and where prices are forecast, whether there is anything to be had."""
-    words = claims(comparison, MEASURE)
+    words = standings(comparison, MEASURE)
     if "random_walk" in comparison.baselines:
         best = best_cell(comparison)
         walk = comparison.baselines["random_walk"][MEASURE.metric]

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from holdfast.insight.comparison import Comparison
-from holdfast.insight.words import Measure, against, claims, otherwise
+from holdfast.insight.words import Measure, against, otherwise, standings
 
 EVALUATION = ("task", "part", "model", "baselines", "parameters", "seconds", "units", "unit")
 """What ``evaluate --json`` prints."""
@@ -41,7 +41,7 @@ def verdict(result: Mapping[str, Any]) -> list[str]:
 
 def conclusions(comparison: Comparison) -> list[str]:
     """What a comparison of cells says."""
-    return claims(comparison, MEASURE)
+    return standings(comparison, MEASURE)
 
 
 def next_commands(run: str, files: list[str], asked: list[str]) -> list[list[str]]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from holdfast.insight.comparison import Comparison
-from holdfast.insight.words import Measure, against, claims, otherwise
+from holdfast.insight.words import Measure, against, otherwise, standings
 
 EVALUATION = ("task", "part", "model", "baselines", "parameters", "seconds", "pieces", "steps", "unit")
 """What ``evaluate --json`` prints."""
@@ -52,7 +52,7 @@ def verdict(result: Mapping[str, Any]) -> list[str]:
 
 def conclusions(comparison: Comparison) -> list[str]:
     """What a comparison of cells says."""
-    return claims(comparison, MEASURE.of(comparison.runs[0]["model"]))
+    return standings(comparison, MEASURE.of(comparison.runs[0]["model"]))
 
 
 def next_commands(run: str, files: list[str], asked: list[str]) -> list[list[str]]:
