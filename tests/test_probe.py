@@ -265,6 +265,10 @@ def test_figures_by_hand() -> None:
     found = copy.figures(torch.nn.functional.one_hot(said, 9).float(), targets)
     assert found["accuracy_by_position"].tolist() == pytest.approx([0, *[1] * 8, 0.8])
     assert found["accuracy"].item() == pytest.approx(8.8 / 10)
+    steps = -torch.randn(23, 5, 9, generator=torch.Generator().manual_seed(1)).abs()
+    chosen = steps.log_softmax(-1).gather(2, targets[..., None])
+    assert copy.figures(steps, targets)["cross_entropy"].item() == pytest.approx(-chosen.mean().item())
+    assert copy.loss(steps, targets).item() == pytest.approx(-chosen.sum().item() / 5 / 10)
     order = Order(OrderConfig(length=20)).figures(torch.eye(4), torch.tensor([0, 1, 2, 0]))
     assert order["accuracy"].item() == 0.75
 

@@ -131,9 +131,10 @@ class CopyConfig(ProbeConfig):
     hidden_size: int = 128
     input_scale: float = 10.0
     batch_size: int = 8
-    learning_rate: float = 5e-3
+    learning_rate: float = 4e-3
     schedule: Literal["constant", "cosine"] = "cosine"
-    steps: int = 40000
+    clip: float = 0.25
+    steps: int = 16000
     every: int = 400
 
     def __post_init__(self) -> None:
@@ -150,10 +151,13 @@ class OrderConfig(ProbeConfig):
     """
 
     rule: ClassVar[str] = "{:.0%} of the sequences right"
-    length: int = 200
+    length: int = 100
+    input_scale: float = 5.0
+    batch_size: int = 16
+    clip: float = 0.25
 
     def __post_init__(self) -> None:
-        at_least("length", self.length, 20, 200)
+        at_least("length", self.length, 20, 100)
         super().__post_init__()
 
 
@@ -176,7 +180,6 @@ class ImagesConfig(ProbeConfig):
     test_images: str | None = None
     test_labels: str | None = None
     permuted: bool = False
-    steps: int = 8000
     criterion: float = 0.95
 
     def __post_init__(self) -> None:
