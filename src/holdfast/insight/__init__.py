@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from holdfast.insight.subject import Loss as Loss
     from holdfast.insight.subject import Score as Score
     from holdfast.insight.subject import Subject as Subject
+    from holdfast.insight.writing import write as write
     from holdfast.insight.watching.watcher import Watcher as Watcher
 
 _HOMES = {
@@ -29,10 +30,11 @@ _HOMES = {
     "horizon": "holdfast.insight.memory",
     "inspect": "holdfast.insight.inspection",
     "watch": "holdfast.insight.inspection",
+    "write": "holdfast.insight.writing",
 }
 """Public name -> the module that defines it; loaded when it is first used, for words need no torch."""
 
-__all__ = ["Inspection", "Loss", "Score", "Steps", "Subject", "Watcher", "horizon", "inspect", "watch"]
+__all__ = ["Inspection", "Loss", "Score", "Steps", "Subject", "Watcher", "horizon", "inspect", "watch", "write"]
 
 if not TYPE_CHECKING:
 
