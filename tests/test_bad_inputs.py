@@ -312,7 +312,7 @@ def test_an_output_path_under_a_file(good: Path, tmp_path: Path, capsys: pytest.
 
 
 @pytest.mark.parametrize("flag", [[], ["--overwrite"]])
-@pytest.mark.parametrize("verb", ["train", "compare", "backtest"])
+@pytest.mark.parametrize("verb", ["train", "compare", "claims", "backtest"])
 def test_an_output_folder_in_use(
     verb: str, flag: list[str], good: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -325,7 +325,7 @@ def test_an_output_folder_in_use(
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
 
 
-@pytest.mark.parametrize("verb", ["train", "compare", "backtest"])
+@pytest.mark.parametrize("verb", ["train", "compare", "claims", "backtest"])
 def test_earlier_results_outlive_a_mistake(
     verb: str, copy: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

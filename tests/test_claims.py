@@ -257,9 +257,9 @@ def test_words_tables_and_json_agree() -> None:
     assert {len(row) for row in rows} == {len(header)} and [row[2] for row in rows] == [
         c.decision for c in tested
     ]
-    assert "no p below 0.25" in method(tested)[1]
+    assert "no p below 0.25" in method(tested)[2]
     decided = sum(claim.finding is not None and claim.decision != "not decided" for claim in tested)
-    assert f"Of 16 tests {decided} are decided" in method(tested)[2]
+    assert f"Of 16 tests {decided} are decided" in method(tested)[3]
 
 
 def test_the_smallest_effects_that_matter() -> None:

@@ -417,7 +417,7 @@ def test_json_has_no_nan() -> None:
 # -- help --------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("verb", ["train", "compare", "backtest"])
+@pytest.mark.parametrize("verb", ["train", "compare", "claims", "backtest"])
 def test_help_lists_every_setting_with_its_text_and_default(
     verb: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -443,7 +443,7 @@ def test_every_setting_is_a_flag_and_described() -> None:
 
 def test_help_of_every_verb(capsys: pytest.CaptureFixture[str]) -> None:
     out, _ = call(capsys, "--help")
-    for verb in ("demo", "train", "evaluate", "predict", "compare", "backtest", "info"):
+    for verb in ("demo", "train", "evaluate", "predict", "compare", "claims", "backtest", "info"):
         assert verb in out
         assert "Usage: holdfast " + verb in call(capsys, verb, "--help")[0]
     assert call(capsys)[0] == out  # no words at all

@@ -30,5 +30,5 @@ def test_the_commands_at_its_head_can_be_read(path: Path) -> None:
     assert any(f"recipes/{path.name}" in command for command in commands)
     for command in commands:
         words = shlex.split(command)
-        if words[0] in ("train", "compare", "backtest"):
+        if words[0] in ("train", "compare", "claims", "backtest"):
             app.parse_args(words, print_error=False, exit_on_error=False)

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from holdfast.insight.subject import Loss as Loss
     from holdfast.insight.subject import Score as Score
     from holdfast.insight.subject import Subject as Subject
-    from holdfast.insight.writing import write as write
     from holdfast.insight.watching.watcher import Watcher as Watcher
+    from holdfast.insight.writing import write as write
 
 _HOMES = {
     "Inspection": "holdfast.insight.findings",
