@@ -11,9 +11,8 @@ import torch
 
 from holdfast.cli import main
 from holdfast.models.music import OUTPUTS, RollModel, RollOptions
-from holdfast.tasks.music.inspecting import DRAWS, expected
+from holdfast.tasks.music.expecting import DRAWS, expected
 from musical import folder_of, trained
-from refusals import refused
 
 FEW = 5
 
@@ -39,12 +38,9 @@ def test_the_probability_of_a_key_is_that_of_all_frames_with_it(output: str) -> 
         assert nats[t] == pytest.approx(-float(p[place].log()))
 
 
-def test_inspect_draws_rolls_and_refuses_events(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_a_model_of_rolls_expects_is_drawn_beside_the_page(tmp_path: Path) -> None:
     folder = folder_of(tmp_path / "midi")
-    run, out = trained(folder, tmp_path / "roll"), tmp_path / "a.png"
-    assert main(["inspect", str(run), str(folder), "--out", str(out)]) == 0
-    assert out.read_bytes().startswith(b"\x89PNG")
-    events, other = trained(folder, tmp_path / "events", model="events"), tmp_path / "b.png"
-    expected_words = ("a model of rolls", "model of events", "--model roll")
-    refused(capsys, ["inspect", events, folder, "--out", other], expected_words)
-    assert not other.exists()
+    run = trained(folder, tmp_path / "roll")
+    assert main(["inspect", str(run), str(folder), "--steps", "20"]) == 0
+    assert (run / "inspect" / "expected.png").read_bytes().startswith(b"\x89PNG")
+    assert (run / "inspect" / "report.html").exists()

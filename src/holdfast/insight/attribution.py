@@ -83,13 +83,17 @@ def _groups(steps: int) -> Tensor:
 
 
 def agree(by_step: Array, by_group: Array, groups: Array) -> float:
-    """:func:`ranks_agree` of the groups' sums, over the groups that matter to either way; by_group is [T] as well."""
+    """:func:`ranks_agree` of the groups' sums, over the groups that matter to either way; of one alone, whether they
+    have the same sign. by_group is [T] as well.
+    """
     sums = np.bincount(groups, by_step)
     _, first = np.unique(groups, return_index=True)
     hidden = by_group[first]
     matter = np.zeros(len(sums), bool)
     for values in (sums, hidden):
         matter |= np.abs(values) >= MATTERS * np.abs(values).max()
+    if matter.sum() == 1:
+        return float(np.sign(sums[matter] * hidden[matter])[0])
     return ranks_agree(sums[matter], hidden[matter])
 
 

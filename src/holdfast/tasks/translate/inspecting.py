@@ -105,7 +105,7 @@ def _read(model: Translator, data: Path, steps: int) -> Looked:
     if not len(part):
         raise UserError(
             "A file that is inspected has a sentence, and a translation that is not empty.",
-            f"{data} has {'none' if given else 'none that the model translates'}.",
+            f"{data} has {'none that the model translates' if len(whole) else 'none'}.",
             "Give another file, or train for longer.",
         )
     told = f"Units that track something were looked for in the first {len(part)} pairs."
