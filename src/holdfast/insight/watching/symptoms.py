@@ -61,15 +61,12 @@ def saturated(one: Measure) -> Iterable[Symptom]:
     """Gates that cannot move: next to nothing of their slope is left."""
     stuck = {name: gate for name, gate in one.gates.items() if gate.slope < STUCK}
     if stuck:
-        gates = ", ".join(
-            f"{name} ({gate.saturated:.0%} of its values, {gate.slope:.1%} of its slope)"
-            for name, gate in stuck.items()
-        )
+        gates = ", ".join(f"{name} {g.saturated:.0%} and {g.slope:.1%}" for name, g in stuck.items())
         yield Symptom(
             "saturated gates",
             one.name,
-            f"values below 0.1 or above 0.9 (of a tanh: beyond 0.9), and how much of the slope by which a gate learns "
-            f"is left: {gates}. A gate with less than {STUCK:.0%} of its slope hardly learns.",
+            f"how many of their values are at an end (below 0.1 or above 0.9; of a tanh, beyond 0.9), and how much of "
+            f"their slope is left to learn by: {gates} (a limit of {STUCK:.0%} of the slope).",
             "a lower learning rate (a tenth), inputs scaled to about -1 ... 1, or layer_norm.",
         )
 
