@@ -77,9 +77,9 @@ def test_a_learning_rate_far_too_high_is_told_and_kept(
     run = train("language", tmp_path, "run", "--watch", "--learning-rate", "0.2")
     (first, *_), err = read_warnings(run / "warnings.csv"), capsys.readouterr().err
     assert first[0] == 2 and first[1].kind == "too large steps"
-    assert "warning: step 2, too large steps (layers.0): one step changed the weights by" in err
+    assert "warning: step 2, too large steps (layer 1): one step changed the weights by" in err
     told = [note for note in metrics(run)["notes"] if note.startswith("step 2, too large steps")]
-    assert len(told) == 1 and "too large steps (layers.0)" in (run / "report.html").read_text()
+    assert len(told) == 1 and "too large steps (layer 1)" in (run / "report.html").read_text()
 
 
 def test_a_state_that_a_task_loses_is_told(

@@ -195,14 +195,33 @@ def played(call: Call) -> list[Played]:
     return found
 
 
+def place(name: str) -> str:
+    """Where a module of a model is, in words; those in a list are layers.
+
+    Example:
+        >>> place("encoder.layers.0"), place("decoder"), place("layers.1"), place("")
+        ('encoder, layer 1', 'decoder', 'layer 2', 'network')
+    """
+    owner, number = _listed(name)
+    words = [owner] if owner else []
+    words += [] if number is None else [f"layer {number + 1}"]
+    return ", ".join(words) or name or "network"
+
+
+def _listed(name: str) -> tuple[str, int | None]:
+    """Who holds a module, in words, and its number where that is a list of layers."""
+    listed = re.fullmatch(r"(?:(.*)\.)?layers?\.(\d+)", name)
+    owner, number = (listed[1] or "", int(listed[2])) if listed else (name, None)
+    return "" if owner == "layers" else owner.replace(".", " "), number
+
+
 def _name(call: Call, layer: int, direction: int) -> str:
     """Such as ``"layer 2"`` or ``"encoder, layer 1, reverse"``; modules in a list are layers of their own."""
     module: Any = call.module
-    listed = re.fullmatch(r"(?:(.*)\.)?layers?\.(\d+)", call.name)
-    owner, number = (listed[1], int(listed[2])) if listed else (call.name, layer)
-    owner = "" if owner == "layers" else owner
-    words = [owner.replace(".", " ")] if owner else []
-    words += [f"layer {number + 1}"] if listed or module.num_layers > 1 or not words else []
+    owner, number = _listed(call.name)
+    words = [owner] if owner else []
+    named = number is not None or module.num_layers > 1 or not words
+    words += [f"layer {(layer if number is None else number) + 1}"] if named else []
     words += ["reverse" if direction else "forward"] if module.bidirectional else []
     return ", ".join(words)
 

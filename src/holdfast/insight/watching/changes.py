@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping
 import torch
 from torch import Tensor, nn
 
-from holdfast.insight.watching.symptoms import NETWORK, Symptom, frozen, leaping
+from holdfast.insight.parts import place
+from holdfast.insight.watching.symptoms import Symptom, frozen, leaping
 
 
 class Changes:
@@ -49,7 +50,7 @@ class Changes:
             moves = [(w - self.before[id(w)]).float().norm() for w in weights]
             size, move = float(torch.stack(sizes).norm()), float(torch.stack(moves).norm())
             if size > 0:
-                yield from leaping(layer or NETWORK, move / size)
+                yield from leaping(place(layer), move / size)
 
     def _frozen(self) -> Iterator[Symptom]:
         """Parameters that no check ever saw changed, by the module that holds them and the cause."""
@@ -57,7 +58,7 @@ class Changes:
         found: dict[str, dict[str, list[str]]] = {}
         for name in self.still:
             where, _, own = name.rpartition(".")
-            causes = found.setdefault(where or NETWORK, {})
+            causes = found.setdefault(place(where), {})
             causes.setdefault(_why(self.parameters[name]), []).append(own)
         yield from (frozen(where, names) for where, names in found.items())
 

@@ -27,7 +27,8 @@ class Course:
 
     def add(self, loss: Tensor, norm: Tensor) -> None:
         """The loss of a step and the norm of its gradient."""
-        self.pending.append(torch.stack([loss.detach().float(), norm.float()]))
+        one = loss.detach().float().reshape(())
+        self.pending.append(torch.stack([one, norm.to(one)]))
 
     def read(self, number: int) -> list[Symptom]:
         """What is wrong with those that came since the last reading; ``number`` is the last one's step."""

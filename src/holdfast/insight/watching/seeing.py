@@ -20,7 +20,7 @@ class Seen:
     Attributes:
         call: what it was given; of several calls the longest.
         given: the state that its first call was given, [L*D, B, ...]; None for none.
-        final: the state that its last call ended with.
+        final: the state that its last call ended with; empty where a subclass returns none.
     """
 
     call: Call
@@ -66,7 +66,8 @@ class Eye:
     def _looking(self, name: str) -> Callable[..., None]:
         def look(module: nn.Module, given: tuple[Any, ...], named: dict[str, Any], result: Any) -> None:
             if torch.is_grad_enabled() and module.training:
-                self._take(call_of(name, module, given, named), result[1])
+                states = result[1] if isinstance(result, tuple) else None
+                self._take(call_of(name, module, given, named), states)
 
         return look
 

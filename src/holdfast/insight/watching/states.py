@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import torch
 
 from holdfast.cells import State
+from holdfast.insight.parts import place
 from holdfast.insight.watching.seeing import Seen
 from holdfast.insight.watching.symptoms import Symptom, lost
 
@@ -25,7 +26,7 @@ class Carrying:
     def look(self, seen: Mapping[str, Seen]) -> None:
         """The next step."""
         for name, one in seen.items():
-            if name in self.final:
+            if self.final.get(name):
                 self.borders.setdefault(name, []).append(difference(self.final[name], one.given))
         self.final = {name: one.final for name, one in seen.items()}
 
@@ -35,7 +36,7 @@ class Carrying:
         for name, reasons in self.borders.items():
             words = [reason for reason in reasons if reason is not None]
             if len(words) == len(reasons) >= STEPS - 1:
-                found.append(lost(name, f"{words[-1]} at {len(words)} borders in a row"))
+                found.append(lost(place(name), f"{words[-1]} at {len(words)} borders in a row"))
         self.final, self.borders = {}, {}
         return found
 
