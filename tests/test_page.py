@@ -27,7 +27,7 @@ from inspected import characters, hours, inspection, part
 
 VOID = {"br", "img", "input", "link", "meta"}
 CASES = {
-    "characters": inspection(),
+    "characters": inspection(characters(60)),
     "a GRU on two series": inspection(hours(60), "gru", layers=1),
     "an RNN on a roll": inspection(hours(60, 30), "rnn", layers=1),
     "nothing but gates": Inspection("bare", characters(30), [part("layer 1", "lstm", characters(30), 5)]),
@@ -160,6 +160,25 @@ def test_its_tables_say_what_was_found(written: dict[str, tuple[str, Parsed]]) -
     for text in [*found.words, *found.notes]:
         assert text in parsed.texts["main"]
     assert parsed.texts["main"].index(found.words[0]) < parsed.texts["main"].index(found.notes[0])
+
+
+def test_each_unit_has_a_dot_in_each_scatter_in_the_order_that_the_script_counts(
+    written: dict[str, tuple[str, Parsed]],
+) -> None:
+    found, (text, _) = CASES["a GRU on two series"], written["a GRU on two series"]
+    for number, one in enumerate(found.parts):
+        for gate in one.gates:
+            (dots,) = re.findall(rf'<g id="dots-{number}-{gate}">(.*?)</g>\s*<g', text, flags=re.DOTALL)
+            drawn = [
+                [float(x) for x in at] for at in re.findall(r'<use [^>]*x="([\d.]+)" y="([\d.]+)"', dots)
+            ]
+            left, right = one.saturated(gate)
+            assert len(drawn) == len(one.order)
+            x, y = np.array(drawn).T
+            for shares, places in ((left, x), (-right, y)):  # y points down in SVG
+                slope, offset = np.polyfit(shares, places, 1)
+                assert slope > 0
+                np.testing.assert_allclose(slope * shares + offset, places, atol=1e-3)
 
 
 def test_letters_are_coloured_by_the_unit_they_show(tmp_path: Path) -> None:

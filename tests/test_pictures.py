@@ -21,7 +21,7 @@ ALL = {"gates", "gates-2", "saturation", "tracked", "memory", "gradients", "attr
 @pytest.mark.parametrize(
     ("found", "missing"),
     [
-        (inspection(units=6), set()),
+        (inspection(characters(60), units=6), set()),
         (inspection(hours(50), "gru", units=6), set()),
         (inspection(hours(50, 20), "rnn", units=6), {"saturation"}),
         (
@@ -39,7 +39,7 @@ def test_there_is_a_picture_of_everything_that_was_found(
     for path in paths:
         with Image.open(path) as image:
             pixels = np.asarray(image.convert("L"))
-        assert 700 <= image.width <= 2000, path.name
+        assert 600 <= image.width <= 2000, path.name
         assert pixels.min() < 80 and len(np.unique(pixels)) > 10, f"{path.name} is blank"
 
 

@@ -182,7 +182,8 @@ def read(ax: Axes, steps: Steps, count: int) -> None:
         names = row_names(steps)
         places = range(0, len(names), max(1, len(names) // 8))
         ax.set_yticks(places, [names[k] for k in places])
-    ax.set(title="what was read", xlim=(-0.5, count - 0.5))
+    ax.set_xlim(-0.5, count - 0.5)
+    ticks(ax, steps, count, 100)
 
 
 def row_names(steps: Steps) -> list[str]:

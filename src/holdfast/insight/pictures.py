@@ -132,7 +132,8 @@ def _gates(found: Inspection, number: int) -> Painter:
         axes = list(figure.subplots(panels, 1, squeeze=False)[:, 0])
         figure.suptitle(f"{part.name} ({part.cell.upper()}): {sentences.extent(steps, count)}", fontsize=12)
         if not charts.shared(steps):
-            charts.read(axes.pop(0), steps, count)
+            charts.read(axes[0], steps, count)
+            axes.pop(0).set_title("what was read")
         for ax, name in zip(axes, part.activations, strict=True):
             _heatmap(ax, part, name, count)
         for ax in axes:
