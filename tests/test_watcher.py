@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -18,9 +19,9 @@ from holdfast.initialisation import chrono
 from holdfast.insight import Watcher
 from holdfast.insight.flow import flows
 from holdfast.insight.parts import Call
-from holdfast.insight.watching.measures import measured
+from holdfast.insight.watching.measures import Measure, measured
 from holdfast.insight.watching.seeing import Eye
-from holdfast.insight.watching.symptoms import Symptom
+from holdfast.insight.watching.symptoms import Symptom, vanishing
 from holdfast.insight.watching.warned import Told, read_warnings
 from holdfast.training import fit
 from holdfast.training.randomness import get_random_state
@@ -435,3 +436,24 @@ def test_the_end_of_a_sequence_begins_with_the_state_it_has_there() -> None:
         (one,) = measured(Call("", layer, x, None, torch.full((3,), steps)))
         (flow,) = flows(layer, lambda x=x: layer(x))
         assert one.left == pytest.approx(flow.state[one.followed], rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("gated", "steps", "reach", "first", "number", "told"),
+    [
+        (False, 500, 24, 13, 40, True),
+        (False, 500, 24, 13, 39, False),  # too early
+        (False, 500, 25, 13, 400, False),  # 5 % of the sequence
+        (False, 49, 1, 1, 400, False),  # too short a sequence
+        (True, 500, 14, 13, 199, False),  # gates take longer
+        (True, 500, 14, 13, 200, True),
+        (True, 500, 15, 13, 200, False),  # it reaches further than at the beginning
+    ],
+)
+def test_when_a_gradient_vanishes(
+    gated: bool, steps: int, reach: int, first: int, number: int, told: bool
+) -> None:
+    one = Measure("layer 1", gated, steps, {}, np.ones(4), 99, 25, 1e-5, reach)
+    found = list(vanishing(one, first, number))
+    assert [symptom.kind for symptom in found] == ["vanishing gradient"] * told
+    assert all(f"after {reach} steps back in time, of {steps}" in symptom.found for symptom in found)

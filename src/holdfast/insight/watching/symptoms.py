@@ -20,8 +20,10 @@ DEAD = 1e-4
 """Share of the median unit's range below which a unit is constant."""
 FEW_VALUES = 32
 """Values of a unit below which nobody can tell that it is constant."""
-LONG, WARM = 50, 40
-"""Steps of a sequence, and steps of training, below which a vanishing gradient is not told."""
+LONG = 50
+"""Steps of a sequence below which a vanishing gradient is not told."""
+WARM, WARM_GATES = 40, 200
+"""Steps of training before it is told; gates take longer to learn to keep."""
 LENGTHENED = 1.1
 """Where gates learn to keep, the gradient reaches so many times as far as at the beginning, and ever further."""
 EXPLODED = 100.0
@@ -96,8 +98,9 @@ def vanishing(one: Measure, first_reach: int, number: int) -> Iterable[Symptom]:
         number: of the step.
     """
     steps = one.steps
+    warm = number >= (WARM_GATES if one.gated else WARM)
     grows = one.gated and one.reach > LENGTHENED * first_reach
-    if steps >= LONG and number >= WARM and one.reach < NEAR * steps and not grows:
+    if steps >= LONG and warm and one.reach < NEAR * steps and not grows:
         yield Symptom(
             "vanishing gradient",
             one.name,

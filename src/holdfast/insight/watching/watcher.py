@@ -25,8 +25,8 @@ EVERY = 25
 """Steps between two checks, where they cost little."""
 SHARE = 0.02
 """Of the time, that checks may take."""
-EARLY = 8
-"""The first checks, within 115 steps, are made whatever they cost."""
+EARLY = 7
+"""The first checks, within 90 steps, are made whatever they cost."""
 
 
 class Watcher:
@@ -42,7 +42,7 @@ class Watcher:
         carries: the state of the recurrent layers is carried from each step of training to the next, as in truncated
             back-propagation; that it is lost is then found.
         every: steps between two checks, where they cost little.
-        share: of the time, that checks may take; the first eight, within 115 steps, are made in any case.
+        share: of the time, that checks may take; the first seven, within 90 steps, are made in any case.
         tell: is given each warning, in words; a line on stderr by default.
         file: gets the warnings as CSV: step, kind, where, found, advice. Those that it holds already stay.
 
