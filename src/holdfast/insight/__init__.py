@@ -34,7 +34,18 @@ _HOMES = {
 }
 """Public name -> the module that defines it; loaded when it is first used, for words need no torch."""
 
-__all__ = ["Inspection", "Loss", "Score", "Steps", "Subject", "Watcher", "horizon", "inspect", "watch", "write"]
+__all__ = [
+    "Inspection",
+    "Loss",
+    "Score",
+    "Steps",
+    "Subject",
+    "Watcher",
+    "horizon",
+    "inspect",
+    "watch",
+    "write",
+]
 
 if not TYPE_CHECKING:
 

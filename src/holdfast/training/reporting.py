@@ -15,8 +15,8 @@ from holdfast.training.history import Row, history_csv
 
 
 def notice(text: str) -> None:
-    """A line on stderr."""
-    sys.stderr.write(text + "\n")
+    """A line on stderr, above a progress bar where one is there."""
+    tqdm.write(text, file=sys.stderr)
 
 
 @cache

@@ -44,7 +44,8 @@ class Watcher:
         every: steps between two checks, where they cost little.
         share: of the time, that checks may take; the first seven, within 90 steps, are made in any case.
         tell: is given each warning, in words; a line on stderr by default.
-        file: gets the warnings as CSV: step, kind, where, found, advice. Those that it holds already stay.
+        file: gets the warnings as CSV: step, kind, where, found, advice. Those of steps before the first one that is
+            watched stay, as of a run that goes on.
 
     Attributes:
         warnings: what was told: the step, and the :class:`~holdfast.insight.watching.symptoms.Symptom`.
@@ -52,7 +53,7 @@ class Watcher:
         spent: seconds that it took.
 
     Raises:
-        UserError: the model has no recurrent layer, or the file is none of warnings.
+        UserError: the model has no recurrent layer.
 
     Example:
         >>> import torch
@@ -112,6 +113,9 @@ class Watcher:
         Args:
             loss: a scalar.
             number: of the step, from 1; counted where None.
+
+        Raises:
+            UserError: the file is there and holds something else than warnings.
         """
         began = perf_counter()
         first = self.number == 0
