@@ -280,6 +280,32 @@ def test_packed_sequences_and_lengths_are_silent() -> None:
     assert told == [] and watcher.checks == 5
 
 
+@pytest.mark.parametrize(
+    ("layer", "shape"),
+    [
+        (hf.LSTM(3, 8, proj_size=4, batch_first=True), (4, 9, 3)),
+        (hf.LSTM(3, 8, peephole=True, coupled=True, learn_initial_state=True), (9, 4, 3)),
+        (hf.GRU(3, 8, num_layers=2, bidirectional=True, reset_after=False), (9, 4, 3)),
+        (nn.GRU(3, 8, dtype=torch.float64), (9, 4, 3)),
+        (nn.RNN(3, 8), (40, 3)),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_any_layer_and_form_is_seen(layer: Any, shape: tuple[int, ...]) -> None:
+    told: list[str] = []
+    words = nn.Embedding(50, 3, sparse=True, dtype=layer.weight_ih_l0.dtype)
+    model = nn.ModuleList([words, layer])
+    optimizer = torch.optim.SGD(model.parameters(), 0.1)
+    with Watcher(model, tell=told.append) as watcher:
+        for _ in range(22):
+            loss = layer(words(torch.randint(50, shape[:-1])))[0].square().mean()
+            optimizer.zero_grad()
+            loss.backward()
+            watcher.step(loss)
+            optimizer.step()
+    assert told == [] and watcher.checks == 4
+
+
 # -- it changes nothing ----------------------------------------------------------------------------------------------
 
 
