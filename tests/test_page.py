@@ -19,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from holdfast.insight.choice import chosen
+from holdfast.insight.choice import chosen, followed
 from holdfast.insight.findings import Inspection, Steps
 from holdfast.insight.page import write_page
 from holdfast.insight.signs import sign
@@ -215,6 +215,14 @@ def test_a_thinned_page_keeps_the_units_that_follow_something() -> None:
     assert len(kept) == 10 and {7, 31} <= set(kept.tolist())
     places = [order.tolist().index(unit) for unit in kept]
     assert places == sorted(places)
+
+
+def test_units_follow_what_was_found_of_them_unless_they_are_of_a_projected_state() -> None:
+    found = inspection(characters(20), layers=1)
+    first, second = found.tracked
+    assert followed(found, 0) == {first.unit: [first.feature], second.unit: [second.feature]}
+    narrow = dict(found.parts[0].activations) | {"cell": np.zeros((20, 3))}
+    assert followed(replace(found, parts=[replace(found.parts[0], activations=narrow)]), 0) == {}
 
 
 def test_a_projected_state_has_units_of_its_own(tmp_path: Path) -> None:

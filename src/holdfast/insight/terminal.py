@@ -18,7 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from holdfast.insight import sentences
-from holdfast.insight.choice import chosen
+from holdfast.insight.choice import chosen, followed
 from holdfast.insight.colours import Scale, scale_of
 from holdfast.insight.findings import Ablation, Array, Attribution, Flow, Horizon, Inspection, Part
 from holdfast.insight.sentences import number
@@ -209,12 +209,11 @@ def _units(found: Inspection, place: int, part: Part, units: Array, screen: Scre
     for gate in part.gates:
         table.add_column(screen.text(f"{gate}\nshut/open"), justify="right", overflow="fold")
     table.add_column("follows", overflow="fold")
-    shares = [part.saturated(gate) for gate in part.gates]
+    shares, follows = [part.saturated(gate) for gate in part.gates], followed(found, place)
     for unit in units.tolist():
-        follows = [one.feature for one in found.tracked if (one.part, one.unit) == (place, unit)]
         half = [] if part.half_lives is None else [screen.text(number(float(part.half_lives[unit])))]
         saturated = [f"{shut[unit]:.0%}/{open_[unit]:.0%}" for shut, open_ in shares]
-        table.add_row(str(unit), *half, *saturated, screen.text(", ".join(follows)))
+        table.add_row(str(unit), *half, *saturated, screen.text(", ".join(follows.get(unit, ()))))
     return table
 
 

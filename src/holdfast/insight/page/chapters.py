@@ -9,6 +9,7 @@ import numpy as np
 from markupsafe import Markup
 
 from holdfast.insight import charts, pictures, sentences
+from holdfast.insight.choice import followed
 from holdfast.insight.colours import signed
 from holdfast.insight.findings import LEFT, RIGHT, Array, Inspection, Part, Steps, Tracked
 from holdfast.insight.page.drawings import drawing
@@ -150,12 +151,9 @@ def _saturation(found: Inspection) -> Chapter | None:
 
 def _units(part: Part, number: int, found: Inspection) -> Table:
     shares = [share for gate in part.gates for share in part.saturated(gate)]
-    follows: dict[int, list[str]] = {}
-    for unit in found.tracked:
-        if unit.part == number:
-            follows.setdefault(unit.unit, []).append(clean(unit.feature))
+    follows = followed(found, number)
     rows = [
-        [str(u), _half_life(part, u), *(f"{s[u]:.2f}" for s in shares), ", ".join(follows.get(u, ()))]
+        [str(u), _half_life(part, u), *(f"{s[u]:.2f}" for s in shares), clean(", ".join(follows.get(u, ())))]
         for u in part.order.tolist()
     ]
     header = ["unit", "half-life", *(f"{g} {how}" for g in part.gates for how in ("shut", "open")), "follows"]
