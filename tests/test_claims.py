@@ -230,6 +230,19 @@ def test_nothing_to_lose_is_not_decided() -> None:
     assert "has none of it" in perfect["test 1 less accuracy, 10 % of the data"].remark
 
 
+def test_a_loss_that_all_reach_at_once_tells_nothing_of_speed() -> None:
+    own = by_measure(verdicts(found(valid_losses=[1.0, 0.99]), MEASURE))
+    assert own["updates to a validation loss of 1.01"].remark == "all are there after the first epoch"
+    assert own["seconds to a validation loss of 1.01"].decision == "not decided"
+
+
+def test_no_gap_is_told() -> None:
+    told = by_measure(verdicts(found(train_loss=3.0), MEASURE))[
+        "validation less training loss, 10 % of the data"
+    ]
+    assert told.remark.startswith("neither overfits")
+
+
 def test_runs_of_another_kind_are_refused() -> None:
     runs = [{"cell": "gru", "seed": 0, "share": 1.0}]
     with pytest.raises(UserError, match="older comparison"):

@@ -21,7 +21,7 @@ from holdfast.compare import (
     trained,
 )
 from holdfast.errors import UserError
-from holdfast.files import Files, save_json
+from holdfast.files import Files, Into, check_new, save_json
 from holdfast.insight.claim_words import told
 from holdfast.insight.claims import Claim, verdicts
 from holdfast.insight.comparison import Comparison
@@ -67,7 +67,7 @@ class Trials:
 
 
 def claims(
-    task: str, config: Any, files: Files, folder: Path, trials: Trials, doing: Doing
+    task: str, config: Any, files: Files, into: Into, trials: Trials, doing: Doing
 ) -> tuple[Comparison, list[Claim]]:
     """Train LSTM and GRU at equal hidden size and at equal parameters, and test what is said of them.
 
@@ -78,31 +78,33 @@ def claims(
         task: the task's name.
         config: the settings that all runs share.
         files: the data, and the parts that have files of their own.
-        folder: gets ``config.toml``, ``weights/`` and ``comparison.json`` run by run, and ``claims.json`` at the end.
+        into: the folder that gets ``config.toml``, ``weights/`` and ``comparison.json`` run by run, and ``claims.json``
+            at the end.
         trials: which runs.
-        doing: who is told; ``into`` names the same folder.
+        doing: who is told.
 
     Raises:
         UserError: too little data for the smallest fraction, and whatever is wrong with the file.
     """
-    make = part(task, "model")
+    make, weights = part(task, "model"), into.folder / WEIGHTS
+    if not into.resume:
+        check_new(into.folder, into.overwrite)
     prepared = make(config).prepare(files.data, files.valid, files.test)
     parts = {share: fraction(prepared, share) for share in sorted(trials.fractions)}
     own = settings(make, config, parts)
     planned = plan(own, networks(make, config, prepared, trials.cells), parts, trials.seeds)
-    found = begun(task, config, prepared, doing.into)
-    weights = folder / WEIGHTS
+    found = begun(task, config, prepared, into)
 
     def keep(run: Planned, model: Any) -> None:
         if run.share == 1.0:
             weights.mkdir(exist_ok=True)
             save_weights(weights / _weights_of(run), model.module)
-        doing.keep(run, model)
 
-    found = trained(found, planned, prepared, replace(doing, keep=keep))
+    doing = replace(doing, into=into, keep=keep)
+    found = trained(found, planned, prepared, doing)
     found = measured(found, make, planned, weights, doing)
     tested = verdicts(found, part(task, "words").MEASURE.of(found.runs[0]["model"]))
-    save_json(folder / CLAIMS, told(found, tested))
+    save_json(into.folder / CLAIMS, told(found, tested))
     return found, tested
 
 

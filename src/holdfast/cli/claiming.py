@@ -34,10 +34,11 @@ def claims(
         raise both_given("overwrite")
     config = build(part(task, "config"), task, given, output.recipe, files.data)
     folder = output.out or Path("runs") / f"claims-{files.data.stem}"
-    doing = Doing(Into(folder, output.overwrite, output.resume), sys.stderr.isatty(), notice)
+    into = Into(folder, output.overwrite, output.resume)
+    doing = Doing(progress=sys.stderr.isatty(), announce=notice)
     on = "; the same command with --resume goes on"
     with nothing_half_written(folder), kept(folder / RUNS, "runs", on):
-        found, tested = run(task, config, files, folder, trials, doing)
+        found, tested = run(task, config, files, into, trials, doing)
     page = report(found, tested, f"LSTM and GRU on {files.data.name}: the textbook's claims", folder)
     tell_notes(found.notes)
     if json:

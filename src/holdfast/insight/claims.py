@@ -169,19 +169,10 @@ def by_fraction(found: Comparison) -> dict[float, list[Claim]]:
 def _gru_and_lstm(contest: Contest, measure: Measure) -> Iterator[Claim]:
     faster, overfits = "a GRU trains faster", "a GRU overfits less on small data"
     yield contest.ratio(faster, "seconds for each update", LESS_TIME, lambda r: r["update_seconds"])
-    goal = common_goal(contest.whole)
-    to = f"to a validation loss of {goal:.4g}"
-    yield contest.ratio(faster, f"updates {to}", LESS_TIME, lambda r: updates_to(r, goal))
-    yield contest.ratio(
-        faster, f"seconds {to}", LESS_TIME, lambda r: updates_to(r, goal) * r["update_seconds"]
-    )
-    gap = contest.share(
-        overfits,
-        f"validation less training loss, {contest.where}",
-        lambda r: r["valid_loss"] - r["train_loss"],
-    )
+    yield from contest.to_goal(faster)
+    gap = contest.share(overfits, f"{GAP}, {contest.where}", LOSSES[GAP])
     if gap.means is not None and max(gap.means) <= 0:
-        gap = replace(gap, remark="neither overfits; " + gap.remark)
+        gap = replace(gap, remark="; ".join(filter(None, ("neither overfits", gap.remark))))
     yield gap
     suits = "a GRU is better on small data"
     yield contest.share(suits, f"{LOSS}, {contest.where}", LOSSES[LOSS])
@@ -249,6 +240,21 @@ class Contest:
         """A claim about a quotient, on all data."""
         values = [(value(one), value(other)) for one, other in self.whole]
         return self._tested(claim, measured, bounds, "ratio", [log(a / b) for a, b in values], values)
+
+    def to_goal(self, claim: str) -> Iterator[Claim]:
+        """A claim about the updates and the seconds to a common loss, where that takes more than an epoch."""
+        goal = common_goal(self.whole)
+        values: dict[str, Value] = {
+            "updates": lambda run: updates_to(run, goal),
+            "seconds": lambda run: updates_to(run, goal) * float(run["update_seconds"]),
+        }
+        at_once = all(run["valid_losses"][0] <= goal for pair in self.whole for run in pair)
+        for what, value in values.items():
+            measured = f"{what} to a validation loss of {goal:.4g}"
+            if at_once:
+                yield self._undecided(claim, measured, "ratio", "all are there after the first epoch")
+            else:
+                yield self.ratio(claim, measured, LESS_TIME, value)
 
     def share(
         self,
