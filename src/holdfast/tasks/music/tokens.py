@@ -48,7 +48,7 @@ class Place:
             case "Duration":
                 whole, part, of = map(int, value.split("."))
                 self.last["length"] = whole + part / of
-                return f"{self.last['length']:g} beats"
+                return f"{self.last['length']:g} beat" + "s" * (self.last["length"] != 1)
         return {"TimeSig": value, "PitchDrum": f"drum {value}", "EOS": "begin"}.get(kind, f"{kind} {value}")
 
 
