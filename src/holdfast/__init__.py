@@ -45,6 +45,7 @@ _HOMES = {
     "UserError": "holdfast.errors",
     "accelerate": "holdfast.convert",
     "from_keras": "holdfast.convert",
+    "insight": "holdfast",
     "load": "holdfast.tasks",
     "quantize": "holdfast.quantization",
     "to_keras": "holdfast.convert",
@@ -80,8 +81,8 @@ if not TYPE_CHECKING:  # hidden from type checkers, for which it would make ever
         """Load a public name from its module (PEP 562) and keep it."""
         if name == "__version__":
             value = _version()
-        elif name == "insight":
-            value = import_module("holdfast.insight")
+        elif _HOMES.get(name) == __name__:  # a part of the package itself
+            value = import_module(f"{__name__}.{name}")
         elif name in _HOMES:
             value = getattr(import_module(_HOMES[name]), name)
         else:

@@ -129,7 +129,8 @@ def _last(y: Tensor, lengths: Tensor) -> Tensor:
 def _direction(like: Tensor, random: torch.Generator) -> Tensor:
     """[B, P]: rows of length sqrt(P) in any direction, so that ``E w w^T`` is the identity."""
     w = torch.randn(like.shape, generator=random)
-    return (w * (w.size(1) ** 0.5 / w.norm(dim=1, keepdim=True))).to(like)
+    scale: Tensor = w.size(1) ** 0.5 / w.norm(dim=1, keepdim=True)
+    return (w * scale).to(like)
 
 
 def _product(last: Tensor, w: Tensor, x: Tensor) -> Tensor:
