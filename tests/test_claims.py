@@ -18,7 +18,7 @@ from holdfast.cli import main
 from holdfast.compare import changed
 from holdfast.config import build_config
 from holdfast.errors import UserError
-from holdfast.insight.claim_words import method, sentence, table, told
+from holdfast.insight.claim_words import method, sentence, summary, table, told
 from holdfast.insight.claims import LESS_LOSS, LESS_TIME, SAME_MEMORY, Claim, updates_to, verdicts
 from holdfast.insight.comparison import Comparison
 from holdfast.insight.verdicts import Bounds, decide, holm, sign_flips
@@ -273,6 +273,8 @@ def test_words_tables_and_json_agree() -> None:
     assert "no p below 0.25" in method(tested)[2]
     decided = sum(claim.finding is not None and claim.decision != "not decided" for claim in tested)
     assert f"Of 16 tests {decided} are decided" in method(tested)[3]
+    faster = "“a GRU trains faster”, 6 tests: holds in 4, does not hold in 2."
+    assert faster in summary(tested) and len(summary(tested)) == 5
 
 
 def test_the_smallest_effects_that_matter() -> None:

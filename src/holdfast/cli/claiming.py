@@ -51,7 +51,7 @@ def claims(
 
 def _show(found: Any, tested: Sequence[Any], title: str) -> None:
     from holdfast.insight.claim_pages import EFFECTS, fraction_table, network_table
-    from holdfast.insight.claim_words import fraction_effects, method, sentence, table
+    from holdfast.insight.claim_words import fraction_effects, method, sentence, summary, table
     from holdfast.insight.report import metric_table
 
     tables = {
@@ -63,5 +63,5 @@ def _show(found: Any, tested: Sequence[Any], title: str) -> None:
     }
     for name, (header, *rows) in tables.items():
         show.table(name, header, rows)
-    for text in (*map(sentence, tested), *method(tested)):
+    for text in (*map(sentence, tested), *method(tested), *summary(tested)):
         show.write(text)

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, PercentFormatter
 
 from holdfast.insight import plots
-from holdfast.insight.claim_words import fraction_effects, method, sentence, table
+from holdfast.insight.claim_words import fraction_effects, method, sentence, summary, table
 from holdfast.insight.claims import MEMORY, Claim, Pairs, Scale, label
 from holdfast.insight.comparison import Comparison
 from holdfast.insight.report import Section, metric_table, write_report
@@ -34,7 +34,8 @@ def claims_report(
     pictures = folder / "plots"
     drawn = [effects(claims, pictures / "claims.png"), by_fraction(found, pictures / "fractions.png")]
     sections = [
-        Section("Claims", [*map(sentence, claims)], pictures=drawn[:1]),
+        Section("Claims", summary(claims), pictures=drawn[:1]),
+        Section("Each test", [*map(sentence, claims)]),
         Section("How they were tested", method(claims), table(claims)),
         Section("Less data", [EFFECTS], fraction_effects(found), pictures=drawn[1:]),
         Section("Figures", [], fraction_table(found)),

@@ -45,6 +45,16 @@ def sentence(claim: Claim) -> str:
     return f"{head}{remark} ({told}; it holds {needed(claim)})."
 
 
+def summary(claims: Sequence[Claim]) -> list[str]:
+    """Of every claim, in how many tests it holds, does not, or is not decided."""
+    told = []
+    for text in dict.fromkeys(claim.claim for claim in claims):
+        decisions = [claim.decision for claim in claims if claim.claim == text]
+        counts = (f"{decision} in {decisions.count(decision)}" for decision in dict.fromkeys(decisions))
+        told.append(f"“{text}”, {len(decisions)} test{'s' * (len(decisions) > 1)}: {', '.join(counts)}.")
+    return told
+
+
 def method(claims: Sequence[Claim]) -> list[str]:
     """How the claims were tested, and how much that is worth."""
     found = [claim for claim in claims if claim.finding is not None]
