@@ -301,10 +301,10 @@ def test_in_a_browser_the_chosen_step_shows_its_numbers_and_nothing_complains(tm
     assert "CONSOLE" not in done.stderr
     parsed = Parsed(done.stdout)
     assert ("div", {"id": "explorer"}) in parsed.tags
-    last, unit = len(found.steps) - 1, found.tracked[0].unit
-    assert parsed.texts["at-title"] == f"Step {last + 1} of {last + 1}: {sign(found.steps.labels[last])}"
+    unit = found.tracked[0].unit
+    assert parsed.texts["at-title"] == f"Step 1 of {len(found.steps)}: {sign(found.steps.labels[0])}"
     assert parsed.texts["at-unit"] == f"unit {unit}"
     for name, values in found.parts[0].activations.items():
         row = next(row for row in parsed.rows if row[0] == name)
-        assert float(row[1]) == pytest.approx(values[last].mean(), abs=0.006)
-        assert float(row[2]) == pytest.approx(values[last, unit], abs=0.006 + np.ptp(values) / 255)
+        assert float(row[1]) == pytest.approx(values[0].mean(), abs=0.006)
+        assert float(row[2]) == pytest.approx(values[0, unit], abs=0.006 + np.ptp(values) / 255)

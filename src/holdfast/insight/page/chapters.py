@@ -176,8 +176,8 @@ def _memory(found: Inspection) -> Chapter | None:
         )
     if any(part.half_lives is not None for part in found.parts):
         words.append(
-            "A unit's half-life is the number of steps after which its gates have halved what it held, on average "
-            "over what was read."
+            "A unit's half-life is the number of steps after which half of what it holds is gone, by its gates: the "
+            "median over the steps to begin from."
         )
     drawn = drawing(pictures.memory(found), "memory", " ".join(words))
     return Chapter("memory", "How far memory reaches", words, [Figure("Memory", drawing=drawn)], tables)

@@ -5,7 +5,7 @@
   const at = (id) => document.getElementById(id);
   const made = (tag, text = "", more = {}) => Object.assign(document.createElement(tag), { textContent: text }, more);
   const steps = data.labels.length;
-  const state = { part: 0, step: steps - 1, unit: 0, sort: "", hover: null, hidden: new Set() };
+  const state = { part: 0, step: 0, unit: 0, sort: "", hover: null, hidden: new Set() };
   const rasters = new Map();
   let order = [], row = new Map(), shown = [], read = null;
 
@@ -282,6 +282,7 @@
   at("zoom").value = short ? 10 : Math.max(1, Math.min(32, Math.floor(at("view").clientWidth / steps)));
   await part(0);
   choose(state.step, data.tracked.find((one) => one.part === 0 && row.has(one.unit))?.unit ?? state.unit, false);
+  for (const box of document.querySelectorAll("#attribution .letters")) box.scrollTop = box.scrollHeight; // the answer is last
 
   at("part").addEventListener("change", async (event) => { await part(Number(event.target.value)); choose(state.step); });
   at("sort").addEventListener("change", (event) => { state.sort = event.target.value; draw(); });
