@@ -36,7 +36,7 @@ def centres(rate: int, bands: int) -> Array:
 
     Example:
         >>> centres(8000, 3).round().tolist()
-        [522.0, 1244.0, 2321.0]
+        [451.0, 1140.0, 2240.0]
     """
     low, high = (1127 * np.log1p(hertz / 700) for hertz in (LOWEST, rate / 2))
     middles = low + (high - low) * np.arange(1, bands + 1) / (bands + 1)
