@@ -173,7 +173,7 @@ def test_images_of_idx_files_are_read_and_put_in_another_order(tmp_path: Path) -
         (["addin"], ("adding, copy, order, images", "'addin'", "Did you mean adding?")),
         ([], ("needs a", "none", "adding, copy, order, images")),
         (["adding", "--length", "3"], ("--length is at least 4", "It was 3", "--length 600")),
-        (["order", "--length", "19"], ("--length is at least 20", "It was 19", "--length 200")),
+        (["order", "--length", "19"], ("--length is at least 20", "It was 19", "--length 100")),
         (["copy", "--cells", "lstm,chrono"], ("Cells are: rnn, gru, lstm", "lstm, chrono", "--cells")),
         (["copy", "--cells", "gru,gru"], ("each once", "gru, gru", "--cells")),
         (["order", "--steps", "50"], ("--steps is at least 100", "It was 50", "--steps 1000")),

@@ -129,12 +129,12 @@ class CopyConfig(ProbeConfig):
     rule: ClassVar[str] = "{:.0%} of the last ten symbols right"
     length: int = 500
     hidden_size: int = 128
-    input_scale: float = 10.0
+    input_scale: float = 20.0
     batch_size: int = 8
     learning_rate: float = 4e-3
     schedule: Literal["constant", "cosine"] = "cosine"
     clip: float = 0.25
-    steps: int = 16000
+    steps: int = 60000
     every: int = 400
 
     def __post_init__(self) -> None:
