@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from holdfast.insight.findings import (
+from holdfast.insight.inside.findings import (
     Ablation,
     Attribution,
     Cut,

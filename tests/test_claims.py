@@ -18,10 +18,10 @@ from holdfast.cli import main
 from holdfast.compare import changed
 from holdfast.config import build_config
 from holdfast.errors import UserError
-from holdfast.insight.claim_words import method, sentence, summary, table, told
-from holdfast.insight.claims import LESS_LOSS, LESS_TIME, SAME_MEMORY, Claim, updates_to, verdicts
+from holdfast.insight.claims.claims import LESS_LOSS, LESS_TIME, SAME_MEMORY, Claim, updates_to, verdicts
+from holdfast.insight.claims.verdicts import Bounds, decide, holm, sign_flips
+from holdfast.insight.claims.words import method, sentence, summary, table, told
 from holdfast.insight.comparison import Comparison
-from holdfast.insight.verdicts import Bounds, decide, holm, sign_flips
 from holdfast.insight.words import Measure
 from holdfast.tasks import part
 from musical import folder_of

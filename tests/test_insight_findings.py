@@ -16,13 +16,13 @@ import holdfast as hf
 from holdfast.cells import CELLS, Recurrence, Weights
 from holdfast.errors import UserError
 from holdfast.insight import Loss, Score, Steps, Subject, inspect, watch
-from holdfast.insight.ablation import ablated, held, silenced
-from holdfast.insight.attribution import agree, attributed, ranks_agree
-from holdfast.insight.features import of_characters, of_words
-from holdfast.insight.findings import Part
-from holdfast.insight.gates import gate_names, half_lives, slowness
-from holdfast.insight.parts import calls
-from holdfast.insight.tracking import correlations, tracked
+from holdfast.insight.inside.ablation import ablated, held, silenced
+from holdfast.insight.inside.attribution import agree, attributed, ranks_agree
+from holdfast.insight.inside.features import of_characters, of_words
+from holdfast.insight.inside.findings import Part
+from holdfast.insight.inside.gates import gate_names, half_lives, slowness
+from holdfast.insight.inside.parts import calls
+from holdfast.insight.inside.tracking import correlations, tracked
 
 # -- gates ----------------------------------------------------------------------------------------------------
 

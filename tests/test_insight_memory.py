@@ -11,10 +11,10 @@ from torch import Tensor, nn
 
 import holdfast as hf
 from holdfast.errors import UserError
-from holdfast.insight import memory
-from holdfast.insight.flow import carried, flows, judged
-from holdfast.insight.memory import fall, horizon
-from holdfast.insight.parts import calls, played
+from holdfast.insight.inside import memory
+from holdfast.insight.inside.flow import carried, flows, judged
+from holdfast.insight.inside.memory import fall, horizon
+from holdfast.insight.inside.parts import calls, played
 
 
 def leaky(keep: float, kind: Any = nn.RNN, **more: Any) -> Any:

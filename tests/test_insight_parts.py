@@ -14,7 +14,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 import holdfast as hf
 from holdfast.errors import UserError
-from holdfast.insight.parts import Played, calls, played, recurrent_modules, turned
+from holdfast.insight.inside.parts import Played, calls, played, recurrent_modules, turned
 
 LSTM_WITH_ALL = {"layer_norm": True, "zoneout": 0.2, "learn_initial_state": True, "peephole": True}
 

@@ -19,11 +19,11 @@ from holdfast.cli import main
 from holdfast.data.events import EventVocabulary
 from holdfast.data.roll import LOWEST
 from holdfast.errors import UserError
-from holdfast.insight import telling
-from holdfast.insight.findings import Attribution, Inspection, Steps
-from holdfast.insight.inspection import inspect
-from holdfast.insight.memory import horizon
-from holdfast.insight.subject import Score, Several, Subject
+from holdfast.insight.inside import telling
+from holdfast.insight.inside.findings import Attribution, Inspection, Steps
+from holdfast.insight.inside.inspection import inspect
+from holdfast.insight.inside.memory import horizon
+from holdfast.insight.inside.subject import Score, Several, Subject
 from holdfast.tasks import TASKS, part
 from holdfast.tasks.classify.model import SequenceClassifier
 from holdfast.tasks.forecast.forecaster import Forecaster

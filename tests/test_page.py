@@ -19,10 +19,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from holdfast.insight.choice import chosen, followed
-from holdfast.insight.findings import Inspection, Steps
-from holdfast.insight.page import write_page
-from holdfast.insight.signs import sign
+from holdfast.insight.inside.findings import Inspection, Steps
+from holdfast.insight.views.choice import chosen, followed
+from holdfast.insight.views.page import write_page
+from holdfast.insight.views.signs import sign
 from inspected import characters, hours, inspection, part
 
 VOID = {"br", "img", "input", "link", "meta"}

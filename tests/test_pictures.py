@@ -9,10 +9,10 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
-from holdfast.insight import charts, pictures
-from holdfast.insight.colours import signed
-from holdfast.insight.findings import Inspection, Steps
-from holdfast.insight.pictures import write_pictures
+from holdfast.insight.inside.findings import Inspection, Steps
+from holdfast.insight.views import charts, pictures
+from holdfast.insight.views.colours import signed
+from holdfast.insight.views.pictures import write_pictures
 from inspected import characters, hours, inspection, part
 
 ALL = {"gates", "gates-2", "saturation", "tracked", "memory", "gradients", "attribution", "ablation"}

@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from holdfast.insight.findings import Inspection, Steps
-from holdfast.insight.signs import laid_out, plain
-from holdfast.insight.terminal import NARROWEST, Screen, terminal
+from holdfast.insight.inside.findings import Inspection, Steps
+from holdfast.insight.views.signs import laid_out, plain
+from holdfast.insight.views.terminal import NARROWEST, Screen, terminal
 from inspected import characters, hours, inspection, part
 
 CONTROL = re.compile(r"\x1b\[[0-9;]*m")

@@ -17,8 +17,8 @@ import holdfast as hf
 from holdfast.errors import DivergenceError, UserError
 from holdfast.initialisation import chrono
 from holdfast.insight import Watcher
-from holdfast.insight.flow import flows
-from holdfast.insight.parts import Call
+from holdfast.insight.inside.flow import flows
+from holdfast.insight.inside.parts import Call
 from holdfast.insight.watching.measures import Measure, measured
 from holdfast.insight.watching.seeing import Eye
 from holdfast.insight.watching.symptoms import Symptom, vanishing

@@ -22,10 +22,10 @@ from holdfast.compare import (
 )
 from holdfast.errors import UserError
 from holdfast.files import Files, Into, check_new, save_json
-from holdfast.insight.claim_words import told
-from holdfast.insight.claims import Claim, verdicts
+from holdfast.insight.claims.claims import Claim, verdicts
+from holdfast.insight.claims.words import told
 from holdfast.insight.comparison import Comparison
-from holdfast.insight.memory import horizon
+from holdfast.insight.inside.memory import horizon
 from holdfast.tasks import part
 from holdfast.training.pace import pace
 
@@ -110,7 +110,7 @@ def claims(
 
 def report(found: Comparison, tested: Sequence[Claim], title: str, folder: Path) -> Path:
     """``report.html`` with ``plots/`` of the claims."""
-    from holdfast.insight.claim_pages import claims_report  # loads matplotlib
+    from holdfast.insight.claims.pages import claims_report  # loads matplotlib
     from holdfast.insight.pages import data_section, meanings_section
 
     words = part(found.task, "words")
@@ -243,7 +243,7 @@ def _weights_of(run: Planned) -> str:
 
 
 def memory(make: Any, run: Planned, path: Path) -> dict[str, Any]:
-    """How far a trained network remembers (:func:`holdfast.insight.memory.horizon`), and the longest lag measured.
+    """How far a trained network remembers (:func:`holdfast.insight.horizon`), and the longest lag measured.
 
     ``half_life`` and ``reach`` in steps; None where they are longer than that. Where nothing can be measured (sequences
     of one step), ``unmeasured`` says why.

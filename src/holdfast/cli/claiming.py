@@ -27,7 +27,7 @@ def claims(
     from holdfast.claims import Trials, report
     from holdfast.claims import claims as run
     from holdfast.compare import RUNS, Doing
-    from holdfast.insight.claim_words import told
+    from holdfast.insight.claims.words import told
 
     trials = Trials(*asked)
     if output.resume and output.overwrite:
@@ -50,8 +50,8 @@ def claims(
 
 
 def _show(found: Any, tested: Sequence[Any], title: str) -> None:
-    from holdfast.insight.claim_pages import EFFECTS, fraction_table, network_table
-    from holdfast.insight.claim_words import fraction_effects, method, sentence, summary, table
+    from holdfast.insight.claims.pages import EFFECTS, fraction_table, network_table
+    from holdfast.insight.claims.words import fraction_effects, method, sentence, summary, table
     from holdfast.insight.report import metric_table
 
     tables = {

@@ -45,9 +45,9 @@ def _subjects(chosen: Chosen, data: Path, steps: int) -> list[Any]:
 
 
 def _look(subject: Any, folder: Path, drawn: bool) -> None:
-    from holdfast.insight.inspection import inspect as looked_into
-    from holdfast.insight.terminal import Screen, terminal
-    from holdfast.insight.writing import write
+    from holdfast.insight.inside.inspection import inspect as looked_into
+    from holdfast.insight.views.terminal import Screen, terminal
+    from holdfast.insight.views.writing import write
 
     notice(f"looking into: {subject.title} ...")
     found = looked_into(subject)
@@ -64,7 +64,7 @@ def _look(subject: Any, folder: Path, drawn: bool) -> None:
 
 def _beside(runs: Mapping[Path, list[Any]], data: Path, folder: Path) -> None:
     """The first subject of each run."""
-    from holdfast.insight.beside import measured, table, write_beside
+    from holdfast.insight.views.beside import measured, table, write_beside
 
     networks = []
     for run, (subject, *_) in runs.items():

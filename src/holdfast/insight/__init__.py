@@ -9,28 +9,28 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from holdfast.insight.findings import Inspection as Inspection
-    from holdfast.insight.findings import Steps as Steps
-    from holdfast.insight.inspection import inspect as inspect
-    from holdfast.insight.inspection import watch as watch
-    from holdfast.insight.memory import horizon as horizon
-    from holdfast.insight.subject import Loss as Loss
-    from holdfast.insight.subject import Score as Score
-    from holdfast.insight.subject import Subject as Subject
+    from holdfast.insight.inside.findings import Inspection as Inspection
+    from holdfast.insight.inside.findings import Steps as Steps
+    from holdfast.insight.inside.inspection import inspect as inspect
+    from holdfast.insight.inside.inspection import watch as watch
+    from holdfast.insight.inside.memory import horizon as horizon
+    from holdfast.insight.inside.subject import Loss as Loss
+    from holdfast.insight.inside.subject import Score as Score
+    from holdfast.insight.inside.subject import Subject as Subject
+    from holdfast.insight.views.writing import write as write
     from holdfast.insight.watching.watcher import Watcher as Watcher
-    from holdfast.insight.writing import write as write
 
 _HOMES = {
-    "Inspection": "holdfast.insight.findings",
-    "Loss": "holdfast.insight.subject",
-    "Score": "holdfast.insight.subject",
-    "Steps": "holdfast.insight.findings",
-    "Subject": "holdfast.insight.subject",
+    "Inspection": "holdfast.insight.inside.findings",
+    "Loss": "holdfast.insight.inside.subject",
+    "Score": "holdfast.insight.inside.subject",
+    "Steps": "holdfast.insight.inside.findings",
+    "Subject": "holdfast.insight.inside.subject",
     "Watcher": "holdfast.insight.watching.watcher",
-    "horizon": "holdfast.insight.memory",
-    "inspect": "holdfast.insight.inspection",
-    "watch": "holdfast.insight.inspection",
-    "write": "holdfast.insight.writing",
+    "horizon": "holdfast.insight.inside.memory",
+    "inspect": "holdfast.insight.inside.inspection",
+    "watch": "holdfast.insight.inside.inspection",
+    "write": "holdfast.insight.views.writing",
 }
 """Public name -> the module that defines it; loaded when it is first used, for words need no torch."""
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from statistics import mean
 from typing import Any
 
+from holdfast.insight.claims.verdicts import BETTER, LESS_LOSS, decide, what_else
 from holdfast.insight.comparison import Comparison
-from holdfast.insight.verdicts import BETTER, LESS_LOSS, decide, what_else
 
 TIE = 0.01
 """Difference of one run below which two figures are called equal, as a share of what the baseline lacks to the best."""

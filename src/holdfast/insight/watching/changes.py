@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 import torch
 from torch import Tensor, nn
 
-from holdfast.insight.parts import place
+from holdfast.insight.inside.parts import place
 from holdfast.insight.watching.symptoms import Symptom, frozen, leaping
 
 

@@ -13,10 +13,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from holdfast.insight.findings import LEFT, RIGHT, Array
-from holdfast.insight.flow import SEQUENCES, carried
-from holdfast.insight.gates import KEEPERS, gate_names
-from holdfast.insight.parts import Call, Played, played
+from holdfast.insight.inside.findings import LEFT, RIGHT, Array
+from holdfast.insight.inside.flow import SEQUENCES, carried
+from holdfast.insight.inside.gates import KEEPERS, gate_names
+from holdfast.insight.inside.parts import Call, Played, played
 
 LOOKED_AT = 8
 """Sequences of a batch whose gates and units are looked at."""

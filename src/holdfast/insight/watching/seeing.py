@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from holdfast.cells import State
-from holdfast.insight.parts import Call, as_states, call_of
+from holdfast.insight.inside.parts import Call, as_states, call_of
 
 
 @dataclass

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import torch
 
 from holdfast.cells import State
-from holdfast.insight.parts import place
+from holdfast.insight.inside.parts import place
 from holdfast.insight.watching.seeing import Seen
 from holdfast.insight.watching.symptoms import Symptom, lost
 

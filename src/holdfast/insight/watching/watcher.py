@@ -11,7 +11,7 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
-from holdfast.insight.parts import recurrent_modules
+from holdfast.insight.inside.parts import recurrent_modules
 from holdfast.insight.watching.changes import Changes
 from holdfast.insight.watching.course import Course, total_norm
 from holdfast.insight.watching.measures import measured

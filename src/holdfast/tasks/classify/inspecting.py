@@ -10,9 +10,9 @@ import numpy as np
 from torch.nn import functional as F
 
 from holdfast.errors import UserError
-from holdfast.insight.features import changes, of_units, side_by_side
-from holdfast.insight.findings import Array, Steps
-from holdfast.insight.subject import Loss, Score, Several, Subject
+from holdfast.insight.inside.features import changes, of_units, side_by_side
+from holdfast.insight.inside.findings import Array, Steps
+from holdfast.insight.inside.subject import Loss, Score, Several, Subject
 from holdfast.models.classify import Reading
 from holdfast.tasks.classify import scoring
 from holdfast.tasks.classify.examples import read_examples

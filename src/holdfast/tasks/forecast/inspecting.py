@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 
 from holdfast.data.frequency import Frequency
-from holdfast.insight.features import side_by_side
-from holdfast.insight.findings import Array, Steps
-from holdfast.insight.subject import Loss, Score, Several, Subject
+from holdfast.insight.inside.features import side_by_side
+from holdfast.insight.inside.findings import Array, Steps
+from holdfast.insight.inside.subject import Loss, Score, Several, Subject
 from holdfast.tasks.forecast import prediction
 from holdfast.tasks.forecast.forecaster import Forecaster
 from holdfast.tasks.forecast.network import spread

@@ -9,8 +9,8 @@ from datetime import datetime
 import numpy as np
 
 from holdfast.data.frequency import Frequency
-from holdfast.insight.features import changes
-from holdfast.insight.findings import Array
+from holdfast.insight.inside.features import changes
+from holdfast.insight.inside.findings import Array
 from holdfast.tasks.forecast.rows import Part, when
 
 OF_A_DAY = ("second", "minute", "hour")

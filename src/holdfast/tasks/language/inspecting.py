@@ -12,9 +12,9 @@ from torch import Tensor
 
 from holdfast.data.units import Units
 from holdfast.errors import UserError
-from holdfast.insight.features import changing, labels, of_units
-from holdfast.insight.findings import Steps
-from holdfast.insight.subject import Loss, Score, Subject
+from holdfast.insight.inside.features import changing, labels, of_units
+from holdfast.insight.inside.findings import Steps
+from holdfast.insight.inside.subject import Loss, Score, Subject
 from holdfast.models.streams import nats
 from holdfast.tasks.language import corpus
 from holdfast.tasks.language.model import LanguageModel

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from holdfast.data.roll import LOWEST, Roll
-from holdfast.insight.features import since
-from holdfast.insight.findings import Array
+from holdfast.insight.inside.features import since
+from holdfast.insight.inside.findings import Array
 
 
 def label(place: int, steps: int, bar: int) -> str:

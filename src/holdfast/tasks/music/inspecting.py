@@ -14,9 +14,9 @@ from holdfast.data.events import EventVocabulary
 from holdfast.data.heading import USUAL_SIGNATURE, Heading
 from holdfast.data.roll import LOWEST, Piece, Roll
 from holdfast.errors import UserError
-from holdfast.insight.features import side_by_side
-from holdfast.insight.findings import Array, Steps
-from holdfast.insight.subject import Loss, Score, Several, Subject
+from holdfast.insight.inside.features import side_by_side
+from holdfast.insight.inside.findings import Array, Steps
+from holdfast.insight.inside.subject import Loss, Score, Several, Subject
 from holdfast.models.streams import nats_of
 from holdfast.tasks.music import frames, tokens
 from holdfast.tasks.music.model import Composer

@@ -8,7 +8,7 @@ from math import nan
 import numpy as np
 
 from holdfast.data.events import EventVocabulary, Ids
-from holdfast.insight.findings import Array
+from holdfast.insight.inside.findings import Array
 from holdfast.tasks.music.pictures import pitch_name
 
 KINDS = {

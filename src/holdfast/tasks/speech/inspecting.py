@@ -14,9 +14,9 @@ from torch import Tensor
 from holdfast.ctc import BLANK, Greedy, aligned, decoded
 from holdfast.data.utterances import Utterance
 from holdfast.errors import UserError
-from holdfast.insight.features import side_by_side
-from holdfast.insight.findings import Array, Steps
-from holdfast.insight.subject import Loss, Score, Several, Subject
+from holdfast.insight.inside.features import side_by_side
+from holdfast.insight.inside.findings import Array, Steps
+from holdfast.insight.inside.subject import Loss, Score, Several, Subject
 from holdfast.tasks.speech import corpus
 from holdfast.tasks.speech.alphabet import Alphabet
 from holdfast.tasks.speech.hearing import FRAME

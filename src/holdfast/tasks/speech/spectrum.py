@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from holdfast.insight.features import changes
-from holdfast.insight.findings import Array
+from holdfast.insight.inside.features import changes
+from holdfast.insight.inside.findings import Array
 
 QUIET = 30.0
 """Decibels below the loudest frame of a sound from which a frame is silence."""

@@ -14,9 +14,9 @@ import torch
 from holdfast.data.pairs import Pairs, lines
 from holdfast.data.units import Ids
 from holdfast.errors import UserError
-from holdfast.insight.features import of_units, side_by_side
-from holdfast.insight.findings import Array, Steps
-from holdfast.insight.subject import Loss, Score, Several, Subject
+from holdfast.insight.inside.features import of_units, side_by_side
+from holdfast.insight.inside.findings import Array, Steps
+from holdfast.insight.inside.subject import Loss, Score, Several, Subject
 from holdfast.models.translate import Decoded
 from holdfast.tasks.translate import corpus, network
 from holdfast.tasks.translate.corpus import Part, Vocabularies

@@ -1,0 +1,1 @@
+"""What is said of LSTM and GRU, tested in pairs of runs."""

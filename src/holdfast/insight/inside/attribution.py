@@ -1,0 +1,115 @@
+"""Which steps moved an answer: integrated gradients and occlusion, side by side.
+
+Both begin where every step's input is the sequence's mean input, so that they explain the same change of the answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from holdfast.errors import missing_library
+from holdfast.insight.inside.again import Again
+from holdfast.insight.inside.findings import Array, Attribution
+from holdfast.insight.inside.subject import Score, Subject
+
+POINTS, MORE, CLOSE = 32, 128, 0.05
+"""Points of the way from the mean input to the input, at which gradients are taken: more where the first ones miss the
+change of the answer by more than this share, as far as :data:`PAID` goes."""
+PAID = 20_000
+"""Points times steps that are worth another look."""
+ALONE, TOGETHER = 64, 32
+"""The last steps are hidden one by one; those before them in so many groups, at most."""
+MATTERS = 0.01
+"""Share of the largest attribution from which a step counts when the two ways are compared."""
+
+
+def attributed(subject: Subject, score: Score) -> Attribution:
+    """Integrated gradients (Sundararajan et al. 2017; by captum) and occlusion of each step.
+
+    What is attributed to is what the first recurrent layer reads at each step: an embedded unit of a text, or numbers.
+
+    Raises:
+        UserError: captum is not installed; no recurrent layer ran.
+    """
+    try:
+        from captum.attr import FeatureAblation, IntegratedGradients
+    except ModuleNotFoundError as error:
+        raise missing_library(error, "insight") from None
+    again = Again(subject.model, subject.run, subject.layers)
+    answer = _answer(again, score)
+    x = again.first.x[:, :1].transpose(0, 1)
+    base = x.mean(1, keepdim=True).expand_as(x).contiguous()
+    groups = _groups(x.size(1))
+    with torch.no_grad():
+        hidden = FeatureAblation(answer).attribute(x, base, feature_mask=groups[None, :, None])
+        change = max(float((answer(x) - answer(base)).abs()), 1e-9)
+    for points in sorted({POINTS, max(POINTS, min(MORE, PAID // x.size(1)))}):
+        integrated, gap = IntegratedGradients(answer).attribute(
+            x, base, n_steps=points, internal_batch_size=1, return_convergence_delta=True
+        )
+        incomplete = float(gap.abs().max()) / change
+        if incomplete <= CLOSE:
+            break
+    by_step = integrated[0].sum(-1).detach().double().numpy()
+    by_group = hidden[0, :, 0].double().numpy()
+    sizes = np.bincount(groups.numpy())[groups.numpy()]
+    agreement = agree(by_step, by_group, groups.numpy())
+    return Attribution(score.name, by_step, by_group / sizes, agreement, incomplete)
+
+
+def _answer(again: Again, score: Score) -> Callable[[Tensor], Tensor]:
+    """[1, T, I] -> the score [1], with the other sequences of the run as they were."""
+
+    def answer(x: Tensor) -> Tensor:
+        whole = torch.cat([x.transpose(0, 1), again.first.x[:, 1:]], 1)
+        found: Any = score.of(again(whole)[1])
+        return found.float().reshape(1).cpu()  # type: ignore[no-any-return]
+
+    return answer
+
+
+def _groups(steps: int) -> Tensor:
+    """The number [T] of the group in which each step is hidden: the last ones alone, those before in groups."""
+    before = max(0, steps - ALONE)
+    size = max(1, -(-before // TOGETHER))
+    far = torch.arange(before) // size
+    first = int(far[-1]) + 1 if before else 0
+    return torch.cat([far, torch.arange(steps - before) + first])
+
+
+def agree(by_step: Array, by_group: Array, groups: Array) -> float:
+    """:func:`ranks_agree` of the groups' sums, over the groups that matter to either way; of one alone, whether they
+    have the same sign. by_group is [T] as well.
+    """
+    sums = np.bincount(groups, by_step)
+    _, first = np.unique(groups, return_index=True)
+    hidden = by_group[first]
+    matter = np.zeros(len(sums), bool)
+    for values in (sums, hidden):
+        matter |= np.abs(values) >= MATTERS * np.abs(values).max()
+    if matter.sum() == 1:
+        return float(np.sign(sums[matter] * hidden[matter])[0])
+    return ranks_agree(sums[matter], hidden[matter])
+
+
+def ranks_agree(a: Array, b: Array) -> float:
+    """Spearman's rank correlation; 0 where one of the two is constant.
+
+    Example:
+        >>> ranks_agree(np.array([1.0, 2.0, 9.0]), np.array([0.1, 0.2, 0.3]))
+        1.0
+    """
+    if len(a) < 2 or np.ptp(a) == 0 or np.ptp(b) == 0:
+        return 0.0
+    return round(float(np.corrcoef(_ranks(a), _ranks(b))[0, 1]), 12)
+
+
+def _ranks(values: Array) -> Array:
+    """Places in order; equal values share the mean of theirs."""
+    whole = np.sort(values)
+    return np.asarray((np.searchsorted(whole, values) + np.searchsorted(whole, values, "right")) / 2)

@@ -1,0 +1,213 @@
+"""Everything that is found of one sequence in one network: :func:`inspect`, and :func:`watch` for any torch model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from torch import Tensor, nn
+
+from holdfast.errors import UserError
+from holdfast.insight.inside import ablation, attribution, flow, gates, memory, telling, tracking
+from holdfast.insight.inside.findings import Inspection, Part, Steps, Tracked
+from holdfast.insight.inside.parts import Call, calls, played
+from holdfast.insight.inside.subject import Loss, Score, Subject
+
+Run = Callable[[], Any]
+
+
+def inspect(subject: Subject) -> Inspection:
+    """Gates, units that track something, memory, gradients, attribution and ablation of one sequence.
+
+    What cannot be measured is left out, with the reason in ``notes``.
+
+    Raises:
+        UserError: the network has no recurrent layers, none ran, or none has as many steps as are described.
+    """
+    seen = _seen(subject)
+    parts = [gates.part(one) for call in seen for one in played(call)]
+    notes = list(subject.notes)
+    batch = subject.batch or subject.run
+    found = Inspection(
+        subject.title,
+        subject.steps,
+        parts,
+        _tracked(subject, parts),
+        _tried(lambda: memory.horizon(subject.model, batch, layers=subject.layers), "memory", notes),
+        _tried(lambda: flow.flows(subject.model, batch, layers=subject.layers), "gradients", notes) or (),
+        _attribution(subject, notes),
+        _ablation(subject, seen, notes),
+    )
+    return replace(found, words=telling.words(found), notes=notes)
+
+
+def _seen(subject: Subject) -> list[Call]:
+    """The first call of each recurrent module that is looked at and has the sequence's steps."""
+    looked: dict[str, Call] = {}
+    for call in calls(subject.model, subject.run, subject.layers):
+        looked.setdefault(call.name, call)
+    seen = [call for call in looked.values() if int(call.lengths[0]) == len(subject.steps)]
+    if not seen:
+        lengths = ", ".join(f"{call.name or 'the model'}: {int(call.lengths[0])}" for call in looked.values())
+        raise UserError(
+            "The steps are as many as the recurrent layers are given.",
+            f"There are {len(subject.steps)} labels; steps of the layers: {lengths or 'none ran'}.",
+            "Give a label for each step.",
+        )
+    return seen
+
+
+def _tracked(subject: Subject, parts: Sequence[Part]) -> Sequence[Tracked]:
+    """Units that follow something, looked for in several sequences where there are some."""
+    if subject.several is None:
+        return tracking.tracked(parts, subject.steps.features)
+    names = {part.name for part in parts}
+    seen: dict[str, Call] = {}
+    for call in calls(subject.model, subject.several.run, subject.layers):
+        seen.setdefault(call.name, call)
+    states = [one.activations() for call in seen.values() for one in played(call) if one.name in names]
+    flat = [{n: v.transpose(0, 1).flatten(0, 1).numpy() for n, v in one.items()} for one in states]
+    features = {name: values.T.ravel() for name, values in subject.several.features.items()}
+    return tracking.tracked(
+        [replace(part, activations=own) for part, own in zip(parts, flat, strict=True)], features
+    )
+
+
+def _tried(measure: Callable[[], Any], what: str, notes: list[str]) -> Any:
+    """What a measurement gives; None, and a note, where it refuses."""
+    try:
+        return measure()
+    except UserError as error:
+        notes.append(f"The {what} could not be measured. {error}")
+        return None
+
+
+def _attribution(subject: Subject, notes: list[str]) -> Any:
+    if subject.score is None:
+        notes.append("Attribution needs score=: a number that the model answers with.")
+        return None
+    score = subject.score
+    return _tried(lambda: attribution.attributed(subject, score), "attribution", notes)
+
+
+def _ablation(subject: Subject, seen: Sequence[Call], notes: list[str]) -> Any:
+    if subject.loss is None:
+        notes.append(
+            "Ablation needs loss=: a function that gives the loss on data the model was not trained on."
+        )
+        return None
+    return ablation.ablated(subject.model, list(seen), subject.loss)
+
+
+# -- any torch model ------------------------------------------------------------------------------------------
+
+
+class Watch:
+    """The recurrent layers of a torch model (torch.nn's or Holdfast's), to be inspected while it runs.
+
+    Called with what the model takes, it runs the model and gives the :class:`Inspection`:
+
+    Example:
+        >>> import torch
+        >>> from holdfast.insight import watch
+        >>> model = torch.nn.LSTM(3, 8, batch_first=True)
+        >>> found = watch(model)(torch.randn(1, 50, 3))
+        >>> found.parts[0].activations["forget"].shape
+        (50, 8)
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        if not isinstance(model, nn.Module):
+            raise UserError(
+                "watch takes a torch.nn.Module.", f"It was a {type(model).__name__}.", "Pass the model."
+            )
+        self.model = model
+
+    def __call__(
+        self,
+        *inputs: Any,
+        steps: Steps | Sequence[str] | None = None,
+        score: Callable[[Any], Tensor] | None = None,
+        loss: Callable[[], Any] | None = None,
+        title: str | None = None,
+    ) -> Inspection:
+        """Run the model on these inputs and look at the first sequence of the batch.
+
+        Args:
+            inputs: what the model is called with.
+            steps: labels of the steps, or a :class:`Steps` with features that units may track; numbers when None.
+            score: the model's answer -> the number that attribution explains. When None, and the answer is a tensor (or
+                a tuple that begins with one): its largest element of the first sequence's last step.
+            loss: gives the loss on data that training has not seen, for ablation; none is done without.
+            title: of the report.
+
+        Raises:
+            UserError: no recurrent layer, none that ran, or labels that do not fit.
+        """
+        model = self.model
+
+        def run() -> Any:
+            return model(*inputs)
+
+        seen = calls(model, run)
+        described = self._steps(seen[0], steps)
+        batched = seen[0].x.size(1) > 1
+        largest = Score("largest output after the last step", _largest(seen[0], model))
+        subject = Subject(
+            title or f"{type(model).__name__}: what its gates do",
+            model,
+            run,
+            described,
+            largest if score is None else Score("score", lambda answer: score(answer).reshape(-1)[0]),
+            None if loss is None else Loss("loss", lambda: float(loss())),
+            notes=["Of the batch, the first sequence is shown; memory and gradients are of all."]
+            if batched
+            else (),
+        )
+        return inspect(subject)
+
+    @staticmethod
+    def _steps(call: Call, given: Steps | Sequence[str] | None) -> Steps:
+        length = int(call.lengths[0])
+        if given is None:
+            x = call.x[:length, 0]
+            names = [f"input {k}" for k in range(x.size(1))] if x.size(1) <= 8 else []
+            rows = x.T.numpy() if names else None
+            return Steps([str(k) for k in range(length)], "step", rows, names, dict(zip(names, x.T.numpy())))
+        return given if isinstance(given, Steps) else Steps([str(label) for label in given])
+
+
+def _largest(call: Call, model: nn.Module) -> Callable[[Any], Tensor]:
+    """The largest element of an answer's last step, of the first sequence."""
+    place = int(call.lengths[0]) - 1
+
+    def largest(answer: Any) -> Tensor:
+        y = answer
+        while isinstance(y, tuple | list):
+            y = y[0]
+        if not isinstance(y, Tensor) or not y.is_floating_point():
+            raise UserError(
+                "Attribution explains a number.",
+                f"The model answers with a {type(answer).__name__}.",
+                "Give score=, which makes one number of the answer.",
+            )
+        if y.dim() == 3:
+            batch_first = y.size(0) == call.x.size(1)
+            y = y[0, place] if batch_first else y[place, 0]
+        elif y.dim() == 2 and y.size(0) == call.x.size(1):
+            y = y[0]
+        return y.max()
+
+    return largest
+
+
+def watch(model: nn.Module) -> Watch:
+    """Look into the recurrent layers of any torch model: see :class:`Watch`.
+
+    Example:
+        >>> import torch
+        >>> watch(torch.nn.GRU(2, 4))(torch.zeros(9, 1, 2)).parts[0].cell
+        'gru'
+    """
+    return Watch(model)

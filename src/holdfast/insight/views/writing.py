@@ -1,0 +1,26 @@
+"""An inspection as a folder: ``report.html``, which stands alone, and the same as pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from holdfast.insight.inside.findings import Inspection
+from holdfast.insight.views.page import write_page
+from holdfast.insight.views.pictures import write_pictures
+
+
+def write(
+    found: Inspection, folder: Path | str, draw: Callable[[Path], Sequence[Path]] | None = None
+) -> Path:
+    """Write the page and the pictures, with those that ``draw`` adds; gives the page's path.
+
+    Raises:
+        UserError: the folder cannot be written.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_pictures(found, folder)
+    if draw is not None:
+        draw(folder)
+    return write_page(found, folder / "report.html")
