@@ -180,6 +180,7 @@ def test_images_of_idx_files_are_read_and_put_in_another_order(tmp_path: Path) -
         (["order", "--every", "0"], ("--every is at least 1", "It was 0", "--every 100")),
         (["adding", "--criterion", "1"], ("between 0 and 1", "It was 1", "--criterion 0.9")),
         (["adding", "--input-scale", "0"], ("--input-scale is a finite number above 0", "It was 0", "1")),
+        (["copy", "--curriculum", "1"], ("--curriculum is in [0, 1)", "It was 1.0", "0.6")),
         (["adding", "--learning-rate", "0"], ("--learning-rate is greater than 0", "0.0", "0.001")),
         (["adding", "--budget", "soon"], ("A duration is hours", "'soon'", "10m")),
         (["adding", "--device", "cuda:99"], ("device", "cuda:99", "--device auto")),
@@ -288,6 +289,28 @@ def test_parts_are_fixed_and_training_is_of_other_sequences_for_each_seed(name: 
     elif name != "order":  # whose short sequences may repeat by chance
         assert all(not a & b for k, a in enumerate(rows) for b in rows[k + 1 :])
     assert len(probe.valid()[0][0]) == (359 if name == "images" else VALID)
+
+
+def test_a_curriculum_lengthens_the_delay_of_training_alone() -> None:
+    probe = Copy(CopyConfig(length=400, curriculum=0.5))
+    delays = [probe.delay_at(k / 8) for k in range(9)]
+    assert delays == [20, 42, 89, 189, *[400] * 5]  # by a twentieth to the power 1, 3/4, 1/2, 1/4, 0
+    random = torch.Generator().manual_seed(0)
+    assert probe.draw(1, random, 0.0)[0].shape == (40, 1) and probe.draw(1, random, 1.0)[0].shape == (420, 1)
+    assert probe.valid()[0].shape == (420, VALID) and probe.test()[0].shape == (420, TEST)
+    whole = Copy(CopyConfig(length=400, curriculum=0.0))
+    assert {whole.delay_at(k / 8) for k in range(9)} == {400}
+    config = CopyConfig(
+        length=40, hidden_size=4, steps=8, every=2, curriculum=0.5, device="cpu", batch_size=2
+    )
+    learner = Learner(Copy(config), config, "rnn", 0)
+    assert [len(x) - 20 for epoch in range(1, 5) for x, _ in learner.batches(epoch)] == [
+        2,
+        4,
+        9,
+        19,
+        *[40] * 4,
+    ]
 
 
 @pytest.mark.parametrize("cell", CELLS)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from math import inf
 from typing import Any, ClassVar, Literal
 
-from holdfast.checks import at_least, refused
+from holdfast.checks import at_least, refused, share
 from holdfast.config import Training
 from holdfast.errors import UserError
 
@@ -124,6 +124,8 @@ class CopyConfig(ProbeConfig):
 
     Attributes:
         length: steps of the delay; a sequence has 20 more.
+        curriculum: share of --steps in which the delay of the training grows, from a twentieth of --length to all of
+            it; 0 for the whole delay from the first batch on. Validation and test always have the whole one.
     """
 
     rule: ClassVar[str] = "{:.0%} of the last ten symbols right"
@@ -134,11 +136,13 @@ class CopyConfig(ProbeConfig):
     learning_rate: float = 4e-3
     schedule: Literal["constant", "cosine"] = "cosine"
     clip: float = 0.25
-    steps: int = 60000
+    steps: int = 30000
     every: int = 400
+    curriculum: float = 0.6
 
     def __post_init__(self) -> None:
         at_least("length", self.length, 3, 500)
+        share("curriculum", self.curriculum, 0.6)
         super().__post_init__()
 
 

@@ -5,6 +5,7 @@ Letters: T steps, B sequences, O outputs.
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -26,6 +27,9 @@ OF_VALID, OF_TEST, OF_TRAINING = 0, 1, 2
 
 CLOSE = 0.04
 """An error of adding below this is a right answer (Hochreiter & Schmidhuber 1997)."""
+
+FIRST_SHARE = 0.05
+"""Of the delay, with which a curriculum begins."""
 
 
 class Probe(Protocol):
@@ -49,8 +53,8 @@ class Probe(Protocol):
     chance: dict[str, float]
     nothing: str
 
-    def draw(self, count: int, random: torch.Generator) -> Example:
-        """Sequences to train on, with their targets."""
+    def draw(self, count: int, random: torch.Generator, progress: float = 1.0) -> Example:
+        """Sequences to train on, with their targets; ``progress`` is the share of the run that is over."""
         ...
 
     def valid(self) -> Example:
@@ -73,7 +77,7 @@ class Probe(Protocol):
 class _Drawn:
     """A probe whose sequences are drawn anew for every batch."""
 
-    def draw(self, count: int, random: torch.Generator) -> Example:
+    def draw(self, count: int, random: torch.Generator, progress: float = 1.0) -> Example:
         """See :class:`Probe`."""
         raise NotImplementedError
 
@@ -96,7 +100,7 @@ class Adding(_Drawn):
         self.reach = config.length
         self.chance = {"mse": 1 / 6, "within_0.04": 2 * CLOSE - CLOSE**2}
 
-    def draw(self, count: int, random: torch.Generator) -> Example:
+    def draw(self, count: int, random: torch.Generator, progress: float = 1.0) -> Example:
         """See :class:`Probe`."""
         return sequences.adding(count, self.reach, random)
 
@@ -121,12 +125,18 @@ class Copy(_Drawn):
 
     def __init__(self, config: CopyConfig) -> None:
         self.delay, self.reach = config.length, config.length + sequences.COPIED
+        self.curriculum = config.curriculum
         share = 1 / sequences.SYMBOLS
         self.chance = {"accuracy": share, "cross_entropy": sequences.memoryless(config.length)}
 
-    def draw(self, count: int, random: torch.Generator) -> Example:
+    def draw(self, count: int, random: torch.Generator, progress: float = 1.0) -> Example:
         """See :class:`Probe`."""
-        return sequences.copy(count, self.delay, random)
+        return sequences.copy(count, self.delay_at(progress), random)
+
+    def delay_at(self, progress: float) -> int:
+        """The delay of the training: ``T FIRST_SHARE^(1 - progress / curriculum)`` until the curriculum is over."""
+        missing = max(0.0, 1 - progress / self.curriculum) if self.curriculum else 0.0
+        return max(1, round(self.delay * math.pow(FIRST_SHARE, missing)))
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """See :class:`Probe`."""
@@ -169,7 +179,7 @@ class Order(_Classes, _Drawn):
         self.reach = config.length
         self.chance = {"accuracy": 1 / 4}
 
-    def draw(self, count: int, random: torch.Generator) -> Example:
+    def draw(self, count: int, random: torch.Generator, progress: float = 1.0) -> Example:
         """See :class:`Probe`."""
         return sequences.order(count, self.reach, random)
 
@@ -194,7 +204,7 @@ class Images(_Classes):
         """[N, R, C] to [N, T]."""
         return np.ascontiguousarray(images.reshape(len(images), -1)[:, self.order])
 
-    def draw(self, count: int, random: torch.Generator) -> Example:
+    def draw(self, count: int, random: torch.Generator, progress: float = 1.0) -> Example:
         """See :class:`Probe`."""
         rows = torch.randint(0, len(self.labels), (count,), generator=random)
         return self.pixels[rows].T.unsqueeze(-1), self.labels[rows]

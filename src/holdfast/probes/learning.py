@@ -49,8 +49,9 @@ class Learner:
     def batches(self, epoch: int) -> Iterator[Example]:
         """Sequences of their own for each seed and epoch."""
         random = generator(OF_TRAINING, self.seed, epoch)
-        for _ in range(self.steps_per_epoch):
-            yield self.probe.draw(self.config.batch_size, random)
+        for step in range(self.steps_per_epoch):
+            done = ((epoch - 1) * self.steps_per_epoch + step) / self.config.steps
+            yield self.probe.draw(self.config.batch_size, random, done)
 
     def loss(self, batch: Example) -> Tensor:
         """The probe's."""
