@@ -21,7 +21,7 @@ SEQUENCES = 4
 """Sequences whose gradients are followed; the mean is told."""
 SPAN = 100
 """Steps over which a gradient is judged (fewer where the sequences are shorter)."""
-VANISHED, EXPLODED = 1e-4, 1e2
+VANISHED, EXPLODED = 1e-3, 1e2
 """A gradient that is below the first, or above the second, of what it was, after :data:`SPAN` steps."""
 EXACT_ZERO = 1e-300
 

@@ -97,7 +97,7 @@ def _attribution(one: Attribution, found: Inspection) -> str:
 
 
 def _ablation(one: Ablation, found: Inspection) -> Iterator[str]:
-    gates = [cut for cut in one.cuts if cut.kind == "gate" and "mean" in cut.name]
+    gates = [cut for cut in one.cuts if cut.kind == "gate" and "gate held" in cut.name]
     if gates:
         most, least = max(gates, key=lambda cut: cut.loss), min(gates, key=lambda cut: cut.loss)
         yield (
