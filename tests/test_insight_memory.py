@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -61,13 +62,11 @@ def test_lags_count_from_each_sequences_own_end() -> None:
     np.testing.assert_allclose(found.jacobian, 0.5 ** np.arange(20.0), rtol=1e-4)
 
 
-@pytest.mark.parametrize(
-    "module", [nn.LSTM(3, 6), nn.GRU(3, 6), nn.RNN(3, 6), hf.LSTM(3, 6, peephole=True)], ids=str
-)
-def test_the_jacobian_is_that_of_autograd(module: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("kind", [nn.LSTM, nn.GRU, nn.RNN, partial(hf.LSTM, peephole=True)], ids=str)
+def test_the_jacobian_is_that_of_autograd(kind: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory, "DRAWS", 300)
     torch.manual_seed(0)
-    x = torch.randn(12, 1, 3)
+    module, x = kind(3, 6), torch.randn(12, 1, 3)
     whole = torch.autograd.functional.jacobian(lambda x: module(x)[0][-1, 0], x)[:, :, 0]  # [P, T, I]
     exact = whole.flip(1).square().sum((0, 2)).sqrt().numpy()
     found = horizon(module, lambda: module(x))
