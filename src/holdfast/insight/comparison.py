@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from statistics import mean, stdev
-from typing import Any, Self
+from typing import Any, Protocol, Self, TypeVar
 
 from holdfast.errors import UserError
 
@@ -41,6 +41,38 @@ class Spread:
         return f"{mean} ± {self.std:.2g}" if self.std else mean
 
 
+class HasRuns(Protocol):
+    """What some runs found."""
+
+    @property
+    def runs(self) -> list[dict[str, Any]]:
+        """Figures of each run."""
+        ...
+
+
+R = TypeVar("R", bound=HasRuns)
+
+
+def restored(make: Callable[..., R], values: Mapping[str, Any], needed: set[str], where: str, what: str) -> R:
+    """What JSON holds of some runs, as the object that it was; each run has the figures that are needed.
+
+    Raises:
+        UserError: anything is missing, or too much.
+    """
+    try:
+        found = make(**values)
+        whole = all(run.keys() >= needed for run in found.runs)
+    except (TypeError, AttributeError):
+        whole = False
+    if not whole:
+        raise UserError(
+            f"{where} holds {what} as Holdfast wrote it.",
+            "It is damaged.",
+            "Begin anew with another --out, or copy it again.",
+        )
+    return found
+
+
 @dataclass(frozen=True)
 class Comparison:
     """What a comparison found.
@@ -62,18 +94,7 @@ class Comparison:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any], where: str) -> Self:
         """What :meth:`to_dict` gave; anything else is a UserError."""
-        try:
-            found = cls(**values)
-            whole = all(run.keys() >= RUN for run in found.runs)
-        except (TypeError, AttributeError):
-            whole = False
-        if not whole:
-            raise UserError(
-                f"{where} holds a comparison as Holdfast wrote it.",
-                "It is damaged.",
-                "Begin anew with another --out, or copy it again.",
-            )
-        return found
+        return restored(cls, values, RUN, where, "a comparison")
 
     @property
     def part(self) -> str:

@@ -7,8 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
-from holdfast.errors import UserError
-from holdfast.insight.comparison import Spread
+from holdfast.insight.comparison import Spread, restored
 
 Run = dict[str, Any]
 
@@ -46,18 +45,7 @@ class Findings:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any], where: str) -> Self:
         """What :meth:`to_dict` gave; anything else is a UserError."""
-        try:
-            found = cls(**values)
-            whole = all(run.keys() >= RUN for run in found.runs)
-        except (TypeError, AttributeError):
-            whole = False
-        if not whole:
-            raise UserError(
-                f"{where} holds a probe as Holdfast wrote it.",
-                "It is damaged.",
-                "Begin anew with another --out, or copy it again.",
-            )
-        return found
+        return restored(cls, values, RUN, where, "a probe")
 
     def to_dict(self) -> dict[str, Any]:
         """Everything, for JSON."""
