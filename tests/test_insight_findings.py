@@ -10,6 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
+from torch.nn.utils.parametrizations import weight_norm
 from torch.nn.utils.rnn import pack_padded_sequence
 
 import holdfast as hf
@@ -40,6 +41,27 @@ def test_a_gate_that_shuts_now_and_then_keeps_in_between() -> None:
     assert half_lives({"forget": values})[0] == pytest.approx(10.5, abs=1)  # type: ignore[index]
     assert np.isinf(half_lives({"forget": np.ones((9, 1))})[0])  # type: ignore[index]
     assert half_lives({"hidden": values}) is None
+
+
+def test_half_lives_follow_the_order_in_which_a_layer_runs() -> None:
+    module = nn.GRU(1, 1, bidirectional=True)
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.zero_()
+        for name in ("weight_ih_l0", "weight_ih_l0_reverse"):
+            getattr(module, name)[1] = (
+                1.0  # the update gate is sigmoid(x): shut in the first steps, then open
+            )
+    x = torch.full((40, 1, 1), 7.0)
+    x[:10] = -9.0
+    forward, reverse = watch(module)(x).parts
+    assert forward.half_lives is not None and reverse.half_lives is not None
+    assert np.isinf(forward.half_lives[0]) and 5 < reverse.half_lives[0] < 15
+
+
+def test_zoneout_keeps_as_well() -> None:
+    gate = np.full((400, 1), 0.5)
+    assert half_lives({"update": gate}, 0.8)[0] == pytest.approx(np.log(0.5) / np.log(0.9))  # type: ignore[index]
 
 
 def test_saturation_counts_the_steps() -> None:
@@ -133,6 +155,36 @@ def test_a_linear_network_is_attributed_exactly() -> None:
     np.testing.assert_allclose(found.integrated, expected, atol=1e-5)
     np.testing.assert_allclose(found.occlusion, expected, atol=1e-5)
     assert found.agreement == pytest.approx(1.0) and found.incomplete < 1e-3
+
+
+def test_a_head_with_dropout_is_attributed_as_in_evaluation() -> None:
+    torch.manual_seed(0)
+    model = nn.ModuleDict({"rnn": nn.GRU(2, 8), "head": nn.Sequential(nn.Dropout(0.5), nn.Linear(8, 1))})
+    x = torch.randn(20, 1, 2)
+
+    def attributed_when(training: bool) -> Any:
+        model.train(training)
+        subject = Subject(
+            "a",
+            model,
+            lambda: model["rnn"](x)[0],
+            Steps([""] * 20),
+            Score("s", lambda y: model["head"](y[-1, 0])[0]),
+        )
+        found = inspect(subject)
+        assert model["head"].training == training
+        return found.attribution
+
+    trained, evaluated = attributed_when(True), attributed_when(False)
+    np.testing.assert_array_equal(trained.integrated, evaluated.integrated)
+    assert evaluated.incomplete < 0.01
+
+
+def test_computed_weights_are_left_out_of_the_ablation_and_that_is_told() -> None:
+    model = weight_norm(nn.LSTM(2, 3), "weight_hh_l0")
+    found = watch(model)(torch.randn(20, 1, 2), loss=lambda: 1.0)
+    assert found.ablation is not None and not found.ablation.cuts
+    assert any("weight norm" in note for note in found.notes)
 
 
 def test_rank_agreement() -> None:

@@ -90,10 +90,20 @@ def test_each_layer_is_given_its_first_state_again() -> None:
     assert found.agreement < 0.01
 
 
-@pytest.mark.parametrize("kind", [nn.LSTM, nn.GRU, nn.RNN])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        nn.LSTM,
+        nn.GRU,
+        nn.RNN,
+        partial(hf.LSTM, zoneout=(0.3, 0.6)),
+        partial(hf.GRU, zoneout=0.5, layer_norm=True),
+    ],
+    ids=str,
+)
 def test_gradients_are_those_of_stepping_through_the_layer(kind: Any) -> None:
     torch.manual_seed(0)
-    module = kind(3, 5).double()
+    module = kind(3, 5).double().eval()
     x = torch.randn(9, 2, 3, dtype=torch.float64)
     single = kind(3, 5)
     single.load_state_dict(module.state_dict())
@@ -126,6 +136,9 @@ def test_the_fall_of_a_curve_is_where_it_stays_below() -> None:
 
 def test_sentences_tell_what_is_left() -> None:
     assert "nothing of it is left" in judged("a", np.zeros(50), np.r_[1.0, np.zeros(49)]).words
+    fading = judged("a", np.ones(101), 0.9 ** np.arange(101.0))
+    assert fading.kind == "healthy" and "fades but does not vanish: it halves every 6.6 steps" in fading.words
+    assert judged("a", np.ones(5), 0.1 ** np.arange(5.0)).kind == "healthy"  # too few steps to judge
     assert judged("a", np.ones(1), np.ones(1)).kind == "healthy"
     assert judged("a", np.ones(50), np.r_[np.ones(49), np.inf]).kind == "exploding"
 

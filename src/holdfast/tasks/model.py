@@ -329,6 +329,7 @@ class TaskModel(ABC):
         self._load_learnt(folder / LEARNT)
         self.module = self._empty()
         load_weights(folder / WEIGHTS, self.module)
+        self.module.eval()
         self._take_arrays(load_arrays(folder / "baselines.safetensors"))
         self.metrics = load_json(folder / "metrics.json")
         return self

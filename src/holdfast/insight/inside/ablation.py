@@ -14,11 +14,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from holdfast.cells import CELLS
 from holdfast.insight.inside.findings import Ablation, Cut
-from holdfast.insight.inside.parts import Call, Played, evaluated, played
+from holdfast.insight.inside.parts import Call, Played, cell_of, evaluated, played, single
 from holdfast.insight.inside.subject import Loss
-from holdfast.recurrent import Recurrent
 
 UNITS = 24
 """Units that are switched off, of those that weigh most in what comes after them."""
@@ -36,7 +34,12 @@ def ablated(model: nn.Module, calls: list[Call], loss: Loss) -> Ablation:
     cuts: list[Cut] = []
     with evaluated(model), torch.no_grad():
         whole = loss.of()
-        places = [(call.module, row, one) for call in calls for row, one in enumerate(played(call))]
+        places = [
+            (call.module, row, one)
+            for call in calls
+            if has_own_weights(call.module)
+            for row, one in enumerate(played(call))
+        ]
         for part, (module, row, one) in enumerate(places):
             for name, value in _gates(module, one).items():
                 with held(module, row, *value):
@@ -54,13 +57,9 @@ def ablated(model: nn.Module, calls: list[Call], loss: Loss) -> Ablation:
 # -- gates ----------------------------------------------------------------------------------------------------
 
 
-def _cell(module: Any) -> Any:
-    return module.cell if isinstance(module, Recurrent) else CELLS[module.mode.lower()]
-
-
 def _gates(module: Any, one: Played) -> dict[str, tuple[str, Tensor]]:
     """What is said of a gate -> its name and the pre-activation [H] that holds it; none where a layer has no bias."""
-    if not module.bias or not _owns(module, "bias_ih_l0"):
+    if not module.bias:
         return {}
     active = torch.arange(one.x.size(0))[:, None] < one.lengths
     found: dict[str, tuple[str, Tensor]] = {}
@@ -77,16 +76,17 @@ def _gates(module: Any, one: Played) -> dict[str, tuple[str, Tensor]]:
     return found
 
 
-def _owns(module: nn.Module, name: str) -> bool:
-    """Whether a parameter is the module's own, not computed from others (weight norm)."""
-    return name in module._parameters
+def has_own_weights(module: Any) -> bool:
+    """Whether a layer's weights are its own parameters, not computed from others (weight norm)."""
+    names = [name for name, _ in single(module, 0, False).named_parameters() if name.endswith("_l0")]
+    return all(name in module._parameters for name in names)
 
 
 @contextmanager
 def held(module: Any, row: int, gate: str, value: Tensor) -> Iterator[None]:
     """A gate of one layer and direction at constant pre-activations [H]; the weights are put back."""
     suffix = _suffix(module, row)
-    cell, hidden = _cell(module), module.hidden_size
+    cell, hidden = cell_of(module), module.hidden_size
     first = cell.gates.index(gate) * hidden
     rows = slice(first, first + hidden)
     with ExitStack() as back:

@@ -19,11 +19,14 @@ from holdfast.insight.inside.parts import Call, Played, calls, played
 
 SEQUENCES = 4
 """Sequences whose gradients are followed; the mean is told."""
-SPAN = 100
-"""Steps over which a gradient is judged (fewer where the sequences are shorter)."""
-VANISHED, EXPLODED = 1e-3, 1e2
-"""A gradient that is below the first, or above the second, of what it was, after :data:`SPAN` steps."""
+SPAN, LEAST = 100, 20
+"""Steps over which a gradient is judged (fewer where the sequences are shorter), and the fewest that say anything."""
+VANISHED, EXPLODED = 1e-6, 1e2
+"""A gradient that is below the first, or above the second, of what it was, after :data:`SPAN` steps. What is below the
+first has next to no part in a sum in float32 (whose resolution is 1e-7) with the gradients of nearer steps."""
 EXACT_ZERO = 1e-300
+STEADY = 0.98
+"""A gradient that keeps so much of itself in a step is said to last."""
 
 
 def flows(
@@ -95,12 +98,14 @@ def _states(layer: Any, x: Tensor, state: State | None) -> list[State]:
     start = layer._state(_Begin(x, state), 0)
     weights = layer.weights("_l0")
     projected, recur = weights.project(x), Recurrence(weights)
+    rates = layer.options.zoneout_rates(layer.cell)  # in evaluation: the share of the old state that stays
     now = tuple(s.clone().requires_grad_() for s in start)
     found = []
     with torch.enable_grad():
         for at in projected:
             new, _ = layer.cell.step(at, now, recur)
-            now = tuple(s.clone() for s in new)  # apart: an LSTM's h is made of its c
+            mixed = (k * o + (1 - k) * n for k, o, n in zip(rates, now, new, strict=True))
+            now = tuple(s.clone() for s in mixed)  # apart: an LSTM's h is made of its c
             found.append(now)
     return found
 
@@ -140,16 +145,35 @@ def judged(name: str, hidden: Array, state: Array) -> Flow:
         return Flow(name, hidden, state, 1.0, "healthy", f"{name}: one step; there is no way back in time.")
     left = max(float(state[span]), EXACT_ZERO) if np.isfinite(state[span]) else inf
     factor = exp(log(left) / span) if left < inf else inf
-    if left < VANISHED ** (span / SPAN):
-        kind = "vanishing"
-        words = f"the gradient vanishes: it halves every {log(0.5) / log(factor):.2g} steps"
-    elif left > EXPLODED ** (span / SPAN):
-        kind, words = "exploding", f"the gradient explodes: it grows by {factor - 1:.0%} a step"
-    else:
-        kind, words = "healthy", f"the gradient lasts: it changes by {factor - 1:+.1%} a step"
+    kind = _kind(left, span)
     return Flow(
-        name, hidden, state, factor, kind, f"{name}: {words}; after {span} steps {_told(left)} of it is left."
+        name,
+        hidden,
+        state,
+        factor,
+        kind,
+        f"{name}: {_sentence(kind, factor)}; after {span} steps {_told(left)} of it is left.",
     )
+
+
+def _kind(left: float, span: int) -> str:
+    if span >= LEAST and left < VANISHED ** (span / SPAN):
+        return "vanishing"
+    return "exploding" if left > EXPLODED ** (max(span, LEAST) / SPAN) else "healthy"
+
+
+def _sentence(kind: str, factor: float) -> str:
+    """What happens to a gradient that changes by a factor in every step."""
+    if factor == inf:
+        return "the gradient explodes: it is not finite"
+    if kind == "exploding":
+        return f"the gradient explodes: it grows by {factor - 1:.0%} a step"
+    halving = f"it halves every {log(0.5) / log(factor):.2g} steps" if factor < 1 else ""
+    if kind == "vanishing":
+        return f"the gradient vanishes: {halving}"
+    if factor < STEADY:
+        return f"the gradient fades but does not vanish: {halving}"
+    return f"the gradient lasts: it changes by {factor - 1:+.1%} a step"
 
 
 def _told(left: float) -> str:

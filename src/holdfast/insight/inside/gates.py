@@ -21,9 +21,10 @@ def part(played: Played) -> Part:
     length = int(played.lengths[0])
     found = {name: values[:length, 0].numpy() for name, values in played.activations().items()}
     cell = played.layer.cell
-    gates = gate_names(cell.name)
-    lives = half_lives(found)
-    return Part(played.name, cell.name, found, gates, lives, _order(found, lives))
+    as_run = {name: values[::-1] for name, values in found.items()} if played.reverse else found
+    zoneout = played.layer.options.zoneout_rates(cell)[-1]  # of the cell, or of a GRU's hidden state
+    lives = half_lives(as_run, zoneout)
+    return Part(played.name, cell.name, found, gate_names(cell.name), lives, _order(found, lives))
 
 
 def gate_names(cell: str) -> tuple[str, ...]:
@@ -31,10 +32,11 @@ def gate_names(cell: str) -> tuple[str, ...]:
     return tuple(name for name in CELLS[cell].activations if name != "candidate")
 
 
-def half_lives(activations: Mapping[str, Array]) -> Array | None:
+def half_lives(activations: Mapping[str, Array], zoneout: float = 0.0) -> Array | None:
     """Steps [H] until half of what a unit holds is gone: the median over the steps t from which one may begin of the
     first k with ``keep_{t+1} ... keep_{t+k} <= 1/2``; None without a gate that keeps.
 
+    The steps are in the order in which the layer runs; with zoneout z a gate keeps ``z + (1 - z) keep``.
     The last begins, from which that does not come within the sequence, count as longer than any; a unit where most
     are such has an infinite half-life.
 
@@ -48,7 +50,8 @@ def half_lives(activations: Mapping[str, Array]) -> Array | None:
     keeper = next((name for name in KEEPERS if name in activations), None)
     if keeper is None:
         return None
-    lost = np.cumsum(-np.log(np.maximum(activations[keeper].astype(np.float64), TINY)), axis=0)
+    keep = zoneout + (1 - zoneout) * activations[keeper].astype(np.float64)
+    lost = np.cumsum(-np.log(np.maximum(keep, TINY)), axis=0)
     return np.array([_until_half(column) for column in np.vstack([np.zeros(lost.shape[1]), lost]).T])
 
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from holdfast.errors import UserError
 from holdfast.insight.inside import ablation, attribution, flow, gates, memory, telling, tracking
 from holdfast.insight.inside.findings import Inspection, Part, Steps, Tracked
-from holdfast.insight.inside.parts import Call, calls, played
+from holdfast.insight.inside.parts import Call, calls, evaluated, played
 from holdfast.insight.inside.subject import Loss, Score, Subject
 
 Run = Callable[[], Any]
@@ -25,6 +25,11 @@ def inspect(subject: Subject) -> Inspection:
     Raises:
         UserError: the network has no recurrent layers, none ran, or none has as many steps as are described.
     """
+    with evaluated(subject.model):  # the score's own layers too: no dropout in any of them
+        return _inspected(subject)
+
+
+def _inspected(subject: Subject) -> Inspection:
     seen = _seen(subject)
     parts = [gates.part(one) for call in seen for one in played(call)]
     notes = list(subject.notes)
@@ -97,6 +102,10 @@ def _ablation(subject: Subject, seen: Sequence[Call], notes: list[str]) -> Any:
             "Ablation needs loss=: a function that gives the loss on data the model was not trained on."
         )
         return None
+    if any(not ablation.has_own_weights(call.module) for call in seen):
+        notes.append(
+            "Layers whose weights are computed from others (weight norm) are left out of the ablation."
+        )
     return ablation.ablated(subject.model, list(seen), subject.loss)
 
 

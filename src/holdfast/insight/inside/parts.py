@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
 
-from holdfast.cells import CELLS, State
+from holdfast.cells import CELLS, Cell, State
 from holdfast.errors import UserError
 from holdfast.options import Options
 from holdfast.recurrent import Recurrent
@@ -241,7 +241,7 @@ def single(module: Any, layer: int, reverse: bool) -> Single:
     inputs = module.input_size if layer == 0 else width * (2 if module.bidirectional else 1)
     options = _options(module)
     made = Single(
-        _cell(module), (inputs, module.hidden_size, 1, proj), (module.bias, False, 0.0, False), options, {}
+        cell_of(module), (inputs, module.hidden_size, 1, proj), (module.bias, False, 0.0, False), options, {}
     ).eval()
     row = layer * (2 if module.bidirectional else 1) + reverse
     with torch.no_grad():
@@ -253,11 +253,9 @@ def single(module: Any, layer: int, reverse: bool) -> Single:
     return made.requires_grad_(False)
 
 
-def _cell(module: Any) -> Any:
-    if isinstance(module, Recurrent):
-        return module.cell
-    name = module.mode.lower()
-    return CELLS[name]
+def cell_of(module: Any) -> Cell:
+    """The equations that a recurrent layer computes."""
+    return module.cell if isinstance(module, Recurrent) else CELLS[module.mode.lower()]
 
 
 def _options(module: Any) -> Options:
