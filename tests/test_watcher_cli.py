@@ -63,7 +63,10 @@ def test_a_healthy_run_is_silent_and_the_same_as_without(
 ) -> None:
     plain, watched = train(task, tmp_path, "plain"), train(task, tmp_path, "watched", "--watch")
     assert "warning" not in capsys.readouterr().err and not (watched / "warnings.csv").exists()
-    assert metrics(watched)["watched"]["checks"] >= 3
+    told = metrics(watched)["watched"]
+    assert told["checks"] >= 3 and {row["step"] for row in told["gradients"]} >= {1}
+    assert all(0 <= row["left"] and row["followed"] > 0 for row in told["gradients"])
+    assert (watched / "plots" / "gradients.png").exists() and not (plain / "plots" / "gradients.png").exists()
     assert metrics(watched)["notes"] == metrics(plain)["notes"]
     one, two = (load_arrays(run / "model.safetensors") for run in (plain, watched))
     assert one.keys() == two.keys()

@@ -33,6 +33,8 @@ def result_section(
         plots.bars(values, [name, *others], metric, where, folder / "baselines.png", higher=measure.higher),
         plots.curves(history.epochs, "valid_loss", history.best_epoch, folder / "learning.png"),
     ]
+    if found := result.get("watched", {}).get("gradients"):
+        drawn.append(plots.gradients(found, folder / "gradients.png"))
     return Section("Result", [*words, facts(result, measure)], metric_table(named), [name, *others], drawn)
 
 

@@ -105,6 +105,30 @@ def curves(history: Sequence[Mapping[str, float]], monitor: str, best_epoch: int
     return draw(path, (7, 3), 1, paint)
 
 
+def gradients(found: Sequence[Mapping[str, Any]], path: Path) -> Path:
+    """What a watcher found during training: the share of a gradient that is left some steps back, by layer."""
+
+    def paint(axes: Sequence[Axes]) -> None:
+        (ax,) = axes
+        layers = dict.fromkeys(row["layer"] for row in found)
+        for layer, line, colour in zip(
+            layers, cycle(("-", "--", "-.", ":")), cycle((BLUE, ORANGE, BLACK, GREY))
+        ):
+            rows = [row for row in found if row["layer"] == layer and row["left"] > 0]
+            steps, left = [row["step"] for row in rows], [row["left"] for row in rows]
+            label = f"{layer}, {max((row['followed'] for row in rows), default=0)} steps back"
+            ax.plot(steps, left, line, color=colour, label=label)
+        ax.set(
+            yscale="log",
+            xlabel="step of training",
+            ylabel="share left",
+            title="Gradient through time, as it trained",
+        )
+        ax.legend()
+
+    return draw(path, (7, 3), 1, paint)
+
+
 def bars(
     values: Mapping[str, tuple[float, float]],
     own: Sequence[str],

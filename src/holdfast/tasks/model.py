@@ -255,7 +255,11 @@ class TaskModel(ABC):
             "notes": [*prepared.notes, *self.baselines.notes, *_brief(self.history, training)],
         }
         if self.watcher is not None:
-            self.metrics["watched"] = {"checks": self.watcher.checks, "seconds": self.watcher.spent}
+            self.metrics["watched"] = {
+                "checks": self.watcher.checks,
+                "seconds": self.watcher.spent,
+                "gradients": [passed._asdict() for passed in self.watcher.gradients],
+            }
             self.metrics["notes"] += [worded(warning) for warning in self.watcher.warnings]
 
     # -- figures -------------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from time import perf_counter
 from types import TracebackType
-from typing import Self
+from typing import NamedTuple, Self
 
 import torch
 from torch import Tensor, nn
@@ -29,6 +29,15 @@ EARLY = 7
 """The first checks, within 90 steps, are made whatever they cost."""
 
 
+class Passed(NamedTuple):
+    """What one check found of a gradient's way back in time: the share ``left`` of it after ``followed`` steps."""
+
+    step: int
+    layer: str
+    followed: int
+    left: float
+
+
 class Watcher:
     """Warns of saturated gates, dead units, vanishing and exploding gradients, frozen weights and lost states.
 
@@ -49,6 +58,7 @@ class Watcher:
 
     Attributes:
         warnings: what was told: the step, and the :class:`~holdfast.insight.watching.symptoms.Symptom`.
+        gradients: how much of a gradient was left some steps back, of each layer at each check.
         checks: how often it looked.
         spent: seconds that it took.
 
@@ -91,6 +101,7 @@ class Watcher:
         self.looks = 0  # steps of the present check that were seen
         self.next = 0  # step of the next check, at the earliest
         self.reaches: dict[str, int] = {}
+        self.gradients: list[Passed] = []
         self.began = perf_counter()
         self.eye.open()
 
@@ -166,5 +177,6 @@ class Watcher:
         with torch.random.fork_rng([]):
             found = [one for call in seen.values() for one in measured(call.call)]
         for one in found:
+            self.gradients.append(Passed(self.number, one.name, one.followed, one.left))
             first = self.reaches.setdefault(one.name, one.reach)
             yield from (*saturated(one), *dead(one), *growing(one), *vanishing(one, first, self.number))
