@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
+from torch.nn import functional
 from torch.nn.utils.parametrizations import weight_norm
 from torch.nn.utils.rnn import pack_padded_sequence
 
@@ -17,13 +19,15 @@ import holdfast as hf
 from holdfast.cells import CELLS, Recurrence, Weights
 from holdfast.errors import UserError
 from holdfast.insight import Loss, Score, Steps, Subject, inspect, watch
+from holdfast.insight.inside import telling
 from holdfast.insight.inside.ablation import ablated, held, silenced
 from holdfast.insight.inside.attribution import agree, attributed, ranks_agree
 from holdfast.insight.inside.features import of_characters, of_words
-from holdfast.insight.inside.findings import Part
-from holdfast.insight.inside.gates import gate_names, half_lives, slowness
-from holdfast.insight.inside.parts import calls
+from holdfast.insight.inside.findings import Inspection, Part
+from holdfast.insight.inside.gates import gate_names, half_lives, part, slowness
+from holdfast.insight.inside.parts import calls, played
 from holdfast.insight.inside.tracking import correlations, tracked
+from holdfast.insight.views import sentences
 
 # -- gates ----------------------------------------------------------------------------------------------------
 
@@ -118,6 +122,52 @@ def test_a_unit_that_follows_on_the_first_half_alone_is_not_named() -> None:
     assert tracked(parts_with(planted), {"noise": feature}) == []
 
 
+def forgetful_parts(steps: int, seed: int) -> list[Part]:
+    """An untrained LSTM that remembers for long, on white noise: its units are slow and follow nothing."""
+    torch.manual_seed(seed)
+    model, x = nn.LSTM(3, 128, 2), torch.randn(steps, 1, 3)
+    with torch.no_grad():
+        for bias in (model.bias_ih_l0, model.bias_ih_l1):
+            bias[128:256] = 4
+    return [part(one) for call in calls(model, lambda: model(x)) for one in played(call)]
+
+
+@pytest.mark.parametrize("steps", [60, 1000])
+def test_slow_units_in_noise_follow_neither_a_trend_nor_a_walk_nor_noise(steps: int) -> None:
+    times = dict.fromkeys(("trend", "noisy trend", "random walk", "white noise"), 0)
+    for seed in range(20):
+        random, trend = np.random.default_rng(seed), np.arange(float(steps))
+        features = {
+            "trend": trend,
+            "noisy trend": trend + 3 * random.normal(size=steps),
+            "random walk": random.normal(size=steps).cumsum(),
+            "white noise": random.normal(size=steps),
+        }
+        for one in tracked(forgetful_parts(steps, seed), features):
+            times[one.feature] += 1
+    assert max(times.values()) <= 1, times
+    assert times["trend"] == 0
+
+
+def test_a_unit_that_counts_in_lines_of_a_text_or_follows_the_day_is_found() -> None:
+    random = np.random.default_rng(0)
+    lines = "".join("x" * int(n) + "\n" for n in random.integers(10, 50, 40))[:1000]
+    line = of_characters(lines)["position in the line"]
+    times = np.arange(len(lines))
+    day = np.sin(
+        2 * np.pi * times / 24
+    )  # the same again after a day: moving it in time alone changes nothing
+    parts = forgetful_parts(len(lines), 0)
+    hidden = parts[1].activations["hidden"].copy()
+    hidden[:, 5] = np.tanh(line / 20) + 0.2 * random.normal(size=len(line))
+    hidden[:, 9] = np.sin(2 * np.pi * (times - 1) / 24) + 0.5 * random.normal(size=len(line))
+    hidden[:, 10] = np.sin(2 * np.pi * (times - 7) / 24)
+    parts[1] = replace(parts[1], activations={"hidden": hidden})
+    found = {one.feature: one for one in tracked(parts, {"position in the line": line, "hour": day})}
+    assert (found["position in the line"].part, found["position in the line"].unit) == (1, 5)
+    assert (found["hour"].part, found["hour"].unit) == (1, 9)
+
+
 def test_features_of_a_play() -> None:
     text = 'ROMEO:\nHi "you" all\n\nNurse:\nNo.\n'
     found = of_characters(text)
@@ -185,6 +235,42 @@ def test_computed_weights_are_left_out_of_the_ablation_and_that_is_told() -> Non
     found = watch(model)(torch.randn(20, 1, 2), loss=lambda: 1.0)
     assert found.ablation is not None and not found.ablation.cuts
     assert any("weight norm" in note for note in found.notes)
+
+
+def decaying_sum() -> tuple[nn.RNN, Subject]:
+    """A network that adds up its input, half of which is forgotten at each step; it reads 8 zeros and 4 ones."""
+    module = nn.RNN(1, 1, nonlinearity="relu", bias=False)
+    with torch.no_grad():
+        module.weight_ih_l0.fill_(1.0)
+        module.weight_hh_l0.fill_(0.5)
+    x = torch.cat([torch.zeros(8, 1, 1), torch.ones(4, 1, 1)])
+    return module, Subject("sum", module, lambda: module(x), Steps(["x"] * 12))
+
+
+def test_occlusion_of_a_saturated_answer_is_not_compared() -> None:
+    _, subject = decaying_sum()  # 1.875; 0.67 for the mean input, 1.2 at least where one step is hidden
+    sure = Score("log-probability", lambda answer: functional.logsigmoid(100 * (answer[0][-1, 0, 0] - 0.95)))
+    found = attributed(subject, sure)
+    assert np.isnan(found.agreement) and found.incomplete < 0.05 and np.abs(found.occlusion).max() < 1e-6
+    whole = Inspection("title", subject.steps, [], attribution=found)
+    (words,) = telling.words(whole)
+    assert "No single step alone moves the answer" in words and "rank correlation" not in words
+    assert "most of all step x (0 back), step x (1 back)" in words and "nan" not in words
+    (words,) = telling.words(replace(whole, attribution=replace(found, incomplete=0.2)))
+    assert "neither way says it" in words and "most of all" not in words
+    assert "not comparable" in sentences.attribution(found)
+
+
+def test_an_answer_that_turns_at_a_point_takes_more_points_or_goes_by_occlusion() -> None:
+    _, subject = decaying_sum()
+    found = [
+        attributed(subject, Score("s", lambda a, k=k: torch.sigmoid(k * (a[0][-1, 0, 0] - 1.7))))
+        for k in (600, 2000)
+    ]
+    assert found[0].incomplete < 0.01  # with 128 points 0.18
+    assert found[1].incomplete == pytest.approx(0.252, abs=0.02)
+    (words,) = telling.words(Inspection("title", subject.steps, [], attribution=found[1]))
+    assert "by occlusion" in words and "too much to go by them" in words
 
 
 def test_rank_agreement() -> None:

@@ -26,12 +26,14 @@ from holdfast.insight.inside.memory import horizon
 from holdfast.insight.inside.subject import Score, Several, Subject
 from holdfast.tasks import TASKS, part
 from holdfast.tasks.classify.model import SequenceClassifier
+from holdfast.tasks.forecast import reading
 from holdfast.tasks.forecast.forecaster import Forecaster
 from holdfast.tasks.forecast.inspecting import WINDOWS
 from holdfast.tasks.language.model import LanguageModel
 from holdfast.tasks.music import frames, tokens
 from holdfast.tasks.music.model import Composer
 from holdfast.tasks.speech import spectrum
+from holdfast.tasks.speech.inspecting import _log_odds
 from holdfast.tasks.speech.model import SpeechRecognizer
 from holdfast.tasks.speech.network import mean_nats, scores_of
 from holdfast.tasks.translate.inspecting import END
@@ -234,9 +236,13 @@ def test_a_window_is_told_by_its_hours_and_values(case: Callable[[str], Case]) -
     assert steps.labels[0] == f"Thu 06:00 {table['temp'][246]:.4g}"
     assert steps.features["hour of the day (sine)"][0] == pytest.approx(1.0)
     assert steps.features["hour of the day (cosine)"][6] == pytest.approx(-1.0)
-    assert steps.features["day of the week"][[0, 18]].tolist() == [4.0, 5.0]
+    assert steps.features["day of the week (cosine)"][[0, 18]] == pytest.approx(
+        np.cos(2 * np.pi * np.array([3, 4]) / 7)  # Thursday, Friday; Monday is 0
+    )
+    assert {"day of the week", "month", "month (sine)"}.isdisjoint(
+        steps.features
+    )  # numbers; a window of hours
     assert steps.features["weekend"][[0, 42]].tolist() == [0.0, 1.0]
-    assert "month" not in steps.features  # it is January throughout
     change = steps.features["change of temp"]
     assert np.isnan(change[0]) and change[1] == pytest.approx(table["temp"][247] - table["temp"][246])
     assert subject.batch is not None and len(subject.batch()) == WINDOWS
@@ -257,6 +263,14 @@ def test_a_window_alone_has_no_loss(case: Callable[[str], Case], tmp_path: Path)
     (subject,) = looked(one, tmp_path / "short.csv")
     assert subject.loss is None and any("too few rows" in note for note in subject.notes)
     assert len(inspect(subject).steps) == 48
+
+
+def test_december_is_beside_january() -> None:
+    days = np.array(["2015-12-31", "2016-01-01", "2016-07-01"], "datetime64[us]")
+    found = reading.features(days, np.zeros((3, 1)), ["x"], "day")
+    near = np.stack([found["month (sine)"], found["month (cosine)"]])
+    assert np.hypot(*(near[:, 0] - near[:, 1])) == pytest.approx(2 * np.sin(np.pi / 12))
+    assert np.hypot(*(near[:, 2] - near[:, 1])) == pytest.approx(2)
 
 
 def test_segments_are_told_by_their_begin_and_mean(case: Callable[[str], Case]) -> None:
@@ -342,6 +356,16 @@ def test_frames_of_a_sound(case: Callable[[str], Case], tmp_path: Path) -> None:
     assert whole.draw is not None
     (picture,) = whole.draw(tmp_path)
     assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_score_of_a_sound_is_the_log_odds_of_a_unit(case: Callable[[str], Case]) -> None:
+    (subject,) = looked(case("speech"))
+    assert subject.score is not None and subject.score.name.startswith("log odds of")
+    answer = subject.run()
+    odds = answer[0].double()[:, 0].exp() / (1 - answer[0].double()[:, 0].exp())
+    assert (odds.log() - subject.score.of(answer).double()).abs().min() < 1e-4
+    sure = torch.tensor([-1e-9, -30.0, -20.0])  # log p rounds to nothing here
+    assert float(_log_odds(sure, 0)) == pytest.approx(20 - log(1 + exp(-10)), rel=1e-6)
 
 
 def test_loud_and_high_frames_are_told() -> None:

@@ -17,8 +17,8 @@ from holdfast.insight.inside.again import Again
 from holdfast.insight.inside.findings import Array, Attribution
 from holdfast.insight.inside.subject import Score, Subject
 
-POINTS, MORE, CLOSE = 32, 128, 0.05
-"""Points of the way from the mean input to the input, at which gradients are taken: more where the first ones miss the
+POINTS, CLOSE = (32, 128, 512), 0.05
+"""Points of the way from the mean input to the input, at which gradients are taken: more where the ones before miss the
 change of the answer by more than this share, as far as :data:`PAID` goes."""
 PAID = 20_000
 """Points times steps that are worth another look."""
@@ -26,6 +26,9 @@ ALONE, TOGETHER = 64, 32
 """The last steps are hidden one by one; those before them in so many groups, at most."""
 MATTERS = 0.01
 """Share of the largest attribution from which a step counts when the two ways are compared."""
+SINGLE, RESOLVED = 1e-4, 8 * float(np.finfo(np.float32).eps)
+"""Share of the whole change of the answer, and share of the answer (rounding), that the occlusion of one step reaches
+where any single one moves it."""
 
 
 def attributed(subject: Subject, score: Score) -> Attribution:
@@ -47,8 +50,9 @@ def attributed(subject: Subject, score: Score) -> Attribution:
     groups = _groups(x.size(1))
     with torch.no_grad():
         hidden = FeatureAblation(answer).attribute(x, base, feature_mask=groups[None, :, None])
-        change = max(float((answer(x) - answer(base)).abs()), 1e-9)
-    for points in sorted({POINTS, max(POINTS, min(MORE, PAID // x.size(1)))}):
+        whole, without = float(answer(x)), float(answer(base))
+    change = max(abs(whole - without), 1e-9)
+    for points in sorted({max(POINTS[0], min(more, PAID // x.size(1))) for more in POINTS}):
         integrated, gap = IntegratedGradients(answer).attribute(
             x, base, n_steps=points, internal_batch_size=1, return_convergence_delta=True
         )
@@ -58,7 +62,8 @@ def attributed(subject: Subject, score: Score) -> Attribution:
     by_step = integrated[0].sum(-1).detach().double().numpy()
     by_group = hidden[0, :, 0].double().numpy()
     sizes = np.bincount(groups.numpy())[groups.numpy()]
-    agreement = agree(by_step, by_group, groups.numpy())
+    moved = np.abs(by_group).max() > max(SINGLE * change, RESOLVED * max(abs(whole), abs(without)))
+    agreement = agree(by_step, by_group, groups.numpy()) if moved else float("nan")
     return Attribution(score.name, by_step, by_group / sizes, agreement, incomplete)
 
 
@@ -99,6 +104,8 @@ def agree(by_step: Array, by_group: Array, groups: Array) -> float:
 
 def ranks_agree(a: Array, b: Array) -> float:
     """Spearman's rank correlation; 0 where one of the two is constant.
+
+    Four lines of our own: scipy is in neither what Holdfast needs nor the extra ``insight``.
 
     Example:
         >>> ranks_agree(np.array([1.0, 2.0, 9.0]), np.array([0.1, 0.2, 0.3]))

@@ -147,7 +147,7 @@ class Attribution:
         integrated: [T] integrated gradients (Sundararajan et al. 2017), summed over a step's inputs.
         occlusion: [T] by how much the answer falls when a step's input is replaced by the mean input.
         agreement: Spearman's rank correlation between the two, over the steps that have a hundredth or more of the
-            largest in either.
+            largest in either; NaN where no single step moves the answer, so that occlusion says nothing.
         incomplete: how far the integrated gradients are from adding up to the change of the answer, as a share of it.
     """
 

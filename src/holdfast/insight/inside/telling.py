@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from math import isinf
+from math import isinf, isnan
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from holdfast.insight.inside.findings import Ablation, Attribution, Horizon, Ins
 NAMED = 6
 """Units that are named, at most."""
 
-INCOMPLETE = 0.5
+INCOMPLETE = 0.1
 """Share of the whole change that integrated gradients may miss, and still say what moved the answer most."""
 
 
@@ -85,15 +85,22 @@ def _attribution(one: Attribution, found: Inspection) -> str:
     whole = one.incomplete <= INCOMPLETE
     values, way = (one.integrated, "integrated gradients") if whole else (one.occlusion, "occlusion")
     sizes, last = np.abs(values), len(found.steps) - 1
-    order = [k for k in np.argsort(-sizes, kind="stable")[:5] if sizes[k] >= MATTERS * sizes.max()]
+    order = [k for k in np.argsort(-sizes, kind="stable")[:5] if sizes[k] >= MATTERS * sizes.max() > 0]
     named = ", ".join(f"{_step(found, int(k))} ({last - k} back)" for k in order)
-    close = "agree" if one.agreement >= 0.7 else "agree in part" if one.agreement >= 0.3 else "do not agree"
-    missed = "" if whole else ": too much to go by them"
+    most = f"most of all {named or 'nothing'}, by {way}"
+    if not whole and isnan(one.agreement):
+        most = "neither way says it"
     return (
-        f"What moved the {one.target}: most of all {named or 'nothing'}, by {way}. The two ways to attribute {close} "
-        f"(rank correlation {one.agreement:.2f} over the steps that matter to either); the integrated gradients miss "
-        f"the whole change by {one.incomplete:.1%}{missed}."
+        f"What moved the {one.target}: {most}. {_compared(one.agreement)}; the integrated gradients miss "
+        f"the whole change by {one.incomplete:.1%}{'' if whole else ': too much to go by them'}."
     )
+
+
+def _compared(agreement: float) -> str:
+    if isnan(agreement):
+        return "No single step alone moves the answer, so occlusion is not comparable"
+    close = "agree" if agreement >= 0.7 else "agree in part" if agreement >= 0.3 else "do not agree"
+    return f"The two ways to attribute {close} (rank correlation {agreement:.2f} over the steps that matter to either)"
 
 
 def _ablation(one: Ablation, found: Inspection) -> Iterator[str]:

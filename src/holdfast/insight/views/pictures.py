@@ -199,7 +199,7 @@ def attribution(found: Inspection) -> Painter:
     assert by is not None
     title = (
         f"What moved the {clean(by.target)}\n(orange for it, blue against it); "
-        f"rank correlation of the two ways: {by.agreement:+.2f}"
+        f"rank correlation of the two ways: {sentences.correlation(by.agreement)}"
     )
     if charts.shared(steps):
         titles = [f"{title}\n\nintegrated gradients", "occlusion"]

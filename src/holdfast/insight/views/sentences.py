@@ -73,9 +73,16 @@ def attribution(found: Attribution) -> str:
     """Which answer was looked at, and whether the two ways agree."""
     return (
         f"What moved the {found.target}. Rank correlation of integrated gradients and occlusion: "
-        f"{found.agreement:+.2f}. The integrated gradients add up to the change of the answer but for "
+        f"{correlation(found.agreement)}. The integrated gradients add up to the change of the answer but for "
         f"{found.incomplete:.2%}."
     )
+
+
+def correlation(agreement: float) -> str:
+    """That of two ways to attribute; in words where no single step moves the answer."""
+    if math.isnan(agreement):
+        return "not comparable, no single step alone moves the answer"
+    return f"{agreement:+.2f}"
 
 
 def cut_name(cut: Cut, parts: Sequence[Part]) -> str:

@@ -93,14 +93,19 @@ def features(times: Array, values: Array, names: Sequence[str], unit: str) -> di
 
 
 def _calendar(times: Array, unit: str) -> dict[str, Array]:
+    """Hour, weekday and time of the year on a circle: Sunday is as near to Monday as Monday to Tuesday."""
     days = times.astype("datetime64[D]")
     found: dict[str, Array] = {}
     if unit in OF_A_DAY:
-        angle = 2 * np.pi * ((times - days) / np.timedelta64(1, "D"))
-        found |= {"hour of the day (sine)": np.sin(angle), "hour of the day (cosine)": np.cos(angle)}
+        found |= _circle("hour of the day", (times - days) / np.timedelta64(1, "D"))
     if unit in (*OF_A_DAY, "day", "step"):
         number = (days.astype(np.int64) + 3) % 7  # the epoch was a Thursday
-        found |= {"day of the week": number + 1.0, "weekend": (number >= 5).astype(np.float64)}
-    if unit != "year":
-        found["month"] = times.astype("datetime64[M]").astype(np.int64) % 12 + 1.0
+        found |= _circle("day of the week", number / 7) | {"weekend": (number >= 5).astype(np.float64)}
+    if unit not in (*OF_A_DAY, "year"):  # hardly changes within a window of hours
+        found |= _circle("month", times.astype("datetime64[M]").astype(np.int64) % 12 / 12)
     return found
+
+
+def _circle(name: str, turns: Array) -> dict[str, Array]:
+    """Sine and cosine of a number that comes again after 1."""
+    return {f"{name} (sine)": np.sin(2 * np.pi * turns), f"{name} (cosine)": np.cos(2 * np.pi * turns)}

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from holdfast.ctc import BLANK, Greedy, aligned, decoded
@@ -119,7 +120,7 @@ def _labels(scores: Array, alphabet: Alphabet, step: float) -> list[str]:
 
 
 def _score(scores: Array, alphabet: Alphabet, step: float) -> Score:
-    """The log-probability of the last unit that is heard, at the frame at which the network is surest of it."""
+    """The log odds of the last unit that is heard, at the frame at which the network is surest of it."""
     spans = aligned(scores, decoded(Greedy(), scores))
     if not spans:
         place, unit, called = len(scores) - 1, BLANK, "no unit"
@@ -128,8 +129,16 @@ def _score(scores: Array, alphabet: Alphabet, step: float) -> Score:
         place = first + int(scores[first : spans[-1].end, unit].argmax())
         called = repr(alphabet.pieces[unit].strip() or " ")
     return Score(
-        f"log-probability of {called} at {place * step:.2f} s", lambda answer: answer[0][place, 0, unit]
+        f"log odds of {called} at {place * step:.2f} s", lambda answer: _log_odds(answer[0][place, 0], unit)
     )
+
+
+def _log_odds(scores: Tensor, unit: int) -> Tensor:
+    """``log p / (1 - p)`` of one of the log-probabilities [N]; unlike ``log p`` it does not stand still where p is
+    nearly 1.
+    """
+    others = torch.cat([scores[:unit], scores[unit + 1 :]])
+    return scores[unit] - others.logsumexp(0)
 
 
 def _loss(module: Any, heard: Heard, alphabet: Alphabet) -> tuple[Loss | None, list[str]]:
