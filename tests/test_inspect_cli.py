@@ -5,9 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
+from torch import nn
 
 import holdfast as hf
 from holdfast.cli.app import main
+from holdfast.cli.inspecting import _names
+from holdfast.insight.inside.findings import Steps
+from holdfast.insight.inside.subject import Subject
+from holdfast.insight.views.beside import measured, table
 from refusals import Expected, refused
 
 TEXT = "KING:\nCome here, my lord, and say it.\n\nFOOL:\nI will not come, nor say.\n\n" * 60
@@ -48,7 +54,7 @@ def test_a_run_is_inspected_in_words_a_page_and_pictures(
         "integrated gradients",
     ):
         assert expected in told
-    assert "halved after" in told and "rnn" in told
+    assert "halved after" in told and "rnn" in told and "after 100 steps" in told
     for name in (
         "report.html",
         "beside.html",
@@ -92,6 +98,7 @@ def test_the_terminal_view_fits_the_terminal(
             ["{gru}", "{play}", "--beside", "{missing}"],
             ("loaded from the folder", "There is no folder", "--out"),
         ),
+        (["{gru}", "{play}", "--beside", "{rnn}/../gru"], ("beside others", "given twice", "each run once")),
         (["{gru}", "{binary}"], ("read as utf-8", "Line 1", "convert the file")),
     ],
 )
@@ -109,3 +116,37 @@ def test_mistakes_are_told(
     out = tmp_path / "out"
     refused(capsys, ["inspect", *(word.format(**paths) for word in words), "--out", str(out)], message)
     assert not out.exists()
+
+
+def test_runs_are_named_by_what_tells_them_apart() -> None:
+    assert _names([Path("/x/a/lstm"), Path("/y/b/lstm")]) == ["a/lstm", "b/lstm"]
+    assert _names([Path("/x/a/lstm"), Path("/y/a/lstm"), Path("/z/gru")]) == [
+        "x/a/lstm",
+        "y/a/lstm",
+        "gru",
+    ]
+    assert _names([Path("/x/a/lstm")]) == ["lstm"]
+
+
+def test_the_distance_of_a_gradient_is_told_where_sequences_are_shorter() -> None:
+    layer = nn.GRU(2, 3)
+    subject = Subject("title", layer, lambda: layer(torch.randn(40, 1, 2)), Steps([""] * 40))
+    header, row = table([measured("it", subject)])
+    assert "100" not in " ".join(header) and row[header.index("gradient left")].endswith(" after 39 steps")
+
+
+def test_records_of_a_file_do_not_say_the_same_twice(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = "".join(
+        f"{'good' if k % 2 else 'bad'},it was {'fine' if k % 2 else 'poor'} and long {k}\n" for k in range(40)
+    )
+    data = tmp_path / "said.csv"
+    data.write_text("label,text\n" + rows)
+    settings = {"hidden_size": 6, "embedding_size": 6, "epochs": 1, "batch_size": 16, "device": "cpu"}
+    hf.SequenceClassifier(text="text", label="label", **settings).fit(data, out=tmp_path / "run")
+    capsys.readouterr()
+    assert main(["inspect", str(tmp_path / "run"), str(data)]) == 0
+    told = capsys.readouterr()
+    assert told.out.count("Memory as measured") == 1
+    assert told.err.count("Units that track something") == 1

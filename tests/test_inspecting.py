@@ -253,7 +253,7 @@ def test_the_score_of_a_window_is_its_forecast(case: Callable[[str], Case], tmp_
     pl.read_csv(one.data).head(294).write_csv(tmp_path / "until.csv")
     wanted = one.model.predict(tmp_path / "until.csv")["forecast"][-1]
     (subject,) = looked(one)
-    assert subject.score is not None and subject.score.name == "forecast of the temp, 6 hours ahead"
+    assert subject.score is not None and subject.score.name == "forecast of temp, 6 hours ahead"
     assert subject.score.of(subject.run()).item() == pytest.approx(wanted, rel=1e-5)
 
 

@@ -19,8 +19,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from holdfast.insight.inside import telling
 from holdfast.insight.inside.findings import Inspection, Steps
-from holdfast.insight.views.choice import chosen, followed
+from holdfast.insight.views.choice import chosen, followed, pictured
 from holdfast.insight.views.page import write_page
 from holdfast.insight.views.signs import sign
 from inspected import characters, hours, inspection, part
@@ -151,6 +152,7 @@ def test_its_tables_say_what_was_found(written: dict[str, tuple[str, Parsed]]) -
     assert [
         str(first + 1),
         label,
+        f"{len(found.steps) - 1 - first} back",
         f"{by.integrated[first]:+.4g}",
         f"{by.occlusion[first]:+.4g}",
     ] in parsed.rows
@@ -215,6 +217,33 @@ def test_a_thinned_page_keeps_the_units_that_follow_something() -> None:
     assert len(kept) == 10 and {7, 31} <= set(kept.tolist())
     places = [order.tolist().index(unit) for unit in kept]
     assert places == sorted(places)
+
+
+def test_what_was_found_is_said_once(tmp_path: Path) -> None:
+    found = inspection()
+    said = [*telling.words(found), *(flow.words for flow in found.flows)]
+    _, parsed = page(replace(found, words=said), tmp_path)
+    text = parsed.texts["main"]
+    for sentence in dict.fromkeys(said):
+        assert text.count(sentence) == said.count(sentence)
+    for words in ("Rank correlation", "falls below half", "costliest"):
+        assert words not in text
+
+
+def test_only_what_changes_in_the_sequence_is_drawn_and_where_units_were_looked_for_is_said(
+    tmp_path: Path,
+) -> None:
+    found = inspection()
+    still, moving = found.steps.features
+    flat = dict(found.steps.features) | {still: np.ones(len(found.steps))}
+    several = replace(found, steps=replace(found.steps, features=flat), sequences=64)
+    (unit,) = pictured(several)
+    assert unit.feature == moving
+    _, parsed = page(several, tmp_path)
+    assert "looked for in 64 sequences; drawn is the first of them" in parsed.texts["main"]
+    assert any(still in row for row in parsed.rows), "the table has all"
+    _, parsed = page(found, tmp_path)
+    assert "looked for in" not in parsed.texts["main"]
 
 
 def test_units_follow_what_was_found_of_them_unless_they_are_of_a_projected_state() -> None:

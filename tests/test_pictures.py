@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
-from holdfast.insight.inside.findings import Inspection, Steps
+from holdfast.insight.inside.findings import Ablation, Cut, Flow, Inspection, Steps
 from holdfast.insight.views import charts, pictures
 from holdfast.insight.views.colours import signed
 from holdfast.insight.views.pictures import write_pictures
+from holdfast.insight.views.writing import write
 from inspected import characters, hours, inspection, part
 
 ALL = {"gates", "gates-2", "saturation", "tracked", "memory", "gradients", "attribution", "ablation"}
@@ -107,3 +110,90 @@ def test_a_few_huge_values_leave_colours_for_the_others() -> None:
     values = np.append(np.linspace(-1, 1, 99), 50.0)
     assert signed(values).ends[1] < 1.1
     assert signed(values, 1).ends[1] == 50
+
+
+def rendered(painter: pictures.Painter) -> Figure:
+    """A figure with its places worked out, as it is saved."""
+    size, paint = painter
+    figure = Figure(figsize=size, layout="constrained")
+    FigureCanvasAgg(figure)
+    paint(figure)
+    figure.canvas.draw()
+    return figure
+
+
+def test_what_is_below_rounding_is_not_drawn() -> None:
+    found = inspection()
+    lost = np.where(np.arange(40) < 20, 0.1 ** np.arange(40), 0.0)
+    assert found.horizon is not None
+    horizon = replace(found.horizon, jacobian=lost, finite=np.array([0.1, 1e-4, 1e-16]))
+    flows = [Flow("layer 1", lost, lost, 0.1, "vanishing", "")]
+    far = replace(found, horizon=horizon, flows=flows)
+    for painter, names in (
+        (pictures.memory(far), ("Jacobian", "finite")),
+        (pictures.gradients(far), ("layer",)),
+    ):
+        axis = rendered(painter).axes[0]
+        for name in names:
+            (line,) = (line for line in axis.lines if name in str(line.get_label()))
+            drawn = np.asarray(line.get_ydata(), float)
+            assert np.nanmin(drawn) >= charts.FLOOR and np.isnan(drawn[-1])
+        assert 1e-9 < axis.get_ylim()[0] < 1e-8
+
+
+def test_half_lives_have_plain_numbers() -> None:
+    found = inspection()
+    parts = [replace(one, half_lives=np.linspace(0.6, 1.9, 12)) for one in found.parts]
+    axis = rendered(pictures.memory(replace(found, parts=parts))).axes[1]
+    shown = [text.get_text() for text in (*axis.get_yticklabels(), *axis.get_yticklabels(minor=True))]
+    assert any(shown) and not any("e" in text for text in shown)
+
+
+@pytest.mark.parametrize("fall", [1e-7, 1e-3, 0.5, 3.0])
+def test_the_number_beside_a_negative_bar_keeps_its_sign_in_sight(fall: float) -> None:
+    cuts = [
+        Cut("gate", 0, "input gate held at its mean", 2.0),
+        Cut("gate", 0, "forget gate always open", 1 - fall),
+    ]
+    found = replace(inspection(), ablation=Ablation(1.0, "nats", cuts))
+    figure = rendered(pictures.ablation(found))
+    axis = figure.axes[0]
+    frame = axis.get_window_extent()
+    labels = [text for text in axis.texts if text.get_text()]
+    assert [text.get_text() for text in labels] == ["+1", f"{-fall:+.3g}"]
+    for text in labels:
+        box = text.get_window_extent()
+        assert frame.x0 < box.x0 and box.x1 < frame.x1
+
+
+def test_a_feature_that_is_on_or_off_is_drawn_in_steps() -> None:
+    values = np.linspace(0, 1, 6)
+    for feature, shape in (([0, 0, 1, 1, np.nan, 0], "steps-mid"), ([0, 0.5, 1, 1, 0, 0], "default")):
+        figure = Figure()
+        charts.follows(figure.subplots(), values, np.array(feature), ("unit", "feature"))
+        assert figure.axes[1].lines[0].get_drawstyle() == shape
+
+
+def test_a_picture_says_in_how_many_sequences_units_were_looked_for() -> None:
+    for steps in (characters(60), hours(50)):
+        found = replace(inspection(steps), sequences=64)
+        title = rendered(dict(pictures._others(found))["tracked"]).axes[0].get_title()
+        assert "looked for in 64 sequences" in title
+
+
+def test_nothing_is_drawn_of_units_whose_feature_never_changes(tmp_path: Path) -> None:
+    found = inspection()
+    still = replace(found.steps, features={name: np.zeros(120) for name in found.steps.features})
+    assert not any(path.stem == "tracked" for path in write_pictures(replace(found, steps=still), tmp_path))
+
+
+def test_a_second_inspection_leaves_none_of_the_first_one_s_pictures_but_all_other_files(
+    tmp_path: Path,
+) -> None:
+    write(inspection(layers=3), tmp_path)
+    others = ["mine.png", "gates-old.png", "gates-3.png.txt", "heard.png"]
+    for name in others:
+        (tmp_path / name).write_text("mine")
+    steps = characters(9)
+    write(Inspection("bare", steps, [part("layer 1", "rnn", steps, 3)]), tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {"report.html", "gates.png", *others}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from holdfast.checks import refused
 from holdfast.cli import show
 from holdfast.cli.failures import notice
 from holdfast.cli.verbs import Chosen
+from holdfast.errors import UserError
 from holdfast.tasks import load, part
 
 
@@ -29,14 +30,38 @@ def inspect(chosen: Chosen, data: Path, asked: Asked) -> int:
     """Gates, memory, gradients, attribution and ablation of a run on some data: words, a page, pictures."""
     if asked.steps < 2:
         raise refused("steps", "at least 2", str(asked.steps), "1000")
+    names = _names([chosen.run, *asked.beside])
     subjects = _subjects(chosen, data, asked.steps)
-    others = {run: _subjects(Chosen(run, chosen.device), data, asked.steps) for run in asked.beside}
-    folder = asked.out or chosen.run / "inspect"
+    others = [_subjects(Chosen(run, chosen.device), data, asked.steps) for run in asked.beside]
+    folder, told = asked.out or chosen.run / "inspect", set[str]()
     for subject in subjects:
-        _look(subject, folder / subject.name if subject.name else folder, asked.terminal)
+        _look(subject, folder / subject.name if subject.name else folder, asked.terminal, told)
     if others:
-        _beside({chosen.run: subjects, **others}, data, folder)
+        _beside(dict(zip(names, [subjects, *others], strict=True)), data, folder)
     return 0
+
+
+def _names(runs: Sequence[Path]) -> list[str]:
+    """The shortest ends of the runs' paths that tell them apart.
+
+    Raises:
+        UserError: a run is there twice.
+    """
+    whole = [run.resolve() for run in runs]
+    twice = next((run for place, run in enumerate(whole) if run in whole[:place]), None)
+    if twice is not None:
+        raise UserError(
+            "--beside sets a run beside others.",
+            f"{twice} is given twice.",
+            "Give each run once, by its folder.",
+        )
+    return [_ending(run, [other for other in whole if other != run]) for run in whole]
+
+
+def _ending(run: Path, others: Sequence[Path]) -> str:
+    """The shortest end of a path that no other one has."""
+    ends = (run.parts[-count:] for count in range(1, len(run.parts) + 1))
+    return str(Path(*next(end for end in ends if all(other.parts[-len(end) :] != end for other in others))))
 
 
 def _subjects(chosen: Chosen, data: Path, steps: int) -> list[Any]:
@@ -44,7 +69,8 @@ def _subjects(chosen: Chosen, data: Path, steps: int) -> list[Any]:
     return part(model.task, "inspect")(model.to(chosen.device), data, steps)  # type: ignore[no-any-return]
 
 
-def _look(subject: Any, folder: Path, drawn: bool) -> None:
+def _look(subject: Any, folder: Path, drawn: bool, told: set[str]) -> None:
+    """Inspect a subject; what has been told of another one is not told again."""
     from holdfast.insight.inside.inspection import inspect as looked_into
     from holdfast.insight.views.terminal import Screen, terminal
     from holdfast.insight.views.writing import write
@@ -55,21 +81,28 @@ def _look(subject: Any, folder: Path, drawn: bool) -> None:
     if drawn:
         show.write(terminal(found, Screen.of(sys.stdout)))
     else:
-        for sentence in found.words:
+        for sentence in _new(found.words, told):
             show.write(sentence)
-    for note in found.notes:
+    for note in _new(found.notes, told):
         notice(f"note: {note}")
     show.write(f"Open {page}; the pictures are beside it.")
 
 
-def _beside(runs: Mapping[Path, list[Any]], data: Path, folder: Path) -> None:
+def _new(sentences: Sequence[str], told: set[str]) -> list[str]:
+    """Those that are not told yet; now they are."""
+    found = [sentence for sentence in sentences if sentence not in told]
+    told.update(found)
+    return found
+
+
+def _beside(runs: Mapping[str, list[Any]], data: Path, folder: Path) -> None:
     """The first subject of each run."""
     from holdfast.insight.views.beside import measured, table, write_beside
 
     networks = []
-    for run, (subject, *_) in runs.items():
-        notice(f"measuring {run} ...")
-        networks.append(measured(run.name, subject))
+    for name, (subject, *_) in runs.items():
+        notice(f"measuring {name} ...")
+        networks.append(measured(name, subject))
     title = f"Memory and gradients on {data.name}"
     header, *rows = table(networks)
     show.table(title, header, rows)

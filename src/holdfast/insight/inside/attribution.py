@@ -64,7 +64,7 @@ def attributed(subject: Subject, score: Score) -> Attribution:
     sizes = np.bincount(groups.numpy())[groups.numpy()]
     moved = np.abs(by_group).max() > max(SINGLE * change, RESOLVED * max(abs(whole), abs(without)))
     agreement = agree(by_step, by_group, groups.numpy()) if moved else float("nan")
-    return Attribution(score.name, by_step, by_group / sizes, agreement, incomplete)
+    return Attribution(score.name, by_step, by_group / sizes, agreement, incomplete, score.step)
 
 
 def _answer(again: Again, score: Score) -> Callable[[Tensor], Tensor]:

@@ -149,6 +149,7 @@ class Attribution:
         agreement: Spearman's rank correlation between the two, over the steps that have a hundredth or more of the
             largest in either; NaN where no single step moves the answer, so that occlusion says nothing.
         incomplete: how far the integrated gradients are from adding up to the change of the answer, as a share of it.
+        step: after which it is answered, as in :class:`~holdfast.insight.inside.subject.Score`.
     """
 
     target: str
@@ -156,6 +157,7 @@ class Attribution:
     occlusion: Array
     agreement: float
     incomplete: float
+    step: int | None = -1
 
 
 @dataclass(frozen=True)
@@ -185,7 +187,10 @@ class Ablation:
 
 @dataclass(frozen=True)
 class Inspection:
-    """All that was found; what could not be measured is None, with the reason in ``notes``."""
+    """All that was found; what could not be measured is None, with the reason in ``notes``.
+
+    Units that follow something were looked for in so many ``sequences``; ``steps`` are those of the first.
+    """
 
     title: str
     steps: Steps
@@ -197,6 +202,7 @@ class Inspection:
     ablation: Ablation | None = None
     words: Sequence[str] = ()
     notes: Sequence[str] = ()
+    sequences: int = 1
 
 
 def ordered(values: Array) -> Array:

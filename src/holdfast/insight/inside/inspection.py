@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from holdfast.errors import UserError
 from holdfast.insight.inside import ablation, attribution, flow, gates, memory, telling, tracking
-from holdfast.insight.inside.findings import Inspection, Part, Steps, Tracked
+from holdfast.insight.inside.findings import Flow, Inspection, Part, Steps, Tracked
 from holdfast.insight.inside.parts import Call, calls, evaluated, played
 from holdfast.insight.inside.subject import Loss, Score, Subject
 
@@ -43,8 +43,28 @@ def _inspected(subject: Subject) -> Inspection:
         _tried(lambda: flow.flows(subject.model, batch, layers=subject.layers), "gradients", notes) or (),
         _attribution(subject, notes),
         _ablation(subject, seen, notes),
+        notes=notes,
+        sequences=_sequences(subject),
     )
-    return replace(found, words=telling.words(found), notes=notes)
+    found = _called(found, subject.names)
+    return replace(found, words=telling.words(found))
+
+
+def _sequences(subject: Subject) -> int:
+    """In how many units that follow something are looked for."""
+    known = () if subject.several is None else tuple(subject.several.features.values())
+    return int(known[0].shape[1]) if known else 1
+
+
+def _called(found: Inspection, names: Mapping[str, str]) -> Inspection:
+    """Parts by what they are called in words."""
+
+    def flow(one: Flow) -> Flow:
+        name = names.get(one.name, one.name)
+        return replace(one, name=name, words=name + one.words.removeprefix(one.name))
+
+    parts = [replace(part, name=names.get(part.name, part.name)) for part in found.parts]
+    return replace(found, parts=parts, flows=[flow(one) for one in found.flows])
 
 
 def _seen(subject: Subject) -> list[Call]:
@@ -98,9 +118,6 @@ def _attribution(subject: Subject, notes: list[str]) -> Any:
 
 def _ablation(subject: Subject, seen: Sequence[Call], notes: list[str]) -> Any:
     if subject.loss is None:
-        notes.append(
-            "Ablation needs loss=: a function that gives the loss on data the model was not trained on."
-        )
         return None
     if any(not ablation.has_own_weights(call.module) for call in seen):
         notes.append(
@@ -110,6 +127,9 @@ def _ablation(subject: Subject, seen: Sequence[Call], notes: list[str]) -> Any:
 
 
 # -- any torch model ------------------------------------------------------------------------------------------
+
+BATCHED = "Of the batch, the first sequence is shown; memory and gradients are of all."
+WITHOUT_LOSS = "Ablation needs loss=: a function that gives the loss on data the model was not trained on."
 
 
 class Watch:
@@ -168,11 +188,9 @@ class Watch:
             model,
             run,
             described,
-            largest if score is None else Score("score", lambda answer: score(answer).reshape(-1)[0]),
+            largest if score is None else Score("score", lambda answer: score(answer).reshape(-1)[0], None),
             None if loss is None else Loss("loss", lambda: float(loss())),
-            notes=["Of the batch, the first sequence is shown; memory and gradients are of all."]
-            if batched
-            else (),
+            notes=[*([BATCHED] if batched else []), *([WITHOUT_LOSS] if loss is None else [])],
         )
         return inspect(subject)
 

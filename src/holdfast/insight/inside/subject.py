@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +19,13 @@ class Score:
     Attributes:
         name: what it is, in words, such as ``"log-probability of 'e' after the last step"``.
         of: the answer of :attr:`Subject.run` -> a scalar with a gradient.
+        step: after which it is answered, counted as in a list (-1: the last), from which the steps that moved it are
+            counted; None where it is the answer to a whole sequence, or to steps of another one.
     """
 
     name: str
     of: Callable[[Any], Tensor]
+    step: int | None = -1
 
 
 @dataclass(frozen=True)
@@ -70,6 +73,7 @@ class Subject:
         draw: more pictures of a task's own, into a folder.
         notes: what the reader should know.
         name: of its own folder, where a task looks at several sequences (such as ``"decoder"``).
+        names: what parts are called by their place in the model -> what they are called in words.
     """
 
     title: str
@@ -84,3 +88,4 @@ class Subject:
     draw: Callable[[Path], Sequence[Path]] | None = None
     notes: Sequence[str] = ()
     name: str = ""
+    names: Mapping[str, str] = field(default_factory=dict)

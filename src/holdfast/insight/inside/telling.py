@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from math import isinf, isnan
 
 import numpy as np
 
 from holdfast.insight.inside.attribution import MATTERS
-from holdfast.insight.inside.findings import Ablation, Attribution, Horizon, Inspection, Part, Tracked
+from holdfast.insight.inside.findings import Ablation, Attribution, Cut, Horizon, Inspection, Part, Tracked
+from holdfast.insight.inside.gates import KEEPERS
 
 NAMED = 6
 """Units that are named, at most."""
@@ -22,18 +23,32 @@ def words(found: Inspection) -> list[str]:
     kind = found.steps.kind
     sentences = [*_tracked(found), *(_part(part, kind) for part in found.parts)]
     if found.horizon is not None:
-        sentences.append(_memory(found.horizon, kind))
+        sentences.append(memory(found.horizon, kind))
     sentences += [flow.words for flow in found.flows]
     if found.attribution is not None:
-        sentences.append(_attribution(found.attribution, found))
+        sentences.append(attribution(found.attribution, found))
     if found.ablation is not None:
-        sentences += _ablation(found.ablation, found)
+        sentences += ablation(found.ablation, found)
     return sentences
 
 
-def unit_name(found: Inspection, one: Tracked) -> str:
+def unit_name(one: Tracked, parts: Sequence[Part]) -> str:
     """Such as ``"layer 2, unit 17 (cell)"``."""
-    return f"{found.parts[one.part].name}, unit {one.unit} ({one.state})"
+    return f"{parts[one.part].name}, unit {one.unit} ({one.state})"
+
+
+def away(by: Attribution, step: int, steps: int) -> str:
+    """How far a step of so many is from the one after which the answer comes; nothing where there is no such step.
+
+    Example:
+        >>> by = Attribution("answer", np.zeros(5), np.zeros(5), 1.0, 0.0, step=3)
+        >>> away(by, 1, 5), away(by, 4, 5)
+        ('2 back', '1 after')
+    """
+    if by.step is None:
+        return ""
+    back = by.step % steps - step
+    return f"{back} back" if back >= 0 else f"{-back} after"
 
 
 def _tracked(found: Inspection) -> Iterator[str]:
@@ -46,33 +61,41 @@ def _tracked(found: Inspection) -> Iterator[str]:
         )
     for one in found.tracked[:NAMED]:
         yield (
-            f"{unit_name(found, one)} follows the {one.feature}: correlation {one.confirmed:+.2f} on the half of the "
-            f"steps on which it was not chosen ({one.found:+.2f} on the other)."
+            f"{unit_name(one, found.parts)} follows the {one.feature}: correlation {one.confirmed:+.2f} on the half "
+            f"of the steps on which it was not chosen ({one.found:+.2f} on the other)."
         )
 
 
 def _part(part: Part, kind: str) -> str:
     if part.half_lives is None:
         return f"{part.name}: {part.cell} has no gate that keeps the state, so no half-life can be read from gates."
-    low, middle, high = np.percentile(part.half_lives, [10, 50, 90], method="nearest")
-    keeper = "forget" if "forget" in part.activations else "update"
+    low, middle, high = (
+        _lost(float(v), kind) for v in np.percentile(part.half_lives, [10, 50, 90], method="nearest")
+    )
+    keeper = next(name for name in KEEPERS if name in part.activations)
     left, right = (share.mean() for share in part.saturated(keeper))
     return (
-        f"{part.name}: by its {keeper} gates the middle unit has lost half of what it held after "
-        f"{_steps(middle, kind)} (the fastest tenth {low:.2g}, the slowest {high:.3g}); of all {keeper} gates "
-        f"{right:.0%} are open (above 0.9) and {left:.0%} shut (below 0.1)."
+        f"{part.name}: by its {keeper} gates the middle unit has lost half of what it held {middle} (the fastest tenth "
+        f"{low}, the slowest {high}); of all {keeper} gates {right:.0%} are open (above 0.9) and {left:.0%} shut "
+        "(below 0.1)."
     )
 
 
-def _steps(value: float, kind: str) -> str:
-    return f"{value:.3g} {kind}{'' if value == 1 else 's'}"
+def _lost(value: float, kind: str) -> str:
+    """When half of what a unit held is gone."""
+    return "later than the sequence ends" if isinf(value) else _after(value, kind)
 
 
-def _memory(horizon: Horizon, kind: str) -> str:
+def _after(value: float, kind: str) -> str:
+    return f"in less than one {kind}" if value < 1 else f"after {value:.3g} {kind}{'' if value == 1 else 's'}"
+
+
+def memory(horizon: Horizon, kind: str) -> str:
+    """How far back a change of the input is felt, in steps of a kind."""
     told = [
         f"{share} only beyond the {horizon.longest} {kind}s measured"
         if isinf(value)
-        else f"{share} after {_steps(value, kind)}"
+        else f"{share} {_after(value, kind)}"
         for share, value in (("half", horizon.half_life), ("a twentieth", horizon.reach))
     ]
     return (
@@ -81,12 +104,13 @@ def _memory(horizon: Horizon, kind: str) -> str:
     )
 
 
-def _attribution(one: Attribution, found: Inspection) -> str:
+def attribution(one: Attribution, found: Inspection) -> str:
+    """Which steps moved the answer, and how far the two ways to attribute agree."""
     whole = one.incomplete <= INCOMPLETE
     values, way = (one.integrated, "integrated gradients") if whole else (one.occlusion, "occlusion")
-    sizes, last = np.abs(values), len(found.steps) - 1
+    sizes = np.abs(values)
     order = [k for k in np.argsort(-sizes, kind="stable")[:5] if sizes[k] >= MATTERS * sizes.max() > 0]
-    named = ", ".join(f"{_step(found, int(k))} ({last - k} back)" for k in order)
+    named = ", ".join(_moved(one, int(k), found) for k in order)
     most = f"most of all {named or 'nothing'}, by {way}"
     if not whole and isnan(one.agreement):
         most = "neither way says it"
@@ -103,15 +127,16 @@ def _compared(agreement: float) -> str:
     return f"The two ways to attribute {close} (rank correlation {agreement:.2f} over the steps that matter to either)"
 
 
-def _ablation(one: Ablation, found: Inspection) -> Iterator[str]:
+def _moved(by: Attribution, k: int, found: Inspection) -> str:
+    far = away(by, k, len(found.steps))
+    return _step(found, k) + (f" ({far})" if far else "")
+
+
+def ablation(one: Ablation, found: Inspection) -> Iterator[str]:
+    """Which gate and which unit the network relies on."""
     gates = [cut for cut in one.cuts if cut.kind == "gate" and "gate held" in cut.name]
     if gates:
-        most, least = max(gates, key=lambda cut: cut.loss), min(gates, key=lambda cut: cut.loss)
-        yield (
-            f"The gate that matters most here: {most.name}, {found.parts[most.part].name}: the loss goes from "
-            f"{one.loss:.4g} to {most.loss:.4g} {one.unit}; least: {least.name}, {found.parts[least.part].name} "
-            f"({least.loss:.4g}). Nothing is trained again: it is what this network relies on."
-        )
+        yield " ".join(_gates(one, gates, found))
     units = [cut for cut in one.cuts if cut.kind == "unit"]
     if units:
         cut = max(units, key=lambda cut: cut.loss)
@@ -119,6 +144,26 @@ def _ablation(one: Ablation, found: Inspection) -> Iterator[str]:
             f"Of the {len(units)} weightiest units, switched off one by one, {found.parts[cut.part].name}, {cut.name} "
             f"costs most: {cut.loss - one.loss:+.4g} {one.unit}."
         )
+
+
+def _gates(one: Ablation, gates: Sequence[Cut], found: Inspection) -> Iterator[str]:
+    """The gate that costs most, the one that changes least, and apart from them the one without which it is better."""
+
+    def named(cut: Cut) -> str:
+        return f"{cut.name}, {found.parts[cut.part].name}"
+
+    most, helps = max(gates, key=lambda cut: cut.loss), min(gates, key=lambda cut: cut.loss)
+    least = min(gates, key=lambda cut: abs(cut.loss - one.loss))
+    whole = f"{one.loss:.4g}"
+    if most.loss > one.loss:
+        rest = "" if least is most else f"; least: {named(least)} ({least.loss:.4g})"
+        rise = f"the loss goes from {whole} to {most.loss:.4g} {one.unit}"
+        yield f"The gate that matters most here: {named(most)}: {rise}{rest}."
+    else:
+        yield f"No gate held at its mean raises the loss of {whole} {one.unit}."
+    if helps.loss < one.loss and f"{helps.loss:.4g}" != whole:
+        yield f"The loss is lower ({helps.loss:.4g}) with {named(helps)}: on these data that gate does harm."
+    yield "Nothing is trained again: it is what this network relies on."
 
 
 def _step(found: Inspection, k: int) -> str:

@@ -12,7 +12,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from holdfast.insight.inside.findings import Array, Flow, Horizon
-from holdfast.insight.inside.flow import flows
+from holdfast.insight.inside.flow import SPAN, flows
 from holdfast.insight.inside.memory import horizon
 from holdfast.insight.inside.subject import Subject
 from holdfast.insight.plots import BLACK, BLUE, GREY, ORANGE, picture
@@ -49,13 +49,13 @@ def table(networks: Sequence[Measured]) -> list[list[str]]:
     """A header, and a row for each network and layer."""
     header = [
         "", "parameters", "layer", "influence halved after", "a twentieth after", "gradient's change a step",
-        "left after 100 steps", "gradient",
+        "gradient left", "gradient",
     ]  # fmt: skip
     return [header, *(_row(one, flow) for one in networks for flow in one.flows)]
 
 
 def _row(one: Measured, flow: Flow) -> list[str]:
-    far = min(100, len(flow.state) - 1)
+    far = min(SPAN, len(flow.state) - 1)
     return [
         one.name,
         f"{one.parameters:,}",
@@ -63,7 +63,7 @@ def _row(one: Measured, flow: Flow) -> list[str]:
         _steps(one.horizon.half_life, one.horizon),
         _steps(one.horizon.reach, one.horizon),
         f"{flow.factor - 1:+.1%}",
-        f"{flow.state[far]:.2g}",
+        f"{flow.state[far]:.2g} after {far} steps",
         flow.kind,
     ]
 

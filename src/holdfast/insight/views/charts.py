@@ -30,6 +30,10 @@ LINES = 6
 """Rows of what was read that are drawn as lines; more are drawn as an image."""
 FLOOR = 1e-8
 """Shares below this are not drawn: they are rounding."""
+SMALLEST = 0.05
+"""Share that an axis of influence shows at least."""
+MARGIN = 0.2
+"""Room for the number beside a bar, as a share of the length of all bars."""
 UNITS = 12
 """Units whose ablation is drawn."""
 
@@ -49,11 +53,23 @@ def ticks(ax: Axes, steps: Steps, count: int, room: int) -> None:
     ax.set_xlabel(f"{steps.kind}" + (f" (one in {every} is labelled)" if every > 1 else ""))
 
 
+class _Plain(LogFormatter):
+    """Plain numbers at those minor ticks that have room for them."""
+
+    def __call__(self, x: float, pos: int | None = None) -> str:
+        return f"{x:g}" if super().__call__(x, pos) else ""
+
+
 def _logarithmic(ax: Axes) -> None:
     """A log axis with plain numbers, which need no typesetting."""
     ax.set_yscale("log")
     ax.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
-    ax.yaxis.set_minor_formatter(LogFormatter(minor_thresholds=(1.2, 0.6)))
+    ax.yaxis.set_minor_formatter(_Plain(minor_thresholds=(1.2, 0.6)))
+
+
+def _drawn(shares: Array) -> Array:
+    """Shares as far as they are drawn; NaN below."""
+    return np.where(shares >= FLOOR, shares, np.nan)
 
 
 def saturation(figure: Figure, parts: Sequence[Part]) -> None:
@@ -76,10 +92,10 @@ def saturation(figure: Figure, parts: Sequence[Part]) -> None:
 
 def horizon(ax: Axes, found: Horizon) -> None:
     """How much a change so many steps back alters the output, with its half-life."""
-    ax.plot(found.lags, found.jacobian.clip(FLOOR), color=BLUE, label="by Jacobian products")
+    ax.plot(found.lags, _drawn(found.jacobian), color=BLUE, label="by Jacobian products")
     ax.plot(
         found.checked,
-        found.finite.clip(FLOOR),
+        _drawn(found.finite),
         "o",
         color=ORANGE,
         ms=5,
@@ -90,7 +106,7 @@ def horizon(ax: Axes, found: Horizon) -> None:
         if steps <= found.longest:
             ax.plot([0, steps, steps], [level, level, FLOOR], color=GREY, lw=1, ls="--")
             ax.annotate(f" {name}: {steps:.3g} steps", (steps, level), va="bottom", color=BLACK)
-    low = found.jacobian[found.jacobian > FLOOR].min(initial=0.05)
+    low = found.jacobian[found.jacobian >= FLOOR].min(initial=SMALLEST)
     _logarithmic(ax)
     ax.set(ylim=(low / 2, 2), xlabel="steps back", ylabel="influence (1 at its peak)")
     ax.set_title("How far back a change alters the output")
@@ -123,11 +139,10 @@ def gradients(ax: Axes, flows: Sequence[Flow]) -> None:
     lowest = 1.0
     for flow, colour in zip(flows, cycle([BLUE, ORANGE, BLACK, GREY])):
         label = f"{flow.name}: {flow.kind}, {flow.factor:.3g} a step"
-        ax.plot(np.maximum(flow.state, FLOOR), next(styles), color=colour, label=label)
-        ax.plot(np.maximum(flow.hidden, FLOOR), color=colour, lw=0.8, alpha=0.6)
-        lowest = min(
-            lowest, float(np.maximum(flow.hidden, FLOOR).min()), float(np.maximum(flow.state, FLOOR).min())
-        )
+        ax.plot(_drawn(flow.state), next(styles), color=colour, label=label)
+        ax.plot(_drawn(flow.hidden), color=colour, lw=0.8, alpha=0.6)
+        both = np.concatenate([flow.state, flow.hidden])
+        lowest = both[both >= FLOOR].min(initial=lowest)
     ax.axhline(1, color=GREY, lw=0.8, ls=":")
     _logarithmic(ax)
     ax.set(xlabel="distance in steps", ylabel="norm of the gradient\n(1 at distance 0)")
@@ -154,7 +169,10 @@ def ablation(ax: Axes, cuts: Sequence[Cut], found: Ablation, parts: Sequence[Par
     ax.set_yticks(np.arange(len(cuts)) + gaps, [clean(cut_name(cut, parts)) for cut in cuts])
     ax.invert_yaxis()
     ax.axvline(0, color=GREY, lw=0.8)
-    ax.margins(x=0.15, y=0.02)
+    ax.margins(y=0.02)
+    low, high = min(0.0, *rises), max(0.0, *rises)
+    room = MARGIN * (high - low or 1.0)
+    ax.set_xlim(low - (room if low < 0 else 0.0), high + room)
     ax.set(xlabel=f"change of the loss ({clean(found.unit)}); the whole network has {found.loss:.4g}")
 
 
@@ -198,6 +216,7 @@ def follows(ax: Axes, values: Array, feature: Array, names: tuple[str, str]) -> 
     ax.set_ylabel(names[0], color=BLUE)
     other = ax.twinx()
     other.spines["right"].set_visible(True)
-    other.plot(feature, color=ORANGE, lw=1, ls="--")
+    shape = "steps-mid" if set(feature[np.isfinite(feature)]) <= {0, 1} else "default"
+    other.plot(feature, color=ORANGE, lw=1, ls="--", drawstyle=shape)
     other.set_ylabel(names[1], color=ORANGE)
     ax.set_xlim(-0.5, len(values) - 0.5)

@@ -6,7 +6,17 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from holdfast.insight.inside.findings import Array, Inspection
+from holdfast.insight.inside.features import changing
+from holdfast.insight.inside.findings import Array, Inspection, Tracked
+
+PICTURED = 6
+"""Units that follow something and are drawn."""
+
+
+def pictured(found: Inspection) -> list[Tracked]:
+    """The units that are drawn: the closest of those whose feature changes in the sequence that is shown."""
+    there = changing(found.steps.features)
+    return [one for one in found.tracked if one.feature in there][:PICTURED]
 
 
 def chosen(order: Array, most: int, wanted: Sequence[int]) -> Array:

@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 from holdfast.insight.inside.findings import Array, Inspection, Part, Steps, Tracked
 from holdfast.insight.plots import FONTS, picture
 from holdfast.insight.views import charts, sentences
+from holdfast.insight.views.choice import pictured
 from holdfast.insight.views.colours import Scale, scale_of, signed
 from holdfast.insight.views.signs import clean, laid_out, sign
 
@@ -29,8 +30,21 @@ COLUMNS, NARROWEST = 100, 80
 """Letters in a line of a coloured text, and for how many a picture has room at least, for its title."""
 FIRST, LAST = slice(0, 800), slice(-400, None)
 """What is drawn of a long text: its beginning, or its end where the end is what it is about."""
-PICTURED = 6
-"""Units that follow something and are drawn."""
+
+
+OURS = ("saturation", "tracked", "memory", "gradients", "attribution", "ablation")
+"""Names of pictures besides those of gates."""
+
+
+def is_ours(path: Path) -> bool:
+    """Whether a file has the name of a picture that :func:`write_pictures` makes.
+
+    Example:
+        >>> [is_ours(Path(name)) for name in ("gates-2.png", "memory.png", "gates-old.png", "heard.png")]
+        [True, True, False, False]
+    """
+    names = "|".join(OURS)
+    return re.fullmatch(rf"(gates(-[1-9][0-9]*)?|{names})\.png", path.name) is not None
 
 
 def write_pictures(found: Inspection, folder: Path) -> list[Path]:
@@ -63,7 +77,7 @@ def _others(found: Inspection) -> Iterator[tuple[str, Painter]]:
     gated = [part for part in found.parts if part.gates]
     if gated:
         yield "saturation", saturation(found.parts)
-    if found.tracked:
+    if pictured(found):
         yield "tracked", _tracked(found)
     if found.horizon is not None or any(part.half_lives is not None for part in found.parts):
         yield "memory", memory(found)
@@ -165,8 +179,10 @@ def activation(unit: Tracked, found: Inspection) -> Array:
 
 
 def _tracked(found: Inspection) -> Painter:
-    units, steps = found.tracked[:PICTURED], found.steps
+    units, steps = pictured(found), found.steps
     titles = [clean(sentences.tracked(unit, found.parts)) for unit in units]
+    if where := sentences.looked_for(found):
+        titles[0] = f"Units {where}\n\n{titles[0]}"
     if charts.shared(steps):
         rows = [activation(unit, found) for unit in units]
         return texts(steps, [(row, signed(row)) for row in rows], titles, FIRST)

@@ -1,4 +1,4 @@
-"""What the curves and tables of an inspection say, each in a sentence with its numbers."""
+"""Captions and names of what is drawn; what was found is said by :mod:`holdfast.insight.inside.telling`."""
 
 from __future__ import annotations
 
@@ -6,15 +6,13 @@ import math
 from collections.abc import Sequence
 
 from holdfast.insight.inside.findings import (
-    Ablation,
-    Attribution,
     Cut,
-    Horizon,
     Inspection,
     Part,
     Steps,
     Tracked,
 )
+from holdfast.insight.inside.telling import unit_name
 
 MOSTLY = 0.9
 """A unit's gate is called mostly shut or open where it is at so large a share of the steps."""
@@ -57,27 +55,6 @@ def saturation(part: Part) -> str:
     )
 
 
-def horizon(found: Horizon) -> str:
-    """How far back a change is felt."""
-
-    def after(steps: float) -> str:
-        return f"after {steps:.3g} steps" if math.isfinite(steps) else f"not within {found.longest} steps"
-
-    return (
-        f"The influence of a change falls below half of its peak {after(found.half_life)}, and below a twentieth "
-        f"{after(found.reach)}. Jacobian products and finite differences differ by {found.agreement:.2%} at most."
-    )
-
-
-def attribution(found: Attribution) -> str:
-    """Which answer was looked at, and whether the two ways agree."""
-    return (
-        f"What moved the {found.target}. Rank correlation of integrated gradients and occlusion: "
-        f"{correlation(found.agreement)}. The integrated gradients add up to the change of the answer but for "
-        f"{found.incomplete:.2%}."
-    )
-
-
 def correlation(agreement: float) -> str:
     """That of two ways to attribute; in words where no single step moves the answer."""
     if math.isnan(agreement):
@@ -93,24 +70,16 @@ def cut_name(cut: Cut, parts: Sequence[Part]) -> str:
     return f"{part}, {cut.name}{' gate' if cut.kind == 'gate' and cut.name in parts[cut.part].gates else ''}"
 
 
-def ablation(found: Ablation, parts: Sequence[Part]) -> str:
-    """What costs most when it is switched off."""
-    told = []
-    for kind in ("layer", "gate", "unit"):
-        cuts = [cut for cut in found.cuts if cut.kind == kind]
-        if cuts:
-            worst = max(cuts, key=lambda cut: cut.loss)
-            told.append(f"{cut_name(worst, parts)} ({worst.loss - found.loss:+.3g})")
-    most = f" Of each kind the costliest to switch off: {'; '.join(told)}." if told else ""
-    return f"The whole network has a loss of {found.loss:.4g} {found.unit}.{most}"
-
-
 def tracked(unit: Tracked, parts: Sequence[Part]) -> str:
-    """Which unit follows what, and how closely."""
-    return (
-        f"{parts[unit.part].name}, {unit.state} of unit {unit.unit} follows {unit.feature}: "
-        f"correlation {unit.confirmed:+.2f} on steps that the choice did not see ({unit.found:+.2f} on the others)"
-    )
+    """The caption of a unit beside what it follows."""
+    return f"{unit_name(unit, parts)} with {unit.feature}: correlation {unit.confirmed:+.2f}"
+
+
+def looked_for(found: Inspection) -> str:
+    """Where units that follow something were looked for, when that is more than what is shown; nothing otherwise."""
+    if found.sequences == 1:
+        return ""
+    return f"looked for in {found.sequences:,} sequences; drawn is the first of them"
 
 
 def extent(steps: Steps, count: int, end: str = "first") -> str:

@@ -18,6 +18,8 @@ from rich.table import Table
 from rich.text import Text
 
 from holdfast.insight.inside.findings import Ablation, Array, Attribution, Flow, Horizon, Inspection, Part
+from holdfast.insight.inside.gates import KEEPERS
+from holdfast.insight.inside.telling import away
 from holdfast.insight.views import sentences
 from holdfast.insight.views.choice import chosen, followed
 from holdfast.insight.views.colours import Scale, scale_of
@@ -29,7 +31,6 @@ HEIGHTS, ASCII_HEIGHTS = "▁▂▃▄▅▆▇█", "_.:-=+*#"
 NARROWEST = 20
 UNITS, STEPS, CUTS = 8, 8, 12
 """Units of a heatmap, steps that moved the answer, and things switched off."""
-KEEPERS = ("forget", "update")
 DECADES = 3
 """Powers of ten in a sparkline."""
 
@@ -252,10 +253,14 @@ def _flows(flows: Sequence[Flow], screen: Screen) -> Iterator[RenderableType]:
 
 def _attribution(by: Attribution, found: Inspection, screen: Screen) -> Iterator[RenderableType]:
     yield from _titled(f"What moved the {by.target}", screen)
-    table = _table("step", found.steps.kind, "integrated gradients", "occlusion")
+    table, steps = (
+        _table("step", found.steps.kind, "away", "integrated gradients", "occlusion"),
+        len(found.steps),
+    )
     for step in np.argsort(-np.abs(by.integrated), kind="stable")[:STEPS].tolist():
         label = screen.sign(found.steps.labels[step])
-        table.add_row(str(step + 1), label, f"{by.integrated[step]:+.3g}", f"{by.occlusion[step]:+.3g}")
+        far = away(by, step, steps)
+        table.add_row(str(step + 1), label, far, f"{by.integrated[step]:+.3g}", f"{by.occlusion[step]:+.3g}")
     yield table
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from holdfast.insight.inside.findings import Inspection
 from holdfast.insight.views.page import write_page
-from holdfast.insight.views.pictures import write_pictures
+from holdfast.insight.views.pictures import is_ours, write_pictures
 
 
 def write(
@@ -15,12 +15,17 @@ def write(
 ) -> Path:
     """Write the page and the pictures, with those that ``draw`` adds; gives the page's path.
 
+    Pictures of an earlier inspection that this one has none of are removed: a layer or a measurement may be gone.
+
     Raises:
         UserError: the folder cannot be written.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    write_pictures(found, folder)
+    written = set(write_pictures(found, folder))
+    for old in folder.glob("*.png"):
+        if is_ours(old) and old not in written and old.is_file():
+            old.unlink()
     if draw is not None:
         draw(folder)
     return write_page(found, folder / "report.html")

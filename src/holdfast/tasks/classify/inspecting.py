@@ -124,9 +124,9 @@ def _decided(model: SequenceClassifier, one: Part, schema: Schema) -> Score:
     best = int(model.probabilities(one)[0].argmax())
     if schema.multiple:
         name = f"log odds of the label {schema.classes[best]!r}"
-        return Score(name, lambda answer: answer.logits[0, best] / module.temperature)
+        return Score(name, lambda answer: answer.logits[0, best] / module.temperature, None)
     name = f"log-probability of the label {schema.classes[best]!r}"
-    return Score(name, lambda answer: F.log_softmax(answer.logits[0] / module.temperature, -1)[best])
+    return Score(name, lambda answer: F.log_softmax(answer.logits[0] / module.temperature, -1)[best], None)
 
 
 def _loss(model: SequenceClassifier, part: Part) -> Loss:

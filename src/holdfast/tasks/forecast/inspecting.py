@@ -89,10 +89,10 @@ def _forecast(model: Forecaster, window: Part) -> Score:
     """The last step of the first target's forecast, in the target's unit."""
     level = model.config.quantiles.index(0.5) if model.config.loss == "pinball" else 0
     mean, std = (float(f(window.series)[0, 0, 0]) for f in (window.rows.mean, window.rows.std))
-    what = "return of " if model.config.data.returns else ""
+    what = "the return of " if model.config.data.returns else ""
     frequency = Frequency.parse(window.rows.schema.frequency)
     ahead = replace(frequency, count=frequency.count * window.horizon)
-    name = f"forecast of the {what}{window.rows.schema.targets[0]}, {ahead} ahead"
+    name = f"forecast of {what}{window.rows.schema.targets[0]}, {ahead} ahead"
     return Score(name, lambda answer: answer[0, -1, 0, level] * std + mean)
 
 

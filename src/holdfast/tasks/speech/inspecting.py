@@ -129,7 +129,9 @@ def _score(scores: Array, alphabet: Alphabet, step: float) -> Score:
         place = first + int(scores[first : spans[-1].end, unit].argmax())
         called = repr(alphabet.pieces[unit].strip() or " ")
     return Score(
-        f"log odds of {called} at {place * step:.2f} s", lambda answer: _log_odds(answer[0][place, 0], unit)
+        f"log odds of {called} at {place * step:.2f} s",
+        lambda answer: _log_odds(answer[0][place, 0], unit),
+        place,
     )
 
 

@@ -62,13 +62,13 @@ def subjects(model: Translator, data: Path, steps: int) -> list[Subject]:
         UserError: what is wrong with the file, or it has no sentence.
     """
     looked = _read(model, data, steps)
-    name = model.config.network.cell.upper()
+    name, score = model.config.network.cell.upper(), _score(looked)
     encoder = Subject(
         f"{name} translator: its encoder reading the first sentence of {data.name}",
         looked.module,
         looked.run([0]),
         Steps(()),
-        _score(looked),
+        replace(score, step=None),  # of a place in the other sentence
         _loss(looked) if looked.given else None,
         looked.run(_of_one_length(looked.part)),
         layers=("encoder",),
@@ -80,7 +80,9 @@ def subjects(model: Translator, data: Path, steps: int) -> list[Subject]:
         title=f"{name} translator: its decoder writing the first translation of {data.name}",
         layers=("decoder",),
         draw=lambda folder: [_attention(looked, folder / "attention.png")],
+        score=score,
         name="decoder",
+        names=_names_of_layers(len(looked.module.decoder.above)),
     )
     if not model.config.network.input_feeding:
         return [_described(encoder, looked, "source"), _described(decoder, looked, "target")]
@@ -149,6 +151,12 @@ def _described(subject: Subject, looked: Looked, side: str) -> Subject:
     )
 
 
+def _names_of_layers(above: int) -> dict[str, str]:
+    """What the decoder's layers are called by their places -> in words."""
+    found = ["decoder first", *(f"decoder above {k}" for k in range(above))]
+    return {name: f"decoder, layer {k + 1}" for k, name in enumerate(found)}
+
+
 def _names(text: str, ids: Ids, vocabulary: Vocabulary) -> list[str]:
     """Words as they stand in the sentence, other units as the vocabulary shows them."""
     return source_words(text, vocabulary)[: len(ids)] if vocabulary.words else vocabulary.names(ids.tolist())
@@ -176,7 +184,7 @@ def _score(looked: Looked) -> Score:
     unit, other = int(ids[place]), likeliest[place]
     rather = "" if other == unit else f" (the model would write {vocabulary.units.name(other)!r})"
     name = f"log-probability of {names[place]!r} in place {place + 1} of the translation{rather}"
-    return Score(name, lambda answer: module.scores(answer.readouts[place, 0]).log_softmax(-1)[unit])
+    return Score(name, lambda answer: module.scores(answer.readouts[place, 0]).log_softmax(-1)[unit], place)
 
 
 def _loss(looked: Looked) -> Loss:

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from markupsafe import Markup
 
+from holdfast.insight.inside import telling
 from holdfast.insight.inside.findings import LEFT, RIGHT, Array, Inspection, Part, Steps, Tracked
 from holdfast.insight.views import charts, pictures, sentences
-from holdfast.insight.views.choice import followed
+from holdfast.insight.views.choice import followed, pictured
 from holdfast.insight.views.colours import signed
 from holdfast.insight.views.page.drawings import drawing
 from holdfast.insight.views.page.rasters import LONGEST
@@ -97,7 +98,9 @@ def _tracked(found: Inspection) -> Chapter | None:
         "Units whose activation follows something of the input, the closest first. Each was chosen on one half of the "
         "steps; the correlation that counts is that on the other half.",
     ]
-    figures = [_followed(unit, k, found) for k, unit in enumerate(found.tracked[: pictures.PICTURED])]
+    if where := sentences.looked_for(found):
+        words.append(f"They were {where}. What does not change in it is not drawn.")
+    figures = [_followed(unit, k, found) for k, unit in enumerate(pictured(found))]
     return Chapter(
         "tracked", "Units that follow something", words, figures, [Table("All of them", header, rows)]
     )
@@ -166,7 +169,10 @@ def _memory(found: Inspection) -> Chapter | None:
     words, tables = [], []
     if found.horizon is not None:
         finite = dict(zip(found.horizon.checked.tolist(), found.horizon.finite.tolist(), strict=True))
-        words.append(sentences.horizon(found.horizon))
+        words.append(
+            "Influence is how much a change of the input so many steps back alters the recurrent output, as a share of "
+            "its largest influence."
+        )
         rows = [
             [str(int(lag)), number(float(value), 4), number(finite.get(int(lag), np.nan), 4)]
             for lag, value in zip(found.horizon.lags, found.horizon.jacobian, strict=True)
@@ -179,8 +185,13 @@ def _memory(found: Inspection) -> Chapter | None:
             "A unit's half-life is the number of steps after which half of what it holds is gone, by its gates: the "
             "median over the steps to begin from."
         )
-    drawn = drawing(pictures.memory(found), "memory", " ".join(words))
+    drawn = drawing(pictures.memory(found), "memory", " ".join([*_heard(found), *words]))
     return Chapter("memory", "How far memory reaches", words, [Figure("Memory", drawing=drawn)], tables)
+
+
+def _heard(found: Inspection) -> list[str]:
+    """The horizon for those who do not see it."""
+    return [] if found.horizon is None else [telling.memory(found.horizon, found.steps.kind)]
 
 
 def _thin(rows: Sequence[Sequence[str]]) -> list[Sequence[str]]:
@@ -194,7 +205,10 @@ def _thin(rows: Sequence[Sequence[str]]) -> list[Sequence[str]]:
 def _gradients(found: Inspection) -> Chapter | None:
     if not found.flows:
         return None
-    words = [clean(flow.words) for flow in found.flows]
+    words = [
+        "The norm of a loss's gradient with respect to the state so many steps before the loss, as a share of that at "
+        "the loss; thin: with respect to the hidden state alone."
+    ]
     header = ["distance", *(f"{flow.name}, {what}" for flow in found.flows for what in ("state", "hidden"))]
     curves = [curve for flow in found.flows for curve in (flow.state, flow.hidden)]
     longest = max(map(len, curves))
@@ -202,7 +216,9 @@ def _gradients(found: Inspection) -> Chapter | None:
         [str(k), *(number(float(curve[k]), 4) if k < len(curve) else "" for curve in curves)]
         for k in range(longest)
     ]
-    drawn = drawing(pictures.gradients(found), "gradients", " ".join(words))
+    drawn = drawing(
+        pictures.gradients(found), "gradients", clean(" ".join(flow.words for flow in found.flows))
+    )
     title = "Gradient against the distance in time"
     return Chapter(
         "gradients",
@@ -217,7 +233,7 @@ def _attribution(found: Inspection) -> Chapter | None:
     by, steps = found.attribution, found.steps
     if by is None:
         return None
-    words = [clean(sentences.attribution(by)), "Orange speaks for the answer, blue against it."]
+    words = [f"The answer: {clean(by.target)}. Orange speaks for it, blue against it."]
     if charts.shared(steps):
         count = min(len(steps), LAST)
         named = {"Integrated gradients": by.integrated, "Occlusion": by.occlusion}
@@ -226,14 +242,20 @@ def _attribution(found: Inspection) -> Chapter | None:
             for name, values in named.items()
         ]
     else:
-        drawn = drawing(pictures.attribution(found), "attribution", words[0])
+        drawn = drawing(pictures.attribution(found), "attribution", clean(telling.attribution(by, found)))
         figures = [Figure("Integrated gradients and occlusion", drawing=drawn)]
     most = np.argsort(-np.abs(by.integrated), kind="stable")[:ROWS]
     rows = [
-        [str(int(t) + 1), sign(steps.labels[t]), f"{by.integrated[t]:+.4g}", f"{by.occlusion[t]:+.4g}"]
+        [
+            str(int(t) + 1),
+            sign(steps.labels[t]),
+            telling.away(by, int(t), len(steps)),
+            f"{by.integrated[t]:+.4g}",
+            f"{by.occlusion[t]:+.4g}",
+        ]
         for t in most
     ]
-    header = ["step", steps.kind, "integrated gradients", "occlusion"]
+    header = ["step", steps.kind, "from the answer", "integrated gradients", "occlusion"]
     title = f"The {len(rows)} steps that moved it most"
     return Chapter("attribution", "What moved the answer", words, figures, [Table(title, header, rows)])
 
@@ -242,12 +264,15 @@ def _ablation(found: Inspection) -> Chapter | None:
     cut = found.ablation
     if cut is None or not cut.cuts:
         return None
-    words = [sentences.ablation(cut, found.parts)]
+    words = [
+        f"The loss of the whole network is {cut.loss:.4g} {clean(cut.unit)}. A gate is held at its mean or open, a "
+        "layer or a unit puts out 0."
+    ]
     rows = [
         [sentences.cut_name(c, found.parts), c.kind, f"{c.loss:.4g}", f"{c.loss - cut.loss:+.4g}"]
         for c in cut.cuts
     ]
-    drawn = drawing(pictures.ablation(found), "ablation", words[0])
+    drawn = drawing(pictures.ablation(found), "ablation", clean(" ".join(telling.ablation(cut, found))))
     title = "What it costs to switch something off"
     header = ["switched off", "what it is", f"loss ({cut.unit})", "change"]
     return Chapter(
