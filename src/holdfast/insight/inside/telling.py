@@ -57,7 +57,7 @@ def _tracked(found: Inspection) -> Iterator[str]:
     if not found.tracked:
         yield (
             f"No unit follows any of {', '.join(found.steps.features)} with a correlation that the second half of "
-            "the steps confirms."
+            "the steps confirms and chance does not reach."
         )
     for one in found.tracked[:NAMED]:
         yield (
