@@ -258,7 +258,7 @@ def test_occlusion_of_a_saturated_answer_is_not_compared() -> None:
     assert "most of all step x (0 back), step x (1 back)" in words and "nan" not in words
     (words,) = telling.words(replace(whole, attribution=replace(found, incomplete=0.2)))
     assert "neither way says it" in words and "most of all" not in words
-    assert "not comparable" in sentences.attribution(found)
+    assert "not comparable" in sentences.correlation(found.agreement)
 
 
 def test_an_answer_that_turns_at_a_point_takes_more_points_or_goes_by_occlusion() -> None:
