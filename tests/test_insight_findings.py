@@ -21,11 +21,15 @@ from holdfast.errors import UserError
 from holdfast.insight import Loss, Score, Steps, Subject, inspect, watch
 from holdfast.insight.inside import telling
 from holdfast.insight.inside.ablation import ablated, held, silenced
+from holdfast.insight.inside.again import Again
+from holdfast.insight.inside.answers import largest_after
 from holdfast.insight.inside.attribution import agree, attributed, ranks_agree
+from holdfast.insight.inside.chains import chains
 from holdfast.insight.inside.features import of_characters, of_words
 from holdfast.insight.inside.findings import Inspection, Part
 from holdfast.insight.inside.gates import gate_names, half_lives, part, slowness
 from holdfast.insight.inside.parts import calls, played
+from holdfast.insight.inside.telling import words
 from holdfast.insight.inside.tracking import correlations, tracked
 from holdfast.insight.views import sentences
 
@@ -416,3 +420,129 @@ def test_inputs_are_shown_and_may_be_tracked() -> None:
     found = watch(model)(x)
     assert found.steps.rows is not None and found.steps.rows.shape == (2, 200)
     assert {one.feature for one in found.tracked} <= {"input 0", "input 1"} and found.tracked
+
+
+# -- odd models ---------------------------------------------------------------------------------------------------
+
+
+class Odd(nn.Module):
+    """A model whose forward is given."""
+
+    def __init__(self, forward: Any, **modules: nn.Module) -> None:
+        super().__init__()
+        self.run = forward
+        for name, module in modules.items():
+            self.add_module(name, module)
+
+    def forward(self, *given: Any, **named: Any) -> Any:
+        return self.run(self, *given, **named)
+
+
+def stepped(model: Any, x: Tensor) -> Tensor:
+    state, found = None, []
+    for at in x.split(1):
+        y, state = model.layer(at, state)
+        found.append(y)
+    return torch.cat(found)
+
+
+def told(found: Any) -> str:
+    return " ".join(found.notes)
+
+
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+def test_a_model_without_gradients_is_shown_with_the_reasons(mode: Any) -> None:
+    found = watch(Odd(mode()(lambda m, x: m.layer(x)[0]), layer=nn.LSTM(2, 3)))(torch.randn(6, 1, 2))
+    assert found.parts and found.horizon is None and found.attribution is None
+    assert "through gradients" in told(found)
+
+
+def test_a_layer_that_is_called_again_with_another_input_is_told() -> None:
+    torch.manual_seed(0)
+    model = Odd(lambda m, a, b: m.layer(a)[0][-1] * m.layer(b)[0][-1], layer=nn.LSTM(2, 3))
+    a, b = torch.randn(2, 6, 1, 2)
+    found, alone = watch(model)(a, b), watch(model.layer)(a)
+    assert "layer was called 2 times; what is shown is its first call" in told(found)
+    np.testing.assert_allclose(found.horizon.jacobian, alone.horizon.jacobian, rtol=1e-4)
+
+
+def test_a_layer_beside_the_first_is_not_of_its_stack() -> None:
+    torch.manual_seed(0)
+    layers = {"a": nn.GRU(2, 3), "b": nn.GRU(2, 3), "c": nn.GRU(3, 3)}
+    x = torch.randn(6, 1, 2)
+    found = watch(Odd(lambda m, x: m.a(x)[0] + m.b(x)[0], **layers))(x)
+    assert found.horizon.agreement < 0.01
+    model = Odd(lambda m, x: (m.c(m.a(x)[0])[0], m.b(x)[0]), **layers)
+    again = Again(model, lambda: model(x))
+    assert [again.calls[k].name for k in again.stack] == ["a", "c"]
+
+
+def test_an_encoder_with_a_shorter_decoder_and_one_in_int8() -> None:
+    model = Odd(lambda m, x: m.d(x[:4], m.e(x)[1])[0], e=nn.LSTM(2, 3), d=nn.LSTM(2, 3))
+    assert watch(model)(torch.randn(6, 1, 2)).attribution is not None
+    found = watch(hf.quantize(hf.LSTM(2, 3)))(torch.randn(6, 1, 2))
+    assert found.parts and found.horizon is None and "forward only" in told(found)
+
+
+@pytest.mark.parametrize("steps_given", [stepped, lambda m, x: m.layer(x)[0]], ids=["loop", "whole"])
+def test_a_layer_that_is_called_step_by_step_is_one_sequence(steps_given: Any) -> None:
+    torch.manual_seed(0)
+    layer, x = nn.LSTM(2, 5), torch.randn(12, 2, 2)
+    found, whole = watch(Odd(steps_given, layer=layer))(x), watch(layer)(x)
+    for name, values in whole.parts[0].activations.items():
+        np.testing.assert_allclose(found.parts[0].activations[name], values, atol=1e-6)
+    np.testing.assert_allclose(found.horizon.jacobian, whole.horizon.jacobian, rtol=1e-3)
+    np.testing.assert_allclose(found.attribution.integrated, whole.attribution.integrated, atol=1e-4)
+    np.testing.assert_allclose(found.flows[0].state, whole.flows[0].state, rtol=1e-4)
+    assert ("12 times" in told(found)) == (steps_given is stepped)
+
+
+def test_the_last_step_is_found_in_any_form() -> None:
+    def after(module: Any, x: Any) -> float:
+        first = chains(module, lambda: module(x))[0]
+        return largest_after(first)(module(x)).item()
+
+    torch.manual_seed(0)
+    layer, x = nn.GRU(2, 3), torch.randn(5, 5, 2)
+    assert after(layer, x[:, 0]) == pytest.approx(layer(x[:, 0])[0][-1].max().item())
+    assert after(layer, x) == pytest.approx(layer(x)[0][-1, 0].max().item())
+    packed = pack_padded_sequence(x, torch.tensor([2, 5, 1, 3, 4]), enforce_sorted=False)
+    assert after(layer, packed) == pytest.approx(layer(x[:2, :1])[0][-1, 0].max().item())
+
+
+def test_half_precision_is_measured_in_float32() -> None:
+    torch.manual_seed(0)
+    found = watch(nn.LSTM(2, 5).bfloat16())(torch.randn(12, 2, 2).bfloat16())
+    assert found.horizon.agreement < 0.01 and "copy in float32" in told(found)
+
+
+def test_kinks_are_not_said_to_agree() -> None:
+    torch.manual_seed(0)
+    found = watch(nn.GRU(2, 3))(torch.randn(9, 1, 2))
+    worse = replace(found, horizon=replace(found.horizon, agreement=0.187))
+    assert "agree within" in " ".join(words(found))
+    assert "differ by up to 18.7%: trust the Jacobian products less" in " ".join(words(worse))
+
+
+def test_keyword_arguments_go_to_the_model() -> None:
+    found = watch(hf.LSTM(2, 3))(torch.randn(9, 2, 2), lengths=torch.tensor([4, 9]))
+    assert len(found.steps) == 4
+
+
+def test_the_reverse_direction_is_told_of_the_memory() -> None:
+    notes = told(watch(nn.GRU(2, 3, bidirectional=True))(torch.randn(9, 1, 2)))
+    assert "has read that step only" in notes
+
+
+def test_empty_and_infinite_inputs_are_refused() -> None:
+    layer, x = nn.LSTM(2, 3), torch.randn(9, 2, 2)
+    with pytest.raises(UserError, match="0 sequences"):
+        watch(layer)(x[:, :0])
+    x[4, 1, 0] = torch.nan
+    with pytest.raises(UserError, match="input is not at step 4 of sequence 1"):
+        watch(layer)(x)
+    rising = nn.RNN(1, 1, nonlinearity="relu", bias=False)
+    nn.init.constant_(rising.weight_hh_l0, 1e30)
+    nn.init.ones_(rising.weight_ih_l0)
+    with pytest.raises(UserError, match="hidden is not at step 2"):
+        watch(rising)(torch.ones(6, 1, 1))

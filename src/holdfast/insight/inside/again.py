@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import count
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
 
-from holdfast.insight.inside.parts import Call, arguments, calls, evaluated, recurrent_modules
+from holdfast.errors import UserError
+from holdfast.insight.inside.chains import Chain, chains, refuse_infinite
+from holdfast.insight.inside.parts import arguments, evaluated, recurrent_modules
+from holdfast.kernels import ROUNDING
+from holdfast.recurrent import Recurrent
 from holdfast.shapes import pack_like
+
+Place = tuple[int, int]
+"""Where a call belongs: the number of its chain, and its own number in it."""
 
 
 class Again:
@@ -17,76 +27,159 @@ class Again:
 
     Args:
         model: the network.
-        run: puts something through it; it is called once here, and once more for each repetition. What it carries from
+        run: puts something through it; it is called twice here, and once more for each repetition. What it carries from
             run to run in the layers' states has no influence: each layer is given the state that it was given first.
         layers: beginnings of the names of the layers among which the first is looked for; all when empty.
 
     Attributes:
-        first: the first recurrent layer's call.
-        stack: the calls that read one after the other from there: same steps and sequences, and no state given where
-            the first had none (a decoder is given one).
+        first: the first recurrent layer's call; calls that pass the state on, step by step, are one (see
+            :func:`chains`).
+        stack: numbers of the calls that read one after the other from there. A call goes on the stack where what it
+            reads is computed from what the stack's last call put out (autograd says so), with the same steps and
+            sequences, and with no state given where the first had none (a decoder is given one). Others are passed
+            over: a layer beside the first one is not part of its stack.
 
     Raises:
-        UserError: no recurrent layer, or none that ran.
+        UserError: no recurrent layer, none that ran, one in int8, or inputs that are not finite.
     """
 
     def __init__(self, model: nn.Module, run: Callable[[], Any], layers: Sequence[str] = ()) -> None:
         self.model, self.run, self.layers = model, run, layers
-        self.calls = calls(model, run, layers)
+        self.modules = recurrent_modules(model, layers)
+        _refuse_rounding(self.modules)
+        self.calls = chains(model, run, layers)
         self.first = self.calls[0]
-        self.stack = _stack(self.calls)
+        refuse_infinite(self.first.name, self.first.x, self.first.lengths, "input")
+        self.at: dict[int, Place] = {
+            place: (number, piece)
+            for number, chain in enumerate(self.calls)
+            for piece, place in enumerate(chain.places)
+        }
+        self.stack = self._stack()
 
     def __call__(self, x: Tensor) -> tuple[Tensor, Any]:
         """The outputs [T, B, P] of the stack's last layer and the model's answer, for an input x [T, B, I]."""
         seen: list[Tensor] = []
-        count = iter(range(len(self.calls)))
+        places = count()
+
+        def read(module: Any, _given: Any, output: Any) -> None:
+            seen.append(steps_first(output[0], module))
+
+        with self._hooked(self._giving(x, places), read):
+            answer = self.run()
+        wanted = self.calls[self.stack[-1]].places
+        if wanted[-1] >= len(seen):
+            raise UserError(
+                "A run with another input calls the recurrent layers as often as the first.",
+                f"They were called {len(self.at)} times at first, and then {len(seen)} times.",
+                "Let it not end earlier for some inputs.",
+            )
+        return torch.cat([seen[place] for place in wanted]), answer
+
+    @contextmanager
+    def _hooked(self, before: Callable[..., Any], after: Callable[..., Any]) -> Iterator[None]:
+        """The model in evaluation mode, its recurrent layers with these hooks."""
         handles = []
-        for module in recurrent_modules(self.model, self.layers).values():
-            handles.append(module.register_forward_pre_hook(self._giving(x, count), with_kwargs=True))
-            handles.append(module.register_forward_hook(self._reading(seen), with_kwargs=True))
+        for module in self.modules.values():
+            handles.append(module.register_forward_pre_hook(before, with_kwargs=True))
+            handles.append(module.register_forward_hook(after))
         try:
             with evaluated(self.model):
-                answer = self.run()
+                yield
         finally:
             for handle in handles:
                 handle.remove()
-        return seen[len(self.stack) - 1], answer
 
-    def _giving(self, x: Tensor, count: Any) -> Callable[..., Any]:
+    def _giving(self, x: Tensor, places: Iterator[int]) -> Callable[..., Any]:
+        pieces = x.split(list(self.first.pieces))
+
         def give(module: Any, given: tuple[Any, ...], named: dict[str, Any]) -> Any:
-            place = next(count)
+            number, piece = self.at.get(next(places), (-1, 0))
             own, hx, lengths = arguments(given, named)
-            new = like(x, own, module) if place == 0 else own
-            state = self._state(place, hx)
+            new = like(pieces[piece], own, module) if number == 0 else own
+            state = self._state(number, hx) if number in self.stack and piece == 0 else hx
             return (new, state) if lengths is None else (new, state, lengths), {}
 
         return give
 
-    def _state(self, place: int, hx: Any) -> Any:
-        """The state of the first run, where the stack begins with one; a decoder's is computed."""
-        call = self.calls[place]
-        if hx is None or call.state is None or place >= len(self.stack):
-            return None if place < len(self.stack) and call.state is None else hx
+    def _state(self, number: int, hx: Any) -> Any:
+        """The state of the first run; what is carried from run to run has no influence."""
+        call = self.calls[number]
+        if hx is None or call.state is None:
+            return None
         like_now = hx if isinstance(hx, Tensor) else hx[0]
         kept = tuple(s.to(like_now).reshape(like_now.shape[:-1] + s.shape[-1:]) for s in call.state)
         return kept[0] if isinstance(hx, Tensor) else kept
 
-    def _reading(self, seen: list[Tensor]) -> Callable[..., None]:
-        def read(module: Any, _given: Any, _named: Any, output: Any) -> None:
-            seen.append(steps_first(output[0], module))
+    def _stack(self) -> list[int]:
+        reads = self._reads()
+        stack = [0]
+        for number, call in enumerate(self.calls[1:], 1):
+            if _fits(call, self.first) and stack[-1] in reads.get(number, set()):
+                stack.append(number)
+        return stack
 
-        return read
+    def _reads(self) -> dict[int, set[int]]:
+        """Number of a call -> numbers of the calls whose outputs its input is computed from, with none in between.
+
+        The outputs of each are cut from what they were computed from, and autograd is asked for the cut ends.
+        """
+        found: dict[int, set[int]] = {}
+        if len(self.calls) == 1:
+            return found
+        cuts: list[tuple[int, Tensor]] = []
+        given, gave = count(), count()
+
+        def look(_module: Any, args: tuple[Any, ...], named: dict[str, Any]) -> None:
+            number, _ = self.at.get(next(given), (-1, 0))
+            own = arguments(args, named)[0]
+            own = own.data if isinstance(own, PackedSequence) else own
+            if own.requires_grad and cuts:
+                grads = torch.autograd.grad(
+                    own.sum(), [end for _, end in cuts], retain_graph=True, allow_unused=True
+                )
+                read = {of for (of, _), grad in zip(cuts, grads, strict=True) if grad is not None}
+                found.setdefault(number, set()).update(read)
+
+        def cut(_module: Any, _args: Any, output: Any) -> Any:
+            number, _ = self.at.get(next(gave), (-1, 0))
+            if not torch.is_grad_enabled():
+                return None
+            return _mapped(output, lambda y: _cut(y, number, cuts))
+
+        with torch.enable_grad(), self._hooked(look, cut):
+            self.run()
+        return found
 
 
-def _stack(found: list[Call]) -> list[Call]:
-    first, *rest = found
-    stack = [first]
-    for call in rest:
-        fits = call.x.shape[:2] == first.x.shape[:2] and (call.state is None) == (first.state is None)
-        if not fits:
-            break
-        stack.append(call)
-    return stack
+def _mapped(output: Any, change: Callable[[Tensor], Tensor]) -> Any:
+    """What a recurrent layer returns, with another tensor for each of its outputs and states."""
+    if isinstance(output, Tensor):
+        return change(output)
+    if isinstance(output, PackedSequence):
+        return output._replace(data=change(output.data))
+    return tuple(_mapped(one, change) for one in output)
+
+
+def _cut(y: Tensor, number: int, cuts: list[tuple[int, Tensor]]) -> Tensor:
+    """The same values, computed from nothing but a new leaf; a clone of it, for what works in place."""
+    end = y.detach().requires_grad_()
+    cuts.append((number, end))
+    return end.clone()
+
+
+def _refuse_rounding(modules: dict[str, nn.Module]) -> None:
+    for name, module in modules.items():
+        if isinstance(module, Recurrent) and module.options.kernel in ROUNDING:
+            raise UserError(
+                "What is measured through gradients has layers that run backward.",
+                f"{name or 'The layer'} runs the kernel {module.options.kernel!r}, forward only.",
+                "Inspect the model that was quantized.",
+            )
+
+
+def _fits(call: Chain, first: Chain) -> bool:
+    return call.x.shape[:2] == first.x.shape[:2] and (call.state is None) == (first.state is None)
 
 
 def steps_first(y: Tensor | PackedSequence, module: Any) -> Tensor:

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from holdfast.errors import missing_library
+from holdfast.errors import UserError, missing_library
 from holdfast.insight.inside.again import Again
 from holdfast.insight.inside.findings import Array, Attribution
 from holdfast.insight.inside.subject import Score, Subject
@@ -37,7 +37,8 @@ def attributed(subject: Subject, score: Score) -> Attribution:
     What is attributed to is what the first recurrent layer reads at each step: an embedded unit of a text, or numbers.
 
     Raises:
-        UserError: captum is not installed; no recurrent layer ran.
+        UserError: captum is not installed; no recurrent layer ran; the score has no gradient, or does not depend on
+            what the first recurrent layer reads.
     """
     try:
         from captum.attr import FeatureAblation, IntegratedGradients
@@ -46,6 +47,7 @@ def attributed(subject: Subject, score: Score) -> Attribution:
     again = Again(subject.model, subject.run, subject.layers)
     answer = _answer(again, score)
     x = again.first.x[:, :1].transpose(0, 1)
+    _needs_gradient(answer, x)
     base = x.mean(1, keepdim=True).expand_as(x).contiguous()
     groups = _groups(x.size(1))
     with torch.no_grad():
@@ -76,6 +78,24 @@ def _answer(again: Again, score: Score) -> Callable[[Tensor], Tensor]:
         return found.float().reshape(1).cpu()  # type: ignore[no-any-return]
 
     return answer
+
+
+def _needs_gradient(answer: Callable[[Tensor], Tensor], x: Tensor) -> None:
+    x = x.clone().requires_grad_()
+    with torch.enable_grad():
+        score = answer(x)
+    if not score.requires_grad:
+        raise UserError(
+            "Attribution goes through gradients.",
+            "The score has none.",
+            "Take torch.no_grad(), torch.inference_mode() and detach() out of the model and of score=.",
+        )
+    if torch.autograd.grad(score, x, allow_unused=True)[0] is None:
+        raise UserError(
+            "Attribution explains a score that depends on what the first recurrent layer reads.",
+            "This one does not.",
+            "Give score=, which makes a number of what that layer leads to.",
+        )
 
 
 def _groups(steps: int) -> Tensor:

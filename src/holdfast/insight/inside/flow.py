@@ -14,8 +14,9 @@ import torch
 from torch import Tensor, nn
 
 from holdfast.cells import Recurrence, State
+from holdfast.insight.inside.chains import chains, firsts
 from holdfast.insight.inside.findings import Array, Flow
-from holdfast.insight.inside.parts import Call, Played, calls, played
+from holdfast.insight.inside.parts import Played, played
 
 SEQUENCES = 4
 """Sequences whose gradients are followed; the mean is told."""
@@ -55,9 +56,7 @@ def flows(
         >>> flow.kind
         'vanishing'
     """
-    first: dict[str, Call] = {}
-    for call in calls(model, run, layers):
-        first.setdefault(call.name, call)
+    first = firsts(chains(model, run, layers))
     return [flow_of(one, seed=seed) for call in first.values() for one in played(call)]
 
 

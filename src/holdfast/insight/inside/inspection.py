@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -10,11 +10,17 @@ from torch import Tensor, nn
 
 from holdfast.errors import UserError
 from holdfast.insight.inside import ablation, attribution, flow, gates, memory, telling, tracking
+from holdfast.insight.inside.answers import largest_after
+from holdfast.insight.inside.chains import Chain, chains, firsts, refuse_infinite
+from holdfast.insight.inside.exact import in_float32
 from holdfast.insight.inside.findings import Flow, Inspection, Part, Steps, Tracked
-from holdfast.insight.inside.parts import Call, calls, evaluated, played
+from holdfast.insight.inside.parts import Call, Played, evaluated, played
 from holdfast.insight.inside.subject import Loss, Score, Subject
 
-Run = Callable[[], Any]
+REVERSE = (
+    "The memory is measured at each sequence's last step, where the reverse direction of a layer has read that step "
+    "only: the curve is what the forward direction keeps. The gradients are of each direction from its own end."
+)
 
 
 def inspect(subject: Subject) -> Inspection:
@@ -23,25 +29,35 @@ def inspect(subject: Subject) -> Inspection:
     What cannot be measured is left out, with the reason in ``notes``.
 
     Raises:
-        UserError: the network has no recurrent layers, none ran, or none has as many steps as are described.
+        UserError: the network has no recurrent layers, none ran, none has as many steps as are described, the first
+            sequence has none, or inputs or activations are not finite.
     """
     with evaluated(subject.model):  # the score's own layers too: no dropout in any of them
         return _inspected(subject)
 
 
 def _inspected(subject: Subject) -> Inspection:
-    seen = _seen(subject)
-    parts = [gates.part(one) for call in seen for one in played(call)]
     notes = list(subject.notes)
-    batch = subject.batch or subject.run
+    seen = _seen(subject, notes)
+    parts = [_part(one) for call in seen for one in played(call)]
+    exact = subject.exact or subject
+    if any(getattr(call.module, "bidirectional", False) for call in seen):
+        notes.append(REVERSE)
     found = Inspection(
         subject.title,
         subject.steps,
         parts,
         _tracked(subject, parts),
-        _tried(lambda: memory.horizon(subject.model, batch, layers=subject.layers), "memory", notes),
-        _tried(lambda: flow.flows(subject.model, batch, layers=subject.layers), "gradients", notes) or (),
-        _attribution(subject, notes),
+        _tried(
+            lambda: memory.horizon(exact.model, exact.several_or_one, layers=exact.layers), "memory", notes
+        ),
+        _tried(
+            lambda: flow.flows(subject.model, subject.several_or_one, layers=subject.layers),
+            "gradients",
+            notes,
+        )
+        or (),
+        _attribution(exact, notes),
         _ablation(subject, seen, notes),
         notes=notes,
         sequences=_sequences(subject),
@@ -67,11 +83,15 @@ def _called(found: Inspection, names: Mapping[str, str]) -> Inspection:
     return replace(found, parts=parts, flows=[flow(one) for one in found.flows])
 
 
-def _seen(subject: Subject) -> list[Call]:
+def _seen(subject: Subject, notes: list[str]) -> list[Chain]:
     """The first call of each recurrent module that is looked at and has the sequence's steps."""
-    looked: dict[str, Call] = {}
-    for call in calls(subject.model, subject.run, subject.layers):
-        looked.setdefault(call.name, call)
+    found = chains(subject.model, subject.run, subject.layers)
+    looked = firsts(found)
+    notes += _more_than_once(found)
+    if not subject.steps:
+        raise UserError(
+            "The first sequence is inspected.", "It has no step.", "Put one that is not empty first."
+        )
     seen = [call for call in looked.values() if int(call.lengths[0]) == len(subject.steps)]
     if not seen:
         lengths = ", ".join(f"{call.name or 'the model'}: {int(call.lengths[0])}" for call in looked.values())
@@ -80,7 +100,31 @@ def _seen(subject: Subject) -> list[Call]:
             f"There are {len(subject.steps)} labels; steps of the layers: {lengths or 'none ran'}.",
             "Give a label for each step.",
         )
+    for call in seen:
+        refuse_infinite(call.name, call.x, call.lengths, "input")
     return seen
+
+
+def _more_than_once(found: Sequence[Chain]) -> Iterator[str]:
+    """A note for each module that was called again with something else, or in pieces."""
+    for name, one in firsts(found).items():
+        times = [len(chain.places) for chain in found if chain.name == name]
+        told = name or "The layer"
+        if times[0] > 1:
+            yield f"{told} was called {times[0]} times, each with the state from the call before: one sequence."
+        if len(times) > 1:
+            yield (
+                f"{told} was called {sum(times)} times; what is shown is its first call, of {one.x.size(0)} steps. "
+                "Calls are one sequence where each is given the state that the one before gave, "
+                "by a layer of one direction."
+            )
+
+
+def _part(one: Played) -> Part:
+    """What a layer does, all of it finite."""
+    for name, values in one.activations().items():
+        refuse_infinite(one.name, values, one.lengths, name)
+    return gates.part(one)
 
 
 def _tracked(subject: Subject, parts: Sequence[Part]) -> Sequence[Tracked]:
@@ -88,9 +132,7 @@ def _tracked(subject: Subject, parts: Sequence[Part]) -> Sequence[Tracked]:
     if subject.several is None:
         return tracking.tracked(parts, subject.steps.features)
     names = {part.name for part in parts}
-    seen: dict[str, Call] = {}
-    for call in calls(subject.model, subject.several.run, subject.layers):
-        seen.setdefault(call.name, call)
+    seen = firsts(chains(subject.model, subject.several.run, subject.layers))
     states = [one.activations() for call in seen.values() for one in played(call) if one.name in names]
     flat = [{n: v.transpose(0, 1).flatten(0, 1).numpy() for n, v in one.items()} for one in states]
     features = {name: values.T.ravel() for name, values in subject.several.features.items()}
@@ -160,8 +202,11 @@ class Watch:
         score: Callable[[Any], Tensor] | None = None,
         loss: Callable[[], Any] | None = None,
         title: str | None = None,
+        **named: Any,
     ) -> Inspection:
         """Run the model on these inputs and look at the first sequence of the batch.
+
+        A model in bfloat16 or float16 is copied, and memory and attribution are measured on the copy in float32.
 
         Args:
             inputs: what the model is called with.
@@ -170,29 +215,30 @@ class Watch:
                 a tuple that begins with one): its largest element of the first sequence's last step.
             loss: gives the loss on data that training has not seen, for ablation; none is done without.
             title: of the report.
+            named: keyword arguments that the model is called with, such as ``lengths=``.
 
         Raises:
-            UserError: no recurrent layer, none that ran, or labels that do not fit.
+            UserError: no recurrent layer, none that ran, labels that do not fit, an empty batch, or values that are
+                not finite.
         """
         model = self.model
 
         def run() -> Any:
-            return model(*inputs)
+            return model(*inputs, **named)
 
-        seen = calls(model, run)
-        described = self._steps(seen[0], steps)
-        batched = seen[0].x.size(1) > 1
-        largest = Score("largest output after the last step", _largest(seen[0], model))
+        first = chains(model, run)[0]
+        notes = [*([BATCHED] if first.x.size(1) > 1 else []), *([WITHOUT_LOSS] if loss is None else [])]
+        largest = Score("largest output after the last step", largest_after(first))
         subject = Subject(
             title or f"{type(model).__name__}: what its gates do",
             model,
             run,
-            described,
+            self._steps(first, steps),
             largest if score is None else Score("score", lambda answer: score(answer).reshape(-1)[0], None),
             None if loss is None else Loss("loss", lambda: float(loss())),
-            notes=[*([BATCHED] if batched else []), *([WITHOUT_LOSS] if loss is None else [])],
+            notes=notes,
         )
-        return inspect(subject)
+        return inspect(in_float32(subject, inputs, named))
 
     @staticmethod
     def _steps(call: Call, given: Steps | Sequence[str] | None) -> Steps:
@@ -203,30 +249,6 @@ class Watch:
             rows = x.T.numpy() if names else None
             return Steps([str(k) for k in range(length)], "step", rows, names, dict(zip(names, x.T.numpy())))
         return given if isinstance(given, Steps) else Steps([str(label) for label in given])
-
-
-def _largest(call: Call, model: nn.Module) -> Callable[[Any], Tensor]:
-    """The largest element of an answer's last step, of the first sequence."""
-    place = int(call.lengths[0]) - 1
-
-    def largest(answer: Any) -> Tensor:
-        y = answer
-        while isinstance(y, tuple | list):
-            y = y[0]
-        if not isinstance(y, Tensor) or not y.is_floating_point():
-            raise UserError(
-                "Attribution explains a number.",
-                f"The model answers with a {type(answer).__name__}.",
-                "Give score=, which makes one number of the answer.",
-            )
-        if y.dim() == 3:
-            batch_first = y.size(0) == call.x.size(1)
-            y = y[0, place] if batch_first else y[place, 0]
-        elif y.dim() == 2 and y.size(0) == call.x.size(1):
-            y = y[0]
-        return y.max()
-
-    return largest
 
 
 def watch(model: nn.Module) -> Watch:

@@ -50,7 +50,8 @@ def horizon(
         that far within the sequences.
 
     Raises:
-        UserError: no recurrent layer, none that ran, sequences of one step, or no gradient.
+        UserError: no recurrent layer, none that ran, one in int8, sequences of one step, no gradient, or one that is
+            not finite.
 
     Example:
         >>> import torch
@@ -74,17 +75,29 @@ def horizon(
     lengths = again.first.lengths
     squared = torch.stack([_by_lag(g.square().sum(-1), lengths) for g in products]).mean(0)
     curve = squared.sqrt().double().numpy()
-    peak = float(np.nanmax(curve))
+    peak = _peak(curve)
+    lags = np.arange(len(curve))
+    checked = np.unique(np.geomspace(1, len(curve), CHECKED).astype(int)) - 1
+    finite, agreement = _checks(again, checked, list(zip(draws, products, strict=True)), peak, random)
+    return Horizon(lags, curve / peak, checked, finite, fall(curve, HALF), fall(curve, SMALL), agreement)
+
+
+def _peak(curve: Array) -> float:
+    """The largest value, where it says something."""
+    if not np.isfinite(curve).all():
+        raise UserError(
+            "A memory is measured where the derivatives are finite.",
+            "The derivative of the recurrent output with respect to some input is not.",
+            "Check the weights: what grows from step to step overflows.",
+        )
+    peak = float(curve.max())
     if not peak > 0:
         raise UserError(
             "A memory is measured where the input has an influence on the output.",
             "The derivative of the recurrent output was 0 everywhere.",
             "Check the weights for zeros.",
         )
-    lags = np.arange(len(curve))
-    checked = np.unique(np.geomspace(1, len(curve), CHECKED).astype(int)) - 1
-    finite, agreement = _checks(again, checked, list(zip(draws, products, strict=True)), peak, random)
-    return Horizon(lags, curve / peak, checked, finite, fall(curve, HALF), fall(curve, SMALL), agreement)
+    return peak
 
 
 def fall(curve: Array, share: float) -> float:
@@ -135,8 +148,8 @@ def _direction(like: Tensor, random: torch.Generator) -> Tensor:
 
 def _product(last: Tensor, w: Tensor, x: Tensor) -> Tensor:
     """``w^T d last / d x``: [T, B, I], on the CPU."""
-    (found,) = torch.autograd.grad(last, x, w, retain_graph=True)
-    return found.float().cpu()
+    (found,) = torch.autograd.grad(last, x, w, retain_graph=True, allow_unused=True)
+    return torch.zeros_like(x) if found is None else found.float().cpu()
 
 
 def _by_lag(values: Tensor, lengths: Tensor) -> Tensor:

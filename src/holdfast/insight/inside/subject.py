@@ -72,6 +72,7 @@ class Subject:
         layers: names of recurrent modules that are looked at, by their beginning; all when empty.
         draw: more pictures of a task's own, into a folder.
         notes: what the reader should know.
+        exact: the same in float32, for what is measured by small differences (memory, attribution); itself where None.
         name: of its own folder, where a task looks at several sequences (such as ``"decoder"``).
         names: what parts are called by their place in the model -> what they are called in words.
     """
@@ -87,5 +88,11 @@ class Subject:
     layers: Sequence[str] = ()
     draw: Callable[[Path], Sequence[Path]] | None = None
     notes: Sequence[str] = ()
+    exact: Subject | None = None
     name: str = ""
     names: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def several_or_one(self) -> Callable[[], Any]:
+        """What memory and gradients are measured on."""
+        return self.batch or self.run

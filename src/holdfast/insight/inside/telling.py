@@ -14,6 +14,8 @@ from holdfast.insight.inside.gates import KEEPERS
 NAMED = 6
 """Units that are named, at most."""
 
+AGREES = 0.05
+"""Relative difference up to which the two ways to measure memory are said to agree."""
 INCOMPLETE = 0.1
 """Share of the whole change that integrated gradients may miss, and still say what moved the answer most."""
 
@@ -98,9 +100,14 @@ def memory(horizon: Horizon, kind: str) -> str:
         else f"{share} {_after(value, kind)}"
         for share, value in (("half", horizon.half_life), ("a twentieth", horizon.reach))
     ]
+    close = (
+        f"agree within {horizon.agreement:.1%}"
+        if horizon.agreement <= AGREES
+        else f"differ by up to {horizon.agreement:.1%}: trust the Jacobian products less"
+    )
     return (
         f"Memory as measured: a change of the input has, of its largest influence on the recurrent output, {told[0]} "
-        f"and {told[1]}. Finite differences and Jacobian products agree within {horizon.agreement:.1%}."
+        f"and {told[1]}. Finite differences and Jacobian products {close}."
     )
 
 
