@@ -316,7 +316,8 @@ def test_both_sides_of_a_translation(case: Callable[[str], Case]) -> None:
     assert encoder.steps.features["words to the end"][-1] == 0
     assert encoder.layers == ("encoder",) and decoder.layers == ("decoder",)
     names = [[found.name for found in inspect(side).parts] for side in (encoder, decoder)]
-    assert all("encoder" in name for name in names[0]) and all("decoder" in name for name in names[1])
+    assert all("encoder" in name for name in names[0]) and names[1][0] == "decoder, layer 1"
+    assert encoder.score is not None and encoder.score.step is None, "it is of a word of the other side"
     assert encoder.score is not None and encoder.score.name.startswith("log-probability of")
     assert encoder.score.of(encoder.run()).item() < 0
 

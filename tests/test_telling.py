@@ -76,7 +76,7 @@ def test_the_step_of_a_score_comes_with_its_attribution(step: int | None) -> Non
     [
         (
             [0.1, 0.0963, 0.2],
-            "held in less than one frame (the fastest tenth in less than one frame, the slowest in",
+            "held in less than one frame; of all forget gates",
         ),
         (
             [1.0, 5.0, inf],

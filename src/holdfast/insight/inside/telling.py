@@ -74,12 +74,12 @@ def _part(part: Part, kind: str) -> str:
     low, middle, high = (
         _lost(float(v), kind) for v in np.percentile(part.half_lives, [10, 50, 90], method="nearest")
     )
+    others = "" if low == middle == high else f" (the fastest tenth {low}, the slowest {high})"
     keeper = next(name for name in KEEPERS if name in part.activations)
     left, right = (share.mean() for share in part.saturated(keeper))
     return (
-        f"{part.name}: by its {keeper} gates the middle unit has lost half of what it held {middle} (the fastest tenth "
-        f"{low}, the slowest {high}); of all {keeper} gates {right:.0%} are open (above 0.9) and {left:.0%} shut "
-        "(below 0.1)."
+        f"{part.name}: by its {keeper} gates the middle unit has lost half of what it held {middle}{others}; of all "
+        f"{keeper} gates {right:.0%} are open (above 0.9) and {left:.0%} shut (below 0.1)."
     )
 
 
