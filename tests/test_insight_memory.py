@@ -57,9 +57,10 @@ def test_a_growing_unit_explodes_and_a_leaky_one_vanishes() -> None:
 
 def test_lags_count_from_each_sequences_own_end() -> None:
     module = leaky(0.5, hf.RNN)
-    x, lengths = torch.rand(20, 3, 1) + 0.5, torch.tensor([20, 3, 9])
+    x, lengths = torch.rand(20, 4, 1) + 0.5, torch.tensor([20, 3, 9, 6])
     found = horizon(module, lambda: module(x, lengths=lengths))
-    np.testing.assert_allclose(found.jacobian, 0.5 ** np.arange(20.0), rtol=1e-4)
+    assert found.longest == 8  # half of the sequences are so long
+    np.testing.assert_allclose(found.jacobian, 0.5 ** np.arange(9.0), rtol=1e-4)
 
 
 @pytest.mark.parametrize("kind", [nn.LSTM, nn.GRU, nn.RNN, partial(hf.LSTM, peephole=True)], ids=str)

@@ -32,7 +32,8 @@ HELD = ("input gate held at its mean", "forget gate held at its mean", "output g
 
 def test_the_gate_that_matters_least_changes_the_loss_least_and_one_that_harms_is_named_apart() -> None:
     said = ablated(
-        dict(zip(HELD, (0.8, 1.5, 1.01))) | {"candidate held at its mean": 9.0, "input gate always open": 9}
+        dict(zip(HELD, (0.8, 1.5, 1.01)))
+        | {"candidate held at its mean": 9.0, "forget gate always open": 1.3}
     )
     assert (
         "matters most here: forget gate held at its mean, layer 1: the loss goes from 1 to 1.5 nats" in said
@@ -43,11 +44,18 @@ def test_the_gate_that_matters_least_changes_the_loss_least_and_one_that_harms_i
         and "candidate" not in said
     )
     assert "lower" not in ablated(dict(zip(HELD, (1.2, 1.5, 1.01))))
+    worst = ablated(dict(zip(HELD, (1.2, 1.02, 1.3))) | {"forget gate always open": 4.0})
+    assert "matters most here: forget gate always open, layer 1: the loss goes from 1 to 4 nats" in worst
+    assert "least: input gate held at its mean" in worst
 
 
 def test_no_gate_matters_where_none_costs_anything() -> None:
     said = ablated(dict(zip(HELD, (0.8, 0.9, 1.0))))
-    assert said.startswith("No gate held at its mean raises the loss of 1 nats.") and "matters" not in said
+    assert (
+        said.startswith("No gate that is switched off raises the loss of 1 nats.") and "matters" not in said
+    )
+    said = ablated(dict(zip(HELD, (1.002, 0.999, 1.0))))
+    assert said.startswith("No gate matters measurably: none changes the loss of 1 nats by 1%.")
 
 
 @pytest.mark.parametrize(

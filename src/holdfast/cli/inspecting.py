@@ -13,7 +13,7 @@ from holdfast.cli import show
 from holdfast.cli.failures import notice
 from holdfast.cli.verbs import Chosen
 from holdfast.errors import UserError
-from holdfast.tasks import load, part
+from holdfast.tasks import load, part, task_of
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,7 @@ def inspect(chosen: Chosen, data: Path, asked: Asked) -> int:
     if asked.steps < 2:
         raise refused("steps", "at least 2", str(asked.steps), "1000")
     names = _names([chosen.run, *asked.beside])
+    _check_tasks([chosen.run, *asked.beside])
     subjects = _subjects(chosen, data, asked.steps)
     others = [_subjects(Chosen(run, chosen.device), data, asked.steps) for run in asked.beside]
     folder, told = asked.out or chosen.run / "inspect", set[str]()
@@ -56,6 +57,22 @@ def _names(runs: Sequence[Path]) -> list[str]:
             "Give each run once, by its folder.",
         )
     return [_ending(run, [other for other in whole if other != run]) for run in whole]
+
+
+def _check_tasks(runs: Sequence[Path]) -> None:
+    """Runs side by side read the same data.
+
+    Raises:
+        UserError: they are of different tasks.
+    """
+    first, *others = [(run, task_of(run)) for run in runs]
+    for run, task in others:
+        if None not in (task, first[1]) and task != first[1]:
+            raise UserError(
+                "--beside sets runs of one task side by side.",
+                f"{first[0]} is of the task {first[1]}, {run} of {task}.",
+                "Give runs that were trained for the same task.",
+            )
 
 
 def _ending(run: Path, others: Sequence[Path]) -> str:

@@ -90,6 +90,7 @@ def train(task: str, given: Given, files: Files, output: Output) -> int:
     asked = [*begun, *told(model.config, words.ABOUT_THE_DATA)]
     for command in words.next_commands(str(folder), files.words(), asked):
         show.write(f"  {shlex.join(command)}")
+    show.write(f"  {shlex.join(['holdfast', 'inspect', str(folder), str(files.test or files.data)])}")
     return 0
 
 

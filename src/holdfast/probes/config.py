@@ -71,7 +71,11 @@ class ProbeConfig:
             at_least(name, getattr(self, name), 1, example)
         if not 0 < self.input_scale < inf:
             raise refused("input_scale", "a finite number above 0", self.input_scale, 1)
-        at_least("steps", self.steps, self.every, 10 * self.every)
+        if self.steps < self.every:
+            rule = f"--steps is at least {self.every}: --every, the steps between two validations."
+            raise UserError(
+                rule, f"It was {self.steps}.", f"Give also --every {max(1, self.steps // 3)}, for example."
+            )
         if not 0 < self.criterion < 1:
             raise refused("criterion", "between 0 and 1", self.criterion, 0.9)
         self.training(self.seed)

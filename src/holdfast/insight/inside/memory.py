@@ -24,6 +24,7 @@ STEP = 3e-2
 """Size of those changes, in the mean size of an input."""
 ROUNDING = 1e-2
 """Share of the curve's peak below which a finite difference in float32 is rounding, and is not told."""
+TINY = 1e-30
 HALF, SMALL = 1 / 2, 1 / 20
 """Shares of the peak that ``half_life`` and ``reach`` stand for."""
 
@@ -78,7 +79,7 @@ def horizon(
     peak = _peak(curve)
     lags = np.arange(len(curve))
     checked = np.unique(np.geomspace(1, len(curve), CHECKED).astype(int)) - 1
-    finite, agreement = _checks(again, checked, list(zip(draws, products, strict=True)), peak, random)
+    finite, agreement = _checks(again, checked, list(zip(draws, products, strict=True)), curve, random)
     return Horizon(lags, curve / peak, checked, finite, fall(curve, HALF), fall(curve, SMALL), agreement)
 
 
@@ -153,28 +154,30 @@ def _product(last: Tensor, w: Tensor, x: Tensor) -> Tensor:
 
 
 def _by_lag(values: Tensor, lengths: Tensor) -> Tensor:
-    """[T, B] by step -> the mean over sequences by steps before each one's last [K]; NaN where none is so long."""
+    """[T, B] by step -> the mean over sequences by steps before each one's last [K], as far as half of them reach."""
     steps = torch.arange(values.size(0))[:, None]
     places = lengths - 1 - steps
     there = places >= 0
     found = torch.gather(values, 0, places.clamp(min=0)).masked_fill(~there, 0.0)
-    return (found.sum(1) / there.sum(1))[: int(lengths.max())]
+    enough = there.sum(1) * 2 >= len(lengths)  # of a few long ones a mean would say little
+    return (found.sum(1) / there.sum(1))[enough]
 
 
 def _checks(
     again: Again,
     lags: Array,
     products: list[tuple[Tensor, Tensor]],
-    peak: float,
+    curve: Array,
     random: torch.Generator,
 ) -> tuple[Array, float]:
-    """Finite differences at some lags [C], and by how much they differ from the products, at worst.
+    """The curve at some lags [C] by finite differences, and by how much they differ from the products, at worst.
 
-    The two are compared in one number that both give: ``w^T J u``, over all sequences.
+    The two are compared in one number that both give, ``w^T J u`` over all sequences, for many w and u: the curve is
+    multiplied by the ratio of their norms.
     """
     x, lengths = again.first.x, again.first.lengths
     size = STEP * float(x.square().mean().sqrt().clamp(min=1e-3))
-    norms, worst = [], 0.0
+    peak, norms, worst = float(curve.max()), [], 0.0
     for lag in lags:
         places = lengths - 1 - int(lag)
         rows = torch.arange(x.size(1))[places >= 0]
@@ -189,8 +192,9 @@ def _checks(
             sizes.append(float(change[rows].square().sum() / len(rows)))
             pairs += [(float((w.cpu() * change)[rows].sum()), float((g * u).sum())) for w, g in products]
         norm = np.sqrt(np.mean(sizes)) / peak
-        norms.append(norm if norm > ROUNDING else np.nan)
         finite, exact = np.array(pairs).T
+        ratio = np.linalg.norm(finite) / max(float(np.linalg.norm(exact)), TINY)
+        norms.append(curve[lag] / peak * ratio if norm > ROUNDING else np.nan)
         if norm > ROUNDING:
             worst = max(worst, float(np.linalg.norm(finite - exact) / np.linalg.norm(exact)))
     return np.array(norms), worst

@@ -11,6 +11,8 @@ from holdfast.insight.inside.attribution import MATTERS
 from holdfast.insight.inside.findings import Ablation, Attribution, Cut, Horizon, Inspection, Part, Tracked
 from holdfast.insight.inside.gates import KEEPERS
 
+MEASURABLE = 0.01
+"""Share of the loss below which a change of it says nothing of a gate."""
 NAMED = 6
 """Units that are named, at most."""
 
@@ -141,7 +143,7 @@ def _moved(by: Attribution, k: int, found: Inspection) -> str:
 
 def ablation(one: Ablation, found: Inspection) -> Iterator[str]:
     """Which gate and which unit the network relies on."""
-    gates = [cut for cut in one.cuts if cut.kind == "gate" and "gate held" in cut.name]
+    gates = _of_each_gate(one)
     if gates:
         yield " ".join(_gates(one, gates, found))
     units = [cut for cut in one.cuts if cut.kind == "unit"]
@@ -153,6 +155,17 @@ def ablation(one: Ablation, found: Inspection) -> Iterator[str]:
         )
 
 
+def _of_each_gate(one: Ablation) -> list[Cut]:
+    """Held at its mean or always open: what changes the loss more, of each gate."""
+    found: dict[tuple[int, str], Cut] = {}
+    for cut in one.cuts:
+        if cut.kind == "gate" and " gate " in cut.name:
+            key = cut.part, cut.name.partition(" gate ")[0]
+            before = found.get(key, cut)
+            found[key] = max(before, cut, key=lambda some: abs(some.loss - one.loss))
+    return list(found.values())
+
+
 def _gates(one: Ablation, gates: Sequence[Cut], found: Inspection) -> Iterator[str]:
     """The gate that costs most, the one that changes least, and apart from them the one without which it is better."""
 
@@ -162,12 +175,14 @@ def _gates(one: Ablation, gates: Sequence[Cut], found: Inspection) -> Iterator[s
     most, helps = max(gates, key=lambda cut: cut.loss), min(gates, key=lambda cut: cut.loss)
     least = min(gates, key=lambda cut: abs(cut.loss - one.loss))
     whole = f"{one.loss:.4g}"
-    if most.loss > one.loss:
+    if all(abs(cut.loss - one.loss) < MEASURABLE * abs(one.loss) for cut in gates):
+        yield f"No gate matters measurably: none changes the loss of {whole} {one.unit} by {MEASURABLE:.0%}."
+    elif most.loss > one.loss:
         rest = "" if least is most else f"; least: {named(least)} ({least.loss:.4g})"
         rise = f"the loss goes from {whole} to {most.loss:.4g} {one.unit}"
         yield f"The gate that matters most here: {named(most)}: {rise}{rest}."
     else:
-        yield f"No gate held at its mean raises the loss of {whole} {one.unit}."
+        yield f"No gate that is switched off raises the loss of {whole} {one.unit}."
     if helps.loss < one.loss and f"{helps.loss:.4g}" != whole:
         yield f"The loss is lower ({helps.loss:.4g}) with {named(helps)}: on these data that gate does harm."
     yield "Nothing is trained again: it is what this network relies on."

@@ -89,7 +89,7 @@ class _Best:
     def sure(self) -> bool:
         """Whether the feature itself is confirmed, and better than when it is moved."""
         agreed = np.sign(self.found) * self.confirmed
-        return bool(agreed[0] >= SURE and agreed[0] > agreed[1:].max())
+        return bool(min(agreed[0], abs(self.found[0])) >= SURE and agreed[0] > agreed[1:].max())
 
 
 def _followed(parts: Sequence[Part], features: Mapping[str, Array]) -> Iterator[Tracked]:

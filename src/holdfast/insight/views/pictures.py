@@ -178,13 +178,19 @@ def activation(unit: Tracked, found: Inspection) -> Array:
     return values
 
 
+def centred(unit: Tracked, found: Inspection) -> Array:
+    """The same around its median: what a text is coloured by, for a unit need never cross zero."""
+    values = activation(unit, found)
+    return np.asarray(values - np.median(values))
+
+
 def _tracked(found: Inspection) -> Painter:
     units, steps = pictured(found), found.steps
     titles = [clean(sentences.tracked(unit, found.parts)) for unit in units]
     if where := sentences.looked_for(found):
         titles[0] = f"Units {where}\n\n{titles[0]}"
     if charts.shared(steps):
-        rows = [activation(unit, found) for unit in units]
+        rows = [centred(unit, found) for unit in units]
         return texts(steps, [(row, signed(row)) for row in rows], titles, FIRST)
 
     def paint(figure: Figure) -> None:

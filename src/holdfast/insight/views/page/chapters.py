@@ -111,8 +111,9 @@ def _half_life(part: Part, unit: int) -> str:
 
 
 def _followed(unit: Tracked, number: int, found: Inspection) -> Figure:
-    title, values = clean(sentences.tracked(unit, found.parts)), pictures.activation(unit, found)
+    title = clean(sentences.tracked(unit, found.parts))
     if charts.shared(found.steps):
+        values = pictures.centred(unit, found)
         limit = signed(values).ends[1]
         return _text(title, found.steps, values / limit, 0, min(len(found.steps), LONGEST))
     painter = pictures.follower(unit, found)
