@@ -73,9 +73,8 @@ class ProbeConfig:
             raise refused("input_scale", "a finite number above 0", self.input_scale, 1)
         if self.steps < self.every:
             rule = f"--steps is at least {self.every}: --every, the steps between two validations."
-            raise UserError(
-                rule, f"It was {self.steps}.", f"Give also --every {max(1, self.steps // 3)}, for example."
-            )
+            fix = f"Give for example --steps {10 * self.every}, or --every {max(1, self.steps // 3)}."
+            raise UserError(rule, f"It was {self.steps}.", fix)
         if not 0 < self.criterion < 1:
             raise refused("criterion", "between 0 and 1", self.criterion, 0.9)
         self.training(self.seed)
