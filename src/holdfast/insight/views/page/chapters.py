@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from markupsafe import Markup
@@ -37,13 +37,14 @@ class Letter:
 
 @dataclass(frozen=True)
 class Figure:
-    """A picture with its caption: a text coloured from its step ``first`` on, or a drawing."""
+    """A picture with its caption: a text coloured around ``middle`` from its step ``first`` on, or a drawing."""
 
     title: str
     letters: Sequence[Letter] = ()
     first: int = 0
     gap: str = ""
     drawing: Markup | None = None
+    middle: str = "zero"
 
 
 @dataclass(frozen=True)
@@ -115,7 +116,8 @@ def _followed(unit: Tracked, number: int, found: Inspection) -> Figure:
     if charts.shared(found.steps):
         values = pictures.centred(unit, found)
         limit = signed(values).ends[1]
-        return _text(title, found.steps, values / limit, 0, min(len(found.steps), LONGEST))
+        shown = _text(title, found.steps, values / limit, 0, min(len(found.steps), LONGEST))
+        return replace(shown, middle="the unit's median")
     painter = pictures.follower(unit, found)
     return Figure(title, drawing=drawing(painter, f"tracked-{number}", title))
 
