@@ -442,3 +442,15 @@ def test_verdicts_over_seeds() -> None:
         sentence
         == "The GRU solved it with 1 of 2 seeds, after 1,500 steps (31 s): test accuracy 0.75 ± 0.35."
     )
+
+
+def test_a_probe_that_is_stopped_in_its_first_run_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(*_: Any, **__: Any) -> Any:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("holdfast.probes.run.learn", stopped)
+    out = tmp_path / "probe"
+    assert main(["probe", "adding", "--length", "10", "--out", str(out)]) == 130
+    assert not out.exists()

@@ -10,6 +10,7 @@ from typing import Any
 from holdfast.cli import show
 from holdfast.cli.failures import notice
 from holdfast.cli.flags import build
+from holdfast.cli.verbs import kept, nothing_half_written
 from holdfast.errors import UserError
 from holdfast.files import Into
 from holdfast.probes.config import PROBES
@@ -40,14 +41,11 @@ def probe(name: str, given: Mapping[str, Any], output: Output) -> int:
     from holdfast.probes.run import RESULT, run_probe
 
     into = Into(folder, output.overwrite, output.resume)
-    try:
+    with (
+        nothing_half_written(folder),
+        kept(folder / RESULT, "runs", "; the same command with --resume goes on"),
+    ):
         found = run_probe(config, into=into, progress=True, announce=notice)
-    except KeyboardInterrupt:
-        if (folder / RESULT).exists():
-            notice(
-                f"The runs that have ended are in {folder / RESULT}; the same command with --resume goes on."
-            )
-        raise
     from holdfast.probes.report import report
 
     page = report(found, folder)

@@ -21,7 +21,13 @@ from holdfast.tasks import load, part
 
 Given = Mapping[str, Any]
 
-WORTH_KEEPING = ("state.safetensors", "model.safetensors", "comparison.json", "backtest.json")
+WORTH_KEEPING = (
+    "state.safetensors",
+    "model.safetensors",
+    "comparison.json",
+    "backtest.json",
+    "probe.json",
+)
 """Files for which the folder of failed work stays: a run's state, its best weights, the figures of what has ended."""
 
 STOPPED = {"epochs": "all epochs done", "patience": "then no better", "budget": "the budget is spent"}
