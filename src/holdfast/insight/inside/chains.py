@@ -132,5 +132,8 @@ def refuse_infinite(name: str, values: Tensor, lengths: Tensor, what: str) -> No
 
 
 def firsts(found: Sequence[Chain]) -> dict[str, Chain]:
-    """The first chain of each module, by name."""
-    return {chain.name: chain for chain in reversed(found)}
+    """The first chain of each module, by name, in the order in which they ran."""
+    first: dict[str, Chain] = {}
+    for chain in found:
+        first.setdefault(chain.name, chain)
+    return first
