@@ -342,7 +342,7 @@ def test_networks_of_equal_parameters_and_what_is_planned(tmp_path: Path) -> Non
 )
 def test_trials_that_cannot_be(trials: dict[str, Any], words: str) -> None:
     with pytest.raises(UserError, match=words):
-        Trials(**trials)
+        Trials(**{"cells": ("lstm", "gru"), "seeds": 5, "fractions": (0.5, 1.0)} | trials)
 
 
 FORECAST = ["--target", "temp", "--horizon", "3", "--season", "24", "--lookback", "24", "--hidden-size", "6"]

@@ -25,7 +25,7 @@ from holdfast.insight.inside.again import Again
 from holdfast.insight.inside.answers import largest_after
 from holdfast.insight.inside.attribution import agree, attributed, ranks_agree
 from holdfast.insight.inside.chains import chains
-from holdfast.insight.inside.features import of_characters, of_words
+from holdfast.insight.inside.features import changing, of_characters, of_words
 from holdfast.insight.inside.findings import Inspection, Part
 from holdfast.insight.inside.gates import gate_names, half_lives, part, slowness
 from holdfast.insight.inside.parts import calls, played
@@ -174,7 +174,7 @@ def test_a_unit_that_counts_in_lines_of_a_text_or_follows_the_day_is_found() -> 
 
 def test_features_of_a_play() -> None:
     text = 'ROMEO:\nHi "you" all\n\nNurse:\nNo.\n'
-    found = of_characters(text)
+    found = changing(of_characters(text))
     name = found["speaker's name"]
     assert name[: len("ROMEO:\n")].all() and not name[7:21].any() and name[text.index("Nurse")]
     quotes = found["inside quotes"]
@@ -189,7 +189,7 @@ def test_features_of_a_play() -> None:
 
 @given(st.text(max_size=60))
 def test_features_are_as_long_as_the_text(text: str) -> None:
-    assert all(len(v) == len(text) and v.min() < v.max() for v in of_characters(text).values())
+    assert all(len(v) == len(text) and v.min() < v.max() for v in changing(of_characters(text)).values())
     assert all(len(v) == len(text) for v in of_words(list(text)).values())
 
 

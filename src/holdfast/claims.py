@@ -30,7 +30,6 @@ from holdfast.tasks import part
 from holdfast.training.pace import pace
 
 CELLS = ("lstm", "gru")
-FRACTIONS = (0.05, 0.1, 0.25, 0.5, 1.0)
 LEAST = 5
 """Examples of which the smallest fraction of the training part consists at least."""
 CLAIMS, WEIGHTS = "claims.json", "weights"
@@ -50,9 +49,9 @@ class Trials:
         UserError: another cell, too few seeds, or a fraction that is none.
     """
 
-    cells: Sequence[str] = CELLS
-    seeds: int = 5
-    fractions: Sequence[float] = FRACTIONS
+    cells: Sequence[str]
+    seeds: int
+    fractions: Sequence[float]
 
     def __post_init__(self) -> None:
         check_cells(self.cells, CELLS)

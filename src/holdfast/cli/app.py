@@ -270,10 +270,10 @@ def probe(
     given: Given,
 ) -> int:
     """How far back cells remember: long-range tasks, each beside one who remembers nothing."""
-    from holdfast.cli import probing
+    from holdfast.cli import probing, verbs
 
-    output = probing.Output(out, recipe, earlier.overwrite, earlier.resume, json)
-    return probing.probe(task, given, output)
+    output = verbs.Output(out, recipe, earlier.overwrite, earlier.resume)
+    return probing.probe(task, given, output, json)
 
 
 @app.command

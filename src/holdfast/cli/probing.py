@@ -3,38 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from holdfast.cli import show
 from holdfast.cli.failures import notice
 from holdfast.cli.flags import build
-from holdfast.cli.verbs import kept, nothing_half_written
-from holdfast.errors import UserError
+from holdfast.cli.verbs import Output, both_given, kept, nothing_half_written
 from holdfast.files import Into
 from holdfast.probes.config import PROBES
 
 
-@dataclass(frozen=True)
-class Output:
-    """Where the results go, and what the probe begins with."""
-
-    out: Path | None
-    recipe: Path | None
-    overwrite: bool
-    resume: bool
-    json: bool
-
-
-def probe(name: str, given: Mapping[str, Any], output: Output) -> int:
+def probe(name: str, given: Mapping[str, Any], output: Output, json: bool) -> int:
     """Train the cells on a probe, and tell what they remember as a table, in words, and as a folder with a page."""
     if output.resume and output.overwrite:
-        raise UserError(
-            "--resume goes on with what is in a folder, with its settings.",
-            "--overwrite was given as well.",
-            "Leave one of the two out.",
-        )
+        raise both_given("overwrite")
     config = build(PROBES[name], name, given, output.recipe, Path())
     folder = output.out or Path("runs") / f"probe-{name}"
     from holdfast.probes import words
@@ -49,7 +32,7 @@ def probe(name: str, given: Mapping[str, Any], output: Output) -> int:
     from holdfast.probes.report import report
 
     page = report(found, folder)
-    if output.json:
+    if json:
         show.write_json(found.to_dict())
         return 0
     header, *rows = words.table(found)

@@ -14,7 +14,7 @@ QUOTES = '"“”«»'
 
 
 def of_characters(text: str) -> dict[str, Array]:
-    """Name -> [T] of a text read character by character; a feature that never changes in it is left out.
+    """Name -> [T] of a text read character by character, with those that never change in it (see :func:`changing`).
 
     Positions count from 1 and begin anew after a line's end, a blank line, white space.
 
@@ -25,11 +25,6 @@ def of_characters(text: str) -> dict[str, Array]:
         >>> found["inside brackets"].astype(int).tolist()
         [0, 0, 0, 1, 1, 1, 1, 1, 0, 0, 0, 0]
     """
-    return changing(characters(text))
-
-
-def characters(text: str) -> dict[str, Array]:
-    """The same with those that never change."""
     return {
         "position in the line": _since(text, [c == "\n" for c in text]),
         "position in the paragraph": _since(text, _blank_lines(text)),
@@ -47,11 +42,6 @@ def characters(text: str) -> dict[str, Array]:
 
 def of_words(words: Sequence[str]) -> dict[str, Array]:
     """Name -> [T] of a text in words or subwords, as :func:`of_characters`; a sentence ends with ``. ! ?``."""
-    return changing(in_words(words))
-
-
-def in_words(words: Sequence[str]) -> dict[str, Array]:
-    """The same with those that never change."""
     ends = [word.strip().endswith((".", "!", "?", "<eos>", "\n")) for word in words]
     return {
         "position in the sentence": _since(words, ends),
@@ -67,9 +57,9 @@ def of_units(ids: Sequence[int] | Array, units: Units) -> dict[str, Array]:
     """Name -> [T] of the units of a text, with those that never change, and which are not in the vocabulary."""
     numbers = [int(i) for i in ids]
     if units.kind in ("character", "byte"):
-        found = characters("".join((units.decode([i]) or " ")[0] for i in numbers))
+        found = of_characters("".join((units.decode([i]) or " ")[0] for i in numbers))
     else:
-        found = in_words([units.name(i) for i in numbers])
+        found = of_words([units.name(i) for i in numbers])
     return found | {f"unknown {units.kind}": _flags([i == units.unknown for i in numbers])}
 
 

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from holdfast import shapes
 from holdfast.cells import Recurrence, State
 from holdfast.insight.inside.chains import chains, firsts
 from holdfast.insight.inside.findings import Array, Flow
@@ -94,7 +95,7 @@ def carried(one: Played, seed: int = 0) -> tuple[Array, Array]:
 
 def _states(layer: Any, x: Tensor, state: State | None) -> list[State]:
     """The state [B, H] after each step, each a node of the graph."""
-    start = layer._state(_Begin(x, state), 0)
+    start = layer._state(shapes.Sequence(x, state, None, batched=True, batch_first=False), 0)
     weights = layer.weights("_l0")
     projected, recur = weights.project(x), Recurrence(weights)
     rates = layer.options.zoneout_rates(layer.cell)  # in evaluation: the share of the old state that stays
@@ -107,13 +108,6 @@ def _states(layer: Any, x: Tensor, state: State | None) -> list[State]:
             now = tuple(s.clone() for s in mixed)  # apart: an LSTM's h is made of its c
             found.append(now)
     return found
-
-
-class _Begin:
-    """What a layer's beginning is read from."""
-
-    def __init__(self, x: Tensor, state: State | None) -> None:
-        self.x, self.state = x, state
 
 
 def _squared(grad: Tensor | None, state: Tensor) -> Tensor:
@@ -177,8 +171,3 @@ def _sentence(kind: str, factor: float) -> str:
 
 def _told(left: float) -> str:
     return "nothing" if left <= EXACT_ZERO else f"{left:.2g}" if left < 0.01 or left >= 10 else f"{left:.2f}"
-
-
-def worst(found: Sequence[Flow]) -> Flow:
-    """The one furthest from keeping its gradient."""
-    return max(found, key=lambda flow: abs(log(max(flow.factor, EXACT_ZERO))) if flow.factor < inf else inf)

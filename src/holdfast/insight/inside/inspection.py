@@ -48,11 +48,9 @@ def _inspected(subject: Subject) -> Inspection:
         subject.steps,
         parts,
         _tracked(subject, parts),
+        _tried(lambda: memory.horizon(exact.model, exact.batch_or_run, layers=exact.layers), "memory", notes),
         _tried(
-            lambda: memory.horizon(exact.model, exact.several_or_one, layers=exact.layers), "memory", notes
-        ),
-        _tried(
-            lambda: flow.flows(subject.model, subject.several_or_one, layers=subject.layers),
+            lambda: flow.flows(subject.model, subject.batch_or_run, layers=subject.layers),
             "gradients",
             notes,
         )

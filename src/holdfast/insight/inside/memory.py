@@ -111,7 +111,7 @@ def fall(curve: Array, share: float) -> float:
         >>> fall(np.array([1.0, 0.9]), 0.5)
         inf
     """
-    values = np.maximum(np.nan_to_num(curve), 1e-300) / np.nanmax(curve)
+    values = np.maximum(curve / curve.max(), TINY)
     above = int(np.flatnonzero(values >= share)[-1])
     if above + 1 == len(values):
         return float("inf")

@@ -93,6 +93,6 @@ class Subject:
     names: Mapping[str, str] = field(default_factory=dict)
 
     @property
-    def several_or_one(self) -> Callable[[], Any]:
+    def batch_or_run(self) -> Callable[[], Any]:
         """What memory and gradients are measured on."""
         return self.batch or self.run

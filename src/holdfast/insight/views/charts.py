@@ -147,7 +147,9 @@ def gradients(ax: Axes, flows: Sequence[Flow]) -> None:
     _logarithmic(ax)
     ax.set(xlabel="distance in steps", ylabel="norm of the gradient\n(1 at distance 0)")
     ax.set_ylim(bottom=lowest / 2)
-    ax.set_title("Gradient of the loss with respect to an earlier state (thin: hidden state alone)")
+    ax.set_title(
+        "Gradient of a loss at the last step with respect to an earlier state (thin: hidden state alone)"
+    )
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.legend(loc="best")
 

@@ -1,0 +1,69 @@
+"""How often an inspection names a unit by accident: an untrained LSTM reads noise, and features that it never saw.
+
+Prints, for each length and feature, in how many runs some unit was said to follow it; right would be none.
+
+    python bench/tracking.py
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import torch
+
+from holdfast.insight.inside import gates, tracking
+from holdfast.insight.inside.findings import Array
+from holdfast.insight.inside.parts import calls, played
+
+RUNS = {60: 200, 200: 200, 1000: 60}
+"""Steps -> runs."""
+KEEPS = 4.0
+"""Bias of the forget gates: slow units follow slow features most easily."""
+
+
+def network(units: int = 128) -> torch.nn.LSTM:
+    """Two layers as torch begins them, but for the forget gates."""
+    made = torch.nn.LSTM(3, units, 2)
+    with torch.no_grad():
+        for bias in (made.bias_ih_l0, made.bias_ih_l1):
+            bias[units : 2 * units] = KEEPS
+    return made
+
+
+def features(steps: int, random: np.random.Generator) -> dict[str, Array]:
+    """Name -> [T], none of which has to do with what is read."""
+    at = np.arange(steps)
+    begin, end = np.sort(random.integers(0, steps, 2))
+    lines = np.concatenate([np.arange(length) for length in random.integers(10, 50, steps // 10)])[:steps]
+    return {
+        "white noise": random.normal(size=steps),
+        "random walk": np.cumsum(random.normal(size=steps)),
+        "daily sine": np.sin(at * 2 * np.pi / 24),
+        "switch on once": 1.0 * ((at >= begin) & (at < end)),
+        "position in lines": 1.0 * lines,
+    }
+
+
+def named(steps: int, seed: int) -> list[str]:
+    """The features that a unit is said to follow."""
+    torch.manual_seed(seed)
+    model, x = network(), torch.randn(steps, 1, 3)
+    known = features(steps, np.random.default_rng(seed))
+    parts = [gates.part(one) for call in calls(model, lambda: model(x)) for one in played(call)]
+    return [found.feature for found in tracking.tracked(parts, known)]
+
+
+def main() -> None:
+    """A line for each length, and one for all."""
+    total: Counter[str] = Counter()
+    names = features(60, np.random.default_rng(0))
+    for steps, runs in RUNS.items():
+        found = Counter(name for seed in range(100, 100 + runs) for name in named(steps, seed))
+        total += found
+        print(f"{steps:,} steps, {runs} runs:", ", ".join(f"{name} {found[name]}" for name in names))
+    print(f"of {sum(RUNS.values())}:", ", ".join(f"{name} {total[name]}" for name in names))
+
+
+if __name__ == "__main__":
+    main()
