@@ -51,7 +51,8 @@ def named(steps: int, seed: int) -> list[str]:
     model, x = network(), torch.randn(steps, 1, 3)
     known = features(steps, np.random.default_rng(seed))
     parts = [gates.part(one) for call in calls(model, lambda: model(x)) for one in played(call)]
-    return [found.feature for found in tracking.tracked(parts, known)]
+    wanted = tracking.changing_enough({name: values[:, None] for name, values in known.items()})
+    return [found.feature for found in tracking.tracked(parts, wanted)]
 
 
 def main() -> None:

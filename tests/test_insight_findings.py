@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,19 +19,17 @@ from torch.nn.utils.rnn import pack_padded_sequence
 import holdfast as hf
 from holdfast.cells import CELLS, Recurrence, Weights
 from holdfast.errors import UserError
-from holdfast.insight import Loss, Score, Steps, Subject, inspect, watch
+from holdfast.insight import Loss, Score, Steps, Subject, inspect, watch, write
 from holdfast.insight.inside import telling
 from holdfast.insight.inside.ablation import ablated, held, silenced
 from holdfast.insight.inside.again import Again
 from holdfast.insight.inside.answers import largest_after
 from holdfast.insight.inside.attribution import agree, attributed, ranks_agree
 from holdfast.insight.inside.chains import chains
-from holdfast.insight.inside.features import changing, of_characters, of_words
 from holdfast.insight.inside.findings import Inspection, Part
-from holdfast.insight.inside.gates import gate_names, half_lives, part, slowness
-from holdfast.insight.inside.parts import calls, played
+from holdfast.insight.inside.gates import gate_names, half_lives, slowness
+from holdfast.insight.inside.parts import calls
 from holdfast.insight.inside.telling import words
-from holdfast.insight.inside.tracking import correlations, tracked
 from holdfast.insight.views import sentences
 
 # -- gates ----------------------------------------------------------------------------------------------------
@@ -91,108 +90,6 @@ def test_slow_units_come_last() -> None:
     assert found[1] > found[0] and found[2] == 0
 
 
-# -- units that track something ---------------------------------------------------------------------------------
-
-
-def test_correlations_are_numpys() -> None:
-    random = np.random.default_rng(0)
-    values, feature = random.normal(size=(50, 4)), random.normal(size=50)
-    feature[7] = np.nan
-    known = np.isfinite(feature)
-    expected = [np.corrcoef(values[known, k], feature[known])[0, 1] for k in range(4)]
-    np.testing.assert_allclose(correlations(values, feature), expected)
-
-
-def parts_with(planted: Any, steps: int = 400, units: int = 300) -> list[Part]:
-    noise = np.random.default_rng(1).normal(size=(steps, units))
-    if planted is not None:
-        noise[:, 17] += 3 * planted
-    return [Part("layer 1", "gru", {"hidden": noise}, (), None, np.arange(units))]
-
-
-def test_a_planted_unit_is_found_and_named_and_noise_is_not() -> None:
-    feature = (np.arange(400) % 37).astype(float)
-    feature = (feature - feature.mean()) / feature.std()
-    (found,) = tracked(parts_with(-feature), {"position in the line": feature})
-    assert (found.unit, found.state, found.feature) == (17, "hidden", "position in the line")
-    assert found.confirmed < -0.8 and found.found < -0.8
-    assert tracked(parts_with(None), {"position in the line": feature}) == []
-    assert tracked(parts_with(feature), {"constant": np.ones(400)}) == []
-
-
-def test_a_unit_that_follows_on_the_first_half_alone_is_not_named() -> None:
-    feature = np.random.default_rng(3).normal(size=400)
-    planted = np.where(np.arange(400) < 200, feature, 0)
-    assert tracked(parts_with(planted), {"noise": feature}) == []
-
-
-def forgetful_parts(steps: int, seed: int) -> list[Part]:
-    """An untrained LSTM that remembers for long, on white noise: its units are slow and follow nothing."""
-    torch.manual_seed(seed)
-    model, x = nn.LSTM(3, 128, 2), torch.randn(steps, 1, 3)
-    with torch.no_grad():
-        for bias in (model.bias_ih_l0, model.bias_ih_l1):
-            bias[128:256] = 4
-    return [part(one) for call in calls(model, lambda: model(x)) for one in played(call)]
-
-
-@pytest.mark.parametrize("steps", [60, 1000])
-def test_slow_units_in_noise_follow_neither_a_trend_nor_a_walk_nor_noise(steps: int) -> None:
-    times = dict.fromkeys(("trend", "noisy trend", "random walk", "white noise"), 0)
-    for seed in range(20):
-        random, trend = np.random.default_rng(seed), np.arange(float(steps))
-        features = {
-            "trend": trend,
-            "noisy trend": trend + 3 * random.normal(size=steps),
-            "random walk": random.normal(size=steps).cumsum(),
-            "white noise": random.normal(size=steps),
-        }
-        for one in tracked(forgetful_parts(steps, seed), features):
-            times[one.feature] += 1
-    assert max(times.values()) <= 1, times
-    assert times["trend"] == 0
-
-
-def test_a_unit_that_counts_in_lines_of_a_text_or_follows_the_day_is_found() -> None:
-    random = np.random.default_rng(0)
-    lines = "".join("x" * int(n) + "\n" for n in random.integers(10, 50, 40))[:1000]
-    line = of_characters(lines)["position in the line"]
-    times = np.arange(len(lines))
-    day = np.sin(
-        2 * np.pi * times / 24
-    )  # the same again after a day: moving it in time alone changes nothing
-    parts = forgetful_parts(len(lines), 0)
-    hidden = parts[1].activations["hidden"].copy()
-    hidden[:, 5] = np.tanh(line / 20) + 0.2 * random.normal(size=len(line))
-    hidden[:, 9] = np.sin(2 * np.pi * (times - 1) / 24) + 0.5 * random.normal(size=len(line))
-    hidden[:, 10] = np.sin(2 * np.pi * (times - 7) / 24)
-    parts[1] = replace(parts[1], activations={"hidden": hidden})
-    found = {one.feature: one for one in tracked(parts, {"position in the line": line, "hour": day})}
-    assert (found["position in the line"].part, found["position in the line"].unit) == (1, 5)
-    assert (found["hour"].part, found["hour"].unit) == (1, 9)
-
-
-def test_features_of_a_play() -> None:
-    text = 'ROMEO:\nHi "you" all\n\nNurse:\nNo.\n'
-    found = changing(of_characters(text))
-    name = found["speaker's name"]
-    assert name[: len("ROMEO:\n")].all() and not name[7:21].any() and name[text.index("Nurse")]
-    quotes = found["inside quotes"]
-    assert "".join(c for c, q in zip(text, quotes, strict=True) if q) == '"you"'
-    assert found["position in the paragraph"][text.index("Nurse")] == 1
-    assert found["position in the word"][text.index("you") + 2] == 4
-    assert "digit" not in found
-    words = of_words(["So", ",", "he", "(", "too", ")", "left", ".", "He"])
-    assert words["position in the sentence"].tolist() == [1, 2, 3, 4, 5, 6, 7, 8, 1]
-    assert words["inside brackets"].tolist() == [0, 0, 0, 1, 1, 1, 0, 0, 0]
-
-
-@given(st.text(max_size=60))
-def test_features_are_as_long_as_the_text(text: str) -> None:
-    assert all(len(v) == len(text) and v.min() < v.max() for v in changing(of_characters(text)).values())
-    assert all(len(v) == len(text) for v in of_words(list(text)).values())
-
-
 # -- attribution ------------------------------------------------------------------------------------------------
 
 
@@ -209,6 +106,58 @@ def test_a_linear_network_is_attributed_exactly() -> None:
     np.testing.assert_allclose(found.integrated, expected, atol=1e-5)
     np.testing.assert_allclose(found.occlusion, expected, atol=1e-5)
     assert found.agreement == pytest.approx(1.0) and found.incomplete < 1e-3
+
+
+def test_a_sequence_shorter_than_its_batch_is_attributed_as_alone(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model, x = hf.LSTM(3, 8, batch_first=True), torch.randn(3, 20, 3)
+    found = watch(model)(x, lengths=torch.tensor([12, 20, 7]))
+    alone = watch(model)(x[:1, :12])
+    assert found.attribution is not None and alone.attribution is not None
+    np.testing.assert_allclose(found.attribution.integrated, alone.attribution.integrated, atol=1e-6)
+    np.testing.assert_allclose(found.attribution.occlusion, alone.attribution.occlusion, atol=1e-6)
+    assert write(found, tmp_path).stat().st_size > 1000
+
+
+def test_cuts_are_told_of_their_own_layers_where_some_are_left_out() -> None:
+    class Two(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a, self.b = weight_norm(nn.LSTM(2, 3), "weight_hh_l0"), nn.LSTM(3, 3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            y: Tensor = self.b(self.a(x)[0])[0]
+            return y
+
+    found = watch(Two())(torch.randn(20, 1, 2), loss=lambda: 1.0)
+    assert found.ablation is not None and found.ablation.cuts
+    assert {found.parts[cut.part].name for cut in found.ablation.cuts} == {"b"}
+
+
+def test_a_score_that_fails_is_a_note() -> None:
+    found = watch(nn.GRU(2, 3))(torch.randn(9, 1, 2), score=lambda answer: answer.nothing)
+    assert found.attribution is None and any("The score makes one number" in note for note in found.notes)
+
+
+def test_features_and_rows_have_a_value_for_each_step() -> None:
+    with pytest.raises(UserError, match="3 labels, and a has the shape"):
+        Steps(list("abc"), features={"a": np.zeros(4)})
+    with pytest.raises(UserError, match="rows has the shape"):
+        Steps(list("abc"), rows=np.zeros((2, 4)))
+
+
+def test_an_answer_for_each_step_that_may_be_one_of_classes_asks_for_a_score() -> None:
+    class Scalar(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.GRU(2, 1, batch_first=True)
+
+        def forward(self, x: Tensor) -> Tensor:
+            y: Tensor = self.layer(x)[0].squeeze(-1)
+            return y
+
+    found = watch(Scalar())(torch.randn(1, 40, 2))
+    assert found.attribution is None and any("Give score=" in note for note in found.notes)
 
 
 def test_a_head_with_dropout_is_attributed_as_in_evaluation() -> None:

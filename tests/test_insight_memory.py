@@ -36,6 +36,9 @@ def test_a_leaky_unit_halves_as_its_weight_says(kind: Any, keep: float) -> None:
     assert found.half_life == pytest.approx(np.log(0.5) / np.log(keep), abs=1e-3)
     assert found.reach == pytest.approx(np.log(0.05) / np.log(keep), abs=1e-3)
     assert found.agreement < 1e-2
+    measured = np.isfinite(found.finite)
+    np.testing.assert_allclose(found.finite[measured], keep ** found.checked[measured], rtol=1e-2)
+    assert measured.sum() >= 3 and not measured[keep**found.checked < 1e-3].any()
     (flow,) = flows(module, lambda: module(x))
     np.testing.assert_allclose(flow.hidden, keep ** np.arange(60.0), rtol=1e-6)
     assert flow.factor == pytest.approx(keep)
@@ -88,7 +91,15 @@ def test_each_layer_is_given_its_first_state_again() -> None:
     torch.manual_seed(0)
     model, x = Carrying(), torch.randn(15, 3, 2)
     found = horizon(model, lambda: model(x))
-    assert found.agreement < 0.01
+    begun = horizon(model.layer, lambda: model.layer(x, torch.ones(1, 3, 4)))
+    np.testing.assert_array_equal(found.jacobian, begun.jacobian)
+
+
+def test_what_is_behind_a_sequences_end_has_no_part_in_the_comparison() -> None:
+    module, x = leaky(0.5, hf.RNN), torch.rand(20, 2, 1) + 0.5
+    padded = torch.cat([x, torch.full((3, 2, 1), torch.nan)])
+    found = horizon(module, lambda: module(padded, lengths=torch.tensor([20, 20])))
+    assert found.agreement < 0.01 and np.isfinite(found.finite[0])
 
 
 @pytest.mark.parametrize(
@@ -139,8 +150,8 @@ def test_sentences_tell_what_is_left() -> None:
     assert "nothing of it is left" in judged("a", np.zeros(50), np.r_[1.0, np.zeros(49)]).words
     fading = judged("a", np.ones(101), 0.9 ** np.arange(101.0))
     assert fading.kind == "healthy" and "fades but does not vanish: it halves every 6.6 steps" in fading.words
-    assert judged("a", np.ones(5), 0.1 ** np.arange(5.0)).kind == "healthy"  # too few steps to judge
-    assert judged("a", np.ones(1), np.ones(1)).kind == "healthy"
+    assert judged("a", np.ones(5), 0.1 ** np.arange(5.0)).kind == "short"
+    assert judged("a", np.ones(1), np.ones(1)).kind == "short"
     assert judged("a", np.ones(50), np.r_[np.ones(49), np.inf]).kind == "exploding"
 
 

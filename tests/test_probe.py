@@ -122,7 +122,7 @@ def test_every_probe_runs_from_the_command_line(
     ]
     assert main(["probe", name, *length, *flags, "--out", str(tmp_path / "p")]) == 0
     out, err = capsys.readouterr()
-    assert "stayed at chance" in out and "nothing remembered" in out and "GRU-CHRONO" in out
+    assert "stayed near chance" in out and "nothing remembered" in out and "GRU-CHRONO" in out
     assert "run 2 of 2: gru-chrono, seed 0" in err
     pictures = {path.stem for path in (tmp_path / "p" / "plots").iterdir()}
     assert pictures == ({"learning", "positions"} if name == "copy" else {"learning"})
@@ -428,7 +428,7 @@ def test_verdicts_in_words() -> None:
     assert title == "Temporal order: which of two symbols came first, in 200 steps"
     assert rule.startswith("Solved: 99% of the sequences right, in a validation.") and "accuracy 0.25" in rule
     assert found == [
-        "The plain RNN stayed at chance in 1,500 steps: test accuracy 0.27, against 0.25 for guessing one of the "
+        "The plain RNN stayed near chance in 1,500 steps: test accuracy 0.27, against 0.25 for guessing one of the "
         "four orders.",
         "The GRU remembers something and did not solve it in 1,500 steps (the budget was spent): test accuracy 0.6, "
         "chance 0.25.",

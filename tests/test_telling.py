@@ -40,7 +40,8 @@ def test_the_gate_that_matters_least_changes_the_loss_least_and_one_that_harms_i
     )
     assert "least: output gate held at its mean, layer 1 (1.01)" in said
     assert (
-        "The loss is lower (0.8) with input gate held at its mean, layer 1" in said
+        "The loss is lower (0.8) with input gate held at its mean, layer 1: the network would do better"
+        in said
         and "candidate" not in said
     )
     assert "lower" not in ablated(dict(zip(HELD, (1.2, 1.5, 1.01))))
@@ -54,6 +55,8 @@ def test_no_gate_matters_where_none_costs_anything() -> None:
     assert (
         said.startswith("No gate that is switched off raises the loss of 1 nats.") and "matters" not in said
     )
+    said = ablated(dict(zip(HELD, (0.98, 1.001, 1.0))) | {"forget gate always open": 0.9})
+    assert "matters most here: forget gate held at its mean" in said and "least" in said
     said = ablated(dict(zip(HELD, (1.002, 0.999, 1.0))))
     assert said.startswith("No gate matters measurably: none changes the loss of 1 nats by 1%.")
 
@@ -88,7 +91,7 @@ def test_the_step_of_a_score_comes_with_its_attribution(step: int | None) -> Non
         ),
         (
             [1.0, 5.0, inf],
-            "held after 5 frames (the fastest tenth after 1 frame, the slowest later than the sequence ends)",
+            "held after 5 frames (the fastest tenth after 1 frame at the latest, the slowest later than",
         ),
     ],
 )

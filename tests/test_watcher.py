@@ -243,7 +243,7 @@ def test_a_state_that_is_carried_is_no_finding(how: str) -> None:
 def test_a_state_that_is_lost(how: str) -> None:
     carry, words = LOST[how]
     (text,) = streamed(carry)
-    assert "lost state (0)" in text and words in text
+    assert "lost state (module 0)" in text and words in text
     assert streamed(carry, carries=False) == []
 
 

@@ -54,7 +54,12 @@ def read_idx(path: Path) -> Array:
         raise _damaged(
             path, f"Its header says {size} numbers, {expected:,} bytes, and {found:,} bytes follow."
         )
-    return np.frombuffer(data, kind, offset=begin).reshape(shape).astype(kind.newbyteorder("="))
+    try:
+        return np.frombuffer(data, kind, offset=begin).reshape(shape).astype(kind.newbyteorder("="))
+    except ValueError as error:
+        raise _damaged(
+            path, f"Its header says {dimensions} dimensions, which is not possible: {error}."
+        ) from error
 
 
 def _bytes(path: Path) -> bytes:

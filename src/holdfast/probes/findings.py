@@ -15,7 +15,7 @@ RUN = {"cell", "seed", "solved", "steps", "seconds", "stopped", "parameters", "t
 """What is kept of each run, as :func:`holdfast.probes.learning.learn` gives it."""
 
 AT_CHANCE = 0.1
-"""The share of the way from remembering nothing to no error up to which a cell is said to have stayed at chance."""
+"""The share of the way from remembering nothing to no error up to which a cell is said to have stayed near chance."""
 
 
 @dataclass(frozen=True)

@@ -70,7 +70,7 @@ def _steps(steps: Sequence[int]) -> str:
 
 
 def verdict(found: Findings) -> list[str]:
-    """A sentence on each cell: it solved the probe, did not, or stayed at chance."""
+    """A sentence on each cell: it solved the probe, did not, or stayed near chance."""
     return [_sentence(found, cell) for cell in found.cells]
 
 
@@ -85,7 +85,7 @@ def _sentence(found: Findings, cell: str) -> str:
     chance = f"{found.chance[found.metric]:.4g}"
     trained = f"{_steps([run['steps'] for run in runs])} steps{_why(runs)}"
     if not found.way(cell) > AT_CHANCE:
-        return f"The {name} stayed at chance in {trained}: {figure}, against {chance} for {found.nothing}."
+        return f"The {name} stayed near chance in {trained}: {figure}, against {chance} for {found.nothing}."
     return f"The {name} remembers something and did not solve it in {trained}: {figure}, chance {chance}."
 
 

@@ -176,14 +176,15 @@ def by_fraction(found: Comparison) -> dict[float, list[Claim]]:
 
 
 def _gru_and_lstm(contest: Contest, measure: Measure) -> Iterator[Claim]:
-    faster, overfits = "a GRU trains faster", "a GRU overfits less on small data"
+    data = " on small data" if contest.pairs.small[-1] <= SMALL_DATA else ""
+    faster, overfits = "a GRU trains faster", f"a GRU overfits less{data}"
     yield contest.ratio(faster, "seconds for each update", LESS_TIME, lambda r: r["update_seconds"])
     yield from contest.to_goal(faster)
     gap = contest.share(overfits, f"{GAP}, {contest.where}", LOSSES[GAP])
     if gap.means is not None and max(gap.means) <= 0:
         gap = replace(gap, remark="; ".join(filter(None, ("neither overfits", gap.remark))))
     yield gap
-    suits = "a GRU is better on small data"
+    suits = f"a GRU is better{data}"
     yield contest.share(suits, f"{LOSS}, {contest.where}", LOSSES[LOSS])
     part = contest.whole[0][0]["part"]
     short = lambda r: measure.short(r["model"][measure.metric])  # noqa: E731

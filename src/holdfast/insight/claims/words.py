@@ -67,7 +67,8 @@ def method(claims: Sequence[Claim]) -> list[str]:
         "A claim holds where the whole 95 % interval of the paired t test lies beyond the smallest effect that "
         f"matters ({FASTER:.0%} of the time, {BETTER:.0%} of the loss, a factor of {AS_FAR} in memory), does not hold "
         "where none of it does, and is not decided where it lies on both sides.",
-        "Seconds are those of updates taken in turn, without validation: the processor's, or on another device the "
+        "Seconds are those of updates taken in turn, without validation: the processor's (of "
+        "all threads together), or on another device the "
         f"clock's. Updates are counted to a validation loss that all runs reach, {BETTER:.0%} above the worst run's "
         "best. Losses are those of the weights that early stopping keeps.",
         f"{pairs} pairs: flipping signs gives no p below {2 ** (1 - pairs):.3g}, so that the intervals rest on "

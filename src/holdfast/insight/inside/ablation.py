@@ -7,7 +7,7 @@ here the network has learnt to rely on it, so the change is what this network lo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -21,6 +21,8 @@ from holdfast.insight.inside.subject import Loss
 UNITS = 24
 """Units that are switched off, of those that weigh most in what comes after them."""
 TINY = 1e-6
+SATURATED = 30.0
+"""A pre-activation at which a gate is open, and the negative one at which it is shut."""
 
 
 def ablated(model: nn.Module, calls: list[Call], loss: Loss) -> Ablation:
@@ -34,13 +36,9 @@ def ablated(model: nn.Module, calls: list[Call], loss: Loss) -> Ablation:
     cuts: list[Cut] = []
     with evaluated(model), torch.no_grad():
         whole = loss.of()
-        places = [
-            (call.module, row, one)
-            for call in calls
-            if has_own_weights(call.module)
-            for row, one in enumerate(played(call))
-        ]
-        for part, (module, row, one) in enumerate(places):
+        every = [(call.module, row, one) for call in calls for row, one in enumerate(played(call))]
+        places = {part: place for part, place in enumerate(every) if has_own_weights(place[0])}
+        for part, (module, row, one) in places.items():
             for name, value in _gates(module, one).items():
                 with held(module, row, *value):
                     cuts.append(Cut("gate", part, name, loss.of()))
@@ -51,7 +49,7 @@ def ablated(model: nn.Module, calls: list[Call], loss: Loss) -> Ablation:
             with silenced(module, row, slice(unit, unit + 1)):
                 cuts.append(Cut("unit", part, f"unit {unit}", loss.of()))
     order = {"gate": 0, "layer": 1, "unit": 2}
-    return Ablation(whole, loss.name, sorted(cuts, key=lambda cut: (order[cut.kind], -cut.loss)))
+    return Ablation(whole, loss.name, sorted(cuts, key=lambda cut: (order[cut.kind], -cut.loss)), loss.on)
 
 
 # -- gates ----------------------------------------------------------------------------------------------------
@@ -72,8 +70,14 @@ def _gates(module: Any, one: Played) -> dict[str, tuple[str, Tensor]]:
             found["candidate held at its mean"] = gate, torch.atanh(mean.clamp(TINY - 1, 1 - TINY))
             continue
         found[f"{gate} gate held at its mean"] = gate, torch.logit(mean.clamp(TINY, 1 - TINY))
-        found[f"{gate} gate always open"] = gate, torch.full_like(mean, 30.0)
+        extreme, value = ("shut", -SATURATED) if _replaces(one, gate) else ("open", SATURATED)
+        found[f"{gate} gate always {extreme}"] = gate, torch.full_like(mean, value)
     return found
+
+
+def _replaces(one: Played, gate: str) -> bool:
+    """Whether a gate that is open lets nothing new in: a GRU's update gate, an LSTM's forget gate that is coupled."""
+    return gate == "update" or (gate == "forget" and "input" not in one.layer.cell.gates)
 
 
 def has_own_weights(module: Any) -> bool:
@@ -155,10 +159,10 @@ def _blank(y: Tensor, columns: slice) -> Tensor:
     return y
 
 
-def weightiest(places: list[tuple[Any, int, Played]]) -> list[tuple[int, int]]:
+def weightiest(places: Mapping[int, tuple[Any, int, Played]]) -> list[tuple[int, int]]:
     """(part, unit) of those whose output varies most, times the size of the weights that read it in their own layer."""
     found = []
-    for part, (_, _, one) in enumerate(places):
+    for part, (_, _, one) in places.items():
         hidden = one.activations()["hidden"]
         active = torch.arange(hidden.size(0))[:, None] < one.lengths
         weigh = hidden[active].std(0) * one.layer.get_parameter("weight_hh_l0").norm(dim=0)

@@ -127,7 +127,7 @@ class Again:
         found: dict[int, set[int]] = {}
         if len(self.calls) == 1:
             return found
-        cuts: list[tuple[int, Tensor]] = []
+        cuts: dict[int, Tensor] = {}  # of each call the latest piece: the last that reads it finds it there
         given, gave = count(), count()
 
         def look(_module: Any, args: tuple[Any, ...], named: dict[str, Any]) -> None:
@@ -135,17 +135,18 @@ class Again:
             own = arguments(args, named)[0]
             own = own.data if isinstance(own, PackedSequence) else own
             if own.requires_grad and cuts:
-                grads = torch.autograd.grad(
-                    own.sum(), [end for _, end in cuts], retain_graph=True, allow_unused=True
-                )
-                read = {of for (of, _), grad in zip(cuts, grads, strict=True) if grad is not None}
+                grads = torch.autograd.grad(own.sum(), [*cuts.values()], retain_graph=True, allow_unused=True)
+                read = {of for of, grad in zip(cuts, grads, strict=True) if grad is not None}
                 found.setdefault(number, set()).update(read)
 
         def cut(_module: Any, _args: Any, output: Any) -> Any:
             number, _ = self.at.get(next(gave), (-1, 0))
             if not torch.is_grad_enabled():
                 return None
-            return _mapped(output, lambda y: _cut(y, number, cuts))
+            y, state = output
+            leaf = _leaf(y)
+            cuts[number] = leaf.data if isinstance(leaf, PackedSequence) else leaf
+            return _mapped(leaf, Tensor.clone), _mapped(state, Tensor.detach)
 
         with torch.enable_grad(), self._hooked(look, cut):
             self.run()
@@ -161,11 +162,9 @@ def _mapped(output: Any, change: Callable[[Tensor], Tensor]) -> Any:
     return tuple(_mapped(one, change) for one in output)
 
 
-def _cut(y: Tensor, number: int, cuts: list[tuple[int, Tensor]]) -> Tensor:
-    """The same values, computed from nothing but a new leaf; a clone of it, for what works in place."""
-    end = y.detach().requires_grad_()
-    cuts.append((number, end))
-    return end.clone()
+def _leaf(y: Tensor | PackedSequence) -> Any:
+    """The same outputs, computed from nothing; what reads them gets a clone, for it may work in place."""
+    return _mapped(y, lambda values: values.detach().requires_grad_())
 
 
 def _refuse_rounding(modules: dict[str, nn.Module]) -> None:

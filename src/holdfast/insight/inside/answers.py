@@ -19,7 +19,8 @@ def largest_after(call: Call) -> Callable[[Any], Tensor]:
 
     - 3 dimensions are [B, T', P] or [T', B, P], as the layer has them, or as the sizes say where those do not fit;
       where T' is T, the first sequence's own last step is taken, else the last of T' (a decoder's).
-    - 2 are [B, P], or [T, P] of a single sequence (unbatched); 1 is [B], or [P] of a single sequence; 0 the number.
+    - 2 are [B, P] (refused where P is T: that may be [B, T]), or [T, P] of a single sequence (unbatched);
+      1 is [B], or [P] of a single sequence; 0 the number.
     - A PackedSequence has its first sequence's last step, and of a tuple the first is taken.
 
     Args:
@@ -56,7 +57,7 @@ def _last(y: Tensor, call: Call) -> Tensor | None:
         return _of_steps(y, call)
     if y.dim() == 2:
         if y.size(0) == batch:
-            return y[0]
+            return None if steps > 1 and y.size(1) == steps else y[0]  # else of each step, or of T classes
         return y[int(call.lengths[0]) - 1] if batch == 1 and y.size(0) == steps else None
     if y.dim() == 1:
         return y[0] if batch > 1 and len(y) == batch else y if batch == 1 else None
@@ -70,7 +71,9 @@ def _of_steps(y: Tensor, call: Call) -> Tensor | None:
     if first is None or not y.size(1 - first):
         return None
     own = y.select(first, 0)
-    return own[int(call.lengths[0]) - 1] if len(own) == steps else own[-1]
+    if len(own) == steps:
+        return own[int(call.lengths[0]) - 1]
+    return None if own.size(1) == steps else own[-1]
 
 
 def _refused(came: str) -> UserError:

@@ -46,7 +46,7 @@ def attributed(subject: Subject, score: Score) -> Attribution:
         raise missing_library(error, "insight") from None
     again = Again(subject.model, subject.run, subject.layers)
     answer = _answer(again, score)
-    x = again.first.x[:, :1].transpose(0, 1)
+    x = again.first.x[: int(again.first.lengths[0]), :1].transpose(0, 1)
     _needs_gradient(answer, x)
     base = x.mean(1, keepdim=True).expand_as(x).contiguous()
     groups = _groups(x.size(1))
@@ -70,14 +70,25 @@ def attributed(subject: Subject, score: Score) -> Attribution:
 
 
 def _answer(again: Again, score: Score) -> Callable[[Tensor], Tensor]:
-    """[1, T, I] -> the score [1], with the other sequences of the run as they were."""
+    """[1, T, I] -> the score [1], with what is behind that sequence's end, and the other sequences, as they were."""
 
     def answer(x: Tensor) -> Tensor:
-        whole = torch.cat([x.transpose(0, 1), again.first.x[:, 1:]], 1)
-        found: Any = score.of(again(whole)[1])
+        own = torch.cat([x.transpose(0, 1), again.first.x[x.size(1) :, :1]])
+        found = _scored(score, again(torch.cat([own, again.first.x[:, 1:]], 1))[1])
         return found.float().reshape(1).cpu()  # type: ignore[no-any-return]
 
     return answer
+
+
+def _scored(score: Score, answer: Any) -> Any:
+    try:
+        return score.of(answer)
+    except (RuntimeError, IndexError, AttributeError, TypeError, KeyError) as error:
+        raise UserError(
+            "The score makes one number of what the model answers.",
+            f"It failed ({str(error).partition(chr(10))[0]}) on a {type(answer).__name__}.",
+            "Mend score=; of a model in half precision it is given an answer in float32.",
+        ) from error
 
 
 def _needs_gradient(answer: Callable[[Tensor], Tensor], x: Tensor) -> None:

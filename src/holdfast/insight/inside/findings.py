@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from holdfast.errors import UserError
+
 Array = NDArray[Any]
 
 LEFT, RIGHT = 0.1, 0.9
@@ -39,6 +41,22 @@ class Steps:
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    def __post_init__(self) -> None:
+        wrong = {
+            name: np.shape(values)
+            for name, values in self.features.items()
+            if np.shape(values) != (len(self),)
+        }
+        if self.rows is not None and np.shape(self.rows)[-1:] != (len(self),):
+            wrong["rows"] = np.shape(self.rows)
+        if wrong:
+            name, shape = next(iter(wrong.items()))
+            raise UserError(
+                "Features have a value, and rows a column, for each step.",
+                f"There are {len(self)} labels, and {name} has the shape {list(shape)}.",
+                "Give as many as there are labels.",
+            )
 
 
 @dataclass(frozen=True)
@@ -96,11 +114,12 @@ class Horizon:
     Attributes:
         lags: [K], 0 ... longest.
         jacobian: [K] Frobenius norm of the Jacobian, estimated by products with random vectors; 1 at the peak.
-        checked, finite: lags [C] at which it was measured by finite differences as well, and what they gave; NaN
-            where that is rounding.
+        checked, finite: lags [C] at which it was measured by finite differences as well, and the curve by them: times
+            the ratio of the two ways' norms, along the same random vectors; NaN where that is rounding.
         half_life: steps after which the influence stays below half of its peak; infinite where it does not in K.
         reach: the same for a twentieth.
-        agreement: largest relative difference between the two ways, where the change is above rounding.
+        agreement: largest relative difference between the two ways, where the change is above rounding; NaN where it
+            never is.
     """
 
     lags: Array
@@ -126,7 +145,7 @@ class Flow:
         hidden: [K] norm of ``dL/dh`` at distance 0 ... K-1, as a share of that at distance 0.
         state: [K] the same of h and the cell together; that of h where there is no cell.
         factor: by how much the state's gradient changes in one step, in the (geometric) mean.
-        kind: ``"vanishing"``, ``"healthy"`` or ``"exploding"``.
+        kind: ``"vanishing"``, ``"healthy"``, ``"exploding"``, or ``"short"``: too few steps to tell.
         words: that in a sentence, with the number.
     """
 
@@ -176,13 +195,15 @@ class Ablation:
 
     Attributes:
         loss: of the whole network.
+        on: what it was measured on, in words; empty where not known.
         unit: of the loss, such as ``"nats per character"``.
-        cuts: every gate, every layer, and the units whose loss changes most, worst first within their kind.
+        cuts: every gate, every layer, and the weightiest units, the costliest first within their kind.
     """
 
     loss: float
     unit: str
     cuts: Sequence[Cut]
+    on: str = ""
 
 
 @dataclass(frozen=True)
@@ -196,6 +217,7 @@ class Inspection:
     steps: Steps
     parts: Sequence[Part]
     tracked: Sequence[Tracked] = ()
+    looked_for: Sequence[str] = ()
     horizon: Horizon | None = None
     flows: Sequence[Flow] = ()
     attribution: Attribution | None = None

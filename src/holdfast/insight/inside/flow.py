@@ -135,7 +135,7 @@ def judged(name: str, hidden: Array, state: Array) -> Flow:
     """
     span = min(len(state) - 1, SPAN)
     if span < 1:
-        return Flow(name, hidden, state, 1.0, "healthy", f"{name}: one step; there is no way back in time.")
+        return Flow(name, hidden, state, 1.0, "short", f"{name}: one step; there is no way back in time.")
     left = max(float(state[span]), EXACT_ZERO) if np.isfinite(state[span]) else inf
     factor = exp(log(left) / span) if left < inf else inf
     kind = _kind(left, span)
@@ -150,9 +150,11 @@ def judged(name: str, hidden: Array, state: Array) -> Flow:
 
 
 def _kind(left: float, span: int) -> str:
-    if span >= LEAST and left < VANISHED ** (span / SPAN):
-        return "vanishing"
-    return "exploding" if left > EXPLODED ** (max(span, LEAST) / SPAN) else "healthy"
+    if left > EXPLODED ** (max(span, LEAST) / SPAN):
+        return "exploding"
+    if span < LEAST:
+        return "short"
+    return "vanishing" if left < VANISHED ** (span / SPAN) else "healthy"
 
 
 def _sentence(kind: str, factor: float) -> str:
@@ -161,9 +163,11 @@ def _sentence(kind: str, factor: float) -> str:
         return "the gradient explodes: it is not finite"
     if kind == "exploding":
         return f"the gradient explodes: it grows by {factor - 1:.0%} a step"
-    halving = f"it halves every {log(0.5) / log(factor):.2g} steps" if factor < 1 else ""
+    halving = "it lasts" if factor >= 1 else f"it halves every {log(0.5) / log(factor):.2g} steps"
     if kind == "vanishing":
         return f"the gradient vanishes: {halving}"
+    if kind == "short":
+        return f"the gradient goes back too few steps to judge it: {halving}"
     if factor < STEADY:
         return f"the gradient fades but does not vanish: {halving}"
     return f"the gradient lasts: it changes by {factor - 1:+.1%} a step"

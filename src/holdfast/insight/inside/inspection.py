@@ -13,7 +13,7 @@ from holdfast.insight.inside import ablation, attribution, flow, gates, memory, 
 from holdfast.insight.inside.answers import largest_after
 from holdfast.insight.inside.chains import Chain, chains, firsts, refuse_infinite
 from holdfast.insight.inside.exact import in_float32
-from holdfast.insight.inside.findings import Flow, Inspection, Part, Steps, Tracked
+from holdfast.insight.inside.findings import Array, Flow, Inspection, Part, Steps, Tracked
 from holdfast.insight.inside.parts import Call, Played, evaluated, played
 from holdfast.insight.inside.subject import Loss, Score, Subject
 
@@ -40,14 +40,15 @@ def _inspected(subject: Subject) -> Inspection:
     notes = list(subject.notes)
     seen = _seen(subject, notes)
     parts = [_part(one) for call in seen for one in played(call)]
-    exact = subject.exact or subject
+    exact, features = subject.exact or subject, _features(subject)
     if any(getattr(call.module, "bidirectional", False) for call in seen):
         notes.append(REVERSE)
     found = Inspection(
         subject.title,
         subject.steps,
         parts,
-        _tracked(subject, parts),
+        _tracked(subject, parts, features),
+        tuple(features),
         _tried(lambda: memory.horizon(exact.model, exact.batch_or_run, layers=exact.layers), "memory", notes),
         _tried(
             lambda: flow.flows(subject.model, subject.batch_or_run, layers=subject.layers),
@@ -98,6 +99,9 @@ def _seen(subject: Subject, notes: list[str]) -> list[Chain]:
             f"There are {len(subject.steps)} labels; steps of the layers: {lengths or 'none ran'}.",
             "Give a label for each step.",
         )
+    others = [call.name or "the model" for call in looked.values() if call not in seen]
+    if others:
+        notes.append(f"Not shown, for they run another number of steps: {', '.join(others)}.")
     for call in seen:
         refuse_infinite(call.name, call.x, call.lengths, "input")
     return seen
@@ -125,15 +129,20 @@ def _part(one: Played) -> Part:
     return gates.part(one)
 
 
-def _tracked(subject: Subject, parts: Sequence[Part]) -> Sequence[Tracked]:
-    """Units that follow something, looked for in several sequences where there are some."""
+def _features(subject: Subject) -> dict[str, Array]:
+    """What is looked for, in several sequences where there are some, laid end to end."""
+    known = subject.several.features if subject.several else subject.steps.features
+    return tracking.changing_enough({name: v.reshape(len(v), -1) for name, v in known.items()})
+
+
+def _tracked(subject: Subject, parts: Sequence[Part], features: Mapping[str, Array]) -> Sequence[Tracked]:
+    """Units that follow something."""
     if subject.several is None:
-        return tracking.tracked(parts, subject.steps.features)
+        return tracking.tracked(parts, features)
     names = {part.name for part in parts}
     seen = firsts(chains(subject.model, subject.several.run, subject.layers))
     states = [one.activations() for call in seen.values() for one in played(call) if one.name in names]
     flat = [{n: v.transpose(0, 1).flatten(0, 1).numpy() for n, v in one.items()} for one in states]
-    features = {name: values.T.ravel() for name, values in subject.several.features.items()}
     return tracking.tracked(
         [replace(part, activations=own) for part, own in zip(parts, flat, strict=True)], features
     )
@@ -233,7 +242,7 @@ class Watch:
             run,
             self._steps(first, steps),
             largest if score is None else Score("score", lambda answer: score(answer).reshape(-1)[0], None),
-            None if loss is None else Loss("loss", lambda: float(loss())),
+            None if loss is None else Loss("as loss= gives it", lambda: float(loss())),
             notes=notes,
         )
         return inspect(in_float32(subject, inputs, named))

@@ -22,7 +22,7 @@ CHECKED, CHECKS = 8, 2
 """Lags at which finite differences are taken as well, and random changes at each."""
 STEP = 3e-2
 """Size of those changes, in the mean size of an input."""
-ROUNDING = 1e-2
+RESOLVED = 1e-2
 """Share of the curve's peak below which a finite difference in float32 is rounding, and is not told."""
 TINY = 1e-30
 HALF, SMALL = 1 / 2, 1 / 20
@@ -78,7 +78,7 @@ def horizon(
     curve = squared.sqrt().double().numpy()
     peak = _peak(curve)
     lags = np.arange(len(curve))
-    checked = np.unique(np.geomspace(1, len(curve), CHECKED).astype(int)) - 1
+    checked = np.unique([*np.geomspace(1, len(curve), CHECKED).astype(int) - 1, int(curve.argmax())])
     finite, agreement = _checks(again, checked, list(zip(draws, products, strict=True)), curve, random)
     return Horizon(lags, curve / peak, checked, finite, fall(curve, HALF), fall(curve, SMALL), agreement)
 
@@ -176,8 +176,9 @@ def _checks(
     multiplied by the ratio of their norms.
     """
     x, lengths = again.first.x, again.first.lengths
-    size = STEP * float(x.square().mean().sqrt().clamp(min=1e-3))
-    peak, norms, worst = float(curve.max()), [], 0.0
+    there = torch.arange(x.size(0))[:, None] < lengths
+    size = STEP * float(x[there].square().mean().sqrt().clamp(min=1e-3))
+    peak, norms, apart = float(curve.max()), [], [float("nan")]
     for lag in lags:
         places = lengths - 1 - int(lag)
         rows = torch.arange(x.size(1))[places >= 0]
@@ -193,8 +194,7 @@ def _checks(
             pairs += [(float((w.cpu() * change)[rows].sum()), float((g * u).sum())) for w, g in products]
         norm = np.sqrt(np.mean(sizes)) / peak
         finite, exact = np.array(pairs).T
-        ratio = np.linalg.norm(finite) / max(float(np.linalg.norm(exact)), TINY)
-        norms.append(curve[lag] / peak * ratio if norm > ROUNDING else np.nan)
-        if norm > ROUNDING:
-            worst = max(worst, float(np.linalg.norm(finite - exact) / np.linalg.norm(exact)))
-    return np.array(norms), worst
+        sizes_of = [max(float(np.linalg.norm(values)), TINY) for values in (finite, exact)]
+        norms.append(curve[lag] / peak * sizes_of[0] / sizes_of[1] if norm > RESOLVED else np.nan)
+        apart.append(float(np.linalg.norm(finite - exact)) / max(sizes_of) if norm > RESOLVED else np.nan)
+    return np.array(norms), float(np.fmax.reduce(apart))

@@ -212,6 +212,7 @@ def _listed(name: str) -> tuple[str, int | None]:
     """Who holds a module, in words, and its number where that is a list of layers."""
     listed = re.fullmatch(r"(?:(.*)\.)?layers?\.(\d+)", name)
     owner, number = (listed[1] or "", int(listed[2])) if listed else (name, None)
+    owner = f"module {owner}" if owner.isdigit() else owner
     return "" if owner == "layers" else owner.replace(".", " "), number
 
 

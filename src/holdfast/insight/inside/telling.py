@@ -56,27 +56,31 @@ def away(by: Attribution, step: int, steps: int) -> str:
 
 
 def _tracked(found: Inspection) -> Iterator[str]:
-    if not found.steps.features:
+    if not found.looked_for:
         return
     if not found.tracked:
         yield (
-            f"No unit follows any of {', '.join(found.steps.features)} with a correlation that the second half of "
+            f"No unit follows any of {', '.join(found.looked_for)} with a correlation that the second half of "
             "the steps confirms and chance does not reach."
         )
     for one in found.tracked[:NAMED]:
         yield (
-            f"{unit_name(one, found.parts)} follows the {one.feature}: correlation {one.confirmed:+.2f} on the half "
+            f"{unit_name(one, found.parts)} follows {one.feature!r}: correlation {one.confirmed:+.2f} on the half "
             f"of the steps on which it was not chosen ({one.found:+.2f} on the other)."
         )
 
 
 def _part(part: Part, kind: str) -> str:
     if part.half_lives is None:
-        return f"{part.name}: {part.cell} has no gate that keeps the state, so no half-life can be read from gates."
+        return f"{part.name}: a plain RNN has no gate that keeps the state, so no half-life can be read from gates."
     low, middle, high = (
         _lost(float(v), kind) for v in np.percentile(part.half_lives, [10, 50, 90], method="nearest")
     )
-    others = "" if low == middle == high else f" (the fastest tenth {low}, the slowest {high})"
+    others = (
+        ""
+        if low == middle == high
+        else f" (the fastest tenth {low} at the latest, the slowest {high} at the earliest)"
+    )
     keeper = next(name for name in KEEPERS if name in part.activations)
     left, right = (share.mean() for share in part.saturated(keeper))
     return (
@@ -91,7 +95,8 @@ def _lost(value: float, kind: str) -> str:
 
 
 def _after(value: float, kind: str) -> str:
-    return f"in less than one {kind}" if value < 1 else f"after {value:.3g} {kind}{'' if value == 1 else 's'}"
+    shown = f"{value:.3g}"
+    return f"in less than one {kind}" if value < 1 else f"after {shown} {kind}{'' if shown == '1' else 's'}"
 
 
 def memory(horizon: Horizon, kind: str) -> str:
@@ -102,11 +107,12 @@ def memory(horizon: Horizon, kind: str) -> str:
         else f"{share} {_after(value, kind)}"
         for share, value in (("half", horizon.half_life), ("a twentieth", horizon.reach))
     ]
-    close = (
-        f"agree within {horizon.agreement:.1%}"
-        if horizon.agreement <= AGREES
-        else f"differ by up to {horizon.agreement:.1%}: trust the Jacobian products less"
-    )
+    if isnan(horizon.agreement):
+        close = "could not be compared: the differences were rounding"
+    elif horizon.agreement <= AGREES:
+        close = f"agree within {horizon.agreement:.1%}"
+    else:
+        close = f"differ by up to {horizon.agreement:.1%}: trust the Jacobian products less"
     return (
         f"Memory as measured: a change of the input has, of its largest influence on the recurrent output, {told[0]} "
         f"and {told[1]}. Finite differences and Jacobian products {close}."
@@ -143,7 +149,7 @@ def _moved(by: Attribution, k: int, found: Inspection) -> str:
 
 def ablation(one: Ablation, found: Inspection) -> Iterator[str]:
     """Which gate and which unit the network relies on."""
-    gates = _of_each_gate(one)
+    gates = [cut for cut in one.cuts if cut.kind == "gate" and " gate " in cut.name]
     if gates:
         yield " ".join(_gates(one, gates, found))
     units = [cut for cut in one.cuts if cut.kind == "unit"]
@@ -155,36 +161,36 @@ def ablation(one: Ablation, found: Inspection) -> Iterator[str]:
         )
 
 
-def _of_each_gate(one: Ablation) -> list[Cut]:
-    """Held at its mean or always open: what changes the loss more, of each gate."""
+def _of_each_gate(one: Ablation, cuts: Sequence[Cut]) -> list[Cut]:
+    """Held at its mean, or always open or shut: what changes the loss more, of each gate."""
     found: dict[tuple[int, str], Cut] = {}
-    for cut in one.cuts:
-        if cut.kind == "gate" and " gate " in cut.name:
-            key = cut.part, cut.name.partition(" gate ")[0]
-            before = found.get(key, cut)
-            found[key] = max(before, cut, key=lambda some: abs(some.loss - one.loss))
+    for cut in cuts:
+        key = cut.part, cut.name.partition(" gate ")[0]
+        found[key] = max(found.get(key, cut), cut, key=lambda some: abs(some.loss - one.loss))
     return list(found.values())
 
 
-def _gates(one: Ablation, gates: Sequence[Cut], found: Inspection) -> Iterator[str]:
+def _gates(one: Ablation, cuts: Sequence[Cut], found: Inspection) -> Iterator[str]:
     """The gate that costs most, the one that changes least, and apart from them the one without which it is better."""
 
     def named(cut: Cut) -> str:
         return f"{cut.name}, {found.parts[cut.part].name}"
 
-    most, helps = max(gates, key=lambda cut: cut.loss), min(gates, key=lambda cut: cut.loss)
-    least = min(gates, key=lambda cut: abs(cut.loss - one.loss))
-    whole = f"{one.loss:.4g}"
-    if all(abs(cut.loss - one.loss) < MEASURABLE * abs(one.loss) for cut in gates):
-        yield f"No gate matters measurably: none changes the loss of {whole} {one.unit} by {MEASURABLE:.0%}."
-    elif most.loss > one.loss:
-        rest = "" if least is most else f"; least: {named(least)} ({least.loss:.4g})"
-        rise = f"the loss goes from {whole} to {most.loss:.4g} {one.unit}"
+    worst = _of_each_gate(one, cuts)
+    most, helps = max(cuts, key=lambda cut: cut.loss), min(cuts, key=lambda cut: cut.loss)
+    least = min(worst, key=lambda cut: abs(cut.loss - one.loss))
+    whole, on = f"{one.loss:.4g}", f" ({one.on})" if one.on else ""
+    if all(abs(cut.loss - one.loss) < MEASURABLE * abs(one.loss) for cut in cuts):
+        yield f"No gate matters measurably: none changes the loss of {whole} {one.unit}{on} by {MEASURABLE:.0%}."
+        return
+    if most.loss > one.loss:
+        rest = "" if least in (most, helps) else f"; least: {named(least)} ({least.loss:.4g})"
+        rise = f"the loss goes from {whole} to {most.loss:.4g} {one.unit}{on}"
         yield f"The gate that matters most here: {named(most)}: {rise}{rest}."
     else:
-        yield f"No gate that is switched off raises the loss of {whole} {one.unit}."
+        yield f"No gate that is switched off raises the loss of {whole} {one.unit}{on}."
     if helps.loss < one.loss and f"{helps.loss:.4g}" != whole:
-        yield f"The loss is lower ({helps.loss:.4g}) with {named(helps)}: on these data that gate does harm."
+        yield f"The loss is lower ({helps.loss:.4g}) with {named(helps)}: the network would do better so."
     yield "Nothing is trained again: it is what this network relies on."
 
 

@@ -41,27 +41,44 @@ def tracked(parts: Sequence[Part], features: Mapping[str, Array]) -> list[Tracke
     Choosing among thousands of units finds a high correlation in noise too, and the half of the steps that the choice
     did not see may agree where both are slow. So the same is done, choice and confirmation, with the feature moved to
     other times: a unit is named where it is confirmed by :data:`SURE` and by more than is ever found so (p = 0.01 for
-    each feature, about: moving is exact only where a feature's course is alike throughout). What does little else than
-    rise or fall is not looked for: anything that drifts follows it.
+    each feature, about: moving is exact only where a feature's course is alike throughout).
+
+    Args:
+        parts: the layers.
+        features: of which :func:`changing_enough` left these.
     """
     same: dict[bytes, dict[str, Array]] = {}
     for name, values in features.items():
-        if _changes(values):
-            same.setdefault(np.isfinite(values).tobytes(), {})[name] = values
+        same.setdefault(np.isfinite(values).tobytes(), {})[name] = values
     found = [one for own in same.values() for one in _followed(parts, own)]
     return sorted(found, key=lambda one: -abs(one.confirmed))
 
 
+def changing_enough(features: Mapping[str, Array]) -> dict[str, Array]:
+    """Those [T, B] that may be looked for, their B sequences laid end to end [B * T].
+
+    They are known on enough steps of each half, change in both, and do more than rise or fall, also within each
+    sequence: anything that drifts follows what drifts, and every unit does when a sequence begins.
+    """
+    known = {name: np.asarray(values, np.float64) for name, values in features.items()}
+    return {
+        name: values.T.ravel()
+        for name, values in known.items()
+        if _changes(values.T.ravel()) and not all(_drifts(one) for one in values.T)
+    }
+
+
+def _drifts(sequence: Array) -> bool:
+    steps = np.diff(sequence[np.isfinite(sequence)])
+    return not len(steps) or steps.min() >= 0 or steps.max() <= 0
+
+
 def _changes(feature: Array) -> bool:
-    """Whether a feature is known on enough steps of each half, changes in both, and does not only rise or fall."""
     half = len(feature) // 2
     halves = [own[np.isfinite(own)] for own in (feature[:half], feature[half:])]
     if any(len(own) < FEWEST or np.ptp(own) == 0 for own in halves):
         return False
     whole = np.concatenate(halves)
-    steps = np.diff(whole)
-    if steps.min() >= 0 or steps.max() <= 0:
-        return False
     return abs(float(correlations(np.arange(len(whole))[:, None], whole)[0])) < DRIFT
 
 

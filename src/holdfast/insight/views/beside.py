@@ -40,7 +40,7 @@ def measured(name: str, subject: Subject) -> Measured:
     Raises:
         UserError: neither can be measured on it.
     """
-    model, batch, layers = subject.model, subject.batch or subject.run, subject.layers
+    model, batch, layers = subject.model, subject.batch_or_run, subject.layers
     count = sum(p.numel() for p in model.parameters())
     return Measured(name, count, horizon(model, batch, layers=layers), flows(model, batch, layers=layers))
 

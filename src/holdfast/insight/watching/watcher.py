@@ -78,7 +78,7 @@ class Watcher:
         ...         loss.backward()
         ...         watcher.step(loss)
         ...         optimizer.step()  # doctest: +ELLIPSIS
-        warning: step 2, too large steps (0): one step changed the weights by 497% of their size (a limit of 30%)...
+        warning: step 2, too large steps (module 0): one step changed the weights by 497% of their size...
     """
 
     def __init__(

@@ -137,4 +137,4 @@ def _loss(model: SequenceClassifier, part: Part) -> Loss:
     def surprise() -> float:
         return scoring.surprise(model.probabilities(part), part.targets, multiple) / len(part)
 
-    return Loss("nats per record", surprise)
+    return Loss("nats per record", surprise, f"on the first {len(part)} records")

@@ -47,7 +47,11 @@ def subjects(model: LanguageModel, data: Path, steps: int) -> list[Subject]:
             lambda: module(_on(shown[:, None], module))[0].raw,
             described(shown, units, kind),
             _expected(module, units, shown),
-            Loss(f"nats per {kind}", lambda: _loss(module, ids[:SCORED], units.begin)),
+            Loss(
+                f"nats per {kind}",
+                lambda: _loss(module, ids[:SCORED], units.begin),
+                f"on the first {min(len(ids), SCORED):,} {kind}s",
+            ),
             lambda: module(_on(_pieces(ids), module)),
         )
     ]

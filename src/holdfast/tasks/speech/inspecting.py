@@ -150,7 +150,9 @@ def _loss(module: Any, heard: Heard, alphabet: Alphabet) -> tuple[Loss | None, l
     frames, units = [f for f, own in pairs if own], [own for _, own in pairs if own]
     if not units or not isfinite(mean_nats(scores_of(module, frames), units)):
         return None, [told, "The file does not say what is said: there is no loss to measure."]
-    return Loss("nats per unit", lambda: mean_nats(scores_of(module, frames), units)), [told]
+    return Loss(
+        "nats per unit", lambda: mean_nats(scores_of(module, frames), units), f"on {len(units)} sounds"
+    ), [told]
 
 
 def _drawn(model: SpeechRecognizer, data: Path, path: Path) -> Path:

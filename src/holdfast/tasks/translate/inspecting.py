@@ -190,7 +190,8 @@ def _score(looked: Looked) -> Score:
 def _loss(looked: Looked) -> Loss:
     ends = looked.vocabularies.ends
     name = f"nats per target {looked.vocabularies.target.units.kind}"
-    return Loss(name, lambda: network.mean_nats(looked.module, looked.part, ends))
+    on = f"on the first {len(looked.part)} pairs"
+    return Loss(name, lambda: network.mean_nats(looked.module, looked.part, ends), on)
 
 
 @torch.no_grad()

@@ -146,7 +146,8 @@ def _saturation(found: Inspection) -> Chapter | None:
     words = [
         f"A dot is a unit: to the right the share of steps at which its gate is shut (below {LEFT}), upwards the share "
         f"at which it is open (above {RIGHT}), after Karpathy et al. 2015. A unit in the lower right corner lets "
-        "hardly anything through, one in the upper left corner all; near the origin a gate works in between.",
+        "hardly anything through, one in the upper left corner all; near the origin a gate works in between. "
+        "A GRU's update gate is the other way round: open it keeps the old state, shut it takes the new one.",
         *(sentences.saturation(part) for part in gated),
     ]
     title = "Share of steps at which each gate is shut and open"
