@@ -2,7 +2,7 @@
 # out of date, says what it does, and stops at the first error with the reason.
 #
 # PYTHON: the interpreter that makes .venv, e.g. `make test PYTHON=python3.12`.
-# TESTS:  what `make test` runs, e.g. `make test TESTS=tests/test_cells.py`.
+# TESTS:  what `make test` runs, e.g. `make test TESTS=tests/nn/test_cells.py`.
 
 PYTHON ?= python3
 TESTS ?=

@@ -13,7 +13,7 @@ import resource
 import subprocess
 import sys
 
-from holdfast.bench.machine import heading
+from holdfast.bench.environment import heading
 
 CASES = {
     "large": {"cell": "LSTM", "batch": 64, "inputs": 256, "hidden": 512, "steps": 64},

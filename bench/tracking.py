@@ -12,9 +12,9 @@ from collections import Counter
 import numpy as np
 import torch
 
-from holdfast.insight.inside import gates, tracking
-from holdfast.insight.inside.findings import Array
-from holdfast.insight.inside.parts import calls, played
+from holdfast.insight.analysis import feature_units, gates
+from holdfast.insight.analysis.layer_capture import calls, played
+from holdfast.insight.analysis.results import Array
 
 RUNS = {60: 200, 200: 200, 1000: 60}
 """Steps -> runs."""
@@ -51,8 +51,8 @@ def named(steps: int, seed: int) -> list[str]:
     model, x = network(), torch.randn(steps, 1, 3)
     known = features(steps, np.random.default_rng(seed))
     parts = [gates.part(one) for call in calls(model, lambda: model(x)) for one in played(call)]
-    wanted = tracking.changing_enough({name: values[:, None] for name, values in known.items()})
-    return [found.feature for found in tracking.tracked(parts, wanted)]
+    wanted = feature_units.changing_enough({name: values[:, None] for name, values in known.items()})
+    return [found.feature for found in feature_units.tracked(parts, wanted)]
 
 
 def main() -> None:

@@ -23,9 +23,9 @@ import torch
 from torch import Tensor, nn
 
 import holdfast
-from holdfast.bench.machine import heading
+from holdfast.bench.environment import heading
 from holdfast.config import load_config
-from holdfast.kernels import KERNELS
+from holdfast.nn.kernels import KERNELS
 from holdfast.tasks.forecast import Forecaster
 from holdfast.tasks.forecast.config import ForecastConfig
 

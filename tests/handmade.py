@@ -3,11 +3,11 @@
 import numpy as np
 import torch
 
-from holdfast.data.frequency import Frequency
-from holdfast.data.series import Columns, Panel, Series
+from holdfast.data.tabular.frequency import Frequency
+from holdfast.data.tabular.series import Columns, Panel, Series
 from holdfast.tasks.forecast.config import DataConfig, ForecastConfig
-from holdfast.tasks.forecast.rows import Part, Rows, fill, windows
-from holdfast.tasks.forecast.schema import Scale, Schema
+from holdfast.tasks.forecast.preprocessing import Scale, Schema
+from holdfast.tasks.forecast.windows import Part, Rows, fill, windows
 
 Array = np.ndarray
 

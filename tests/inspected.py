@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from holdfast.insight.inside.findings import (
+from holdfast.insight.analysis.results import (
     Ablation,
     Attribution,
     Cut,

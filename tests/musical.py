@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import symusic
 
-from holdfast.data.keys import Key
-from holdfast.data.voices import Heading, save_midi
-from holdfast.tasks.music.model import Composer
+from holdfast.data.music.key_detection import Key
+from holdfast.data.music.notes import Heading, save_midi
+from holdfast.tasks.music.task import Composer
 
 
 def tiny(model: str = "roll", **fields: Any) -> dict[str, Any]:

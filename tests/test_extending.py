@@ -16,18 +16,19 @@ import pytest
 import torch
 from torch import Tensor
 
-from holdfast import kernels, tasks
-from holdfast.cells import CELLS, Activations, Recurrence, State
 from holdfast.cli import app, main
 from holdfast.config import Training, load_config, save_config
-from holdfast.data import table
-from holdfast.data.series import Columns, read_panel
+from holdfast.data.tabular import table
+from holdfast.data.tabular.series import Columns, read_panel
 from holdfast.files import load_json, new_folder, save_json
-from holdfast.insight.report import write_report
-from holdfast.kernels import Problem, Result
-from holdfast.kernels.reference import Reference
-from holdfast.options import Options
-from holdfast.recurrent import Recurrent
+from holdfast.nn import kernels
+from holdfast.nn.cells import CELLS, Activations, Recurrence, State
+from holdfast.nn.kernels import Problem, Result
+from holdfast.nn.kernels.reference import Reference
+from holdfast.nn.options import Options
+from holdfast.nn.recurrent import Recurrent
+from holdfast.reporting.html import write_report
+from holdfast.tasks import registry as tasks
 
 
 class MinimalGate:
@@ -192,7 +193,7 @@ def mean_task(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The command line with the task in its tables; without it afterwards."""
     parts = [f"{__name__}:{name}" for name in ("Mean", "MeanConfig", "MeanPrediction")]
     monkeypatch.setitem(
-        tasks.TASKS, "mean", tasks.Task(*parts, "holdfast.tasks.forecast.words", __name__, __name__)
+        tasks.TASKS, "mean", tasks.Task(*parts, "holdfast.tasks.forecast.summary", __name__, __name__)
     )
     importlib.reload(app)
     yield

@@ -14,8 +14,8 @@ import torch
 
 import holdfast as hf
 from holdfast import info as module
-from holdfast.cells import CELLS
-from holdfast.kernels import native
+from holdfast.nn.cells import CELLS
+from holdfast.nn.kernels import native
 
 PROJECT = tomllib.loads((Path(__file__).resolve().parents[1] / "pyproject.toml").read_text())["project"]
 

@@ -10,7 +10,7 @@ import pytest
 
 from holdfast.cli.app import app
 from holdfast.config import load_config, read_config, save_config
-from holdfast.tasks import part
+from holdfast.tasks.registry import part
 
 RECIPES = sorted((Path(__file__).resolve().parents[1] / "recipes").glob("*.toml"))
 

@@ -10,45 +10,45 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from holdfast import insight as insight
-    from holdfast.cells import CELLS as CELLS
-    from holdfast.convert import accelerate as accelerate
-    from holdfast.convert import from_keras as from_keras
-    from holdfast.convert import to_keras as to_keras
     from holdfast.errors import UserError as UserError
-    from holdfast.layers import GRU as GRU
-    from holdfast.layers import LSTM as LSTM
-    from holdfast.layers import RNN as RNN
-    from holdfast.quantization import quantize as quantize
-    from holdfast.stream import Stream as Stream
-    from holdfast.tasks import load as load
-    from holdfast.tasks.classify.model import SequenceClassifier as SequenceClassifier
-    from holdfast.tasks.forecast.forecaster import Forecaster as Forecaster
-    from holdfast.tasks.language.model import LanguageModel as LanguageModel
-    from holdfast.tasks.music.model import Composer as Composer
-    from holdfast.tasks.speech.model import SpeechRecognizer as SpeechRecognizer
-    from holdfast.tasks.translate.model import Translator as Translator
+    from holdfast.nn.cells import CELLS as CELLS
+    from holdfast.nn.convert import accelerate as accelerate
+    from holdfast.nn.convert import from_keras as from_keras
+    from holdfast.nn.convert import to_keras as to_keras
+    from holdfast.nn.layers import GRU as GRU
+    from holdfast.nn.layers import LSTM as LSTM
+    from holdfast.nn.layers import RNN as RNN
+    from holdfast.nn.quantization import quantize as quantize
+    from holdfast.nn.stream import Stream as Stream
+    from holdfast.tasks.classify.task import SequenceClassifier as SequenceClassifier
+    from holdfast.tasks.forecast.task import Forecaster as Forecaster
+    from holdfast.tasks.language.task import LanguageModel as LanguageModel
+    from holdfast.tasks.music.task import Composer as Composer
+    from holdfast.tasks.registry import load as load
+    from holdfast.tasks.speech.task import SpeechRecognizer as SpeechRecognizer
+    from holdfast.tasks.translate.task import Translator as Translator
 
     __version__: str
 
 _HOMES = {
-    "CELLS": "holdfast.cells",
-    "GRU": "holdfast.layers",
-    "LSTM": "holdfast.layers",
-    "RNN": "holdfast.layers",
-    "Composer": "holdfast.tasks.music.model",
-    "Forecaster": "holdfast.tasks.forecast.forecaster",
-    "LanguageModel": "holdfast.tasks.language.model",
-    "SequenceClassifier": "holdfast.tasks.classify.model",
-    "SpeechRecognizer": "holdfast.tasks.speech.model",
-    "Stream": "holdfast.stream",
-    "Translator": "holdfast.tasks.translate.model",
+    "CELLS": "holdfast.nn.cells",
+    "GRU": "holdfast.nn.layers",
+    "LSTM": "holdfast.nn.layers",
+    "RNN": "holdfast.nn.layers",
+    "Composer": "holdfast.tasks.music.task",
+    "Forecaster": "holdfast.tasks.forecast.task",
+    "LanguageModel": "holdfast.tasks.language.task",
+    "SequenceClassifier": "holdfast.tasks.classify.task",
+    "SpeechRecognizer": "holdfast.tasks.speech.task",
+    "Stream": "holdfast.nn.stream",
+    "Translator": "holdfast.tasks.translate.task",
     "UserError": "holdfast.errors",
-    "accelerate": "holdfast.convert",
-    "from_keras": "holdfast.convert",
+    "accelerate": "holdfast.nn.convert",
+    "from_keras": "holdfast.nn.convert",
     "insight": "holdfast",
-    "load": "holdfast.tasks",
-    "quantize": "holdfast.quantization",
-    "to_keras": "holdfast.convert",
+    "load": "holdfast.tasks.registry",
+    "quantize": "holdfast.nn.quantization",
+    "to_keras": "holdfast.nn.convert",
 }
 """Public name -> the module that defines it."""
 

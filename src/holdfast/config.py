@@ -17,9 +17,9 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Protocol, TypeVar, get_args, get_origin, get_type_hints
 
-from holdfast.checks import refused
 from holdfast.errors import UserError
 from holdfast.files import write_atomic
+from holdfast.validation import refused
 
 FORMAT = 1
 """Number of the file format; a file with a greater one was written by a newer Holdfast."""

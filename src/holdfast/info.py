@@ -11,8 +11,8 @@ from typing import Any
 import torch
 
 import holdfast
-from holdfast.cells import CELLS, Cell, Weights
-from holdfast.kernels import KERNELS, Plan, Problem, choose, native
+from holdfast.nn.cells import CELLS, Cell, Weights
+from holdfast.nn.kernels import KERNELS, Plan, Problem, choose, native
 
 CORE = ("torch", "numpy", "safetensors", "lightning-fabric")
 EXTRAS = {"forecast": ("polars", "statsmodels", "scikit-learn", "matplotlib", "tensorboard")}

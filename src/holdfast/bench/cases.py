@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from holdfast.errors import UserError
-from holdfast.layers import GRU, LSTM, RNN
-from holdfast.recurrent import Recurrent
+from holdfast.nn.layers import GRU, LSTM, RNN
+from holdfast.nn.recurrent import Recurrent
 
 
 class Shape(NamedTuple):

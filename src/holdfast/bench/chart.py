@@ -13,9 +13,9 @@ from matplotlib.patches import Patch, Rectangle
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from holdfast.bench.cases import Shape
-from holdfast.bench.contest import OURS
+from holdfast.bench.comparison import OURS
 from holdfast.bench.peers import PEERS
-from holdfast.insight.plots import BLACK, picture
+from holdfast.reporting.plots import BLACK, picture
 
 COLOURS = {
     "torch": "#d1793f",

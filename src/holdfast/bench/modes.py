@@ -12,7 +12,7 @@ from torch import Tensor
 import holdfast
 from holdfast.bench.cases import SHAPES, STEPS, Case, Shape
 from holdfast.bench.runners import Runner, attribute, differentiated, inference, low_precision, training
-from holdfast.recurrent import Recurrent
+from holdfast.nn.recurrent import Recurrent
 
 BACKWARD = 3
 """Times the forward pass: backward multiplies by the weights again, and the inputs by the gradients."""

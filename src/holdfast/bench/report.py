@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from holdfast.bench.contest import OURS
+from holdfast.bench.comparison import OURS
 from holdfast.bench.modes import MODES
 
 Rows = Sequence[Mapping[str, Any]]

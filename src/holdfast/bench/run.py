@@ -8,10 +8,10 @@ from typing import Any
 
 import torch
 
-from holdfast.bench import machine
-from holdfast.bench.contest import OURS, Announce, Findings, run_case
+from holdfast.bench import environment
+from holdfast.bench.comparison import OURS, Announce, Findings, run_case
+from holdfast.bench.config import Request, cases, check
 from holdfast.bench.peers import PEERS
-from holdfast.bench.request import Request, cases, check
 
 Result = dict[str, Any]
 
@@ -33,7 +33,7 @@ def bench(
         ``missing``, ``skipped`` or ``wrong``, with reasons.
 
     Raises:
-        UserError: see :func:`holdfast.bench.request.check`.
+        UserError: see :func:`holdfast.bench.config.check`.
     """
     names = check(request)
     before = torch.get_num_threads()
@@ -68,7 +68,7 @@ def description(request: Request, threads: int, missing: Mapping[str, str]) -> R
     needed = dict.fromkeys(distribution for peer in PEERS.values() for distribution in peer.needs.values())
     return {
         "format": 1,
-        **machine.heading(needed),
+        **environment.heading(needed),
         "threads": threads,
         "repetitions": request.repetitions,
         "missing": dict(missing),

@@ -1,4 +1,4 @@
-"""Verbs and their flags. What they do is in :mod:`holdfast.cli.verbs`, imported when one runs."""
+"""Verbs and their flags. What they do is in :mod:`holdfast.cli.commands.verbs`, imported when one runs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from typing import Annotated, Any, NamedTuple
 
 from cyclopts import App, Parameter
 
-from holdfast.cli.arguments import (
+from holdfast.cli.errors import check_names, report
+from holdfast.cli.params import (
     FLAT,
     NEW,
     NO_FILES,
@@ -28,11 +29,10 @@ from holdfast.cli.arguments import (
     Trials,
     switch,
 )
-from holdfast.cli.failures import check_names, report
-from holdfast.cli.flags import split_commas, whole_number, with_flags
+from holdfast.cli.task_flags import split_commas, whole_number, with_flags
+from holdfast.experiments.probes.config import PROBES
 from holdfast.files import Files
-from holdfast.probes.config import PROBES
-from holdfast.tasks import TASKS, part, task_of
+from holdfast.tasks.registry import TASKS, part, task_of
 
 Given = dict[str, Any]
 
@@ -66,7 +66,7 @@ def demo(
     ] = None,
 ) -> int:
     """Train, judge and use a model on data that needs no download."""
-    from holdfast.cli import verbs
+    from holdfast.cli.commands import verbs
 
     return verbs.demo(task, out)
 
@@ -83,7 +83,7 @@ def train(
     given: Given,
 ) -> int:
     """Train a model, score it once on the test part beside simple methods, and write the run's folder."""
-    from holdfast.cli import verbs
+    from holdfast.cli.commands import verbs
 
     files = Files(data, own.valid, own.test)
     return verbs.train(task, given, files, verbs.Output(out, recipe, earlier.overwrite, earlier.resume))
@@ -102,7 +102,7 @@ def evaluate(
     given: Given,
 ) -> int:
     """Figures of a model and of the simple methods, on the same data."""
-    from holdfast.cli import verbs
+    from holdfast.cli.commands import verbs
 
     return verbs.evaluate(task, given, verbs.Chosen(run, device), data, json)
 
@@ -123,7 +123,7 @@ def predict(
     given: Given,
 ) -> int:
     """Put a model to use: forecast a series, write or score a text, ..."""
-    from holdfast.cli import verbs
+    from holdfast.cli.commands import verbs
 
     return verbs.predict(task, given, verbs.Chosen(run, device), data, out)
 
@@ -145,7 +145,7 @@ def compare(
     given: Given,
 ) -> int:
     """Cells against each other and against simple methods, over seeds."""
-    from holdfast.cli import verbs
+    from holdfast.cli.commands import verbs
 
     output = verbs.Output(out, recipe, earlier.overwrite, earlier.resume)
     files = Files(data, own.valid, own.test)
@@ -168,8 +168,8 @@ def claims(
     given: Given,
 ) -> int:
     """What is said of LSTM and GRU, tested on these data: parameters, speed, overfitting, memory; over paired seeds."""
-    from holdfast.cli import claiming
-    from holdfast.cli.verbs import Output
+    from holdfast.cli.commands import claims as claiming
+    from holdfast.cli.commands.verbs import Output
 
     output, files = (
         Output(out, recipe, earlier.overwrite, earlier.resume),
@@ -194,7 +194,7 @@ def backtest(
     given: Given,
 ) -> int:
     """Train and forecast again and again, moving on through the file (walk-forward)."""
-    from holdfast.cli import verbs
+    from holdfast.cli.commands import verbs
 
     return verbs.backtest(task, given, data, folds, json, verbs.Output(out, recipe, overwrite))
 
@@ -225,7 +225,7 @@ def bench(
     json: Json = False,
 ) -> int:
     """Holdfast's layers and other libraries side by side: times, ratios, and the share of the peak."""
-    from holdfast.cli import measure
+    from holdfast.cli.commands import bench as measure
 
     names = measure.Names(modes, cells, shapes, peers)
     return measure.bench(quick, names, threads, repetitions, measure.Output(out, plot, json))
@@ -252,7 +252,8 @@ def inspect(
     device: Device = "auto",
 ) -> int:
     """What the gates do, how far memory reaches, where gradients vanish, and what moved an answer."""
-    from holdfast.cli import inspecting, verbs
+    from holdfast.cli.commands import inspect as inspecting
+    from holdfast.cli.commands import verbs
 
     asked = inspecting.Asked(out, steps, terminal, tuple(Path(name) for name in beside))
     return inspecting.inspect(verbs.Chosen(run, device), data, asked)
@@ -270,7 +271,8 @@ def probe(
     given: Given,
 ) -> int:
     """How far back cells remember: long-range tasks, each beside one who remembers nothing."""
-    from holdfast.cli import probing, verbs
+    from holdfast.cli.commands import probe as probing
+    from holdfast.cli.commands import verbs
 
     output = verbs.Output(out, recipe, earlier.overwrite, earlier.resume)
     return probing.probe(task, given, output, json)
@@ -279,7 +281,7 @@ def probe(
 @app.command
 def info(*, json: Json = False) -> int:
     """Versions, processor, devices, and which kernel runs what, with the reasons."""
-    from holdfast.cli import verbs
+    from holdfast.cli.commands import verbs
 
     return verbs.info(json)
 

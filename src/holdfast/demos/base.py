@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from holdfast.compare import Doing, compare, report
 from holdfast.config import save_config
+from holdfast.experiments.compare import Doing, compare, report
 from holdfast.files import Files, Into, new_folder, write_atomic
-from holdfast.insight.comparison import Comparison
-from holdfast.insight.words import best_cell
+from holdfast.reporting.comparison import Comparison
+from holdfast.reporting.summary import best_cell
 
 Announce = Callable[[str], None]
 

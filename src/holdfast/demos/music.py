@@ -9,11 +9,11 @@ from typing import Any, cast
 
 from holdfast.demos.base import Announce, Demo, compared, written
 from holdfast.errors import missing_library
-from holdfast.insight.comparison import Comparison
-from holdfast.insight.words import best_cell
-from holdfast.tasks.music.composition import sentences
+from holdfast.reporting.comparison import Comparison
+from holdfast.reporting.summary import best_cell
 from holdfast.tasks.music.config import MusicConfig, MusicData, MusicTraining, NetworkConfig
-from holdfast.tasks.music.model import Composer
+from holdfast.tasks.music.result import sentences
+from holdfast.tasks.music.task import Composer
 
 CHORALES = 120
 """Chorales that are read, the first of 371: each takes a tenth of a second the first time."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from holdfast.data.ahead import ahead
+from holdfast.data.prefetch import ahead
 from holdfast.demos.base import Announce, Demo, compared, written
 from holdfast.errors import UserError
 from holdfast.tasks.speech.config import NetworkConfig, SoundConfig, SpeechConfig, SpeechTraining

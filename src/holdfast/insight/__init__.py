@@ -9,28 +9,28 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from holdfast.insight.inside.findings import Inspection as Inspection
-    from holdfast.insight.inside.findings import Steps as Steps
-    from holdfast.insight.inside.inspection import inspect as inspect
-    from holdfast.insight.inside.inspection import watch as watch
-    from holdfast.insight.inside.memory import horizon as horizon
-    from holdfast.insight.inside.subject import Loss as Loss
-    from holdfast.insight.inside.subject import Score as Score
-    from holdfast.insight.inside.subject import Subject as Subject
-    from holdfast.insight.views.writing import write as write
-    from holdfast.insight.watching.watcher import Watcher as Watcher
+    from holdfast.insight.analysis.inspection import inspect as inspect
+    from holdfast.insight.analysis.inspection import watch as watch
+    from holdfast.insight.analysis.memory import horizon as horizon
+    from holdfast.insight.analysis.request import Loss as Loss
+    from holdfast.insight.analysis.request import Score as Score
+    from holdfast.insight.analysis.request import Subject as Subject
+    from holdfast.insight.analysis.results import Inspection as Inspection
+    from holdfast.insight.analysis.results import Steps as Steps
+    from holdfast.insight.monitor.monitor import Watcher as Watcher
+    from holdfast.insight.render.export import write as write
 
 _HOMES = {
-    "Inspection": "holdfast.insight.inside.findings",
-    "Loss": "holdfast.insight.inside.subject",
-    "Score": "holdfast.insight.inside.subject",
-    "Steps": "holdfast.insight.inside.findings",
-    "Subject": "holdfast.insight.inside.subject",
-    "Watcher": "holdfast.insight.watching.watcher",
-    "horizon": "holdfast.insight.inside.memory",
-    "inspect": "holdfast.insight.inside.inspection",
-    "watch": "holdfast.insight.inside.inspection",
-    "write": "holdfast.insight.views.writing",
+    "Inspection": "holdfast.insight.analysis.results",
+    "Loss": "holdfast.insight.analysis.request",
+    "Score": "holdfast.insight.analysis.request",
+    "Steps": "holdfast.insight.analysis.results",
+    "Subject": "holdfast.insight.analysis.request",
+    "Watcher": "holdfast.insight.monitor.monitor",
+    "horizon": "holdfast.insight.analysis.memory",
+    "inspect": "holdfast.insight.analysis.inspection",
+    "watch": "holdfast.insight.analysis.inspection",
+    "write": "holdfast.insight.render.export",
 }
 """Public name -> the module that defines it; loaded when it is first used, for words need no torch."""
 

@@ -11,8 +11,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from holdfast.layers import LAYERS
 from holdfast.models.pooling import POOLINGS
+from holdfast.nn.layers import LAYERS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,7 +21,7 @@ class ClassifierOptions:
 
     Attributes:
         classes: K.
-        cell: a name in :data:`holdfast.layers.LAYERS`.
+        cell: a name in :data:`holdfast.nn.layers.LAYERS`.
         hidden_size: H.
         num_layers: recurrent layers.
         bidirectional: read in both directions.

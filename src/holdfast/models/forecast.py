@@ -14,10 +14,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from holdfast.cells import Recurrence, State
 from holdfast.errors import UserError
-from holdfast.layers import LAYERS
-from holdfast.recurrent import Recurrent
+from holdfast.nn.cells import Recurrence, State
+from holdfast.nn.layers import LAYERS
+from holdfast.nn.recurrent import Recurrent
 
 T = TypeVar("T")
 _OWN_ARGUMENTS = ("bidirectional", "proj_size", "batch_first", "dropout")
@@ -64,7 +64,7 @@ class NetworkOptions:
     """What a network is made of.
 
     Attributes:
-        cell: a name in :data:`holdfast.layers.LAYERS`.
+        cell: a name in :data:`holdfast.nn.layers.LAYERS`.
         hidden_size: H.
         num_layers: recurrent layers.
         dropout: probability of dropping a unit between layers and before each linear layer of the decoder.

@@ -14,8 +14,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from holdfast.cells import State
-from holdfast.layers import LAYERS
+from holdfast.nn.cells import State
+from holdfast.nn.dropout import LockedDropout
+from holdfast.nn.layers import LAYERS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,7 +24,7 @@ class LanguageOptions:
     """What a language model is made of.
 
     Attributes:
-        cell: a name in :data:`holdfast.layers.LAYERS`.
+        cell: a name in :data:`holdfast.nn.layers.LAYERS`.
         embedding_size: E.
         hidden_size: H of every layer, but E of the last one where the embedding is tied to the output.
         num_layers: recurrent layers.
@@ -48,23 +49,6 @@ class LanguageOptions:
     output_dropout: float = 0.0
     embedding_dropout: float = 0.0
     weight_drop: float = 0.0
-
-
-class LockedDropout(nn.Module):
-    """Dropout of the same units at every step: one mask [1, B, H] for [T, B, H]."""
-
-    def __init__(self, probability: float) -> None:
-        super().__init__()
-        self.probability = probability
-
-    def forward(self, x: Tensor) -> Tensor:
-        """[T, B, H] -> the same shape."""
-        return x * self.mask(x) if self.training and self.probability else x
-
-    def mask(self, x: Tensor, size: int | None = None) -> Tensor:
-        """[1, B, H] for the B of x and its H, or another one: 0 where dropped, and what keeps the mean elsewhere."""
-        ones = x.new_ones(1, x.size(1), size or x.size(-1))
-        return F.dropout(ones, self.probability, self.training)
 
 
 class Softmax(nn.Module):

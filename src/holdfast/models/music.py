@@ -17,8 +17,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from holdfast.layers import LAYERS
-from holdfast.models.language import LockedDropout
+from holdfast.nn.dropout import LockedDropout
+from holdfast.nn.layers import LAYERS
 
 FREE, SILENT, SOUNDS = -1, 0, 1
 """What may be known of a key: nothing, or whether it sounds."""
@@ -36,7 +36,7 @@ class RollOptions:
     """What a model of piano rolls is made of.
 
     Attributes:
-        cell: a name in :data:`holdfast.layers.LAYERS`.
+        cell: a name in :data:`holdfast.nn.layers.LAYERS`.
         output: a name in :data:`OUTPUTS`.
         hidden_size: H of every layer over the frames.
         num_layers: layers over the frames.

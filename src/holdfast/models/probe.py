@@ -8,15 +8,15 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from holdfast.initialisation import Initialiser
-from holdfast.layers import LAYERS
+from holdfast.nn.init import Initialiser
+from holdfast.nn.layers import LAYERS
 
 
 class ProbeNetwork(nn.Module):
     """``W h + b`` of a recurrent layer's outputs, at every step or at the last one.
 
     Args:
-        cell: a name in :data:`holdfast.layers.LAYERS`.
+        cell: a name in :data:`holdfast.nn.layers.LAYERS`.
         sizes: I, H and O.
         init: how the layer's weights begin.
         scale: what numbers are multiplied by, and what stands for 1 in a symbol's one-hot vector.

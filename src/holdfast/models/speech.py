@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from holdfast.ctc import BLANK
-from holdfast.layers import LAYERS
+from holdfast.decoding.ctc import BLANK
+from holdfast.nn.layers import LAYERS
 
 Array = NDArray[Any]
 
@@ -29,7 +29,7 @@ class SpeechOptions:
     Attributes:
         features: F.
         units: V.
-        cell: a name in :data:`holdfast.layers.LAYERS`.
+        cell: a name in :data:`holdfast.nn.layers.LAYERS`.
         hidden_size: H of every layer, in each direction.
         num_layers: recurrent layers.
         bidirectional: layers read forwards and backwards; without, the network can listen live.

@@ -17,9 +17,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from holdfast.attention import ATTENTIONS, attend, within
-from holdfast.layers import LAYERS
-from holdfast.models.language import LockedDropout
+from holdfast.nn.attention import ATTENTIONS, attend, within
+from holdfast.nn.dropout import LockedDropout
+from holdfast.nn.layers import LAYERS
 
 STATES = {"rnn": 1, "gru": 1, "lstm": 2}
 
@@ -29,11 +29,11 @@ class TranslationOptions:
     """What a translation network is made of.
 
     Attributes:
-        cell: a name in :data:`holdfast.layers.LAYERS`.
+        cell: a name in :data:`holdfast.nn.layers.LAYERS`.
         embedding_size: E, of both languages.
         hidden_size: H, of each direction of the encoder and of the decoder.
         encoder_layers, decoder_layers: recurrent layers.
-        attention: a name in :data:`holdfast.attention.ATTENTIONS`.
+        attention: a name in :data:`holdfast.nn.attention.ATTENTIONS`.
         input_feeding: the decoder also reads its last readout.
         tied: the output's weights are the target embedding's.
         shared: source and target have one embedding.

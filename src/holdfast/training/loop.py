@@ -25,17 +25,17 @@ from holdfast.checkpoint import (
 )
 from holdfast.config import Training
 from holdfast.errors import DivergenceError, UserError
-from holdfast.tasks.base import Solvable, Stateful, Trainable
 from holdfast.training.averaging import averaging
-from holdfast.training.best import Best
+from holdfast.training.callbacks import Unwatched, Watch
+from holdfast.training.checkpoints import Best
 from holdfast.training.devices import open_fabric
 from holdfast.training.history import History, Position, Stopped
-from holdfast.training.interrupts import first_interrupt
-from holdfast.training.randomness import get_random_state, seed_everything, set_random_state
-from holdfast.training.reporting import Reporter, notice
-from holdfast.training.resuming import check_folder, check_settings
+from holdfast.training.progress import Reporter, notice
+from holdfast.training.random_state import get_random_state, seed_everything, set_random_state
+from holdfast.training.run_folder import check_folder, check_settings
 from holdfast.training.schedules import SCHEDULES, halvings
-from holdfast.training.watching import Unwatched, Watch
+from holdfast.training.signals import first_interrupt
+from holdfast.training.trainable import Solvable, Stateful, Trainable
 
 __all__ = ["History", "fit"]
 

@@ -11,7 +11,7 @@ from holdfast.bench.cases import Case, Refused
 from holdfast.bench.peers.jax import started
 from holdfast.bench.peers.peer import Peer
 from holdfast.bench.runners import Array, Runner, library
-from holdfast.convert import to_keras
+from holdfast.nn.convert import to_keras
 
 os.environ.setdefault(
     "KERAS_BACKEND", "jax"

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from holdfast.errors import UserError
-from holdfast.tasks.classify.prepare import Part
-from holdfast.tasks.classify.scoring import probabilities, sklearn, surprise
+from holdfast.tasks.classify.dataset import Part
+from holdfast.tasks.classify.metrics import probabilities, sklearn, surprise
 
 Array = NDArray[Any]
 PENALTIES = (0.1, 1.0, 10.0, 100.0)

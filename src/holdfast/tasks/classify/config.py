@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from holdfast.checks import at_least, refused, share
 from holdfast.config import Training, fractions
 from holdfast.errors import UserError
+from holdfast.validation import at_least, refused, share
 
 
 @dataclass(kw_only=True)

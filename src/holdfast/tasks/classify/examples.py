@@ -11,8 +11,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from holdfast.data.records import Records, read_records
-from holdfast.data.table import RowError, as_text, naming_lines, numeric, read_table, require
+from holdfast.data.tabular.records import Records, read_records
+from holdfast.data.tabular.table import RowError, as_text, naming_lines, numeric, read_table, require
 from holdfast.errors import UserError
 from holdfast.tasks.classify.config import DataConfig
 

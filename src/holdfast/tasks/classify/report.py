@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from holdfast.insight.pages import data_section, meanings_section, result_section
-from holdfast.insight.report import Section, metric_table, write_report
-from holdfast.tasks.classify import pictures, scoring
-from holdfast.tasks.classify.model import SequenceClassifier
-from holdfast.tasks.classify.prepare import Part
-from holdfast.tasks.classify.words import MEANINGS, MEASURE, WHICH_WAY, verdict
+from holdfast.reporting.html import Section, metric_table, write_report
+from holdfast.reporting.sections import data_section, meanings_section, result_section
+from holdfast.tasks.classify import metrics, plots
+from holdfast.tasks.classify.dataset import Part
+from holdfast.tasks.classify.summary import MEANINGS, MEASURE, WHICH_WAY, verdict
+from holdfast.tasks.classify.task import SequenceClassifier
 
 Array = NDArray[Any]
 WORST = 5
@@ -42,15 +42,15 @@ def _looked_at(model: SequenceClassifier, folder: Path) -> list[Section]:
     assert schema is not None
     name, part = ("test", prepared.test) if prepared.test else ("validation", prepared.valid)
     found, where = model.probabilities(part), f"the {name} part"
-    reliable = scoring.reliability(found, part.targets, schema.multiple)
-    drawn = [pictures.honesty(reliable, where, folder / "calibration.png")]
-    if not schema.multiple and len(schema.classes) <= pictures.MOST:
-        counts = scoring.confusion(found, part.targets)
-        drawn.insert(0, pictures.confusion(counts, schema.classes, where, folder / "confusion.png"))
+    reliable = metrics.reliability(found, part.targets, schema.multiple)
+    drawn = [plots.honesty(reliable, where, folder / "calibration.png")]
+    if not schema.multiple and len(schema.classes) <= plots.MOST:
+        counts = metrics.confusion(found, part.targets)
+        drawn.insert(0, plots.confusion(counts, schema.classes, where, folder / "confusion.png"))
     words = [
         f"Logits are divided by the temperature {model.metrics['temperature']:.3g}, fitted on validation."
     ]
-    by_class = metric_table(scoring.by_class(found, part.targets, schema.classes, schema.multiple))
+    by_class = metric_table(metrics.by_class(found, part.targets, schema.classes, schema.multiple))
     return [
         Section("Classes", words, by_class, pictures=drawn),
         Section("Most surely wrong", [], _mistakes(model, part, found)),
@@ -63,13 +63,13 @@ def _mistakes(model: SequenceClassifier, part: Part, found: Array) -> list[list[
     assert schema is not None
     truth = part.targets > 0.5
     surest = np.where(truth, found, np.where(schema.multiple, 1 - found, 1.0)).min(1)
-    wrong = (scoring.decisions(found, schema.multiple) != truth).any(1)
+    wrong = (metrics.decisions(found, schema.multiple) != truth).any(1)
     rows = [row for row in np.argsort(surest, kind="stable").tolist() if wrong[row]]
     shown = {_shown(part, row): row for row in reversed(rows)}
     rows = [row for row in rows if shown[_shown(part, row)] == row][:WORST]
     header = ["example", "is", "taken for", "its probability"]
     names = np.array(schema.classes)
-    chosen = scoring.decisions(found, schema.multiple)
+    chosen = metrics.decisions(found, schema.multiple)
     lines = [
         [
             _shown(part, row),

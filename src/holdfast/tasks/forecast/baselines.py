@@ -1,6 +1,6 @@
 """What a network has to beat: simple forecasts of the same windows, which see values before the origin only.
 
-All work on the network's scale and commute with it. Letters as in :mod:`holdfast.tasks.forecast.rows`.
+All work on the network's scale and commute with it. Letters as in :mod:`holdfast.tasks.forecast.windows`.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ import numpy as np
 from holdfast.tasks.forecast.config import ForecastConfig
 from holdfast.tasks.forecast.ets import MOST_FITS, Ets
 from holdfast.tasks.forecast.linear import Linear
-from holdfast.tasks.forecast.rows import Part
-from holdfast.tasks.forecast.schema import Schema
+from holdfast.tasks.forecast.preprocessing import Schema
 from holdfast.tasks.forecast.scoring import Forecast, error_quantiles, with_intervals
+from holdfast.tasks.forecast.windows import Part
 
 Array = np.ndarray
 

@@ -8,7 +8,7 @@ season s of m steps; the error is e_t = y_t - (l_{t-1} + phi b_{t-1} + s_{t-m}):
     s_t = s_{t-m} + gamma e_t
     forecast of step k from origin o (its last row is o - 1):  l + (phi + ... + phi^k) b + s_{o - m + (k - 1) mod m}
 
-Letters as in :mod:`holdfast.tasks.forecast.rows`; n rows of one channel, m steps in a season.
+Letters as in :mod:`holdfast.tasks.forecast.windows`; n rows of one channel, m steps in a season.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from typing import Any
 
 import numpy as np
 
-from holdfast.tasks.forecast.extra import extra
-from holdfast.tasks.forecast.rows import Part
-from holdfast.tasks.forecast.schema import Schema
+from holdfast.optional_imports import extra
+from holdfast.tasks.forecast.preprocessing import Schema
+from holdfast.tasks.forecast.windows import Part
 
 Array = np.ndarray
 

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from holdfast.tasks.forecast.extra import extra
-from holdfast.tasks.forecast.rows import Part
-from holdfast.tasks.forecast.schema import Schema
+from holdfast.optional_imports import extra
+from holdfast.tasks.forecast.preprocessing import Schema
+from holdfast.tasks.forecast.windows import Part
 
 Array = np.ndarray
 

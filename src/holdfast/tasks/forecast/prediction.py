@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from holdfast.data.frequency import future
-from holdfast.data.series import Panel, Series
+from holdfast.data.tabular.frequency import future
+from holdfast.data.tabular.series import Panel, Series
 from holdfast.errors import UserError
 from holdfast.tasks.forecast.config import ForecastConfig
-from holdfast.tasks.forecast.prepare import read
-from holdfast.tasks.forecast.rows import Part, to_rows
-from holdfast.tasks.forecast.schema import Schema
+from holdfast.tasks.forecast.dataset import read
+from holdfast.tasks.forecast.preprocessing import Schema
 from holdfast.tasks.forecast.scoring import Forecast
+from holdfast.tasks.forecast.windows import Part, to_rows
 
 Array = np.ndarray
 

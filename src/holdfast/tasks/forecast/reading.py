@@ -8,10 +8,10 @@ from datetime import datetime
 
 import numpy as np
 
-from holdfast.data.frequency import Frequency
-from holdfast.insight.inside.features import changes
-from holdfast.insight.inside.findings import Array
-from holdfast.tasks.forecast.rows import Part, when
+from holdfast.data.tabular.frequency import Frequency
+from holdfast.insight.analysis.features import changes
+from holdfast.insight.analysis.results import Array
+from holdfast.tasks.forecast.windows import Part, when
 
 OF_A_DAY = ("second", "minute", "hour")
 """Units of time that resolve the hour of the day."""

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from holdfast.insight import plots
-from holdfast.insight.pages import data_section, meanings_section, model_name, result_section
-from holdfast.insight.report import Section, metric_table, write_report
-from holdfast.tasks.forecast.pictures import draw_windows
-from holdfast.tasks.forecast.rows import Part
-from holdfast.tasks.forecast.words import MEANINGS, MEASURE, WHICH_WAY, verdict
+from holdfast.reporting import plots
+from holdfast.reporting.html import Section, metric_table, write_report
+from holdfast.reporting.sections import data_section, meanings_section, model_name, result_section
+from holdfast.tasks.forecast.plots import draw_windows
+from holdfast.tasks.forecast.summary import MEANINGS, MEASURE, WHICH_WAY, verdict
+from holdfast.tasks.forecast.windows import Part
 
 if TYPE_CHECKING:
-    from holdfast.tasks.forecast.forecaster import Forecaster
+    from holdfast.tasks.forecast.task import Forecaster
 
 Array = np.ndarray
 EXAMPLES = 3

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from holdfast import metrics
-from holdfast.tasks.forecast.rows import Part
+from holdfast.tasks.forecast import metrics
+from holdfast.tasks.forecast.windows import Part
 
 Array = np.ndarray
 

@@ -7,9 +7,9 @@ from math import inf
 from pathlib import Path
 from typing import Literal
 
-from holdfast.checks import at_least, refused, share
 from holdfast.config import Scoring, Training, fractions
 from holdfast.errors import UserError
+from holdfast.validation import at_least, refused, share
 
 
 @dataclass(kw_only=True)

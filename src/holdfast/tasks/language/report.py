@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from holdfast.insight.pages import data_section, meanings_section, result_section
-from holdfast.insight.report import Section, write_report
-from holdfast.tasks.language.model import LanguageModel
-from holdfast.tasks.language.words import MEANINGS, MEASURE, WHICH_WAY, verdict
+from holdfast.reporting.html import Section, write_report
+from holdfast.reporting.sections import data_section, meanings_section, result_section
+from holdfast.tasks.language.summary import MEANINGS, MEASURE, WHICH_WAY, verdict
+from holdfast.tasks.language.task import LanguageModel
 
 TEMPERATURES = (0.5, 0.8, 1.0)
 LENGTH = {"character": 400, "byte": 400, "word": 80, "subword": 120}

@@ -9,9 +9,9 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from holdfast.data.roll import Pieces
+from holdfast.data.music.piano_roll import Pieces
 from holdfast.errors import UserError
-from holdfast.tasks.music.scoring import Counts
+from holdfast.tasks.music.metrics import Counts
 
 Array = NDArray[Any]
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from holdfast.checks import at_least, at_most, flag, refused, share
 from holdfast.config import Training, fractions
-from holdfast.data.keys import Key
+from holdfast.data.music.key_detection import Key
 from holdfast.errors import UserError
+from holdfast.validation import at_least, at_most, flag, refused, share
 
 OCTAVE = 12
 MOST_STEPS = 96

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from holdfast.insight.pages import data_section, meanings_section, result_section
-from holdfast.insight.report import Section, write_report
-from holdfast.tasks.music.composition import sentences
-from holdfast.tasks.music.model import Composer
-from holdfast.tasks.music.words import MEANINGS, MEASURE, WHICH_WAY, verdict
+from holdfast.reporting.html import Section, write_report
+from holdfast.reporting.sections import data_section, meanings_section, result_section
+from holdfast.tasks.music.result import sentences
+from holdfast.tasks.music.summary import MEANINGS, MEASURE, WHICH_WAY, verdict
+from holdfast.tasks.music.task import Composer
 
 BARS, SEED = 16, 0
 """Of the piece that is shown."""

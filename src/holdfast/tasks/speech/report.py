@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from holdfast.files import write_atomic
-from holdfast.insight.pages import data_section, meanings_section, result_section
-from holdfast.insight.report import Section, write_report
+from holdfast.reporting.html import Section, write_report
+from holdfast.reporting.sections import data_section, meanings_section, result_section
 from holdfast.tasks.speech.config import Decoding
-from holdfast.tasks.speech.model import SpeechRecognizer
-from holdfast.tasks.speech.pictures import aligned_plot, drawing
-from holdfast.tasks.speech.words import MEANINGS, MEASURE, WHICH_WAY, verdict
+from holdfast.tasks.speech.plots import aligned_plot, drawing
+from holdfast.tasks.speech.summary import MEANINGS, MEASURE, WHICH_WAY, verdict
+from holdfast.tasks.speech.task import SpeechRecognizer
 
 EXAMPLES = 20
 """Sentences that are shown beside what was said."""

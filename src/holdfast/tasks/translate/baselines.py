@@ -9,10 +9,10 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from holdfast.data.pairs import Pairs
+from holdfast.data.text.parallel import Pairs
 from holdfast.errors import UserError
-from holdfast.tasks.translate.alignment import Alignment
-from holdfast.tasks.translate.vocabulary import joined, words
+from holdfast.tasks.translate.ibm_model1 import Alignment
+from holdfast.tasks.translate.tokenizer import joined, words
 
 Array = NDArray[Any]
 

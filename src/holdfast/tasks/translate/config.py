@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from holdfast.checks import at_least, refused, share
 from holdfast.config import Training
 from holdfast.errors import UserError
+from holdfast.validation import at_least, refused, share
 
 WIDEST = 1000
 """Hypotheses of a beam."""

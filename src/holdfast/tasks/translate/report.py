@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from holdfast.files import write_atomic
-from holdfast.insight.pages import data_section, meanings_section, result_section
-from holdfast.insight.report import Section, write_report
-from holdfast.tasks.translate.model import Translator
-from holdfast.tasks.translate.pictures import attention_plot
-from holdfast.tasks.translate.words import MEANINGS, MEASURE, WHICH_WAY, verdict
+from holdfast.reporting.html import Section, write_report
+from holdfast.reporting.sections import data_section, meanings_section, result_section
+from holdfast.tasks.translate.plots import attention_plot
+from holdfast.tasks.translate.summary import MEANINGS, MEASURE, WHICH_WAY, verdict
+from holdfast.tasks.translate.task import Translator
 
 EXAMPLES = 20
 """Translations that are shown beside their references."""

@@ -1,0 +1,67 @@
+"""What ``holdfast claims`` does, once its arguments are read."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from holdfast.cli import output as show
+from holdfast.cli.commands.verbs import Output, both_given, kept, nothing_half_written, tell_notes
+from holdfast.cli.errors import notice
+from holdfast.cli.task_flags import build
+from holdfast.files import Files, Into
+from holdfast.tasks.registry import part
+
+
+def claims(
+    task: str,
+    given: Mapping[str, Any],
+    files: Files,
+    asked: tuple[Sequence[str], int, Sequence[float]],
+    json: bool,
+    output: Output,
+) -> int:
+    """Train in pairs, test the claims, and tell the verdicts; ``asked`` are cells, seeds and fractions."""
+    from holdfast.experiments.claims.run import Trials, report
+    from holdfast.experiments.claims.run import claims as run
+    from holdfast.experiments.claims.summary import told
+    from holdfast.experiments.compare import RUNS, Doing
+
+    trials = Trials(*asked)
+    if output.resume and output.overwrite:
+        raise both_given("overwrite")
+    config = build(part(task, "config"), task, given, output.recipe, files.data)
+    folder = output.out or Path("runs") / f"claims-{files.data.stem}"
+    into = Into(folder, output.overwrite, output.resume)
+    doing = Doing(progress=sys.stderr.isatty(), announce=notice)
+    on = "; the same command with --resume goes on"
+    with nothing_half_written(folder), kept(folder / RUNS, "runs", on):
+        found, tested = run(task, config, files, into, trials, doing)
+    page = report(found, tested, f"LSTM and GRU on {files.data.name}: the textbook's claims", folder)
+    tell_notes(found.notes)
+    if json:
+        show.write_json(told(found, tested))
+        return 0
+    _show(found, tested, f"{task}: LSTM and GRU on {files.data.name}")
+    show.write(f"The results are in {folder}; open {page} for the pictures.")
+    return 0
+
+
+def _show(found: Any, tested: Sequence[Any], title: str) -> None:
+    from holdfast.experiments.claims.report import EFFECTS, fraction_table, network_table
+    from holdfast.experiments.claims.summary import fraction_effects, method, sentence, summary, table
+    from holdfast.reporting.html import metric_table
+
+    tables = {
+        title: network_table(found),
+        "shares of the training part (mean ± spread over the seeds)": fraction_table(found),
+        EFFECTS: fraction_effects(found),
+        "the simple methods": metric_table(found.baselines),
+        "verdicts": table(tested),
+    }
+    for name, (header, *rows) in tables.items():
+        show.table(name, header, rows)
+    for text in (*map(sentence, tested), *method(tested), *summary(tested)):
+        show.write(text)

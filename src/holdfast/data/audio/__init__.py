@@ -1,0 +1,1 @@
+"""Audio: sound files, manifests, filterbanks, normalization and augmentation."""

@@ -1,0 +1,153 @@
+"""More utterances from those there are: other speeds, added noise, and blanked stretches of frames and bands."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+
+from holdfast.data.audio.filterbanks import Frames
+from holdfast.data.audio.sound_files import SOUNDS, Samples, read_sound, resampled
+from holdfast.errors import UserError
+
+SLOWEST, FASTEST = 0.5, 2.0
+"""Speeds at which speech is still some."""
+RANGE = 20.0
+"""dB from the least signal-to-noise ratio that is drawn to the greatest."""
+MOST_NOISE = 1800.0
+"""Seconds of a folder's noise that are kept."""
+SHARE = 0.2
+"""Share of an utterance that one blanked stretch covers at most."""
+
+
+def at_speed(samples: Samples, rate: int, speed: float) -> Samples:
+    """Samples [n] played faster: ``n / speed`` samples, their pitch ``speed`` times as high (Ko et al. 2015).
+
+    Raises:
+        UserError: a speed outside 0.5 ... 2.
+    """
+    if not SLOWEST <= speed <= FASTEST:
+        rule = f"A speed is between {SLOWEST} and {FASTEST}."
+        raise UserError(rule, f"It was {speed}.", "Give for example 0.9, 1.0 and 1.1.")
+    return samples if speed == 1 else resampled(samples, rate * speed, rate)
+
+
+@dataclass(frozen=True)
+class Noise:
+    """Noise at a signal-to-noise ratio drawn from ``least`` to ``least + 20`` dB: white, pink, or of files.
+
+    Attributes:
+        least: the least ratio, in dB.
+        files: sounds to draw stretches from; white and pink noise where there are none.
+        left_out: how many files were not read, because the others last half an hour already.
+
+    Example:
+        >>> noise = Noise.of(10.0, None, rate=8000)
+        >>> noise(np.ones(800, np.float32), np.random.default_rng(0)).shape
+        (800,)
+    """
+
+    least: float
+    files: tuple[Samples, ...] = ()
+    left_out: int = 0
+
+    @classmethod
+    def of(cls, least: float, folder: Path | None, rate: int) -> Self:
+        """Noise of the sounds in a folder and its folders, or white and pink noise.
+
+        Raises:
+            UserError: a ratio outside -20 ... 100 dB, no folder, no sounds in it, or only silent ones.
+        """
+        if not -20 <= least <= 100:
+            rule = "A signal-to-noise ratio is between -20 and 100 dB."
+            raise UserError(rule, f"It was {least}.", "Give for example --noise 10.")
+        if folder is None:
+            return cls(least)
+        paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SOUNDS) if folder.is_dir() else []
+        files: list[Samples] = []
+        read, seconds = 0, 0.0
+        while read < len(paths) and seconds < MOST_NOISE:
+            samples, _ = read_sound(paths[read], rate)
+            read += 1
+            seconds += len(samples) / rate
+            files += [samples] if samples.any() else []
+        if not files:
+            got = "has no sounds that are not silent" if folder.is_dir() else "is no folder"
+            rule = "Noise is taken from the sounds in a folder."
+            raise UserError(
+                rule, f"{folder} {got}.", "Give another, or leave it out for white and pink noise."
+            )
+        return cls(least, tuple(files), len(paths) - read)
+
+    def __call__(self, samples: Samples, generator: np.random.Generator) -> Samples:
+        """The samples [n] with noise; silence stays as it is."""
+        ratio = generator.uniform(self.least, self.least + RANGE)
+        return with_noise(samples, self._drawn(len(samples), generator), ratio)
+
+    def _drawn(self, size: int, generator: np.random.Generator) -> Samples:
+        if not self.files:
+            return white(size, generator) if generator.random() < 0.5 else pink(size, generator)
+        noise = self.files[generator.integers(len(self.files))]
+        noise = np.tile(noise, -(-size // len(noise)))
+        start = generator.integers(len(noise) - size + 1)
+        return noise[start : start + size]
+
+
+def with_noise(samples: Samples, noise: Samples, ratio: float) -> Samples:
+    """``x + a n`` with ``a`` such that ``10 log10(mean(x^2) / mean((a n)^2))`` is the ratio in dB, both [n]."""
+    powers = [float(np.mean(np.square(x, dtype=np.float64))) if len(x) else 0.0 for x in (samples, noise)]
+    if 0 in powers:
+        return samples
+    scale = np.float32(np.sqrt(powers[0] / powers[1] / 10 ** (ratio / 10)))
+    found: Samples = samples + scale * noise
+    return found
+
+
+def white(size: int, generator: np.random.Generator) -> Samples:
+    """Noise [n] with equal power at all frequencies."""
+    return generator.standard_normal(size, np.float32)
+
+
+def pink(size: int, generator: np.random.Generator) -> Samples:
+    """Noise [n] whose power falls as 1 / frequency."""
+    spectrum = np.fft.rfft(white(size, generator))
+    spectrum /= np.sqrt(np.maximum(np.arange(len(spectrum)), 1))
+    return np.fft.irfft(spectrum, size).astype(np.float32) if size else np.zeros(0, np.float32)
+
+
+@dataclass(frozen=True)
+class Masks:
+    """Stretches that are blanked (SpecAugment: Park et al. 2019).
+
+    Attributes:
+        times: stretches of frames.
+        width: longest of them, in frames; also at most a fifth of the utterance.
+        bands: stretches of bands.
+        height: widest of them, in bands.
+    """
+
+    times: int = 0
+    width: int = 20
+    bands: int = 0
+    height: int = 8
+
+
+def mask(features: Frames, generator: np.random.Generator, masks: Masks) -> Frames:
+    """A copy of the features [T, F] in which stretches are each band's mean; their widths and places are drawn."""
+    found, means = features.copy(), features.mean(0) if len(features) else features.sum(0)
+    frames, bands = features.shape
+    for _ in range(masks.times):
+        start, stop = _stretch(frames, min(masks.width, int(SHARE * frames)), generator)
+        found[start:stop] = means
+    for _ in range(masks.bands):
+        start, stop = _stretch(bands, min(masks.height, bands), generator)
+        found[:, start:stop] = means[start:stop]
+    return found
+
+
+def _stretch(size: int, most: int, generator: np.random.Generator) -> tuple[int, int]:
+    width = int(generator.integers(most + 1))
+    start = int(generator.integers(size - width + 1))
+    return start, start + width

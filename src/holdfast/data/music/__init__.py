@@ -1,0 +1,1 @@
+"""Music: MIDI and piano rolls, notes, keys and novelty."""

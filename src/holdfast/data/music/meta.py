@@ -1,0 +1,125 @@
+"""What stands at the head of a piece and changes along it: tempo, key and bars."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from holdfast.data.music.key_detection import Key
+from holdfast.data.music.midi import load_symusic
+
+USUAL_TEMPO = 120.0
+"""Quarters a minute where nothing is said, as the standard has it."""
+USUAL_SIGNATURE = (4, 4)
+
+
+@dataclass(frozen=True)
+class Heading:
+    """What is in force at some place of a piece.
+
+    Attributes:
+        tempo: quarters a minute.
+        key: signature, where there is one.
+        signature: beats of a bar, and what a beat is.
+    """
+
+    tempo: float = USUAL_TEMPO
+    key: Key | None = None
+    signature: tuple[int, int] = USUAL_SIGNATURE
+
+    @property
+    def bar(self) -> float:
+        """Quarters of a bar."""
+        return 4 * self.signature[0] / self.signature[1]
+
+    def put(self, score: Any) -> Any:
+        """The score with this head in the place of its own."""
+        symusic, unit = load_symusic(), "tick"
+        score.tempos = [symusic.Tempo(0, self.tempo, ttype=unit)]
+        score.time_signatures = [symusic.TimeSignature(0, *self.signature, ttype=unit)]
+        score.key_signatures = [] if self.key is None else [_signature(0, self.key)]
+        return score
+
+    @classmethod
+    def of(cls, score: Any, quarter: float = 0.0) -> Heading:
+        """What is in force at a quarter of a score, or comes first; 120 and 4/4 where nothing does."""
+        ticks = quarter * score.ticks_per_quarter
+        tempo = _in_force(score.tempos, ticks)
+        key = _in_force([k for k in score.key_signatures if abs(k.key) <= 7], ticks)
+        bar = _in_force(score.time_signatures, ticks)
+        return cls(
+            USUAL_TEMPO if tempo is None else round(tempo.qpm, 3),
+            None if key is None else Key(int(key.key), bool(key.tonality)),
+            USUAL_SIGNATURE if bar is None else (bar.numerator, bar.denominator),
+        )
+
+
+def _signature(time: int, key: Key) -> Any:
+    return load_symusic().KeySignature(time, key.sharps, int(key.minor), ttype="tick")
+
+
+def _in_force(changes: Iterable[Any], ticks: float) -> Any:
+    """The last of some changes up to a time; the first where none is; None where there is none at all."""
+    ordered = sorted(changes, key=lambda change: change.time)
+    return next((change for change in reversed(ordered) if change.time <= ticks), next(iter(ordered), None))
+
+
+def headed(score: Any, source: Any, until: float, since: float, tempo: float | None, key: Key | None) -> Any:
+    """The score with the tempos, keys and bars of another one of the same ticks, with which it begins.
+
+    Args:
+        score: the score.
+        source: the other one.
+        until: quarter from which on nothing changes any more.
+        since: quarter from which on the key that is asked for holds.
+        tempo: instead of the other one's tempos, from the beginning on.
+        key: the key that is asked for.
+    """
+    whole, symusic = source.ticks_per_quarter, load_symusic()
+    for name in ("tempos", "time_signatures", "key_signatures"):
+        end = whole * (since if name == "key_signatures" and key is not None else until)
+        setattr(score, name, [change for change in getattr(source, name) if change.time < end])
+    if tempo is not None or not score.tempos:
+        score.tempos = [symusic.Tempo(0, tempo or USUAL_TEMPO, ttype="tick")]
+    if not score.time_signatures:
+        score.time_signatures = [symusic.TimeSignature(0, *USUAL_SIGNATURE, ttype="tick")]
+    if key is not None:
+        score.key_signatures.append(_signature(round(since * whole), key))
+    return score
+
+
+def end_of(score: Any) -> float:
+    """Quarters up to the end of the last note."""
+    tracks = [track.notes.numpy() for track in score.tracks if len(track.notes)]
+    ends = [int((notes["time"] + notes["duration"]).max()) for notes in tracks]
+    return max(ends, default=0) / float(score.ticks_per_quarter)
+
+
+def bar_lines(score: Any, quarters: float) -> list[float]:
+    """Where bars begin, in quarters, up to the first bar line at or behind a quarter."""
+    found = [0.0]
+    while found[-1] < quarters - 1e-6:
+        change = _in_force(score.time_signatures, found[-1] * score.ticks_per_quarter + 1e-6)
+        signature = USUAL_SIGNATURE if change is None else (change.numerator, change.denominator)
+        found.append(found[-1] + Heading(signature=signature).bar)
+    return found
+
+
+def seconds_of(score: Any, quarters: float) -> float:
+    """How long the quarters from the beginning on are, along the tempos.
+
+    Example:
+        >>> from holdfast.data.music.midi import load_symusic
+        >>> score = Heading(60).put(load_symusic().Score(480))
+        >>> score.tempos.append(load_symusic().Tempo(960, 120, ttype="tick"))
+        >>> seconds_of(score, 4)
+        3.0
+    """
+    changes: Sequence[tuple[float, float]] = sorted(
+        (change.time / score.ticks_per_quarter, change.qpm) for change in score.tempos
+    )
+    total, at, tempo = 0.0, 0.0, USUAL_TEMPO
+    for quarter, following in [*((q, t) for q, t in changes if q < quarters), (quarters, 1.0)]:
+        total, at, tempo = total + (quarter - at) * 60 / tempo, quarter, following
+    return total

@@ -1,0 +1,131 @@
+"""Rolls as notes, voices and MIDI."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import combinations
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from holdfast.data.music.meta import Heading
+from holdfast.data.music.midi import load_symusic
+from holdfast.data.music.piano_roll import LOWEST, Roll
+from holdfast.files import write_atomic
+
+TICKS = 480
+"""Ticks of a beat in what is written, or a few more where its frames ask for it."""
+VELOCITY = 80
+CROSSING = 12.0
+"""Semitones that a voice rather leaps than cross another one."""
+MOST_FREE = 12
+"""Free voices of which every choice is looked at."""
+CHOIR = ("soprano", "alto", "tenor", "bass")
+"""Names of four voices, from the top."""
+
+
+class Note(NamedTuple):
+    """A key that sounds from frame ``start`` until before frame ``end``."""
+
+    start: int
+    end: int
+    key: int
+
+
+def notes_of(roll: Roll) -> list[Note]:
+    """The notes of a roll [T, K] by their beginnings, from the top down; a key that goes on sounding is one note.
+
+    Example:
+        >>> notes_of(np.array([[1, 0], [1, 1], [0, 1]], bool))
+        [Note(start=0, end=2, key=0), Note(start=1, end=3, key=1)]
+    """
+    edges = np.diff(roll.astype(np.int8), axis=0, prepend=0, append=0)
+    keys, starts = np.nonzero(edges.T == 1)
+    _, ends = np.nonzero(edges.T == -1)
+    found = [Note(int(s), int(e), int(k)) for k, s, e in zip(keys, starts, ends, strict=True)]
+    return sorted(found, key=lambda note: (note.start, -note.key))
+
+
+def split(roll: Roll) -> list[list[Note]]:
+    """The notes of a roll by voices, the highest first.
+
+    There are as many voices as notes sound most often at once, each at home where its rank from the top usually is; a
+    chord of more notes takes more voices. Notes that begin together go to voices that are free, in the order of
+    their pitches, so that voices move little, stay near their homes and cross seldom.
+    """
+    homes = _homes(roll)
+    voices: list[list[Note]] = [[] for _ in homes]
+    by_start: dict[int, list[Note]] = {}
+    for note in notes_of(roll):
+        by_start.setdefault(note.start, []).append(note)
+    for start, new in by_start.items():
+        sounding = {i: v[-1].key for i, v in enumerate(voices) if v and v[-1].end > start}
+        free = [i for i in range(len(voices)) if i not in sounding]
+        while len(free) < len(new):  # more notes at once than usual
+            free.append(len(voices))
+            homes.append(float(min(note.key for note in new)))
+            voices.append([])
+        for voice, note in zip(_way(voices, homes, sounding, free, new), new, strict=True):
+            voices[voice].append(note)
+    return voices
+
+
+def _homes(roll: Roll) -> list[float]:
+    """The mean key of each voice, the highest first, over the frames with the most frequent number of notes."""
+    counts = roll.sum(1)
+    if not counts.any():
+        return []
+    usual = int(np.bincount(counts[counts > 0]).argmax())
+    chords = np.nonzero(roll[counts == usual])[1].reshape(-1, usual)
+    return [float(home) for home in chords.mean(0)[::-1]]
+
+
+def _way(
+    voices: list[list[Note]], homes: list[float], sounding: dict[int, int], free: list[int], new: list[Note]
+) -> tuple[int, ...]:
+    """The free voices that notes from the top down go to."""
+
+    def cost(voice: int, key: int) -> float:
+        last = voices[voice][-1].key if voices[voice] else homes[voice]
+        crossed = sum((key > at) != (voice < other) for other, at in sounding.items())
+        return abs(last - key) + abs(homes[voice] - key) + CROSSING * crossed
+
+    if len(free) > MOST_FREE:  # there would be too many ways
+        return tuple(free[: len(new)])
+    costs = {(i, note.key): cost(i, note.key) for i in free for note in new}
+    ways = combinations(free, len(new))
+    return min(ways, key=lambda way: sum(costs[i, note.key] for i, note in zip(way, new, strict=True)))
+
+
+def names_of(count: int, first: int = 1) -> list[str]:
+    """Names of some voices from the top; four are a choir's, and so are three under a melody (``first=2``)."""
+    if count + first == len(CHOIR) + 1:
+        return list(CHOIR[first - 1 :])
+    return [f"voice {number}" for number in range(first, first + count)]
+
+
+def score_of_voices(
+    voices: Sequence[Sequence[Note]], steps_per_beat: int, heading: Heading, first: int = 1
+) -> Any:
+    """Symusic's score of some voices, each a track with its name (:func:`names_of`)."""
+    symusic = load_symusic()
+    scale = -(-TICKS // steps_per_beat)
+    score = symusic.Score(scale * steps_per_beat)
+    for name, voice in zip(names_of(len(voices), first), voices, strict=True):
+        track = symusic.Track(name, 0, False)
+        for note in voice:
+            start, length = note.start * scale, (note.end - note.start) * scale
+            track.notes.append(symusic.Note(start, length, note.key + LOWEST, VELOCITY))
+        score.tracks.append(track)
+    return heading.put(score)
+
+
+def score_of_roll(roll: Roll, steps_per_beat: int, heading: Heading | None = None) -> Any:
+    """Symusic's score of a roll, split into voices."""
+    return score_of_voices(split(roll), steps_per_beat, heading or Heading())
+
+
+def save_midi(path: Path, score: Any) -> None:
+    """Write a score as a MIDI file."""
+    write_atomic(path, score.dumps_midi())

@@ -1,0 +1,291 @@
+"""What a piece has of a corpus: passages that stand there too, what repeats, and how often each pitch class sounds.
+
+A piece is several lines of notes by their beginnings, from the lowest up where several begin together: all of it, its
+top line, and each of its voices; so a melody that is copied is found under whatever accompaniment. A passage is a run
+of such a line: pitches (or, whatever the transposition, steps from pitch to pitch) and the times between beginnings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from holdfast.data.music.key_detection import likeliest_key
+from holdfast.errors import UserError
+
+Array = NDArray[Any]
+BASE = 0x9E3779B97F4A7C15
+"""Odd multiplier of the hash of a window, modulo 2^64."""
+WINDOW = 8
+"""Notes of a passage by which repetition is counted, and of the shortest that is called a copy."""
+MUCH = 0.5
+"""Share of a line's notes above which a passage is called a copy."""
+ALL, TOP = "all", "top line"
+"""Lines of a piece, beside its voices."""
+LONGEST_PAUSE = 255
+"""Steps between beginnings above which all count alike."""
+
+
+@dataclass(frozen=True)
+class Notes:
+    """The notes of a piece by their beginnings: ``starts`` [n] in steps, ``pitches``, ``lengths``, and ``voices``."""
+
+    starts: Array
+    pitches: Array
+    lengths: Array
+    voices: Array
+
+    @classmethod
+    def of(cls, starts: Array, pitches: Array, lengths: Array, voices: Array | None = None) -> Self:
+        """Notes in any order, of one voice where none are given; those of a voice that begin together with the same
+        pitch are one.
+        """
+        voices = np.zeros(len(starts), np.int64) if voices is None else voices
+        order = np.lexsort((voices, pitches, starts))
+        found = [np.asarray(x, np.int64)[order] for x in (starts, pitches, lengths, voices)]
+        return cls(*found)._each_once(found[0], found[1], found[3])
+
+    def _each_once(self, *by: Array) -> Self:
+        """Of notes that are alike in these and stand side by side the first."""
+        new = np.ones(len(self), np.bool_)
+        new[1:] = np.any([np.diff(x) != 0 for x in by], axis=0)
+        return self[new]
+
+    def __getitem__(self, chosen: Any) -> Self:
+        """Some of the notes."""
+        return type(self)(*(x[chosen] for x in (self.starts, self.pitches, self.lengths, self.voices)))
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    def first(self, count: int) -> Notes:
+        """The first so many of them."""
+        return self[:count]
+
+    @property
+    def classes(self) -> Array:
+        """How long each pitch class sounds [12], as shares."""
+        found = np.bincount(self.pitches % 12, self.lengths, minlength=12).astype(np.float64)
+        shares: Array = found / max(float(found.sum()), 1e-300)
+        return shares
+
+    def top(self) -> Notes:
+        """The top line: the notes above which nothing sounds when they begin.
+
+        Example:
+            >>> notes = Notes.of(np.array([0, 0, 2, 4]), np.array([48, 72, 50, 71]), np.array([4, 4, 2, 1]))
+            >>> notes.top().pitches
+            array([72, 71])
+        """
+        if not len(self):
+            return self
+        highest = np.zeros(int((self.starts + self.lengths).max()) + 1, np.int64)
+        first = min(0, int(self.starts[0]))
+        for place in np.argsort(self.pitches, kind="stable").tolist():
+            start = int(self.starts[place]) - first
+            highest[start : start + int(self.lengths[place])] = self.pitches[place]
+        return self._each_once(self.starts, self.pitches)._where(highest, first)
+
+    def _where(self, highest: Array, first: int) -> Notes:
+        return self[self.pitches >= highest[self.starts - first]]
+
+    def lines(self) -> dict[str | int, Notes]:
+        """All notes (:data:`ALL`), the top line (:data:`TOP`), and where it has several each voice by its number."""
+        found: dict[str | int, Notes] = {ALL: self._each_once(self.starts, self.pitches), TOP: self.top()}
+        voices = np.unique(self.voices).tolist()
+        return found | ({voice: self[self.voices == voice] for voice in voices} if len(voices) > 1 else {})
+
+    def line(self, transposed: bool) -> Array:
+        """A number for each step to the next note [n - 1]: its time, and both pitches or how far they are apart."""
+        times = np.minimum(np.diff(self.starts), LONGEST_PAUSE)
+        if transposed:
+            return 1000 * times + 500 + np.diff(self.pitches)
+        return (times * 128 + self.pitches[:-1]) * 128 + self.pitches[1:]
+
+
+@dataclass(frozen=True)
+class Passage:
+    """A run of notes that a line of a piece has in common with a line of another piece.
+
+    Attributes:
+        notes: how many.
+        line: which line of the piece it is: :data:`ALL`, :data:`TOP`, or the number of a voice.
+        of: notes of that line.
+        piece: the other piece's name.
+        step: where the run begins there.
+    """
+
+    notes: int
+    line: str | int
+    of: int
+    piece: str
+    step: int
+
+    @property
+    def share(self) -> float:
+        """Of the line."""
+        return self.notes / self.of
+
+    @property
+    def is_copy(self) -> bool:
+        """Most of the line, and long enough not to be chance."""
+        return self.share > MUCH and self.notes >= WINDOW
+
+
+KINDS_OF_NUMBER = {"starts": np.int32, "pitches": np.uint8, "lengths": np.int32, "voices": np.uint16}
+"""What is kept of each note, and as what."""
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """The notes of the training pieces, one piece after the other; ``ends`` [p] is where each ends."""
+
+    names: tuple[str, ...]
+    ends: Array
+    starts: Array
+    pitches: Array
+    lengths: Array
+    voices: Array
+
+    @classmethod
+    def of(cls, pieces: Sequence[tuple[str, Notes]]) -> Self:
+        """The notes of pieces with their names."""
+        notes = [piece for _, piece in pieces]
+        joined = [np.concatenate([getattr(x, f) for x in notes]) for f in KINDS_OF_NUMBER]
+        return cls(tuple(name for name, _ in pieces), np.cumsum([len(x) for x in notes]), *joined)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def piece(self, place: int) -> Notes:
+        """The notes of one of the pieces."""
+        some = slice(int(self.ends[place - 1]) if place else 0, int(self.ends[place]))
+        return Notes(*(getattr(self, name)[some] for name in KINDS_OF_NUMBER))
+
+    @property
+    def sounding(self) -> list[int]:
+        """The places of the pieces that have notes."""
+        return np.flatnonzero(np.diff(self.ends, prepend=0)).tolist()
+
+    @cached_property
+    def classes(self) -> Array:
+        """Mean share of each pitch class above the tonic [12]."""
+        found: Array = np.mean([above_tonic(self.piece(i)) for i in range(len(self))], axis=0)
+        return found
+
+    @cached_property
+    def typical_distance(self) -> float:
+        """Median distance of a training piece's pitch classes from the mean."""
+        return float(np.median([self.distance(self.piece(i)) for i in range(len(self))]))
+
+    def typical_repetition(self, notes: int) -> float:
+        """Median of :func:`repetition` over the beginnings of the training pieces, of so many notes."""
+        return float(np.median([repetition(self.piece(i).first(notes)) for i in range(len(self))]))
+
+    def distance(self, notes: Notes) -> float:
+        """Half the sum of the differences between shares of pitch classes above the tonic: 0 alike, 1 disjoint."""
+        return float(np.abs(above_tonic(notes) - self.classes).sum() / 2)
+
+    def longest(self, notes: Notes, *, transposed: bool) -> Passage | None:
+        """The longest passage of a line of a piece that stands in a line of a training piece too.
+
+        One that is most of its line comes before a longer one that is not. None where there is none of two notes.
+        """
+        pieces, lines = self._lines
+        rows = [line.line(transposed) for line in lines]
+        joined = np.concatenate([np.append(row, -1 - i) for i, row in enumerate(rows)])
+        borders = np.cumsum([len(row) + 1 for row in rows])
+        found = []
+        for name, own in notes.lines().items():
+            place, length = longest_common(own.line(transposed), joined)
+            if length:
+                at = int(np.searchsorted(borders, place, side="right"))
+                note = place - (int(borders[at - 1]) if at else 0)
+                step = int(lines[at].starts[note])
+                found.append(Passage(length + 1, name, len(own), self.names[pieces[at]], step))
+        return max(found, key=lambda passage: (passage.is_copy, passage.notes, -passage.of), default=None)
+
+    @cached_property
+    def _lines(self) -> tuple[list[int], list[Notes]]:
+        """All lines of all pieces, and the piece of each."""
+        every = [(i, line) for i in range(len(self)) for line in self.piece(i).lines().values()]
+        return [piece for piece, _ in every], [line for _, line in every]
+
+    def state(self) -> dict[str, Array]:
+        """Everything as arrays by name."""
+        names = np.frombuffer("\n".join(self.names).encode(), np.uint8).copy()
+        arrays = {name: getattr(self, name).astype(kind) for name, kind in KINDS_OF_NUMBER.items()}
+        return {f"corpus.{k}": v for k, v in {"names": names, "ends": self.ends, **arrays}.items()}
+
+    @classmethod
+    def from_state(cls, arrays: Mapping[str, Array]) -> Self:
+        """What :meth:`state` gave.
+
+        Raises:
+            UserError: something lacks.
+        """
+        try:
+            found = [arrays[f"corpus.{name}"] for name in ("names", "ends", "starts", "pitches", "lengths")]
+            found.append(arrays.get("corpus.voices", np.zeros(len(found[2]))))  # runs of old have one voice
+            names = tuple(found[0].tobytes().decode().split("\n"))
+            return cls(names, *(x.astype(np.int64) for x in found[1:]))
+        except (KeyError, ValueError) as error:
+            rule = "baselines.safetensors holds the training pieces' notes as training wrote them."
+            raise UserError(rule, f"They lack: {error}.", "Copy the folder again, or train anew.") from error
+
+
+def above_tonic(notes: Notes) -> Array:
+    """Shares of pitch classes [12], that of the likeliest key's tonic first."""
+    return np.roll(notes.classes, -likeliest_key(notes.classes).tonic)
+
+
+def repetition(notes: Notes) -> float:
+    """Share of the passages of eight notes of the top line that stood earlier in it already, at the same pitches."""
+    line = notes.top().line(False)
+    if len(line) < WINDOW - 1:
+        return 0.0
+    windows = hashes(line, WINDOW - 1)
+    return 1.0 - len(np.unique(windows)) / len(windows)
+
+
+def longest_common(one: Array, other: Array) -> tuple[int, int]:
+    """Where in ``other`` the longest run begins that ``one`` has too, and its length.
+
+    Example:
+        >>> longest_common(np.array([5, 1, 2, 3, 9]), np.array([1, 2, 0, 1, 2, 3, 4]))
+        (3, 3)
+    """
+    least, most, place = 0, min(len(one), len(other)), 0
+    while least < most:  # a run of length n has runs of all smaller lengths
+        length = (least + most + 1) // 2
+        mine, theirs = np.sort(hashes(one, length)), hashes(other, length)
+        at = np.searchsorted(mine, theirs).clip(max=len(mine) - 1)  # faster than isin where one is short
+        found = np.flatnonzero(mine[at] == theirs)
+        if len(found):
+            least, place = length, int(found[0])
+        else:
+            most = length - 1
+    return place, least
+
+
+def hashes(line: Array, length: int) -> Array:
+    """A hash of each window [n - length + 1] of so many numbers: ``sum_i BASE^(length - 1 - i) x_i`` modulo 2^64.
+
+    They are added up by doubling: a window of 2 m numbers is two of m.
+    """
+    window = np.asarray(line, np.int64).astype(np.uint64) + np.uint64(1)
+    count, done, size, factor = len(line) - length + 1, 0, 1, BASE
+    found = np.zeros(max(count, 0), np.uint64)
+    while size <= length:
+        if length & size:
+            found = found * np.uint64(factor) + window[done : done + count]
+            done += size
+        if 2 * size <= length:
+            window = window[: len(window) - size] * np.uint64(factor) + window[size:]
+        factor, size = factor * factor % 2**64, 2 * size
+    return found

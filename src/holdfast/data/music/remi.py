@@ -1,0 +1,224 @@
+"""Expressive MIDI as a sequence of events (REMI: Huang & Yang 2020, arXiv 2002.00212), by the library MidiTok.
+
+A piece is bars with their time signature, positions within them, and notes: the voice where it changes, pitch, velocity
+and length. Tempo and key stand for the whole piece, outside of the events.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from holdfast.data.music.piano_roll import KEYS, LOWEST
+from holdfast.errors import UserError, missing_library
+
+HIGHEST = LOWEST + KEYS - 1
+"""MIDI pitch of a piano's highest key."""
+LONGEST = 12
+"""Beats of the longest note; a longer one is cut."""
+VELOCITIES = 16
+"""Kinds of velocity."""
+MOST_VOICES = 16
+"""Voices that are kept apart by their names; with more names in the data, instruments are."""
+COMMON = (4, 4)
+"""The time signature that stands for those that the training pieces do not have."""
+DRUMS = -1
+"""The library's number of the drums."""
+Ids = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Voice:
+    """A track: its name, its instrument (General MIDI's number from 0), and whether it is the drums."""
+
+    name: str
+    program: int
+    drums: bool = False
+
+
+def voices_of(scores: Iterable[Any]) -> list[Voice]:
+    """The voices of some pieces, the most frequent first: by name and instrument; by instrument alone where many."""
+    counts = Counter(
+        Voice(track.name, track.program) for score in scores for track in score.tracks if not track.is_drum
+    )
+    if len(counts) > MOST_VOICES:
+        programs: Counter[Voice] = Counter()
+        for voice, count in counts.items():
+            programs[Voice("", voice.program)] += count
+        counts = programs
+    return sorted(counts, key=lambda voice: (-counts[voice], voice.program, voice.name))
+
+
+class EventVocabulary:
+    """The events of some pieces, numbered.
+
+    Args:
+        tokenizer: MidiTok's.
+        voices: what the numbers of its programs stand for.
+    """
+
+    def __init__(self, tokenizer: Any, voices: Sequence[Voice]) -> None:
+        self.tokenizer, self.voices = tokenizer, list(voices)
+        names = sorted(tokenizer.vocab, key=tokenizer.vocab.get)
+        self.names: list[str] = names
+        self.begin: int = tokenizer.vocab["EOS_None"]
+        self.steps: int = tokenizer.config.max_num_pos_per_beat
+        self.signatures = [tuple(map(int, n[8:].split("/"))) for n in names if n.startswith("TimeSig_")]
+
+    @property
+    def drums(self) -> int | None:
+        """The event after which drums come; None where the training pieces have none."""
+        found: int | None = self.tokenizer.vocab.get(f"Program_{DRUMS}")
+        return found
+
+    @property
+    def size(self) -> int:
+        """Number of events."""
+        return len(self.names)
+
+    @classmethod
+    def fit(cls, scores: Sequence[Any], steps_per_beat: int) -> Self:
+        """The events that stand for some pieces."""
+        miditok = _miditok()
+        voices = voices_of(scores)
+        drums = any(track.is_drum for score in scores for track in score.tracks)
+        signatures: dict[int, list[int]] = {COMMON[1]: [COMMON[0]]}
+        for n, d in sorted({(s.numerator, s.denominator) for one in scores for s in one.time_signatures}):
+            signatures[d] = sorted({*signatures.get(d, []), n})
+        config = miditok.TokenizerConfig(
+            pitch_range=(LOWEST, HIGHEST + 1),
+            beat_res={(0, LONGEST): steps_per_beat},
+            num_velocities=VELOCITIES,
+            special_tokens=["EOS"],
+            remove_duplicated_notes=True,
+            use_time_signatures=True,
+            time_signature_range=signatures,
+            use_programs=True,
+            programs=[*range(len(voices)), *([DRUMS] if drums else [])],
+            one_token_stream_for_programs=True,
+            program_changes=True,
+        )
+        return cls(miditok.REMI(config), voices)
+
+    def encode(self, score: Any) -> Ids:
+        """The events [n] of a piece; notes at one time stand by voice and pitch. Unknown drums are left out."""
+        score = score.resample(self.steps, min_dur=1)
+        if self.drums is None:
+            score.tracks = [track for track in score.tracks if not track.is_drum]
+        if not score.note_num():
+            return np.zeros(0, np.int64)
+        for track in score.tracks:
+            track.program = DRUMS % 128 if track.is_drum else self.voice(track)
+            track.notes.sort(key=lambda note: (note.time, note.pitch, note.duration), inplace=True)
+        score.tracks = sorted(score.tracks, key=lambda track: (track.is_drum, track.program))
+        for signature in score.time_signatures:
+            if (signature.numerator, signature.denominator) not in self.signatures:
+                signature.numerator, signature.denominator = COMMON
+        return np.asarray(self.tokenizer(score).ids, np.int64)
+
+    def voice(self, track: Any) -> int:
+        """The number of a track's voice: that of its name and instrument, its name, its instrument, or the first."""
+        tests = (
+            lambda v: (v.name, v.program) == (track.name, track.program),
+            lambda v: v.name == track.name,
+            lambda v: v.program == track.program,
+        )
+        found = (i for test in tests for i, voice in enumerate(self.voices) if test(voice))
+        return next(found, 0)
+
+    def decode(self, ids: Iterable[int]) -> Any:
+        """The piece [symusic's score, in ticks] that some events stand for; what makes no sense is left out."""
+        score = self.tokenizer.decode([int(i) for i in ids if int(i) != self.begin])
+        for track in score.tracks:
+            if not track.is_drum:
+                voice = self.voices[track.program]
+                track.name, track.program = voice.name, voice.program
+        return score
+
+    def transposition(self, semitones: int) -> Ids:
+        """The event [V] that each becomes when a piece is transposed; a pitch that would leave the piano stays."""
+        table = np.arange(self.size)
+        for pitch in range(LOWEST, HIGHEST + 1):
+            if LOWEST <= pitch + semitones <= HIGHEST:
+                table[self.pitch(pitch)] = self.pitch(pitch + semitones)
+        return table
+
+    def pitch(self, pitch: int) -> int:
+        """The number of a pitch."""
+        return int(self.tokenizer.vocab[f"Pitch_{pitch}"])
+
+    def pitches(self) -> Ids:
+        """The pitch [V] of each event; -1 where it has none."""
+        return np.array([int(n[6:]) if n.startswith("Pitch_") else -1 for n in self.names], np.int64)
+
+    def is_note(self) -> NDArray[np.bool_]:
+        """Whether each event [V] is a note: a pitch, or a drum."""
+        return np.array([name.startswith(("Pitch_", "PitchDrum_")) for name in self.names])
+
+    def changes(self, score: Any) -> tuple[str, ...]:
+        """What of a piece the events do not hold, or hold otherwise."""
+        notes = [(track.is_drum, track.notes.numpy()) for track in score.tracks if len(track.notes)]
+        pitched = [found for drums, found in notes if not drums]
+        far = any((found["pitch"] < LOWEST).any() or (found["pitch"] > HIGHEST).any() for found in pitched)
+        most = LONGEST * score.ticks_per_quarter
+        long = any((found["duration"] > most).any() for _, found in notes)
+        told = {
+            "drums, left out of": self.drums is None and any(drums for drums, _ in notes),
+            "notes beyond a piano's keys, left out of": far,
+            f"notes of more than {LONGEST} beats, cut in": long,
+        }
+        return tuple(kind for kind, so in told.items() if so)
+
+    def room(self, ids: Ids, most: int) -> tuple[int, int]:
+        """How far a piece can be transposed, at most by so many semitones: the lowest and the highest number."""
+        found = self.pitches()[ids]
+        found = found[found >= 0]
+        if not len(found):
+            return 0, 0
+        return -min(most, int(found.min()) - LOWEST), min(most, HIGHEST - int(found.max()))
+
+    def state(self) -> dict[str, Any]:
+        """Everything, for JSON: MidiTok's own and the voices."""
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "tokenizer.json"
+            self.tokenizer.save(path)
+            found = json.loads(path.read_text(encoding="utf-8"))
+        return {"events": self.names, "tokenizer": found, "voices": [asdict(voice) for voice in self.voices]}
+
+    @classmethod
+    def from_state(cls, values: Mapping[str, Any]) -> Self:
+        """What :meth:`state` gave.
+
+        Raises:
+            UserError: it is damaged.
+        """
+        miditok = _miditok()
+        try:
+            with tempfile.TemporaryDirectory() as folder:
+                path = Path(folder) / "tokenizer.json"
+                path.write_text(json.dumps(values["tokenizer"]), encoding="utf-8")
+                found = cls(miditok.REMI(params=path), [Voice(**voice) for voice in values["voices"]])
+            if found.names != values["events"]:
+                raise ValueError("this version of MidiTok makes other events of them")
+        except Exception as error:  # the library raises errors of many kinds
+            rule = "data.json holds the events as training wrote them."
+            raise UserError(
+                rule, f"They are damaged: {error}.", "Copy the folder again, or train anew."
+            ) from error
+        return found
+
+
+def _miditok() -> Any:
+    try:
+        import miditok
+    except ModuleNotFoundError as error:
+        raise missing_library(error, "music") from error
+    return miditok

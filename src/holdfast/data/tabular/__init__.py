@@ -1,0 +1,1 @@
+"""Tables: reading files, series, timestamps and calendar features."""

@@ -1,0 +1,52 @@
+"""Where in the day, the week and the year a time lies, as smooth features."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from holdfast.data.tabular.frequency import Frequency
+
+Array = np.ndarray
+
+_CYCLES = {
+    "second": ("day", "week"),
+    "minute": ("day", "week", "year"),
+    "hour": ("day", "week", "year"),
+    "day": ("week", "year"),
+    "week": ("year",),
+    "month": ("year",),
+    "quarter": ("year",),
+    "year": (),
+    "step": (),
+}
+
+
+def calendar(times: Array, frequency: Frequency) -> tuple[Array, tuple[str, ...]]:
+    """Sine and cosine of each cycle that the frequency resolves.
+
+    Args:
+        times: [N] datetime64[us], or row numbers, which have no calendar.
+        frequency: decides which cycles there are, and so K.
+
+    Returns:
+        float32 [N, K] and K names such as ``("day_sin", "day_cos")``.
+    """
+    cycles = _CYCLES[frequency.unit] if times.dtype.kind == "M" else ()
+    phases = [2 * np.pi * _phase(times, cycle) for cycle in cycles]
+    columns = [f(phase) for phase in phases for f in (np.sin, np.cos)]
+    names = tuple(f"{cycle}_{f}" for cycle in cycles for f in ("sin", "cos"))
+    table = np.stack(columns, 1) if columns else np.zeros((len(times), 0))
+    return table.astype(np.float32), names
+
+
+def _phase(times: Array, cycle: str) -> Array:
+    """Share of the cycle that has gone by, in [0, 1): the week begins on Thursday, as the epoch did."""
+    if cycle == "year":
+        start = times.astype("datetime64[Y]")
+        length = (start + 1).astype("datetime64[us]") - start.astype("datetime64[us]")
+        share: Array = (times - start.astype("datetime64[us]")) / length
+        return share
+    length = np.timedelta64({"day": 1, "week": 7}[cycle] * 86_400_000_000, "us")
+    return (times.astype("datetime64[us]").astype(np.int64) % length.astype(np.int64)) / length.astype(
+        np.int64
+    )

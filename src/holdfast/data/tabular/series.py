@@ -1,0 +1,251 @@
+"""One or several regular series from a table: columns by role, times found and checked, gaps made visible."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from holdfast.data.tabular.frequency import Frequency, grid, grid_length, infer
+from holdfast.data.tabular.table import RowError, as_text, naming_lines, numeric, read_table, require
+from holdfast.data.tabular.timestamps import find_time, read_times
+from holdfast.errors import UserError
+from holdfast.files import listed
+
+Array = np.ndarray
+Groups = list[tuple[str, Array]]
+
+MOST_GAPS = 100
+"""A grid with more than this many rows for each row of the file is refused: the step, or a time, is wrong."""
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Column names by role.
+
+    Attributes:
+        targets: what is forecast.
+        time: the time column, or its parts joined by commas (``"year,month,day,hour"``); found when None.
+        series: tells several series in one file apart.
+        past: covariates known up to now.
+        known: covariates known in advance.
+    """
+
+    targets: tuple[str, ...]
+    time: str | None = None
+    series: str | None = None
+    past: tuple[str, ...] = ()
+    known: tuple[str, ...] = ()
+
+    @property
+    def values(self) -> tuple[str, ...]:
+        """The columns of numbers: targets, past and known covariates."""
+        return self.targets + self.past + self.known
+
+
+@dataclass(frozen=True)
+class Series:
+    """One series in order of time.
+
+    ``times`` [N] datetime64[us], or row numbers from 0 where the file has no time; ``values`` float64 [N, C], NaN where
+    missing: C targets, past and known covariates.
+    """
+
+    name: str
+    times: Array
+    values: Array
+
+
+@dataclass(frozen=True)
+class Panel:
+    """All series of a file, the step between their rows, and what the user should be told of them."""
+
+    series: tuple[Series, ...]
+    columns: Columns
+    frequency: Frequency
+    notes: tuple[str, ...]
+
+
+def read_panel(path: Path, columns: Columns, *, frequency: str | None = None, sort: bool = False) -> Panel:
+    """Read a file into regular series; rows missing from the grid of times come as NaN and are told.
+
+    Args:
+        path: CSV or Parquet.
+        columns: column names; the time column is found when it is not named.
+        frequency: the step between rows, such as ``"1h"``; found when None.
+        sort: sort by time instead of refusing a file that is not sorted.
+
+    Raises:
+        UserError: everything that is wrong with the file, its columns or its times.
+    """
+    frame = read_table(path)
+    with naming_lines(path):
+        columns, times, values, groups, notes = _read_columns(frame, columns)
+    parts = [_series(n, times[rows], values[rows], columns, sort) for n, rows in groups]
+    more = ("rows were sorted by time",) if any(_back(times[rows]).any() for _, rows in groups) else ()
+    step = Frequency.parse(frequency) if frequency else _common_frequency(parts)
+    series = tuple(_regular(s, step) for s in parts)
+    gaps = _gap_notes(parts, series, columns)
+    told = (*notes, *more, *_step_note(step, columns.time, bool(frequency)), *gaps)
+    return Panel(series, columns, step, told)
+
+
+def _read_columns(
+    frame: pl.DataFrame, columns: Columns
+) -> tuple[Columns, Array, Array, Groups, tuple[str, ...]]:
+    """The columns with their time, times [N], values [N, C], rows of each series, and what to tell."""
+    time, notes = find_time(frame, columns.time)
+    columns = replace(columns, time=time)
+    _check_roles(columns)
+    names, count = columns.values, len(columns.targets)
+    roles = ["target"] * count + ["covariate"] * (len(names) - count)
+    values = np.stack([numeric(frame, n, f"{r} column") for n, r in zip(names, roles, strict=True)], 1)
+    times, more = read_times(frame, time)
+    groups = _split(frame, columns.series)
+    return columns, times, values, groups, (*notes, *more, *_unused(frame, columns))
+
+
+def _unused(frame: pl.DataFrame, columns: Columns) -> list[str]:
+    used = {*columns.values, columns.time, columns.series, *(columns.time or "").split(",")}
+    left = [name for name in frame.columns if name not in used]
+    return [f"not used: {listed(left)} (--past or --known makes a column an input)"] if left else []
+
+
+def _check_roles(columns: Columns) -> None:
+    if not columns.targets:
+        raise UserError("A forecast has a target.", "No column was named.", "Name one with --target.")
+    time = () if columns.time is None else tuple(columns.time.split(","))
+    own = () if columns.series is None else (columns.series,)
+    names = [*columns.targets, *columns.past, *columns.known, *time, *own]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise UserError(
+            "A column has one role: target, past, known, time or series.",
+            f"More than one has: {', '.join(twice)}.",
+            "Name each column once.",
+        )
+
+
+def _split(frame: pl.DataFrame, name: str | None) -> list[tuple[str, Array]]:
+    """Series names and their row numbers, in the order of their first rows."""
+    if name is None:
+        return [("", np.arange(frame.height))]
+    labels = as_text(require(frame, name, "series column"))
+    if labels.null_count():
+        row = int(labels.is_null().arg_max() or 0)
+        raise RowError(f"Each row names its series in {name!r}.", row, "does not.", "Fill that field.")
+    rows = pl.DataFrame({"label": labels, "row": np.arange(frame.height)})
+    grouped = rows.group_by("label", maintain_order=True).agg("row")
+    return [(label, part.to_numpy()) for label, part in zip(grouped["label"], grouped["row"], strict=True)]
+
+
+def _series(name: str, times: Array, values: Array, columns: Columns, sort: bool) -> Series:
+    label = f"series {name!r}" if name else "file"
+    if len(times) < 2:
+        raise UserError("A series has at least 2 rows.", f"The {label} has {len(times)}.", "Give more data.")
+    if times.dtype.kind != "M":
+        return Series(name, np.arange(len(times)), values)
+    _refuse_twice(times, label, columns)
+    back = _back(times)
+    if back.any() and not sort:
+        row = int(back.argmax())
+        raise UserError(
+            "Rows stand in order of time.",
+            f"In the {label} {_text(times[row + 1])} comes after {_text(times[row])}.",
+            "Sort the file, or give --sort.",
+        )
+    order = np.argsort(times)
+    return Series(name, times[order], values[order])
+
+
+def _back(times: Array) -> Array:
+    """Where the next row's time is earlier [N - 1]."""
+    earlier: Array = times[1:] < times[:-1]
+    return earlier
+
+
+def _refuse_twice(times: Array, label: str, columns: Columns) -> None:
+    found, counts = np.unique(times, return_counts=True)
+    if (counts == 1).all():
+        return
+    fix = "" if columns.series else ", or name the column that tells series apart: --series"
+    raise UserError(
+        "A time stands once in a series.",
+        f"In the {label} {_text(found[counts.argmax()])} stands {_times(int(counts.max()))}.",
+        f"Remove all but one{fix}. Where clocks are put back, write times with their zone.",
+    )
+
+
+def _times(count: int) -> str:
+    return "twice" if count == 2 else f"{count} times"
+
+
+def _text(time: np.datetime64) -> str:
+    return str(time.astype("datetime64[s]")).replace("T", " ")
+
+
+def _common_frequency(parts: list[Series]) -> Frequency:
+    """The step that most series have; rows count as steps where there is no time."""
+    if parts[0].times.dtype.kind != "M":
+        return Frequency("step")
+    found = [infer(s.times) for s in parts]
+    return max(found, key=found.count)
+
+
+def _regular(series: Series, frequency: Frequency) -> Series:
+    """The series on the whole grid, NaN where the file has no row."""
+    if series.times.dtype.kind != "M" or frequency.unit == "step":
+        return series
+    length = grid_length(series.times, frequency)
+    if length > MOST_GAPS * len(series.times):
+        raise UserError(
+            "The step between rows fits the times.",
+            f"From {_text(series.times[0])} to {_text(series.times[-1])} a row every {frequency} makes {length:,} "
+            f"rows, of which the file has {len(series.times):,}{_in(series)}.",
+            "Mend a wrong time, give a longer --frequency, or --frequency rows to count each row as one step.",
+        )
+    whole = grid(series.times, frequency)
+    off = ~np.isin(series.times, whole)
+    if off.any():
+        raise UserError(
+            f"Every time lies on a grid of {frequency}.",
+            f"{_text(series.times[off.argmax()])} does not{_in(series)}.",
+            "Give the right --frequency, or --frequency rows to count each row as one step.",
+        )
+    if len(whole) == len(series.times):
+        return series
+    values = np.full((len(whole), series.values.shape[1]), np.nan)
+    values[np.searchsorted(whole, series.times)] = series.values
+    return Series(series.name, whole, values)
+
+
+def _in(series: Series) -> str:
+    return f" in series {series.name!r}" if series.name else ""
+
+
+def _step_note(frequency: Frequency, time: str | None, given: bool) -> tuple[str, ...]:
+    if time is None or given:
+        return ()
+    if frequency.unit == "step":
+        return ("the times are not evenly spaced: each row counts as one step (give --frequency for a grid)",)
+    return (f"one row every {frequency}",)
+
+
+def _gap_notes(parts: list[Series], series: tuple[Series, ...], columns: Columns) -> list[str]:
+    notes = []
+    inserted = sum(len(s.times) - len(p.times) for s, p in zip(series, parts, strict=True))
+    if inserted:
+        pair = next((s, p) for s, p in zip(series, parts, strict=True) if len(s.times) > len(p.times))
+        first = pair[0].times[~np.isin(pair[0].times, pair[1].times)][0]
+        notes.append(
+            f"{inserted} rows missing between the first and the last time were inserted as gaps, "
+            f"first at {_text(first)}"
+        )
+    for column, name in enumerate(columns.values):
+        missing = sum(int(np.isnan(p.values[:, column]).sum()) for p in parts)
+        how = "" if name in columns.targets else ": the last one seen stands in"
+        if missing:
+            notes.append(f"{missing} missing values in {name!r}{how}")
+    return notes

@@ -1,0 +1,236 @@
+"""The time column: found or named, read from text, checked."""
+
+from __future__ import annotations
+
+from datetime import time
+
+import numpy as np
+import polars as pl
+
+from holdfast.data.tabular.table import RowError, as_text, require
+from holdfast.errors import UserError
+
+Array = np.ndarray
+
+NAMES = ("date", "datetime", "time", "timestamp", "ds", "month", "day", "week", "year", "period")
+PARTS = ("year", "month", "day", "hour", "minute")
+FORMATS = (
+    "%Y-%m-%d %H:%M:%S%.f",
+    "%Y-%m-%dT%H:%M:%S%.f",
+    "%Y-%m-%d %H:%M",
+    "%Y-%m-%dT%H:%M",
+    "%Y-%m-%d",
+    "%Y/%m/%d %H:%M:%S",
+    "%Y/%m/%d %H:%M",
+    "%Y/%m/%d",
+    "%Y-%m",
+    "%Y%m%d",
+    "%d.%m.%Y %H:%M:%S",
+    "%d.%m.%Y %H:%M",
+    "%d.%m.%Y",
+)
+SLASHED = tuple(
+    f"{date}{clock}" for clock in ("", " %H:%M", " %H:%M:%S") for date in ("%d/%m/%Y", "%m/%d/%Y")
+)
+ZONED = ("%Y-%m-%dT%H:%M:%S%.f%z", "%Y-%m-%dT%H:%M%z")
+
+_DATE = r"^(\d{4}[-/]\d{1,2}[-/]\d{1,2}|\d{1,2}[./]\d{1,2}[./]\d{4})([ T].*)?$"
+"""How a whole date looks; a year has four digits, so that 13/02/24 is not taken for the year 13."""
+_YEAR = r"^[12]\d{3}$"
+_SHORT = rf"{_YEAR}|^\d{{4}}-\d{{1,2}}$|^[12]\d{{7}}$"
+"""Years, months and dates without signs between: taken for times only in a column named like one."""
+_ZONE = r"(Z|[+-]\d{2}:?\d{2})$"
+
+
+def find_time(frame: pl.DataFrame, named: str | None) -> tuple[str | None, tuple[str, ...]]:
+    """The time column's name, or its parts joined by commas, and what to tell of the choice.
+
+    A column is taken by its type, else by its name and values, else by its values alone (half of them or more look like
+    dates); else the parts year, month (day, hour, minute); else there is none, and rows are numbered.
+    """
+    if named is not None:
+        return _named(frame, named), ()
+    lower = {name.lower(): name for name in frame.columns}
+    parts = _parts(frame, lower)
+    likely = [lower[n] for n in NAMES if n in lower and lower[n] not in parts]
+    candidates = [n for n in frame.columns if frame[n].dtype in (pl.Date, pl.Datetime)]
+    candidates += [n for n in likely if n not in candidates and _mostly(frame[n], f"{_DATE}|{_SHORT}")]
+    others = [n for n in frame.columns if n not in candidates and frame[n].dtype == pl.String]
+    candidates += [n for n in others if _mostly(frame[n], _DATE)]
+    if candidates:
+        more = f" (also possible: {', '.join(candidates[1:])})" if len(candidates) > 1 else ""
+        return candidates[0], (f"time column found: {candidates[0]!r}{more}",)
+    if parts:
+        return ",".join(parts), (f"time is put together from the columns {', '.join(parts)}",)
+    why = f" ({likely[0]!r} holds no dates such as 2024-05-31)" if likely else ""
+    return None, (f"no time column found{why}: rows are taken as evenly spaced (name it with --time)",)
+
+
+def _named(frame: pl.DataFrame, named: str) -> str:
+    """A column, or the parts of a time in their order."""
+    names = [name.strip() for name in named.split(",")]
+    if named in frame.columns or len(names) == 1:
+        require(frame, named, "time column")
+        return named
+    for name in names:
+        require(frame, name, "time column")
+    found = {name.lower(): name for name in names}
+    parts = [found[p] for p in PARTS if p in found]
+    if len(parts) != len(names) or tuple(p.lower() for p in parts) != PARTS[: len(parts)]:
+        raise UserError(
+            "The parts of a time are columns named year, month, day, hour and minute, from the year on.",
+            f"They were: {', '.join(names)}.",
+            "Rename the columns, or join them to one.",
+        )
+    return ",".join(parts)
+
+
+def _parts(frame: pl.DataFrame, lower: dict[str, str]) -> list[str]:
+    """The columns of numbers that are named year, month and so on, as far as they go; none for a year alone."""
+    parts: list[str] = []
+    for part in PARTS:
+        if part not in lower or not _mostly(frame[lower[part]], r"^\d{1,4}(\.0)?$"):
+            break
+        parts.append(lower[part])
+    return parts if len(parts) > 1 else []
+
+
+def _mostly(column: pl.Series, pattern: str) -> bool:
+    """Whether at least half of the first values look like this."""
+    looks = as_text(column.drop_nulls().head(1000)).str.contains(pattern)
+    return len(looks) > 0 and 2 * int(looks.sum()) >= len(looks)
+
+
+def read_times(frame: pl.DataFrame, time: str | None) -> tuple[Array, tuple[str, ...]]:
+    """Times as datetime64[us] [N], or row numbers where there is no time column; and what to tell.
+
+    Raises:
+        UserError: a time that is missing or cannot be read (the line is named), or times with and without a zone.
+    """
+    if time is None:
+        return np.arange(frame.height), ()
+    if time not in frame.columns:
+        return _from_parts(frame, time.split(",")), ()
+    column = frame[time]
+    _refuse_missing(column)
+    if column.dtype in (pl.Date, pl.Datetime):
+        return _from_temporal(column)
+    text = as_text(column)
+    if text.str.contains(_YEAR).all():
+        return _to_array((text + "-01-01").str.to_datetime("%Y-%m-%d")), ()
+    return _from_text(text)
+
+
+def _refuse_missing(column: pl.Series) -> None:
+    if column.null_count():
+        row = int(column.is_null().arg_max() or 0)
+        raise RowError(f"Each row has its time in {column.name!r}.", row, "has none.", "Fill or remove it.")
+
+
+def _from_temporal(column: pl.Series) -> tuple[Array, tuple[str, ...]]:
+    zone = getattr(column.dtype, "time_zone", None)
+    if zone and (column.dt.time() == time(0)).all():
+        return _to_array(column.dt.replace_time_zone(None)), (f"dates in {zone}",)
+    if zone:
+        return _to_array(column.dt.convert_time_zone("UTC").dt.replace_time_zone(None)), (
+            f"times in {zone} were taken to UTC",
+        )
+    return _to_array(column.cast(pl.Datetime("us"))), ()
+
+
+def _to_array(column: pl.Series) -> Array:
+    values: Array = column.cast(pl.Datetime("us")).to_numpy().astype("datetime64[us]")
+    return values
+
+
+def _from_text(text: pl.Series) -> tuple[Array, tuple[str, ...]]:
+    zoned = text.str.contains(_ZONE) & text.str.contains(":")
+    if not zoned.any():
+        return _to_array(_local(text)), ()
+    if not zoned.all():
+        row = int((~zoned).arg_max() or 0)
+        raise RowError(
+            "Either all times carry a time zone or none does.",
+            row,
+            f"({text[row]!r}) carries none; others do.",
+            "Write all of them in one zone.",
+        )
+    clock = text.str.replace(_ZONE, "")
+    if clock.str.contains(r"[ T]00:00(:00(\.0+)?)?$").all():
+        return _to_array(_local(clock)), ("midnights with a zone were taken as dates",)
+    iso = text.str.replace(" ", "T", literal=True).str.replace("Z$", "+00:00")
+    parsed, minutes = (
+        iso.str.to_datetime(form, strict=False, time_zone="UTC", time_unit="us") for form in ZONED
+    )
+    parsed = parsed.zip_with(parsed.is_not_null(), minutes)
+    _refuse_unread(text, parsed)
+    return _to_array(parsed.dt.replace_time_zone(None)), ("times with a zone were taken to UTC",)
+
+
+def _local(text: pl.Series) -> pl.Series:
+    """Times in the one format that reads every value; day/month against month/day must be beyond doubt."""
+    tried = []
+    for form in FORMATS:
+        tried.append(_try(text, form))
+        if not tried[-1].null_count():
+            return tried[-1]
+    slashed = [_try(text, form) for form in SLASHED]
+    fits = [parsed for parsed in slashed if not parsed.null_count()]
+    if len(fits) > 1 and not fits[0].equals(fits[1]):
+        raise UserError(
+            "Dates must be beyond doubt.",
+            f"{text[0]!r} may be day/month or month/day throughout the file.",
+            "Write them as YYYY-MM-DD.",
+        )
+    best = min((*fits, *tried, *slashed), key=lambda parsed: parsed.null_count())
+    _refuse_unread(text, best)
+    return best
+
+
+def _try(text: pl.Series, form: str) -> pl.Series:
+    fits = text.str.contains({"%Y-%m": r"^\d{4}-\d{1,2}$", "%Y%m%d": r"^[12]\d{7}$"}.get(form, _DATE))
+    day = "-01" if form == "%Y-%m" else ""
+    return (
+        (text + day)
+        .set(~fits, None)
+        .str.to_datetime(form + ("-%d" if day else ""), strict=False, time_unit="us")
+    )
+
+
+def _refuse_unread(text: pl.Series, parsed: pl.Series) -> None:
+    if parsed.null_count():
+        row = int(parsed.is_null().arg_max() or 0)
+        raise RowError(
+            f"Times in {text.name!r} are dates such as 2024-05-31 or 2024-05-31 13:00:00.",
+            row,
+            f"has {text[row]!r}.",
+            "Mend that field, or name another --time column.",
+        )
+
+
+def _from_parts(frame: pl.DataFrame, names: list[str]) -> Array:
+    """Year, month, day, hour, minute in columns of their own -> datetime64[us]; without a day, the month's first."""
+    for name in names:
+        _refuse_missing(frame[name])
+    parts = pl.DataFrame({name.lower(): _whole(frame[name]) for name in names})
+    day = pl.col("day") if "day" in parts.columns else pl.lit(1)
+    clock = [pl.col(p) for p in PARTS[3:] if p in parts.columns]
+    try:
+        joined = parts.select(pl.datetime(pl.col("year"), pl.col("month"), day, *clock)).to_series()
+    except pl.exceptions.PolarsError:
+        joined = pl.Series([None] * frame.height, dtype=pl.Datetime("us"))
+    if joined.null_count():
+        row = int(joined.is_null().arg_max() or 0)
+        raise RowError(
+            f"The columns {', '.join(names)} make a time.",
+            row,
+            f"has {', '.join(str(frame[n][row]) for n in names)}.",
+            "Mend that line.",
+        )
+    return _to_array(joined)
+
+
+def _whole(column: pl.Series) -> pl.Series:
+    """Whole numbers; anything else is null."""
+    numbers = as_text(column).cast(pl.Float64, strict=False)
+    return numbers.set(numbers != numbers.floor(), None).cast(pl.Int64, strict=False)

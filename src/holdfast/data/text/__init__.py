@@ -1,0 +1,1 @@
+"""Text: files, tokenizers, word vectors and parallel sentences."""

@@ -1,0 +1,263 @@
+"""Sentences and their translations: from two parallel files, a table of tabs, or JSON lines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+
+from holdfast.data.tabular.records import json_object
+from holdfast.data.text.text_files import Text
+from holdfast.errors import UserError
+from holdfast.files import listed
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Sentences [N] and their translations [N], in the order of the file."""
+
+    sources: tuple[str, ...]
+    targets: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.sources)
+
+    def __iter__(self) -> Iterator[tuple[str, str]]:
+        return zip(self.sources, self.targets, strict=True)
+
+    def __getitem__(self, chosen: Iterable[int]) -> Pairs:
+        """The pairs of these numbers."""
+        numbers = list(chosen)
+        return Pairs(tuple(self.sources[i] for i in numbers), tuple(self.targets[i] for i in numbers))
+
+    @classmethod
+    def of(cls, pairs: Iterable[tuple[str, str]]) -> Pairs:
+        """From pairs one by one."""
+        rows = list(pairs)
+        return cls(tuple(source for source, _ in rows), tuple(target for _, target in rows))
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of all sentences."""
+        digest = sha256()
+        for sentence in chain(self.sources, ["\n"], self.targets):
+            digest.update(f"{sentence}\n".encode("utf-8", "surrogatepass"))
+        return digest.hexdigest()
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How a file holds its pairs.
+
+    Attributes:
+        pair: the endings of two parallel files, such as ``"de-en"``; the path is then what stands before them.
+        source, target: names of the fields (JSON lines, or a table with a header), or numbers of columns from 1 (a
+            table without one). None: ``source`` and ``target`` in JSON lines, the columns 1 and 2 in a table.
+        encoding: of the files.
+    """
+
+    pair: str | None = None
+    source: str | None = None
+    target: str | None = None
+    encoding: str = "utf-8"
+
+    def read(self, path: Path) -> tuple[Pairs, tuple[str, ...]]:
+        """The pairs of which both sides say something, and what the user should be told.
+
+        Raises:
+            UserError: for everything that is wrong with a file.
+        """
+        if self.pair is None and not path.exists():
+            raise _missing(path)
+        if self.pair is not None:
+            pairs = _parallel(path, self.pair, self.encoding)
+        elif path.suffix.lower() in (".jsonl", ".ndjson", ".json"):
+            pairs = _json_lines(path, self.source or "source", self.target or "target", self.encoding)
+        else:
+            pairs = _table(path, self.source or "1", self.target or "2", self.encoding)
+        whole = Pairs.of((s, t) for s, t in pairs if s and t)
+        if not len(whole):
+            rule = "A file of translations holds pairs of sentences."
+            raise UserError(rule, f"{path} holds none.", "Give a file with sentences on both sides.")
+        left_out = len(pairs) - len(whole)
+        return whole, (f"{left_out:,} pairs of {path.name} lack a side and are left out",) if left_out else ()
+
+
+def lines(path: Path, encoding: str) -> list[str]:
+    """The lines of a file, without the white space around them.
+
+    Raises:
+        UserError: as :class:`holdfast.data.text.text_files.Text`, and for a folder.
+    """
+    if path.is_dir():
+        raise UserError("Sentences are read from a file.", f"{path} is a folder.", "Name a file in it.")
+    text = "".join(Text.of(path, encoding).pieces())
+    return [line.strip() for line in text.removesuffix("\n").split("\n")] if text else []
+
+
+def sides(pair: str) -> tuple[str, str]:
+    """``"de-en"`` -> ``("de", "en")``.
+
+    Raises:
+        UserError: anything else.
+    """
+    source, dash, target = pair.partition("-")
+    if not (source and dash and target) or source == target or "/" in pair:
+        raise UserError(
+            "A pair names the endings of two files with a dash between.",
+            f"It was {pair!r}.",
+            "Give for example --pair de-en for train.de and train.en.",
+        )
+    return source, target
+
+
+def _missing(path: Path) -> UserError:
+    sides = sorted(p.suffix[1:] for p in path.parent.glob(f"{path.name}.*")) if path.name else []
+    fix = (
+        f"For the parallel files {path.name}.{sides[0]} and {path.name}.{sides[1]} give --pair {sides[0]}-{sides[1]}."
+        if len(sides) == 2
+        else "Check the name."
+    )
+    return UserError("The pairs must be there.", f"There is no {path}.", fix)
+
+
+def _parallel(prefix: Path, pair: str, encoding: str) -> Pairs:
+    files = [prefix.with_name(f"{prefix.name}.{side}") for side in sides(pair)]
+    missing = [path for path in files if not path.exists()]
+    if missing:
+        beside = sorted({p.name for p in prefix.parent.glob(f"{prefix.stem}*")}) if prefix.name else []
+        fix = (
+            f"Leave the ending off: {prefix.with_suffix('')}."
+            if prefix.suffix[1:] in sides(pair)
+            else f"Beside it are: {listed(beside)}."
+            if beside
+            else "Give what stands before the endings, as in data/train."
+        )
+        raise UserError(
+            f"With --pair {pair} the data are the files {files[0].name} and {files[1].name}.",
+            f"There is no {missing[0]}.",
+            fix,
+        )
+    source, target = (lines(path, encoding) for path in files)
+    if len(source) != len(target):
+        raise UserError(
+            "Parallel files have as many lines, each the translation of the other's.",
+            f"{files[0]} has {len(source):,} and {files[1]} has {len(target):,}.",
+            "Take both from the same release, or find the line that one of them lacks.",
+        )
+    return Pairs(tuple(source), tuple(target))
+
+
+def _table(path: Path, source: str, target: str, encoding: str) -> Pairs:
+    """Columns between tabs; a name stands in the first line."""
+    rows = [line.split("\t") for line in lines(path, encoding)]
+    first = next((number for number, row in enumerate(rows) if any(row)), None)
+    if first is None:
+        return Pairs((), ())
+    if len(rows[first]) < 2:
+        raise UserError(
+            "A table of translations has columns with tabs between.",
+            f"Line {first + 1} of {path} has one.",
+            "Separate both sentences by a tab, or give --pair de-en for two parallel files.",
+        )
+    named = not (source.isdigit() and target.isdigit())
+    places = [_place(path, rows[first], name) for name in (source, target)]
+    if places[0] == places[1]:
+        raise UserError(
+            "Source and target are two columns.",
+            f"Both were column {places[0] + 1} of {path}.",
+            "Give two with --source-field and --target-field.",
+        )
+    for number, row in enumerate(rows, 1):
+        if len(row) <= max(places) and any(row):
+            raise UserError(
+                f"Every line of {path} has at least {max(places) + 1} columns with tabs between.",
+                f"Line {number} has {len(row)}.",
+                "Mend or remove that line.",
+            )
+    filled = [row for row in rows[first + named :] if any(row)]
+    return Pairs.of((row[places[0]].strip(), row[places[1]].strip()) for row in filled)
+
+
+def _place(path: Path, header: Sequence[str], name: str) -> int:
+    if name.isdigit():
+        if not 1 <= int(name) <= max(len(header), 1):
+            raise UserError(
+                "Columns are counted from 1.",
+                f"Asked for was column {name} of {path}, which has {len(header)}.",
+                "Give --source-field and --target-field.",
+            )
+        return int(name) - 1
+    if name not in header:
+        raise UserError(
+            "A field is a name in the table's first line, or the number of a column.",
+            f"{name!r} is not among: {listed(header)}.",
+            "Give for example --source-field 1 --target-field 2.",
+        )
+    return header.index(name)
+
+
+def _json_lines(path: Path, source: str, target: str, encoding: str) -> Pairs:
+    def pair(number: int, line: str) -> tuple[str, str]:
+        values = json_object(path, number, line)
+        for name in (source, target):
+            if not isinstance(values.get(name), str):
+                got = f"has {name} = {values[name]!r}" if name in values else f"has no {name!r}"
+                raise UserError(
+                    f"Every line of {path} has the texts {source!r} and {target!r}.",
+                    f"Line {number} {got}.",
+                    "Mend it, or name the fields with --source-field and --target-field.",
+                )
+        return " ".join(values[source].split()), " ".join(values[target].split())
+
+    return Pairs.of(pair(n, line) for n, line in enumerate(lines(path, encoding), 1) if line)
+
+
+# -- cutting -----------------------------------------------------------------------------------------------------
+
+
+def groups(pairs: Pairs) -> np.ndarray:
+    """A number for each pair [N], the same for all that share a sentence with one another, also over third ones."""
+    parents = list(range(len(pairs)))
+    first: dict[tuple[int, str], int] = {}
+    for number, both in enumerate(pairs):
+        for side in enumerate(both):
+            parents[_root(parents, number)] = _root(parents, first.setdefault(side, number))
+    return np.array([_root(parents, number) for number in range(len(pairs))], np.int64)
+
+
+def _root(parents: list[int], at: int) -> int:
+    while parents[at] != at:
+        parents[at] = parents[parents[at]]
+        at = parents[at]
+    return at
+
+
+def cut(pairs: Pairs, counts: Sequence[int], seed: int) -> list[Pairs]:
+    """Parts with at least so many distinct target sentences each, drawn by chance, and the rest first.
+
+    Pairs that share a sentence go to the same part. A group larger than what a part still needs goes to the rest,
+    so that a part ends with just its number unless only large groups are left.
+
+    Args:
+        pairs: all of them.
+        counts: of each part to be drawn.
+        seed: of the draw.
+    """
+    number = groups(pairs)
+    members: dict[int, list[int]] = {}
+    for at, group in enumerate(number.tolist()):
+        members.setdefault(group, []).append(at)
+    order = np.random.default_rng(seed).permutation(sorted(members)).tolist()
+    parts: list[list[int]] = [[] for _ in (None, *counts)]
+    needs = [0, *counts]
+    for group in order:
+        size = len({pairs.targets[i] for i in members[group]})
+        chosen = next((k for k in range(1, len(needs)) if size <= needs[k]), 0)
+        needs[chosen] -= size
+        parts[chosen] += members[group]
+    return [pairs[sorted(part)] for part in parts]

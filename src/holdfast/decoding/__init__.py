@@ -1,0 +1,1 @@
+"""Decoding: sampling, beam search, CTC, n-grams and language model fusion."""

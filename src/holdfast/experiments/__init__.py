@@ -1,0 +1,1 @@
+"""Experiments: many training runs that answer one question."""

@@ -1,0 +1,342 @@
+"""The textbook's claims about LSTM and GRU, held against paired runs: which holds, by how much, how surely."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from math import exp, inf, log
+from statistics import mean
+from typing import Any, Literal
+
+from holdfast.errors import UserError
+from holdfast.reporting.comparison import Comparison
+from holdfast.reporting.statistics import (
+    BETTER,
+    LESS_LOSS,
+    Bounds,
+    Decision,
+    Finding,
+    decide,
+    holm,
+    what_else,
+)
+from holdfast.reporting.summary import Measure
+
+Run = Mapping[str, Any]
+Value = Callable[[Run], float]
+Scale = Literal["ratio", "share"]
+
+FASTER = 0.05
+"""The smallest share of the time that matters."""
+AS_FAR = 1.25
+"""The factor within which two half-lives of memory are the same."""
+SMALL_DATA = 0.25
+"""Fractions of the training part up to which data are small."""
+
+LESS_TIME = Bounds(-inf, log(1 - FASTER))
+SAME_MEMORY = Bounds(-log(AS_FAR), log(AS_FAR))
+MORE_MEMORY = Bounds(log(AS_FAR), inf)
+
+MEMORY = {
+    "steps until an input's influence is halved": "half_life",
+    "steps until it is down to a twentieth": "reach",
+}
+"""What is measured of memory, and its name in a run."""
+
+GAP, LOSS = "validation less training loss", "validation loss"
+LOSSES: dict[str, Value] = {
+    GAP: lambda run: float(run["valid_loss"] - run["train_loss"]),
+    LOSS: lambda run: float(run["valid_loss"]),
+}
+
+NEEDED = {"recurrent_parameters", "hidden_size", "updates_per_epoch", "valid_losses"}
+"""What the claims read of each run besides what every comparison does."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A claim, and what the runs say of it.
+
+    Attributes:
+        claim: in a sentence.
+        measured: by what.
+        equal: what the two networks have in common: hidden size or parameters.
+        one, other: their names.
+        means: the measured means of both.
+        scale: the effect is the natural logarithm of ``one / other`` (ratio), or their difference as a share of the
+            other's validation loss or of what its metric lacks (share).
+        bounds: within which the effect lies where the claim holds.
+        decision: the verdict.
+        finding: the paired test; None where none could be made, or needed.
+        p_holm: the finding's p, corrected for all tests that were made.
+        remark: what else there is to say.
+    """
+
+    claim: str
+    measured: str
+    equal: str
+    one: str
+    other: str
+    means: tuple[float, float] | None
+    scale: Scale
+    bounds: Bounds | None
+    decision: Decision
+    finding: Finding | None = None
+    p_holm: float | None = None
+    remark: str = ""
+
+    def shown(self, effect: float) -> float:
+        """An effect as it is told: a factor, or a share."""
+        return exp(effect) if self.scale == "ratio" else effect
+
+
+class Pairs:
+    """The runs of a comparison in pairs: those of one seed belong together.
+
+    Raises:
+        UserError: a run lacks what the claims read.
+    """
+
+    def __init__(self, found: Comparison) -> None:
+        if any(not run.keys() >= NEEDED for run in found.runs):
+            raise UserError(
+                "Claims are tested on the runs of holdfast claims.",
+                "These are of an older comparison.",
+                "Begin anew with another --out.",
+            )
+        self.runs = {(run["cell"], run["share"], run["seed"]): run for run in found.runs}
+        self.names = list(dict.fromkeys(run["cell"] for run in found.runs))
+        self.shares = sorted({run["share"] for run in found.runs})
+        self.small = [s for s in self.shares if s <= SMALL_DATA] or self.shares[:1]
+
+    def of(self, one: str, other: str, *shares: float) -> list[list[tuple[Run, Run]]]:
+        """For each share the pairs of runs, of the seeds with which all of these have ended."""
+        wanted = [(name, share) for name in (one, other) for share in shares]
+        seeds = sorted({seed for *_, seed in self.runs})
+        ended = [s for s in seeds if all((*key, s) in self.runs for key in wanted)]
+        return [[(self.runs[one, share, s], self.runs[other, share, s]) for s in ended] for share in shares]
+
+    def named(self, cell: str, equal: str) -> str | None:
+        """The cell's network at equal hidden size, or the one of as many parameters as the LSTM."""
+        if equal == "hidden size" or cell == "lstm":
+            return cell if cell in self.names else None
+        matched = [name for name in self.names if name.startswith(f"{cell}-")]
+        return matched[0] if matched else self.named(cell, "hidden size")
+
+
+def verdicts(found: Comparison, measure: Measure) -> list[Claim]:
+    """Every claim at equal hidden size and at equal parameters, with the p values corrected for their number."""
+    pairs = Pairs(found)
+    claims = [_three_quarters(pairs)]
+    for equal in ("hidden size", "parameters"):
+        gru, lstm, rnn = (pairs.named(cell, equal) for cell in ("gru", "lstm", "rnn"))
+        if gru is not None and lstm is not None:
+            claims += _gru_and_lstm(Contest(pairs, gru, lstm, equal), measure)
+        if rnn is not None:
+            for gated in filter(None, (gru, lstm)):
+                claims += _gated_and_plain(Contest(pairs, gated, rnn, equal))
+    tested = [place for place, claim in enumerate(claims) if claim.finding is not None]
+    corrected = holm([claims[place].finding.p for place in tested])  # type: ignore[union-attr]
+    for place, p in zip(tested, corrected, strict=True):
+        claims[place] = replace(claims[place], p_holm=p)
+    return claims
+
+
+# -- the claims --------------------------------------------------------------------------------------------------
+
+
+def _three_quarters(pairs: Pairs) -> Claim:
+    """Exact: nothing to test."""
+    gru, lstm = pairs.of("gru", "lstm", 1.0)[0][0]
+    ratio = gru["recurrent_parameters"] / lstm["recurrent_parameters"]
+    return Claim(
+        "a GRU has three quarters of an LSTM's parameters",
+        "parameters of the recurrent layers, biases included",
+        "hidden size",
+        "gru",
+        "lstm",
+        (gru["recurrent_parameters"], lstm["recurrent_parameters"]),
+        "ratio",
+        None,
+        "holds" if abs(ratio - 0.75) < 1e-12 else "does not hold",
+        remark=f"exactly {ratio:.4g}; of the whole network {gru['parameters'] / lstm['parameters']:.4g} "
+        f"({gru['parameters']:,} against {lstm['parameters']:,})",
+    )
+
+
+def by_fraction(found: Comparison) -> dict[float, list[Claim]]:
+    """Of each fraction, what the gap and the validation loss say of GRU and LSTM; estimates beside the tests."""
+    pairs = Pairs(found)
+    told: dict[float, list[Claim]] = {share: [] for share in pairs.shares}
+    for equal in ("hidden size", "parameters"):
+        contest = Contest(pairs, pairs.named("gru", equal) or "gru", "lstm", equal)
+        for share in pairs.shares:
+            told[share] += [contest.share("", what, value, shares=[share]) for what, value in LOSSES.items()]
+    return told
+
+
+def _gru_and_lstm(contest: Contest, measure: Measure) -> Iterator[Claim]:
+    data = " on small data" if contest.pairs.small[-1] <= SMALL_DATA else ""
+    faster, overfits = "a GRU trains faster", f"a GRU overfits less{data}"
+    yield contest.ratio(faster, "seconds for each update", LESS_TIME, lambda r: r["update_seconds"])
+    yield from contest.to_goal(faster)
+    gap = contest.share(overfits, f"{GAP}, {contest.where}", LOSSES[GAP])
+    if gap.means is not None and max(gap.means) <= 0:
+        gap = replace(gap, remark="; ".join(filter(None, ("neither overfits", gap.remark))))
+    yield gap
+    suits = f"a GRU is better{data}"
+    yield contest.share(suits, f"{LOSS}, {contest.where}", LOSSES[LOSS])
+    part = contest.whole[0][0]["part"]
+    short = lambda r: measure.short(r["model"][measure.metric])  # noqa: E731
+    yield contest.share(suits, f"{part} {measure.lacking}, {contest.where}", short, short)
+    for measured, key in MEMORY.items():
+        yield contest.memory("a GRU remembers as far as an LSTM", measured, SAME_MEMORY, key)
+
+
+def _gated_and_plain(contest: Contest) -> Iterator[Claim]:
+    gated = contest.one.partition("-")[0].upper()
+    models = f"a gated {gated} learns better than a plain RNN"
+    yield contest.share(models, f"{LOSS}, all data", LOSSES[LOSS], shares=[1.0])
+    for measured, key in MEMORY.items():
+        yield contest.memory(
+            f"a gated {gated} remembers farther than a plain RNN", measured, MORE_MEMORY, key
+        )
+
+
+def common_goal(pairs: Sequence[tuple[Run, Run]]) -> float:
+    """A validation loss that all of these runs reach: :data:`BETTER` above the worst of their best."""
+    worst = max(min(run["valid_losses"]) for pair in pairs for run in pair)
+    return float(worst + BETTER * abs(worst))
+
+
+def updates_to(run: Run, goal: float) -> float:
+    """Updates of the weights until a run's validation loss is at a goal, between two epochs on a straight line.
+
+    Example:
+        >>> updates_to({"valid_losses": [3.0, 2.0, 1.0], "updates_per_epoch": 10}, 1.5)
+        25.0
+    """
+    losses, each = run["valid_losses"], run["updates_per_epoch"]
+    place = next(k for k, loss in enumerate(losses) if loss <= goal)
+    if place == 0:
+        return float(each)
+    before, now = losses[place - 1], losses[place]
+    return float(each * (place + (before - goal) / (before - now)))
+
+
+# -- how they are tested -----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Contest:
+    """Two networks whose runs are pairs."""
+
+    pairs: Pairs
+    one: str
+    other: str
+    equal: str
+
+    @property
+    def where(self) -> str:
+        """The small fractions."""
+        return f"{_listed([f'{100 * share:.3g}' for share in self.pairs.small])} % of the data"
+
+    @property
+    def whole(self) -> list[tuple[Run, Run]]:
+        """Pairs of runs on all data."""
+        return self.pairs.of(self.one, self.other, 1.0)[0]
+
+    def ratio(self, claim: str, measured: str, bounds: Bounds, value: Value) -> Claim:
+        """A claim about a quotient, on all data."""
+        values = [(value(one), value(other)) for one, other in self.whole]
+        return self._tested(claim, measured, bounds, "ratio", [log(a / b) for a, b in values], values)
+
+    def to_goal(self, claim: str) -> Iterator[Claim]:
+        """A claim about the updates and the seconds to a common loss, where that takes more than an epoch."""
+        goal = common_goal(self.whole)
+        values: dict[str, Value] = {
+            "updates": lambda run: updates_to(run, goal),
+            "seconds": lambda run: updates_to(run, goal) * float(run["update_seconds"]),
+        }
+        at_once = all(run["valid_losses"][0] <= goal for pair in self.whole for run in pair)
+        for what, value in values.items():
+            measured = f"{what} to a validation loss of {goal:.4g}"
+            if at_once:
+                yield self._undecided(claim, measured, "ratio", "all are there after the first epoch")
+            else:
+                yield self.ratio(claim, measured, LESS_TIME, value)
+
+    def share(
+        self,
+        claim: str,
+        measured: str,
+        value: Value,
+        scale: Value = lambda run: run["valid_loss"],
+        shares: Sequence[float] = (),
+    ) -> Claim:
+        """A claim about a difference, as a share of the other's mean, on average over the small fractions."""
+        every: list[list[float]] = []
+        values: list[tuple[float, float]] = []
+        for pairs in self.pairs.of(self.one, self.other, *(shares or self.pairs.small)):
+            size = abs(mean(scale(other) for _, other in pairs))
+            own = [(value(one), value(other)) for one, other in pairs]
+            if size == 0:
+                return self._undecided(
+                    claim, measured, "share", f"{label(self.other)} has none of it to lose"
+                )
+            every.append([(a - b) / size for a, b in own])
+            values += own
+        effects = [mean(of_seed) for of_seed in zip(*every, strict=True)]
+        return self._tested(claim, measured, LESS_LOSS, "share", effects, values)
+
+    def memory(self, claim: str, measured: str, bounds: Bounds, key: str) -> Claim:
+        """A claim about a lag of memory's curve, where all of them were measured."""
+        runs = [run for pair in self.whole for run in pair]
+        if any(key not in run for run in runs):
+            return self._undecided(claim, measured, "ratio", "it was not measured")
+        reasons = [run["unmeasured"] for run in runs if "unmeasured" in run]
+        if reasons:
+            return self._undecided(
+                claim, measured, "ratio", f"it cannot be measured: {reasons[0].rstrip('.')}"
+            )
+        beyond, longest = sum(run[key] is None for run in runs), max(run["longest"] for run in runs)
+        if beyond:
+            why = f"{beyond} of {len(runs)} are longer than the {longest} steps measured"
+            return self._undecided(claim, measured, "ratio", why)
+        if any(run[key] <= 0 for run in runs):
+            return self._undecided(claim, measured, "ratio", "some are 0")
+        tested = self.ratio(claim, measured, bounds, lambda run: run[key])
+        if bounds == SAME_MEMORY and tested.finding is not None and tested.decision == "does not hold":
+            return replace(tested, remark="less far" if tested.finding.effect < 0 else "farther")
+        return tested
+
+    def _undecided(self, claim: str, measured: str, scale: Scale, why: str) -> Claim:
+        named = (claim, measured, self.equal, self.one, self.other)
+        return Claim(*named, None, scale, None, "not decided", remark=why)
+
+    def _tested(
+        self,
+        claim: str,
+        measured: str,
+        bounds: Bounds,
+        scale: Scale,
+        effects: Sequence[float],
+        values: Sequence[tuple[float, float]],
+    ) -> Claim:
+        named = (claim, measured, self.equal, self.one, self.other)
+        means = (mean(a for a, _ in values), mean(b for _, b in values))
+        if len(effects) < 2:
+            return Claim(*named, means, scale, bounds, "not decided", remark="one pair cannot tell")
+        finding = decide(effects, bounds)
+        return Claim(
+            *named, means, scale, bounds, finding.decision, finding, remark=what_else(finding, bounds)
+        )
+
+
+def label(name: str) -> str:
+    """``gru-74`` -> ``GRU-74``."""
+    return name.upper()
+
+
+def _listed(words: Sequence[str]) -> str:
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"

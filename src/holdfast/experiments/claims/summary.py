@@ -1,0 +1,150 @@
+"""Claims and their verdicts in plain words, as a table, and for JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from math import inf
+from typing import Any
+
+from holdfast.experiments.claims.claims import AS_FAR, FASTER, Claim, Pairs, by_fraction, label
+from holdfast.reporting.comparison import Comparison
+from holdfast.reporting.statistics import BETTER
+
+
+def number(claim: Claim, effect: float) -> str:
+    """An effect as it is told."""
+    return f"{claim.shown(effect):.3g}" if claim.scale == "ratio" else f"{effect:+.1%}"
+
+
+def interval(claim: Claim) -> str:
+    """The 95 % interval of its effect."""
+    found = claim.finding
+    return "" if found is None else f"{number(claim, found.low)} to {number(claim, found.high)}"
+
+
+def needed(claim: Claim) -> str:
+    """Where the effect must lie for the claim to hold."""
+    if claim.bounds is None:
+        return ""
+    low, high = claim.bounds
+    if low == -inf:
+        return f"below {number(claim, high)}"
+    return f"above {number(claim, low)}" if high == inf else f"{number(claim, low)} to {number(claim, high)}"
+
+
+def sentence(claim: Claim) -> str:
+    """A claim and its verdict in words."""
+    of = f"{label(claim.one)} against {label(claim.other)}"
+    head = f"“{claim.claim}” ({claim.measured}; {of}): {claim.decision}"
+    found = claim.finding
+    if found is None:
+        return f"{head}; {claim.remark}."
+    told = f"{number(claim, found.effect)}, 95 % interval {interval(claim)}, {found.pairs} pairs"
+    remark = f"; {claim.remark}" if claim.remark else ""
+    return f"{head}{remark} ({told}; it holds {needed(claim)})."
+
+
+def summary(claims: Sequence[Claim]) -> list[str]:
+    """Of every claim, in how many tests it holds, does not, or is not decided."""
+    told = []
+    for text in dict.fromkeys(claim.claim for claim in claims):
+        decisions = [claim.decision for claim in claims if claim.claim == text]
+        counts = (f"{decision} in {decisions.count(decision)}" for decision in dict.fromkeys(decisions))
+        told.append(f"“{text}”, {len(decisions)} test{'s' * (len(decisions) > 1)}: {', '.join(counts)}.")
+    return told
+
+
+def method(claims: Sequence[Claim]) -> list[str]:
+    """How the claims were tested, and how much that is worth."""
+    found = [claim for claim in claims if claim.finding is not None]
+    if not found:
+        return ["No claim could be tested."]
+    pairs = max(claim.finding.pairs for claim in found if claim.finding)
+    decided = [claim for claim in found if claim.decision != "not decided"]
+    after = sum(claim.p_holm is not None and claim.p_holm < 0.05 for claim in decided)
+    return [
+        "A claim holds where the whole 95 % interval of the paired t test lies beyond the smallest effect that "
+        f"matters ({FASTER:.0%} of the time, {BETTER:.0%} of the loss, a factor of {AS_FAR} in memory), does not hold "
+        "where none of it does, and is not decided where it lies on both sides.",
+        "Seconds are those of updates taken in turn, without validation: the processor's (of "
+        "all threads together), or on another device the "
+        f"clock's. Updates are counted to a validation loss that all runs reach, {BETTER:.0%} above the worst run's "
+        "best. Losses are those of the weights that early stopping keeps.",
+        f"{pairs} pairs: flipping signs gives no p below {2 ** (1 - pairs):.3g}, so that the intervals rest on "
+        "differences that are nearly normal. The pairs differ in their seed; the data are the same.",
+        "The verdicts are not corrected for the number of tests. "
+        f"Of {len(found)} tests {len(decided)} are decided, and {after} still after Holm's correction.",
+    ]
+
+
+HEADER = [
+    "a GRU ...",
+    "equal",
+    "verdict",
+    "effect",
+    "95 % interval",
+    "holds",
+    "pairs",
+    "p",
+    "p by signs",
+    "p by Holm",
+]
+
+
+def table(claims: Sequence[Claim]) -> list[list[str]]:
+    """A header and a row for each claim."""
+    return [HEADER, *map(_row, claims)]
+
+
+def _row(claim: Claim) -> list[str]:
+    found = claim.finding
+    row = [f"{claim.claim.removeprefix('a GRU ')}: {claim.measured}", claim.equal, claim.decision]
+    if found is None:
+        exact = "" if claim.means is None else f"{claim.means[0] / claim.means[1]:.4g}"
+        return [*row, exact, *[""] * 6]
+    ps = (found.p, found.p_signs, claim.p_holm if claim.p_holm is not None else 1.0)
+    told = (number(claim, found.effect), interval(claim), needed(claim), str(found.pairs))
+    return [*row, *told, *(f"{p:.2g}" for p in ps)]
+
+
+def fraction_effects(found: Comparison) -> list[list[str]]:
+    """A header and a row for each fraction: by how much the GRU's gap and loss differ from the LSTM's."""
+    every = by_fraction(found)
+    header = [f"{claim.measured}, equal {claim.equal}" for claim in next(iter(every.values()))]
+    rows = [[f"{100 * share:.3g} %", *map(_estimate, claims)] for share, claims in every.items()]
+    return [["of the data", *header], *rows]
+
+
+def _estimate(claim: Claim) -> str:
+    found = claim.finding
+    return "" if found is None else f"{number(claim, found.effect)} ({interval(claim)})"
+
+
+def told(found: Comparison, claims: Sequence[Claim]) -> dict[str, Any]:
+    """Everything about the claims, for JSON; effects as they are told (factors, or shares)."""
+    pairs = Pairs(found)
+    own = {name: next(run for run in found.runs if run["cell"] == name) for name in pairs.names}
+    keys = ("hidden_size", "parameters", "recurrent_parameters")
+    return {
+        "task": found.task,
+        "networks": {name: {key: run[key] for key in keys} for name, run in own.items()},
+        "seeds": sorted({run["seed"] for run in found.runs}),
+        "fractions": pairs.shares,
+        "claims": [_plain(claim) for claim in claims],
+        "method": method(claims),
+        "notes": list(found.notes),
+    }
+
+
+def _plain(claim: Claim) -> dict[str, Any]:
+    """A claim for JSON."""
+    values = asdict(claim)
+    bounds, finding = values.pop("bounds"), values.pop("finding")
+    if bounds is not None:
+        low, high = (claim.shown(bound) if abs(bound) != inf else None for bound in bounds)
+        values |= {"holds_above": low, "holds_below": high}
+    if finding is not None:
+        del finding["decision"]
+        values |= finding | {key: claim.shown(finding[key]) for key in ("effect", "low", "high")}
+    return values | {"sentence": sentence(claim)}

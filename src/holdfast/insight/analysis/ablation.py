@@ -1,0 +1,170 @@
+"""What the loss becomes when a gate, a unit or a layer is switched off, without training again.
+
+A gate is switched off through its own weights: rows of zeros and a bias that holds it at a value. A unit or a layer is
+switched off through what it puts out. Greff et al. (2017) and Jozefowicz et al. (2015) train anew without the gate;
+here the network has learnt to rely on it, so the change is what this network loses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from holdfast.insight.analysis.layer_capture import Call, Played, cell_of, evaluated, played, single
+from holdfast.insight.analysis.request import Loss
+from holdfast.insight.analysis.results import Ablation, Cut
+
+UNITS = 24
+"""Units that are switched off, of those that weigh most in what comes after them."""
+TINY = 1e-6
+SATURATED = 30.0
+"""A pre-activation at which a gate is open, and the negative one at which it is shut."""
+
+
+def ablated(model: nn.Module, calls: list[Call], loss: Loss) -> Ablation:
+    """Every gate held at its mean and held open, every layer silenced, and the weightiest units, one after the other.
+
+    Args:
+        model: the network.
+        calls: its recurrent layers as they ran, one call for each module: they say where the gates' means are.
+        loss: what is measured.
+    """
+    cuts: list[Cut] = []
+    with evaluated(model), torch.no_grad():
+        whole = loss.of()
+        every = [(call.module, row, one) for call in calls for row, one in enumerate(played(call))]
+        places = {part: place for part, place in enumerate(every) if has_own_weights(place[0])}
+        for part, (module, row, one) in places.items():
+            for name, value in _gates(module, one).items():
+                with held(module, row, *value):
+                    cuts.append(Cut("gate", part, name, loss.of()))
+            with silenced(module, row, slice(None)):
+                cuts.append(Cut("layer", part, one.name, loss.of()))
+        for part, unit in weightiest(places):
+            module, row, _ = places[part]
+            with silenced(module, row, slice(unit, unit + 1)):
+                cuts.append(Cut("unit", part, f"unit {unit}", loss.of()))
+    order = {"gate": 0, "layer": 1, "unit": 2}
+    return Ablation(whole, loss.name, sorted(cuts, key=lambda cut: (order[cut.kind], -cut.loss)), loss.on)
+
+
+# -- gates ----------------------------------------------------------------------------------------------------
+
+
+def _gates(module: Any, one: Played) -> dict[str, tuple[str, Tensor]]:
+    """What is said of a gate -> its name and the pre-activation [H] that holds it; none where a layer has no bias."""
+    if not module.bias:
+        return {}
+    active = torch.arange(one.x.size(0))[:, None] < one.lengths
+    found: dict[str, tuple[str, Tensor]] = {}
+    activations = one.activations()
+    for gate in one.layer.cell.gates:
+        if gate not in activations:
+            continue
+        mean = activations[gate][active].mean(0)
+        if gate == "candidate":
+            found["candidate held at its mean"] = gate, torch.atanh(mean.clamp(TINY - 1, 1 - TINY))
+            continue
+        found[f"{gate} gate held at its mean"] = gate, torch.logit(mean.clamp(TINY, 1 - TINY))
+        extreme, value = ("shut", -SATURATED) if _replaces(one, gate) else ("open", SATURATED)
+        found[f"{gate} gate always {extreme}"] = gate, torch.full_like(mean, value)
+    return found
+
+
+def _replaces(one: Played, gate: str) -> bool:
+    """Whether a gate that is open lets nothing new in: a GRU's update gate, an LSTM's forget gate that is coupled."""
+    return gate == "update" or (gate == "forget" and "input" not in one.layer.cell.gates)
+
+
+def has_own_weights(module: Any) -> bool:
+    """Whether a layer's weights are its own parameters, not computed from others (weight norm)."""
+    names = [name for name, _ in single(module, 0, False).named_parameters() if name.endswith("_l0")]
+    return all(name in module._parameters for name in names)
+
+
+@contextmanager
+def held(module: Any, row: int, gate: str, value: Tensor) -> Iterator[None]:
+    """A gate of one layer and direction at constant pre-activations [H]; the weights are put back."""
+    suffix = _suffix(module, row)
+    cell, hidden = cell_of(module), module.hidden_size
+    first = cell.gates.index(gate) * hidden
+    rows = slice(first, first + hidden)
+    with ExitStack() as back:
+        for name in ("weight_ih", "weight_hh", "bias_hh"):
+            back.enter_context(_changed(getattr(module, name + suffix), rows, 0.0))
+        back.enter_context(_changed(getattr(module, "bias_ih" + suffix), rows, value))
+        if (
+            cell.peepholes
+        ):  # all diagonal weights of a layer's gates; Holdfast's order of them is the gates' own
+            back.enter_context(_changed(getattr(module, "weight_ch" + suffix), slice(None), 0.0))
+        yield
+
+
+@contextmanager
+def _changed(parameter: Tensor, where: Any, value: Any) -> Iterator[None]:
+    before = parameter.data.clone()
+    parameter.data[where] = value if isinstance(value, float) else value.to(parameter)
+    try:
+        yield
+    finally:
+        parameter.data.copy_(before)
+
+
+def _suffix(module: Any, row: int) -> str:
+    layer, direction = divmod(row, 2 if module.bidirectional else 1)
+    return f"_l{layer}" + ("_reverse" if direction else "")
+
+
+# -- units and layers -----------------------------------------------------------------------------------------
+
+
+@contextmanager
+def silenced(module: Any, row: int, units: slice) -> Iterator[None]:
+    """Some units of a layer and direction put out 0, to the step after and to what reads the layer."""
+    directions = 2 if module.bidirectional else 1
+    layer, direction = divmod(row, directions)
+    width = module.proj_size or module.hidden_size
+    columns = slice(direction * width + (units.start or 0), direction * width + (units.stop or width))
+    with ExitStack() as back:
+        own = getattr(module, "weight_hh" + _suffix(module, row))
+        back.enter_context(_changed(own, (slice(None), units), 0.0))
+        if layer + 1 < module.num_layers:
+            for following in range(directions):
+                name = "weight_ih" + _suffix(module, (layer + 1) * directions + following)
+                back.enter_context(_changed(getattr(module, name), (slice(None), columns), 0.0))
+        else:
+            handle = module.register_forward_hook(_zeros(columns, row, units))
+            back.callback(handle.remove)
+        yield
+
+
+def _zeros(columns: slice, row: int, units: slice) -> Callable[..., Any]:
+    def zero(module: Any, _given: Any, output: Any) -> Any:
+        y, state = output
+        y = y._replace(data=_blank(y.data, columns)) if hasattr(y, "batch_sizes") else _blank(y, columns)
+        h = (state if isinstance(state, Tensor) else state[0]).clone()
+        h[row, ..., units] = 0.0
+        return y, h if isinstance(state, Tensor) else (h, *state[1:])
+
+    return zero
+
+
+def _blank(y: Tensor, columns: slice) -> Tensor:
+    y = y.clone()
+    y[..., columns] = 0.0
+    return y
+
+
+def weightiest(places: Mapping[int, tuple[Any, int, Played]]) -> list[tuple[int, int]]:
+    """(part, unit) of those whose output varies most, times the size of the weights that read it in their own layer."""
+    found = []
+    for part, (_, _, one) in places.items():
+        hidden = one.activations()["hidden"]
+        active = torch.arange(hidden.size(0))[:, None] < one.lengths
+        weigh = hidden[active].std(0) * one.layer.get_parameter("weight_hh_l0").norm(dim=0)
+        found += [(float(value), part, unit) for unit, value in enumerate(weigh)]
+    return [(part, unit) for _, part, unit in sorted(found, reverse=True)[:UNITS]]

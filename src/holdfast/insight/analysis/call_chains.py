@@ -1,0 +1,139 @@
+"""Calls of a recurrent layer that go on from each other's state, as the one sequence that they are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from holdfast.errors import UserError
+from holdfast.insight.analysis.layer_capture import Call, as_states, calls, recurrent_modules
+from holdfast.nn.cells import State
+
+
+@dataclass(frozen=True)
+class Chain(Call):
+    """One or more calls of a module as one call: each begins with the state that the one before ended with.
+
+    Attributes:
+        places: of these calls, among all calls of the run.
+        pieces: the steps of each.
+    """
+
+    places: tuple[int, ...] = ()
+    pieces: tuple[int, ...] = ()
+
+
+@dataclass
+class _Ended:
+    """Calls of a chain so far, and the state that the last of them gave."""
+
+    calls: list[Call]
+    places: list[int]
+    state: State
+
+
+def chains(model: nn.Module, run: Callable[[], Any], layers: Sequence[str] = ()) -> list[Chain]:
+    """Run the model in evaluation mode and give the calls of its recurrent layers, in the order of their first steps.
+
+    A model that calls a layer step by step, or in blocks, and passes its state on is seen as if it called it once with
+    all steps. Layers that read in both directions are not joined: a call with all steps would give another result.
+
+    Args:
+        model: the network.
+        run: puts something through it; called once.
+        layers: beginnings of the names of the layers that are wanted; all when empty.
+
+    Raises:
+        UserError: no recurrent layer, none that ran, or one that was given no sequence or no step.
+    """
+    ends: list[State] = []
+    handles = [
+        module.register_forward_hook(_ending(ends)) for module in recurrent_modules(model, layers).values()
+    ]
+    try:
+        found = calls(model, run, layers)
+    finally:
+        for handle in handles:
+            handle.remove()
+    for call in found:
+        _check(call)
+    return [_joined(one) for one in _chained(found, ends)]
+
+
+def _ending(ends: list[State]) -> Callable[..., None]:
+    def end(_module: Any, _given: Any, output: Any) -> None:
+        states = as_states(output[1]) or ()
+        ends.append(tuple(s.detach().float().cpu().reshape(len(s), -1, s.size(-1)) for s in states))
+
+    return end
+
+
+def _check(call: Call) -> None:
+    if not call.x.size(1) or not int(call.lengths.max()):
+        raise UserError(
+            "What is inspected reads one sequence or more, of one step or more.",
+            f"The layer {call.name or 'of the model'} was given {call.x.size(1)} sequences of {call.x.size(0)} steps.",
+            "Pass inputs that are not empty.",
+        )
+
+
+def _chained(found: Sequence[Call], ends: Sequence[State]) -> list[_Ended]:
+    made: list[_Ended] = []
+    open_: dict[str, _Ended] = {}
+    for place, (call, end) in enumerate(zip(found, ends, strict=True)):
+        before = open_.get(call.name)
+        if before is not None and _goes_on(before, call):
+            before.calls.append(call)
+            before.places.append(place)
+            before.state = end
+        else:
+            open_[call.name] = _Ended([call], [place], end)
+            made.append(open_[call.name])
+    return made
+
+
+def _goes_on(before: _Ended, call: Call) -> bool:
+    """Whether a call begins where the ones before ended: with their state, after sequences that are all as long."""
+    last: Any = before.calls[-1]
+    if call.state is None or last.module.bidirectional or bool((last.lengths != last.x.size(0)).any()):
+        return False
+    return len(call.state) == len(before.state) and all(
+        torch.equal(own, end) for own, end in zip(call.state, before.state, strict=True)
+    )
+
+
+def _joined(one: _Ended) -> Chain:
+    first = one.calls[0]
+    pieces = tuple(call.x.size(0) for call in one.calls)
+    x: Tensor = torch.cat([call.x for call in one.calls])
+    lengths = one.calls[-1].lengths + sum(pieces[:-1])
+    return Chain(first.name, first.module, x, first.state, lengths, tuple(one.places), pieces)
+
+
+def refuse_infinite(name: str, values: Tensor, lengths: Tensor, what: str) -> None:
+    """Refuse values [T, B, ...] that are not finite within the sequences.
+
+    Raises:
+        UserError: names the layer, and the first step and sequence, counted from 0.
+    """
+    there = torch.arange(values.size(0))[:, None] < lengths
+    wrong = (~values.isfinite().flatten(2).all(-1) & there).nonzero()
+    if len(wrong):
+        step, sequence = wrong[0].tolist()
+        raise UserError(
+            "What is inspected is finite.",
+            f"{name or 'The network'}: the {what} is not at step {step} of sequence {sequence}.",
+            "Fill gaps in the data, leave out infinite values, and check the weights.",
+        )
+
+
+def firsts(found: Sequence[Chain]) -> dict[str, Chain]:
+    """The first chain of each module, by name, in the order in which they ran."""
+    first: dict[str, Chain] = {}
+    for chain in found:
+        first.setdefault(chain.name, chain)
+    return first

@@ -1,0 +1,84 @@
+"""What the gates of a layer do over one sequence: their values, half-lives, and the order of the units."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from holdfast.insight.analysis.layer_capture import Played
+from holdfast.insight.analysis.results import Array, Part, ordered
+from holdfast.nn.cells import CELLS
+
+KEEPERS = ("forget", "update")
+"""The gates that say how much of the old state stays (PyTorch's update gate keeps: ``h' = (1 - z) n + z h``)."""
+TINY = 1e-12
+"""A gate that is shut in float32 still has a logarithm."""
+
+
+def part(played: Played) -> Part:
+    """The first sequence of what a layer was given, step by step."""
+    length = int(played.lengths[0])
+    found = {name: values[:length, 0].numpy() for name, values in played.activations().items()}
+    cell = played.layer.cell
+    as_run = {name: values[::-1] for name, values in found.items()} if played.reverse else found
+    zoneout = played.layer.options.zoneout_rates(cell)[-1]  # of the cell, or of a GRU's hidden state
+    lives = half_lives(as_run, zoneout)
+    return Part(played.name, cell.name, found, gate_names(cell.name), lives, _order(found, lives))
+
+
+def gate_names(cell: str) -> tuple[str, ...]:
+    """The activations of a cell that lie between 0 and 1."""
+    return tuple(name for name in CELLS[cell].activations if name != "candidate")
+
+
+def half_lives(activations: Mapping[str, Array], zoneout: float = 0.0) -> Array | None:
+    """Steps [H] until half of what a unit holds is gone: the median over the steps t from which one may begin of the
+    first k with ``keep_{t+1} ... keep_{t+k} <= 1/2``; None without a gate that keeps.
+
+    The steps are in the order in which the layer runs; with zoneout z a gate keeps ``z + (1 - z) keep``.
+    The last begins, from which that does not come within the sequence, count as longer than any; a unit where most
+    are such has an infinite half-life.
+
+    Example:
+        >>> import numpy as np
+        >>> half_lives({"forget": np.full((10, 2), 0.5)})
+        array([1., 1.])
+        >>> half_lives({"forget": np.array([0.99] * 9 + [0.01] + [0.99] * 9 + [0.01])[:, None]}).round()
+        array([5.])
+    """
+    keeper = next((name for name in KEEPERS if name in activations), None)
+    if keeper is None:
+        return None
+    keep = zoneout + (1 - zoneout) * activations[keeper].astype(np.float64)
+    lost = np.cumsum(-np.log(np.maximum(keep, TINY)), axis=0)
+    return np.array([_until_half(column) for column in np.vstack([np.zeros(lost.shape[1]), lost]).T])
+
+
+def _until_half(lost: Array) -> float:
+    """The median, over steps to begin from, of the steps (interpolated) in which a rising curve rises by ln 2."""
+    wanted = lost[:-1] + np.log(2) - 1e-9
+    after = np.searchsorted(lost, wanted)
+    reached = after < len(lost)
+    place = np.minimum(after, len(lost) - 1)
+    rise = np.maximum(lost[place] - lost[place - 1], TINY)
+    steps = place - (lost[place] - wanted) / rise - np.arange(len(wanted))
+    return float(np.median(np.where(reached, steps, np.inf)))
+
+
+def _order(activations: Mapping[str, Array], lives: Array | None) -> Array:
+    if lives is not None:
+        return ordered(lives)
+    return ordered(slowness(activations["hidden"]))
+
+
+def slowness(values: Array) -> Array:
+    """How slowly each column of [T, H] changes: its variance over the mean square of its steps; 0 where constant.
+
+    Example:
+        >>> import numpy as np
+        >>> slowness(np.array([[1.0, 1.0], [-1.0, 2.0], [1.0, 3.0]])).round(2).tolist()
+        [0.22, 0.67]
+    """
+    steps = np.square(np.diff(values.astype(np.float64), axis=0)).mean(0) if len(values) > 1 else 0.0
+    return np.asarray(values.astype(np.float64).var(0) / np.maximum(steps, TINY))

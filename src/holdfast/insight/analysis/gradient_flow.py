@@ -1,0 +1,177 @@
+"""How a gradient flows back through time: ``dL/dh`` against the distance from the step of the loss.
+
+Letters: T steps, B sequences, H units, K distances.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from math import exp, inf, log
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from holdfast.insight.analysis.call_chains import chains, firsts
+from holdfast.insight.analysis.layer_capture import Played, played
+from holdfast.insight.analysis.results import Array, Flow
+from holdfast.nn import layout
+from holdfast.nn.cells import Recurrence, State
+
+SEQUENCES = 4
+"""Sequences whose gradients are followed; the mean is told."""
+SPAN, LEAST = 100, 20
+"""Steps over which a gradient is judged (fewer where the sequences are shorter), and the fewest that say anything."""
+VANISHED, EXPLODED = 1e-6, 1e2
+"""A gradient that is below the first, or above the second, of what it was, after :data:`SPAN` steps. What is below the
+first has next to no part in a sum in float32 (whose resolution is 1e-7) with the gradients of nearer steps."""
+EXACT_ZERO = 1e-300
+STEADY = 0.98
+"""A gradient that keeps so much of itself in a step is said to last."""
+
+
+def flows(
+    model: nn.Module, run: Callable[[], Any], *, layers: Sequence[str] = (), seed: int = 0
+) -> list[Flow]:
+    """The norm of the gradient of a loss at the last step with respect to the state at each step before.
+
+    For each layer and direction the gradient starts at its last output, in a random direction (how it is passed on does
+    not depend on the loss that sent it, but for its direction), and goes back through the layer's own recurrence:
+    ``dL/dh_{t} = (dh_{t+1}/dh_t)^T dL/dh_{t+1}``, in float64 by the reference cell, so that nothing underflows.
+
+    Args:
+        model: the network; layers of Holdfast and of torch.nn are seen.
+        run: puts a batch through it; called once.
+        layers: beginnings of the names of the layers that are measured, each where it runs first; all when empty.
+        seed: of the directions.
+
+    Raises:
+        UserError: no recurrent layer, or none that ran.
+
+    Example:
+        >>> import torch
+        >>> _ = torch.manual_seed(0)
+        >>> layer = torch.nn.RNN(3, 16)
+        >>> (flow,) = flows(layer, lambda: layer(torch.randn(200, 2, 3)))
+        >>> flow.kind
+        'vanishing'
+    """
+    first = firsts(chains(model, run, layers))
+    return [flow_of(one, seed=seed) for call in first.values() for one in played(call)]
+
+
+def flow_of(one: Played, *, seed: int = 0) -> Flow:
+    """The same of one layer and direction."""
+    hidden, state = carried(one, seed)
+    return judged(one.name, hidden, state)
+
+
+def carried(one: Played, seed: int = 0) -> tuple[Array, Array]:
+    """Norms [K] of the gradient with respect to h, and to h and the cell together, as shares of those at distance 0.
+
+    The root of the mean square over the sequences, each counted from its own last step.
+    """
+    some = slice(0, SEQUENCES)
+    lengths = one.lengths[some]
+    steps = int(lengths.max())
+    layer = one.layer.double()
+    state = None if one.state is None else tuple(s[:, some].double() for s in one.state)
+    states = _states(layer, one.x[:steps, some].double(), state)
+    last = torch.stack([states[int(n) - 1][0][row] for row, n in enumerate(lengths)])
+    random = torch.Generator().manual_seed(seed)
+    w = torch.randn(last.shape, generator=random, dtype=torch.float64)
+    every = [s for at in states for s in at]
+    grads = torch.autograd.grad(last, every, w, allow_unused=True)
+    layer.float()
+    width = len(states[0])
+    by_state = [
+        torch.stack([_squared(g, s) for g, s in zip(grads[k::width], every[k::width], strict=True)])
+        for k in range(width)
+    ]
+    whole = torch.stack(by_state).sum(0)
+    return _shares(by_state[0], lengths), _shares(whole, lengths)
+
+
+def _states(layer: Any, x: Tensor, state: State | None) -> list[State]:
+    """The state [B, H] after each step, each a node of the graph."""
+    start = layer._state(layout.Sequence(x, state, None, batched=True, batch_first=False), 0)
+    weights = layer.weights("_l0")
+    projected, recur = weights.project(x), Recurrence(weights)
+    rates = layer.options.zoneout_rates(layer.cell)  # in evaluation: the share of the old state that stays
+    now = tuple(s.clone().requires_grad_() for s in start)
+    found = []
+    with torch.enable_grad():
+        for at in projected:
+            new, _ = layer.cell.step(at, now, recur)
+            mixed = (k * o + (1 - k) * n for k, o, n in zip(rates, now, new, strict=True))
+            now = tuple(s.clone() for s in mixed)  # apart: an LSTM's h is made of its c
+            found.append(now)
+    return found
+
+
+def _squared(grad: Tensor | None, state: Tensor) -> Tensor:
+    """[B]; 0 where the loss does not depend on it."""
+    return state.new_zeros(len(state)) if grad is None else grad.square().sum(-1)
+
+
+def _shares(squared: Tensor, lengths: Tensor) -> Array:
+    """[T, B] by step -> [K] by distance, 1 at distance 0."""
+    found = []
+    for distance in range(int(lengths.max())):
+        rows = torch.arange(len(lengths))[lengths > distance]
+        found.append(squared[lengths[rows] - 1 - distance, rows].mean().sqrt().item())
+    values = np.array(found)
+    return values / values[0] if values[0] > 0 else values
+
+
+def judged(name: str, hidden: Array, state: Array) -> Flow:
+    """What the norms mean, in a word and in a sentence.
+
+    Example:
+        >>> norms = 0.5 ** np.arange(100.0)
+        >>> judged("layer 1", norms, norms).words
+        'layer 1: the gradient vanishes: it halves every 1 steps; after 99 steps 1.6e-30 of it is left.'
+    """
+    span = min(len(state) - 1, SPAN)
+    if span < 1:
+        return Flow(name, hidden, state, 1.0, "short", f"{name}: one step; there is no way back in time.")
+    left = max(float(state[span]), EXACT_ZERO) if np.isfinite(state[span]) else inf
+    factor = exp(log(left) / span) if left < inf else inf
+    kind = _kind(left, span)
+    return Flow(
+        name,
+        hidden,
+        state,
+        factor,
+        kind,
+        f"{name}: {_sentence(kind, factor)}; after {span} steps {_told(left)} of it is left.",
+    )
+
+
+def _kind(left: float, span: int) -> str:
+    if left > EXPLODED ** (max(span, LEAST) / SPAN):
+        return "exploding"
+    if span < LEAST:
+        return "short"
+    return "vanishing" if left < VANISHED ** (span / SPAN) else "healthy"
+
+
+def _sentence(kind: str, factor: float) -> str:
+    """What happens to a gradient that changes by a factor in every step."""
+    if factor == inf:
+        return "the gradient explodes: it is not finite"
+    if kind == "exploding":
+        return f"the gradient explodes: it grows by {factor - 1:.0%} a step"
+    halving = "it lasts" if factor >= 1 else f"it halves every {log(0.5) / log(factor):.2g} steps"
+    if kind == "vanishing":
+        return f"the gradient vanishes: {halving}"
+    if kind == "short":
+        return f"the gradient goes back too few steps to judge it: {halving}"
+    if factor < STEADY:
+        return f"the gradient fades but does not vanish: {halving}"
+    return f"the gradient lasts: it changes by {factor - 1:+.1%} a step"
+
+
+def _told(left: float) -> str:
+    return "nothing" if left <= EXACT_ZERO else f"{left:.2g}" if left < 0.01 or left >= 10 else f"{left:.2f}"

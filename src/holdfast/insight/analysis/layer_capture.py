@@ -1,0 +1,269 @@
+"""Recurrent layers of any model, seen while it runs, and taken apart into single layers of one direction.
+
+Layers of Holdfast and of torch.nn (RNN, GRU, LSTM and their subclasses, in any form of input) come out alike.
+Letters: T steps, B sequences, I input, P width of the hidden state.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
+
+from holdfast.errors import UserError
+from holdfast.nn.cells import CELLS, Cell, State
+from holdfast.nn.options import Options
+from holdfast.nn.recurrent import Recurrent
+
+
+class Single(Recurrent):
+    """One layer, one direction, forward in time: the parameters are copies, in evaluation mode."""
+
+    def forward(
+        self, x: Tensor, state: State | None = None, lengths: Tensor | None = None
+    ) -> tuple[Tensor, State]:
+        """[T, B, I] -> outputs [T, B, P] and the final state [1, B, ...]."""
+        return self._forward(x, state, lengths)  # type: ignore[no-any-return]
+
+
+@dataclass(frozen=True)
+class Call:
+    """A recurrent module as it was called: ``x`` [T, B, I], ``state`` of [L*D, B, ...] or None, ``lengths`` [B]."""
+
+    name: str
+    module: nn.Module
+    x: Tensor
+    state: State | None
+    lengths: Tensor
+
+
+@dataclass(frozen=True)
+class Played:
+    """A single layer with what it was given; a reverse direction is given its sequences turned round.
+
+    ``x`` [T, B, I] and ``outputs`` [T, B, P] in the order in which the layer runs; ``lengths`` [B].
+    """
+
+    name: str
+    layer: Single
+    x: Tensor
+    state: State | None
+    lengths: Tensor
+    reverse: bool
+
+    def activations(self) -> dict[str, Tensor]:
+        """Name -> [T, B, width], in the order of time."""
+        with torch.no_grad():
+            traced = self.layer.trace(self.x, self.state, self.lengths)
+        found = {name: values[0, 0] for name, values in traced.items()}
+        return {n: turned(v, self.lengths) for n, v in found.items()} if self.reverse else found
+
+
+def recurrent_modules(model: nn.Module, layers: Sequence[str] = ()) -> dict[str, nn.Module]:
+    """Name -> recurrent layer, in the order in which the model holds them.
+
+    Args:
+        model: the network.
+        layers: beginnings of the names of those that are wanted; all when empty.
+
+    Raises:
+        UserError: there is none, or none of such a name.
+    """
+    found: dict[str, nn.Module] = {
+        n: m for n, m in model.named_modules() if isinstance(m, Recurrent | nn.RNNBase)
+    }
+    if not found:
+        raise UserError(
+            "What is inspected has an RNN, GRU or LSTM layer, of Holdfast or of torch.nn.",
+            f"{type(model).__name__} has none"
+            + (" (cells of a single step are not seen)." if _has_cells(model) else "."),
+            "Pass a model that holds one as a submodule.",
+        )
+    wanted = {n: m for n, m in found.items() if not layers or n.startswith(tuple(layers))}
+    if not wanted:
+        raise UserError(
+            f"The layers that are looked at are among: {', '.join(found)}.",
+            f"Asked for were {', '.join(layers)}.",
+            "Give the beginning of one of these names.",
+        )
+    return wanted
+
+
+def _has_cells(model: nn.Module) -> bool:
+    return any(isinstance(m, nn.RNNCellBase) for m in model.modules())
+
+
+@contextmanager
+def evaluated(model: nn.Module) -> Iterator[None]:
+    """The model in evaluation mode; every module's mode is put back."""
+    modes = {module: module.training for module in model.modules()}
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, training in modes.items():
+            module.training = training
+
+
+def calls(model: nn.Module, run: Callable[[], Any], layers: Sequence[str] = ()) -> list[Call]:
+    """Run the model in evaluation mode and give each call of its recurrent layers, in order.
+
+    Args:
+        model: the network.
+        run: puts something through it; called once.
+        layers: beginnings of the names of the layers that are wanted; all when empty.
+
+    Raises:
+        UserError: no recurrent layer, or none that ran.
+    """
+    found: list[Call] = []
+    handles = [
+        module.register_forward_hook(_recorder(name, found), with_kwargs=True)
+        for name, module in recurrent_modules(model, layers).items()
+    ]
+    try:
+        with evaluated(model), torch.no_grad():
+            run()
+    finally:
+        for handle in handles:
+            handle.remove()
+    if not found:
+        raise UserError(
+            "What is inspected runs its recurrent layers.", "None ran.", "Give inputs that reach them."
+        )
+    return found
+
+
+def _recorder(name: str, found: list[Call]) -> Callable[..., None]:
+    def record(module: nn.Module, given: tuple[Any, ...], named: dict[str, Any], _: Any) -> None:
+        found.append(call_of(name, module, given, named))
+
+    return record
+
+
+def arguments(given: tuple[Any, ...], named: dict[str, Any]) -> tuple[Any, Any, Any]:
+    """(input, hx, lengths) of a call."""
+    positional = dict(zip(("input", "hx", "lengths"), given, strict=False))
+    merged = positional | named
+    return merged["input"], merged.get("hx"), merged.get("lengths")
+
+
+def call_of(name: str, module: Any, positional: tuple[Any, ...], named: dict[str, Any]) -> Call:
+    """A call of a recurrent module with these arguments, in any form of input, on the CPU and in float32."""
+    given, hx, lengths = arguments(positional, named)
+    state = as_states(hx)
+    if isinstance(given, PackedSequence):
+        x, lengths = pad_packed_sequence(given)
+    else:
+        x = given if given.dim() == 3 else given.unsqueeze(0 if module.batch_first else 1)
+        x = x.transpose(0, 1) if module.batch_first else x
+        state = state if state is None or given.dim() == 3 else tuple(s.unsqueeze(1) for s in state)
+    whole = torch.full((x.size(1),), x.size(0)) if lengths is None else torch.as_tensor(lengths)
+    plain = None if state is None else tuple(s.detach().float().cpu() for s in state)
+    return Call(name, module, x.detach().float().cpu(), plain, whole.to("cpu", torch.int64))
+
+
+def as_states(hx: Any) -> State | None:
+    """A layer's ``hx`` as a tuple of its states."""
+    return None if hx is None else (hx,) if isinstance(hx, Tensor) else tuple(hx)
+
+
+def played(call: Call) -> list[Played]:
+    """The layers and directions of a module with what each was given, in torch.nn's order of them."""
+    module: Any = call.module
+    directions = 2 if module.bidirectional else 1
+    x, found = call.x, list[Played]()
+    for layer in range(module.num_layers):
+        outputs = []
+        for direction in range(directions):
+            row = layer * directions + direction
+            state = None if call.state is None else tuple(s[row : row + 1] for s in call.state)
+            own = single(module, layer, direction == 1)
+            given = turned(x, call.lengths) if direction else x
+            one = Played(_name(call, layer, direction), own, given, state, call.lengths, direction == 1)
+            with torch.no_grad():
+                y = own(given, state, call.lengths)[0]
+            outputs.append(turned(y, call.lengths) if direction else y)
+            found.append(one)
+        x = torch.cat(outputs, -1)
+    return found
+
+
+def place(name: str) -> str:
+    """Where a module of a model is, in words; those in a list are layers.
+
+    Example:
+        >>> place("encoder.layers.0"), place("decoder"), place("layers.1"), place("")
+        ('encoder, layer 1', 'decoder', 'layer 2', 'network')
+    """
+    owner, number = _listed(name)
+    words = [owner] if owner else []
+    words += [] if number is None else [f"layer {number + 1}"]
+    return ", ".join(words) or name or "network"
+
+
+def _listed(name: str) -> tuple[str, int | None]:
+    """Who holds a module, in words, and its number where that is a list of layers."""
+    listed = re.fullmatch(r"(?:(.*)\.)?layers?\.(\d+)", name)
+    owner, number = (listed[1] or "", int(listed[2])) if listed else (name, None)
+    owner = f"module {owner}" if owner.isdigit() else owner
+    return "" if owner == "layers" else owner.replace(".", " "), number
+
+
+def _name(call: Call, layer: int, direction: int) -> str:
+    """Such as ``"layer 2"`` or ``"encoder, layer 1, reverse"``; modules in a list are layers of their own."""
+    module: Any = call.module
+    owner, number = _listed(call.name)
+    words = [owner] if owner else []
+    named = number is not None or module.num_layers > 1 or not words
+    words += [f"layer {(layer if number is None else number) + 1}"] if named else []
+    words += ["reverse" if direction else "forward"] if module.bidirectional else []
+    return ", ".join(words)
+
+
+def turned(x: Tensor, lengths: Tensor) -> Tensor:
+    """Each sequence of [T, B, ...] from its end to its begin; what is past the end stays. Its own inverse."""
+    steps = torch.arange(x.size(0))[:, None]
+    places = torch.where(steps < lengths, lengths - 1 - steps, steps)
+    return x[places, torch.arange(x.size(1))]
+
+
+def single(module: Any, layer: int, reverse: bool) -> Single:
+    """A copy of one layer and direction of a recurrent module."""
+    suffix = f"_l{layer}" + ("_reverse" if reverse else "")
+    proj = module.proj_size
+    width = proj or module.hidden_size
+    inputs = module.input_size if layer == 0 else width * (2 if module.bidirectional else 1)
+    options = _options(module)
+    made = Single(
+        cell_of(module), (inputs, module.hidden_size, 1, proj), (module.bias, False, 0.0, False), options, {}
+    ).eval()
+    row = layer * (2 if module.bidirectional else 1) + reverse
+    with torch.no_grad():
+        for name, parameter in made.named_parameters():
+            if name.startswith("initial_"):
+                parameter.copy_(getattr(module, name)[row : row + 1])
+            else:
+                parameter.copy_(getattr(module, name.removesuffix("_l0") + suffix))
+    return made.requires_grad_(False)
+
+
+def cell_of(module: Any) -> Cell:
+    """The equations that a recurrent layer computes."""
+    return module.cell if isinstance(module, Recurrent) else CELLS[module.mode.lower()]
+
+
+def _options(module: Any) -> Options:
+    """What changes a layer's results in evaluation."""
+    if not isinstance(module, Recurrent):
+        return Options()
+    own = module.options
+    return replace(
+        Options(), layer_norm=own.layer_norm, zoneout=own.zoneout, learn_initial_state=own.learn_initial_state
+    )

@@ -1,0 +1,200 @@
+"""How far memory reaches: what a change of the input some steps back does to the recurrent output.
+
+Letters: T steps, B sequences, I input, P output width, K lags.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from holdfast.errors import UserError
+from holdfast.insight.analysis.rerun import Again
+from holdfast.insight.analysis.results import Array, Horizon
+
+DRAWS = 16
+"""Random vectors that the Jacobian is multiplied with."""
+CHECKED, CHECKS = 8, 2
+"""Lags at which finite differences are taken as well, and random changes at each."""
+STEP = 3e-2
+"""Size of those changes, in the mean size of an input."""
+RESOLVED = 1e-2
+"""Share of the curve's peak below which a finite difference in float32 is rounding, and is not told."""
+TINY = 1e-30
+HALF, SMALL = 1 / 2, 1 / 20
+"""Shares of the peak that ``half_life`` and ``reach`` stand for."""
+
+
+def horizon(
+    model: nn.Module, run: Callable[[], Any], *, layers: Sequence[str] = (), seed: int = 0
+) -> Horizon:
+    """How much a change of the input k steps back alters what the recurrent layers put out: ``r(k)``.
+
+    ``r(k)^2`` is the mean over sequences of ``||d y_t / d x_{t-k}||_F^2``: x is what the first recurrent layer reads,
+    y what the last one of its stack puts out (see :class:`Again`), t each sequence's last step. It is estimated by
+    products of the Jacobian J with random vectors w (each row of length ``sqrt(P)``), as ``E ||w^T J||^2 = ||J||_F^2``
+    and one backward pass gives every lag; and by central finite differences along random changes u at some lags, for
+    ``E ||J u||^2`` is the same.
+
+    Args:
+        model: the network; layers of Holdfast and of torch.nn are seen.
+        run: puts a batch through it, gradients allowed; called again for every measurement.
+        layers: beginnings of the names of the layers that are measured; all when empty.
+        seed: of the random vectors.
+
+    Returns:
+        the curve, scaled to 1 at its peak; ``half_life`` and ``reach`` are infinite where the curve does not fall
+        that far within the sequences.
+
+    Raises:
+        UserError: no recurrent layer, none that ran, one in int8, sequences of one step, no gradient, or one that is
+            not finite.
+
+    Example:
+        >>> import torch
+        >>> _ = torch.manual_seed(0)
+        >>> layer, x = torch.nn.GRU(3, 8), torch.randn(40, 4, 3)
+        >>> found = horizon(layer, lambda: layer(x))
+        >>> found.longest, found.agreement < 0.01
+        (39, True)
+    """
+    again = Again(model, run, layers)
+    if int(again.first.lengths.max()) < 2:
+        raise UserError(
+            "A memory is measured over sequences of 2 steps or more.",
+            "The first recurrent layer was given single steps.",
+            "Pass whole sequences.",
+        )
+    random = torch.Generator().manual_seed(seed)
+    x, last = _forward(again)
+    draws = [_direction(last, random) for _ in range(DRAWS)]
+    products = [_product(last, w, x) for w in draws]
+    lengths = again.first.lengths
+    squared = torch.stack([_by_lag(g.square().sum(-1), lengths) for g in products]).mean(0)
+    curve = squared.sqrt().double().numpy()
+    peak = _peak(curve)
+    lags = np.arange(len(curve))
+    checked = np.unique([*np.geomspace(1, len(curve), CHECKED).astype(int) - 1, int(curve.argmax())])
+    finite, agreement = _checks(again, checked, list(zip(draws, products, strict=True)), curve, random)
+    return Horizon(lags, curve / peak, checked, finite, fall(curve, HALF), fall(curve, SMALL), agreement)
+
+
+def _peak(curve: Array) -> float:
+    """The largest value, where it says something."""
+    if not np.isfinite(curve).all():
+        raise UserError(
+            "A memory is measured where the derivatives are finite.",
+            "The derivative of the recurrent output with respect to some input is not.",
+            "Check the weights: what grows from step to step overflows.",
+        )
+    peak = float(curve.max())
+    if not peak > 0:
+        raise UserError(
+            "A memory is measured where the input has an influence on the output.",
+            "The derivative of the recurrent output was 0 everywhere.",
+            "Check the weights for zeros.",
+        )
+    return peak
+
+
+def fall(curve: Array, share: float) -> float:
+    """The lag from which on a curve stays below a share of its peak, interpolated; infinite where it does not.
+
+    Example:
+        >>> import numpy as np
+        >>> fall(np.array([1.0, 0.5, 0.25, 0.125]), 0.3)
+        1.7...
+        >>> fall(np.array([1.0, 0.9]), 0.5)
+        inf
+    """
+    values = np.maximum(curve / curve.max(), TINY)
+    above = int(np.flatnonzero(values >= share)[-1])
+    if above + 1 == len(values):
+        return float("inf")
+    high, low = np.log(values[above]), np.log(values[above + 1])
+    return above + float((high - np.log(share)) / (high - low)) if high > low else float(above)
+
+
+def _forward(again: Again) -> tuple[Tensor, Tensor]:
+    """The first layer's input with a gradient, and the stack's outputs at each sequence's last step [B, P]."""
+    x = again.first.x.clone().requires_grad_()
+    with torch.enable_grad():
+        y, _ = again(x)
+    last = _last(y, again.first.lengths)
+    if not last.requires_grad:
+        raise UserError(
+            "A memory is measured through gradients.",
+            "The run gave none.",
+            "Take torch.no_grad() out of it, and quantized layers.",
+        )
+    return x, last
+
+
+def _last(y: Tensor, lengths: Tensor) -> Tensor:
+    """[T, B, P] -> [B, P] at each sequence's own last step."""
+    places = (lengths.to(y.device) - 1).clamp(min=0)
+    return y[places, torch.arange(y.size(1), device=y.device)]
+
+
+def _direction(like: Tensor, random: torch.Generator) -> Tensor:
+    """[B, P]: rows of length sqrt(P) in any direction, so that ``E w w^T`` is the identity."""
+    w = torch.randn(like.shape, generator=random)
+    scale: Tensor = w.size(1) ** 0.5 / w.norm(dim=1, keepdim=True)
+    return (w * scale).to(like)
+
+
+def _product(last: Tensor, w: Tensor, x: Tensor) -> Tensor:
+    """``w^T d last / d x``: [T, B, I], on the CPU."""
+    (found,) = torch.autograd.grad(last, x, w, retain_graph=True, allow_unused=True)
+    return torch.zeros_like(x) if found is None else found.float().cpu()
+
+
+def _by_lag(values: Tensor, lengths: Tensor) -> Tensor:
+    """[T, B] by step -> the mean over sequences by steps before each one's last [K], as far as half of them reach."""
+    steps = torch.arange(values.size(0))[:, None]
+    places = lengths - 1 - steps
+    there = places >= 0
+    found = torch.gather(values, 0, places.clamp(min=0)).masked_fill(~there, 0.0)
+    enough = there.sum(1) * 2 >= len(lengths)  # of a few long ones a mean would say little
+    return (found.sum(1) / there.sum(1))[enough]
+
+
+def _checks(
+    again: Again,
+    lags: Array,
+    products: list[tuple[Tensor, Tensor]],
+    curve: Array,
+    random: torch.Generator,
+) -> tuple[Array, float]:
+    """The curve at some lags [C] by finite differences, and by how much they differ from the products, at worst.
+
+    The two are compared in one number that both give, ``w^T J u`` over all sequences, for many w and u: the curve is
+    multiplied by the ratio of their norms.
+    """
+    x, lengths = again.first.x, again.first.lengths
+    there = torch.arange(x.size(0))[:, None] < lengths
+    size = STEP * float(x[there].square().mean().sqrt().clamp(min=1e-3))
+    peak, norms, apart = float(curve.max()), [], [float("nan")]
+    for lag in lags:
+        places = lengths - 1 - int(lag)
+        rows = torch.arange(x.size(1))[places >= 0]
+        places = places[rows]
+        pairs, sizes = [], []
+        for _ in range(CHECKS):
+            u = torch.zeros_like(x)
+            u[places, rows] = torch.randn(len(rows), x.size(2), generator=random)
+            with torch.no_grad():
+                up, down = (_last(again(x + sign * size * u)[0], lengths).float().cpu() for sign in (1, -1))
+            change = (up - down) / (2 * size)
+            sizes.append(float(change[rows].square().sum() / len(rows)))
+            pairs += [(float((w.cpu() * change)[rows].sum()), float((g * u).sum())) for w, g in products]
+        norm = np.sqrt(np.mean(sizes)) / peak
+        finite, exact = np.array(pairs).T
+        sizes_of = [max(float(np.linalg.norm(values)), TINY) for values in (finite, exact)]
+        norms.append(curve[lag] / peak * sizes_of[0] / sizes_of[1] if norm > RESOLVED else np.nan)
+        apart.append(float(np.linalg.norm(finite - exact)) / max(sizes_of) if norm > RESOLVED else np.nan)
+    return np.array(norms), float(np.fmax.reduce(apart))

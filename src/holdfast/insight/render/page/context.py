@@ -1,0 +1,141 @@
+"""What stands in the page of an inspection: the template's values, and the numbers that its script reads."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from markupsafe import Markup
+
+from holdfast.insight.analysis.results import Array, Inspection, Part, Steps
+from holdfast.insight.render import captions, charts, plots
+from holdfast.insight.render.colormaps import CIVIDIS, LEVELS, SIGNED, spread
+from holdfast.insight.render.label_text import clean, sign
+from holdfast.insight.render.page.heatmaps import Raster, png, rasters, room, steps_shown
+from holdfast.insight.render.page.sections import TINTS, chapters
+from holdfast.insight.render.page.svg import drawing
+
+
+def content(found: Inspection) -> dict[str, Any]:
+    """The template's values."""
+    count = steps_shown(found.steps)
+    heatmaps = [
+        rasters(part, room(found), [unit.unit for unit in found.tracked if unit.part == number], count)
+        for number, part in enumerate(found.parts)
+    ]
+    return {
+        "title": clean(found.title),
+        "network": clean(captions.network(found)),
+        "words": [clean(text) for text in found.words],
+        "notes": [clean(text) for text in [*found.notes, *_thinned(found, heatmaps)]],
+        "parts": list(zip(found.parts, heatmaps)),
+        "rows": _rows(found.steps, count),
+        "reading": _reading(found.steps, count),
+        "steps": captions.extent(found.steps, count),
+        "chapters": chapters(found),
+        "tints": [_hex(SIGNED(k / (TINTS - 1))) for k in range(TINTS)],
+        "gradients": {name: _gradient(cmap) for name, cmap in (("magnitude", CIVIDIS), ("signed", SIGNED))},
+        "data": Markup(_script(data(found, heatmaps, count))),
+    }
+
+
+def data(found: Inspection, heatmaps: Sequence[Sequence[Raster]], count: int) -> dict[str, Any]:
+    """The numbers that the page's script reads; those of activations stand in the rasters."""
+    steps = found.steps
+    return {
+        "kind": clean(steps.kind),
+        "labels": [sign(label) for label in steps.labels[:count]],
+        "features": {clean(name): _numbers(row[:count], 5) for name, row in steps.features.items()},
+        "read": _series(steps, count),
+        "parts": [_part(part, drawn) for part, drawn in zip(found.parts, heatmaps, strict=True)],
+        "tracked": [
+            {"part": unit.part, "unit": unit.unit, "words": clean(captions.tracked(unit, found.parts))}
+            for unit in found.tracked
+        ],
+    }
+
+
+def _series(steps: Steps, count: int) -> list[dict[str, Any]]:
+    """What was read, where it is a few series; of more there is only the picture."""
+    if steps.rows is None or len(steps.rows) > charts.LINES:
+        return []
+    names = charts.row_names(steps)
+    return [
+        {"name": name, "values": _numbers(row[:count], 5)}
+        for name, row in zip(names, steps.rows, strict=True)
+    ]
+
+
+def _part(part: Part, drawn: Sequence[Raster]) -> dict[str, Any]:
+    saturated = {gate: part.saturated(gate) for gate in part.gates}
+    return {
+        "name": clean(part.name),
+        "cell": part.cell,
+        "halfLives": None if part.half_lives is None else _numbers(part.half_lives, 4),
+        "saturated": {gate: [_numbers(share, 4) for share in both] for gate, both in saturated.items()},
+        "activations": [
+            {
+                "name": raster.name,
+                "title": raster.title,
+                "low": raster.scale.low,
+                "high": raster.scale.high,
+                "units": raster.units.tolist(),
+                "means": _numbers(raster.means, 4),
+            }
+            for raster in drawn
+        ],
+    }
+
+
+def _numbers(values: Array, digits: int) -> list[float | str | None]:
+    """Rounded numbers as JSON can write them: nothing for NaN, a word for infinity."""
+    return [
+        None if np.isnan(v) else float(f"{v:.{digits}g}") if np.isfinite(v) else "Infinity"
+        for v in np.asarray(values, float)
+    ]
+
+
+def _script(values: Mapping[str, Any]) -> str:
+    """JSON that no HTML parser can mistake for a tag."""
+    return json.dumps(values, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
+
+
+def _hex(colour: Sequence[float]) -> str:
+    return "#" + "".join(f"{round(c * (LEVELS - 1)):02x}" for c in colour[:3])
+
+
+def _gradient(cmap: Any) -> str:
+    return ", ".join(_hex(cmap(place)) for place in np.linspace(0, 1, 9))
+
+
+def _rows(steps: Steps, count: int) -> str | None:
+    """What was read as a raster aligned with the heatmaps, its rows from the top; None where the labels say all."""
+    if steps.rows is None:
+        return None
+    rows = steps.rows[::-1, :count]
+    if len(rows) <= charts.LINES:  # each on its own scale: series have units of their own
+        low, high = np.nanmin(rows, 1, keepdims=True), np.nanmax(rows, 1, keepdims=True)
+        rows = (rows - low) / np.where(high > low, high - low, 1)
+    return png(rows, spread(rows))
+
+
+def _reading(steps: Steps, count: int) -> Markup | None:
+    """What was read, as a drawing."""
+    if steps.rows is None:
+        return None
+    painter = plots.one((12, 2.6), lambda ax: charts.read(ax, steps, count))
+    return drawing(painter, "reading", f"What was read: {', '.join(charts.row_names(steps))}")
+
+
+def _thinned(found: Inspection, heatmaps: Sequence[Sequence[Raster]]) -> Iterator[str]:
+    if steps_shown(found.steps) < len(found.steps):
+        yield f"The heatmaps of this page show {captions.extent(found.steps, steps_shown(found.steps))}."
+    for part, drawn in zip(found.parts, heatmaps, strict=True):
+        if len(drawn[0].units) < part.activations[drawn[0].name].shape[1]:
+            yield (
+                f"{part.name}: this page shows {len(drawn[0].units)} of {len(part.order)} units, so that it stays "
+                "below 5 MB: those that follow something, and others evenly from fast to slow. Means, shares and "
+                "half-lives are of all units."
+            )

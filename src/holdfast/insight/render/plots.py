@@ -1,0 +1,269 @@
+"""An inspection as PNG files."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from textwrap import fill
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import ListedColormap, Normalize
+from matplotlib.figure import Figure
+
+from holdfast.insight.analysis.results import Array, Inspection, Part, Steps, Tracked
+from holdfast.insight.render import captions, charts
+from holdfast.insight.render.colormaps import Scale, scale_of, signed
+from holdfast.insight.render.label_text import clean, laid_out, sign
+from holdfast.insight.render.unit_selection import pictured
+from holdfast.reporting.plots import FONTS, picture
+
+STYLE: Mapping[str, Any] = {"text.parse_math": False}
+"""Dollar signs of a text are no formulas."""
+LETTERS = 140
+"""Steps of a text in one heatmap, so that every letter can be read."""
+STEPS = 1000
+"""Steps of a series in one heatmap."""
+COLUMNS, NARROWEST = 100, 80
+"""Letters in a line of a coloured text, and for how many a picture has room at least, for its title."""
+FIRST, LAST = slice(0, 800), slice(-400, None)
+"""What is drawn of a long text: its beginning, or its end where the end is what it is about."""
+
+
+OURS = ("saturation", "tracked", "memory", "gradients", "attribution", "ablation")
+"""Names of pictures besides those of gates."""
+
+
+def is_ours(path: Path) -> bool:
+    """Whether a file has the name of a picture that :func:`write_pictures` makes.
+
+    Example:
+        >>> [is_ours(Path(name)) for name in ("gates-2.png", "memory.png", "gates-old.png", "heard.png")]
+        [True, True, False, False]
+    """
+    names = "|".join(OURS)
+    return re.fullmatch(rf"(gates(-[1-9][0-9]*)?|{names})\.png", path.name) is not None
+
+
+def write_pictures(found: Inspection, folder: Path) -> list[Path]:
+    """Draw all that was found into PNG files.
+
+    Args:
+        found: the inspection.
+        folder: where they are written; it is made where it is missing.
+
+    Returns:
+        The files: ``gates.png`` of the first part, ``gates-2.png`` and so on of others, and as far as there is
+        something to draw ``saturation.png``, ``tracked.png``, ``memory.png``, ``gradients.png``,
+        ``attribution.png`` and ``ablation.png``.
+    """
+    painters = {f"gates{'' if k == 0 else f'-{k + 1}'}": _gates(found, k) for k in range(len(found.parts))}
+    painters |= dict(_others(found))
+    return [_save(folder / f"{name}.png", size, paint) for name, (size, paint) in painters.items()]
+
+
+Painter = tuple[tuple[float, float], Callable[[Figure], None]]
+
+
+def _save(path: Path, size: tuple[float, float], paint: Callable[[Figure], None]) -> Path:
+    with picture(path, size, STYLE) as figure:
+        paint(figure)
+    return path
+
+
+def _others(found: Inspection) -> Iterator[tuple[str, Painter]]:
+    gated = [part for part in found.parts if part.gates]
+    if gated:
+        yield "saturation", saturation(found.parts)
+    if pictured(found):
+        yield "tracked", _tracked(found)
+    if found.horizon is not None or any(part.half_lives is not None for part in found.parts):
+        yield "memory", memory(found)
+    if found.flows:
+        yield "gradients", gradients(found)
+    if found.attribution is not None:
+        yield "attribution", attribution(found)
+    if found.ablation is not None and found.ablation.cuts:
+        yield "ablation", ablation(found)
+
+
+def one(size: tuple[float, float], paint: Callable[[Axes], None]) -> Painter:
+    """A painter of a figure with one panel."""
+    return size, lambda figure: paint(figure.subplots())
+
+
+def saturation(parts: Sequence[Part]) -> Painter:
+    """The scatter of shares at which gates are shut and open."""
+    gated = [part for part in parts if part.gates]
+    columns = max(len(part.gates) for part in gated)
+    return (0.6 + 2.3 * max(columns, 2), 0.6 + 2.6 * len(gated)), lambda f: charts.saturation(f, parts)
+
+
+def memory(found: Inspection) -> Painter:
+    """The measured horizon beside the half-lives of units, as far as there are both."""
+    panels: list[Callable[[Axes], None]] = []
+    if (horizon := found.horizon) is not None:
+        panels.append(lambda ax: charts.horizon(ax, horizon))
+    if any(part.half_lives is not None for part in found.parts):
+        panels.append(lambda ax: charts.half_lives(ax, found.parts))
+
+    def paint(figure: Figure) -> None:
+        for ax, panel in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
+            panel(ax)
+
+    return (1 + 4.6 * len(panels), 3.6), paint
+
+
+def gradients(found: Inspection) -> Painter:
+    """The gradient's norm against the distance in time."""
+    return one((8, 3.6), lambda ax: charts.gradients(ax, found.flows))
+
+
+def ablation(found: Inspection) -> Painter:
+    """Bars of what switching off costs: layers and gates, and units on an axis of their own."""
+    cut = found.ablation
+    assert cut is not None
+    groups = [group for group in charts.cut_groups(cut) if group]
+
+    def paint(figure: Figure) -> None:
+        heights = [len(group) + 2 for group in groups]
+        axes = figure.subplots(len(groups), 1, squeeze=False, height_ratios=heights)[:, 0]
+        for ax, group in zip(axes, groups, strict=True):
+            charts.ablation(ax, group, cut, found.parts)
+        axes[0].set_title("What it costs to switch a layer, a gate or a unit off")
+
+    return (8, 0.6 + 0.27 * sum(map(len, groups)) + 0.4 * len(groups)), paint
+
+
+def _gates(found: Inspection, number: int) -> Painter:
+    part, steps = found.parts[number], found.steps
+    count = min(len(steps), LETTERS if charts.shared(steps) else STEPS)
+    panels = len(part.activations) + (not charts.shared(steps))
+
+    def paint(figure: Figure) -> None:
+        axes = list(figure.subplots(panels, 1, squeeze=False)[:, 0])
+        figure.suptitle(f"{part.name} ({part.cell.upper()}): {captions.extent(steps, count)}", fontsize=12)
+        if not charts.shared(steps):
+            charts.read(axes[0], steps, count)
+            axes.pop(0).set_title("what was read")
+        for ax, name in zip(axes, part.activations, strict=True):
+            _heatmap(ax, part, name, count)
+        for ax in axes:
+            charts.ticks(ax, steps, count, LETTERS)
+
+    return (16, 0.6 + 2.0 * panels), paint
+
+
+def _heatmap(ax: Axes, part: Part, name: str, count: int) -> None:
+    values, scale = part.activations[name][:count].T, scale_of(part, name)
+    order = part.order if len(part.order) == len(values) else np.arange(len(values))
+    low, high = scale.ends
+    cmap = ListedColormap(Scale(low, high, scale.limit).palette() / 255)
+    image = ax.imshow(
+        values[order], aspect="auto", cmap=cmap, norm=Normalize(low, high), interpolation="nearest"
+    )
+    ax.figure.colorbar(
+        image, ax=ax, pad=0.005, fraction=0.02, extend="neither" if scale.limit is None else "both"
+    )
+    ax.set_yticks([])
+    ax.set_ylabel(f"{len(values)} units\nslow    fast" if len(order) > 1 else "1 unit")
+    ax.set_title(f"{name} gate" if name in part.gates else name)
+
+
+def activation(unit: Tracked, found: Inspection) -> Array:
+    """The activation [T] by which a unit follows something."""
+    values: Array = found.parts[unit.part].activations[unit.state][:, unit.unit]
+    return values
+
+
+def centred(unit: Tracked, found: Inspection) -> Array:
+    """The same around its median: what a text is coloured by, for a unit need never cross zero."""
+    values = activation(unit, found)
+    return np.asarray(values - np.median(values))
+
+
+def _tracked(found: Inspection) -> Painter:
+    units, steps = pictured(found), found.steps
+    titles = [clean(captions.tracked(unit, found.parts)) for unit in units]
+    if where := captions.looked_for(found):
+        titles[0] = f"Units {where}\n\n{titles[0]}"
+    if charts.shared(steps):
+        rows = [centred(unit, found) for unit in units]
+        return texts(steps, [(row, signed(row)) for row in rows], titles, FIRST)
+
+    def paint(figure: Figure) -> None:
+        for ax, unit, title in zip(
+            figure.subplots(len(units), 1, squeeze=False)[:, 0], units, titles, strict=True
+        ):
+            follow(ax, unit, found)
+            ax.set_title(title)
+
+    return (12, 0.4 + 2.4 * len(units)), paint
+
+
+def follower(unit: Tracked, found: Inspection) -> Painter:
+    """A unit's activation with what it follows."""
+    return one((12, 2.4), lambda ax: follow(ax, unit, found))
+
+
+def follow(ax: Axes, unit: Tracked, found: Inspection) -> None:
+    """Paint a unit's activation with what it follows."""
+    names = (f"{unit.state} of unit {unit.unit}", clean(unit.feature))
+    charts.follows(ax, activation(unit, found), found.steps.features[unit.feature], names)
+    charts.ticks(ax, found.steps, len(found.steps), 100)
+
+
+def attribution(found: Inspection) -> Painter:
+    """Which steps moved an answer, in two ways."""
+    by, steps = found.attribution, found.steps
+    assert by is not None
+    title = (
+        f"What moved the {clean(by.target)}\n(orange for it, blue against it); "
+        f"rank correlation of the two ways: {captions.correlation(by.agreement)}"
+    )
+    if charts.shared(steps):
+        titles = [f"{title}\n\nintegrated gradients", "occlusion"]
+        return texts(steps, [(row, signed(row, 1)) for row in (by.integrated, by.occlusion)], titles, LAST)
+
+    def paint(figure: Figure) -> None:
+        figure.suptitle(title, fontsize=11)
+        charts.attribution(list(figure.subplots(2, 1)), by, steps)
+
+    return (12, 5), paint
+
+
+def texts(steps: Steps, values: Sequence[tuple[Array, Scale]], titles: Sequence[str], part: slice) -> Painter:
+    """A part of a text once for each row of values [T], its letters on the colours of the values."""
+    labels = steps.labels[part]
+    places = laid_out(labels, COLUMNS)
+    lines = places[-1].line + 1
+    columns = max(NARROWEST, *(place.column + place.width for place in places))
+    extent = captions.extent(steps, len(labels), "last" if part is LAST else "first")
+    cut = "" if len(labels) == len(steps) else f"\n({extent})"
+
+    def paint(figure: Figure) -> None:
+        for ax, (row, scale), title in zip(
+            figure.subplots(len(values), 1, squeeze=False)[:, 0], values, titles, strict=True
+        ):
+            grid = np.full((lines, columns, 3), 255, np.uint8)
+            for place, colour in zip(places, scale.colours(row[part]), strict=True):
+                grid[place.line, place.column : place.column + place.width] = colour
+            ax.imshow(grid, aspect="auto", interpolation="nearest")
+            for place, label in zip(places, labels, strict=True):
+                middle = place.column + place.width / 2 - 0.5
+                ax.text(
+                    middle, place.line, _letter(label), ha="center", va="center", size=9, family=MONOSPACED
+                )
+            ax.set_title("\n".join(fill(line, columns + 10) for line in (title + cut).split("\n")), size=10)
+            ax.set_axis_off()
+
+    return (0.3 + columns * 0.1, len(values) * (0.8 + 0.2 * lines)), paint
+
+
+MONOSPACED = ["DejaVu Sans Mono", *FONTS]
+
+
+def _letter(label: str) -> str:
+    return "" if label == " " else re.sub("␣", " ", sign(label))

@@ -1,0 +1,283 @@
+"""An inspection as text for a terminal, such as one over SSH."""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TextIO
+
+import numpy as np
+from rich.cells import cell_len, set_cell_size
+from rich.color import Color
+from rich.console import Console, RenderableType
+from rich.style import Style
+from rich.table import Table
+from rich.text import Text
+
+from holdfast.insight.analysis.gates import KEEPERS
+from holdfast.insight.analysis.results import Ablation, Array, Attribution, Flow, Horizon, Inspection, Part
+from holdfast.insight.analysis.summary import away
+from holdfast.insight.render import captions
+from holdfast.insight.render.captions import number
+from holdfast.insight.render.colormaps import Scale, scale_of
+from holdfast.insight.render.label_text import clean, plain, sign
+from holdfast.insight.render.unit_selection import chosen, followed
+
+SHADES, ASCII_SHADES = " ░▒▓█", " .:-=+*#%@"
+HEIGHTS, ASCII_HEIGHTS = "▁▂▃▄▅▆▇█", "_.:-=+*#"
+NARROWEST = 20
+UNITS, STEPS, CUTS = 8, 8, 12
+"""Units of a heatmap, steps that moved the answer, and things switched off."""
+DECADES = 3
+"""Powers of ten in a sparkline."""
+
+
+@dataclass(frozen=True)
+class Screen:
+    """What a terminal can show: its width in cells, whether it has colours, and whether it knows block characters."""
+
+    width: int = 80
+    colour: bool = False
+    blocks: bool = True
+
+    @classmethod
+    def of(cls, stream: TextIO) -> Screen:
+        """That of a stream: no colours where it is no terminal or NO_COLOR is set (https://no-color.org)."""
+        colour = stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+        try:
+            (SHADES + HEIGHTS).encode(stream.encoding or "ascii")
+        except UnicodeEncodeError:
+            return cls(shutil.get_terminal_size().columns, colour, blocks=False)
+        return cls(shutil.get_terminal_size().columns, colour)
+
+    def text(self, words: str) -> str:
+        """A text as the terminal can write it."""
+        return clean(words) if self.blocks else plain(clean(words))
+
+    def sign(self, label: str) -> str:
+        """A step's label as the terminal can write it."""
+        return sign(label) if self.blocks else plain(sign(label))
+
+
+def terminal(found: Inspection, screen: Screen) -> str:
+    """What was found as text: words, heatmaps of a few units, their half-lives and saturation, curves as sparklines.
+
+    Args:
+        found: the inspection.
+        screen: what the terminal can show; no line is wider, where it has 20 cells or more.
+
+    Returns:
+        Lines of text; with control sequences for 256 colours where the screen has colours.
+    """
+    out = io.StringIO()
+    console = Console(
+        file=out,
+        width=max(screen.width, NARROWEST),
+        force_terminal=screen.colour,
+        color_system="256" if screen.colour else None,
+        no_color=not screen.colour,
+        legacy_windows=False,
+        highlight=False,
+        markup=False,
+        emoji=False,
+    )
+    for block in _blocks(found, screen):
+        console.print(block, overflow="fold", no_wrap=isinstance(block, Text) and block.no_wrap)
+    return out.getvalue() if screen.blocks else plain(out.getvalue())  # rich cuts with "…"
+
+
+def _blocks(found: Inspection, screen: Screen) -> Iterator[RenderableType]:
+    yield _heading(found.title, screen)
+    yield screen.text(captions.network(found))
+    yield from _list("What was found", found.words, screen)
+    for place, part in enumerate(found.parts):
+        yield from _part(found, place, part, screen)
+    if found.horizon is not None:
+        yield from _horizon(found.horizon, screen)
+    if found.flows:
+        yield from _flows(found.flows, screen)
+    if found.attribution is not None:
+        yield from _attribution(found.attribution, found, screen)
+    if found.ablation is not None and found.ablation.cuts:
+        yield from _ablation(found.ablation, found.parts, screen)
+    yield from _list("Notes", found.notes, screen)
+
+
+def _heading(words: str, screen: Screen) -> Text:
+    return Text(screen.text(words), style="bold")
+
+
+def _titled(words: str, screen: Screen) -> Iterator[RenderableType]:
+    yield ""
+    yield _heading(words, screen)
+
+
+def _list(title: str, items: Sequence[str], screen: Screen) -> Iterator[RenderableType]:
+    if items:
+        yield from _titled(title, screen)
+        for item in items:
+            yield _bullet(screen.text(item))
+
+
+def _bullet(words: str) -> Table:
+    grid = Table.grid(padding=(0, 1))
+    grid.add_column(width=1)
+    grid.add_column(overflow="fold")
+    grid.add_row("-", words)
+    return grid
+
+
+def _part(found: Inspection, place: int, part: Part, screen: Screen) -> Iterator[RenderableType]:
+    wanted = [unit.unit for unit in found.tracked if unit.part == place]
+    units = chosen(part.order, UNITS, wanted)
+    yield ""
+    title = f"{part.name} ({part.cell.upper()}): {len(units)} of {len(part.order)} units, from fast to slow"
+    yield _heading(title, screen)
+    state = next((name for name in ("cell", "hidden") if name in part.activations), None)
+    keeper = next((name for name in KEEPERS if name in part.activations), None)
+    for name in (keeper, state):
+        if name is not None and part.activations[name].shape[1] == len(part.order):
+            yield from _heatmap(found, part, name, units, screen)
+    if part.half_lives is not None or part.gates:
+        yield ""
+        yield _units(found, place, part, units, screen)
+
+
+def _heatmap(
+    found: Inspection, part: Part, name: str, units: Array, screen: Screen
+) -> Iterator[RenderableType]:
+    left = 6
+    room, labels = max(screen.width, NARROWEST) - left, [screen.sign(label) for label in found.steps.labels]
+    letters = all(cell_len(label) == 1 for label in labels)
+    count = min(room, len(labels))
+    steps = np.arange(count) if letters else np.linspace(0, len(labels) - 1, count).round().astype(int)
+    scale = scale_of(part, name)
+    gate = " gate" if name in part.gates else ""
+    which = (
+        captions.extent(found.steps, count)
+        if letters
+        else f"{count} of {captions.counted(len(labels), found.steps.kind)}"
+    )
+    low, high = (f"{end:.3g}" for end in scale.ends)
+    yield (
+        Text(f"\n{name}{gate}, {which}; ")
+        .append(low)
+        .append(" ")
+        .append_text(_key(scale, screen))
+        .append(f" {high}")
+    )
+    axis = "".join(labels[t] for t in steps) if letters else _ends(labels, room)
+    yield Text(" " * left + axis, no_wrap=True)
+    for unit in units:
+        row = Text(set_cell_size(str(unit), left - 1) + " ", no_wrap=True)
+        yield row.append_text(_cells(part.activations[name][steps, unit], scale, screen))
+
+
+def _ends(labels: Sequence[str], room: int) -> str:
+    """The first and the last label at both ends of an axis, or the first alone."""
+    first, last = labels[0], labels[-1]
+    gap = room - cell_len(first) - cell_len(last)
+    return f"{first}{' ' * gap}{last}" if gap > 0 else set_cell_size(first, room)
+
+
+def _cells(values: Array, scale: Scale, screen: Screen) -> Text:
+    """Numbers as cells of colour, or as shades from the lowest to the highest."""
+    low, high = scale.ends
+    if screen.colour:
+        line = Text()
+        for red, green, blue in scale.colours(values).tolist():
+            line.append(" ", Style(bgcolor=Color.from_rgb(red, green, blue)))
+        return line
+    return Text(_levels((values - low) / ((high - low) or 1.0), SHADES if screen.blocks else ASCII_SHADES))
+
+
+def _levels(shares: Array, signs: str) -> str:
+    """A sign for each share from 0 to 1."""
+    places = (np.nan_to_num(shares).clip(0, 1) * len(signs)).astype(int).clip(max=len(signs) - 1)
+    return "".join(signs[place] for place in places.tolist())
+
+
+def _key(scale: Scale, screen: Screen) -> Text:
+    return _cells(np.linspace(*scale.ends, 10), scale, screen)
+
+
+def _units(found: Inspection, place: int, part: Part, units: Array, screen: Screen) -> Table:
+    """Half-life and saturation of units, and what they follow."""
+    table = _table("unit", *(["half-life"] if part.half_lives is not None else []))
+    for gate in part.gates:
+        table.add_column(screen.text(f"{gate}\nshut/open"), justify="right", overflow="fold")
+    table.add_column("follows", overflow="fold")
+    shares, follows = [part.saturated(gate) for gate in part.gates], followed(found, place)
+    for unit in units.tolist():
+        half = [] if part.half_lives is None else [screen.text(number(float(part.half_lives[unit])))]
+        saturated = [f"{shut[unit]:.0%}/{open_[unit]:.0%}" for shut, open_ in shares]
+        table.add_row(str(unit), *half, *saturated, screen.text(", ".join(follows.get(unit, ()))))
+    return table
+
+
+def _table(*names: str) -> Table:
+    table = Table(box=None, padding=(0, 1), pad_edge=False)
+    for name in names:
+        table.add_column(name, justify="right", overflow="fold")
+    return table
+
+
+def _spark(values: Array, screen: Screen, room: int) -> str:
+    """A curve from 0.001 to 1 on a log scale, thinned to so many cells."""
+    places = np.linspace(0, len(values) - 1, min(room, len(values))).round().astype(int)
+    with np.errstate(divide="ignore"):
+        shares = 1 + np.log10(values[places]) / DECADES
+    return _levels(shares, HEIGHTS if screen.blocks else ASCII_HEIGHTS)
+
+
+def _horizon(found: Horizon, screen: Screen) -> Iterator[RenderableType]:
+    yield from _titled("How far memory reaches", screen)
+    yield from _curve(found.jacobian, f"influence, 0 to {found.longest} steps back", screen)
+
+
+def _curve(values: Array, axis: str, screen: Screen) -> Iterator[RenderableType]:
+    yield Text(_spark(values, screen, max(screen.width, NARROWEST)), no_wrap=True)
+    yield f"{axis}; from 1 at the top down to 0.001, log scale"
+
+
+def _flows(flows: Sequence[Flow], screen: Screen) -> Iterator[RenderableType]:
+    yield from _titled("Gradients through time", screen)
+    for flow in flows:
+        yield from _curve(
+            flow.state, screen.text(f"{flow.name}: distance 0 to {len(flow.state) - 1}"), screen
+        )
+
+
+def _attribution(by: Attribution, found: Inspection, screen: Screen) -> Iterator[RenderableType]:
+    yield from _titled(f"What moved the {by.target}", screen)
+    table, steps = (
+        _table("step", found.steps.kind, "away", "integrated gradients", "occlusion"),
+        len(found.steps),
+    )
+    for step in np.argsort(-np.abs(by.integrated), kind="stable")[:STEPS].tolist():
+        label = screen.sign(found.steps.labels[step])
+        far = away(by, step, steps)
+        table.add_row(str(step + 1), label, far, f"{by.integrated[step]:+.3g}", f"{by.occlusion[step]:+.3g}")
+    yield table
+
+
+def _ablation(found: Ablation, parts: Sequence[Part], screen: Screen) -> Iterator[RenderableType]:
+    yield from _titled(
+        f"What it costs to switch something off, from a loss of {found.loss:.4g} {found.unit}", screen
+    )
+    kinds = [[cut for cut in found.cuts if cut.kind == kind] for kind in ("layer", "gate", "unit")]
+    cuts = [*kinds[0], *kinds[1], *kinds[2][:CUTS]]
+    most = max((abs(cut.loss - found.loss) for cut in cuts), default=0) or 1.0
+    names = [screen.text(captions.cut_name(cut, parts)) for cut in cuts]
+    room = max(screen.width - 24 - max(map(cell_len, names), default=0), 5)
+    table = _table("loss", "change")
+    table.add_column("switched off", overflow="fold")
+    table.add_column("")
+    for cut, name in zip(cuts, names, strict=True):
+        rise = cut.loss - found.loss
+        bar = ("█" if screen.blocks else "#") * round(abs(rise) / most * room)
+        table.add_row(f"{cut.loss:.4g}", f"{rise:+.3g}", name, bar)
+    yield table

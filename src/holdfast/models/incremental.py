@@ -1,0 +1,50 @@
+"""A language model read one unit after the other, as writing needs it."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any, cast
+
+import torch
+from numpy.typing import NDArray
+
+from holdfast.data.text.tokenizers import Units
+from holdfast.models.language import RecurrentLanguageModel
+from holdfast.nn.recurrent import Recurrent
+
+
+class Writer:
+    """A language model that reads and writes one unit after the other, on the CPU."""
+
+    def __init__(self, module: RecurrentLanguageModel) -> None:
+        module = copy.deepcopy(module).cpu().eval()
+        self.embedding = module.embedding.weight.detach().numpy()
+        self.layers = [cast(Recurrent, layer).stream() for layer in module.layers]
+        self.output = module.output
+
+    @torch.no_grad()
+    def read(self, unit: int) -> NDArray[Any]:
+        """``log p`` of every unit [V] after this one."""
+        x = self.embedding[unit]
+        for layer in self.layers:
+            x = layer.step(x)
+        hidden = torch.from_numpy(x[None])
+        return self.output.log_probabilities(hidden)[0].numpy()
+
+
+class Reader:
+    """A language model read from any state, so that many texts can be read side by side."""
+
+    def __init__(self, module: RecurrentLanguageModel, units: Units) -> None:
+        self.units = units
+        self._writer = Writer(module)
+
+    def read(self, state: Any, unit: int) -> tuple[Any, NDArray[Any]]:
+        """The state behind a unit (None: before any), and ``log p`` [V] of the next one."""
+        for place, layer in enumerate(self._writer.layers):
+            if state is None:
+                layer.reset()
+            else:
+                layer.state = state[place]
+        scores = self._writer.read(unit)
+        return [layer.state for layer in self._writer.layers], scores

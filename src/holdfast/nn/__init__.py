@@ -1,0 +1,1 @@
+"""Recurrent layers and what they are made of: everything that a PyTorch user imports."""

@@ -1,0 +1,349 @@
+"""Layers from and to torch.nn and Keras; :func:`accelerate` replaces those of an existing model in place."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+
+from holdfast.errors import UserError
+from holdfast.nn.layers import GRU, LSTM, RNN
+from holdfast.nn.options import Options
+from holdfast.nn.recurrent import Recurrent
+
+_OURS: dict[type[nn.Module], type[RNN] | type[GRU] | type[LSTM]] = {nn.RNN: RNN, nn.GRU: GRU, nn.LSTM: LSTM}
+_THEIRS = {"rnn_tanh": nn.RNN, "rnn_relu": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}
+
+
+# -- torch.nn -------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Report:
+    """What :func:`accelerate` did.
+
+    Attributes:
+        model: the model to use: the one given, or its replacement where it is itself a recurrent layer.
+        replaced: names of the layers that now run in Holdfast; ``""`` is the model itself.
+        kept: name -> why this recurrent module of torch.nn stays.
+    """
+
+    model: nn.Module
+    replaced: list[str] = field(default_factory=list)
+    kept: dict[str, str] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        if not self.replaced and not self.kept:
+            return "The model has no recurrent layers of torch.nn."
+        done = ", ".join(name or "the model itself" for name in self.replaced) or "none"
+        return f"Replaced: {done}." + (f"\nKept:\n{self.told()}" if self.kept else "")
+
+    def told(self) -> str:
+        """A line for each module that stays, with the reason."""
+        return "\n".join(f"  {name or 'the model itself'}: {reason}" for name, reason in self.kept.items())
+
+
+def accelerate(model: nn.Module) -> Report:
+    """Replace each torch.nn RNN, LSTM and GRU in a model by the layer of Holdfast, in place.
+
+    The new layers hold the very same parameters, so optimizers keep working, and ``requires_grad``, device, dtype
+    and the training flag stay. What cannot be replaced without losing something is kept and reported:
+    subclasses, parametrized layers (weight norm), layers with hooks, single-step cells. A layer under two
+    names stays one layer. References outside the module tree (in a plain list) still point to the old layer.
+
+    Args:
+        model: any module. A model that is itself an LSTM cannot be replaced in place: take ``report.model``.
+
+    Returns:
+        A report that can be printed.
+
+    Raises:
+        UserError: the model is no module.
+
+    Example:
+        >>> model = nn.Sequential(nn.Embedding(10, 4), nn.LSTM(4, 8))
+        >>> print(accelerate(model))
+        Replaced: 1.
+        >>> type(model[1])
+        <class 'holdfast.nn.layers.LSTM'>
+    """
+    if not isinstance(model, nn.Module):
+        raise UserError(
+            "accelerate takes a torch.nn.Module.", f"It was a {type(model).__name__}.", "Pass the model."
+        )
+    report, new = Report(model), dict[nn.Module, nn.Module]()
+    for name, module in list(model.named_modules(remove_duplicate=False)):
+        if not isinstance(module, nn.RNNBase | nn.RNNCellBase):
+            continue
+        reason = _reason_to_keep(module)
+        if reason is not None:
+            report.kept[name] = reason
+            continue
+        if module not in new:
+            new[module] = _sharing(module)
+        _place(report, name, new[module])
+    return report
+
+
+def _place(report: Report, name: str, layer: nn.Module) -> None:
+    report.replaced.append(name)
+    if not name:
+        report.model = layer
+        return
+    parent, _, last = name.rpartition(".")
+    setattr(report.model.get_submodule(parent), last, layer)
+
+
+def _reason_to_keep(module: nn.Module) -> str | None:
+    kind = type(module).__name__
+    if isinstance(module, nn.RNNCellBase):
+        return f"{kind} runs a single step; Holdfast's layers run whole sequences"
+    if parametrize.is_parametrized(module):
+        return "its weights are parametrized (weight norm or the like), which would be lost"
+    if type(module) not in _OURS:
+        return f"{kind} is a subclass of {type(module).__mro__[1].__name__}, whose own code would be lost"
+    hooks = sorted(
+        name.strip("_") for name, value in vars(module).items() if name.endswith("hooks") and value
+    )
+    if hooks:
+        return f"it has {', '.join(hooks)}, which would be lost"
+    if "forward" in vars(module):
+        return "its forward was replaced, which would be lost"
+    if set(module.state_dict()) != set(_empty(module).state_dict()):
+        return "its parameters are not those that torch.nn gives it"
+    return None
+
+
+def _empty(module: nn.Module) -> Recurrent:
+    """The counterpart of a layer of torch.nn, without memory for its parameters; no random number is drawn."""
+    names = ["input_size", "hidden_size", "num_layers", "bias", "batch_first", "bidirectional"]
+    names += {nn.RNN: ["nonlinearity"], nn.LSTM: ["proj_size"]}.get(type(module), [])
+    layer = _OURS[type(module)](**{name: getattr(module, name) for name in names}, device="meta")
+    assert isinstance(module.dropout, float)
+    layer.dropout = module.dropout  # not through the constructor, which would warn again
+    return layer.train(module.training)
+
+
+def _sharing(module: nn.Module) -> Recurrent:
+    layer = _empty(module)
+    for name, parameter in module.named_parameters():
+        setattr(layer, name, parameter)
+    return layer
+
+
+def from_torch(module: nn.Module) -> Recurrent:
+    """The layer of Holdfast for a torch.nn RNN, LSTM or GRU, with a copy of its weights.
+
+    Raises:
+        UserError: a module that has no counterpart, with the reason.
+
+    Example:
+        >>> from_torch(nn.GRU(3, 5))
+        GRU(3, 5)
+    """
+    if not isinstance(module, nn.RNNBase):
+        reason: str | None = f"{type(module).__name__} is no torch.nn.RNN, LSTM or GRU"
+    else:
+        reason = _reason_to_keep(module)
+    if reason is not None:
+        raise UserError(
+            "from_torch takes a plain torch.nn RNN, LSTM or GRU.", f"But {reason}.", "Convert it by hand."
+        )
+    layer = _empty(module)
+    for name, parameter in module.named_parameters():
+        copy = nn.Parameter(parameter.detach().clone(), requires_grad=parameter.requires_grad)
+        setattr(layer, name, copy)
+    return layer
+
+
+def to_torch(layer: Recurrent) -> nn.RNNBase:
+    """The torch.nn RNN, LSTM or GRU that computes the same, with a copy of the weights.
+
+    Raises:
+        UserError: the layer uses what torch.nn does not have, with the names.
+
+    Example:
+        >>> to_torch(LSTM(3, 5, bidirectional=True))
+        LSTM(3, 5, bidirectional=True)
+    """
+    _refuse_extras(layer, "torch.nn", set(_THEIRS))
+    names = ["input_size", "hidden_size", "num_layers", "bias", "batch_first", "bidirectional"]
+    arguments = {name: getattr(layer, name) for name in names}
+    if layer.proj_size:
+        arguments["proj_size"] = layer.proj_size
+    if layer.cell.name.startswith("rnn"):
+        arguments["nonlinearity"] = layer.cell.name.removeprefix("rnn_")
+    weight = layer.weight_ih_l0
+    theirs = _THEIRS[layer.cell.name](**arguments, device="meta", dtype=weight.dtype)
+    module: nn.RNNBase = theirs.to_empty(device=weight.device)
+    module.dropout = layer.dropout
+    module.load_state_dict(layer.state_dict())
+    for name, parameter in module.named_parameters():
+        parameter.requires_grad_(layer.get_parameter(name).requires_grad)
+    return module.train(layer.training)
+
+
+def _refuse_extras(layer: Recurrent, target: str, cells: set[str]) -> None:
+    """Options that change what a layer computes have no place in ``target``; starting values do."""
+    plain, options = Options(), layer.options
+    running = ("layer_norm", "recurrent_dropout", "weight_drop", "learn_initial_state")
+    extras = [name for name in running if getattr(options, name) != getattr(plain, name)]
+    if any(options.zoneout_rates(layer.cell)):
+        extras.append("zoneout")
+    if layer.cell.name not in cells:
+        extras.insert(0, f"the cell {layer.cell.name!r}")
+    if target == "Keras" and layer.proj_size:
+        extras.append("proj_size")
+    if extras:
+        raise UserError(
+            f"A layer for {target} uses only what {target} has.",
+            f"{target} has no counterpart of {', '.join(extras)}.",
+            "Train a layer without it, or keep this one in Holdfast.",
+        )
+
+
+# -- Keras ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _KerasCell:
+    """How Keras names and orders a cell: ``order[k]`` is Keras' block for PyTorch's block k (its own inverse)."""
+
+    layer: type[GRU] | type[LSTM]
+    order: tuple[int, ...]
+
+
+_KERAS = {4: _KerasCell(LSTM, (0, 1, 2, 3)), 3: _KerasCell(GRU, (1, 0, 2))}
+
+
+def from_keras(weights: Sequence[ArrayLike], **arguments: Any) -> Recurrent:
+    """A layer from the arrays that Keras' ``get_weights()`` gives for an LSTM or a GRU.
+
+    Keras keeps ``kernel`` [I, G*H], ``recurrent_kernel`` [H, G*H] and, with ``use_bias``, ``bias``: [4*H] for an
+    LSTM (gates i, f, c, o), [2, 3*H] for a GRU with ``reset_after=True`` and [3*H] without (gates z, r, h). The
+    cell and the reset convention are read off the shapes. Keras' default activations (tanh, sigmoid) are meant.
+
+    Args:
+        weights: the arrays; for several layers or ``Bidirectional``, one layer and direction after the other.
+        arguments: further arguments of the layer, e.g. ``num_layers``, ``bidirectional`` or ``kernel``; Keras
+            puts the batch first, so ``batch_first=True`` unless given. A GRU without bias takes ``reset_after``.
+
+    Returns:
+        An LSTM or a GRU in the arrays' dtype.
+
+    Raises:
+        UserError: a shape that fits neither, with the shape expected.
+
+    Example:
+        >>> kernel, recurrent, bias = np.zeros((3, 20)), np.zeros((5, 20)), np.zeros(20)
+        >>> from_keras([kernel, recurrent, bias])
+        LSTM(3, 5, batch_first=True)
+    """
+    arrays = [np.asarray(w) for w in weights]
+    places = arguments.get("num_layers", 1) * (2 if arguments.get("bidirectional") else 1)
+    if len(arrays) not in (2 * places, 3 * places):
+        raise UserError(
+            f"Keras' weights are kernel, recurrent_kernel and perhaps bias: {2 * places} or {3 * places} arrays here.",
+            f"There were {len(arrays)}.",
+            "Pass layer.get_weights(), and num_layers= and bidirectional= as they were in Keras.",
+        )
+    step = len(arrays) // places
+    groups = [arrays[k : k + step] for k in range(0, len(arrays), step)]
+    gates, hidden = _keras_sizes(groups[0])
+    arguments = {"batch_first": True, "dtype": torch.from_numpy(groups[0][0]).dtype} | arguments
+    if gates == 3 and step == 3:
+        arguments = _with_reset(arguments, groups[0][2].ndim == 2)
+    layer = _KERAS[gates].layer(groups[0][0].shape[0], hidden, bias=step == 3, **arguments)
+    for (number, suffix), group in zip(layer.suffixes(), groups, strict=True):
+        _check_keras(layer, number, suffix, group)
+        _load_keras(layer, suffix, group)
+    return layer
+
+
+def _keras_sizes(group: list[NDArray[Any]]) -> tuple[int, int]:
+    """(G, H), read off the first kernel and recurrent kernel."""
+    kernel, recurrent = group[0], group[1]
+    fits = kernel.ndim == recurrent.ndim == 2 and recurrent.shape[0] > 0 and kernel.dtype.kind == "f"
+    gates, rest = divmod(recurrent.shape[1], recurrent.shape[0]) if fits else (0, 0)
+    if gates not in _KERAS or rest or kernel.shape[1] != recurrent.shape[1]:
+        raise UserError(
+            "Keras' kernel is [I, G*H] and its recurrent_kernel [H, G*H], of floats, with G = 4 (LSTM) or 3 (GRU).",
+            f"They were {list(kernel.shape)} and {list(recurrent.shape)}.",
+            "Pass layer.get_weights() of an LSTM or a GRU.",
+        )
+    return gates, recurrent.shape[0]
+
+
+def _with_reset(arguments: dict[str, Any], reset_after: bool) -> dict[str, Any]:
+    """The reset convention that a bias shows, held against the one that was given."""
+    if arguments.get("reset_after", reset_after) != reset_after:
+        raise UserError(
+            "A GRU's bias in Keras is [2, 3*H] with reset_after=True and [3*H] without.",
+            f"reset_after={arguments['reset_after']} was given with the other one.",
+            "Leave reset_after out: the bias tells it.",
+        )
+    return arguments | {"reset_after": reset_after}
+
+
+def _check_keras(layer: Recurrent, number: int, suffix: str, group: list[NDArray[Any]]) -> None:
+    rows, hidden = layer.get_parameter("weight_hh" + suffix).shape
+    expected = [[layer.get_parameter("weight_ih" + suffix).shape[1], rows], [hidden, rows]]
+    expected += [[2, rows] if layer.cell.name == "gru" else [rows]][: len(group) - 2]
+    got = [list(array.shape) for array in group]
+    if got != expected:
+        place = f"layer {number}" + (", backward" if suffix.endswith("reverse") else "")
+        names = ["kernel", "recurrent_kernel", "bias"][: len(group)]
+        wanted = ", ".join(f"{name} {shape}" for name, shape in zip(names, expected, strict=True))
+        raise UserError(
+            f"The arrays of {place} are {wanted}.", f"They were {got}.", "Check their order and sizes."
+        )
+
+
+@torch.no_grad()
+def _load_keras(layer: Recurrent, suffix: str, group: list[NDArray[Any]]) -> None:
+    order = _KERAS[len(layer.cell.gates)].order
+    kernel, recurrent, *biases = (_reordered(torch.tensor(array), order) for array in group)
+    layer.get_parameter("weight_ih" + suffix).copy_(kernel.T)
+    layer.get_parameter("weight_hh" + suffix).copy_(recurrent.T)
+    for bias in biases:
+        both = bias if bias.dim() == 2 else torch.stack([bias, torch.zeros_like(bias)])
+        layer.get_parameter("bias_ih" + suffix).copy_(both[0])
+        layer.get_parameter("bias_hh" + suffix).copy_(both[1])
+
+
+def to_keras(layer: Recurrent) -> list[NDArray[Any]]:
+    """The arrays for Keras' ``set_weights()``, in the layout that :func:`from_keras` describes.
+
+    A GRU with the reset before the product goes to ``reset_after=False``, any other to ``reset_after=True``.
+    Several layers and directions follow one after the other.
+
+    Raises:
+        UserError: the layer uses what Keras' layers do not have, with the names.
+
+    Example:
+        >>> [array.shape for array in to_keras(GRU(3, 5))]
+        [(3, 15), (5, 15), (2, 15)]
+    """
+    _refuse_extras(layer, "Keras", {"lstm", "gru", "gru_reset_before"})
+    order = _KERAS[len(layer.cell.gates)].order
+    arrays: list[NDArray[Any]] = []
+    for _, suffix in layer.suffixes():
+        own = {name: layer.get_parameter(name + suffix).detach().cpu() for name in ("weight_ih", "weight_hh")}
+        parts = [own["weight_ih"].T, own["weight_hh"].T]
+        if layer.bias:
+            biases = [layer.get_parameter(name + suffix).detach().cpu() for name in ("bias_ih", "bias_hh")]
+            parts.append(torch.stack(biases) if layer.cell.name == "gru" else biases[0] + biases[1])
+        arrays += [_reordered(part, order).numpy() for part in parts]
+    return arrays
+
+
+def _reordered(values: Tensor, order: tuple[int, ...]) -> Tensor:
+    """[..., G*H] with its G blocks in another order."""
+    blocks = values.chunk(len(order), -1)
+    return torch.cat([blocks[k] for k in order], -1)

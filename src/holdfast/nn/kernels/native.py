@@ -1,0 +1,154 @@
+"""The kernel of the compiled core: every cell of :data:`holdfast.CELLS` on the CPU, with every option."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from holdfast.nn.kernels import binding, derivatives, operators
+from holdfast.nn.kernels.problem import Problem, Result, transformed
+
+isa, isas, peak = binding.isa, binding.isas, binding.peak
+LOW = (torch.bfloat16, torch.float16)
+"""Types that are computed in float32: this core has no kernels for their instructions."""
+
+Weights = list[Tensor | None]
+"""In the order of :data:`holdfast.nn.kernels.binding.WEIGHTS`."""
+
+__all__ = ["LOW", "Int8", "Native", "available", "derivatives", "isa", "isas", "peak"]
+
+
+def available() -> str | None:
+    """None when the core can be used, else the reason why not."""
+    return binding.missing
+
+
+class Native:
+    """float32 on the CPU; bfloat16, float16 and autocast are computed in float32 and rounded at the end."""
+
+    name = "native"
+    suffix = ""
+    """What the core's name of a cell ends in."""
+
+    def refuses(self, problem: Problem) -> str | None:
+        """The first reason that applies."""
+        x, weight = problem.x, problem.weights.weight_hh
+        if binding.missing is not None:
+            return binding.missing
+        if x.device.type != "cpu":
+            return f"the input is on {x.device.type}, it runs on the CPU"
+        if not {x.dtype, weight.dtype} <= {torch.float32, *LOW}:
+            return f"the input is {x.dtype} and the weight {weight.dtype}, it takes float32"
+        if transformed():
+            return "a torch.func transform surrounds it"
+        if problem.cell.name not in binding.LAYOUTS:
+            return f"it has no cell {problem.cell.name!r}, it has {', '.join(sorted(binding.LAYOUTS))}"
+        return None
+
+    def remark(self, problem: Problem) -> str | None:
+        """What a plan says besides."""
+        low = _result_type(problem)
+        return None if low == torch.float32 else f"{low} is computed in float32 and rounded at the end"
+
+    def run(self, problem: Problem) -> Result:
+        """One call of the core."""
+        dtype = _result_type(problem)
+        if dtype == torch.float32:
+            return self._call(problem, problem.x, list(problem.state), _weights(problem))
+        with torch.autocast("cpu", enabled=False):
+            state, weights = [s.float() for s in problem.state], _weights(problem)
+            weights = [None if w is None else w.float() for w in weights]
+            result = self._call(problem, problem.x.float(), state, weights)
+            traced = result.activations
+            return Result(
+                result.outputs.to(dtype),
+                tuple(s.to(dtype) for s in result.state),
+                None if traced is None else {name: a.to(dtype) for name, a in traced.items()},
+            )
+
+    def _call(self, problem: Problem, x: Tensor, state: list[Tensor], weights: Weights) -> Result:
+        y, h, c, saved, _ = torch.ops.holdfast.recur.default(
+            x,
+            state,
+            _present(x, weights),
+            _present(x, _extras(problem)),
+            problem.cell.name + self.suffix,
+            problem.reverse,
+            problem.trace or _trains([x, *state, *weights]),
+        )
+        return Result(y, (h, c)[: len(state)], _activations(problem, y, saved) if problem.trace else None)
+
+
+class Int8(Native):
+    """Weights in int8, a scale for each output; activations in 7 bits, a scale for each row; sums in 32 bits.
+
+    The gate functions and the state stay in float32. Forward only. ``auto`` never takes it: the results differ.
+    """
+
+    name = "int8"
+    suffix = binding.INT8
+
+    def refuses(self, problem: Problem) -> str | None:
+        """As the exact kernel, and where a gradient is asked for."""
+        if _trains([problem.x, *problem.state, *_weights(problem)]):
+            return "it runs forward only, and a gradient is asked for; run it under torch.no_grad()"
+        return super().refuses(problem)
+
+    def remark(self, problem: Problem) -> str | None:
+        """That it rounds."""
+        return "weights are rounded to 8 bits, activations to 7"
+
+
+def _trains(tensors: Weights) -> bool:
+    return torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors)
+
+
+def _result_type(problem: Problem) -> torch.dtype:
+    """Under autocast its type, as torch.nn gives it; otherwise the input's."""
+    return torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else problem.x.dtype
+
+
+def _weights(problem: Problem) -> Weights:
+    own, norm = problem.weights, problem.weights.norm
+    gains = [None] * 4 if norm is None else [norm.ih_gain, norm.hh_gain, norm.ch_gain, norm.ch_bias]
+    matrices = [own.weight_ih, own.weight_hh, own.bias_ih, own.bias_hh, own.weight_hr, own.weight_ch]
+    return [*matrices, *gains]
+
+
+def arguments(problem: Problem) -> binding.Layer:
+    """What :func:`holdfast.nn.kernels.binding.stream` takes of a layer: the weights, made ready."""
+    weights = [None if w is None else w.detach().float() for w in _weights(problem)]
+    shape = operators.Shape.of(problem.x, weights, problem.cell.name)
+    extras = operators.filled(_present(problem.x, _extras(problem)), operators.EXTRAS)
+    return shape.sizes(False), extras[2], {**operators.ready_weights(shape, weights)}
+
+
+def _extras(problem: Problem) -> list[Tensor | None]:
+    noise = problem.noise
+    if noise is None:
+        return [problem.lengths]
+    mask = None if noise.dropout_mask is None else noise.dropout_mask.float()
+    return [problem.lengths, mask, None if noise.zoneout is None else noise.zoneout.packed()]
+
+
+def _present(x: Tensor, tensors: list[Tensor | None]) -> list[Tensor]:
+    """As the operators take them: an empty tensor for one that is absent, none at the end."""
+    while tensors and tensors[-1] is None:
+        tensors = tensors[:-1]
+    return [x.new_empty(0) if t is None else t for t in tensors]
+
+
+def _activations(problem: Problem, y: Tensor, saved: Tensor) -> dict[str, Tensor]:
+    """The cell's activations by name: views of what the core saved."""
+    names, hidden = binding.LAYOUTS[problem.cell.name].saved, problem.weights.hidden_size
+    slots = saved.unflatten(-1, (-1, hidden)).unbind(-2)
+    known = dict(zip(names, slots, strict=False)) | {"hidden": y}
+    if "forget" in known and "input" not in known:  # coupled gates
+        past = _past(problem.lengths, y)
+        known["input"] = 1 - known["forget"] if past is None else (1 - known["forget"]).masked_fill(past, 0.0)
+    return {name: known[name] for name in problem.cell.activations + problem.cell.states}
+
+
+def _past(lengths: Tensor | None, y: Tensor) -> Tensor | None:
+    """Where a sequence has ended: [T, B, 1]."""
+    return None if lengths is None else (torch.arange(y.size(0))[:, None] >= lengths)[:, :, None]

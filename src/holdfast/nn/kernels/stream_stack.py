@@ -1,0 +1,87 @@
+"""A stack of layers in the compiled core that goes one step at a time: packed weights, native states."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from holdfast.nn.cells import State
+from holdfast.nn.kernels import binding
+from holdfast.nn.kernels.native import Native, arguments
+from holdfast.nn.kernels.problem import Problem
+
+Array = NDArray[np.float32]
+Shapes = Mapping[tuple[int, ...], tuple[int, ...]]
+
+
+def misfit(x: Tensor | Array, shapes: Shapes) -> Exception:
+    """The error for an input that is not what a stream takes."""
+    if tuple(x.shape) not in shapes:
+        return ValueError(f"a step takes the shapes {list(shapes)}, but got {tuple(x.shape)}")
+    place = f" on {x.device}" if isinstance(x, Tensor) else ""
+    return TypeError(f"a step takes float32 on the CPU, but got {x.dtype}{place}; convert it")
+
+
+def _empty(*shape: int) -> Tensor:
+    return torch.empty(shape, dtype=torch.float32, device="cpu")  # whatever torch's defaults are
+
+
+class NativeSteps:
+    """What :class:`holdfast.nn.stream.Stream` runs where the core can.
+
+    Args:
+        problems: one for each layer, any number of steps; their states are where the stream begins.
+        kernel: whose weights.
+    """
+
+    def __init__(self, problems: Sequence[Problem], kernel: Native) -> None:
+        self.kernel = kernel.name
+        first, batch = problems[0], problems[0].x.size(1)
+        layers = [arguments(problem) for problem in problems]
+        self._widths = [[s.size(-1) for s in problem.state] for problem in problems]
+        self._core = binding.stream(first.cell.name + kernel.suffix, layers, batch)
+        self.set([problem.state for problem in problems])
+
+    def tensor(self, x: Tensor, shapes: Shapes) -> Tensor:
+        """One step of torch's arrays; ``shapes``: of each shape that x may have, that of the output."""
+        shape = shapes.get(x.shape)
+        if shape is None or x.dtype is not torch.float32 or x.device.type != "cpu":
+            raise misfit(x, shapes)
+        x, y = x.contiguous(), _empty(*shape)
+        self._core.step_at(x.data_ptr(), y.data_ptr())
+        return y
+
+    def array(self, x: Array, shapes: Shapes) -> Array:
+        """One step of numpy's arrays."""
+        shape = shapes.get(x.shape)
+        if shape is None or x.dtype != np.float32:
+            raise misfit(x, shapes)
+        y: Array = np.empty(shape, np.float32)
+        self._core.step(np.ascontiguousarray(x), y)
+        return y
+
+    def get(self, batch: int) -> list[State]:
+        """Copies of the states of each layer: [B, width]."""
+        states = [tuple(_empty(batch, width) for width in widths) for widths in self._widths]
+        self._copy(states, False)
+        return states
+
+    def set(self, states: Sequence[State]) -> None:
+        """Take over states of the present batch size."""
+        self._copy(
+            [tuple(s.detach().to("cpu", torch.float32).contiguous() for s in state) for state in states], True
+        )
+
+    def resize(self, states: Sequence[State]) -> None:
+        """Take over states of another batch size."""
+        self._core.resize(states[0][0].size(0))
+        self.set(states)
+
+    def _copy(self, states: Sequence[tuple[Tensor, ...]], into_core: bool) -> None:
+        for layer, state in enumerate(states):
+            for which, tensor in enumerate(state):
+                self._core.copy_state(layer, bool(which), into_core, tensor.data_ptr())

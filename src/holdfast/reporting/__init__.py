@@ -1,0 +1,1 @@
+"""Reports: summaries, tables, plots, statistics and HTML pages."""

@@ -1,0 +1,52 @@
+"""Pictures of a classifier's results: which classes are taken for which, and how honest its probabilities are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from numpy.typing import NDArray
+
+from holdfast.reporting.plots import BLUE, GREY, draw
+from holdfast.tasks.classify.metrics import Reliability
+
+Array = NDArray[Any]
+MOST = 30
+"""Classes up to which the matrix is drawn."""
+
+
+def confusion(counts: Array, classes: Sequence[str], where: str, path: Path) -> Path:
+    """The matrix [K, K]: rows are true classes, columns those decided for; shades are shares of a row."""
+
+    def paint(axes: Sequence[Axes]) -> None:
+        (ax,) = axes
+        shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
+        ax.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+        for (i, j), count in np.ndenumerate(counts):
+            ax.text(
+                j, i, str(count), ha="center", va="center", color="white" if shares[i, j] > 0.5 else "black"
+            )
+        ax.set_xticks(range(len(classes)), classes, rotation=45, ha="right")
+        ax.set_yticks(range(len(classes)), classes)
+        ax.set(xlabel="taken for", ylabel="is", title=f"Classes of {where}")
+
+    side = 2.2 + 0.42 * len(classes)
+    return draw(path, (side, side), 1, paint)
+
+
+def honesty(found: Reliability, where: str, path: Path) -> Path:
+    """How often it is right where it is so sure: on the diagonal it is honest."""
+
+    def paint(axes: Sequence[Axes]) -> None:
+        (ax,) = axes
+        some = found.count > 0
+        ax.plot([0, 1], [0, 1], color=GREY, ls="--", label="honest")
+        sizes = 10 + 200 * found.count[some] / found.count.sum()
+        ax.scatter(found.confidence[some], found.right[some], s=sizes, color=BLUE, label="examples of a bin")
+        ax.set(xlabel="probability", ylabel="share that is right", title=f"Calibration on {where}")
+        ax.legend()
+
+    return draw(path, (4.2, 4.2), 1, paint)

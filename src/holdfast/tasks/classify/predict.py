@@ -1,0 +1,44 @@
+"""What ``holdfast predict`` writes for a classifier."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from holdfast.data.stdin import nothing_comes, stdin_lines
+from holdfast.tasks.classify.config import Prediction
+from holdfast.tasks.classify.task import SequenceClassifier
+
+if TYPE_CHECKING:
+    import polars as pl
+
+
+def predicted(model: SequenceClassifier, data: Path | None, asked: Prediction) -> Iterator[str]:
+    """CSV: a line for each example, with its label and the probability of each class; steps as ``word:weight``.
+
+    Without a file and a text the lines of stdin are classified, as they come.
+    """
+    for number, frame in enumerate(_frames(model, data, asked)):
+        if number == 0:
+            yield _line([name for name in frame.columns if name != "steps"])
+        for row in frame.iter_rows(named=True):
+            steps, weights = row.pop("steps", ()), row.pop("weights", ())
+            fields = [f"{v:.6f}" if isinstance(v, float) else v for v in row.values()]
+            pairs = " ".join(f"{s}:{w:.4f}" for s, w in zip(steps, weights, strict=True))
+            yield _line([*fields, *([pairs] if asked.weights else [])])
+
+
+def _frames(model: SequenceClassifier, data: Path | None, asked: Prediction) -> Iterator[pl.DataFrame]:
+    if data is None and asked.text is None and not nothing_comes():
+        lines = (line.strip() for line in stdin_lines(model.config.data.encoding))
+        return model.stream(lines, weights=asked.weights)
+    return iter([model.predict(data, text=asked.text, weights=asked.weights)])
+
+
+def _line(fields: Iterable[Any]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerow(fields)
+    return text.getvalue()

@@ -1,0 +1,49 @@
+"""Dynamic evaluation (Krause et al. 2018, arXiv 1709.07432): a copy of the weights goes on learning while it reads.
+
+Each piece of text is scored before it is learnt from: ``w <- w - rate * gradient + PULL * (w_trained - w)``.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from holdfast.models.language import RecurrentLanguageModel
+from holdfast.models.truncated_bptt import detached
+from holdfast.nn.cells import State
+
+STEPS = 20
+"""Units of a piece."""
+PULL = 0.001
+CLIP = 1.0
+"""Largest norm of a piece's gradient."""
+
+
+def dynamic_nats(
+    module: RecurrentLanguageModel, ids: NDArray[Any], begin: int, rate: float
+) -> NDArray[np.float32]:
+    """``-log p`` of every unit [n] of a text, read in one stream."""
+    learning = copy.deepcopy(module).eval()
+    device = next(learning.parameters()).device
+    text = torch.from_numpy(np.concatenate([[begin], ids]).astype(np.int64)).to(device)[:, None]
+    state: list[State] | None = None
+    found = []
+    trained = [parameter.detach().clone() for parameter in learning.parameters()]
+    for at in range(0, len(ids), STEPS):
+        units, following = text[at : at + STEPS + 1][:-1], text[at + 1 : at + STEPS + 1]
+        hidden, after = learning(units, state)
+        state = [detached(one) for one in after]
+        scores = learning.output.nats(hidden.raw.flatten(0, 1), following.flatten())
+        found.append(scores.detach().cpu())
+        learning.zero_grad()
+        scores.mean().backward()
+        torch.nn.utils.clip_grad_norm_(learning.parameters(), CLIP)
+        with torch.no_grad():
+            for parameter, origin in zip(learning.parameters(), trained, strict=True):
+                if parameter.grad is not None:
+                    parameter.sub_(rate * parameter.grad).add_(PULL * (origin - parameter))
+    return torch.cat(found).numpy()

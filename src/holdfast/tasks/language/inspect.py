@@ -1,0 +1,92 @@
+"""What is looked at in a language model: a text, unit by unit, and what the model expects after it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from holdfast.data.text.tokenizers import Units
+from holdfast.errors import UserError
+from holdfast.insight.analysis.features import changing, labels, of_units
+from holdfast.insight.analysis.request import Loss, Score, Subject
+from holdfast.insight.analysis.results import Steps
+from holdfast.models.truncated_bptt import nats
+from holdfast.tasks.language import dataset
+from holdfast.tasks.language.task import LanguageModel
+
+WINDOW, WINDOWS = 200, 16
+"""Units of each piece, and pieces, in which memory and gradients are measured."""
+SCORED, STREAMS = 4000, 4
+"""Units on which the loss is measured when something is switched off, and streams in which they are read."""
+
+
+def subjects(model: LanguageModel, data: Path, steps: int) -> list[Subject]:
+    """The first units of a text; memory, gradients and the loss are of more of it.
+
+    Raises:
+        UserError: the file cannot be read, or is shorter than 2 units.
+    """
+    module, units = model.module, model.units
+    assert module is not None and units is not None
+    ids = dataset.of_file(data, model.config, units).ids
+    if len(ids) < 2:
+        raise UserError(
+            "A text that is inspected has 2 units or more.", f"{data} has {len(ids)}.", "Give a longer one."
+        )
+    shown = ids[:steps]
+    kind = model.config.text.unit
+    return [
+        Subject(
+            f"{model.config.network.cell.upper()} language model reading {data.name}",
+            module,
+            lambda: module(_on(shown[:, None], module))[0].raw,
+            described(shown, units, kind),
+            _expected(module, units, shown),
+            Loss(
+                f"nats per {kind}",
+                lambda: _loss(module, ids[:SCORED], units.begin),
+                f"on the first {min(len(ids), SCORED):,} {kind}s",
+            ),
+            lambda: module(_on(_pieces(ids), module)),
+        )
+    ]
+
+
+def described(ids: NDArray[Any], units: Units, kind: str) -> Steps:
+    """The units of a text, with what is known of each."""
+    return Steps(labels(ids, units), kind, features=changing(of_units(ids, units)))
+
+
+def _expected(module: Any, units: Units, ids: NDArray[Any]) -> Score:
+    """The log-probability of what the model holds most likely after the last unit."""
+    with torch.no_grad():
+        found = _log_probabilities(module, module(_on(ids[:, None], module))[0].raw)
+    best = int(found.argmax())
+    name = f"log-probability of {units.name(best)!r} as what comes after the last {units.kind}"
+    return Score(name, lambda answer: _log_probabilities(module, answer)[best])
+
+
+def _log_probabilities(module: Any, hidden: Tensor) -> Tensor:
+    """Of every unit [V], after the last of the outputs [T, 1, E]."""
+    found: Tensor = module.output.log_probabilities(hidden[-1])[0]
+    return found
+
+
+def _loss(module: Any, ids: NDArray[Any], begin: int) -> float:
+    return float(nats(module, ids, begin, max(1, min(STREAMS, len(ids) // WINDOW))).mean())
+
+
+def _pieces(ids: NDArray[Any]) -> NDArray[Any]:
+    """[T, B] pieces of a text next to each other."""
+    length = min(WINDOW, len(ids))
+    count = min(WINDOWS, len(ids) // length)
+    return ids[: length * count].reshape(count, length).T
+
+
+def _on(ids: NDArray[Any], module: Any) -> Tensor:
+    return torch.from_numpy(ids.astype(np.int64)).to(next(module.parameters()).device)

@@ -1,0 +1,68 @@
+"""What ``holdfast predict`` writes for a language model."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+
+from holdfast.data.stdin import nothing_comes, stdin_lines
+from holdfast.data.text.text_files import Text
+from holdfast.errors import UserError
+from holdfast.tasks.language.config import Prediction
+from holdfast.tasks.language.task import LanguageModel
+
+
+def predicted(model: LanguageModel, data: Path | None, asked: Prediction) -> Iterator[str]:
+    """The prompt and what was written after it; or the surprise at each unit of a text, as CSV."""
+    if asked.score:
+        return _scored(model, _text(model, data, asked.prompt))
+    if data is not None:
+        raise UserError(
+            "A language model writes after a prompt, or scores a file.",
+            f"The file {data} was given without --score.",
+            "Give --score as well, or --prompt and no file.",
+        )
+    wanted = {name: value for name, value in asdict(asked).items() if name not in ("score", "prompt")}
+    wanted["stop"] = [stop.replace("\\n", "\n") for stop in asked.stop or []]
+    return _written(asked.prompt, model.stream(asked.prompt, **wanted))
+
+
+def _written(prompt: str, pieces: Iterator[str]) -> Iterator[str]:
+    yield prompt
+    yield from pieces
+
+
+def _text(model: LanguageModel, data: Path | None, prompt: str) -> Iterator[str]:
+    if data is not None and prompt:
+        raise UserError(
+            "One text is scored.", "Both a file and a prompt were given.", "Leave one of the two out."
+        )
+    encoding = model.config.text.encoding
+    if data is not None:
+        return Text.of(data, encoding).pieces()
+    return iter([prompt]) if prompt or nothing_comes() else stdin_lines(encoding)
+
+
+def _scored(model: LanguageModel, pieces: Iterator[str]) -> Iterator[str]:
+    """A line for each unit; the means go into the model's notes."""
+    text = "".join(pieces)
+    names, found = model.surprise(text)
+    figures = model.summary(found, len(text))
+    units = model.units
+    lacking = units.name(units.unknown) if units is not None and units.unknown is not None else None
+    unknown = names.count(lacking) if lacking is not None else 0
+    model.notes = (
+        f"{figures['bits_per_char']:.4g} bits per character, perplexity {figures['perplexity']:.4g} "
+        f"over {len(names):,} units",
+        *([f"{unknown / len(names):.2%} of them are not in the vocabulary"] if unknown else []),
+    )
+    yield "unit,bits\n"
+    for name, bits in zip(names, found / np.log(2), strict=True):
+        line = io.StringIO()
+        csv.writer(line, lineterminator="\n").writerow([name, f"{bits:.4f}"])
+        yield line.getvalue()

@@ -1,0 +1,73 @@
+"""What is known of each frame of a sound: its spectrum, how loud it is, and how high.
+
+Letters: T frames, S = ceil(T / R) groups of R frames, F bands.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from holdfast.insight.analysis.features import changes
+from holdfast.insight.analysis.results import Array
+
+QUIET = 30.0
+"""Decibels below the loudest frame of a sound from which a frame is silence."""
+LOWEST = 20.0
+"""Hertz at which the lowest band begins."""
+READY = 16
+"""Features that are named where they are ready, and not computed from sound."""
+
+
+def grouped(frames: Array, factor: int) -> Array:
+    """Means [S, F] of frames [T, F] in groups of R; of the last group as many as there are.
+
+    Example:
+        >>> grouped(np.array([[1.0], [3.0], [5.0]]), 2).ravel().tolist()
+        [2.0, 5.0]
+    """
+    begins = np.arange(0, len(frames), factor)
+    counts = np.minimum(len(frames) - begins, factor)
+    means: Array = np.add.reduceat(np.asarray(frames, np.float64), begins) / counts[:, None]
+    return means
+
+
+def centres(rate: int, bands: int) -> Array:
+    """Hertz [F] at which the bands have their middle: equally far on the mel scale, ``mel = 1127 ln(1 + Hz / 700)``.
+
+    Example:
+        >>> centres(8000, 3).round().tolist()
+        [451.0, 1140.0, 2240.0]
+    """
+    low, high = (1127 * np.log1p(hertz / 700) for hertz in (LOWEST, rate / 2))
+    middles = low + (high - low) * np.arange(1, bands + 1) / (bands + 1)
+    return np.asarray(700 * np.expm1(middles / 1127))
+
+
+def row_names(rate: int | None, size: int) -> list[str]:
+    """What the numbers of a frame are called: the middle of a band, or the number of a ready feature."""
+    if rate is None:
+        return [f"feature {k + 1}" for k in range(size)]
+    return [f"{hertz:.0f} Hz" for hertz in centres(rate, size)]
+
+
+def features(frames: Array, sound: bool, step: float) -> dict[str, Array]:
+    """Name -> [S] of log-mel frames [S, F]; of ready features, the first ones.
+
+    Args:
+        frames: natural logarithms of the bands' energies.
+        sound: whether they are computed from sound.
+        step: seconds from one to the next.
+    """
+    time = {"time": np.arange(len(frames)) * step}
+    if not sound:
+        return time | {f"feature {k + 1}": own for k, own in enumerate(frames.T[:READY])}
+    power = np.exp(frames - frames.max())
+    energy = 10 * np.log10(power.sum(1))
+    centroid = (power * np.arange(1, frames.shape[1] + 1)).sum(1) / power.sum(1)
+    return time | {
+        "energy": energy,
+        "change of the energy": changes(energy),
+        "spectral centroid": centroid,
+        "change of the spectral centroid": changes(centroid),
+        "silence": (energy < energy.max() - QUIET).astype(np.float64),
+    }

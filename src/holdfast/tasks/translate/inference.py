@@ -1,0 +1,134 @@
+"""From sentences to translations: batches of like length, a search, and words back from numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from numpy.typing import NDArray
+
+from holdfast.data.batching import TokenBatches
+from holdfast.data.stdin import as_they_come
+from holdfast.data.text.tokenizers import Ids
+from holdfast.decoding.beam_search import Beam, Greedy, Hypothesis, Sampled, Search
+from holdfast.decoding.sampling import filters
+from holdfast.errors import UserError
+from holdfast.models.translate import TranslationNetwork, Writing
+from holdfast.tasks.translate.config import Prediction, SearchConfig
+from holdfast.tasks.translate.dataset import Vocabularies
+from holdfast.tasks.translate.tokenizer import source_words
+from holdfast.tasks.translate.trainable import source_batch
+
+UNITS_AT_ONCE = 3000
+"""Source units of a batch, times the hypotheses of each sentence."""
+TEXTS_AT_ONCE, LINES_AT_ONCE = 4000, 256
+"""Sentences that are sorted by length together."""
+
+
+@dataclass(frozen=True)
+class Translation:
+    """A translation with its score, and for pictures the units of both sides and the attention [T, S].
+
+    ``cut`` tells that the source was too long and only its beginning was read.
+    """
+
+    text: str
+    score: float
+    source: tuple[str, ...] = ()
+    target: tuple[str, ...] = ()
+    weights: NDArray[Any] | None = None
+    cut: bool = False
+
+
+@dataclass(frozen=True)
+class Interpreter:
+    """A trained network with its vocabularies and a way to search."""
+
+    module: TranslationNetwork
+    vocabularies: Vocabularies
+    search: Search
+    most: int
+
+    def all(self, sentences: Sequence[str], first: int = 0) -> list[list[Translation]]:
+        """Translations of every sentence, the best first; of an empty one an empty translation.
+
+        ``first`` is the number of the first one, on which draws depend.
+        """
+        whole = [self.vocabularies.source.encode(s) for s in sentences]
+        sources = [ids[: self.most] for ids in whole]
+        there = [i for i, ids in enumerate(sources) if len(ids)]
+        found: list[list[Translation]] = [[Translation("", 0.0)] for _ in sentences]
+        hypotheses = self._hypotheses([sources[i] for i in there], [first + i for i in there])
+        for i, those in zip(there, hypotheses, strict=True):
+            cut = len(whole[i]) > self.most
+            found[i] = [self._translation(sentences[i], sources[i], one, cut) for one in those]
+        return found
+
+    def texts(self, sentences: Sequence[str]) -> list[str]:
+        """The best translation of every sentence, some thousand at a time."""
+        groups = (sentences[at : at + TEXTS_AT_ONCE] for at in range(0, len(sentences), TEXTS_AT_ONCE))
+        return [those[0].text for group in groups for those in self.all(group)]
+
+    def stream(self, sentences: Iterable[str]) -> Iterator[list[Translation]]:
+        """The same in order, as sentences come: those that are there already are translated together."""
+        first = 0
+        for group in as_they_come(sentences, LINES_AT_ONCE):
+            yield from self.all(group, first)
+            first += len(group)
+
+    @torch.no_grad()
+    def _hypotheses(self, sources: list[Ids], numbers: list[int]) -> list[list[Hypothesis]]:
+        if not sources:
+            return []
+        self.module.eval()
+        device = next(self.module.parameters()).device
+        found: list[list[Hypothesis]] = [[] for _ in sources]
+        lengths = [len(ids) for ids in sources]
+        batches = TokenBatches(lengths, max(1, UNITS_AT_ONCE // self.search.size))
+        for chosen in batches.of(epoch=0):
+            units, sizes = source_batch([sources[i] for i in chosen], self.vocabularies.source.end)
+            writer = Writing(self.module, *self.module.encode(units.to(device), sizes.to(device)))
+            longest = [self.vocabularies.longest(sources[i], self.most) for i in chosen]
+            own = [numbers[i] for i in chosen]
+            for i, those in zip(
+                chosen, self.search(writer, self.vocabularies.target.end, longest, own), strict=True
+            ):
+                found[i] = those
+        return found
+
+    def _translation(self, sentence: str, source: Ids, found: Hypothesis, cut: bool) -> Translation:
+        target, weights = self.vocabularies.target, found.weights[:, : len(source) + 1]
+        text = target.decode(found.units, self._copied(sentence, weights))
+        names = [*self.vocabularies.source.names(source.tolist()), "\N{RETURN SYMBOL}"]
+        units = tuple(target.names(list(found.units)))
+        return Translation(text, found.score, tuple(names), units, weights, cut)
+
+    def _copied(self, sentence: str, weights: NDArray[Any]) -> list[str]:
+        """The source word that each step attended to most (Luong et al. 2015), where units are words."""
+        if not (self.vocabularies.source.words and self.vocabularies.target.words and len(weights)):
+            return []
+        words = source_words(sentence, self.vocabularies.source)
+        return [words[place] for place in weights[:, :-1].argmax(1)]
+
+
+def search_of(settings: SearchConfig, asked: Prediction) -> Search:
+    """The search that is asked for; what is not asked for is as in the settings.
+
+    Raises:
+        UserError: more translations than the beam has, or filters outside their rule.
+    """
+    if asked.sample:
+        return Sampled(filters(asked.temperature, None, None, 1.0), asked.seed)
+    size, length, coverage = (
+        getattr(settings, name) if getattr(asked, name) is None else getattr(asked, name)
+        for name in ("beam", "length_penalty", "coverage_penalty")
+    )
+    if asked.n_best > size:
+        raise UserError(
+            "The n best are taken from the beam.",
+            f"Asked for were {asked.n_best} with a beam of {size}.",
+            f"Give --beam {asked.n_best} or more.",
+        )
+    return Greedy() if size == 1 else Beam(size, length, coverage)

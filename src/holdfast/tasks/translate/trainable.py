@@ -1,0 +1,165 @@
+"""The network of a translator: built from the configuration, trained on pairs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from holdfast.data.batching import TokenBatches
+from holdfast.data.text.tokenizers import Ids
+from holdfast.models.translate import TranslationNetwork, TranslationOptions
+from holdfast.tasks.translate.config import TranslateConfig
+from holdfast.tasks.translate.dataset import Part, Vocabularies
+
+Ends = tuple[int, int]
+"""The units at the ends of source and target sentences."""
+
+NONE = -100
+"""Stands in targets behind a sentence's end."""
+SCORED_AT_ONCE = 4000
+"""Units of a batch where nothing is trained."""
+
+
+def build(config: TranslateConfig, vocabularies: Vocabularies) -> TranslationNetwork:
+    """An untrained network for both vocabularies."""
+    net = config.network
+    options = TranslationOptions(
+        cell=net.cell,
+        embedding_size=net.embedding_size or net.hidden_size,
+        hidden_size=net.hidden_size,
+        encoder_layers=net.encoder_layers,
+        decoder_layers=net.decoder_layers,
+        attention=net.attention,
+        input_feeding=net.input_feeding,
+        tied=net.tied,
+        shared=config.data.shared,
+        embedding_dropout=net.embedding_dropout,
+        dropout=net.dropout,
+    )
+    return TranslationNetwork((vocabularies.source.size, vocabularies.target.size), options)
+
+
+@dataclass  # lightning moves no frozen one to a device
+class Batch:
+    """Source units [S, B] and their lengths [B]; what the decoder reads [T, B] and is to write [T, B].
+
+    ``own`` is the share [] of read units that are replaced by the network's guess.
+    """
+
+    source: Tensor
+    lengths: Tensor
+    inputs: Tensor
+    targets: Tensor
+    own: Tensor
+
+
+def batch(part: Part, chosen: Sequence[int], ends: Ends, own: float = 0.0) -> Batch:
+    """Some pairs as tensors."""
+    end = ends[1]
+    inputs = [np.concatenate([[end], part.targets[i]]) for i in chosen]
+    targets = [np.concatenate([part.targets[i], [end]]) for i in chosen]
+    source, lengths = source_batch([part.sources[i] for i in chosen], ends[0])
+    read, write = (torch.from_numpy(padded(t, fill)) for t, fill in ((inputs, end), (targets, NONE)))
+    return Batch(source, lengths, read, write, torch.tensor(own))
+
+
+def source_batch(sources: Sequence[Ids], end: int) -> tuple[Tensor, Tensor]:
+    """Source units [S, B], each sentence with its end, and lengths [B]."""
+    ended = [np.append(ids, end) for ids in sources]
+    return torch.from_numpy(padded(ended, end)), torch.tensor([len(ids) for ids in ended])
+
+
+def padded(sequences: Sequence[Ids], fill: int) -> Ids:
+    """Sequences side by side: [T, B], the shorter ones filled up."""
+    table = np.full((max(map(len, sequences)), len(sequences)), fill, np.int64)
+    for column, sequence in enumerate(sequences):
+        table[: len(sequence), column] = sequence
+    return table
+
+
+class PairTraining:
+    """What the training loop asks for: batches of sentences of like length, their loss, and the validation's.
+
+    The batches of an epoch depend on the seed and the epoch alone.
+    """
+
+    monitor = "valid_loss"
+
+    def __init__(
+        self, module: TranslationNetwork, config: TranslateConfig, parts: tuple[Part, Part], ends: Ends
+    ) -> None:
+        self.module, self.settings, self.ends = module, config.training, ends
+        self.train, self.valid = parts
+        self.buckets = TokenBatches(
+            lengths(self.train), config.training.batch_size, seed=config.training.seed
+        )
+        self.steps_per_epoch = len(self.buckets)
+
+    def batches(self, epoch: int) -> Iterator[Batch]:
+        """Every training pair once in an epoch."""
+        settings = self.settings
+        own = settings.sampling * min(1.0, (epoch - 1) / max(1, settings.epochs - 1))
+        for chosen in self.buckets.of(epoch):
+            yield batch(self.train, chosen.tolist(), self.ends, own)
+
+    def loss(self, batch: Batch) -> Tensor:
+        """Cross entropy of each target unit and end, with smoothed labels (Szegedy et al. 2016)."""
+        if self.settings.sampling:
+            batch = self._sampled(batch)
+        return nats(self.module, batch, self.settings.label_smoothing).mean()
+
+    def _sampled(self, batch: Batch) -> Batch:
+        """The batch with some of the units read replaced by the network's guess of them (Bengio et al. 2015).
+
+        The guesses come from reading the right units, for all steps at once (Mihaylova & Martins 2019).
+        """
+        with torch.no_grad():
+            memory, state = self.module.encode(batch.source, batch.lengths)
+            readouts = self.module.decode(batch.inputs, memory, state).readouts
+            guesses = self.module.scores(readouts[:-1]).argmax(-1)
+        replaced = torch.rand(guesses.shape, device=guesses.device) < batch.own
+        inputs = batch.inputs.clone()
+        inputs[1:] = torch.where(replaced, guesses, batch.inputs[1:])
+        return Batch(batch.source, batch.lengths, inputs, batch.targets, batch.own)
+
+    def validate(self) -> dict[str, float]:
+        """Nats of each target unit of the validation part."""
+        return {self.monitor: mean_nats(self.module, self.valid, self.ends)}
+
+
+def nats(module: TranslationNetwork, batch: Batch, smoothing: float = 0.0) -> Tensor:
+    """The cross entropy of every target unit of a batch: [N]."""
+    memory, state = module.encode(batch.source, batch.lengths)
+    readouts = module.decode(batch.inputs, memory, state).readouts
+    there = batch.targets != NONE
+    return module.nats(readouts[there], batch.targets[there], smoothing)
+
+
+@torch.no_grad()
+def mean_nats(module: TranslationNetwork, part: Part, ends: Ends) -> float:
+    """Nats of each target unit and end of a part, in evaluation."""
+    training = module.training
+    module.eval()
+    device = next(module.parameters()).device
+    total, count = 0.0, 0
+    for chosen in TokenBatches(lengths(part), SCORED_AT_ONCE).of(epoch=0):
+        own = on(device, batch(part, chosen.tolist(), ends))
+        found = nats(module, own)
+        total, count = total + float(found.sum()), count + len(found)
+    module.train(training)
+    return total / count
+
+
+def on(device: torch.device, batch: Batch) -> Batch:
+    """The batch on a device."""
+    return Batch(*(getattr(batch, name).to(device) for name in Batch.__dataclass_fields__))
+
+
+def lengths(part: Part) -> Ids:
+    """Units of the longer side of each pair, with its end."""
+    pairs = zip(part.sources, part.targets, strict=True)
+    return np.array([max(len(source), len(target)) + 1 for source, target in pairs], np.int64)

@@ -1,0 +1,104 @@
+"""Normalisation against numpy's own means and deviations, and live against whole."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from holdfast.data.audio.normalization import (
+    LEAST,
+    NORMALISATIONS,
+    Running,
+    from_state,
+    normalisation_of,
+    state,
+)
+from holdfast.errors import UserError
+
+Array = NDArray[np.float32]
+F = 5
+
+
+def utterances(*lengths: int, seed: int = 0) -> list[Array]:
+    generator = np.random.default_rng(seed)
+    scale, shift = generator.uniform(0.5, 4, F), generator.normal(0, 10, F)
+    return [(generator.normal(size=(n, F)) * scale + shift).astype(np.float32) for n in lengths]
+
+
+def by_numpy(frames: Array, of: Array, spread_of: Array | None = None) -> Array:
+    wide, spread = of.astype(np.float64), (of if spread_of is None else spread_of).astype(np.float64)
+    return ((frames - wide.mean(0)) / spread.std(0)).astype(np.float32)
+
+
+def test_each_kind_takes_its_own_means() -> None:
+    train, part = utterances(30, 50), utterances(20, 40, 10, 7, seed=1)
+    speakers = ["jo", "al", "jo", None]
+    of = {
+        "global": [np.concatenate(train)] * 4,
+        "utterance": part,
+        "speaker": [np.concatenate([part[0], part[2]]), part[1], np.concatenate([part[0], part[2]]), part[3]],
+    }
+    for kind, whole in of.items():
+        normalise = normalisation_of(kind, train, F).among(part, speakers)
+        for frames, speaker, own in zip(part, speakers, whole, strict=True):
+            wanted = by_numpy(frames, own, np.concatenate(train) if kind == "utterance" else None)
+            np.testing.assert_allclose(normalise(frames, speaker), wanted, rtol=1e-4, atol=1e-4)
+    assert normalisation_of("none", train, F)(part[0]) is part[0]
+
+
+def test_running_is_the_mean_of_what_was_heard_and_of_the_training_part() -> None:
+    train, [frames] = utterances(200), utterances(60, seed=1)
+    found = Running(normalisation_of("running", train, F).statistics, window=10)(frames)  # type: ignore[attr-defined]
+    wide, prior = frames.astype(np.float64), train[0].astype(np.float64)
+    for t in (0, 1, 30, 59):
+        weights = np.concatenate([np.full(200, 10 / 200), np.ones(t + 1)])
+        heard = np.concatenate([prior, wide[: t + 1]])
+        mean = np.average(heard, axis=0, weights=weights)
+        deviation = np.sqrt(np.average((heard - mean) ** 2, axis=0, weights=weights))
+        np.testing.assert_allclose(found[t], (wide[t] - mean) / deviation, rtol=1e-5, atol=1e-5)
+
+
+@given(st.lists(st.integers(0, 40), max_size=8), st.sampled_from(["running", "global", "none"]))
+def test_live_numbers_are_those_of_the_whole(sizes: list[int], kind: str) -> None:
+    normalise = normalisation_of(kind, utterances(50), F)
+    [frames] = utterances(sum(sizes), seed=2)
+    stream = normalise.stream()
+    found = [stream.accept(piece) for piece in np.split(frames, np.cumsum(sizes))]
+    np.testing.assert_array_equal(np.concatenate(found), normalise(frames))
+    assert normalise(frames).dtype == np.float32
+
+
+@pytest.mark.parametrize("kind", ["utterance", "speaker"])
+def test_what_needs_the_whole_is_not_live(kind: str) -> None:
+    with pytest.raises(UserError, match=f"normalises by {kind}"):
+        normalisation_of(kind, utterances(5), F).stream()
+
+
+@pytest.mark.parametrize("kind", NORMALISATIONS)
+def test_bands_that_never_change_and_utterances_of_nothing_stay_finite(kind: str) -> None:
+    still = np.full((9, F), -15.9, np.float32)
+    normalise = normalisation_of(kind, [still], F)
+    found = normalise(still, "jo")
+    assert np.isfinite(found).all()
+    assert kind == "none" or np.abs(found).max() < 1e-5 / LEAST
+    assert normalise(still[:0], "jo").shape == (0, F)
+    assert normalise.among([still[:0]], ["jo"])(still, "jo").shape == (9, F)
+
+
+@pytest.mark.parametrize("kind", NORMALISATIONS)
+def test_what_is_saved_comes_back(kind: str) -> None:
+    normalise = normalisation_of(kind, utterances(30, 20), F)
+    [frames] = utterances(12, seed=3)
+    np.testing.assert_array_equal(from_state(kind, state(normalise))(frames), normalise(frames))
+
+
+def test_mistakes_are_told() -> None:
+    with pytest.raises(UserError, match=r"normalised by: global, .* It was 'globel'"):
+        normalisation_of("globel", utterances(5), F)
+    with pytest.raises(UserError, match="at least one frame"):
+        normalisation_of("global", utterances(0), F)
+    with pytest.raises(UserError, match="lack some"):
+        from_state("global", {})

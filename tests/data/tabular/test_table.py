@@ -1,0 +1,227 @@
+"""Reading tables: what is accepted, and each mistake with the line on which it stands."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from holdfast.data.tabular.table import NULLS, as_text, numeric, read_table, require
+from holdfast.errors import UserError
+
+
+def written(folder: Path, content: str | bytes, name: str = "data.csv") -> Path:
+    path = folder / name
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return path
+
+
+def parquet(folder: Path, values: Sequence[object], dtype: pl.DataType | type[pl.DataType]) -> pl.DataFrame:
+    path = folder / "data.parquet"
+    pl.DataFrame({"y": pl.Series(values, dtype=dtype)}).write_parquet(path)
+    return read_table(path)
+
+
+# -- what is accepted -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["data.csv", "data.tsv", "data.txt", "DATA.CSV"])
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_the_separator_is_found(tmp_path: Path, name: str, separator: str) -> None:
+    frame = read_table(written(tmp_path, "a,b\n1,2\n3,4\n".replace(",", separator), name))
+    assert frame.columns == ["a", "b"]
+    assert numeric(frame, "b", "target").tolist() == [2, 4]
+
+
+@pytest.mark.parametrize("null", NULLS)
+@pytest.mark.parametrize("form", ["{}", " {} ", '"{}"'])
+def test_missing_values(tmp_path: Path, null: str, form: str) -> None:
+    frame = read_table(written(tmp_path, f"a,y\n1,{form.format(null)}\n2,3\n"))
+    assert frame["y"].null_count() == 1
+    assert np.array_equal(numeric(frame, "y", "target"), [np.nan, 3], equal_nan=True)
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_the_ends_of_lines(tmp_path: Path, end: str) -> None:
+    frame = read_table(written(tmp_path, f"a,y{end}1,2{end}3,4{end}{end}"))
+    assert numeric(frame, "y", "target").tolist() == [2, 4]
+
+
+def test_a_byte_order_mark_is_no_part_of_a_name(tmp_path: Path) -> None:
+    assert read_table(written(tmp_path, b"\xef\xbb\xbfa,b\n1,2\n")).columns == ["a", "b"]
+
+
+def test_blanks_around_names_and_values_do_not_count(tmp_path: Path) -> None:
+    frame = read_table(written(tmp_path, "a, y \n1, 2 \n"))
+    assert frame.columns == ["a", "y"] and numeric(frame, "y", "target").tolist() == [2]
+
+
+def test_a_blank_line_in_a_single_column_is_a_missing_value(tmp_path: Path) -> None:
+    values = numeric(read_table(written(tmp_path, "y\n1\n\n3\n")), "y", "target")
+    assert np.array_equal(values, [1, np.nan, 3], equal_nan=True)
+
+
+FIELDS = st.text(st.characters(codec="utf-8", exclude_characters="\r\n\0"), max_size=8).map(str.strip)
+
+
+@given(st.lists(st.tuples(FIELDS, st.floats(-1e30, 1e30)), min_size=1, max_size=8), st.sampled_from(",;\t"))
+def test_what_was_written_is_read(
+    tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[str, float]], separator: str
+) -> None:
+    """Whatever stands in the text column: separators, quotes, and what some call the end of a line."""
+    text = io.StringIO()
+    csv.writer(text, delimiter=separator, lineterminator="\n", quoting=csv.QUOTE_ALL).writerows(
+        [("t", "y"), *rows]
+    )
+    frame = read_table(written(tmp_path_factory.mktemp("table"), text.getvalue()))
+    assert frame["t"].to_list() == [None if t in NULLS else t for t, _ in rows]
+    assert numeric(frame, "y", "target").tolist() == [y for _, y in rows]
+
+
+def test_a_name_with_brackets_is_one_file(tmp_path: Path) -> None:
+    pl.DataFrame({"y": [1.0]}).write_parquet(tmp_path / "data[1].parquet")
+    assert read_table(tmp_path / "data[1].parquet").height == 1
+
+
+@pytest.mark.parametrize("dtype", [pl.Int8, pl.UInt64, pl.Float32, pl.Decimal(10, 2)])
+def test_every_type_of_number(tmp_path: Path, dtype: pl.DataType) -> None:
+    values = numeric(parquet(tmp_path, [1, None, 0], dtype), "y", "target")
+    assert values.dtype == np.float64 and np.array_equal(values, [1, np.nan, 0], equal_nan=True)
+
+
+def test_yes_and_no_are_one_and_zero(tmp_path: Path) -> None:
+    values = numeric(parquet(tmp_path, [True, None, False], pl.Boolean), "y", "target")
+    assert np.array_equal(values, [1, np.nan, 0], equal_nan=True)
+
+
+def test_any_column_as_text() -> None:
+    assert as_text(pl.Series([1.5, None])).to_list() == ["1.5", None]
+    assert as_text(pl.Series(["a", None])).to_list() == ["a", None]
+    assert as_text(pl.Series([None], dtype=pl.List(pl.Int64))).to_list() == [None]
+
+
+# -- mistakes ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("content", "got", "fix"),
+    [
+        ("", "is empty", "header and rows"),
+        ("\n \n", "only blank lines", "header and rows"),
+        ("a,b\n", "There are none", "with data"),
+        ("a,b", "There are none", "with data"),
+        ("\na,b\n1,2\n", "It is blank", "Remove that line"),
+        ("a,b\n1,2\n3\n", "Line 3 has 1", "Correct that line"),
+        ("a,b\n1,2\n\n3,4,5\n", "Line 4 has 3", "Correct that line"),
+        ("a,b,a\n1,2,3\n", "Twice there is: a.", "Rename one"),
+        ("a, b,b \n1,2,3\n", "Twice there is: b.", "Rename one"),
+        (",a,\n1,2,3\n", "a column without a name", "Rename one"),
+        ("a,b\n1,2\nM\xfcnchen,3\n".encode("latin1"), "Line 3 holds the byte 0xfc", "iconv -f latin1"),
+        ("a,b\n1,2\n".encode("utf-16"), "Line 1 holds the byte 0xff", "iconv -f utf-16"),
+        (b"PNG\r\n\x1a\n\0\0\0", "binary data", "Export it as CSV"),
+    ],
+)
+def test_a_file_that_is_no_table(tmp_path: Path, content: str | bytes, got: str, fix: str) -> None:
+    with pytest.raises(UserError) as error:
+        read_table(written(tmp_path, content))
+    assert got in error.value.got and fix in error.value.fix
+
+
+def test_a_path_that_is_no_file(tmp_path: Path) -> None:
+    written(tmp_path, "a\n1\n", "weather.csv")
+    with pytest.raises(UserError, match=r"does not exist.*weather\.csv"):
+        read_table(tmp_path / "wether.csv")
+    with pytest.raises(UserError, match=r"does not exist.*Check the path"):
+        read_table(tmp_path / "none" / "wether.csv")
+    with pytest.raises(UserError, match="is a folder"):
+        read_table(tmp_path)
+    with pytest.raises(UserError, match=r"ends in \.xlsx"):
+        read_table(written(tmp_path, "PK", "book.xlsx"))
+    with pytest.raises(UserError, match="ends in nothing"):
+        read_table(written(tmp_path, "a\n1\n", "data"))
+
+
+@pytest.mark.parametrize("name", ["data.csv", "data.parquet"])
+def test_a_file_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    monkeypatch.setattr(pl, "read_parquet", refuse)
+    with pytest.raises(UserError, match=r"must be readable.*Permission denied"):
+        read_table(written(tmp_path, "a\n1\n", name))
+
+
+@pytest.mark.parametrize("keep", [0.0, 0.5, 0.99])
+def test_a_parquet_file_that_is_cut_off(tmp_path: Path, keep: float) -> None:
+    whole = tmp_path / "whole.parquet"
+    pl.DataFrame({"y": np.arange(100.0)}).write_parquet(whole)
+    data = whole.read_bytes()
+    with pytest.raises(UserError, match=r"whole Parquet file|is empty"):
+        read_table(written(tmp_path, data[: int(keep * len(data))], "part.parquet"))
+
+
+def test_a_parquet_file_without_rows(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="needs rows"):
+        parquet(tmp_path, [], pl.Float64)
+
+
+def test_a_column_that_is_not_there() -> None:
+    frame = pl.DataFrame({"temp": [1], "rain": [2]})
+    with pytest.raises(UserError, match=r"'tmep' is not among: temp, rain\. Did you mean 'temp'"):
+        require(frame, "tmep", "target column")
+    with pytest.raises(UserError, match="Name one of these"):
+        numeric(frame, "xyz", "target column")
+    with pytest.raises(UserError, match=r"c11, \.\.\."):
+        require(pl.DataFrame({f"c{i}": [1] for i in range(30)}), "xyz", "target column")
+
+
+@pytest.mark.parametrize(
+    ("value", "got", "fix"),
+    [
+        ("two", "Line 3 has 'two'", "Mend that field"),
+        ("12 C", "Line 3 has '12 C'", "Mend that field"),
+        ("1_000", "Line 3 has '1_000'", "Mend that field"),
+        ('"2,5"', "Line 3 has '2,5'", "decimal point"),
+        ('"-2,5e3"', "Line 3 has '-2,5e3'", "decimal point"),
+        ('"1.000,5"', "Line 3 has '1.000,5'", "decimal point"),
+        ('"1,000.5"', "Line 3 has '1,000.5'", "between thousands"),
+        ("inf", "Line 3 has inf", "Mend or empty"),
+        ("-Infinity", "Line 3 has -Infinity", "Mend or empty"),
+        ("1e39", "Line 3 has 1e39", "change the unit"),
+        ("1e999", "Line 3 has 1e999", "Mend or empty"),
+    ],
+)
+def test_a_value_that_is_no_number(tmp_path: Path, value: str, got: str, fix: str) -> None:
+    frame = read_table(written(tmp_path, f"t,y\na,1\nb,{value}\nc,{value}\n"))
+    with pytest.raises(UserError) as error:
+        numeric(frame, "y", "target")
+    assert got in error.value.got and fix in error.value.fix
+
+
+def test_a_column_without_any_value(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="All of them are missing"):
+        numeric(read_table(written(tmp_path, "t,y\na,\nb,NA\n")), "y", "target")
+
+
+@pytest.mark.parametrize(
+    ("values", "dtype"),
+    [
+        ([date(2024, 1, 1)], pl.Date),
+        (["a"], pl.Categorical),
+        ([[1.0]], pl.List(pl.Float64)),
+        ([{"a": 1}], pl.Struct({"a": pl.Int64})),
+        ([b"1"], pl.Binary),
+    ],
+)
+def test_a_column_of_another_type(tmp_path: Path, values: list[object], dtype: pl.DataType) -> None:
+    with pytest.raises(UserError, match=r"holds numbers\. Line 2 has"):
+        numeric(parquet(tmp_path, values, dtype), "y", "target")

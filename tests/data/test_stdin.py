@@ -1,0 +1,45 @@
+"""Text through a pipe: lines of stdin, and entries in groups of those that are there."""
+
+from __future__ import annotations
+
+import io
+import sys
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from holdfast.data.stdin import as_they_come, stdin_lines
+from holdfast.errors import UserError
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "latin-1"])
+def test_stdin_is_read_in_the_encoding(encoding: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for text in ("fünf\n\r\n zwei \nTür", "fünf\n", ""):
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text.encode(encoding))))
+        assert list(stdin_lines(encoding)) == text.replace("\r", "").splitlines(keepends=True)
+
+
+def test_a_wrong_byte_is_told_with_its_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"one\ntwo\nf\xfcnf\n")))
+    with pytest.raises(UserError, match="Line 3 is not"):
+        list(stdin_lines("utf-8"))
+
+
+def test_entries_come_in_groups_and_an_error_comes_through() -> None:
+    assert [x for group in as_they_come(iter("abcdefg"), 3) for x in group] == list("abcdefg")
+    assert all(len(group) <= 3 for group in as_they_come(iter("abcdefg"), 3))
+    assert list(as_they_come([], 3)) == []
+
+    def slow() -> Iterator[str]:
+        yield "a"
+        time.sleep(0.2)
+        yield "b"
+        raise UserError("a.", "b.", "c.")
+
+    found: list[list[str]] = []
+    with pytest.raises(UserError, match="a"):
+        found.extend(as_they_come(slow(), 3))
+    assert found == [["a"], ["b"]]  # neither waited for the other
+    for group in as_they_come(iter(["x", "y"]), 1):
+        assert len(group) == 1

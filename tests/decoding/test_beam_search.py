@@ -1,0 +1,188 @@
+"""Searches against brute force over all sequences of a small writer."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+
+from holdfast.decoding.beam_search import Beam, Greedy, Hypothesis, Sampled
+from holdfast.decoding.sampling import temperature
+
+V, S, END = 4, 3, 0
+
+
+class Table:
+    """Writes by a table of its own for every sentence: ``log p`` depends on the last two units, as does attention."""
+
+    def __init__(self, seed: int, sentences: int) -> None:
+        random = torch.Generator().manual_seed(seed)
+        scores = torch.randn(sentences, V, V, V, generator=random, dtype=torch.float64)
+        self.table = (2 * scores).log_softmax(-1)
+        self.attention = torch.randn(sentences, V, V, S, generator=random, dtype=torch.float64).softmax(-1)
+        self.attention[0, :, :, -1] = 0.0  # the first sentence is shorter
+        self.sentences = torch.arange(sentences)
+        self.before = torch.full((sentences,), END)
+        self.steps = 0
+
+    def step(self, units: Tensor) -> tuple[Tensor, Tensor]:
+        self.steps += 1
+        rows = self.sentences.repeat_interleave(len(units) // max(1, len(self.sentences)))
+        at = rows, self.before, units
+        self.before = units
+        return self.table[at], self.attention[at]
+
+    def select(self, rows: Tensor, sentences: Tensor) -> None:
+        self.before, self.sentences = self.before[rows], self.sentences[sentences]
+
+    def log_probability(self, sentence: int, units: Sequence[int], ended: bool) -> float:
+        """Of a sequence, with its end where it has one."""
+        written = [END, END, *units, *([END] if ended else [])]
+        return sum(float(self.table[sentence, a, b, c]) for a, b, c in zip(written, written[1:], written[2:]))
+
+    def read(self, sentence: int, units: Sequence[int], ended: bool) -> list[float]:
+        """How much each place was attended to, with the end."""
+        written = [END, END, *units]
+        steps = [self.attention[sentence, a, b] for a, b in itertools.pairwise(written)]
+        return torch.stack(steps[: len(units) + ended]).sum(0).tolist()
+
+
+def every(longest: int) -> list[tuple[tuple[int, ...], bool]]:
+    """All sequences, and whether they end by themselves: one of the greatest length may be cut off."""
+    found = [(units, True) for n in range(longest) for units in itertools.product(range(1, V), repeat=n)]
+    return found + [(units, False) for units in itertools.product(range(1, V), repeat=longest)]
+
+
+def rank(table: Table, sentence: int, units: Sequence[int], ended: bool, beam: Beam) -> float:
+    """Wu et al. 2016, in plain Python."""
+    score = table.log_probability(sentence, units, ended) / ((5 + len(units) + 1) / 6) ** beam.length_penalty
+    read = [x for x in table.read(sentence, units, ended) if x > 0]
+    return score + beam.coverage_penalty * sum(math.log(min(x, 1.0)) for x in read)
+
+
+def close(found: Hypothesis, score: float) -> bool:
+    return math.isclose(found.score, score, abs_tol=1e-9)
+
+
+@given(
+    seed=st.integers(0, 10**6),
+    longest=st.lists(st.integers(1, 3), min_size=1, max_size=3),
+    length=st.sampled_from([0.0, 0.6, 1.0, 2.0]),
+    coverage=st.sampled_from([0.0, 0.3]),
+)
+def test_a_beam_that_holds_all_sequences_finds_the_best(
+    seed: int, longest: list[int], length: float, coverage: float
+) -> None:
+    beam = Beam(200, length, coverage)
+    table = Table(seed, len(longest))
+    found = beam(Table(seed, len(longest)), END, longest, range(len(longest)))
+    for sentence, most in enumerate(longest):
+        ranked = sorted((rank(table, sentence, *one, beam) for one in every(most)), reverse=True)
+        assert len(found[sentence]) == len(ranked)
+        assert len({one.units for one in found[sentence]}) == len(ranked)
+        assert all(itertools.starmap(close, zip(found[sentence], ranked, strict=True)))
+
+
+@given(
+    seed=st.integers(0, 10**6),
+    size=st.integers(1, 6),
+    longest=st.lists(st.integers(1, 6), min_size=1, max_size=4),
+)
+def test_a_beam_in_a_batch_is_the_beam_alone_in_plain_python(
+    seed: int, size: int, longest: list[int]
+) -> None:
+    found = Beam(size, 1.0)(Table(seed, len(longest)), END, longest, range(len(longest)))
+    table = Table(seed, len(longest))
+    for sentence, most in enumerate(longest):
+        expected = plain_beam(table, sentence, size, most)
+        assert [one.units for one in found[sentence]] == [units for units, _ in expected]
+        assert all(close(one, score) for one, (_, score) in zip(found[sentence], expected, strict=True))
+        for one in found[sentence]:
+            ended = len(one.units) < most
+            assert math.isclose(
+                one.log_probability, table.log_probability(sentence, one.units, ended), abs_tol=1e-9
+            )
+            assert one.weights.shape == (len(one.units), S)
+
+
+def plain_beam(table: Table, sentence: int, size: int, most: int) -> list[tuple[tuple[int, ...], float]]:
+    """The beam of one sentence, with lists."""
+    alive: list[tuple[int, ...]] = [()]
+    done: list[tuple[tuple[int, ...], float]] = []
+    while alive:
+        longer = [(*units, unit) for units in alive for unit in range(V)]
+        longer.sort(key=lambda u: -table.log_probability(sentence, u, False))
+        alive = []
+        for units in longer[: size - len(done)]:
+            if units[-1] == END or len(units) == most:
+                own = units[:-1] if units[-1] == END else units
+                done.append((own, rank(table, sentence, own, units[-1] == END, Beam(size, 1.0))))
+            else:
+                alive.append(units)
+    return sorted(done, key=lambda pair: -pair[1])
+
+
+@given(seed=st.integers(0, 10**6), longest=st.lists(st.integers(1, 8), min_size=1, max_size=5))
+def test_a_beam_of_one_is_greedy(seed: int, longest: list[int]) -> None:
+    beam = Beam(1, 0.0)(Table(seed, len(longest)), END, longest, range(len(longest)))
+    greedy = Greedy()(Table(seed, len(longest)), END, longest, range(len(longest)))
+    for (one,), (other,) in zip(beam, greedy, strict=True):
+        assert one.units == other.units and math.isclose(one.log_probability, other.log_probability)
+        assert np.allclose(one.weights, other.weights)
+
+
+def test_greedy_takes_the_likeliest_unit_at_each_step() -> None:
+    table = Table(3, 1)
+    (found,) = Greedy()(Table(3, 1), END, [6], range(len([6])))[0]
+    written = [END, END]
+    while len(written) < 8 and (unit := int(table.table[0, written[-2], written[-1]].argmax())) != END:
+        written.append(unit)
+    assert found.units == tuple(written[2:])
+    assert found.weights.tolist() == [
+        table.attention[0, a, b].tolist() for a, b in itertools.pairwise(written[:-1])
+    ]
+
+
+def test_draws_have_the_probabilities_of_the_writer() -> None:
+    sentences = 4000
+    writer = Table(5, 1)
+    writer.table, writer.attention = (
+        t.expand(sentences, *t.shape[1:]) for t in (writer.table, writer.attention)
+    )
+    writer.sentences, writer.before = torch.arange(sentences), torch.full((sentences,), END)
+    found = Sampled([], 0)(writer, END, [1] * sentences, range(len([1] * sentences)))
+    shares = np.bincount([one.units[0] if one.units else 0 for (one,) in found], minlength=V) / sentences
+    assert np.allclose(shares, writer.table[0, END, END].exp().numpy(), atol=0.03)
+
+
+def test_a_draw_depends_on_the_seed_and_the_number_alone() -> None:
+    def drawn(seed: int, numbers: list[int]) -> list[tuple[int, ...]]:
+        writer = Table(1, 1)
+        writer.table, writer.attention = (t.expand(8, *t.shape[1:]) for t in (writer.table, writer.attention))
+        writer.sentences, writer.before = torch.arange(8), torch.full((8,), END)
+        return [one.units for (one,) in Sampled([], seed)(writer, END, [9] * 8, numbers)]
+
+    one = drawn(0, list(range(8)))
+    assert drawn(0, list(range(7, -1, -1))) == one[::-1]
+    assert len(set(one)) > 4 and drawn(1, list(range(8))) != one
+
+
+def test_a_cold_draw_is_greedy() -> None:
+    drawn = Sampled([temperature(0.0)], 0)(Table(1, 3), END, [5, 2, 4], range(len([5, 2, 4])))
+    greedy = Greedy()(Table(1, 3), END, [5, 2, 4], range(len([5, 2, 4])))
+    assert [one.units for (one,) in drawn] == [one.units for (one,) in greedy]
+
+
+@pytest.mark.parametrize("search", [Greedy(), Beam(3), Sampled([], 0)])
+def test_sentences_that_are_done_take_no_more_steps(search: Greedy | Beam | Sampled) -> None:
+    writer = Table(0, 2)
+    writer.table[:, :, :, END] = 50.0  # ends at once
+    search(writer, END, [9, 9], range(len([9, 9])))
+    assert writer.steps <= 2

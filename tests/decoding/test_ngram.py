@@ -1,0 +1,99 @@
+"""Kneser-Ney against counting in plain Python, by its definition."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from holdfast.decoding import ngram
+from holdfast.decoding.ngram import Baselines, NGrams
+from holdfast.errors import UserError
+
+UNITS = 5
+RANDOM = np.random.default_rng(0)
+TRAIN, TEST = RANDOM.integers(0, 4, 60), RANDOM.integers(0, UNITS, 30)
+Gram = tuple[int, ...]
+
+
+def counted(n: int) -> Counter[Gram]:
+    return Counter(tuple(TRAIN[i : i + n].tolist()) for i in range(len(TRAIN) - n + 1))
+
+
+def before(n: int) -> Counter[Gram]:
+    """Different units before each n-gram."""
+    return Counter(gram[1:] for gram in counted(n + 1))
+
+
+def probability(unit: int, context: Gram, longest: bool = True) -> float:
+    n = len(context) + 1
+    counts = counted(n) if longest else before(n)
+    values = list(counts.values())
+    ones, twos = values.count(1), values.count(2)
+    discount = ones / (ones + 2 * twos) if ones else 0.5
+    lower = probability(unit, context[1:], longest=False) if context else 1 / UNITS
+    total = sum(count for gram, count in counts.items() if gram[:-1] == context)
+    kinds = sum(1 for gram in counts if gram[:-1] == context)
+    if not total:
+        return lower
+    return max(counts[(*context, unit)] - discount, 0) / total + discount * kinds / total * lower
+
+
+@pytest.mark.parametrize("order", [1, 2, 3, 4])
+def test_against_the_definition(order: int) -> None:
+    found = np.exp(-NGrams.fit(TRAIN, UNITS, order).nats(TEST, order))
+    for i in range(order - 1, len(TEST)):
+        context = tuple(TEST[i - order + 1 : i].tolist())
+        assert found[i] == pytest.approx(probability(int(TEST[i]), context), rel=1e-12)
+
+
+@pytest.mark.parametrize("order", [1, 2, 3, 4])
+@pytest.mark.parametrize("piece", [1, 2, 7])
+def test_a_text_is_scored_in_pieces_as_in_one(
+    order: int, piece: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    grams = NGrams.fit(TRAIN, UNITS, order)
+    whole = grams.nats(TEST, order)
+    monkeypatch.setattr(ngram, "AT_ONCE", piece)
+    np.testing.assert_array_equal(grams.nats(TEST, order), whole)
+
+
+@pytest.mark.parametrize("order", [1, 2, 3, 4])
+@pytest.mark.parametrize("known", [0, 1, 2, 9])
+def test_probabilities_sum_to_one(order: int, known: int) -> None:
+    grams = NGrams.fit(TRAIN, UNITS, order)
+    each = [np.exp(-grams.nats(np.array([unit]), order, before=TEST[:known]))[0] for unit in range(UNITS)]
+    assert sum(each) == pytest.approx(1.0, rel=1e-12)
+
+
+@pytest.mark.parametrize("context", range(4))
+def test_a_context_that_stands_at_the_beginning_only_sums_to_one_too(context: int) -> None:
+    ids = np.array([3, 4, 0, 3, 0, 1, 3, 1, 0, 2, 1, 0, 2, 0, 1, 1, 2])
+    for order in (2, 3):
+        grams, before = NGrams.fit(ids, 5, order), np.array([context])
+        each = [np.exp(-grams.nats(np.array([unit]), order, before=before))[0] for unit in range(5)]
+        assert sum(each) == pytest.approx(1.0, rel=1e-12)
+
+
+def test_the_order_is_chosen_on_the_validation_part_and_everything_is_kept() -> None:
+    pattern = np.tile([0, 1, 2, 0, 1, 3], 50)
+    found = Baselines.fit(pattern[:240], pattern[240:], UNITS, 6, None)
+    losses = {n: values.mean() for n, values in NGrams.fit(pattern[:240], UNITS, 6).by_order(pattern[240:])}
+    assert found.order == min(losses, key=lambda n: losses[n]) > 3
+    again = Baselines.from_state(found.state())
+    for (name, one), (other, two) in zip(found.each(TEST), again.each(TEST), strict=True):
+        assert name == other
+        np.testing.assert_array_equal(one, two)
+    assert [name for name, _ in found.each(TEST)] == ["unigram", f"kneser_ney_{found.order}gram"]
+
+
+def test_an_order_that_is_given_is_taken() -> None:
+    assert Baselines.fit(TRAIN, TEST, UNITS, 6, 2).order == 2
+
+
+def test_damaged_counts_are_refused() -> None:
+    state = Baselines.fit(TRAIN, TEST, UNITS, 3, 3).state()
+    del state["keys.1"]
+    with pytest.raises(UserError, match="n-grams"):
+        Baselines.from_state(state)

@@ -1,0 +1,436 @@
+"""The textbook's claims: what pairs of runs decide, checked by hand, against scipy, and through the command line."""
+
+from __future__ import annotations
+
+import json
+from math import inf, log
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from holdfast.cli import main
+from holdfast.config import build_config
+from holdfast.errors import UserError
+from holdfast.experiments.claims.claims import LESS_LOSS, LESS_TIME, SAME_MEMORY, Claim, updates_to, verdicts
+from holdfast.experiments.claims.run import Trials, longer, matched_size, networks, plan, settings
+from holdfast.experiments.claims.summary import method, sentence, summary, table, told
+from holdfast.experiments.compare import changed
+from holdfast.reporting.comparison import Comparison
+from holdfast.reporting.statistics import Bounds, decide, holm, sign_flips
+from holdfast.reporting.summary import Measure
+from holdfast.tasks.registry import part
+from musical import folder_of
+
+DIFFERENCES = [-0.31, -0.12, -0.25, -0.22, -0.05]
+
+
+# -- the statistics ----------------------------------------------------------------------------------------------
+
+
+def test_the_interval_and_p_are_those_of_the_paired_t_test() -> None:
+    rng = np.random.default_rng(0)
+    one, other = rng.normal(size=(2, 7))
+    found = decide(list(one - other), Bounds(-inf, -0.02))
+    theirs = stats.ttest_rel(one, other + -0.02)
+    low, high = stats.ttest_rel(one, other).confidence_interval(0.95)
+    assert (found.low, found.high) == pytest.approx((low, high))
+    assert found.p == pytest.approx(theirs.pvalue) and found.pairs == 7
+
+
+def test_by_hand() -> None:
+    """Mean 2, deviation 1, n = 4: the error is 0.5 and t(0.975, 3) is 3.182446."""
+    found = decide([1.0, 2.0, 2.0, 3.0], Bounds(-inf, 0.0))
+    error = (2 / 3) ** 0.5 / 2
+    assert (found.low, found.high) == pytest.approx((2 - 3.182446 * error, 2 + 3.182446 * error), rel=1e-6)
+    assert found.decision == "does not hold"
+
+
+@pytest.mark.parametrize(
+    ("shift", "bounds", "decision"),
+    [
+        (0.0, Bounds(-inf, -0.02), "holds"),
+        (0.5, Bounds(-inf, -0.02), "does not hold"),
+        (0.17, Bounds(-inf, -0.02), "not decided"),
+        (0.19, Bounds(-0.3, 0.3), "holds"),
+        (0.19, Bounds(-0.05, 0.05), "not decided"),
+        (2.0, Bounds(-0.3, 0.3), "does not hold"),
+        (-2.0, Bounds(-0.3, 0.3), "does not hold"),
+        (2.0, Bounds(0.2, inf), "holds"),
+    ],
+)
+def test_where_the_interval_lies_decides(shift: float, bounds: Bounds, decision: str) -> None:
+    found = decide([d + shift for d in DIFFERENCES], bounds)
+    assert found.decision == decision
+    assert (found.p < 0.05) == (decision != "not decided")
+
+
+def test_equivalence_is_the_two_one_sided_tests() -> None:
+    values = np.array(DIFFERENCES) + 0.2
+    low = stats.ttest_1samp(values, -0.3, alternative="greater").pvalue
+    high = stats.ttest_1samp(values, 0.3, alternative="less").pvalue
+    assert decide(list(values), Bounds(-0.3, 0.3)).p == pytest.approx(2 * max(low, high))
+
+
+@given(st.lists(st.floats(-1, 1).map(lambda x: round(x, 3)), min_size=2, max_size=6), st.floats(-5, 5))
+def test_a_great_shift_decides_and_which_way_it_goes(noise: list[float], shift: float) -> None:
+    """Bounds are far from zero noise: what is shifted by much more than the interval's half is decided, rightly."""
+    found = decide([n + shift for n in noise], Bounds(-inf, -0.02))
+    half = (found.high - found.low) / 2
+    if abs(found.effect + 0.02) > half * 1.001 + 1e-9:
+        assert found.decision == ("holds" if found.effect < -0.02 else "does not hold")
+    elif abs(found.effect + 0.02) < half * 0.999 - 1e-9:
+        assert found.decision == "not decided"
+
+
+def test_noise_is_decided_as_often_as_the_level_says() -> None:
+    """Of 400 sets whose true effect lies at the bound, one in twenty is decided, by chance."""
+    rng = np.random.default_rng(1)
+    bounds = Bounds(-inf, -0.02)
+    decided = sum(
+        decide(list(rng.normal(-0.02, 0.1, 5)), bounds).decision != "not decided" for _ in range(400)
+    )
+    assert stats.binomtest(decided, 400, 0.05).pvalue > 0.01
+
+
+def test_sets_without_spread() -> None:
+    assert decide([0.0, 0.0], Bounds(-inf, -0.02)).decision == "does not hold"
+    assert (
+        decide([-0.02, -0.02], Bounds(-inf, -0.02)).decision == "does not hold"
+    )  # it matters from more than that on
+    assert decide([-0.1, -0.1], Bounds(-inf, -0.02)).decision == "holds"
+
+
+@pytest.mark.parametrize("differences", [[0.1], [], [0.1, float("nan")], [0.1, inf]])
+def test_what_cannot_be_tested(differences: list[float]) -> None:
+    with pytest.raises(ValueError, match="two finite"):
+        decide(differences, Bounds(-inf, 0.0))
+
+
+@given(st.lists(st.integers(-9, 9), min_size=2, max_size=8))
+def test_sign_flips_are_scipys(values: list[int]) -> None:
+    if not any(values):
+        assert sign_flips([float(v) for v in values]) == 1.0
+        return
+    theirs = stats.permutation_test(
+        (np.array(values, float),), lambda x, axis: abs(x.sum(axis)), permutation_type="samples",
+        alternative="greater", n_resamples=np.inf, vectorized=True,
+    )  # fmt: skip
+    assert sign_flips([float(v) for v in values]) == pytest.approx(theirs.pvalue)
+
+
+def test_many_pairs_are_flipped_by_chance() -> None:
+    assert sign_flips([1.0] * 30) < 0.001 < 0.9 < sign_flips([1.0, -1.0] * 15)
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=9))
+def test_holm_by_its_definition(values: list[float]) -> None:
+    """The k-th smallest is rejected at a level where it and all smaller ones are: p_j <= level / (m - j + 1)."""
+    ordered = sorted(range(len(values)), key=values.__getitem__)
+    for place, corrected in enumerate(holm(values)):
+        before = ordered[: ordered.index(place) + 1]
+        least = max((len(values) - j) * values[one] for j, one in enumerate(before))
+        assert corrected == pytest.approx(min(1.0, least))
+
+
+# -- the claims --------------------------------------------------------------------------------------------------
+
+MEASURE = Measure("accuracy", "accuracy", "classifies", "examples", highest=1.0)
+
+
+def run(cell: str, seed: int, share: float, **more: Any) -> dict[str, Any]:
+    gru = cell != "lstm"
+    wobble = 0.001 * (seed + 1) * (1 if gru else -1)
+    figures = {
+        "hidden_size": {"lstm": 4, "gru": 4}.get(cell, 5),
+        "parameters": {"lstm": 500, "gru": 400}.get(cell, 490),
+        "recurrent_parameters": {"lstm": 400, "gru": 300}.get(cell, 390),
+        "updates_per_epoch": 10.0,
+        "update_seconds": (0.5 if gru else 1.0) + wobble,
+        "valid_losses": [4.0, 2.0 + wobble, 1.0 + wobble],
+        "train_loss": 0.5,
+        "valid_loss": 1.0 + wobble,
+        "seconds_per_epoch": 1.0,
+        "model": {"accuracy": 0.8 + wobble},
+        "half_life": 10.0 + wobble,
+        "reach": 30.0 if gru else 60.0,
+        "longest": 99,
+    }
+    return {"cell": cell, "seed": seed, "share": share, "part": "test"} | figures | more
+
+
+def found(cells: tuple[str, ...] = ("lstm", "gru", "gru-5"), **more: Any) -> Comparison:
+    runs = [run(c, seed, share, **more) for seed in range(3) for share in (0.1, 1.0) for c in cells]
+    return Comparison("classify", runs, {"majority": {"accuracy": 0.5}}, ("a note",))
+
+
+def by_measure(claims: list[Claim], equal: str = "hidden size") -> dict[str, Claim]:
+    return {claim.measured: claim for claim in claims if claim.equal == equal}
+
+
+def test_what_the_runs_say() -> None:
+    tested = verdicts(found(), MEASURE)
+    own = by_measure(tested)
+    assert own["parameters of the recurrent layers, biases included"].decision == "holds"
+    seconds = own["seconds for each update"]
+    assert seconds.decision == "holds" and seconds.finding is not None
+    assert seconds.shown(seconds.finding.effect) == pytest.approx(0.503, abs=0.001)
+    goal = 1.003 * 1.02  # the worst best loss is the GRU's of seed 2
+    assert own[f"updates to a validation loss of {goal:.4g}"].remark == "no difference that matters"
+    assert own[f"seconds to a validation loss of {goal:.4g}"].decision == "holds"
+    gap = own["validation less training loss, 10 % of the data"]
+    assert gap.decision == "does not hold" and gap.finding is not None
+    assert gap.finding.effect == pytest.approx(0.004 / 0.998) and gap.means == pytest.approx((0.502, 0.498))
+    error = own["test 1 less accuracy, 10 % of the data"]
+    assert error.finding is not None and error.finding.effect == pytest.approx(-0.004 / 0.202)
+    assert own["steps until an input's influence is halved"].decision == "holds"
+    assert own["steps until it is down to a twentieth"].decision == "does not hold"
+    assert [claim.one for claim in tested] == ["gru"] * 9 + ["gru-5"] * 8
+
+
+def test_the_opposite_is_told() -> None:
+    runs = [dict(r, update_seconds=2.0 + r["seed"] / 9 if r["cell"] == "gru" else 1.0) for r in found().runs]
+    slower = by_measure(verdicts(Comparison("classify", runs, {}, ()), MEASURE))["seconds for each update"]
+    assert slower.decision == "does not hold" and slower.remark == "the opposite is true"
+    assert "does not hold; the opposite is true (" in sentence(slower)
+
+
+def test_memory_beyond_what_was_measured_is_not_decided() -> None:
+    far = by_measure(verdicts(found(half_life=None), MEASURE))["steps until an input's influence is halved"]
+    assert far.decision == "not decided" and far.remark == "6 of 6 are longer than the 99 steps measured"
+    never = by_measure(verdicts(found(unmeasured="A rule. One step."), MEASURE))
+    assert never["steps until it is down to a twentieth"].remark == "it cannot be measured: A rule. One step"
+    runs = [{k: v for k, v in r.items() if k != "reach"} for r in found().runs]
+    lost = by_measure(verdicts(Comparison("classify", runs, {}, ()), MEASURE))
+    assert "it was not measured" in sentence(lost["steps until it is down to a twentieth"])
+
+
+def test_the_plain_rnn_is_tested_where_it_ran() -> None:
+    tested = verdicts(found(("lstm", "gru", "rnn", "gru-5", "rnn-9")), MEASURE)
+    plain = [(claim.one, claim.other) for claim in tested if "plain RNN" in claim.claim]
+    assert (
+        plain
+        == [("gru", "rnn")] * 3 + [("lstm", "rnn")] * 3 + [("gru-5", "rnn-9")] * 3 + [("lstm", "rnn-9")] * 3
+    )
+
+
+def test_seeds_that_not_all_fractions_have_are_left_out() -> None:
+    runs = [r for r in found().runs if (r["seed"], r["share"], r["cell"]) != (1, 0.1, "gru")]
+    own = by_measure(verdicts(Comparison("classify", runs, {}, ()), MEASURE))
+    small, whole = own["validation loss, 10 % of the data"].finding, own["seconds for each update"].finding
+    assert small is not None and whole is not None and (small.pairs, whole.pairs) == (2, 3)
+
+
+def test_nothing_to_lose_is_not_decided() -> None:
+    perfect = by_measure(verdicts(found(model={"accuracy": 1.0}), MEASURE))
+    assert "has none of it" in perfect["test 1 less accuracy, 10 % of the data"].remark
+
+
+def test_a_loss_that_all_reach_at_once_tells_nothing_of_speed() -> None:
+    own = by_measure(verdicts(found(valid_losses=[1.0, 0.99]), MEASURE))
+    assert own["updates to a validation loss of 1.01"].remark == "all are there after the first epoch"
+    assert own["seconds to a validation loss of 1.01"].decision == "not decided"
+
+
+def test_no_gap_is_told() -> None:
+    told = by_measure(verdicts(found(train_loss=3.0), MEASURE))[
+        "validation less training loss, 10 % of the data"
+    ]
+    assert told.remark.startswith("neither overfits")
+
+
+def test_runs_of_another_kind_are_refused() -> None:
+    runs = [{"cell": "gru", "seed": 0, "share": 1.0}]
+    with pytest.raises(UserError, match="older comparison"):
+        verdicts(Comparison("classify", runs, {}, ()), MEASURE)
+
+
+def test_updates_to_a_goal() -> None:
+    assert updates_to({"valid_losses": [3.0, 5.0, 1.0], "updates_per_epoch": 10}, 2.0) == pytest.approx(27.5)
+    assert updates_to({"valid_losses": [1.0], "updates_per_epoch": 10}, 2.0) == 10
+
+
+def test_words_tables_and_json_agree() -> None:
+    comparison = found()
+    tested = verdicts(comparison, MEASURE)
+    values = told(comparison, tested)
+    assert json.loads(json.dumps(values, allow_nan=False)) == json.loads(json.dumps(values))
+    assert values["networks"]["gru-5"] == {"hidden_size": 5, "parameters": 490, "recurrent_parameters": 390}
+    seconds = next(claim for claim in values["claims"] if claim["measured"] == "seconds for each update")
+    assert seconds["effect"] == pytest.approx(0.503, abs=0.001) and seconds["holds_below"] == pytest.approx(
+        0.95
+    )
+    assert seconds["low"] < seconds["effect"] < seconds["high"] and seconds["holds_above"] is None
+    assert seconds["p"] < seconds["p_holm"] and seconds["p_signs"] == 0.25
+    header, *rows = table(tested)
+    assert {len(row) for row in rows} == {len(header)} and [row[2] for row in rows] == [
+        c.decision for c in tested
+    ]
+    assert "no p below 0.25" in method(tested)[2]
+    decided = sum(claim.finding is not None and claim.decision != "not decided" for claim in tested)
+    assert f"Of 16 tests {decided} are decided" in method(tested)[3]
+    faster = "“a GRU trains faster”, 6 tests: holds in 4, does not hold in 2."
+    assert faster in summary(tested) and len(summary(tested)) == 5
+
+
+def test_the_smallest_effects_that_matter() -> None:
+    assert LESS_TIME.high == pytest.approx(log(0.95)) and LESS_LOSS.high == -0.02
+    assert [*SAME_MEMORY] == pytest.approx([-log(1.25), log(1.25)])
+
+
+# -- the runs ----------------------------------------------------------------------------------------------------
+
+
+@given(st.integers(16, 300), st.integers(1, 60))
+def test_the_matched_size_is_the_closest(hidden: int, inputs: int) -> None:
+    def count(gates: int, units: int) -> int:
+        return gates * (inputs * units + units * units + 2 * units)
+
+    target = count(4, hidden)
+    size = matched_size(lambda units: count(3, units), target, hidden)
+    best = min(range(1, 2 * hidden), key=lambda units: abs(count(3, units) - target))
+    assert abs(count(3, size) - target) == abs(count(3, best) - target)
+    assert abs(count(3, size) / target - 1) < 0.06
+
+
+def table_of(path: Path) -> Path:
+    wave = (f"2024-01-{1 + i // 24:02d} {i % 24:02d}:00:00,{10 + i % 24 + i / 100:.2f}\n" for i in range(480))
+    path.write_text("date,temp\n" + "".join(wave))
+    return path
+
+
+def test_networks_of_equal_parameters_and_what_is_planned(tmp_path: Path) -> None:
+    make, fields = part("forecast", "model"), {"horizon": 3, "hidden_size": 48, "epochs": 4, "batch_size": 8}
+    config = build_config(part("forecast", "config"), fields | {"target": "temp"})
+    prepared = make(config).prepare(table_of(tmp_path / "a.csv"))
+    named = networks(make, config, prepared, ("lstm", "gru", "rnn"))
+    counts = {}
+    for name, own in named.items():
+        module, _ = make(changed(config, 0, **own)).untrained(prepared)
+        counts[name] = sum(p.numel() for p in module.parameters())
+    (gru,) = (name for name in named if name.startswith("gru-"))
+    (rnn,) = (name for name in named if name.startswith("rnn-"))
+    assert counts[gru] == pytest.approx(counts["lstm"], rel=0.02)
+    assert counts[rnn] == pytest.approx(counts["lstm"], rel=0.02)
+    parts = {0.25: prepared.latest(0.25), 1.0: prepared}
+    own = settings(make, config, parts)
+    steps = {share: make(config).untrained(data)[1].steps_per_epoch for share, data in parts.items()}
+    assert own[1.0].training.epochs == 4 and own[0.25].training.epochs == round(4 * steps[1.0] / steps[0.25])
+    planned = plan(own, named, parts, 2)
+    assert len(planned) == 2 * 2 * 5 and len({run.key for run in planned}) == len(planned)
+    assert [run.name for run in planned[:5]] == [*named]
+    assert [run.name for run in planned[10:15]] == [*[*named][1:], "lstm"]
+    assert longer(config, 0.01).training.epochs == 1
+
+
+@pytest.mark.parametrize(
+    ("trials", "words"),
+    [
+        ({"seeds": 1}, "at least 2 seeds"),
+        ({"cells": ("gru",)}, "lstm and gru"),
+        ({"cells": ("gru", "lstm", "tcn")}, "Cells are"),
+        ({"fractions": (0.1, 0.5)}, "1 is one of them"),
+        ({"fractions": (0.0, 1.0)}, "above 0"),
+        ({"fractions": (1.5, 1.0)}, "above 0"),
+        ({"fractions": ()}, "Given: none"),
+        ({"fractions": (float("nan"), 1.0)}, "above 0"),
+    ],
+)
+def test_trials_that_cannot_be(trials: dict[str, Any], words: str) -> None:
+    with pytest.raises(UserError, match=words):
+        Trials(**{"cells": ("lstm", "gru"), "seeds": 5, "fractions": (0.5, 1.0)} | trials)
+
+
+FORECAST = ["--target", "temp", "--horizon", "3", "--season", "24", "--lookback", "24", "--hidden-size", "6"]
+
+
+def call(capsys: pytest.CaptureFixture[str], *words: str | Path, code: int = 0) -> tuple[str, str]:
+    capsys.readouterr()
+    assert main([str(word) for word in words]) == code
+    return capsys.readouterr()
+
+
+def test_claims_of_a_table_and_going_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from holdfast.experiments import compare
+
+    whole, ended = compare.save_json, []
+
+    def then_ctrl_c(path: Path, values: dict[str, Any]) -> None:
+        whole(path, values)
+        ended.append(path)
+        if len(ended) == 3:
+            raise KeyboardInterrupt
+
+    out = tmp_path / "out"
+    command = ["claims", "forecast", table_of(tmp_path / "a.csv"), *FORECAST, "--epochs", "1", "--seeds", "2"]
+    command += ["--fractions", "0.25,1", "--out", out]
+    monkeypatch.setattr(compare, "save_json", then_ctrl_c)
+    _, err = call(capsys, *command, code=130)
+    assert "the same command with --resume goes on" in err
+    first = json.loads((out / "comparison.json").read_text())["runs"]
+    monkeypatch.setattr(compare, "save_json", whole)
+    text, err = call(capsys, *command, "--resume")
+    assert (
+        "run 3 of" not in err and "run 4 of 12" in err and "in turn" in err and "how far it remembers" in err
+    )
+    runs = json.loads((out / "comparison.json").read_text())["runs"]
+    assert [r["model"] for r in runs[:3]] == [r["model"] for r in first]
+    assert len(runs) == 12 and {r["share"] for r in runs} == {0.25, 1.0}
+    assert all(("reach" in r) == (r["share"] == 1.0) for r in runs)
+    assert "“a GRU has three quarters of an LSTM's parameters”" in text and "holds; exactly 0.75" in text
+    assert (out / "plots" / "claims.png").exists() and "data:image/png" in (out / "report.html").read_text()
+    again, err = call(capsys, *command, "--resume", "--json")  # nothing is left to do
+    assert "run " not in err and json.loads(again) == json.loads((out / "claims.json").read_text())
+    assert json.loads(again)["seeds"] == [0, 1] and len(json.loads(again)["claims"]) == 17
+    _, err = call(capsys, *command, "--resume", "--overwrite", code=2)
+    assert "--overwrite was given as well" in err
+    _, err = call(capsys, *command, "--resume", "--dropout", "0.3", code=2)
+    assert "keeps its settings" in err
+
+
+def test_claims_of_music(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    flags = [
+        "--hidden-size",
+        "6",
+        "--chord-size",
+        "6",
+        "--epochs",
+        "1",
+        "--steps-per-beat",
+        "2",
+        "--device",
+        "cpu",
+    ]
+    out, _ = call(
+        capsys, "claims", "music", folder_of(tmp_path / "pieces", 14), *flags, "--seeds", "2",
+        "--fractions", "1", "--cells", "lstm,gru,rnn", "--out", tmp_path / "out", "--json",
+    )  # fmt: skip
+    found = json.loads(out)
+    assert set(found["networks"]) >= {"lstm", "gru", "rnn"} and found["fractions"] == [1.0]
+    assert any("plain RNN" in claim["claim"] for claim in found["claims"])
+    kept = {path.name for path in (tmp_path / "out" / "weights").iterdir()}
+    assert kept == {f"{name}-seed-{seed}.safetensors" for name in found["networks"] for seed in (0, 1)}
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--fractions", "0.001,1"], "At 0.001: It holds"),
+        (["--fractions", "0.5,0.501,1"], "as the smaller one does"),
+        (["--fractions", "half,1"], "--fractions is numbers, with commas between"),
+        (["--seeds", "1"], "at least 2 seeds"),
+        (["--cells", "lstm"], "Given: lstm."),
+    ],
+)
+def test_what_cannot_be_tried_is_told(
+    flags: list[str], words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data, out = table_of(tmp_path / "a.csv"), tmp_path / "out"
+    _, err = call(capsys, "claims", "forecast", data, *FORECAST, *flags, "--out", out, code=2)
+    assert words in err and "Traceback" not in err and not out.exists()

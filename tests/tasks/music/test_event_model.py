@@ -1,0 +1,237 @@
+"""Events: pieces as tokens and back, transposition, streams, and figures against a computation by hand."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import symusic
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from holdfast.data.music.midi import Song, read_songs
+from holdfast.data.music.notes import Heading, save_midi
+from holdfast.data.music.piano_roll import LOWEST
+from holdfast.data.music.remi import HIGHEST, EventVocabulary
+from holdfast.errors import UserError
+from holdfast.models.language import LanguageOptions, RecurrentLanguageModel
+from holdfast.models.truncated_bptt import nats_of
+from holdfast.tasks.music.event_model import EventTraining, encoded, figures, moved, total_nats
+from holdfast.tasks.music.task import Composer
+from holdfast.tasks.registry import load
+from musical import melody
+
+STEPS = 4
+SMALL: dict[str, Any] = {
+    "model": "events", "hidden_size": 24, "embedding_size": 12, "epochs": 2, "steps": 16, "batch_size": 4,
+    "transpose": 2, "learning_rate": 0.01, "device": "cpu",
+}  # fmt: skip
+
+
+def piece(seed: int, bars: int = 4, signature: tuple[int, int] = (4, 4)) -> Any:
+    """A melody on a flute, a bass on a piano, and drums: on the grid of sixteenths, with a few velocities."""
+    random, score = np.random.default_rng(seed), symusic.Score(STEPS)
+    for name, program, low, every in (("tune", 73, 60, 2), ("bass", 0, 36, 4)):
+        track = symusic.Track(name, program, False)
+        for start in range(0, 4 * STEPS * bars, every):
+            velocity = int(random.choice([55, 79, 103]))
+            track.notes.append(symusic.Note(start, every, low + int(random.choice([0, 2, 4, 7])), velocity))
+        score.tracks.append(track)
+    drums = symusic.Track("drums", 0, True)
+    for start in range(0, 4 * STEPS * bars, STEPS):
+        drums.notes.append(symusic.Note(start, 1, 36, 79))
+    score.tracks.append(drums)
+    return Heading(100, None, signature).put(score)
+
+
+SCORES = [piece(seed) for seed in range(6)]
+VOCABULARY = EventVocabulary.fit(SCORES, STEPS)
+
+
+def rows(score: Any) -> list[tuple[Any, ...]]:
+    """Every note: voice, instrument, start and length in quarters, pitch."""
+    ticks = score.ticks_per_quarter
+    return sorted(
+        (t.is_drum, "" if t.is_drum else t.name, t.program if not t.is_drum else 0,
+         n.time / ticks, n.duration / ticks, n.pitch)
+        for t in score.tracks
+        for n in t.notes
+    )  # fmt: skip
+
+
+@given(st.integers(0, 10_000), st.integers(1, 5), st.sampled_from([(4, 4), (3, 4)]))
+def test_a_piece_as_tokens_and_back_keeps_its_notes_voices_and_instruments(
+    seed: int, bars: int, signature: tuple[int, int]
+) -> None:
+    vocabulary = EventVocabulary.fit([*SCORES, piece(0, signature=(3, 4))], STEPS)
+    score = piece(seed, bars, signature)
+    ids = vocabulary.encode(score)
+    again = vocabulary.decode(ids)
+    assert rows(again) == rows(score)
+    assert vocabulary.encode(again).tolist() == ids.tolist()
+
+
+def test_the_vocabulary_is_saved_as_json_and_read_back() -> None:
+    state = json.loads(json.dumps(VOCABULARY.state()))
+    again = EventVocabulary.from_state(state)
+    assert again.names == VOCABULARY.names and again.voices == VOCABULARY.voices
+    assert again.encode(SCORES[0]).tolist() == VOCABULARY.encode(SCORES[0]).tolist()
+    with pytest.raises(UserError, match="They are damaged"):
+        EventVocabulary.from_state({"tokenizer": {}, "voices": []})
+
+
+@pytest.mark.parametrize("semitones", [-12, -1, 0, 5])
+def test_transposition_moves_pitches_and_nothing_else(semitones: int) -> None:
+    ids = VOCABULARY.encode(SCORES[1])
+    table = VOCABULARY.transposition(semitones)
+    expected = [
+        (drums, name, program, start, length, pitch if drums else pitch + semitones)
+        for drums, name, program, start, length, pitch in rows(SCORES[1])
+    ]
+    assert rows(VOCABULARY.decode(table[ids])) == sorted(expected)
+
+
+def test_room_is_what_the_keyboard_leaves() -> None:
+    score = symusic.Score(STEPS)
+    score.tracks.append(symusic.Track("tune", 73, False))
+    for pitch in (LOWEST + 1, HIGHEST - 3):
+        score.tracks[0].notes.append(symusic.Note(0, 4, pitch, 80))
+    ids = VOCABULARY.encode(Heading().put(score))
+    assert VOCABULARY.room(ids, 5) == (-1, 3) and VOCABULARY.room(ids[:0], 5) == (0, 0)
+    part = encoded(VOCABULARY, [Song("far", score)])
+    assert moved(VOCABULARY, part, [4]).lines[0].ids.tolist() == part.lines[0].ids.tolist()
+
+
+def test_many_names_make_voices_of_instruments() -> None:
+    scores = []
+    for number in range(20):
+        score = piece(number)
+        score.tracks[0].name = f"tune {number}"
+        scores.append(score)
+    voices = EventVocabulary.fit(scores, STEPS).voices
+    assert [(voice.name, voice.program) for voice in voices] == [("", 0), ("", 73)]
+
+
+def test_what_events_do_not_hold_is_told(tmp_path: Path) -> None:
+    for seed in range(10):
+        save_midi(tmp_path / f"{seed}.mid", piece(seed))
+    score = piece(3)
+    score.tracks[0].notes.append(symusic.Note(0, 13 * STEPS, 90, 80))
+    score.tracks[0].notes.append(symusic.Note(0, STEPS, 120, 80))
+    save_midi(tmp_path / "3.mid", score)
+    model = Composer(**(SMALL | {"epochs": 1})).fit(tmp_path)
+    told = ("notes beyond a piano's keys, left out of 3.mid", "notes of more than 12 beats, cut in 3.mid")
+    assert set(told) <= set(model.metrics["notes"])
+    model.evaluate(tmp_path / "3.mid")
+    assert model.notes == told
+    model.evaluate(tmp_path / "4.mid")
+    assert model.notes == ()
+    assert VOCABULARY.changes(score) == tuple(one.removesuffix(" 3.mid") for one in told)
+    assert EventVocabulary.fit([melody(2)], STEPS).changes(piece(1)) == ("drums, left out of",)
+
+
+# -- the network ---------------------------------------------------------------------------------------------------
+
+
+def network() -> RecurrentLanguageModel:
+    options = LanguageOptions(embedding_size=8, hidden_size=16, num_layers=2, tied=False)
+    return RecurrentLanguageModel(VOCABULARY.size, options).eval()
+
+
+def test_pieces_side_by_side_are_scored_as_one_by_one() -> None:
+    net = network()
+    part = encoded(VOCABULARY, [Song(str(i), piece(i, bars=1 + i)) for i in range(4)])
+    found = nats_of(net, [line.ids for line in part.lines], part.end)
+    for line, nats in zip(part.lines, found, strict=True):
+        text = torch.tensor([part.end, *line.ids, part.end])[:, None]
+        with torch.no_grad():
+            hidden, _ = net(text[:-1])
+            expected = -net.output.log_probabilities(hidden.raw).gather(2, text[1:, :, None]).flatten()
+        np.testing.assert_allclose(nats, expected, rtol=1e-4, atol=1e-5)
+    total = sum(float(nats.sum(dtype=np.float64)) for nats in found)
+    assert total_nats(net, part) == pytest.approx(total)
+    every = sum(piece(i, bars=1 + i).note_num() for i in range(4))  # drums have tokens as others have
+    assert part.notes == every and part.tokens == sum(len(line.ids) + 1 for line in part.lines)
+    expected_figures = (total / part.tokens, total / every)
+    assert tuple(figures(total, part).values())[:2] == pytest.approx(expected_figures)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("midi")
+    for seed in range(12):
+        save_midi(path / f"{seed:02}.mid", piece(seed))
+    return path
+
+
+def test_only_training_pieces_are_transposed_and_each_comes_once_in_an_epoch(folder: Path) -> None:
+    model = Composer(**SMALL)
+    prepared = model.prepare(folder)
+    training = model.kind.training(model.kind.network(prepared.learnt), prepared)
+    assert isinstance(training, EventTraining)
+    end, table = prepared.train.end, prepared.vocabulary.pitches()
+    texts = [training.text(epoch) for epoch in (1, 2)]
+    assert texts[0].tolist() == training.text(1).tolist() != texts[1].tolist()
+    tunes = [line.ids for line in prepared.train.lines]
+    for text in texts:
+        pieces = np.split(text, np.flatnonzero(text == end) + 1)[:-1]
+        moves = []
+        for ids in pieces:
+            near = [(other, table[ids[:-1]] - table[other]) for other in tunes if len(other) == len(ids) - 1]
+            fits = [set(by[table[other] >= 0].tolist()) for other, by in near]
+            moves += [by for by in fits if len(by) == 1 and -2 <= next(iter(by)) <= 2][:1]
+        assert len(moves) == len(tunes) == 10
+    valid = prepared.valid.lines[0]
+    assert valid.ids.tolist() == prepared.vocabulary.encode(piece(int(valid.name[:2]))).tolist()
+
+
+def test_a_run_is_scored_among_n_grams_saved_and_loaded(folder: Path, tmp_path: Path) -> None:
+    model = Composer(**SMALL).fit(folder, out=tmp_path / "run")
+    metrics = model.metrics
+    assert metrics["unit"] == "token" and metrics["pieces"] == 1
+    assert set(metrics["baselines"]) >= {"unigram"} and "nll_per_note" in metrics["model"]
+    assert {path.suffix for path in (tmp_path / "run").iterdir()} <= {
+        ".toml", ".json", ".safetensors", ".csv", ""
+    }  # fmt: skip
+    again = load(tmp_path / "run")
+    assert again.evaluate(folder)["model"] == pytest.approx(model.evaluate(folder)["model"])
+    assert again.corpus.names == model.corpus.names
+
+
+def test_a_run_that_is_resumed_ends_as_one_that_was_not_interrupted(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = Composer(**SMALL).fit(folder, out=tmp_path / "whole")
+    taken, plain = itertools.count(), EventTraining.loss
+
+    def interrupted(self: EventTraining, batch: Any) -> Any:
+        if next(taken) == 11:
+            signal.raise_signal(signal.SIGINT)
+        return plain(self, batch)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(EventTraining, "loss", interrupted)
+        stopped = Composer(**SMALL).fit(folder, out=tmp_path / "run")
+    assert stopped.history is not None and stopped.history.stopped == "interrupted"
+    resumed = Composer(**SMALL).fit(folder, out=tmp_path / "run", resume=True)
+    assert resumed.metrics["model"] == whole.metrics["model"]
+    for name, tensor in whole.fitted().state_dict().items():
+        assert torch.equal(tensor, resumed.fitted().state_dict()[name])
+
+
+def test_songs_as_tokens_and_back_are_the_same_tokens(shared_data: Callable[[str], Path]) -> None:
+    files = sorted(shared_data("music/pop909").glob("*.mid"))[::90]
+    songs = [song for file in files for song in read_songs(file)]
+    vocabulary = EventVocabulary.fit([song.score for song in songs], 8)
+    assert sorted(voice.name for voice in vocabulary.voices) == ["BRIDGE", "MELODY", "PIANO"]
+    for song, line in zip(songs, encoded(vocabulary, songs).lines, strict=True):
+        again = vocabulary.decode(line.ids)
+        assert vocabulary.encode(again).tolist() == line.ids.tolist()
+        assert line.count == again.note_num() <= song.score.note_num() <= 1.02 * line.count

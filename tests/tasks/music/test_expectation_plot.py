@@ -1,0 +1,46 @@
+"""The picture of what a model of rolls expects."""
+
+from __future__ import annotations
+
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from holdfast.cli import main
+from holdfast.models.music import OUTPUTS, RollModel, RollOptions
+from holdfast.tasks.music.expectation_plot import DRAWS, expected
+from musical import folder_of, trained
+
+FEW = 5
+
+
+@pytest.mark.parametrize("output", OUTPUTS)
+@torch.no_grad()
+def test_the_probability_of_a_key_is_that_of_all_frames_with_it(output: str) -> None:
+    model = RollModel(FEW, RollOptions(output=output, hidden_size=6, chord_size=4)).double().eval()
+    for parameter in model.output.parameters():
+        parameter.copy_(torch.randn_like(parameter))
+    roll = np.random.default_rng(0).random((6, FEW)) < 0.4
+    chances, nats = expected(model, roll)
+    frames = torch.from_numpy(roll).double()
+    context = model(frames[:-1, None])[0][:, 0]
+    every = torch.tensor(list(product([0.0, 1.0], repeat=FEW)), dtype=torch.float64)
+    for t in range(5):
+        some = context[torch.full((len(every),), t)]
+        p = (-model.output.nats(some, every)).exp()
+        exact = (p[:, None] * every).sum(0).numpy()
+        error = 5 * np.sqrt(exact * (1 - exact) / DRAWS) + 2 / DRAWS if output == "autoregressive" else 1e-12
+        assert (np.abs(chances[t] - exact) <= error).all()
+        place = int((every == frames[t + 1]).all(1).nonzero())
+        assert nats[t] == pytest.approx(-float(p[place].log()))
+
+
+def test_what_a_model_of_rolls_expects_is_drawn_beside_the_page(tmp_path: Path) -> None:
+    folder = folder_of(tmp_path / "midi")
+    run = trained(folder, tmp_path / "roll")
+    assert main(["inspect", str(run), str(folder), "--steps", "20"]) == 0
+    assert (run / "inspect" / "expected.png").read_bytes().startswith(b"\x89PNG")
+    assert (run / "inspect" / "report.html").exists()

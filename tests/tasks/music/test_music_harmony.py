@@ -1,0 +1,94 @@
+"""Harmonising against enumeration: few keys, few frames, every chord under a melody."""
+
+from __future__ import annotations
+
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from holdfast.data.music.midi import Song
+from holdfast.data.music.notes import score_of_roll
+from holdfast.data.music.novelty import Corpus, Notes
+from holdfast.data.music.piano_roll import KEYS, LOWEST
+from holdfast.models.music import RollModel, RollOptions
+from holdfast.tasks.music import piano_roll_composer
+from holdfast.tasks.music.config import Prediction
+from holdfast.tasks.music.request import Wish, wish_of
+
+MELODY = 3
+"""Its key: three more are below it."""
+FRAMES = 3
+
+
+@pytest.fixture
+def model() -> RollModel:
+    """Of wide logits, so that chords differ much in how likely they are."""
+    torch.manual_seed(3)
+    module = RollModel(KEYS, RollOptions(hidden_size=6, chord_size=4, cell="gru")).eval()
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.copy_(torch.randn_like(parameter))
+    return module
+
+
+def tune(frames: int = FRAMES) -> Any:
+    roll = np.zeros((frames, KEYS), np.bool_)
+    roll[:, MELODY] = True
+    return roll
+
+
+def wish(proposals: int, seed: int, frames: int = FRAMES) -> Wish:
+    song = Song("tune", score_of_roll(tune(frames), 2))
+    return wish_of(Prediction(harmonise=Path("tune.mid"), proposals=proposals, seed=seed), song).under
+
+
+CORPUS = Corpus.of([("one", Notes.of(np.zeros(1), np.array([MELODY + LOWEST]), np.ones(1)))])
+
+
+def likelihoods(model: RollModel) -> dict[tuple[int, ...], float]:
+    """``log p`` of every accompaniment: the chords below the melody of frames 1 ... as numbers."""
+    chords = list(product([0, 1], repeat=MELODY))
+    found = {}
+    for ways in product(range(len(chords)), repeat=FRAMES - 1):
+        frames = torch.from_numpy(tune()).float()
+        for t, way in enumerate(ways, 1):
+            frames[t, :MELODY] = torch.tensor(chords[way], dtype=torch.float32)
+        with torch.no_grad():
+            context = model(frames[:-1, None])[0][:, 0]
+            found[ways] = -float(model.output.nats(context, frames[1:]).sum())
+    return found
+
+
+def drawn(model: RollModel, proposals: int, seed: int) -> tuple[int, ...]:
+    with torch.no_grad():
+        roll = piano_roll_composer.accompanied(model, CORPUS, tune(), wish(proposals, seed))
+    assert roll[:, MELODY].all() and not roll[:, MELODY + 1 :].any()
+    return tuple(int(way) for way in roll[1:, :MELODY] @ [4, 2, 1])
+
+
+def test_of_many_proposals_the_likeliest_of_all_is_kept(model: RollModel) -> None:
+    exact = likelihoods(model)
+    best = max(exact, key=lambda ways: exact[ways])
+    assert [drawn(model, 1000, seed) for seed in range(2)] == [best, best]
+
+
+def test_proposals_that_make_the_melody_unlikely_are_given_up(
+    model: RollModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def mean(alike: float) -> float:
+        monkeypatch.setattr(piano_roll_composer, "ALIKE", alike)
+        with torch.no_grad():
+            rolls = [
+                piano_roll_composer.accompanied(model, CORPUS, tune(16), wish(8, seed, 16))
+                for seed in range(12)
+            ]
+            found = torch.from_numpy(np.stack(rolls, 1)).float()
+            context = model(found[:-1])[0]
+            nats = model.output.nats(context[torch.ones(15, 12, dtype=torch.bool)], found[1:].flatten(0, 1))
+        return -float(nats.sum()) / 12
+
+    assert mean(piano_roll_composer.ALIKE) > mean(0.0) + 1  # 0: never

@@ -1,0 +1,210 @@
+"""The recogniser's parts: its alphabet, segments and words in time, templates, scores and settings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from holdfast.decoding.ctc import Decoding as Decoding_
+from holdfast.decoding.ctc import Greedy, PrefixBeam, Span
+from holdfast.errors import UserError
+from holdfast.tasks.speech.baselines import Baselines, Templates, shape
+from holdfast.tasks.speech.config import Decoding, Prediction, SoundConfig
+from holdfast.tasks.speech.metrics import edits, scores
+from holdfast.tasks.speech.segments import LONGEST, Listener, heard, text_of, words
+from holdfast.tasks.speech.tokenizer import Alphabet
+
+SENTENCES = ["ab a", "ba  b", "abba", "café 日本 a"]
+
+
+@pytest.mark.parametrize("kind", ["character", "word", "subword"])
+def test_text_comes_back_from_its_units(kind: str, tmp_path: Path) -> None:
+    alphabet = Alphabet.fit(SENTENCES, kind, 300)
+    again = Alphabet.from_state(alphabet.state(), tmp_path)
+    for text in SENTENCES:
+        units = alphabet.encode(text)
+        assert 0 not in units and alphabet.decode(units) == " ".join(text.split())
+        assert again.encode(text) == units and again.decode(units) == alphabet.decode(units)
+        assert "".join(alphabet.pieces[unit] for unit in units).split() == text.split()
+
+
+def test_what_no_training_sentence_has_is_not_written() -> None:
+    assert Alphabet.fit(SENTENCES, "character", 0).unknown("ab x") == 1
+    assert Alphabet.fit(SENTENCES, "word", 0).unknown("ab c a") == 1
+    assert Alphabet.fit(SENTENCES, "subword", 300).unknown("ab x") == 1
+    with pytest.raises(UserError, match="damaged"):
+        Alphabet.from_state({"unit": "word"}, Path("data.json"))
+
+
+# -- segments ----------------------------------------------------------------------------------------------------
+
+
+def certain(path: list[int], units: int = 4) -> np.ndarray:
+    return np.log(np.eye(units)[path] * 0.96 + 0.01)
+
+
+@pytest.mark.parametrize("pieces", [["a ", "b ", "c "], [" ", "a", "b"], [" a", "b", " c"]])
+@pytest.mark.parametrize("decoding", [Greedy(), PrefixBeam(size=3)])
+@given(
+    path=st.lists(st.integers(0, 3), max_size=80),
+    blocks=st.lists(st.integers(1, 20), min_size=1, max_size=9),
+)
+def test_segments_are_the_same_in_any_blocks(
+    pieces: list[str], decoding: Decoding_, path: list[int], blocks: list[int]
+) -> None:
+    alphabet = Alphabet("character", pieces)
+    scores_ = certain(path) if path else np.zeros((0, 4))
+    listener, found, at = Listener(decoding, alphabet, 0.1), [], 0
+    for block in blocks * 80:
+        found += listener.accept(scores_[at : at + block])
+        at += block
+    found += listener.finish()
+    assert found == heard(scores_, decoding, alphabet, 0.1)
+    assert text_of(found).split() == [word.text for segment in found for word in segment.words]
+
+
+def test_a_word_ends_with_a_pause_in_the_text_as_in_time() -> None:
+    alphabet = Alphabet("character", [" ", "a", "b"])
+    found = heard(certain([2, 3] + [0] * 15 + [2, 3]), Greedy(), alphabet, 0.1)
+    assert text_of(found) == "ab ab" and [s.text for s in found] == ["ab", "ab"]
+
+
+def test_a_long_segment_is_cut_behind_a_whole_word() -> None:
+    alphabet = Alphabet("character", [" ", "a", "b"])
+    path = ([2, 0, 3, 0, 1, 0] * 100)[: int(1.5 * LONGEST / 0.1)]
+    first, second = heard(certain(path), Greedy(), alphabet, 0.1)
+    assert set(f"{first.text} {second.text}".split()) == {"ab"} and len(first.units) < len(path) / 2
+
+
+def test_a_segment_that_never_rests_is_cut_all_the_same() -> None:
+    listener = Listener(PrefixBeam(size=2), Alphabet("character", [" ", "a", "b"]), 0.1)
+    for _ in range(3000):
+        listener.accept(certain([2, 3]))
+        assert len(listener.frames) <= 2 * LONGEST / 0.1
+
+
+def test_a_pause_ends_a_segment_and_times_go_on() -> None:
+    alphabet = Alphabet("word", ["a ", "b ", "c "])
+    path = [0, 1, 1, 0, 2] + [0] * 12 + [3, 3]
+    first, second = heard(certain(path), Greedy(), alphabet, 0.1)
+    assert [word.text for word in first.words] == ["a", "b"] and first.text == "a b"
+    assert [(round(w.start, 3), round(w.end, 3)) for w in first.words] == [(0.1, 0.3), (0.4, 0.5)]
+    assert [(round(w.start, 3), round(w.end, 3)) for w in second.words] == [(1.7, 1.9)]
+    assert first.words[0].confidence == pytest.approx(0.97)
+
+
+def test_letters_become_words_in_time() -> None:
+    alphabet = Alphabet("character", [" ", "a", "b"])
+    spans = [Span(2, 0, 1, np.log(0.5)), Span(3, 2, 4, np.log(0.25)), Span(1, 5, 6, 0.0), Span(2, 7, 8, 0.0)]
+    first, second = words(spans, alphabet, 0.1, first=10)
+    assert (first.text, round(first.start, 3), round(first.end, 3)) == ("ab", 1.0, 1.4)
+    assert first.confidence == pytest.approx((0.5 * 0.25 * 0.25) ** (1 / 3))
+    assert second.text == "a" and second.confidence == 1.0
+
+
+def test_what_may_still_change_is_told_apart() -> None:
+    listener = Listener(Greedy(), Alphabet("word", ["a ", "b ", "c "]), 0.1)
+    listener.accept(certain([1, 0, 2]))
+    assert listener.certain() == listener.open() == "a b"
+    letters = Listener(Greedy(), Alphabet("character", [" ", "a", "b"]), 0.1)
+    letters.accept(certain([2, 1, 3]))
+    assert (letters.certain(), letters.open()) == ("a", "a b")
+
+
+# -- templates ---------------------------------------------------------------------------------------------------
+
+
+def by_definition(a: np.ndarray, b: np.ndarray) -> float:
+    table = np.full((len(a) + 1, len(b) + 1), np.inf)
+    table[0, 0] = 0.0
+    for i in range(len(a)):
+        for j in range(len(b)):
+            cost = np.linalg.norm(a[i] - b[j])
+            table[i + 1, j + 1] = cost + min(table[i, j], table[i, j + 1], table[i + 1, j])
+    return float(table[-1, -1]) / (len(a) + len(b))
+
+
+def test_distances_are_those_of_dynamic_time_warping() -> None:
+    random = np.random.default_rng(0)
+    sounds = [random.normal(size=(int(n), 5)).astype(np.float32) for n in random.integers(4, 30, 12)]
+    templates = Templates.of(sounds, [str(i % 3) for i in range(12)])
+    sound = shape(random.normal(size=(17, 5)).astype(np.float32))
+    wanted = [
+        by_definition(frames[:length], sound)
+        for frames, length in zip(templates.frames, templates.lengths, strict=True)
+    ]
+    np.testing.assert_allclose(templates.distances(sound), wanted, rtol=1e-4)
+    assert (
+        templates.nearest(sounds[4]) == templates.texts[int(templates.distances(shape(sounds[4])).argmin())]
+    )
+
+
+def test_simple_methods_come_back_from_their_arrays() -> None:
+    random = np.random.default_rng(0)
+    sounds = [random.normal(size=(9, 3)).astype(np.float32) for _ in range(6)]
+    fitted = Baselines.fit(sounds, ["yes", "no", "no", "yes", "no", "ja"])
+    again = Baselines.from_state(fitted.state())
+    assert dict(fitted.each(sounds)) == dict(again.each(sounds))
+    assert fitted.sentence == "no" and dict(fitted.each(sounds))["nearest_template"][1] == "no"
+    assert Baselines.fit(sounds, ["a b", "c", "c", "c", "c", "c"]).templates is None
+    with pytest.raises(UserError, match="lacks"):
+        Baselines.from_state({})
+
+
+# -- scores ------------------------------------------------------------------------------------------------------
+
+
+def test_errors_are_counted_over_all_sentences() -> None:
+    figures = scores(["a x c", "", "d e"], ["a b c", "a", "d"])
+    assert figures["wer"] == pytest.approx(3 / 5)
+    assert (figures["substitutions"], figures["deletions"], figures["insertions"]) == (0.2, 0.2, 0.2)
+    assert figures["cer"] == pytest.approx((1 + 1 + 2) / 7) and figures["accuracy"] == 0.0
+
+
+def test_spaces_do_not_count() -> None:
+    assert scores(["a  b "], ["a b"])["accuracy"] == 1.0
+
+
+@given(st.lists(st.integers(1, 4), max_size=6), st.lists(st.integers(1, 4), max_size=6))
+def test_edits_are_the_fewest(one: list[int], other: list[int]) -> None:
+    row = list(range(len(other) + 1))
+    for i, a in enumerate(one, 1):
+        before, row[0] = row[0], i
+        for j, b in enumerate(other, 1):
+            before, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, before + (a != b))
+    assert edits(one, other) == row[-1]
+
+
+# -- settings ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        ({"beam": 0}, "--beam"),
+        ({"beam": 2000}, "at most 1000"),
+        ({"beam": 1, "lm": "ngram"}, "--beam 16"),
+        ({"lm_weight": 0.5}, "No --lm"),
+        ({"lm": "ngram", "lm_weight": -1.0}, "--lm-weight"),
+        ({"hot_words": ("two words",)}, "--hot-words"),
+        ({"hot_words": ("a",), "hot_boost": float("nan")}, "--hot-boost"),
+    ],
+)
+def test_a_search_outside_its_rule_is_refused(asked: dict[str, object], told: str) -> None:
+    with pytest.raises(UserError, match=told):
+        Decoding(**asked)  # type: ignore[arg-type]
+
+
+def test_settings_that_do_not_go_together_are_refused() -> None:
+    with pytest.raises(UserError, match="--live"):
+        Prediction(pcm_rate=8000)
+    with pytest.raises(UserError, match="PNG"):
+        Prediction(plot=Path("a.jpg"))
+    with pytest.raises(UserError, match="whole sound"):
+        Prediction(plot=Path("a.png"), live=True)
+    with pytest.raises(UserError, match="--rate"):
+        SoundConfig(rate=10)

@@ -1,0 +1,167 @@
+"""What a user can get wrong with a translator: the rule, what came and what to do, and never a traceback."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from holdfast.errors import UserError
+from holdfast.tasks.registry import load
+from holdfast.tasks.translate.config import Prediction
+from holdfast.tasks.translate.predict import predicted
+from holdfast.tasks.translate.task import Translator
+
+TINY: dict[str, Any] = {
+    "unit": "character",
+    "hidden_size": 4,
+    "epochs": 1,
+    "batch_size": 200,
+    "device": "cpu",
+}
+
+SETTINGS: dict[str, tuple[dict[str, Any], str]] = {
+    "a vocabulary too small": ({"vocabulary": 3}, r"--vocabulary is at least 16"),
+    "no length": ({"max_length": 0}, r"--max-length is at least 1"),
+    "a split that is none": ({"split": "a/b/c"}, r"'a/b/c'"),
+    "a split of two": ({"split": "0.9/0.1"}, r"'0\.9/0\.1'"),
+    "a split above 1": ({"split": "0.9/0.2/0.2"}, r"'0\.9/0\.2/0\.2'"),
+    "a split without validation": ({"split": "0.9/0/0.1"}, r"'0\.9/0/0\.1'"),
+    "half a sentence": ({"split": "rest/2.5/3"}, r"'rest/2\.5/3'"),
+    "a pair and fields": ({"pair": "de-en", "source_field": "de"}, "Parallel files have no fields"),
+    "an unknown unit": ({"unit": "syllable"}, "unit"),
+    "no hidden unit": ({"hidden_size": 0}, "--hidden-size is at least 1"),
+    "no layer": ({"decoder_layers": 0}, "--decoder-layers is at least 1"),
+    "all dropped": ({"dropout": 1.0}, r"--dropout is in \[0, 1\)"),
+    "all smoothed": ({"label_smoothing": 1.0}, r"--label-smoothing is in \[0, 1\)"),
+    "sampling below 0": ({"sampling": -0.1}, r"--sampling is in \[0, 1\)"),
+    "an unknown attention": ({"attention": "global"}, "attention"),
+    "a beam of none": ({"beam": 0}, "--beam is at least 1"),
+    "a beam of all": ({"beam": 100_000}, "--beam is at most 1000"),
+    "a length penalty below 0": ({"length_penalty": -1.0}, "--length-penalty is at least 0"),
+    "an unknown field": ({"hiden_size": 3}, "hidden_size"),
+}
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_settings(name: str) -> None:
+    fields, message = SETTINGS[name]
+    with pytest.raises(UserError, match=message) as caught:
+        Translator(**fields)
+    assert caught.value.fix
+
+
+ASKED: dict[str, tuple[dict[str, Any], str]] = {
+    "a beam of none": ({"beam": 0}, "--beam is at least 1"),
+    "no best": ({"n_best": 0}, "--n-best is at least 1"),
+    "more than the beam has": ({"n_best": 6}, "6 with a beam of 5"),
+    "more than the asked beam has": ({"n_best": 3, "beam": 2}, "3 with a beam of 2"),
+    "a drawn beam": ({"sample": True, "beam": 3}, "--sample"),
+    "drawn best": ({"sample": True, "n_best": 3}, "--sample"),
+    "too cold": ({"sample": True, "temperature": -1.0}, "--temperature is at least 0"),
+    "a seed below 0": ({"sample": True, "seed": -1}, "--seed is at least 0"),
+    "a temperature without a draw": ({"temperature": 0.5}, "--sample was not given"),
+    "a seed without a draw": ({"seed": 3}, "--sample was not given"),
+    "coverage below 0": ({"coverage_penalty": -0.1}, "--coverage-penalty is at least 0"),
+    "no number": ({"length_penalty": float("nan")}, "--length-penalty is at least 0"),
+    "a picture that is none": ({"plot": Path("a.jpg")}, r"a\.jpg"),
+}
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("bad")
+    pairs = [f"{a}{b}\t{b}{a}\n" for a in "abcdef" for b in "ghijkl"]
+    (folder / "pairs.tsv").write_text("".join(pairs))
+    Translator(**TINY).fit(folder / "pairs.tsv", out=folder / "run")
+    return folder / "run"
+
+
+@pytest.mark.parametrize("name", ASKED)
+def test_what_is_asked(run: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    fields, message = ASKED[name]
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"ag\n")))
+    with pytest.raises(UserError, match=message):
+        list(predicted(load(run), None, Prediction(**fields)))
+
+
+DATA: dict[str, tuple[Callable[[Path], Path], dict[str, Any], str]] = {
+    "one pair for three parts": (lambda f: put(f, "a\tb\n"), {}, "none is left"),
+    "one group of pairs": (lambda f: put(f, "a\tb\n" * 50), {}, "none is left"),
+    "all too long": (lambda f: put(f, distinct(40)), {"max_length": 1}, "at most 1 units"),
+    "subwords without bytes": (
+        lambda f: put(f, distinct(40)),
+        {"unit": "subword", "vocabulary": 100},
+        "256 bytes",
+    ),
+}
+
+
+def put(folder: Path, text: str) -> Path:
+    (folder / "pairs.tsv").write_text(text)
+    return folder / "pairs.tsv"
+
+
+def distinct(count: int) -> str:
+    return "".join(f"source {i}\ttarget {i}\n" for i in range(count))
+
+
+@pytest.mark.parametrize("name", DATA)
+def test_data_that_cannot_be_learnt_from(tmp_path: Path, name: str) -> None:
+    make, fields, message = DATA[name]
+    data = make(tmp_path)
+    with pytest.raises(UserError, match=message):
+        Translator(**TINY | fields).fit(data, out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_stdin_in_another_encoding_is_told_with_its_line(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"ag\nbh\nT\xfcr\n")))
+    with pytest.raises(UserError, match=r"read as utf-8\. Line 3 is not"):
+        list(predicted(load(run), None, Prediction()))
+
+
+def test_a_picture_of_nothing(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"\n\n")))
+    with pytest.raises(UserError, match="They are empty"):
+        list(predicted(load(run), None, Prediction(plot=tmp_path / "a.png")))
+
+
+def test_a_file_to_translate_that_is_not_there(run: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="There is no"):
+        list(predicted(load(run), tmp_path / "none.txt", Prediction()))
+
+
+@pytest.mark.parametrize("name", ["data.json", "baselines.safetensors", "model.safetensors"])
+def test_a_damaged_folder(run: Path, tmp_path: Path, name: str) -> None:
+    for path in run.iterdir():
+        if path.is_file():
+            (tmp_path / path.name).write_bytes(path.read_bytes())
+    (tmp_path / name).write_text("{}" if name == "data.json" else "no tensors")
+    with pytest.raises(UserError):
+        load(tmp_path)
+
+
+def test_the_command_line_says_so_without_a_traceback(tmp_path: Path) -> None:
+    (tmp_path / "train.de").write_text("a\nb\n")
+    (tmp_path / "train.en").write_text("a\n")
+    command = [
+        sys.executable,
+        "-m",
+        "holdfast",
+        "train",
+        "translate",
+        str(tmp_path / "train"),
+        "--pair",
+        "de-en",
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert done.returncode == 2 and "Traceback" not in done.stderr
+    assert "train.de has 2" in " ".join(done.stderr.split()) and "train.en has 1" in " ".join(
+        done.stderr.split()
+    )

@@ -1,0 +1,58 @@
+"""Models on the CPU and on a GPU: moved by name, trained on one and used on the other."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from holdfast.cli import main
+from holdfast.tasks.registry import load, part
+from labelled import texts
+from refusals import refused
+
+DATA = {
+    "language": ("text.txt", "the cat sat on the mat\na dog saw the cat\n" * 60),
+    "classify": ("texts.csv", texts(80)),
+    "translate": ("pairs.tsv", "".join(f"{a} {b}\t{b} {a}\n" for a in "abcdefgh" for b in "abcdefgh")),
+}
+SMALL: dict[str, dict[str, Any]] = {
+    "language": {"hidden_size": 16, "steps": 8, "batch_size": 4, "epochs": 2},
+    "classify": {"text": "text", "hidden_size": 8, "embedding_size": 8, "epochs": 2},
+    "translate": {"unit": "character", "hidden_size": 16, "batch_size": 60, "epochs": 2, "checkpoints": 2},
+}
+
+
+def trained(task: str, folder: Path, device: str) -> Path:
+    name, text = DATA[task]
+    (folder / name).write_text(text)
+    model = part(task, "model")(**SMALL[task], device=device)
+    model.fit(folder / name, out=folder / "run")
+    return folder / "run"
+
+
+def figures(task: str, run: Path, device: str) -> Any:
+    return load(run).to(device).evaluate(run.parent / DATA[task][0])["model"]
+
+
+@pytest.mark.parametrize("task", DATA)
+def test_a_device_is_named_at_use(task: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = trained(task, tmp_path, "cpu")
+    data = tmp_path / DATA[task][0]
+    for verb in ("evaluate", "predict"):
+        words = [verb, run, data, *(["--score"] if (verb, task) == ("predict", "language") else [])]
+        assert main([*map(str, words), "--device", "cpu"]) == 0
+        refused(capsys, [*words, "--device", "tpu"], ("auto, cpu, cuda", "'tpu'", "--device auto"))
+        refused(capsys, [*words, "--device", "cuda:77"], ("on this machine", "'cuda:77'", "--device auto"))
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
+@pytest.mark.parametrize("task", DATA)
+def test_a_model_goes_from_the_gpu_to_the_cpu_and_back(task: str, tmp_path: Path) -> None:
+    run = trained(task, tmp_path, "cuda")
+    assert figures(task, run, "cuda") == pytest.approx(figures(task, run, "cpu"), rel=1e-3, abs=1e-3)
+    name, more = DATA[task][0], SMALL[task] | {"epochs": 4, "device": "cuda"}
+    part(task, "model")(**more).fit(tmp_path / name, out=run, resume=True)
+    assert figures(task, run, "cuda") == pytest.approx(figures(task, run, "cpu"), rel=1e-3, abs=1e-3)
