@@ -12,9 +12,9 @@ from collections import Counter
 import numpy as np
 import torch
 
+from holdfast._typing import Array
 from holdfast.insight.analysis import feature_units, gates
 from holdfast.insight.analysis.layer_capture import calls, played
-from holdfast.insight.analysis.results import Array
 
 RUNS = {60: 200, 200: 200, 1000: 60}
 """Steps -> runs."""

@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
+from holdfast._typing import Array
 from holdfast.config import FORMAT, check_format
 from holdfast.errors import UserError
 from holdfast.files import listed, write_atomic
@@ -24,7 +24,6 @@ WEIGHTS = "model.safetensors"
 STATE = "state.safetensors"
 """All that a run needs to go on, in a model folder."""
 
-Array = NDArray[Any]
 Tensors = Mapping[str, Tensor]
 
 

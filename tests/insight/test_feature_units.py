@@ -13,11 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
+from holdfast._typing import Array
 from holdfast.insight.analysis.feature_units import changing_enough, correlations, tracked
 from holdfast.insight.analysis.features import changing, of_characters, of_words
 from holdfast.insight.analysis.gates import part
 from holdfast.insight.analysis.layer_capture import calls, played
-from holdfast.insight.analysis.results import Array, Part, Tracked
+from holdfast.insight.analysis.results import Part, Tracked
 
 
 def named(parts: list[Part], features: Mapping[str, Array]) -> list[Tracked]:

@@ -1,7 +1,7 @@
 """Layers drawn at random, against the reference kernel in float64: outputs, states, traces and all gradients.
 
-Scratch memory is filled with NaN. ``HOLDFAST_FUZZ=2000 pytest tests/nn/test_fuzz.py`` draws as many; a failure names its
-number and what was drawn.
+Scratch memory is filled with NaN. ``HOLDFAST_FUZZ=2000 pytest tests/nn/test_fuzz.py`` draws as many; a failure names
+its number and what was drawn.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ TOLERANCE = 5e-5
 def _as_before() -> Iterator[None]:
     """Scratch memory of NaN; afterwards the instruction set and the threads of before."""
     threads = torch.get_num_threads()
-    native.core._core.poison(True)
+    native.binding._core.poison(True)
     yield
-    native.core._core.poison(False)
-    native.core._core.eager(False)
-    native.core._core.select("auto")
+    native.binding._core.poison(False)
+    native.binding._core.eager(False)
+    native.binding._core.select("auto")
     torch.set_num_threads(threads)
 
 
@@ -139,8 +139,8 @@ def test_a_drawn_layer_equals_the_reference(number):
     set_, threads = random.choice(native.isas()), random.randint(1, 4)
     drawn = f"{make.__name__} {arguments} x {tuple(call['x'].shape)} trace {trace} {set_}, {threads} threads"
     exact = run(layer, call, trace, torch.float64, number, "reference")
-    native.core._core.select(set_)
-    native.core._core.eager(number % 2 == 1)  # threads that meet, however small the layer
+    native.binding._core.select(set_)
+    native.binding._core.eager(number % 2 == 1)  # threads that meet, however small the layer
     torch.set_num_threads(threads)
     ours = run(layer, call, trace, torch.float32, number, "native")
     beyond = {

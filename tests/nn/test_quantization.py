@@ -48,9 +48,9 @@ def rounded_weights(layer: holdfast.GRU) -> holdfast.GRU:
 @pytest.fixture(params=native.isas() if native.available() is None else [])
 def isa(request):
     """Every instruction set that runs here."""
-    native.core._core.select(request.param)
+    native.binding._core.select(request.param)
     yield request.param
-    native.core._core.select("auto")
+    native.binding._core.select("auto")
 
 
 @pytest.mark.parametrize("name", LAYERS)
@@ -98,13 +98,13 @@ def test_instruction_sets_and_threads_sum_the_same_integers(name, threads):
     results = []
     try:
         for set_ in native.isas():
-            native.core._core.select(set_)
+            native.binding._core.select(set_)
             for n in (1, threads):
                 torch.set_num_threads(n)
                 with torch.no_grad():
                     results.append(small(x)[0])
     finally:
-        native.core._core.select("auto")
+        native.binding._core.select("auto")
         torch.set_num_threads(before)
     for result in results:
         assert (

@@ -55,7 +55,7 @@ STEPS = tuple(Shape(1, size, size, 1) for size in (64, 128, 256, 512, 1024))
 """One step of one sequence."""
 
 
-class CellKind(NamedTuple):
+class _CellKind(NamedTuple):
     """A cell as Holdfast's layer, torch.nn's layer and torch.nn's single step."""
 
     layer: Callable[..., Recurrent]
@@ -64,9 +64,9 @@ class CellKind(NamedTuple):
 
 
 CELLS = {
-    "gru": CellKind(GRU, nn.GRU, nn.GRUCell),
-    "lstm": CellKind(LSTM, nn.LSTM, nn.LSTMCell),
-    "rnn": CellKind(RNN, nn.RNN, nn.RNNCell),
+    "gru": _CellKind(GRU, nn.GRU, nn.GRUCell),
+    "lstm": _CellKind(LSTM, nn.LSTM, nn.LSTMCell),
+    "rnn": _CellKind(RNN, nn.RNN, nn.RNNCell),
 }
 
 

@@ -49,7 +49,7 @@ WORDS = {
 Values = Mapping[str, Mapping[str, float]]
 """Label -> peer -> ratio."""
 
-SHADE = "#f6e9e2"
+_SHADE = "#f6e9e2"
 LEAST, MOST = 0.5, 2.0
 """The axis reaches at least from here to there."""
 
@@ -78,7 +78,7 @@ def panels(rows: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str], dict[str,
     for row in rows:
         if row["peer"] != OURS:
             panel = found.setdefault((row["mode"], row["cell"]), {})
-            label = row["variant"].replace("_", " ") or label_of(row["shape"])
+            label = row["variant"].replace("_", " ") or _label_of(row["shape"])
             panel.setdefault(label, {}).setdefault(row["peer"], []).append(row["ratio"])
     return {
         place: {
@@ -89,7 +89,7 @@ def panels(rows: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str], dict[str,
     }
 
 
-def label_of(shape: str) -> str:
+def _label_of(shape: str) -> str:
     """A shape in words."""
     batch, inputs, hidden, steps = Shape.parse(shape)
     if steps == 1:
@@ -133,7 +133,7 @@ def _same_axis(line: Sequence[Axes]) -> None:
     low, high = min([LEAST, *ends]) / 1.6, max([MOST, *ends]) * 1.8
     for ax in line:
         ax.set_xlim(low, high)
-        ax.axvspan(low, 1, color=SHADE, lw=0, zorder=0)
+        ax.axvspan(low, 1, color=_SHADE, lw=0, zorder=0)
 
 
 def _bar(ax: Axes, place: float, ratio: float, colour: str) -> None:

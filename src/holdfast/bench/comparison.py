@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 import torch
 
+from holdfast._typing import Array
 from holdfast.bench.cases import Case, Refused
 from holdfast.bench.config import Request
 from holdfast.bench.environment import peak
 from holdfast.bench.measure import Entry, Timing, interleaved
 from holdfast.bench.modes import MODES
 from holdfast.bench.peers import PEERS, Peer
-from holdfast.bench.runners import Array, Runner
+from holdfast.bench.runners import Runner
 
 OURS = "holdfast"
 Announce = Callable[[str], None]

@@ -12,7 +12,7 @@ from typing import Any
 from holdfast.info import info
 from holdfast.nn.kernels import native
 
-CACHES = Path("/sys/devices/system/cpu/cpu0/cache")
+_CACHES = Path("/sys/devices/system/cpu/cpu0/cache")
 
 
 def machine() -> dict[str, Any]:
@@ -23,7 +23,7 @@ def machine() -> dict[str, Any]:
         "processor": cpu["model"],
         "cores": cpu["usable"],
         "features": cpu["features"],
-        "caches": caches(CACHES),
+        "caches": caches(_CACHES),
         "isa": told["native"]["isa"],
         "torch_isa": cpu["torch_capability"],
         "system": platform.platform(),

@@ -14,12 +14,12 @@ from holdfast.bench.cases import SHAPES, STEPS, Case, Shape
 from holdfast.bench.runners import Runner, attribute, differentiated, inference, low_precision, training
 from holdfast.nn.recurrent import Recurrent
 
-BACKWARD = 3
+_BACKWARD = 3
 """Times the forward pass: backward multiplies by the weights again, and the inputs by the gradients."""
 
 
 @dataclass(frozen=True)
-class Mode:
+class _Mode:
     """A way of using a layer.
 
     Attributes:
@@ -58,11 +58,11 @@ def _trace(case: Case) -> Runner:
 
 
 def _training(case: Case) -> Runner:
-    return _counted(case, case.layer, training(case.layer, case.x), BACKWARD)
+    return _counted(case, case.layer, training(case.layer, case.x), _BACKWARD)
 
 
 def _ragged(case: Case) -> Runner:
-    return _counted(case, case.layer, training(case.layer, case.x, None, case.lengths), BACKWARD)
+    return _counted(case, case.layer, training(case.layer, case.x, None, case.lengths), _BACKWARD)
 
 
 def _counted(case: Case, layer: Recurrent, runner: Runner, passes: int) -> Runner:
@@ -76,7 +76,7 @@ def _streaming(case: Case) -> Runner:
 
 
 def _bf16(case: Case) -> Runner:
-    passes = BACKWARD if case.variant.startswith("training") else 1
+    passes = _BACKWARD if case.variant.startswith("training") else 1
     return _counted(case, case.layer, low_precision(case, case.build()), passes)
 
 
@@ -96,7 +96,7 @@ COMMON: dict[str, dict[str, Any]] = {
 }
 """Option -> the arguments that switch it on; the trace is no argument but another call."""
 
-OWN: Mapping[str, dict[str, dict[str, Any]]] = {
+_OWN: Mapping[str, dict[str, dict[str, Any]]] = {
     "gru": {"reset_after=False": {"reset_after": False}},
     "lstm": {"peephole": {"peephole": True}, "coupled": {"coupled": True}, "proj_size": {}},
     "rnn": {},
@@ -106,41 +106,43 @@ OWN: Mapping[str, dict[str, dict[str, Any]]] = {
 
 def options(cell: str) -> tuple[str, ...]:
     """Every option of a cell."""
-    return (*COMMON, *OWN[cell])
+    return (*COMMON, *_OWN[cell])
 
 
 def with_option(case: Case, **more: Any) -> Runner:
     """The training of a layer with the case's option on."""
-    arguments = dict((COMMON | OWN[case.cell])[case.variant])
+    arguments = dict((COMMON | _OWN[case.cell])[case.variant])
     if case.variant == "proj_size":
         arguments["proj_size"] = max(1, case.shape.hidden // 2)
     layer = case.build(**arguments, **more)
-    loss = traced_sum if case.variant == "trace" else output_sum
+    loss = _traced_sum if case.variant == "trace" else _output_sum
     runner = differentiated(layer, case.x, lambda x: loss(layer, x))
-    return _counted(case, layer, runner, BACKWARD)
+    return _counted(case, layer, runner, _BACKWARD)
 
 
-def output_sum(layer: Recurrent, x: Tensor) -> Tensor:
+def _output_sum(layer: Recurrent, x: Tensor) -> Tensor:
     """The sum of the outputs."""
     total: Tensor = layer(x)[0].sum()
     return total
 
 
-def traced_sum(layer: Recurrent, x: Tensor) -> Tensor:
+def _traced_sum(layer: Recurrent, x: Tensor) -> Tensor:
     """The sum of every gate, candidate and state, the output among them."""
     parts = [values.sum() for values in layer.trace(x).values()]
     return sum(parts[1:], parts[0])
 
 
-BF16 = ("inference", "training", "inference autocast", "training autocast")
+_BF16 = ("inference", "training", "inference autocast", "training autocast")
 
 MODES = {
-    "inference": Mode("forward pass", _inference),
-    "training": Mode("forward and backward pass", _training),
-    "ragged": Mode("training on sequences of different lengths", _ragged),
-    "trace": Mode("forward pass that gives every gate of every step", _trace),
-    "streaming": Mode("one step of one sequence", _streaming, shapes=STEPS, quick=STEPS[1:2]),
-    "options": Mode("training with an option switched on", with_option, variants=options, shapes=SHAPES[1:4]),
-    "bf16": Mode("bfloat16, by .bfloat16() or autocast", _bf16, tolerance=0.1, variants=lambda cell: BF16),
-    "int8": Mode("forward pass with int8 weights", _int8, tolerance=0.1),
+    "inference": _Mode("forward pass", _inference),
+    "training": _Mode("forward and backward pass", _training),
+    "ragged": _Mode("training on sequences of different lengths", _ragged),
+    "trace": _Mode("forward pass that gives every gate of every step", _trace),
+    "streaming": _Mode("one step of one sequence", _streaming, shapes=STEPS, quick=STEPS[1:2]),
+    "options": _Mode(
+        "training with an option switched on", with_option, variants=options, shapes=SHAPES[1:4]
+    ),
+    "bf16": _Mode("bfloat16, by .bfloat16() or autocast", _bf16, tolerance=0.1, variants=lambda cell: _BF16),
+    "int8": _Mode("forward pass with int8 weights", _int8, tolerance=0.1),
 }

@@ -38,7 +38,7 @@ def bench(
     names = check(request)
     before = torch.get_num_threads()
     threads = request.threads or before
-    missing = missing_peers(names["peers"])
+    missing = _missing_peers(names["peers"])
     for name, reason in missing.items():
         announce(f"missing: {name}: {reason}")
     peers = [name for name in names["peers"] if name not in missing]
@@ -57,7 +57,7 @@ def bench(
     return result(frame, found)
 
 
-def missing_peers(names: Sequence[str]) -> dict[str, str]:
+def _missing_peers(names: Sequence[str]) -> dict[str, str]:
     """Peer -> why it cannot be used here and how to install it."""
     reasons = {name: PEERS[name].missing() for name in names}
     return {name: reason for name, reason in reasons.items() if reason is not None}

@@ -10,15 +10,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from holdfast._typing import Array
 from holdfast.bench.cases import Case, Refused
 
-Array = NDArray[Any]
 
-
-def as_arrays(result: Any) -> list[Array]:
+def _as_arrays(result: Any) -> list[Array]:
     """A result (one tensor or several, of any library) as float32 arrays."""
     several = result if isinstance(result, tuple | list) else [result]
     return [
@@ -39,7 +37,7 @@ class Runner:
     """
 
     call: Callable[[], Any]
-    read: Callable[[Any], Sequence[Array]] = as_arrays
+    read: Callable[[Any], Sequence[Array]] = _as_arrays
     flop: float | None = None
 
 

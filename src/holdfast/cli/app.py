@@ -294,7 +294,7 @@ class Flags(NamedTuple):
     usage: str
 
 
-TASK_VERBS: dict[Callable[..., int], Flags] = {
+_TASK_VERBS: dict[Callable[..., int], Flags] = {
     train: Flags("config", [*TASKS], "holdfast train TASK DATA [FLAGS]"),
     evaluate: Flags(
         "scoring",
@@ -312,10 +312,10 @@ TASK_VERBS: dict[Callable[..., int], Flags] = {
 }
 """Verbs whose flags are those of a task."""
 
-OF_A_RUN = (evaluate.__name__, predict.__name__)
+_OF_A_RUN = (evaluate.__name__, predict.__name__)
 """Verbs whose task is that of the run they are given."""
 
-for _verb, _flags in TASK_VERBS.items():
+for _verb, _flags in _TASK_VERBS.items():
     _group = App(name=_verb.__name__, help=_verb.__doc__, usage=f"Usage: {_flags.usage}")
     for _task in _flags.tasks:
         _group.command(with_flags(_verb, _task, part(_task, _flags.part)), name=_task)
@@ -326,13 +326,13 @@ for _name, _settings in PROBES.items():
     _probes.command(with_flags(probe, _name, _settings), name=_name)
 app.command(_probes)
 
-NAMED = {verb.__name__: flags.tasks for verb, flags in TASK_VERBS.items()} | {probe.__name__: [*PROBES]}
+NAMED = {verb.__name__: flags.tasks for verb, flags in _TASK_VERBS.items()} | {probe.__name__: [*PROBES]}
 """Verbs that are followed by a name -> the names."""
 
 
-def routed(words: list[str]) -> list[str]:
+def _routed(words: list[str]) -> list[str]:
     """``predict RUN ...`` as ``predict TASK RUN ...``; without a run any task will do, as there the verb ends."""
-    if words[:1] not in ([name] for name in OF_A_RUN) or words[1:2] in (["--help"], ["-h"]):
+    if words[:1] not in ([name] for name in _OF_A_RUN) or words[1:2] in (["--help"], ["-h"]):
         return words
     if words[1:2] in ([task] for task in TASKS) and task_of(Path(words[1])) is None:
         return words
@@ -352,7 +352,7 @@ def main(tokens: Sequence[str] | None = None) -> int:
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal without "±" shows a question mark
     try:
-        words = routed(words)
+        words = _routed(words)
         check_names(words, list(app), NAMED)
         code = app(words)
         sys.stdout.flush()

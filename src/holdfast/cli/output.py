@@ -12,12 +12,12 @@ from holdfast.files import to_json
 
 Figures = Mapping[str, float]
 
-HIGHER_IS_BETTER = ("direction", "accuracy", "macro_f1", "auroc", "bleu", "chrf")
-UNRANKED = ("coverage",)
+_HIGHER_IS_BETTER = ("direction", "accuracy", "macro_f1", "auroc", "bleu", "chrf")
+_UNRANKED = ("coverage",)
 """Best where it equals the intervals' level, which a table does not know."""
 
 
-UNFOLDED = 10_000
+_UNFOLDED = 10_000
 """A width in which every table has room."""
 
 
@@ -70,9 +70,9 @@ def score_table(
 def _best(metric: str, values: Figures) -> set[str]:
     """The rows with the best value; none where all are the same, or where no value is the best."""
     finite = [value for value in values.values() if math.isfinite(value)]
-    if metric in UNRANKED or not finite:
+    if metric in _UNRANKED or not finite:
         return set()
-    least = max(finite) if metric in HIGHER_IS_BETTER else min(finite)
+    least = max(finite) if metric in _HIGHER_IS_BETTER else min(finite)
     found = {row for row, value in values.items() if value == least}
     return found if len(found) < len(values) else set()
 
@@ -100,6 +100,6 @@ def table(title: str, header: list[str], rows: list[list[str]]) -> None:
     for row in rows:
         drawn.add_row(*row)
     console = Console(file=sys.stdout, highlight=False)
-    whole = Measurement.get(console, console.options.update(width=UNFOLDED), drawn)
+    whole = Measurement.get(console, console.options.update(width=_UNFOLDED), drawn)
     console.width = max(console.width, whole.maximum, len(title))
     console.print(drawn)

@@ -59,12 +59,12 @@ def attributes(config_class: type) -> dict[str, str]:
     return found
 
 
-def headline(owner: type) -> str:
+def _headline(owner: type) -> str:
     """The first line of a class's docstring."""
     return cleandoc(owner.__doc__ or "").partition("\n")[0]
 
 
-def as_argument(field: Field, group: Group) -> Argument:
+def _as_argument(field: Field, group: Group) -> Argument:
     """A setting as a keyword-only parameter from which a flag is made."""
     several = get_origin(field.hint) is tuple
     shown = ",".join(map(str, field.default)) if several else field.default
@@ -109,11 +109,11 @@ def with_flags(verb: Callable[..., int], task: str, config_class: type) -> Calla
     settings = list(fields(config_class))
     titles = list(dict.fromkeys((field.part or task, field.owner) for field in settings))
     groups = {
-        owner: Group(title.capitalize(), help=headline(owner), sort_key=10 + order)
+        owner: Group(title.capitalize(), help=_headline(owner), sort_key=10 + order)
         for order, (title, owner) in enumerate(titles)
     }
     own = [p for p in signature(verb, eval_str=True).parameters.values() if p.name not in ("task", "given")]
-    flags = [as_argument(field, groups[field.owner]) for field in settings]
+    flags = [_as_argument(field, groups[field.owner]) for field in settings]
     names = {flag.name for flag in flags}
 
     def run(*positional: Any, **arguments: Any) -> int:
@@ -121,7 +121,7 @@ def with_flags(verb: Callable[..., int], task: str, config_class: type) -> Calla
         others = {name: value for name, value in arguments.items() if name not in names}
         return verb(*positional, **others, task=task, given=given)
 
-    run.__doc__ = f"{headline(config_class)}\n\n{verb.__doc__}"
+    run.__doc__ = f"{_headline(config_class)}\n\n{verb.__doc__}"
     run.__signature__ = signature(verb).replace(parameters=[*own, *flags], return_annotation=int)  # type: ignore[attr-defined]
     run.__annotations__ = {p.name: p.annotation for p in (*own, *flags)}
     return run

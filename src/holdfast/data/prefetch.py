@@ -10,12 +10,12 @@ from typing import TypeVar
 Given = TypeVar("Given")
 Found = TypeVar("Found")
 
-WORKERS = 2
+_WORKERS = 2
 """Threads that work ahead."""
 
 
 def ahead(
-    work: Callable[[Given], Found], items: Iterable[Given], *, workers: int = WORKERS, most: int = 8
+    work: Callable[[Given], Found], items: Iterable[Given], *, workers: int = _WORKERS, most: int = 8
 ) -> Iterator[Found]:
     """``map(work, items)``, computed by some threads, with at most so many results waiting.
 

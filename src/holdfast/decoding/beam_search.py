@@ -8,16 +8,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
+from holdfast._typing import Array
 from holdfast.decoding.sampling import Filter, draw
-
-Array = NDArray[Any]
 
 
 class Writer(Protocol):

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[Any]
+from holdfast._typing import Array
+
 BLANK = 0
 """The unit of connectionist temporal classification that stands for none (Graves et al. 2006)."""
-NEVER = -np.inf
+_NEVER = -np.inf
 
 
 class Decoder(Protocol):
@@ -180,7 +180,7 @@ class _Scores:
 
     __slots__ = ("blank", "unit")
 
-    def __init__(self, blank: float = NEVER, unit: float = NEVER) -> None:
+    def __init__(self, blank: float = _NEVER, unit: float = _NEVER) -> None:
         self.blank, self.unit = blank, unit
 
     @property
@@ -214,7 +214,7 @@ class _PrefixDecoder:
                 own.unit = _add(own.unit, before.unit + values[prefix.unit])
             for unit in tried:
                 follows = before.blank if unit == prefix.unit and prefix.before is not None else total
-                if follows > NEVER:
+                if follows > _NEVER:
                     longer = _at(found, self._child(prefix, unit))
                     longer.unit = _add(longer.unit, follows + values[unit])
         self._keep(found)
@@ -272,7 +272,7 @@ def _at(found: dict[int, tuple[_Prefix, _Scores]], prefix: _Prefix) -> _Scores:
 
 
 def _add(one: float, other: float) -> float:
-    if one == NEVER:
+    if one == _NEVER:
         return other
     high, low = (one, other) if one > other else (other, one)
     return high + float(np.log1p(np.exp(low - high)))
@@ -312,16 +312,16 @@ def aligned(scores: Array, units: Sequence[int]) -> list[Span]:
     states[1::2] = units
     skips = np.zeros(len(states), bool)
     skips[3::2] = states[3::2] != states[1:-2:2]
-    best = np.full(len(states), NEVER)
+    best = np.full(len(states), _NEVER)
     best[0] = 0.0
     come = np.zeros((len(scores), len(states)), np.int8)
     for frame, row in enumerate(np.asarray(scores, np.float64)):
-        ways = np.full((3, len(states)), NEVER)
+        ways = np.full((3, len(states)), _NEVER)
         ways[0], ways[1, 1:] = best, best[:-1]
-        ways[2, 2:] = np.where(skips[2:], best[:-2], NEVER)
+        ways[2, 2:] = np.where(skips[2:], best[:-2], _NEVER)
         come[frame] = ways.argmax(0)
         best = ways.max(0) + row[states]
-    if len(scores) == 0 or not units or max(best[-1], best[-2]) == NEVER:
+    if len(scores) == 0 or not units or max(best[-1], best[-2]) == _NEVER:
         return []
     path = _back(come, len(states) - 1 if best[-1] >= best[-2] else len(states) - 2)
     spans = []

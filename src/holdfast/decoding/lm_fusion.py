@@ -11,12 +11,10 @@ from functools import lru_cache
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
+from holdfast._typing import Array
 from holdfast.data.text.tokenizers import LINE_END, Units, Words
 from holdfast.decoding.ngram import NGrams
-
-Array = NDArray[Any]
 
 UNKNOWN_NATS = 10.0
 """What a word that a model does not know costs besides."""
@@ -56,7 +54,7 @@ class NoModel:
         return 0.0
 
 
-class NextWord(Protocol):
+class _NextWord(Protocol):
     """Which word comes next."""
 
     def start(self) -> Hashable:
@@ -197,7 +195,7 @@ class RecurrentSigns(_Recurrent):
 class ByWords:
     """A model of words as a model of text: a word is scored when the space behind it is read."""
 
-    model: NextWord
+    model: _NextWord
 
     def start(self) -> Hashable:
         """Before the first word."""

@@ -11,14 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
-from numpy.typing import NDArray
 
+from holdfast._typing import Array
 from holdfast.errors import UserError
 
-Array = NDArray[Any]
 LONGEST = {"character": 8, "byte": 8, "word": 5, "subword": 5}
 """Orders that are tried for each kind of unit."""
 

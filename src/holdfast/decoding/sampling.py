@@ -7,14 +7,12 @@ constant.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from holdfast._typing import Array
 from holdfast.errors import UserError
 
-Array = NDArray[Any]
 Filter = Callable[[Array, Sequence[int]], Array]
 
 

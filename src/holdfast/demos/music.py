@@ -18,7 +18,7 @@ from holdfast.tasks.music.task import Composer
 CHORALES = 120
 """Chorales that are read, the first of 371: each takes a tenth of a second the first time."""
 VOICES = 4
-STEPS_PER_BEAT = 2
+_STEPS_PER_BEAT = 2
 """Frames of a quarter: quavers."""
 BARS, TEMPO, KEY, TEMPERATURE, SEED = 8, 80, "C major", 0.8, 1
 """Of the chorale that is composed."""
@@ -27,7 +27,7 @@ BARS, TEMPO, KEY, TEMPERATURE, SEED = 8, 80, "C major", 0.8, 1
 def music_demo(out: Path, announce: Announce = lambda text: None) -> Demo:
     """GRU and LSTM learn chorales in four voices, quaver by quaver; the better one then composes one."""
     config = MusicConfig(
-        data=MusicData(steps_per_beat=STEPS_PER_BEAT),
+        data=MusicData(steps_per_beat=_STEPS_PER_BEAT),
         network=NetworkConfig(hidden_size=128, chord_size=64, dropout=0.2),
         training=MusicTraining(epochs=40, batch_size=8, learning_rate=5e-3, steps=120),
     )
@@ -90,9 +90,9 @@ def frames(score: Any) -> list[list[int]]:
         for note in part.flatten().notes
         for pitch in note.pitches
     ]
-    length = round(max(end for _, end, _ in notes) * STEPS_PER_BEAT)
+    length = round(max(end for _, end, _ in notes) * _STEPS_PER_BEAT)
     found: list[set[int]] = [set() for _ in range(length)]
     for start, end, pitch in notes:
-        for frame in range(-int(-start * STEPS_PER_BEAT // 1), -int(-end * STEPS_PER_BEAT // 1)):
+        for frame in range(-int(-start * _STEPS_PER_BEAT // 1), -int(-end * _STEPS_PER_BEAT // 1)):
             found[min(frame, length - 1)].add(pitch)
     return [sorted(chord) for chord in found]

@@ -46,7 +46,7 @@ def speech_demo(out: Path, announce: Announce = lambda text: None) -> Demo:
         network=NetworkConfig(hidden_size=96, num_layers=1, subsampling=4, channels=96),
         training=SpeechTraining(epochs=16, batch_size=8, learning_rate=4e-3),
     )
-    check_espeak()
+    _check_espeak()
     said = phrases(PHRASES)
     data = written(out, "speech", config, "spoken.tsv", manifest(said))
     announce(f"espeak-ng says {len(said)} commands in {len(VOICES) + 1} voices ...")
@@ -97,7 +97,7 @@ def manifest(said: Iterable[Spoken]) -> str:
     return "path\ttext\tspeaker\n" + "".join(rows)
 
 
-def check_espeak() -> None:
+def _check_espeak() -> None:
     """Refuse where there is no espeak-ng.
 
     Raises:

@@ -19,13 +19,13 @@ from holdfast.tasks.translate.config import (
 DATES = 3000
 FIRST, LAST = date(1700, 1, 1).toordinal(), date(2099, 12, 31).toordinal()
 
-ONES = (
+_ONES = (
     *("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven"),
     *("twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen"),
 )
-TENS = ("zero", "ten", "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
-ORDINALS = {"one": "first", "two": "second", "three": "third", "five": "fifth", "eight": "eighth"}
-ORDINALS |= {"nine": "ninth", "twelve": "twelfth", "twenty": "twentieth", "thirty": "thirtieth"}
+_TENS = ("zero", "ten", "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
+_ORDINALS = {"one": "first", "two": "second", "three": "third", "five": "fifth", "eight": "eighth"}
+_ORDINALS |= {"nine": "ninth", "twelve": "twelfth", "twenty": "twentieth", "thirty": "thirtieth"}
 
 
 def translate_demo(out: Path, announce: Announce = lambda text: None) -> Demo:
@@ -68,26 +68,26 @@ def in_words(day: date) -> str:
         >>> in_words(date(1984, 7, 3)), in_words(date(2000, 10, 21))
         ('the third of July nineteen eighty-four', 'the twenty-first of October two thousand')
     """
-    return f"the {ordinal(day.day)} of {day:%B} {year(day.year)}"
+    return f"the {_ordinal(day.day)} of {day:%B} {year(day.year)}"
 
 
-def ordinal(number: int) -> str:
+def _ordinal(number: int) -> str:
     """``21`` -> ``twenty-first``."""
-    before, dash, last = cardinal(number).rpartition("-")
-    return before + dash + ORDINALS.get(last, f"{last}th")
+    before, dash, last = _cardinal(number).rpartition("-")
+    return before + dash + _ORDINALS.get(last, f"{last}th")
 
 
-def cardinal(number: int) -> str:
+def _cardinal(number: int) -> str:
     """``84`` -> ``eighty-four``, below 100."""
-    if number < len(ONES):
-        return ONES[number]
+    if number < len(_ONES):
+        return _ONES[number]
     tens, ones = divmod(number, 10)
-    return TENS[tens] + (f"-{ONES[ones]}" if ones else "")
+    return _TENS[tens] + (f"-{_ONES[ones]}" if ones else "")
 
 
 def year(number: int) -> str:
     """``1905`` -> ``nineteen oh five``."""
     century, rest = divmod(number, 100)
     if rest == 0:
-        return "two thousand" if century == 20 else f"{cardinal(century)} hundred"
-    return f"{cardinal(century)} {f'oh {ONES[rest]}' if rest < 10 else cardinal(rest)}"
+        return "two thousand" if century == 20 else f"{_cardinal(century)} hundred"
+    return f"{_cardinal(century)} {f'oh {_ONES[rest]}' if rest < 10 else _cardinal(rest)}"

@@ -14,7 +14,7 @@ from holdfast.reporting.comparison import Comparison
 from holdfast.reporting.html import Section
 from holdfast.tasks.registry import part
 
-CELL_NAMES = ("rnn", "gru", "lstm")
+_CELL_NAMES = ("rnn", "gru", "lstm")
 RUNS = "comparison.json"
 """The file of the runs that have ended."""
 
@@ -66,7 +66,7 @@ def compare(
     config: Any,
     files: Files,
     *,
-    cells: Sequence[str] = CELL_NAMES,
+    cells: Sequence[str] = _CELL_NAMES,
     seeds: int = 3,
     doing: Doing = Doing(),
 ) -> Comparison:
@@ -202,10 +202,10 @@ def check_cells(cells: Sequence[str], needed: Sequence[str] = ()) -> None:
     Raises:
         UserError: it is one of these.
     """
-    unknown = [cell for cell in cells if cell not in CELL_NAMES]
+    unknown = [cell for cell in cells if cell not in _CELL_NAMES]
     if unknown or not cells:
         raise UserError(
-            f"Cells are: {', '.join(CELL_NAMES)}.",
+            f"Cells are: {', '.join(_CELL_NAMES)}.",
             f"Given: {', '.join(cells) or 'none'}.",
             "Give --cells gru,lstm.",
         )

@@ -85,7 +85,7 @@ class NetworkOptions:
 # -- the simple forecast under the network --------------------------------------------------------------------
 
 
-class Residual(Protocol):
+class _Residual(Protocol):
     """A simple forecast, and the level against which the network reads the past."""
 
     def anchor(self, targets: Tensor) -> Tensor:
@@ -151,7 +151,7 @@ class Season(Mean):
         return targets[:, -self.season :].repeat(1, times, 1)[:, : self.horizon]
 
 
-RESIDUALS: dict[str, Callable[[ForecastShape], Residual]] = {
+RESIDUALS: dict[str, Callable[[ForecastShape], _Residual]] = {
     "last": Last,
     "mean": Mean,
     "season": Season,

@@ -6,8 +6,8 @@ import copy
 from typing import Any, cast
 
 import torch
-from numpy.typing import NDArray
 
+from holdfast._typing import Array
 from holdfast.data.text.tokenizers import Units
 from holdfast.models.language import RecurrentLanguageModel
 from holdfast.nn.recurrent import Recurrent
@@ -23,7 +23,7 @@ class Writer:
         self.output = module.output
 
     @torch.no_grad()
-    def read(self, unit: int) -> NDArray[Any]:
+    def read(self, unit: int) -> Array:
         """``log p`` of every unit [V] after this one."""
         x = self.embedding[unit]
         for layer in self.layers:
@@ -39,7 +39,7 @@ class Reader:
         self.units = units
         self._writer = Writer(module)
 
-    def read(self, state: Any, unit: int) -> tuple[Any, NDArray[Any]]:
+    def read(self, state: Any, unit: int) -> tuple[Any, Array]:
         """The state behind a unit (None: before any), and ``log p`` [V] of the next one."""
         for place, layer in enumerate(self._writer.layers):
             if state is None:

@@ -51,7 +51,7 @@ class LanguageOptions:
     weight_drop: float = 0.0
 
 
-class Softmax(nn.Module):
+class _Softmax(nn.Module):
     """``p = softmax(W h + b)``, W [V, E]."""
 
     def __init__(self, hidden: int, units: int) -> None:
@@ -67,7 +67,7 @@ class Softmax(nn.Module):
         return F.log_softmax(self.linear(hidden), -1)
 
 
-class SampledSoftmax(Softmax):
+class _SampledSoftmax(_Softmax):
     """In training, the normaliser ``sum_j exp(l_j)`` is estimated from some units; in evaluation it is whole.
 
     The more frequent half of those units (which have the smaller numbers) is always taken; the others are drawn from
@@ -81,7 +81,7 @@ class SampledSoftmax(Softmax):
         self.drawn = min(sampled - self.frequent, units - self.frequent)
 
     def nats(self, hidden: Tensor, targets: Tensor) -> Tensor:
-        """As of :class:`Softmax`, estimated in training."""
+        """As of :class:`_Softmax`, estimated in training."""
         if not self.training:
             return super().nats(hidden, targets)
         weight, bias = self.linear.weight, self.linear.bias
@@ -98,7 +98,7 @@ class SampledSoftmax(Softmax):
         return nats
 
 
-class AdaptiveSoftmax(nn.Module):
+class _AdaptiveSoftmax(nn.Module):
     """Frequent units first, rare ones in clusters of smaller projections (Grave et al. 2017, arXiv 1609.04309)."""
 
     def __init__(self, hidden: int, units: int, cuts: Iterable[int]) -> None:
@@ -118,14 +118,14 @@ class AdaptiveSoftmax(nn.Module):
         return found
 
 
-def _output(hidden: int, units: int, options: LanguageOptions) -> Softmax | AdaptiveSoftmax:
+def _output(hidden: int, units: int, options: LanguageOptions) -> _Softmax | _AdaptiveSoftmax:
     if options.adaptive:
-        return AdaptiveSoftmax(hidden, units, options.adaptive)
-    return SampledSoftmax(hidden, units, options.sampled) if options.sampled else Softmax(hidden, units)
+        return _AdaptiveSoftmax(hidden, units, options.adaptive)
+    return _SampledSoftmax(hidden, units, options.sampled) if options.sampled else _Softmax(hidden, units)
 
 
 @dataclass(frozen=True)
-class Hidden:
+class _Hidden:
     """The last layer's outputs [T, B, E]: as they came, and after dropout, as the output layer reads them."""
 
     raw: Tensor
@@ -157,13 +157,13 @@ class RecurrentLanguageModel(nn.Module):
         )
         self.output = _output(last, units, options)
         if options.tied:
-            assert isinstance(self.output, Softmax)
+            assert isinstance(self.output, _Softmax)
             self.output.linear.weight = self.embedding.weight
         self.input_dropout = LockedDropout(options.input_dropout)
         self.hidden_dropout = LockedDropout(options.hidden_dropout)
         self.output_dropout = LockedDropout(options.output_dropout)
 
-    def forward(self, units: Tensor, state: list[State] | None = None) -> tuple[Hidden, list[State]]:
+    def forward(self, units: Tensor, state: list[State] | None = None) -> tuple[_Hidden, list[State]]:
         """Read units [T, B] from a state (zeros when None): the outputs, and the state of each layer."""
         x = self.input_dropout(self._embed(units))
         states: list[State] = []
@@ -172,7 +172,7 @@ class RecurrentLanguageModel(nn.Module):
             states.append(after)
             raw = x
             x = (self.output_dropout if index + 1 == len(self.layers) else self.hidden_dropout)(x)
-        return Hidden(raw, x), states
+        return _Hidden(raw, x), states
 
     def _embed(self, units: Tensor) -> Tensor:
         embedded: Tensor = self.embedding(units)

@@ -22,9 +22,9 @@ from holdfast.nn.layers import LAYERS
 
 FREE, SILENT, SOUNDS = -1, 0, 1
 """What may be known of a key: nothing, or whether it sounds."""
-RollState = list[Any]
+_RollState = list[Any]
 """The lowest key [1, B] of the last frame, and the state of each layer."""
-RARE = -3.0
+_RARE = -3.0
 """Log odds of a key at first: of 88 some four sound."""
 OCTAVE = 12
 SPAN = 24
@@ -72,7 +72,7 @@ class Context:
         return len(self.hidden)
 
 
-class Drawn(NamedTuple):
+class _Drawn(NamedTuple):
     """Frames [N, K] that were drawn, and ``log p`` [N] of what was known of them, as far as it was drawn against."""
 
     frames: Tensor
@@ -126,7 +126,7 @@ class Independent(nn.Module):
 
     def __init__(self, keys: int, options: RollOptions) -> None:
         super().__init__()
-        self.keys = Keys(options.hidden_size, keys, bias=RARE)
+        self.keys = Keys(options.hidden_size, keys, bias=_RARE)
         self.moves = Moves(options.hidden_size)
 
     def logits(self, context: Context) -> Tensor:
@@ -145,8 +145,8 @@ class Independent(nn.Module):
         temperature: float = 1.0,
         known: Tensor | None = None,
         random: torch.Generator | None = None,
-    ) -> Drawn:
-        """Draw frames in N contexts; see :meth:`Autoregressive.sample`."""
+    ) -> _Drawn:
+        """Draw frames in N contexts; see :meth:`_Autoregressive.sample`."""
         logits = self.logits(context)
         if temperature:
             uniform = torch.rand(logits.shape, generator=random, device=logits.device)
@@ -154,14 +154,14 @@ class Independent(nn.Module):
         else:
             frames = logits > 0
         if known is None:
-            return Drawn(frames, logits.new_zeros(len(logits)))
+            return _Drawn(frames, logits.new_zeros(len(logits)))
         held = known != FREE
         frames = torch.where(held, known == SOUNDS, frames)
         log_p = F.logsigmoid(torch.where(frames, logits, -logits))
-        return Drawn(frames, torch.where(held, log_p, 0.0).sum(-1))
+        return _Drawn(frames, torch.where(held, log_p, 0.0).sum(-1))
 
 
-class Autoregressive(nn.Module):
+class _Autoregressive(nn.Module):
     """A chord note by note, from the top down: ``p(x) = prod_i p(n_i | n_1 > ... > n_{i-1}, h)``, the last n_i an end.
 
     ``p(n_i | ...) = softmax(V relu(c(h) + sum_{j < i} w(n_j - r)) + U h + b)`` over the keys below n_{i-1} and the end,
@@ -215,7 +215,7 @@ class Autoregressive(nn.Module):
         temperature: float = 1.0,
         known: Tensor | None = None,
         random: torch.Generator | None = None,
-    ) -> Drawn:
+    ) -> _Drawn:
         """Draw frames in N contexts.
 
         Args:
@@ -244,7 +244,7 @@ class Autoregressive(nn.Module):
             frames |= F.one_hot(note, self.keys + 1).bool() & ~ended[:, None]
             ended, last = ended | (note == self.keys), torch.where(ended, last, note)
             before = before + self._note(note, reference)
-        return Drawn(frames[:, :-1], weight)
+        return _Drawn(frames[:, :-1], weight)
 
     def _allowed(self, last: Tensor, known: Tensor) -> Tensor:
         """What may come after ``last`` [N] by what is known [N, K]: no silent key, and no sounding one left out."""
@@ -280,8 +280,8 @@ def _drawn(logits: Tensor, temperature: float, random: torch.Generator | None) -
     return torch.multinomial((logits / temperature).softmax(-1), 1, generator=random)[:, 0]
 
 
-OUTPUTS: dict[str, type[Independent] | type[Autoregressive]] = {
-    "autoregressive": Autoregressive,
+OUTPUTS: dict[str, type[Independent] | type[_Autoregressive]] = {
+    "autoregressive": _Autoregressive,
     "independent": Independent,
 }
 """Name -> what is said of a frame."""
@@ -311,7 +311,7 @@ class RollModel(nn.Module):
         self.dropout = LockedDropout(options.dropout)
         self.output = OUTPUTS[options.output](keys, options)
 
-    def forward(self, frames: Tensor, state: RollState | None = None) -> tuple[Context, RollState]:
+    def forward(self, frames: Tensor, state: _RollState | None = None) -> tuple[Context, _RollState]:
         """Read frames [T, B, K]: the context after each [T, B], and the state.
 
         Args:
@@ -322,7 +322,7 @@ class RollModel(nn.Module):
         reference = lowest(frames, middle if state is None else state[0])
         before = torch.cat([reference[:1] if state is None else state[0], reference[:-1]])
         x = self.input_dropout(self._read(frames, reference, before))
-        states: RollState = [reference[-1:]]
+        states: _RollState = [reference[-1:]]
         for index, layer in enumerate(self.layers, 1):
             x, after = layer(x, None if state is None else state[index])
             states.append(after)

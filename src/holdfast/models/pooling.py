@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 
-class Pooled(NamedTuple):
+class _Pooled(NamedTuple):
     """One vector for each sequence [B, P], and the weight of each step [T, B]."""
 
     vector: Tensor
@@ -32,10 +32,10 @@ class Last(nn.Module):
         super().__init__()
         self.hidden, self.size = hidden, hidden * directions
 
-    def forward(self, outputs: Tensor, lengths: Tensor) -> Pooled:
+    def forward(self, outputs: Tensor, lengths: Tensor) -> _Pooled:
         """[T, B, D*H] -> [B, D*H]."""
         ends = outputs[lengths - 1, torch.arange(outputs.size(1), device=outputs.device), : self.hidden]
-        return Pooled(torch.cat([ends, outputs[0, :, self.hidden :]], 1))
+        return _Pooled(torch.cat([ends, outputs[0, :, self.hidden :]], 1))
 
 
 class Mean(nn.Module):
@@ -45,22 +45,22 @@ class Mean(nn.Module):
         super().__init__()
         self.size = hidden * directions
 
-    def forward(self, outputs: Tensor, lengths: Tensor) -> Pooled:
+    def forward(self, outputs: Tensor, lengths: Tensor) -> _Pooled:
         """[T, B, D*H] -> [B, D*H]."""
         kept = outputs.masked_fill(~inside(outputs, lengths).unsqueeze(-1), 0.0)
-        return Pooled(kept.sum(0) / lengths.unsqueeze(-1))
+        return _Pooled(kept.sum(0) / lengths.unsqueeze(-1))
 
 
-class Max(nn.Module):
+class _Max(nn.Module):
     """The largest value of each unit over a sequence's steps."""
 
     def __init__(self, hidden: int, directions: int) -> None:
         super().__init__()
         self.size = hidden * directions
 
-    def forward(self, outputs: Tensor, lengths: Tensor) -> Pooled:
+    def forward(self, outputs: Tensor, lengths: Tensor) -> _Pooled:
         """[T, B, D*H] -> [B, D*H]."""
-        return Pooled(outputs.masked_fill(~inside(outputs, lengths).unsqueeze(-1), -torch.inf).amax(0))
+        return _Pooled(outputs.masked_fill(~inside(outputs, lengths).unsqueeze(-1), -torch.inf).amax(0))
 
 
 class Attention(nn.Module):
@@ -72,31 +72,31 @@ class Attention(nn.Module):
         self.projection = nn.Linear(self.size, self.size)
         self.score = nn.Linear(self.size, 1, bias=False)
 
-    def forward(self, outputs: Tensor, lengths: Tensor) -> Pooled:
+    def forward(self, outputs: Tensor, lengths: Tensor) -> _Pooled:
         """[T, B, D*H] -> [B, D*H], and a [T, B]."""
         scores = self.score(self.projection(outputs).tanh()).squeeze(-1)
         weights = scores.masked_fill(~inside(outputs, lengths), -torch.inf).softmax(0)
-        return Pooled((weights.unsqueeze(-1) * outputs).sum(0), weights)
+        return _Pooled((weights.unsqueeze(-1) * outputs).sum(0), weights)
 
 
-class Concat(nn.Module):
+class _Concat(nn.Module):
     """Last, mean and max side by side (Howard & Ruder 2018)."""
 
     def __init__(self, hidden: int, directions: int) -> None:
         super().__init__()
-        self.parts = nn.ModuleList(make(hidden, directions) for make in (Last, Mean, Max))
+        self.parts = nn.ModuleList(make(hidden, directions) for make in (Last, Mean, _Max))
         self.size = 3 * hidden * directions
 
-    def forward(self, outputs: Tensor, lengths: Tensor) -> Pooled:
+    def forward(self, outputs: Tensor, lengths: Tensor) -> _Pooled:
         """[T, B, D*H] -> [B, 3*D*H]."""
-        return Pooled(torch.cat([part(outputs, lengths).vector for part in self.parts], 1))
+        return _Pooled(torch.cat([part(outputs, lengths).vector for part in self.parts], 1))
 
 
 POOLINGS: dict[str, Callable[[int, int], nn.Module]] = {
     "last": Last,
     "mean": Mean,
-    "max": Max,
+    "max": _Max,
     "attention": Attention,
-    "concat": Concat,
+    "concat": _Concat,
 }
 """Name -> class, made from H and D."""

@@ -12,14 +12,12 @@ from typing import Any, Literal, cast
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from holdfast._typing import Array
 from holdfast.decoding.ctc import BLANK
 from holdfast.nn.layers import LAYERS
-
-Array = NDArray[Any]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +52,7 @@ class SpeechOptions:
     output_dropout: float = 0.0
 
 
-class Stack(nn.Module):
+class _Stack(nn.Module):
     """``relu(layer_norm(W [x_jR; ...; x_jR+R-1] + b))``: R frames side by side; the last ones are filled up with zeros.
 
     A frame that is left depends on no frame after its own R, so that a stream gives the same numbers.
@@ -72,15 +70,15 @@ class Stack(nn.Module):
         groups = x.unflatten(0, (-1, self.factor)).transpose(1, 2).flatten(2)
         return F.relu(self.norm(self.linear(groups)))
 
-    def stream(self) -> StackStream:
+    def stream(self) -> _StackStream:
         """The same, group by group."""
-        return StackStream(self)
+        return _StackStream(self)
 
 
-class StackStream:
-    """:class:`Stack` for frames as they come; what comes is a whole number of groups, but at the end."""
+class _StackStream:
+    """:class:`_Stack` for frames as they come; what comes is a whole number of groups, but at the end."""
 
-    def __init__(self, front: Stack) -> None:
+    def __init__(self, front: _Stack) -> None:
         self.front = front
 
     def step(self, x: Tensor) -> Tensor:
@@ -88,7 +86,7 @@ class StackStream:
         return cast(Tensor, self.front(x[:, None])[:, 0])
 
 
-class Convolution(nn.Module):
+class _Convolution(nn.Module):
     """Convolutions over time, each with stride 2 or 1, layer norm and relu; none sees a frame after its own.
 
     Frame j of a convolution of stride s reads frames ``s j + s - 3 ... s j + s - 1`` of the one before, so that a
@@ -123,15 +121,15 @@ class Convolution(nn.Module):
     def _pairs(self) -> list[tuple[nn.Conv1d, nn.LayerNorm]]:
         return cast(list[tuple[nn.Conv1d, nn.LayerNorm]], list(zip(self.convolutions, self.norms)))
 
-    def stream(self) -> ConvolutionStream:
+    def stream(self) -> _ConvolutionStream:
         """The same, group by group."""
-        return ConvolutionStream(self)
+        return _ConvolutionStream(self)
 
 
-class ConvolutionStream:
-    """:class:`Convolution` for frames as they come: each convolution keeps the frames that its next one reads."""
+class _ConvolutionStream:
+    """:class:`_Convolution` for frames as they come: each convolution keeps the frames that its next one reads."""
 
-    def __init__(self, front: Convolution) -> None:
+    def __init__(self, front: _Convolution) -> None:
         self.front = front
         self.kept = [torch.zeros(front.WIDTH - c.stride[0], 1, c.in_channels) for c, _ in front._pairs()]
 
@@ -145,7 +143,7 @@ class ConvolutionStream:
         return x[:, 0]
 
 
-FRONTS: dict[str, type[Stack | Convolution]] = {"stack": Stack, "convolution": Convolution}
+FRONTS: dict[str, type[_Stack | _Convolution]] = {"stack": _Stack, "convolution": _Convolution}
 """Name -> how frames become fewer."""
 
 
@@ -183,16 +181,16 @@ class SpeechNetwork(nn.Module):
         x, _ = self.layers(x, lengths=left)
         return self.output(self.output_dropout(x)).log_softmax(-1), left
 
-    def stream(self) -> SpeechStream:
+    def stream(self) -> _SpeechStream:
         """The same frame by frame, on the CPU.
 
         Raises:
             ValueError: the network reads in both directions.
         """
-        return SpeechStream(self)
+        return _SpeechStream(self)
 
 
-class SpeechStream:
+class _SpeechStream:
     """A network that listens: frames come in any number, ``log p`` comes out as soon as its frames are there.
 
     All together it gives what the network gives of all frames at once (tested), in a memory that does not grow.

@@ -21,7 +21,7 @@ from holdfast.nn.attention import ATTENTIONS, attend, within
 from holdfast.nn.dropout import LockedDropout
 from holdfast.nn.layers import LAYERS
 
-STATES = {"rnn": 1, "gru": 1, "lstm": 2}
+_STATES = {"rnn": 1, "gru": 1, "lstm": 2}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,16 +69,16 @@ class Memory:
 
 
 @dataclass(frozen=True)
-class DecoderState:
+class _DecoderState:
     """Of every layer the parts of its state, each [1, N, H], and the last readout [1, N, E]."""
 
     layers: tuple[tuple[Tensor, ...], ...]
     readout: Tensor
 
-    def select(self, rows: Tensor) -> DecoderState:
+    def select(self, rows: Tensor) -> _DecoderState:
         """The state of some rows, one more than once where it is named so."""
         layers = tuple(tuple(part[:, rows] for part in layer) for layer in self.layers)
-        return DecoderState(layers, self.readout[:, rows])
+        return _DecoderState(layers, self.readout[:, rows])
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ class Decoded:
 
     readouts: Tensor
     weights: Tensor
-    state: DecoderState
+    state: _DecoderState
 
 
 class Embedding(nn.Module):
@@ -135,7 +135,7 @@ class Decoder(nn.Module):
         super().__init__()
         make, hidden, embedded = LAYERS[options.cell], options.hidden_size, options.embedding_size
         memory, above = 2 * hidden, options.decoder_layers - 1
-        self.parts = STATES[options.cell]
+        self.parts = _STATES[options.cell]
         self.first = make(embedded + extra, hidden)
         self.above = nn.ModuleList(make(hidden + memory, hidden) for _ in range(above))
         self.attention = ATTENTIONS[options.attention](hidden, memory)
@@ -149,14 +149,14 @@ class Decoder(nn.Module):
         mask = within(lengths.to(values.device), values.size(1))
         return Memory(values, self.attention.keys(values), mask)
 
-    def start(self, ends: Tensor) -> DecoderState:
+    def start(self, ends: Tensor) -> _DecoderState:
         """The state before the first step, of the encoder's state at its ends [B, M]: ``tanh(W e)``."""
         parts = torch.tanh(self.bridge(ends)).chunk((len(self.above) + 1) * self.parts, -1)
         layers = [parts[k : k + self.parts] for k in range(0, len(parts), self.parts)]
         readout = ends.new_zeros(1, len(ends), self.read.out_features)
-        return DecoderState(tuple(tuple(p[None].contiguous() for p in layer) for layer in layers), readout)
+        return _DecoderState(tuple(tuple(p[None].contiguous() for p in layer) for layer in layers), readout)
 
-    def forward(self, x: Tensor, memory: Memory, state: DecoderState) -> Decoded:
+    def forward(self, x: Tensor, memory: Memory, state: _DecoderState) -> Decoded:
         """Read embeddings [T, N, E]; rows of one sentence stand side by side."""
         return self._run(x, memory, state, self._masks(x))
 
@@ -165,7 +165,7 @@ class Decoder(nn.Module):
         inner = [self.dropout.mask(x, self.first.hidden_size) for _ in range(len(self.above) + 1)]
         return [*inner, self.dropout.mask(x, self.read.out_features)]
 
-    def _run(self, x: Tensor, memory: Memory, state: DecoderState, masks: list[Tensor]) -> Decoded:
+    def _run(self, x: Tensor, memory: Memory, state: _DecoderState, masks: list[Tensor]) -> Decoded:
         hidden, after = self._layer(self.first, x, state.layers[0])
         contexts, weights = self._attended(hidden, memory)
         states = [after]
@@ -174,7 +174,7 @@ class Decoder(nn.Module):
             hidden = hidden + above
             states.append(after)
         read = torch.tanh(self.read(torch.cat([hidden * masks[-2], contexts], -1)))
-        return Decoded(read * masks[-1], weights, DecoderState(tuple(states), read[-1:]))
+        return Decoded(read * masks[-1], weights, _DecoderState(tuple(states), read[-1:]))
 
     def _layer(
         self, layer: nn.Module, x: Tensor, state: tuple[Tensor, ...]
@@ -191,13 +191,13 @@ class Decoder(nn.Module):
         return _by_step(contexts, steps, rows), _by_step(weights, steps, rows)
 
 
-class FeedingDecoder(Decoder):
+class _FeedingDecoder(Decoder):
     """The same with input feeding: step by step, each reads the readout of the last."""
 
     def __init__(self, options: TranslationOptions) -> None:
         super().__init__(options, extra=options.embedding_size)
 
-    def forward(self, x: Tensor, memory: Memory, state: DecoderState) -> Decoded:
+    def forward(self, x: Tensor, memory: Memory, state: _DecoderState) -> Decoded:
         """Read embeddings [T, N, E]; rows of one sentence stand side by side."""
         steps, masks = [], self._masks(x)
         for step in x.split(1):
@@ -228,18 +228,18 @@ class TranslationNetwork(nn.Module):
             tables[0] = tables[1]
         self.source, self.target = (Embedding(table, options) for table in tables)
         self.encoder = Encoder(options)
-        self.decoder = (FeedingDecoder if options.input_feeding else Decoder)(options)
+        self.decoder = (_FeedingDecoder if options.input_feeding else Decoder)(options)
         self.output = nn.Linear(options.embedding_size, units[1])
         if options.tied:
             self.output.weight = self.target.table.weight
         nn.init.zeros_(self.output.bias)
 
-    def encode(self, units: Tensor, lengths: Tensor) -> tuple[Memory, DecoderState]:
+    def encode(self, units: Tensor, lengths: Tensor) -> tuple[Memory, _DecoderState]:
         """Source units [S, B] of these lengths [B]: what the decoder reads, and its state before the first step."""
         outputs, ends = self.encoder(self.source(units), lengths)
         return self.decoder.memory(outputs, lengths), self.decoder.start(ends)
 
-    def decode(self, units: Tensor, memory: Memory, state: DecoderState) -> Decoded:
+    def decode(self, units: Tensor, memory: Memory, state: _DecoderState) -> Decoded:
         """Read target units [T, N]."""
         decoded: Decoded = self.decoder(self.target(units), memory, state)
         return decoded
@@ -267,7 +267,7 @@ class TranslationNetwork(nn.Module):
 class Writing:
     """A network that has read some sentences and writes their translations unit by unit, for a search."""
 
-    def __init__(self, network: TranslationNetwork, memory: Memory, state: DecoderState) -> None:
+    def __init__(self, network: TranslationNetwork, memory: Memory, state: _DecoderState) -> None:
         self.network, self.memory, self.state = network, memory, state
 
     def step(self, units: Tensor) -> tuple[Tensor, Tensor]:

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from holdfast._typing import Array
 from holdfast.errors import UserError
 from holdfast.models.language import RecurrentLanguageModel
 from holdfast.nn.cells import State
@@ -77,8 +78,8 @@ class StreamTraining:
         self,
         module: RecurrentLanguageModel,
         settings: StreamSettings,
-        train: NDArray[Any],
-        valid: NDArray[Any],
+        train: Array,
+        valid: Array,
         begin: int,
     ) -> None:
         self.module, self.valid, self.begin, self.settings = module, valid, begin, settings
@@ -94,7 +95,7 @@ class StreamTraining:
         self.steps_per_epoch = (self.length - self.steps) // self.steps
         self.state: list[State] | None = None
 
-    def text(self, epoch: int) -> NDArray[Any]:
+    def text(self, epoch: int) -> Array:
         """The units [n] that an epoch reads: the same in each, here."""
         return self.train
 
@@ -153,7 +154,7 @@ class Read:
 
 
 @torch.no_grad()
-def read(module: RecurrentLanguageModel, ids: NDArray[Any], begin: int, streams: int = 1) -> Iterator[Read]:
+def read(module: RecurrentLanguageModel, ids: Array, begin: int, streams: int = 1) -> Iterator[Read]:
     """Read a text of n units in evaluation; where the streams are not equally long, the last is filled up.
 
     Args:
@@ -177,18 +178,14 @@ def read(module: RecurrentLanguageModel, ids: NDArray[Any], begin: int, streams:
         yield Read(hidden.raw, following, found.view(following.shape))
 
 
-def nats(
-    module: RecurrentLanguageModel, ids: NDArray[Any], begin: int, streams: int = 1
-) -> NDArray[np.float32]:
+def nats(module: RecurrentLanguageModel, ids: Array, begin: int, streams: int = 1) -> NDArray[np.float32]:
     """``-log p`` of every unit [n] of a text, as :func:`read` finds it."""
     found = [piece.nats.cpu() for piece in read(module, ids, begin, streams)]
     return torch.cat(found).T.reshape(-1)[: len(ids)].numpy()
 
 
 @torch.no_grad()
-def nats_of(
-    module: RecurrentLanguageModel, texts: Sequence[NDArray[Any]], end: int
-) -> list[NDArray[np.float32]]:
+def nats_of(module: RecurrentLanguageModel, texts: Sequence[Array], end: int) -> list[NDArray[np.float32]]:
     """``-log p`` [n + 1] of every unit of some texts [n] and of the end of each, every text read by itself.
 
     Args:
@@ -219,7 +216,7 @@ def nats_of(
     return found
 
 
-def _on(numbers: NDArray[Any], device: torch.device) -> Tensor:
+def _on(numbers: Array, device: torch.device) -> Tensor:
     return torch.from_numpy(numbers.astype(np.int64)).to(device)
 
 

@@ -179,7 +179,7 @@ class GRU:
         return ((1 - z) * n + z * h,), (r, z, n)
 
 
-class ResetBeforeGRU(GRU):
+class _ResetBeforeGRU(GRU):
     """GRU with the reset before the product (Cho et al. 2014, v1; Keras' ``reset_after=False``).
 
     As :class:`GRU`, but ``n = tanh(x_n + W_n (r * h) + b_n)``.
@@ -218,7 +218,7 @@ class LSTM:
         return (recur.output(o, c), c), (i, f, g, o)
 
 
-class PeepholeLSTM(LSTM):
+class _PeepholeLSTM(LSTM):
     """LSTM whose gates also see the cell: i and f the old one, o the new one (Gers et al. 2002)."""
 
     name = "lstm_peephole"
@@ -235,7 +235,7 @@ class PeepholeLSTM(LSTM):
         return (recur.output(o, c), c), (i, f, g, o)
 
 
-class CoupledLSTM(LSTM):
+class _CoupledLSTM(LSTM):
     """LSTM with coupled gates, ``i = 1 - f`` (CIFG, Greff et al. 2017): three blocks of weights."""
 
     name = "lstm_coupled"
@@ -250,7 +250,7 @@ class CoupledLSTM(LSTM):
         return (recur.output(o, c), c), (1 - f, f, g, o)
 
 
-class CoupledPeepholeLSTM(LSTM):
+class _CoupledPeepholeLSTM(LSTM):
     """Coupled gates and peepholes together: f sees the old cell, o the new one."""
 
     name = "lstm_coupled_peephole"
@@ -274,10 +274,10 @@ CELLS: dict[str, Cell] = {
         RNN("tanh"),
         RNN("relu"),
         GRU(),
-        ResetBeforeGRU(),
+        _ResetBeforeGRU(),
         LSTM(),
-        PeepholeLSTM(),
-        CoupledLSTM(),
-        CoupledPeepholeLSTM(),
+        _PeepholeLSTM(),
+        _CoupledLSTM(),
+        _CoupledPeepholeLSTM(),
     )
 }

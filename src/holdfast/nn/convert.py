@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
+from holdfast._typing import Array
 from holdfast.errors import UserError
 from holdfast.nn.layers import GRU, LSTM, RNN
 from holdfast.nn.options import Options
@@ -266,7 +267,7 @@ def from_keras(weights: Sequence[ArrayLike], **arguments: Any) -> Recurrent:
     return layer
 
 
-def _keras_sizes(group: list[NDArray[Any]]) -> tuple[int, int]:
+def _keras_sizes(group: list[Array]) -> tuple[int, int]:
     """(G, H), read off the first kernel and recurrent kernel."""
     kernel, recurrent = group[0], group[1]
     fits = kernel.ndim == recurrent.ndim == 2 and recurrent.shape[0] > 0 and kernel.dtype.kind == "f"
@@ -291,7 +292,7 @@ def _with_reset(arguments: dict[str, Any], reset_after: bool) -> dict[str, Any]:
     return arguments | {"reset_after": reset_after}
 
 
-def _check_keras(layer: Recurrent, number: int, suffix: str, group: list[NDArray[Any]]) -> None:
+def _check_keras(layer: Recurrent, number: int, suffix: str, group: list[Array]) -> None:
     rows, hidden = layer.get_parameter("weight_hh" + suffix).shape
     expected = [[layer.get_parameter("weight_ih" + suffix).shape[1], rows], [hidden, rows]]
     expected += [[2, rows] if layer.cell.name == "gru" else [rows]][: len(group) - 2]
@@ -306,7 +307,7 @@ def _check_keras(layer: Recurrent, number: int, suffix: str, group: list[NDArray
 
 
 @torch.no_grad()
-def _load_keras(layer: Recurrent, suffix: str, group: list[NDArray[Any]]) -> None:
+def _load_keras(layer: Recurrent, suffix: str, group: list[Array]) -> None:
     order = _KERAS[len(layer.cell.gates)].order
     kernel, recurrent, *biases = (_reordered(torch.tensor(array), order) for array in group)
     layer.get_parameter("weight_ih" + suffix).copy_(kernel.T)
@@ -317,7 +318,7 @@ def _load_keras(layer: Recurrent, suffix: str, group: list[NDArray[Any]]) -> Non
         layer.get_parameter("bias_hh" + suffix).copy_(both[1])
 
 
-def to_keras(layer: Recurrent) -> list[NDArray[Any]]:
+def to_keras(layer: Recurrent) -> list[Array]:
     """The arrays for Keras' ``set_weights()``, in the layout that :func:`from_keras` describes.
 
     A GRU with the reset before the product goes to ``reset_after=False``, any other to ``reset_after=True``.
@@ -332,7 +333,7 @@ def to_keras(layer: Recurrent) -> list[NDArray[Any]]:
     """
     _refuse_extras(layer, "Keras", {"lstm", "gru", "gru_reset_before"})
     order = _KERAS[len(layer.cell.gates)].order
-    arrays: list[NDArray[Any]] = []
+    arrays: list[Array] = []
     for _, suffix in layer.suffixes():
         own = {name: layer.get_parameter(name + suffix).detach().cpu() for name in ("weight_ih", "weight_hh")}
         parts = [own["weight_ih"].T, own["weight_hh"].T]

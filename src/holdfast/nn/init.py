@@ -17,7 +17,7 @@ from holdfast.nn.cells import Cell
 Initialiser = Callable[[Cell, str, Tensor, int], None]
 
 
-def torch_default(cell: Cell, name: str, parameter: Tensor, hidden_size: int) -> None:
+def _torch_default(cell: Cell, name: str, parameter: Tensor, hidden_size: int) -> None:
     """``U(-1/sqrt(H), 1/sqrt(H))`` for every parameter, as torch.nn does, drawn in the same order."""
     bound = 1.0 / math.sqrt(hidden_size) if hidden_size > 0 else 0.0
     nn.init.uniform_(parameter, -bound, bound)
@@ -33,7 +33,7 @@ def orthogonal(cell: Cell, name: str, parameter: Tensor, hidden_size: int) -> No
     elif parameter.dim() == 2:
         nn.init.xavier_uniform_(parameter)
     else:
-        torch_default(cell, name, parameter, hidden_size)
+        _torch_default(cell, name, parameter, hidden_size)
 
 
 class chrono:  # noqa: N801 - used like a function: init=chrono(500)
@@ -59,7 +59,7 @@ class chrono:  # noqa: N801 - used like a function: init=chrono(500)
 
     def __call__(self, cell: Cell, name: str, parameter: Tensor, hidden_size: int) -> None:
         """Fill one parameter; PyTorch adds two biases, so ``bias_hh`` is zero in the blocks set here."""
-        torch_default(cell, name, parameter, hidden_size)
+        _torch_default(cell, name, parameter, hidden_size)
         if not name.startswith("bias"):
             return
         keeper = "forget" if "forget" in cell.gates else "update"
@@ -76,4 +76,4 @@ def gate_rows(cell: Cell, gate: str, hidden_size: int) -> slice:
     return slice(first, first + hidden_size)
 
 
-INITIALISERS: dict[str, Initialiser] = {"torch": torch_default, "orthogonal": orthogonal}
+INITIALISERS: dict[str, Initialiser] = {"torch": _torch_default, "orthogonal": orthogonal}

@@ -74,7 +74,7 @@ def arrange(layer: Layer, input: Any, hx: State | None, lengths: Any) -> Sequenc
         input = input.transpose(0, 1)
     if input.size(0) == 0:
         raise RuntimeError("Expected sequence length to be larger than 0")
-    lengths = None if lengths is None else as_lengths(lengths, input)
+    lengths = None if lengths is None else _as_lengths(lengths, input)
     x = input if lengths is None else _blank(input, lengths)
     return Sequence(x, state, lengths, batched, layer.batch_first)
 
@@ -140,7 +140,7 @@ def _check_state(
     return hx if batched else tuple(s.unsqueeze(1) for s in hx)
 
 
-def as_lengths(lengths: Any, x: Tensor) -> Tensor:
+def _as_lengths(lengths: Any, x: Tensor) -> Tensor:
     """B integers -> int64 [B] on the device of ``x`` [T, B, I].
 
     Values are held against 0..T where that costs no wait for an accelerator and breaks no graph.

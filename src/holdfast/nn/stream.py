@@ -10,12 +10,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from holdfast._typing import Array
 from holdfast.nn import layout
 from holdfast.nn.cells import State
 from holdfast.nn.kernels import Plan
 from holdfast.nn.kernels.native import Int8, Native
 from holdfast.nn.kernels.problem import Problem
-from holdfast.nn.kernels.stream_stack import Array, NativeSteps, Shapes, misfit
+from holdfast.nn.kernels.stream_stack import NativeSteps, Shapes, misfit
 from holdfast.nn.options import Options
 
 
@@ -181,7 +182,7 @@ def _initial(layer: Layer, batch: int) -> list[State]:
     return [p.state for p in layer.problems(batch)]
 
 
-class LayerSteps:
+class _LayerSteps:
     """The steps of a stream by calls of the layer itself, where the compiled core cannot."""
 
     def __init__(self, layer: Layer, batch: int) -> None:
@@ -223,10 +224,10 @@ class LayerSteps:
     resize = set
 
 
-def _steps(layer: Layer, batch: int) -> NativeSteps | LayerSteps:
+def _steps(layer: Layer, batch: int) -> NativeSteps | _LayerSteps:
     problems = layer.problems(batch)
     native = Int8() if layer.options.kernel == Int8.name else Native()
     able = problems[0].x.dtype == torch.float32 and all(native.refuses(p) is None for p in problems)
     if able and layer.options.kernel in ("auto", native.name):
         return NativeSteps(problems, native)
-    return LayerSteps(layer, batch)
+    return _LayerSteps(layer, batch)

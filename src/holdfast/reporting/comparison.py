@@ -41,7 +41,7 @@ class Spread:
         return f"{mean} ± {self.std:.2g}" if self.std else mean
 
 
-class HasRuns(Protocol):
+class _HasRuns(Protocol):
     """What some runs found."""
 
     @property
@@ -50,7 +50,7 @@ class HasRuns(Protocol):
         ...
 
 
-R = TypeVar("R", bound=HasRuns)
+R = TypeVar("R", bound=_HasRuns)
 
 
 def restored(make: Callable[..., R], values: Mapping[str, Any], needed: set[str], where: str, what: str) -> R:

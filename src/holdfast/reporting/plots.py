@@ -17,13 +17,14 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import get_font_names
 from matplotlib.ticker import MaxNLocator
 
-Array = np.ndarray
+from holdfast._typing import Array
+
 BLUE, ORANGE, GREY, BLACK = "#1f6f8b", "#d1793f", "#9aa5ab", "#222222"
-OTHER_SCRIPTS = (
+_OTHER_SCRIPTS = (
     "Noto Sans CJK SC", "Noto Sans CJK JP", "WenQuanYi Zen Hei", "PingFang SC", "Hiragino Sans", "Microsoft YaHei",
     "Yu Gothic", "Malgun Gothic", "Apple SD Gothic Neo", "Noto Sans Devanagari", "Nirmala UI", "Arial Unicode MS",
 )  # fmt: skip
-FONTS = ["DejaVu Sans", *sorted({*OTHER_SCRIPTS} & {*get_font_names()}, key=OTHER_SCRIPTS.index)]
+FONTS = ["DejaVu Sans", *sorted({*_OTHER_SCRIPTS} & {*get_font_names()}, key=_OTHER_SCRIPTS.index)]
 """The first that has a letter draws it: matplotlib's own, then those of this machine for scripts it lacks."""
 STYLE: dict[Any, Any] = {
     "axes.spines.top": False,

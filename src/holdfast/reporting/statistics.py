@@ -13,9 +13,9 @@ import numpy as np
 
 Decision = Literal["holds", "does not hold", "not decided"]
 
-LEVEL = 0.95
+_LEVEL = 0.95
 """Of every interval."""
-FLIPS = 10_000
+_FLIPS = 10_000
 """Draws of the sign-flip test, where there are more ways to flip the signs than that."""
 ROUNDING = 1e-9
 """Share by which two sums of the same size may differ."""
@@ -89,7 +89,7 @@ def decide(differences: Sequence[float], bounds: Bounds) -> Finding:
         raise ValueError(f"a paired test takes at least two finite differences, not {list(differences)}")
     effect, count = mean(differences), len(differences)
     error = stdev(differences) / sqrt(count)
-    half = float(stats.t.ppf((1 + LEVEL) / 2, count - 1)) * error
+    half = float(stats.t.ppf((1 + _LEVEL) / 2, count - 1)) * error
     low, high, nearest = effect - half, effect + half, bounds.nearest(effect)
     away = abs(effect - nearest)
     p = 2 * float(stats.t.sf(away / error, count - 1)) if error else float(away == 0)
@@ -125,10 +125,10 @@ def sign_flips(differences: Sequence[float]) -> float:
         0.25
     """
     values, count = np.asarray(differences, float), len(differences)
-    if 2**count <= FLIPS:
+    if 2**count <= _FLIPS:
         signs = np.array(list(product((1, -1), repeat=count)))
     else:
-        signs = np.random.default_rng(0).choice((1, -1), (FLIPS, count))
+        signs = np.random.default_rng(0).choice((1, -1), (_FLIPS, count))
     sums, found = np.abs(signs @ values), abs(values.sum())
     return float(np.mean(sums >= found * (1 - ROUNDING)))
 

@@ -103,7 +103,7 @@ TASKS = {
 
 RUN_CONFIG, RUN_STATE, RUN_METRICS = "config.toml", "state.safetensors", "metrics.json"
 """The files by which a run's folder is known: what it is, how far it came, and that it ended."""
-RUN_WEIGHTS = "model.safetensors"
+_RUN_WEIGHTS = "model.safetensors"
 """What a folder with a model has, and one of a comparison has not."""
 
 
@@ -160,7 +160,7 @@ def load(folder: Path | str) -> Any:
 def _nearby(folder: Path) -> str:
     """What to do about a missing folder: names those beside it that hold a run."""
     try:
-        runs = sorted(path.parent for path in folder.parent.glob(f"*/{RUN_WEIGHTS}"))
+        runs = sorted(path.parent for path in folder.parent.glob(f"*/{_RUN_WEIGHTS}"))
     except OSError:
         runs = []
     if runs:

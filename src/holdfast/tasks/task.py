@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import torch
-from numpy.typing import NDArray
 
+from holdfast._typing import Array
 from holdfast.checkpoint import WEIGHTS, load_arrays, load_weights, save_arrays, save_weights
 from holdfast.config import build_config, load_config, save_config
 from holdfast.errors import UserError
@@ -30,9 +30,9 @@ from holdfast.training.trainable import Stateful, Trainable
 CONFIG, LEARNT, WARNINGS = "config.toml", "data.json", "warnings.csv"
 """Files of a run's folder: the settings, what was learnt of the data, and what the watcher found."""
 
-FEW_STEPS = 300
+_FEW_STEPS = 300
 """Changes of the weights below which a run is told to be short."""
-STILL = 0.02
+_STILL = 0.02
 """Share by which the last epoch is better than all before it where training was still under way."""
 
 
@@ -96,13 +96,13 @@ class TaskModel(ABC):
     def _empty(self) -> torch.nn.Module:
         """The network that weights are loaded into, when what was learnt is there."""
 
-    def _arrays(self) -> dict[str, NDArray[Any]]:
+    def _arrays(self) -> dict[str, Array]:
         """The baselines, and whatever else the model is made of, by name."""
-        found: dict[str, NDArray[Any]] = self.baselines.state()
+        found: dict[str, Array] = self.baselines.state()
         return found
 
     @abstractmethod
-    def _take_arrays(self, arrays: dict[str, NDArray[Any]]) -> None:
+    def _take_arrays(self, arrays: dict[str, Array]) -> None:
         """Take what :meth:`_arrays` gave."""
 
     @abstractmethod
@@ -372,13 +372,13 @@ def _brief(history: History, training: Trainable) -> tuple[str, ...]:
     """What is told of a training run that was short."""
     found = []
     steps = _updates(history, training)
-    if steps < FEW_STEPS:
+    if steps < _FEW_STEPS:
         found.append(
             f"the weights were changed only {steps:,} times: more --epochs or --budget, or a smaller --batch-size, "
             "may do better"
         )
     values = [row[training.monitor] for row in history.epochs]
     before = min(values[:-1], default=values[-1])
-    if history.stopped == "epochs" and before - values[-1] > STILL * abs(before):
+    if history.stopped == "epochs" and before - values[-1] > _STILL * abs(before):
         found.append("the validation was still getting better in the last epoch: give more --epochs")
     return tuple(found)

@@ -52,7 +52,7 @@ class Average:
             average.copy_(state[name])
 
 
-class NoAverage:
+class _NoAverage:
     """The weights as they are."""
 
     def update(self, steps: int) -> None:
@@ -71,6 +71,6 @@ class NoAverage:
         """Nothing."""
 
 
-def averaging(module: nn.Module, decay: float) -> Average | NoAverage:
+def averaging(module: nn.Module, decay: float) -> Average | _NoAverage:
     """The average of a module's weights with a decay; 0 for none."""
-    return Average(module, decay) if decay else NoAverage()
+    return Average(module, decay) if decay else _NoAverage()

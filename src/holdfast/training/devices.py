@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
 
-PRECISIONS: dict[str, Any] = {"fp32": "32-true", "bf16": "bf16-mixed"}
+_PRECISIONS: dict[str, Any] = {"fp32": "32-true", "bf16": "bf16-mixed"}
 
 
 def open_fabric(device: str, precision: str = "fp32") -> Fabric:
@@ -21,7 +21,7 @@ def open_fabric(device: str, precision: str = "fp32") -> Fabric:
 
     Args:
         device: ``"auto"`` (a CUDA GPU where there is one, else the CPU), ``"cpu"``, ``"cuda:1"``, ...
-        precision: a name in :data:`PRECISIONS`.
+        precision: a name in :data:`_PRECISIONS`.
 
     Raises:
         UserError: this machine has no such device.
@@ -30,7 +30,7 @@ def open_fabric(device: str, precision: str = "fp32") -> Fabric:
 
     found = find_device(device)
     devices: Any = [found.index or 0] if found.type == "cuda" else 1
-    return Fabric(accelerator=found.type, devices=devices, precision=PRECISIONS[precision])
+    return Fabric(accelerator=found.type, devices=devices, precision=_PRECISIONS[precision])
 
 
 def find_device(device: str) -> torch.device:

@@ -39,7 +39,7 @@ from holdfast.training.trainable import Solvable, Stateful, Trainable
 
 __all__ = ["History", "fit"]
 
-READ_EVERY = 0.1
+_READ_EVERY = 0.1
 """Seconds between two readings of the loss; each waits for the device."""
 
 SAVE_EVERY = 5.0
@@ -188,7 +188,7 @@ class Run:
         self.halvings = halvings([row[self.trainable.monitor] for row in at.rows if row["epoch"] < at.epoch])
         for batch in self._batches():
             self.update(batch)
-            if monotonic() - self.read_at >= READ_EVERY:
+            if monotonic() - self.read_at >= _READ_EVERY:
                 self._read()
             if self.interrupted or self.elapsed >= self.budget:
                 break

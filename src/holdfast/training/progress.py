@@ -20,7 +20,7 @@ def notice(text: str) -> None:
 
 
 @cache
-def notice_once(text: str) -> None:
+def _notice_once(text: str) -> None:
     """A line on stderr, the first time only."""
     notice(text)
 
@@ -83,6 +83,6 @@ def _event_writer(folder: Path) -> Any:
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
-        notice_once("No events for TensorBoard: it is not installed (pip install tensorboard).")
+        _notice_once("No events for TensorBoard: it is not installed (pip install tensorboard).")
         return None
     return SummaryWriter(str(folder))

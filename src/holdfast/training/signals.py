@@ -8,17 +8,17 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 @contextmanager
 def first_interrupt(act: Callable[[], None]) -> Iterator[None]:
-    """The first of :data:`SIGNALS` calls ``act``; the second does what it did before.
+    """The first of :data:`_SIGNALS` calls ``act``; the second does what it did before.
 
     Only the main thread can ask for that; a signal that is ignored stays ignored.
     """
     main = threading.current_thread() is threading.main_thread()
-    previous = {number: signal.getsignal(number) for number in SIGNALS if main}
+    previous = {number: signal.getsignal(number) for number in _SIGNALS if main}
     heeded = {number: old for number, old in previous.items() if old not in (signal.SIG_IGN, None)}
 
     def put_back() -> None:

@@ -13,7 +13,7 @@ from holdfast.training.loop import Run
 from holdfast.training.random_state import seed_everything
 from holdfast.training.trainable import Trainable
 
-WARM_UP = 3
+_WARM_UP = 3
 """Updates of each network that are not counted."""
 
 
@@ -52,14 +52,14 @@ def pace(trainables: Sequence[Trainable], training: Training, updates: int = 40)
     clock = process_time if all(run.fabric.device.type == "cpu" for run in runs) else perf_counter
     batches = [_endless(trainable) for trainable in trainables]
     seconds: list[list[float]] = [[] for _ in runs]
-    for _ in range(WARM_UP + updates):
+    for _ in range(_WARM_UP + updates):
         for run, own, took in zip(runs, batches, seconds, strict=True):
             batch = next(own)
             begun = clock()
             run.update(batch)
             run.pending.pop().item()  # waits for the device
             took.append(clock() - begun)
-    return [median(took[WARM_UP:]) for took in seconds]
+    return [median(took[_WARM_UP:]) for took in seconds]
 
 
 def _endless(trainable: Trainable) -> Iterator[Any]:

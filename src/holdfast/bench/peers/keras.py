@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from holdfast._typing import Array
 from holdfast.bench.cases import Case, Refused
 from holdfast.bench.peers.jax import started
 from holdfast.bench.peers.peer import Peer
-from holdfast.bench.runners import Array, Runner, library
+from holdfast.bench.runners import Runner, library
 from holdfast.nn.convert import to_keras
 
 os.environ.setdefault(

@@ -8,16 +8,17 @@ from typing import Any
 
 import numpy as np
 
+from holdfast._typing import Array
 from holdfast.bench.cases import Case, Refused
 from holdfast.bench.peers.peer import Peer
-from holdfast.bench.runners import Array, Runner, library
+from holdfast.bench.runners import Runner, library
 
 OPSET, IR_VERSION = 17, 8
 
 GATES = {"gru": (1, 0, 2), "lstm": (0, 3, 1, 2), "rnn": (0,)}
 """ONNX' gates among torch's: z, r, n of r, z, n; i, o, f, c of i, f, c, o."""
 
-OPERATORS: dict[str, tuple[str, dict[str, int]]] = {
+_OPERATORS: dict[str, tuple[str, dict[str, int]]] = {
     "gru": ("GRU", {"linear_before_reset": 1}),
     "lstm": ("LSTM", {}),
     "rnn": ("RNN", {}),
@@ -46,7 +47,7 @@ def model(case: Case) -> Any:
         return library("onnx.numpy_helper").from_array(np.concatenate(turned)[None], name)
 
     ih, hh, bias_ih, bias_hh = case.arrays()
-    kind, attributes = OPERATORS[case.cell]
+    kind, attributes = _OPERATORS[case.cell]
     names = list(states(case))
     before, after = [f"initial_{name}" for name in names], [f"final_{name}" for name in names]
     nodes = [

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from holdfast.bench.cases import Case, Refused
 from holdfast.bench.runners import Runner, library
 
-Maker = Callable[[Case], Runner]
+_Maker = Callable[[Case], Runner]
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Peer:
         once: it is so slow that it is timed once.
     """
 
-    makers: Mapping[str, Maker]
+    makers: Mapping[str, _Maker]
     needs: Mapping[str, str]
     best_threads: bool = False
     checked: bool = True

@@ -40,7 +40,7 @@ def step(case: Case) -> Runner:
     return Runner(call)
 
 
-def cell_step(case: Case) -> Runner:
+def _cell_step(case: Case) -> Runner:
     """torch.nn's cell, which is one step."""
     cell, x = CELLS[case.cell].step(case.shape.inputs, case.shape.hidden), case.x[0]
     cell.load_state_dict({name.removesuffix("_l0"): w for name, w in case.layer.state_dict().items()})
@@ -67,7 +67,7 @@ def int8(case: Case) -> Runner:
     return inference(module[0], case.x)
 
 
-TORCH = {"torch": "torch"}
+_TORCH = {"torch": "torch"}
 PEERS = {
     "torch": Peer(
         {
@@ -77,12 +77,15 @@ PEERS = {
             "bf16": lambda case: low_precision(case, case.torch_layer()),
             "int8": int8,
         },
-        TORCH,
+        _TORCH,
         best_threads=True,
     ),
-    "torch-packed": Peer({"ragged": packed}, TORCH, best_threads=True),
+    "torch-packed": Peer({"ragged": packed}, _TORCH, best_threads=True),
     "torch-padded": Peer(
-        {"ragged": lambda case: training(case.torch_layer(), case.x)}, TORCH, best_threads=True, checked=False
+        {"ragged": lambda case: training(case.torch_layer(), case.x)},
+        _TORCH,
+        best_threads=True,
+        checked=False,
     ),
-    "torch-cell": Peer({"streaming": cell_step}, TORCH, best_threads=True),
+    "torch-cell": Peer({"streaming": _cell_step}, _TORCH, best_threads=True),
 }

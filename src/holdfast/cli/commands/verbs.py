@@ -21,7 +21,7 @@ from holdfast.tasks.registry import load, part
 
 Given = Mapping[str, Any]
 
-WORTH_KEEPING = (
+_WORTH_KEEPING = (
     "state.safetensors",
     "model.safetensors",
     "comparison.json",
@@ -30,7 +30,7 @@ WORTH_KEEPING = (
 )
 """Files for which the folder of failed work stays: a run's state, its best weights, the figures of what has ended."""
 
-STOPPED = {"epochs": "all epochs done", "patience": "then no better", "budget": "the budget is spent"}
+_STOPPED = {"epochs": "all epochs done", "patience": "then no better", "budget": "the budget is spent"}
 """Why a training run stopped, in words."""
 
 
@@ -89,7 +89,7 @@ def train(task: str, given: Given, files: Files, output: Output) -> int:
     show.write(
         f"{result['parameters']:,} parameters; {epochs_done(result)} in {result['seconds']:.1f} s "
         f"({_throughput(result, words.MEASURE.examples)}), "
-        f"{weights_kept(result)} ({STOPPED[result['stopped']]})."
+        f"{weights_kept(result)} ({_STOPPED[result['stopped']]})."
     )
     show.write(f"The run is in {folder}; open {page} for the pictures. What to do next:")
     begun = [] if output.recipe is None else ["--recipe", str(output.recipe)]
@@ -121,7 +121,7 @@ def nothing_half_written(folder: Path | None) -> Iterator[None]:
         if (
             folder is not None
             and not was_there
-            and not any((folder / name).exists() for name in WORTH_KEEPING)
+            and not any((folder / name).exists() for name in _WORTH_KEEPING)
         ):
             shutil.rmtree(folder, ignore_errors=True)
         raise

@@ -14,9 +14,9 @@ from holdfast.errors import UserError
 
 SLOWEST, FASTEST = 0.5, 2.0
 """Speeds at which speech is still some."""
-RANGE = 20.0
+_RANGE = 20.0
 """dB from the least signal-to-noise ratio that is drawn to the greatest."""
-MOST_NOISE = 1800.0
+_MOST_NOISE = 1800.0
 """Seconds of a folder's noise that are kept."""
 SHARE = 0.2
 """Share of an utterance that one blanked stretch covers at most."""
@@ -68,7 +68,7 @@ class Noise:
         paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SOUNDS) if folder.is_dir() else []
         files: list[Samples] = []
         read, seconds = 0, 0.0
-        while read < len(paths) and seconds < MOST_NOISE:
+        while read < len(paths) and seconds < _MOST_NOISE:
             samples, _ = read_sound(paths[read], rate)
             read += 1
             seconds += len(samples) / rate
@@ -83,7 +83,7 @@ class Noise:
 
     def __call__(self, samples: Samples, generator: np.random.Generator) -> Samples:
         """The samples [n] with noise; silence stays as it is."""
-        ratio = generator.uniform(self.least, self.least + RANGE)
+        ratio = generator.uniform(self.least, self.least + _RANGE)
         return with_noise(samples, self._drawn(len(samples), generator), ratio)
 
     def _drawn(self, size: int, generator: np.random.Generator) -> Samples:

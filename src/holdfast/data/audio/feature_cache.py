@@ -21,7 +21,7 @@ from holdfast.files import write_atomic
 
 Change = Callable[[Samples], Samples]
 """What is done to the samples of an utterance, such as adding noise."""
-FORM = 2
+_FORM = 2
 """Number of the way in which kept files are made: another one makes them anew."""
 
 
@@ -79,7 +79,7 @@ def features_of(
 class SoundFeatures:
     """Filterbanks of sounds; the sounds of an utterance are joined as samples."""
 
-    def __init__(self, filterbanks: Filterbanks, keeping: Keeping | None = None) -> None:
+    def __init__(self, filterbanks: Filterbanks, keeping: _Keeping | None = None) -> None:
         self.filterbanks, self.rate, self.size = filterbanks, filterbanks.rate, filterbanks.bands
         self._kept = keeping or Nothing()
 
@@ -104,7 +104,7 @@ class SoundFeatures:
 class ReadyFeatures:
     """Features that are ready in .npy files; those of an utterance are joined as frames."""
 
-    def __init__(self, size: int, keeping: Keeping | None = None) -> None:
+    def __init__(self, size: int, keeping: _Keeping | None = None) -> None:
         self.size, self.rate = size, None
         self._kept = keeping or Nothing()
 
@@ -184,7 +184,7 @@ def read_features(path: Path) -> Frames:
 # -- keeping -----------------------------------------------------------------------------------------------------
 
 
-class Keeping(Protocol):
+class _Keeping(Protocol):
     """What keeps frames."""
 
     def get(self, utterance: Utterance, speed: float, compute: Callable[[], Frames]) -> Frames:
@@ -225,7 +225,7 @@ class Folder:
 
     def __init__(self, folder: Path, filterbanks: Filterbanks) -> None:
         self._writing = Lock()
-        self.folder, self.settings = folder, (FORM, filterbanks.rate, filterbanks.bands)
+        self.folder, self.settings = folder, (_FORM, filterbanks.rate, filterbanks.bands)
         if folder.exists() and not folder.is_dir():
             raise UserError("Frames are kept in a folder.", f"{folder} is a file.", "Give another --cache.")
         try:

@@ -14,7 +14,7 @@ Frames = NDArray[np.float32]
 
 WINDOW, SHIFT = 0.025, 0.010
 """Length of a frame's window and step from frame to frame, in seconds."""
-FULL_SCALE = 32768.0
+_FULL_SCALE = 32768.0
 """Kaldi's samples are those of 16 bits."""
 LEAST = 2.3
 """Least number of a frame: about what rounding to 16 bits leaves in a band (a variance of 1/12, after pre-emphasis, in
@@ -62,12 +62,12 @@ class Filterbanks:
         found = stream.accept(samples)
         return np.concatenate([found, stream.finish()])
 
-    def stream(self) -> FilterbankStream:
+    def stream(self) -> _FilterbankStream:
         """The same for sound as it comes: the frames of all blocks together equal those of the whole."""
         import kaldi_native_fbank
 
         try:
-            return FilterbankStream(kaldi_native_fbank.OnlineFbank(self._options), self.rate, self.bands)
+            return _FilterbankStream(kaldi_native_fbank.OnlineFbank(self._options), self.rate, self.bands)
         except ValueError as error:
             raise UserError(
                 f"At {self.rate:,} samples a second there are at least 3 bands, and each holds a frequency.",
@@ -76,7 +76,7 @@ class Filterbanks:
             ) from error
 
 
-class FilterbankStream:
+class _FilterbankStream:
     """Frames of sound as it comes, in constant memory; made by :meth:`Filterbanks.stream`."""
 
     def __init__(self, online: Any, rate: int, bands: int) -> None:
@@ -85,7 +85,7 @@ class FilterbankStream:
     def accept(self, samples: Samples) -> Frames:
         """The frames [t, F] that became whole by these samples [n], which follow the earlier ones."""
         if len(samples):
-            scaled = np.asarray(samples, np.float32) * np.float32(FULL_SCALE)
+            scaled = np.asarray(samples, np.float32) * np.float32(_FULL_SCALE)
             self._online.accept_waveform(self._rate, scaled)
         return self._new()
 

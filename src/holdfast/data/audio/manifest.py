@@ -14,7 +14,7 @@ from holdfast.errors import UserError
 
 FEATURES = ".npy"
 """Ending of files of ready features [T, F]."""
-TRANSCRIPTS = "*.trans.txt"
+_TRANSCRIPTS = "*.trans.txt"
 """Files of a tree as LibriSpeech's: a line holds an utterance's name and its text."""
 NAMES = ("path", "paths")
 """Columns that paths are read from when none is named."""
@@ -57,11 +57,11 @@ class Fields:
     speaker: str | None = None
 
 
-DEFAULT = Fields()
+_DEFAULT = Fields()
 
 
 def read_utterances(
-    path: Path, fields: Fields = DEFAULT, encoding: str = "utf-8", *, transcribed: bool = True
+    path: Path, fields: Fields = _DEFAULT, encoding: str = "utf-8", *, transcribed: bool = True
 ) -> list[Utterance]:
     """The utterances of a manifest (.tsv, .csv, .jsonl, .parquet) or of a folder with ``*.trans.txt`` files.
 
@@ -204,14 +204,14 @@ def _speakers(records: Records, name: str | None) -> list[str | None]:
 
 
 def _tree(folder: Path, encoding: str, transcribed: bool) -> list[Utterance]:
-    lists = sorted(folder.rglob(TRANSCRIPTS))
+    lists = sorted(folder.rglob(_TRANSCRIPTS))
     if not lists and not transcribed:
         return _sounds(folder)
     found = [one for path in lists for one in _transcripts(path, encoding)]
     if not found:
         manifests = sorted(p.name for p in folder.iterdir() if p.suffix.lower() in READERS)
         raise UserError(
-            f"A folder of transcribed speech has files {TRANSCRIPTS} with lines NAME TEXT, as LibriSpeech's.",
+            f"A folder of transcribed speech has files {_TRANSCRIPTS} with lines NAME TEXT, as LibriSpeech's.",
             f"{folder} has {'only empty ones' if lists else 'none'}.",
             f"Name a manifest in it, such as {manifests[0]}."
             if manifests

@@ -7,12 +7,10 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Protocol, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
+from holdfast._typing import Array
 from holdfast.data.audio.filterbanks import Frames
 from holdfast.errors import UserError
-
-Array = NDArray[np.float64]
 
 LEAST = 1e-2
 """Least deviation that is divided by: a band that never changes stays near 0."""
@@ -88,7 +86,7 @@ class Normalisation(Protocol):
         """The same for a part with these utterances: what it needs to know of their speakers is taken from them."""
         ...
 
-    def stream(self) -> NormalisationStream:
+    def stream(self) -> _NormalisationStream:
         """The same for frames as they come.
 
         Raises:
@@ -97,7 +95,7 @@ class Normalisation(Protocol):
         ...
 
 
-class NormalisationStream(Protocol):
+class _NormalisationStream(Protocol):
     """Normalises frames as they come."""
 
     def accept(self, frames: Frames) -> Frames:
@@ -106,7 +104,7 @@ class NormalisationStream(Protocol):
 
 
 @dataclass(frozen=True)
-class Unchanged:
+class _Unchanged:
     """Leaves frames as they are."""
 
     statistics: Statistics
@@ -124,13 +122,13 @@ class Unchanged:
         """The frames."""
         return frames
 
-    def stream(self) -> NormalisationStream:
+    def stream(self) -> _NormalisationStream:
         """Itself."""
         return self
 
 
 @dataclass(frozen=True)
-class Global:
+class _Global:
     """By mean and deviation over all frames of the training part."""
 
     statistics: Statistics
@@ -148,13 +146,13 @@ class Global:
         """Normalised frames: each is by itself."""
         return self.statistics.normalised(frames)
 
-    def stream(self) -> NormalisationStream:
+    def stream(self) -> _NormalisationStream:
         """Itself."""
         return self
 
 
 @dataclass(frozen=True)
-class ByUtterance:
+class _ByUtterance:
     """By the mean over the frames of each utterance, and the deviation over the training part.
 
     A short word has too few frames for a deviation of its own: spoken digits were recognised better without.
@@ -174,13 +172,13 @@ class ByUtterance:
         """Itself."""
         return self
 
-    def stream(self) -> NormalisationStream:
+    def stream(self) -> _NormalisationStream:
         """Refused."""
         raise _not_live(self.kind)
 
 
 @dataclass(frozen=True)
-class BySpeaker:
+class _BySpeaker:
     """By mean and deviation over all frames of an utterance's speaker in the same part.
 
     An utterance whose speaker is not known is one of a speaker of its own.
@@ -206,7 +204,7 @@ class BySpeaker:
                 found[speaker] = found.get(speaker, Statistics.of([], size)) + Statistics.of([frames], size)
         return replace(self, speakers=found)
 
-    def stream(self) -> NormalisationStream:
+    def stream(self) -> _NormalisationStream:
         """Refused."""
         raise _not_live(self.kind)
 
@@ -231,12 +229,12 @@ class Running:
         """Itself."""
         return self
 
-    def stream(self) -> NormalisationStream:
+    def stream(self) -> _NormalisationStream:
         """For frames as they come."""
-        return RunningStream(self.statistics.weighing(self.window))
+        return _RunningStream(self.statistics.weighing(self.window))
 
 
-class RunningStream:
+class _RunningStream:
     """What was heard so far; the sums are added frame by frame, so that any blocks give the same numbers."""
 
     def __init__(self, prior: Statistics) -> None:
@@ -260,7 +258,7 @@ def _summed(before: Array, rows: Array) -> Array:
 
 
 NORMALISATIONS: dict[str, Any] = {
-    found.kind: found for found in (Global, ByUtterance, BySpeaker, Running, Unchanged)
+    found.kind: found for found in (_Global, _ByUtterance, _BySpeaker, Running, _Unchanged)
 }
 """Name -> way to normalise, made of the training part's statistics."""
 
@@ -302,7 +300,7 @@ def state(normalisation: Any) -> dict[str, Array]:
     }
 
 
-def from_state(kind: str, arrays: Mapping[str, NDArray[Any]]) -> Normalisation:
+def from_state(kind: str, arrays: Mapping[str, Array]) -> Normalisation:
     """What :func:`state` gave.
 
     Raises:

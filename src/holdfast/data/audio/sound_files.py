@@ -18,15 +18,15 @@ Samples = NDArray[np.float32]
 
 SOUNDS = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".au", ".caf", ".w64")
 """Endings of sound files, where files are looked for in a folder; a file that is named may have any."""
-LACKING = 0.05
+_LACKING = 0.05
 """Share of its samples that a compressed file may lack: some only estimate how many they hold."""
-ENDLESS = 0x7FFFFF00
+_ENDLESS = 0x7FFFFF00
 """Bytes from which a wav file's header says only that its length was not known when it was written."""
 _DATA = re.compile(r"^data : (\d+) \(should be (\d+)\)", re.MULTILINE)
 
 
 @dataclass(frozen=True)
-class SoundInfo:
+class _SoundInfo:
     """What a sound file says of itself.
 
     Attributes:
@@ -45,14 +45,14 @@ class SoundInfo:
         return self.frames / self.rate
 
 
-def sound_info(path: Path) -> SoundInfo:
+def sound_info(path: Path) -> _SoundInfo:
     """Rate, channels and length of a sound file, without decoding it.
 
     Raises:
         UserError: as :func:`read_sound`, but for what only decoding shows.
     """
     with _opened(Path(path)) as file:
-        return SoundInfo(file.samplerate, file.channels, file.frames)
+        return _SoundInfo(file.samplerate, file.channels, file.frames)
 
 
 def read_sound(path: Path, rate: int | None = None) -> tuple[Samples, int]:
@@ -243,10 +243,10 @@ def _damaged(path: Path, what: str) -> UserError:
 
 def _check_whole(path: Path, file: Any, read: int) -> None:
     """Decoding gave all that the file says it holds, and a wav file all that its header says."""
-    if read < (1 - LACKING) * file.frames:
+    if read < (1 - _LACKING) * file.frames:
         raise _damaged(path, f"it says that it holds {file.frames:,} samples, and {read:,} could be read")
     said = _DATA.search(file.extra_info)
-    if said and int(said[2]) < int(said[1]) < ENDLESS:
+    if said and int(said[2]) < int(said[1]) < _ENDLESS:
         raise _damaged(path, f"its header says {int(said[1]):,} bytes of sound, and it has {int(said[2]):,}")
 
 

@@ -18,9 +18,9 @@ from holdfast.data.prefetch import ahead
 from holdfast.errors import UserError
 from holdfast.files import listed
 
-FULL = 0.99
+_FULL = 0.99
 """Samples from here on are at full scale: the largest of 8 bits is 0.992."""
-CLIPPED = 0.001
+_CLIPPED = 0.001
 """Share of samples at full scale from which a file is told to be clipped."""
 SILENT = 0.001
 """A sound whose samples are all below is silent (-60 dB of full scale)."""
@@ -31,7 +31,7 @@ Notes = tuple[str, ...]
 
 
 @dataclass(frozen=True)
-class Facts:
+class _Facts:
     """What a file holds.
 
     Attributes:
@@ -85,18 +85,18 @@ def check(parts: Parts) -> Notes:
     notes: list[str] = []
     for part, those in parts.items():
         notes += [*_clipped(part, those, facts), *_silent(part, those, facts), *_twice(part, those, facts)]
-    return (*notes, *shared_files(parts, facts), *shared_speakers(parts))
+    return (*notes, *_shared_files(parts, facts), *shared_speakers(parts))
 
 
-def facts_of(path: Path) -> Facts:
+def facts_of(path: Path) -> _Facts:
     """What a file of sound or of features holds."""
     if path.suffix.lower() == FEATURES:
         frames = read_features(path)
-        return Facts(_digest(frames), 0.0, bool((frames == frames[0]).all()))
+        return _Facts(_digest(frames), 0.0, bool((frames == frames[0]).all()))
     samples, rate = read_sound(path)
     level = np.abs(samples)
-    clipped = float((level >= FULL).mean())
-    return Facts(f"{rate} {_digest(samples)}", clipped, bool(level.max() < SILENT))
+    clipped = float((level >= _FULL).mean())
+    return _Facts(f"{rate} {_digest(samples)}", clipped, bool(level.max() < SILENT))
 
 
 def _digest(array: np.ndarray) -> str:
@@ -107,9 +107,9 @@ def _files(those: Iterable[Utterance]) -> list[Path]:
     return list(dict.fromkeys(path for one in those for path in one.paths))
 
 
-def _clipped(part: str, those: Sequence[Utterance], facts: Mapping[Path, Facts]) -> Notes:
+def _clipped(part: str, those: Sequence[Utterance], facts: Mapping[Path, _Facts]) -> Notes:
     found = sorted(
-        (path for path in _files(those) if facts[path].clipped >= CLIPPED), key=lambda p: -facts[p].clipped
+        (path for path in _files(those) if facts[path].clipped >= _CLIPPED), key=lambda p: -facts[p].clipped
     )
     if not found:
         return ()
@@ -117,7 +117,7 @@ def _clipped(part: str, those: Sequence[Utterance], facts: Mapping[Path, Facts])
     return (f"clipped in the {part} part (share of samples at full scale): {named}",)
 
 
-def _silent(part: str, those: Sequence[Utterance], facts: Mapping[Path, Facts]) -> Notes:
+def _silent(part: str, those: Sequence[Utterance], facts: Mapping[Path, _Facts]) -> Notes:
     files = _files(those)
     found = [path.name for path in files if facts[path].silent]
     if found and len(found) == len(files):
@@ -129,7 +129,7 @@ def _silent(part: str, those: Sequence[Utterance], facts: Mapping[Path, Facts]) 
     return (f"silent in the {part} part: {listed(found)}",) if found else ()
 
 
-def _twice(part: str, those: Sequence[Utterance], facts: Mapping[Path, Facts]) -> Notes:
+def _twice(part: str, those: Sequence[Utterance], facts: Mapping[Path, _Facts]) -> Notes:
     """Utterances of the same sound."""
     first: dict[tuple[str, ...], Utterance] = {}
     found = []
@@ -147,7 +147,7 @@ def _twice(part: str, those: Sequence[Utterance], facts: Mapping[Path, Facts]) -
     return (f"the same sound twice in the {part} part: {listed(found)}",) if found else ()
 
 
-def shared_files(parts: Parts, facts: Mapping[Path, Facts]) -> Notes:
+def _shared_files(parts: Parts, facts: Mapping[Path, _Facts]) -> Notes:
     """Files of one part whose sound is in an earlier one too."""
     notes: list[str] = []
     seen: dict[str, tuple[str, Path]] = {}

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from holdfast._typing import Array
 from holdfast.errors import UserError
 
-FIFTHS = "FCGDAEB"
+_FIFTHS = "FCGDAEB"
 """Letters along the circle of fifths: C major has no sharps, each step to the right one more."""
 MAJOR, MINOR = (0, 2, 4, 5, 7, 9, 11), (0, 2, 3, 5, 7, 8, 10, 11)
 """Semitones of the scales above the tonic; minor with both sevenths."""
-MAJOR_PROFILE = (6.35, 2.23, 3.48, 2.33, 4.38, 4.09, 2.52, 5.19, 2.39, 3.66, 2.29, 2.88)
-MINOR_PROFILE = (6.33, 2.68, 3.52, 5.38, 2.60, 3.53, 2.54, 4.75, 3.98, 2.69, 3.34, 3.17)
+_MAJOR_PROFILE = (6.35, 2.23, 3.48, 2.33, 4.38, 4.09, 2.52, 5.19, 2.39, 3.66, 2.29, 2.88)
+_MINOR_PROFILE = (6.33, 2.68, 3.52, 5.38, 2.60, 3.53, 2.54, 4.75, 3.98, 2.69, 3.34, 3.17)
 """How well each pitch class fits into C major and C minor (Krumhansl & Kessler 1982)."""
 NAMES = ("C", "C#", "D", "Eb", "E", "F", "F#", "G", "Ab", "A", "Bb", "B")
 """Of the pitch classes."""
@@ -50,7 +50,7 @@ class Key:
         if match:
             letter, sign, mode = match[1].upper(), match[2], match[3]
             minor = mode in ("minor", "min", "m")
-            sharps = FIFTHS.index(letter) - 1 + {"": 0, "#": 7, "♯": 7}.get(sign, -7) - 3 * minor
+            sharps = _FIFTHS.index(letter) - 1 + {"": 0, "#": 7, "♯": 7}.get(sign, -7) - 3 * minor
         if not match or abs(sharps) > 7:
             raise UserError(
                 "--key is a letter from A to G, with # or b where needed, and major or minor.",
@@ -73,7 +73,7 @@ class Key:
 
     def __str__(self) -> str:
         place = self.sharps + 1 + 3 * self.minor
-        letter, sign = FIFTHS[place % 7], {-1: "b", 0: "", 1: "#"}[place // 7]
+        letter, sign = _FIFTHS[place % 7], {-1: "b", 0: "", 1: "#"}[place // 7]
         return f"{letter}{sign} {'minor' if self.minor else 'major'}"
 
 
@@ -81,7 +81,7 @@ KEYS = tuple(Key(sharps, minor) for minor in (False, True) for sharps in (*range
 """The twenty-four keys, each by the name with the fewest signs."""
 
 
-def likeliest_key(durations: NDArray[Any]) -> Key:
+def likeliest_key(durations: Array) -> Key:
     """The key whose profile correlates best with how long each pitch class sounds [12] (Krumhansl 1990).
 
     Example:
@@ -91,7 +91,7 @@ def likeliest_key(durations: NDArray[Any]) -> Key:
     found = np.asarray(durations, np.float64)
 
     def fit(key: Key) -> float:
-        profile = np.roll(MINOR_PROFILE if key.minor else MAJOR_PROFILE, key.tonic)
+        profile = np.roll(_MINOR_PROFILE if key.minor else _MAJOR_PROFILE, key.tonic)
         return float((profile - profile.mean()) @ (found - found.mean()) / profile.std())
 
     return max(KEYS, key=fit)

@@ -9,7 +9,7 @@ from typing import Any
 from holdfast.data.music.key_detection import Key
 from holdfast.data.music.midi import load_symusic
 
-USUAL_TEMPO = 120.0
+_USUAL_TEMPO = 120.0
 """Quarters a minute where nothing is said, as the standard has it."""
 USUAL_SIGNATURE = (4, 4)
 
@@ -24,7 +24,7 @@ class Heading:
         signature: beats of a bar, and what a beat is.
     """
 
-    tempo: float = USUAL_TEMPO
+    tempo: float = _USUAL_TEMPO
     key: Key | None = None
     signature: tuple[int, int] = USUAL_SIGNATURE
 
@@ -49,7 +49,7 @@ class Heading:
         key = _in_force([k for k in score.key_signatures if abs(k.key) <= 7], ticks)
         bar = _in_force(score.time_signatures, ticks)
         return cls(
-            USUAL_TEMPO if tempo is None else round(tempo.qpm, 3),
+            _USUAL_TEMPO if tempo is None else round(tempo.qpm, 3),
             None if key is None else Key(int(key.key), bool(key.tonality)),
             USUAL_SIGNATURE if bar is None else (bar.numerator, bar.denominator),
         )
@@ -81,7 +81,7 @@ def headed(score: Any, source: Any, until: float, since: float, tempo: float | N
         end = whole * (since if name == "key_signatures" and key is not None else until)
         setattr(score, name, [change for change in getattr(source, name) if change.time < end])
     if tempo is not None or not score.tempos:
-        score.tempos = [symusic.Tempo(0, tempo or USUAL_TEMPO, ttype="tick")]
+        score.tempos = [symusic.Tempo(0, tempo or _USUAL_TEMPO, ttype="tick")]
     if not score.time_signatures:
         score.time_signatures = [symusic.TimeSignature(0, *USUAL_SIGNATURE, ttype="tick")]
     if key is not None:
@@ -119,7 +119,7 @@ def seconds_of(score: Any, quarters: float) -> float:
     changes: Sequence[tuple[float, float]] = sorted(
         (change.time / score.ticks_per_quarter, change.qpm) for change in score.tempos
     )
-    total, at, tempo = 0.0, 0.0, USUAL_TEMPO
+    total, at, tempo = 0.0, 0.0, _USUAL_TEMPO
     for quarter, following in [*((q, t) for q, t in changes if q < quarters), (quarters, 1.0)]:
         total, at, tempo = total + (quarter - at) * 60 / tempo, quarter, following
     return total

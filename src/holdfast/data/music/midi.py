@@ -18,9 +18,9 @@ from holdfast.errors import UserError, missing_library
 from holdfast.files import listed
 
 MIDI_ENDINGS, ABC_ENDINGS = (".mid", ".midi", ".kar"), (".abc",)
-MOST_BEATS = 20_000
+_MOST_BEATS = 20_000
 """Beats of the longest piece: more than two hours. A longer one has wrong times."""
-SHORT_BAR = 1.0
+_SHORT_BAR = 1.0
 """Quarters of a bar that is too short to be meant: it is read as 4/4."""
 
 
@@ -105,14 +105,14 @@ def score_of(data: bytes, name: str) -> Any:
         raise UserError(rule, f"It cannot be read: {error}.", "Export it again, or leave it out.") from error
     if not score.note_num():
         raise UserError("Music has notes.", f"{name} has none.", "Leave it out.")
-    if beats > MOST_BEATS:
+    if beats > _MOST_BEATS:
         raise UserError(
-            f"A piece has at most {MOST_BEATS:,} beats.",
+            f"A piece has at most {_MOST_BEATS:,} beats.",
             f"{name} has {beats:,.0f}: its times are wrong.",
             "Export it again, or leave it out.",
         )
     for signature in score.time_signatures:
-        if 4 * signature.numerator <= SHORT_BAR * signature.denominator:
+        if 4 * signature.numerator <= _SHORT_BAR * signature.denominator:
             signature.numerator, signature.denominator = 4, 4
     return score
 

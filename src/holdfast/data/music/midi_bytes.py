@@ -5,12 +5,12 @@ from __future__ import annotations
 from holdfast.errors import UserError
 
 HEADER, TRACK = b"MThd", b"MTrk"
-DATA_BYTES = {0x8: 2, 0x9: 2, 0xA: 2, 0xB: 2, 0xC: 1, 0xD: 1, 0xE: 2}
+_DATA_BYTES = {0x8: 2, 0x9: 2, 0xA: 2, 0xB: 2, 0xC: 1, 0xD: 1, 0xE: 2}
 """Upper half of a status byte -> data bytes behind it."""
 META, SYSEX, END, TEMPO = 0xFF, (0xF0, 0xF7), 0x2F, 0x51
 
 
-class DamagedError(Exception):
+class _DamagedError(Exception):
     """What is wrong with the bytes, as a clause."""
 
 
@@ -30,8 +30,8 @@ def check_midi(data: bytes, name: str) -> None:
         at = _header(data)
         for number in range(1, int.from_bytes(data[10:12], "big") + 1):
             at = _chunk(data, at, number)
-    except (DamagedError, IndexError) as error:
-        cause = str(error) if isinstance(error, DamagedError) else "it ends in the middle of an event"
+    except (_DamagedError, IndexError) as error:
+        cause = str(error) if isinstance(error, _DamagedError) else "it ends in the middle of an event"
         raise UserError(
             f"{name} must be a MIDI file.",
             f"{cause[0].upper()}{cause[1:]}.",
@@ -42,14 +42,14 @@ def check_midi(data: bytes, name: str) -> None:
 def _header(data: bytes) -> int:
     """Where the first track begins."""
     if not data:
-        raise DamagedError("it is empty")
+        raise _DamagedError("it is empty")
     if data[:4] != HEADER:
-        raise DamagedError("it does not begin with MThd, as MIDI files do")
+        raise _DamagedError("it does not begin with MThd, as MIDI files do")
     length, kind, division = (int.from_bytes(data[a:b], "big") for a, b in ((4, 8), (8, 10), (12, 14)))
     if len(data) < 14 or length < 6 or kind > 2:
-        raise DamagedError("its header is damaged")
+        raise _DamagedError("its header is damaged")
     if division == 0 or division >= 1 << 15:
-        raise DamagedError("its times are not in ticks per beat")
+        raise _DamagedError("its times are not in ticks per beat")
     return 8 + length
 
 
@@ -57,11 +57,11 @@ def _chunk(data: bytes, at: int, number: int) -> int:
     """Where the chunk after a track begins; other chunks before it are passed over."""
     while at < len(data) and data[at : at + 4] != TRACK:
         if not data[at : at + 4].isalnum():
-            raise DamagedError(f"track {number} does not begin with MTrk")
+            raise _DamagedError(f"track {number} does not begin with MTrk")
         at += 8 + int.from_bytes(data[at + 4 : at + 8], "big")
     length = int.from_bytes(data[at + 4 : at + 8], "big")
     if at + 8 + length > len(data):
-        raise DamagedError(f"it ends before its track {number} does")
+        raise _DamagedError(f"it ends before its track {number} does")
     _events(data[at + 8 : at + 8 + length], number)
     return at + 8 + length
 
@@ -74,7 +74,7 @@ def _events(track: bytes, number: int) -> None:
         if track[at] >= 0x80:
             status, at = track[at], at + 1
         elif not status:
-            raise DamagedError(f"track {number} has data without a kind of event")
+            raise _DamagedError(f"track {number} has data without a kind of event")
         if status == META:
             kind, (length, at) = track[at], _number(track, at + 1)
             _meta(kind, track[at : at + length], length, number)
@@ -84,21 +84,21 @@ def _events(track: bytes, number: int) -> None:
         elif status in SYSEX:
             length, at = _number(track, at)
             at, status = at + length, 0
-        elif status >> 4 not in DATA_BYTES:
-            raise DamagedError(f"track {number} has an unknown kind of event")
+        elif status >> 4 not in _DATA_BYTES:
+            raise _DamagedError(f"track {number} has an unknown kind of event")
         else:
-            behind = at + DATA_BYTES[status >> 4]
+            behind = at + _DATA_BYTES[status >> 4]
             if any(track[i] >= 0x80 for i in range(at, behind)):
-                raise DamagedError(f"track {number} has an event with wrong data")
+                raise _DamagedError(f"track {number} has an event with wrong data")
             at = behind
-    raise DamagedError(f"track {number} has no end")
+    raise _DamagedError(f"track {number} has no end")
 
 
 def _meta(kind: int, content: bytes, length: int, number: int) -> None:
     if len(content) < length:
-        raise DamagedError(f"track {number} has an event that is cut off")
+        raise _DamagedError(f"track {number} has an event that is cut off")
     if kind == TEMPO and (length != 3 or not any(content)):
-        raise DamagedError(f"track {number} sets a tempo of 0")
+        raise _DamagedError(f"track {number} sets a tempo of 0")
 
 
 def _number(track: bytes, at: int) -> tuple[int, int]:
@@ -108,4 +108,4 @@ def _number(track: bytes, at: int) -> tuple[int, int]:
         value = value << 7 | track[place] & 0x7F
         if track[place] < 0x80:
             return value, place + 1
-    raise DamagedError("a number in it is too long")
+    raise _DamagedError("a number in it is too long")

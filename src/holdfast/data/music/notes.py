@@ -14,14 +14,14 @@ from holdfast.data.music.midi import load_symusic
 from holdfast.data.music.piano_roll import LOWEST, Roll
 from holdfast.files import write_atomic
 
-TICKS = 480
+_TICKS = 480
 """Ticks of a beat in what is written, or a few more where its frames ask for it."""
-VELOCITY = 80
-CROSSING = 12.0
+_VELOCITY = 80
+_CROSSING = 12.0
 """Semitones that a voice rather leaps than cross another one."""
-MOST_FREE = 12
+_MOST_FREE = 12
 """Free voices of which every choice is looked at."""
-CHOIR = ("soprano", "alto", "tenor", "bass")
+_CHOIR = ("soprano", "alto", "tenor", "bass")
 """Names of four voices, from the top."""
 
 
@@ -89,9 +89,9 @@ def _way(
     def cost(voice: int, key: int) -> float:
         last = voices[voice][-1].key if voices[voice] else homes[voice]
         crossed = sum((key > at) != (voice < other) for other, at in sounding.items())
-        return abs(last - key) + abs(homes[voice] - key) + CROSSING * crossed
+        return abs(last - key) + abs(homes[voice] - key) + _CROSSING * crossed
 
-    if len(free) > MOST_FREE:  # there would be too many ways
+    if len(free) > _MOST_FREE:  # there would be too many ways
         return tuple(free[: len(new)])
     costs = {(i, note.key): cost(i, note.key) for i in free for note in new}
     ways = combinations(free, len(new))
@@ -100,8 +100,8 @@ def _way(
 
 def names_of(count: int, first: int = 1) -> list[str]:
     """Names of some voices from the top; four are a choir's, and so are three under a melody (``first=2``)."""
-    if count + first == len(CHOIR) + 1:
-        return list(CHOIR[first - 1 :])
+    if count + first == len(_CHOIR) + 1:
+        return list(_CHOIR[first - 1 :])
     return [f"voice {number}" for number in range(first, first + count)]
 
 
@@ -110,13 +110,13 @@ def score_of_voices(
 ) -> Any:
     """Symusic's score of some voices, each a track with its name (:func:`names_of`)."""
     symusic = load_symusic()
-    scale = -(-TICKS // steps_per_beat)
+    scale = -(-_TICKS // steps_per_beat)
     score = symusic.Score(scale * steps_per_beat)
     for name, voice in zip(names_of(len(voices), first), voices, strict=True):
         track = symusic.Track(name, 0, False)
         for note in voice:
             start, length = note.start * scale, (note.end - note.start) * scale
-            track.notes.append(symusic.Note(start, length, note.key + LOWEST, VELOCITY))
+            track.notes.append(symusic.Note(start, length, note.key + LOWEST, _VELOCITY))
         score.tracks.append(track)
     return heading.put(score)
 

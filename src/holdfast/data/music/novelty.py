@@ -13,21 +13,20 @@ from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
+from holdfast._typing import Array
 from holdfast.data.music.key_detection import likeliest_key
 from holdfast.errors import UserError
 
-Array = NDArray[Any]
 BASE = 0x9E3779B97F4A7C15
 """Odd multiplier of the hash of a window, modulo 2^64."""
 WINDOW = 8
 """Notes of a passage by which repetition is counted, and of the shortest that is called a copy."""
-MUCH = 0.5
+_MUCH = 0.5
 """Share of a line's notes above which a passage is called a copy."""
 ALL, TOP = "all", "top line"
 """Lines of a piece, beside its voices."""
-LONGEST_PAUSE = 255
+_LONGEST_PAUSE = 255
 """Steps between beginnings above which all count alike."""
 
 
@@ -102,7 +101,7 @@ class Notes:
 
     def line(self, transposed: bool) -> Array:
         """A number for each step to the next note [n - 1]: its time, and both pitches or how far they are apart."""
-        times = np.minimum(np.diff(self.starts), LONGEST_PAUSE)
+        times = np.minimum(np.diff(self.starts), _LONGEST_PAUSE)
         if transposed:
             return 1000 * times + 500 + np.diff(self.pitches)
         return (times * 128 + self.pitches[:-1]) * 128 + self.pitches[1:]
@@ -134,10 +133,10 @@ class Passage:
     @property
     def is_copy(self) -> bool:
         """Most of the line, and long enough not to be chance."""
-        return self.share > MUCH and self.notes >= WINDOW
+        return self.share > _MUCH and self.notes >= WINDOW
 
 
-KINDS_OF_NUMBER = {"starts": np.int32, "pitches": np.uint8, "lengths": np.int32, "voices": np.uint16}
+_KINDS_OF_NUMBER = {"starts": np.int32, "pitches": np.uint8, "lengths": np.int32, "voices": np.uint16}
 """What is kept of each note, and as what."""
 
 
@@ -156,7 +155,7 @@ class Corpus:
     def of(cls, pieces: Sequence[tuple[str, Notes]]) -> Self:
         """The notes of pieces with their names."""
         notes = [piece for _, piece in pieces]
-        joined = [np.concatenate([getattr(x, f) for x in notes]) for f in KINDS_OF_NUMBER]
+        joined = [np.concatenate([getattr(x, f) for x in notes]) for f in _KINDS_OF_NUMBER]
         return cls(tuple(name for name, _ in pieces), np.cumsum([len(x) for x in notes]), *joined)
 
     def __len__(self) -> int:
@@ -165,7 +164,7 @@ class Corpus:
     def piece(self, place: int) -> Notes:
         """The notes of one of the pieces."""
         some = slice(int(self.ends[place - 1]) if place else 0, int(self.ends[place]))
-        return Notes(*(getattr(self, name)[some] for name in KINDS_OF_NUMBER))
+        return Notes(*(getattr(self, name)[some] for name in _KINDS_OF_NUMBER))
 
     @property
     def sounding(self) -> list[int]:
@@ -219,7 +218,7 @@ class Corpus:
     def state(self) -> dict[str, Array]:
         """Everything as arrays by name."""
         names = np.frombuffer("\n".join(self.names).encode(), np.uint8).copy()
-        arrays = {name: getattr(self, name).astype(kind) for name, kind in KINDS_OF_NUMBER.items()}
+        arrays = {name: getattr(self, name).astype(kind) for name, kind in _KINDS_OF_NUMBER.items()}
         return {f"corpus.{k}": v for k, v in {"names": names, "ends": self.ends, **arrays}.items()}
 
     @classmethod

@@ -24,19 +24,19 @@ HIGHEST = LOWEST + KEYS - 1
 """MIDI pitch of a piano's highest key."""
 LONGEST = 12
 """Beats of the longest note; a longer one is cut."""
-VELOCITIES = 16
+_VELOCITIES = 16
 """Kinds of velocity."""
-MOST_VOICES = 16
+_MOST_VOICES = 16
 """Voices that are kept apart by their names; with more names in the data, instruments are."""
 COMMON = (4, 4)
 """The time signature that stands for those that the training pieces do not have."""
-DRUMS = -1
+_DRUMS = -1
 """The library's number of the drums."""
 Ids = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Voice:
+class _Voice:
     """A track: its name, its instrument (General MIDI's number from 0), and whether it is the drums."""
 
     name: str
@@ -44,15 +44,15 @@ class Voice:
     drums: bool = False
 
 
-def voices_of(scores: Iterable[Any]) -> list[Voice]:
+def _voices_of(scores: Iterable[Any]) -> list[_Voice]:
     """The voices of some pieces, the most frequent first: by name and instrument; by instrument alone where many."""
     counts = Counter(
-        Voice(track.name, track.program) for score in scores for track in score.tracks if not track.is_drum
+        _Voice(track.name, track.program) for score in scores for track in score.tracks if not track.is_drum
     )
-    if len(counts) > MOST_VOICES:
-        programs: Counter[Voice] = Counter()
+    if len(counts) > _MOST_VOICES:
+        programs: Counter[_Voice] = Counter()
         for voice, count in counts.items():
-            programs[Voice("", voice.program)] += count
+            programs[_Voice("", voice.program)] += count
         counts = programs
     return sorted(counts, key=lambda voice: (-counts[voice], voice.program, voice.name))
 
@@ -65,7 +65,7 @@ class EventVocabulary:
         voices: what the numbers of its programs stand for.
     """
 
-    def __init__(self, tokenizer: Any, voices: Sequence[Voice]) -> None:
+    def __init__(self, tokenizer: Any, voices: Sequence[_Voice]) -> None:
         self.tokenizer, self.voices = tokenizer, list(voices)
         names = sorted(tokenizer.vocab, key=tokenizer.vocab.get)
         self.names: list[str] = names
@@ -76,7 +76,7 @@ class EventVocabulary:
     @property
     def drums(self) -> int | None:
         """The event after which drums come; None where the training pieces have none."""
-        found: int | None = self.tokenizer.vocab.get(f"Program_{DRUMS}")
+        found: int | None = self.tokenizer.vocab.get(f"Program_{_DRUMS}")
         return found
 
     @property
@@ -88,7 +88,7 @@ class EventVocabulary:
     def fit(cls, scores: Sequence[Any], steps_per_beat: int) -> Self:
         """The events that stand for some pieces."""
         miditok = _miditok()
-        voices = voices_of(scores)
+        voices = _voices_of(scores)
         drums = any(track.is_drum for score in scores for track in score.tracks)
         signatures: dict[int, list[int]] = {COMMON[1]: [COMMON[0]]}
         for n, d in sorted({(s.numerator, s.denominator) for one in scores for s in one.time_signatures}):
@@ -96,13 +96,13 @@ class EventVocabulary:
         config = miditok.TokenizerConfig(
             pitch_range=(LOWEST, HIGHEST + 1),
             beat_res={(0, LONGEST): steps_per_beat},
-            num_velocities=VELOCITIES,
+            num_velocities=_VELOCITIES,
             special_tokens=["EOS"],
             remove_duplicated_notes=True,
             use_time_signatures=True,
             time_signature_range=signatures,
             use_programs=True,
-            programs=[*range(len(voices)), *([DRUMS] if drums else [])],
+            programs=[*range(len(voices)), *([_DRUMS] if drums else [])],
             one_token_stream_for_programs=True,
             program_changes=True,
         )
@@ -116,7 +116,7 @@ class EventVocabulary:
         if not score.note_num():
             return np.zeros(0, np.int64)
         for track in score.tracks:
-            track.program = DRUMS % 128 if track.is_drum else self.voice(track)
+            track.program = _DRUMS % 128 if track.is_drum else self.voice(track)
             track.notes.sort(key=lambda note: (note.time, note.pitch, note.duration), inplace=True)
         score.tracks = sorted(score.tracks, key=lambda track: (track.is_drum, track.program))
         for signature in score.time_signatures:
@@ -205,7 +205,7 @@ class EventVocabulary:
             with tempfile.TemporaryDirectory() as folder:
                 path = Path(folder) / "tokenizer.json"
                 path.write_text(json.dumps(values["tokenizer"]), encoding="utf-8")
-                found = cls(miditok.REMI(params=path), [Voice(**voice) for voice in values["voices"]])
+                found = cls(miditok.REMI(params=path), [_Voice(**voice) for voice in values["voices"]])
             if found.names != values["events"]:
                 raise ValueError("this version of MidiTok makes other events of them")
         except Exception as error:  # the library raises errors of many kinds

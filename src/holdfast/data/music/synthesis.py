@@ -18,7 +18,7 @@ RATE = 48_000
 """Samples a second, as the synthesizer makes them."""
 FOLDER = Path("/usr/share/sounds/sf2")
 """Where Debian's packages put soundfonts."""
-LOUDEST = 0.9
+_LOUDEST = 0.9
 """Peak of what is written."""
 
 
@@ -82,7 +82,7 @@ def sound_of(score: Any, soundfont: Path, seconds: float | None = None) -> NDArr
         length = round(seconds * RATE)
         found = np.pad(found[:length], ((0, max(0, length - len(found))), (0, 0)))
     peak = float(np.abs(found).max(initial=0.0))
-    return np.asarray(found * (LOUDEST / (peak or 1.0)), np.float32)
+    return np.asarray(found * (_LOUDEST / (peak or 1.0)), np.float32)
 
 
 def save_wav(path: Path, sound: NDArray[np.float32]) -> None:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from holdfast._typing import Array
 from holdfast.data.tabular.frequency import Frequency
-
-Array = np.ndarray
 
 _CYCLES = {
     "second": ("day", "week"),

@@ -9,9 +9,8 @@ from functools import cache, partial
 
 import numpy as np
 
+from holdfast._typing import Array
 from holdfast.errors import UserError
-
-Array = np.ndarray
 
 UNITS = {
     "second": "s",
@@ -35,9 +34,9 @@ _SEASONS = {
     "month": (12,),
     "quarter": (4,),
 }
-MOST_INSERTED = 0.25
+_MOST_INSERTED = 0.25
 """A grid that would add more than this share of the rows is none: each row then counts as one step."""
-CLEAR = 0.9
+_CLEAR = 0.9
 """A season counts as found when its naive forecast has less than this share of the last value's error."""
 
 
@@ -98,7 +97,7 @@ def _mostly(days: Array, low: int, high: int) -> bool:
 
 def _regular(times: Array, frequency: Frequency) -> bool:
     """Whether every time lies on one grid that adds few rows."""
-    if grid_length(times, frequency) > (1 + MOST_INSERTED) * len(times):
+    if grid_length(times, frequency) > (1 + _MOST_INSERTED) * len(times):
         return False
     return bool(np.isin(times, grid(times, frequency)).all())
 
@@ -179,7 +178,7 @@ def find_season(values: Array, frequency: Frequency) -> int:
     """The season for which repeating the last one beats repeating the last value most clearly; 1 for none.
 
     Both simple forecasts are tried one season ahead on the values without their straight line; the season's error must
-    be below :data:`CLEAR` of the other's. Candidates are those that the frequency suggests; where rows count as steps,
+    be below :data:`_CLEAR` of the other's. Candidates are those that the frequency suggests; where rows count as steps,
     every lag up to a third of the rows (400 at most).
 
     Args:
@@ -190,7 +189,7 @@ def find_season(values: Array, frequency: Frequency) -> int:
     lags = sorted(c // frequency.count for c in candidates if c % frequency.count == 0)
     distance = cache(partial(_distance, _without_line(values.astype(np.float64))))
     ratios = {lag: _ratio(distance, lag) for lag in lags if 1 < lag <= len(values) // 3}
-    limit = min(CLEAR, min(ratios.values(), default=1.0) + 0.05)
+    limit = min(_CLEAR, min(ratios.values(), default=1.0) + 0.05)
     return next((lag for lag, ratio in ratios.items() if ratio <= limit), 1)
 
 

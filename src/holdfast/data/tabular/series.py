@@ -8,16 +8,16 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from holdfast._typing import Array
 from holdfast.data.tabular.frequency import Frequency, grid, grid_length, infer
 from holdfast.data.tabular.table import RowError, as_text, naming_lines, numeric, read_table, require
 from holdfast.data.tabular.timestamps import find_time, read_times
 from holdfast.errors import UserError
 from holdfast.files import listed
 
-Array = np.ndarray
-Groups = list[tuple[str, Array]]
+_Groups = list[tuple[str, Array]]
 
-MOST_GAPS = 100
+_MOST_GAPS = 100
 """A grid with more than this many rows for each row of the file is refused: the step, or a time, is wrong."""
 
 
@@ -94,7 +94,7 @@ def read_panel(path: Path, columns: Columns, *, frequency: str | None = None, so
 
 def _read_columns(
     frame: pl.DataFrame, columns: Columns
-) -> tuple[Columns, Array, Array, Groups, tuple[str, ...]]:
+) -> tuple[Columns, Array, Array, _Groups, tuple[str, ...]]:
     """The columns with their time, times [N], values [N, C], rows of each series, and what to tell."""
     time, notes = find_time(frame, columns.time)
     columns = replace(columns, time=time)
@@ -199,7 +199,7 @@ def _regular(series: Series, frequency: Frequency) -> Series:
     if series.times.dtype.kind != "M" or frequency.unit == "step":
         return series
     length = grid_length(series.times, frequency)
-    if length > MOST_GAPS * len(series.times):
+    if length > _MOST_GAPS * len(series.times):
         raise UserError(
             "The step between rows fits the times.",
             f"From {_text(series.times[0])} to {_text(series.times[-1])} a row every {frequency} makes {length:,} "

@@ -12,12 +12,11 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from holdfast._typing import Array
 from holdfast.errors import UserError
 
-Array = np.ndarray
-
 NULLS = ["", "NA", "N/A", "NaN", "nan", "null", "NULL", "None", "-", "?"]
-LARGEST = float(np.finfo(np.float32).max)
+_LARGEST = float(np.finfo(np.float32).max)
 """Values are kept in 32 bits: nothing larger fits."""
 
 
@@ -227,7 +226,7 @@ def numeric(frame: pl.DataFrame, name: str, role: str, gaps: bool = True) -> Arr
     """A column as float64 [N], NaN where missing; ``gaps`` says whether that is a remedy.
 
     Raises:
-        UserError: no such column, text, infinity or a number beyond :data:`LARGEST` in it (the line is named), or no
+        UserError: no such column, text, infinity or a number beyond :data:`_LARGEST` in it (the line is named), or no
             value at all.
     """
     column = require(frame, name, role)
@@ -239,7 +238,7 @@ def numeric(frame: pl.DataFrame, name: str, role: str, gaps: bool = True) -> Arr
     if wrong.any():
         _refuse_text(column, int(wrong.arg_max() or 0), role, gaps)
     values: Array = numbers.fill_null(np.nan).to_numpy().astype(np.float64)
-    beyond = np.abs(values) > LARGEST
+    beyond = np.abs(values) > _LARGEST
     if beyond.any():
         row = int(beyond.argmax())
         raise RowError(

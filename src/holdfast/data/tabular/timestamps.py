@@ -7,14 +7,13 @@ from datetime import time
 import numpy as np
 import polars as pl
 
+from holdfast._typing import Array
 from holdfast.data.tabular.table import RowError, as_text, require
 from holdfast.errors import UserError
 
-Array = np.ndarray
-
 NAMES = ("date", "datetime", "time", "timestamp", "ds", "month", "day", "week", "year", "period")
 PARTS = ("year", "month", "day", "hour", "minute")
-FORMATS = (
+_FORMATS = (
     "%Y-%m-%d %H:%M:%S%.f",
     "%Y-%m-%dT%H:%M:%S%.f",
     "%Y-%m-%d %H:%M",
@@ -29,10 +28,10 @@ FORMATS = (
     "%d.%m.%Y %H:%M",
     "%d.%m.%Y",
 )
-SLASHED = tuple(
+_SLASHED = tuple(
     f"{date}{clock}" for clock in ("", " %H:%M", " %H:%M:%S") for date in ("%d/%m/%Y", "%m/%d/%Y")
 )
-ZONED = ("%Y-%m-%dT%H:%M:%S%.f%z", "%Y-%m-%dT%H:%M%z")
+_ZONED = ("%Y-%m-%dT%H:%M:%S%.f%z", "%Y-%m-%dT%H:%M%z")
 
 _DATE = r"^(\d{4}[-/]\d{1,2}[-/]\d{1,2}|\d{1,2}[./]\d{1,2}[./]\d{4})([ T].*)?$"
 """How a whole date looks; a year has four digits, so that 13/02/24 is not taken for the year 13."""
@@ -160,7 +159,7 @@ def _from_text(text: pl.Series) -> tuple[Array, tuple[str, ...]]:
         return _to_array(_local(clock)), ("midnights with a zone were taken as dates",)
     iso = text.str.replace(" ", "T", literal=True).str.replace("Z$", "+00:00")
     parsed, minutes = (
-        iso.str.to_datetime(form, strict=False, time_zone="UTC", time_unit="us") for form in ZONED
+        iso.str.to_datetime(form, strict=False, time_zone="UTC", time_unit="us") for form in _ZONED
     )
     parsed = parsed.zip_with(parsed.is_not_null(), minutes)
     _refuse_unread(text, parsed)
@@ -170,11 +169,11 @@ def _from_text(text: pl.Series) -> tuple[Array, tuple[str, ...]]:
 def _local(text: pl.Series) -> pl.Series:
     """Times in the one format that reads every value; day/month against month/day must be beyond doubt."""
     tried = []
-    for form in FORMATS:
+    for form in _FORMATS:
         tried.append(_try(text, form))
         if not tried[-1].null_count():
             return tried[-1]
-    slashed = [_try(text, form) for form in SLASHED]
+    slashed = [_try(text, form) for form in _SLASHED]
     fits = [parsed for parsed in slashed if not parsed.null_count()]
     if len(fits) > 1 and not fits[0].equals(fits[1]):
         raise UserError(

@@ -181,7 +181,7 @@ class Words:
         return self.words
 
 
-class Subwords:
+class _Subwords:
     """Byte-pair encoding (Sennrich et al. 2016) of bytes, by the library ``tokenizers``: nothing is unknown."""
 
     kind: ClassVar[str] = "subword"
@@ -194,7 +194,7 @@ class Subwords:
         self.begin: int = tokenizer.encode("\n").ids[-1]
 
     @classmethod
-    def fit(cls, pieces: Iterable[str], most: int | None) -> Subwords:
+    def fit(cls, pieces: Iterable[str], most: int | None) -> _Subwords:
         """Merges learnt on a text, up to a vocabulary of ``most`` (8,000 when None)."""
         library = _tokenizers()
         tokenizer = library.Tokenizer(library.models.BPE())
@@ -209,7 +209,7 @@ class Subwords:
         return cls(tokenizer)
 
     @classmethod
-    def from_state(cls, state: Any) -> Subwords:
+    def from_state(cls, state: Any) -> _Subwords:
         """What :meth:`state` gave."""
         return cls(_tokenizers().Tokenizer.from_str(json.dumps(state)))
 
@@ -234,8 +234,8 @@ class Subwords:
         return json.loads(self.tokenizer.to_str())
 
 
-UNITS: dict[str, type[Characters | Bytes | Words | Subwords]] = {
-    units.kind: units for units in (Characters, Bytes, Words, Subwords)
+UNITS: dict[str, type[Characters | Bytes | Words | _Subwords]] = {
+    units.kind: units for units in (Characters, Bytes, Words, _Subwords)
 }
 """Kind -> class."""
 

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from holdfast._typing import Array
 from holdfast.data.text.text_files import Text
 from holdfast.errors import UserError
-
-Array = NDArray[Any]
 
 
 def read_vectors(path: Path, numbers: Mapping[str, int]) -> tuple[Array, Array]:

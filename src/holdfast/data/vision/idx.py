@@ -11,19 +11,16 @@ import math
 import struct
 import zlib
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from holdfast._typing import Array
 from holdfast.errors import UserError
-
-Array = NDArray[Any]
 
 TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 """The byte for the type -> numpy's name of it."""
 
-GZIP = b"\x1f\x8b"
+_GZIP = b"\x1f\x8b"
 
 
 def read_idx(path: Path) -> Array:
@@ -65,7 +62,7 @@ def read_idx(path: Path) -> Array:
 def _bytes(path: Path) -> bytes:
     try:
         data = path.read_bytes()
-        return gzip.decompress(data) if data.startswith(GZIP) else data
+        return gzip.decompress(data) if data.startswith(_GZIP) else data
     except (zlib.error, EOFError, gzip.BadGzipFile) as error:
         raise _damaged(path, f"It is compressed by gzip, and damaged: {error}.") from error
     except OSError as error:

@@ -10,20 +10,18 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from holdfast._typing import Array
 from holdfast.data.vision.idx import read_idx
 from holdfast.errors import UserError
 
-Array = NDArray[Any]
-
-SEGMENTS = ("abcdef", "bc", "abdeg", "abcdg", "bcfg", "acdfg", "acdefg", "abc", "abcdefg", "abcdfg")
+_SEGMENTS = ("abcdef", "bc", "abdeg", "abcdg", "bcfg", "acdfg", "acdefg", "abc", "abcdefg", "abcdfg")
 """The segments of each digit in a display of seven: a above, b and c right, d below, e and f left, g the middle."""
 
 DRAWN, SIDE, HEIGHT, WIDTH = 4000, 12, 9, 5
 """How many digits are drawn, the rows and columns of an image, and those of a digit in it."""
 
-SPLIT = (0.6, 0.8)
+_SPLIT = (0.6, 0.8)
 """Where the training part ends and where the validation part does, of images without a test set of their own."""
 
 
@@ -55,7 +53,7 @@ def drawn_digits() -> Labelled:
     random = np.random.default_rng(0)
     labels = random.integers(0, 10, DRAWN)
     images = random.uniform(0, 0.2, (DRAWN, SIDE, SIDE))
-    shapes = np.stack([_shape(segments) for segments in SEGMENTS])
+    shapes = np.stack([_shape(segments) for segments in _SEGMENTS])
     grey = random.uniform(0.6, 0.8, DRAWN)
     rows, columns = random.integers(0, SIDE - HEIGHT + 1, DRAWN), random.integers(0, SIDE - WIDTH + 1, DRAWN)
     for k in range(DRAWN):
@@ -122,7 +120,7 @@ def image_set(whole: Labelled, test: Labelled | None = None) -> ImageSet:
             part and not in the training part.
     """
     order = np.random.default_rng(0).permutation(len(whole.labels))
-    first, second = (int(len(order) * share) for share in (SPLIT if test is None else (SPLIT[1], 1.0)))
+    first, second = (int(len(order) * share) for share in (_SPLIT if test is None else (_SPLIT[1], 1.0)))
     train, valid = _taken(whole, order[:first]), _taken(whole, order[first:second])
     rest = _taken(whole, order[second:]) if test is None else test
     classes = np.unique(train.labels)

@@ -23,19 +23,19 @@ from holdfast.reporting.statistics import (
 from holdfast.reporting.summary import Measure
 
 Run = Mapping[str, Any]
-Value = Callable[[Run], float]
+_Value = Callable[[Run], float]
 Scale = Literal["ratio", "share"]
 
 FASTER = 0.05
 """The smallest share of the time that matters."""
 AS_FAR = 1.25
 """The factor within which two half-lives of memory are the same."""
-SMALL_DATA = 0.25
+_SMALL_DATA = 0.25
 """Fractions of the training part up to which data are small."""
 
 LESS_TIME = Bounds(-inf, log(1 - FASTER))
 SAME_MEMORY = Bounds(-log(AS_FAR), log(AS_FAR))
-MORE_MEMORY = Bounds(log(AS_FAR), inf)
+_MORE_MEMORY = Bounds(log(AS_FAR), inf)
 
 MEMORY = {
     "steps until an input's influence is halved": "half_life",
@@ -44,12 +44,12 @@ MEMORY = {
 """What is measured of memory, and its name in a run."""
 
 GAP, LOSS = "validation less training loss", "validation loss"
-LOSSES: dict[str, Value] = {
+LOSSES: dict[str, _Value] = {
     GAP: lambda run: float(run["valid_loss"] - run["train_loss"]),
     LOSS: lambda run: float(run["valid_loss"]),
 }
 
-NEEDED = {"recurrent_parameters", "hidden_size", "updates_per_epoch", "valid_losses"}
+_NEEDED = {"recurrent_parameters", "hidden_size", "updates_per_epoch", "valid_losses"}
 """What the claims read of each run besides what every comparison does."""
 
 
@@ -98,7 +98,7 @@ class Pairs:
     """
 
     def __init__(self, found: Comparison) -> None:
-        if any(not run.keys() >= NEEDED for run in found.runs):
+        if any(not run.keys() >= _NEEDED for run in found.runs):
             raise UserError(
                 "Claims are tested on the runs of holdfast claims.",
                 "These are of an older comparison.",
@@ -107,7 +107,7 @@ class Pairs:
         self.runs = {(run["cell"], run["share"], run["seed"]): run for run in found.runs}
         self.names = list(dict.fromkeys(run["cell"] for run in found.runs))
         self.shares = sorted({run["share"] for run in found.runs})
-        self.small = [s for s in self.shares if s <= SMALL_DATA] or self.shares[:1]
+        self.small = [s for s in self.shares if s <= _SMALL_DATA] or self.shares[:1]
 
     def of(self, one: str, other: str, *shares: float) -> list[list[tuple[Run, Run]]]:
         """For each share the pairs of runs, of the seeds with which all of these have ended."""
@@ -176,7 +176,7 @@ def by_fraction(found: Comparison) -> dict[float, list[Claim]]:
 
 
 def _gru_and_lstm(contest: Contest, measure: Measure) -> Iterator[Claim]:
-    data = " on small data" if contest.pairs.small[-1] <= SMALL_DATA else ""
+    data = " on small data" if contest.pairs.small[-1] <= _SMALL_DATA else ""
     faster, overfits = "a GRU trains faster", f"a GRU overfits less{data}"
     yield contest.ratio(faster, "seconds for each update", LESS_TIME, lambda r: r["update_seconds"])
     yield from contest.to_goal(faster)
@@ -199,11 +199,11 @@ def _gated_and_plain(contest: Contest) -> Iterator[Claim]:
     yield contest.share(models, f"{LOSS}, all data", LOSSES[LOSS], shares=[1.0])
     for measured, key in MEMORY.items():
         yield contest.memory(
-            f"a gated {gated} remembers farther than a plain RNN", measured, MORE_MEMORY, key
+            f"a gated {gated} remembers farther than a plain RNN", measured, _MORE_MEMORY, key
         )
 
 
-def common_goal(pairs: Sequence[tuple[Run, Run]]) -> float:
+def _common_goal(pairs: Sequence[tuple[Run, Run]]) -> float:
     """A validation loss that all of these runs reach: :data:`BETTER` above the worst of their best."""
     worst = max(min(run["valid_losses"]) for pair in pairs for run in pair)
     return float(worst + BETTER * abs(worst))
@@ -246,15 +246,15 @@ class Contest:
         """Pairs of runs on all data."""
         return self.pairs.of(self.one, self.other, 1.0)[0]
 
-    def ratio(self, claim: str, measured: str, bounds: Bounds, value: Value) -> Claim:
+    def ratio(self, claim: str, measured: str, bounds: Bounds, value: _Value) -> Claim:
         """A claim about a quotient, on all data."""
         values = [(value(one), value(other)) for one, other in self.whole]
         return self._tested(claim, measured, bounds, "ratio", [log(a / b) for a, b in values], values)
 
     def to_goal(self, claim: str) -> Iterator[Claim]:
         """A claim about the updates and the seconds to a common loss, where that takes more than an epoch."""
-        goal = common_goal(self.whole)
-        values: dict[str, Value] = {
+        goal = _common_goal(self.whole)
+        values: dict[str, _Value] = {
             "updates": lambda run: updates_to(run, goal),
             "seconds": lambda run: updates_to(run, goal) * float(run["update_seconds"]),
         }
@@ -270,8 +270,8 @@ class Contest:
         self,
         claim: str,
         measured: str,
-        value: Value,
-        scale: Value = lambda run: run["valid_loss"],
+        value: _Value,
+        scale: _Value = lambda run: run["valid_loss"],
         shares: Sequence[float] = (),
     ) -> Claim:
         """A claim about a difference, as a share of the other's mean, on average over the small fractions."""

@@ -18,9 +18,9 @@ from holdfast.reporting.comparison import Comparison
 from holdfast.reporting.html import Section, metric_table, write_report
 
 COLOURS = {"holds": plots.BLUE, "does not hold": plots.ORANGE, "not decided": plots.GREY}
-MARKERS = {"holds": "o", "does not hold": "X", "not decided": "d"}
+_MARKERS = {"holds": "o", "does not hold": "X", "not decided": "d"}
 LINES = {"lstm": (plots.BLACK, "-"), "gru": (plots.BLUE, "-"), "rnn": (plots.GREY, "-")}
-MATCHED = {"gru": (plots.ORANGE, "--"), "rnn": (plots.GREY, ":")}
+_MATCHED = {"gru": (plots.ORANGE, "--"), "rnn": (plots.GREY, ":")}
 
 EFFECTS = "GRU less LSTM, as a share of the LSTM's validation loss, with 95 % intervals over the seeds:"
 
@@ -118,7 +118,7 @@ def effects(claims: Sequence[Claim], path: Path) -> Path:
         panels = figure.subplots(max(1, len(kept)), 1, squeeze=False, height_ratios=heights or [1])[:, 0]
         for ax, (scale, group) in zip(panels, kept.items(), strict=False):
             _forest(ax, scale, group)
-        for decision, marker in MARKERS.items():
+        for decision, marker in _MARKERS.items():
             panels[0].plot([], [], marker, color=COLOURS[decision], label=decision)
         panels[0].plot([], [], "|", color=plots.BLACK, ms=12, label="from here on it matters")
         figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper right", ncols=4)
@@ -130,7 +130,7 @@ def _forest(ax: Axes, scale: Scale, claims: Sequence[Claim]) -> None:
         assert claim.finding is not None and claim.bounds is not None
         found, colour = claim.finding, COLOURS[claim.decision]
         ax.plot([claim.shown(found.low), claim.shown(found.high)], [row, row], color=colour, lw=2)
-        ax.plot([claim.shown(found.effect)], [row], MARKERS[claim.decision], color=colour, ms=7)
+        ax.plot([claim.shown(found.effect)], [row], _MARKERS[claim.decision], color=colour, ms=7)
         for bound in filter(isfinite, claim.bounds):
             ax.plot([claim.shown(bound)], [row], "|", color=plots.BLACK, ms=12)
     ax.set_yticks(
@@ -162,7 +162,7 @@ def by_fraction(found: Comparison, path: Path) -> Path:
         axes = figure.subplots(1, len(panels))
         for ax, (title, value) in zip(axes, panels.items(), strict=True):
             for name, marker in zip(found.cells, cycle("os^Dv"), strict=False):
-                colour, line = LINES[name] if name in LINES else MATCHED[name.partition("-")[0]]
+                colour, line = LINES[name] if name in LINES else _MATCHED[name.partition("-")[0]]
                 spreads = [found.spread(name, value, share) for share in shares]
                 means, deviations = [s.mean for s in spreads], [s.std for s in spreads]
                 ax.errorbar(

@@ -191,9 +191,9 @@ class ImagesConfig(ProbeConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._check_pair("labels", self.labels, self.images not in BUILT_IN, "--images FILE")
+        self._check_pair("labels", self.labels, self.images not in _BUILT_IN, "--images FILE")
         self._check_pair("test_labels", self.test_labels, self.test_images is not None, "--test-images FILE")
-        if self.test_images is not None and self.images in BUILT_IN:
+        if self.test_images is not None and self.images in _BUILT_IN:
             rule = "A test set belongs to images from a file."
             raise UserError(rule, f"--images was {self.images}.", "Give --images FILE, or no --test-images.")
 
@@ -205,7 +205,7 @@ class ImagesConfig(ProbeConfig):
             raise UserError(f"{images} and {flag} FILE go together.", got, fix)
 
 
-BUILT_IN = ("drawn", "digits")
+_BUILT_IN = ("drawn", "digits")
 """Names of images that are no file."""
 
 PROBES: dict[str, type[ProbeConfig]] = {

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from holdfast._typing import Array
 from holdfast.data.vision import images as pictures
 from holdfast.experiments.probes import sequences as sequences
 from holdfast.experiments.probes.config import (
@@ -34,7 +35,7 @@ OF_VALID, OF_TEST, OF_TRAINING = 0, 1, 2
 CLOSE = 0.04
 """An error of adding below this is a right answer (Hochreiter & Schmidhuber 1997)."""
 
-FIRST_SHARE = 0.05
+_FIRST_SHARE = 0.05
 """Of the delay, with which a curriculum begins."""
 
 
@@ -142,7 +143,7 @@ class Copy(_Drawn):
     def delay_at(self, progress: float) -> int:
         """The delay of the training: ``T FIRST_SHARE^(1 - progress / curriculum)`` until the curriculum is over."""
         missing = max(0.0, 1 - progress / self.curriculum) if self.curriculum else 0.0
-        return max(1, round(self.delay * math.pow(FIRST_SHARE, missing)))
+        return max(1, round(self.delay * math.pow(_FIRST_SHARE, missing)))
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """See :class:`Probe`."""
@@ -206,7 +207,7 @@ class Images(_Classes):
         shown = self.test()[1]
         self.chance = {"accuracy": (shown == self.labels.mode().values).double().mean().item()}
 
-    def _sequences(self, images: pictures.Array) -> pictures.Array:
+    def _sequences(self, images: Array) -> Array:
         """[N, R, C] to [N, T]."""
         return np.ascontiguousarray(images.reshape(len(images), -1)[:, self.order])
 

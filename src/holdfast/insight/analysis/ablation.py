@@ -21,7 +21,7 @@ from holdfast.insight.analysis.results import Ablation, Cut
 UNITS = 24
 """Units that are switched off, of those that weigh most in what comes after them."""
 TINY = 1e-6
-SATURATED = 30.0
+_SATURATED = 30.0
 """A pre-activation at which a gate is open, and the negative one at which it is shut."""
 
 
@@ -70,7 +70,7 @@ def _gates(module: Any, one: Played) -> dict[str, tuple[str, Tensor]]:
             found["candidate held at its mean"] = gate, torch.atanh(mean.clamp(TINY - 1, 1 - TINY))
             continue
         found[f"{gate} gate held at its mean"] = gate, torch.logit(mean.clamp(TINY, 1 - TINY))
-        extreme, value = ("shut", -SATURATED) if _replaces(one, gate) else ("open", SATURATED)
+        extreme, value = ("shut", -_SATURATED) if _replaces(one, gate) else ("open", _SATURATED)
         found[f"{gate} gate always {extreme}"] = gate, torch.full_like(mean, value)
     return found
 

@@ -12,15 +12,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from holdfast._typing import Array
 from holdfast.errors import UserError, missing_library
 from holdfast.insight.analysis.request import Score, Subject
 from holdfast.insight.analysis.rerun import Again
-from holdfast.insight.analysis.results import Array, Attribution
+from holdfast.insight.analysis.results import Attribution
 
 POINTS, CLOSE = (32, 128, 512), 0.05
 """Points of the way from the mean input to the input, at which gradients are taken: more where the ones before miss the
-change of the answer by more than this share, as far as :data:`PAID` goes."""
-PAID = 20_000
+change of the answer by more than this share, as far as :data:`_PAID` goes."""
+_PAID = 20_000
 """Points times steps that are worth another look."""
 ALONE, TOGETHER = 64, 32
 """The last steps are hidden one by one; those before them in so many groups, at most."""
@@ -54,7 +55,7 @@ def attributed(subject: Subject, score: Score) -> Attribution:
         hidden = FeatureAblation(answer).attribute(x, base, feature_mask=groups[None, :, None])
         whole, without = float(answer(x)), float(answer(base))
     change = max(abs(whole - without), 1e-9)
-    for points in sorted({max(POINTS[0], min(more, PAID // x.size(1))) for more in POINTS}):
+    for points in sorted({max(POINTS[0], min(more, _PAID // x.size(1))) for more in POINTS}):
         integrated, gap = IntegratedGradients(answer).attribute(
             x, base, n_steps=points, internal_batch_size=1, return_convergence_delta=True
         )

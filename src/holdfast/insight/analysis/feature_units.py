@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from holdfast.insight.analysis.results import Array, Part, Tracked
+from holdfast._typing import Array
+from holdfast.insight.analysis.results import Part, Tracked
 
 SURE = 0.4
 """Correlation, on the half that the choice did not see and with the same sign, from which a unit is named."""
@@ -19,7 +20,7 @@ FEWEST = 24
 MOVED, NEAR, STRETCHED = 99, 0.05, 1.5
 """How often a feature is moved in time to see what chance finds; by this share of the steps or more, either way; and
 stretched or shortened by up to this factor, since one that repeats, such as the hour, is itself again after a move."""
-DRIFT = 0.9
+_DRIFT = 0.9
 """Correlation with the number of the step from which a feature does little else than rise or fall."""
 
 
@@ -79,7 +80,7 @@ def _changes(feature: Array) -> bool:
     if any(len(own) < FEWEST or np.ptp(own) == 0 for own in halves):
         return False
     whole = np.concatenate(halves)
-    return abs(float(correlations(np.arange(len(whole))[:, None], whole)[0])) < DRIFT
+    return abs(float(correlations(np.arange(len(whole))[:, None], whole)[0])) < _DRIFT
 
 
 @dataclass

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from holdfast._typing import Array
 from holdfast.data.text.tokenizers import Units
-from holdfast.insight.analysis.results import Array
 
 OPEN, CLOSE = "([{", ")]}"
-QUOTES = '"“”«»'
+_QUOTES = '"“”«»'
 
 
 def of_characters(text: str) -> dict[str, Array]:
@@ -141,7 +141,7 @@ def _speakers(text: str) -> Array:
 def _quotes(units: Sequence[str]) -> Array:
     found, inside = np.zeros(len(units)), False
     for place, unit in enumerate(units):
-        turns = sum(unit.count(quote) for quote in QUOTES)
+        turns = sum(unit.count(quote) for quote in _QUOTES)
         found[place] = inside or turns > 0
         inside ^= turns % 2 == 1
     return found

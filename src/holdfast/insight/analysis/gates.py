@@ -6,8 +6,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from holdfast._typing import Array
 from holdfast.insight.analysis.layer_capture import Played
-from holdfast.insight.analysis.results import Array, Part, ordered
+from holdfast.insight.analysis.results import Part, ordered
 from holdfast.nn.cells import CELLS
 
 KEEPERS = ("forget", "update")

@@ -13,9 +13,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from holdfast._typing import Array
 from holdfast.insight.analysis.call_chains import chains, firsts
 from holdfast.insight.analysis.layer_capture import Played, played
-from holdfast.insight.analysis.results import Array, Flow
+from holdfast.insight.analysis.results import Flow
 from holdfast.nn import layout
 from holdfast.nn.cells import Recurrence, State
 
@@ -26,8 +27,8 @@ SPAN, LEAST = 100, 20
 VANISHED, EXPLODED = 1e-6, 1e2
 """A gradient that is below the first, or above the second, of what it was, after :data:`SPAN` steps. What is below the
 first has next to no part in a sum in float32 (whose resolution is 1e-7) with the gradients of nearer steps."""
-EXACT_ZERO = 1e-300
-STEADY = 0.98
+_EXACT_ZERO = 1e-300
+_STEADY = 0.98
 """A gradient that keeps so much of itself in a step is said to last."""
 
 
@@ -58,10 +59,10 @@ def flows(
         'vanishing'
     """
     first = firsts(chains(model, run, layers))
-    return [flow_of(one, seed=seed) for call in first.values() for one in played(call)]
+    return [_flow_of(one, seed=seed) for call in first.values() for one in played(call)]
 
 
-def flow_of(one: Played, *, seed: int = 0) -> Flow:
+def _flow_of(one: Played, *, seed: int = 0) -> Flow:
     """The same of one layer and direction."""
     hidden, state = carried(one, seed)
     return judged(one.name, hidden, state)
@@ -136,7 +137,7 @@ def judged(name: str, hidden: Array, state: Array) -> Flow:
     span = min(len(state) - 1, SPAN)
     if span < 1:
         return Flow(name, hidden, state, 1.0, "short", f"{name}: one step; there is no way back in time.")
-    left = max(float(state[span]), EXACT_ZERO) if np.isfinite(state[span]) else inf
+    left = max(float(state[span]), _EXACT_ZERO) if np.isfinite(state[span]) else inf
     factor = exp(log(left) / span) if left < inf else inf
     kind = _kind(left, span)
     return Flow(
@@ -168,10 +169,10 @@ def _sentence(kind: str, factor: float) -> str:
         return f"the gradient vanishes: {halving}"
     if kind == "short":
         return f"the gradient goes back too few steps to judge it: {halving}"
-    if factor < STEADY:
+    if factor < _STEADY:
         return f"the gradient fades but does not vanish: {halving}"
     return f"the gradient lasts: it changes by {factor - 1:+.1%} a step"
 
 
 def _told(left: float) -> str:
-    return "nothing" if left <= EXACT_ZERO else f"{left:.2g}" if left < 0.01 or left >= 10 else f"{left:.2f}"
+    return "nothing" if left <= _EXACT_ZERO else f"{left:.2g}" if left < 0.01 or left >= 10 else f"{left:.2f}"

@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from holdfast._typing import Array
 from holdfast.errors import UserError
 from holdfast.insight.analysis import (
     ablation,
@@ -22,10 +23,10 @@ from holdfast.insight.analysis.call_chains import Chain, chains, firsts, refuse_
 from holdfast.insight.analysis.default_target import largest_after
 from holdfast.insight.analysis.layer_capture import Call, Played, evaluated, played
 from holdfast.insight.analysis.request import Loss, Score, Subject
-from holdfast.insight.analysis.results import Array, Flow, Inspection, Part, Steps, Tracked
+from holdfast.insight.analysis.results import Flow, Inspection, Part, Steps, Tracked
 from holdfast.insight.analysis.upcast import in_float32
 
-REVERSE = (
+_REVERSE = (
     "The memory is measured at each sequence's last step, where the reverse direction of a layer has read that step "
     "only: the curve is what the forward direction keeps. The gradients are of each direction from its own end."
 )
@@ -50,7 +51,7 @@ def _inspected(subject: Subject) -> Inspection:
     parts = [_part(one) for call in seen for one in played(call)]
     exact, features = subject.exact or subject, _features(subject)
     if any(getattr(call.module, "bidirectional", False) for call in seen):
-        notes.append(REVERSE)
+        notes.append(_REVERSE)
     found = Inspection(
         subject.title,
         subject.steps,
@@ -185,8 +186,8 @@ def _ablation(subject: Subject, seen: Sequence[Call], notes: list[str]) -> Any:
 
 # -- any torch model ------------------------------------------------------------------------------------------
 
-BATCHED = "Of the batch, the first sequence is shown; memory and gradients are of all."
-WITHOUT_LOSS = "Ablation needs loss=: a function that gives the loss on data the model was not trained on."
+_BATCHED = "Of the batch, the first sequence is shown; memory and gradients are of all."
+_WITHOUT_LOSS = "Ablation needs loss=: a function that gives the loss on data the model was not trained on."
 
 
 class Watch:
@@ -242,7 +243,7 @@ class Watch:
             return model(*inputs, **named)
 
         first = chains(model, run)[0]
-        notes = [*([BATCHED] if first.x.size(1) > 1 else []), *([WITHOUT_LOSS] if loss is None else [])]
+        notes = [*([_BATCHED] if first.x.size(1) > 1 else []), *([_WITHOUT_LOSS] if loss is None else [])]
         largest = Score("largest output after the last step", largest_after(first))
         subject = Subject(
             title or f"{type(model).__name__}: what its gates do",

@@ -12,15 +12,16 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from holdfast._typing import Array
 from holdfast.errors import UserError
 from holdfast.insight.analysis.rerun import Again
-from holdfast.insight.analysis.results import Array, Horizon
+from holdfast.insight.analysis.results import Horizon
 
 DRAWS = 16
 """Random vectors that the Jacobian is multiplied with."""
 CHECKED, CHECKS = 8, 2
 """Lags at which finite differences are taken as well, and random changes at each."""
-STEP = 3e-2
+_STEP = 3e-2
 """Size of those changes, in the mean size of an input."""
 RESOLVED = 1e-2
 """Share of the curve's peak below which a finite difference in float32 is rounding, and is not told."""
@@ -177,7 +178,7 @@ def _checks(
     """
     x, lengths = again.first.x, again.first.lengths
     there = torch.arange(x.size(0))[:, None] < lengths
-    size = STEP * float(x[there].square().mean().sqrt().clamp(min=1e-3))
+    size = _STEP * float(x[there].square().mean().sqrt().clamp(min=1e-3))
     peak, norms, apart = float(curve.max()), [], [float("nan")]
     for lag in lags:
         places = lengths - 1 - int(lag)

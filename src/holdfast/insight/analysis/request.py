@@ -9,7 +9,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from holdfast.insight.analysis.results import Array, Steps
+from holdfast._typing import Array
+from holdfast.insight.analysis.results import Steps
 
 
 @dataclass(frozen=True)

@@ -63,7 +63,7 @@ class Again:
         places = count()
 
         def read(module: Any, _given: Any, output: Any) -> None:
-            seen.append(steps_first(output[0], module))
+            seen.append(_steps_first(output[0], module))
 
         with self._hooked(self._giving(x, places), read):
             answer = self.run()
@@ -181,7 +181,7 @@ def _fits(call: Chain, first: Chain) -> bool:
     return call.x.shape[:2] == first.x.shape[:2] and (call.state is None) == (first.state is None)
 
 
-def steps_first(y: Tensor | PackedSequence, module: Any) -> Tensor:
+def _steps_first(y: Tensor | PackedSequence, module: Any) -> Tensor:
     """Outputs in any form as [T, B, P]."""
     if isinstance(y, PackedSequence):
         return pad_packed_sequence(y)[0]

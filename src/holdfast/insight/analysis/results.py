@@ -7,14 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from holdfast._typing import Array
 from holdfast.errors import UserError
-
-Array = NDArray[Any]
 
 LEFT, RIGHT = 0.1, 0.9
 """A gate below the first is left-saturated (shut), above the second right-saturated (open): Karpathy et al. 2015."""

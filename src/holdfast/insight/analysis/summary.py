@@ -11,14 +11,14 @@ from holdfast.insight.analysis.attribution import MATTERS
 from holdfast.insight.analysis.gates import KEEPERS
 from holdfast.insight.analysis.results import Ablation, Attribution, Cut, Horizon, Inspection, Part, Tracked
 
-MEASURABLE = 0.01
+_MEASURABLE = 0.01
 """Share of the loss below which a change of it says nothing of a gate."""
 NAMED = 6
 """Units that are named, at most."""
 
-AGREES = 0.05
+_AGREES = 0.05
 """Relative difference up to which the two ways to measure memory are said to agree."""
-INCOMPLETE = 0.1
+_INCOMPLETE = 0.1
 """Share of the whole change that integrated gradients may miss, and still say what moved the answer most."""
 
 
@@ -109,7 +109,7 @@ def memory(horizon: Horizon, kind: str) -> str:
     ]
     if isnan(horizon.agreement):
         close = "could not be compared: the differences were rounding"
-    elif horizon.agreement <= AGREES:
+    elif horizon.agreement <= _AGREES:
         close = f"agree within {horizon.agreement:.1%}"
     else:
         close = f"differ by up to {horizon.agreement:.1%}: trust the Jacobian products less"
@@ -121,7 +121,7 @@ def memory(horizon: Horizon, kind: str) -> str:
 
 def attribution(one: Attribution, found: Inspection) -> str:
     """Which steps moved the answer, and how far the two ways to attribute agree."""
-    whole = one.incomplete <= INCOMPLETE
+    whole = one.incomplete <= _INCOMPLETE
     values, way = (one.integrated, "integrated gradients") if whole else (one.occlusion, "occlusion")
     sizes = np.abs(values)
     order = [k for k in np.argsort(-sizes, kind="stable")[:5] if sizes[k] >= MATTERS * sizes.max() > 0]
@@ -180,8 +180,8 @@ def _gates(one: Ablation, cuts: Sequence[Cut], found: Inspection) -> Iterator[st
     most, helps = max(cuts, key=lambda cut: cut.loss), min(cuts, key=lambda cut: cut.loss)
     least = min(worst, key=lambda cut: abs(cut.loss - one.loss))
     whole, on = f"{one.loss:.4g}", f" ({one.on})" if one.on else ""
-    if all(abs(cut.loss - one.loss) < MEASURABLE * abs(one.loss) for cut in cuts):
-        yield f"No gate matters measurably: none changes the loss of {whole} {one.unit}{on} by {MEASURABLE:.0%}."
+    if all(abs(cut.loss - one.loss) < _MEASURABLE * abs(one.loss) for cut in cuts):
+        yield f"No gate matters measurably: none changes the loss of {whole} {one.unit}{on} by {_MEASURABLE:.0%}."
         return
     if most.loss > one.loss:
         rest = "" if least in (most, helps) else f"; least: {named(least)} ({least.loss:.4g})"

@@ -14,7 +14,7 @@ from torch.utils._pytree import tree_map
 from holdfast.insight.analysis.layer_capture import evaluated
 from holdfast.insight.analysis.request import Subject
 
-HALVES = (torch.bfloat16, torch.float16)
+_HALVES = (torch.bfloat16, torch.float16)
 
 
 def in_float32(subject: Subject, inputs: Sequence[Any], named: Mapping[str, Any]) -> Subject:
@@ -24,7 +24,7 @@ def in_float32(subject: Subject, inputs: Sequence[Any], named: Mapping[str, Any]
         subject: whose ``run`` calls the model with these inputs.
         inputs, named: what the model is called with.
     """
-    halves = {str(p.dtype).removeprefix("torch.") for p in subject.model.parameters() if p.dtype in HALVES}
+    halves = {str(p.dtype).removeprefix("torch.") for p in subject.model.parameters() if p.dtype in _HALVES}
     if not halves:
         return subject
     kind = " and ".join(sorted(halves))
@@ -45,7 +45,7 @@ def in_float32(subject: Subject, inputs: Sequence[Any], named: Mapping[str, Any]
 
 
 def _whole(value: Any) -> Any:
-    return value.float() if isinstance(value, Tensor) and value.dtype in HALVES else value
+    return value.float() if isinstance(value, Tensor) and value.dtype in _HALVES else value
 
 
 def _first_line(error: Exception) -> str:

@@ -13,16 +13,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from holdfast._typing import Array
 from holdfast.insight.analysis.gates import KEEPERS, gate_names
 from holdfast.insight.analysis.gradient_flow import SEQUENCES, carried
 from holdfast.insight.analysis.layer_capture import Call, Played, played
-from holdfast.insight.analysis.results import LEFT, RIGHT, Array
+from holdfast.insight.analysis.results import LEFT, RIGHT
 
 LOOKED_AT = 8
 """Sequences of a batch whose gates and units are looked at."""
 NEAR = 0.05
 """Share of a sequence's steps within which a gradient that has vanished is gone."""
-LEAST_FOLLOWED = 20
+_LEAST_FOLLOWED = 20
 """Steps that a gradient is followed back in any case, where there are as many."""
 GONE = 1e-3
 """Share of a gradient below which it has vanished."""
@@ -119,7 +120,7 @@ def _end(one: Played, traced: Mapping[str, Tensor]) -> Played:
     """The last steps of the longest sequences, with the states that they begin with."""
     rows = one.lengths.argsort(descending=True, stable=True)[:SEQUENCES]
     ends = one.lengths[rows]
-    steps = min(int(ends.min()), 1 + max(LEAST_FOLLOWED, ceil(NEAR * int(ends.max()))))
+    steps = min(int(ends.min()), 1 + max(_LEAST_FOLLOWED, ceil(NEAR * int(ends.max()))))
     first = ends - steps
     places = first[:, None] + torch.arange(steps)
     x = one.x[places, rows[:, None]].transpose(0, 1)

@@ -25,11 +25,11 @@ EVERY = 25
 """Steps between two checks, where they cost little."""
 SHARE = 0.02
 """Of the time, that checks may take."""
-EARLY = 7
+_EARLY = 7
 """The first checks, within 90 steps, are made whatever they cost."""
 
 
-class Passed(NamedTuple):
+class _Passed(NamedTuple):
     """What one check found of a gradient's way back in time: the share ``left`` of it after ``followed`` steps."""
 
     step: int
@@ -101,7 +101,7 @@ class Watcher:
         self.looks = 0  # steps of the present check that were seen
         self.next = 0  # step of the next check, at the earliest
         self.reaches: dict[str, int] = {}
-        self.gradients: list[Passed] = []
+        self.gradients: list[_Passed] = []
         self.began = perf_counter()
         self.eye.open()
 
@@ -147,7 +147,7 @@ class Watcher:
 
     def _is_due(self, now: float) -> bool:
         """Whether the next step is to be checked."""
-        affordable = self.checks < EARLY or self.spent < self.share * (now - self.began)
+        affordable = self.checks < _EARLY or self.spent < self.share * (now - self.began)
         return self.number + 1 >= self.next and affordable
 
     def _look(self, seen: Mapping[str, Seen]) -> None:
@@ -177,6 +177,6 @@ class Watcher:
         with torch.random.fork_rng([]):
             found = [one for call in seen.values() for one in measured(call.call)]
         for one in found:
-            self.gradients.append(Passed(self.number, one.name, one.followed, one.left))
+            self.gradients.append(_Passed(self.number, one.name, one.followed, one.left))
             first = self.reaches.setdefault(one.name, one.reach)
             yield from (*saturated(one), *dead(one), *growing(one), *vanishing(one, first, self.number))

@@ -14,26 +14,26 @@ import numpy as np
 
 from holdfast.insight.monitor.measurements import GONE, NEAR, Measure
 
-STUCK = 0.01
+_STUCK = 0.01
 """Mean slope of a gate, as a share of the largest, below which it can no longer learn."""
-DEAD = 1e-4
+_DEAD = 1e-4
 """Share of the median unit's range below which a unit is constant."""
-FEW_VALUES = 32
+_FEW_VALUES = 32
 """Values of a unit below which nobody can tell that it is constant."""
-LONG = 50
+_LONG = 50
 """Steps of a sequence below which a vanishing gradient is not told."""
 WARM, WARM_GATES = 40, 200
 """Steps of training before it is told; gates take longer to learn to keep."""
-LENGTHENED = 1.1
+_LENGTHENED = 1.1
 """Where gates learn to keep, the gradient reaches so many times as far as at the beginning, and ever further."""
 EXPLODED = 100.0
 """Growth of a gradient along the steps followed, or of its norm from one step of training to the next."""
-LARGE_STEP = 0.3
+_LARGE_STEP = 0.3
 """Size of a change of the weights, as a share of their size, that is no small step."""
 RISEN = 3.0
 """The loss is so many times the first one, and has been for :data:`RECENT` steps."""
 RECENT = 10
-NETWORK = "network"
+_NETWORK = "network"
 """Where something is that is no single layer's."""
 
 
@@ -61,30 +61,30 @@ class Symptom:
 
 def saturated(one: Measure) -> Iterable[Symptom]:
     """Gates that cannot move: next to nothing of their slope is left."""
-    stuck = {name: gate for name, gate in one.gates.items() if gate.slope < STUCK}
+    stuck = {name: gate for name, gate in one.gates.items() if gate.slope < _STUCK}
     if stuck:
         gates = ", ".join(f"{name} {g.saturated:.0%} and {g.slope:.1%}" for name, g in stuck.items())
         yield Symptom(
             "saturated gates",
             one.name,
             f"how many of their values are at an end (below 0.1 or above 0.9; of a tanh, beyond 0.9), and how much of "
-            f"their slope is left to learn by: {gates} (a limit of {STUCK:.0%} of the slope).",
+            f"their slope is left to learn by: {gates} (a limit of {_STUCK:.0%} of the slope).",
             "a lower learning rate (a tenth), inputs scaled to about -1 ... 1, or layer_norm.",
         )
 
 
 def dead(one: Measure) -> Iterable[Symptom]:
     """Units whose output is the same at every step of every sequence."""
-    if one.values < FEW_VALUES:
+    if one.values < _FEW_VALUES:
         return
     moving = one.ranges[one.ranges > 0]
-    constant = int((one.ranges <= DEAD * (float(np.median(moving)) if len(moving) else 0.0)).sum())
+    constant = int((one.ranges <= _DEAD * (float(np.median(moving)) if len(moving) else 0.0)).sum())
     if constant:
         yield Symptom(
             "dead units",
             one.name,
             f"{constant} of {len(one.ranges)} units give the same at each of {one.values:,} steps looked at "
-            f"(they move less than {DEAD:g} of what the median unit moves).",
+            f"(they move less than {_DEAD:g} of what the median unit moves).",
             "a lower learning rate (a tenth); tanh instead of relu; fewer units if it stays.",
         )
 
@@ -99,8 +99,8 @@ def vanishing(one: Measure, first_reach: int, number: int) -> Iterable[Symptom]:
     """
     steps = one.steps
     warm = number >= (WARM_GATES if one.gated else WARM)
-    grows = one.gated and one.reach > LENGTHENED * first_reach
-    if steps >= LONG and warm and one.reach < NEAR * steps and not grows:
+    grows = one.gated and one.reach > _LENGTHENED * first_reach
+    if steps >= _LONG and warm and one.reach < NEAR * steps and not grows:
         yield Symptom(
             "vanishing gradient",
             one.name,
@@ -128,7 +128,7 @@ def jumped(step: int, norm: float, usual: float) -> Symptom:
     what = f"{norm / usual:,.0f} times its median of {usual:.2g}" if isfinite(norm) else "not finite"
     return Symptom(
         "exploding gradient",
-        NETWORK,
+        _NETWORK,
         f"in step {step} the norm of the gradient, before clipping, was {norm:.3g}: {what} "
         f"(a limit of {EXPLODED:g} times).",
         "a lower learning rate (a tenth), clip=1, and a look at the data for extreme values.",
@@ -150,16 +150,16 @@ def risen(first: float, lowest: float) -> Symptom:
 
 def _bad_loss(found: str) -> Symptom:
     advice = "a lower learning rate (a tenth), and a look at the data for extreme values."
-    return Symptom("exploding loss", NETWORK, found, advice, at_once=True)
+    return Symptom("exploding loss", _NETWORK, found, advice, at_once=True)
 
 
 def leaping(where: str, change: float) -> Iterable[Symptom]:
     """One step of training changed a layer's weights by a large share of their size."""
-    if not change < LARGE_STEP:
+    if not change < _LARGE_STEP:
         yield Symptom(
             "too large steps",
             where,
-            f"one step changed the weights by {change:.0%} of their size (a limit of {LARGE_STEP:.0%}).",
+            f"one step changed the weights by {change:.0%} of their size (a limit of {_LARGE_STEP:.0%}).",
             "a lower learning rate (a tenth or a hundredth).",
             at_once=True,
         )
@@ -177,7 +177,7 @@ def lost(where: str, words: str) -> Symptom:
     )
 
 
-CAUSES = {
+_CAUSES = {
     "switched off": ("requires_grad is False", "requires_grad_(True), unless they are meant to stay"),
     "no gradient": ("no gradient reaches them", "a look at where the graph is cut (detach, no_grad, unused)"),
     "not stepped": (
@@ -189,6 +189,6 @@ CAUSES = {
 
 
 def frozen(where: str, names: Mapping[str, Sequence[str]]) -> Symptom:
-    """Weights that training does not change: their names by cause, of :data:`CAUSES`."""
-    told = "; ".join(f"{', '.join(own)} never changed: {CAUSES[cause][0]}" for cause, own in names.items())
-    return Symptom("frozen weights", where, f"{told}.", "; ".join(CAUSES[cause][1] for cause in names) + ".")
+    """Weights that training does not change: their names by cause, of :data:`_CAUSES`."""
+    told = "; ".join(f"{', '.join(own)} never changed: {_CAUSES[cause][0]}" for cause, own in names.items())
+    return Symptom("frozen weights", where, f"{told}.", "; ".join(_CAUSES[cause][1] for cause in names) + ".")

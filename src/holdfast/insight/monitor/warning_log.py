@@ -12,7 +12,7 @@ from holdfast.errors import UserError
 from holdfast.files import write_atomic
 from holdfast.insight.monitor.rules import Symptom
 
-LASTS = 3
+_LASTS = 3
 """Checks in a row after which what is found stays, and what is no longer found is gone."""
 COLUMNS = ("step", "kind", "where", "found", "advice")
 
@@ -50,7 +50,7 @@ class Told:
                 self.found.add(key)
                 self.hits[key] += 1
                 self.misses[key] = 0
-            if key not in self.known and (symptom.at_once or self.hits[key] >= LASTS):
+            if key not in self.known and (symptom.at_once or self.hits[key] >= _LASTS):
                 self.known.add(key)
                 self._say(number, symptom)
 
@@ -59,7 +59,7 @@ class Told:
         for key in [key for key in self.hits if key not in self.found]:
             self.hits[key] = 0
             self.misses[key] += 1
-            if self.misses[key] >= LASTS:
+            if self.misses[key] >= _LASTS:
                 self.known.discard(key)
                 del self.hits[key], self.misses[key]
         self.found.clear()
@@ -68,7 +68,7 @@ class Told:
         self.rows.append((number, symptom))
         self.tell(f"warning: {worded((number, symptom))}")
         if self.file is not None:
-            write_atomic(self.file, warnings_csv(self.rows))
+            write_atomic(self.file, _warnings_csv(self.rows))
 
 
 def worded(row: Row) -> str:
@@ -77,7 +77,7 @@ def worded(row: Row) -> str:
     return f"step {number}, {symptom}"
 
 
-def warnings_csv(rows: Iterable[Row]) -> str:
+def _warnings_csv(rows: Iterable[Row]) -> str:
     """One line for each warning, under :data:`COLUMNS`."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -87,7 +87,7 @@ def warnings_csv(rows: Iterable[Row]) -> str:
 
 
 def read_warnings(path: Path) -> list[Row]:
-    """What :func:`warnings_csv` wrote.
+    """What :func:`_warnings_csv` wrote.
 
     Raises:
         UserError: it is something else.

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from holdfast.insight.analysis.results import Cut, Inspection, Part, Steps, Tracked
 from holdfast.insight.analysis.summary import unit_name
 
-MOSTLY = 0.9
+_MOSTLY = 0.9
 """A unit's gate is called mostly shut or open where it is at so large a share of the steps."""
 
 
@@ -42,9 +42,9 @@ def saturation(part: Part) -> str:
     told = []
     for gate in part.gates:
         left, right = part.saturated(gate)
-        told.append(f"{gate} {int((left >= MOSTLY).sum())} shut, {int((right >= MOSTLY).sum())} open")
+        told.append(f"{gate} {int((left >= _MOSTLY).sum())} shut, {int((right >= _MOSTLY).sum())} open")
     return (
-        f"{part.name}, units whose gate is shut or open at {MOSTLY:.0%} of the steps or more, of "
+        f"{part.name}, units whose gate is shut or open at {_MOSTLY:.0%} of the steps or more, of "
         f"{len(part.order):,}: {'; '.join(told)}."
     )
 

@@ -10,11 +10,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogFormatter, MaxNLocator, StrMethodFormatter
 
+from holdfast._typing import Array
 from holdfast.insight.analysis.results import (
     LEFT,
     RIGHT,
     Ablation,
-    Array,
     Attribution,
     Cut,
     Flow,
@@ -30,9 +30,9 @@ LINES = 6
 """Rows of what was read that are drawn as lines; more are drawn as an image."""
 FLOOR = 1e-8
 """Shares below this are not drawn: they are rounding."""
-SMALLEST = 0.05
+_SMALLEST = 0.05
 """Share that an axis of influence shows at least."""
-MARGIN = 0.2
+_MARGIN = 0.2
 """Room for the number beside a bar, as a share of the length of all bars."""
 UNITS = 12
 """Units whose ablation is drawn."""
@@ -106,7 +106,7 @@ def horizon(ax: Axes, found: Horizon) -> None:
         if steps <= found.longest:
             ax.plot([0, steps, steps], [level, level, FLOOR], color=GREY, lw=1, ls="--")
             ax.annotate(f" {name}: {steps:.3g} steps", (steps, level), va="bottom", color=BLACK)
-    low = found.jacobian[found.jacobian >= FLOOR].min(initial=SMALLEST)
+    low = found.jacobian[found.jacobian >= FLOOR].min(initial=_SMALLEST)
     _logarithmic(ax)
     ax.set(ylim=(low / 2, 2), xlabel="steps back", ylabel="influence (1 at its peak)")
     ax.set_title("How far back a change alters the output")
@@ -173,7 +173,7 @@ def ablation(ax: Axes, cuts: Sequence[Cut], found: Ablation, parts: Sequence[Par
     ax.axvline(0, color=GREY, lw=0.8)
     ax.margins(y=0.02)
     low, high = min(0.0, *rises), max(0.0, *rises)
-    room = MARGIN * (high - low or 1.0)
+    room = _MARGIN * (high - low or 1.0)
     ax.set_xlim(low - (room if low < 0 else 0.0), high + room)
     ax.set(xlabel=f"change of the loss ({clean(found.unit)}); the whole network has {found.loss:.4g}")
 

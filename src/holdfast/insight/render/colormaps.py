@@ -9,7 +9,8 @@ import numpy as np
 from matplotlib.colors import LinearSegmentedColormap
 from numpy.typing import NDArray
 
-from holdfast.insight.analysis.results import Array, Part
+from holdfast._typing import Array
+from holdfast.insight.analysis.results import Part
 
 LEVELS = 256
 CIVIDIS = matplotlib.colormaps["cividis"]

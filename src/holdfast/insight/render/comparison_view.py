@@ -11,10 +11,11 @@ from pathlib import Path
 import numpy as np
 from matplotlib.axes import Axes
 
+from holdfast._typing import Array
 from holdfast.insight.analysis.gradient_flow import SPAN, flows
 from holdfast.insight.analysis.memory import horizon
 from holdfast.insight.analysis.request import Subject
-from holdfast.insight.analysis.results import Array, Flow, Horizon
+from holdfast.insight.analysis.results import Flow, Horizon
 from holdfast.reporting.html import Section, write_report
 from holdfast.reporting.plots import BLACK, BLUE, GREY, ORANGE, picture
 
@@ -25,7 +26,7 @@ COLOURS = (BLUE, ORANGE, BLACK, GREY)
 
 
 @dataclass(frozen=True)
-class Measured:
+class _Measured:
     """One network: its name, its trained numbers, its memory, and the gradient's way back in each layer."""
 
     name: str
@@ -34,7 +35,7 @@ class Measured:
     flows: Sequence[Flow]
 
 
-def measured(name: str, subject: Subject) -> Measured:
+def measured(name: str, subject: Subject) -> _Measured:
     """Memory and gradients of a subject.
 
     Raises:
@@ -42,10 +43,10 @@ def measured(name: str, subject: Subject) -> Measured:
     """
     model, batch, layers = subject.model, subject.batch_or_run, subject.layers
     count = sum(p.numel() for p in model.parameters())
-    return Measured(name, count, horizon(model, batch, layers=layers), flows(model, batch, layers=layers))
+    return _Measured(name, count, horizon(model, batch, layers=layers), flows(model, batch, layers=layers))
 
 
-def table(networks: Sequence[Measured]) -> list[list[str]]:
+def table(networks: Sequence[_Measured]) -> list[list[str]]:
     """A header, and a row for each network and layer."""
     header = [
         "", "parameters", "layer", "influence halved after", "a twentieth after", "gradient's change a step",
@@ -54,7 +55,7 @@ def table(networks: Sequence[Measured]) -> list[list[str]]:
     return [header, *(_row(one, flow) for one in networks for flow in one.flows)]
 
 
-def _row(one: Measured, flow: Flow) -> list[str]:
+def _row(one: _Measured, flow: Flow) -> list[str]:
     far = min(SPAN, len(flow.state) - 1)
     return [
         one.name,
@@ -72,7 +73,7 @@ def _steps(value: float, found: Horizon) -> str:
     return f"over {found.longest} steps" if isinf(value) else f"{value:.1f} steps"
 
 
-def write_beside(networks: Sequence[Measured], title: str, folder: Path) -> Path:
+def write_beside(networks: Sequence[_Measured], title: str, folder: Path) -> Path:
     """``beside.html`` and ``beside.png`` in a folder."""
     path = draw(networks, folder / "beside.png")
     words = [
@@ -84,7 +85,7 @@ def write_beside(networks: Sequence[Measured], title: str, folder: Path) -> Path
     return write_report(folder / "beside.html", title, [section])
 
 
-def draw(networks: Sequence[Measured], path: Path) -> Path:
+def draw(networks: Sequence[_Measured], path: Path) -> Path:
     """Influence against lag and gradient against distance, a line for each network (and layer)."""
     with picture(path, (10, 4)) as figure:
         left, right = figure.subplots(1, 2)

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 from rich.cells import cell_len
 
-BLANKS = {" ": "␣", "\n": "⏎", "\t": "⇥", "\r": "␍", "": "∅"}
-ASCII_SIGNS = {"␣": "_", "⏎": "/", "⇥": ">", "␍": "<", "∅": "-"}
-UNSHOWN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
+_BLANKS = {" ": "␣", "\n": "⏎", "\t": "⇥", "\r": "␍", "": "∅"}
+_ASCII_SIGNS = {"␣": "_", "⏎": "/", "⇥": ">", "␍": "<", "∅": "-"}
+_UNSHOWN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 
 
 def clean(text: str) -> str:
@@ -22,7 +22,7 @@ def clean(text: str) -> str:
         >>> clean("a\\x00b\\ud800")
         'a�b�'
     """
-    return "".join(c if c in BLANKS or unicodedata.category(c) not in UNSHOWN else "�" for c in text)
+    return "".join(c if c in _BLANKS or unicodedata.category(c) not in _UNSHOWN else "�" for c in text)
 
 
 def sign(label: str) -> str:
@@ -32,9 +32,9 @@ def sign(label: str) -> str:
         >>> sign(" "), sign("\\n"), sign("two words"), sign("")
         ('␣', '⏎', 'two words', '∅')
     """
-    if label in BLANKS:
-        return BLANKS[label]
-    shown = "".join(c if c == " " else BLANKS.get(c, c) for c in clean(label))
+    if label in _BLANKS:
+        return _BLANKS[label]
+    shown = "".join(c if c == " " else _BLANKS.get(c, c) for c in clean(label))
     return shown if shown.strip() else "␣" * len(shown)
 
 
@@ -51,7 +51,7 @@ def plain(text: str) -> str:
 def _plain(letter: str) -> str:
     if unicodedata.combining(letter):
         return ""
-    first = unicodedata.normalize("NFKD", ASCII_SIGNS.get(letter, letter))[0]
+    first = unicodedata.normalize("NFKD", _ASCII_SIGNS.get(letter, letter))[0]
     return first if first.isascii() else "?"
 
 

@@ -13,7 +13,8 @@ from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap, Normalize
 from matplotlib.figure import Figure
 
-from holdfast.insight.analysis.results import Array, Inspection, Part, Steps, Tracked
+from holdfast._typing import Array
+from holdfast.insight.analysis.results import Inspection, Part, Steps, Tracked
 from holdfast.insight.render import captions, charts
 from holdfast.insight.render.colormaps import Scale, scale_of, signed
 from holdfast.insight.render.label_text import clean, laid_out, sign
@@ -22,7 +23,7 @@ from holdfast.reporting.plots import FONTS, picture
 
 STYLE: Mapping[str, Any] = {"text.parse_math": False}
 """Dollar signs of a text are no formulas."""
-LETTERS = 140
+_LETTERS = 140
 """Steps of a text in one heatmap, so that every letter can be read."""
 STEPS = 1000
 """Steps of a series in one heatmap."""
@@ -139,7 +140,7 @@ def ablation(found: Inspection) -> Painter:
 
 def _gates(found: Inspection, number: int) -> Painter:
     part, steps = found.parts[number], found.steps
-    count = min(len(steps), LETTERS if charts.shared(steps) else STEPS)
+    count = min(len(steps), _LETTERS if charts.shared(steps) else STEPS)
     panels = len(part.activations) + (not charts.shared(steps))
 
     def paint(figure: Figure) -> None:
@@ -151,7 +152,7 @@ def _gates(found: Inspection, number: int) -> Painter:
         for ax, name in zip(axes, part.activations, strict=True):
             _heatmap(ax, part, name, count)
         for ax in axes:
-            charts.ticks(ax, steps, count, LETTERS)
+            charts.ticks(ax, steps, count, _LETTERS)
 
     return (16, 0.6 + 2.0 * panels), paint
 
@@ -254,7 +255,7 @@ def texts(steps: Steps, values: Sequence[tuple[Array, Scale]], titles: Sequence[
             for place, label in zip(places, labels, strict=True):
                 middle = place.column + place.width / 2 - 0.5
                 ax.text(
-                    middle, place.line, _letter(label), ha="center", va="center", size=9, family=MONOSPACED
+                    middle, place.line, _letter(label), ha="center", va="center", size=9, family=_MONOSPACED
                 )
             ax.set_title("\n".join(fill(line, columns + 10) for line in (title + cut).split("\n")), size=10)
             ax.set_axis_off()
@@ -262,7 +263,7 @@ def texts(steps: Steps, values: Sequence[tuple[Array, Scale]], titles: Sequence[
     return (0.3 + columns * 0.1, len(values) * (0.8 + 0.2 * lines)), paint
 
 
-MONOSPACED = ["DejaVu Sans Mono", *FONTS]
+_MONOSPACED = ["DejaVu Sans Mono", *FONTS]
 
 
 def _letter(label: str) -> str:

@@ -17,8 +17,9 @@ from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
+from holdfast._typing import Array
 from holdfast.insight.analysis.gates import KEEPERS
-from holdfast.insight.analysis.results import Ablation, Array, Attribution, Flow, Horizon, Inspection, Part
+from holdfast.insight.analysis.results import Ablation, Attribution, Flow, Horizon, Inspection, Part
 from holdfast.insight.analysis.summary import away
 from holdfast.insight.render import captions
 from holdfast.insight.render.captions import number
@@ -31,7 +32,7 @@ HEIGHTS, ASCII_HEIGHTS = "▁▂▃▄▅▆▇█", "_.:-=+*#"
 NARROWEST = 20
 UNITS, STEPS, CUTS = 8, 8, 12
 """Units of a heatmap, steps that moved the answer, and things switched off."""
-DECADES = 3
+_DECADES = 3
 """Powers of ten in a sparkline."""
 
 
@@ -229,7 +230,7 @@ def _spark(values: Array, screen: Screen, room: int) -> str:
     """A curve from 0.001 to 1 on a log scale, thinned to so many cells."""
     places = np.linspace(0, len(values) - 1, min(room, len(values))).round().astype(int)
     with np.errstate(divide="ignore"):
-        shares = 1 + np.log10(values[places]) / DECADES
+        shares = 1 + np.log10(values[places]) / _DECADES
     return _levels(shares, HEIGHTS if screen.blocks else ASCII_HEIGHTS)
 
 

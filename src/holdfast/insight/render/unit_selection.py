@@ -6,17 +6,18 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from holdfast._typing import Array
 from holdfast.insight.analysis.features import changing
-from holdfast.insight.analysis.results import Array, Inspection, Tracked
+from holdfast.insight.analysis.results import Inspection, Tracked
 
-PICTURED = 6
+_PICTURED = 6
 """Units that follow something and are drawn."""
 
 
 def pictured(found: Inspection) -> list[Tracked]:
     """The units that are drawn: the closest of those whose feature changes in the sequence that is shown."""
     there = changing(found.steps.features)
-    return [one for one in found.tracked if one.feature in there][:PICTURED]
+    return [one for one in found.tracked if one.feature in there][:_PICTURED]
 
 
 def chosen(order: Array, most: int, wanted: Sequence[int]) -> Array:

@@ -14,7 +14,7 @@ from holdfast.nn.kernels.noise import Noise, Zoneout
 from holdfast.nn.kernels.problem import Problem, Result
 from holdfast.nn.kernels.reference import Reference
 
-Grads = list[Tensor | None]
+_Grads = list[Tensor | None]
 
 
 def _setup(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
@@ -62,7 +62,7 @@ def _unpacked(zoneout: Tensor) -> Zoneout:
     return Zoneout(tuple((thresholds / 2**32).tolist()), keys.to(torch.int64))
 
 
-def _again(ctx: Any, grads: Grads, tensors: list[Any], extras: list[Tensor]) -> Grads:
+def _again(ctx: Any, grads: _Grads, tensors: list[Any], extras: list[Tensor]) -> _Grads:
     """The same gradients through the reference loop, so that they can be differentiated in turn."""
     inputs = [t.view_as(t) for t in tensors]  # apart, should one depend on another
     result = plain(*_split(ctx, inputs), extras, ctx.cell, ctx.reverse, trace=grads[3] is not None)

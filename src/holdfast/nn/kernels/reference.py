@@ -11,14 +11,14 @@ from holdfast.nn.cells import Cell, Recurrence, State
 from holdfast.nn.kernels.noise import Noise
 from holdfast.nn.kernels.problem import Problem, Result
 
-Update = Callable[[int, State, State], State]
+_Update = Callable[[int, State, State], State]
 
 
 def _no_update(_t: int, _old: State, new: State) -> State:
     return new
 
 
-def _zoneout(noise: Noise | None) -> Update:
+def _zoneout(noise: Noise | None) -> _Update:
     """Keep a part of the old state at each step: ``s = keep * old + (1 - keep) * new``."""
     if noise is None or noise.zoneout is None:
         return _no_update
@@ -31,7 +31,7 @@ def _zoneout(noise: Noise | None) -> Update:
     return update
 
 
-def _hold(active: Tensor | None) -> Update:
+def _hold(active: Tensor | None) -> _Update:
     """Leave the state of a sequence alone past its end; ``active`` [T, B, 1]."""
     if active is None:
         return _no_update

@@ -9,20 +9,19 @@ from dataclasses import dataclass
 from typing import Any, Protocol, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
+from holdfast._typing import Array
 from holdfast.errors import UserError
 from holdfast.tasks.classify.dataset import Part
 from holdfast.tasks.classify.metrics import probabilities, sklearn, surprise
 
-Array = NDArray[Any]
 PENALTIES = (0.1, 1.0, 10.0, 100.0)
 """Inverse strengths C of the penalty that are tried on the validation part."""
 
-MOST_WORDS = 200_000
+_MOST_WORDS = 200_000
 """Words and pairs of words that are counted: the most frequent."""
 
-MOST_NEIGHBOURS = 10_000
+_MOST_NEIGHBOURS = 10_000
 """Training examples up to which the nearest one is looked for."""
 
 
@@ -46,7 +45,7 @@ class Baseline(Protocol):
         """Take what :meth:`state` gave."""
 
 
-class Majority:
+class _Majority:
     """The share of each class in the training part, whatever the example."""
 
     name = "majority"
@@ -95,7 +94,7 @@ class Linear:
         self.weight, self.bias, self.multiple = arrays["weight"], arrays["bias"], bool(arrays["multiple"])
 
 
-class BagOfWords:
+class _BagOfWords:
     """Logistic regression on words and pairs of neighbouring words, weighted by tf-idf, without their order."""
 
     name = "bag_of_words"
@@ -106,7 +105,7 @@ class BagOfWords:
     def fit(self, train: Part, valid: Part, multiple: bool) -> None:
         """Count the words of the training part; those that come once in a large part are left out."""
         texts = train.examples.items
-        self.counter = _vectorizer(min_df=2 if len(texts) > 1000 else 1, max_features=MOST_WORDS)
+        self.counter = _vectorizer(min_df=2 if len(texts) > 1000 else 1, max_features=_MOST_WORDS)
         features = self.counter.fit_transform(texts)
         held = self.counter.transform(valid.examples.items)
         self.linear.fit(features, train.targets, held, valid.targets, multiple)
@@ -169,7 +168,7 @@ def statistics(part: Part) -> Array:
     return np.array(parts, np.float64)
 
 
-class Neighbour:
+class _Neighbour:
     """The labels of the nearest training series, by the distance of all steps after stretching to the same length."""
 
     name = "nearest_neighbour"
@@ -217,10 +216,10 @@ class Neighbour:
 
 # -- the set that applies ----------------------------------------------------------------------------------------
 
-MAKE: dict[str, Callable[[], Baseline]] = {
-    made.name: made for made in (Majority, BagOfWords, Statistics, Neighbour)
+_MAKE: dict[str, Callable[[], Baseline]] = {
+    made.name: made for made in (_Majority, _BagOfWords, Statistics, _Neighbour)
 }
-OF_KIND = {"text": ("majority", "bag_of_words"), "series": ("majority", "statistics", "nearest_neighbour")}
+_OF_KIND = {"text": ("majority", "bag_of_words"), "series": ("majority", "statistics", "nearest_neighbour")}
 
 
 @dataclass(frozen=True)
@@ -237,12 +236,12 @@ class Baselines:
         Raises:
             UserError: a library is missing (``pip install 'holdfast[text]'``).
         """
-        names: tuple[str, ...] = OF_KIND[kind]
+        names: tuple[str, ...] = _OF_KIND[kind]
         notes: tuple[str, ...] = ()
-        if len(train) > MOST_NEIGHBOURS and "nearest_neighbour" in names:
+        if len(train) > _MOST_NEIGHBOURS and "nearest_neighbour" in names:
             names = tuple(name for name in names if name != "nearest_neighbour")
-            notes = (f"baseline nearest_neighbour left out: more than {MOST_NEIGHBOURS:,} training series",)
-        members = tuple(MAKE[name]() for name in names)
+            notes = (f"baseline nearest_neighbour left out: more than {_MOST_NEIGHBOURS:,} training series",)
+        members = tuple(_MAKE[name]() for name in names)
         for member in members:
             member.fit(train, valid, multiple)
         return cls(members, notes)
@@ -265,8 +264,8 @@ class Baselines:
         """
         members = []
         try:
-            for name in [name for name in MAKE if any(key.startswith(f"{name}.") for key in arrays)]:
-                member = MAKE[name]()
+            for name in [name for name in _MAKE if any(key.startswith(f"{name}.") for key in arrays)]:
+                member = _MAKE[name]()
                 prefix = f"{name}."
                 member.load({k.removeprefix(prefix): a for k, a in arrays.items() if k.startswith(prefix)})
                 members.append(member)

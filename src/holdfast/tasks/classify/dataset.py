@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from holdfast._typing import Array
 from holdfast.data.splits import remarks as parts_remarks
 from holdfast.data.splits import shares
 from holdfast.data.text.word_vectors import read_vectors
@@ -21,8 +21,7 @@ from holdfast.tasks.classify.config import ClassifyConfig, DataConfig
 from holdfast.tasks.classify.examples import Examples, read_examples
 from holdfast.tasks.classify.preprocessing import Schema, SeriesEncoder, TextEncoder
 
-Array = NDArray[Any]
-IMBALANCE = 5
+_IMBALANCE = 5
 """How many times as frequent as the rarest class the most frequent one may be without a remark."""
 
 
@@ -262,7 +261,7 @@ def _notes(parts: Mapping[str, Examples]) -> tuple[str, ...]:
     notes = []
     counts = _counts(parts["training"])
     most, least = max(counts, key=lambda c: counts[c]), min(counts, key=lambda c: counts[c])
-    if counts[most] > IMBALANCE * counts[least]:
+    if counts[most] > _IMBALANCE * counts[least]:
         notes.append(
             f"imbalance: the training part has {counts[most]:,} examples of {most!r} and {counts[least]:,} of "
             f"{least!r}; look at macro_f1, and try --class-weights balanced"

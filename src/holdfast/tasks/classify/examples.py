@@ -9,14 +9,13 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
+from holdfast._typing import Array
 from holdfast.data.tabular.records import Records, read_records
 from holdfast.data.tabular.table import RowError, as_text, naming_lines, numeric, read_table, require
 from holdfast.errors import UserError
 from holdfast.tasks.classify.config import DataConfig
 
-Array = NDArray[Any]
 Labels = tuple[str, ...]
 
 
@@ -83,10 +82,10 @@ def _labels(records: Records, data: DataConfig, labelled: bool) -> list[Labels] 
     if not labelled and data.label not in records.columns:
         return None
     column = records.column(data.label, "label")
-    return [split_labels(v, p, data, records.path) for v, p in zip(column, records.places, strict=True)]
+    return [_split_labels(v, p, data, records.path) for v, p in zip(column, records.places, strict=True)]
 
 
-def split_labels(value: Any, place: str, data: DataConfig, path: Path) -> Labels:
+def _split_labels(value: Any, place: str, data: DataConfig, path: Path) -> Labels:
     """The labels in a field.
 
     Raises:
@@ -194,7 +193,7 @@ def _one_label(labels: pl.Series, rows: list[int], data: DataConfig, path: Path)
         )
     if labels[rows[0]] is None and data.separator is None:
         raise RowError("Each series has a label.", rows[0], "has none.", "Fill it in, or remove the series.")
-    return split_labels(labels[rows[0]], f"Row {rows[0] + 1}", data, path)
+    return _split_labels(labels[rows[0]], f"Row {rows[0] + 1}", data, path)
 
 
 READERS = {"text": _read_texts, "series": _read_series}

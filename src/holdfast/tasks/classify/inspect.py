@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 from torch.nn import functional as F
 
+from holdfast._typing import Array
 from holdfast.errors import UserError
 from holdfast.insight.analysis.features import changes, of_units, side_by_side
 from holdfast.insight.analysis.request import Loss, Score, Several, Subject
-from holdfast.insight.analysis.results import Array, Steps
+from holdfast.insight.analysis.results import Steps
 from holdfast.models.classify import Reading
 from holdfast.tasks.classify import metrics
 from holdfast.tasks.classify.dataset import Part, number
@@ -21,7 +22,7 @@ from holdfast.tasks.classify.preprocessing import Schema, SeriesEncoder
 from holdfast.tasks.classify.task import SequenceClassifier
 from holdfast.tasks.classify.trainable import padded
 
-SHOWN = 2
+_SHOWN = 2
 """Records that are looked at."""
 BATCH, SEVERAL, SCORED = 16, 64, 128
 """Records (the longest) in which memory and gradients are measured, in which units that track something are looked for,
@@ -37,7 +38,7 @@ def subjects(model: SequenceClassifier, data: Path, steps: int) -> list[Subject]
         UserError: what is wrong with the file.
     """
     part, labelled, notes = _read(model, data, steps)
-    shown = [part.some(np.array([i])) for i in range(min(SHOWN, len(part)))]
+    shown = [part.some(np.array([i])) for i in range(min(_SHOWN, len(part)))]
     some = part.some(np.arange(min(SEVERAL, len(part))))
     schema = model.schema
     assert schema is not None

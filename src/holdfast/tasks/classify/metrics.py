@@ -11,12 +11,11 @@ from importlib import import_module
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from holdfast._typing import Array
 from holdfast.errors import missing_library
 
-Array = NDArray[Any]
-BINS = 15
+_BINS = 15
 """Bins of the calibration error."""
 
 
@@ -91,7 +90,7 @@ def by_class(
 
 @dataclass(frozen=True)
 class Reliability:
-    """Confidence against how often it is right, in :data:`BINS` equal bins: means and counts [BINS]."""
+    """Confidence against how often it is right, in :data:`_BINS` equal bins: means and counts [BINS]."""
 
     confidence: Array
     right: Array
@@ -110,10 +109,10 @@ def reliability(found: Array, targets: Array, multiple: bool) -> Reliability:
     else:
         confidence = found.max(1)
         right = targets[np.arange(len(found)), found.argmax(1)] > 0.5
-    places = np.minimum((confidence * BINS).astype(int), BINS - 1)
-    count = np.bincount(places, minlength=BINS)
+    places = np.minimum((confidence * _BINS).astype(int), _BINS - 1)
+    count = np.bincount(places, minlength=_BINS)
     shares = [
-        np.bincount(places, values, BINS) / np.maximum(count, 1)
+        np.bincount(places, values, _BINS) / np.maximum(count, 1)
         for values in (confidence, right.astype(float))
     ]
     return Reliability(shares[0], shares[1], count)

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from numpy.typing import NDArray
 
+from holdfast._typing import Array
 from holdfast.reporting.plots import BLUE, GREY, draw
 from holdfast.tasks.classify.metrics import Reliability
 
-Array = NDArray[Any]
 MOST = 30
 """Classes up to which the matrix is drawn."""
 

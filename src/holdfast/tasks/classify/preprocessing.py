@@ -9,13 +9,12 @@ from pathlib import Path
 from typing import Any, ClassVar, Protocol, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
+from holdfast._typing import Array
 from holdfast.data.text.tokenizers import UNITS, Units, units_from, units_state
 from holdfast.errors import UserError
 from holdfast.files import listed
 
-Array = NDArray[Any]
 WORD = re.compile(r"'?\w+(?:['\u2019-]\w+)*|[^\w\s]")
 """A word with its inner apostrophes and hyphens, or one sign of punctuation."""
 

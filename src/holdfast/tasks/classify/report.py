@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from holdfast._typing import Array
 from holdfast.reporting.html import Section, metric_table, write_report
 from holdfast.reporting.sections import data_section, meanings_section, result_section
 from holdfast.tasks.classify import metrics, plots
@@ -15,8 +14,7 @@ from holdfast.tasks.classify.dataset import Part
 from holdfast.tasks.classify.summary import MEANINGS, MEASURE, WHICH_WAY, verdict
 from holdfast.tasks.classify.task import SequenceClassifier
 
-Array = NDArray[Any]
-WORST = 5
+_WORST = 5
 """Examples that are shown of those most surely wrong."""
 LONGEST = 200
 """Characters that are shown of a text."""
@@ -66,7 +64,7 @@ def _mistakes(model: SequenceClassifier, part: Part, found: Array) -> list[list[
     wrong = (metrics.decisions(found, schema.multiple) != truth).any(1)
     rows = [row for row in np.argsort(surest, kind="stable").tolist() if wrong[row]]
     shown = {_shown(part, row): row for row in reversed(rows)}
-    rows = [row for row in rows if shown[_shown(part, row)] == row][:WORST]
+    rows = [row for row in rows if shown[_shown(part, row)] == row][:_WORST]
     header = ["example", "is", "taken for", "its probability"]
     names = np.array(schema.classes)
     chosen = metrics.decisions(found, schema.multiple)

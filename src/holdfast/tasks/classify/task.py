@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
+from holdfast._typing import Array
 from holdfast.data.stdin import as_they_come
 from holdfast.errors import UserError
 from holdfast.files import load_json, save_json
@@ -25,10 +25,9 @@ from holdfast.tasks.task import LEARNT, TaskModel
 if TYPE_CHECKING:
     import polars as pl
 
-Array = NDArray[Any]
 TEXTS_AT_ONCE = 256
 """Texts of a stream that are classified together, at most."""
-TRAIN_EXAMPLES = 2000
+_TRAIN_EXAMPLES = 2000
 """Training examples on which the training loss is taken again without dropout."""
 
 
@@ -237,6 +236,6 @@ class SequenceClassifier(TaskModel):
 
 
 def _spread(part: Part) -> Part:
-    """At most :data:`TRAIN_EXAMPLES` examples, spread evenly."""
-    every = max(1, len(part) // TRAIN_EXAMPLES)
-    return part.some(np.arange(0, len(part), every)[:TRAIN_EXAMPLES])
+    """At most :data:`_TRAIN_EXAMPLES` examples, spread evenly."""
+    every = max(1, len(part) // _TRAIN_EXAMPLES)
+    return part.some(np.arange(0, len(part), every)[:_TRAIN_EXAMPLES])

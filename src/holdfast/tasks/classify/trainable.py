@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from holdfast._typing import Array
 from holdfast.data.batching import TokenBatches
 from holdfast.models.classify import Channels, ClassifierOptions, Reading, SequenceNetwork, Words
 from holdfast.tasks.classify import metrics
@@ -18,18 +17,17 @@ from holdfast.tasks.classify.config import ClassifyConfig
 from holdfast.tasks.classify.dataset import Part, Prepared
 from holdfast.tasks.classify.preprocessing import Schema, TextEncoder
 
-Array = NDArray[Any]
 Batch = tuple[Tensor, Tensor, Tensor]
 """Units [T, B] or values [T, B, C], lengths [B], targets [B, K]."""
 
-SIZE = 100
+_SIZE = 100
 """E where neither the settings nor word vectors say it."""
 
 
 def build(config: ClassifyConfig, schema: Schema) -> SequenceNetwork:
     """An untrained network."""
     net = config.network
-    size = net.embedding_size or schema.vector_size or SIZE
+    size = net.embedding_size or schema.vector_size or _SIZE
     options = ClassifierOptions(
         classes=len(schema.classes),
         cell=net.cell,

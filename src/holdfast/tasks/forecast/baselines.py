@@ -11,14 +11,13 @@ from typing import Protocol, Self
 
 import numpy as np
 
+from holdfast._typing import Array
 from holdfast.tasks.forecast.config import ForecastConfig
 from holdfast.tasks.forecast.ets import MOST_FITS, Ets
 from holdfast.tasks.forecast.linear import Linear
 from holdfast.tasks.forecast.preprocessing import Schema
 from holdfast.tasks.forecast.scoring import Forecast, error_quantiles, with_intervals
 from holdfast.tasks.forecast.windows import Part
-
-Array = np.ndarray
 
 
 class Baseline(Protocol):
@@ -41,7 +40,7 @@ class Baseline(Protocol):
         """Take what :meth:`state` gave."""
 
 
-class Rule:
+class _Rule:
     """A baseline that learns nothing."""
 
     def fit(self, train: Part, valid: Part) -> None:
@@ -55,7 +54,7 @@ class Rule:
         """Nothing to take."""
 
 
-class LastValue(Rule):
+class LastValue(_Rule):
     """The last value before the origin, again and again: ``y[o + k] = y[o - 1]``."""
 
     name = "last_value"
@@ -66,7 +65,7 @@ class LastValue(Rule):
 
 
 @dataclass(frozen=True)
-class SeasonalNaive(Rule):
+class SeasonalNaive(_Rule):
     """The last m steps before the origin, again and again: ``y[o + k] = y[o - m + k mod m]``.
 
     Reaches in front of the look-back; steps of a season that begins before the series get the last value.
@@ -83,7 +82,7 @@ class SeasonalNaive(Rule):
         return point
 
 
-class Drift(Rule):
+class Drift(_Rule):
     """The line from a series' first seen value to the last one before the origin, drawn on.
 
     ``y[o + k] = y[o - 1] + (k + 1) (y[o - 1] - y[f]) / (o - 1 - f)`` with f the first row that has a value.
@@ -101,7 +100,7 @@ class Drift(Rule):
         return path.astype(np.float32)
 
 
-class RandomWalk(Rule):
+class RandomWalk(_Rule):
     """Of prices: a return of zero, which on the network's scale is ``-mean / std``.
 
     In double precision: rounded to single it would have a sign in the columns' units.
@@ -115,7 +114,7 @@ class RandomWalk(Rule):
         return np.repeat(zero, part.horizon, axis=1)
 
 
-class MeanReturn(Rule):
+class MeanReturn(_Rule):
     """Of prices, a random walk with drift: the mean training return, which on the network's scale is 0."""
 
     name = "drift"

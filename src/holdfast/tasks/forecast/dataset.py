@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from holdfast._typing import Array
 from holdfast.data.tabular.frequency import find_season
 from holdfast.data.tabular.series import Columns, Panel, Series, read_panel
 from holdfast.errors import UserError
@@ -18,7 +19,6 @@ from holdfast.tasks.forecast.metrics import seasonal_scale
 from holdfast.tasks.forecast.preprocessing import Scale, Schema
 from holdfast.tasks.forecast.windows import Part, Rows, fill, to_returns, to_rows, windows
 
-Array = np.ndarray
 Span = tuple[int, int]
 
 FEW = 30
@@ -66,7 +66,7 @@ def prepare(
     """
     panel, prices = read(data, config.data)
     spans = _spans(panel, config.data, (valid is not None, test is not None))
-    schema = fit_schema(panel, [s[0] for s in spans], config)
+    schema = _fit_schema(panel, [s[0] for s in spans], config)
     rows = to_rows(panel, schema, prices, wide=config.network.model == "recurrent")
     parts = {
         "training": windows(rows, [s[0] for s in spans], config.horizon),
@@ -236,7 +236,7 @@ def _require(part: Part, name: str, config: ForecastConfig, schema: Schema) -> N
 # -- what is fitted ---------------------------------------------------------------------------------------------
 
 
-def fit_schema(panel: Panel, spans: list[Span], config: ForecastConfig) -> Schema:
+def _fit_schema(panel: Panel, spans: list[Span], config: ForecastConfig) -> Schema:
     """Season, look-back and scales from the training rows ``spans`` of each series."""
     train = [
         s.values[start:stop].astype(np.float64) for s, (start, stop) in zip(panel.series, spans, strict=True)
@@ -275,7 +275,7 @@ def _lookback(rows: int, season: int, horizon: int) -> int:
 def _scale(name: str, values: Array, panel: Panel, season: int) -> Scale:
     if len(values) == 0 or np.isnan(values).all(0).any():
         columns = panel.columns.targets + panel.columns.past + panel.columns.known
-        empty = [c for c, gone in zip(columns, np.isnan(values).all(0), strict=True) if gone]
+        empty = [c for k, c in enumerate(columns) if np.isnan(values[:, k]).all()]
         raise UserError(
             "Each column needs values in the training part.",
             f"In the {_called(name)} there are none for: {', '.join(empty)}.",

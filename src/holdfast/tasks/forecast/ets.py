@@ -20,24 +20,23 @@ from typing import Any
 
 import numpy as np
 
+from holdfast._typing import Array
 from holdfast.optional_imports import extra
 from holdfast.tasks.forecast.preprocessing import Schema
 from holdfast.tasks.forecast.windows import Part
 
-Array = np.ndarray
-
-STATSMODELS = "statsmodels.tsa.exponential_smoothing.ets"
+_STATSMODELS = "statsmodels.tsa.exponential_smoothing.ets"
 
 FIT_ROWS = 3000
 """The latest training rows of a series that the parameters are fitted on, to keep it in seconds."""
 
-LONGEST_SEASON = 366
+_LONGEST_SEASON = 366
 """A longer season is left out: each step of the filter moves all of its states."""
 
 MOST_FITS = 64
 """With more series times channels than this there is no such baseline."""
 
-START_SEASONS = 10
+_START_SEASONS = 10
 """Seasons at the start of a series, at most, that the first states are taken from."""
 
 START = (0.1, 0.01, 0.01, 0.98)
@@ -62,7 +61,7 @@ class Ets:
     def fit(self, train: Part, valid: Part) -> None:
         """Fit the parameters [S, C, 4] on the last ``FIT_ROWS`` training rows of each series.
 
-        There is a season where each series has two of it in these rows, and it has at most ``LONGEST_SEASON`` steps.
+        There is a season where each series has two of it in these rows, and it has at most ``_LONGEST_SEASON`` steps.
         """
         values = {name: rows[-FIT_ROWS:] for name, rows in _training_rows(train).items()}
         self.season = _season(self.schema.season, min(len(rows) for rows in values.values()))
@@ -90,7 +89,7 @@ class Ets:
     def _model(self, values: Array) -> Any:
         """The model of one channel [n] in statsmodels, with its first states."""
         states = start(values[: self.schema.lookback], self.season)
-        return extra(STATSMODELS).ETSModel(
+        return extra(_STATSMODELS).ETSModel(
             values,
             error="add",
             trend="add",
@@ -138,7 +137,7 @@ class Ets:
 
 
 @dataclass(frozen=True)
-class States:
+class _States:
     """Before the first row: level, trend, and the season [m] from the first row's on."""
 
     level: float
@@ -146,27 +145,27 @@ class States:
     season: Array
 
 
-def start(values: Array, season: int) -> States:
+def start(values: Array, season: int) -> _States:
     """First states by the classical rule: a line through the first seasons' means, and the mean rest of each phase.
 
     Args:
-        values: the first rows [n]; at most ``START_SEASONS`` whole seasons of them are used. Fewer than one season
+        values: the first rows [n]; at most ``_START_SEASONS`` whole seasons of them are used. Fewer than one season
             gives the line alone.
         season: m, 1 for none.
     """
     length = season if len(values) >= season else 1
-    count = min(len(values) // length, START_SEASONS)
+    count = min(len(values) // length, _START_SEASONS)
     seasons = values[: count * length].reshape(count, length)
     means = seasons.mean(1)
     trend = (means[-1] - means[0]) / (max(count - 1, 1) * length)
     level = means.mean() - trend * (count * length + 1) / 2
     line = level + trend * np.arange(1, count * length + 1).reshape(count, length)
     rest = (seasons - line).mean(0) if length > 1 else np.zeros(season)
-    return States(float(level), float(trend), rest)
+    return _States(float(level), float(trend), rest)
 
 
 def _season(season: int, rows: int) -> int:
-    return season if season <= LONGEST_SEASON and rows >= 2 * season else 1
+    return season if season <= _LONGEST_SEASON and rows >= 2 * season else 1
 
 
 def _training_rows(train: Part) -> dict[str, Array]:

@@ -11,10 +11,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from holdfast._typing import Array
 from holdfast.data.tabular.frequency import Frequency
 from holdfast.insight.analysis.features import side_by_side
 from holdfast.insight.analysis.request import Loss, Score, Several, Subject
-from holdfast.insight.analysis.results import Array, Steps
+from holdfast.insight.analysis.results import Steps
 from holdfast.tasks.forecast import prediction
 from holdfast.tasks.forecast.dataset import rows_for, whole_file
 from holdfast.tasks.forecast.reading import READINGS, cut

@@ -6,19 +6,18 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from holdfast._typing import Array
 from holdfast.optional_imports import extra
 from holdfast.tasks.forecast.preprocessing import Schema
 from holdfast.tasks.forecast.windows import Part
 
-Array = np.ndarray
-
 LONGEST = 336
 """Values looked back on, at most."""
 
-SAMPLES = 20_000
+_SAMPLES = 20_000
 """Training windows times channels, at most, spread evenly."""
 
-VALID_SAMPLES = 5_000
+_VALID_SAMPLES = 5_000
 """The same for the choice of the penalty."""
 
 PENALTIES = (1e-5, 1e-3, 1e-1, 10.0, 1000.0)
@@ -47,8 +46,8 @@ class Linear:
     def fit(self, train: Part, valid: Part) -> None:
         """Fit the weights [h, R] and biases [h] for each penalty, and keep those that validate best."""
         model = extra("sklearn.linear_model")
-        inputs, targets = self._pairs(train, SAMPLES)
-        held_inputs, held_targets = self._pairs(valid, VALID_SAMPLES)
+        inputs, targets = self._pairs(train, _SAMPLES)
+        held_inputs, held_targets = self._pairs(valid, _VALID_SAMPLES)
         scale = ((inputs - inputs.mean(0)) ** 2).sum() / self.length or 1.0
         best = np.inf
         for penalty in PENALTIES:

@@ -9,9 +9,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from holdfast._typing import Array
 from holdfast.errors import UserError
-
-Array = np.ndarray
 
 
 def _observed(truth: Array) -> Array:

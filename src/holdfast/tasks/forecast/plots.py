@@ -14,7 +14,7 @@ from holdfast.tasks.forecast.prediction import as_prices
 from holdfast.tasks.forecast.scoring import Forecast, windows_of
 from holdfast.tasks.forecast.windows import Part, when
 
-MOST_SERIES = 6
+_MOST_SERIES = 6
 """Series drawn in one picture, at most."""
 
 
@@ -44,11 +44,11 @@ def draw_windows(part: Part, forecast: Forecast, others: dict[str, Forecast]) ->
 
 
 def prediction_plot(part: Part, forecast: Forecast, levels: Sequence[float], path: Path) -> Path:
-    """The forecast beyond the end of a file, at most :data:`MOST_SERIES` series."""
+    """The forecast beyond the end of a file, at most :data:`_MOST_SERIES` series."""
     if path.suffix.lower() != ".png":
         raise UserError("A plot is a PNG file.", f"Its name was {path}.", "Give --plot forecast.png.")
-    few = Part(part.rows, part.origins[:MOST_SERIES], part.series[:MOST_SERIES], part.horizon)
-    own = Forecast(forecast.point[:MOST_SERIES], forecast.quantiles[:MOST_SERIES])
+    few = Part(part.rows, part.origins[:_MOST_SERIES], part.series[:_MOST_SERIES], part.horizon)
+    own = Forecast(forecast.point[:_MOST_SERIES], forecast.quantiles[:_MOST_SERIES])
     windows = draw_windows(few, own, {})
     if few.rows.prices is not None:
         windows = _priced(windows, few, own)

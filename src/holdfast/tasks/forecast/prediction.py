@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from holdfast._typing import Array
 from holdfast.data.tabular.frequency import future
 from holdfast.data.tabular.series import Panel, Series
 from holdfast.errors import UserError
@@ -16,8 +17,6 @@ from holdfast.tasks.forecast.dataset import read
 from holdfast.tasks.forecast.preprocessing import Schema
 from holdfast.tasks.forecast.scoring import Forecast
 from holdfast.tasks.forecast.windows import Part, to_rows
-
-Array = np.ndarray
 
 
 def last_windows(path: Path, config: ForecastConfig, schema: Schema) -> Part:

@@ -5,13 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import numpy as np
-
 from holdfast.config import from_dict
 from holdfast.errors import UserError
 from holdfast.files import load_json, save_json
-
-Array = np.ndarray
 
 
 @dataclass(frozen=True)

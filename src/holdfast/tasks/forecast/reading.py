@@ -8,14 +8,14 @@ from datetime import datetime
 
 import numpy as np
 
+from holdfast._typing import Array
 from holdfast.data.tabular.frequency import Frequency
 from holdfast.insight.analysis.features import changes
-from holdfast.insight.analysis.results import Array
 from holdfast.tasks.forecast.windows import Part, when
 
-OF_A_DAY = ("second", "minute", "hour")
+_OF_A_DAY = ("second", "minute", "hour")
 """Units of time that resolve the hour of the day."""
-MONTHS = ("month", "quarter")
+_MONTHS = ("month", "quarter")
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Reading:
     features: list[dict[str, Array]]
 
 
-def by_rows(window: Part, size: int = 1) -> Reading:
+def _by_rows(window: Part, size: int = 1) -> Reading:
     """A step is a row."""
     times, values = cut(window)
     frequency = Frequency.parse(window.rows.schema.frequency)
@@ -39,7 +39,7 @@ def by_rows(window: Part, size: int = 1) -> Reading:
     return Reading(kind, labels, values.T, names, [features(times, values, names, frequency.unit)])
 
 
-def by_segments(window: Part, size: int) -> Reading:
+def _by_segments(window: Part, size: int) -> Reading:
     """A step is a segment of ``size`` rows of one target; the targets are read side by side, each by itself."""
     times, values = cut(window)
     schema = window.rows.schema
@@ -53,7 +53,7 @@ def by_segments(window: Part, size: int) -> Reading:
     return Reading("segment", labels, targets[:, :, 0].T, names, each)
 
 
-READINGS = {"recurrent": by_rows, "segment": by_segments}
+READINGS = {"recurrent": _by_rows, "segment": _by_segments}
 """Name of a model -> what its steps are."""
 
 
@@ -76,11 +76,11 @@ def named(time: object, unit: str) -> str:
     if not isinstance(time, np.datetime64):
         return str(time)
     at: datetime = time.astype("datetime64[us]").astype(datetime)
-    if unit in OF_A_DAY:
+    if unit in _OF_A_DAY:
         return f"{at:%a %H:%M}" if unit != "second" else f"{at:%H:%M:%S}"
     if unit in ("day", "week"):
         return f"{at:%a} {at.day} {at:%b}"
-    return f"{at:%b %Y}" if unit in MONTHS else when(time)
+    return f"{at:%b %Y}" if unit in _MONTHS else when(time)
 
 
 def features(times: Array, values: Array, names: Sequence[str], unit: str) -> dict[str, Array]:
@@ -96,12 +96,12 @@ def _calendar(times: Array, unit: str) -> dict[str, Array]:
     """Hour, weekday and time of the year on a circle: Sunday is as near to Monday as Monday to Tuesday."""
     days = times.astype("datetime64[D]")
     found: dict[str, Array] = {}
-    if unit in OF_A_DAY:
+    if unit in _OF_A_DAY:
         found |= _circle("hour of the day", (times - days) / np.timedelta64(1, "D"))
-    if unit in (*OF_A_DAY, "day", "step"):
+    if unit in (*_OF_A_DAY, "day", "step"):
         number = (days.astype(np.int64) + 3) % 7  # the epoch was a Thursday
         found |= _circle("day of the week", number / 7) | {"weekend": (number >= 5).astype(np.float64)}
-    if unit not in (*OF_A_DAY, "year"):  # hardly changes within a window of hours
+    if unit not in (*_OF_A_DAY, "year"):  # hardly changes within a window of hours
         found |= _circle("month", times.astype("datetime64[M]").astype(np.int64) % 12 / 12)
     return found
 

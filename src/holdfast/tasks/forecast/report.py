@@ -17,7 +17,6 @@ from holdfast.tasks.forecast.windows import Part
 if TYPE_CHECKING:
     from holdfast.tasks.forecast.task import Forecaster
 
-Array = np.ndarray
 EXAMPLES = 3
 
 

@@ -8,10 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from holdfast._typing import Array
 from holdfast.tasks.forecast import metrics
 from holdfast.tasks.forecast.windows import Part
-
-Array = np.ndarray
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 
+from holdfast._typing import Array
 from holdfast.errors import UserError
 from holdfast.tasks.forecast import prediction, trainable
 from holdfast.tasks.forecast.baselines import Baselines
@@ -21,8 +21,7 @@ from holdfast.tasks.task import LEARNT, TaskModel
 if TYPE_CHECKING:
     import polars as pl
 
-Array = np.ndarray
-TRAIN_WINDOWS = 2000
+_TRAIN_WINDOWS = 2000
 """Training windows, spread evenly, on which the training loss is taken again without dropout."""
 
 
@@ -95,7 +94,7 @@ class Forecaster(TaskModel):
         self.intervals = self._fit_intervals(prepared.valid)
         name = "test" if prepared.test else "validation"
         return self._scores(prepared.test or prepared.valid, name) | {
-            "train_loss": training.mean_loss(prepared.train, TRAIN_WINDOWS),
+            "train_loss": training.mean_loss(prepared.train, _TRAIN_WINDOWS),
             "valid_loss": training.mean_loss(prepared.valid),
             "training_size": len(prepared.train),
         }

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
+from holdfast._typing import Array
 from holdfast.models.forecast import ForecastShape, NetworkOptions, RecurrentForecaster, SegmentForecaster
 from holdfast.nn.losses import l1_loss, mse_loss, pinball_loss
 from holdfast.tasks.forecast.config import ForecastConfig
 from holdfast.tasks.forecast.preprocessing import Schema
 from holdfast.tasks.forecast.windows import Part
 
-Array = np.ndarray
 Batch = tuple[Tensor, Tensor, Tensor]
 Loss = Callable[[Tensor, Tensor], Tensor]
 
-MODELS: dict[str, Callable[[ForecastShape, NetworkOptions], nn.Module]] = {
+_MODELS: dict[str, Callable[[ForecastShape, NetworkOptions], nn.Module]] = {
     "recurrent": RecurrentForecaster,
     "segment": SegmentForecaster,
 }
@@ -50,7 +49,7 @@ def build(config: ForecastConfig, schema: Schema, features: int, known: int) -> 
         residual=_residual(config, schema) if net.residual == "auto" else net.residual,
         segment=net.segment,
     )
-    return MODELS[net.model](shape, options)
+    return _MODELS[net.model](shape, options)
 
 
 def _residual(config: ForecastConfig, schema: Schema) -> str:

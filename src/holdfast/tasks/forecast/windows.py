@@ -12,13 +12,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from holdfast._typing import Array
 from holdfast.data.tabular.calendar_features import calendar
 from holdfast.data.tabular.frequency import Frequency
 from holdfast.data.tabular.series import Panel, Series
 from holdfast.errors import UserError
 from holdfast.tasks.forecast.preprocessing import Scale, Schema
-
-Array = np.ndarray
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,10 @@ from functools import partial
 from hashlib import sha256
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from holdfast._typing import Array
 from holdfast.data.splits import Own, remarks, shares
 from holdfast.data.text.text_files import PIECE, Text, span
 from holdfast.data.text.tokenizers import UNITS, Units, Words
@@ -30,7 +29,7 @@ Pieces = Callable[[], Iterator[str]]
 class Part:
     """The numbers [n] of a part, and how many characters of the text they stand for."""
 
-    ids: NDArray[Any]
+    ids: Array
     characters: int
     unknown: int
 

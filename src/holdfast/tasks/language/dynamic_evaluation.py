@@ -6,26 +6,24 @@ Each piece of text is scored before it is learnt from: ``w <- w - rate * gradien
 from __future__ import annotations
 
 import copy
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from holdfast._typing import Array
 from holdfast.models.language import RecurrentLanguageModel
 from holdfast.models.truncated_bptt import detached
 from holdfast.nn.cells import State
 
 STEPS = 20
 """Units of a piece."""
-PULL = 0.001
-CLIP = 1.0
+_PULL = 0.001
+_CLIP = 1.0
 """Largest norm of a piece's gradient."""
 
 
-def dynamic_nats(
-    module: RecurrentLanguageModel, ids: NDArray[Any], begin: int, rate: float
-) -> NDArray[np.float32]:
+def dynamic_nats(module: RecurrentLanguageModel, ids: Array, begin: int, rate: float) -> NDArray[np.float32]:
     """``-log p`` of every unit [n] of a text, read in one stream."""
     learning = copy.deepcopy(module).eval()
     device = next(learning.parameters()).device
@@ -41,9 +39,9 @@ def dynamic_nats(
         found.append(scores.detach().cpu())
         learning.zero_grad()
         scores.mean().backward()
-        torch.nn.utils.clip_grad_norm_(learning.parameters(), CLIP)
+        torch.nn.utils.clip_grad_norm_(learning.parameters(), _CLIP)
         with torch.no_grad():
             for parameter, origin in zip(learning.parameters(), trained, strict=True):
                 if parameter.grad is not None:
-                    parameter.sub_(rate * parameter.grad).add_(PULL * (origin - parameter))
+                    parameter.sub_(rate * parameter.grad).add_(_PULL * (origin - parameter))
     return torch.cat(found).numpy()

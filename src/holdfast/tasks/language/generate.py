@@ -10,7 +10,7 @@ from holdfast.data.text.tokenizers import Units
 from holdfast.decoding.sampling import Filter, draw
 from holdfast.models.incremental import Writer
 
-LONGEST_CHARACTER = 4
+_LONGEST_CHARACTER = 4
 """Bytes of a character in UTF-8, at most."""
 
 
@@ -32,7 +32,7 @@ def written(
         so_far.append(draw(writer.read(so_far[-1]), so_far[1:], through, random))
         waiting.append(so_far[-1])
         text = _behind(units, before, waiting)
-        if text.endswith("\N{REPLACEMENT CHARACTER}") and len(waiting) < LONGEST_CHARACTER:
+        if text.endswith("\N{REPLACEMENT CHARACTER}") and len(waiting) < _LONGEST_CHARACTER:
             continue
         yield text
         before, waiting = waiting[-1:], []

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
+from holdfast._typing import Array
 from holdfast.data.text.tokenizers import Units
 from holdfast.errors import UserError
 from holdfast.insight.analysis.features import changing, labels, of_units
@@ -57,12 +57,12 @@ def subjects(model: LanguageModel, data: Path, steps: int) -> list[Subject]:
     ]
 
 
-def described(ids: NDArray[Any], units: Units, kind: str) -> Steps:
+def described(ids: Array, units: Units, kind: str) -> Steps:
     """The units of a text, with what is known of each."""
     return Steps(labels(ids, units), kind, features=changing(of_units(ids, units)))
 
 
-def _expected(module: Any, units: Units, ids: NDArray[Any]) -> Score:
+def _expected(module: Any, units: Units, ids: Array) -> Score:
     """The log-probability of what the model holds most likely after the last unit."""
     with torch.no_grad():
         found = _log_probabilities(module, module(_on(ids[:, None], module))[0].raw)
@@ -77,16 +77,16 @@ def _log_probabilities(module: Any, hidden: Tensor) -> Tensor:
     return found
 
 
-def _loss(module: Any, ids: NDArray[Any], begin: int) -> float:
+def _loss(module: Any, ids: Array, begin: int) -> float:
     return float(nats(module, ids, begin, max(1, min(STREAMS, len(ids) // WINDOW))).mean())
 
 
-def _pieces(ids: NDArray[Any]) -> NDArray[Any]:
+def _pieces(ids: Array) -> Array:
     """[T, B] pieces of a text next to each other."""
     length = min(WINDOW, len(ids))
     count = min(WINDOWS, len(ids) // length)
     return ids[: length * count].reshape(count, length).T
 
 
-def _on(ids: NDArray[Any], module: Any) -> Tensor:
+def _on(ids: Array, module: Any) -> Tensor:
     return torch.from_numpy(ids.astype(np.int64)).to(next(module.parameters()).device)

@@ -9,8 +9,8 @@ from holdfast.reporting.sections import data_section, meanings_section, result_s
 from holdfast.tasks.language.summary import MEANINGS, MEASURE, WHICH_WAY, verdict
 from holdfast.tasks.language.task import LanguageModel
 
-TEMPERATURES = (0.5, 0.8, 1.0)
-LENGTH = {"character": 400, "byte": 400, "word": 80, "subword": 120}
+_TEMPERATURES = (0.5, 0.8, 1.0)
+_LENGTH = {"character": 400, "byte": 400, "word": 80, "subword": 120}
 """Units of a sample."""
 
 
@@ -18,9 +18,9 @@ def run_report(model: LanguageModel, folder: Path) -> Path:
     """``report.html`` with ``plots/``: figures, learning curves, and what the model writes."""
     result, history = model.metrics, model.history
     assert history is not None
-    length = LENGTH[result["unit"]]
+    length = _LENGTH[result["unit"]]
     samples = [["temperature", "text"]]
-    samples += [[str(t), model.generate(length=length, temperature=t, seed=0)] for t in TEMPERATURES]
+    samples += [[str(t), model.generate(length=length, temperature=t, seed=0)] for t in _TEMPERATURES]
     sections = [
         result_section(result, history, MEASURE, verdict(result), folder / "plots"),
         Section(

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from holdfast._typing import Array
 from holdfast.data.text.tokenizers import Units, check_known, units_from, units_state
 from holdfast.decoding.ngram import LONGEST, Baselines
 from holdfast.decoding.sampling import filters, without
@@ -25,10 +26,10 @@ from holdfast.tasks.language.dynamic_evaluation import dynamic_nats
 from holdfast.tasks.language.generate import until, written
 from holdfast.tasks.task import LEARNT, TaskModel
 
-TRAIN_UNITS = 200_000
+_TRAIN_UNITS = 200_000
 """The last units of the training part, on which the training loss is taken again without dropout."""
 
-EXACT = 1_000_000
+_EXACT = 1_000_000
 """Units up to which a text is scored in one stream; a longer one in as many streams as it has millions."""
 
 
@@ -90,7 +91,7 @@ class LanguageModel(TaskModel):
         assert self.units is not None
         return trainable.build(self.config, self.units.size)
 
-    def _take_arrays(self, arrays: dict[str, NDArray[Any]]) -> None:
+    def _take_arrays(self, arrays: dict[str, Array]) -> None:
         self.baselines = Baselines.from_state(arrays)
 
     def _is_learnt(self, folder: Path, prepared: Prepared) -> bool:
@@ -105,7 +106,7 @@ class LanguageModel(TaskModel):
 
     def _judge(self, prepared: Prepared, training: StreamTraining) -> dict[str, Any]:
         name = "test" if prepared.test else "validation"
-        latest = prepared.train.ids[-TRAIN_UNITS:]
+        latest = prepared.train.ids[-_TRAIN_UNITS:]
         return self._scores(prepared.test or prepared.valid, name) | {
             "train_loss": float(nats(training.module, latest, prepared.units.begin, 8).mean()),
             "valid_loss": float(self._nats(prepared.valid).mean()),
@@ -115,9 +116,9 @@ class LanguageModel(TaskModel):
 
     # -- figures -------------------------------------------------------------------------------------------------
 
-    def _nats(self, part: Part) -> NDArray[Any]:
+    def _nats(self, part: Part) -> Array:
         _, units = self._fitted()
-        return nats(self._trained(), part.ids, units.begin, max(1, len(part) // EXACT))
+        return nats(self._trained(), part.ids, units.begin, max(1, len(part) // _EXACT))
 
     def _figures(self, part: Part) -> dict[str, float]:
         return _metrics(self._nats(part), part)
@@ -224,7 +225,7 @@ class LanguageModel(TaskModel):
             raise UserError("A text that is scored is not empty.", "It was.", "Give some text, or a file.")
         return [units.name(int(i)) for i in ids], nats(module, ids, units.begin)
 
-    def summary(self, found: NDArray[Any], characters: int) -> dict[str, float]:
+    def summary(self, found: Array, characters: int) -> dict[str, float]:
         """The metrics of a text of so many characters from its units' nats [n]."""
         return _metrics(found, Part(found, characters, 0))
 
@@ -244,7 +245,7 @@ def _without_first(joint: str, pieces: Iterator[str]) -> Iterator[str]:
         yield from pieces
 
 
-def _metrics(found: NDArray[Any] | Sequence[float], part: Part) -> dict[str, float]:
+def _metrics(found: Array | Sequence[float], part: Part) -> dict[str, float]:
     """Of the nats [n] of every unit of a part."""
     total = float(np.sum(found, dtype=np.float64))
     mean = total / len(part)

@@ -7,9 +7,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol
 
-from numpy.typing import NDArray
 from torch import nn
 
+from holdfast._typing import Array
 from holdfast.data.music.midi import Song
 from holdfast.data.music.novelty import Corpus
 from holdfast.tasks.music.config import MusicConfig
@@ -47,7 +47,7 @@ class Kind(Protocol):
         """What it has to beat: with ``state()``, ``notes`` and ``figures(part)`` (name -> metrics)."""
         ...
 
-    def baselines(self, arrays: Mapping[str, NDArray[Any]]) -> Any:
+    def baselines(self, arrays: Mapping[str, Array]) -> Any:
         """The baselines whose ``state()`` this is."""
         ...
 

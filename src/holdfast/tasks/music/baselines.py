@@ -7,13 +7,11 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
+from holdfast._typing import Array
 from holdfast.data.music.piano_roll import Pieces
 from holdfast.errors import UserError
 from holdfast.tasks.music.metrics import Counts
-
-Array = NDArray[Any]
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from holdfast.errors import UserError
 from holdfast.validation import at_least, at_most, flag, refused, share
 
 OCTAVE = 12
-MOST_STEPS = 96
+_MOST_STEPS = 96
 """Steps of a beat."""
 PROPOSALS, MOST_PROPOSALS = 32, 4096
 """Accompaniments that are drawn side by side, and at most."""
@@ -43,7 +43,7 @@ class MusicData:
         if not 0 <= self.transpose <= OCTAVE:
             raise refused("transpose", f"in 0 ... {OCTAVE}", self.transpose, 5)
         at_least("steps_per_beat", self.steps_per_beat, 1, 4)
-        at_most("steps_per_beat", self.steps_per_beat, MOST_STEPS, 4)
+        at_most("steps_per_beat", self.steps_per_beat, _MOST_STEPS, 4)
 
 
 @dataclass(kw_only=True)

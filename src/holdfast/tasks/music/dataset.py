@@ -19,7 +19,7 @@ from holdfast.files import listed
 from holdfast.tasks.music.config import MusicData
 
 P = TypeVar("P")
-SPLIT_SEED = 0
+_SPLIT_SEED = 0
 """Which pieces come into which part does not depend on the training's seed."""
 
 
@@ -120,7 +120,7 @@ def drawn(
             f"{data} holds {len(whole)} for {len(sizes) + 1} parts.",
             "Give more pieces, files of their own with --valid and --test, or another --split.",
         )
-    order = iter(np.random.default_rng(SPLIT_SEED).permutation(len(whole)).tolist())
+    order = iter(np.random.default_rng(_SPLIT_SEED).permutation(len(whole)).tolist())
     places = {name: sorted(next(order) for _ in range(size)) for name, size in sizes.items()}
     drawn = {name: tuple(whole[i] for i in chosen) for name, chosen in places.items()}
     taken = {i for chosen in places.values() for i in chosen}

@@ -7,8 +7,8 @@ from math import ceil
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from holdfast._typing import Array
 from holdfast.data.music.remi import HIGHEST, EventVocabulary
 from holdfast.decoding.sampling import Filter, draw, filters
 from holdfast.errors import UserError
@@ -16,9 +16,8 @@ from holdfast.models.incremental import Writer
 from holdfast.models.language import RecurrentLanguageModel
 from holdfast.tasks.music.request import Wish, cut, put_behind
 
-MOST_TOKENS = 800
+_MOST_TOKENS = 800
 """Tokens of a bar: where a model writes more of them, the bar is ended."""
-Array = NDArray[Any]
 
 
 def composed(module: RecurrentLanguageModel, vocabulary: EventVocabulary, wish: Wish) -> Any:
@@ -65,7 +64,7 @@ def written(
     voice = [token for token in primer if vocabulary.names[token].startswith("Program_")][-1:]
     found, begun, since = [*voice, bar], 1, 0
     while True:
-        token = draw(writer.read(found[-1]), found, through, random) if since < MOST_TOKENS else bar
+        token = draw(writer.read(found[-1]), found, through, random) if since < _MOST_TOKENS else bar
         begun, since = (begun + 1, 0) if token == bar else (begun, since + 1)
         if begun > bars:
             return found

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
+from holdfast._typing import Array
 from holdfast.data.music.midi import Song, first_signature, read_songs
 from holdfast.data.music.novelty import Corpus, Notes
 from holdfast.data.music.pieces import WHOLE
@@ -27,9 +28,9 @@ from holdfast.tasks.music.dataset import drawn, left_out, no_notes, repeated, us
 from holdfast.tasks.music.request import Wish, notes_in
 
 Ids = NDArray[np.int64]
-LONGEST_GRAM = 6
+_LONGEST_GRAM = 6
 """Longest n-grams that are tried."""
-SCORED_OF_TRAINING = 40
+_SCORED_OF_TRAINING = 40
 """Training pieces, evenly spread, on which the training loss is taken again without dropout."""
 
 
@@ -70,7 +71,7 @@ class Part:
 
 
 @dataclass(frozen=True)
-class PreparedEvents:
+class _PreparedEvents:
     """The three parts (``test`` may be None), the vocabulary, and what the user should be told."""
 
     train: Part
@@ -86,7 +87,7 @@ class PreparedEvents:
         """The vocabulary, and the most frequent time signature, for JSON."""
         return self.vocabulary.state() | {"signature": self.signature}
 
-    def latest(self, share: float) -> PreparedEvents:
+    def latest(self, share: float) -> _PreparedEvents:
         """The same with only the last share of the training pieces."""
         kept = max(1, round(len(self.train) * share))
         return replace(self, train=replace(self.train, lines=self.train.lines[-kept:]))
@@ -122,7 +123,7 @@ class Events:
     def __init__(self, config: MusicConfig) -> None:
         self.config = config
 
-    def prepare(self, data: Path, valid: Path | None, test: Path | None) -> PreparedEvents:
+    def prepare(self, data: Path, valid: Path | None, test: Path | None) -> _PreparedEvents:
         """Read the files, cut them into parts by pieces, and number the events of the training pieces."""
         settings = self.config.data
         own = (valid is not None, test is not None)
@@ -141,7 +142,7 @@ class Events:
         told = (*notes, *left_out(lines), *repeated(contents))
         test_part = parts.get("test") or None
         signature = usual([first_signature(song) for song in songs["train"]])
-        return PreparedEvents(
+        return _PreparedEvents(
             parts["train"], parts["valid"], test_part, vocabulary, told, digest(parts), signature
         )
 
@@ -166,23 +167,23 @@ class Events:
         )
         return RecurrentLanguageModel(EventVocabulary.from_state(learnt).size, options)
 
-    def training(self, module: nn.Module, prepared: PreparedEvents) -> EventTraining:
+    def training(self, module: nn.Module, prepared: _PreparedEvents) -> EventTraining:
         """Its training."""
         assert isinstance(module, RecurrentLanguageModel)
         return EventTraining(module, self.config, prepared)
 
-    def fit_baselines(self, prepared: PreparedEvents) -> EventBaselines:
+    def fit_baselines(self, prepared: _PreparedEvents) -> _EventBaselines:
         """N-grams of the training pieces, in as many transpositions as are counted."""
         vocabulary, most, train = prepared.vocabulary, self.config.data.transpose, prepared.train
         copies = max(1, min(2 * most + 1, MOST // train.tokens))
         moves = sorted(range(-most, most + 1), key=abs)[:copies]
         ids = np.concatenate([moved(vocabulary, train, [by] * len(train)).joined() for by in moves[::-1]])
         valid = prepared.valid.joined()
-        return EventBaselines(Baselines.fit(ids, valid, vocabulary.size, LONGEST_GRAM, None))
+        return _EventBaselines(Baselines.fit(ids, valid, vocabulary.size, _LONGEST_GRAM, None))
 
-    def baselines(self, arrays: Mapping[str, NDArray[Any]]) -> EventBaselines:
+    def baselines(self, arrays: Mapping[str, Array]) -> _EventBaselines:
         """The baselines of these arrays."""
-        return EventBaselines(Baselines.from_state(arrays))
+        return _EventBaselines(Baselines.from_state(arrays))
 
     def figures(self, module: nn.Module, part: Part) -> dict[str, float]:
         """Nats of a token and of a note, and the perplexity of a token."""
@@ -192,7 +193,7 @@ class Events:
     def loss(self, module: nn.Module, part: Part) -> float:
         """Nats of a token, of some of the pieces where they are many."""
         assert isinstance(module, RecurrentLanguageModel)
-        some = replace(part, lines=part.lines[:: max(1, len(part) // SCORED_OF_TRAINING)])
+        some = replace(part, lines=part.lines[:: max(1, len(part) // _SCORED_OF_TRAINING)])
         return total_nats(module, some) / some.tokens
 
     def corpus(self, part: Part) -> Corpus:
@@ -220,7 +221,9 @@ class Events:
 class EventTraining(StreamTraining):
     """Streams along all training pieces, in another order and other transpositions in each epoch."""
 
-    def __init__(self, module: RecurrentLanguageModel, config: MusicConfig, prepared: PreparedEvents) -> None:
+    def __init__(
+        self, module: RecurrentLanguageModel, config: MusicConfig, prepared: _PreparedEvents
+    ) -> None:
         self.pieces, self.valid_pieces = prepared.train, prepared.valid
         self.vocabulary, self.most = prepared.vocabulary, config.data.transpose
         super().__init__(
@@ -241,7 +244,7 @@ class EventTraining(StreamTraining):
 
 
 @dataclass(frozen=True)
-class EventBaselines:
+class _EventBaselines:
     """N-grams of events."""
 
     grams: Baselines
@@ -256,7 +259,7 @@ class EventBaselines:
         ids = part.joined()
         return {name: figures(float(found.sum()), part) for name, found in self.grams.each(ids)}
 
-    def state(self) -> dict[str, NDArray[Any]]:
+    def state(self) -> dict[str, Array]:
         """Everything as arrays by name."""
         return self.grams.state()
 

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import torch
 from matplotlib.axes import Axes
-from numpy.typing import NDArray
 
+from holdfast._typing import Array
 from holdfast.data.music.notes import notes_of
 from holdfast.data.music.piano_roll import KEYS, LOWEST, Piece, Roll
 from holdfast.models.music import Context, Independent, RollModel
@@ -46,7 +46,7 @@ def expected_plot(module: RollModel, pieces: Sequence[Piece], steps: int, path: 
 
 
 @torch.no_grad()
-def expected(module: RollModel, roll: Roll) -> tuple[NDArray[Any], NDArray[Any]]:
+def expected(module: RollModel, roll: Roll) -> tuple[Array, Array]:
     """The probability of each key in each frame but the first [T - 1, K], and the nats of these frames [T - 1]."""
     module.eval()
     weight = next(module.parameters())
@@ -66,7 +66,7 @@ def _chances(module: RollModel, context: Context) -> torch.Tensor:
     return frames.view(len(context), DRAWS, -1).double().mean(1)
 
 
-def _keys(ax: Axes, name: str, roll: Roll, chances: NDArray[Any], steps: int) -> Any:
+def _keys(ax: Axes, name: str, roll: Roll, chances: Array, steps: int) -> Any:
     """Probabilities as shades, and what sounds as outlines."""
     used = np.flatnonzero(roll.any(0) | (chances > 0.1).any(0))
     low, high = (int(used[0]) - 2, int(used[-1]) + 3) if len(used) else (0, KEYS)
@@ -87,6 +87,6 @@ def _keys(ax: Axes, name: str, roll: Roll, chances: NDArray[Any], steps: int) ->
     return image
 
 
-def _surprise(ax: Axes, nats: NDArray[Any], steps: int) -> None:
+def _surprise(ax: Axes, nats: Array, steps: int) -> None:
     ax.step((np.arange(len(nats) + 1) + 1) / steps, np.append(nats, nats[-1:]), where="post", color=BLUE)
     ax.set(xlim=(0, (len(nats) + 1) / steps), ylim=(0, None), xlabel="beat", ylabel="surprise (nats)")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from holdfast._typing import Array
 from holdfast.data.music.piano_roll import LOWEST, Roll
 from holdfast.insight.analysis.features import since
-from holdfast.insight.analysis.results import Array
 
 
 def label(place: int, steps: int, bar: int) -> str:

@@ -10,13 +10,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from holdfast._typing import Array
 from holdfast.data.music.meta import USUAL_SIGNATURE, Heading
 from holdfast.data.music.piano_roll import LOWEST, Piece, Roll
 from holdfast.data.music.remi import EventVocabulary
 from holdfast.errors import UserError
 from holdfast.insight.analysis.features import side_by_side
 from holdfast.insight.analysis.request import Loss, Score, Several, Subject
-from holdfast.insight.analysis.results import Array, Steps
+from holdfast.insight.analysis.results import Steps
 from holdfast.models.truncated_bptt import nats_of
 from holdfast.tasks.music import frame_features, token_features
 from holdfast.tasks.music.plots import pitch_name
@@ -37,7 +38,7 @@ def subjects(model: Composer, data: Path, steps: int) -> list[Subject]:
     Raises:
         UserError: what is wrong with the file, or there is no note in it.
     """
-    return LOOKS[model.config.network.model](model, data, steps)
+    return _LOOKS[model.config.network.model](model, data, steps)
 
 
 def _rectangle(lengths: Sequence[int]) -> tuple[int, list[int]]:
@@ -185,5 +186,5 @@ def _nats_per_token(module: Any, texts: Sequence[Array], end: int) -> float:
     return float(np.concatenate(found).mean(dtype=np.float64))
 
 
-LOOKS = {"roll": _rolls, "events": _events}
+_LOOKS = {"roll": _rolls, "events": _events}
 """Name of a model -> what is looked at in it."""

@@ -111,7 +111,7 @@ def accompanied(module: RollModel, corpus: Corpus, tune: Roll, wish: Wish) -> Ro
     """The likeliest of some rolls [T, K] that have a tune [T, K] at their top."""
     random, count = generator(wish.seed), wish.proposals
     rest = int(np.flatnonzero(tune.any(1))[0])
-    chords = [chord_under(tune[rest], corpus, wish, random) for _ in range(count)]
+    chords = [_chord_under(tune[rest], corpus, wish, random) for _ in range(count)]
     rolls = torch.zeros(len(tune), count, KEYS)
     rolls[rest] = torch.from_numpy(np.array(chords, np.float32))
     frames = rolls[rest][None]
@@ -132,7 +132,7 @@ def accompanied(module: RollModel, corpus: Corpus, tune: Roll, wish: Wish) -> Ro
     return rolls[:, int(total.argmax())].bool().numpy()
 
 
-def chord_under(top: Roll, corpus: Corpus, wish: Wish, random: torch.Generator) -> Roll:
+def _chord_under(top: Roll, corpus: Corpus, wish: Wish, random: torch.Generator) -> Roll:
     """The first chord of a training piece [K], moved so that its highest note is the melody's; in the key."""
     notes = one_of(corpus, random)
     keys = notes.pitches[notes.starts == notes.starts.min()] - LOWEST

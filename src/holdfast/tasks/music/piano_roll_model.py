@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from torch import nn
 
+from holdfast._typing import Array
 from holdfast.data.music.midi import Song
 from holdfast.data.music.notes import notes_of
 from holdfast.data.music.novelty import Corpus, Notes
@@ -85,7 +85,7 @@ class Rolls:
         """How often each key sounds, and how often after it did and did not."""
         return Baselines.fit(prepared.train)
 
-    def baselines(self, arrays: Mapping[str, NDArray[Any]]) -> Baselines:
+    def baselines(self, arrays: Mapping[str, Array]) -> Baselines:
         """The baselines of these arrays."""
         return Baselines.from_state(arrays)
 

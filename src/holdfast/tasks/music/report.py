@@ -20,14 +20,14 @@ def run_report(model: Composer, folder: Path) -> Path:
     assert history is not None
     sections = [
         result_section(result, history, MEASURE.of(result["model"]), verdict(result), folder / "plots"),
-        composed_section(model, folder / "plots"),
+        _composed_section(model, folder / "plots"),
         data_section(result["notes"]),
         meanings_section(result["model"], MEANINGS, WHICH_WAY),
     ]
     return write_report(folder / "report.html", "Music", sections)
 
 
-def composed_section(model: Composer, plots: Path) -> Section:
+def _composed_section(model: Composer, plots: Path) -> Section:
     """A piece that the model composes, and what of it stands in the training pieces."""
     piece = model.compose(bars=BARS, seed=SEED)
     midi, picture = plots / "composed.mid", plots / "composed.png"

@@ -16,11 +16,11 @@ from holdfast.data.music.novelty import Notes
 from holdfast.errors import UserError
 from holdfast.tasks.music.config import FASTEST, PROPOSALS, SLOWEST, Prediction
 
-USUAL_BARS = 16
+_USUAL_BARS = 16
 """Bars that are composed when no length is given."""
-COLDEST = 1e-6
+_COLDEST = 1e-6
 """Temperature below which the likeliest is taken always: divided by less, numbers overflow."""
-LATEST = 1e-3
+_LATEST = 1e-3
 """Quarters before the end of a primer at which its last tempo, key and bar are looked up."""
 
 
@@ -73,18 +73,18 @@ def wish_of(asked: Prediction, primer: Song | None, signature: tuple[int, int] =
     start, heading = 0.0, Heading(signature=signature)
     if primer is not None:
         primer, start = _begun(primer, asked.primer_bars)
-        heading = Heading.of(primer.score, max(0.0, start - LATEST))
+        heading = Heading.of(primer.score, max(0.0, start - _LATEST))
         if asked.tempo is None:
             _check_tempos(primer)
     key = None if asked.key is None else Key.of(asked.key)
     heading = replace(heading, tempo=asked.tempo or heading.tempo, key=key or heading.key)
-    beats = (asked.bars or USUAL_BARS) * heading.bar
+    beats = (asked.bars or _USUAL_BARS) * heading.bar
     if asked.seconds is not None:
         beats = asked.seconds * heading.tempo / 60
     scale = np.ones(12, np.bool_) if key is None else key.scale
     return Wish(
         heading, beats, primer, start, scale, asked.tempo, key,
-        asked.temperature if asked.temperature > COLDEST else 0.0,
+        asked.temperature if asked.temperature > _COLDEST else 0.0,
         asked.top_p, asked.seed, asked.proposals or PROPOSALS,
     )  # fmt: skip
 
@@ -100,7 +100,7 @@ def _begun(primer: Song, bars: int | None) -> tuple[Song, float]:
             f"{primer.name} has {len(lines) - 1}, not {bars}.",
             "Give fewer, or leave it out.",
         )
-    return first_beats(primer, lines[bars]), lines[bars]
+    return _first_beats(primer, lines[bars]), lines[bars]
 
 
 def _check_tempos(primer: Song) -> None:
@@ -124,7 +124,7 @@ def one_song(path: Path) -> Song:
     return read_songs(path)[0]
 
 
-def first_beats(song: Song, beats: float) -> Song:
+def _first_beats(song: Song, beats: float) -> Song:
     """The beginning of a piece, of so many quarters.
 
     Raises:

@@ -18,12 +18,12 @@ BASELINES = {
     "marginal": "how often each key sounds",
     "markov": "each key by whether it sounded just before",
 }
-EVENT_BASELINES = {"unigram": "the frequency of each token"} | {
+_EVENT_BASELINES = {"unigram": "the frequency of each token"} | {
     f"kneser_ney_{n}gram": f"Kneser-Ney {n}-grams" for n in range(2, 7)
 }
-EVENT_MEASURE = Measure("nll_per_token", "nats per token", "models the music", "pieces", EVENT_BASELINES)
+_EVENT_MEASURE = Measure("nll_per_token", "nats per token", "models the music", "pieces", _EVENT_BASELINES)
 MEASURE = Measure(
-    "nll_per_frame", "nats per frame", "models the music", "pieces", BASELINES, other=EVENT_MEASURE
+    "nll_per_frame", "nats per frame", "models the music", "pieces", BASELINES, other=_EVENT_MEASURE
 )
 MEANINGS = {
     "nll_per_frame": "mean surprise at a frame, -ln p of all its keys together; a piece's first is not scored",

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from numpy.typing import NDArray
 
+from holdfast._typing import Array
 from holdfast.data.music.meta import USUAL_SIGNATURE
 from holdfast.data.music.novelty import Corpus
 from holdfast.errors import UserError
@@ -90,12 +90,12 @@ class Composer(TaskModel):
     def _empty(self) -> torch.nn.Module:
         return self.kind.network(self.learnt)
 
-    def _arrays(self) -> dict[str, NDArray[Any]]:
+    def _arrays(self) -> dict[str, Array]:
         """The baselines, and the notes of the training pieces, by which copies are known."""
         assert self.corpus is not None
         return super()._arrays() | self.corpus.state()
 
-    def _take_arrays(self, arrays: dict[str, NDArray[Any]]) -> None:
+    def _take_arrays(self, arrays: dict[str, Array]) -> None:
         self.baselines, self.corpus = self.kind.baselines(arrays), Corpus.from_state(arrays)
 
     def _judge(self, prepared: Any, training: Any) -> dict[str, Any]:

@@ -7,8 +7,8 @@ from math import nan
 
 import numpy as np
 
+from holdfast._typing import Array
 from holdfast.data.music.remi import EventVocabulary, Ids
-from holdfast.insight.analysis.results import Array
 from holdfast.tasks.music.plots import pitch_name
 
 KINDS = {

@@ -5,19 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
-from numpy.typing import NDArray
 
+from holdfast._typing import Array
 from holdfast.data.audio.augmentation import Masks, Noise, mask
 from holdfast.data.audio.manifest import Utterance
 from holdfast.data.audio.normalization import Normalisation
 from holdfast.errors import UserError
 from holdfast.tasks.speech.config import AugmentConfig
 from holdfast.tasks.speech.frontend import Sounds
-
-Array = NDArray[Any]
 
 
 @dataclass(frozen=True)

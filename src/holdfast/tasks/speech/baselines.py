@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
-from numpy.typing import NDArray
 
+from holdfast._typing import Array
 from holdfast.errors import UserError
 
-Array = NDArray[Any]
-
-TEMPLATES = 600
+_TEMPLATES = 600
 """Most training words that are kept as templates: as many of each word, spread over the training part."""
 EVERY = 2
 """Of so many frames one is compared."""
@@ -40,7 +38,7 @@ class Templates:
         by_text: dict[str, list[int]] = {}
         for i, text in enumerate(texts):
             by_text.setdefault(text, []).append(i)
-        each = max(1, TEMPLATES // len(by_text))
+        each = max(1, _TEMPLATES // len(by_text))
         chosen = [
             rows[int(k * len(rows) / min(each, len(rows)))]
             for rows in by_text.values()

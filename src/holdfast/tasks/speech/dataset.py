@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from holdfast._typing import Array
 from holdfast.data.audio.manifest import Fields, Utterance, read_utterances
 from holdfast.data.audio.sound_files import sound_info
 from holdfast.data.audio.validation import check, fitting, least_frames, other_rates
@@ -24,7 +24,6 @@ from holdfast.tasks.speech.frontend import Sounds
 from holdfast.tasks.speech.segments import FRAME
 from holdfast.tasks.speech.tokenizer import Alphabet
 
-Array = NDArray[Any]
 PARTS = ("training", "validation", "test")
 
 

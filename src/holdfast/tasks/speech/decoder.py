@@ -6,11 +6,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from holdfast._typing import Array
 from holdfast.data.audio.manifest import Utterance
 from holdfast.data.audio.sound_files import read_blocks
 from holdfast.decoding.ctc import Decoding as Search
@@ -35,13 +34,11 @@ from holdfast.tasks.speech.segments import FRAME, Listener, Segment, heard, text
 from holdfast.tasks.speech.tokenizer import Alphabet
 from holdfast.tasks.speech.trainable import scores_of
 
-Array = NDArray[Any]
-
-BEAM = 16
+_BEAM = 16
 """Prefixes that are followed where a language model or hot words join in and no beam is given."""
 WEIGHTS, BONUSES = (0.25, 0.5, 1.0, 1.5), (0.0, 1.0, 2.0)
 """Weights of the language model and bonuses for words that are tried on the validation part."""
-TUNED_ON = 200
+_TUNED_ON = 200
 """Validation utterances on which they are tried, at most."""
 BLOCK = 0.1
 """Seconds of a file that are listened to at once, as they would come from a microphone."""
@@ -65,7 +62,7 @@ class Recogniser:
         chosen: Mapping[str, float],
     ) -> Recogniser:
         """With the search that is asked for; weights that are not given are those ``chosen`` on the validation part."""
-        model = text_model(asked.lm, grams)
+        model = _text_model(asked.lm, grams)
         if model is None and not asked.hot_words and asked.beam in (None, 1):
             return cls(module, alphabet, Greedy())
         weights = {"lm_weight": asked.lm_weight, "word_bonus": asked.word_bonus}
@@ -74,7 +71,7 @@ class Recogniser:
         hot = {word.strip(): asked.hot_boost for word in asked.hot_words}
         _check_hot(hot, alphabet)
         fusion = Fusion(alphabet.pieces, model or NoModel(), weight, bonus, hot)
-        return cls(module, alphabet, PrefixBeam(asked.beam or BEAM, fusion))
+        return cls(module, alphabet, PrefixBeam(asked.beam or _BEAM, fusion))
 
     @property
     def step(self) -> float:
@@ -116,7 +113,7 @@ def _check_hot(hot: Iterable[str], alphabet: Alphabet) -> None:
             )
 
 
-def text_model(name: str | None, grams: NGramWords | None) -> TextModel | None:
+def _text_model(name: str | None, grams: NGramWords | None) -> TextModel | None:
     """The language model that is asked for.
 
     Raises:
@@ -143,7 +140,7 @@ def text_model(name: str | None, grams: NGramWords | None) -> TextModel | None:
 
 def tuned(recogniser: Recogniser, grams: NGramWords | None, valid: Part) -> dict[str, float]:
     """The weight and the bonus with the fewest wrong words on the validation part."""
-    some = valid[range(min(TUNED_ON, len(valid)))]
+    some = valid[range(min(_TUNED_ON, len(valid)))]
     found = scores_of(recogniser.module, some.frames)
     results = []
     for weight, bonus in product(WEIGHTS, BONUSES):

@@ -7,8 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
-from numpy.typing import NDArray
-
+from holdfast._typing import Array
 from holdfast.data.audio.feature_cache import ReadyFeatures, SoundFeatures, features_of
 from holdfast.data.audio.filterbanks import Filterbanks
 from holdfast.data.audio.manifest import Utterance
@@ -16,8 +15,6 @@ from holdfast.data.audio.normalization import Normalisation, from_state, normali
 from holdfast.data.audio.validation import usual_rate
 from holdfast.errors import UserError
 from holdfast.tasks.speech.config import SoundConfig
-
-Array = NDArray[Any]
 
 
 @dataclass(frozen=True)
@@ -76,7 +73,7 @@ class Sounds:
             "Give the others, or train anew.",
         )
 
-    def stream(self) -> SoundStream:
+    def stream(self) -> _SoundStream:
         """Frames as the network reads them, of samples as they come.
 
         Raises:
@@ -89,7 +86,7 @@ class Sounds:
                 "This model was trained on ready features.",
                 "Train one on sound files.",
             )
-        return SoundStream(self.features.filterbanks, self.normalisation)
+        return _SoundStream(self.features.filterbanks, self.normalisation)
 
     def description(self) -> dict[str, Any]:
         """What the front end is, for JSON; the normalisation's arrays are kept elsewhere."""
@@ -120,7 +117,7 @@ class Sounds:
         return replace(self, normalisation=from_state(self.kind, arrays))
 
 
-class SoundStream:
+class _SoundStream:
     """Samples in, normalised frames out."""
 
     def __init__(self, filterbanks: Filterbanks, normalisation: Normalisation) -> None:

@@ -12,12 +12,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from holdfast._typing import Array
 from holdfast.data.audio.manifest import Utterance
 from holdfast.decoding.ctc import BLANK, Greedy, aligned, decoded
 from holdfast.errors import UserError
 from holdfast.insight.analysis.features import side_by_side
 from holdfast.insight.analysis.request import Loss, Score, Several, Subject
-from holdfast.insight.analysis.results import Array, Steps
+from holdfast.insight.analysis.results import Steps
 from holdfast.tasks.speech import dataset
 from holdfast.tasks.speech.segments import FRAME
 from holdfast.tasks.speech.spectral_features import features, grouped, row_names
@@ -35,7 +36,7 @@ SURE = 0.5
 
 
 @dataclass(frozen=True)
-class Heard:
+class _Heard:
     """Sounds with their frames as the network reads them, and as they are [T, F]."""
 
     utterances: list[Utterance]
@@ -81,7 +82,7 @@ def subjects(model: SpeechRecognizer, data: Path, steps: int) -> list[Subject]:
     ]
 
 
-def _read(model: SpeechRecognizer, data: Path, most: int) -> Heard:
+def _read(model: SpeechRecognizer, data: Path, most: int) -> _Heard:
     """The first sound and some others, spread evenly, each cut to so many frames."""
     assert model.sounds is not None
     every = dataset.to_hear(data, model.config.data, model.sounds)
@@ -97,7 +98,7 @@ def _read(model: SpeechRecognizer, data: Path, most: int) -> Heard:
         )
     there = [(one, frames[:most]) for one, frames in found if len(frames)]
     plain = [model.sounds.features.get(one)[:most] for one, _ in there]
-    return Heard([one for one, _ in there], [frames for _, frames in there], plain)
+    return _Heard([one for one, _ in there], [frames for _, frames in there], plain)
 
 
 def _shortened(name: str) -> str:
@@ -143,7 +144,7 @@ def _log_odds(scores: Tensor, unit: int) -> Tensor:
     return scores[unit] - others.logsumexp(0)
 
 
-def _loss(module: Any, heard: Heard, alphabet: Alphabet) -> tuple[Loss | None, list[str]]:
+def _loss(module: Any, heard: _Heard, alphabet: Alphabet) -> tuple[Loss | None, list[str]]:
     """Nats of CTC for each unit of the sounds whose text is known; and what to tell."""
     told = f"Units that track something were looked for in {len(heard.frames)} sounds of the file."
     pairs = [(f, alphabet.encode(one.text)) for one, f in zip(heard.utterances, heard.frames) if one.text]

@@ -6,12 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from numpy.typing import NDArray
 
+from holdfast._typing import Array
 from holdfast.decoding.ctc import Span, aligned
 from holdfast.errors import UserError
 from holdfast.reporting.plots import BLACK, BLUE, GREY, ORANGE, picture
@@ -20,7 +19,6 @@ from holdfast.tasks.speech.decoder import Recogniser
 from holdfast.tasks.speech.segments import FRAME, Word, words
 from holdfast.tasks.speech.task import SpeechRecognizer
 
-Array = NDArray[Any]
 DRAWN = 3
 """Sounds that are drawn, at most."""
 LONGEST = 15.0
@@ -28,7 +26,7 @@ LONGEST = 15.0
 
 
 @dataclass(frozen=True)
-class Drawing:
+class _Drawing:
     """What is drawn of one sound: frames [T, F], ``log p`` [S, V], its units and words in time."""
 
     title: str
@@ -39,7 +37,7 @@ class Drawing:
     step: float
 
 
-def drawing(recogniser: Recogniser, title: str, frames: Array) -> Drawing:
+def drawing(recogniser: Recogniser, title: str, frames: Array) -> _Drawing:
     """One sound as it is heard, its first seconds."""
     from holdfast.tasks.speech.trainable import scores_of
 
@@ -52,7 +50,7 @@ def drawing(recogniser: Recogniser, title: str, frames: Array) -> Drawing:
     units = [unit for segment in recogniser.heard(some) for unit in segment.units]
     spans = aligned(scores, units)
     own = words(spans, recogniser.alphabet, recogniser.step)
-    return Drawing(title, some, scores, spans, own, recogniser.step)
+    return _Drawing(title, some, scores, spans, own, recogniser.step)
 
 
 def heard_plot(model: SpeechRecognizer, data: Path, path: Path) -> Path:
@@ -65,7 +63,7 @@ def heard_plot(model: SpeechRecognizer, data: Path, path: Path) -> Path:
     )
 
 
-def aligned_plot(drawings: Sequence[Drawing], names: Sequence[str], path: Path) -> Path:
+def aligned_plot(drawings: Sequence[_Drawing], names: Sequence[str], path: Path) -> Path:
     """Sounds below each other; ``names`` says what each unit is called."""
     heights = [3.0, 2.0, 0.6] * len(drawings)
     with picture(path, (9, 3.8 * len(drawings))) as figure:
@@ -77,7 +75,7 @@ def aligned_plot(drawings: Sequence[Drawing], names: Sequence[str], path: Path) 
     return path
 
 
-def _spectrogram(ax: Axes, one: Drawing) -> None:
+def _spectrogram(ax: Axes, one: _Drawing) -> None:
     seconds = len(one.frames) * FRAME
     low, high = np.percentile(one.frames, [2, 99.5]) if len(one.frames) else (0.0, 1.0)
     ax.imshow(
@@ -96,7 +94,7 @@ def _spectrogram(ax: Axes, one: Drawing) -> None:
     ax.tick_params(labelbottom=False)
 
 
-def _units(ax: Axes, one: Drawing, names: Sequence[str]) -> None:
+def _units(ax: Axes, one: _Drawing, names: Sequence[str]) -> None:
     seconds = len(one.frames) * FRAME
     at = (np.arange(len(one.scores)) + 0.5) * one.step
     chances = np.exp(one.scores)
@@ -110,7 +108,7 @@ def _units(ax: Axes, one: Drawing, names: Sequence[str]) -> None:
     ax.tick_params(labelbottom=False)
 
 
-def _words(ax: Axes, one: Drawing) -> None:
+def _words(ax: Axes, one: _Drawing) -> None:
     edge = 0.05 * len(one.frames) * FRAME
     for word in one.words:
         middle = max((word.start + word.end) / 2, edge)

@@ -5,10 +5,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
-from numpy.typing import NDArray
-
+from holdfast._typing import Array
 from holdfast.data.audio.sound_files import read_blocks
 from holdfast.errors import UserError
 from holdfast.tasks.speech.config import Prediction
@@ -16,8 +14,6 @@ from holdfast.tasks.speech.decoder import BLOCK, Ear
 from holdfast.tasks.speech.segments import Segment, Word, text_of
 from holdfast.tasks.speech.task import SpeechRecognizer
 from holdfast.training.progress import notice
-
-Array = NDArray[Any]
 
 
 def predicted(model: SpeechRecognizer, data: Path | None, asked: Prediction) -> Iterator[str]:

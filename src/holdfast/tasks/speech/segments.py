@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import exp
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from holdfast._typing import Array
 from holdfast.decoding.ctc import BLANK, Decoding, Span, aligned
 from holdfast.tasks.speech.tokenizer import Alphabet
-
-Array = NDArray[Any]
 
 FRAME = 0.01
 """Seconds from one frame of sound to the next."""

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import numpy as np
 
+from holdfast._typing import Array
 from holdfast.insight.analysis.features import changes
-from holdfast.insight.analysis.results import Array
 
-QUIET = 30.0
+_QUIET = 30.0
 """Decibels below the loudest frame of a sound from which a frame is silence."""
 LOWEST = 20.0
 """Hertz at which the lowest band begins."""
-READY = 16
+_READY = 16
 """Features that are named where they are ready, and not computed from sound."""
 
 
@@ -31,11 +31,11 @@ def grouped(frames: Array, factor: int) -> Array:
     return means
 
 
-def centres(rate: int, bands: int) -> Array:
+def _centres(rate: int, bands: int) -> Array:
     """Hertz [F] at which the bands have their middle: equally far on the mel scale, ``mel = 1127 ln(1 + Hz / 700)``.
 
     Example:
-        >>> centres(8000, 3).round().tolist()
+        >>> _centres(8000, 3).round().tolist()
         [451.0, 1140.0, 2240.0]
     """
     low, high = (1127 * np.log1p(hertz / 700) for hertz in (LOWEST, rate / 2))
@@ -47,7 +47,7 @@ def row_names(rate: int | None, size: int) -> list[str]:
     """What the numbers of a frame are called: the middle of a band, or the number of a ready feature."""
     if rate is None:
         return [f"feature {k + 1}" for k in range(size)]
-    return [f"{hertz:.0f} Hz" for hertz in centres(rate, size)]
+    return [f"{hertz:.0f} Hz" for hertz in _centres(rate, size)]
 
 
 def features(frames: Array, sound: bool, step: float) -> dict[str, Array]:
@@ -60,7 +60,7 @@ def features(frames: Array, sound: bool, step: float) -> dict[str, Array]:
     """
     time = {"time": np.arange(len(frames)) * step}
     if not sound:
-        return time | {f"feature {k + 1}": own for k, own in enumerate(frames.T[:READY])}
+        return time | {f"feature {k + 1}": own for k, own in enumerate(frames.T[:_READY])}
     power = np.exp(frames - frames.max())
     energy = 10 * np.log10(power.sum(1))
     centroid = (power * np.arange(1, frames.shape[1] + 1)).sum(1) / power.sum(1)
@@ -69,5 +69,5 @@ def features(frames: Array, sound: bool, step: float) -> dict[str, Array]:
         "change of the energy": changes(energy),
         "spectral centroid": centroid,
         "change of the spectral centroid": changes(centroid),
-        "silence": (energy < energy.max() - QUIET).astype(np.float64),
+        "silence": (energy < energy.max() - _QUIET).astype(np.float64),
     }

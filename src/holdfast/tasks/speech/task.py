@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from numpy.typing import NDArray
 
+from holdfast._typing import Array
 from holdfast.data.audio.manifest import Utterance
 from holdfast.decoding.lm_fusion import NGramWords
 from holdfast.decoding.ngram import Baselines as NGramState
@@ -27,9 +27,7 @@ from holdfast.tasks.speech.segments import Segment, text_of
 from holdfast.tasks.speech.tokenizer import Alphabet
 from holdfast.tasks.task import LEARNT, TaskModel
 
-Array = NDArray[Any]
-
-TRAIN_UTTERANCES = 500
+_TRAIN_UTTERANCES = 500
 """Training utterances, spread evenly, on which the training loss is taken again as they are."""
 
 
@@ -112,7 +110,7 @@ class SpeechRecognizer(TaskModel):
         module = trainable.build(self.config, prepared.sounds.size, prepared.alphabet.size)
         return module, trainable.UtteranceTraining(module, self.config, prepared)
 
-    def _arrays(self) -> dict[str, NDArray[Any]]:
+    def _arrays(self) -> dict[str, Array]:
         assert self.grams is not None and self.sounds is not None
         grams = NGramState(self.grams.grams, self.grams.order).state()
         return (
@@ -121,7 +119,7 @@ class SpeechRecognizer(TaskModel):
             | self.sounds.arrays()
         )
 
-    def _take_arrays(self, arrays: dict[str, NDArray[Any]]) -> None:
+    def _take_arrays(self, arrays: dict[str, Array]) -> None:
         assert self.sounds is not None
         self.baselines = Baselines.from_state(arrays)
         self.grams = NGramWords(
@@ -139,7 +137,7 @@ class SpeechRecognizer(TaskModel):
 
     def _judge(self, prepared: Prepared, training: trainable.UtteranceTraining) -> dict[str, Any]:
         part, name = prepared.test or prepared.valid, "test" if prepared.test else "validation"
-        step = max(1, len(prepared.train) // TRAIN_UTTERANCES)
+        step = max(1, len(prepared.train) // _TRAIN_UTTERANCES)
         some = prepared.train[range(0, len(prepared.train), step)]
         judged = self._scores(part, name) | {
             "train_loss": trainable.mean_nats(trainable.scores_of(training.module, some.frames), some.units),

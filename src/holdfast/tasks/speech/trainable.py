@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import partial
-from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
+from holdfast._typing import Array
 from holdfast.data.audio.validation import least_frames
 from holdfast.data.batching import TokenBatches
 from holdfast.data.prefetch import ahead
@@ -20,7 +19,6 @@ from holdfast.tasks.speech.config import SpeechConfig
 from holdfast.tasks.speech.dataset import Prepared
 from holdfast.tasks.speech.metrics import edits
 
-Array = NDArray[Any]
 Batch = tuple[Tensor, Tensor, Tensor, Tensor]
 """Frames [T, B, F], lengths [B], units [B, U], how many [B]."""
 

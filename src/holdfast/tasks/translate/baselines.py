@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
-from numpy.typing import NDArray
 
+from holdfast._typing import Array
 from holdfast.data.text.parallel import Pairs
 from holdfast.errors import UserError
 from holdfast.tasks.translate.ibm_model1 import Alignment
 from holdfast.tasks.translate.tokenizer import joined, words
-
-Array = NDArray[Any]
 
 
 @dataclass(frozen=True)

@@ -109,7 +109,7 @@ def prepare(
     whole, notes = layout.read(data)
     read = {name: layout.read(path) for name, path in (("validation", valid), ("test", test)) if path}
     parts = _parts(settings, whole, {name: pairs for name, (pairs, _) in read.items()})
-    vocabularies = fit_vocabularies(settings, parts["training"])
+    vocabularies = _fit_vocabularies(settings, parts["training"])
     numbered = {name: number(pairs, vocabularies) for name, pairs in parts.items()}
     train, dropped = _short(numbered["training"], settings.max_length)
     vocabularies = replace(vocabularies, stretch=_stretch(train))
@@ -158,7 +158,7 @@ def _parts(settings: PairsConfig, whole: Pairs, own: dict[str, Pairs]) -> dict[s
     return {"training": train, "validation": parts["validation"], "test": parts.get("test", Pairs((), ()))}
 
 
-def fit_vocabularies(settings: PairsConfig, train: Pairs) -> Vocabularies:
+def _fit_vocabularies(settings: PairsConfig, train: Pairs) -> Vocabularies:
     """The units of the training pairs."""
 
     def fit(*sides: Sequence[str]) -> Vocabulary:

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[Any]
+from holdfast._typing import Array
+
 NOTHING = ""
 """The empty source word, which stands in every sentence."""
 MOST = 12_000_000

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
-from numpy.typing import NDArray
 
+from holdfast._typing import Array
 from holdfast.data.batching import TokenBatches
 from holdfast.data.stdin import as_they_come
 from holdfast.data.text.tokenizers import Ids
@@ -21,7 +20,7 @@ from holdfast.tasks.translate.dataset import Vocabularies
 from holdfast.tasks.translate.tokenizer import source_words
 from holdfast.tasks.translate.trainable import source_batch
 
-UNITS_AT_ONCE = 3000
+_UNITS_AT_ONCE = 3000
 """Source units of a batch, times the hypotheses of each sentence."""
 TEXTS_AT_ONCE, LINES_AT_ONCE = 4000, 256
 """Sentences that are sorted by length together."""
@@ -38,7 +37,7 @@ class Translation:
     score: float
     source: tuple[str, ...] = ()
     target: tuple[str, ...] = ()
-    weights: NDArray[Any] | None = None
+    weights: Array | None = None
     cut: bool = False
 
 
@@ -86,7 +85,7 @@ class Interpreter:
         device = next(self.module.parameters()).device
         found: list[list[Hypothesis]] = [[] for _ in sources]
         lengths = [len(ids) for ids in sources]
-        batches = TokenBatches(lengths, max(1, UNITS_AT_ONCE // self.search.size))
+        batches = TokenBatches(lengths, max(1, _UNITS_AT_ONCE // self.search.size))
         for chosen in batches.of(epoch=0):
             units, sizes = source_batch([sources[i] for i in chosen], self.vocabularies.source.end)
             writer = Writing(self.module, *self.module.encode(units.to(device), sizes.to(device)))
@@ -105,7 +104,7 @@ class Interpreter:
         units = tuple(target.names(list(found.units)))
         return Translation(text, found.score, tuple(names), units, weights, cut)
 
-    def _copied(self, sentence: str, weights: NDArray[Any]) -> list[str]:
+    def _copied(self, sentence: str, weights: Array) -> list[str]:
         """The source word that each step attended to most (Luong et al. 2015), where units are words."""
         if not (self.vocabularies.source.words and self.vocabularies.target.words and len(weights)):
             return []

@@ -11,12 +11,13 @@ from typing import Any
 import numpy as np
 import torch
 
+from holdfast._typing import Array
 from holdfast.data.text.parallel import Pairs, lines
 from holdfast.data.text.tokenizers import Ids
 from holdfast.errors import UserError
 from holdfast.insight.analysis.features import of_units, side_by_side
 from holdfast.insight.analysis.request import Loss, Score, Several, Subject
-from holdfast.insight.analysis.results import Array, Steps
+from holdfast.insight.analysis.results import Steps
 from holdfast.models.translate import Decoded
 from holdfast.tasks.translate import dataset, trainable
 from holdfast.tasks.translate.dataset import Part, Vocabularies
@@ -29,7 +30,7 @@ BATCH, LEAST, LOOKED_AT = 16, 4, 128
 pairs in which units that track something are looked for, and on which the loss is measured."""
 END = "\N{RETURN SYMBOL}"
 """How the end of a sentence is shown; the decoder reads it first."""
-OTHERWISE = {
+_OTHERWISE = {
     "position in the sentence", "position in the text", "position in the line", "position in the paragraph",
     "speaker's name",
 }  # fmt: skip
@@ -37,7 +38,7 @@ OTHERWISE = {
 
 
 @dataclass(frozen=True)
-class Looked:
+class _Looked:
     """A network with its vocabularies, the pairs that are looked at, whether they are the file's, and notes."""
 
     module: Any
@@ -90,7 +91,7 @@ def subjects(model: Translator, data: Path, steps: int) -> list[Subject]:
     return [replace(_described(encoder, looked, "source"), notes=(*looked.notes, note))]
 
 
-def _read(model: Translator, data: Path, steps: int) -> Looked:
+def _read(model: Translator, data: Path, steps: int) -> _Looked:
     """The first pairs, both sides cut to so many steps with their end."""
     vocabularies, settings = model.vocabularies, model.config.data
     assert vocabularies is not None
@@ -111,7 +112,7 @@ def _read(model: Translator, data: Path, steps: int) -> Looked:
             "Give another file, or train for longer.",
         )
     told = f"Units that track something were looked for in the first {len(part)} pairs."
-    return Looked(model.module, vocabularies, part, given, (*notes, told))
+    return _Looked(model.module, vocabularies, part, given, (*notes, told))
 
 
 def _has_pairs(data: Path, encoding: str) -> bool:
@@ -131,7 +132,7 @@ def _of_one_length(part: Part) -> list[int]:
 # -- what a step is ---------------------------------------------------------------------------------------------
 
 
-def _described(subject: Subject, looked: Looked, side: str) -> Subject:
+def _described(subject: Subject, looked: _Looked, side: str) -> Subject:
     """The subject with the steps of the first sentence of a side, and what is known of all of them."""
     source = side == "source"
     vocabulary = looked.vocabularies.source if source else looked.vocabularies.target
@@ -164,7 +165,7 @@ def _names(text: str, ids: Ids, vocabulary: Vocabulary) -> list[str]:
 
 def _features(ids: Ids, vocabulary: Vocabulary) -> dict[str, Array]:
     known = of_units(ids, vocabulary.units)
-    found = {name: values for name, values in known.items() if name not in OTHERWISE}
+    found = {name: values for name, values in known.items() if name not in _OTHERWISE}
     place = np.arange(1.0, len(ids) + 1)
     return {"position": place, f"{vocabulary.units.kind}s to the end": len(ids) - place, **found}
 
@@ -172,7 +173,7 @@ def _features(ids: Ids, vocabulary: Vocabulary) -> dict[str, Array]:
 # -- score, loss and picture ------------------------------------------------------------------------------------
 
 
-def _score(looked: Looked) -> Score:
+def _score(looked: _Looked) -> Score:
     """The log-probability of the first word of the translation that the model would write otherwise, or of its last."""
     module, vocabulary, ids = looked.module, looked.vocabularies.target, looked.part.targets[0]
     module.eval()
@@ -187,7 +188,7 @@ def _score(looked: Looked) -> Score:
     return Score(name, lambda answer: module.scores(answer.readouts[place, 0]).log_softmax(-1)[unit], place)
 
 
-def _loss(looked: Looked) -> Loss:
+def _loss(looked: _Looked) -> Loss:
     ends = looked.vocabularies.ends
     name = f"nats per target {looked.vocabularies.target.units.kind}"
     on = f"on the first {len(looked.part)} pairs"
@@ -195,7 +196,7 @@ def _loss(looked: Looked) -> Loss:
 
 
 @torch.no_grad()
-def _attention(looked: Looked, path: Path) -> Path:
+def _attention(looked: _Looked, path: Path) -> Path:
     """The picture of what the decoder attended to while it wrote the first translation."""
     from holdfast.tasks.translate.plots import attention_plot  # loads matplotlib
 

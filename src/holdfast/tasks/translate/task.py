@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from numpy.typing import NDArray
 
+from holdfast._typing import Array
 from holdfast.files import load_json, save_json
 from holdfast.tasks.task import LEARNT, TaskModel
 from holdfast.tasks.translate import dataset, trainable
@@ -19,7 +19,7 @@ from holdfast.tasks.translate.dataset import Part, Prepared, Vocabularies
 from holdfast.tasks.translate.inference import Interpreter, Translation, search_of
 from holdfast.tasks.translate.metrics import Scorer
 
-TRAIN_PAIRS = 2000
+_TRAIN_PAIRS = 2000
 """Training pairs, spread evenly, on which the training loss is taken again without dropout."""
 
 
@@ -80,7 +80,7 @@ class Translator(TaskModel):
         assert self.vocabularies is not None
         return trainable.build(self.config, self.vocabularies)
 
-    def _take_arrays(self, arrays: dict[str, NDArray[Any]]) -> None:
+    def _take_arrays(self, arrays: dict[str, Array]) -> None:
         self.baselines = Baselines.from_state(arrays, self.config.data.lower)
 
     def _is_learnt(self, folder: Path, prepared: Prepared) -> bool:
@@ -93,7 +93,7 @@ class Translator(TaskModel):
 
     def _judge(self, prepared: Prepared, training: trainable.PairTraining) -> dict[str, Any]:
         name = "test" if prepared.test else "validation"
-        step = max(1, len(prepared.train) // TRAIN_PAIRS)
+        step = max(1, len(prepared.train) // _TRAIN_PAIRS)
         some = prepared.train[range(0, len(prepared.train), step)]
         return self._scores(prepared.test or prepared.valid, name) | {
             "train_loss": trainable.mean_nats(training.module, some, training.ends),

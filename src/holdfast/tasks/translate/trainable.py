@@ -15,7 +15,7 @@ from holdfast.models.translate import TranslationNetwork, TranslationOptions
 from holdfast.tasks.translate.config import TranslateConfig
 from holdfast.tasks.translate.dataset import Part, Vocabularies
 
-Ends = tuple[int, int]
+_Ends = tuple[int, int]
 """The units at the ends of source and target sentences."""
 
 NONE = -100
@@ -57,7 +57,7 @@ class Batch:
     own: Tensor
 
 
-def batch(part: Part, chosen: Sequence[int], ends: Ends, own: float = 0.0) -> Batch:
+def batch(part: Part, chosen: Sequence[int], ends: _Ends, own: float = 0.0) -> Batch:
     """Some pairs as tensors."""
     end = ends[1]
     inputs = [np.concatenate([[end], part.targets[i]]) for i in chosen]
@@ -90,7 +90,7 @@ class PairTraining:
     monitor = "valid_loss"
 
     def __init__(
-        self, module: TranslationNetwork, config: TranslateConfig, parts: tuple[Part, Part], ends: Ends
+        self, module: TranslationNetwork, config: TranslateConfig, parts: tuple[Part, Part], ends: _Ends
     ) -> None:
         self.module, self.settings, self.ends = module, config.training, ends
         self.train, self.valid = parts
@@ -140,7 +140,7 @@ def nats(module: TranslationNetwork, batch: Batch, smoothing: float = 0.0) -> Te
 
 
 @torch.no_grad()
-def mean_nats(module: TranslationNetwork, part: Part, ends: Ends) -> float:
+def mean_nats(module: TranslationNetwork, part: Part, ends: _Ends) -> float:
     """Nats of each target unit and end of a part, in evaluation."""
     training = module.training
     module.eval()

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
-from holdfast.insight.analysis.results import Array, Inspection, Part, Steps
+from holdfast._typing import Array
+from holdfast.insight.analysis.results import Inspection, Part, Steps
 from holdfast.insight.render import captions, charts, plots
 from holdfast.insight.render.colormaps import CIVIDIS, LEVELS, SIGNED, spread
 from holdfast.insight.render.label_text import clean, sign

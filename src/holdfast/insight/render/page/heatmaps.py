@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from holdfast.insight.analysis.results import Array, Inspection, Part, Steps
+from holdfast._typing import Array
+from holdfast.insight.analysis.results import Inspection, Part, Steps
 from holdfast.insight.render.colormaps import Scale, scale_of
 from holdfast.insight.render.unit_selection import chosen
 

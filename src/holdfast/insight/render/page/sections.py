@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from markupsafe import Markup
 
+from holdfast._typing import Array
 from holdfast.insight.analysis import summary
-from holdfast.insight.analysis.results import LEFT, RIGHT, Array, Inspection, Part, Steps, Tracked
+from holdfast.insight.analysis.results import LEFT, RIGHT, Inspection, Part, Steps, Tracked
 from holdfast.insight.render import captions, charts, plots
 from holdfast.insight.render.captions import number
 from holdfast.insight.render.colormaps import signed
@@ -27,7 +28,7 @@ LAST = 1000
 
 
 @dataclass(frozen=True)
-class Letter:
+class _Letter:
     """A step in a coloured text: its sign, the number of its colour, and whether a line ends after it."""
 
     sign: str
@@ -40,7 +41,7 @@ class Figure:
     """A picture with its caption: a text coloured around ``middle`` from its step ``first`` on, or a drawing."""
 
     title: str
-    letters: Sequence[Letter] = ()
+    letters: Sequence[_Letter] = ()
     first: int = 0
     gap: str = ""
     drawing: Markup | None = None
@@ -57,7 +58,7 @@ class Table:
 
 
 @dataclass(frozen=True)
-class Chapter:
+class _Chapter:
     """A part of the page."""
 
     name: str
@@ -67,13 +68,13 @@ class Chapter:
     tables: Sequence[Table] = ()
 
 
-def chapters(found: Inspection) -> list[Chapter]:
+def chapters(found: Inspection) -> list[_Chapter]:
     """Those for which something was found."""
     made = (_tracked, _saturation, _memory, _gradients, _attribution, _ablation)
     return [chapter for make in made if (chapter := make(found)) is not None]
 
 
-def _tracked(found: Inspection) -> Chapter | None:
+def _tracked(found: Inspection) -> _Chapter | None:
     if not found.tracked:
         return None
     rows = [
@@ -102,7 +103,7 @@ def _tracked(found: Inspection) -> Chapter | None:
     if where := captions.looked_for(found):
         words.append(f"They were {where}. What does not change in it is not drawn.")
     figures = [_followed(unit, k, found) for k, unit in enumerate(pictured(found))]
-    return Chapter(
+    return _Chapter(
         "tracked", "Units that follow something", words, figures, [Table("All of them", header, rows)]
     )
 
@@ -131,15 +132,15 @@ def _text(title: str, steps: Steps, values: Array, first: int, count: int) -> Fi
     return Figure(title, _letters(steps.labels[part], values[part]), first, gap)
 
 
-def _letters(labels: Sequence[str], values: Array) -> list[Letter]:
+def _letters(labels: Sequence[str], values: Array) -> list[_Letter]:
     tints = np.rint((values.clip(-1, 1) + 1) / 2 * (TINTS - 1))
     return [
-        Letter(label if label == " " else sign(label), int(tint), label.endswith("\n"))
+        _Letter(label if label == " " else sign(label), int(tint), label.endswith("\n"))
         for label, tint in zip(labels, tints, strict=True)
     ]
 
 
-def _saturation(found: Inspection) -> Chapter | None:
+def _saturation(found: Inspection) -> _Chapter | None:
     gated = [part for part in found.parts if part.gates]
     if not gated:
         return None
@@ -153,7 +154,7 @@ def _saturation(found: Inspection) -> Chapter | None:
     title = "Share of steps at which each gate is shut and open"
     drawn = drawing(plots.saturation(found.parts), "saturation", f"{title}. {' '.join(words[1:])}")
     tables = [_units(part, k, found) for k, part in enumerate(found.parts) if part.gates]
-    return Chapter("saturation", "Saturated gates", words, [Figure(title, drawing=drawn)], tables)
+    return _Chapter("saturation", "Saturated gates", words, [Figure(title, drawing=drawn)], tables)
 
 
 def _units(part: Part, number: int, found: Inspection) -> Table:
@@ -167,7 +168,7 @@ def _units(part: Part, number: int, found: Inspection) -> Table:
     return Table(f"{part.name}: every unit, from fast to slow", header, rows)
 
 
-def _memory(found: Inspection) -> Chapter | None:
+def _memory(found: Inspection) -> _Chapter | None:
     if found.horizon is None and all(part.half_lives is None for part in found.parts):
         return None
     words, tables = [], []
@@ -190,7 +191,7 @@ def _memory(found: Inspection) -> Chapter | None:
             "median over the steps to begin from."
         )
     drawn = drawing(plots.memory(found), "memory", " ".join([*_heard(found), *words]))
-    return Chapter("memory", "How far memory reaches", words, [Figure("Memory", drawing=drawn)], tables)
+    return _Chapter("memory", "How far memory reaches", words, [Figure("Memory", drawing=drawn)], tables)
 
 
 def _heard(found: Inspection) -> list[str]:
@@ -206,7 +207,7 @@ def _thin(rows: Sequence[Sequence[str]]) -> list[Sequence[str]]:
     return [rows[place] for place in places]
 
 
-def _gradients(found: Inspection) -> Chapter | None:
+def _gradients(found: Inspection) -> _Chapter | None:
     if not found.flows:
         return None
     words = [
@@ -222,7 +223,7 @@ def _gradients(found: Inspection) -> Chapter | None:
     ]
     drawn = drawing(plots.gradients(found), "gradients", clean(" ".join(flow.words for flow in found.flows)))
     title = "Gradient against the distance in time"
-    return Chapter(
+    return _Chapter(
         "gradients",
         "Gradients through time",
         words,
@@ -231,7 +232,7 @@ def _gradients(found: Inspection) -> Chapter | None:
     )
 
 
-def _attribution(found: Inspection) -> Chapter | None:
+def _attribution(found: Inspection) -> _Chapter | None:
     by, steps = found.attribution, found.steps
     if by is None:
         return None
@@ -259,10 +260,10 @@ def _attribution(found: Inspection) -> Chapter | None:
     ]
     header = ["step", steps.kind, "from the answer", "integrated gradients", "occlusion"]
     title = f"The {len(rows)} steps that moved it most"
-    return Chapter("attribution", "What moved the answer", words, figures, [Table(title, header, rows)])
+    return _Chapter("attribution", "What moved the answer", words, figures, [Table(title, header, rows)])
 
 
-def _ablation(found: Inspection) -> Chapter | None:
+def _ablation(found: Inspection) -> _Chapter | None:
     cut = found.ablation
     if cut is None or not cut.cuts:
         return None
@@ -277,6 +278,6 @@ def _ablation(found: Inspection) -> Chapter | None:
     drawn = drawing(plots.ablation(found), "ablation", clean(" ".join(summary.ablation(cut, found))))
     title = "What it costs to switch something off"
     header = ["switched off", "what it is", f"loss ({cut.unit})", "change"]
-    return Chapter(
+    return _Chapter(
         "ablation", title, words, [Figure(title, drawing=drawn)], [Table("All of them", header, rows)]
     )

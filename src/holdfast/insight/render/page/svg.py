@@ -10,18 +10,18 @@ from markupsafe import Markup
 from holdfast.insight.render.plots import STYLE, Painter
 from holdfast.reporting.plots import BLACK, BLUE, GREY, ORANGE, sketch
 
-INK = "#010203"  # what matplotlib draws in black by default, to be told from all else
-VARIABLES = {
+_INK = "#010203"  # what matplotlib draws in black by default, to be told from all else
+_VARIABLES = {
     BLUE: "var(--blue)",
     ORANGE: "var(--orange)",
     GREY: "var(--grey)",
     BLACK: "currentColor",
-    INK: "currentColor",
+    _INK: "currentColor",
 }
-INKED = {
-    f"{name}color": INK for name in ("text.", "axes.edge", "axes.label", "axes.title", "xtick.", "ytick.")
+_INKED = {
+    f"{name}color": _INK for name in ("text.", "axes.edge", "axes.label", "axes.title", "xtick.", "ytick.")
 }
-LEFT_OUT = (
+_LEFT_OUT = (
     r"<\?xml.*?\?>", r"<!DOCTYPE.*?>", r"<metadata>.*?</metadata>", r"<!--.*?-->", r'\sxmlns(:\w+)?="[^"]*"',
     r'(?<=<svg)(\s(width|height|version)="[^"]*")+', r'(?<=<g) id="(?!dots-)[^"]*"',
 )  # fmt: skip
@@ -37,7 +37,7 @@ def drawing(painter: Painter, name: str, words: str) -> Markup:
     """
     size, paint = painter
     out = io.BytesIO()
-    with sketch(size, {**STYLE, **INKED, "svg.hashsalt": name}) as figure:
+    with sketch(size, {**STYLE, **_INKED, "svg.hashsalt": name}) as figure:
         paint(figure)
         figure.savefig(out, format="svg", transparent=True)
     opening = Markup('<svg role="img" aria-label="{}" style="width: {}rem"').format(
@@ -47,8 +47,8 @@ def drawing(painter: Painter, name: str, words: str) -> Markup:
 
 
 def _bare(svg: str) -> str:
-    for pattern in LEFT_OUT:
+    for pattern in _LEFT_OUT:
         svg = re.sub(pattern, "", svg, flags=re.DOTALL)
-    for colour, variable in VARIABLES.items():
+    for colour, variable in _VARIABLES.items():
         svg = svg.replace(f": {colour}", f": {variable}")
     return svg.strip()
