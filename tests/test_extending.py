@@ -23,7 +23,7 @@ from holdfast.data.tabular.series import Columns, read_panel
 from holdfast.files import load_json, new_folder, save_json
 from holdfast.nn import kernels
 from holdfast.nn.cells import CELLS, Activations, Recurrence, State
-from holdfast.nn.kernels import Problem, Result
+from holdfast.nn.kernels import Problem, ScanResult
 from holdfast.nn.kernels.reference import Reference
 from holdfast.nn.options import Options
 from holdfast.nn.recurrent import Recurrent
@@ -44,8 +44,8 @@ class MinimalGate:
         """``f = sigmoid(x_f + W_f h)``; ``n = tanh(x_n + W_n (f * h))``; ``h' = (1 - f) * h + f * n``."""
         (h,) = state
         x_f, x_n = projected.chunk(2, -1)
-        f = torch.sigmoid(x_f + recur(h, 0, 1))
-        n = torch.tanh(x_n + recur(f * h, 1))
+        f = torch.sigmoid(x_f + recur(h, "forget"))
+        n = torch.tanh(x_n + recur(f * h, "candidate"))
         return ((1 - f) * h + f * n,), (f, n)
 
 
@@ -69,7 +69,7 @@ def test_a_new_kernel_is_chosen_by_name_and_by_auto(monkeypatch: pytest.MonkeyPa
         def refuses(self, problem: Problem) -> str | None:
             return None if problem.reverse else "it runs the reverse direction only"
 
-        def run(self, problem: Problem) -> Result:
+        def run(self, problem: Problem) -> ScanResult:
             ran.append(problem.reverse)
             return super().run(problem)
 

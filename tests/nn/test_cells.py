@@ -10,6 +10,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional as F
 
 from holdfast.nn.cells import CELLS, Cell, Norm, Recurrence, Weights
 
@@ -166,7 +167,7 @@ def test_a_step_follows_the_equations(name: str, layer_norm: bool) -> None:
     cell = CELLS[name]
     given = weights(cell, layer_norm)
     x, state = draw(B, INPUT), tuple(draw(B, H) for _ in cell.states)
-    new, activations = cell.step(given.project(x), state, Recurrence(given))
+    new, activations = cell.step(given.project(x), state, Recurrence(cell, given))
     names = cell.states + cell.activations
     got = dict(zip(names, new + activations, strict=True))
     expected = EQUATIONS[name](arrays(given), x.numpy(), *(s.numpy() for s in state))
@@ -181,7 +182,7 @@ def test_dropout_masks_the_hidden_state_in_the_recurrent_product_only(name: str)
     given = weights(cell, layer_norm=False)
     x, state = draw(B, INPUT), tuple(draw(B, H) for _ in cell.states)
     mask = 2.0 * torch.bernoulli(torch.full((B, H), 0.5, dtype=torch.float64))
-    masked, _ = cell.step(given.project(x), state, Recurrence(given, mask))
+    masked, _ = cell.step(given.project(x), state, Recurrence(cell, given, mask))
 
     class Masked(Arrays):
         def h(self, gate: int, h: Array) -> Array:
@@ -196,7 +197,7 @@ def test_a_projection_follows_the_output_gate() -> None:
     given = Weights(draw(4 * H, INPUT), draw(4 * H, width), weight_hr=draw(width, H))
     assert given.hidden_size == H
     (h, c), (_, _, _, o) = cell.step(
-        given.project(draw(B, INPUT)), (draw(B, width), draw(B, H)), Recurrence(given)
+        given.project(draw(B, INPUT)), (draw(B, width), draw(B, H)), Recurrence(cell, given)
     )
     assert given.weight_hr is not None
     np.testing.assert_allclose(h.numpy(), (o * torch.tanh(c)).numpy() @ given.weight_hr.numpy().T, rtol=1e-12)
@@ -209,6 +210,20 @@ def test_a_cell_describes_itself(name: str) -> None:
     assert cell.states in (("hidden",), ("hidden", "cell"))
     given = weights(cell, layer_norm=False)
     state = tuple(draw(B, H) for _ in cell.states)
-    new, activations = cell.step(draw(B, len(cell.gates) * H), state, Recurrence(given))
+    new, activations = cell.step(draw(B, len(cell.gates) * H), state, Recurrence(cell, given))
     assert [s.shape for s in new] == [s.shape for s in state]
     assert len(activations) == len(cell.activations)
+
+
+def test_gates_are_named_in_the_order_of_the_weights() -> None:
+    cell = CELLS["gru"]
+    given = weights(cell, layer_norm=False)
+    h, recur = draw(B, H), Recurrence(cell, given)
+    whole = F.linear(h, given.weight_hh, given.bias_hh)
+    assert torch.equal(recur(h), whole)
+    for names, blocks in {("update",): (1, 2), ("reset", "update"): (0, 2), ("candidate",): (2, 3)}.items():
+        expected = whole[:, blocks[0] * H : blocks[1] * H]
+        torch.testing.assert_close(recur(h, *names), expected, rtol=1e-12, atol=1e-12)
+    for wrong in [("forget",), ("update", "reset"), ("reset", "candidate"), ("candidate", "reset")]:
+        with pytest.raises(ValueError, match="gates must follow each other"):
+            recur(h, *wrong)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from holdfast.nn.cells import CELLS, Cell, Norm, Weights
-from holdfast.nn.kernels import KERNELS, Noise, Plan, Problem, Result, Zoneout, choose, scan
+from holdfast.nn.kernels import KERNELS, Plan, Problem, RecurrentNoise, ScanResult, Zoneout, choose, scan
 
 REFERENCE = KERNELS["reference"]
 TOLERANCE = {torch.float64: 1e-10, torch.float32: 1e-5}
@@ -61,11 +61,11 @@ def cast(problem: Problem, dtype: torch.dtype) -> Problem:
     return replace(problem, x=new(problem.x), state=tuple(new(s) for s in problem.state), weights=weights)
 
 
-def tensors(result: Result) -> list[Tensor]:
+def tensors(result: ScanResult) -> list[Tensor]:
     return [result.outputs, *result.state]
 
 
-def gradients(result: Result, problem: Problem, create_graph: bool = False) -> list[Tensor]:
+def gradients(result: ScanResult, problem: Problem, create_graph: bool = False) -> list[Tensor]:
     """Of a weighted sum of the outputs and the final state, whose weights a seed draws."""
     generator = torch.Generator().manual_seed(7)
     loss = sum((t * torch.randn(t.shape, generator=generator).to(t.dtype)).sum() for t in tensors(result))
@@ -257,8 +257,8 @@ def test_a_plan_reads_as_a_sentence() -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        lambda p: replace(p, noise=Noise(dropout_mask=torch.ones(4, 5))),
-        lambda p: replace(p, noise=Noise(zoneout=Zoneout((0.5,)))),
+        lambda p: replace(p, noise=RecurrentNoise(dropout_mask=torch.ones(4, 5))),
+        lambda p: replace(p, noise=RecurrentNoise(zoneout=Zoneout((0.5,)))),
         lambda p: cast(build(CELLS["gru"], 5, layer_norm=True), torch.float64),
         lambda p: build(CELLS["lstm_peephole"], 5),
     ],

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from holdfast.nn import kernels
 from holdfast.nn.cells import CELLS
 from holdfast.nn.init import chrono
-from holdfast.nn.kernels import Problem, Result
+from holdfast.nn.kernels import Problem, ScanResult
 from holdfast.nn.layers import GRU, LSTM, RNN
 from holdfast.nn.options import Options
 from holdfast.nn.recurrent import Recurrent
@@ -105,7 +105,7 @@ def spy(layer: Recurrent, *args: Any, **kwargs: Any) -> list[Problem]:
     seen: list[Problem] = []
     scan = kernels.scan
 
-    def watch(problem: Problem, kernel: str = "auto") -> Result:
+    def watch(problem: Problem, kernel: str = "auto") -> ScanResult:
         seen.append(problem)
         return scan(problem, kernel)
 

@@ -193,7 +193,7 @@ def branch(layer: Recurrent, queries: Tensor, state: State) -> Tensor:
     for k in range(layer.num_layers):
         weights = layer.weights(f"_l{k}")
         before = tuple(s[k].reshape(-1, len(queries), 1, s.size(-1)) for s in state)
-        after, _ = layer.cell.step(weights.project(x), before, Recurrence(weights))
+        after, _ = layer.cell.step(weights.project(x), before, Recurrence(layer.cell, weights))
         x = F.dropout(after[0], layer.dropout, layer.training and k + 1 < layer.num_layers)
     return x
 

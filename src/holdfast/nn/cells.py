@@ -73,25 +73,37 @@ def _normalise(pre: Tensor, gain: Tensor, bias: Tensor | None, hidden_size: int)
 
 
 class Recurrence:
-    """What a cell's step needs of its weights, assembled once for a sequence.
+    """The recurrent half of a cell's pre-activations, assembled once for a sequence.
 
     Args:
+        cell: whose gates.
         weights: the parameters.
         dropout_mask: [B, P] or None; the same mask multiplies the hidden state at each step before the
             recurrent product (variational dropout, Gal & Ghahramani 2016).
     """
 
-    def __init__(self, weights: Weights, dropout_mask: Tensor | None = None) -> None:
+    def __init__(self, cell: Cell, weights: Weights, dropout_mask: Tensor | None = None) -> None:
+        self.gates = cell.gates
         self.weights = weights
         self.dropout_mask = dropout_mask
         self._product = self._plain if weights.norm is None else self._normalised
 
-    def __call__(self, hidden: Tensor, first: int = 0, last: int | None = None) -> Tensor:
-        """``W_hh h + b_hh`` for gates ``first`` to ``last`` (all by default): [B, P] -> [B, gates*H]."""
-        size = self.weights.hidden_size
-        rows = slice(first * size, None if last is None else last * size)
+    def __call__(self, hidden: Tensor, *gates: str) -> Tensor:
+        """Compute ``W_hh h + b_hh`` for some gates, named in the cell's order, or for all of them if none is named.
+
+        [B, P] -> [B, gates*H]. Gates that do not follow each other in the cell raise a ValueError.
+        """
         masked = hidden if self.dropout_mask is None else hidden * self.dropout_mask
-        return self._product(masked, rows)
+        return self._product(masked, self._rows(gates))
+
+    def _rows(self, gates: tuple[str, ...]) -> slice:
+        if not gates:
+            return slice(0, None)
+        first = self.gates.index(gates[0]) if gates[0] in self.gates else 0
+        if self.gates[first : first + len(gates)] != gates:
+            raise ValueError(f"gates must follow each other in {self.gates}, but got {gates}")
+        size = self.weights.hidden_size
+        return slice(first * size, (first + len(gates)) * size)
 
     def _plain(self, hidden: Tensor, rows: slice) -> Tensor:
         bias = self.weights.bias_hh
@@ -140,7 +152,7 @@ class Cell(Protocol):
         ...
 
 
-class RNN:
+class RNNEquations:
     """``h' = f(x W_ih^T + b_ih + W_hh h + b_hh)`` with f tanh or relu (Elman 1990)."""
 
     gates: tuple[str, ...] = ("candidate",)
@@ -157,7 +169,7 @@ class RNN:
         return (self.function(projected + recur(state[0])),), ()
 
 
-class GRU:
+class GRUEquations:
     """Gated recurrent unit (Cho et al. 2014), reset after the product as in cuDNN and PyTorch.
 
     ``r, z = sigmoid(x_rz + W_rz h)``; ``n = tanh(x_n + r * (W_n h + b_n))``; ``h' = (1 - z) * n + z * h``.
@@ -179,10 +191,10 @@ class GRU:
         return ((1 - z) * n + z * h,), (r, z, n)
 
 
-class _ResetBeforeGRU(GRU):
+class _ResetBeforeGRU(GRUEquations):
     """GRU with the reset before the product (Cho et al. 2014, v1; Keras' ``reset_after=False``).
 
-    As :class:`GRU`, but ``n = tanh(x_n + W_n (r * h) + b_n)``.
+    As :class:`GRUEquations`, but ``n = tanh(x_n + W_n (r * h) + b_n)``.
     """
 
     name = "gru_reset_before"
@@ -191,13 +203,13 @@ class _ResetBeforeGRU(GRU):
         """See :class:`Cell`."""
         (h,) = state
         x_r, x_z, x_n = projected.chunk(3, -1)
-        h_r, h_z = recur(h, 0, 2).chunk(2, -1)
+        h_r, h_z = recur(h, "reset", "update").chunk(2, -1)
         r, z = torch.sigmoid(x_r + h_r), torch.sigmoid(x_z + h_z)
-        n = torch.tanh(x_n + recur(r * h, 2))
+        n = torch.tanh(x_n + recur(r * h, "candidate"))
         return ((1 - z) * n + z * h,), (r, z, n)
 
 
-class LSTM:
+class LSTMEquations:
     """Long short-term memory (Hochreiter & Schmidhuber 1997, forget gate of Gers et al. 2000).
 
     ``i, f, o = sigmoid(...)``; ``g = tanh(...)``; ``c' = f * c + i * g``; ``h' = o * tanh(c')``.
@@ -218,7 +230,7 @@ class LSTM:
         return (recur.output(o, c), c), (i, f, g, o)
 
 
-class _PeepholeLSTM(LSTM):
+class _PeepholeLSTM(LSTMEquations):
     """LSTM whose gates also see the cell: i and f the old one, o the new one (Gers et al. 2002)."""
 
     name = "lstm_peephole"
@@ -235,7 +247,7 @@ class _PeepholeLSTM(LSTM):
         return (recur.output(o, c), c), (i, f, g, o)
 
 
-class _CoupledLSTM(LSTM):
+class _CoupledLSTM(LSTMEquations):
     """LSTM with coupled gates, ``i = 1 - f`` (CIFG, Greff et al. 2017): three blocks of weights."""
 
     name = "lstm_coupled"
@@ -250,7 +262,7 @@ class _CoupledLSTM(LSTM):
         return (recur.output(o, c), c), (1 - f, f, g, o)
 
 
-class _CoupledPeepholeLSTM(LSTM):
+class _CoupledPeepholeLSTM(LSTMEquations):
     """Coupled gates and peepholes together: f sees the old cell, o the new one."""
 
     name = "lstm_coupled_peephole"
@@ -271,11 +283,11 @@ class _CoupledPeepholeLSTM(LSTM):
 CELLS: dict[str, Cell] = {
     cell.name: cell
     for cell in (
-        RNN("tanh"),
-        RNN("relu"),
-        GRU(),
+        RNNEquations("tanh"),
+        RNNEquations("relu"),
+        GRUEquations(),
         _ResetBeforeGRU(),
-        LSTM(),
+        LSTMEquations(),
         _PeepholeLSTM(),
         _CoupledLSTM(),
         _CoupledPeepholeLSTM(),

@@ -83,7 +83,7 @@ class RNN(_SingleState):
 
 
 class GRU(_SingleState):
-    """Gated recurrent units, drop-in for :class:`torch.nn.GRU`; equations in :class:`holdfast.nn.cells.GRU`.
+    """Gated recurrent units, drop-in for :class:`torch.nn.GRU`; equations in :class:`holdfast.nn.cells.GRUEquations`.
 
     Arguments, shapes, parameter names, layout and initialisation are those of torch.nn; ``options`` are in
     :class:`holdfast.nn.options.Options`. ``reset_after=False`` puts the reset gate before the product, as Keras does
@@ -122,7 +122,7 @@ class GRU(_SingleState):
 
 
 class LSTM(Recurrent):
-    """Long short-term memory, drop-in for :class:`torch.nn.LSTM`; equations in :class:`holdfast.nn.cells.LSTM`.
+    """Long short-term memory, drop-in for :class:`torch.nn.LSTM`: see :class:`holdfast.nn.cells.LSTMEquations`.
 
     Arguments, shapes, parameter names, layout and initialisation are those of torch.nn; ``options`` are in
     :class:`holdfast.nn.options.Options`, and ``peephole=True`` (Gers et al. 2002) and ``coupled=True`` (one gate for

@@ -30,7 +30,7 @@ class Layer(Protocol):
 
 
 @dataclass(frozen=True)
-class Sequence:
+class SequenceBatch:
     """An input as kernels take it: ``x`` [T, B, I], states [L*D, B, width], ``lengths`` [B] int64 or None."""
 
     x: Tensor
@@ -57,7 +57,7 @@ class Sequence:
         return state if self.batched else tuple(s.squeeze(1) for s in state)
 
 
-def arrange(layer: Layer, input: Any, hx: State | None, lengths: Any) -> Sequence:
+def arrange(layer: Layer, input: Any, hx: State | None, lengths: Any) -> SequenceBatch:
     """Check an input and bring it into the form that kernels take; errors are of torch.nn's kinds."""
     if isinstance(input, PackedSequence):
         return _from_packed(layer, input, hx, lengths)
@@ -76,16 +76,16 @@ def arrange(layer: Layer, input: Any, hx: State | None, lengths: Any) -> Sequenc
         raise RuntimeError("Expected sequence length to be larger than 0")
     lengths = None if lengths is None else _as_lengths(lengths, input)
     x = input if lengths is None else _blank(input, lengths)
-    return Sequence(x, state, lengths, batched, layer.batch_first)
+    return SequenceBatch(x, state, lengths, batched, layer.batch_first)
 
 
-def _from_packed(layer: Layer, packed: PackedSequence, hx: State | None, lengths: Any) -> Sequence:
+def _from_packed(layer: Layer, packed: PackedSequence, hx: State | None, lengths: Any) -> SequenceBatch:
     if lengths is not None:
         raise ValueError("a PackedSequence carries its lengths: give either it or lengths=, not both")
     _check_input(layer, packed.data)
     x, own_lengths = pad_packed_sequence(packed)
     state = _check_state(layer, hx, x, batched=True, batch_dim=1)
-    return Sequence(x, state, own_lengths.to(x.device), True, False, packed)
+    return SequenceBatch(x, state, own_lengths.to(x.device), True, False, packed)
 
 
 def pack_like(outputs: Tensor, lengths: Tensor | None, packed: PackedSequence) -> PackedSequence:

@@ -14,7 +14,7 @@ from torch.nn.utils.rnn import PackedSequence
 from holdfast.nn import kernels, layout
 from holdfast.nn.cells import Cell, Norm, State, Weights
 from holdfast.nn.init import gate_rows
-from holdfast.nn.kernels import Noise, Plan, Problem, Result, Zoneout
+from holdfast.nn.kernels import Plan, Problem, RecurrentNoise, ScanResult, Zoneout
 from holdfast.nn.options import Options, check_switch, is_number
 
 if TYPE_CHECKING:
@@ -160,12 +160,12 @@ class Recurrent(nn.Module):
         final = tuple(_stacked([r.state[k] for r in results]) for k in range(len(self.cell.states)))
         return sequence.restore(outputs), sequence.restore_state(final)
 
-    def _run(self, sequence: layout.Sequence, trace: bool = False) -> list[Result]:
+    def _run(self, sequence: layout.SequenceBatch, trace: bool = False) -> list[ScanResult]:
         """Every layer and direction in torch.nn's order: layer by layer, forward before reverse."""
         recompute = self.options.recompute and torch.is_grad_enabled() and not trace
         scan = kernels.scan_in_segments if recompute else kernels.scan
         x = sequence.x
-        results: list[Result] = []
+        results: list[ScanResult] = []
         for layer in range(self.num_layers):
             problems = [self._problem(x, sequence, layer, d, trace) for d in range(self.num_directions)]
             results += [scan(p, self.options.kernel) for p in problems]
@@ -175,7 +175,7 @@ class Recurrent(nn.Module):
         return results
 
     def _problem(
-        self, x: Tensor, sequence: layout.Sequence, layer: int, direction: int, trace: bool
+        self, x: Tensor, sequence: layout.SequenceBatch, layer: int, direction: int, trace: bool
     ) -> Problem:
         row = layer * self.num_directions + direction
         state = self._state(sequence, row)
@@ -183,7 +183,7 @@ class Recurrent(nn.Module):
         noise = self._noise(state)
         return Problem(self.cell, x, state, weights, sequence.lengths, direction == 1, noise, trace)
 
-    def _state(self, sequence: layout.Sequence, row: int) -> State:
+    def _state(self, sequence: layout.SequenceBatch, row: int) -> State:
         if sequence.state is not None:
             return tuple(s[row] for s in sequence.state)
         batch = sequence.x.size(1)
@@ -203,21 +203,21 @@ class Recurrent(nn.Module):
         names = ("norm_ih", "norm_hh", "norm_ch", "norm_ch_bias")
         return Norm(*(getattr(self, name + suffix, None) for name in names))  # type: ignore[arg-type]
 
-    def _noise(self, state: State) -> Noise | None:
+    def _noise(self, state: State) -> RecurrentNoise | None:
         rates = self.options.zoneout_rates(self.cell)
         dropping = self.training and self.options.recurrent_dropout > 0
         if not dropping and not any(rates):
             return None
         mask = F.dropout(torch.ones_like(state[0]), self.options.recurrent_dropout) if dropping else None
         if not any(rates):
-            return Noise(mask)
-        return Noise(mask, Zoneout.drawn(rates) if self.training else Zoneout(rates))
+            return RecurrentNoise(mask)
+        return RecurrentNoise(mask, Zoneout.drawn(rates) if self.training else Zoneout(rates))
 
     def problems(self, batch: int) -> list[Problem]:
         """One step of zeros in each layer's forward direction, from its beginning: what a stream is made of."""
         widths = [self.input_size, *[self._hidden_width] * (self.num_layers - 1)]
         inputs = [self.weight_ih_l0.new_zeros(1, batch, width) for width in widths]
-        steps = [layout.Sequence(x, None, None, True, False) for x in inputs]
+        steps = [layout.SequenceBatch(x, None, None, True, False) for x in inputs]
         return [
             self._problem(x, s, layer, 0, False)
             for layer, (x, s) in enumerate(zip(inputs, steps, strict=True))
@@ -284,7 +284,7 @@ def _stacked(tensors: list[Tensor]) -> Tensor:
     return tensors[0].unsqueeze(0) if len(tensors) == 1 else torch.stack(tensors)
 
 
-def _joined(directions: list[Result]) -> Tensor:
+def _joined(directions: list[ScanResult]) -> Tensor:
     """The outputs of the directions side by side, without a copy of a single one."""
     return directions[0].outputs if len(directions) == 1 else torch.cat([r.outputs for r in directions], -1)
 

@@ -36,7 +36,7 @@ def started(threads: int) -> Any:
 
 
 def gru(jax: Any) -> Step:
-    """One step, as in :class:`holdfast.nn.cells.GRU`."""
+    """One step, as in :class:`holdfast.nn.cells.GRUEquations`."""
 
     def step(h: Any, projected: Any, weight: Any, bias: Any) -> tuple[Any, Any]:
         reset, update, new = jax.numpy.split(projected, 3, -1)
@@ -50,7 +50,7 @@ def gru(jax: Any) -> Step:
 
 
 def lstm(jax: Any) -> Step:
-    """One step, as in :class:`holdfast.nn.cells.LSTM`."""
+    """One step, as in :class:`holdfast.nn.cells.LSTMEquations`."""
 
     def step(state: Any, projected: Any, weight: Any, bias: Any) -> tuple[Any, Any]:
         h, c = state
@@ -63,7 +63,7 @@ def lstm(jax: Any) -> Step:
 
 
 def rnn(jax: Any) -> Step:
-    """One step, as in :class:`holdfast.nn.cells.RNN`."""
+    """One step, as in :class:`holdfast.nn.cells.RNNEquations`."""
 
     def step(h: Any, projected: Any, weight: Any, bias: Any) -> tuple[Any, Any]:
         h = jax.numpy.tanh(projected + h @ weight + bias)

@@ -96,9 +96,9 @@ def carried(one: Played, seed: int = 0) -> tuple[Array, Array]:
 
 def _states(layer: Any, x: Tensor, state: State | None) -> list[State]:
     """The state [B, H] after each step, each a node of the graph."""
-    start = layer._state(layout.Sequence(x, state, None, batched=True, batch_first=False), 0)
+    start = layer._state(layout.SequenceBatch(x, state, None, batched=True, batch_first=False), 0)
     weights = layer.weights("_l0")
-    projected, recur = weights.project(x), Recurrence(weights)
+    projected, recur = weights.project(x), Recurrence(layer.cell, weights)
     rates = layer.options.zoneout_rates(layer.cell)  # in evaluation: the share of the old state that stays
     now = tuple(s.clone().requires_grad_() for s in start)
     found = []

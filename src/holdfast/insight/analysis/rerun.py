@@ -14,7 +14,7 @@ from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
 from holdfast.errors import UserError
 from holdfast.insight.analysis.call_chains import Chain, chains, refuse_infinite
 from holdfast.insight.analysis.layer_capture import arguments, evaluated, recurrent_modules
-from holdfast.nn.kernels import ROUNDING
+from holdfast.nn.kernels import ROUNDING_KERNELS
 from holdfast.nn.layout import pack_like
 from holdfast.nn.recurrent import Recurrent
 
@@ -169,7 +169,7 @@ def _leaf(y: Tensor | PackedSequence) -> Any:
 
 def _refuse_rounding(modules: dict[str, nn.Module]) -> None:
     for name, module in modules.items():
-        if isinstance(module, Recurrent) and module.options.kernel in ROUNDING:
+        if isinstance(module, Recurrent) and module.options.kernel in ROUNDING_KERNELS:
             raise UserError(
                 "What is measured through gradients has layers that run backward.",
                 f"{name or 'The layer'} runs the kernel {module.options.kernel!r}, forward only.",

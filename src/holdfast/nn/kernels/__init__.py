@@ -7,14 +7,14 @@ from dataclasses import dataclass, field
 from holdfast.nn.kernels.aten import Aten
 from holdfast.nn.kernels.checkpointing import scan_in_segments
 from holdfast.nn.kernels.native import Int8, Native
-from holdfast.nn.kernels.noise import Noise, Zoneout
-from holdfast.nn.kernels.problem import Kernel, Problem, Result
+from holdfast.nn.kernels.noise import RecurrentNoise, Zoneout
+from holdfast.nn.kernels.problem import Kernel, Problem, ScanResult
 from holdfast.nn.kernels.reference import Reference
 
 KERNELS: dict[str, Kernel] = {kernel.name: kernel for kernel in (Native(), Aten(), Reference())}
 """In the order in which ``auto`` tries them."""
 
-ROUNDING: dict[str, Kernel] = {kernel.name: kernel for kernel in (Int8(),)}
+ROUNDING_KERNELS: dict[str, Kernel] = {kernel.name: kernel for kernel in (Int8(),)}
 """Those that run only where they are asked for by name."""
 
 
@@ -37,8 +37,8 @@ class Plan:
 
 def check_name(kernel: str) -> None:
     """An unknown kernel name is a ValueError."""
-    if kernel != "auto" and kernel not in KERNELS | ROUNDING:
-        raise ValueError(f"kernel must be one of {['auto', *KERNELS, *ROUNDING]}, but got {kernel!r}")
+    if kernel != "auto" and kernel not in KERNELS | ROUNDING_KERNELS:
+        raise ValueError(f"kernel must be one of {['auto', *KERNELS, *ROUNDING_KERNELS]}, but got {kernel!r}")
 
 
 def choose(problem: Problem, kernel: str = "auto") -> Plan:
@@ -52,7 +52,7 @@ def choose(problem: Problem, kernel: str = "auto") -> Plan:
         RuntimeError: the kernel asked for by name cannot run this problem; the message says why.
     """
     if kernel != "auto":
-        named = (KERNELS | ROUNDING)[kernel]
+        named = (KERNELS | ROUNDING_KERNELS)[kernel]
         reason = named.refuses(problem)
         if reason is not None:
             raise RuntimeError(
@@ -68,19 +68,19 @@ def choose(problem: Problem, kernel: str = "auto") -> Plan:
     raise AssertionError("the reference kernel runs everything")
 
 
-def scan(problem: Problem, kernel: str = "auto") -> Result:
+def scan(problem: Problem, kernel: str = "auto") -> ScanResult:
     """Run a cell over a whole sequence with the kernel that :func:`choose` names."""
-    return (KERNELS | ROUNDING)[choose(problem, kernel).kernel].run(problem)
+    return (KERNELS | ROUNDING_KERNELS)[choose(problem, kernel).kernel].run(problem)
 
 
 __all__ = [
     "KERNELS",
-    "ROUNDING",
+    "ROUNDING_KERNELS",
     "Kernel",
-    "Noise",
     "Plan",
     "Problem",
-    "Result",
+    "RecurrentNoise",
+    "ScanResult",
     "Zoneout",
     "check_name",
     "choose",

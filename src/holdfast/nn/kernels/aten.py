@@ -10,7 +10,7 @@ from torch import _VF, Tensor
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
 from holdfast.nn.cells import State
-from holdfast.nn.kernels.problem import Problem, Result, transformed
+from holdfast.nn.kernels.problem import Problem, ScanResult, transformed
 
 _RUN: dict[str, Callable[..., Any]] = {
     "rnn_tanh": _VF.rnn_tanh,
@@ -45,7 +45,7 @@ class Aten:
     def remark(self, problem: Problem) -> None:
         """Nothing."""
 
-    def run(self, problem: Problem) -> Result:
+    def run(self, problem: Problem) -> ScanResult:
         """One call of the fused kernel; ragged batches are packed, the reverse direction is flipped."""
         if problem.lengths is None:
             return _dense(problem)
@@ -67,13 +67,13 @@ def _call(problem: Problem, data: Tensor, *batch_sizes: Tensor, state: State) ->
     return outputs, tuple(s.squeeze(0) for s in final)
 
 
-def _dense(problem: Problem) -> Result:
+def _dense(problem: Problem) -> ScanResult:
     x = problem.x.flip(0) if problem.reverse else problem.x
     outputs, state = _call(problem, x, state=problem.state)
-    return Result(outputs.flip(0) if problem.reverse else outputs, state)
+    return ScanResult(outputs.flip(0) if problem.reverse else outputs, state)
 
 
-def _ragged(problem: Problem, lengths: Tensor) -> Result:
+def _ragged(problem: Problem, lengths: Tensor) -> ScanResult:
     """An empty sequence runs one step, which is then undone: packing knows no length 0."""
     on_device = lengths.to(problem.x.device)
     x = flip(problem.x, on_device) if problem.reverse else problem.x
@@ -91,7 +91,7 @@ def _ragged(problem: Problem, lengths: Tensor) -> Result:
         torch.where(empty, old, new.index_select(0, back))
         for old, new in zip(problem.state, final, strict=True)
     )
-    return Result(flip(outputs, on_device) if problem.reverse else outputs, final)
+    return ScanResult(flip(outputs, on_device) if problem.reverse else outputs, final)
 
 
 def flip(x: Tensor, lengths: Tensor) -> Tensor:

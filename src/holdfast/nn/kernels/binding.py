@@ -28,7 +28,7 @@ else:
             "Set it to one of these or unset it.",
         ) from None
 
-WEIGHTS = (
+WEIGHT_NAMES = (
     "weight_ih",
     "weight_hh",
     "bias_ih",
@@ -42,7 +42,7 @@ WEIGHTS = (
 )
 """In the order of the operators' ``weights``."""
 
-_PROBLEM = ("lengths", "x", "h0", "c0", *WEIGHTS, "mask")
+_PROBLEM = ("lengths", "x", "h0", "c0", *WEIGHT_NAMES, "mask")
 OUTPUTS = ("y", "h", "c", "saved", "normed")
 _BACKWARD = (
     *("y", "saved", "normed", "dy", "dh", "dc", "dsaved"),
@@ -51,7 +51,7 @@ _BACKWARD = (
 
 
 @dataclass(frozen=True)
-class Layout:
+class CellLayout:
     """G, what ``saved`` [T, B, S*H] holds, in order, and how many peepholes; only an LSTM has a cell state."""
 
     gates: int
@@ -71,14 +71,14 @@ class Layout:
 
 _GATES = ("input", "forget", "candidate", "output", "cell")
 LAYOUTS = {
-    "rnn_tanh": Layout(1, ("candidate",)),
-    "rnn_relu": Layout(1, ("candidate",)),
-    "gru": Layout(3, ("reset", "update", "candidate", "recurrent candidate")),
-    "gru_reset_before": Layout(3, ("reset", "update", "candidate", "reset hidden")),
-    "lstm": Layout(4, _GATES),
-    "lstm_peephole": Layout(4, _GATES, 3),
-    "lstm_coupled": Layout(3, _GATES[1:]),
-    "lstm_coupled_peephole": Layout(3, _GATES[1:], 2),
+    "rnn_tanh": CellLayout(1, ("candidate",)),
+    "rnn_relu": CellLayout(1, ("candidate",)),
+    "gru": CellLayout(3, ("reset", "update", "candidate", "recurrent candidate")),
+    "gru_reset_before": CellLayout(3, ("reset", "update", "candidate", "reset hidden")),
+    "lstm": CellLayout(4, _GATES),
+    "lstm_peephole": CellLayout(4, _GATES, 3),
+    "lstm_coupled": CellLayout(3, _GATES[1:]),
+    "lstm_coupled_peephole": CellLayout(3, _GATES[1:], 2),
 }
 INT8 = "_int8"
 """After a cell's name: the same with weights in int8, which runs forward only (csrc/int8.h)."""
@@ -108,7 +108,7 @@ def check_available() -> None:
         raise RuntimeError(f"{missing}. Reinstall where a C++20 compiler is found, or use another kernel.")
 
 
-def layout(cell: str) -> Layout:
+def layout(cell: str) -> CellLayout:
     """What is known of a cell by name."""
     name = cell.removesuffix(INT8)
     if name not in LAYOUTS:

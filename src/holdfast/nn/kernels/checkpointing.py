@@ -10,11 +10,11 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from holdfast.nn.cells import State
-from holdfast.nn.kernels.noise import Noise
-from holdfast.nn.kernels.problem import Problem, Result
+from holdfast.nn.kernels.noise import RecurrentNoise
+from holdfast.nn.kernels.problem import Problem, ScanResult
 
 
-def scan_in_segments(problem: Problem, kernel: str) -> Result:
+def scan_in_segments(problem: Problem, kernel: str) -> ScanResult:
     """As :func:`holdfast.nn.kernels.scan`, with the same gradients, in memory for about 2 sqrt(T) steps' activations.
 
     The sequence is run in segments of sqrt(T) steps under :func:`torch.utils.checkpoint.checkpoint` (Chen et al. 2016):
@@ -28,7 +28,7 @@ def scan_in_segments(problem: Problem, kernel: str) -> Result:
             _segment, problem, kernel, i * size, x, *state, use_reentrant=False, preserve_rng_state=False
         )
         state = tuple(states)
-    return Result(torch.cat(outputs), state)
+    return ScanResult(torch.cat(outputs), state)
 
 
 def _segment(problem: Problem, kernel: str, start: int, x: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
@@ -40,7 +40,7 @@ def _segment(problem: Problem, kernel: str, start: int, x: Tensor, *state: Tenso
     return result.outputs, *result.state
 
 
-def _later(noise: Noise | None, start: int, state: State) -> Noise | None:
+def _later(noise: RecurrentNoise | None, start: int, state: State) -> RecurrentNoise | None:
     """The noise as seen by a scan that begins at step ``start``."""
     if noise is None or noise.zoneout is None:
         return noise

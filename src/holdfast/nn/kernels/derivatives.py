@@ -10,8 +10,8 @@ from torch import Tensor
 from holdfast.errors import UserError
 from holdfast.nn.cells import CELLS, Norm, Weights
 from holdfast.nn.kernels import binding, operators
-from holdfast.nn.kernels.noise import Noise, Zoneout
-from holdfast.nn.kernels.problem import Problem, Result
+from holdfast.nn.kernels.noise import RecurrentNoise, Zoneout
+from holdfast.nn.kernels.problem import Problem, ScanResult
 from holdfast.nn.kernels.reference import Reference
 
 _Grads = list[Tensor | None]
@@ -81,7 +81,7 @@ def _again(ctx: Any, grads: _Grads, tensors: list[Any], extras: list[Tensor]) ->
     return [by_input.get(i) for i in range(len(inputs))]
 
 
-def _slots(cell: str, result: Result) -> Tensor:
+def _slots(cell: str, result: ScanResult) -> Tensor:
     """The traced values in the order in which the core saves them; those that nothing is computed from are zero."""
     named = result.activations or {}
     zero = torch.zeros_like(next(iter(named.values()))[..., :1]).expand_as(named[next(iter(named))])
@@ -96,12 +96,12 @@ def plain(
     cell: str,
     reverse: bool,
     trace: bool = False,
-) -> Result:
+) -> ScanResult:
     """The reference loop on the operator's arguments."""
-    lengths, mask, zoneout = operators.filled(extras, operators.EXTRAS)
-    noise = Noise(mask, None if zoneout is None else _unpacked(zoneout))
-    by_name = dict(zip(binding.WEIGHTS, operators.filled(weights), strict=True))
-    norms = {name: by_name.pop(name, None) for name in binding.WEIGHTS[6:]}
+    lengths, mask, zoneout = operators.filled(extras, operators.EXTRA_NAMES)
+    noise = RecurrentNoise(mask, None if zoneout is None else _unpacked(zoneout))
+    by_name = dict(zip(binding.WEIGHT_NAMES, operators.filled(weights), strict=True))
+    norms = {name: by_name.pop(name, None) for name in binding.WEIGHT_NAMES[6:]}
     norm = None if norms["norm_ih"] is None else Norm(*norms.values())  # type: ignore[arg-type]
     own = Weights(**by_name, norm=norm)  # type: ignore[arg-type]
     return Reference().run(Problem(CELLS[cell], x, tuple(state), own, lengths, reverse, noise, trace))

@@ -6,14 +6,14 @@ import torch
 from torch import Tensor
 
 from holdfast.nn.kernels import binding, derivatives, operators
-from holdfast.nn.kernels.problem import Problem, Result, transformed
+from holdfast.nn.kernels.problem import Problem, ScanResult, transformed
 
 isa, isas, peak = binding.isa, binding.isas, binding.peak
 LOW = (torch.bfloat16, torch.float16)
 """Types that are computed in float32: this core has no kernels for their instructions."""
 
 Weights = list[Tensor | None]
-"""In the order of :data:`holdfast.nn.kernels.binding.WEIGHTS`."""
+"""In the order of :data:`holdfast.nn.kernels.binding.WEIGHT_NAMES`."""
 
 __all__ = ["LOW", "Int8", "Native", "available", "derivatives", "isa", "isas", "peak"]
 
@@ -50,7 +50,7 @@ class Native:
         low = _result_type(problem)
         return None if low == torch.float32 else f"{low} is computed in float32 and rounded at the end"
 
-    def run(self, problem: Problem) -> Result:
+    def run(self, problem: Problem) -> ScanResult:
         """One call of the core."""
         dtype = _result_type(problem)
         if dtype == torch.float32:
@@ -60,13 +60,13 @@ class Native:
             weights = [None if w is None else w.float() for w in weights]
             result = self._call(problem, problem.x.float(), state, weights)
             traced = result.activations
-            return Result(
+            return ScanResult(
                 result.outputs.to(dtype),
                 tuple(s.to(dtype) for s in result.state),
                 None if traced is None else {name: a.to(dtype) for name, a in traced.items()},
             )
 
-    def _call(self, problem: Problem, x: Tensor, state: list[Tensor], weights: Weights) -> Result:
+    def _call(self, problem: Problem, x: Tensor, state: list[Tensor], weights: Weights) -> ScanResult:
         y, h, c, saved, _ = torch.ops.holdfast.recur.default(
             x,
             state,
@@ -76,7 +76,7 @@ class Native:
             problem.reverse,
             problem.trace or _trains([x, *state, *weights]),
         )
-        return Result(y, (h, c)[: len(state)], _activations(problem, y, saved) if problem.trace else None)
+        return ScanResult(y, (h, c)[: len(state)], _activations(problem, y, saved) if problem.trace else None)
 
 
 class Int8(Native):
@@ -118,8 +118,8 @@ def _weights(problem: Problem) -> Weights:
 def arguments(problem: Problem) -> binding.Layer:
     """What :func:`holdfast.nn.kernels.binding.stream` takes of a layer: the weights, made ready."""
     weights = [None if w is None else w.detach().float() for w in _weights(problem)]
-    shape = operators.Shape.of(problem.x, weights, problem.cell.name)
-    extras = operators.filled(_present(problem.x, _extras(problem)), operators.EXTRAS)
+    shape = operators.CallShape.of(problem.x, weights, problem.cell.name)
+    extras = operators.filled(_present(problem.x, _extras(problem)), operators.EXTRA_NAMES)
     return shape.sizes(False), extras[2], {**operators.ready_weights(shape, weights)}
 
 

@@ -72,7 +72,7 @@ def _mixed(place: Tensor, key: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Noise:
+class RecurrentNoise:
     """Random or averaged regularisation of one scan.
 
     ``dropout_mask`` [B, P] multiplies the hidden state before every recurrent product (variational dropout, Gal &

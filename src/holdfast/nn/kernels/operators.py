@@ -1,7 +1,7 @@
 """The compiled core as torch operators: ``holdfast::recur`` and ``holdfast::recur_backward``.
 
 float32 on the CPU, first derivatives; a second derivative runs the reference loop instead. ``weights`` are in the
-order of :data:`holdfast.nn.kernels.binding.WEIGHTS`; an empty one is absent, and so are those left out at the end.
+order of :data:`holdfast.nn.kernels.binding.WEIGHT_NAMES`; an empty one is absent, and so are those left out at the end.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from torch import Tensor
 
 from holdfast.errors import UserError
 from holdfast.nn.kernels import binding
-from holdfast.nn.kernels.binding import WEIGHTS, Layout
+from holdfast.nn.kernels.binding import WEIGHT_NAMES, CellLayout
 from holdfast.nn.kernels.buffers import scratch
 from holdfast.nn.kernels.weight_grad import Before
 
-Tensors = list[Tensor | None]
-EXTRAS = ("lengths", "mask", "zoneout")
+OptionalTensors = list[Tensor | None]
+EXTRA_NAMES = ("lengths", "mask", "zoneout")
 """In the order of the operators' ``extras``; an empty one is absent."""
 
 torch.library.define(
@@ -36,7 +36,7 @@ torch.library.define(
 
 
 @dataclass(frozen=True)
-class Shape:
+class CallShape:
     """T, B, I, H, P of a call, and what its cell keeps."""
 
     steps: int
@@ -44,11 +44,11 @@ class Shape:
     inputs: int
     hidden: int
     width: int
-    layout: Layout
+    layout: CellLayout
     slots: int
 
     @classmethod
-    def of(cls, x: Tensor, weights: Tensors, cell: str) -> Shape:
+    def of(cls, x: Tensor, weights: OptionalTensors, cell: str) -> CallShape:
         """With a projection one more slot is saved: what is projected."""
         own = binding.layout(cell)
         _, weight_hh, _, _, weight_hr, *_ = weights
@@ -102,10 +102,10 @@ def _ready(name: str, tensor: Tensor, *shape: int, dtype: torch.dtype = torch.fl
     return tensor.contiguous()
 
 
-def ready_weights(shape: Shape, weights: Tensors) -> dict[str, Tensor]:
+def ready_weights(shape: CallShape, weights: OptionalTensors) -> dict[str, Tensor]:
     """By name, those that are there; each group of them is there as a whole or not at all."""
     known = shape.weights()
-    given = {name: w for name, w in zip(WEIGHTS, weights, strict=True) if w is not None}
+    given = {name: w for name, w in zip(WEIGHT_NAMES, weights, strict=True) if w is not None}
     required = {"weight_ih", "weight_hh"} | ({"weight_ch"} if shape.layout.peepholes else set())
     norm = {"norm_ih", "norm_hh"} | ({"norm_ch", "norm_ch_bias"} if shape.layout.cell_state else set())
     whole = all(
@@ -113,8 +113,8 @@ def ready_weights(shape: Shape, weights: Tensors) -> dict[str, Tensor]:
     )
     if not whole or not required <= given.keys() <= known.keys():
         raise UserError(
-            f"The weights of this cell are {', '.join(n for n in WEIGHTS if n in known)}, in this place of "
-            f"{', '.join(WEIGHTS)}; both biases or none, all of the norm or none.",
+            f"The weights of this cell are {', '.join(n for n in WEIGHT_NAMES if n in known)}, in this place of "
+            f"{', '.join(WEIGHT_NAMES)}; both biases or none, all of the norm or none.",
             f"There were {', '.join(given)}.",
             "Give an empty tensor for one that is absent.",
         )
@@ -122,7 +122,7 @@ def ready_weights(shape: Shape, weights: Tensors) -> dict[str, Tensor]:
 
 
 def _ready_call(
-    shape: Shape, x: Tensor, state: list[Tensor], weights: Tensors, extras: Tensors
+    shape: CallShape, x: Tensor, state: list[Tensor], weights: OptionalTensors, extras: OptionalTensors
 ) -> dict[str, Tensor]:
     """What is given to the core, by name."""
     names = shape.states()
@@ -142,7 +142,7 @@ def _ready_call(
     return arrays
 
 
-def filled(tensors: list[Tensor], names: tuple[str, ...] = WEIGHTS) -> Tensors:
+def filled(tensors: list[Tensor], names: tuple[str, ...] = WEIGHT_NAMES) -> OptionalTensors:
     """One for each name, None where it is absent."""
     return [t if t is not None and t.numel() else None for _, t in zip_longest(names, tensors)]
 
@@ -158,15 +158,15 @@ def _recur(
 ) -> tuple[Tensor, ...]:
     binding.check_available()
     own = filled(weights)
-    shape = Shape.of(x, own, cell)
-    arrays: dict[str, Tensor | None] = {**_ready_call(shape, x, state, own, filled(extras, EXTRAS))}
+    shape = CallShape.of(x, own, cell)
+    arrays: dict[str, Tensor | None] = {**_ready_call(shape, x, state, own, filled(extras, EXTRA_NAMES))}
     outputs = _outputs(x, shape, "norm_ih" in arrays, save)
     arrays |= {n: t if t.numel() else None for n, t in zip(binding.OUTPUTS, outputs, strict=True)}
-    binding.forward(cell, shape.sizes(reverse), filled(extras, EXTRAS)[2], arrays)
+    binding.forward(cell, shape.sizes(reverse), filled(extras, EXTRA_NAMES)[2], arrays)
     return outputs
 
 
-def _outputs(x: Tensor, shape: Shape, norm: bool, save: bool) -> tuple[Tensor, ...]:
+def _outputs(x: Tensor, shape: CallShape, norm: bool, save: bool) -> tuple[Tensor, ...]:
     """New tensors; what a cell lacks is empty."""
     steps, batch = shape.steps, shape.batch
     return (
@@ -188,11 +188,11 @@ def _recur_fake(
     save: bool = True,
 ) -> tuple[Tensor, ...]:
     own = filled(weights)
-    return _outputs(x, Shape.of(x, own, cell), own[WEIGHTS.index("norm_ih")] is not None, save)
+    return _outputs(x, CallShape.of(x, own, cell), own[WEIGHT_NAMES.index("norm_ih")] is not None, save)
 
 
 def _recur_backward(
-    grads: Tensors,
+    grads: OptionalTensors,
     x: Tensor,
     state: list[Tensor],
     weights: list[Tensor],
@@ -206,8 +206,8 @@ def _recur_backward(
     binding.check_available()
     y, saved, normed = kept
     own = filled(weights)
-    shape = Shape.of(x, own, cell)
-    given = _ready_call(shape, x, state, own, filled(extras, EXTRAS))
+    shape = CallShape.of(x, own, cell)
+    given = _ready_call(shape, x, state, own, filled(extras, EXTRA_NAMES))
     given |= {"y": _ready("y", y, shape.steps, shape.batch, shape.width), "saved": saved.contiguous()}
     given |= {"normed": normed.contiguous()} if normed.numel() else {}
     for name, grad, like in zip(
@@ -221,12 +221,12 @@ def _recur_backward(
         new = {name: part.view(size) for part, (name, size) in zip(parts, temporary.items(), strict=True)}
         new |= {"d" + name: torch.empty_like(given[name]) for name in shape.states()}
         new["dvectors"] = x.new_empty(shape.layout.vectors, shape.hidden)
-        binding.backward(cell, shape.sizes(reverse), filled(extras, EXTRAS)[2], {**given, **new})
+        binding.backward(cell, shape.sizes(reverse), filled(extras, EXTRA_NAMES)[2], {**given, **new})
         with binding.alike(), torch.autocast("cpu", enabled=False):
             return _collected(shape, given, new, cell, reverse, wanted)
 
 
-def _temporary(shape: Shape, given: dict[str, Tensor], cell: str) -> dict[str, tuple[int, ...]]:
+def _temporary(shape: CallShape, given: dict[str, Tensor], cell: str) -> dict[str, tuple[int, ...]]:
     """Name -> shape of what the core computes for the products that follow."""
     time = (shape.steps, shape.batch)
     sizes: dict[str, tuple[int, ...]] = {"dprojected": (*time, shape.rows)}
@@ -240,7 +240,7 @@ def _temporary(shape: Shape, given: dict[str, Tensor], cell: str) -> dict[str, t
 
 
 def _collected(
-    shape: Shape,
+    shape: CallShape,
     given: dict[str, Tensor],
     new: dict[str, Tensor],
     cell: str,
@@ -261,12 +261,12 @@ def _collected(
             found["weight_hr"] = torch.mm(new["dhidden"].flatten(0, 1).t(), m)
     return [
         found[name] if name in found and name in given else x.new_empty(0)
-        for name in ("x", "h0", "c0", *WEIGHTS)
+        for name in ("x", "h0", "c0", *WEIGHT_NAMES)
     ]
 
 
 def _recurrent_gradient(
-    shape: Shape, given: dict[str, Tensor], new: dict[str, Tensor], cell: str, reverse: bool
+    shape: CallShape, given: dict[str, Tensor], new: dict[str, Tensor], cell: str, reverse: bool
 ) -> Tensor:
     """Of W_hh, which read h before each step; a GRU's candidate has gradients, or an operand, of its own."""
     hidden, dweight = shape.hidden, torch.empty_like(given["weight_hh"])
@@ -284,7 +284,7 @@ def _recurrent_gradient(
     return dweight
 
 
-def _vectors(shape: Shape, given: dict[str, Tensor], sums: Tensor, cell: str) -> dict[str, Tensor]:
+def _vectors(shape: CallShape, given: dict[str, Tensor], sums: Tensor, cell: str) -> dict[str, Tensor]:
     """The rows of ``dvectors`` by the names of the weights, of those that are there."""
     gates = shape.layout.gates
     counts = (gates, 1, shape.layout.peepholes, gates, gates, 1, 1)
@@ -301,7 +301,7 @@ def _vectors(shape: Shape, given: dict[str, Tensor], sums: Tensor, cell: str) ->
 
 
 def _recur_backward_fake(
-    grads: Tensors,
+    grads: OptionalTensors,
     x: Tensor,
     state: list[Tensor],
     weights: list[Tensor],

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.autograd import forward_ad
 
 from holdfast.nn.cells import Cell, State, Weights
-from holdfast.nn.kernels.noise import Noise
+from holdfast.nn.kernels.noise import RecurrentNoise
 
 
 @dataclass(frozen=True)
@@ -28,12 +28,12 @@ class Problem:
     weights: Weights
     lengths: Tensor | None = None
     reverse: bool = False
-    noise: Noise | None = None
+    noise: RecurrentNoise | None = None
     trace: bool = False
 
 
 @dataclass(frozen=True)
-class Result:
+class ScanResult:
     """``outputs`` [T, B, P], the final ``state``, and the named ``activations`` [T, B, width] where asked."""
 
     outputs: Tensor
@@ -54,7 +54,7 @@ class Kernel(Protocol):
         """What a plan says of how this kernel computes the problem; mostly nothing."""
         ...
 
-    def run(self, problem: Problem) -> Result:
+    def run(self, problem: Problem) -> ScanResult:
         """Run it. Only called when :meth:`refuses` returned None."""
         ...
 

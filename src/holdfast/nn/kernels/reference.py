@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from holdfast.nn.cells import Cell, Recurrence, State
-from holdfast.nn.kernels.noise import Noise
-from holdfast.nn.kernels.problem import Problem, Result
+from holdfast.nn.kernels.noise import RecurrentNoise
+from holdfast.nn.kernels.problem import Problem, ScanResult
 
 _Update = Callable[[int, State, State], State]
 
@@ -18,7 +18,7 @@ def _no_update(_t: int, _old: State, new: State) -> State:
     return new
 
 
-def _zoneout(noise: Noise | None) -> _Update:
+def _zoneout(noise: RecurrentNoise | None) -> _Update:
     """Keep a part of the old state at each step: ``s = keep * old + (1 - keep) * new``."""
     if noise is None or noise.zoneout is None:
         return _no_update
@@ -45,9 +45,9 @@ def _active(lengths: Tensor | None, x: Tensor) -> Tensor | None:
     return steps < lengths.to(x.device)[:, None]
 
 
-def _loop(problem: Problem, projected: Tensor) -> Result:
+def _loop(problem: Problem, projected: Tensor) -> ScanResult:
     cell, state = problem.cell, problem.state
-    recur = Recurrence(problem.weights, problem.noise.dropout_mask if problem.noise else None)
+    recur = Recurrence(cell, problem.weights, problem.noise.dropout_mask if problem.noise else None)
     active = _active(problem.lengths, projected)
     zoneout, hold = _zoneout(problem.noise), _hold(active)
     order = range(projected.size(0))
@@ -60,7 +60,7 @@ def _loop(problem: Problem, projected: Tensor) -> Result:
         activations.append(seen)
     stack = _stacker(problem.reverse, active)
     outputs = stack([s[0] for s in states])
-    return Result(outputs, state, _named(cell, stack, states, activations) if problem.trace else None)
+    return ScanResult(outputs, state, _named(cell, stack, states, activations) if problem.trace else None)
 
 
 def _stacker(reverse: bool, active: Tensor | None) -> Callable[[list[Tensor]], Tensor]:
@@ -95,6 +95,6 @@ class Reference:
     def remark(self, problem: Problem) -> None:
         """Nothing."""
 
-    def run(self, problem: Problem) -> Result:
+    def run(self, problem: Problem) -> ScanResult:
         """One step after the other, as the equations stand."""
         return _loop(problem, problem.weights.project(problem.x))
