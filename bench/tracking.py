@@ -14,7 +14,7 @@ import torch
 
 from holdfast._typing import Array
 from holdfast.insight.analysis import feature_units, gates
-from holdfast.insight.analysis.layer_capture import calls, played
+from holdfast.insight.analysis.layer_capture import capture_calls, split_directions
 
 RUNS = {60: 200, 200: 200, 1000: 60}
 """Steps -> runs."""
@@ -50,9 +50,13 @@ def named(steps: int, seed: int) -> list[str]:
     torch.manual_seed(seed)
     model, x = network(), torch.randn(steps, 1, 3)
     known = features(steps, np.random.default_rng(seed))
-    parts = [gates.part(one) for call in calls(model, lambda: model(x)) for one in played(call)]
-    wanted = feature_units.changing_enough({name: values[:, None] for name, values in known.items()})
-    return [found.feature for found in feature_units.tracked(parts, wanted)]
+    layers = [
+        gates.trace_layer(one)
+        for call in capture_calls(model, lambda: model(x))
+        for one in split_directions(call)
+    ]
+    wanted = feature_units.searchable_features({name: values[:, None] for name, values in known.items()})
+    return [found.feature for found in feature_units.find_feature_units(layers, wanted)]
 
 
 def main() -> None:

@@ -7,15 +7,15 @@ import math
 import numpy as np
 
 from holdfast.insight.analysis.results import (
+    AblatedComponent,
     Ablation,
     Attribution,
-    Cut,
-    Flow,
-    Horizon,
+    FeatureUnit,
+    GradientFlow,
     Inspection,
-    Part,
+    LayerTrace,
+    MemoryCurve,
     Steps,
-    Tracked,
     ordered,
 )
 
@@ -49,7 +49,7 @@ def hours(count: int, rows: int = 2) -> Steps:
     return Steps(labels, "hour", values, names, {"hour of day": np.cos(time * 2 * math.pi / 24)})
 
 
-def part(name: str, cell: str, steps: Steps, units: int, seed: int = 0) -> Part:
+def layer_trace(name: str, cell: str, steps: Steps, units: int, seed: int = 0) -> LayerTrace:
     """A layer whose units hold on for 1 to 100 steps; the slowest follow the features."""
     rng = np.random.default_rng(seed)
     count = len(steps)
@@ -67,7 +67,7 @@ def part(name: str, cell: str, steps: Steps, units: int, seed: int = 0) -> Part:
         state[:, unit] = feature / (np.abs(feature).max() or 1) * 2 - 1 + rng.normal(0, 0.1, count)
     values |= {name: np.tanh(state) if name != "cell" else state for name in others}
     half_lives = None if cell == "rnn" else math.log(2) / -np.log(keep)
-    return Part(name, cell, values, gates, half_lives, ordered(keep))
+    return LayerTrace(name, cell, values, gates, half_lives, ordered(keep))
 
 
 def inspection(
@@ -75,30 +75,35 @@ def inspection(
 ) -> Inspection:
     """Everything there can be, in a network of so many layers."""
     steps = steps or characters(120)
-    parts = [part(f"layer {k + 1}", cell, steps, units, k) for k in range(layers)]
+    traces = [layer_trace(f"layer {k + 1}", cell, steps, units, k) for k in range(layers)]
     state = "cell" if cell == "lstm" else "hidden"
     tracked = [
-        Tracked(0, state, int(parts[0].order[-1 - k]), name, 0.91 - k / 10, 0.87 - k / 10)
+        FeatureUnit(0, state, int(traces[0].order[-1 - k]), name, 0.91 - k / 10, 0.87 - k / 10)
         for k, name in enumerate(steps.features)
     ]
     rng, distance = np.random.default_rng(5), np.arange(lags)
     flows = [
-        Flow(p.name, 0.9**distance, 0.97**distance, 0.97, "healthy", f"In {p.name} the gradient is healthy.")
-        for p in parts
+        GradientFlow(
+            p.name, 0.9**distance, 0.97**distance, 0.97, "healthy", f"In {p.name} the gradient is healthy."
+        )
+        for p in traces
     ]
     integrated = rng.normal(0, 1, len(steps)) * np.linspace(0, 1, len(steps)) ** 4
-    cuts = [Cut("layer", k, p.name, 3.1 - k) for k, p in enumerate(parts)]
-    cuts += [Cut("gate", 0, gate, 2.5 - k / 2) for k, gate in enumerate(parts[0].gates)]
-    cuts += [Cut("unit", 0, "unit 3", 1.62), Cut("unit", layers - 1, "unit 1", 1.37)]
+    cuts = [AblatedComponent("layer", k, p.name, 3.1 - k) for k, p in enumerate(traces)]
+    cuts += [AblatedComponent("gate", 0, gate, 2.5 - k / 2) for k, gate in enumerate(traces[0].gates)]
+    cuts += [
+        AblatedComponent("unit", 0, "unit 3", 1.62),
+        AblatedComponent("unit", layers - 1, "unit 1", 1.37),
+    ]
     return Inspection(
         title="A made-up network on a made-up text",
         steps=steps,
-        parts=parts,
-        tracked=tracked,
-        horizon=Horizon(
+        layers=traces,
+        feature_units=tracked,
+        memory=MemoryCurve(
             distance, 0.93**distance, np.array([1, 4, 16]), 0.93 ** np.array([1, 4, 16]), 9.6, math.inf, 0.004
         ),
-        flows=flows,
+        gradients=flows,
         attribution=Attribution(
             "log-probability of 'e' as what comes next",
             integrated,
@@ -107,6 +112,6 @@ def inspection(
             0.012,
         ),
         ablation=Ablation(1.44, "nats per character", cuts),
-        words=["Half of what the network heard is gone after 9.6 steps.", "Unit 3 follows the quotes."],
+        summary=["Half of what the network heard is gone after 9.6 steps.", "Unit 3 follows the quotes."],
         notes=["The text was cut after some characters."],
     )

@@ -18,17 +18,17 @@ from torch.nn.utils.rnn import pack_padded_sequence
 
 import holdfast as hf
 from holdfast.errors import UserError
-from holdfast.insight import Loss, Score, Steps, Subject, inspect, watch, write
+from holdfast.insight import InspectionRequest, Loss, Score, Steps, analyze, inspect, write
 from holdfast.insight.analysis import summary
-from holdfast.insight.analysis.ablation import ablated, held, silenced
-from holdfast.insight.analysis.attribution import agree, attributed, ranks_agree
-from holdfast.insight.analysis.call_chains import chains
-from holdfast.insight.analysis.default_target import largest_after
+from holdfast.insight.analysis.ablation import ablate, held, silenced
+from holdfast.insight.analysis.attribution import agree, attribute, ranks_agree
+from holdfast.insight.analysis.call_chains import capture_chains
+from holdfast.insight.analysis.default_target import largest_last_output
 from holdfast.insight.analysis.gates import gate_names, half_lives, slowness
-from holdfast.insight.analysis.layer_capture import calls
-from holdfast.insight.analysis.rerun import Again
-from holdfast.insight.analysis.results import Inspection, Part
-from holdfast.insight.analysis.summary import words
+from holdfast.insight.analysis.layer_capture import capture_calls
+from holdfast.insight.analysis.rerun import Rerun
+from holdfast.insight.analysis.results import Inspection, LayerTrace
+from holdfast.insight.analysis.summary import sentences
 from holdfast.insight.render import captions
 from holdfast.nn.cells import CELLS, Recurrence, Weights
 
@@ -61,7 +61,7 @@ def test_half_lives_follow_the_order_in_which_a_layer_runs() -> None:
             )
     x = torch.full((40, 1, 1), 7.0)
     x[:10] = -9.0
-    forward, reverse = watch(module)(x).parts
+    forward, reverse = inspect(module)(x).layers
     assert forward.half_lives is not None and reverse.half_lives is not None
     assert np.isinf(forward.half_lives[0]) and 5 < reverse.half_lives[0] < 15
 
@@ -73,8 +73,8 @@ def test_zoneout_keeps_as_well() -> None:
 
 def test_saturation_counts_the_steps() -> None:
     gate = np.array([[0.05, 0.95], [0.5, 0.95], [0.05, 0.91], [0.2, 0.1]])
-    part = Part("layer 1", "lstm", {"input": gate}, ("input",), None, np.arange(2))
-    left, right = part.saturated("input")
+    layer = LayerTrace("layer 1", "lstm", {"input": gate}, ("input",), None, np.arange(2))
+    left, right = layer.saturated("input")
     assert left.tolist() == [0.5, 0.0] and right.tolist() == [0.0, 0.75]
 
 
@@ -99,8 +99,8 @@ def test_a_linear_network_is_attributed_exactly() -> None:
         module.weight_ih_l0.copy_(torch.tensor([[1.0, 2.0]]))
         module.weight_hh_l0.fill_(0.5)
     x = torch.rand(12, 1, 2) + 0.5
-    subject = Subject("a", module, lambda: module(x), Steps(["x"] * 12))
-    found = attributed(subject, Score("sum", lambda answer: answer[0][-1, 0, 0]))
+    request = InspectionRequest("a", module, lambda: module(x), Steps(["x"] * 12))
+    found = attribute(request, Score("sum", lambda answer: answer[0][-1, 0, 0]))
     centred = (x - x.mean(0))[:, 0].numpy() @ np.array([1.0, 2.0])
     expected = centred * 0.5 ** np.arange(11, -1, -1)
     np.testing.assert_allclose(found.integrated, expected, atol=1e-5)
@@ -111,8 +111,8 @@ def test_a_linear_network_is_attributed_exactly() -> None:
 def test_a_sequence_shorter_than_its_batch_is_attributed_as_alone(tmp_path: Path) -> None:
     torch.manual_seed(0)
     model, x = hf.LSTM(3, 8, batch_first=True), torch.randn(3, 20, 3)
-    found = watch(model)(x, lengths=torch.tensor([12, 20, 7]))
-    alone = watch(model)(x[:1, :12])
+    found = inspect(model)(x, lengths=torch.tensor([12, 20, 7]))
+    alone = inspect(model)(x[:1, :12])
     assert found.attribution is not None and alone.attribution is not None
     np.testing.assert_allclose(found.attribution.integrated, alone.attribution.integrated, atol=1e-6)
     np.testing.assert_allclose(found.attribution.occlusion, alone.attribution.occlusion, atol=1e-6)
@@ -129,13 +129,13 @@ def test_cuts_are_told_of_their_own_layers_where_some_are_left_out() -> None:
             y: Tensor = self.b(self.a(x)[0])[0]
             return y
 
-    found = watch(Two())(torch.randn(20, 1, 2), loss=lambda: 1.0)
-    assert found.ablation is not None and found.ablation.cuts
-    assert {found.parts[cut.part].name for cut in found.ablation.cuts} == {"b"}
+    found = inspect(Two())(torch.randn(20, 1, 2), loss=lambda: 1.0)
+    assert found.ablation is not None and found.ablation.components
+    assert {found.layers[cut.layer].name for cut in found.ablation.components} == {"b"}
 
 
 def test_a_score_that_fails_is_a_note() -> None:
-    found = watch(nn.GRU(2, 3))(torch.randn(9, 1, 2), score=lambda answer: answer.nothing)
+    found = inspect(nn.GRU(2, 3))(torch.randn(9, 1, 2), score=lambda answer: answer.nothing)
     assert found.attribution is None and any("The score makes one number" in note for note in found.notes)
 
 
@@ -156,7 +156,7 @@ def test_an_answer_for_each_step_that_may_be_one_of_classes_asks_for_a_score() -
             y: Tensor = self.layer(x)[0].squeeze(-1)
             return y
 
-    found = watch(Scalar())(torch.randn(1, 40, 2))
+    found = inspect(Scalar())(torch.randn(1, 40, 2))
     assert found.attribution is None and any("Give score=" in note for note in found.notes)
 
 
@@ -167,14 +167,14 @@ def test_a_head_with_dropout_is_attributed_as_in_evaluation() -> None:
 
     def attributed_when(training: bool) -> Any:
         model.train(training)
-        subject = Subject(
+        request = InspectionRequest(
             "a",
             model,
             lambda: model["rnn"](x)[0],
             Steps([""] * 20),
             Score("s", lambda y: model["head"](y[-1, 0])[0]),
         )
-        found = inspect(subject)
+        found = analyze(request)
         assert model["head"].training == training
         return found.attribution
 
@@ -185,44 +185,44 @@ def test_a_head_with_dropout_is_attributed_as_in_evaluation() -> None:
 
 def test_computed_weights_are_left_out_of_the_ablation_and_that_is_told() -> None:
     model = weight_norm(nn.LSTM(2, 3), "weight_hh_l0")
-    found = watch(model)(torch.randn(20, 1, 2), loss=lambda: 1.0)
-    assert found.ablation is not None and not found.ablation.cuts
+    found = inspect(model)(torch.randn(20, 1, 2), loss=lambda: 1.0)
+    assert found.ablation is not None and not found.ablation.components
     assert any("weight norm" in note for note in found.notes)
 
 
-def decaying_sum() -> tuple[nn.RNN, Subject]:
+def decaying_sum() -> tuple[nn.RNN, InspectionRequest]:
     """A network that adds up its input, half of which is forgotten at each step; it reads 8 zeros and 4 ones."""
     module = nn.RNN(1, 1, nonlinearity="relu", bias=False)
     with torch.no_grad():
         module.weight_ih_l0.fill_(1.0)
         module.weight_hh_l0.fill_(0.5)
     x = torch.cat([torch.zeros(8, 1, 1), torch.ones(4, 1, 1)])
-    return module, Subject("sum", module, lambda: module(x), Steps(["x"] * 12))
+    return module, InspectionRequest("sum", module, lambda: module(x), Steps(["x"] * 12))
 
 
 def test_occlusion_of_a_saturated_answer_is_not_compared() -> None:
-    _, subject = decaying_sum()  # 1.875; 0.67 for the mean input, 1.2 at least where one step is hidden
+    _, request = decaying_sum()  # 1.875; 0.67 for the mean input, 1.2 at least where one step is hidden
     sure = Score("log-probability", lambda answer: functional.logsigmoid(100 * (answer[0][-1, 0, 0] - 0.95)))
-    found = attributed(subject, sure)
+    found = attribute(request, sure)
     assert np.isnan(found.agreement) and found.incomplete < 0.05 and np.abs(found.occlusion).max() < 1e-6
-    whole = Inspection("title", subject.steps, [], attribution=found)
-    (words,) = summary.words(whole)
+    whole = Inspection("title", request.steps, [], attribution=found)
+    (words,) = summary.sentences(whole)
     assert "No single step alone moves the answer" in words and "rank correlation" not in words
     assert "most of all step x (0 back), step x (1 back)" in words and "nan" not in words
-    (words,) = summary.words(replace(whole, attribution=replace(found, incomplete=0.2)))
+    (words,) = summary.sentences(replace(whole, attribution=replace(found, incomplete=0.2)))
     assert "neither way says it" in words and "most of all" not in words
     assert "not comparable" in captions.correlation(found.agreement)
 
 
 def test_an_answer_that_turns_at_a_point_takes_more_points_or_goes_by_occlusion() -> None:
-    _, subject = decaying_sum()
+    _, request = decaying_sum()
     found = [
-        attributed(subject, Score("s", lambda a, k=k: torch.sigmoid(k * (a[0][-1, 0, 0] - 1.7))))
+        attribute(request, Score("s", lambda a, k=k: torch.sigmoid(k * (a[0][-1, 0, 0] - 1.7))))
         for k in (600, 2000)
     ]
     assert found[0].incomplete < 0.01  # with 128 points 0.18
     assert found[1].incomplete == pytest.approx(0.252, abs=0.02)
-    (words,) = summary.words(Inspection("title", subject.steps, [], attribution=found[1]))
+    (words,) = summary.sentences(Inspection("title", request.steps, [], attribution=found[1]))
     assert "by occlusion" in words and "too much to go by them" in words
 
 
@@ -294,16 +294,18 @@ def test_silence_reaches_packed_outputs() -> None:
 def test_the_ablation_tells_every_gate_layer_and_some_units() -> None:
     torch.manual_seed(0)
     module, x = nn.LSTM(3, 4, 2), torch.randn(9, 2, 3)
-    found = ablated(
-        module, calls(module, lambda: module(x)), Loss("squares", lambda: float(module(x)[0].square().sum()))
+    found = ablate(
+        module,
+        capture_calls(module, lambda: module(x)),
+        Loss("squares", lambda: float(module(x)[0].square().sum())),
     )
-    kinds = [cut.kind for cut in found.cuts]
+    kinds = [cut.kind for cut in found.components]
     assert kinds.count("gate") == 2 * (3 * 2 + 1) and kinds.count("layer") == 2 and kinds.count("unit") == 8
     with torch.no_grad():
         assert found.loss == pytest.approx(float(module(x)[0].square().sum()))
-    assert next(cut.loss for cut in found.cuts if cut.kind == "layer" and cut.part == 1) == 0.0
-    without = ablated(nn.GRU(3, 4, bias=False), [], Loss("none", lambda: 1.0))
-    assert without.cuts == [] and without.loss == 1.0
+    assert next(cut.loss for cut in found.components if cut.kind == "layer" and cut.layer == 1) == 0.0
+    without = ablate(nn.GRU(3, 4, bias=False), [], Loss("none", lambda: 1.0))
+    assert without.components == [] and without.loss == 1.0
 
 
 # -- any torch model ----------------------------------------------------------------------------------------------
@@ -328,16 +330,16 @@ def test_a_model_of_torch_alone_is_inspected_with_one_call() -> None:
     model = Tagger()
     units = torch.randint(20, (3, 60))
     before = {n: p.clone() for n, p in model.named_parameters()}
-    found = watch(model)(
+    found = inspect(model)(
         units, steps=[str(int(u)) for u in units[0]], loss=lambda: model(units).square().mean()
     )
-    assert [part.name for part in found.parts] == [
+    assert [layer.name for layer in found.layers] == [
         f"rnn, layer {k}, {way}" for k in (1, 2) for way in ("forward", "reverse")
     ]
-    assert all(part.activations["forget"].shape == (60, 8) for part in found.parts)
-    assert found.horizon and found.attribution and found.ablation and len(found.flows) == 4
+    assert all(layer.activations["forget"].shape == (60, 8) for layer in found.layers)
+    assert found.memory and found.attribution and found.ablation and len(found.gradients) == 4
     assert model.training and all(torch.equal(p, before[n]) for n, p in model.named_parameters())
-    assert any("first sequence" in note for note in found.notes) and found.words
+    assert any("first sequence" in note for note in found.notes) and found.summary
 
 
 def test_what_cannot_be_measured_is_told_and_the_rest_is_there() -> None:
@@ -347,28 +349,28 @@ def test_what_cannot_be_measured_is_told_and_the_rest_is_there() -> None:
     def run() -> Any:
         return model(torch.randn(30, 1, 2))
 
-    found = inspect(Subject("without gradients", model, run, Steps([""] * 30)))
-    assert found.horizon is None and found.parts and found.flows
+    found = analyze(InspectionRequest("without gradients", model, run, Steps([""] * 30)))
+    assert found.memory is None and found.layers and found.gradients
     told = " ".join(found.notes)
     assert "memory could not be measured" in told and "needs score=" in told
 
 
 def test_mistakes_are_told_in_words() -> None:
-    with pytest.raises(UserError, match=r"watch takes a torch\.nn\.Module"):
-        watch("model")  # type: ignore[arg-type]
+    with pytest.raises(UserError, match=r"insight\.inspect must be given a torch\.nn\.Module"):
+        inspect("model")  # type: ignore[arg-type]
     with pytest.raises(UserError, match="Give a label for each step"):
-        watch(nn.GRU(2, 3))(torch.randn(5, 1, 2), steps=["a", "b"])
+        inspect(nn.GRU(2, 3))(torch.randn(5, 1, 2), steps=["a", "b"])
     with pytest.raises(UserError, match="holds one as a submodule"):
-        watch(nn.Linear(2, 3))(torch.randn(5, 2))
+        inspect(nn.Linear(2, 3))(torch.randn(5, 2))
 
 
 def test_inputs_are_shown_and_may_be_tracked() -> None:
     torch.manual_seed(0)
     model = nn.GRU(2, 16)
     x = torch.randn(200, 1, 2).cumsum(0) / 10
-    found = watch(model)(x)
+    found = inspect(model)(x)
     assert found.steps.rows is not None and found.steps.rows.shape == (2, 200)
-    assert {one.feature for one in found.tracked} <= {"input 0", "input 1"} and found.tracked
+    assert {one.feature for one in found.feature_units} <= {"input 0", "input 1"} and found.feature_units
 
 
 # -- odd models ---------------------------------------------------------------------------------------------------
@@ -401,8 +403,8 @@ def told(found: Any) -> str:
 
 @pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
 def test_a_model_without_gradients_is_shown_with_the_reasons(mode: Any) -> None:
-    found = watch(Odd(mode()(lambda m, x: m.layer(x)[0]), layer=nn.LSTM(2, 3)))(torch.randn(6, 1, 2))
-    assert found.parts and found.horizon is None and found.attribution is None
+    found = inspect(Odd(mode()(lambda m, x: m.layer(x)[0]), layer=nn.LSTM(2, 3)))(torch.randn(6, 1, 2))
+    assert found.layers and found.memory is None and found.attribution is None
     assert "through gradients" in told(found)
 
 
@@ -410,46 +412,46 @@ def test_a_layer_that_is_called_again_with_another_input_is_told() -> None:
     torch.manual_seed(0)
     model = Odd(lambda m, a, b: m.layer(a)[0][-1] * m.layer(b)[0][-1], layer=nn.LSTM(2, 3))
     a, b = torch.randn(2, 6, 1, 2)
-    found, alone = watch(model)(a, b), watch(model.layer)(a)
+    found, alone = inspect(model)(a, b), inspect(model.layer)(a)
     assert "layer was called 2 times; what is shown is its first call" in told(found)
-    np.testing.assert_allclose(found.horizon.jacobian, alone.horizon.jacobian, rtol=1e-4)
+    np.testing.assert_allclose(found.memory.jacobian, alone.memory.jacobian, rtol=1e-4)
 
 
 def test_a_layer_beside_the_first_is_not_of_its_stack() -> None:
     torch.manual_seed(0)
     layers = {"a": nn.GRU(2, 3), "b": nn.GRU(2, 3), "c": nn.GRU(3, 3)}
     x = torch.randn(6, 1, 2)
-    found = watch(Odd(lambda m, x: m.a(x)[0] + m.b(x)[0], **layers))(x)
-    assert found.horizon.agreement < 0.01
+    found = inspect(Odd(lambda m, x: m.a(x)[0] + m.b(x)[0], **layers))(x)
+    assert found.memory.agreement < 0.01
     model = Odd(lambda m, x: (m.c(m.a(x)[0])[0], m.b(x)[0]), **layers)
-    again = Again(model, lambda: model(x))
-    assert [again.calls[k].name for k in again.stack] == ["a", "c"]
+    rerun = Rerun(model, lambda: model(x))
+    assert [rerun.calls[k].name for k in rerun.stack] == ["a", "c"]
 
 
 def test_an_encoder_with_a_shorter_decoder_and_one_in_int8() -> None:
     model = Odd(lambda m, x: m.d(x[:4], m.e(x)[1])[0], e=nn.LSTM(2, 3), d=nn.LSTM(2, 3))
-    assert watch(model)(torch.randn(6, 1, 2)).attribution is not None
-    found = watch(hf.quantize(hf.LSTM(2, 3)))(torch.randn(6, 1, 2))
-    assert found.parts and found.horizon is None and "forward only" in told(found)
+    assert inspect(model)(torch.randn(6, 1, 2)).attribution is not None
+    found = inspect(hf.quantize(hf.LSTM(2, 3)))(torch.randn(6, 1, 2))
+    assert found.layers and found.memory is None and "forward only" in told(found)
 
 
 @pytest.mark.parametrize("steps_given", [stepped, lambda m, x: m.layer(x)[0]], ids=["loop", "whole"])
 def test_a_layer_that_is_called_step_by_step_is_one_sequence(steps_given: Any) -> None:
     torch.manual_seed(0)
     layer, x = nn.LSTM(2, 5), torch.randn(12, 2, 2)
-    found, whole = watch(Odd(steps_given, layer=layer))(x), watch(layer)(x)
-    for name, values in whole.parts[0].activations.items():
-        np.testing.assert_allclose(found.parts[0].activations[name], values, atol=1e-6)
-    np.testing.assert_allclose(found.horizon.jacobian, whole.horizon.jacobian, rtol=1e-3)
+    found, whole = inspect(Odd(steps_given, layer=layer))(x), inspect(layer)(x)
+    for name, values in whole.layers[0].activations.items():
+        np.testing.assert_allclose(found.layers[0].activations[name], values, atol=1e-6)
+    np.testing.assert_allclose(found.memory.jacobian, whole.memory.jacobian, rtol=1e-3)
     np.testing.assert_allclose(found.attribution.integrated, whole.attribution.integrated, atol=1e-4)
-    np.testing.assert_allclose(found.flows[0].state, whole.flows[0].state, rtol=1e-4)
+    np.testing.assert_allclose(found.gradients[0].state, whole.gradients[0].state, rtol=1e-4)
     assert ("12 times" in told(found)) == (steps_given is stepped)
 
 
 def test_the_last_step_is_found_in_any_form() -> None:
     def after(module: Any, x: Any) -> float:
-        first = chains(module, lambda: module(x))[0]
-        return largest_after(first)(module(x)).item()
+        first = capture_chains(module, lambda: module(x))[0]
+        return largest_last_output(first)(module(x)).item()
 
     torch.manual_seed(0)
     layer, x = nn.GRU(2, 3), torch.randn(5, 5, 2)
@@ -461,37 +463,37 @@ def test_the_last_step_is_found_in_any_form() -> None:
 
 def test_half_precision_is_measured_in_float32() -> None:
     torch.manual_seed(0)
-    found = watch(nn.LSTM(2, 5).bfloat16())(torch.randn(12, 2, 2).bfloat16())
-    assert found.horizon.agreement < 0.01 and "copy in float32" in told(found)
+    found = inspect(nn.LSTM(2, 5).bfloat16())(torch.randn(12, 2, 2).bfloat16())
+    assert found.memory.agreement < 0.01 and "copy in float32" in told(found)
 
 
 def test_kinks_are_not_said_to_agree() -> None:
     torch.manual_seed(0)
-    found = watch(nn.GRU(2, 3))(torch.randn(9, 1, 2))
-    worse = replace(found, horizon=replace(found.horizon, agreement=0.187))
-    assert "agree within" in " ".join(words(found))
-    assert "differ by up to 18.7%: trust the Jacobian products less" in " ".join(words(worse))
+    found = inspect(nn.GRU(2, 3))(torch.randn(9, 1, 2))
+    worse = replace(found, memory=replace(found.memory, agreement=0.187))
+    assert "agree within" in " ".join(sentences(found))
+    assert "differ by up to 18.7%: trust the Jacobian products less" in " ".join(sentences(worse))
 
 
 def test_keyword_arguments_go_to_the_model() -> None:
-    found = watch(hf.LSTM(2, 3))(torch.randn(9, 2, 2), lengths=torch.tensor([4, 9]))
+    found = inspect(hf.LSTM(2, 3))(torch.randn(9, 2, 2), lengths=torch.tensor([4, 9]))
     assert len(found.steps) == 4
 
 
 def test_the_reverse_direction_is_told_of_the_memory() -> None:
-    notes = told(watch(nn.GRU(2, 3, bidirectional=True))(torch.randn(9, 1, 2)))
+    notes = told(inspect(nn.GRU(2, 3, bidirectional=True))(torch.randn(9, 1, 2)))
     assert "has read that step only" in notes
 
 
 def test_empty_and_infinite_inputs_are_refused() -> None:
     layer, x = nn.LSTM(2, 3), torch.randn(9, 2, 2)
     with pytest.raises(UserError, match="0 sequences"):
-        watch(layer)(x[:, :0])
+        inspect(layer)(x[:, :0])
     x[4, 1, 0] = torch.nan
     with pytest.raises(UserError, match="input is not at step 4 of sequence 1"):
-        watch(layer)(x)
+        inspect(layer)(x)
     rising = nn.RNN(1, 1, nonlinearity="relu", bias=False)
     nn.init.constant_(rising.weight_hh_l0, 1e30)
     nn.init.ones_(rising.weight_ih_l0)
     with pytest.raises(UserError, match="hidden is not at step 2"):
-        watch(rising)(torch.ones(6, 1, 1))
+        inspect(rising)(torch.ones(6, 1, 1))

@@ -11,27 +11,34 @@ import torch
 from torch import nn
 
 from holdfast.insight.analysis import summary
-from holdfast.insight.analysis.inspection import inspect, watch
-from holdfast.insight.analysis.request import Score, Several, Subject
-from holdfast.insight.analysis.results import Ablation, Attribution, Cut, Inspection, Part, Steps
-from inspected import characters, part
+from holdfast.insight.analysis.inspection import analyze, inspect
+from holdfast.insight.analysis.request import FeatureBatch, InspectionRequest, Score
+from holdfast.insight.analysis.results import (
+    AblatedComponent,
+    Ablation,
+    Attribution,
+    Inspection,
+    LayerTrace,
+    Steps,
+)
+from inspected import characters, layer_trace
 
 
-def ablated(losses: dict[str, float]) -> str:
+def ablate(losses: dict[str, float]) -> str:
     """What is said of gates held at their means, in a network whose loss is 1."""
     steps = Steps(["a", "b"])
-    cuts = [Cut("gate", 0, name, loss) for name, loss in losses.items()]
+    cuts = [AblatedComponent("gate", 0, name, loss) for name, loss in losses.items()]
     found = Inspection(
-        "title", steps, [part("layer 1", "lstm", steps, 3)], ablation=Ablation(1.0, "nats", cuts)
+        "title", steps, [layer_trace("layer 1", "lstm", steps, 3)], ablation=Ablation(1.0, "nats", cuts)
     )
-    return summary.words(found)[-1]
+    return summary.sentences(found)[-1]
 
 
 HELD = ("input gate held at its mean", "forget gate held at its mean", "output gate held at its mean")
 
 
 def test_the_gate_that_matters_least_changes_the_loss_least_and_one_that_harms_is_named_apart() -> None:
-    said = ablated(
+    said = ablate(
         dict(zip(HELD, (0.8, 1.5, 1.01)))
         | {"candidate held at its mean": 9.0, "forget gate always open": 1.3}
     )
@@ -44,20 +51,20 @@ def test_the_gate_that_matters_least_changes_the_loss_least_and_one_that_harms_i
         in said
         and "candidate" not in said
     )
-    assert "lower" not in ablated(dict(zip(HELD, (1.2, 1.5, 1.01))))
-    worst = ablated(dict(zip(HELD, (1.2, 1.02, 1.3))) | {"forget gate always open": 4.0})
+    assert "lower" not in ablate(dict(zip(HELD, (1.2, 1.5, 1.01))))
+    worst = ablate(dict(zip(HELD, (1.2, 1.02, 1.3))) | {"forget gate always open": 4.0})
     assert "matters most here: forget gate always open, layer 1: the loss goes from 1 to 4 nats" in worst
     assert "least: input gate held at its mean" in worst
 
 
 def test_no_gate_matters_where_none_costs_anything() -> None:
-    said = ablated(dict(zip(HELD, (0.8, 0.9, 1.0))))
+    said = ablate(dict(zip(HELD, (0.8, 0.9, 1.0))))
     assert (
         said.startswith("No gate that is switched off raises the loss of 1 nats.") and "matters" not in said
     )
-    said = ablated(dict(zip(HELD, (0.98, 1.001, 1.0))) | {"forget gate always open": 0.9})
+    said = ablate(dict(zip(HELD, (0.98, 1.001, 1.0))) | {"forget gate always open": 0.9})
     assert "matters most here: forget gate held at its mean" in said and "least" in said
-    said = ablated(dict(zip(HELD, (1.002, 0.999, 1.0))))
+    said = ablate(dict(zip(HELD, (1.002, 0.999, 1.0))))
     assert said.startswith("No gate matters measurably: none changes the loss of 1 nats by 1%.")
 
 
@@ -68,7 +75,7 @@ def test_no_gate_matters_where_none_costs_anything() -> None:
 def test_steps_are_counted_from_the_one_after_which_the_answer_comes(step: int | None, named: str) -> None:
     values = np.array([0, 0, 2.0, 0])
     by = Attribution("answer", values, values, 1.0, 0.0, step)
-    (said,) = summary.words(Inspection("title", Steps(list("abcd"), "letter"), [], attribution=by))
+    (said,) = summary.sentences(Inspection("title", Steps(list("abcd"), "letter"), [], attribution=by))
     assert f"most of all {named}" in said
 
 
@@ -76,9 +83,9 @@ def test_steps_are_counted_from_the_one_after_which_the_answer_comes(step: int |
 def test_the_step_of_a_score_comes_with_its_attribution(step: int | None) -> None:
     layer, x = nn.GRU(2, 3), torch.randn(5, 1, 2)
     score = Score("it", lambda answer: answer[0][2, 0, 0], step)
-    found = inspect(Subject("title", layer, lambda: layer(x), Steps(list("abcde")), score))
+    found = analyze(InspectionRequest("title", layer, lambda: layer(x), Steps(list("abcde")), score))
     assert found.attribution is not None and found.attribution.step == step
-    (said,) = (words for words in found.words if words.startswith("What moved"))
+    (said,) = (words for words in found.summary if words.startswith("What moved"))
     assert ("back)" in said) == (step is not None)
 
 
@@ -97,31 +104,31 @@ def test_the_step_of_a_score_comes_with_its_attribution(step: int | None) -> Non
 )
 def test_half_lives_are_told_in_words(lives: list[float], told: str) -> None:
     values = {"forget": np.full((4, 3), 0.5)}
-    one = Part("layer 1", "lstm", values, ["forget"], np.array(lives), np.arange(3))
-    assert told in summary.words(Inspection("title", Steps(list("abcd"), "frame"), [one]))[0]
+    one = LayerTrace("layer 1", "lstm", values, ["forget"], np.array(lives), np.arange(3))
+    assert told in summary.sentences(Inspection("title", Steps(list("abcd"), "frame"), [one]))[0]
 
 
 def test_what_ablation_needs_is_told_to_who_watches_a_model_alone() -> None:
     layer, x = nn.GRU(2, 3), torch.randn(5, 1, 2)
-    assert any("loss=" in note for note in watch(layer)(x).notes)
-    assert not any("loss=" in note for note in watch(layer)(x, loss=lambda: 1.0).notes)
-    subject = Subject(
+    assert any("loss=" in note for note in inspect(layer)(x).notes)
+    assert not any("loss=" in note for note in inspect(layer)(x, loss=lambda: 1.0).notes)
+    request = InspectionRequest(
         "title", layer, lambda: layer(x), Steps(list("abcde")), Score("it", lambda y: y[0].sum())
     )
-    assert not any("loss=" in note for note in inspect(subject).notes)
+    assert not any("loss=" in note for note in analyze(request).notes)
 
 
 def test_parts_have_the_names_that_a_subject_gives_them_wherever_they_are_told() -> None:
     model = nn.ModuleDict({"deep": nn.GRU(2, 3)})
     x = torch.randn(5, 1, 2)
-    subject = Subject(
+    request = InspectionRequest(
         "title", model, lambda: model["deep"](x), Steps(list("abcde")), names={"deep": "decoder, layer 1"}
     )
-    found = inspect(subject)
-    assert [one.name for one in found.parts] == [one.name for one in found.flows] == ["decoder, layer 1"]
+    found = analyze(request)
+    assert [one.name for one in found.layers] == [one.name for one in found.gradients] == ["decoder, layer 1"]
     told = [
         words
-        for words in found.words
+        for words in found.summary
         if "deep" in words or words.startswith("decoder, layer 1: the gradient")
     ]
     assert len(told) == 1 and "deep" not in told[0]
@@ -131,6 +138,9 @@ def test_it_is_known_in_how_many_sequences_units_were_looked_for() -> None:
     layer, x = nn.GRU(2, 3), torch.randn(30, 4, 2)
     feature = np.random.default_rng(0).normal(size=(30, 4))
     steps = Steps(characters(30).labels, features={"it": feature[:, 0]})
-    subject = Subject("title", layer, lambda: layer(x[:, :1]), steps)
-    assert inspect(subject).sequences == 1
-    assert inspect(replace(subject, several=Several(lambda: layer(x), {"it": feature}))).sequences == 4
+    request = InspectionRequest("title", layer, lambda: layer(x[:, :1]), steps)
+    assert analyze(request).sequences == 1
+    assert (
+        analyze(replace(request, feature_batch=FeatureBatch(lambda: layer(x), {"it": feature}))).sequences
+        == 4
+    )

@@ -14,16 +14,18 @@ from hypothesis import strategies as st
 from torch import nn
 
 from holdfast._typing import Array
-from holdfast.insight.analysis.feature_units import changing_enough, correlations, tracked
+from holdfast.insight.analysis.feature_units import correlations, find_feature_units, searchable_features
 from holdfast.insight.analysis.features import changing, of_characters, of_words
-from holdfast.insight.analysis.gates import part
-from holdfast.insight.analysis.layer_capture import calls, played
-from holdfast.insight.analysis.results import Part, Tracked
+from holdfast.insight.analysis.gates import trace_layer
+from holdfast.insight.analysis.layer_capture import capture_calls, split_directions
+from holdfast.insight.analysis.results import FeatureUnit, LayerTrace
 
 
-def named(parts: list[Part], features: Mapping[str, Array]) -> list[Tracked]:
+def named(layers: list[LayerTrace], features: Mapping[str, Array]) -> list[FeatureUnit]:
     """The units that are named in one sequence."""
-    return tracked(parts, changing_enough({name: values[:, None] for name, values in features.items()}))
+    return find_feature_units(
+        layers, searchable_features({name: values[:, None] for name, values in features.items()})
+    )
 
 
 def test_correlations_are_numpys() -> None:
@@ -35,11 +37,11 @@ def test_correlations_are_numpys() -> None:
     np.testing.assert_allclose(correlations(values, feature), expected)
 
 
-def parts_with(planted: Any, steps: int = 400, units: int = 300) -> list[Part]:
+def parts_with(planted: Any, steps: int = 400, units: int = 300) -> list[LayerTrace]:
     noise = np.random.default_rng(1).normal(size=(steps, units))
     if planted is not None:
         noise[:, 17] += 3 * planted
-    return [Part("layer 1", "gru", {"hidden": noise}, (), None, np.arange(units))]
+    return [LayerTrace("layer 1", "gru", {"hidden": noise}, (), None, np.arange(units))]
 
 
 def test_a_planted_unit_is_found_and_named_and_noise_is_not() -> None:
@@ -47,7 +49,7 @@ def test_a_planted_unit_is_found_and_named_and_noise_is_not() -> None:
     feature = (feature - feature.mean()) / feature.std()
     (found,) = named(parts_with(-feature), {"position in the line": feature})
     assert (found.unit, found.state, found.feature) == (17, "hidden", "position in the line")
-    assert found.confirmed < -0.8 and found.found < -0.8
+    assert found.confirmed < -0.8 and found.selected < -0.8
     assert named(parts_with(None), {"position in the line": feature}) == []
     assert named(parts_with(feature), {"constant": np.ones(400)}) == []
 
@@ -58,14 +60,16 @@ def test_a_unit_that_follows_on_the_first_half_alone_is_not_named() -> None:
     assert named(parts_with(planted), {"noise": feature}) == []
 
 
-def forgetful_parts(steps: int, seed: int) -> list[Part]:
+def forgetful_parts(steps: int, seed: int) -> list[LayerTrace]:
     """An untrained LSTM that remembers for long, on white noise: its units are slow and follow nothing."""
     torch.manual_seed(seed)
     model, x = nn.LSTM(3, 128, 2), torch.randn(steps, 1, 3)
     with torch.no_grad():
         for bias in (model.bias_ih_l0, model.bias_ih_l1):
             bias[128:256] = 4
-    return [part(one) for call in calls(model, lambda: model(x)) for one in played(call)]
+    return [
+        trace_layer(one) for call in capture_calls(model, lambda: model(x)) for one in split_directions(call)
+    ]
 
 
 @pytest.mark.parametrize("steps", [60, 1000])
@@ -93,15 +97,15 @@ def test_a_unit_that_counts_in_lines_of_a_text_or_follows_the_day_is_found() -> 
     day = np.sin(
         2 * np.pi * times / 24
     )  # the same again after a day: moving it in time alone changes nothing
-    parts = forgetful_parts(len(lines), 0)
-    hidden = parts[1].activations["hidden"].copy()
+    layers = forgetful_parts(len(lines), 0)
+    hidden = layers[1].activations["hidden"].copy()
     hidden[:, 5] = np.tanh(line / 20) + 0.2 * random.normal(size=len(line))
     hidden[:, 9] = np.sin(2 * np.pi * (times - 1) / 24) + 0.5 * random.normal(size=len(line))
     hidden[:, 10] = np.sin(2 * np.pi * (times - 7) / 24)
-    parts[1] = replace(parts[1], activations={"hidden": hidden})
-    found = {one.feature: one for one in named(parts, {"position in the line": line, "hour": day})}
-    assert (found["position in the line"].part, found["position in the line"].unit) == (1, 5)
-    assert (found["hour"].part, found["hour"].unit) == (1, 9)
+    layers[1] = replace(layers[1], activations={"hidden": hidden})
+    found = {one.feature: one for one in named(layers, {"position in the line": line, "hour": day})}
+    assert (found["position in the line"].layer, found["position in the line"].unit) == (1, 5)
+    assert (found["hour"].layer, found["hour"].unit) == (1, 9)
 
 
 def test_features_of_a_play() -> None:
@@ -127,6 +131,6 @@ def test_features_are_as_long_as_the_text(text: str) -> None:
 
 def test_ramps_in_many_sequences_are_not_looked_for() -> None:
     ramps = np.tile(np.arange(30.0)[:, None], 16)
-    assert not changing_enough({"position": ramps, "left": -ramps})
+    assert not searchable_features({"position": ramps, "left": -ramps})
     lines = np.tile(np.arange(120.0)[:, None] % 40, 2)
-    assert [*changing_enough({"line": lines, "once": 1.0 * (lines > 200)})] == ["line"]
+    assert [*searchable_features({"line": lines, "once": 1.0 * (lines > 200)})] == ["line"]

@@ -11,7 +11,7 @@ from torch import nn
 import holdfast as hf
 from holdfast.cli.app import main
 from holdfast.cli.commands.inspect import _names
-from holdfast.insight.analysis.request import Subject
+from holdfast.insight.analysis.request import InspectionRequest
 from holdfast.insight.analysis.results import Steps
 from holdfast.insight.render.comparison_view import measured, table
 from refusals import Expected, refused
@@ -130,8 +130,8 @@ def test_runs_are_named_by_what_tells_them_apart() -> None:
 
 def test_the_distance_of_a_gradient_is_told_where_sequences_are_shorter() -> None:
     layer = nn.GRU(2, 3)
-    subject = Subject("title", layer, lambda: layer(torch.randn(40, 1, 2)), Steps([""] * 40))
-    header, row = table([measured("it", subject)])
+    request = InspectionRequest("title", layer, lambda: layer(torch.randn(40, 1, 2)), Steps([""] * 40))
+    header, row = table([measured("it", request)])
     assert "100" not in " ".join(header) and row[header.index("gradient left")].endswith(" after 39 steps")
 
 

@@ -13,9 +13,9 @@ from torch import Tensor, nn
 import holdfast as hf
 from holdfast.errors import UserError
 from holdfast.insight.analysis import memory
-from holdfast.insight.analysis.gradient_flow import carried, flows, judged
-from holdfast.insight.analysis.layer_capture import calls, played
-from holdfast.insight.analysis.memory import fall, horizon
+from holdfast.insight.analysis.gradient_flow import gradient_flows, gradient_norms, judge_flow
+from holdfast.insight.analysis.layer_capture import capture_calls, split_directions
+from holdfast.insight.analysis.memory import lag_below, memory_curve
 
 
 def leaky(keep: float, kind: Any = nn.RNN, **more: Any) -> Any:
@@ -31,7 +31,7 @@ def leaky(keep: float, kind: Any = nn.RNN, **more: Any) -> Any:
 def test_a_leaky_unit_halves_as_its_weight_says(kind: Any, keep: float) -> None:
     keep = float(np.float32(keep))
     module, x = leaky(keep, kind), torch.rand(60, 5, 1) + 0.5
-    found = horizon(module, lambda: module(x))
+    found = memory_curve(module, lambda: module(x))
     np.testing.assert_allclose(found.jacobian, keep ** np.arange(60.0), rtol=1e-4)
     assert found.half_life == pytest.approx(np.log(0.5) / np.log(keep), abs=1e-3)
     assert found.reach == pytest.approx(np.log(0.05) / np.log(keep), abs=1e-3)
@@ -39,29 +39,29 @@ def test_a_leaky_unit_halves_as_its_weight_says(kind: Any, keep: float) -> None:
     measured = np.isfinite(found.finite)
     np.testing.assert_allclose(found.finite[measured], keep ** found.checked[measured], rtol=1e-2)
     assert measured.sum() >= 3 and not measured[keep**found.checked < 1e-3].any()
-    (flow,) = flows(module, lambda: module(x))
+    (flow,) = gradient_flows(module, lambda: module(x))
     np.testing.assert_allclose(flow.hidden, keep ** np.arange(60.0), rtol=1e-6)
     assert flow.factor == pytest.approx(keep)
 
 
 def test_a_unit_that_keeps_everything_has_no_half_life_within_the_sequence() -> None:
     module, x = leaky(1.0), torch.rand(30, 2, 1) + 0.5
-    found = horizon(module, lambda: module(x))
+    found = memory_curve(module, lambda: module(x))
     assert found.half_life == np.inf and found.longest == 29
-    assert flows(module, lambda: module(x))[0].kind == "healthy"
+    assert gradient_flows(module, lambda: module(x))[0].kind == "healthy"
 
 
 def test_a_growing_unit_explodes_and_a_leaky_one_vanishes() -> None:
     for keep, kind in ((1.3, "exploding"), (0.5, "vanishing")):
         module = leaky(keep)
-        (flow,) = flows(module, lambda m=module: m(torch.rand(90, 2, 1) + 0.5))
-        assert flow.kind == kind and kind[:-3] in flow.words
+        (flow,) = gradient_flows(module, lambda m=module: m(torch.rand(90, 2, 1) + 0.5))
+        assert flow.kind == kind and kind[:-3] in flow.sentence
 
 
 def test_lags_count_from_each_sequences_own_end() -> None:
     module = leaky(0.5, hf.RNN)
     x, lengths = torch.rand(20, 4, 1) + 0.5, torch.tensor([20, 3, 9, 6])
-    found = horizon(module, lambda: module(x, lengths=lengths))
+    found = memory_curve(module, lambda: module(x, lengths=lengths))
     assert found.longest == 8  # half of the sequences are so long
     np.testing.assert_allclose(found.jacobian, 0.5 ** np.arange(9.0), rtol=1e-4)
 
@@ -73,13 +73,13 @@ def test_the_jacobian_is_that_of_autograd(kind: Any, monkeypatch: pytest.MonkeyP
     module, x = kind(3, 6), torch.randn(12, 1, 3)
     whole = torch.autograd.functional.jacobian(lambda x: module(x)[0][-1, 0], x)[:, :, 0]  # [P, T, I]
     exact = whole.flip(1).square().sum((0, 2)).sqrt().numpy()
-    found = horizon(module, lambda: module(x))
+    found = memory_curve(module, lambda: module(x))
     np.testing.assert_allclose(found.jacobian, exact / exact.max(), rtol=0.1)
     assert found.agreement < 0.01
 
 
 def test_each_layer_is_given_its_first_state_again() -> None:
-    class Carrying(nn.Module):
+    class StateCarry(nn.Module):
         def __init__(self) -> None:
             super().__init__()
             self.layer, self.state = nn.GRU(2, 4), torch.ones(1, 3, 4)
@@ -89,16 +89,16 @@ def test_each_layer_is_given_its_first_state_again() -> None:
             return y
 
     torch.manual_seed(0)
-    model, x = Carrying(), torch.randn(15, 3, 2)
-    found = horizon(model, lambda: model(x))
-    begun = horizon(model.layer, lambda: model.layer(x, torch.ones(1, 3, 4)))
+    model, x = StateCarry(), torch.randn(15, 3, 2)
+    found = memory_curve(model, lambda: model(x))
+    begun = memory_curve(model.layer, lambda: model.layer(x, torch.ones(1, 3, 4)))
     np.testing.assert_array_equal(found.jacobian, begun.jacobian)
 
 
 def test_what_is_behind_a_sequences_end_has_no_part_in_the_comparison() -> None:
     module, x = leaky(0.5, hf.RNN), torch.rand(20, 2, 1) + 0.5
     padded = torch.cat([x, torch.full((3, 2, 1), torch.nan)])
-    found = horizon(module, lambda: module(padded, lengths=torch.tensor([20, 20])))
+    found = memory_curve(module, lambda: module(padded, lengths=torch.tensor([20, 20])))
     assert found.agreement < 0.01 and np.isfinite(found.finite[0])
 
 
@@ -119,8 +119,8 @@ def test_gradients_are_those_of_stepping_through_the_layer(kind: Any) -> None:
     x = torch.randn(9, 2, 3, dtype=torch.float64)
     single = kind(3, 5)
     single.load_state_dict(module.state_dict())
-    (one,) = played(calls(single, lambda: single(x.float()))[0])
-    hidden, state = carried(one, seed=4)
+    (one,) = split_directions(capture_calls(single, lambda: single(x.float()))[0])
+    hidden, state = gradient_norms(one, seed=4)
     w = torch.randn(2, 5, generator=torch.Generator().manual_seed(4), dtype=torch.float64)
     expected = _stepped(module, one.x.double(), w)
     np.testing.assert_allclose(hidden, expected[0] / expected[0][0], rtol=1e-5)
@@ -142,30 +142,34 @@ def _stepped(module: Any, x: Tensor, w: Tensor) -> tuple[Any, Any]:
 
 
 def test_the_fall_of_a_curve_is_where_it_stays_below() -> None:
-    assert fall(np.array([1.0, 0.25, 0.6, 0.3, 0.1]), 0.5) == pytest.approx(2 + np.log(0.6 / 0.5) / np.log(2))
-    assert fall(np.array([0.2, 1.0]), 0.5) == np.inf
+    assert lag_below(np.array([1.0, 0.25, 0.6, 0.3, 0.1]), 0.5) == pytest.approx(
+        2 + np.log(0.6 / 0.5) / np.log(2)
+    )
+    assert lag_below(np.array([0.2, 1.0]), 0.5) == np.inf
 
 
 def test_sentences_tell_what_is_left() -> None:
-    assert "nothing of it is left" in judged("a", np.zeros(50), np.r_[1.0, np.zeros(49)]).words
-    fading = judged("a", np.ones(101), 0.9 ** np.arange(101.0))
-    assert fading.kind == "healthy" and "fades but does not vanish: it halves every 6.6 steps" in fading.words
-    assert judged("a", np.ones(5), 0.1 ** np.arange(5.0)).kind == "short"
-    assert judged("a", np.ones(1), np.ones(1)).kind == "short"
-    assert judged("a", np.ones(50), np.r_[np.ones(49), np.inf]).kind == "exploding"
+    assert "nothing of it is left" in judge_flow("a", np.zeros(50), np.r_[1.0, np.zeros(49)]).sentence
+    fading = judge_flow("a", np.ones(101), 0.9 ** np.arange(101.0))
+    assert (
+        fading.kind == "healthy" and "fades but does not vanish: it halves every 6.6 steps" in fading.sentence
+    )
+    assert judge_flow("a", np.ones(5), 0.1 ** np.arange(5.0)).kind == "short"
+    assert judge_flow("a", np.ones(1), np.ones(1)).kind == "short"
+    assert judge_flow("a", np.ones(50), np.r_[np.ones(49), np.inf]).kind == "exploding"
 
 
 def test_what_cannot_be_measured_is_refused() -> None:
     module = nn.GRU(2, 3)
     with pytest.raises(UserError, match="2 steps or more"):
-        horizon(module, lambda: module(torch.randn(1, 2, 2)))
+        memory_curve(module, lambda: module(torch.randn(1, 2, 2)))
 
     @torch.no_grad()
     def run() -> Any:
         return module(torch.randn(5, 2, 2))
 
     with pytest.raises(UserError, match="through gradients"):
-        horizon(module, run)
+        memory_curve(module, run)
     nn.init.zeros_(module.weight_ih_l0)
     with pytest.raises(UserError, match="has an influence"):
-        horizon(module, lambda: module(torch.randn(5, 2, 2)))
+        memory_curve(module, lambda: module(torch.randn(5, 2, 2)))

@@ -15,13 +15,13 @@ from torch import Tensor, nn
 
 import holdfast as hf
 from holdfast.errors import DivergenceError, UserError
-from holdfast.insight import Watcher
-from holdfast.insight.analysis.gradient_flow import flows
-from holdfast.insight.analysis.layer_capture import Call
-from holdfast.insight.monitor.hooks import Eye
-from holdfast.insight.monitor.measurements import Measure, measured
-from holdfast.insight.monitor.rules import Symptom, vanishing
-from holdfast.insight.monitor.warning_log import Told, read_warnings
+from holdfast.insight import TrainingMonitor
+from holdfast.insight.analysis.gradient_flow import gradient_flows
+from holdfast.insight.analysis.layer_capture import LayerCall
+from holdfast.insight.monitor.hooks import LayerHooks
+from holdfast.insight.monitor.measurements import LayerMeasurement, measured
+from holdfast.insight.monitor.rules import Finding, vanishing
+from holdfast.insight.monitor.warning_log import WarningLog, read_warnings
 from holdfast.nn.init import chrono
 from holdfast.training import fit
 from holdfast.training.random_state import get_random_state
@@ -51,7 +51,7 @@ def watched(
     """Kinds of what is told while a model learns the mean of its input, each with its place."""
     told: list[str] = []
     optimizer = torch.optim.Adam(trained or [p for p in model.parameters() if p.requires_grad], rate)
-    with Watcher(model, tell=told.append) as watcher:
+    with TrainingMonitor(model, tell=told.append) as watcher:
         for _ in range(steps):
             x = torch.randn(shape)
             loss = (model(scale * x) - x.mean((0, 2))).square().mean()
@@ -61,7 +61,7 @@ def watched(
             nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimizer.step()
     assert len(told) == len(watcher.warnings)
-    return [f"{symptom.kind}: {symptom.where}" for _, symptom in watcher.warnings]
+    return [f"{finding.kind}: {finding.where}" for _, finding in watcher.warnings]
 
 
 # -- each illness is caught ------------------------------------------------------------------------------------
@@ -80,8 +80,8 @@ def test_a_loss_that_rises_far_above_its_beginning() -> None:
 
 def test_a_loss_that_is_no_number_is_told_when_training_ends(capsys: pytest.CaptureFixture[str]) -> None:
     trainable = Sums(lambda *now: trainable.x.fill_(math.nan) if now == (2, 1) else None)  # type: ignore[func-returns-value]
-    with pytest.raises(DivergenceError), Watcher(trainable.module) as watcher:
-        fit(trainable, BASE, progress=False, watch=watcher)
+    with pytest.raises(DivergenceError), TrainingMonitor(trainable.module) as watcher:
+        fit(trainable, BASE, progress=False, callback=watcher)
     number, found = watcher.warnings[0]
     assert (number, found.kind) == (10, "exploding loss")
     assert "in step 9 it was nan" in capsys.readouterr().err
@@ -104,7 +104,7 @@ def test_a_gradient_that_grows_along_the_steps() -> None:
 def test_a_jump_of_the_gradients_norm() -> None:
     told: list[str] = []
     model = Last(nn.GRU(3, 8), 8)
-    with Watcher(model, tell=told.append) as watcher:
+    with TrainingMonitor(model, tell=told.append) as watcher:
         for k in range(30):
             model.zero_grad()
             loss = model(torch.randn(5, 4, 3)).square().mean() * (1e6 if k == 24 else 1.0)
@@ -121,7 +121,7 @@ def test_dead_units(make: Any) -> None:
     told: list[str] = []
     model = Last(layer, 10)
     assert watched(model, 15) == ["dead units: layer"]
-    with Watcher(model, tell=told.append) as watcher:
+    with TrainingMonitor(model, tell=told.append) as watcher:
         for _ in range(11):
             loss = model(torch.randn(6, 8, 3)).sum()
             loss.backward()
@@ -152,7 +152,7 @@ def test_inputs_that_are_far_too_large_saturate() -> None:
 def test_a_reverse_direction_of_which_only_its_first_step_is_used() -> None:
     told: list[str] = []
     model = Last(nn.GRU(3, 8, bidirectional=True), 16)
-    with Watcher(model, tell=told.append) as watcher:
+    with TrainingMonitor(model, tell=told.append) as watcher:
         optimizer = torch.optim.Adam(model.parameters())
         for _ in range(12):
             loss = model(torch.randn(6, 8, 3)).sum()
@@ -191,7 +191,7 @@ def test_a_frozen_layer(
     assert watched(model, 15, **options) == ["frozen weights: layer"]
     trained = options.get("trained") or [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.SGD(trained, 0.01)
-    with Watcher(model, tell=told.append) as watcher:
+    with TrainingMonitor(model, tell=told.append) as watcher:
         for _ in range(12):
             loss = model(torch.randn(6, 8, 3)).sum()
             loss.backward()
@@ -221,7 +221,7 @@ def streamed(carry: Callable[[Any, int], Any], carries: bool = True) -> list[str
     model, told = nn.ModuleList([layer, head]), list[str]()
     optimizer = torch.optim.Adam(model.parameters(), 1e-3)
     state: Any = None
-    with Watcher(model, carries=carries, tell=told.append) as watcher:
+    with TrainingMonitor(model, carries=carries, tell=told.append) as watcher:
         for k in range(30):
             state = None if state is None else carry(state, k)
             y, state = layer(torch.randn(5, 4, 3), state)
@@ -267,7 +267,7 @@ def test_packed_sequences_and_lengths_are_silent() -> None:
     layer, other = nn.LSTM(3, 8, bidirectional=True), hf.GRU(16, 8)
     model, told = nn.ModuleList([layer, other]), list[str]()
     optimizer = torch.optim.Adam(model.parameters(), 1e-3)
-    with Watcher(model, tell=told.append) as watcher:
+    with TrainingMonitor(model, tell=told.append) as watcher:
         for _ in range(40):
             lengths = torch.tensor([3, 9, 6, 1])
             packed = nn.utils.rnn.pack_padded_sequence(torch.randn(9, 4, 3), lengths, enforce_sorted=False)
@@ -296,7 +296,7 @@ def test_any_layer_and_form_is_seen(layer: Any, shape: tuple[int, ...]) -> None:
     words = nn.Embedding(50, 3, sparse=True, dtype=layer.weight_ih_l0.dtype)
     model = nn.ModuleList([words, layer])
     optimizer = torch.optim.SGD(model.parameters(), 0.1)
-    with Watcher(model, tell=told.append) as watcher:
+    with TrainingMonitor(model, tell=told.append) as watcher:
         for _ in range(22):
             loss = layer(words(torch.randint(50, shape[:-1])))[0].square().mean()
             optimizer.zero_grad()
@@ -314,8 +314,8 @@ def test_a_watched_run_is_the_same_bit_for_bit() -> None:
     training = replace(BASE, epochs=5)
     expected = fit(plain, training, progress=False)
     drawn = get_random_state()[0]["cpu"]
-    with Watcher(seen.module, every=1, share=1.0) as watcher:
-        history = fit(seen, training, progress=False, watch=watcher)
+    with TrainingMonitor(seen.module, every=1, share=1.0) as watcher:
+        history = fit(seen, training, progress=False, callback=watcher)
     assert watcher.checks >= 4 and rows(history) == rows(expected)
     assert_same(weights(seen), weights(plain))
     assert torch.equal(drawn, get_random_state()[0]["cpu"])
@@ -323,7 +323,7 @@ def test_a_watched_run_is_the_same_bit_for_bit() -> None:
 
 def test_hooks_are_there_in_checked_steps_only_and_see_no_validation() -> None:
     layer = nn.GRU(3, 8)
-    watcher, open_after = Watcher(layer, tell=lambda text: None), []
+    watcher, open_after = TrainingMonitor(layer, tell=lambda text: None), []
     for _ in range(12):
         loss = layer(torch.randn(5, 4, 3))[0].sum()
         loss.backward()
@@ -335,21 +335,21 @@ def test_hooks_are_there_in_checked_steps_only_and_see_no_validation() -> None:
     assert [k for k, there in enumerate(open_after, 1) if there] == [1, 4, 5, 9, 10]
     watcher.close()
     assert not layer._forward_hooks
-    assert {symptom.kind for _, symptom in watcher.warnings} == {"frozen weights"}  # there is no optimizer
+    assert {finding.kind for _, finding in watcher.warnings} == {"frozen weights"}  # there is no optimizer
 
 
 def test_checks_keep_to_their_share_of_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [0.0]
     monkeypatch.setattr("holdfast.insight.monitor.monitor.perf_counter", lambda: now[0])
-    look = Watcher._look
+    look = TrainingMonitor._look
 
-    def slow(self: Watcher, seen: Any) -> None:
+    def slow(self: TrainingMonitor, seen: Any) -> None:
         now[0] += 1.0
         look(self, seen)
 
-    monkeypatch.setattr(Watcher, "_look", slow)
+    monkeypatch.setattr(TrainingMonitor, "_look", slow)
     model = Last(nn.GRU(3, 4), 4)
-    with Watcher(model, share=0.02) as watcher:
+    with TrainingMonitor(model, share=0.02) as watcher:
         for _ in range(1200):
             now[0] += 1.0
             model.zero_grad()
@@ -361,7 +361,7 @@ def test_checks_keep_to_their_share_of_the_time(monkeypatch: pytest.MonkeyPatch)
 
 def test_the_eye_sees_the_longest_call_the_first_state_and_the_last() -> None:
     layer = hf.LSTM(3, 4)
-    eye = Eye({"lstm": layer})
+    eye = LayerHooks({"lstm": layer})
     eye.open()
     _, first = layer(torch.randn(2, 5, 3))
     layer(torch.randn(7, 5, 3), first)
@@ -375,18 +375,18 @@ def test_the_eye_sees_the_longest_call_the_first_state_and_the_last() -> None:
 # -- what is told, and when ------------------------------------------------------------------------------------------
 
 
-def symptom(kind: str = "dead units", at_once: bool = False) -> Symptom:
-    return Symptom(kind, "layer 1", 'found, "quoted"', "advice", at_once)
+def finding(kind: str = "dead units", at_once: bool = False) -> Finding:
+    return Finding(kind, "layer 1", 'found, "quoted"', "advice", at_once)
 
 
 def test_a_finding_is_told_when_it_stays_once_and_again_when_it_comes_back() -> None:
     told: list[str] = []
-    teller, checks = Told(told.append, None), "ff.fffff..ff...ff.fff"
+    teller, checks = WarningLog(told.append, None), "ff.fffff..ff...ff.fff"
     #                                              ^ third in a row    ^ gone    ^ and here again
     when = []
     for number, letter in enumerate(checks):
         before = len(told)
-        teller.take(number, [symptom()] if letter == "f" else [])
+        teller.take(number, [finding()] if letter == "f" else [])
         teller.end()
         when += [number] * (len(told) - before)
     assert when == [5, 20]
@@ -394,19 +394,19 @@ def test_a_finding_is_told_when_it_stays_once_and_again_when_it_comes_back() -> 
 
 def test_what_is_sure_is_told_at_once() -> None:
     told: list[str] = []
-    Told(told.append, None).take(7, [symptom(at_once=True), symptom("lost state")])
+    WarningLog(told.append, None).take(7, [finding(at_once=True), finding("lost state")])
     assert told == ['warning: step 7, dead units (layer 1): found, "quoted" Try: advice']
 
 
 def test_warnings_are_kept_and_those_of_steps_that_are_done_again_go(tmp_path: Path) -> None:
     path = tmp_path / "warnings.csv"
-    first = Told(lambda text: None, path)
+    first = WarningLog(lambda text: None, path)
     for number in (3, 9):
-        first.take(number, [symptom(f"kind {number}", at_once=True)])
+        first.take(number, [finding(f"kind {number}", at_once=True)])
     assert read_warnings(path) == first.rows
-    again = Told(lambda text: None, path)
-    again.begin(9)
-    again.take(9, [symptom("another", at_once=True)])
+    rerun = WarningLog(lambda text: None, path)
+    rerun.begin(9)
+    rerun.take(9, [finding("another", at_once=True)])
     assert [(number, s.kind) for number, s in read_warnings(path)] == [(3, "kind 3"), (9, "another")]
 
 
@@ -424,7 +424,7 @@ def test_a_file_that_holds_something_else_is_refused(text: str, tmp_path: Path) 
 def test_the_figures_of_a_layer_are_those_of_its_trace() -> None:
     layer = hf.LSTM(3, 6)
     x, lengths = 3 * torch.randn(9, 5, 3), torch.tensor([9, 4, 1, 7, 0])
-    (one,) = measured(Call("", layer, x, None, lengths))
+    (one,) = measured(LayerCall("", layer, x, None, lengths))
     traced = {name: v[0, 0].detach() for name, v in layer.trace(x, lengths=lengths).items()}
     there = [(t, b) for b, n in enumerate(lengths.tolist()) for t in range(n)]
     for name in ("input", "forget", "output"):
@@ -446,7 +446,7 @@ def test_a_gradients_reach_is_the_logarithm_of_a_thousandth(factor: float, steps
         layer.weight_ih_l0.abs_()
         layer.bias_ih_l0.fill_(1.0), layer.bias_hh_l0.fill_(1.0)
     lengths = torch.tensor([steps, steps - 30, 40])
-    (one,) = measured(Call("", layer, torch.rand(steps, 3, 2), None, lengths))
+    (one,) = measured(LayerCall("", layer, torch.rand(steps, 3, 2), None, lengths))
     followed = max(20, math.ceil(0.05 * steps))
     exact = math.ceil(math.log(1e-3) / math.log(factor))
     assert one.followed == followed and one.reach == min(exact, followed)
@@ -459,8 +459,8 @@ def test_the_end_of_a_sequence_begins_with_the_state_it_has_there() -> None:
         layer.initial_cell.fill_(2.0)
     for steps in (15, 60):  # the whole sequence is followed, or its end
         x = torch.randn(steps, 3, 3)
-        (one,) = measured(Call("", layer, x, None, torch.full((3,), steps)))
-        (flow,) = flows(layer, lambda x=x: layer(x))
+        (one,) = measured(LayerCall("", layer, x, None, torch.full((3,), steps)))
+        (flow,) = gradient_flows(layer, lambda x=x: layer(x))
         assert one.left == pytest.approx(flow.state[one.followed], rel=1e-3)
 
 
@@ -479,7 +479,7 @@ def test_the_end_of_a_sequence_begins_with_the_state_it_has_there() -> None:
 def test_when_a_gradient_vanishes(
     gated: bool, steps: int, reach: int, first: int, number: int, told: bool
 ) -> None:
-    one = Measure("layer 1", gated, steps, {}, np.ones(4), 99, 25, 1e-5, reach)
+    one = LayerMeasurement("layer 1", gated, steps, {}, np.ones(4), 99, 25, 1e-5, reach)
     found = list(vanishing(one, first, number))
-    assert [symptom.kind for symptom in found] == ["vanishing gradient"] * told
-    assert all(f"after {reach} steps back in time, of {steps}" in symptom.found for symptom in found)
+    assert [finding.kind for finding in found] == ["vanishing gradient"] * told
+    assert all(f"after {reach} steps back in time, of {steps}" in finding.found for finding in found)

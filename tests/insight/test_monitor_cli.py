@@ -101,7 +101,7 @@ def test_the_watcher_may_come_to_a_run_that_goes_on(tmp_path: Path, monkeypatch:
     assert (round(metrics(run)["epochs_done"]), (run / "warnings.csv").exists()) == (3, False)
     kept = truncated_bptt._scaled
     monkeypatch.setattr(truncated_bptt, "_scaled", lambda state, share: kept(state, torch.zeros_like(share)))
-    again = [str(tmp_path / "text.txt"), "--resume", "--watch", "--epochs", "4", "--out", str(run)]
-    assert main(["train", "language", *again]) == 0
+    rerun = [str(tmp_path / "text.txt"), "--resume", "--watch", "--epochs", "4", "--out", str(run)]
+    assert main(["train", "language", *rerun]) == 0
     ((number, found),) = read_warnings(run / "warnings.csv")
     assert found.kind == "lost state" and number > 3 * 40  # counted over the whole run

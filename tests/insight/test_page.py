@@ -24,15 +24,17 @@ from holdfast.insight.analysis.results import Inspection, Steps
 from holdfast.insight.render.label_text import sign
 from holdfast.insight.render.page import write_page
 from holdfast.insight.render.unit_selection import chosen, followed, pictured
-from inspected import characters, hours, inspection, part
+from inspected import characters, hours, inspection, layer_trace
 
 VOID = {"br", "img", "input", "link", "meta"}
 CASES = {
     "characters": inspection(characters(60)),
     "a GRU on two series": inspection(hours(60), "gru", layers=1),
     "an RNN on a roll": inspection(hours(60, 30), "rnn", layers=1),
-    "nothing but gates": Inspection("bare", characters(30), [part("layer 1", "lstm", characters(30), 5)]),
-    "one step, one unit": Inspection("tiny", Steps(["a"]), [part("layer 1", "lstm", Steps(["a"]), 1)]),
+    "nothing but gates": Inspection(
+        "bare", characters(30), [layer_trace("layer 1", "lstm", characters(30), 5)]
+    ),
+    "one step, one unit": Inspection("tiny", Steps(["a"]), [layer_trace("layer 1", "lstm", Steps(["a"]), 1)]),
 }
 
 
@@ -79,7 +81,7 @@ def page(found: Inspection, folder: Path) -> tuple[str, Parsed]:
 
 def undrawn(found: Inspection) -> Inspection:
     """Without what takes time to draw."""
-    return replace(found, horizon=None, flows=(), ablation=None)
+    return replace(found, memory=None, gradients=(), ablation=None)
 
 
 def embedded(parsed: Parsed) -> Any:
@@ -120,7 +122,7 @@ def test_it_carries_the_numbers_of_the_inspection(case: str, written: dict[str, 
     found, (_, parsed) = CASES[case], written[case]
     data = embedded(parsed)
     assert data["labels"] == [sign(label) for label in found.steps.labels]
-    for number, (one, shown_part) in enumerate(zip(found.parts, data["parts"], strict=True)):
+    for number, (one, shown_part) in enumerate(zip(found.layers, data["parts"], strict=True)):
         assert shown_part["name"] == one.name
         if one.half_lives is not None:
             np.testing.assert_allclose(np.array(shown_part["halfLives"], float), one.half_lives, rtol=1e-3)
@@ -138,13 +140,13 @@ def test_it_carries_the_numbers_of_the_inspection(case: str, written: dict[str, 
 
 def test_its_tables_say_what_was_found(written: dict[str, tuple[str, Parsed]]) -> None:
     found, (_, parsed) = CASES["characters"], written["characters"]
-    horizon, ablation, by = found.horizon, found.ablation, found.attribution
+    horizon, ablation, by = found.memory, found.ablation, found.attribution
     assert horizon is not None and ablation is not None and by is not None
     checked = dict(zip(horizon.checked.tolist(), horizon.finite, strict=True))
     for lag, influence in zip(horizon.lags.tolist(), horizon.jacobian, strict=True):
         finite = f"{checked[lag]:.4g}" if lag in checked else ""
         assert [str(lag), f"{influence:.4g}", finite] in parsed.rows
-    for cut in ablation.cuts:
+    for cut in ablation.components:
         row = next(row for row in parsed.rows if cut.name in row[0] and row[2:3] == [f"{cut.loss:.4g}"])
         assert row[3] == f"{cut.loss - ablation.loss:+.4g}"
     first = int(np.argmax(np.abs(by.integrated)))
@@ -156,19 +158,19 @@ def test_its_tables_say_what_was_found(written: dict[str, tuple[str, Parsed]]) -
         f"{by.integrated[first]:+.4g}",
         f"{by.occlusion[first]:+.4g}",
     ] in parsed.rows
-    for unit in found.tracked:
+    for unit in found.feature_units:
         row = next(row for row in parsed.rows if row[0].endswith(f"unit {unit.unit}"))
-        assert row[2:5] == [unit.feature, f"{unit.confirmed:+.3f}", f"{unit.found:+.3f}"]
-    for text in [*found.words, *found.notes]:
+        assert row[2:5] == [unit.feature, f"{unit.confirmed:+.3f}", f"{unit.selected:+.3f}"]
+    for text in [*found.summary, *found.notes]:
         assert text in parsed.texts["main"]
-    assert parsed.texts["main"].index(found.words[0]) < parsed.texts["main"].index(found.notes[0])
+    assert parsed.texts["main"].index(found.summary[0]) < parsed.texts["main"].index(found.notes[0])
 
 
 def test_each_unit_has_a_dot_in_each_scatter_in_the_order_that_the_script_counts(
     written: dict[str, tuple[str, Parsed]],
 ) -> None:
     found, (text, _) = CASES["a GRU on two series"], written["a GRU on two series"]
-    for number, one in enumerate(found.parts):
+    for number, one in enumerate(found.layers):
         for gate in one.gates:
             (dots,) = re.findall(rf'<g id="dots-{number}-{gate}">(.*?)</g>\s*<g', text, flags=re.DOTALL)
             drawn = [
@@ -186,8 +188,8 @@ def test_each_unit_has_a_dot_in_each_scatter_in_the_order_that_the_script_counts
 def test_letters_are_coloured_by_the_unit_they_show(tmp_path: Path) -> None:
     steps = Steps(list("abc"), "character", features={"rises": np.arange(3.0)})
     found = inspection(steps, "rnn", layers=1)
-    unit = found.tracked[0]
-    found.parts[0].activations["hidden"][:, unit.unit] = [-1.0, 0.0, 1.0]
+    unit = found.feature_units[0]
+    found.layers[0].activations["hidden"][:, unit.unit] = [-1.0, 0.0, 1.0]
     text, _ = page(undrawn(replace(found, attribution=None)), tmp_path)
     assert re.findall(r'<i class="t(\d+)">(.)</i>', text) == [("0", "a"), ("16", "b"), ("32", "c")]
 
@@ -200,12 +202,12 @@ def test_a_thousand_steps_take_less_than_5_mb_even_where_nothing_can_be_packed(
     found = inspection(steps, units=4)
     noisy = [
         replace(
-            part(f"layer {k}", "lstm", characters(2), units),
-            activations={name: rng.uniform(0, 1, (1000, units)) for name in found.parts[0].activations},
+            layer_trace(f"layer {k}", "lstm", characters(2), units),
+            activations={name: rng.uniform(0, 1, (1000, units)) for name in found.layers[0].activations},
         )
         for k in range(2)
     ]
-    path = write_page(replace(found, parts=noisy), tmp_path / "report.html")
+    path = write_page(replace(found, layers=noisy), tmp_path / "report.html")
     assert path.stat().st_size < 5e6
     thinned = "so that it stays below 5 MB" in path.read_text(encoding="utf-8")
     assert thinned == (units > 256)
@@ -221,8 +223,8 @@ def test_a_thinned_page_keeps_the_units_that_follow_something() -> None:
 
 def test_what_was_found_is_said_once(tmp_path: Path) -> None:
     found = inspection()
-    said = [*summary.words(found), *(flow.words for flow in found.flows)]
-    _, parsed = page(replace(found, words=said), tmp_path)
+    said = [*summary.sentences(found), *(flow.sentence for flow in found.gradients)]
+    _, parsed = page(replace(found, summary=said), tmp_path)
     text = parsed.texts["main"]
     for sentence in dict.fromkeys(said):
         assert text.count(sentence) == said.count(sentence)
@@ -236,10 +238,10 @@ def test_only_what_changes_in_the_sequence_is_drawn_and_where_units_were_looked_
     found = inspection()
     still, moving = found.steps.features
     flat = dict(found.steps.features) | {still: np.ones(len(found.steps))}
-    several = replace(found, steps=replace(found.steps, features=flat), sequences=64)
-    (unit,) = pictured(several)
+    feature_batch = replace(found, steps=replace(found.steps, features=flat), sequences=64)
+    (unit,) = pictured(feature_batch)
     assert unit.feature == moving
-    _, parsed = page(several, tmp_path)
+    _, parsed = page(feature_batch, tmp_path)
     assert "looked for in 64 sequences; drawn is the first of them" in parsed.texts["main"]
     assert any(still in row for row in parsed.rows), "the table has all"
     _, parsed = page(found, tmp_path)
@@ -248,14 +250,14 @@ def test_only_what_changes_in_the_sequence_is_drawn_and_where_units_were_looked_
 
 def test_units_follow_what_was_found_of_them_unless_they_are_of_a_projected_state() -> None:
     found = inspection(characters(20), layers=1)
-    first, second = found.tracked
+    first, second = found.feature_units
     assert followed(found, 0) == {first.unit: [first.feature], second.unit: [second.feature]}
-    narrow = dict(found.parts[0].activations) | {"cell": np.zeros((20, 3))}
-    assert followed(replace(found, parts=[replace(found.parts[0], activations=narrow)]), 0) == {}
+    narrow = dict(found.layers[0].activations) | {"cell": np.zeros((20, 3))}
+    assert followed(replace(found, layers=[replace(found.layers[0], activations=narrow)]), 0) == {}
 
 
 def test_a_projected_state_has_units_of_its_own(tmp_path: Path) -> None:
-    whole = part("layer 1", "lstm", characters(20), 6)
+    whole = layer_trace("layer 1", "lstm", characters(20), 6)
     narrow = dict(whole.activations) | {"hidden": whole.activations["hidden"][:, :2]}
     _, parsed = page(Inspection("projected", characters(20), [replace(whole, activations=narrow)]), tmp_path)
     units = {one["name"]: one["units"] for one in embedded(parsed)["parts"][0]["activations"]}
@@ -294,7 +296,7 @@ def test_whatever_the_labels_are_they_stay_text(
     count = len(labels)
     steps = Steps(labels, "character", features={f"<b>{name}": np.arange(float(count))})
     whole = undrawn(inspection(steps, "rnn", units=3, layers=1))
-    found = replace(whole, title=f"</title><script>{name}", words=[f"<img src=x>{name}"])
+    found = replace(whole, title=f"</title><script>{name}", summary=[f"<img src=x>{name}"])
     plain, parsed = page(found, tmp_path_factory.mktemp("page"))
     plain.encode()
     assert embedded(parsed)["labels"] == [sign(label) for label in labels]
@@ -330,10 +332,10 @@ def test_in_a_browser_the_chosen_step_shows_its_numbers_and_nothing_complains(tm
     assert "CONSOLE" not in done.stderr
     parsed = Parsed(done.stdout)
     assert ("div", {"id": "explorer"}) in parsed.tags
-    unit = found.tracked[0].unit
+    unit = found.feature_units[0].unit
     assert parsed.texts["at-title"] == f"Step 1 of {len(found.steps)}: {sign(found.steps.labels[0])}"
     assert parsed.texts["at-unit"] == f"unit {unit}"
-    for name, values in found.parts[0].activations.items():
+    for name, values in found.layers[0].activations.items():
         row = next(row for row in parsed.rows if row[0] == name)
         assert float(row[1]) == pytest.approx(values[0].mean(), abs=0.006)
         assert float(row[2]) == pytest.approx(values[0, unit], abs=0.006 + np.ptp(values) / 255)

@@ -11,12 +11,12 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
-from holdfast.insight.analysis.results import Ablation, Cut, Flow, Inspection, Steps
+from holdfast.insight.analysis.results import AblatedComponent, Ablation, GradientFlow, Inspection, Steps
 from holdfast.insight.render import charts, plots
 from holdfast.insight.render.colormaps import signed
 from holdfast.insight.render.export import write
 from holdfast.insight.render.plots import write_pictures
-from inspected import characters, hours, inspection, part
+from inspected import characters, hours, inspection, layer_trace
 
 ALL = {"gates", "gates-2", "saturation", "tracked", "memory", "gradients", "attribution", "ablation"}
 
@@ -28,7 +28,7 @@ ALL = {"gates", "gates-2", "saturation", "tracked", "memory", "gradients", "attr
         (inspection(hours(50), "gru", units=6), set()),
         (inspection(hours(50, 20), "rnn", units=6), {"saturation"}),
         (
-            Inspection("bare", characters(9), [part("layer 1", "rnn", characters(9), 3)]),
+            Inspection("bare", characters(9), [layer_trace("layer 1", "rnn", characters(9), 3)]),
             ALL - {"gates"},
         ),
     ],
@@ -66,7 +66,7 @@ def test_axes_are_labelled_with_their_units() -> None:
     ]
     assert axes_of(plots.gradients(found))[0] == "distance in steps"
     assert "nats per character" in axes_of(plots.ablation(found))[0]
-    assert axes_of(plots.saturation(found.parts)) == [
+    assert axes_of(plots.saturation(found.layers)) == [
         "share of steps at which the gate is below 0.1",
         "share of steps at which it is above 0.9",
     ]
@@ -75,9 +75,9 @@ def test_axes_are_labelled_with_their_units() -> None:
 def test_the_scatter_has_a_dot_for_each_unit_where_its_shares_are() -> None:
     found = inspection(units=7)
     figure = Figure()
-    charts.saturation(figure, found.parts)
+    charts.saturation(figure, found.layers)
     dots = {c.get_gid(): c.get_offsets() for ax in figure.axes for c in ax.collections}
-    for number, one in enumerate(found.parts):
+    for number, one in enumerate(found.layers):
         for gate in one.gates:
             np.testing.assert_allclose(dots[f"dots-{number}-{gate}"], np.stack(one.saturated(gate), 1))
 
@@ -93,7 +93,7 @@ def test_blank_letters_have_signs_and_long_sequences_fewer_labels(count: int, ro
 
 def test_one_unit_and_one_step_can_be_drawn(tmp_path: Path) -> None:
     steps = Steps(["only"])
-    write_pictures(Inspection("tiny", steps, [part("layer 1", "lstm", steps, 1)]), tmp_path)
+    write_pictures(Inspection("tiny", steps, [layer_trace("layer 1", "lstm", steps, 1)]), tmp_path)
 
 
 def test_a_signed_scale_is_blue_below_zero_orange_above_and_black_letters_are_legible_on_it() -> None:
@@ -125,10 +125,10 @@ def rendered(painter: plots.Painter) -> Figure:
 def test_what_is_below_rounding_is_not_drawn() -> None:
     found = inspection()
     lost = np.where(np.arange(40) < 20, 0.1 ** np.arange(40), 0.0)
-    assert found.horizon is not None
-    horizon = replace(found.horizon, jacobian=lost, finite=np.array([0.1, 1e-4, 1e-16]))
-    flows = [Flow("layer 1", lost, lost, 0.1, "vanishing", "")]
-    far = replace(found, horizon=horizon, flows=flows)
+    assert found.memory is not None
+    horizon = replace(found.memory, jacobian=lost, finite=np.array([0.1, 1e-4, 1e-16]))
+    flows = [GradientFlow("layer 1", lost, lost, 0.1, "vanishing", "")]
+    far = replace(found, memory=horizon, gradients=flows)
     for painter, names in (
         (plots.memory(far), ("Jacobian", "finite")),
         (plots.gradients(far), ("layer",)),
@@ -143,8 +143,8 @@ def test_what_is_below_rounding_is_not_drawn() -> None:
 
 def test_half_lives_have_plain_numbers() -> None:
     found = inspection()
-    parts = [replace(one, half_lives=np.linspace(0.6, 1.9, 12)) for one in found.parts]
-    axis = rendered(plots.memory(replace(found, parts=parts))).axes[1]
+    layers = [replace(one, half_lives=np.linspace(0.6, 1.9, 12)) for one in found.layers]
+    axis = rendered(plots.memory(replace(found, layers=layers))).axes[1]
     shown = [text.get_text() for text in (*axis.get_yticklabels(), *axis.get_yticklabels(minor=True))]
     assert any(shown) and not any("e" in text for text in shown)
 
@@ -152,8 +152,8 @@ def test_half_lives_have_plain_numbers() -> None:
 @pytest.mark.parametrize("fall", [1e-7, 1e-3, 0.5, 3.0])
 def test_the_number_beside_a_negative_bar_keeps_its_sign_in_sight(fall: float) -> None:
     cuts = [
-        Cut("gate", 0, "input gate held at its mean", 2.0),
-        Cut("gate", 0, "forget gate always open", 1 - fall),
+        AblatedComponent("gate", 0, "input gate held at its mean", 2.0),
+        AblatedComponent("gate", 0, "forget gate always open", 1 - fall),
     ]
     found = replace(inspection(), ablation=Ablation(1.0, "nats", cuts))
     figure = rendered(plots.ablation(found))
@@ -195,5 +195,5 @@ def test_a_second_inspection_leaves_none_of_the_first_one_s_pictures_but_all_oth
     for name in others:
         (tmp_path / name).write_text("mine")
     steps = characters(9)
-    write(Inspection("bare", steps, [part("layer 1", "rnn", steps, 3)]), tmp_path)
+    write(Inspection("bare", steps, [layer_trace("layer 1", "rnn", steps, 3)]), tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {"report.html", "gates.png", *others}

@@ -15,7 +15,7 @@ from rich.cells import cell_len
 from holdfast.insight.analysis.results import Inspection, Steps
 from holdfast.insight.render.label_text import laid_out, plain
 from holdfast.insight.render.terminal import NARROWEST, Screen, terminal
-from inspected import characters, hours, inspection, part
+from inspected import characters, hours, inspection, layer_trace
 
 CONTROL = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -35,7 +35,7 @@ def bare(text: str) -> str:
 def test_no_line_is_wider_than_the_screen(
     width: int, colour: bool, blocks: bool, labels: list[str], words: list[str]
 ) -> None:
-    found = replace(inspection(Steps(labels), units=3, layers=1, lags=5), words=words, notes=words)
+    found = replace(inspection(Steps(labels), units=3, layers=1, lags=5), summary=words, notes=words)
     text = terminal(found, Screen(width, colour, blocks))
     assert max(cell_len(line) for line in bare(text).split("\n")) <= width
     assert blocks or text.isascii()
@@ -48,7 +48,7 @@ def test_it_fits_80_columns_and_tells_everything(cell: str, steps: Steps) -> Non
     found = inspection(steps, cell, units=40)
     text = terminal(found, Screen(80))
     assert max(map(cell_len, text.split("\n"))) <= 80
-    assert text.index(found.words[0]) < text.index(found.parts[0].name + f" ({cell.upper()}):")
+    assert text.index(found.summary[0]) < text.index(found.layers[0].name + f" ({cell.upper()}):")
     assert found.notes[0] in text
     for words in (
         "How far memory reaches",
@@ -66,7 +66,7 @@ def heat(text: str, unit: int) -> str:
 
 def test_shades_and_colours_rise_with_the_value() -> None:
     steps = Steps(list("abcde"), "character")
-    one = part("layer 1", "lstm", steps, 1)
+    one = layer_trace("layer 1", "lstm", steps, 1)
     one.activations["forget"][:, 0] = [0, 0.3, 0.5, 0.7, 1]
     found = Inspection("one unit", steps, [one])
     assert heat(terminal(found, Screen(40)), 0) == " ░▒▓█"
@@ -78,7 +78,7 @@ def test_shades_and_colours_rise_with_the_value() -> None:
 
 def test_a_unit_s_row_tells_its_half_life_saturation_and_what_it_follows() -> None:
     found = inspection(characters(200), layers=1)
-    unit, one = found.tracked[0], found.parts[0]
+    unit, one = found.feature_units[0], found.layers[0]
     lines = [
         line for line in terminal(found, Screen(100)).split("\n") if line.rstrip().endswith(unit.feature)
     ]
@@ -90,10 +90,10 @@ def test_a_unit_s_row_tells_its_half_life_saturation_and_what_it_follows() -> No
 
 
 def test_a_sparkline_falls_by_decades() -> None:
-    horizon = inspection().horizon
+    horizon = inspection().memory
     assert horizon is not None
     lags = np.arange(4)
-    found = replace(inspection(), horizon=replace(horizon, lags=lags, jacobian=10.0**-lags), flows=())
+    found = replace(inspection(), memory=replace(horizon, lags=lags, jacobian=10.0**-lags), gradients=())
     lines = terminal(found, Screen(80)).split("\n")
     assert lines[lines.index("How far memory reaches") + 1].rstrip() == "█▆▃▁"
 

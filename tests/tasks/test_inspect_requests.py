@@ -20,9 +20,9 @@ from holdfast.data.music.piano_roll import LOWEST
 from holdfast.data.music.remi import EventVocabulary
 from holdfast.errors import UserError
 from holdfast.insight.analysis import summary
-from holdfast.insight.analysis.inspection import inspect
-from holdfast.insight.analysis.memory import horizon
-from holdfast.insight.analysis.request import Score, Several, Subject
+from holdfast.insight.analysis.inspection import analyze
+from holdfast.insight.analysis.memory import memory_curve
+from holdfast.insight.analysis.request import FeatureBatch, InspectionRequest, Score
 from holdfast.insight.analysis.results import Attribution, Inspection, Steps
 from holdfast.tasks.classify.task import SequenceClassifier
 from holdfast.tasks.forecast import reading
@@ -138,8 +138,8 @@ def case(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Case]:
     return of
 
 
-def looked(one: Case, data: Path | None = None, steps: int = STEPS) -> list[Subject]:
-    found: list[Subject] = part(one.model.task, "inspect")(one.model, data or one.data, steps)
+def looked(one: Case, data: Path | None = None, steps: int = STEPS) -> list[InspectionRequest]:
+    found: list[InspectionRequest] = part(one.model.task, "inspect")(one.model, data or one.data, steps)
     return found
 
 
@@ -154,25 +154,25 @@ def test_every_task_can_be_looked_into(case: Callable[[str], Case]) -> None:
 @pytest.mark.parametrize("name", CASES)
 def test_everything_is_measured(case: Callable[[str], Case], name: str) -> None:
     for subject in looked(case(name)):
-        found = inspect(subject)
-        assert found.parts and not [note for note in found.notes if "could not" in note]
+        found = analyze(subject)
+        assert found.layers and not [note for note in found.notes if "could not" in note]
         steps = len(subject.steps)
-        for one in found.parts:
+        for one in found.layers:
             assert {values.shape[0] for values in one.activations.values()} == {steps}
         assert all(values.shape == (steps,) for values in subject.steps.features.values())
-        assert subject.several is not None or name == "language"
-        if subject.several is not None:
-            assert set(subject.several.features) == set(subject.steps.features)
+        assert subject.feature_batch is not None or name == "language"
+        if subject.feature_batch is not None:
+            assert set(subject.feature_batch.features) == set(subject.steps.features)
         if subject.steps.rows is not None:
             assert subject.steps.rows.shape == (len(subject.steps.row_names), steps)
-        assert found.horizon is not None and found.horizon.agreement < 0.1
-        assert len(found.flows) == len(found.parts)
+        assert found.memory is not None and found.memory.agreement < 0.1
+        assert len(found.gradients) == len(found.layers)
         assert found.attribution is not None and found.attribution.integrated.shape == (steps,)
         assert found.attribution.incomplete < 0.05 and found.attribution.agreement > 0.5
         assert found.ablation is not None and found.ablation.loss > 0
-        kinds = {cut.kind for cut in found.ablation.cuts}
-        assert kinds == {"layer", "unit"} | ({"gate"} if found.parts[0].gates else set())
-        assert any(abs(cut.loss - found.ablation.loss) > 1e-9 for cut in found.ablation.cuts)
+        kinds = {cut.kind for cut in found.ablation.components}
+        assert kinds == {"layer", "unit"} | ({"gate"} if found.layers[0].gates else set())
+        assert any(abs(cut.loss - found.ablation.loss) > 1e-9 for cut in found.ablation.components)
 
 
 def loss(one: Case) -> float:
@@ -262,7 +262,7 @@ def test_a_window_alone_has_no_loss(case: Callable[[str], Case], tmp_path: Path)
     pl.read_csv(one.data).tail(50).write_csv(tmp_path / "short.csv")
     (subject,) = looked(one, tmp_path / "short.csv")
     assert subject.loss is None and any("too few rows" in note for note in subject.notes)
-    assert len(inspect(subject).steps) == 48
+    assert len(analyze(subject).steps) == 48
 
 
 def test_december_is_beside_january() -> None:
@@ -315,7 +315,7 @@ def test_both_sides_of_a_translation(case: Callable[[str], Case]) -> None:
     assert [*source, END] == encoder.steps.labels and [END, *target] == decoder.steps.labels
     assert encoder.steps.features["words to the end"][-1] == 0
     assert encoder.layers == ("encoder",) and decoder.layers == ("decoder",)
-    names = [[found.name for found in inspect(side).parts] for side in (encoder, decoder)]
+    names = [[found.name for found in analyze(side).layers] for side in (encoder, decoder)]
     assert all("encoder" in name for name in names[0]) and names[1][0] == "decoder, layer 1"
     assert encoder.score is not None and encoder.score.step is None, "it is of a word of the other side"
     assert encoder.score is not None and encoder.score.name.startswith("log-probability of")
@@ -343,7 +343,7 @@ def test_a_decoder_that_feeds_on_itself_is_left_out(tmp_path: Path) -> None:
     model = Translator(hidden_size=6, epochs=1, **settings).fit(data)
     (encoder,) = looked(Case(model, data, tmp_path))
     assert encoder.name == "encoder" and any("input-feeding" in note for note in encoder.notes)
-    assert inspect(encoder).attribution is not None
+    assert analyze(encoder).attribution is not None
 
 
 def test_frames_of_a_sound(case: Callable[[str], Case], tmp_path: Path) -> None:
@@ -354,8 +354,8 @@ def test_frames_of_a_sound(case: Callable[[str], Case], tmp_path: Path) -> None:
     assert set(subject.steps.features) >= {"energy", "spectral centroid", "silence", "time"}
     (whole,) = looked(one, one.data.parent / "all" / "0.wav", 1000)
     assert whole.loss is None and any("does not say what is said" in note for note in whole.notes)
-    assert whole.draw is not None
-    (picture,) = whole.draw(tmp_path)
+    assert whole.extra_plots is not None
+    (picture,) = whole.extra_plots(tmp_path)
     assert picture.read_bytes().startswith(b"\x89PNG")
 
 
@@ -394,8 +394,8 @@ def test_frames_of_a_roll(case: Callable[[str], Case], tmp_path: Path) -> None:
     assert subject.steps.features["highest pitch"].tolist() == [
         np.flatnonzero(row)[-1] + LOWEST for row in roll
     ]
-    assert subject.draw is not None
-    (picture,) = subject.draw(tmp_path)
+    assert subject.extra_plots is not None
+    (picture,) = subject.extra_plots(tmp_path)
     assert picture.read_bytes().startswith(b"\x89PNG")
     silent = frame_features.features(np.zeros((2, 88), bool), 2, 8)
     assert np.isnan(silent["mean pitch"]).all() and silent["number of notes"].tolist() == [0, 0]
@@ -447,18 +447,20 @@ class Pair(nn.Module):
 def test_only_the_layers_that_are_named_are_measured() -> None:
     model, x, y = Pair(), torch.randn(30, 1, 3), torch.randn(20, 1, 2)
     labels = [str(k) for k in range(20)]
-    subject = Subject("pair", model, lambda: model(x, y), Steps(labels), Score("s", lambda a: a[-1, 0, 0]))
-    found = inspect(replace(subject, layers=("second",)))
-    assert [one.name for one in found.parts] == ["second"] == [flow.name for flow in found.flows]
+    subject = InspectionRequest(
+        "pair", model, lambda: model(x, y), Steps(labels), Score("s", lambda a: a[-1, 0, 0])
+    )
+    found = analyze(replace(subject, layers=("second",)))
+    assert [one.name for one in found.layers] == ["second"] == [flow.name for flow in found.gradients]
     state = model.first(x)[1].detach()
-    alone = horizon(model.second, lambda: model.second(y, state))
-    assert found.horizon is not None and found.horizon.jacobian == pytest.approx(alone.jacobian)
+    alone = memory_curve(model.second, lambda: model.second(y, state))
+    assert found.memory is not None and found.memory.jacobian == pytest.approx(alone.jacobian)
     attribution = found.attribution
     assert attribution is not None and attribution.integrated.shape == (20,)
     change = model(x, y)[-1, 0, 0] - model(x, y.mean(0, keepdim=True).expand_as(y))[-1, 0, 0]
     assert attribution.integrated.sum() == pytest.approx(change.item(), rel=1e-3)
     with pytest.raises(UserError, match="among: first, second"):
-        inspect(replace(subject, layers=("third",)))
+        analyze(replace(subject, layers=("third",)))
 
 
 def test_a_unit_is_found_in_several_short_sequences() -> None:
@@ -471,18 +473,20 @@ def test_a_unit_is_found_in_several_short_sequences() -> None:
     values = x[:, :, 0].double().numpy().copy()
     values[4, :7] = np.nan  # as if some sequences were shorter
     steps = Steps([str(k) for k in range(5)], features={"it": values[:, 0]})
-    subject = Subject("short", layer, lambda: layer(x[:, :1]), steps)
-    assert not inspect(subject).tracked
-    (one,) = inspect(replace(subject, several=Several(lambda: layer(x), {"it": values}))).tracked
+    subject = InspectionRequest("short", layer, lambda: layer(x[:, :1]), steps)
+    assert not analyze(subject).feature_units
+    (one,) = analyze(
+        replace(subject, feature_batch=FeatureBatch(lambda: layer(x), {"it": values}))
+    ).feature_units
     assert (one.unit, one.state, one.feature) == (1, "hidden", "it") and one.confirmed > 0.95
 
 
 def test_a_text_goes_by_occlusion_where_gradients_miss_the_change() -> None:
     steps = Steps(["a", "b", "c"])
     missed = Attribution("answer", np.array([9.0, 0, 0]), np.array([0, 0, 1.0]), 0.1, 2.0)
-    (words,) = summary.words(Inspection("title", steps, [], attribution=missed))
+    (words,) = summary.sentences(Inspection("title", steps, [], attribution=missed))
     assert "most of all step c (0 back), by occlusion" in words and "too much to go by them" in words
-    (words,) = summary.words(Inspection("title", steps, [], attribution=replace(missed, incomplete=0.01)))
+    (words,) = summary.sentences(Inspection("title", steps, [], attribution=replace(missed, incomplete=0.01)))
     assert "most of all step a (2 back), by integrated gradients" in words
 
 

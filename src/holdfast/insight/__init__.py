@@ -1,60 +1,73 @@
-"""What a result means, and what goes on inside: pictures, a page, and plain words.
+"""Look inside recurrent networks: gates, memory, gradients, attribution, ablation, and warnings during training.
 
-``watch(model)(x)`` looks into the recurrent layers of any torch model; a ``Watcher`` warns while one is trained.
+``inspect(model)(x)`` analyzes the recurrent layers of any torch model once; a :class:`TrainingMonitor` warns while one
+is trained.
 """
 
 from __future__ import annotations
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
+from warnings import warn
 
 if TYPE_CHECKING:
+    from holdfast.insight.analysis.inspection import analyze as analyze
     from holdfast.insight.analysis.inspection import inspect as inspect
-    from holdfast.insight.analysis.inspection import watch as watch
-    from holdfast.insight.analysis.memory import horizon as horizon
+    from holdfast.insight.analysis.memory import memory_curve as memory_curve
+    from holdfast.insight.analysis.request import InspectionRequest as InspectionRequest
     from holdfast.insight.analysis.request import Loss as Loss
     from holdfast.insight.analysis.request import Score as Score
-    from holdfast.insight.analysis.request import Subject as Subject
     from holdfast.insight.analysis.results import Inspection as Inspection
     from holdfast.insight.analysis.results import Steps as Steps
-    from holdfast.insight.monitor.monitor import Watcher as Watcher
+    from holdfast.insight.monitor.monitor import TrainingMonitor as TrainingMonitor
     from holdfast.insight.render.export import write as write
 
 _HOMES = {
     "Inspection": "holdfast.insight.analysis.results",
+    "InspectionRequest": "holdfast.insight.analysis.request",
     "Loss": "holdfast.insight.analysis.request",
     "Score": "holdfast.insight.analysis.request",
     "Steps": "holdfast.insight.analysis.results",
-    "Subject": "holdfast.insight.analysis.request",
-    "Watcher": "holdfast.insight.monitor.monitor",
-    "horizon": "holdfast.insight.analysis.memory",
+    "TrainingMonitor": "holdfast.insight.monitor.monitor",
+    "analyze": "holdfast.insight.analysis.inspection",
     "inspect": "holdfast.insight.analysis.inspection",
-    "watch": "holdfast.insight.analysis.inspection",
+    "memory_curve": "holdfast.insight.analysis.memory",
     "write": "holdfast.insight.render.export",
 }
-"""Public name -> the module that defines it; loaded when it is first used, for words need no torch."""
+"""Public name -> the module that defines it. Modules load on first use: text output needs no torch."""
+
+_RENAMED = {
+    "Subject": "InspectionRequest",
+    "Watcher": "TrainingMonitor",
+    "horizon": "memory_curve",
+    "watch": "inspect",
+}
+"""Deprecated name -> its replacement."""
 
 __all__ = [
     "Inspection",
+    "InspectionRequest",
     "Loss",
     "Score",
     "Steps",
-    "Subject",
-    "Watcher",
-    "horizon",
+    "TrainingMonitor",
+    "analyze",
     "inspect",
-    "watch",
+    "memory_curve",
     "write",
 ]
 
 if not TYPE_CHECKING:
 
     def __getattr__(name: str) -> Any:
-        """Load a public name (PEP 562) and keep it."""
-        if name not in _HOMES:
+        """Load a public name (PEP 562) and keep it; a deprecated name warns once."""
+        new = _RENAMED.get(name, name)
+        if new not in _HOMES:
             raise AttributeError(
                 f"module 'holdfast.insight' has no attribute {name!r}; it has {', '.join(__all__)}"
             )
-        value = getattr(import_module(_HOMES[name]), name)
+        if new != name:
+            warn(f"holdfast.insight.{name} is now holdfast.insight.{new}.", FutureWarning, stacklevel=2)
+        value = getattr(import_module(_HOMES[new]), new)
         globals()[name] = value
         return value

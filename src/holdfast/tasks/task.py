@@ -18,7 +18,7 @@ from holdfast.checkpoint import WEIGHTS, load_arrays, load_weights, save_arrays,
 from holdfast.config import build_config, load_config, save_config
 from holdfast.errors import UserError
 from holdfast.files import check_new, load_json, new_folder, save_json
-from holdfast.insight.monitor.monitor import Watcher
+from holdfast.insight.monitor.monitor import TrainingMonitor
 from holdfast.insight.monitor.state_carry import STEPS
 from holdfast.insight.monitor.warning_log import worded
 from holdfast.nn.quantization import quantize
@@ -54,7 +54,7 @@ class TaskModel(ABC):
         self.config = build_config(self.settings, fields) if config is None else config
         self.module: torch.nn.Module | None = None
         self.history: History | None = None
-        self.watcher: Watcher | None = None
+        self.watcher: TrainingMonitor | None = None
         self.prepared: Any = None
         self.baselines: Any = None
         self.metrics: dict[str, Any] = {}
@@ -210,7 +210,7 @@ class TaskModel(ABC):
                 resume=resume,
                 progress=progress,
                 starting=starting,
-                watch=watcher,
+                callback=watcher,
             )
         self.watcher = watcher
         if self.history.stopped != "interrupted":
@@ -224,13 +224,15 @@ class TaskModel(ABC):
         torch.manual_seed(self.config.training.seed)
         return self._network(prepared)
 
-    def _watching(self, training: Trainable, folder: Path | None) -> Watcher | contextlib.nullcontext[None]:
+    def _watching(
+        self, training: Trainable, folder: Path | None
+    ) -> TrainingMonitor | contextlib.nullcontext[None]:
         """The watcher, where one is asked for."""
         if not self.config.training.watch:
             return contextlib.nullcontext()
         carries = isinstance(training, Stateful) and training.steps_per_epoch >= STEPS
         file = None if folder is None else folder / WARNINGS
-        return Watcher(training.module, carries=carries, file=file)
+        return TrainingMonitor(training.module, carries=carries, file=file)
 
     def _finish(self, prepared: Any, training: Any, baselines: Any) -> None:
         assert self.history is not None

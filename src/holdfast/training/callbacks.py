@@ -1,4 +1,4 @@
-"""Who looks on while a network is trained."""
+"""Callback protocol for training."""
 
 from __future__ import annotations
 
@@ -7,21 +7,24 @@ from typing import Protocol
 from torch import Tensor
 
 
-class Watch(Protocol):
-    """Looks on in :func:`holdfast.training.fit`: it changes neither weights, nor gradients, nor random numbers."""
+class Callback(Protocol):
+    """Observer of :func:`holdfast.training.fit`.
+
+    A callback must not change weights, gradients or random number generators.
+    """
 
     def step(self, loss: Tensor, number: int | None = None) -> None:
-        """A step's loss was passed back; its gradients are not yet clipped, and the weights as they were.
+        """Handle one optimizer step, after its backward pass and before gradients are clipped and weights change.
 
         Args:
             loss: a scalar.
-            number: of the step in the whole run, from 1.
+            number: the step's number in the whole run, from 1.
         """
         ...
 
 
-class Unwatched:
-    """Nobody looks on."""
+class NoCallback:
+    """Callback that does nothing."""
 
     def step(self, loss: Tensor, number: int | None = None) -> None:
-        """Nothing."""
+        """Do nothing."""

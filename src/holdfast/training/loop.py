@@ -26,7 +26,7 @@ from holdfast.checkpoint import (
 from holdfast.config import Training
 from holdfast.errors import DivergenceError, UserError
 from holdfast.training.averaging import averaging
-from holdfast.training.callbacks import Unwatched, Watch
+from holdfast.training.callbacks import Callback, NoCallback
 from holdfast.training.checkpoints import Best
 from holdfast.training.devices import open_fabric
 from holdfast.training.history import History, Position, Stopped
@@ -55,7 +55,7 @@ def fit(
     resume: bool = False,
     progress: bool = True,
     starting: Callable[[], None] = lambda: None,
-    watch: Watch | None = None,
+    callback: Callback | None = None,
 ) -> History:
     """Train, validate after each epoch, and leave the best weights in the module, in evaluation mode.
 
@@ -75,7 +75,7 @@ def fit(
             :data:`holdfast.config.MAY_CHANGE`.
         progress: a bar on stderr, or a line for each epoch where that is no terminal.
         starting: called before anything is written, when nothing is left that could be refused but a used folder.
-        watch: is shown each step after its backward pass, such as :class:`holdfast.insight.Watcher`.
+        callback: called after each step's backward pass, such as :class:`holdfast.insight.TrainingMonitor`.
 
     Raises:
         UserError: the folder holds another run, or none to resume, or a damaged one; the device is not there; the
@@ -86,7 +86,7 @@ def fit(
     if folder is None and resume:
         raise UserError("A run is resumed from its folder.", "No folder was given.", "Give --out FOLDER.")
     seed_everything(training.seed)
-    run = Run(trainable, training, None if folder is None else Path(folder), watch)
+    run = Run(trainable, training, None if folder is None else Path(folder), callback)
     if resume:
         run.restore()
     starting()
@@ -107,10 +107,10 @@ class Run:
     """A training run: the loop and its state. Use :func:`fit`."""
 
     def __init__(
-        self, trainable: Trainable, training: Training, folder: Path | None, watch: Watch | None = None
+        self, trainable: Trainable, training: Training, folder: Path | None, callback: Callback | None = None
     ) -> None:
         self.trainable, self.training, self.folder = trainable, training, folder
-        self.watch = watch or Unwatched()
+        self.callback = callback or NoCallback()
         self.steps = trainable.steps_per_epoch
         if self.steps < 1:
             raise UserError(
@@ -219,7 +219,7 @@ class Run:
         with self.fabric.autocast():
             loss = self.trainable.loss(self.to_device(batch))
         self.fabric.backward(loss)
-        self.watch.step(loss.detach(), self.done + 1)
+        self.callback.step(loss.detach(), self.done + 1)
         if self.training.clip:
             self.fabric.clip_gradients(
                 self.module, self.optimizer, max_norm=self.training.clip, error_if_nonfinite=False

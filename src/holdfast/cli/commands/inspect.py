@@ -88,17 +88,17 @@ def _subjects(chosen: Chosen, data: Path, steps: int) -> list[Any]:
 
 def _look(subject: Any, folder: Path, drawn: bool, told: set[str]) -> None:
     """Inspect a subject; what has been told of another one is not told again."""
-    from holdfast.insight.analysis.inspection import inspect as looked_into
+    from holdfast.insight.analysis.inspection import analyze
     from holdfast.insight.render.export import write
     from holdfast.insight.render.terminal import Screen, terminal
 
     notice(f"looking into: {subject.title} ...")
-    found = looked_into(subject)
-    page = write(found, folder, subject.draw)
+    found = analyze(subject)
+    page = write(found, folder, subject.extra_plots)
     if drawn:
         output.write(terminal(found, Screen.of(sys.stdout)))
     else:
-        for sentence in _new(found.words, told):
+        for sentence in _new(found.summary, told):
             output.write(sentence)
     for note in _new(found.notes, told):
         notice(f"note: {note}")

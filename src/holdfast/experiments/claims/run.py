@@ -24,7 +24,7 @@ from holdfast.experiments.compare import (
     trained,
 )
 from holdfast.files import Files, Into, check_new, save_json
-from holdfast.insight.analysis.memory import horizon
+from holdfast.insight.analysis.memory import memory_curve
 from holdfast.reporting.comparison import Comparison
 from holdfast.tasks.registry import part
 from holdfast.training.step_timing import pace
@@ -242,7 +242,7 @@ def _weights_of(run: Planned) -> str:
 
 
 def memory(make: Any, run: Planned, path: Path) -> dict[str, Any]:
-    """How far a trained network remembers (:func:`holdfast.insight.horizon`), and the longest lag measured.
+    """How far a trained network remembers (:func:`holdfast.insight.memory_curve`), and the longest lag measured.
 
     ``half_life`` and ``reach`` in steps; None where they are longer than that. Where nothing can be measured (sequences
     of one step), ``unmeasured`` says why.
@@ -252,7 +252,7 @@ def memory(make: Any, run: Planned, path: Path) -> dict[str, Any]:
     module.eval()
     batch = next(iter(training.batches(1)))
     try:
-        found = horizon(module, lambda: training.loss(batch))
+        found = memory_curve(module, lambda: training.loss(batch))
     except UserError as error:
         return {"half_life": None, "reach": None, "longest": 0, "unmeasured": f"{error.rule} {error.got}"}
     lags = {"half_life": found.half_life, "reach": found.reach}

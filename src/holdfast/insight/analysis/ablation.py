@@ -14,9 +14,16 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from holdfast.insight.analysis.layer_capture import Call, Played, cell_of, evaluated, played, single
+from holdfast.insight.analysis.layer_capture import (
+    LayerCall,
+    LayerDirection,
+    cell_of,
+    eval_mode,
+    single_layer,
+    split_directions,
+)
 from holdfast.insight.analysis.request import Loss
-from holdfast.insight.analysis.results import Ablation, Cut
+from holdfast.insight.analysis.results import AblatedComponent, Ablation
 
 UNITS = 24
 """Units that are switched off, of those that weigh most in what comes after them."""
@@ -25,7 +32,7 @@ _SATURATED = 30.0
 """A pre-activation at which a gate is open, and the negative one at which it is shut."""
 
 
-def ablated(model: nn.Module, calls: list[Call], loss: Loss) -> Ablation:
+def ablate(model: nn.Module, calls: list[LayerCall], loss: Loss) -> Ablation:
     """Every gate held at its mean and held open, every layer silenced, and the weightiest units, one after the other.
 
     Args:
@@ -33,21 +40,21 @@ def ablated(model: nn.Module, calls: list[Call], loss: Loss) -> Ablation:
         calls: its recurrent layers as they ran, one call for each module: they say where the gates' means are.
         loss: what is measured.
     """
-    cuts: list[Cut] = []
-    with evaluated(model), torch.no_grad():
+    cuts: list[AblatedComponent] = []
+    with eval_mode(model), torch.no_grad():
         whole = loss.of()
-        every = [(call.module, row, one) for call in calls for row, one in enumerate(played(call))]
-        places = {part: place for part, place in enumerate(every) if has_own_weights(place[0])}
-        for part, (module, row, one) in places.items():
+        every = [(call.module, row, one) for call in calls for row, one in enumerate(split_directions(call))]
+        places = {layer: place for layer, place in enumerate(every) if has_own_weights(place[0])}
+        for layer, (module, row, one) in places.items():
             for name, value in _gates(module, one).items():
                 with held(module, row, *value):
-                    cuts.append(Cut("gate", part, name, loss.of()))
+                    cuts.append(AblatedComponent("gate", layer, name, loss.of()))
             with silenced(module, row, slice(None)):
-                cuts.append(Cut("layer", part, one.name, loss.of()))
-        for part, unit in weightiest(places):
-            module, row, _ = places[part]
+                cuts.append(AblatedComponent("layer", layer, one.name, loss.of()))
+        for layer, unit in weightiest(places):
+            module, row, _ = places[layer]
             with silenced(module, row, slice(unit, unit + 1)):
-                cuts.append(Cut("unit", part, f"unit {unit}", loss.of()))
+                cuts.append(AblatedComponent("unit", layer, f"unit {unit}", loss.of()))
     order = {"gate": 0, "layer": 1, "unit": 2}
     return Ablation(whole, loss.name, sorted(cuts, key=lambda cut: (order[cut.kind], -cut.loss)), loss.on)
 
@@ -55,7 +62,7 @@ def ablated(model: nn.Module, calls: list[Call], loss: Loss) -> Ablation:
 # -- gates ----------------------------------------------------------------------------------------------------
 
 
-def _gates(module: Any, one: Played) -> dict[str, tuple[str, Tensor]]:
+def _gates(module: Any, one: LayerDirection) -> dict[str, tuple[str, Tensor]]:
     """What is said of a gate -> its name and the pre-activation [H] that holds it; none where a layer has no bias."""
     if not module.bias:
         return {}
@@ -75,14 +82,14 @@ def _gates(module: Any, one: Played) -> dict[str, tuple[str, Tensor]]:
     return found
 
 
-def _replaces(one: Played, gate: str) -> bool:
+def _replaces(one: LayerDirection, gate: str) -> bool:
     """Whether a gate that is open lets nothing new in: a GRU's update gate, an LSTM's forget gate that is coupled."""
     return gate == "update" or (gate == "forget" and "input" not in one.layer.cell.gates)
 
 
 def has_own_weights(module: Any) -> bool:
     """Whether a layer's weights are its own parameters, not computed from others (weight norm)."""
-    names = [name for name, _ in single(module, 0, False).named_parameters() if name.endswith("_l0")]
+    names = [name for name, _ in single_layer(module, 0, False).named_parameters() if name.endswith("_l0")]
     return all(name in module._parameters for name in names)
 
 
@@ -159,12 +166,12 @@ def _blank(y: Tensor, columns: slice) -> Tensor:
     return y
 
 
-def weightiest(places: Mapping[int, tuple[Any, int, Played]]) -> list[tuple[int, int]]:
+def weightiest(places: Mapping[int, tuple[Any, int, LayerDirection]]) -> list[tuple[int, int]]:
     """(part, unit) of those whose output varies most, times the size of the weights that read it in their own layer."""
     found = []
-    for part, (_, _, one) in places.items():
+    for layer, (_, _, one) in places.items():
         hidden = one.activations()["hidden"]
         active = torch.arange(hidden.size(0))[:, None] < one.lengths
         weigh = hidden[active].std(0) * one.layer.get_parameter("weight_hh_l0").norm(dim=0)
-        found += [(float(value), part, unit) for unit, value in enumerate(weigh)]
-    return [(part, unit) for _, part, unit in sorted(found, reverse=True)[:UNITS]]
+        found += [(float(value), layer, unit) for unit, value in enumerate(weigh)]
+    return [(layer, unit) for _, layer, unit in sorted(found, reverse=True)[:UNITS]]

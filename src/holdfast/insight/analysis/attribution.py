@@ -14,8 +14,8 @@ from torch import Tensor
 
 from holdfast._typing import Array
 from holdfast.errors import UserError, missing_library
-from holdfast.insight.analysis.request import Score, Subject
-from holdfast.insight.analysis.rerun import Again
+from holdfast.insight.analysis.request import InspectionRequest, Score
+from holdfast.insight.analysis.rerun import Rerun
 from holdfast.insight.analysis.results import Attribution
 
 POINTS, CLOSE = (32, 128, 512), 0.05
@@ -32,7 +32,7 @@ SINGLE, RESOLVED = 1e-4, 8 * float(np.finfo(np.float32).eps)
 where any single one moves it."""
 
 
-def attributed(subject: Subject, score: Score) -> Attribution:
+def attribute(request: InspectionRequest, score: Score) -> Attribution:
     """Integrated gradients (Sundararajan et al. 2017; by captum) and occlusion of each step.
 
     What is attributed to is what the first recurrent layer reads at each step: an embedded unit of a text, or numbers.
@@ -45,9 +45,9 @@ def attributed(subject: Subject, score: Score) -> Attribution:
         from captum.attr import FeatureAblation, IntegratedGradients
     except ModuleNotFoundError as error:
         raise missing_library(error, "insight") from None
-    again = Again(subject.model, subject.run, subject.layers)
-    answer = _answer(again, score)
-    x = again.first.x[: int(again.first.lengths[0]), :1].transpose(0, 1)
+    rerun = Rerun(request.model, request.run, request.layers)
+    answer = _answer(rerun, score)
+    x = rerun.first.x[: int(rerun.first.lengths[0]), :1].transpose(0, 1)
     _needs_gradient(answer, x)
     base = x.mean(1, keepdim=True).expand_as(x).contiguous()
     groups = _groups(x.size(1))
@@ -70,12 +70,12 @@ def attributed(subject: Subject, score: Score) -> Attribution:
     return Attribution(score.name, by_step, by_group / sizes, agreement, incomplete, score.step)
 
 
-def _answer(again: Again, score: Score) -> Callable[[Tensor], Tensor]:
+def _answer(rerun: Rerun, score: Score) -> Callable[[Tensor], Tensor]:
     """[1, T, I] -> the score [1], with what is behind that sequence's end, and the other sequences, as they were."""
 
     def answer(x: Tensor) -> Tensor:
-        own = torch.cat([x.transpose(0, 1), again.first.x[x.size(1) :, :1]])
-        found = _scored(score, again(torch.cat([own, again.first.x[:, 1:]], 1))[1])
+        own = torch.cat([x.transpose(0, 1), rerun.first.x[x.size(1) :, :1]])
+        found = _scored(score, rerun(torch.cat([own, rerun.first.x[:, 1:]], 1))[1])
         return found.float().reshape(1).cpu()  # type: ignore[no-any-return]
 
     return answer

@@ -10,12 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from holdfast.errors import UserError
-from holdfast.insight.analysis.layer_capture import Call, as_states, calls, recurrent_modules
+from holdfast.insight.analysis.layer_capture import LayerCall, as_states, capture_calls, recurrent_modules
 from holdfast.nn.cells import State
 
 
 @dataclass(frozen=True)
-class Chain(Call):
+class CallChain(LayerCall):
     """One or more calls of a module as one call: each begins with the state that the one before ended with.
 
     Attributes:
@@ -31,12 +31,12 @@ class Chain(Call):
 class _Ended:
     """Calls of a chain so far, and the state that the last of them gave."""
 
-    calls: list[Call]
+    calls: list[LayerCall]
     places: list[int]
     state: State
 
 
-def chains(model: nn.Module, run: Callable[[], Any], layers: Sequence[str] = ()) -> list[Chain]:
+def capture_chains(model: nn.Module, run: Callable[[], Any], layers: Sequence[str] = ()) -> list[CallChain]:
     """Run the model in evaluation mode and give the calls of its recurrent layers, in the order of their first steps.
 
     A model that calls a layer step by step, or in blocks, and passes its state on is seen as if it called it once with
@@ -55,7 +55,7 @@ def chains(model: nn.Module, run: Callable[[], Any], layers: Sequence[str] = ())
         module.register_forward_hook(_ending(ends)) for module in recurrent_modules(model, layers).values()
     ]
     try:
-        found = calls(model, run, layers)
+        found = capture_calls(model, run, layers)
     finally:
         for handle in handles:
             handle.remove()
@@ -72,7 +72,7 @@ def _ending(ends: list[State]) -> Callable[..., None]:
     return end
 
 
-def _check(call: Call) -> None:
+def _check(call: LayerCall) -> None:
     if not call.x.size(1) or not int(call.lengths.max()):
         raise UserError(
             "What is inspected reads one sequence or more, of one step or more.",
@@ -81,7 +81,7 @@ def _check(call: Call) -> None:
         )
 
 
-def _chained(found: Sequence[Call], ends: Sequence[State]) -> list[_Ended]:
+def _chained(found: Sequence[LayerCall], ends: Sequence[State]) -> list[_Ended]:
     made: list[_Ended] = []
     open_: dict[str, _Ended] = {}
     for place, (call, end) in enumerate(zip(found, ends, strict=True)):
@@ -96,7 +96,7 @@ def _chained(found: Sequence[Call], ends: Sequence[State]) -> list[_Ended]:
     return made
 
 
-def _goes_on(before: _Ended, call: Call) -> bool:
+def _goes_on(before: _Ended, call: LayerCall) -> bool:
     """Whether a call begins where the ones before ended: with their state, after sequences that are all as long."""
     last: Any = before.calls[-1]
     if call.state is None or last.module.bidirectional or bool((last.lengths != last.x.size(0)).any()):
@@ -106,15 +106,15 @@ def _goes_on(before: _Ended, call: Call) -> bool:
     )
 
 
-def _joined(one: _Ended) -> Chain:
+def _joined(one: _Ended) -> CallChain:
     first = one.calls[0]
     pieces = tuple(call.x.size(0) for call in one.calls)
     x: Tensor = torch.cat([call.x for call in one.calls])
     lengths = one.calls[-1].lengths + sum(pieces[:-1])
-    return Chain(first.name, first.module, x, first.state, lengths, tuple(one.places), pieces)
+    return CallChain(first.name, first.module, x, first.state, lengths, tuple(one.places), pieces)
 
 
-def refuse_infinite(name: str, values: Tensor, lengths: Tensor, what: str) -> None:
+def require_finite(name: str, values: Tensor, lengths: Tensor, what: str) -> None:
     """Refuse values [T, B, ...] that are not finite within the sequences.
 
     Raises:
@@ -131,9 +131,9 @@ def refuse_infinite(name: str, values: Tensor, lengths: Tensor, what: str) -> No
         )
 
 
-def firsts(found: Sequence[Chain]) -> dict[str, Chain]:
+def first_by_module(found: Sequence[CallChain]) -> dict[str, CallChain]:
     """The first chain of each module, by name, in the order in which they ran."""
-    first: dict[str, Chain] = {}
+    first: dict[str, CallChain] = {}
     for chain in found:
         first.setdefault(chain.name, chain)
     return first

@@ -9,10 +9,10 @@ from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
 
 from holdfast.errors import UserError
-from holdfast.insight.analysis.layer_capture import Call
+from holdfast.insight.analysis.layer_capture import LayerCall
 
 
-def largest_after(call: Call) -> Callable[[Any], Tensor]:
+def largest_last_output(call: LayerCall) -> Callable[[Any], Tensor]:
     """The largest element of an answer's last step, of the first sequence.
 
     Which dimension is which is told by the layer's ``batch_first`` and by the shapes, for B sequences of T steps:
@@ -50,7 +50,7 @@ def largest_after(call: Call) -> Callable[[Any], Tensor]:
     return largest
 
 
-def _last(y: Tensor, call: Call) -> Tensor | None:
+def _last(y: Tensor, call: LayerCall) -> Tensor | None:
     """The part of an answer that is the first sequence's last step; None where that cannot be told."""
     steps, batch = call.x.shape[:2]
     if y.dim() == 3:
@@ -64,7 +64,7 @@ def _last(y: Tensor, call: Call) -> Tensor | None:
     return y if y.dim() == 0 else None
 
 
-def _of_steps(y: Tensor, call: Call) -> Tensor | None:
+def _of_steps(y: Tensor, call: LayerCall) -> Tensor | None:
     steps, batch = call.x.shape[:2]
     layer: Any = call.module
     first = next((d for d in ((0, 1) if layer.batch_first else (1, 0)) if y.size(d) == batch), None)

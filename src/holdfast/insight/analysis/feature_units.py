@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from holdfast._typing import Array
-from holdfast.insight.analysis.results import Part, Tracked
+from holdfast.insight.analysis.results import FeatureUnit, LayerTrace
 
 SURE = 0.4
 """Correlation, on the half that the choice did not see and with the same sign, from which a unit is named."""
@@ -36,7 +36,7 @@ def correlations(values: Array, feature: Array) -> Array:
     return _standard(values[known]).T @ _standard(feature[known])
 
 
-def tracked(parts: Sequence[Part], features: Mapping[str, Array]) -> list[Tracked]:
+def find_feature_units(layers: Sequence[LayerTrace], features: Mapping[str, Array]) -> list[FeatureUnit]:
     """For each feature the unit that follows it best, in any layer and state, where that is no chance.
 
     Choosing among thousands of units finds a high correlation in noise too, and the half of the steps that the choice
@@ -51,11 +51,11 @@ def tracked(parts: Sequence[Part], features: Mapping[str, Array]) -> list[Tracke
     same: dict[bytes, dict[str, Array]] = {}
     for name, values in features.items():
         same.setdefault(np.isfinite(values).tobytes(), {})[name] = values
-    found = [one for own in same.values() for one in _followed(parts, own)]
+    found = [one for own in same.values() for one in _confirmed_units(layers, own)]
     return sorted(found, key=lambda one: -abs(one.confirmed))
 
 
-def changing_enough(features: Mapping[str, Array]) -> dict[str, Array]:
+def searchable_features(features: Mapping[str, Array]) -> dict[str, Array]:
     """Those [T, B] that may be looked for, their B sequences laid end to end [B * T].
 
     They are known on enough steps of each half, change in both, and do more than rise or fall, also within each
@@ -89,28 +89,28 @@ class _Best:
 
     first: Array  # [T1, N], standardised
     second: Array  # [T2, N]
-    found: Array = field(default_factory=lambda: np.zeros(1 + MOVED))
+    selected: Array = field(default_factory=lambda: np.zeros(1 + MOVED))
     confirmed: Array = field(default_factory=lambda: np.zeros(1 + MOVED))
     unit: tuple[int, str, int] = (0, "", 0)  # of the feature itself
 
-    def look(self, early: Array, late: Array, part: int, state: str) -> None:
+    def look(self, early: Array, late: Array, layer: int, state: str) -> None:
         """Choose among the units [T1, H] and [T2, H] of a part, too."""
         each = early.T @ self.first
         units = np.abs(each).argmax(0)
         found = each[units, np.arange(len(units))]
-        better = np.abs(found) > np.abs(self.found)
-        self.found[better] = found[better]
+        better = np.abs(found) > np.abs(self.selected)
+        self.selected[better] = found[better]
         self.confirmed[better] = (late[:, units[better]] * self.second[:, better]).sum(0)
         if better[0]:
-            self.unit = (part, state, int(units[0]))
+            self.unit = (layer, state, int(units[0]))
 
     def sure(self) -> bool:
         """Whether the feature itself is confirmed, and better than when it is moved."""
-        agreed = np.sign(self.found) * self.confirmed
-        return bool(min(agreed[0], abs(self.found[0])) >= SURE and agreed[0] > agreed[1:].max())
+        agreed = np.sign(self.selected) * self.confirmed
+        return bool(min(agreed[0], abs(self.selected[0])) >= SURE and agreed[0] > agreed[1:].max())
 
 
-def _followed(parts: Sequence[Part], features: Mapping[str, Array]) -> Iterator[Tracked]:
+def _confirmed_units(layers: Sequence[LayerTrace], features: Mapping[str, Array]) -> Iterator[FeatureUnit]:
     """Of features that are known on the same steps, those that a unit follows."""
     known = np.isfinite(next(iter(features.values())))
     half = int(known[: len(known) // 2].sum())
@@ -118,16 +118,16 @@ def _followed(parts: Sequence[Part], features: Mapping[str, Array]) -> Iterator[
     for name, values in features.items():
         courses = _courses(values[known])
         best[name] = _Best(_standard(courses[:half]), _standard(courses[half:]))
-    for place, part in enumerate(parts):
+    for place, layer in enumerate(layers):
         for state in ("cell", "hidden"):
-            if state in part.activations:
-                values = part.activations[state][known]
+            if state in layer.activations:
+                values = layer.activations[state][known]
                 early, late = _standard(values[:half]), _standard(values[half:])
                 for one in best.values():
                     one.look(early, late, place, state)
     for name, one in best.items():
         if one.sure():
-            yield Tracked(*one.unit, name, float(one.found[0]), float(one.confirmed[0]))
+            yield FeatureUnit(*one.unit, name, float(one.selected[0]), float(one.confirmed[0]))
 
 
 def _courses(feature: Array) -> Array:

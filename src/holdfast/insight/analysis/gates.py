@@ -7,8 +7,8 @@ from collections.abc import Mapping
 import numpy as np
 
 from holdfast._typing import Array
-from holdfast.insight.analysis.layer_capture import Played
-from holdfast.insight.analysis.results import Part, ordered
+from holdfast.insight.analysis.layer_capture import LayerDirection
+from holdfast.insight.analysis.results import LayerTrace, ordered
 from holdfast.nn.cells import CELLS
 
 KEEPERS = ("forget", "update")
@@ -17,15 +17,15 @@ TINY = 1e-12
 """A gate that is shut in float32 still has a logarithm."""
 
 
-def part(played: Played) -> Part:
+def trace_layer(direction: LayerDirection) -> LayerTrace:
     """The first sequence of what a layer was given, step by step."""
-    length = int(played.lengths[0])
-    found = {name: values[:length, 0].numpy() for name, values in played.activations().items()}
-    cell = played.layer.cell
-    as_run = {name: values[::-1] for name, values in found.items()} if played.reverse else found
-    zoneout = played.layer.options.zoneout_rates(cell)[-1]  # of the cell, or of a GRU's hidden state
+    length = int(direction.lengths[0])
+    found = {name: values[:length, 0].numpy() for name, values in direction.activations().items()}
+    cell = direction.layer.cell
+    as_run = {name: values[::-1] for name, values in found.items()} if direction.reverse else found
+    zoneout = direction.layer.options.zoneout_rates(cell)[-1]  # of the cell, or of a GRU's hidden state
     lives = half_lives(as_run, zoneout)
-    return Part(played.name, cell.name, found, gate_names(cell.name), lives, _order(found, lives))
+    return LayerTrace(direction.name, cell.name, found, gate_names(cell.name), lives, _order(found, lives))
 
 
 def gate_names(cell: str) -> tuple[str, ...]:

@@ -14,9 +14,9 @@ import torch
 from torch import Tensor, nn
 
 from holdfast._typing import Array
-from holdfast.insight.analysis.call_chains import chains, firsts
-from holdfast.insight.analysis.layer_capture import Played, played
-from holdfast.insight.analysis.results import Flow
+from holdfast.insight.analysis.call_chains import capture_chains, first_by_module
+from holdfast.insight.analysis.layer_capture import LayerDirection, split_directions
+from holdfast.insight.analysis.results import GradientFlow
 from holdfast.nn import layout
 from holdfast.nn.cells import Recurrence, State
 
@@ -32,9 +32,9 @@ _STEADY = 0.98
 """A gradient that keeps so much of itself in a step is said to last."""
 
 
-def flows(
+def gradient_flows(
     model: nn.Module, run: Callable[[], Any], *, layers: Sequence[str] = (), seed: int = 0
-) -> list[Flow]:
+) -> list[GradientFlow]:
     """The norm of the gradient of a loss at the last step with respect to the state at each step before.
 
     For each layer and direction the gradient starts at its last output, in a random direction (how it is passed on does
@@ -58,17 +58,17 @@ def flows(
         >>> flow.kind
         'vanishing'
     """
-    first = firsts(chains(model, run, layers))
-    return [_flow_of(one, seed=seed) for call in first.values() for one in played(call)]
+    first = first_by_module(capture_chains(model, run, layers))
+    return [_flow_of(one, seed=seed) for call in first.values() for one in split_directions(call)]
 
 
-def _flow_of(one: Played, *, seed: int = 0) -> Flow:
+def _flow_of(one: LayerDirection, *, seed: int = 0) -> GradientFlow:
     """The same of one layer and direction."""
-    hidden, state = carried(one, seed)
-    return judged(one.name, hidden, state)
+    hidden, state = gradient_norms(one, seed)
+    return judge_flow(one.name, hidden, state)
 
 
-def carried(one: Played, seed: int = 0) -> tuple[Array, Array]:
+def gradient_norms(one: LayerDirection, seed: int = 0) -> tuple[Array, Array]:
     """Norms [K] of the gradient with respect to h, and to h and the cell together, as shares of those at distance 0.
 
     The root of the mean square over the sequences, each counted from its own last step.
@@ -126,21 +126,23 @@ def _shares(squared: Tensor, lengths: Tensor) -> Array:
     return values / values[0] if values[0] > 0 else values
 
 
-def judged(name: str, hidden: Array, state: Array) -> Flow:
+def judge_flow(name: str, hidden: Array, state: Array) -> GradientFlow:
     """What the norms mean, in a word and in a sentence.
 
     Example:
         >>> norms = 0.5 ** np.arange(100.0)
-        >>> judged("layer 1", norms, norms).words
+        >>> judged("layer 1", norms, norms).sentence
         'layer 1: the gradient vanishes: it halves every 1 steps; after 99 steps 1.6e-30 of it is left.'
     """
     span = min(len(state) - 1, SPAN)
     if span < 1:
-        return Flow(name, hidden, state, 1.0, "short", f"{name}: one step; there is no way back in time.")
+        return GradientFlow(
+            name, hidden, state, 1.0, "short", f"{name}: one step; there is no way back in time."
+        )
     left = max(float(state[span]), _EXACT_ZERO) if np.isfinite(state[span]) else inf
     factor = exp(log(left) / span) if left < inf else inf
     kind = _kind(left, span)
-    return Flow(
+    return GradientFlow(
         name,
         hidden,
         state,

@@ -1,4 +1,4 @@
-"""Everything that is found of one sequence in one network: :func:`inspect`, and :func:`watch` for any torch model."""
+"""Everything that is found of one sequence in one network: :func:`analyze`, and :func:`inspect` for any torch model."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from holdfast.insight.analysis import (
     memory,
     summary,
 )
-from holdfast.insight.analysis.call_chains import Chain, chains, firsts, refuse_infinite
-from holdfast.insight.analysis.default_target import largest_after
-from holdfast.insight.analysis.layer_capture import Call, Played, evaluated, played
-from holdfast.insight.analysis.request import Loss, Score, Subject
-from holdfast.insight.analysis.results import Flow, Inspection, Part, Steps, Tracked
-from holdfast.insight.analysis.upcast import in_float32
+from holdfast.insight.analysis.call_chains import CallChain, capture_chains, first_by_module, require_finite
+from holdfast.insight.analysis.default_target import largest_last_output
+from holdfast.insight.analysis.layer_capture import LayerCall, LayerDirection, eval_mode, split_directions
+from holdfast.insight.analysis.request import InspectionRequest, Loss, Score
+from holdfast.insight.analysis.results import FeatureUnit, GradientFlow, Inspection, LayerTrace, Steps
+from holdfast.insight.analysis.upcast import with_float32_copy
 
 _REVERSE = (
     "The memory is measured at each sequence's last step, where the reverse direction of a layer has read that step "
@@ -32,7 +32,7 @@ _REVERSE = (
 )
 
 
-def inspect(subject: Subject) -> Inspection:
+def analyze(request: InspectionRequest) -> Inspection:
     """Gates, units that track something, memory, gradients, attribution and ablation of one sequence.
 
     What cannot be measured is left out, with the reason in ``notes``.
@@ -41,84 +41,86 @@ def inspect(subject: Subject) -> Inspection:
         UserError: the network has no recurrent layers, none ran, none has as many steps as are described, the first
             sequence has none, or inputs or activations are not finite.
     """
-    with evaluated(subject.model):  # the score's own layers too: no dropout in any of them
-        return _inspected(subject)
+    with eval_mode(request.model):  # the score's own layers too: no dropout in any of them
+        return _inspected(request)
 
 
-def _inspected(subject: Subject) -> Inspection:
-    notes = list(subject.notes)
-    seen = _seen(subject, notes)
-    parts = [_part(one) for call in seen for one in played(call)]
-    exact, features = subject.exact or subject, _features(subject)
+def _inspected(request: InspectionRequest) -> Inspection:
+    notes = list(request.notes)
+    seen = _seen(request, notes)
+    layers = [_layer(one) for call in seen for one in split_directions(call)]
+    exact, features = request.exact or request, _features(request)
     if any(getattr(call.module, "bidirectional", False) for call in seen):
         notes.append(_REVERSE)
     found = Inspection(
-        subject.title,
-        subject.steps,
-        parts,
-        _tracked(subject, parts, features),
+        request.title,
+        request.steps,
+        layers,
+        _tracked(request, layers, features),
         tuple(features),
-        _tried(lambda: memory.horizon(exact.model, exact.batch_or_run, layers=exact.layers), "memory", notes),
         _tried(
-            lambda: gradient_flow.flows(subject.model, subject.batch_or_run, layers=subject.layers),
+            lambda: memory.memory_curve(exact.model, exact.measured_run, layers=exact.layers), "memory", notes
+        ),
+        _tried(
+            lambda: gradient_flow.gradient_flows(request.model, request.measured_run, layers=request.layers),
             "gradients",
             notes,
         )
         or (),
         _attribution(exact, notes),
-        _ablation(subject, seen, notes),
+        _ablation(request, seen, notes),
         notes=notes,
-        sequences=_sequences(subject),
+        sequences=_sequences(request),
     )
-    found = _called(found, subject.names)
-    return replace(found, words=summary.words(found))
+    found = _called(found, request.names)
+    return replace(found, summary=summary.sentences(found))
 
 
-def _sequences(subject: Subject) -> int:
+def _sequences(request: InspectionRequest) -> int:
     """In how many units that follow something are looked for."""
-    known = () if subject.several is None else tuple(subject.several.features.values())
+    known = () if request.feature_batch is None else tuple(request.feature_batch.features.values())
     return int(known[0].shape[1]) if known else 1
 
 
 def _called(found: Inspection, names: Mapping[str, str]) -> Inspection:
     """Parts by what they are called in words."""
 
-    def flow(one: Flow) -> Flow:
+    def flow(one: GradientFlow) -> GradientFlow:
         name = names.get(one.name, one.name)
-        return replace(one, name=name, words=name + one.words.removeprefix(one.name))
+        return replace(one, name=name, sentence=name + one.sentence.removeprefix(one.name))
 
-    parts = [replace(part, name=names.get(part.name, part.name)) for part in found.parts]
-    return replace(found, parts=parts, flows=[flow(one) for one in found.flows])
+    layers = [replace(layer, name=names.get(layer.name, layer.name)) for layer in found.layers]
+    return replace(found, layers=layers, gradients=[flow(one) for one in found.gradients])
 
 
-def _seen(subject: Subject, notes: list[str]) -> list[Chain]:
+def _seen(request: InspectionRequest, notes: list[str]) -> list[CallChain]:
     """The first call of each recurrent module that is looked at and has the sequence's steps."""
-    found = chains(subject.model, subject.run, subject.layers)
-    looked = firsts(found)
+    found = capture_chains(request.model, request.run, request.layers)
+    looked = first_by_module(found)
     notes += _more_than_once(found)
-    if not subject.steps:
+    if not request.steps:
         raise UserError(
             "The first sequence is inspected.", "It has no step.", "Put one that is not empty first."
         )
-    seen = [call for call in looked.values() if int(call.lengths[0]) == len(subject.steps)]
+    seen = [call for call in looked.values() if int(call.lengths[0]) == len(request.steps)]
     if not seen:
         lengths = ", ".join(f"{call.name or 'the model'}: {int(call.lengths[0])}" for call in looked.values())
         raise UserError(
             "The steps are as many as the recurrent layers are given.",
-            f"There are {len(subject.steps)} labels; steps of the layers: {lengths or 'none ran'}.",
+            f"There are {len(request.steps)} labels; steps of the layers: {lengths or 'none ran'}.",
             "Give a label for each step.",
         )
     others = [call.name or "the model" for call in looked.values() if call not in seen]
     if others:
         notes.append(f"Not shown, for they run another number of steps: {', '.join(others)}.")
     for call in seen:
-        refuse_infinite(call.name, call.x, call.lengths, "input")
+        require_finite(call.name, call.x, call.lengths, "input")
     return seen
 
 
-def _more_than_once(found: Sequence[Chain]) -> Iterator[str]:
+def _more_than_once(found: Sequence[CallChain]) -> Iterator[str]:
     """A note for each module that was called again with something else, or in pieces."""
-    for name, one in firsts(found).items():
+    for name, one in first_by_module(found).items():
         times = [len(chain.places) for chain in found if chain.name == name]
         told = name or "The layer"
         if times[0] > 1:
@@ -131,29 +133,33 @@ def _more_than_once(found: Sequence[Chain]) -> Iterator[str]:
             )
 
 
-def _part(one: Played) -> Part:
+def _layer(one: LayerDirection) -> LayerTrace:
     """What a layer does, all of it finite."""
     for name, values in one.activations().items():
-        refuse_infinite(one.name, values, one.lengths, name)
-    return gates.part(one)
+        require_finite(one.name, values, one.lengths, name)
+    return gates.trace_layer(one)
 
 
-def _features(subject: Subject) -> dict[str, Array]:
+def _features(request: InspectionRequest) -> dict[str, Array]:
     """What is looked for, in several sequences where there are some, laid end to end."""
-    known = subject.several.features if subject.several else subject.steps.features
-    return feature_units.changing_enough({name: v.reshape(len(v), -1) for name, v in known.items()})
+    known = request.feature_batch.features if request.feature_batch else request.steps.features
+    return feature_units.searchable_features({name: v.reshape(len(v), -1) for name, v in known.items()})
 
 
-def _tracked(subject: Subject, parts: Sequence[Part], features: Mapping[str, Array]) -> Sequence[Tracked]:
+def _tracked(
+    request: InspectionRequest, layers: Sequence[LayerTrace], features: Mapping[str, Array]
+) -> Sequence[FeatureUnit]:
     """Units that follow something."""
-    if subject.several is None:
-        return feature_units.tracked(parts, features)
-    names = {part.name for part in parts}
-    seen = firsts(chains(subject.model, subject.several.run, subject.layers))
-    states = [one.activations() for call in seen.values() for one in played(call) if one.name in names]
+    if request.feature_batch is None:
+        return feature_units.find_feature_units(layers, features)
+    names = {layer.name for layer in layers}
+    seen = first_by_module(capture_chains(request.model, request.feature_batch.run, request.layers))
+    states = [
+        one.activations() for call in seen.values() for one in split_directions(call) if one.name in names
+    ]
     flat = [{n: v.transpose(0, 1).flatten(0, 1).numpy() for n, v in one.items()} for one in states]
-    return feature_units.tracked(
-        [replace(part, activations=own) for part, own in zip(parts, flat, strict=True)], features
+    return feature_units.find_feature_units(
+        [replace(layer, activations=own) for layer, own in zip(layers, flat, strict=True)], features
     )
 
 
@@ -166,22 +172,22 @@ def _tried(measure: Callable[[], Any], what: str, notes: list[str]) -> Any:
         return None
 
 
-def _attribution(subject: Subject, notes: list[str]) -> Any:
-    if subject.score is None:
+def _attribution(request: InspectionRequest, notes: list[str]) -> Any:
+    if request.score is None:
         notes.append("Attribution needs score=: a number that the model answers with.")
         return None
-    score = subject.score
-    return _tried(lambda: attribution.attributed(subject, score), "attribution", notes)
+    score = request.score
+    return _tried(lambda: attribution.attribute(request, score), "attribution", notes)
 
 
-def _ablation(subject: Subject, seen: Sequence[Call], notes: list[str]) -> Any:
-    if subject.loss is None:
+def _ablation(request: InspectionRequest, seen: Sequence[LayerCall], notes: list[str]) -> Any:
+    if request.loss is None:
         return None
     if any(not ablation.has_own_weights(call.module) for call in seen):
         notes.append(
             "Layers whose weights are computed from others (weight norm) are left out of the ablation."
         )
-    return ablation.ablated(subject.model, list(seen), subject.loss)
+    return ablation.ablate(request.model, list(seen), request.loss)
 
 
 # -- any torch model ------------------------------------------------------------------------------------------
@@ -190,24 +196,26 @@ _BATCHED = "Of the batch, the first sequence is shown; memory and gradients are 
 _WITHOUT_LOSS = "Ablation needs loss=: a function that gives the loss on data the model was not trained on."
 
 
-class Watch:
+class ModelInspector:
     """The recurrent layers of a torch model (torch.nn's or Holdfast's), to be inspected while it runs.
 
     Called with what the model takes, it runs the model and gives the :class:`Inspection`:
 
     Example:
         >>> import torch
-        >>> from holdfast.insight import watch
+        >>> from holdfast.insight import inspect
         >>> model = torch.nn.LSTM(3, 8, batch_first=True)
-        >>> found = watch(model)(torch.randn(1, 50, 3))
-        >>> found.parts[0].activations["forget"].shape
+        >>> found = inspect(model)(torch.randn(1, 50, 3))
+        >>> found.layers[0].activations["forget"].shape
         (50, 8)
     """
 
     def __init__(self, model: nn.Module) -> None:
         if not isinstance(model, nn.Module):
             raise UserError(
-                "watch takes a torch.nn.Module.", f"It was a {type(model).__name__}.", "Pass the model."
+                "insight.inspect must be given a torch.nn.Module.",
+                f"It was a {type(model).__name__}.",
+                "Pass the model.",
             )
         self.model = model
 
@@ -242,10 +250,10 @@ class Watch:
         def run() -> Any:
             return model(*inputs, **named)
 
-        first = chains(model, run)[0]
+        first = capture_chains(model, run)[0]
         notes = [*([_BATCHED] if first.x.size(1) > 1 else []), *([_WITHOUT_LOSS] if loss is None else [])]
-        largest = Score("largest output after the last step", largest_after(first))
-        subject = Subject(
+        largest = Score("largest output after the last step", largest_last_output(first))
+        request = InspectionRequest(
             title or f"{type(model).__name__}: what its gates do",
             model,
             run,
@@ -254,10 +262,10 @@ class Watch:
             None if loss is None else Loss("as loss= gives it", lambda: float(loss())),
             notes=notes,
         )
-        return inspect(in_float32(subject, inputs, named))
+        return analyze(with_float32_copy(request, inputs, named))
 
     @staticmethod
-    def _steps(call: Call, given: Steps | Sequence[str] | None) -> Steps:
+    def _steps(call: LayerCall, given: Steps | Sequence[str] | None) -> Steps:
         length = int(call.lengths[0])
         if given is None:
             x = call.x[:length, 0]
@@ -267,12 +275,12 @@ class Watch:
         return given if isinstance(given, Steps) else Steps([str(label) for label in given])
 
 
-def watch(model: nn.Module) -> Watch:
-    """Look into the recurrent layers of any torch model: see :class:`Watch`.
+def inspect(model: nn.Module) -> ModelInspector:
+    """Look into the recurrent layers of any torch model: see :class:`ModelInspector`.
 
     Example:
         >>> import torch
-        >>> watch(torch.nn.GRU(2, 4))(torch.zeros(9, 1, 2)).parts[0].cell
+        >>> inspect(torch.nn.GRU(2, 4))(torch.zeros(9, 1, 2)).layers[0].cell
         'gru'
     """
-    return Watch(model)
+    return ModelInspector(model)

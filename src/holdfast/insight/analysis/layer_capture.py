@@ -22,7 +22,7 @@ from holdfast.nn.options import Options
 from holdfast.nn.recurrent import Recurrent
 
 
-class Single(Recurrent):
+class SingleLayer(Recurrent):
     """One layer, one direction, forward in time: the parameters are copies, in evaluation mode."""
 
     def forward(
@@ -33,7 +33,7 @@ class Single(Recurrent):
 
 
 @dataclass(frozen=True)
-class Call:
+class LayerCall:
     """A recurrent module as it was called: ``x`` [T, B, I], ``state`` of [L*D, B, ...] or None, ``lengths`` [B]."""
 
     name: str
@@ -44,14 +44,14 @@ class Call:
 
 
 @dataclass(frozen=True)
-class Played:
+class LayerDirection:
     """A single layer with what it was given; a reverse direction is given its sequences turned round.
 
     ``x`` [T, B, I] and ``outputs`` [T, B, P] in the order in which the layer runs; ``lengths`` [B].
     """
 
     name: str
-    layer: Single
+    layer: SingleLayer
     x: Tensor
     state: State | None
     lengths: Tensor
@@ -62,7 +62,7 @@ class Played:
         with torch.no_grad():
             traced = self.layer.trace(self.x, self.state, self.lengths)
         found = {name: values[0, 0] for name, values in traced.items()}
-        return {n: turned(v, self.lengths) for n, v in found.items()} if self.reverse else found
+        return {n: reverse_sequences(v, self.lengths) for n, v in found.items()} if self.reverse else found
 
 
 def recurrent_modules(model: nn.Module, layers: Sequence[str] = ()) -> dict[str, nn.Module]:
@@ -100,7 +100,7 @@ def _has_cells(model: nn.Module) -> bool:
 
 
 @contextmanager
-def evaluated(model: nn.Module) -> Iterator[None]:
+def eval_mode(model: nn.Module) -> Iterator[None]:
     """The model in evaluation mode; every module's mode is put back."""
     modes = {module: module.training for module in model.modules()}
     model.eval()
@@ -111,7 +111,7 @@ def evaluated(model: nn.Module) -> Iterator[None]:
             module.training = training
 
 
-def calls(model: nn.Module, run: Callable[[], Any], layers: Sequence[str] = ()) -> list[Call]:
+def capture_calls(model: nn.Module, run: Callable[[], Any], layers: Sequence[str] = ()) -> list[LayerCall]:
     """Run the model in evaluation mode and give each call of its recurrent layers, in order.
 
     Args:
@@ -122,13 +122,13 @@ def calls(model: nn.Module, run: Callable[[], Any], layers: Sequence[str] = ()) 
     Raises:
         UserError: no recurrent layer, or none that ran.
     """
-    found: list[Call] = []
+    found: list[LayerCall] = []
     handles = [
         module.register_forward_hook(_recorder(name, found), with_kwargs=True)
         for name, module in recurrent_modules(model, layers).items()
     ]
     try:
-        with evaluated(model), torch.no_grad():
+        with eval_mode(model), torch.no_grad():
             run()
     finally:
         for handle in handles:
@@ -140,23 +140,23 @@ def calls(model: nn.Module, run: Callable[[], Any], layers: Sequence[str] = ()) 
     return found
 
 
-def _recorder(name: str, found: list[Call]) -> Callable[..., None]:
+def _recorder(name: str, found: list[LayerCall]) -> Callable[..., None]:
     def record(module: nn.Module, given: tuple[Any, ...], named: dict[str, Any], _: Any) -> None:
-        found.append(call_of(name, module, given, named))
+        found.append(layer_call(name, module, given, named))
 
     return record
 
 
-def arguments(given: tuple[Any, ...], named: dict[str, Any]) -> tuple[Any, Any, Any]:
+def call_arguments(given: tuple[Any, ...], named: dict[str, Any]) -> tuple[Any, Any, Any]:
     """(input, hx, lengths) of a call."""
     positional = dict(zip(("input", "hx", "lengths"), given, strict=False))
     merged = positional | named
     return merged["input"], merged.get("hx"), merged.get("lengths")
 
 
-def call_of(name: str, module: Any, positional: tuple[Any, ...], named: dict[str, Any]) -> Call:
+def layer_call(name: str, module: Any, positional: tuple[Any, ...], named: dict[str, Any]) -> LayerCall:
     """A call of a recurrent module with these arguments, in any form of input, on the CPU and in float32."""
-    given, hx, lengths = arguments(positional, named)
+    given, hx, lengths = call_arguments(positional, named)
     state = as_states(hx)
     if isinstance(given, PackedSequence):
         x, lengths = pad_packed_sequence(given)
@@ -166,7 +166,7 @@ def call_of(name: str, module: Any, positional: tuple[Any, ...], named: dict[str
         state = state if state is None or given.dim() == 3 else tuple(s.unsqueeze(1) for s in state)
     whole = torch.full((x.size(1),), x.size(0)) if lengths is None else torch.as_tensor(lengths)
     plain = None if state is None else tuple(s.detach().float().cpu() for s in state)
-    return Call(name, module, x.detach().float().cpu(), plain, whole.to("cpu", torch.int64))
+    return LayerCall(name, module, x.detach().float().cpu(), plain, whole.to("cpu", torch.int64))
 
 
 def as_states(hx: Any) -> State | None:
@@ -174,28 +174,30 @@ def as_states(hx: Any) -> State | None:
     return None if hx is None else (hx,) if isinstance(hx, Tensor) else tuple(hx)
 
 
-def played(call: Call) -> list[Played]:
+def split_directions(call: LayerCall) -> list[LayerDirection]:
     """The layers and directions of a module with what each was given, in torch.nn's order of them."""
     module: Any = call.module
     directions = 2 if module.bidirectional else 1
-    x, found = call.x, list[Played]()
+    x, found = call.x, list[LayerDirection]()
     for layer in range(module.num_layers):
         outputs = []
         for direction in range(directions):
             row = layer * directions + direction
             state = None if call.state is None else tuple(s[row : row + 1] for s in call.state)
-            own = single(module, layer, direction == 1)
-            given = turned(x, call.lengths) if direction else x
-            one = Played(_name(call, layer, direction), own, given, state, call.lengths, direction == 1)
+            own = single_layer(module, layer, direction == 1)
+            given = reverse_sequences(x, call.lengths) if direction else x
+            one = LayerDirection(
+                _name(call, layer, direction), own, given, state, call.lengths, direction == 1
+            )
             with torch.no_grad():
                 y = own(given, state, call.lengths)[0]
-            outputs.append(turned(y, call.lengths) if direction else y)
+            outputs.append(reverse_sequences(y, call.lengths) if direction else y)
             found.append(one)
         x = torch.cat(outputs, -1)
     return found
 
 
-def place(name: str) -> str:
+def module_label(name: str) -> str:
     """Where a module of a model is, in words; those in a list are layers.
 
     Example:
@@ -216,7 +218,7 @@ def _listed(name: str) -> tuple[str, int | None]:
     return "" if owner == "layers" else owner.replace(".", " "), number
 
 
-def _name(call: Call, layer: int, direction: int) -> str:
+def _name(call: LayerCall, layer: int, direction: int) -> str:
     """Such as ``"layer 2"`` or ``"encoder, layer 1, reverse"``; modules in a list are layers of their own."""
     module: Any = call.module
     owner, number = _listed(call.name)
@@ -227,21 +229,21 @@ def _name(call: Call, layer: int, direction: int) -> str:
     return ", ".join(words)
 
 
-def turned(x: Tensor, lengths: Tensor) -> Tensor:
+def reverse_sequences(x: Tensor, lengths: Tensor) -> Tensor:
     """Each sequence of [T, B, ...] from its end to its begin; what is past the end stays. Its own inverse."""
     steps = torch.arange(x.size(0))[:, None]
     places = torch.where(steps < lengths, lengths - 1 - steps, steps)
     return x[places, torch.arange(x.size(1))]
 
 
-def single(module: Any, layer: int, reverse: bool) -> Single:
+def single_layer(module: Any, layer: int, reverse: bool) -> SingleLayer:
     """A copy of one layer and direction of a recurrent module."""
     suffix = f"_l{layer}" + ("_reverse" if reverse else "")
     proj = module.proj_size
     width = proj or module.hidden_size
     inputs = module.input_size if layer == 0 else width * (2 if module.bidirectional else 1)
     options = _options(module)
-    made = Single(
+    made = SingleLayer(
         cell_of(module), (inputs, module.hidden_size, 1, proj), (module.bias, False, 0.0, False), options, {}
     ).eval()
     row = layer * (2 if module.bidirectional else 1) + reverse

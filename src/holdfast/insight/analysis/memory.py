@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 from holdfast._typing import Array
 from holdfast.errors import UserError
-from holdfast.insight.analysis.rerun import Again
-from holdfast.insight.analysis.results import Horizon
+from holdfast.insight.analysis.rerun import Rerun
+from holdfast.insight.analysis.results import MemoryCurve
 
 DRAWS = 16
 """Random vectors that the Jacobian is multiplied with."""
@@ -30,13 +30,13 @@ HALF, SMALL = 1 / 2, 1 / 20
 """Shares of the peak that ``half_life`` and ``reach`` stand for."""
 
 
-def horizon(
+def memory_curve(
     model: nn.Module, run: Callable[[], Any], *, layers: Sequence[str] = (), seed: int = 0
-) -> Horizon:
+) -> MemoryCurve:
     """How much a change of the input k steps back alters what the recurrent layers put out: ``r(k)``.
 
     ``r(k)^2`` is the mean over sequences of ``||d y_t / d x_{t-k}||_F^2``: x is what the first recurrent layer reads,
-    y what the last one of its stack puts out (see :class:`Again`), t each sequence's last step. It is estimated by
+    y what the last one of its stack puts out (see :class:`Rerun`), t each sequence's last step. It is estimated by
     products of the Jacobian J with random vectors w (each row of length ``sqrt(P)``), as ``E ||w^T J||^2 = ||J||_F^2``
     and one backward pass gives every lag; and by central finite differences along random changes u at some lags, for
     ``E ||J u||^2`` is the same.
@@ -63,25 +63,27 @@ def horizon(
         >>> found.longest, found.agreement < 0.01
         (39, True)
     """
-    again = Again(model, run, layers)
-    if int(again.first.lengths.max()) < 2:
+    rerun = Rerun(model, run, layers)
+    if int(rerun.first.lengths.max()) < 2:
         raise UserError(
             "A memory is measured over sequences of 2 steps or more.",
             "The first recurrent layer was given single steps.",
             "Pass whole sequences.",
         )
     random = torch.Generator().manual_seed(seed)
-    x, last = _forward(again)
+    x, last = _forward(rerun)
     draws = [_direction(last, random) for _ in range(DRAWS)]
     products = [_product(last, w, x) for w in draws]
-    lengths = again.first.lengths
+    lengths = rerun.first.lengths
     squared = torch.stack([_by_lag(g.square().sum(-1), lengths) for g in products]).mean(0)
     curve = squared.sqrt().double().numpy()
     peak = _peak(curve)
     lags = np.arange(len(curve))
     checked = np.unique([*np.geomspace(1, len(curve), CHECKED).astype(int) - 1, int(curve.argmax())])
-    finite, agreement = _checks(again, checked, list(zip(draws, products, strict=True)), curve, random)
-    return Horizon(lags, curve / peak, checked, finite, fall(curve, HALF), fall(curve, SMALL), agreement)
+    finite, agreement = _checks(rerun, checked, list(zip(draws, products, strict=True)), curve, random)
+    return MemoryCurve(
+        lags, curve / peak, checked, finite, lag_below(curve, HALF), lag_below(curve, SMALL), agreement
+    )
 
 
 def _peak(curve: Array) -> float:
@@ -102,7 +104,7 @@ def _peak(curve: Array) -> float:
     return peak
 
 
-def fall(curve: Array, share: float) -> float:
+def lag_below(curve: Array, share: float) -> float:
     """The lag from which on a curve stays below a share of its peak, interpolated; infinite where it does not.
 
     Example:
@@ -120,12 +122,12 @@ def fall(curve: Array, share: float) -> float:
     return above + float((high - np.log(share)) / (high - low)) if high > low else float(above)
 
 
-def _forward(again: Again) -> tuple[Tensor, Tensor]:
+def _forward(rerun: Rerun) -> tuple[Tensor, Tensor]:
     """The first layer's input with a gradient, and the stack's outputs at each sequence's last step [B, P]."""
-    x = again.first.x.clone().requires_grad_()
+    x = rerun.first.x.clone().requires_grad_()
     with torch.enable_grad():
-        y, _ = again(x)
-    last = _last(y, again.first.lengths)
+        y, _ = rerun(x)
+    last = _last(y, rerun.first.lengths)
     if not last.requires_grad:
         raise UserError(
             "A memory is measured through gradients.",
@@ -165,7 +167,7 @@ def _by_lag(values: Tensor, lengths: Tensor) -> Tensor:
 
 
 def _checks(
-    again: Again,
+    rerun: Rerun,
     lags: Array,
     products: list[tuple[Tensor, Tensor]],
     curve: Array,
@@ -176,7 +178,7 @@ def _checks(
     The two are compared in one number that both give, ``w^T J u`` over all sequences, for many w and u: the curve is
     multiplied by the ratio of their norms.
     """
-    x, lengths = again.first.x, again.first.lengths
+    x, lengths = rerun.first.x, rerun.first.lengths
     there = torch.arange(x.size(0))[:, None] < lengths
     size = _STEP * float(x[there].square().mean().sqrt().clamp(min=1e-3))
     peak, norms, apart = float(curve.max()), [], [float("nan")]
@@ -189,7 +191,7 @@ def _checks(
             u = torch.zeros_like(x)
             u[places, rows] = torch.randn(len(rows), x.size(2), generator=random)
             with torch.no_grad():
-                up, down = (_last(again(x + sign * size * u)[0], lengths).float().cpu() for sign in (1, -1))
+                up, down = (_last(rerun(x + sign * size * u)[0], lengths).float().cpu() for sign in (1, -1))
             change = (up - down) / (2 * size)
             sizes.append(float(change[rows].square().sum() / len(rows)))
             pairs += [(float((w.cpu() * change)[rows].sum()), float((g * u).sum())) for w, g in products]

@@ -19,7 +19,7 @@ class Score:
 
     Attributes:
         name: what it is, in words, such as ``"log-probability of 'e' after the last step"``.
-        of: the answer of :attr:`Subject.run` -> a scalar with a gradient.
+        of: the answer of :attr:`InspectionRequest.run` -> a scalar with a gradient.
         step: after which it is answered, counted as in a list (-1: the last), from which the steps that moved it are
             counted; None where it is the answer to a whole sequence, or to steps of another one.
     """
@@ -46,7 +46,7 @@ class Loss:
 
 
 @dataclass(frozen=True)
-class Several:
+class FeatureBatch:
     """More sequences, in which units that track something are looked for: one may be too short, or all in one year.
 
     Attributes:
@@ -60,7 +60,7 @@ class Several:
 
 
 @dataclass(frozen=True)
-class Subject:
+class InspectionRequest:
     """One sequence in a network.
 
     Attributes:
@@ -87,15 +87,15 @@ class Subject:
     score: Score | None = None
     loss: Loss | None = None
     batch: Callable[[], Any] | None = None
-    several: Several | None = None
+    feature_batch: FeatureBatch | None = None
     layers: Sequence[str] = ()
-    draw: Callable[[Path], Sequence[Path]] | None = None
+    extra_plots: Callable[[Path], Sequence[Path]] | None = None
     notes: Sequence[str] = ()
-    exact: Subject | None = None
+    exact: InspectionRequest | None = None
     name: str = ""
     names: Mapping[str, str] = field(default_factory=dict)
 
     @property
-    def batch_or_run(self) -> Callable[[], Any]:
+    def measured_run(self) -> Callable[[], Any]:
         """What memory and gradients are measured on."""
         return self.batch or self.run

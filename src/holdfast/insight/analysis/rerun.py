@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
 
 from holdfast.errors import UserError
-from holdfast.insight.analysis.call_chains import Chain, chains, refuse_infinite
-from holdfast.insight.analysis.layer_capture import arguments, evaluated, recurrent_modules
+from holdfast.insight.analysis.call_chains import CallChain, capture_chains, require_finite
+from holdfast.insight.analysis.layer_capture import call_arguments, eval_mode, recurrent_modules
 from holdfast.nn.kernels import ROUNDING_KERNELS
 from holdfast.nn.layout import pack_like
 from holdfast.nn.recurrent import Recurrent
@@ -22,7 +22,7 @@ Place = tuple[int, int]
 """Where a call belongs: the number of its chain, and its own number in it."""
 
 
-class Again:
+class Rerun:
     """A run of a model that can be repeated from the input of its first recurrent layer.
 
     Args:
@@ -47,9 +47,9 @@ class Again:
         self.model, self.run, self.layers = model, run, layers
         self.modules = recurrent_modules(model, layers)
         _refuse_rounding(self.modules)
-        self.calls = chains(model, run, layers)
+        self.calls = capture_chains(model, run, layers)
         self.first = self.calls[0]
-        refuse_infinite(self.first.name, self.first.x, self.first.lengths, "input")
+        require_finite(self.first.name, self.first.x, self.first.lengths, "input")
         self.at: dict[int, Place] = {
             place: (number, piece)
             for number, chain in enumerate(self.calls)
@@ -84,7 +84,7 @@ class Again:
             handles.append(module.register_forward_pre_hook(before, with_kwargs=True))
             handles.append(module.register_forward_hook(after))
         try:
-            with evaluated(self.model):
+            with eval_mode(self.model):
                 yield
         finally:
             for handle in handles:
@@ -95,7 +95,7 @@ class Again:
 
         def give(module: Any, given: tuple[Any, ...], named: dict[str, Any]) -> Any:
             number, piece = self.at.get(next(places), (-1, 0))
-            own, hx, lengths = arguments(given, named)
+            own, hx, lengths = call_arguments(given, named)
             new = like(pieces[piece], own, module) if number == 0 else own
             state = self._state(number, hx) if number in self.stack and piece == 0 else hx
             return (new, state) if lengths is None else (new, state, lengths), {}
@@ -132,7 +132,7 @@ class Again:
 
         def look(_module: Any, args: tuple[Any, ...], named: dict[str, Any]) -> None:
             number, _ = self.at.get(next(given), (-1, 0))
-            own = arguments(args, named)[0]
+            own = call_arguments(args, named)[0]
             own = own.data if isinstance(own, PackedSequence) else own
             if own.requires_grad and cuts:
                 grads = torch.autograd.grad(own.sum(), [*cuts.values()], retain_graph=True, allow_unused=True)
@@ -177,7 +177,7 @@ def _refuse_rounding(modules: dict[str, nn.Module]) -> None:
             )
 
 
-def _fits(call: Chain, first: Chain) -> bool:
+def _fits(call: CallChain, first: CallChain) -> bool:
     return call.x.shape[:2] == first.x.shape[:2] and (call.state is None) == (first.state is None)
 
 

@@ -57,7 +57,7 @@ class Steps:
 
 
 @dataclass(frozen=True)
-class Part:
+class LayerTrace:
     """One recurrent layer in one direction.
 
     Attributes:
@@ -86,26 +86,26 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Tracked:
+class FeatureUnit:
     """A unit that follows something of the input.
 
     Attributes:
-        part, state, unit: which: ``parts[part].activations[state][:, unit]``; state is ``cell`` or ``hidden``.
+        part, state, unit: which: ``layers[layer].activations[state][:, unit]``; state is ``cell`` or ``hidden``.
         feature: what it follows: a name in :attr:`Steps.features`.
         found: correlation on the half of the steps on which the unit was chosen.
         confirmed: correlation on the other half, which the choice did not see.
     """
 
-    part: int
+    layer: int
     state: str
     unit: int
     feature: str
-    found: float
+    selected: float
     confirmed: float
 
 
 @dataclass(frozen=True)
-class Horizon:
+class MemoryCurve:
     """How much a change of the input k steps back alters the recurrent output: ``r(k) = ||d y_t / d x_{t-k}||``.
 
     Attributes:
@@ -134,7 +134,7 @@ class Horizon:
 
 
 @dataclass(frozen=True)
-class Flow:
+class GradientFlow:
     """The gradient of a loss at the last step with respect to the state k steps earlier, in one part.
 
     Attributes:
@@ -151,7 +151,7 @@ class Flow:
     state: Array
     factor: float
     kind: str
-    words: str
+    sentence: str
 
 
 @dataclass(frozen=True)
@@ -177,11 +177,11 @@ class Attribution:
 
 
 @dataclass(frozen=True)
-class Cut:
+class AblatedComponent:
     """What was switched off, and the loss then."""
 
     kind: str  # "gate", "unit" or "layer"
-    part: int
+    layer: int
     name: str
     loss: float
 
@@ -199,7 +199,7 @@ class Ablation:
 
     loss: float
     unit: str
-    cuts: Sequence[Cut]
+    components: Sequence[AblatedComponent]
     on: str = ""
 
 
@@ -212,14 +212,14 @@ class Inspection:
 
     title: str
     steps: Steps
-    parts: Sequence[Part]
-    tracked: Sequence[Tracked] = ()
-    looked_for: Sequence[str] = ()
-    horizon: Horizon | None = None
-    flows: Sequence[Flow] = ()
+    layers: Sequence[LayerTrace]
+    feature_units: Sequence[FeatureUnit] = ()
+    tested_features: Sequence[str] = ()
+    memory: MemoryCurve | None = None
+    gradients: Sequence[GradientFlow] = ()
     attribution: Attribution | None = None
     ablation: Ablation | None = None
-    words: Sequence[str] = ()
+    summary: Sequence[str] = ()
     notes: Sequence[str] = ()
     sequences: int = 1
 

@@ -9,7 +9,15 @@ import numpy as np
 
 from holdfast.insight.analysis.attribution import MATTERS
 from holdfast.insight.analysis.gates import KEEPERS
-from holdfast.insight.analysis.results import Ablation, Attribution, Cut, Horizon, Inspection, Part, Tracked
+from holdfast.insight.analysis.results import (
+    AblatedComponent,
+    Ablation,
+    Attribution,
+    FeatureUnit,
+    Inspection,
+    LayerTrace,
+    MemoryCurve,
+)
 
 _MEASURABLE = 0.01
 """Share of the loss below which a change of it says nothing of a gate."""
@@ -22,13 +30,13 @@ _INCOMPLETE = 0.1
 """Share of the whole change that integrated gradients may miss, and still say what moved the answer most."""
 
 
-def words(found: Inspection) -> list[str]:
+def sentences(found: Inspection) -> list[str]:
     """The findings, each in a sentence or two."""
     kind = found.steps.kind
-    sentences = [*_tracked(found), *(_part(part, kind) for part in found.parts)]
-    if found.horizon is not None:
-        sentences.append(memory(found.horizon, kind))
-    sentences += [flow.words for flow in found.flows]
+    sentences = [*_tracked(found), *(_layer(layer, kind) for layer in found.layers)]
+    if found.memory is not None:
+        sentences.append(memory(found.memory, kind))
+    sentences += [flow.sentence for flow in found.gradients]
     if found.attribution is not None:
         sentences.append(attribution(found.attribution, found))
     if found.ablation is not None:
@@ -36,9 +44,9 @@ def words(found: Inspection) -> list[str]:
     return sentences
 
 
-def unit_name(one: Tracked, parts: Sequence[Part]) -> str:
+def unit_name(one: FeatureUnit, layers: Sequence[LayerTrace]) -> str:
     """Such as ``"layer 2, unit 17 (cell)"``."""
-    return f"{parts[one.part].name}, unit {one.unit} ({one.state})"
+    return f"{layers[one.layer].name}, unit {one.unit} ({one.state})"
 
 
 def away(by: Attribution, step: int, steps: int) -> str:
@@ -56,35 +64,35 @@ def away(by: Attribution, step: int, steps: int) -> str:
 
 
 def _tracked(found: Inspection) -> Iterator[str]:
-    if not found.looked_for:
+    if not found.tested_features:
         return
-    if not found.tracked:
+    if not found.feature_units:
         yield (
-            f"No unit follows any of {', '.join(found.looked_for)} with a correlation that the second half of "
+            f"No unit follows any of {', '.join(found.tested_features)} with a correlation that the second half of "
             "the steps confirms and chance does not reach."
         )
-    for one in found.tracked[:NAMED]:
+    for one in found.feature_units[:NAMED]:
         yield (
-            f"{unit_name(one, found.parts)} follows {one.feature!r}: correlation {one.confirmed:+.2f} on the half "
-            f"of the steps on which it was not chosen ({one.found:+.2f} on the other)."
+            f"{unit_name(one, found.layers)} follows {one.feature!r}: correlation {one.confirmed:+.2f} on the half "
+            f"of the steps on which it was not chosen ({one.selected:+.2f} on the other)."
         )
 
 
-def _part(part: Part, kind: str) -> str:
-    if part.half_lives is None:
-        return f"{part.name}: a plain RNN has no gate that keeps the state, so no half-life can be read from gates."
+def _layer(layer: LayerTrace, kind: str) -> str:
+    if layer.half_lives is None:
+        return f"{layer.name}: a plain RNN has no gate that keeps the state, so no half-life can be read from gates."
     low, middle, high = (
-        _lost(float(v), kind) for v in np.percentile(part.half_lives, [10, 50, 90], method="nearest")
+        _lost(float(v), kind) for v in np.percentile(layer.half_lives, [10, 50, 90], method="nearest")
     )
     others = (
         ""
         if low == middle == high
         else f" (the fastest tenth {low} at the latest, the slowest {high} at the earliest)"
     )
-    keeper = next(name for name in KEEPERS if name in part.activations)
-    left, right = (share.mean() for share in part.saturated(keeper))
+    keeper = next(name for name in KEEPERS if name in layer.activations)
+    left, right = (share.mean() for share in layer.saturated(keeper))
     return (
-        f"{part.name}: by its {keeper} gates the middle unit has lost half of what it held {middle}{others}; of all "
+        f"{layer.name}: by its {keeper} gates the middle unit has lost half of what it held {middle}{others}; of all "
         f"{keeper} gates {right:.0%} are open (above 0.9) and {left:.0%} shut (below 0.1)."
     )
 
@@ -99,7 +107,7 @@ def _after(value: float, kind: str) -> str:
     return f"in less than one {kind}" if value < 1 else f"after {shown} {kind}{'' if shown == '1' else 's'}"
 
 
-def memory(horizon: Horizon, kind: str) -> str:
+def memory(horizon: MemoryCurve, kind: str) -> str:
     """How far back a change of the input is felt, in steps of a kind."""
     told = [
         f"{share} only beyond the {horizon.longest} {kind}s measured"
@@ -149,32 +157,32 @@ def _moved(by: Attribution, k: int, found: Inspection) -> str:
 
 def ablation(one: Ablation, found: Inspection) -> Iterator[str]:
     """Which gate and which unit the network relies on."""
-    gates = [cut for cut in one.cuts if cut.kind == "gate" and " gate " in cut.name]
+    gates = [cut for cut in one.components if cut.kind == "gate" and " gate " in cut.name]
     if gates:
         yield " ".join(_gates(one, gates, found))
-    units = [cut for cut in one.cuts if cut.kind == "unit"]
+    units = [cut for cut in one.components if cut.kind == "unit"]
     if units:
         cut = max(units, key=lambda cut: cut.loss)
         yield (
-            f"Of the {len(units)} weightiest units, switched off one by one, {found.parts[cut.part].name}, {cut.name} "
-            f"costs most: {cut.loss - one.loss:+.4g} {one.unit}."
+            f"Of the {len(units)} weightiest units, switched off one by one, {found.layers[cut.layer].name}, {cut.name}"
+            f" costs most: {cut.loss - one.loss:+.4g} {one.unit}."
         )
 
 
-def _of_each_gate(one: Ablation, cuts: Sequence[Cut]) -> list[Cut]:
+def _of_each_gate(one: Ablation, cuts: Sequence[AblatedComponent]) -> list[AblatedComponent]:
     """Held at its mean, or always open or shut: what changes the loss more, of each gate."""
-    found: dict[tuple[int, str], Cut] = {}
+    found: dict[tuple[int, str], AblatedComponent] = {}
     for cut in cuts:
-        key = cut.part, cut.name.partition(" gate ")[0]
+        key = cut.layer, cut.name.partition(" gate ")[0]
         found[key] = max(found.get(key, cut), cut, key=lambda some: abs(some.loss - one.loss))
     return list(found.values())
 
 
-def _gates(one: Ablation, cuts: Sequence[Cut], found: Inspection) -> Iterator[str]:
+def _gates(one: Ablation, cuts: Sequence[AblatedComponent], found: Inspection) -> Iterator[str]:
     """The gate that costs most, the one that changes least, and apart from them the one without which it is better."""
 
-    def named(cut: Cut) -> str:
-        return f"{cut.name}, {found.parts[cut.part].name}"
+    def named(cut: AblatedComponent) -> str:
+        return f"{cut.name}, {found.layers[cut.layer].name}"
 
     worst = _of_each_gate(one, cuts)
     most, helps = max(cuts, key=lambda cut: cut.loss), min(cuts, key=lambda cut: cut.loss)

@@ -11,37 +11,39 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_map
 
-from holdfast.insight.analysis.layer_capture import evaluated
-from holdfast.insight.analysis.request import Subject
+from holdfast.insight.analysis.layer_capture import eval_mode
+from holdfast.insight.analysis.request import InspectionRequest
 
 _HALVES = (torch.bfloat16, torch.float16)
 
 
-def in_float32(subject: Subject, inputs: Sequence[Any], named: Mapping[str, Any]) -> Subject:
-    """The subject with :attr:`Subject.exact`, where its model has parameters of half precision; else as it is.
+def with_float32_copy(
+    request: InspectionRequest, inputs: Sequence[Any], named: Mapping[str, Any]
+) -> InspectionRequest:
+    """The request with :attr:`InspectionRequest.exact` where its model has half-precision parameters; else unchanged.
 
     Args:
         subject: whose ``run`` calls the model with these inputs.
         inputs, named: what the model is called with.
     """
-    halves = {str(p.dtype).removeprefix("torch.") for p in subject.model.parameters() if p.dtype in _HALVES}
+    halves = {str(p.dtype).removeprefix("torch.") for p in request.model.parameters() if p.dtype in _HALVES}
     if not halves:
-        return subject
+        return request
     kind = " and ".join(sorted(halves))
     try:
-        model = deepcopy(subject.model).float()
+        model = deepcopy(request.model).float()
         given, by_name = tree_map(_whole, (tuple(inputs), dict(named)))
-        with evaluated(model), torch.no_grad():
+        with eval_mode(model), torch.no_grad():
             model(*given, **by_name)
     except (RuntimeError, TypeError) as error:
         note = (
             f"The model is in {kind}, and could not be run in float32 ({_first_line(error)}): memory and attribution "
             "are measured through its rounding."
         )
-        return replace(subject, notes=[*subject.notes, note])
-    exact = replace(subject, model=model, run=lambda: model(*given, **by_name))
+        return replace(request, notes=[*request.notes, note])
+    exact = replace(request, model=model, run=lambda: model(*given, **by_name))
     note = f"The model is in {kind}: memory and attribution are measured on a copy in float32."
-    return replace(subject, exact=exact, notes=[*subject.notes, note])
+    return replace(request, exact=exact, notes=[*request.notes, note])
 
 
 def _whole(value: Any) -> Any:

@@ -9,12 +9,12 @@ from typing import Any
 import torch
 from torch import nn
 
-from holdfast.insight.analysis.layer_capture import Call, as_states, call_of
+from holdfast.insight.analysis.layer_capture import LayerCall, as_states, layer_call
 from holdfast.nn.cells import State
 
 
 @dataclass
-class Seen:
+class LayerRecord:
     """A recurrent module in one step of training.
 
     Attributes:
@@ -23,12 +23,12 @@ class Seen:
         final: the state that its last call ended with; empty where a subclass returns none.
     """
 
-    call: Call
+    call: LayerCall
     given: State | None
     final: State
 
 
-class Eye:
+class LayerHooks:
     """Sees recurrent layers while it is open, in training only: a validation between two steps is not seen.
 
     Args:
@@ -37,7 +37,7 @@ class Eye:
 
     def __init__(self, modules: Mapping[str, nn.Module]) -> None:
         self.modules, self.handles = modules, list[Any]()
-        self.seen: dict[str, Seen] = {}
+        self.seen: dict[str, LayerRecord] = {}
 
     @property
     def is_open(self) -> bool:
@@ -58,7 +58,7 @@ class Eye:
             handle.remove()
         self.handles = []
 
-    def taken(self) -> dict[str, Seen]:
+    def taken(self) -> dict[str, LayerRecord]:
         """Name -> what was seen since the last time."""
         seen, self.seen = self.seen, {}
         return seen
@@ -67,14 +67,14 @@ class Eye:
         def look(module: nn.Module, given: tuple[Any, ...], named: dict[str, Any], result: Any) -> None:
             if torch.is_grad_enabled() and module.training:
                 states = result[1] if isinstance(result, tuple) else None
-                self._take(call_of(name, module, given, named), states)
+                self._take(layer_call(name, module, given, named), states)
 
         return look
 
-    def _take(self, call: Call, hx: Any) -> None:
+    def _take(self, call: LayerCall, hx: Any) -> None:
         states = as_states(hx) or ()
         final = tuple(s.detach().float().cpu().reshape(len(s), -1, s.size(-1)) for s in states)
         before = self.seen.get(call.name)
         given = call.state if before is None else before.given
         longest = call if before is None or len(call.x) > len(before.call.x) else before.call
-        self.seen[call.name] = Seen(longest, given, final)
+        self.seen[call.name] = LayerRecord(longest, given, final)

@@ -10,13 +10,13 @@ from statistics import median
 import torch
 from torch import Tensor
 
-from holdfast.insight.monitor.rules import EXPLODED, RECENT, RISEN, Symptom, jumped, not_finite, risen
+from holdfast.insight.monitor.rules import EXPLODED, RECENT, RISEN, Finding, jumped, not_finite, risen
 
 WINDOW = 100
 """Steps over which a norm of the gradient is usual."""
 
 
-class Course:
+class LossHistory:
     """Keeps the last losses and norms. They are read some steps at a time, since a GPU is waited for."""
 
     def __init__(self) -> None:
@@ -30,18 +30,18 @@ class Course:
         one = loss.detach().float().reshape(())
         self.pending.append(torch.stack([one, norm.to(one)]))
 
-    def read(self, number: int) -> list[Symptom]:
+    def read(self, number: int) -> list[Finding]:
         """What is wrong with those that came since the last reading; ``number`` is the last one's step."""
         if not self.pending:
             return []
         values: list[list[float]] = torch.stack(self.pending).tolist()
         self.pending.clear()
-        found: dict[str, Symptom] = {}
+        found: dict[str, Finding] = {}
         for step, (loss, norm) in enumerate(values, number + 1 - len(values)):
-            found = {symptom.kind: symptom for symptom in self._next(step, loss, norm)} | found
+            found = {finding.kind: finding for finding in self._next(step, loss, norm)} | found
         return [*found.values()]
 
-    def _next(self, step: int, loss: float, norm: float) -> Iterator[Symptom]:
+    def _next(self, step: int, loss: float, norm: float) -> Iterator[Finding]:
         if not isfinite(loss):
             yield not_finite(step, loss)
             return

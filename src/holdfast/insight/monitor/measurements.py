@@ -15,8 +15,8 @@ from torch import Tensor
 
 from holdfast._typing import Array
 from holdfast.insight.analysis.gates import KEEPERS, gate_names
-from holdfast.insight.analysis.gradient_flow import SEQUENCES, carried
-from holdfast.insight.analysis.layer_capture import Call, Played, played
+from holdfast.insight.analysis.gradient_flow import SEQUENCES, gradient_norms
+from holdfast.insight.analysis.layer_capture import LayerCall, LayerDirection, split_directions
 from holdfast.insight.analysis.results import LEFT, RIGHT
 
 LOOKED_AT = 8
@@ -30,7 +30,7 @@ GONE = 1e-3
 
 
 @dataclass(frozen=True)
-class Gate:
+class GateMeasurement:
     """What a gate, or the tanh that makes a candidate or an RNN's state, does over all steps, sequences and units.
 
     Attributes:
@@ -43,7 +43,7 @@ class Gate:
 
 
 @dataclass(frozen=True)
-class Measure:
+class LayerMeasurement:
     """One layer in one direction.
 
     Attributes:
@@ -61,7 +61,7 @@ class Measure:
     name: str
     gated: bool
     steps: int
-    gates: Mapping[str, Gate]
+    gates: Mapping[str, GateMeasurement]
     ranges: Array
     values: int
     followed: int
@@ -69,12 +69,12 @@ class Measure:
     reach: int
 
 
-def measured(call: Call) -> list[Measure]:
+def measured(call: LayerCall) -> list[LayerMeasurement]:
     """Each layer and direction of a recurrent module."""
-    return [_measure(one) for one in played(_some(call))] if int(call.lengths.max()) > 0 else []
+    return [_measure(one) for one in split_directions(_some(call))] if int(call.lengths.max()) > 0 else []
 
 
-def _some(call: Call) -> Call:
+def _some(call: LayerCall) -> LayerCall:
     """The first few sequences that are not empty."""
     rows = (call.lengths > 0).nonzero()[:LOOKED_AT, 0]
     lengths = call.lengths[rows]
@@ -82,14 +82,14 @@ def _some(call: Call) -> Call:
     return replace(call, x=call.x[: int(lengths.max()), rows], state=state, lengths=lengths)
 
 
-def _measure(one: Played) -> Measure:
+def _measure(one: LayerDirection) -> LayerMeasurement:
     with torch.no_grad():
         traced = {name: v[0, 0] for name, v in one.layer.trace(one.x, one.state, one.lengths).items()}
     there = torch.arange(len(one.x))[:, None] < one.lengths
     hidden = traced["hidden"][there]
-    norms = carried(_end(one, traced))[1]
+    norms = gradient_norms(_end(one, traced))[1]
     fallen = np.flatnonzero(norms < GONE)
-    return Measure(
+    return LayerMeasurement(
         one.name,
         any(name in traced for name in KEEPERS),
         len(one.x),
@@ -102,7 +102,7 @@ def _measure(one: Played) -> Measure:
     )
 
 
-def _gates(cell: str, traced: Mapping[str, Tensor]) -> dict[str, Gate]:
+def _gates(cell: str, traced: Mapping[str, Tensor]) -> dict[str, GateMeasurement]:
     """Of the values [N, H] of all that saturates; a relu does not."""
     gates = {name: traced[name] for name in gate_names(cell)}
     found = {name: _gate(s, LEFT, RIGHT, 4 * s * (1 - s)) for name, s in gates.items()}
@@ -112,11 +112,11 @@ def _gates(cell: str, traced: Mapping[str, Tensor]) -> dict[str, Gate]:
     return found
 
 
-def _gate(values: Tensor, low: float, high: float, slopes: Tensor) -> Gate:
-    return Gate(float(((values < low) | (values > high)).float().mean()), float(slopes.mean()))
+def _gate(values: Tensor, low: float, high: float, slopes: Tensor) -> GateMeasurement:
+    return GateMeasurement(float(((values < low) | (values > high)).float().mean()), float(slopes.mean()))
 
 
-def _end(one: Played, traced: Mapping[str, Tensor]) -> Played:
+def _end(one: LayerDirection, traced: Mapping[str, Tensor]) -> LayerDirection:
     """The last steps of the longest sequences, with the states that they begin with."""
     rows = one.lengths.argsort(descending=True, stable=True)[:SEQUENCES]
     ends = one.lengths[rows]
@@ -128,7 +128,7 @@ def _end(one: Played, traced: Mapping[str, Tensor]) -> Played:
 
 
 def _state_before(
-    one: Played, traced: Mapping[str, Tensor], first: Tensor, rows: Tensor
+    one: LayerDirection, traced: Mapping[str, Tensor], first: Tensor, rows: Tensor
 ) -> tuple[Tensor, ...]:
     """[1, B, width] the state of each row before its step ``first``: a traced one, or the one that it began with."""
     names = one.layer.cell.states
@@ -137,7 +137,7 @@ def _state_before(
     return tuple(torch.where(first[:, None] > 0, s, b)[None] for s, b in zip(found, began, strict=True))
 
 
-def _beginning(one: Played, rows: Tensor) -> list[Tensor]:
+def _beginning(one: LayerDirection, rows: Tensor) -> list[Tensor]:
     if one.state is not None:
         return [s[0, rows] for s in one.state]
     (problem,) = one.layer.problems(len(rows))

@@ -12,13 +12,13 @@ import torch
 from torch import Tensor, nn
 
 from holdfast.insight.analysis.layer_capture import recurrent_modules
-from holdfast.insight.monitor.hooks import Eye, Seen
-from holdfast.insight.monitor.loss_history import Course, total_norm
+from holdfast.insight.monitor.hooks import LayerHooks, LayerRecord
+from holdfast.insight.monitor.loss_history import LossHistory, total_norm
 from holdfast.insight.monitor.measurements import measured
-from holdfast.insight.monitor.rules import Symptom, dead, growing, saturated, vanishing
-from holdfast.insight.monitor.state_carry import STEPS, Carrying
-from holdfast.insight.monitor.warning_log import Row, Told
-from holdfast.insight.monitor.weight_updates import Changes
+from holdfast.insight.monitor.rules import Finding, dead, growing, saturated, vanishing
+from holdfast.insight.monitor.state_carry import STEPS, StateCarry
+from holdfast.insight.monitor.warning_log import Row, WarningLog
+from holdfast.insight.monitor.weight_updates import WeightUpdates
 from holdfast.training.progress import notice
 
 EVERY = 25
@@ -38,7 +38,7 @@ class _Passed(NamedTuple):
     left: float
 
 
-class Watcher:
+class TrainingMonitor:
     """Warns of saturated gates, dead units, vanishing and exploding gradients, frozen weights and lost states.
 
     It looks at the first step, soon again, and then every few steps, as seldom as its share of the time asks for. It
@@ -57,7 +57,7 @@ class Watcher:
             watched stay, as of a run that goes on.
 
     Attributes:
-        warnings: what was told: the step, and the :class:`~holdfast.insight.monitor.rules.Symptom`.
+        warnings: what was told: the step, and the :class:`~holdfast.insight.monitor.rules.Finding`.
         gradients: how much of a gradient was left some steps back, of each layer at each check.
         checks: how often it looked.
         spent: seconds that it took.
@@ -71,7 +71,7 @@ class Watcher:
         >>> layer, head = torch.nn.LSTM(3, 8), torch.nn.Linear(8, 1)
         >>> model = torch.nn.ModuleList([layer, head])
         >>> optimizer = torch.optim.Adam(model.parameters(), lr=1.0)
-        >>> with Watcher(model, tell=print) as watcher:
+        >>> with TrainingMonitor(model, tell=print) as watcher:
         ...     for _ in range(2):
         ...         loss = head(layer(torch.randn(20, 4, 3))[0]).square().mean()
         ...         optimizer.zero_grad()
@@ -92,11 +92,11 @@ class Watcher:
         file: Path | str | None = None,
     ) -> None:
         self.every, self.share = every, share
-        self.eye = Eye(recurrent_modules(model))
-        self.told = Told(tell, None if file is None else Path(file))
-        self.changes = Changes(model, self.eye.modules)
-        self.carrying = Carrying() if carries else None
-        self.course = Course()
+        self.eye = LayerHooks(recurrent_modules(model))
+        self.told = WarningLog(tell, None if file is None else Path(file))
+        self.changes = WeightUpdates(model, self.eye.modules)
+        self.carrying = StateCarry() if carries else None
+        self.course = LossHistory()
         self.checks, self.spent, self.number = 0, 0.0, 0
         self.looks = 0  # steps of the present check that were seen
         self.next = 0  # step of the next check, at the earliest
@@ -150,7 +150,7 @@ class Watcher:
         affordable = self.checks < _EARLY or self.spent < self.share * (now - self.began)
         return self.number + 1 >= self.next and affordable
 
-    def _look(self, seen: Mapping[str, Seen]) -> None:
+    def _look(self, seen: Mapping[str, LayerRecord]) -> None:
         """A check: one step's layers, what the step changed, and, where the state is carried, the borders after it."""
         if self.looks == 0:
             self.checks += 1
@@ -158,7 +158,7 @@ class Watcher:
             self.told.take(self.number, [*self.course.read(self.number), *self._ill(seen)])
             self.changes.keep()
         elif self.looks == 1:
-            self.told.take(self.number, self.changes.symptoms())
+            self.told.take(self.number, self.changes.findings())
         if self.carrying is not None:
             self.carrying.look(seen)
         self.looks += 1
@@ -169,10 +169,10 @@ class Watcher:
         self.looks = 0
         self.eye.close()
         if self.carrying is not None:
-            self.told.take(self.number, self.carrying.symptoms())
+            self.told.take(self.number, self.carrying.findings())
         self.told.end()
 
-    def _ill(self, seen: Mapping[str, Seen]) -> Iterator[Symptom]:
+    def _ill(self, seen: Mapping[str, LayerRecord]) -> Iterator[Finding]:
         """What is wrong with the layers in this step."""
         with torch.random.fork_rng([]):
             found = [one for call in seen.values() for one in measured(call.call)]

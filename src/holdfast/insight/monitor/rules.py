@@ -12,7 +12,7 @@ from math import isfinite
 
 import numpy as np
 
-from holdfast.insight.monitor.measurements import GONE, NEAR, Measure
+from holdfast.insight.monitor.measurements import GONE, NEAR, LayerMeasurement
 
 _STUCK = 0.01
 """Mean slope of a gate, as a share of the largest, below which it can no longer learn."""
@@ -38,7 +38,7 @@ _NETWORK = "network"
 
 
 @dataclass(frozen=True)
-class Symptom:
+class Finding:
     """Something that is wrong, as it stands in one step.
 
     Attributes:
@@ -59,12 +59,12 @@ class Symptom:
         return f"{self.kind} ({self.where}): {self.found} Try: {self.advice}"
 
 
-def saturated(one: Measure) -> Iterable[Symptom]:
+def saturated(one: LayerMeasurement) -> Iterable[Finding]:
     """Gates that cannot move: next to nothing of their slope is left."""
     stuck = {name: gate for name, gate in one.gates.items() if gate.slope < _STUCK}
     if stuck:
         gates = ", ".join(f"{name} {g.saturated:.0%} and {g.slope:.1%}" for name, g in stuck.items())
-        yield Symptom(
+        yield Finding(
             "saturated gates",
             one.name,
             f"how many of their values are at an end (below 0.1 or above 0.9; of a tanh, beyond 0.9), and how much of "
@@ -73,14 +73,14 @@ def saturated(one: Measure) -> Iterable[Symptom]:
         )
 
 
-def dead(one: Measure) -> Iterable[Symptom]:
+def dead(one: LayerMeasurement) -> Iterable[Finding]:
     """Units whose output is the same at every step of every sequence."""
     if one.values < _FEW_VALUES:
         return
     moving = one.ranges[one.ranges > 0]
     constant = int((one.ranges <= _DEAD * (float(np.median(moving)) if len(moving) else 0.0)).sum())
     if constant:
-        yield Symptom(
+        yield Finding(
             "dead units",
             one.name,
             f"{constant} of {len(one.ranges)} units give the same at each of {one.values:,} steps looked at "
@@ -89,7 +89,7 @@ def dead(one: Measure) -> Iterable[Symptom]:
         )
 
 
-def vanishing(one: Measure, first_reach: int, number: int) -> Iterable[Symptom]:
+def vanishing(one: LayerMeasurement, first_reach: int, number: int) -> Iterable[Finding]:
     """A gradient that is gone within a small share of the sequence, and that training does not carry further.
 
     Args:
@@ -101,7 +101,7 @@ def vanishing(one: Measure, first_reach: int, number: int) -> Iterable[Symptom]:
     warm = number >= (WARM_GATES if one.gated else WARM)
     grows = one.gated and one.reach > _LENGTHENED * first_reach
     if steps >= _LONG and warm and one.reach < NEAR * steps and not grows:
-        yield Symptom(
+        yield Finding(
             "vanishing gradient",
             one.name,
             f"less than {GONE:g} of the gradient is left after {one.reach} steps back in time, of {steps} "
@@ -111,10 +111,10 @@ def vanishing(one: Measure, first_reach: int, number: int) -> Iterable[Symptom]:
         )
 
 
-def growing(one: Measure) -> Iterable[Symptom]:
+def growing(one: LayerMeasurement) -> Iterable[Finding]:
     """A gradient that grows on its way back in time."""
     if not one.left < EXPLODED:
-        yield Symptom(
+        yield Finding(
             "exploding gradient",
             one.name,
             f"after {one.followed} steps back in time the gradient is {one.left:.2g} times as large "
@@ -123,10 +123,10 @@ def growing(one: Measure) -> Iterable[Symptom]:
         )
 
 
-def jumped(step: int, norm: float, usual: float) -> Symptom:
+def jumped(step: int, norm: float, usual: float) -> Finding:
     """The norm of the whole gradient is not finite, or far above those before."""
     what = f"{norm / usual:,.0f} times its median of {usual:.2g}" if isfinite(norm) else "not finite"
-    return Symptom(
+    return Finding(
         "exploding gradient",
         _NETWORK,
         f"in step {step} the norm of the gradient, before clipping, was {norm:.3g}: {what} "
@@ -136,27 +136,27 @@ def jumped(step: int, norm: float, usual: float) -> Symptom:
     )
 
 
-def not_finite(step: int, loss: float) -> Symptom:
+def not_finite(step: int, loss: float) -> Finding:
     """The loss is infinite or no number."""
     return _bad_loss(f"in step {step} it was {loss}.")
 
 
-def risen(first: float, lowest: float) -> Symptom:
+def risen(first: float, lowest: float) -> Finding:
     """The loss has been far above the first one for some steps."""
     return _bad_loss(
         f"it began at {first:.4g} and was never below {lowest:.4g} in {RECENT} steps (a limit of {RISEN:g} times)."
     )
 
 
-def _bad_loss(found: str) -> Symptom:
+def _bad_loss(found: str) -> Finding:
     advice = "a lower learning rate (a tenth), and a look at the data for extreme values."
-    return Symptom("exploding loss", _NETWORK, found, advice, at_once=True)
+    return Finding("exploding loss", _NETWORK, found, advice, at_once=True)
 
 
-def leaping(where: str, change: float) -> Iterable[Symptom]:
+def leaping(where: str, change: float) -> Iterable[Finding]:
     """One step of training changed a layer's weights by a large share of their size."""
     if not change < _LARGE_STEP:
-        yield Symptom(
+        yield Finding(
             "too large steps",
             where,
             f"one step changed the weights by {change:.0%} of their size (a limit of {_LARGE_STEP:.0%}).",
@@ -165,9 +165,9 @@ def leaping(where: str, change: float) -> Iterable[Symptom]:
         )
 
 
-def lost(where: str, words: str) -> Symptom:
+def lost(where: str, words: str) -> Finding:
     """The state that a batch begins with is not the one that the batch before ended with."""
-    return Symptom(
+    return Finding(
         "lost state",
         where,
         f"the state is said to be carried from batch to batch, but {words}.",
@@ -188,7 +188,7 @@ _CAUSES = {
 """Why weights do not change: in words, and what to try."""
 
 
-def frozen(where: str, names: Mapping[str, Sequence[str]]) -> Symptom:
+def frozen(where: str, names: Mapping[str, Sequence[str]]) -> Finding:
     """Weights that training does not change: their names by cause, of :data:`_CAUSES`."""
     told = "; ".join(f"{', '.join(own)} never changed: {_CAUSES[cause][0]}" for cause, own in names.items())
-    return Symptom("frozen weights", where, f"{told}.", "; ".join(_CAUSES[cause][1] for cause in names) + ".")
+    return Finding("frozen weights", where, f"{told}.", "; ".join(_CAUSES[cause][1] for cause in names) + ".")

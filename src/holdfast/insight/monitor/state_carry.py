@@ -6,9 +6,9 @@ from collections.abc import Mapping
 
 import torch
 
-from holdfast.insight.analysis.layer_capture import place
-from holdfast.insight.monitor.hooks import Seen
-from holdfast.insight.monitor.rules import Symptom, lost
+from holdfast.insight.analysis.layer_capture import module_label
+from holdfast.insight.monitor.hooks import LayerRecord
+from holdfast.insight.monitor.rules import Finding, lost
 from holdfast.nn.cells import State
 
 STEPS = 4
@@ -16,27 +16,27 @@ STEPS = 4
 NONE, ZEROS, OTHER = "it is given none", "it is given zeros", "it is given another one"
 
 
-class Carrying:
+class StateCarry:
     """Follows the states over a few steps; one that is lost at each of their borders is lost."""
 
     def __init__(self) -> None:
         self.final: dict[str, State] = {}
         self.borders: dict[str, list[str | None]] = {}
 
-    def look(self, seen: Mapping[str, Seen]) -> None:
+    def look(self, seen: Mapping[str, LayerRecord]) -> None:
         """The next step."""
         for name, one in seen.items():
             if self.final.get(name):
                 self.borders.setdefault(name, []).append(difference(self.final[name], one.given))
         self.final = {name: one.final for name, one in seen.items()}
 
-    def symptoms(self) -> list[Symptom]:
+    def findings(self) -> list[Finding]:
         """What was lost at every border; the next step begins anew."""
         found = []
         for name, reasons in self.borders.items():
             words = [reason for reason in reasons if reason is not None]
             if len(words) == len(reasons) >= STEPS - 1:
-                found.append(lost(place(name), f"{words[-1]} at {len(words)} borders in a row"))
+                found.append(lost(module_label(name), f"{words[-1]} at {len(words)} borders in a row"))
         self.final, self.borders = {}, {}
         return found
 

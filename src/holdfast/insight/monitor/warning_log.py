@@ -10,16 +10,16 @@ from pathlib import Path
 
 from holdfast.errors import UserError
 from holdfast.files import write_atomic
-from holdfast.insight.monitor.rules import Symptom
+from holdfast.insight.monitor.rules import Finding
 
 _LASTS = 3
 """Checks in a row after which what is found stays, and what is no longer found is gone."""
 COLUMNS = ("step", "kind", "where", "found", "advice")
 
-Row = tuple[int, Symptom]
+Row = tuple[int, Finding]
 
 
-class Told:
+class WarningLog:
     """Tells each finding once, and again when it comes back after it was gone.
 
     Args:
@@ -42,17 +42,17 @@ class Told:
         earlier = [] if self.file is None or not self.file.exists() else read_warnings(self.file)
         self.rows = [row for row in earlier if row[0] < number]
 
-    def take(self, number: int, symptoms: Iterable[Symptom]) -> None:
+    def take(self, number: int, findings: Iterable[Finding]) -> None:
         """What the present check found, or a part of it."""
-        for symptom in symptoms:
-            key = symptom.kind, symptom.where
+        for finding in findings:
+            key = finding.kind, finding.where
             if key not in self.found:
                 self.found.add(key)
                 self.hits[key] += 1
                 self.misses[key] = 0
-            if key not in self.known and (symptom.at_once or self.hits[key] >= _LASTS):
+            if key not in self.known and (finding.at_once or self.hits[key] >= _LASTS):
                 self.known.add(key)
-                self._say(number, symptom)
+                self._say(number, finding)
 
     def end(self) -> None:
         """The check is over: what it did not find again is interrupted, or gone."""
@@ -64,17 +64,17 @@ class Told:
                 del self.hits[key], self.misses[key]
         self.found.clear()
 
-    def _say(self, number: int, symptom: Symptom) -> None:
-        self.rows.append((number, symptom))
-        self.tell(f"warning: {worded((number, symptom))}")
+    def _say(self, number: int, finding: Finding) -> None:
+        self.rows.append((number, finding))
+        self.tell(f"warning: {worded((number, finding))}")
         if self.file is not None:
             write_atomic(self.file, _warnings_csv(self.rows))
 
 
 def worded(row: Row) -> str:
     """A warning in one line."""
-    number, symptom = row
-    return f"step {number}, {symptom}"
+    number, finding = row
+    return f"step {number}, {finding}"
 
 
 def _warnings_csv(rows: Iterable[Row]) -> str:
@@ -96,7 +96,7 @@ def read_warnings(path: Path) -> list[Row]:
         header, *lines = csv.reader(io.StringIO(path.read_text(encoding="utf-8")))
         if tuple(header) != COLUMNS:
             raise ValueError(f"its columns are {', '.join(header)}")
-        return [(int(step), Symptom(kind, where, found, tip)) for step, kind, where, found, tip in lines]
+        return [(int(step), Finding(kind, where, found, tip)) for step, kind, where, found, tip in lines]
     except (ValueError, TypeError) as error:
         raise UserError(
             f"{path} holds warnings: {', '.join(COLUMNS)}.", f"It does not: {error}.", "Remove it."

@@ -7,11 +7,11 @@ from collections.abc import Iterator, Mapping
 import torch
 from torch import Tensor, nn
 
-from holdfast.insight.analysis.layer_capture import place
-from holdfast.insight.monitor.rules import Symptom, frozen, leaping
+from holdfast.insight.analysis.layer_capture import module_label
+from holdfast.insight.monitor.rules import Finding, frozen, leaping
 
 
-class Changes:
+class WeightUpdates:
     """Compares weights from one step to the next.
 
     Args:
@@ -37,28 +37,28 @@ class Changes:
         """Remember the weights."""
         self.before = {id(p): p.detach().clone() for p in self.parameters.values()}
 
-    def symptoms(self) -> list[Symptom]:
+    def findings(self) -> list[Finding]:
         """What is wrong with the change since then; the memory is given up."""
         found = [*self._leaping(), *self._frozen()]
         self.before = {}
         return found
 
     @torch.no_grad()
-    def _leaping(self) -> Iterator[Symptom]:
+    def _leaping(self) -> Iterator[Finding]:
         for layer, weights in self.matrices.items():
             sizes = [self.before[id(w)].float().norm() for w in weights]
             moves = [(w - self.before[id(w)]).float().norm() for w in weights]
             size, move = float(torch.stack(sizes).norm()), float(torch.stack(moves).norm())
             if size > 0:
-                yield from leaping(place(layer), move / size)
+                yield from leaping(module_label(layer), move / size)
 
-    def _frozen(self) -> Iterator[Symptom]:
+    def _frozen(self) -> Iterator[Finding]:
         """Parameters that no check ever saw changed, by the module that holds them and the cause."""
         self.still = [name for name in self.still if self._is_as_before(self.parameters[name])]
         found: dict[str, dict[str, list[str]]] = {}
         for name in self.still:
             where, _, own = name.rpartition(".")
-            causes = found.setdefault(place(where), {})
+            causes = found.setdefault(module_label(where), {})
             causes.setdefault(_why(self.parameters[name]), []).append(own)
         yield from (frozen(where, names) for where, names in found.items())
 

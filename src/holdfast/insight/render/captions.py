@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from holdfast.insight.analysis.results import Cut, Inspection, Part, Steps, Tracked
+from holdfast.insight.analysis.results import AblatedComponent, FeatureUnit, Inspection, LayerTrace, Steps
 from holdfast.insight.analysis.summary import unit_name
 
 _MOSTLY = 0.9
@@ -31,21 +31,21 @@ def number(value: float, digits: int = 3) -> str:
 
 def network(found: Inspection) -> str:
     """What was inspected, and on what."""
-    parts = "; ".join(
-        f"{part.name} ({part.cell.upper()}, {counted(len(part.order), 'unit')})" for part in found.parts
+    layers = "; ".join(
+        f"{layer.name} ({layer.cell.upper()}, {counted(len(layer.order), 'unit')})" for layer in found.layers
     )
-    return f"Read: {counted(len(found.steps), found.steps.kind)}. Network: {parts}."
+    return f"Read: {counted(len(found.steps), found.steps.kind)}. Network: {layers}."
 
 
-def saturation(part: Part) -> str:
+def saturation(layer: LayerTrace) -> str:
     """How many units of each gate are mostly shut or mostly open."""
     told = []
-    for gate in part.gates:
-        left, right = part.saturated(gate)
+    for gate in layer.gates:
+        left, right = layer.saturated(gate)
         told.append(f"{gate} {int((left >= _MOSTLY).sum())} shut, {int((right >= _MOSTLY).sum())} open")
     return (
-        f"{part.name}, units whose gate is shut or open at {_MOSTLY:.0%} of the steps or more, of "
-        f"{len(part.order):,}: {'; '.join(told)}."
+        f"{layer.name}, units whose gate is shut or open at {_MOSTLY:.0%} of the steps or more, of "
+        f"{len(layer.order):,}: {'; '.join(told)}."
     )
 
 
@@ -56,17 +56,19 @@ def correlation(agreement: float) -> str:
     return f"{agreement:+.2f}"
 
 
-def cut_name(cut: Cut, parts: Sequence[Part]) -> str:
+def cut_name(cut: AblatedComponent, layers: Sequence[LayerTrace]) -> str:
     """A cut in words: a layer by its name, a gate or a unit with that of its layer."""
-    part = parts[cut.part].name
+    layer = layers[cut.layer].name
     if cut.kind == "layer":
-        return part
-    return f"{part}, {cut.name}{' gate' if cut.kind == 'gate' and cut.name in parts[cut.part].gates else ''}"
+        return layer
+    return (
+        f"{layer}, {cut.name}{' gate' if cut.kind == 'gate' and cut.name in layers[cut.layer].gates else ''}"
+    )
 
 
-def tracked(unit: Tracked, parts: Sequence[Part]) -> str:
+def tracked(unit: FeatureUnit, layers: Sequence[LayerTrace]) -> str:
     """The caption of a unit beside what it follows."""
-    return f"{unit_name(unit, parts)} with {unit.feature}: correlation {unit.confirmed:+.2f}"
+    return f"{unit_name(unit, layers)} with {unit.feature}: correlation {unit.confirmed:+.2f}"
 
 
 def looked_for(found: Inspection) -> str:

@@ -14,12 +14,12 @@ from holdfast._typing import Array
 from holdfast.insight.analysis.results import (
     LEFT,
     RIGHT,
+    AblatedComponent,
     Ablation,
     Attribution,
-    Cut,
-    Flow,
-    Horizon,
-    Part,
+    GradientFlow,
+    LayerTrace,
+    MemoryCurve,
     Steps,
 )
 from holdfast.insight.render.captions import cut_name
@@ -72,25 +72,25 @@ def _drawn(shares: Array) -> Array:
     return np.where(shares >= FLOOR, shares, np.nan)
 
 
-def saturation(figure: Figure, parts: Sequence[Part]) -> None:
+def saturation(figure: Figure, layers: Sequence[LayerTrace]) -> None:
     """A panel for each gate of each part, a dot for each unit, after Karpathy et al. 2015."""
-    gated = [(number, part) for number, part in enumerate(parts) if part.gates]
-    columns = max(len(part.gates) for _, part in gated)
+    gated = [(number, layer) for number, layer in enumerate(layers) if layer.gates]
+    columns = max(len(layer.gates) for _, layer in gated)
     panels = figure.subplots(len(gated), columns, squeeze=False, sharex=True, sharey=True)
-    for row, (number, part) in zip(panels, gated, strict=True):
-        for ax, gate in zip(row, part.gates, strict=False):
-            left, right = part.saturated(gate)
+    for row, (number, layer) in zip(panels, gated, strict=True):
+        for ax, gate in zip(row, layer.gates, strict=False):
+            left, right = layer.saturated(gate)
             ax.plot([0, 1], [1, 0], color=GREY, lw=0.8, ls=":")
             dots = ax.scatter(left, right, s=14, color=BLUE, alpha=0.6, lw=0)
             dots.set_gid(f"dots-{number}-{gate}")
-            ax.set(xlim=(-0.03, 1.03), ylim=(-0.03, 1.03), aspect="equal", title=f"{part.name}\n{gate} gate")
-        for ax in row[len(part.gates) :]:
+            ax.set(xlim=(-0.03, 1.03), ylim=(-0.03, 1.03), aspect="equal", title=f"{layer.name}\n{gate} gate")
+        for ax in row[len(layer.gates) :]:
             ax.set_visible(False)
     figure.supxlabel(f"share of steps at which the gate is below {LEFT}", fontsize=9)
     figure.supylabel(f"share of steps at which it is above {RIGHT}", fontsize=9)
 
 
-def horizon(ax: Axes, found: Horizon) -> None:
+def memory_curve(ax: Axes, found: MemoryCurve) -> None:
     """How much a change so many steps back alters the output, with its half-life."""
     ax.plot(found.lags, _drawn(found.jacobian), color=BLUE, label="by Jacobian products")
     ax.plot(
@@ -114,26 +114,26 @@ def horizon(ax: Axes, found: Horizon) -> None:
     ax.legend(loc="upper right")
 
 
-def half_lives(ax: Axes, parts: Sequence[Part]) -> None:
+def half_lives(ax: Axes, layers: Sequence[LayerTrace]) -> None:
     """The half-lives of all units, from the shortest to the longest."""
     styles = cycle(["-", "--", ":", "-."])
-    for part, colour in zip(parts, cycle([BLUE, ORANGE, BLACK, GREY])):
-        if part.half_lives is not None:
-            known = np.sort(part.half_lives)
+    for layer, colour in zip(layers, cycle([BLUE, ORANGE, BLACK, GREY])):
+        if layer.half_lives is not None:
+            known = np.sort(layer.half_lives)
             share = np.arange(1, len(known) + 1) / len(known)
             ax.plot(
                 share,
                 np.where(np.isfinite(known), known, np.nan),
                 next(styles),
                 color=colour,
-                label=part.name,
+                label=layer.name,
             )
     _logarithmic(ax)
     ax.set(xlabel="share of the units", ylabel="half-life (steps)", title="Half-lives of the units")
     ax.legend(loc="upper left")
 
 
-def gradients(ax: Axes, flows: Sequence[Flow]) -> None:
+def gradients(ax: Axes, flows: Sequence[GradientFlow]) -> None:
     """The norm of the gradient against the distance in time, a line for each part."""
     styles = cycle(["-", "--", ":", "-."])
     lowest = 1.0
@@ -154,13 +154,15 @@ def gradients(ax: Axes, flows: Sequence[Flow]) -> None:
     ax.legend(loc="best")
 
 
-def cut_groups(found: Ablation) -> list[list[Cut]]:
+def cut_groups(found: Ablation) -> list[list[AblatedComponent]]:
     """Every layer and gate, and the worst units."""
-    of = {kind: [cut for cut in found.cuts if cut.kind == kind] for kind in ("layer", "gate", "unit")}
+    of = {kind: [cut for cut in found.components if cut.kind == kind] for kind in ("layer", "gate", "unit")}
     return [[*of["layer"], *of["gate"]], of["unit"][:UNITS]]
 
 
-def ablation(ax: Axes, cuts: Sequence[Cut], found: Ablation, parts: Sequence[Part]) -> None:
+def ablation(
+    ax: Axes, cuts: Sequence[AblatedComponent], found: Ablation, layers: Sequence[LayerTrace]
+) -> None:
     """By how much the loss rises with something switched off."""
     rises = [cut.loss - found.loss for cut in cuts]
     gaps = np.cumsum([a.kind != b.kind for a, b in zip([cuts[0], *cuts], cuts)]) * 0.6
@@ -168,7 +170,7 @@ def ablation(ax: Axes, cuts: Sequence[Cut], found: Ablation, parts: Sequence[Par
         np.arange(len(cuts)) + gaps, rises, color=[BLUE if rise >= 0 else ORANGE for rise in rises]
     )
     ax.bar_label(drawn, [f"{rise:+.3g}" for rise in rises], padding=4)
-    ax.set_yticks(np.arange(len(cuts)) + gaps, [clean(cut_name(cut, parts)) for cut in cuts])
+    ax.set_yticks(np.arange(len(cuts)) + gaps, [clean(cut_name(cut, layers)) for cut in cuts])
     ax.invert_yaxis()
     ax.axvline(0, color=GREY, lw=0.8)
     ax.margins(y=0.02)

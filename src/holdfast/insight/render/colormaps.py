@@ -10,7 +10,7 @@ from matplotlib.colors import LinearSegmentedColormap
 from numpy.typing import NDArray
 
 from holdfast._typing import Array
-from holdfast.insight.analysis.results import Part
+from holdfast.insight.analysis.results import LayerTrace
 
 LEVELS = 256
 CIVIDIS = matplotlib.colormaps["cividis"]
@@ -77,6 +77,6 @@ def spread(values: Array) -> Scale:
     return Scale(float(known.min()), float(known.max())) if known.size else Scale(0.0, 1.0)
 
 
-def scale_of(part: Part, name: str) -> Scale:
+def scale_of(layer: LayerTrace, name: str) -> Scale:
     """The scale of an activation: 0 to 1 for a gate, signed for the others."""
-    return Scale(0.0, 1.0) if name in part.gates else signed(part.activations[name])
+    return Scale(0.0, 1.0) if name in layer.gates else signed(layer.activations[name])

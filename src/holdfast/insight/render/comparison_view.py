@@ -12,10 +12,10 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from holdfast._typing import Array
-from holdfast.insight.analysis.gradient_flow import SPAN, flows
-from holdfast.insight.analysis.memory import horizon
-from holdfast.insight.analysis.request import Subject
-from holdfast.insight.analysis.results import Flow, Horizon
+from holdfast.insight.analysis.gradient_flow import SPAN, gradient_flows
+from holdfast.insight.analysis.memory import memory_curve
+from holdfast.insight.analysis.request import InspectionRequest
+from holdfast.insight.analysis.results import GradientFlow, MemoryCurve
 from holdfast.reporting.html import Section, write_report
 from holdfast.reporting.plots import BLACK, BLUE, GREY, ORANGE, picture
 
@@ -31,19 +31,21 @@ class _Measured:
 
     name: str
     parameters: int
-    horizon: Horizon
-    flows: Sequence[Flow]
+    memory: MemoryCurve
+    gradients: Sequence[GradientFlow]
 
 
-def measured(name: str, subject: Subject) -> _Measured:
+def measured(name: str, request: InspectionRequest) -> _Measured:
     """Memory and gradients of a subject.
 
     Raises:
         UserError: neither can be measured on it.
     """
-    model, batch, layers = subject.model, subject.batch_or_run, subject.layers
+    model, batch, layers = request.model, request.measured_run, request.layers
     count = sum(p.numel() for p in model.parameters())
-    return _Measured(name, count, horizon(model, batch, layers=layers), flows(model, batch, layers=layers))
+    return _Measured(
+        name, count, memory_curve(model, batch, layers=layers), gradient_flows(model, batch, layers=layers)
+    )
 
 
 def table(networks: Sequence[_Measured]) -> list[list[str]]:
@@ -52,24 +54,24 @@ def table(networks: Sequence[_Measured]) -> list[list[str]]:
         "", "parameters", "layer", "influence halved after", "a twentieth after", "gradient's change a step",
         "gradient left", "gradient",
     ]  # fmt: skip
-    return [header, *(_row(one, flow) for one in networks for flow in one.flows)]
+    return [header, *(_row(one, flow) for one in networks for flow in one.gradients)]
 
 
-def _row(one: _Measured, flow: Flow) -> list[str]:
+def _row(one: _Measured, flow: GradientFlow) -> list[str]:
     far = min(SPAN, len(flow.state) - 1)
     return [
         one.name,
         f"{one.parameters:,}",
         flow.name,
-        _steps(one.horizon.half_life, one.horizon),
-        _steps(one.horizon.reach, one.horizon),
+        _steps(one.memory.half_life, one.memory),
+        _steps(one.memory.reach, one.memory),
         f"{flow.factor - 1:+.1%}",
         f"{flow.state[far]:.2g} after {far} steps",
         flow.kind,
     ]
 
 
-def _steps(value: float, found: Horizon) -> str:
+def _steps(value: float, found: MemoryCurve) -> str:
     return f"over {found.longest} steps" if isinf(value) else f"{value:.1f} steps"
 
 
@@ -90,11 +92,11 @@ def draw(networks: Sequence[_Measured], path: Path) -> Path:
     with picture(path, (10, 4)) as figure:
         left, right = figure.subplots(1, 2)
         for one, colour, line in zip(networks, cycle(COLOURS), cycle(LINES)):
-            found = one.horizon
+            found = one.memory
             left.loglog(found.lags + 1, _drawn(found.jacobian), line, color=colour, lw=2, label=one.name)
             left.plot(found.checked + 1, found.finite, "o", ms=4, mfc="none", color=colour)
-            for flow in one.flows:
-                label = one.name if len(one.flows) == 1 else f"{one.name}, {flow.name}"
+            for flow in one.gradients:
+                label = one.name if len(one.gradients) == 1 else f"{one.name}, {flow.name}"
                 right.semilogy(_drawn(flow.state), line, color=colour, lw=2, label=label)
         _axes(
             left,

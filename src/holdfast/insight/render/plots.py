@@ -14,7 +14,7 @@ from matplotlib.colors import ListedColormap, Normalize
 from matplotlib.figure import Figure
 
 from holdfast._typing import Array
-from holdfast.insight.analysis.results import Inspection, Part, Steps, Tracked
+from holdfast.insight.analysis.results import FeatureUnit, Inspection, LayerTrace, Steps
 from holdfast.insight.render import captions, charts
 from holdfast.insight.render.colormaps import Scale, scale_of, signed
 from holdfast.insight.render.label_text import clean, laid_out, sign
@@ -60,7 +60,7 @@ def write_pictures(found: Inspection, folder: Path) -> list[Path]:
         something to draw ``saturation.png``, ``tracked.png``, ``memory.png``, ``gradients.png``,
         ``attribution.png`` and ``ablation.png``.
     """
-    painters = {f"gates{'' if k == 0 else f'-{k + 1}'}": _gates(found, k) for k in range(len(found.parts))}
+    painters = {f"gates{'' if k == 0 else f'-{k + 1}'}": _gates(found, k) for k in range(len(found.layers))}
     painters |= dict(_others(found))
     return [_save(folder / f"{name}.png", size, paint) for name, (size, paint) in painters.items()]
 
@@ -75,18 +75,18 @@ def _save(path: Path, size: tuple[float, float], paint: Callable[[Figure], None]
 
 
 def _others(found: Inspection) -> Iterator[tuple[str, Painter]]:
-    gated = [part for part in found.parts if part.gates]
+    gated = [layer for layer in found.layers if layer.gates]
     if gated:
-        yield "saturation", saturation(found.parts)
+        yield "saturation", saturation(found.layers)
     if pictured(found):
         yield "tracked", _tracked(found)
-    if found.horizon is not None or any(part.half_lives is not None for part in found.parts):
+    if found.memory is not None or any(layer.half_lives is not None for layer in found.layers):
         yield "memory", memory(found)
-    if found.flows:
+    if found.gradients:
         yield "gradients", gradients(found)
     if found.attribution is not None:
         yield "attribution", attribution(found)
-    if found.ablation is not None and found.ablation.cuts:
+    if found.ablation is not None and found.ablation.components:
         yield "ablation", ablation(found)
 
 
@@ -95,20 +95,20 @@ def one(size: tuple[float, float], paint: Callable[[Axes], None]) -> Painter:
     return size, lambda figure: paint(figure.subplots())
 
 
-def saturation(parts: Sequence[Part]) -> Painter:
+def saturation(layers: Sequence[LayerTrace]) -> Painter:
     """The scatter of shares at which gates are shut and open."""
-    gated = [part for part in parts if part.gates]
-    columns = max(len(part.gates) for part in gated)
-    return (0.6 + 2.3 * max(columns, 2), 0.6 + 2.6 * len(gated)), lambda f: charts.saturation(f, parts)
+    gated = [layer for layer in layers if layer.gates]
+    columns = max(len(layer.gates) for layer in gated)
+    return (0.6 + 2.3 * max(columns, 2), 0.6 + 2.6 * len(gated)), lambda f: charts.saturation(f, layers)
 
 
 def memory(found: Inspection) -> Painter:
     """The measured horizon beside the half-lives of units, as far as there are both."""
     panels: list[Callable[[Axes], None]] = []
-    if (horizon := found.horizon) is not None:
-        panels.append(lambda ax: charts.horizon(ax, horizon))
-    if any(part.half_lives is not None for part in found.parts):
-        panels.append(lambda ax: charts.half_lives(ax, found.parts))
+    if (horizon := found.memory) is not None:
+        panels.append(lambda ax: charts.memory_curve(ax, horizon))
+    if any(layer.half_lives is not None for layer in found.layers):
+        panels.append(lambda ax: charts.half_lives(ax, found.layers))
 
     def paint(figure: Figure) -> None:
         for ax, panel in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
@@ -119,7 +119,7 @@ def memory(found: Inspection) -> Painter:
 
 def gradients(found: Inspection) -> Painter:
     """The gradient's norm against the distance in time."""
-    return one((8, 3.6), lambda ax: charts.gradients(ax, found.flows))
+    return one((8, 3.6), lambda ax: charts.gradients(ax, found.gradients))
 
 
 def ablation(found: Inspection) -> Painter:
@@ -132,34 +132,34 @@ def ablation(found: Inspection) -> Painter:
         heights = [len(group) + 2 for group in groups]
         axes = figure.subplots(len(groups), 1, squeeze=False, height_ratios=heights)[:, 0]
         for ax, group in zip(axes, groups, strict=True):
-            charts.ablation(ax, group, cut, found.parts)
+            charts.ablation(ax, group, cut, found.layers)
         axes[0].set_title("What it costs to switch a layer, a gate or a unit off")
 
     return (8, 0.6 + 0.27 * sum(map(len, groups)) + 0.4 * len(groups)), paint
 
 
 def _gates(found: Inspection, number: int) -> Painter:
-    part, steps = found.parts[number], found.steps
+    layer, steps = found.layers[number], found.steps
     count = min(len(steps), _LETTERS if charts.shared(steps) else STEPS)
-    panels = len(part.activations) + (not charts.shared(steps))
+    panels = len(layer.activations) + (not charts.shared(steps))
 
     def paint(figure: Figure) -> None:
         axes = list(figure.subplots(panels, 1, squeeze=False)[:, 0])
-        figure.suptitle(f"{part.name} ({part.cell.upper()}): {captions.extent(steps, count)}", fontsize=12)
+        figure.suptitle(f"{layer.name} ({layer.cell.upper()}): {captions.extent(steps, count)}", fontsize=12)
         if not charts.shared(steps):
             charts.read(axes[0], steps, count)
             axes.pop(0).set_title("what was read")
-        for ax, name in zip(axes, part.activations, strict=True):
-            _heatmap(ax, part, name, count)
+        for ax, name in zip(axes, layer.activations, strict=True):
+            _heatmap(ax, layer, name, count)
         for ax in axes:
             charts.ticks(ax, steps, count, _LETTERS)
 
     return (16, 0.6 + 2.0 * panels), paint
 
 
-def _heatmap(ax: Axes, part: Part, name: str, count: int) -> None:
-    values, scale = part.activations[name][:count].T, scale_of(part, name)
-    order = part.order if len(part.order) == len(values) else np.arange(len(values))
+def _heatmap(ax: Axes, layer: LayerTrace, name: str, count: int) -> None:
+    values, scale = layer.activations[name][:count].T, scale_of(layer, name)
+    order = layer.order if len(layer.order) == len(values) else np.arange(len(values))
     low, high = scale.ends
     cmap = ListedColormap(Scale(low, high, scale.limit).palette() / 255)
     image = ax.imshow(
@@ -170,16 +170,16 @@ def _heatmap(ax: Axes, part: Part, name: str, count: int) -> None:
     )
     ax.set_yticks([])
     ax.set_ylabel(f"{len(values)} units\nslow    fast" if len(order) > 1 else "1 unit")
-    ax.set_title(f"{name} gate" if name in part.gates else name)
+    ax.set_title(f"{name} gate" if name in layer.gates else name)
 
 
-def activation(unit: Tracked, found: Inspection) -> Array:
+def activation(unit: FeatureUnit, found: Inspection) -> Array:
     """The activation [T] by which a unit follows something."""
-    values: Array = found.parts[unit.part].activations[unit.state][:, unit.unit]
+    values: Array = found.layers[unit.layer].activations[unit.state][:, unit.unit]
     return values
 
 
-def centred(unit: Tracked, found: Inspection) -> Array:
+def centred(unit: FeatureUnit, found: Inspection) -> Array:
     """The same around its median: what a text is coloured by, for a unit need never cross zero."""
     values = activation(unit, found)
     return np.asarray(values - np.median(values))
@@ -187,7 +187,7 @@ def centred(unit: Tracked, found: Inspection) -> Array:
 
 def _tracked(found: Inspection) -> Painter:
     units, steps = pictured(found), found.steps
-    titles = [clean(captions.tracked(unit, found.parts)) for unit in units]
+    titles = [clean(captions.tracked(unit, found.layers)) for unit in units]
     if where := captions.looked_for(found):
         titles[0] = f"Units {where}\n\n{titles[0]}"
     if charts.shared(steps):
@@ -204,12 +204,12 @@ def _tracked(found: Inspection) -> Painter:
     return (12, 0.4 + 2.4 * len(units)), paint
 
 
-def follower(unit: Tracked, found: Inspection) -> Painter:
+def follower(unit: FeatureUnit, found: Inspection) -> Painter:
     """A unit's activation with what it follows."""
     return one((12, 2.4), lambda ax: follow(ax, unit, found))
 
 
-def follow(ax: Axes, unit: Tracked, found: Inspection) -> None:
+def follow(ax: Axes, unit: FeatureUnit, found: Inspection) -> None:
     """Paint a unit's activation with what it follows."""
     names = (f"{unit.state} of unit {unit.unit}", clean(unit.feature))
     charts.follows(ax, activation(unit, found), found.steps.features[unit.feature], names)
@@ -235,13 +235,15 @@ def attribution(found: Inspection) -> Painter:
     return (12, 5), paint
 
 
-def texts(steps: Steps, values: Sequence[tuple[Array, Scale]], titles: Sequence[str], part: slice) -> Painter:
+def texts(
+    steps: Steps, values: Sequence[tuple[Array, Scale]], titles: Sequence[str], layer: slice
+) -> Painter:
     """A part of a text once for each row of values [T], its letters on the colours of the values."""
-    labels = steps.labels[part]
+    labels = steps.labels[layer]
     places = laid_out(labels, COLUMNS)
     lines = places[-1].line + 1
     columns = max(NARROWEST, *(place.column + place.width for place in places))
-    extent = captions.extent(steps, len(labels), "last" if part is LAST else "first")
+    extent = captions.extent(steps, len(labels), "last" if layer is LAST else "first")
     cut = "" if len(labels) == len(steps) else f"\n({extent})"
 
     def paint(figure: Figure) -> None:
@@ -249,7 +251,7 @@ def texts(steps: Steps, values: Sequence[tuple[Array, Scale]], titles: Sequence[
             figure.subplots(len(values), 1, squeeze=False)[:, 0], values, titles, strict=True
         ):
             grid = np.full((lines, columns, 3), 255, np.uint8)
-            for place, colour in zip(places, scale.colours(row[part]), strict=True):
+            for place, colour in zip(places, scale.colours(row[layer]), strict=True):
                 grid[place.line, place.column : place.column + place.width] = colour
             ax.imshow(grid, aspect="auto", interpolation="nearest")
             for place, label in zip(places, labels, strict=True):

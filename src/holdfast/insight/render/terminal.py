@@ -19,7 +19,14 @@ from rich.text import Text
 
 from holdfast._typing import Array
 from holdfast.insight.analysis.gates import KEEPERS
-from holdfast.insight.analysis.results import Ablation, Attribution, Flow, Horizon, Inspection, Part
+from holdfast.insight.analysis.results import (
+    Ablation,
+    Attribution,
+    GradientFlow,
+    Inspection,
+    LayerTrace,
+    MemoryCurve,
+)
 from holdfast.insight.analysis.summary import away
 from holdfast.insight.render import captions
 from holdfast.insight.render.captions import number
@@ -93,17 +100,17 @@ def terminal(found: Inspection, screen: Screen) -> str:
 def _blocks(found: Inspection, screen: Screen) -> Iterator[RenderableType]:
     yield _heading(found.title, screen)
     yield screen.text(captions.network(found))
-    yield from _list("What was found", found.words, screen)
-    for place, part in enumerate(found.parts):
-        yield from _part(found, place, part, screen)
-    if found.horizon is not None:
-        yield from _horizon(found.horizon, screen)
-    if found.flows:
-        yield from _flows(found.flows, screen)
+    yield from _list("What was found", found.summary, screen)
+    for place, layer in enumerate(found.layers):
+        yield from _layer(found, place, layer, screen)
+    if found.memory is not None:
+        yield from _horizon(found.memory, screen)
+    if found.gradients:
+        yield from _flows(found.gradients, screen)
     if found.attribution is not None:
         yield from _attribution(found.attribution, found, screen)
-    if found.ablation is not None and found.ablation.cuts:
-        yield from _ablation(found.ablation, found.parts, screen)
+    if found.ablation is not None and found.ablation.components:
+        yield from _ablation(found.ablation, found.layers, screen)
     yield from _list("Notes", found.notes, screen)
 
 
@@ -131,32 +138,34 @@ def _bullet(words: str) -> Table:
     return grid
 
 
-def _part(found: Inspection, place: int, part: Part, screen: Screen) -> Iterator[RenderableType]:
-    wanted = [unit.unit for unit in found.tracked if unit.part == place]
-    units = chosen(part.order, UNITS, wanted)
+def _layer(found: Inspection, place: int, layer: LayerTrace, screen: Screen) -> Iterator[RenderableType]:
+    wanted = [unit.unit for unit in found.feature_units if unit.layer == place]
+    units = chosen(layer.order, UNITS, wanted)
     yield ""
-    title = f"{part.name} ({part.cell.upper()}): {len(units)} of {len(part.order)} units, from fast to slow"
+    title = (
+        f"{layer.name} ({layer.cell.upper()}): {len(units)} of {len(layer.order)} units, from fast to slow"
+    )
     yield _heading(title, screen)
-    state = next((name for name in ("cell", "hidden") if name in part.activations), None)
-    keeper = next((name for name in KEEPERS if name in part.activations), None)
+    state = next((name for name in ("cell", "hidden") if name in layer.activations), None)
+    keeper = next((name for name in KEEPERS if name in layer.activations), None)
     for name in (keeper, state):
-        if name is not None and part.activations[name].shape[1] == len(part.order):
-            yield from _heatmap(found, part, name, units, screen)
-    if part.half_lives is not None or part.gates:
+        if name is not None and layer.activations[name].shape[1] == len(layer.order):
+            yield from _heatmap(found, layer, name, units, screen)
+    if layer.half_lives is not None or layer.gates:
         yield ""
-        yield _units(found, place, part, units, screen)
+        yield _units(found, place, layer, units, screen)
 
 
 def _heatmap(
-    found: Inspection, part: Part, name: str, units: Array, screen: Screen
+    found: Inspection, layer: LayerTrace, name: str, units: Array, screen: Screen
 ) -> Iterator[RenderableType]:
     left = 6
     room, labels = max(screen.width, NARROWEST) - left, [screen.sign(label) for label in found.steps.labels]
     letters = all(cell_len(label) == 1 for label in labels)
     count = min(room, len(labels))
     steps = np.arange(count) if letters else np.linspace(0, len(labels) - 1, count).round().astype(int)
-    scale = scale_of(part, name)
-    gate = " gate" if name in part.gates else ""
+    scale = scale_of(layer, name)
+    gate = " gate" if name in layer.gates else ""
     which = (
         captions.extent(found.steps, count)
         if letters
@@ -174,7 +183,7 @@ def _heatmap(
     yield Text(" " * left + axis, no_wrap=True)
     for unit in units:
         row = Text(set_cell_size(str(unit), left - 1) + " ", no_wrap=True)
-        yield row.append_text(_cells(part.activations[name][steps, unit], scale, screen))
+        yield row.append_text(_cells(layer.activations[name][steps, unit], scale, screen))
 
 
 def _ends(labels: Sequence[str], room: int) -> str:
@@ -205,15 +214,15 @@ def _key(scale: Scale, screen: Screen) -> Text:
     return _cells(np.linspace(*scale.ends, 10), scale, screen)
 
 
-def _units(found: Inspection, place: int, part: Part, units: Array, screen: Screen) -> Table:
+def _units(found: Inspection, place: int, layer: LayerTrace, units: Array, screen: Screen) -> Table:
     """Half-life and saturation of units, and what they follow."""
-    table = _table("unit", *(["half-life"] if part.half_lives is not None else []))
-    for gate in part.gates:
+    table = _table("unit", *(["half-life"] if layer.half_lives is not None else []))
+    for gate in layer.gates:
         table.add_column(screen.text(f"{gate}\nshut/open"), justify="right", overflow="fold")
     table.add_column("follows", overflow="fold")
-    shares, follows = [part.saturated(gate) for gate in part.gates], followed(found, place)
+    shares, follows = [layer.saturated(gate) for gate in layer.gates], followed(found, place)
     for unit in units.tolist():
-        half = [] if part.half_lives is None else [screen.text(number(float(part.half_lives[unit])))]
+        half = [] if layer.half_lives is None else [screen.text(number(float(layer.half_lives[unit])))]
         saturated = [f"{shut[unit]:.0%}/{open_[unit]:.0%}" for shut, open_ in shares]
         table.add_row(str(unit), *half, *saturated, screen.text(", ".join(follows.get(unit, ()))))
     return table
@@ -234,7 +243,7 @@ def _spark(values: Array, screen: Screen, room: int) -> str:
     return _levels(shares, HEIGHTS if screen.blocks else ASCII_HEIGHTS)
 
 
-def _horizon(found: Horizon, screen: Screen) -> Iterator[RenderableType]:
+def _horizon(found: MemoryCurve, screen: Screen) -> Iterator[RenderableType]:
     yield from _titled("How far memory reaches", screen)
     yield from _curve(found.jacobian, f"influence, 0 to {found.longest} steps back", screen)
 
@@ -244,7 +253,7 @@ def _curve(values: Array, axis: str, screen: Screen) -> Iterator[RenderableType]
     yield f"{axis}; from 1 at the top down to 0.001, log scale"
 
 
-def _flows(flows: Sequence[Flow], screen: Screen) -> Iterator[RenderableType]:
+def _flows(flows: Sequence[GradientFlow], screen: Screen) -> Iterator[RenderableType]:
     yield from _titled("Gradients through time", screen)
     for flow in flows:
         yield from _curve(
@@ -265,14 +274,14 @@ def _attribution(by: Attribution, found: Inspection, screen: Screen) -> Iterator
     yield table
 
 
-def _ablation(found: Ablation, parts: Sequence[Part], screen: Screen) -> Iterator[RenderableType]:
+def _ablation(found: Ablation, layers: Sequence[LayerTrace], screen: Screen) -> Iterator[RenderableType]:
     yield from _titled(
         f"What it costs to switch something off, from a loss of {found.loss:.4g} {found.unit}", screen
     )
-    kinds = [[cut for cut in found.cuts if cut.kind == kind] for kind in ("layer", "gate", "unit")]
+    kinds = [[cut for cut in found.components if cut.kind == kind] for kind in ("layer", "gate", "unit")]
     cuts = [*kinds[0], *kinds[1], *kinds[2][:CUTS]]
     most = max((abs(cut.loss - found.loss) for cut in cuts), default=0) or 1.0
-    names = [screen.text(captions.cut_name(cut, parts)) for cut in cuts]
+    names = [screen.text(captions.cut_name(cut, layers)) for cut in cuts]
     room = max(screen.width - 24 - max(map(cell_len, names), default=0), 5)
     table = _table("loss", "change")
     table.add_column("switched off", overflow="fold")

@@ -8,16 +8,16 @@ import numpy as np
 
 from holdfast._typing import Array
 from holdfast.insight.analysis.features import changing
-from holdfast.insight.analysis.results import Inspection, Tracked
+from holdfast.insight.analysis.results import FeatureUnit, Inspection
 
 _PICTURED = 6
 """Units that follow something and are drawn."""
 
 
-def pictured(found: Inspection) -> list[Tracked]:
+def pictured(found: Inspection) -> list[FeatureUnit]:
     """The units that are drawn: the closest of those whose feature changes in the sequence that is shown."""
     there = changing(found.steps.features)
-    return [one for one in found.tracked if one.feature in there][:_PICTURED]
+    return [one for one in found.feature_units if one.feature in there][:_PICTURED]
 
 
 def chosen(order: Array, most: int, wanted: Sequence[int]) -> Array:
@@ -38,8 +38,8 @@ def chosen(order: Array, most: int, wanted: Sequence[int]) -> Array:
 
 def followed(found: Inspection, number: int) -> dict[int, list[str]]:
     """Unit of a part -> the features that it follows; units of a projected state are not the cell's and left out."""
-    part, follows = found.parts[number], dict[int, list[str]]()
-    for one in found.tracked:
-        if one.part == number and part.activations[one.state].shape[1] == len(part.order):
+    layer, follows = found.layers[number], dict[int, list[str]]()
+    for one in found.feature_units:
+        if one.layer == number and layer.activations[one.state].shape[1] == len(layer.order):
             follows.setdefault(one.unit, []).append(one.feature)
     return follows

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from holdfast._typing import Array
 from holdfast.errors import UserError
 from holdfast.insight.analysis.features import changes, of_units, side_by_side
-from holdfast.insight.analysis.request import Loss, Score, Several, Subject
+from holdfast.insight.analysis.request import FeatureBatch, InspectionRequest, Loss, Score
 from holdfast.insight.analysis.results import Steps
 from holdfast.models.classify import Reading
 from holdfast.tasks.classify import metrics
@@ -31,7 +31,7 @@ SHORT = 24
 """Steps below which a record is told to be short."""
 
 
-def subjects(model: SequenceClassifier, data: Path, steps: int) -> list[Subject]:
+def subjects(model: SequenceClassifier, data: Path, steps: int) -> list[InspectionRequest]:
     """The first records of a file, which needs no labels; of longer ones the first steps.
 
     Raises:
@@ -44,10 +44,10 @@ def subjects(model: SequenceClassifier, data: Path, steps: int) -> list[Subject]
     assert schema is not None
     each = [_features(some, i, schema) for i in range(len(some))]
     features = side_by_side(each)
-    several = Several(_run(model, some), features)
+    several = FeatureBatch(_run(model, some), features)
     own = [{name: known[name] for name in features} for known in each]
     return [
-        Subject(
+        InspectionRequest(
             f"{model.config.network.cell.upper()} classifier reading record {one.examples.names[0]} of {data.name}",
             model.module,  # type: ignore[arg-type]
             _run(model, one),

@@ -14,7 +14,7 @@ from torch import Tensor
 from holdfast._typing import Array
 from holdfast.data.tabular.frequency import Frequency
 from holdfast.insight.analysis.features import side_by_side
-from holdfast.insight.analysis.request import Loss, Score, Several, Subject
+from holdfast.insight.analysis.request import FeatureBatch, InspectionRequest, Loss, Score
 from holdfast.insight.analysis.results import Steps
 from holdfast.tasks.forecast import prediction
 from holdfast.tasks.forecast.dataset import rows_for, whole_file
@@ -29,7 +29,7 @@ WINDOWS, SEVERAL, SCORED = 16, 64, 256
 the loss is measured when something is switched off; all spread evenly over the file."""
 
 
-def subjects(model: Forecaster, data: Path, steps: int) -> list[Subject]:
+def subjects(model: Forecaster, data: Path, steps: int) -> list[InspectionRequest]:
     """The last window of a file's first series.
 
     Its steps are what the network looks back on, however many are asked for: with more it would be another forecast.
@@ -47,7 +47,7 @@ def subjects(model: Forecaster, data: Path, steps: int) -> list[Subject]:
     features = side_by_side([own for one in each for own in one.features])
     own = {name: reading.features[0][name] for name in features}
     return [
-        Subject(
+        InspectionRequest(
             f"{network.cell.upper()} forecaster reading {data.name} up to {when(cut(window)[0][-1])}",
             module,
             _run(module, window),
@@ -55,7 +55,7 @@ def subjects(model: Forecaster, data: Path, steps: int) -> list[Subject]:
             _forecast(model, window),
             _loss(model, _spread(scored, SCORED)) if len(scored) else None,
             _run(module, _spread(every, WINDOWS)),
-            Several(_run(module, several), features),
+            FeatureBatch(_run(module, several), features),
             notes=_notes(every, scored),
         )
     ]

@@ -13,7 +13,7 @@ from holdfast._typing import Array
 from holdfast.data.text.tokenizers import Units
 from holdfast.errors import UserError
 from holdfast.insight.analysis.features import changing, labels, of_units
-from holdfast.insight.analysis.request import Loss, Score, Subject
+from holdfast.insight.analysis.request import InspectionRequest, Loss, Score
 from holdfast.insight.analysis.results import Steps
 from holdfast.models.truncated_bptt import nats
 from holdfast.tasks.language import dataset
@@ -25,7 +25,7 @@ SCORED, STREAMS = 4000, 4
 """Units on which the loss is measured when something is switched off, and streams in which they are read."""
 
 
-def subjects(model: LanguageModel, data: Path, steps: int) -> list[Subject]:
+def subjects(model: LanguageModel, data: Path, steps: int) -> list[InspectionRequest]:
     """The first units of a text; memory, gradients and the loss are of more of it.
 
     Raises:
@@ -41,7 +41,7 @@ def subjects(model: LanguageModel, data: Path, steps: int) -> list[Subject]:
     shown = ids[:steps]
     kind = model.config.text.unit
     return [
-        Subject(
+        InspectionRequest(
             f"{model.config.network.cell.upper()} language model reading {data.name}",
             module,
             lambda: module(_on(shown[:, None], module))[0].raw,

@@ -16,7 +16,7 @@ from holdfast.data.music.piano_roll import LOWEST, Piece, Roll
 from holdfast.data.music.remi import EventVocabulary
 from holdfast.errors import UserError
 from holdfast.insight.analysis.features import side_by_side
-from holdfast.insight.analysis.request import Loss, Score, Several, Subject
+from holdfast.insight.analysis.request import FeatureBatch, InspectionRequest, Loss, Score
 from holdfast.insight.analysis.results import Steps
 from holdfast.models.truncated_bptt import nats_of
 from holdfast.tasks.music import frame_features, token_features
@@ -32,7 +32,7 @@ SCORED, TOKENS = 1500, 300
 which that of a model of events is, and in which units that track something are looked for."""
 
 
-def subjects(model: Composer, data: Path, steps: int) -> list[Subject]:
+def subjects(model: Composer, data: Path, steps: int) -> list[InspectionRequest]:
     """The first piece of a file.
 
     Raises:
@@ -59,7 +59,7 @@ def _told(count: int) -> str:
 # -- rolls ------------------------------------------------------------------------------------------------------
 
 
-def _rolls(model: Composer, data: Path, steps: int) -> list[Subject]:
+def _rolls(model: Composer, data: Path, steps: int) -> list[InspectionRequest]:
     module, pieces = model.fitted(), model.part(data)
     per_beat = model.config.data.steps_per_beat
     usual = tuple(model.learnt.get("signature", USUAL_SIGNATURE))
@@ -74,7 +74,7 @@ def _rolls(model: Composer, data: Path, steps: int) -> list[Subject]:
     labels = [frame_features.label(place, per_beat, bar) for place in range(len(roll))]
     scored = _first(pieces)
     return [
-        Subject(
+        InspectionRequest(
             _title(model, pieces[0].name),
             module,
             _run(module, [roll]),
@@ -82,8 +82,8 @@ def _rolls(model: Composer, data: Path, steps: int) -> list[Subject]:
             _next_frame(module, following),
             Loss("nats per frame", lambda: mean_nats(module, scored), f"on {len(scored)} pieces"),
             _run(module, [some[i].roll[:length] for i in chosen]),
-            Several(_run(module, [piece.roll[:WINDOW] for piece in some]), known),
-            draw=lambda folder: [_drawn(module, some, per_beat, folder / "expected.png")],
+            FeatureBatch(_run(module, [piece.roll[:WINDOW] for piece in some]), known),
+            extra_plots=lambda folder: [_drawn(module, some, per_beat, folder / "expected.png")],
             notes=(_told(len(some)), f"Bars are taken to begin with the piece, of {bar} frames each."),
         )
     ]
@@ -132,7 +132,7 @@ def _drawn(module: Any, pieces: Sequence[Piece], steps: int, path: Path) -> Path
 # -- events -----------------------------------------------------------------------------------------------------
 
 
-def _events(model: Composer, data: Path, steps: int) -> list[Subject]:
+def _events(model: Composer, data: Path, steps: int) -> list[InspectionRequest]:
     module, part = model.fitted(), model.part(data)
     vocabulary = EventVocabulary.from_state(model.learnt)
     lines = [line for line in part.lines if len(line.ids)]
@@ -150,7 +150,7 @@ def _events(model: Composer, data: Path, steps: int) -> list[Subject]:
     )
     scored = [line.ids[:TOKENS] for line in lines[:PIECES]]
     return [
-        Subject(
+        InspectionRequest(
             _title(model, lines[0].name),
             module,
             _read(module, [ids], part.end),
@@ -165,7 +165,7 @@ def _events(model: Composer, data: Path, steps: int) -> list[Subject]:
                 f"on {len(scored)} pieces",
             ),
             _read(module, [whole[i][:length] for i in chosen], part.end),
-            Several(_read(module, [own[:-1][:TOKENS] for own in whole], part.end), known),
+            FeatureBatch(_read(module, [own[:-1][:TOKENS] for own in whole], part.end), known),
             notes=(_told(len(whole)),),
         )
     ]

@@ -17,7 +17,7 @@ from holdfast.data.audio.manifest import Utterance
 from holdfast.decoding.ctc import BLANK, Greedy, aligned, decoded
 from holdfast.errors import UserError
 from holdfast.insight.analysis.features import side_by_side
-from holdfast.insight.analysis.request import Loss, Score, Several, Subject
+from holdfast.insight.analysis.request import FeatureBatch, InspectionRequest, Loss, Score
 from holdfast.insight.analysis.results import Steps
 from holdfast.tasks.speech import dataset
 from holdfast.tasks.speech.segments import FRAME
@@ -44,7 +44,7 @@ class _Heard:
     plain: list[Array]
 
 
-def subjects(model: SpeechRecognizer, data: Path, steps: int) -> list[Subject]:
+def subjects(model: SpeechRecognizer, data: Path, steps: int) -> list[InspectionRequest]:
     """The first sound of a file, folder or manifest; its steps are the frames that the recurrent layers are given.
 
     Raises:
@@ -61,7 +61,7 @@ def subjects(model: SpeechRecognizer, data: Path, steps: int) -> list[Subject]:
     loss, notes = _loss(module, heard, alphabet)
     longest = sorted(range(len(heard.frames)), key=lambda i: -len(heard.frames[i]))[:BATCH]
     return [
-        Subject(
+        InspectionRequest(
             f"{model.config.network.cell.upper()} recogniser hearing {_shortened(heard.utterances[0].name)}",
             module,
             _run(module, heard.frames[:1]),
@@ -75,8 +75,8 @@ def subjects(model: SpeechRecognizer, data: Path, steps: int) -> list[Subject]:
             _score(scores, alphabet, factor * FRAME),
             loss,
             _run(module, [heard.frames[i] for i in longest]),
-            Several(_run(module, heard.frames), known),
-            draw=lambda folder: [_drawn(model, data, folder / "heard.png")],
+            FeatureBatch(_run(module, heard.frames), known),
+            extra_plots=lambda folder: [_drawn(model, data, folder / "heard.png")],
             notes=notes,
         )
     ]

@@ -16,7 +16,7 @@ from holdfast.data.text.parallel import Pairs, lines
 from holdfast.data.text.tokenizers import Ids
 from holdfast.errors import UserError
 from holdfast.insight.analysis.features import of_units, side_by_side
-from holdfast.insight.analysis.request import Loss, Score, Several, Subject
+from holdfast.insight.analysis.request import FeatureBatch, InspectionRequest, Loss, Score
 from holdfast.insight.analysis.results import Steps
 from holdfast.models.translate import Decoded
 from holdfast.tasks.translate import dataset, trainable
@@ -54,7 +54,7 @@ class _Looked:
         return lambda: self.module.decode(own.inputs, *self.module.encode(own.source, own.lengths))
 
 
-def subjects(model: Translator, data: Path, steps: int) -> list[Subject]:
+def subjects(model: Translator, data: Path, steps: int) -> list[InspectionRequest]:
     """The encoder over the first sentence, and the decoder over its translation.
 
     The translation is the file's; of a file of sentences alone it is the model's own.
@@ -64,7 +64,7 @@ def subjects(model: Translator, data: Path, steps: int) -> list[Subject]:
     """
     looked = _read(model, data, steps)
     name, score = model.config.network.cell.upper(), _score(looked)
-    encoder = Subject(
+    encoder = InspectionRequest(
         f"{name} translator: its encoder reading the first sentence of {data.name}",
         looked.module,
         looked.run([0]),
@@ -80,7 +80,7 @@ def subjects(model: Translator, data: Path, steps: int) -> list[Subject]:
         encoder,
         title=f"{name} translator: its decoder writing the first translation of {data.name}",
         layers=("decoder",),
-        draw=lambda folder: [_attention(looked, folder / "attention.png")],
+        extra_plots=lambda folder: [_attention(looked, folder / "attention.png")],
         score=score,
         name="decoder",
         names=_names_of_layers(len(looked.module.decoder.above)),
@@ -132,7 +132,7 @@ def _of_one_length(part: Part) -> list[int]:
 # -- what a step is ---------------------------------------------------------------------------------------------
 
 
-def _described(subject: Subject, looked: _Looked, side: str) -> Subject:
+def _described(subject: InspectionRequest, looked: _Looked, side: str) -> InspectionRequest:
     """The subject with the steps of the first sentence of a side, and what is known of all of them."""
     source = side == "source"
     vocabulary = looked.vocabularies.source if source else looked.vocabularies.target
@@ -148,7 +148,7 @@ def _described(subject: Subject, looked: _Looked, side: str) -> Subject:
     return replace(
         subject,
         steps=Steps(labels, vocabulary.units.kind, features=own),
-        several=Several(looked.run(range(len(part))), features),
+        feature_batch=FeatureBatch(looked.run(range(len(part))), features),
     )
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from markupsafe import Markup
 
 from holdfast._typing import Array
-from holdfast.insight.analysis.results import Inspection, Part, Steps
+from holdfast.insight.analysis.results import Inspection, LayerTrace, Steps
 from holdfast.insight.render import captions, charts, plots
 from holdfast.insight.render.colormaps import CIVIDIS, LEVELS, SIGNED, spread
 from holdfast.insight.render.label_text import clean, sign
@@ -23,15 +23,17 @@ def content(found: Inspection) -> dict[str, Any]:
     """The template's values."""
     count = steps_shown(found.steps)
     heatmaps = [
-        rasters(part, room(found), [unit.unit for unit in found.tracked if unit.part == number], count)
-        for number, part in enumerate(found.parts)
+        rasters(
+            layer, room(found), [unit.unit for unit in found.feature_units if unit.layer == number], count
+        )
+        for number, layer in enumerate(found.layers)
     ]
     return {
         "title": clean(found.title),
         "network": clean(captions.network(found)),
-        "words": [clean(text) for text in found.words],
+        "words": [clean(text) for text in found.summary],
         "notes": [clean(text) for text in [*found.notes, *_thinned(found, heatmaps)]],
-        "parts": list(zip(found.parts, heatmaps)),
+        "parts": list(zip(found.layers, heatmaps)),
         "rows": _rows(found.steps, count),
         "reading": _reading(found.steps, count),
         "steps": captions.extent(found.steps, count),
@@ -50,10 +52,10 @@ def data(found: Inspection, heatmaps: Sequence[Sequence[Raster]], count: int) ->
         "labels": [sign(label) for label in steps.labels[:count]],
         "features": {clean(name): _numbers(row[:count], 5) for name, row in steps.features.items()},
         "read": _series(steps, count),
-        "parts": [_part(part, drawn) for part, drawn in zip(found.parts, heatmaps, strict=True)],
+        "parts": [_layer(layer, drawn) for layer, drawn in zip(found.layers, heatmaps, strict=True)],
         "tracked": [
-            {"part": unit.part, "unit": unit.unit, "words": clean(captions.tracked(unit, found.parts))}
-            for unit in found.tracked
+            {"part": unit.layer, "unit": unit.unit, "words": clean(captions.tracked(unit, found.layers))}
+            for unit in found.feature_units
         ],
     }
 
@@ -69,12 +71,12 @@ def _series(steps: Steps, count: int) -> list[dict[str, Any]]:
     ]
 
 
-def _part(part: Part, drawn: Sequence[Raster]) -> dict[str, Any]:
-    saturated = {gate: part.saturated(gate) for gate in part.gates}
+def _layer(layer: LayerTrace, drawn: Sequence[Raster]) -> dict[str, Any]:
+    saturated = {gate: layer.saturated(gate) for gate in layer.gates}
     return {
-        "name": clean(part.name),
-        "cell": part.cell,
-        "halfLives": None if part.half_lives is None else _numbers(part.half_lives, 4),
+        "name": clean(layer.name),
+        "cell": layer.cell,
+        "halfLives": None if layer.half_lives is None else _numbers(layer.half_lives, 4),
         "saturated": {gate: [_numbers(share, 4) for share in both] for gate, both in saturated.items()},
         "activations": [
             {
@@ -133,10 +135,10 @@ def _reading(steps: Steps, count: int) -> Markup | None:
 def _thinned(found: Inspection, heatmaps: Sequence[Sequence[Raster]]) -> Iterator[str]:
     if steps_shown(found.steps) < len(found.steps):
         yield f"The heatmaps of this page show {captions.extent(found.steps, steps_shown(found.steps))}."
-    for part, drawn in zip(found.parts, heatmaps, strict=True):
-        if len(drawn[0].units) < part.activations[drawn[0].name].shape[1]:
+    for layer, drawn in zip(found.layers, heatmaps, strict=True):
+        if len(drawn[0].units) < layer.activations[drawn[0].name].shape[1]:
             yield (
-                f"{part.name}: this page shows {len(drawn[0].units)} of {len(part.order)} units, so that it stays "
+                f"{layer.name}: this page shows {len(drawn[0].units)} of {len(layer.order)} units, so that it stays "
                 "below 5 MB: those that follow something, and others evenly from fast to slow. Means, shares and "
                 "half-lives are of all units."
             )

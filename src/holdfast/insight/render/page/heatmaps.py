@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from holdfast._typing import Array
-from holdfast.insight.analysis.results import Inspection, Part, Steps
+from holdfast.insight.analysis.results import Inspection, LayerTrace, Steps
 from holdfast.insight.render.colormaps import Scale, scale_of
 from holdfast.insight.render.unit_selection import chosen
 
@@ -56,23 +56,23 @@ def steps_shown(steps: Steps) -> int:
 
 def room(found: Inspection) -> int:
     """Units of each activation for which there is room."""
-    rows = sum(len(part.activations) for part in found.parts)
-    units = sum(len(part.order) for part in found.parts)
+    rows = sum(len(layer.activations) for layer in found.layers)
+    units = sum(len(layer.order) for layer in found.layers)
     samples = (BYTES - OF_A_UNIT * units) / OF_A_SAMPLE
     return max(FEWEST, int(samples) // (steps_shown(found.steps) * rows))
 
 
-def rasters(part: Part, most: int, wanted: Sequence[int], steps: int) -> list[Raster]:
+def rasters(layer: LayerTrace, most: int, wanted: Sequence[int], steps: int) -> list[Raster]:
     """Every activation of a part, of at most so many units; those of a projected state are its own."""
-    return [_raster(part, name, most, wanted, steps) for name in part.activations]
+    return [_raster(layer, name, most, wanted, steps) for name in layer.activations]
 
 
-def _raster(part: Part, name: str, most: int, wanted: Sequence[int], steps: int) -> Raster:
-    values, scale = part.activations[name], scale_of(part, name)
-    order = part.order if len(part.order) == values.shape[1] else np.arange(values.shape[1])
+def _raster(layer: LayerTrace, name: str, most: int, wanted: Sequence[int], steps: int) -> Raster:
+    values, scale = layer.activations[name], scale_of(layer, name)
+    order = layer.order if len(layer.order) == values.shape[1] else np.arange(values.shape[1])
     units = chosen(order, most, wanted)
     source = png(values[:steps, units].T, scale)
-    return Raster(name, name in part.gates, scale, units, values[:steps].mean(1), source)
+    return Raster(name, name in layer.gates, scale, units, values[:steps].mean(1), source)
 
 
 def png(values: Array, scale: Scale) -> str:

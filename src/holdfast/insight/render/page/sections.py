@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from holdfast._typing import Array
 from holdfast.insight.analysis import summary
-from holdfast.insight.analysis.results import LEFT, RIGHT, Inspection, Part, Steps, Tracked
+from holdfast.insight.analysis.results import LEFT, RIGHT, FeatureUnit, Inspection, LayerTrace, Steps
 from holdfast.insight.render import captions, charts, plots
 from holdfast.insight.render.captions import number
 from holdfast.insight.render.colormaps import signed
@@ -75,18 +75,18 @@ def chapters(found: Inspection) -> list[_Chapter]:
 
 
 def _tracked(found: Inspection) -> _Chapter | None:
-    if not found.tracked:
+    if not found.feature_units:
         return None
     rows = [
         [
-            f"{found.parts[unit.part].name}, unit {unit.unit}",
+            f"{found.layers[unit.layer].name}, unit {unit.unit}",
             unit.state,
             clean(unit.feature),
             f"{unit.confirmed:+.3f}",
-            f"{unit.found:+.3f}",
-            _half_life(found.parts[unit.part], unit.unit),
+            f"{unit.selected:+.3f}",
+            _half_life(found.layers[unit.layer], unit.unit),
         ]
-        for unit in found.tracked
+        for unit in found.feature_units
     ]
     header = [
         "unit",
@@ -108,12 +108,12 @@ def _tracked(found: Inspection) -> _Chapter | None:
     )
 
 
-def _half_life(part: Part, unit: int) -> str:
-    return "" if part.half_lives is None else number(float(part.half_lives[unit]))
+def _half_life(layer: LayerTrace, unit: int) -> str:
+    return "" if layer.half_lives is None else number(float(layer.half_lives[unit]))
 
 
-def _followed(unit: Tracked, number: int, found: Inspection) -> Figure:
-    title = clean(captions.tracked(unit, found.parts))
+def _followed(unit: FeatureUnit, number: int, found: Inspection) -> Figure:
+    title = clean(captions.tracked(unit, found.layers))
     if charts.shared(found.steps):
         values = plots.centred(unit, found)
         limit = signed(values).ends[1]
@@ -141,7 +141,7 @@ def _letters(labels: Sequence[str], values: Array) -> list[_Letter]:
 
 
 def _saturation(found: Inspection) -> _Chapter | None:
-    gated = [part for part in found.parts if part.gates]
+    gated = [layer for layer in found.layers if layer.gates]
     if not gated:
         return None
     words = [
@@ -149,43 +149,48 @@ def _saturation(found: Inspection) -> _Chapter | None:
         f"at which it is open (above {RIGHT}), after Karpathy et al. 2015. A unit in the lower right corner lets "
         "hardly anything through, one in the upper left corner all; near the origin a gate works in between. "
         "A GRU's update gate is the other way round: open it keeps the old state, shut it takes the new one.",
-        *(captions.saturation(part) for part in gated),
+        *(captions.saturation(layer) for layer in gated),
     ]
     title = "Share of steps at which each gate is shut and open"
-    drawn = drawing(plots.saturation(found.parts), "saturation", f"{title}. {' '.join(words[1:])}")
-    tables = [_units(part, k, found) for k, part in enumerate(found.parts) if part.gates]
+    drawn = drawing(plots.saturation(found.layers), "saturation", f"{title}. {' '.join(words[1:])}")
+    tables = [_units(layer, k, found) for k, layer in enumerate(found.layers) if layer.gates]
     return _Chapter("saturation", "Saturated gates", words, [Figure(title, drawing=drawn)], tables)
 
 
-def _units(part: Part, number: int, found: Inspection) -> Table:
-    shares = [share for gate in part.gates for share in part.saturated(gate)]
+def _units(layer: LayerTrace, number: int, found: Inspection) -> Table:
+    shares = [share for gate in layer.gates for share in layer.saturated(gate)]
     follows = followed(found, number)
     rows = [
-        [str(u), _half_life(part, u), *(f"{s[u]:.2f}" for s in shares), clean(", ".join(follows.get(u, ())))]
-        for u in part.order.tolist()
+        [str(u), _half_life(layer, u), *(f"{s[u]:.2f}" for s in shares), clean(", ".join(follows.get(u, ())))]
+        for u in layer.order.tolist()
     ]
-    header = ["unit", "half-life", *(f"{g} {how}" for g in part.gates for how in ("shut", "open")), "follows"]
-    return Table(f"{part.name}: every unit, from fast to slow", header, rows)
+    header = [
+        "unit",
+        "half-life",
+        *(f"{g} {how}" for g in layer.gates for how in ("shut", "open")),
+        "follows",
+    ]
+    return Table(f"{layer.name}: every unit, from fast to slow", header, rows)
 
 
 def _memory(found: Inspection) -> _Chapter | None:
-    if found.horizon is None and all(part.half_lives is None for part in found.parts):
+    if found.memory is None and all(layer.half_lives is None for layer in found.layers):
         return None
     words, tables = [], []
-    if found.horizon is not None:
-        finite = dict(zip(found.horizon.checked.tolist(), found.horizon.finite.tolist(), strict=True))
+    if found.memory is not None:
+        finite = dict(zip(found.memory.checked.tolist(), found.memory.finite.tolist(), strict=True))
         words.append(
             "Influence is how much a change of the input so many steps back alters the recurrent output, as a share of "
             "its largest influence."
         )
         rows = [
             [str(int(lag)), number(float(value), 4), number(finite.get(int(lag), np.nan), 4)]
-            for lag, value in zip(found.horizon.lags, found.horizon.jacobian, strict=True)
+            for lag, value in zip(found.memory.lags, found.memory.jacobian, strict=True)
         ]
         tables.append(
             Table("Influence by lag", ["steps back", "influence", "by finite differences"], _thin(rows))
         )
-    if any(part.half_lives is not None for part in found.parts):
+    if any(layer.half_lives is not None for layer in found.layers):
         words.append(
             "A unit's half-life is the number of steps after which half of what it holds is gone, by its gates: the "
             "median over the steps to begin from."
@@ -196,7 +201,7 @@ def _memory(found: Inspection) -> _Chapter | None:
 
 def _heard(found: Inspection) -> list[str]:
     """The horizon for those who do not see it."""
-    return [] if found.horizon is None else [summary.memory(found.horizon, found.steps.kind)]
+    return [] if found.memory is None else [summary.memory(found.memory, found.steps.kind)]
 
 
 def _thin(rows: Sequence[Sequence[str]]) -> list[Sequence[str]]:
@@ -208,20 +213,25 @@ def _thin(rows: Sequence[Sequence[str]]) -> list[Sequence[str]]:
 
 
 def _gradients(found: Inspection) -> _Chapter | None:
-    if not found.flows:
+    if not found.gradients:
         return None
     words = [
         "The norm of a loss's gradient with respect to the state so many steps before the loss, as a share of that at "
         "the loss; thin: with respect to the hidden state alone."
     ]
-    header = ["distance", *(f"{flow.name}, {what}" for flow in found.flows for what in ("state", "hidden"))]
-    curves = [curve for flow in found.flows for curve in (flow.state, flow.hidden)]
+    header = [
+        "distance",
+        *(f"{flow.name}, {what}" for flow in found.gradients for what in ("state", "hidden")),
+    ]
+    curves = [curve for flow in found.gradients for curve in (flow.state, flow.hidden)]
     longest = max(map(len, curves))
     rows = [
         [str(k), *(number(float(curve[k]), 4) if k < len(curve) else "" for curve in curves)]
         for k in range(longest)
     ]
-    drawn = drawing(plots.gradients(found), "gradients", clean(" ".join(flow.words for flow in found.flows)))
+    drawn = drawing(
+        plots.gradients(found), "gradients", clean(" ".join(flow.sentence for flow in found.gradients))
+    )
     title = "Gradient against the distance in time"
     return _Chapter(
         "gradients",
@@ -265,15 +275,15 @@ def _attribution(found: Inspection) -> _Chapter | None:
 
 def _ablation(found: Inspection) -> _Chapter | None:
     cut = found.ablation
-    if cut is None or not cut.cuts:
+    if cut is None or not cut.components:
         return None
     words = [
         f"The loss of the whole network is {cut.loss:.4g} {clean(cut.unit)}. A gate is held at its mean or open, a "
         "layer or a unit puts out 0."
     ]
     rows = [
-        [captions.cut_name(c, found.parts), c.kind, f"{c.loss:.4g}", f"{c.loss - cut.loss:+.4g}"]
-        for c in cut.cuts
+        [captions.cut_name(c, found.layers), c.kind, f"{c.loss:.4g}", f"{c.loss - cut.loss:+.4g}"]
+        for c in cut.components
     ]
     drawn = drawing(plots.ablation(found), "ablation", clean(" ".join(summary.ablation(cut, found))))
     title = "What it costs to switch something off"
