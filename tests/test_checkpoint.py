@@ -26,7 +26,7 @@ from holdfast.checkpoint import (
     save_weights,
 )
 from holdfast.errors import UserError
-from holdfast.training.random_state import get_random_state, seed_everything, set_random_state
+from holdfast.training.devices import get_random_state, seed_everything, set_random_state
 
 
 class Tied(nn.Module):

@@ -1,4 +1,4 @@
-"""The textbook's claims: what pairs of runs decide, checked by hand, against scipy, and through the command line."""
+"""The textbook's claims: the paired tests by hand and against scipy, and the runs through the command line."""
 
 from __future__ import annotations
 
@@ -16,12 +16,26 @@ from scipy import stats
 from holdfast.cli import main
 from holdfast.config import build_config
 from holdfast.errors import UserError
-from holdfast.experiments.claims.claims import LESS_LOSS, LESS_TIME, SAME_MEMORY, Claim, updates_to, verdicts
-from holdfast.experiments.claims.run import Trials, longer, matched_size, networks, plan, settings
-from holdfast.experiments.claims.summary import method, sentence, summary, table, told
-from holdfast.experiments.compare import changed
+from holdfast.experiments.claims.run import (
+    ExperimentDesign,
+    lengthen,
+    matched_size,
+    network_variants,
+    plan_runs,
+    settings_by_fraction,
+)
+from holdfast.experiments.claims.summary import claims_to_dict, method, sentence, summary, table
+from holdfast.experiments.claims.verdicts import (
+    LESS_TIME,
+    LOWER_LOSS,
+    SAME_MEMORY,
+    Claim,
+    evaluate_claims,
+    steps_to_loss,
+)
+from holdfast.experiments.compare import with_changes
 from holdfast.reporting.comparison import Comparison
-from holdfast.reporting.statistics import Bounds, decide, holm, sign_flips
+from holdfast.reporting.statistics import Bounds, holm, paired_test, sign_flips
 from holdfast.reporting.summary import Measure
 from holdfast.tasks.registry import part
 from musical import folder_of
@@ -35,7 +49,7 @@ DIFFERENCES = [-0.31, -0.12, -0.25, -0.22, -0.05]
 def test_the_interval_and_p_are_those_of_the_paired_t_test() -> None:
     rng = np.random.default_rng(0)
     one, other = rng.normal(size=(2, 7))
-    found = decide(list(one - other), Bounds(-inf, -0.02))
+    found = paired_test(list(one - other), Bounds(-inf, -0.02))
     theirs = stats.ttest_rel(one, other + -0.02)
     low, high = stats.ttest_rel(one, other).confidence_interval(0.95)
     assert (found.low, found.high) == pytest.approx((low, high))
@@ -44,7 +58,7 @@ def test_the_interval_and_p_are_those_of_the_paired_t_test() -> None:
 
 def test_by_hand() -> None:
     """Mean 2, deviation 1, n = 4: the error is 0.5 and t(0.975, 3) is 3.182446."""
-    found = decide([1.0, 2.0, 2.0, 3.0], Bounds(-inf, 0.0))
+    found = paired_test([1.0, 2.0, 2.0, 3.0], Bounds(-inf, 0.0))
     error = (2 / 3) ** 0.5 / 2
     assert (found.low, found.high) == pytest.approx((2 - 3.182446 * error, 2 + 3.182446 * error), rel=1e-6)
     assert found.decision == "does not hold"
@@ -64,7 +78,7 @@ def test_by_hand() -> None:
     ],
 )
 def test_where_the_interval_lies_decides(shift: float, bounds: Bounds, decision: str) -> None:
-    found = decide([d + shift for d in DIFFERENCES], bounds)
+    found = paired_test([d + shift for d in DIFFERENCES], bounds)
     assert found.decision == decision
     assert (found.p < 0.05) == (decision != "not decided")
 
@@ -73,13 +87,13 @@ def test_equivalence_is_the_two_one_sided_tests() -> None:
     values = np.array(DIFFERENCES) + 0.2
     low = stats.ttest_1samp(values, -0.3, alternative="greater").pvalue
     high = stats.ttest_1samp(values, 0.3, alternative="less").pvalue
-    assert decide(list(values), Bounds(-0.3, 0.3)).p == pytest.approx(2 * max(low, high))
+    assert paired_test(list(values), Bounds(-0.3, 0.3)).p == pytest.approx(2 * max(low, high))
 
 
 @given(st.lists(st.floats(-1, 1).map(lambda x: round(x, 3)), min_size=2, max_size=6), st.floats(-5, 5))
 def test_a_great_shift_decides_and_which_way_it_goes(noise: list[float], shift: float) -> None:
     """Bounds are far from zero noise: what is shifted by much more than the interval's half is decided, rightly."""
-    found = decide([n + shift for n in noise], Bounds(-inf, -0.02))
+    found = paired_test([n + shift for n in noise], Bounds(-inf, -0.02))
     half = (found.high - found.low) / 2
     if abs(found.effect + 0.02) > half * 1.001 + 1e-9:
         assert found.decision == ("holds" if found.effect < -0.02 else "does not hold")
@@ -92,23 +106,23 @@ def test_noise_is_decided_as_often_as_the_level_says() -> None:
     rng = np.random.default_rng(1)
     bounds = Bounds(-inf, -0.02)
     decided = sum(
-        decide(list(rng.normal(-0.02, 0.1, 5)), bounds).decision != "not decided" for _ in range(400)
+        paired_test(list(rng.normal(-0.02, 0.1, 5)), bounds).decision != "not decided" for _ in range(400)
     )
     assert stats.binomtest(decided, 400, 0.05).pvalue > 0.01
 
 
 def test_sets_without_spread() -> None:
-    assert decide([0.0, 0.0], Bounds(-inf, -0.02)).decision == "does not hold"
+    assert paired_test([0.0, 0.0], Bounds(-inf, -0.02)).decision == "does not hold"
     assert (
-        decide([-0.02, -0.02], Bounds(-inf, -0.02)).decision == "does not hold"
+        paired_test([-0.02, -0.02], Bounds(-inf, -0.02)).decision == "does not hold"
     )  # it matters from more than that on
-    assert decide([-0.1, -0.1], Bounds(-inf, -0.02)).decision == "holds"
+    assert paired_test([-0.1, -0.1], Bounds(-inf, -0.02)).decision == "holds"
 
 
 @pytest.mark.parametrize("differences", [[0.1], [], [0.1, float("nan")], [0.1, inf]])
 def test_what_cannot_be_tested(differences: list[float]) -> None:
     with pytest.raises(ValueError, match="two finite"):
-        decide(differences, Bounds(-inf, 0.0))
+        paired_test(differences, Bounds(-inf, 0.0))
 
 
 @given(st.lists(st.integers(-9, 9), min_size=2, max_size=8))
@@ -173,12 +187,12 @@ def by_measure(claims: list[Claim], equal: str = "hidden size") -> dict[str, Cla
 
 
 def test_what_the_runs_say() -> None:
-    tested = verdicts(found(), MEASURE)
+    tested = evaluate_claims(found(), MEASURE)
     own = by_measure(tested)
     assert own["parameters of the recurrent layers, biases included"].decision == "holds"
     seconds = own["seconds for each update"]
     assert seconds.decision == "holds" and seconds.finding is not None
-    assert seconds.shown(seconds.finding.effect) == pytest.approx(0.503, abs=0.001)
+    assert seconds.displayed(seconds.finding.effect) == pytest.approx(0.503, abs=0.001)
     goal = 1.003 * 1.02  # the worst best loss is the GRU's of seed 2
     assert own[f"updates to a validation loss of {goal:.4g}"].remark == "no difference that matters"
     assert own[f"seconds to a validation loss of {goal:.4g}"].decision == "holds"
@@ -194,23 +208,27 @@ def test_what_the_runs_say() -> None:
 
 def test_the_opposite_is_told() -> None:
     runs = [dict(r, update_seconds=2.0 + r["seed"] / 9 if r["cell"] == "gru" else 1.0) for r in found().runs]
-    slower = by_measure(verdicts(Comparison("classify", runs, {}, ()), MEASURE))["seconds for each update"]
+    slower = by_measure(evaluate_claims(Comparison("classify", runs, {}, ()), MEASURE))[
+        "seconds for each update"
+    ]
     assert slower.decision == "does not hold" and slower.remark == "the opposite is true"
     assert "does not hold; the opposite is true (" in sentence(slower)
 
 
 def test_memory_beyond_what_was_measured_is_not_decided() -> None:
-    far = by_measure(verdicts(found(half_life=None), MEASURE))["steps until an input's influence is halved"]
+    far = by_measure(evaluate_claims(found(half_life=None), MEASURE))[
+        "steps until an input's influence is halved"
+    ]
     assert far.decision == "not decided" and far.remark == "6 of 6 are longer than the 99 steps measured"
-    never = by_measure(verdicts(found(unmeasured="A rule. One step."), MEASURE))
+    never = by_measure(evaluate_claims(found(unmeasured="A rule. One step."), MEASURE))
     assert never["steps until it is down to a twentieth"].remark == "it cannot be measured: A rule. One step"
     runs = [{k: v for k, v in r.items() if k != "reach"} for r in found().runs]
-    lost = by_measure(verdicts(Comparison("classify", runs, {}, ()), MEASURE))
+    lost = by_measure(evaluate_claims(Comparison("classify", runs, {}, ()), MEASURE))
     assert "it was not measured" in sentence(lost["steps until it is down to a twentieth"])
 
 
 def test_the_plain_rnn_is_tested_where_it_ran() -> None:
-    tested = verdicts(found(("lstm", "gru", "rnn", "gru-5", "rnn-9")), MEASURE)
+    tested = evaluate_claims(found(("lstm", "gru", "rnn", "gru-5", "rnn-9")), MEASURE)
     plain = [(claim.one, claim.other) for claim in tested if "plain RNN" in claim.claim]
     assert (
         plain
@@ -220,24 +238,24 @@ def test_the_plain_rnn_is_tested_where_it_ran() -> None:
 
 def test_seeds_that_not_all_fractions_have_are_left_out() -> None:
     runs = [r for r in found().runs if (r["seed"], r["share"], r["cell"]) != (1, 0.1, "gru")]
-    own = by_measure(verdicts(Comparison("classify", runs, {}, ()), MEASURE))
+    own = by_measure(evaluate_claims(Comparison("classify", runs, {}, ()), MEASURE))
     small, whole = own["validation loss, 10 % of the data"].finding, own["seconds for each update"].finding
     assert small is not None and whole is not None and (small.pairs, whole.pairs) == (2, 3)
 
 
 def test_nothing_to_lose_is_not_decided() -> None:
-    perfect = by_measure(verdicts(found(model={"accuracy": 1.0}), MEASURE))
+    perfect = by_measure(evaluate_claims(found(model={"accuracy": 1.0}), MEASURE))
     assert "has none of it" in perfect["test 1 less accuracy, 10 % of the data"].remark
 
 
 def test_a_loss_that_all_reach_at_once_tells_nothing_of_speed() -> None:
-    own = by_measure(verdicts(found(valid_losses=[1.0, 0.99]), MEASURE))
+    own = by_measure(evaluate_claims(found(valid_losses=[1.0, 0.99]), MEASURE))
     assert own["updates to a validation loss of 1.01"].remark == "all are there after the first epoch"
     assert own["seconds to a validation loss of 1.01"].decision == "not decided"
 
 
 def test_no_gap_is_told() -> None:
-    told = by_measure(verdicts(found(train_loss=3.0), MEASURE))[
+    told = by_measure(evaluate_claims(found(train_loss=3.0), MEASURE))[
         "validation less training loss, 10 % of the data"
     ]
     assert told.remark.startswith("neither overfits")
@@ -246,18 +264,20 @@ def test_no_gap_is_told() -> None:
 def test_runs_of_another_kind_are_refused() -> None:
     runs = [{"cell": "gru", "seed": 0, "share": 1.0}]
     with pytest.raises(UserError, match="older comparison"):
-        verdicts(Comparison("classify", runs, {}, ()), MEASURE)
+        evaluate_claims(Comparison("classify", runs, {}, ()), MEASURE)
 
 
 def test_updates_to_a_goal() -> None:
-    assert updates_to({"valid_losses": [3.0, 5.0, 1.0], "updates_per_epoch": 10}, 2.0) == pytest.approx(27.5)
-    assert updates_to({"valid_losses": [1.0], "updates_per_epoch": 10}, 2.0) == 10
+    assert steps_to_loss({"valid_losses": [3.0, 5.0, 1.0], "updates_per_epoch": 10}, 2.0) == pytest.approx(
+        27.5
+    )
+    assert steps_to_loss({"valid_losses": [1.0], "updates_per_epoch": 10}, 2.0) == 10
 
 
 def test_words_tables_and_json_agree() -> None:
     comparison = found()
-    tested = verdicts(comparison, MEASURE)
-    values = told(comparison, tested)
+    tested = evaluate_claims(comparison, MEASURE)
+    values = claims_to_dict(comparison, tested)
     assert json.loads(json.dumps(values, allow_nan=False)) == json.loads(json.dumps(values))
     assert values["networks"]["gru-5"] == {"hidden_size": 5, "parameters": 490, "recurrent_parameters": 390}
     seconds = next(claim for claim in values["claims"] if claim["measured"] == "seconds for each update")
@@ -278,7 +298,7 @@ def test_words_tables_and_json_agree() -> None:
 
 
 def test_the_smallest_effects_that_matter() -> None:
-    assert LESS_TIME.high == pytest.approx(log(0.95)) and LESS_LOSS.high == -0.02
+    assert LESS_TIME.high == pytest.approx(log(0.95)) and LOWER_LOSS.high == -0.02
     assert [*SAME_MEMORY] == pytest.approx([-log(1.25), log(1.25)])
 
 
@@ -307,28 +327,28 @@ def test_networks_of_equal_parameters_and_what_is_planned(tmp_path: Path) -> Non
     make, fields = part("forecast", "model"), {"horizon": 3, "hidden_size": 48, "epochs": 4, "batch_size": 8}
     config = build_config(part("forecast", "config"), fields | {"target": "temp"})
     prepared = make(config).prepare(table_of(tmp_path / "a.csv"))
-    named = networks(make, config, prepared, ("lstm", "gru", "rnn"))
+    named = network_variants(make, config, prepared, ("lstm", "gru", "rnn"))
     counts = {}
     for name, own in named.items():
-        module, _ = make(changed(config, 0, **own)).untrained(prepared)
+        module, _ = make(with_changes(config, 0, **own)).untrained(prepared)
         counts[name] = sum(p.numel() for p in module.parameters())
     (gru,) = (name for name in named if name.startswith("gru-"))
     (rnn,) = (name for name in named if name.startswith("rnn-"))
     assert counts[gru] == pytest.approx(counts["lstm"], rel=0.02)
     assert counts[rnn] == pytest.approx(counts["lstm"], rel=0.02)
     parts = {0.25: prepared.latest(0.25), 1.0: prepared}
-    own = settings(make, config, parts)
+    own = settings_by_fraction(make, config, parts)
     steps = {share: make(config).untrained(data)[1].steps_per_epoch for share, data in parts.items()}
     assert own[1.0].training.epochs == 4 and own[0.25].training.epochs == round(4 * steps[1.0] / steps[0.25])
-    planned = plan(own, named, parts, 2)
+    planned = plan_runs(own, named, parts, 2)
     assert len(planned) == 2 * 2 * 5 and len({run.key for run in planned}) == len(planned)
     assert [run.name for run in planned[:5]] == [*named]
     assert [run.name for run in planned[10:15]] == [*[*named][1:], "lstm"]
-    assert longer(config, 0.01).training.epochs == 1
+    assert lengthen(config, 0.01).training.epochs == 1
 
 
 @pytest.mark.parametrize(
-    ("trials", "words"),
+    ("design", "words"),
     [
         ({"seeds": 1}, "at least 2 seeds"),
         ({"cells": ("gru",)}, "lstm and gru"),
@@ -340,9 +360,9 @@ def test_networks_of_equal_parameters_and_what_is_planned(tmp_path: Path) -> Non
         ({"fractions": (float("nan"), 1.0)}, "above 0"),
     ],
 )
-def test_trials_that_cannot_be(trials: dict[str, Any], words: str) -> None:
+def test_a_design_that_cannot_be_run(design: dict[str, Any], words: str) -> None:
     with pytest.raises(UserError, match=words):
-        Trials(**{"cells": ("lstm", "gru"), "seeds": 5, "fractions": (0.5, 1.0)} | trials)
+        ExperimentDesign(**{"cells": ("lstm", "gru"), "seeds": 5, "fractions": (0.5, 1.0)} | design)
 
 
 FORECAST = ["--target", "temp", "--horizon", "3", "--season", "24", "--lookback", "24", "--hidden-size", "6"]

@@ -19,7 +19,8 @@ from holdfast.cli.task_flags import attributes, fields
 from holdfast.config import load_config
 from holdfast.data.vision.images import bundled_digits
 from holdfast.errors import DivergenceError, UserError
-from holdfast.experiments.probes import summary, training
+from holdfast.experiments.probes import results
+from holdfast.experiments.probes import run as probe_run
 from holdfast.experiments.probes.config import (
     CELLS,
     PROBES,
@@ -29,10 +30,9 @@ from holdfast.experiments.probes.config import (
     OrderConfig,
     ProbeConfig,
 )
-from holdfast.experiments.probes.kinds import KINDS, TEST, VALID, Adding, Copy, Images, Order
-from holdfast.experiments.probes.results import Findings
-from holdfast.experiments.probes.run import run_probe
-from holdfast.experiments.probes.training import Learner, learn
+from holdfast.experiments.probes.definitions import PROBE_CLASSES, TEST, VALID, Adding, Copy, Images, Order
+from holdfast.experiments.probes.results import ProbeResults
+from holdfast.experiments.probes.run import ProbeTrainable, run_probe, train_run
 from holdfast.files import Into
 from holdfast.models.probe import ProbeNetwork
 from refusals import Expected, refused
@@ -233,7 +233,7 @@ def test_every_setting_has_help(name: str) -> None:
 
 @pytest.mark.parametrize("name", PROBES)
 def test_who_remembers_nothing_reaches_what_is_told(name: str) -> None:
-    probe: Any = KINDS[type(SHORT[name])](SHORT[name])
+    probe: Any = PROBE_CLASSES[type(SHORT[name])](SHORT[name])
     inputs, targets = probe.test()
     outputs = {
         "adding": lambda: torch.ones(TEST, 1),
@@ -241,7 +241,7 @@ def test_who_remembers_nothing_reaches_what_is_told(name: str) -> None:
         "order": lambda: torch.tensor([1.0, 0, 0, 0]).expand(TEST, 4),
         "images": lambda: torch.nn.functional.one_hot(probe.labels.mode().values, 10).expand(360, 10),
     }[name]()
-    found = {name: value.mean().item() for name, value in probe.figures(outputs.float(), targets).items()}
+    found = {name: value.mean().item() for name, value in probe.metrics(outputs.float(), targets).items()}
     for metric, value in probe.chance.items():
         assert found[metric] == pytest.approx(value, rel=0.1), metric
 
@@ -254,31 +254,31 @@ def _guess(shape: torch.Size) -> Tensor:
 
 
 def test_figures_by_hand() -> None:
-    adding = Adding(SMALL).figures(torch.tensor([[1.0], [0.5]]), torch.tensor([1.03, 1.0]))
+    adding = Adding(SMALL).metrics(torch.tensor([[1.0], [0.5]]), torch.tensor([1.03, 1.0]))
     assert adding["mse"].item() == pytest.approx((0.03**2 + 0.25) / 2)
     assert adding["within_0.04"].item() == 0.5
     copy = Copy(CopyConfig(length=3))
-    _, targets = copy.draw(5, torch.Generator().manual_seed(0))
+    _, targets = copy.sample(5, torch.Generator().manual_seed(0))
     said = targets.clone()
     said[-10] = (said[-10] + 1) % 8  # the first symbol wrong everywhere, the last in one sequence of five
     said[-1, 0] = (said[-1, 0] + 1) % 8
     said[0] = 3  # before it counts
-    found = copy.figures(torch.nn.functional.one_hot(said, 9).float(), targets)
+    found = copy.metrics(torch.nn.functional.one_hot(said, 9).float(), targets)
     assert found["accuracy_by_position"].tolist() == pytest.approx([0, *[1] * 8, 0.8])
     assert found["accuracy"].item() == pytest.approx(8.8 / 10)
     steps = -torch.randn(23, 5, 9, generator=torch.Generator().manual_seed(1)).abs()
     chosen = steps.log_softmax(-1).gather(2, targets[..., None])
-    assert copy.figures(steps, targets)["cross_entropy"].item() == pytest.approx(-chosen.mean().item())
+    assert copy.metrics(steps, targets)["cross_entropy"].item() == pytest.approx(-chosen.mean().item())
     assert copy.loss(steps, targets).item() == pytest.approx(-chosen.sum().item() / 5 / 10)
-    order = Order(OrderConfig(length=20)).figures(torch.eye(4), torch.tensor([0, 1, 2, 0]))
+    order = Order(OrderConfig(length=20)).metrics(torch.eye(4), torch.tensor([0, 1, 2, 0]))
     assert order["accuracy"].item() == 0.75
 
 
 @pytest.mark.parametrize("name", PROBES)
 def test_parts_are_fixed_and_training_is_of_other_sequences_for_each_seed(name: str) -> None:
-    probe: Any = KINDS[type(SHORT[name])](SHORT[name])
-    one, two = (Learner(probe, SHORT[name], "gru", seed) for seed in (1, 2))
-    again = Learner(probe, SHORT[name], "gru", 1)
+    probe: Any = PROBE_CLASSES[type(SHORT[name])](SHORT[name])
+    one, two = (ProbeTrainable(probe, SHORT[name], "gru", seed) for seed in (1, 2))
+    again = ProbeTrainable(probe, SHORT[name], "gru", 1)
     assert all(torch.equal(a, b) for a, b in zip(probe.valid(), probe.valid(), strict=True))
     drawn = [next(iter(learner.batches(epoch)))[0] for learner in (one, two) for epoch in (1, 2)]
     assert torch.equal(drawn[0], next(iter(again.batches(1)))[0])
@@ -296,14 +296,17 @@ def test_a_curriculum_lengthens_the_delay_of_training_alone() -> None:
     delays = [probe.delay_at(k / 8) for k in range(9)]
     assert delays == [20, 42, 89, 189, *[400] * 5]  # by a twentieth to the power 1, 3/4, 1/2, 1/4, 0
     random = torch.Generator().manual_seed(0)
-    assert probe.draw(1, random, 0.0)[0].shape == (40, 1) and probe.draw(1, random, 1.0)[0].shape == (420, 1)
+    assert probe.sample(1, random, 0.0)[0].shape == (40, 1) and probe.sample(1, random, 1.0)[0].shape == (
+        420,
+        1,
+    )
     assert probe.valid()[0].shape == (420, VALID) and probe.test()[0].shape == (420, TEST)
     whole = Copy(CopyConfig(length=400, curriculum=0.0))
     assert {whole.delay_at(k / 8) for k in range(9)} == {400}
     config = CopyConfig(
         length=40, hidden_size=4, steps=8, every=2, curriculum=0.5, device="cpu", batch_size=2
     )
-    learner = Learner(Copy(config), config, "rnn", 0)
+    learner = ProbeTrainable(Copy(config), config, "rnn", 0)
     assert [len(x) - 20 for epoch in range(1, 5) for x, _ in learner.batches(epoch)] == [
         2,
         4,
@@ -316,8 +319,8 @@ def test_a_curriculum_lengthens_the_delay_of_training_alone() -> None:
 @pytest.mark.parametrize("cell", CELLS)
 def test_the_network_is_a_layer_and_a_linear_one(cell: str) -> None:
     config = CopyConfig(length=5, hidden_size=6, input_scale=3.0)
-    network = Learner(Copy(config), config, cell, 4).module
-    x, _ = Copy(config).draw(3, torch.Generator().manual_seed(0))
+    network = ProbeTrainable(Copy(config), config, cell, 4).module
+    x, _ = Copy(config).sample(3, torch.Generator().manual_seed(0))
     found = network(x)
     twin: Any = {"rnn": torch.nn.RNN, "gru": torch.nn.GRU, "lstm": torch.nn.LSTM}[cell.partition("-")[0]](
         10, 6
@@ -334,11 +337,11 @@ def test_the_network_is_a_layer_and_a_linear_one(cell: str) -> None:
 def test_figures_of_a_part_do_not_depend_on_how_it_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     config = CopyConfig(length=5, hidden_size=6)
     probe = Copy(config)
-    learner = Learner(probe, config, "gru", 0)
-    inputs, targets = probe.draw(7, torch.Generator().manual_seed(0))
-    whole = {name: v.tolist() for name, v in probe.figures(learner.module(inputs), targets).items()}
-    monkeypatch.setattr(training, "STEPS_AT_ONCE", 3 * len(inputs))
-    found = learner.figures((inputs, targets))
+    learner = ProbeTrainable(probe, config, "gru", 0)
+    inputs, targets = probe.sample(7, torch.Generator().manual_seed(0))
+    whole = {name: v.tolist() for name, v in probe.metrics(learner.module(inputs), targets).items()}
+    monkeypatch.setattr(probe_run, "STEPS_AT_ONCE", 3 * len(inputs))
+    found = learner.metrics((inputs, targets))
     assert found.keys() == whole.keys()
     for name, value in whole.items():
         assert found[name] == pytest.approx(value, abs=1e-6)
@@ -369,7 +372,7 @@ def test_the_test_part_is_read_once_for_each_run(monkeypatch: pytest.MonkeyPatch
 
 
 def test_a_run_that_diverges_is_told_as_one() -> None:
-    run = learn(Adding(SMALL), replace(SMALL, learning_rate=1e30, clip=0.0), "rnn", 0)
+    run = train_run(Adding(SMALL), replace(SMALL, learning_rate=1e30, clip=0.0), "rnn", 0)
     assert run["stopped"] in ("diverged", "epochs") and not run["solved"]
 
 
@@ -377,11 +380,11 @@ def test_divergence_ends_a_run_and_no_more(monkeypatch: pytest.MonkeyPatch) -> N
     def diverges(*_: Any, **__: Any) -> None:
         raise DivergenceError("The loss must stay finite.", "It was nan.", "Lower it.")
 
-    monkeypatch.setattr(training, "fit", diverges)
+    monkeypatch.setattr(probe_run, "fit", diverges)
     found = run_probe(SMALL)
     assert [run["stopped"] for run in found.runs] == ["diverged", "diverged"]
-    assert "it diverged" in summary.verdict(found)[0]
-    assert summary.table(found)[1][5] == "-"
+    assert "it diverged" in results.verdict_sentences(found)[0]
+    assert results.results_table(found)[1][5] == "-"
 
 
 def test_runs_are_the_same_again_and_differ_by_seed() -> None:
@@ -417,8 +420,8 @@ def made(
 
 def told(*runs: dict[str, Any]) -> list[str]:
     probe = Order(OrderConfig())
-    found = Findings("order", 200, "accuracy", True, 0.99, probe.chance, probe.nothing, list(runs))
-    return [summary.title(found), summary.rule(found), *summary.verdict(found)]
+    found = ProbeResults("order", 200, "accuracy", True, 0.99, probe.chance, probe.nothing, list(runs))
+    return [results.title(found), results.criterion_sentence(found), *results.verdict_sentences(found)]
 
 
 def test_verdicts_in_words() -> None:
@@ -450,7 +453,7 @@ def test_a_probe_that_is_stopped_in_its_first_run_leaves_nothing(
     def stopped(*_: Any, **__: Any) -> Any:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("holdfast.experiments.probes.run.learn", stopped)
+    monkeypatch.setattr("holdfast.experiments.probes.run.train_run", stopped)
     out = tmp_path / "probe"
     assert main(["probe", "adding", "--length", "10", "--out", str(out)]) == 130
     assert not out.exists()

@@ -24,7 +24,7 @@ from holdfast.insight.monitor.rules import Finding, vanishing
 from holdfast.insight.monitor.warning_log import WarningLog, read_warnings
 from holdfast.nn.init import chrono
 from holdfast.training import fit
-from holdfast.training.random_state import get_random_state
+from holdfast.training.devices import get_random_state
 from sums import BASE, Sums, assert_same, rows, weights
 
 

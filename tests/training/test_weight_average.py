@@ -11,14 +11,13 @@ from holdfast.checkpoint import WEIGHTS, load_weights
 from holdfast.config import Training
 from holdfast.errors import UserError
 from holdfast.training import fit
-from holdfast.training.averaging import WARM, Average, averaging
-from holdfast.training.checkpoints import Best
+from holdfast.training.checkpoints import WARM, BestCheckpoints, WeightAverage, weight_average
 from sums import BASE, Sums, assert_same, run, weights
 
 
 def test_the_average_is_the_sum_written_out() -> None:
     module = nn.Linear(3, 2)
-    average = Average(module, 0.9)
+    average = WeightAverage(module, 0.9)
     expected = {name: p.detach().clone() for name, p in module.named_parameters()}
     for step in range(100):
         with torch.no_grad():
@@ -47,7 +46,7 @@ def test_a_run_keeps_the_average_that_was_validated() -> None:
 def test_none_is_kept_without_a_decay() -> None:
     module = nn.Linear(2, 2)
     before = module.weight.detach().clone()
-    average = averaging(module, 0.0)
+    average = weight_average(module, 0.0)
     average.update(3)
     with average.in_place():
         assert torch.equal(module.weight, before)
@@ -55,7 +54,7 @@ def test_none_is_kept_without_a_decay() -> None:
 
 
 def test_the_mean_is_of_the_best_epochs() -> None:
-    module, best, seen = nn.BatchNorm1d(2), Best(3), []
+    module, best, seen = nn.BatchNorm1d(2), BestCheckpoints(3), []
     for value in (5.0, 2.0, 4.0, 3.0, 2.0, 6.0):  # an equal value counts behind the earlier one
         with torch.no_grad():
             module.weight.copy_(torch.randn(2))

@@ -15,14 +15,14 @@ from holdfast.reporting.html import Section
 from holdfast.tasks.registry import part
 
 _CELL_NAMES = ("rnn", "gru", "lstm")
-RUNS = "comparison.json"
+COMPARISON_FILE = "comparison.json"
 """The file of the runs that have ended."""
 
 Announce = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class Planned:
+class PlannedRun:
     """A run of a comparison.
 
     Attributes:
@@ -44,7 +44,7 @@ class Planned:
 
 
 @dataclass(frozen=True)
-class Doing:
+class RunOptions:
     """How runs are done.
 
     Attributes:
@@ -58,7 +58,7 @@ class Doing:
     into: Into | None = None
     progress: bool = False
     announce: Announce = lambda text: None
-    keep: Callable[[Planned, Any], None] = lambda planned, model: None
+    keep: Callable[[PlannedRun, Any], None] = lambda planned, model: None
 
 
 def compare(
@@ -68,7 +68,7 @@ def compare(
     *,
     cells: Sequence[str] = _CELL_NAMES,
     seeds: int = 3,
-    doing: Doing = Doing(),
+    options: RunOptions = RunOptions(),
 ) -> Comparison:
     """Train every cell with every seed on the same windows, and score each on the test part.
 
@@ -78,7 +78,7 @@ def compare(
         files: the data, and the parts that have files of their own.
         cells: names of cells.
         seeds: runs for each cell, with seeds ``training.seed``, ``training.seed + 1``, ...
-        doing: where the results go, and who is told.
+        options: where the results go, and who is told.
 
     Raises:
         UserError: an unknown cell or fewer than one seed, and whatever is wrong with the file.
@@ -86,27 +86,27 @@ def compare(
     check_cells(cells)
     check_seeds(seeds, 1)
     prepared = part(task, "model")(config).prepare(files.data, files.valid, files.test)
-    found = begun(task, config, prepared, doing.into)
+    found = start_or_resume(task, config, prepared, options.into)
     planned = [
-        Planned(cell, changed(config, seed, cell=cell), 1.0, prepared)
-        for seed in seeds_of(config, seeds)
+        PlannedRun(cell, with_changes(config, seed, cell=cell), 1.0, prepared)
+        for seed in seed_range(config, seeds)
         for cell in cells
     ]
-    return trained(found, planned, prepared, doing)
+    return train_runs(found, planned, prepared, options)
 
 
-def seeds_of(config: Any, count: int) -> range:
+def seed_range(config: Any, count: int) -> range:
     """``training.seed``, ``training.seed + 1``, ..."""
     return range(config.training.seed, config.training.seed + count)
 
 
-def changed(config: Any, seed: int, **network: Any) -> Any:
+def with_changes(config: Any, seed: int, **network: Any) -> Any:
     """The settings with another seed, and some of the network's changed."""
     training = replace(config.training, seed=seed)
     return replace(config, network=replace(config.network, **network), training=training)
 
 
-def begun(task: str, config: Any, prepared: Any, into: Into | None) -> Comparison:
+def start_or_resume(task: str, config: Any, prepared: Any, into: Into | None) -> Comparison:
     """A comparison without runs, or with those that the folder has where it is resumed."""
     found = Comparison(task, [], {}, prepared.notes, prepared.digest)
     if into is not None and into.resume:
@@ -117,7 +117,9 @@ def begun(task: str, config: Any, prepared: Any, into: Into | None) -> Compariso
     return found
 
 
-def trained(found: Comparison, planned: Sequence[Planned], prepared: Any, doing: Doing) -> Comparison:
+def train_runs(
+    found: Comparison, planned: Sequence[PlannedRun], prepared: Any, options: RunOptions
+) -> Comparison:
     """The comparison with all runs that are planned; the baselines are fitted once, on the whole training part."""
     make, examples = part(found.task, "model"), part(found.task, "words").MEASURE.examples
     ended = {(run["seed"], run["cell"], run["share"]) for run in found.runs}
@@ -126,28 +128,28 @@ def trained(found: Comparison, planned: Sequence[Planned], prepared: Any, doing:
         if run.key in ended:
             continue
         seed, name, share = run.key
-        doing.announce(
+        options.announce(
             f"run {number} of {len(planned)}: {name}, seed {seed}, {share:.0%} of the training {examples} ..."
         )
         baselines = baselines or make(run.config).fit_baselines(prepared)
-        model = make(run.config).fit_prepared(run.prepared, baselines=baselines, progress=doing.progress)
+        model = make(run.config).fit_prepared(run.prepared, baselines=baselines, progress=options.progress)
         if model.history.stopped == "interrupted":
             raise KeyboardInterrupt
-        doing.keep(run, model)
-        figures = model.metrics | course(model) | {"cell": name, "share": share}
+        options.keep(run, model)
+        figures = model.metrics | training_record(model) | {"cell": name, "share": share}
         baseline_figures = found.baselines or model.metrics["baselines"]
         found = replace(found, runs=[*found.runs, figures], baselines=baseline_figures)
-        save_runs(found, doing.into)
+        save_runs(found, options.into)
     return found
 
 
 def save_runs(found: Comparison, into: Into | None) -> None:
     """Write the runs that have ended."""
     if into is not None:
-        save_json(into.folder / RUNS, found.to_dict())
+        save_json(into.folder / COMPARISON_FILE, found.to_dict())
 
 
-def course(model: Any) -> dict[str, Any]:
+def training_record(model: Any) -> dict[str, Any]:
     """Of a trained model: how big its recurrent layers are, and how its training went."""
     from holdfast.nn.recurrent import Recurrent
 
@@ -179,7 +181,7 @@ def report(comparison: Comparison, title: str, folder: Path, *more: Section) -> 
 
 def _earlier(folder: Path, config: Any, new: Comparison) -> Comparison:
     """The comparison in a folder, once it is known to be of the same settings and data."""
-    path = folder / RUNS
+    path = folder / COMPARISON_FILE
     if not path.exists():
         raise UserError(
             "--resume goes on with the comparison in the folder --out.",

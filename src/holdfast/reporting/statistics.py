@@ -1,4 +1,4 @@
-"""What paired differences say of a claim: it holds, it does not hold, or they do not decide."""
+"""What paired differences say of a claim: it holds, it does not hold, or it is not decided."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ class Bounds(NamedTuple):
         return min((bound for bound in self if isfinite(bound)), key=lambda bound: abs(effect - bound))
 
 
-BETTER = 0.02
+SMALLEST_LOSS_EFFECT = 0.02
 """The smallest share of a loss that matters."""
-LESS_LOSS = Bounds(-inf, -BETTER)
+LOWER_LOSS = Bounds(-inf, -SMALLEST_LOSS_EFFECT)
 
 
 @dataclass(frozen=True)
-class Finding:
+class PairedTest:
     """What a paired test found.
 
     Attributes:
@@ -66,7 +66,7 @@ class Finding:
     p_signs: float
 
 
-def decide(differences: Sequence[float], bounds: Bounds) -> Finding:
+def paired_test(differences: Sequence[float], bounds: Bounds) -> PairedTest:
     """Test a claim by the differences of at least two pairs.
 
     With d the differences, n their number, s their standard deviation and b the nearest bound: the interval is
@@ -77,10 +77,10 @@ def decide(differences: Sequence[float], bounds: Bounds) -> Finding:
 
     Example:
         >>> from math import inf
-        >>> found = decide([-0.11, -0.09, -0.10, -0.12], Bounds(-inf, -0.05))
+        >>> found = paired_test([-0.11, -0.09, -0.10, -0.12], Bounds(-inf, -0.05))
         >>> found.decision, round(found.effect, 3), round(found.low, 3), round(found.high, 3)
         ('holds', -0.105, -0.126, -0.084)
-        >>> decide([-0.11, 0.09, -0.10, 0.12], Bounds(-inf, -0.05)).decision
+        >>> paired_test([-0.11, 0.09, -0.10, 0.12], Bounds(-inf, -0.05)).decision
         'not decided'
     """
     from scipy import stats  # type: ignore[import-untyped]
@@ -94,7 +94,7 @@ def decide(differences: Sequence[float], bounds: Bounds) -> Finding:
     away = abs(effect - nearest)
     p = 2 * float(stats.t.sf(away / error, count - 1)) if error else float(away == 0)
     decision = _decision(low, high, bounds)
-    return Finding(decision, effect, low, high, count, p, sign_flips([d - nearest for d in differences]))
+    return PairedTest(decision, effect, low, high, count, p, sign_flips([d - nearest for d in differences]))
 
 
 def _decision(low: float, high: float, bounds: Bounds) -> Decision:
@@ -105,7 +105,7 @@ def _decision(low: float, high: float, bounds: Bounds) -> Decision:
     return "not decided"
 
 
-def what_else(finding: Finding, bounds: Bounds) -> str:
+def failure_reason(finding: PairedTest, bounds: Bounds) -> str:
     """What is true where a claim about "less" or "more" does not hold."""
     if finding.decision != "does not hold" or (bounds.low != -inf and bounds.high != inf):
         return ""

@@ -8,7 +8,7 @@ from statistics import mean
 from typing import Any
 
 from holdfast.reporting.comparison import Comparison
-from holdfast.reporting.statistics import BETTER, LESS_LOSS, decide, what_else
+from holdfast.reporting.statistics import LOWER_LOSS, SMALLEST_LOSS_EFFECT, failure_reason, paired_test
 
 TIE = 0.01
 """Difference of one run below which two figures are called equal, as a share of what the baseline lacks to the best."""
@@ -163,9 +163,9 @@ def _cells(comparison: Comparison, measure: Measure, one: str, other: str) -> st
     head = f"{one.upper()} against {other.upper()}"
     if len(seeds) < 2 or not size:
         return f"{head}: " + ("one seed cannot tell." if size else "nothing to tell apart.")
-    found = decide([(lacking[0][seed] - lacking[1][seed]) / size for seed in seeds], LESS_LOSS)
-    told = what_else(found, LESS_LOSS).replace("the opposite is true", "worse")
-    verdict = {"holds": "better", "does not hold": told or f"not better by {BETTER:.0%}"}
+    found = paired_test([(lacking[0][seed] - lacking[1][seed]) / size for seed in seeds], LOWER_LOSS)
+    told = failure_reason(found, LOWER_LOSS).replace("the opposite is true", "worse")
+    verdict = {"holds": "better", "does not hold": told or f"not better by {SMALLEST_LOSS_EFFECT:.0%}"}
     return (
         f"{head}, {comparison.part} {measure.lacking}: {verdict.get(found.decision, found.decision)} "
         f"({found.effect:+.1%}, 95 % interval {found.low:+.1%} to {found.high:+.1%}, {found.pairs} pairs)."

@@ -11,7 +11,7 @@ from typing import Literal
 Row = dict[str, float]
 """One epoch: epoch (from 1), train_loss, the validation metrics, learning_rate, seconds."""
 
-Stopped = Literal["epochs", "patience", "budget", "interrupted", "solved"]
+StopReason = Literal["epochs", "patience", "budget", "interrupted", "solved"]
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class History:
     epochs: list[Row]
     best_epoch: int | None
     best: float | None
-    stopped: Stopped
+    stopped: StopReason
     seconds: float
     done: float
     checkpoints: int = 1

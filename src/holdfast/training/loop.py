@@ -25,14 +25,12 @@ from holdfast.checkpoint import (
 )
 from holdfast.config import Training
 from holdfast.errors import DivergenceError, UserError
-from holdfast.training.averaging import averaging
 from holdfast.training.callbacks import Callback, NoCallback
-from holdfast.training.checkpoints import Best
-from holdfast.training.devices import open_fabric
-from holdfast.training.history import History, Position, Stopped
-from holdfast.training.progress import Reporter, notice
-from holdfast.training.random_state import get_random_state, seed_everything, set_random_state
-from holdfast.training.run_folder import check_folder, check_settings
+from holdfast.training.checkpoints import BestCheckpoints, weight_average
+from holdfast.training.devices import get_random_state, open_fabric, seed_everything, set_random_state
+from holdfast.training.history import History, Position, StopReason
+from holdfast.training.progress import ProgressReporter, notice
+from holdfast.training.run_folder import check_resumed_settings, prepare_run_folder
 from holdfast.training.schedules import SCHEDULES, halvings
 from holdfast.training.signals import first_interrupt
 from holdfast.training.trainable import Solvable, Stateful, Trainable
@@ -86,24 +84,24 @@ def fit(
     if folder is None and resume:
         raise UserError("A run is resumed from its folder.", "No folder was given.", "Give --out FOLDER.")
     seed_everything(training.seed)
-    run = Run(trainable, training, None if folder is None else Path(folder), callback)
+    run = TrainingRun(trainable, training, None if folder is None else Path(folder), callback)
     if resume:
         run.restore()
     starting()
     if folder is not None:
-        check_folder(Path(folder), resume)
-    reporter = Reporter(run.steps * training.epochs, run.done, training.epochs, folder, progress)
+        prepare_run_folder(Path(folder), resume)
+    reporter = ProgressReporter(run.steps * training.epochs, run.done, training.epochs, folder, progress)
     try:
         with first_interrupt(run.interrupt):
-            history = run.loop(reporter)
+            history = run.train(reporter)
     finally:
         reporter.close()
     if history.stopped == "interrupted":
-        notice(run.how_to_go_on())
+        notice(run.resume_hint())
     return history
 
 
-class Run:
+class TrainingRun:
     """A training run: the loop and its state. Use :func:`fit`."""
 
     def __init__(
@@ -125,9 +123,9 @@ class Run:
         self.to_device: Callable[[Any], Any] = (
             _unchanged if self.fabric.device.type == "cpu" else self.fabric.to_device
         )
-        self.average = averaging(self.module, training.average)
+        self.average = weight_average(self.module, training.average)
         self.at = Position()
-        self.best = Best(training.checkpoints)
+        self.best = BestCheckpoints(training.checkpoints)
         self.best_is_saved = True
         self.pending: list[Tensor] = []
         self.halvings = 0
@@ -152,7 +150,7 @@ class Run:
 
     # -- the loop ------------------------------------------------------------------------------------------------
 
-    def loop(self, reporter: Reporter) -> History:
+    def train(self, reporter: ProgressReporter) -> History:
         """Train to the end, save, and put the best weights into the module."""
         self.reporter = reporter
         while (stopped := self._reason_to_stop()) is None:
@@ -169,7 +167,7 @@ class Run:
             at.rows, at.best_epoch, best, stopped, self.elapsed, self.done / self.steps, checkpoints
         )
 
-    def _reason_to_stop(self) -> Stopped | None:
+    def _reason_to_stop(self) -> StopReason | None:
         at, trainable = self.at, self.trainable
         if at.rows and isinstance(trainable, Solvable) and trainable.solved(at.rows[-1]):
             return "solved"
@@ -187,7 +185,7 @@ class Run:
         self.module.train()
         self.halvings = halvings([row[self.trainable.monitor] for row in at.rows if row["epoch"] < at.epoch])
         for batch in self._batches():
-            self.update(batch)
+            self.step(batch)
             if monotonic() - self.read_at >= _READ_EVERY:
                 self._read()
             if self.interrupted or self.elapsed >= self.budget:
@@ -211,7 +209,7 @@ class Run:
             self._put_back()
         return batches
 
-    def update(self, batch: Any) -> None:
+    def step(self, batch: Any) -> None:
         """Change the weights once."""
         for group in self.optimizer.param_groups:
             group["lr"] = self._learning_rate()
@@ -358,7 +356,7 @@ class Run:
         """Take the state in the folder."""
         assert self.folder is not None
         tensors, values = self.restored = load_state(self.folder)
-        check_settings(values, self.training, self.steps)
+        check_resumed_settings(values, self.training, self.steps)
         load_tensors(self.module, tensors.get("module", {}), str(self.folder / STATE))
         load_optimizer(self.optimizer, tensors.get("optimizer", {}), values["groups"])
         self.average.restore(tensors.get("average", {}))
@@ -374,7 +372,7 @@ class Run:
         if isinstance(self.trainable, Stateful):
             self.trainable.restore(tensors.get("carried", {}))
 
-    def how_to_go_on(self) -> str:
+    def resume_hint(self) -> str:
         """What an interrupted run tells."""
         where = f"Interrupted in epoch {self.at.epoch}, after {self.at.step} of its {self.steps} steps."
         if self.folder is None:

@@ -25,7 +25,7 @@ def _notice_once(text: str) -> None:
     notice(text)
 
 
-class Reporter:
+class ProgressReporter:
     """Where the loop reports its readings and epochs.
 
     Args:

@@ -13,7 +13,7 @@ from holdfast.errors import UserError
 from holdfast.files import new_folder
 
 
-def check_settings(saved: Mapping[str, Any], training: Training, steps: int) -> None:
+def check_resumed_settings(saved: Mapping[str, Any], training: Training, steps: int) -> None:
     """Refuse to go on with other settings, but for those that may change.
 
     Args:
@@ -35,7 +35,7 @@ def check_settings(saved: Mapping[str, Any], training: Training, steps: int) -> 
         )
 
 
-def check_folder(folder: Path, resume: bool) -> None:
+def prepare_run_folder(folder: Path, resume: bool) -> None:
     """Make the run's folder; a new run does not begin where another's state is.
 
     Raises:

@@ -9,15 +9,17 @@ from time import perf_counter, process_time
 from typing import Any
 
 from holdfast.config import Training
-from holdfast.training.loop import Run
-from holdfast.training.random_state import seed_everything
+from holdfast.training.devices import seed_everything
+from holdfast.training.loop import TrainingRun
 from holdfast.training.trainable import Trainable
 
 _WARM_UP = 3
 """Updates of each network that are not counted."""
 
 
-def pace(trainables: Sequence[Trainable], training: Training, updates: int = 40) -> list[float]:
+def measure_step_seconds(
+    trainables: Sequence[Trainable], training: Training, updates: int = 40
+) -> list[float]:
     """Seconds for an update of each network's weights; they take turns, update by update, on the same batches.
 
     Told is the median. On a CPU the seconds are the processor's, so that what else the machine does is not counted; on
@@ -41,12 +43,12 @@ def pace(trainables: Sequence[Trainable], training: Training, updates: int = 40)
         ...
         ...     def loss(self, batch):
         ...         return self.module(batch).square().mean()
-        >>> few, many = pace([Line(1), Line(2000)], Training(device="cpu"), updates=5)
+        >>> few, many = measure_step_seconds([Line(1), Line(2000)], Training(device="cpu"), updates=5)
         >>> few > 0 and many > 0
         True
     """
     seed_everything(training.seed)
-    runs = [Run(trainable, training, None) for trainable in trainables]
+    runs = [TrainingRun(trainable, training, None) for trainable in trainables]
     for run in runs:
         run.module.train()
     clock = process_time if all(run.fabric.device.type == "cpu" for run in runs) else perf_counter
@@ -56,7 +58,7 @@ def pace(trainables: Sequence[Trainable], training: Training, updates: int = 40)
         for run, own, took in zip(runs, batches, seconds, strict=True):
             batch = next(own)
             begun = clock()
-            run.update(batch)
+            run.step(batch)
             run.pending.pop().item()  # waits for the device
             took.append(clock() - begun)
     return [median(took[_WARM_UP:]) for took in seconds]

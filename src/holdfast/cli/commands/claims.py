@@ -24,25 +24,25 @@ def claims(
     output: Output,
 ) -> int:
     """Train in pairs, test the claims, and tell the verdicts; ``asked`` are cells, seeds and fractions."""
-    from holdfast.experiments.claims.run import Trials, report
+    from holdfast.experiments.claims.run import ExperimentDesign, report
     from holdfast.experiments.claims.run import claims as run
-    from holdfast.experiments.claims.summary import told
-    from holdfast.experiments.compare import RUNS, Doing
+    from holdfast.experiments.claims.summary import claims_to_dict
+    from holdfast.experiments.compare import COMPARISON_FILE, RunOptions
 
-    trials = Trials(*asked)
+    design = ExperimentDesign(*asked)
     if output.resume and output.overwrite:
         raise both_given("overwrite")
     config = build(part(task, "config"), task, given, output.recipe, files.data)
     folder = output.out or Path("runs") / f"claims-{files.data.stem}"
     into = Into(folder, output.overwrite, output.resume)
-    doing = Doing(progress=sys.stderr.isatty(), announce=notice)
+    options = RunOptions(progress=sys.stderr.isatty(), announce=notice)
     on = "; the same command with --resume goes on"
-    with nothing_half_written(folder), kept(folder / RUNS, "runs", on):
-        found, tested = run(task, config, files, into, trials, doing)
+    with nothing_half_written(folder), kept(folder / COMPARISON_FILE, "runs", on):
+        found, tested = run(task, config, files, into, design, options)
     page = report(found, tested, f"LSTM and GRU on {files.data.name}: the textbook's claims", folder)
     tell_notes(found.notes)
     if json:
-        show.write_json(told(found, tested))
+        show.write_json(claims_to_dict(found, tested))
         return 0
     _show(found, tested, f"{task}: LSTM and GRU on {files.data.name}")
     show.write(f"The results are in {folder}; open {page} for the pictures.")
@@ -50,14 +50,14 @@ def claims(
 
 
 def _show(found: Any, tested: Sequence[Any], title: str) -> None:
-    from holdfast.experiments.claims.report import EFFECTS, fraction_table, network_table
+    from holdfast.experiments.claims.report import EFFECTS_CAPTION, fraction_table, network_table
     from holdfast.experiments.claims.summary import fraction_effects, method, sentence, summary, table
     from holdfast.reporting.html import metric_table
 
     tables = {
         title: network_table(found),
         "shares of the training part (mean ± spread over the seeds)": fraction_table(found),
-        EFFECTS: fraction_effects(found),
+        EFFECTS_CAPTION: fraction_effects(found),
         "the simple methods": metric_table(found.baselines),
         "verdicts": table(tested),
     }

@@ -20,24 +20,24 @@ def probe(name: str, given: Mapping[str, Any], output: Output, json: bool) -> in
         raise both_given("overwrite")
     config = build(PROBES[name], name, given, output.recipe, Path())
     folder = output.out or Path("runs") / f"probe-{name}"
-    from holdfast.experiments.probes import summary
-    from holdfast.experiments.probes.run import RESULT, run_probe
+    from holdfast.experiments.probes import results
+    from holdfast.experiments.probes.run import RESULT_FILE, run_probe
 
     into = Into(folder, output.overwrite, output.resume)
     with (
         nothing_half_written(folder),
-        kept(folder / RESULT, "runs", "; the same command with --resume goes on"),
+        kept(folder / RESULT_FILE, "runs", "; the same command with --resume goes on"),
     ):
         found = run_probe(config, into=into, progress=True, announce=notice)
-    from holdfast.experiments.probes.report import report
+    from holdfast.experiments.probes.report import write_probe_report
 
-    page = report(found, folder)
+    page = write_probe_report(found, folder)
     if json:
         show.write_json(found.to_dict())
         return 0
-    header, *rows = summary.table(found)
-    show.table(summary.title(found), header, rows)
-    for sentence in (summary.rule(found), *summary.verdict(found)):
+    header, *rows = results.results_table(found)
+    show.table(results.title(found), header, rows)
+    for sentence in (results.criterion_sentence(found), *results.verdict_sentences(found)):
         show.write(sentence)
     show.write(f"The results are in {folder}; open {page} for the pictures.")
     return 0

@@ -241,7 +241,7 @@ def _loaded(task: str, chosen: Chosen) -> Any:
 
 def compare(task: str, given: Given, files: Files, contest: Contest, output: Output) -> int:
     """Cells over seeds, as tables, in words, and as a folder with a page, pictures and ``comparison.json``."""
-    from holdfast.experiments.compare import Doing, report
+    from holdfast.experiments.compare import RunOptions, report
     from holdfast.experiments.compare import compare as run
 
     if output.resume and output.overwrite:
@@ -256,7 +256,7 @@ def compare(task: str, given: Given, files: Files, contest: Contest, output: Out
             files,
             cells=contest.cells,
             seeds=contest.seeds,
-            doing=Doing(Into(folder, output.overwrite, output.resume), sys.stderr.isatty(), notice),
+            options=RunOptions(Into(folder, output.overwrite, output.resume), sys.stderr.isatty(), notice),
         )
     page = report(found, f"Cells on {files.data.name}", folder)
     tell_notes(found.notes)

@@ -11,8 +11,8 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, PercentFormatter
 
-from holdfast.experiments.claims.claims import MEMORY, Claim, Pairs, Scale, label
 from holdfast.experiments.claims.summary import fraction_effects, method, sentence, summary, table
+from holdfast.experiments.claims.verdicts import MEMORY, Claim, PairedRuns, Scale, network_label
 from holdfast.reporting import plots
 from holdfast.reporting.comparison import Comparison
 from holdfast.reporting.html import Section, metric_table, write_report
@@ -22,7 +22,9 @@ _MARKERS = {"holds": "o", "does not hold": "X", "not decided": "d"}
 LINES = {"lstm": (plots.BLACK, "-"), "gru": (plots.BLUE, "-"), "rnn": (plots.GREY, "-")}
 _MATCHED = {"gru": (plots.ORANGE, "--"), "rnn": (plots.GREY, ":")}
 
-EFFECTS = "GRU less LSTM, as a share of the LSTM's validation loss, with 95 % intervals over the seeds:"
+EFFECTS_CAPTION = (
+    "GRU less LSTM, as a share of the LSTM's validation loss, with 95 % intervals over the seeds:"
+)
 
 Run = Mapping[str, Any]
 
@@ -37,7 +39,7 @@ def claims_report(
         Section("Claims", summary(claims), pictures=drawn[:1]),
         Section("Each test", [*map(sentence, claims)]),
         Section("How they were tested", method(claims), table(claims)),
-        Section("Less data", [EFFECTS], fraction_effects(found), pictures=drawn[1:]),
+        Section("Less data", [EFFECTS_CAPTION], fraction_effects(found), pictures=drawn[1:]),
         Section("Figures", [], fraction_table(found)),
         Section("Networks", [], network_table(found)),
         Section("Baselines, on all data", [], metric_table(found.baselines)),
@@ -58,7 +60,7 @@ def network_table(found: Comparison) -> list[list[str]]:
         whole = [run for run in found.runs if run["cell"] == name and run["share"] == 1.0]
         lags = (_lags([run.get(key) for run in whole]) for key in MEMORY.values())
         counts = (f"{one[key]:,}" for key in ("hidden_size", "recurrent_parameters", "parameters"))
-        rows.append([label(name), *counts, str(speed), *lags])
+        rows.append([network_label(name), *counts, str(speed), *lags])
     return [
         [
             "",
@@ -91,11 +93,11 @@ def fraction_table(found: Comparison) -> list[list[str]]:
     }
     rows = [
         [
-            f"{label(name)}, {100 * share:.3g} %",
+            f"{network_label(name)}, {100 * share:.3g} %",
             *(str(found.spread(name, value, share)) for value in losses.values()),
             *(str(found.metric(name, metric, share)) for metric in metrics),
         ]
-        for share in Pairs(found).shares
+        for share in PairedRuns(found).shares
         for name in found.cells
     ]
     return [["", *losses, *(f"{found.part} {metric}" for metric in metrics)], *rows]
@@ -129,13 +131,16 @@ def _forest(ax: Axes, scale: Scale, claims: Sequence[Claim]) -> None:
     for row, claim in enumerate(claims):
         assert claim.finding is not None and claim.bounds is not None
         found, colour = claim.finding, COLOURS[claim.decision]
-        ax.plot([claim.shown(found.low), claim.shown(found.high)], [row, row], color=colour, lw=2)
-        ax.plot([claim.shown(found.effect)], [row], _MARKERS[claim.decision], color=colour, ms=7)
+        ax.plot([claim.displayed(found.low), claim.displayed(found.high)], [row, row], color=colour, lw=2)
+        ax.plot([claim.displayed(found.effect)], [row], _MARKERS[claim.decision], color=colour, ms=7)
         for bound in filter(isfinite, claim.bounds):
-            ax.plot([claim.shown(bound)], [row], "|", color=plots.BLACK, ms=12)
+            ax.plot([claim.displayed(bound)], [row], "|", color=plots.BLACK, ms=12)
     ax.set_yticks(
         range(len(claims)),
-        [f"{c.measured}\n{label(c.one)} against {label(c.other)}, equal {c.equal}" for c in claims],
+        [
+            f"{c.measured}\n{network_label(c.one)} against {network_label(c.other)}, equal {c.equal}"
+            for c in claims
+        ],
     )
     ax.invert_yaxis()
     ax.margins(y=0.08)
@@ -153,7 +158,7 @@ def _forest(ax: Axes, scale: Scale, claims: Sequence[Claim]) -> None:
 
 def by_fraction(found: Comparison, path: Path) -> Path:
     """Validation loss and gap against the share of the training part, a line for each network."""
-    shares = Pairs(found).shares
+    shares = PairedRuns(found).shares
     panels: dict[str, Callable[[Run], float]] = {
         "validation loss": lambda run: run["valid_loss"],
         "validation less training loss": lambda run: run["valid_loss"] - run["train_loss"],
@@ -173,7 +178,7 @@ def by_fraction(found: Comparison, path: Path) -> Path:
                     marker=marker,
                     color=colour,
                     capsize=2,
-                    label=label(name),
+                    label=network_label(name),
                 )
             ax.set_xscale("log")
             ax.set_xticks(shares, [f"{100 * share:.3g} %" for share in shares])

@@ -10,24 +10,24 @@ from typing import Any
 
 from holdfast.checkpoint import load_weights, save_weights
 from holdfast.errors import UserError
-from holdfast.experiments.claims.claims import Claim, verdicts
-from holdfast.experiments.claims.summary import told
+from holdfast.experiments.claims.summary import claims_to_dict
+from holdfast.experiments.claims.verdicts import Claim, evaluate_claims
 from holdfast.experiments.compare import (
-    Doing,
-    Planned,
-    begun,
-    changed,
+    PlannedRun,
+    RunOptions,
     check_cells,
     check_seeds,
     save_runs,
-    seeds_of,
-    trained,
+    seed_range,
+    start_or_resume,
+    train_runs,
+    with_changes,
 )
 from holdfast.files import Files, Into, check_new, save_json
 from holdfast.insight.analysis.memory import memory_curve
 from holdfast.reporting.comparison import Comparison
 from holdfast.tasks.registry import part
-from holdfast.training.step_timing import pace
+from holdfast.training.step_timing import measure_step_seconds
 
 CELLS = ("lstm", "gru")
 LEAST = 5
@@ -37,7 +37,7 @@ CLAIMS, WEIGHTS = "claims.json", "weights"
 
 
 @dataclass(frozen=True)
-class Trials:
+class ExperimentDesign:
     """Which networks are trained, how often, and on how much.
 
     Attributes:
@@ -66,7 +66,7 @@ class Trials:
 
 
 def claims(
-    task: str, config: Any, files: Files, into: Into, trials: Trials, doing: Doing
+    task: str, config: Any, files: Files, into: Into, design: ExperimentDesign, options: RunOptions
 ) -> tuple[Comparison, list[Claim]]:
     """Train LSTM and GRU at equal hidden size and at equal parameters, and test what is said of them.
 
@@ -79,8 +79,8 @@ def claims(
         files: the data, and the parts that have files of their own.
         into: the folder that gets ``config.toml``, ``weights/`` and ``comparison.json`` run by run, and ``claims.json``
             at the end.
-        trials: which runs.
-        doing: who is told.
+        design: which runs.
+        options: who is told.
 
     Raises:
         UserError: too little data for the smallest fraction, and whatever is wrong with the file.
@@ -89,21 +89,21 @@ def claims(
     if not into.resume:
         check_new(into.folder, into.overwrite)
     prepared = make(config).prepare(files.data, files.valid, files.test)
-    parts = {share: fraction(prepared, share) for share in sorted(trials.fractions)}
-    own = settings(make, config, parts)
-    planned = plan(own, networks(make, config, prepared, trials.cells), parts, trials.seeds)
-    found = begun(task, config, prepared, into)
+    parts = {share: training_fraction(prepared, share) for share in sorted(design.fractions)}
+    own = settings_by_fraction(make, config, parts)
+    planned = plan_runs(own, network_variants(make, config, prepared, design.cells), parts, design.seeds)
+    found = start_or_resume(task, config, prepared, into)
 
-    def keep(run: Planned, model: Any) -> None:
+    def keep(run: PlannedRun, model: Any) -> None:
         if run.share == 1.0:
             weights.mkdir(exist_ok=True)
             save_weights(weights / _weights_of(run), model.module)
 
-    doing = replace(doing, into=into, keep=keep)
-    found = trained(found, planned, prepared, doing)
-    found = measured(found, make, planned, weights, doing)
-    tested = verdicts(found, part(task, "words").MEASURE.of(found.runs[0]["model"]))
-    save_json(into.folder / CLAIMS, told(found, tested))
+    options = replace(options, into=into, keep=keep)
+    found = train_runs(found, planned, prepared, options)
+    found = measure_networks(found, make, planned, weights, options)
+    tested = evaluate_claims(found, part(task, "words").MEASURE.of(found.runs[0]["model"]))
+    save_json(into.folder / CLAIMS, claims_to_dict(found, tested))
     return found, tested
 
 
@@ -120,12 +120,14 @@ def report(found: Comparison, tested: Sequence[Claim], title: str, folder: Path)
 # -- what is trained ---------------------------------------------------------------------------------------------
 
 
-def fraction(prepared: Any, share: float) -> Any:
+def training_fraction(prepared: Any, share: float) -> Any:
     """The data with a share of the training part."""
     return prepared if share == 1.0 else prepared.latest(share)
 
 
-def networks(make: Any, config: Any, prepared: Any, cells: Sequence[str]) -> dict[str, dict[str, Any]]:
+def network_variants(
+    make: Any, config: Any, prepared: Any, cells: Sequence[str]
+) -> dict[str, dict[str, Any]]:
     """Name -> what of the network's settings it has of its own: each cell, and again at the LSTM's parameters.
 
     ``gru-74`` is a GRU of 74 units; where equal parameters mean equal units, there is no second one.
@@ -133,7 +135,7 @@ def networks(make: Any, config: Any, prepared: Any, cells: Sequence[str]) -> dic
     size = config.network.hidden_size
 
     def count(cell: str, hidden_size: int) -> int:
-        own = changed(config, config.training.seed, cell=cell, hidden_size=hidden_size)
+        own = with_changes(config, config.training.seed, cell=cell, hidden_size=hidden_size)
         module, _ = make(own).untrained(prepared)
         return sum(p.numel() for p in module.parameters())
 
@@ -161,7 +163,7 @@ def matched_size(count: Callable[[int], int], target: int, start: int) -> int:
     return min(low, high, key=lambda units: abs(count(units) - target))
 
 
-def settings(make: Any, config: Any, parts: dict[float, Any]) -> dict[float, Any]:
+def settings_by_fraction(make: Any, config: Any, parts: dict[float, Any]) -> dict[float, Any]:
     """The settings for each share of the training part: with as many updates of the weights as the whole gets.
 
     Raises:
@@ -186,27 +188,28 @@ def settings(make: Any, config: Any, parts: dict[float, Any]) -> dict[float, Any
                 "Give more data, or greater --fractions.",
             )
         before = size
-    return {share: longer(config, steps[1.0] / own) for share, own in steps.items()}
+    return {share: lengthen(config, steps[1.0] / own) for share, own in steps.items()}
 
 
-def longer(config: Any, times: float) -> Any:
+def lengthen(config: Any, times: float) -> Any:
     """The settings with so many times the epochs and the patience."""
     training = config.training
     epochs, patience = (max(1, round(value * times)) for value in (training.epochs, training.patience))
     return replace(config, training=replace(training, epochs=epochs, patience=patience))
 
 
-def plan(
+def plan_runs(
     own: dict[float, Any], networks: dict[str, dict[str, Any]], parts: dict[float, Any], seeds: int
-) -> list[Planned]:
+) -> list[PlannedRun]:
     """All runs, so that those of a pair follow each other; who is first changes with the seed."""
     planned = []
-    for turn, seed in enumerate(seeds_of(own[1.0], seeds)):
+    for turn, seed in enumerate(seed_range(own[1.0], seeds)):
         first = turn % len(networks)
         names = [*networks][first:] + [*networks][:first]
         for share, prepared in parts.items():
             planned += [
-                Planned(name, changed(own[share], seed, **networks[name]), share, prepared) for name in names
+                PlannedRun(name, with_changes(own[share], seed, **networks[name]), share, prepared)
+                for name in names
             ]
     return planned
 
@@ -214,8 +217,8 @@ def plan(
 # -- what is measured of the networks on all data ----------------------------------------------------------------
 
 
-def measured(
-    found: Comparison, make: Any, planned: Sequence[Planned], weights: Path, doing: Doing
+def measure_networks(
+    found: Comparison, make: Any, planned: Sequence[PlannedRun], weights: Path, options: RunOptions
 ) -> Comparison:
     """The comparison with the speed and the memory of each network on all data, where it lacks them."""
     whole = [run for run in planned if run.share == 1.0]
@@ -223,25 +226,27 @@ def measured(
     for seed in dict.fromkeys(run.config.training.seed for run in whole):
         group = [run for run in whole if run.config.training.seed == seed]
         if any("update_seconds" not in ended[run.key] for run in group):
-            doing.announce(f"how long an update takes: {', '.join(run.name for run in group)} in turn ...")
+            options.announce(f"how long an update takes: {', '.join(run.name for run in group)} in turn ...")
             trainables = [make(run.config).untrained(run.prepared)[1] for run in group]
-            for run, seconds in zip(group, pace(trainables, group[0].config.training), strict=True):
+            for run, seconds in zip(
+                group, measure_step_seconds(trainables, group[0].config.training), strict=True
+            ):
                 ended[run.key] = ended[run.key] | {"update_seconds": seconds}
         for run in group:
             path = weights / _weights_of(run)
             if "half_life" not in ended[run.key] and path.exists():
-                doing.announce(f"how far it remembers: {run.name}, seed {seed} ...")
-                ended[run.key] = ended[run.key] | memory(make, run, path)
+                options.announce(f"how far it remembers: {run.name}, seed {seed} ...")
+                ended[run.key] = ended[run.key] | measure_memory(make, run, path)
         found = replace(found, runs=[*ended.values()])
-        save_runs(found, doing.into)
+        save_runs(found, options.into)
     return found
 
 
-def _weights_of(run: Planned) -> str:
+def _weights_of(run: PlannedRun) -> str:
     return f"{run.name}-seed-{run.config.training.seed}.safetensors"
 
 
-def memory(make: Any, run: Planned, path: Path) -> dict[str, Any]:
+def measure_memory(make: Any, run: PlannedRun, path: Path) -> dict[str, Any]:
     """How far a trained network remembers (:func:`holdfast.insight.memory_curve`), and the longest lag measured.
 
     ``half_life`` and ``reach`` in steps; None where they are longer than that. Where nothing can be measured (sequences

@@ -7,14 +7,14 @@ from dataclasses import asdict
 from math import inf
 from typing import Any
 
-from holdfast.experiments.claims.claims import AS_FAR, FASTER, Claim, Pairs, by_fraction, label
+from holdfast.experiments.claims.verdicts import AS_FAR, FASTER, Claim, PairedRuns, by_fraction, network_label
 from holdfast.reporting.comparison import Comparison
-from holdfast.reporting.statistics import BETTER
+from holdfast.reporting.statistics import SMALLEST_LOSS_EFFECT
 
 
 def number(claim: Claim, effect: float) -> str:
     """An effect as it is told."""
-    return f"{claim.shown(effect):.3g}" if claim.scale == "ratio" else f"{effect:+.1%}"
+    return f"{claim.displayed(effect):.3g}" if claim.scale == "ratio" else f"{effect:+.1%}"
 
 
 def interval(claim: Claim) -> str:
@@ -35,7 +35,7 @@ def needed(claim: Claim) -> str:
 
 def sentence(claim: Claim) -> str:
     """A claim and its verdict in words."""
-    of = f"{label(claim.one)} against {label(claim.other)}"
+    of = f"{network_label(claim.one)} against {network_label(claim.other)}"
     head = f"“{claim.claim}” ({claim.measured}; {of}): {claim.decision}"
     found = claim.finding
     if found is None:
@@ -65,12 +65,12 @@ def method(claims: Sequence[Claim]) -> list[str]:
     after = sum(claim.p_holm is not None and claim.p_holm < 0.05 for claim in decided)
     return [
         "A claim holds where the whole 95 % interval of the paired t test lies beyond the smallest effect that "
-        f"matters ({FASTER:.0%} of the time, {BETTER:.0%} of the loss, a factor of {AS_FAR} in memory), does not hold "
-        "where none of it does, and is not decided where it lies on both sides.",
+        f"matters ({FASTER:.0%} of the time, {SMALLEST_LOSS_EFFECT:.0%} of the loss, a factor of {AS_FAR} in memory), "
+        "does not hold where none of it does, and is not decided where it lies on both sides.",
         "Seconds are those of updates taken in turn, without validation: the processor's (of "
         "all threads together), or on another device the "
-        f"clock's. Updates are counted to a validation loss that all runs reach, {BETTER:.0%} above the worst run's "
-        "best. Losses are those of the weights that early stopping keeps.",
+        f"clock's. Updates are counted to a validation loss that all runs reach, {SMALLEST_LOSS_EFFECT:.0%} above "
+        "the worst run's best. Losses are those of the weights that early stopping keeps.",
         f"{pairs} pairs: flipping signs gives no p below {2 ** (1 - pairs):.3g}, so that the intervals rest on "
         "differences that are nearly normal. The pairs differ in their seed; the data are the same.",
         "The verdicts are not corrected for the number of tests. "
@@ -121,9 +121,9 @@ def _estimate(claim: Claim) -> str:
     return "" if found is None else f"{number(claim, found.effect)} ({interval(claim)})"
 
 
-def told(found: Comparison, claims: Sequence[Claim]) -> dict[str, Any]:
+def claims_to_dict(found: Comparison, claims: Sequence[Claim]) -> dict[str, Any]:
     """Everything about the claims, for JSON; effects as they are told (factors, or shares)."""
-    pairs = Pairs(found)
+    pairs = PairedRuns(found)
     own = {name: next(run for run in found.runs if run["cell"] == name) for name in pairs.names}
     keys = ("hidden_size", "parameters", "recurrent_parameters")
     return {
@@ -142,9 +142,9 @@ def _plain(claim: Claim) -> dict[str, Any]:
     values = asdict(claim)
     bounds, finding = values.pop("bounds"), values.pop("finding")
     if bounds is not None:
-        low, high = (claim.shown(bound) if abs(bound) != inf else None for bound in bounds)
+        low, high = (claim.displayed(bound) if abs(bound) != inf else None for bound in bounds)
         values |= {"holds_above": low, "holds_below": high}
     if finding is not None:
         del finding["decision"]
-        values |= finding | {key: claim.shown(finding[key]) for key in ("effect", "low", "high")}
+        values |= finding | {key: claim.displayed(finding[key]) for key in ("effect", "low", "high")}
     return values | {"sentence": sentence(claim)}

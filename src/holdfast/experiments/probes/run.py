@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import torch
+from torch import Tensor
+
 from holdfast.config import load_config, save_config
-from holdfast.errors import UserError
-from holdfast.experiments.probes.config import MAY_GROW, PROBES, ProbeConfig
-from holdfast.experiments.probes.kinds import KINDS, Probe
-from holdfast.experiments.probes.results import Findings
-from holdfast.experiments.probes.training import learn
+from holdfast.errors import DivergenceError, UserError
+from holdfast.experiments.probes.config import CELLS, MAY_GROW, PROBES, ProbeConfig
+from holdfast.experiments.probes.definitions import OF_TRAINING, PROBE_CLASSES, Probe
+from holdfast.experiments.probes.results import ProbeResults
+from holdfast.experiments.probes.sequences import Example, generator
 from holdfast.files import Into, check_new, load_json, new_folder, save_json
+from holdfast.models.probe import ProbeNetwork
+from holdfast.nn.init import chrono
+from holdfast.training import fit
 from holdfast.training.devices import find_device
 
-RESULT = "probe.json"
+RESULT_FILE = "probe.json"
 """The file of what was found."""
 
 
@@ -26,7 +32,7 @@ def run_probe(
     into: Into | None = None,
     progress: bool = False,
     announce: Callable[[str], None] = lambda text: None,
-) -> Findings:
+) -> ProbeResults:
     """Train each cell with each seed until it solves the probe, and read the test part once at the end of each run.
 
     Args:
@@ -49,7 +55,7 @@ def run_probe(
     find_device(config.device)
     if into is not None and not into.resume:
         check_new(into.folder, into.overwrite)
-    probe = KINDS[type(config)](config)
+    probe = PROBE_CLASSES[type(config)](config)
     found = _begun(config, probe, into)
     planned = [
         (seed, cell) for seed in range(config.seed, config.seed + config.seeds) for cell in config.cells
@@ -58,16 +64,16 @@ def run_probe(
         if any((run["seed"], run["cell"]) == (seed, cell) for run in found.runs):
             continue
         announce(f"run {number} of {len(planned)}: {cell}, seed {seed}, at most {config.steps:,} steps ...")
-        found = replace(found, runs=[*found.runs, learn(probe, config, cell, seed, progress=progress)])
+        found = replace(found, runs=[*found.runs, train_run(probe, config, cell, seed, progress=progress)])
         if into is not None:
-            save_json(into.folder / RESULT, found.to_dict())
+            save_json(into.folder / RESULT_FILE, found.to_dict())
     return found
 
 
-def _begun(config: ProbeConfig, probe: Probe, into: Into | None) -> Findings:
+def _begun(config: ProbeConfig, probe: Probe, into: Into | None) -> ProbeResults:
     """No run yet, or those of a probe that is resumed."""
     name = next(name for name, kind in PROBES.items() if kind is type(config))
-    new = Findings(
+    new = ProbeResults(
         name, probe.reach, probe.metric, probe.higher, config.criterion, probe.chance, probe.nothing
     )
     if into is None:
@@ -80,9 +86,9 @@ def _begun(config: ProbeConfig, probe: Probe, into: Into | None) -> Findings:
     return new
 
 
-def _earlier(folder: Path, config: ProbeConfig, new: Findings) -> Findings:
+def _earlier(folder: Path, config: ProbeConfig, new: ProbeResults) -> ProbeResults:
     """What the folder holds, once it is known to be of the same settings and data."""
-    path = folder / RESULT
+    path = folder / RESULT_FILE
     if not path.exists():
         raise UserError(
             "--resume goes on with the probe in the folder --out.",
@@ -91,7 +97,7 @@ def _earlier(folder: Path, config: ProbeConfig, new: Findings) -> Findings:
             else f"There is no {folder}.",
             "Give its folder with --out, or leave --resume out to begin a new one.",
         )
-    old = Findings.from_dict(load_json(path), str(path))
+    old = ProbeResults.from_dict(load_json(path), str(path))
     began = load_config(folder / "config.toml", type(config))
     grown: dict[str, Any] = {name: getattr(config, name) for name in MAY_GROW}
     if replace(began, **grown) != config or replace(old, runs=[]) != new:
@@ -101,3 +107,111 @@ def _earlier(folder: Path, config: ProbeConfig, new: Findings) -> Findings:
             "Give those it began with, or begin anew with another --out.",
         )
     return old
+
+
+# -- one run ----
+
+STEPS_AT_ONCE = 1 << 16
+"""Steps of all sequences together that are validated at once, which bounds the memory."""
+
+
+class ProbeTrainable:
+    """A network of one cell with its probe, for :func:`holdfast.training.fit`.
+
+    Attributes:
+        curve: what each validation found: ``step``, ``train_loss`` (mean since the last one), and the figures.
+    """
+
+    def __init__(self, probe: Probe, config: ProbeConfig, cell: str, seed: int) -> None:
+        self.probe, self.config, self.seed = probe, config, seed
+        layer, timed = CELLS[cell]
+        torch.manual_seed(seed)
+        inputs, outputs = probe.sizes
+        self.module = ProbeNetwork(
+            layer,
+            (inputs, config.hidden_size, outputs),
+            chrono(max(probe.reach, 3)) if timed else "torch",
+            scale=config.input_scale,
+            every_step=probe.every_step,
+        )
+        self.monitor = "error" if probe.higher else probe.metric
+        self.steps_per_epoch = config.every
+        self.valid = probe.valid()
+        self.curve: list[dict[str, float]] = []
+        self.losses: list[Tensor] = []
+        self.steps = 0
+
+    def batches(self, epoch: int) -> Iterator[Example]:
+        """Sequences of their own for each seed and epoch."""
+        random = generator(OF_TRAINING, self.seed, epoch)
+        for step in range(self.steps_per_epoch):
+            done = ((epoch - 1) * self.steps_per_epoch + step) / self.config.steps
+            yield self.probe.sample(self.config.batch_size, random, done)
+
+    def loss(self, batch: Example) -> Tensor:
+        """The probe's."""
+        inputs, targets = batch
+        loss = self.probe.loss(self.module(inputs), targets)
+        self.losses.append(loss.detach())
+        return loss
+
+    def validate(self) -> dict[str, float]:
+        """The figures that are one number each; where higher is better, the ``error`` is what is missing to 1."""
+        found = {name: value for name, value in self.metrics(self.valid).items() if isinstance(value, float)}
+        self.steps += len(self.losses)
+        loss = torch.stack(self.losses).mean().item()
+        self.losses.clear()
+        self.curve.append({"step": self.steps, "train_loss": loss, **found})
+        return found | ({"error": 1 - found[self.probe.metric]} if self.probe.higher else {})
+
+    def solved(self, row: Mapping[str, float]) -> bool:
+        """Whether a validation meets the criterion."""
+        value, criterion = row[self.probe.metric], self.config.criterion
+        return value >= criterion if self.probe.higher else value <= criterion
+
+    def metrics(self, part: Example) -> dict[str, Any]:
+        """The probe's figures on a part: numbers, or lists of numbers."""
+        inputs, targets = part
+        count = max(1, STEPS_AT_ONCE // len(inputs))
+        device = self.module.output.weight.device
+        sums: dict[str, Tensor] = {}
+        for x, y in zip(inputs.split(count, 1), targets.split(count, -1), strict=True):
+            found = self.probe.metrics(self.module(x.to(device)), y.to(device))
+            for name, value in found.items():
+                sums[name] = sums.get(name, torch.zeros(())) + value.double().cpu() * y.shape[-1]
+        return {name: (total / targets.shape[-1]).tolist() for name, total in sums.items()}
+
+
+def train_run(
+    probe: Probe, config: ProbeConfig, cell: str, seed: int, *, progress: bool = False
+) -> dict[str, Any]:
+    """Train one cell with one seed, then read the test part once.
+
+    Returns:
+        ``cell``, ``seed``, ``solved``, ``steps`` (trained), ``seconds``, ``stopped``, ``parameters``, ``test``
+        (figures of the best validated weights) and ``curve``.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C.
+    """
+    learner = ProbeTrainable(probe, config, cell, seed)
+    try:
+        history = fit(learner, config.training(seed), progress=progress)
+        stopped, seconds = str(history.stopped), history.seconds
+    except DivergenceError:
+        stopped, seconds = "diverged", None
+    if stopped == "interrupted":
+        raise KeyboardInterrupt
+    with torch.no_grad():
+        test = learner.metrics(probe.test())
+    return {
+        "cell": cell,
+        "seed": seed,
+        "solved": stopped == "solved",
+        "steps": learner.steps,
+        "seconds": seconds,
+        "stopped": stopped,
+        "parameters": sum(p.numel() for p in learner.module.parameters()),
+        "test": test,
+        "curve": learner.curve,
+    }

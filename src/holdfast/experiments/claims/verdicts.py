@@ -11,14 +11,14 @@ from typing import Any, Literal
 from holdfast.errors import UserError
 from holdfast.reporting.comparison import Comparison
 from holdfast.reporting.statistics import (
-    BETTER,
-    LESS_LOSS,
+    LOWER_LOSS,
+    SMALLEST_LOSS_EFFECT,
     Bounds,
     Decision,
-    Finding,
-    decide,
+    PairedTest,
+    failure_reason,
     holm,
-    what_else,
+    paired_test,
 )
 from holdfast.reporting.summary import Measure
 
@@ -81,16 +81,16 @@ class Claim:
     scale: Scale
     bounds: Bounds | None
     decision: Decision
-    finding: Finding | None = None
+    finding: PairedTest | None = None
     p_holm: float | None = None
     remark: str = ""
 
-    def shown(self, effect: float) -> float:
+    def displayed(self, effect: float) -> float:
         """An effect as it is told: a factor, or a share."""
         return exp(effect) if self.scale == "ratio" else effect
 
 
-class Pairs:
+class PairedRuns:
     """The runs of a comparison in pairs: those of one seed belong together.
 
     Raises:
@@ -124,17 +124,17 @@ class Pairs:
         return matched[0] if matched else self.named(cell, "hidden size")
 
 
-def verdicts(found: Comparison, measure: Measure) -> list[Claim]:
+def evaluate_claims(found: Comparison, measure: Measure) -> list[Claim]:
     """Every claim at equal hidden size and at equal parameters, with the p values corrected for their number."""
-    pairs = Pairs(found)
+    pairs = PairedRuns(found)
     claims = [_three_quarters(pairs)]
     for equal in ("hidden size", "parameters"):
         gru, lstm, rnn = (pairs.named(cell, equal) for cell in ("gru", "lstm", "rnn"))
         if gru is not None and lstm is not None:
-            claims += _gru_and_lstm(Contest(pairs, gru, lstm, equal), measure)
+            claims += _gru_and_lstm(PairedNetworks(pairs, gru, lstm, equal), measure)
         if rnn is not None:
             for gated in filter(None, (gru, lstm)):
-                claims += _gated_and_plain(Contest(pairs, gated, rnn, equal))
+                claims += _gated_and_plain(PairedNetworks(pairs, gated, rnn, equal))
     tested = [place for place, claim in enumerate(claims) if claim.finding is not None]
     corrected = holm([claims[place].finding.p for place in tested])  # type: ignore[union-attr]
     for place, p in zip(tested, corrected, strict=True):
@@ -145,7 +145,7 @@ def verdicts(found: Comparison, measure: Measure) -> list[Claim]:
 # -- the claims --------------------------------------------------------------------------------------------------
 
 
-def _three_quarters(pairs: Pairs) -> Claim:
+def _three_quarters(pairs: PairedRuns) -> Claim:
     """Exact: nothing to test."""
     gru, lstm = pairs.of("gru", "lstm", 1.0)[0][0]
     ratio = gru["recurrent_parameters"] / lstm["recurrent_parameters"]
@@ -166,16 +166,16 @@ def _three_quarters(pairs: Pairs) -> Claim:
 
 def by_fraction(found: Comparison) -> dict[float, list[Claim]]:
     """Of each fraction, what the gap and the validation loss say of GRU and LSTM; estimates beside the tests."""
-    pairs = Pairs(found)
+    pairs = PairedRuns(found)
     told: dict[float, list[Claim]] = {share: [] for share in pairs.shares}
     for equal in ("hidden size", "parameters"):
-        contest = Contest(pairs, pairs.named("gru", equal) or "gru", "lstm", equal)
+        contest = PairedNetworks(pairs, pairs.named("gru", equal) or "gru", "lstm", equal)
         for share in pairs.shares:
             told[share] += [contest.share("", what, value, shares=[share]) for what, value in LOSSES.items()]
     return told
 
 
-def _gru_and_lstm(contest: Contest, measure: Measure) -> Iterator[Claim]:
+def _gru_and_lstm(contest: PairedNetworks, measure: Measure) -> Iterator[Claim]:
     data = " on small data" if contest.pairs.small[-1] <= _SMALL_DATA else ""
     faster, overfits = "a GRU trains faster", f"a GRU overfits less{data}"
     yield contest.ratio(faster, "seconds for each update", LESS_TIME, lambda r: r["update_seconds"])
@@ -193,7 +193,7 @@ def _gru_and_lstm(contest: Contest, measure: Measure) -> Iterator[Claim]:
         yield contest.memory("a GRU remembers as far as an LSTM", measured, SAME_MEMORY, key)
 
 
-def _gated_and_plain(contest: Contest) -> Iterator[Claim]:
+def _gated_and_plain(contest: PairedNetworks) -> Iterator[Claim]:
     gated = contest.one.partition("-")[0].upper()
     models = f"a gated {gated} learns better than a plain RNN"
     yield contest.share(models, f"{LOSS}, all data", LOSSES[LOSS], shares=[1.0])
@@ -204,16 +204,16 @@ def _gated_and_plain(contest: Contest) -> Iterator[Claim]:
 
 
 def _common_goal(pairs: Sequence[tuple[Run, Run]]) -> float:
-    """A validation loss that all of these runs reach: :data:`BETTER` above the worst of their best."""
+    """A validation loss that all of these runs reach: :data:`SMALLEST_LOSS_EFFECT` above the worst of their best."""
     worst = max(min(run["valid_losses"]) for pair in pairs for run in pair)
-    return float(worst + BETTER * abs(worst))
+    return float(worst + SMALLEST_LOSS_EFFECT * abs(worst))
 
 
-def updates_to(run: Run, goal: float) -> float:
+def steps_to_loss(run: Run, goal: float) -> float:
     """Updates of the weights until a run's validation loss is at a goal, between two epochs on a straight line.
 
     Example:
-        >>> updates_to({"valid_losses": [3.0, 2.0, 1.0], "updates_per_epoch": 10}, 1.5)
+        >>> steps_to_loss({"valid_losses": [3.0, 2.0, 1.0], "updates_per_epoch": 10}, 1.5)
         25.0
     """
     losses, each = run["valid_losses"], run["updates_per_epoch"]
@@ -228,10 +228,10 @@ def updates_to(run: Run, goal: float) -> float:
 
 
 @dataclass(frozen=True)
-class Contest:
+class PairedNetworks:
     """Two networks whose runs are pairs."""
 
-    pairs: Pairs
+    pairs: PairedRuns
     one: str
     other: str
     equal: str
@@ -243,7 +243,7 @@ class Contest:
 
     @property
     def whole(self) -> list[tuple[Run, Run]]:
-        """Pairs of runs on all data."""
+        """PairedRuns of runs on all data."""
         return self.pairs.of(self.one, self.other, 1.0)[0]
 
     def ratio(self, claim: str, measured: str, bounds: Bounds, value: _Value) -> Claim:
@@ -255,8 +255,8 @@ class Contest:
         """A claim about the updates and the seconds to a common loss, where that takes more than an epoch."""
         goal = _common_goal(self.whole)
         values: dict[str, _Value] = {
-            "updates": lambda run: updates_to(run, goal),
-            "seconds": lambda run: updates_to(run, goal) * float(run["update_seconds"]),
+            "updates": lambda run: steps_to_loss(run, goal),
+            "seconds": lambda run: steps_to_loss(run, goal) * float(run["update_seconds"]),
         }
         at_once = all(run["valid_losses"][0] <= goal for pair in self.whole for run in pair)
         for what, value in values.items():
@@ -282,12 +282,12 @@ class Contest:
             own = [(value(one), value(other)) for one, other in pairs]
             if size == 0:
                 return self._undecided(
-                    claim, measured, "share", f"{label(self.other)} has none of it to lose"
+                    claim, measured, "share", f"{network_label(self.other)} has none of it to lose"
                 )
             every.append([(a - b) / size for a, b in own])
             values += own
         effects = [mean(of_seed) for of_seed in zip(*every, strict=True)]
-        return self._tested(claim, measured, LESS_LOSS, "share", effects, values)
+        return self._tested(claim, measured, LOWER_LOSS, "share", effects, values)
 
     def memory(self, claim: str, measured: str, bounds: Bounds, key: str) -> Claim:
         """A claim about a lag of memory's curve, where all of them were measured."""
@@ -327,13 +327,13 @@ class Contest:
         means = (mean(a for a, _ in values), mean(b for _, b in values))
         if len(effects) < 2:
             return Claim(*named, means, scale, bounds, "not decided", remark="one pair cannot tell")
-        finding = decide(effects, bounds)
+        finding = paired_test(effects, bounds)
         return Claim(
-            *named, means, scale, bounds, finding.decision, finding, remark=what_else(finding, bounds)
+            *named, means, scale, bounds, finding.decision, finding, remark=failure_reason(finding, bounds)
         )
 
 
-def label(name: str) -> str:
+def network_label(name: str) -> str:
     """``gru-74`` -> ``GRU-74``."""
     return name.upper()
 

@@ -60,7 +60,7 @@ class Probe(Protocol):
     chance: dict[str, float]
     nothing: str
 
-    def draw(self, count: int, random: torch.Generator, progress: float = 1.0) -> Example:
+    def sample(self, count: int, random: torch.Generator, progress: float = 1.0) -> Example:
         """Sequences to train on, with their targets; ``progress`` is the share of the run that is over."""
         ...
 
@@ -76,28 +76,28 @@ class Probe(Protocol):
         """What training lowers."""
         ...
 
-    def figures(self, outputs: Tensor, targets: Tensor) -> dict[str, Tensor]:
+    def metrics(self, outputs: Tensor, targets: Tensor) -> dict[str, Tensor]:
         """Means over the sequences; the metric among them."""
         ...
 
 
-class _Drawn:
+class _Sampled:
     """A probe whose sequences are drawn anew for every batch."""
 
-    def draw(self, count: int, random: torch.Generator, progress: float = 1.0) -> Example:
+    def sample(self, count: int, random: torch.Generator, progress: float = 1.0) -> Example:
         """See :class:`Probe`."""
         raise NotImplementedError
 
     def valid(self) -> Example:
         """See :class:`Probe`."""
-        return self.draw(VALID, generator(OF_VALID))
+        return self.sample(VALID, generator(OF_VALID))
 
     def test(self) -> Example:
         """See :class:`Probe`."""
-        return self.draw(TEST, generator(OF_TEST))
+        return self.sample(TEST, generator(OF_TEST))
 
 
-class Adding(_Drawn):
+class Adding(_Sampled):
     """The adding problem. Who says always 1 has an error of 1/6, and is within 0.04 with probability 0.08 - 0.04^2."""
 
     sizes, every_step, metric, higher = (2, 1), False, "mse", False
@@ -107,7 +107,7 @@ class Adding(_Drawn):
         self.reach = config.length
         self.chance = {"mse": 1 / 6, "within_0.04": 2 * CLOSE - CLOSE**2}
 
-    def draw(self, count: int, random: torch.Generator, progress: float = 1.0) -> Example:
+    def sample(self, count: int, random: torch.Generator, progress: float = 1.0) -> Example:
         """See :class:`Probe`."""
         return sequences.adding(count, self.reach, random)
 
@@ -115,13 +115,13 @@ class Adding(_Drawn):
         """See :class:`Probe`."""
         return F.mse_loss(outputs.squeeze(-1), targets)
 
-    def figures(self, outputs: Tensor, targets: Tensor) -> dict[str, Tensor]:
+    def metrics(self, outputs: Tensor, targets: Tensor) -> dict[str, Tensor]:
         """See :class:`Probe`."""
         error = outputs.squeeze(-1) - targets
         return {"mse": error.square().mean(), "within_0.04": (error.abs() < CLOSE).double().mean()}
 
 
-class Copy(_Drawn):
+class Copy(_Sampled):
     """The copy task. Who guesses one of the eight symbols in time is right in an eighth.
 
     The loss is a sequence's, for each symbol to be repeated, so that gradients do not fade as the delay grows.
@@ -136,7 +136,7 @@ class Copy(_Drawn):
         share = 1 / sequences.SYMBOLS
         self.chance = {"accuracy": share, "cross_entropy": sequences.memoryless(config.length)}
 
-    def draw(self, count: int, random: torch.Generator, progress: float = 1.0) -> Example:
+    def sample(self, count: int, random: torch.Generator, progress: float = 1.0) -> Example:
         """See :class:`Probe`."""
         return sequences.copy(count, self.delay_at(progress), random)
 
@@ -153,7 +153,7 @@ class Copy(_Drawn):
         """The mean over all steps."""
         return F.cross_entropy(outputs.flatten(0, 1), targets.flatten())
 
-    def figures(self, outputs: Tensor, targets: Tensor) -> dict[str, Tensor]:
+    def metrics(self, outputs: Tensor, targets: Tensor) -> dict[str, Tensor]:
         """See :class:`Probe`."""
         asked = slice(-sequences.COPIED, None)
         right = (outputs[asked].argmax(-1) == targets[asked]).double()
@@ -170,13 +170,13 @@ class _Classes:
         """See :class:`Probe`."""
         return F.cross_entropy(outputs, targets)
 
-    def figures(self, outputs: Tensor, targets: Tensor) -> dict[str, Tensor]:
+    def metrics(self, outputs: Tensor, targets: Tensor) -> dict[str, Tensor]:
         """See :class:`Probe`."""
         right = (outputs.argmax(-1) == targets).double()
         return {"accuracy": right.mean(), "cross_entropy": self.loss(outputs, targets)}
 
 
-class Order(_Classes, _Drawn):
+class Order(_Classes, _Sampled):
     """Temporal order. Who guesses one of the four classes is right in a quarter."""
 
     sizes = (sequences.END + 1, 4)
@@ -186,7 +186,7 @@ class Order(_Classes, _Drawn):
         self.reach = config.length
         self.chance = {"accuracy": 1 / 4}
 
-    def draw(self, count: int, random: torch.Generator, progress: float = 1.0) -> Example:
+    def sample(self, count: int, random: torch.Generator, progress: float = 1.0) -> Example:
         """See :class:`Probe`."""
         return sequences.order(count, self.reach, random)
 
@@ -211,7 +211,7 @@ class Images(_Classes):
         """[N, R, C] to [N, T]."""
         return np.ascontiguousarray(images.reshape(len(images), -1)[:, self.order])
 
-    def draw(self, count: int, random: torch.Generator, progress: float = 1.0) -> Example:
+    def sample(self, count: int, random: torch.Generator, progress: float = 1.0) -> Example:
         """See :class:`Probe`."""
         rows = torch.randint(0, len(self.labels), (count,), generator=random)
         return self.pixels[rows].T.unsqueeze(-1), self.labels[rows]
@@ -240,7 +240,7 @@ def _image_set(config: ImagesConfig) -> pictures.ImageSet:
     return pictures.image_set(whole, test)
 
 
-KINDS: dict[type[ProbeConfig], Any] = {
+PROBE_CLASSES: dict[type[ProbeConfig], Any] = {
     AddingConfig: Adding,
     CopyConfig: Copy,
     OrderConfig: Order,
