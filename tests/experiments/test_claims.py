@@ -24,7 +24,13 @@ from holdfast.experiments.claims.run import (
     plan_runs,
     settings_by_fraction,
 )
-from holdfast.experiments.claims.summary import claims_to_dict, method, sentence, summary, table
+from holdfast.experiments.claims.summary import (
+    claims_to_dict,
+    describe_method,
+    summarize_verdicts,
+    verdict_sentence,
+    verdict_table,
+)
 from holdfast.experiments.claims.verdicts import (
     LESS_TIME,
     LOWER_LOSS,
@@ -212,7 +218,7 @@ def test_the_opposite_is_told() -> None:
         "seconds for each update"
     ]
     assert slower.decision == "does not hold" and slower.remark == "the opposite is true"
-    assert "does not hold; the opposite is true (" in sentence(slower)
+    assert "does not hold; the opposite is true (" in verdict_sentence(slower)
 
 
 def test_memory_beyond_what_was_measured_is_not_decided() -> None:
@@ -224,7 +230,7 @@ def test_memory_beyond_what_was_measured_is_not_decided() -> None:
     assert never["steps until it is down to a twentieth"].remark == "it cannot be measured: A rule. One step"
     runs = [{k: v for k, v in r.items() if k != "reach"} for r in found().runs]
     lost = by_measure(evaluate_claims(Comparison("classify", runs, {}, ()), MEASURE))
-    assert "it was not measured" in sentence(lost["steps until it is down to a twentieth"])
+    assert "it was not measured" in verdict_sentence(lost["steps until it is down to a twentieth"])
 
 
 def test_the_plain_rnn_is_tested_where_it_ran() -> None:
@@ -286,15 +292,15 @@ def test_words_tables_and_json_agree() -> None:
     )
     assert seconds["low"] < seconds["effect"] < seconds["high"] and seconds["holds_above"] is None
     assert seconds["p"] < seconds["p_holm"] and seconds["p_signs"] == 0.25
-    header, *rows = table(tested)
+    header, *rows = verdict_table(tested)
     assert {len(row) for row in rows} == {len(header)} and [row[2] for row in rows] == [
         c.decision for c in tested
     ]
-    assert "no p below 0.25" in method(tested)[2]
+    assert "no p below 0.25" in describe_method(tested)[2]
     decided = sum(claim.finding is not None and claim.decision != "not decided" for claim in tested)
-    assert f"Of 16 tests {decided} are decided" in method(tested)[3]
+    assert f"Of 16 tests {decided} are decided" in describe_method(tested)[3]
     faster = "“a GRU trains faster”, 6 tests: holds in 4, does not hold in 2."
-    assert faster in summary(tested) and len(summary(tested)) == 5
+    assert faster in summarize_verdicts(tested) and len(summarize_verdicts(tested)) == 5
 
 
 def test_the_smallest_effects_that_matter() -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from holdfast.config import save_config
-from holdfast.experiments.compare import RunOptions, compare, report
+from holdfast.experiments.compare import RunOptions, compare, write_comparison_report
 from holdfast.files import Files, Into, new_folder, write_atomic
 from holdfast.reporting.comparison import Comparison
 from holdfast.reporting.summary import best_cell
@@ -56,5 +56,5 @@ def compared(
         seeds=seeds,
         options=RunOptions(Into(out, overwrite=True), sys.stderr.isatty(), announce),
     )
-    page = report(found, title, out)
+    page = write_comparison_report(found, title, out)
     return Demo(data, found, page, tuple(shlex.join(command) for command in next(best_cell(found))))

@@ -162,7 +162,7 @@ def training_record(model: Any) -> dict[str, Any]:
     }
 
 
-def report(comparison: Comparison, title: str, folder: Path, *more: Section) -> Path:
+def write_comparison_report(comparison: Comparison, title: str, folder: Path, *more: Section) -> Path:
     """``report.html`` with ``plots/`` of a comparison, and ``more`` sections before the remarks on the data."""
     from holdfast.reporting.sections import (  # loads matplotlib
         comparison_report,

@@ -24,8 +24,7 @@ def claims(
     output: Output,
 ) -> int:
     """Train in pairs, test the claims, and tell the verdicts; ``asked`` are cells, seeds and fractions."""
-    from holdfast.experiments.claims.run import ExperimentDesign, report
-    from holdfast.experiments.claims.run import claims as run
+    from holdfast.experiments.claims.run import ExperimentDesign, run_claims
     from holdfast.experiments.claims.summary import claims_to_dict
     from holdfast.experiments.compare import COMPARISON_FILE, RunOptions
 
@@ -38,8 +37,12 @@ def claims(
     options = RunOptions(progress=sys.stderr.isatty(), announce=notice)
     on = "; the same command with --resume goes on"
     with nothing_half_written(folder), kept(folder / COMPARISON_FILE, "runs", on):
-        found, tested = run(task, config, files, into, design, options)
-    page = report(found, tested, f"LSTM and GRU on {files.data.name}: the textbook's claims", folder)
+        found, tested = run_claims(task, config, files, into, design, options)
+    from holdfast.experiments.claims.report import write_claims_report
+
+    page = write_claims_report(
+        found, tested, f"LSTM and GRU on {files.data.name}: the textbook's claims", folder
+    )
     tell_notes(found.notes)
     if json:
         show.write_json(claims_to_dict(found, tested))
@@ -50,18 +53,26 @@ def claims(
 
 
 def _show(found: Any, tested: Sequence[Any], title: str) -> None:
-    from holdfast.experiments.claims.report import EFFECTS_CAPTION, fraction_table, network_table
-    from holdfast.experiments.claims.summary import fraction_effects, method, sentence, summary, table
+    from holdfast.experiments.claims.summary import (
+        EFFECTS_CAPTION,
+        describe_method,
+        fraction_effect_table,
+        fraction_table,
+        network_table,
+        summarize_verdicts,
+        verdict_sentence,
+        verdict_table,
+    )
     from holdfast.reporting.html import metric_table
 
     tables = {
         title: network_table(found),
         "shares of the training part (mean ± spread over the seeds)": fraction_table(found),
-        EFFECTS_CAPTION: fraction_effects(found),
+        EFFECTS_CAPTION: fraction_effect_table(found),
         "the simple methods": metric_table(found.baselines),
-        "verdicts": table(tested),
+        "verdicts": verdict_table(tested),
     }
     for name, (header, *rows) in tables.items():
         show.table(name, header, rows)
-    for text in (*map(sentence, tested), *method(tested), *summary(tested)):
+    for text in (*map(verdict_sentence, tested), *describe_method(tested), *summarize_verdicts(tested)):
         show.write(text)

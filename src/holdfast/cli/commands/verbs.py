@@ -241,7 +241,7 @@ def _loaded(task: str, chosen: Chosen) -> Any:
 
 def compare(task: str, given: Given, files: Files, contest: Contest, output: Output) -> int:
     """Cells over seeds, as tables, in words, and as a folder with a page, pictures and ``comparison.json``."""
-    from holdfast.experiments.compare import RunOptions, report
+    from holdfast.experiments.compare import RunOptions, write_comparison_report
     from holdfast.experiments.compare import compare as run
 
     if output.resume and output.overwrite:
@@ -258,7 +258,7 @@ def compare(task: str, given: Given, files: Files, contest: Contest, output: Out
             seeds=contest.seeds,
             options=RunOptions(Into(folder, output.overwrite, output.resume), sys.stderr.isatty(), notice),
         )
-    page = report(found, f"Cells on {files.data.name}", folder)
+    page = write_comparison_report(found, f"Cells on {files.data.name}", folder)
     tell_notes(found.notes)
     if contest.json:
         show.write_json(found.to_dict())

@@ -11,96 +11,48 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, PercentFormatter
 
-from holdfast.experiments.claims.summary import fraction_effects, method, sentence, summary, table
-from holdfast.experiments.claims.verdicts import MEMORY, Claim, PairedRuns, Scale, network_label
+from holdfast.experiments.claims.summary import (
+    EFFECTS_CAPTION,
+    describe_method,
+    fraction_effect_table,
+    fraction_table,
+    network_table,
+    summarize_verdicts,
+    verdict_sentence,
+    verdict_table,
+)
+from holdfast.experiments.claims.verdicts import Claim, PairedRuns, Scale, network_label
 from holdfast.reporting import plots
 from holdfast.reporting.comparison import Comparison
 from holdfast.reporting.html import Section, metric_table, write_report
+from holdfast.reporting.sections import data_section, meanings_section
+from holdfast.tasks.registry import part
 
 COLOURS = {"holds": plots.BLUE, "does not hold": plots.ORANGE, "not decided": plots.GREY}
 _MARKERS = {"holds": "o", "does not hold": "X", "not decided": "d"}
 LINES = {"lstm": (plots.BLACK, "-"), "gru": (plots.BLUE, "-"), "rnn": (plots.GREY, "-")}
 _MATCHED = {"gru": (plots.ORANGE, "--"), "rnn": (plots.GREY, ":")}
 
-EFFECTS_CAPTION = (
-    "GRU less LSTM, as a share of the LSTM's validation loss, with 95 % intervals over the seeds:"
-)
-
 Run = Mapping[str, Any]
 
 
-def claims_report(
-    found: Comparison, claims: Sequence[Claim], title: str, folder: Path, *more: Section
-) -> Path:
-    """``report.html`` with ``plots/`` of the claims, and ``more`` sections at its end."""
+def write_claims_report(found: Comparison, claims: Sequence[Claim], title: str, folder: Path) -> Path:
+    """Write ``report.html`` and ``plots/``, and return the report's path."""
+    words = part(found.task, "words")
     pictures = folder / "plots"
     drawn = [effects(claims, pictures / "claims.png"), by_fraction(found, pictures / "fractions.png")]
     sections = [
-        Section("Claims", summary(claims), pictures=drawn[:1]),
-        Section("Each test", [*map(sentence, claims)]),
-        Section("How they were tested", method(claims), table(claims)),
-        Section("Less data", [EFFECTS_CAPTION], fraction_effects(found), pictures=drawn[1:]),
+        Section("Claims", summarize_verdicts(claims), pictures=drawn[:1]),
+        Section("Each test", [*map(verdict_sentence, claims)]),
+        Section("How they were tested", describe_method(claims), verdict_table(claims)),
+        Section("Less data", [EFFECTS_CAPTION], fraction_effect_table(found), pictures=drawn[1:]),
         Section("Figures", [], fraction_table(found)),
         Section("Networks", [], network_table(found)),
         Section("Baselines, on all data", [], metric_table(found.baselines)),
-        *more,
+        data_section(found.notes),
+        meanings_section(found.runs[0]["model"], words.MEANINGS, words.WHICH_WAY),
     ]
     return write_report(folder / "report.html", title, sections)
-
-
-# -- tables ------------------------------------------------------------------------------------------------------
-
-
-def network_table(found: Comparison) -> list[list[str]]:
-    """A header and a row for each network: its size, its speed and how far it remembers."""
-    rows = []
-    for name in found.cells:
-        one = next(run for run in found.runs if run["cell"] == name)
-        speed = found.spread(name, lambda run: 1000 * run["update_seconds"])
-        whole = [run for run in found.runs if run["cell"] == name and run["share"] == 1.0]
-        lags = (_lags([run.get(key) for run in whole]) for key in MEMORY.values())
-        counts = (f"{one[key]:,}" for key in ("hidden_size", "recurrent_parameters", "parameters"))
-        rows.append([network_label(name), *counts, str(speed), *lags])
-    return [
-        [
-            "",
-            "units",
-            "recurrent parameters",
-            "parameters",
-            "ms for an update",
-            "memory halved",
-            "to a twentieth",
-        ],
-        *rows,
-    ]
-
-
-def _lags(lags: Sequence[float | None]) -> str:
-    """Lags of memory: the least and the greatest."""
-    known = [lag for lag in lags if lag is not None]
-    if len(known) < len(lags):
-        return f"{len(known)} of {len(lags)} measured"
-    return f"{min(known):.3g} to {max(known):.3g}"
-
-
-def fraction_table(found: Comparison) -> list[list[str]]:
-    """A header and a row for each network and fraction: losses, their gap, and the metrics."""
-    metrics = list(found.runs[0]["model"])
-    losses: dict[str, Callable[[Run], float]] = {
-        "training loss": lambda run: run["train_loss"],
-        "validation loss": lambda run: run["valid_loss"],
-        "gap": lambda run: run["valid_loss"] - run["train_loss"],
-    }
-    rows = [
-        [
-            f"{network_label(name)}, {100 * share:.3g} %",
-            *(str(found.spread(name, value, share)) for value in losses.values()),
-            *(str(found.metric(name, metric, share)) for metric in metrics),
-        ]
-        for share in PairedRuns(found).shares
-        for name in found.cells
-    ]
-    return [["", *losses, *(f"{found.part} {metric}" for metric in metrics)], *rows]
 
 
 # -- pictures ----------------------------------------------------------------------------------------------------

@@ -65,7 +65,7 @@ class ExperimentDesign:
             )
 
 
-def claims(
+def run_claims(
     task: str, config: Any, files: Files, into: Into, design: ExperimentDesign, options: RunOptions
 ) -> tuple[Comparison, list[Claim]]:
     """Train LSTM and GRU at equal hidden size and at equal parameters, and test what is said of them.
@@ -105,16 +105,6 @@ def claims(
     tested = evaluate_claims(found, part(task, "words").MEASURE.of(found.runs[0]["model"]))
     save_json(into.folder / CLAIMS, claims_to_dict(found, tested))
     return found, tested
-
-
-def report(found: Comparison, tested: Sequence[Claim], title: str, folder: Path) -> Path:
-    """``report.html`` with ``plots/`` of the claims."""
-    from holdfast.experiments.claims.report import claims_report  # loads matplotlib
-    from holdfast.reporting.sections import data_section, meanings_section
-
-    words = part(found.task, "words")
-    meanings = meanings_section(found.runs[0]["model"], words.MEANINGS, words.WHICH_WAY)
-    return claims_report(found, tested, title, folder, data_section(found.notes), meanings)
 
 
 # -- what is trained ---------------------------------------------------------------------------------------------

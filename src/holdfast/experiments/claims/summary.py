@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from math import inf
 from typing import Any
 
-from holdfast.experiments.claims.verdicts import AS_FAR, FASTER, Claim, PairedRuns, by_fraction, network_label
+from holdfast.experiments.claims.verdicts import (
+    AS_FAR,
+    FASTER,
+    MEMORY,
+    Claim,
+    PairedRuns,
+    by_fraction,
+    network_label,
+)
 from holdfast.reporting.comparison import Comparison
 from holdfast.reporting.statistics import SMALLEST_LOSS_EFFECT
+
+EFFECTS_CAPTION = (
+    "GRU less LSTM, as a share of the LSTM's validation loss, with 95 % intervals over the seeds:"
+)
 
 
 def number(claim: Claim, effect: float) -> str:
@@ -33,7 +45,7 @@ def needed(claim: Claim) -> str:
     return f"above {number(claim, low)}" if high == inf else f"{number(claim, low)} to {number(claim, high)}"
 
 
-def sentence(claim: Claim) -> str:
+def verdict_sentence(claim: Claim) -> str:
     """A claim and its verdict in words."""
     of = f"{network_label(claim.one)} against {network_label(claim.other)}"
     head = f"“{claim.claim}” ({claim.measured}; {of}): {claim.decision}"
@@ -45,7 +57,7 @@ def sentence(claim: Claim) -> str:
     return f"{head}{remark} ({told}; it holds {needed(claim)})."
 
 
-def summary(claims: Sequence[Claim]) -> list[str]:
+def summarize_verdicts(claims: Sequence[Claim]) -> list[str]:
     """Of every claim, in how many tests it holds, does not, or is not decided."""
     told = []
     for text in dict.fromkeys(claim.claim for claim in claims):
@@ -55,7 +67,7 @@ def summary(claims: Sequence[Claim]) -> list[str]:
     return told
 
 
-def method(claims: Sequence[Claim]) -> list[str]:
+def describe_method(claims: Sequence[Claim]) -> list[str]:
     """How the claims were tested, and how much that is worth."""
     found = [claim for claim in claims if claim.finding is not None]
     if not found:
@@ -92,7 +104,7 @@ HEADER = [
 ]
 
 
-def table(claims: Sequence[Claim]) -> list[list[str]]:
+def verdict_table(claims: Sequence[Claim]) -> list[list[str]]:
     """A header and a row for each claim."""
     return [HEADER, *map(_row, claims)]
 
@@ -108,7 +120,7 @@ def _row(claim: Claim) -> list[str]:
     return [*row, *told, *(f"{p:.2g}" for p in ps)]
 
 
-def fraction_effects(found: Comparison) -> list[list[str]]:
+def fraction_effect_table(found: Comparison) -> list[list[str]]:
     """A header and a row for each fraction: by how much the GRU's gap and loss differ from the LSTM's."""
     every = by_fraction(found)
     header = [f"{claim.measured}, equal {claim.equal}" for claim in next(iter(every.values()))]
@@ -132,7 +144,7 @@ def claims_to_dict(found: Comparison, claims: Sequence[Claim]) -> dict[str, Any]
         "seeds": sorted({run["seed"] for run in found.runs}),
         "fractions": pairs.shares,
         "claims": [_plain(claim) for claim in claims],
-        "method": method(claims),
+        "method": describe_method(claims),
         "notes": list(found.notes),
     }
 
@@ -147,4 +159,59 @@ def _plain(claim: Claim) -> dict[str, Any]:
     if finding is not None:
         del finding["decision"]
         values |= finding | {key: claim.displayed(finding[key]) for key in ("effect", "low", "high")}
-    return values | {"sentence": sentence(claim)}
+    return values | {"sentence": verdict_sentence(claim)}
+
+
+# -- tables ------------------------------------------------------------------------------------------------------
+
+
+def network_table(found: Comparison) -> list[list[str]]:
+    """A header and a row for each network: its size, its speed and how far it remembers."""
+    rows = []
+    for name in found.cells:
+        one = next(run for run in found.runs if run["cell"] == name)
+        speed = found.spread(name, lambda run: 1000 * run["update_seconds"])
+        whole = [run for run in found.runs if run["cell"] == name and run["share"] == 1.0]
+        lags = (_lags([run.get(key) for run in whole]) for key in MEMORY.values())
+        counts = (f"{one[key]:,}" for key in ("hidden_size", "recurrent_parameters", "parameters"))
+        rows.append([network_label(name), *counts, str(speed), *lags])
+    return [
+        [
+            "",
+            "units",
+            "recurrent parameters",
+            "parameters",
+            "ms for an update",
+            "memory halved",
+            "to a twentieth",
+        ],
+        *rows,
+    ]
+
+
+def _lags(lags: Sequence[float | None]) -> str:
+    """Lags of memory: the least and the greatest."""
+    known = [lag for lag in lags if lag is not None]
+    if len(known) < len(lags):
+        return f"{len(known)} of {len(lags)} measured"
+    return f"{min(known):.3g} to {max(known):.3g}"
+
+
+def fraction_table(found: Comparison) -> list[list[str]]:
+    """A header and a row for each network and fraction: losses, their gap, and the metrics."""
+    metrics = list(found.runs[0]["model"])
+    losses: dict[str, Callable[[Mapping[str, Any]], float]] = {
+        "training loss": lambda run: run["train_loss"],
+        "validation loss": lambda run: run["valid_loss"],
+        "gap": lambda run: run["valid_loss"] - run["train_loss"],
+    }
+    rows = [
+        [
+            f"{network_label(name)}, {100 * share:.3g} %",
+            *(str(found.spread(name, value, share)) for value in losses.values()),
+            *(str(found.metric(name, metric, share)) for metric in metrics),
+        ]
+        for share in PairedRuns(found).shares
+        for name in found.cells
+    ]
+    return [["", *losses, *(f"{found.part} {metric}" for metric in metrics)], *rows]
