@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from holdfast import insight as insight
     from holdfast.errors import UserError as UserError
+    from holdfast.nn.cell_modules import GRUCell as GRUCell
+    from holdfast.nn.cell_modules import LSTMCell as LSTMCell
+    from holdfast.nn.cell_modules import RNNCell as RNNCell
     from holdfast.nn.cells import CELLS as CELLS
     from holdfast.nn.convert import accelerate as accelerate
     from holdfast.nn.convert import from_keras as from_keras
@@ -33,8 +36,11 @@ if TYPE_CHECKING:
 _HOMES = {
     "CELLS": "holdfast.nn.cells",
     "GRU": "holdfast.nn.layers",
+    "GRUCell": "holdfast.nn.cell_modules",
     "LSTM": "holdfast.nn.layers",
+    "LSTMCell": "holdfast.nn.cell_modules",
     "RNN": "holdfast.nn.layers",
+    "RNNCell": "holdfast.nn.cell_modules",
     "Composer": "holdfast.tasks.music.task",
     "Forecaster": "holdfast.tasks.forecast.task",
     "LanguageModel": "holdfast.tasks.language.task",
@@ -59,7 +65,10 @@ __all__ = [
     "RNN",
     "Composer",
     "Forecaster",
+    "GRUCell",
+    "LSTMCell",
     "LanguageModel",
+    "RNNCell",
     "SequenceClassifier",
     "SpeechRecognizer",
     "Stream",
