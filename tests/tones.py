@@ -13,7 +13,7 @@ TONES = {"low": 400.0, "mid": 900.0, "high": 1800.0, "top": 3000.0}
 WORD, GAP = 0.15, 0.1
 """Seconds of a word, and of the silence before each and at the end."""
 SMALL: dict[str, Any] = {
-    "unit": "word",
+    "token": "word",
     "hidden_size": 24,
     "channels": 24,
     "num_layers": 1,

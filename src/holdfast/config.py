@@ -17,6 +17,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Protocol, TypeVar, get_args, get_origin, get_type_hints
 
+from holdfast._deprecated import renamed_settings
 from holdfast.errors import UserError
 from holdfast.files import write_atomic
 from holdfast.validation import refused
@@ -24,7 +25,7 @@ from holdfast.validation import refused
 FORMAT = 1
 """Number of the file format; a file with a greater one was written by a newer Holdfast."""
 
-MAY_CHANGE = ("epochs", "patience", "budget", "device", "watch")
+MAY_CHANGE = ("epochs", "patience", "budget", "device", "monitor")
 """Settings of :class:`Training` that may differ when a run is resumed: how long it goes on, where, and who looks on."""
 
 
@@ -56,7 +57,7 @@ class Training:
         seed: seed of all random numbers.
         budget: stop after this time, such as 90s, 10m or 2h30m, and keep the best weights.
         device: auto (a GPU where there is one), cpu, cuda, cuda:1 or mps.
-        watch: warn while it is trained of saturated gates, dead units, vanishing or exploding gradients, frozen
+        monitor: warn during training of saturated gates, dead units, vanishing or exploding gradients, frozen
             weights and lost states. The result is the same.
 
     Raises:
@@ -76,7 +77,7 @@ class Training:
     seed: int = 0
     budget: str | None = None
     device: str = "auto"
-    watch: bool = False
+    monitor: bool = False
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "patience", "checkpoints"):
@@ -214,7 +215,7 @@ def read_config(path: Path) -> tuple[str, dict[str, Any]]:
         raise UserError(
             f"{path} must name its task.", f"It has task = {task!r}.", 'Write for example task = "forecast".'
         )
-    return task, values
+    return task, renamed_settings(values)
 
 
 def check_format(number: object, where: str) -> None:
@@ -287,6 +288,7 @@ def build_config(config_class: type[C], fields: Mapping[str, Any]) -> C:
         >>> config.target, config.training.epochs
         (('temp',), 3)
     """
+    fields = renamed_settings(fields, warn=True)
     hints = get_type_hints(config_class)
     homes = {name: (name, hint) for name, hint in hints.items()}
     for part, hint in hints.items():

@@ -107,7 +107,7 @@ def test_no_model_adds_nothing() -> None:
 def test_a_recurrent_model_scores_as_the_language_model_does(unit: str, tmp_path: Path) -> None:
     (tmp_path / "text.txt").write_text("\n".join(SENTENCES * 60) + "\n")
     model = LanguageModel(
-        unit=unit, hidden_size=12, num_layers=2, tied=False, epochs=1, steps=8, batch_size=4
+        token=unit, hidden_size=12, num_layers=2, tied=False, epochs=1, steps=8, batch_size=4
     ).fit(tmp_path / "text.txt")
     reader = model.reader()
     text: TextModel = ByWords(RecurrentWords(reader)) if unit == "word" else RecurrentSigns(reader)

@@ -44,7 +44,7 @@ def test_a_run_is_inspected_in_words_a_page_and_pictures(
         "--steps",
         "150",
     ]
-    assert main([*words, "--beside", str(folder / "rnn")]) == 0
+    assert main([*words, "--compare-with", str(folder / "rnn")]) == 0
     told = capsys.readouterr().out
     for expected in (
         "Memory as measured",
@@ -95,10 +95,13 @@ def test_the_terminal_view_fits_the_terminal(
         (["{missing}", "{play}"], ("loaded from the folder", "There is no folder", "--out")),
         (["{gru}", "{play}", "--steps", "1"], ("at least 2", "It was 1", "1000")),
         (
-            ["{gru}", "{play}", "--beside", "{missing}"],
+            ["{gru}", "{play}", "--compare-with", "{missing}"],
             ("loaded from the folder", "There is no folder", "--out"),
         ),
-        (["{gru}", "{play}", "--beside", "{rnn}/../gru"], ("beside others", "given twice", "each run once")),
+        (
+            ["{gru}", "{play}", "--compare-with", "{rnn}/../gru"],
+            ("must name other runs", "given twice", "each run once"),
+        ),
         (["{gru}", "{binary}"], ("read as utf-8", "Line 1", "convert the file")),
     ],
 )

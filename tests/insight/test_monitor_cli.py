@@ -1,4 +1,4 @@
-"""``holdfast train ... --watch``: silent on healthy runs, told and kept for ill ones, and the result is the same."""
+"""``holdfast train ... --monitor``: silent on healthy runs, told and kept for ill ones, and the result is the same."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def metrics(run: Path) -> dict[str, Any]:
 def test_a_healthy_run_is_silent_and_the_same_as_without(
     task: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    plain, watched = train(task, tmp_path, "plain"), train(task, tmp_path, "watched", "--watch")
+    plain, watched = train(task, tmp_path, "plain"), train(task, tmp_path, "watched", "--monitor")
     assert "warning" not in capsys.readouterr().err and not (watched / "warnings.csv").exists()
     told = metrics(watched)["watched"]
     assert told["checks"] >= 3 and {row["step"] for row in told["gradients"]} >= {1}
@@ -77,7 +77,7 @@ def test_a_healthy_run_is_silent_and_the_same_as_without(
 def test_a_learning_rate_far_too_high_is_told_and_kept(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run = train("language", tmp_path, "run", "--watch", "--learning-rate", "0.2")
+    run = train("language", tmp_path, "run", "--monitor", "--learning-rate", "0.2")
     (first, *_), err = read_warnings(run / "warnings.csv"), capsys.readouterr().err
     assert first[0] == 2 and first[1].kind == "too large steps"
     assert "warning: step 2, too large steps (layer 1): one step changed the weights by" in err
@@ -90,7 +90,7 @@ def test_a_state_that_a_task_loses_is_told(
 ) -> None:
     kept = truncated_bptt._scaled
     monkeypatch.setattr(truncated_bptt, "_scaled", lambda state, share: kept(state, torch.zeros_like(share)))
-    train("language", tmp_path, "run", "--watch")
+    train("language", tmp_path, "run", "--monitor")
     err = capsys.readouterr().err
     assert err.count("lost state") == 2  # as it happens, and among the notes at the end
     assert "it is given zeros at 3 borders in a row" in err
@@ -101,7 +101,7 @@ def test_the_watcher_may_come_to_a_run_that_goes_on(tmp_path: Path, monkeypatch:
     assert (round(metrics(run)["epochs_done"]), (run / "warnings.csv").exists()) == (3, False)
     kept = truncated_bptt._scaled
     monkeypatch.setattr(truncated_bptt, "_scaled", lambda state, share: kept(state, torch.zeros_like(share)))
-    rerun = [str(tmp_path / "text.txt"), "--resume", "--watch", "--epochs", "4", "--out", str(run)]
+    rerun = [str(tmp_path / "text.txt"), "--resume", "--monitor", "--epochs", "4", "--out", str(run)]
     assert main(["train", "language", *rerun]) == 0
     ((number, found),) = read_warnings(run / "warnings.csv")
     assert found.kind == "lost state" and number > 3 * 40  # counted over the whole run

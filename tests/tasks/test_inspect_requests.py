@@ -82,7 +82,7 @@ def segments(folder: Path) -> tuple[Any, Path]:
 def language(folder: Path) -> tuple[Any, Path]:
     words = random.Random(0).choices(["the", "a", "dog", "cat", "saw", "ran", "and", "under", "over"], k=60)
     path = file(folder, "text.txt", " ".join(words) + ".\n")
-    return LanguageModel(unit="character", steps=16, **{**QUICK, "batch_size": 2}), path
+    return LanguageModel(token="character", steps=16, **{**QUICK, "batch_size": 2}), path
 
 
 def sentences(folder: Path) -> tuple[Any, Path]:
@@ -99,7 +99,7 @@ def translate(folder: Path) -> tuple[Any, Path]:
     for _ in range(80):
         words = rng.choices("abcdefgh", k=rng.randint(2, 6))
         rows.append(f"{' '.join(words)} .\t{' '.join(w.upper() for w in reversed(words))} .\n")
-    settings = {"unit": "word", "embedding_size": 6, "dropout": 0.0, "device": "cpu", "batch_size": 100}
+    settings = {"token": "word", "embedding_size": 6, "dropout": 0.0, "device": "cpu", "batch_size": 100}
     return Translator(hidden_size=6, epochs=1, **settings), file(folder, "pairs.tsv", "".join(rows))
 
 
@@ -339,7 +339,7 @@ def test_sentences_alone_are_looked_at_with_the_models_translation(
 
 def test_a_decoder_that_feeds_on_itself_is_left_out(tmp_path: Path) -> None:
     _, data = translate(tmp_path)
-    settings = {"unit": "word", "embedding_size": 6, "device": "cpu", "input_feeding": True}
+    settings = {"token": "word", "embedding_size": 6, "device": "cpu", "input_feeding": True}
     model = Translator(hidden_size=6, epochs=1, **settings).fit(data)
     (encoder,) = looked(Case(model, data, tmp_path))
     assert encoder.name == "encoder" and any("input-feeding" in note for note in encoder.notes)

@@ -21,7 +21,7 @@ DATA = {
 SMALL: dict[str, dict[str, Any]] = {
     "language": {"hidden_size": 16, "steps": 8, "batch_size": 4, "epochs": 2},
     "classify": {"text": "text", "hidden_size": 8, "embedding_size": 8, "epochs": 2},
-    "translate": {"unit": "character", "hidden_size": 16, "batch_size": 60, "epochs": 2, "checkpoints": 2},
+    "translate": {"token": "character", "hidden_size": 16, "batch_size": 60, "epochs": 2, "checkpoints": 2},
 }
 
 

@@ -11,7 +11,8 @@ from typing import Annotated, Any, NamedTuple
 
 from cyclopts import App, Parameter
 
-from holdfast.cli.errors import check_names, report
+from holdfast._deprecated import renamed_flags
+from holdfast.cli.errors import check_names, notice, report
 from holdfast.cli.params import (
     FLAT,
     NEW,
@@ -246,7 +247,7 @@ def inspect(
         int, Parameter(help="Steps of the data that are looked at, at most.", converter=whole_number)
     ] = 1000,
     terminal: Annotated[bool, switch("Draw in the terminal as well.")] = False,
-    beside: Annotated[
+    compare_with: Annotated[
         Names, Parameter(help="Folders of other runs, whose memory and gradients are set beside this one's.")
     ] = (),
     device: Device = "auto",
@@ -255,7 +256,7 @@ def inspect(
     from holdfast.cli.commands import inspect as inspecting
     from holdfast.cli.commands import verbs
 
-    asked = inspecting.Asked(out, steps, terminal, tuple(Path(name) for name in beside))
+    asked = inspecting.Asked(out, steps, terminal, tuple(Path(name) for name in compare_with))
     return inspecting.inspect(verbs.Chosen(run, device), data, asked)
 
 
@@ -347,7 +348,7 @@ def _routed(words: list[str]) -> list[str]:
 
 def main(tokens: Sequence[str] | None = None) -> int:
     """Run the command line (``sys.argv`` when None) and return the exit code; errors are reported, never raised."""
-    words = list(sys.argv[1:] if tokens is None else tokens)
+    words = renamed_flags(sys.argv[1:] if tokens is None else tokens, notice)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal without "±" shows a question mark

@@ -176,7 +176,7 @@ class _Recurrent:
 
 
 class RecurrentWords(_Recurrent):
-    """A recurrent model of words (``holdfast train language --unit word``) as the next word's model."""
+    """A recurrent model of words (``holdfast train language --token word``) as the next word's model."""
 
     def word(self, state: Hashable, word: str) -> tuple[Hashable, float]:
         """Behind a word, and the word's ``log p``."""

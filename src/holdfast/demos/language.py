@@ -28,7 +28,7 @@ def _next(data: Path, cell: str) -> list[list[str]]:
         ["holdfast", "train", "language", str(data), *asked, "--out", str(run)],
         ["holdfast", "predict", str(run), "--prompt", "The statement", "--temperature", "0.7"],
         ["holdfast", "predict", str(run), "--prompt", "for x in range(10):", "--score"],
-        ["holdfast", "train", "language", "YOUR.txt", "--unit", "word"],
+        ["holdfast", "train", "language", "YOUR.txt", "--token", "word"],
     ]
 
 

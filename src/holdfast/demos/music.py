@@ -61,7 +61,7 @@ def _next(data: Path, cell: str) -> list[list[str]]:
     return [
         ["holdfast", "train", "music", str(data), *asked, "--out", run],
         ["holdfast", "predict", run, "--key", "D minor", "--bars", "8", *files],
-        ["holdfast", "predict", run, "--harmonise", "MELODY.mid", *files],
+        ["holdfast", "predict", run, "--harmonize", "MELODY.mid", *files],
         ["holdfast", "train", "music", "FOLDER_OF_MIDI", "--model", "events", "--steps-per-beat", "8"],
     ]
 

@@ -42,7 +42,7 @@ class Spoken:
 def speech_demo(out: Path, announce: Announce = lambda text: None) -> Demo:
     """GRU and LSTM learn to write commands spoken by espeak-ng in 12 voices, and are tested on a 13th."""
     config = SpeechConfig(
-        data=SoundConfig(unit="word", split="0.9/0.1/0", hold_out=STRANGER),
+        data=SoundConfig(token="word", split="0.9/0.1/0", hold_out=STRANGER),
         network=NetworkConfig(hidden_size=96, num_layers=1, subsampling=4, channels=96),
         training=SpeechTraining(epochs=16, batch_size=8, learning_rate=4e-3),
     )

@@ -31,7 +31,7 @@ _ORDINALS |= {"nine": "ninth", "twelve": "twelfth", "twenty": "twentieth", "thir
 def translate_demo(out: Path, announce: Announce = lambda text: None) -> Demo:
     """GRU and LSTM read dates character by character and write them in words, as "the third of July ..."."""
     config = TranslateConfig(
-        data=PairsConfig(unit="character", split="rest/200/300"),
+        data=PairsConfig(token="character", split="rest/200/300"),
         network=NetworkConfig(hidden_size=64, decoder_layers=1, dropout=0.1),
         training=TranslateTraining(epochs=6, batch_size=600, learning_rate=1e-2),
         search=SearchConfig(beam=2),

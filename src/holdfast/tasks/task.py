@@ -228,7 +228,7 @@ class TaskModel(ABC):
         self, training: Trainable, folder: Path | None
     ) -> TrainingMonitor | contextlib.nullcontext[None]:
         """The watcher, where one is asked for."""
-        if not self.config.training.watch:
+        if not self.config.training.monitor:
             return contextlib.nullcontext()
         carries = isinstance(training, Stateful) and training.steps_per_epoch >= STEPS
         file = None if folder is None else folder / WARNINGS

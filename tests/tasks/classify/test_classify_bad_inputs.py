@@ -86,8 +86,8 @@ FILES: dict[str, tuple[str, str | bytes, list[str], Expected]] = {
     "vectors of bytes": (
         "a.csv",
         GOOD,
-        [*TEXT, "--vectors", "v.txt", "--unit", "byte"],
-        ("those of words", "byte", "--unit word"),
+        [*TEXT, "--vectors", "v.txt", "--token", "byte"],
+        ("those of words", "byte", "--token word"),
     ),
     "a missing channel": (
         "a.csv",

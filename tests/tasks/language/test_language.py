@@ -280,7 +280,7 @@ def test_writing_ends_before_a_stop() -> None:
 
 @pytest.mark.parametrize("unit", ["word", "byte", "subword"])
 def test_every_unit_trains_writes_and_comes_back(unit: str, file: Path, tmp_path: Path) -> None:
-    model = LanguageModel(**SMALL | {"epochs": 8}, unit=unit).fit(file, out=tmp_path / "run")
+    model = LanguageModel(**SMALL | {"epochs": 8}, token=unit).fit(file, out=tmp_path / "run")
     again = load(tmp_path / "run")
     assert again.generate("the dog", length=9, seed=0) == model.generate("the dog", length=9, seed=0)
     names, found = again.surprise("the cat\n")
@@ -290,7 +290,7 @@ def test_every_unit_trains_writes_and_comes_back(unit: str, file: Path, tmp_path
 
 
 def test_words_may_have_an_adaptive_softmax(file: Path) -> None:
-    model = LanguageModel(**SMALL, unit="word", tied=False, adaptive=(3, 8)).fit(file)
+    model = LanguageModel(**SMALL, token="word", tied=False, adaptive=(3, 8)).fit(file)
     assert model.metrics["model"]["perplexity"] < model.metrics["baselines"]["unigram"]["perplexity"]
 
 
@@ -322,7 +322,7 @@ def test_what_is_written_ends_after_its_length(units: bytes, expected: list[str]
 
 def test_a_prompt_of_words_may_end_in_a_space(tmp_path: Path) -> None:
     (tmp_path / "text.txt").write_text(text())
-    model = LanguageModel(**SMALL | {"epochs": 1}, unit="word").fit(tmp_path / "text.txt")
+    model = LanguageModel(**SMALL | {"epochs": 1}, token="word").fit(tmp_path / "text.txt")
     one, other = (model.generate(prompt, length=6, seed=1) for prompt in ("the cat", "the cat "))
     assert one == f" {other}" or one == other
 
@@ -338,7 +338,7 @@ def prepared(tmp_path: Path, content: str, **fields: Any) -> dataset.Prepared:
 
 @pytest.mark.parametrize("end", ["", "\n"])
 def test_a_text_of_one_line_is_cut_between_words(tmp_path: Path, end: str) -> None:
-    found = prepared(tmp_path, " ".join(SENTENCES * 30) + end, unit="word")
+    found = prepared(tmp_path, " ".join(SENTENCES * 30) + end, token="word")
     assert len(found.valid) > 10 and found.test is not None and len(found.test) > 10
     assert not any("unknown" in note for note in found.notes)
 
@@ -408,7 +408,7 @@ def test_parts_are_cut_in_order_and_words_at_a_lines_end(file: Path) -> None:
     found = LanguageModel(**SMALL, split="0.5/0.25/0.25").prepare(file)
     parts = [found.units.decode(part.ids) for part in (found.train, found.valid, found.test)]
     assert "".join(parts) == whole and len(parts[0]) == len(whole) // 2
-    words = LanguageModel(**SMALL, unit="word", split="0.5/0.5/0").prepare(file)
+    words = LanguageModel(**SMALL, token="word", split="0.5/0.5/0").prepare(file)
     assert words.test is None
     train, valid = (words.units.decode(part.ids) for part in (words.train, words.valid))
     assert train + valid == whole and train.endswith("\n")

@@ -38,14 +38,14 @@ def trained(file: Path) -> Path:
 @pytest.fixture(scope="module")
 def of_words(file: Path) -> Path:
     out = file.parent / "words"
-    assert main(["train", "language", str(file), *FLAGS, "--unit", "word", "--out", str(out)]) == 0
+    assert main(["train", "language", str(file), *FLAGS, "--token", "word", "--out", str(out)]) == 0
     return out
 
 
 @pytest.fixture(scope="module")
 def of_bytes(file: Path) -> Path:
     out = file.parent / "bytes"
-    assert main(["train", "language", str(file), *FLAGS, "--unit", "byte", "--out", str(out)]) == 0
+    assert main(["train", "language", str(file), *FLAGS, "--token", "byte", "--out", str(out)]) == 0
     return out
 
 
@@ -216,7 +216,7 @@ TRAIN: dict[str, tuple[list[str], Expected]] = {
     "an empty folder": (["nothing"], ("holds files", "none", "another")),
     "too many steps": (["text.txt", "--steps", "5000"], ("twice as long", "5000", "fewer")),
     "no steps": (["text.txt", "--steps", "0"], ("steps", "0", "64")),
-    "an unknown unit": (["text.txt", "--unit", "letter"], ("character", "letter", "")),
+    "an unknown unit": (["text.txt", "--token", "letter"], ("character", "letter", "")),
     "a small vocabulary": (["text.txt", "--vocabulary", "1"], ("at least 2", "1", "10000")),
     "a split that is none": (["text.txt", "--split", "80/20"], ("train/valid/test", "80/20", "0.9")),
     "a split of too much": (["text.txt", "--split", "0.9/0.2/0.1"], ("at most 1", "0.9", "0.9")),
@@ -236,8 +236,11 @@ TRAIN: dict[str, tuple[list[str], Expected]] = {
         ["text.txt", "--adaptive", "9,2000", "--no-tied"],
         ("below", "2000", "leave out"),
     ),
-    "a vocabulary of bytes": (["text.txt", "--unit", "byte", "--vocabulary", "99"], ("bytes", "99", "leave")),
-    "too few subwords": (["text.txt", "--unit", "subword", "--vocabulary", "99"], ("256", "99", "8000")),
+    "a vocabulary of bytes": (
+        ["text.txt", "--token", "byte", "--vocabulary", "99"],
+        ("bytes", "99", "leave"),
+    ),
+    "too few subwords": (["text.txt", "--token", "subword", "--vocabulary", "99"], ("256", "99", "8000")),
     "two sizes of one layer": (["text.txt", "--embedding-size", "9"], ("tied", "9", "--no-tied")),
     "an encoding of no text": (["text.txt", "--encoding", "rot13"], ("texts", "rot13", "latin-1")),
     "an empty test file": (["text.txt", "--test", "empty.txt"], ("test", "empty.txt", "leave it out")),
@@ -251,7 +254,7 @@ TRAIN: dict[str, tuple[list[str], Expected]] = {
     "nothing to resume": (["text.txt", "--resume"], ("", "", "--out")),
 }
 USE: dict[str, tuple[list[str], Expected]] = {
-    "an unknown character": (["--prompt", "caf\xe9"], ("prompt", "\xe9", "--unit byte")),
+    "an unknown character": (["--prompt", "caf\xe9"], ("prompt", "\xe9", "--token byte")),
     "no length": (["--length", "0"], ("length", "0", "500")),
     "a negative temperature": (["--temperature", "-1"], ("temperature", "-1", "0.8")),
     "no units to draw from": (["--top-k", "0"], ("top-k", "0", "40")),
@@ -330,7 +333,7 @@ def test_a_mistake_in_scoring(name: str, trained: Path, capsys: pytest.CaptureFi
 
 
 def test_a_word_that_is_not_known(of_words: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    refused(capsys, ["predict", of_words, "--prompt", "the zebra"], ("words", "'zebra'", "--unit byte"))
+    refused(capsys, ["predict", of_words, "--prompt", "the zebra"], ("words", "'zebra'", "--token byte"))
 
 
 @pytest.mark.parametrize("name", ["data.json", "model.safetensors", "baselines.safetensors", "metrics.json"])

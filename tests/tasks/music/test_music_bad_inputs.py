@@ -294,20 +294,20 @@ ASKED: dict[str, tuple[list[str], Expected]] = {
     ),
     "bars of no primer": (["roll", "--primer-bars", "2"], ("those of a primer", "none", "give")),
     "a melody for events": (
-        ["events", "--harmonise", "melody.mid"],
+        ["events", "--harmonize", "melody.mid"],
         ("a model of rolls", "events", "--model roll"),
     ),
     "a melody of chords": (
-        ["roll", "--harmonise", "chords.mid"],
+        ["roll", "--harmonize", "chords.mid"],
         ("one note at a time", "chords.mid has 2 at once, first at beat 0", "before the next"),
     ),
-    "a melody that is not there": (["roll", "--harmonise", "no.mid"], ("a file or", "no.mid", "name")),
+    "a melody that is not there": (["roll", "--harmonize", "no.mid"], ("a file or", "no.mid", "name")),
     "a melody with a length": (
-        ["roll", "--harmonise", "melody.mid", "--bars", "4"],
+        ["roll", "--harmonize", "melody.mid", "--bars", "4"],
         ("keeps its length", "--bars", "leave"),
     ),
     "a melody and a primer": (
-        ["roll", "chords.mid", "--harmonise", "melody.mid"],
+        ["roll", "chords.mid", "--harmonize", "melody.mid"],
         ("a primer, or harmonises", "were given", "leave one"),
     ),
     "midi in the place of the primer": (
@@ -327,19 +327,19 @@ ASKED: dict[str, tuple[list[str], Expected]] = {
         ("--plot is a file", "folder.png is a folder", "a file's name"),
     ),
     "a melody of tokens": (
-        ["roll", "--harmonise", "melody.mid", "--top-p", "0.9"],
+        ["roll", "--harmonize", "melody.mid", "--top-p", "0.9"],
         ("keeps its length", "--top-p was given", "leave it out"),
     ),
     "a melody with bars of a primer": (
-        ["roll", "--harmonise", "melody.mid", "--primer-bars", "1"],
+        ["roll", "--harmonize", "melody.mid", "--primer-bars", "1"],
         ("keeps its length", "--primer-bars was given", "leave it out"),
     ),
     "proposals of no melody": (
         ["roll", "--proposals", "3"],
-        ("under a melody", "no melody", "--harmonise"),
+        ("under a melody", "no melody", "--harmonize"),
     ),
     "proposals without end": (
-        ["roll", "--harmonise", "melody.mid", "--proposals", "1000000"],
+        ["roll", "--harmonize", "melody.mid", "--proposals", "1000000"],
         ("--proposals is at most", "1000000", "give"),
     ),
     "a seed without end": (
@@ -360,7 +360,7 @@ ASKED: dict[str, tuple[list[str], Expected]] = {
         ("bars are of a kind", "those of five.mid are 5/4; theirs are 4/4", "another primer"),
     ),
     "midi in the place of the melody": (
-        ["roll", "--harmonise", "melody.mid", "--midi", "melody.mid"],
+        ["roll", "--harmonize", "melody.mid", "--midi", "melody.mid"],
         ("the place of its data", "melody.mid", "another name"),
     ),
 }

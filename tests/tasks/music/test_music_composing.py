@@ -103,7 +103,7 @@ def test_events_keep_their_voices_and_instruments(runs: dict[str, Path]) -> None
 
 @pytest.mark.parametrize("kind", ["roll", "independent"])
 def test_a_melody_that_is_harmonised_is_unchanged_and_at_the_top(runs: dict[str, Path], kind: str) -> None:
-    found = load(runs[kind]).compose(harmonise=runs["melody"], proposals=6, seed=4)
+    found = load(runs[kind]).compose(harmonize=runs["melody"], proposals=6, seed=4)
     tune, *others = found.score.tracks
     given = read_songs(runs["melody"])[0]
     assert (tune.name, tune.program) == ("tune", 73)

@@ -43,7 +43,7 @@ def tune(frames: int = FRAMES) -> Any:
 
 def wish(proposals: int, seed: int, frames: int = FRAMES) -> Wish:
     song = Song("tune", score_of_roll(tune(frames), 2))
-    return wish_of(Prediction(harmonise=Path("tune.mid"), proposals=proposals, seed=seed), song).under
+    return wish_of(Prediction(harmonize=Path("tune.mid"), proposals=proposals, seed=seed), song).under
 
 
 CORPUS = Corpus.of([("one", Notes.of(np.zeros(1), np.array([MELODY + LOWEST]), np.ones(1)))])

@@ -110,9 +110,9 @@ def test_tempos_keys_and_bars_of_a_primer_are_kept(runs: dict[str, Path], kind: 
 def test_a_melody_keeps_its_tempos_and_bars(runs: dict[str, Path], tmp_path: Path) -> None:
     save_midi(tmp_path / "changing.mid", changing())
     model = load(runs["roll"])
-    found = model.compose(harmonise=tmp_path / "changing.mid", proposals=2, seed=1)
+    found = model.compose(harmonize=tmp_path / "changing.mid", proposals=2, seed=1)
     assert maps(found.score) == maps(changing()) and found.seconds == pytest.approx(7)
-    keyed = model.compose(harmonise=tmp_path / "changing.mid", key="G", proposals=2, seed=1)
+    keyed = model.compose(harmonize=tmp_path / "changing.mid", key="G", proposals=2, seed=1)
     assert maps(keyed.score)[2] == [(0, 1)]
 
 
@@ -157,7 +157,7 @@ def test_pieces_without_notes_are_not_begun_with(tmp_path: Path) -> None:
     model = Composer(**tiny()).fit(tmp_path / "a.json", out=tmp_path / "run")  # its report composes
     for seed in range(5):
         assert model.compose(bars=1, seed=seed).score.note_num()
-        assert model.compose(harmonise=tmp_path / "melody.mid", proposals=2, seed=seed).score.note_num()
+        assert model.compose(harmonize=tmp_path / "melody.mid", proposals=2, seed=seed).score.note_num()
 
 
 def test_a_short_piece_is_no_copy(runs: dict[str, Path]) -> None:
@@ -169,7 +169,7 @@ def test_a_primer_and_a_melody_are_refused_in_python_too(runs: dict[str, Path], 
     save_midi(tmp_path / "melody.mid", melody())
     model = load(runs["roll"])
     with pytest.raises(Exception, match="a primer, or harmonises"):
-        model.compose(tmp_path / "melody.mid", harmonise=tmp_path / "melody.mid")
+        model.compose(tmp_path / "melody.mid", harmonize=tmp_path / "melody.mid")
     with pytest.raises(Exception, match="--primer-bars are those of a primer"):
         model.predict(primer_bars=2)
     one, same = model.predict(bars=2, seed=3), model.compose(bars=2, seed=3)

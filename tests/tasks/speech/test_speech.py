@@ -131,7 +131,7 @@ def test_a_sound_without_pauses_is_cut(folder: Path) -> None:
 
 def test_a_language_model_of_a_run_joins_in(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "text.txt").write_text("low low top\nmid high\n" * 200)
-    LanguageModel(unit="word", hidden_size=8, num_layers=1, epochs=1, steps=8, batch_size=4).fit(
+    LanguageModel(token="word", hidden_size=8, num_layers=1, epochs=1, steps=8, batch_size=4).fit(
         tmp_path / "text.txt", out=tmp_path / "words"
     )
     model = load(folder / "both")
@@ -190,7 +190,7 @@ def test_an_interrupted_run_ends_as_an_uninterrupted_one(
 
 def test_what_is_too_short_for_its_text_does_no_harm(folder: Path) -> None:
     """An utterance of 0.35 s at double speed has fewer frames than letters."""
-    settings = {**SMALL, "unit": "character", "subsampling": 8, "speeds": (1.0, 2.0), "epochs": 1}
+    settings = {**SMALL, "token": "character", "subsampling": 8, "speeds": (1.0, 2.0), "epochs": 1}
     model = SpeechRecognizer(**settings).fit(folder / "train.tsv", valid=folder / "valid.tsv")
     assert all(bool(p.isfinite().all()) for p in model._trained().parameters())
     assert any("too long for their frames" in note for note in model.prepared.notes)
@@ -204,7 +204,7 @@ def test_a_file_that_changed_is_heard_anew(folder: Path, tmp_path: Path) -> None
 
 
 def test_letters_are_heard_live_as_in_files(folder: Path, tmp_path: Path) -> None:
-    settings = {**LIVE, "unit": "character", "subsampling": 1, "epochs": 6}
+    settings = {**LIVE, "token": "character", "subsampling": 1, "epochs": 6}
     model = SpeechRecognizer(**settings).fit(folder / "train.tsv", valid=folder / "valid.tsv")
     random = np.random.default_rng(0)
     pieces = [
@@ -234,7 +234,7 @@ def test_the_command_line_from_training_to_text(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = tmp_path / "run"
-    words = ["--unit", "word", "--hidden-size", "8", "--channels", "8", "--epochs", "1", "--out", str(run)]
+    words = ["--token", "word", "--hidden-size", "8", "--channels", "8", "--epochs", "1", "--out", str(run)]
     assert main(["train", "speech", str(folder / "train.tsv"), *words]) == 0
     assert "word error rate" in capsys.readouterr().out
     assert (run / "report.html").exists() and (run / "plots" / "words.png").exists()

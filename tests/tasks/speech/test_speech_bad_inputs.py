@@ -197,7 +197,7 @@ SETTINGS: dict[str, tuple[list[str], Expected]] = {
     "too many bands": (["--bands", "150"], ("each holds a frequency", "150 were asked for", "--bands 40")),
     "too few bands": (["--bands", "2"], ("--bands", "It was 2", "--bands 40")),
     "a rate of nothing": (["--rate", "0"], ("--rate", "It was 0", "--rate 16000")),
-    "an unknown normalisation": (["--normalise", "globel"], ("normalise", "globel", "")),
+    "an unknown normalisation": (["--normalize", "globel"], ("normalise", "globel", "")),
     "a speed of nothing": (["--speeds", "0"], ("--speeds is 0.5 to 2", "0", "0.9,1.0,1.1")),
     "noise that is no ratio": (["--noise", "500"], ("--noise is -20 to 100", "500", "--noise 10")),
     "noise of a missing folder": (
@@ -229,8 +229,8 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "f").mkdir()
     (folder / "f" / "all.tsv").write_text(features(folder / "f"))
     for name, data, flags in (
-        ("live", "all.tsv", [*QUICK, "--normalise", "running"]),
-        ("whole", "all.tsv", [*QUICK, "--normalise", "utterance"]),
+        ("live", "all.tsv", [*QUICK, "--normalize", "running"]),
+        ("whole", "all.tsv", [*QUICK, "--normalize", "utterance"]),
         ("both", "all.tsv", BOTH),
         ("features", "f/all.tsv", QUICK),
     ):

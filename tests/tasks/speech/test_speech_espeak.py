@@ -46,7 +46,7 @@ def test_speech_is_made_learnt_and_heard(
 ) -> None:
     train, test = spoken(tmp_path / "train", 150, 0), spoken(tmp_path / "test", 24, 1)
     run = str(tmp_path / "run")
-    settings = "--unit word --no-bidirectional --hidden-size 48 --num-layers 1 --channels 48 --subsampling 4"
+    settings = "--token word --no-bidirectional --hidden-size 48 --num-layers 1 --channels 48 --subsampling 4"
     asked = [
         "--test",
         str(test),

@@ -28,7 +28,7 @@ from holdfast.tasks.translate.tokenizer import Vocabulary
 GERMAN = ["eins", "zwei", "drei", "vier", "fünf", "sechs"]
 ENGLISH = ["one", "two", "three", "four", "five", "six"]
 SMALL: dict[str, Any] = {
-    "unit": "word",
+    "token": "word",
     "hidden_size": 32,
     "batch_size": 300,
     "learning_rate": 0.01,
@@ -208,7 +208,7 @@ def test_what_was_left_out_doubled_or_unknown_is_told(tmp_path: Path) -> None:
     rows = [*[f"a{i} b\tA{i} B\n" for i in range(30)], "lang " * 40 + "\tlong\n"]
     (tmp_path / "train.tsv").write_text("".join(rows))
     (tmp_path / "valid.tsv").write_text("a1 b\tA1 B\nneu\tB\n" + "b " * 21 + "\tB\n")
-    config = Translator(unit="word", max_length=20, split="0.9/0.1/0").config
+    config = Translator(token="word", max_length=20, split="0.9/0.1/0").config
     found = prepare(config, tmp_path / "train.tsv", tmp_path / "valid.tsv")
     assert found.notes == (
         "training pairs longer than 20 units, left out: 1",
@@ -221,7 +221,7 @@ def test_what_was_left_out_doubled_or_unknown_is_told(tmp_path: Path) -> None:
 
 def test_a_translation_may_be_as_long_as_those_of_training(tmp_path: Path) -> None:
     (tmp_path / "train.tsv").write_text("".join(f"{i}\t{'x' * i}\n" for i in range(20, 50)))
-    found = prepare(Translator(unit="character", split="rest/1/0").config, tmp_path / "train.tsv")
+    found = prepare(Translator(token="character", split="rest/1/0").config, tmp_path / "train.tsv")
     most = max(len(target) for target in found.train.targets)
     assert found.vocabularies.longest(np.zeros(2, np.int64), 100) == most
     again = Vocabularies.from_state(json.loads(json.dumps(found.vocabularies.state())), tmp_path)
@@ -234,7 +234,7 @@ def test_a_translation_may_be_as_long_as_those_of_training(tmp_path: Path) -> No
 def test_vocabularies_are_of_the_training_part_only(tmp_path: Path) -> None:
     (tmp_path / "train.tsv").write_text("".join(f"a{i}\tA{i}\n" for i in range(50)))
     (tmp_path / "valid.tsv").write_text("nur hier\tonly here\n")
-    config = Translator(unit="word").config
+    config = Translator(token="word").config
     found = prepare(config, tmp_path / "train.tsv", tmp_path / "valid.tsv", tmp_path / "valid.tsv")
     assert not {"nur", "hier", "only", "here"} & set(found.vocabularies.source.units.state())
     few = found.latest(0.2)
@@ -246,7 +246,7 @@ def test_parts_cut_from_the_data_share_no_sentence(tmp_path: Path) -> None:
     pairs = {(f"s{random.integers(300)}", f"t{random.integers(300)}") for _ in range(150)}
     (tmp_path / "pairs.tsv").write_text("".join(f"{s}\t{t}\n" for s, t in sorted(pairs)))
     for split, most in (("0.8/0.1/0.1", None), ("rest/10/20", (10, 20))):
-        found = prepare(Translator(unit="word", split=split).config, tmp_path / "pairs.tsv")
+        found = prepare(Translator(token="word", split=split).config, tmp_path / "pairs.tsv")
         assert found.test is not None
         parts = [found.train.pairs, found.valid.pairs, found.test.pairs]
         assert sum(map(len, parts)) == len(pairs)
@@ -259,7 +259,7 @@ def test_parts_cut_from_the_data_share_no_sentence(tmp_path: Path) -> None:
 
 def test_a_split_below_one_leaves_pairs_out(tmp_path: Path) -> None:
     (tmp_path / "pairs.tsv").write_text("".join(f"s{i}\tt{i}\n" for i in range(100)))
-    found = prepare(Translator(unit="word", split="0.3/0.2/0.1").config, tmp_path / "pairs.tsv")
+    found = prepare(Translator(token="word", split="0.3/0.2/0.1").config, tmp_path / "pairs.tsv")
     assert found.test is not None
     assert [len(found.train), len(found.valid), len(found.test)] == [30, 20, 10]
 

@@ -18,7 +18,7 @@ from holdfast.tasks.translate.predict import predicted
 from holdfast.tasks.translate.task import Translator
 
 TINY: dict[str, Any] = {
-    "unit": "character",
+    "token": "character",
     "hidden_size": 4,
     "epochs": 1,
     "batch_size": 200,
@@ -34,7 +34,7 @@ SETTINGS: dict[str, tuple[dict[str, Any], str]] = {
     "a split without validation": ({"split": "0.9/0/0.1"}, r"'0\.9/0/0\.1'"),
     "half a sentence": ({"split": "rest/2.5/3"}, r"'rest/2\.5/3'"),
     "a pair and fields": ({"pair": "de-en", "source_field": "de"}, "Parallel files have no fields"),
-    "an unknown unit": ({"unit": "syllable"}, "unit"),
+    "an unknown token": ({"token": "syllable"}, "token"),
     "no hidden unit": ({"hidden_size": 0}, "--hidden-size is at least 1"),
     "no layer": ({"decoder_layers": 0}, "--decoder-layers is at least 1"),
     "all dropped": ({"dropout": 1.0}, r"--dropout is in \[0, 1\)"),
@@ -96,7 +96,7 @@ DATA: dict[str, tuple[Callable[[Path], Path], dict[str, Any], str]] = {
     "all too long": (lambda f: put(f, distinct(40)), {"max_length": 1}, "at most 1 units"),
     "subwords without bytes": (
         lambda f: put(f, distinct(40)),
-        {"unit": "subword", "vocabulary": 100},
+        {"token": "subword", "vocabulary": 100},
         "256 bytes",
     ),
 }

@@ -52,7 +52,7 @@ def _names(runs: Sequence[Path]) -> list[str]:
     twice = next((run for place, run in enumerate(whole) if run in whole[:place]), None)
     if twice is not None:
         raise UserError(
-            "--beside sets a run beside others.",
+            "--compare-with must name other runs.",
             f"{twice} is given twice.",
             "Give each run once, by its folder.",
         )
@@ -69,7 +69,7 @@ def _check_tasks(runs: Sequence[Path]) -> None:
     for run, task in others:
         if None not in (task, first[1]) and task != first[1]:
             raise UserError(
-                "--beside sets runs of one task side by side.",
+                "--compare-with must name runs of the same task.",
                 f"{first[0]} is of the task {first[1]}, {run} of {task}.",
                 "Give runs that were trained for the same task.",
             )

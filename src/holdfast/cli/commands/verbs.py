@@ -206,7 +206,7 @@ def predict(task: str, given: Given, chosen: Chosen, data: Path | None, out: Pat
                 f"{path} is one.",
                 "Give another name.",
             )
-    check_targets(targets, [data, getattr(asked, "harmonise", None), getattr(asked, "soundfont", None)])
+    check_targets(targets, [data, getattr(asked, "harmonize", None), getattr(asked, "soundfont", None)])
     model = _loaded(task, chosen)
     pieces = part(task, "use").predicted(model, data, asked)
     if out is None:

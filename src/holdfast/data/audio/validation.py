@@ -217,6 +217,6 @@ def fitting(
         raise UserError(
             "CTC needs a frame for each unit of a text, and one between two that are the same.",
             f"No utterance of the {part} part has enough, such as {lost[0]}.",
-            "Check that texts and sounds belong together, or give a lower --subsampling or larger units (--unit word).",
+            "Check that texts and sounds belong together, or give a lower --subsampling or --token word.",
         )
     return kept, listed(lost)

@@ -304,6 +304,6 @@ def check_known(units: Units, text: str, what: str) -> Ids:
         raise UserError(
             f"{what} is made of {units.kind}s that the model knows.",
             f"It does not know: {', '.join(map(repr, alone[:5]))}.",
-            "Leave these out, or train with --unit byte, to which nothing is unknown.",
+            "Leave these out, or train with --token byte, to which nothing is unknown.",
         )
     return ids

@@ -21,7 +21,7 @@ class DataConfig:
         channels: columns of measurements; all but series, step and label when not given.
         label: column of the labels.
         separator: what stands between several labels of one example, such as ";"; one label each when not given.
-        unit: what a text is cut into: word (lower case, punctuation apart), character, byte or subword.
+        token: what a text is cut into: word (lower case, punctuation apart), character, byte or subword.
         vocabulary: size of the vocabulary, the most frequent units; all when not given (8,000 subwords).
         vectors: file of word vectors that the embedding begins with (GloVe, word2vec or fastText, as text).
         max_length: longer texts and series are cut to so many steps.
@@ -35,7 +35,7 @@ class DataConfig:
     channels: tuple[str, ...] = ()
     label: str = "label"
     separator: str | None = None
-    unit: Literal["word", "character", "byte", "subword"] = "word"
+    token: Literal["word", "character", "byte", "subword"] = "word"
     vocabulary: int | None = None
     vectors: str | None = None
     max_length: int | None = None
@@ -48,8 +48,10 @@ class DataConfig:
             at_least(name, getattr(self, name), least, example)
         if self.separator == "":
             raise refused("separator", "at least one character", "''", "';'")
-        if self.vectors is not None and self.unit != "word":
-            raise UserError("--vectors are those of words.", f"--unit was {self.unit}.", "Give --unit word.")
+        if self.vectors is not None and self.token != "word":
+            raise UserError(
+                "--vectors are those of words.", f"--token was {self.token}.", "Give --token word."
+            )
         fractions(self.split)
 
     def kind(self) -> Literal["text", "series"]:
@@ -116,7 +118,7 @@ class ClassifyTraining(Training):
         batch_size: examples in a batch, at most.
         tokens: steps in a batch, at most, padding counted.
         class_weights: balanced lets a rare class count as much as a frequent one; none counts every example alike.
-        monitor: what chooses the best epoch: the loss or the share of errors on the validation part.
+        select_by: validation metric that selects the best epoch: the loss or the share of errors.
     """
 
     epochs: int = 20
@@ -125,7 +127,7 @@ class ClassifyTraining(Training):
     patience: int = 5
     tokens: int = 16384
     class_weights: Literal["none", "balanced"] = "none"
-    monitor: Literal["loss", "error"] = "loss"
+    select_by: Literal["loss", "error"] = "loss"
 
     def __post_init__(self) -> None:
         super().__post_init__()

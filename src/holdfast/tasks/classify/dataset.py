@@ -124,7 +124,7 @@ def _learnt(
             "Give examples of another class, or check --label.",
         )
     encoder = (
-        TextEncoder.fit(train.items, data.unit, data.vocabulary)
+        TextEncoder.fit(train.items, data.token, data.vocabulary)
         if data.kind() == "text"
         else SeriesEncoder(train.channels)
     )
@@ -162,9 +162,9 @@ def number(examples: Examples, schema: Schema, data: DataConfig, where: str) -> 
     whole = np.array(list(map(len, inputs)), np.int64)
     if not whole.all():
         raise UserError(
-            f"Each text holds at least one {data.unit}.",
+            f"Each text holds at least one {data.token}.",
             f"{where}: example {examples.names[int(whole.argmin())]} holds none.",
-            "Remove it, or give --unit byte.",
+            "Remove it, or give --token byte.",
         )
     labels = examples.labels if examples.labels is not None else [()] * len(examples)
     cut = [own[: data.max_length] for own in inputs]
@@ -210,7 +210,7 @@ class Lost:
             )
         if self.unknown:
             share = self.unknown / self.units
-            found.append(f"{share:.2%} of the {data.unit}s of the {name} are not in the vocabulary")
+            found.append(f"{share:.2%} of the {data.token}s of the {name} are not in the vocabulary")
         return tuple(found)
 
 

@@ -18,7 +18,7 @@ ABOUT_THE_DATA = (
     "channels",
     "label",
     "separator",
-    "unit",
+    "token",
     "vocabulary",
     "vectors",
     "max_length",

@@ -105,7 +105,7 @@ class BatchTraining:
         balanced = settings.class_weights == "balanced"
         weights = class_weights(self.train.targets, multiple) if balanced else torch.ones(classes)
         self.likelihood = Likelihood(multiple, weights)
-        self.monitor = f"valid_{settings.monitor}"
+        self.monitor = f"valid_{settings.select_by}"
         self.order = TokenBatches(self.train.lengths, settings.tokens, settings.batch_size, settings.seed)
         self.steps_per_epoch = len(self.order)
 

@@ -17,25 +17,25 @@ class TextConfig:
     """What the text is cut into, and its parts.
 
     Attributes:
-        unit: character, byte, word (between white space) or subword (byte-pair encoding).
+        token: character, byte, word (between white space) or subword (byte-pair encoding).
         vocabulary: size of the vocabulary, the most frequent units; all when not given (8,000 subwords).
         encoding: of the files, such as utf-8, latin-1 or utf-16.
         split: training, validation and test part, in order: fractions of the characters.
     """
 
-    unit: Literal["character", "byte", "word", "subword"] = "character"
+    token: Literal["character", "byte", "word", "subword"] = "character"
     vocabulary: int | None = None
     encoding: str = "utf-8"
     split: str = "0.9/0.05/0.05"
 
     def __post_init__(self) -> None:
         at_least("vocabulary", self.vocabulary, 2, 10000)
-        least = {"byte": inf, "subword": 256}.get(self.unit, 0)
+        least = {"byte": inf, "subword": 256}.get(self.token, 0)
         if self.vocabulary is not None and self.vocabulary < least:
             raise UserError(
                 "Bytes have no --vocabulary, and subwords one of 256 or more.",
-                f"It was {self.vocabulary} for {self.unit}s.",
-                "Leave it out, or give for example --unit subword --vocabulary 8000.",
+                f"It was {self.vocabulary} for {self.token}s.",
+                "Leave it out, or give for example --token subword --vocabulary 8000.",
             )
         fractions(self.split)
 

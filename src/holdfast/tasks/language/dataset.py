@@ -80,7 +80,7 @@ def prepare(
     for name in ("training", "validation"):
         if len(parts[name]) < 2:
             raise UserError(
-                f"The {name} part holds at least 2 {text.unit}s.",
+                f"The {name} part holds at least 2 {text.token}s.",
                 f"It holds {len(parts[name])}.",
                 "Give more text, or another --split.",
             )
@@ -94,9 +94,9 @@ def prepare(
 
 def _vocabulary(text: TextConfig, pieces: Iterator[str]) -> Units:
     """The units of the training part; words that stand there once teach what an unknown word is like."""
-    if text.unit == "word" and text.vocabulary is None:
+    if text.token == "word" and text.vocabulary is None:
         return Words.fit(pieces, None, least=2)
-    return UNITS[text.unit].fit(pieces, text.vocabulary)
+    return UNITS[text.token].fit(pieces, text.vocabulary)
 
 
 def _digest(text: str, parts: Mapping[str, Part]) -> str:
@@ -153,7 +153,7 @@ def _cuts(config: LanguageConfig, text: Text, length: int, own: Own) -> list[int
     """Where the parts begin and end."""
     train, valid, test = shares(config.text.split, own)
     ends = [int(length * share + 1e-6) for share in (train, train + valid, train + valid + test)]
-    if UNITS[config.text.unit].kind in ("word", "subword"):
+    if UNITS[config.text.token].kind in ("word", "subword"):
         ends = [_word_end(text, end, min(length // NEAR, PIECE)) for end in ends]
     return [0, *ends]
 
@@ -175,7 +175,7 @@ def _stream_notes(config: LanguageConfig, length: int) -> tuple[str, ...]:
         return ()
     return (
         f"the training part is read in {streams} streams, not {training.batch_size} (--batch-size): "
-        f"each has at least twice {training.steps} {config.text.unit}s (--steps)",
+        f"each has at least twice {training.steps} {config.text.token}s (--steps)",
     )
 
 

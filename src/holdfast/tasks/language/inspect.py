@@ -39,7 +39,7 @@ def subjects(model: LanguageModel, data: Path, steps: int) -> list[InspectionReq
             "A text that is inspected has 2 units or more.", f"{data} has {len(ids)}.", "Give a longer one."
         )
     shown = ids[:steps]
-    kind = model.config.text.unit
+    kind = model.config.text.token
     return [
         InspectionRequest(
             f"{model.config.network.cell.upper()} language model reading {data.name}",

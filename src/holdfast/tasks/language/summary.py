@@ -11,7 +11,7 @@ from holdfast.reporting.summary import Measure, against, otherwise, standings
 EVALUATION = ("task", "part", "model", "baselines", "parameters", "seconds", "units", "unit")
 """What ``evaluate --json`` prints."""
 
-ABOUT_THE_DATA = ("unit", "vocabulary", "encoding", "split")
+ABOUT_THE_DATA = ("token", "vocabulary", "encoding", "split")
 """Settings that another command on the same file needs as well."""
 
 LONGEST = 9

@@ -38,7 +38,7 @@ class LanguageModel(TaskModel):
 
     Args:
         config: every setting; or give its fields by name, which go to the part that has them.
-        fields: for example ``unit="word", cell="gru", hidden_size=400`` (see :class:`LanguageConfig`).
+        fields: for example ``token="word", cell="gru", hidden_size=400`` (see :class:`LanguageConfig`).
 
     Raises:
         UserError: a field that does not exist, or a value outside its rule.

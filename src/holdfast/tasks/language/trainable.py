@@ -16,7 +16,7 @@ def build(config: LanguageConfig, units: int) -> RecurrentLanguageModel:
     net = config.network
     if net.adaptive and net.adaptive[-1] >= units - 1:
         raise UserError(
-            f"The cuts of an adaptive softmax are below {units - 1}: the vocabulary has {units} {config.text.unit}s.",
+            f"The cuts of an adaptive softmax are below {units - 1}: the vocabulary has {units} {config.text.token}s.",
             f"They were {', '.join(map(str, net.adaptive))}.",
             "Leave out what is above, or --adaptive altogether.",
         )

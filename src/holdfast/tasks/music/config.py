@@ -146,7 +146,7 @@ class Prediction:
         primer_bars: go on after so many bars of the primer; after all of it when not given.
         key: such as 'D minor', which is held: nothing outside of its scale is composed; any when not given.
         tempo: quarters a minute; the primer's, or 120, when not given.
-        harmonise: MIDI file of a melody, under which a roll model puts the other voices.
+        harmonize: MIDI file of a melody, under which a roll model puts the other voices.
         proposals: accompaniments that are drawn side by side, of which the likeliest is kept; 32 when not given.
         seed: seed of the drawing; another piece each time when not given.
         midi: MIDI file to write.
@@ -162,7 +162,7 @@ class Prediction:
     primer_bars: int | None = None
     key: str | None = None
     tempo: float | None = None
-    harmonise: Path | None = None
+    harmonize: Path | None = None
     proposals: int | None = None
     seed: int | None = None
     midi: Path = Path("composed.mid")
@@ -207,17 +207,17 @@ class Prediction:
         idle = [
             name for name in ("bars", "seconds", "primer_bars", "top_p") if getattr(self, name) is not None
         ]
-        if self.harmonise is not None and idle:
+        if self.harmonize is not None and idle:
             raise UserError(
                 "A melody that is harmonised keeps its length, and its chords are drawn as a whole.",
                 f"{flag(idle[0])} was given.",
                 "Leave it out.",
             )
-        if self.harmonise is None and self.proposals is not None:
+        if self.harmonize is None and self.proposals is not None:
             raise UserError(
                 "--proposals are accompaniments under a melody.",
                 "No melody was given.",
-                "Give one with --harmonise MELODY.mid, or leave it out.",
+                "Give one with --harmonize MELODY.mid, or leave it out.",
             )
         if self.soundfont is not None and self.wav is None:
             rule, got = "A soundfont makes sound.", "--soundfont was given without --wav."
@@ -229,10 +229,10 @@ class Prediction:
         Raises:
             UserError: it was asked for.
         """
-        if primer is not None and self.harmonise is not None:
+        if primer is not None and self.harmonize is not None:
             raise UserError(
                 "A piece goes on with a primer, or harmonises a melody.",
-                f"{primer} and --harmonise were given.",
+                f"{primer} and --harmonize were given.",
                 "Leave one of them out.",
             )
         if primer is None and self.primer_bars is not None:

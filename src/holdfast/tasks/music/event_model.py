@@ -210,7 +210,7 @@ class Events:
         raise UserError(
             "A melody is harmonised by a model of rolls.",
             "This one is a model of events.",
-            "Train with --model roll, or give the file as a primer, without --harmonise.",
+            "Train with --model roll, or give the file as a primer, without --harmonize.",
         )
 
     def size(self, part: Part) -> dict[str, Any]:

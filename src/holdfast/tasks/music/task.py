@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from holdfast._deprecated import renamed_settings
 from holdfast._typing import Array
 from holdfast.data.music.meta import USUAL_SIGNATURE
 from holdfast.data.music.novelty import Corpus
@@ -122,7 +123,7 @@ class Composer(TaskModel):
     # -- use -----------------------------------------------------------------------------------------------------
 
     def compose(self, primer: Path | str | None = None, **asked: Any) -> Composition:
-        """A new piece; with ``harmonise`` the other voices under a melody.
+        """A new piece; with ``harmonize`` the other voices under a melody.
 
         Args:
             primer: MIDI file that is gone on with.
@@ -132,12 +133,12 @@ class Composer(TaskModel):
         Raises:
             UserError: a value outside its rule, or what is wrong with a file.
         """
-        wanted = Prediction(**asked)
+        wanted = Prediction(**renamed_settings(asked, warn=True))
         wanted.check_primer(primer)
         module, corpus, steps = self._trained(), self.corpus, self.config.data.steps_per_beat
         assert corpus is not None
-        if wanted.harmonise is not None:
-            melody = one_song(wanted.harmonise)
+        if wanted.harmonize is not None:
+            melody = one_song(wanted.harmonize)
             wish = wish_of(wanted, melody).under
             score = self.kind.harmonised(module, corpus, melody, wish)
         else:

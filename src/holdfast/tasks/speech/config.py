@@ -29,10 +29,10 @@ class SoundConfig:
         encoding: of the manifest, such as utf-8 or latin-1.
         rate: samples a second that every sound is brought to; that of most training files when not given.
         bands: mel bands of a frame; frames are 25 ms long and begin every 10 ms.
-        normalise: each band by its mean and spread over the training part (global), the mean over the utterance, both
+        normalize: each band by its mean and spread over the training part (global), the mean over the utterance, both
             over all of a speaker's utterances, or both over what was heard so far (running); or none. Listening live
             takes global, running or none.
-        unit: what the network writes: character, word or subword (byte-pair encoding).
+        token: what the network writes: character, word or subword (byte-pair encoding).
         vocabulary: most subwords.
         split: training, validation and test part where they have no files: fractions of the utterances.
         hold_out: a speaker whose utterances are the test part, and are in no other.
@@ -46,8 +46,8 @@ class SoundConfig:
     encoding: str = "utf-8"
     rate: int | None = None
     bands: int = 40
-    normalise: Literal["global", "utterance", "speaker", "running", "none"] = "global"
-    unit: Literal["character", "word", "subword"] = "character"
+    normalize: Literal["global", "utterance", "speaker", "running", "none"] = "global"
+    token: Literal["character", "word", "subword"] = "character"
     vocabulary: int = 500
     split: str = "0.8/0.1/0.1"
     hold_out: str | None = None
@@ -143,8 +143,8 @@ class SpeechTraining(Training):
     Attributes:
         batch_size: utterances in a batch, at most.
         frames: frames in a batch, at most, padding counted.
-        monitor: the validation's figure that chooses the epoch: loss, error (of the units, greedily decoded), or joint
-            (error plus a hundredth of the loss).
+        select_by: validation metric that selects the best epoch: loss, error (of the tokens, greedily decoded), or
+            joint (error plus a hundredth of the loss).
     """
 
     epochs: int = 40
@@ -153,7 +153,7 @@ class SpeechTraining(Training):
     patience: int = 10
     clip: float = 1.0
     frames: int = 20000
-    monitor: Literal["joint", "loss", "error"] = "joint"
+    select_by: Literal["joint", "loss", "error"] = "joint"
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -101,7 +101,7 @@ def prepare(
     frames = {name: own for name, (own, _) in timed.items()}
     told += check(spoken)
     sounds = sounds.fitted(frames["training"])
-    alphabet = Alphabet.fit((one.text for one in parts["training"]), settings.unit, settings.vocabulary)
+    alphabet = Alphabet.fit((one.text for one in parts["training"]), settings.token, settings.vocabulary)
     made = {name: _part(part, *timed[name], alphabet, sounds) for name, part in parts.items()}
     train, too_long = _fitting(made, config.network.subsampling)
     told += [*too_long, *_unknown(made, alphabet)]
@@ -145,7 +145,7 @@ def heard_frames(utterances: list[Utterance], sounds: Sounds) -> Iterator[tuple[
 
 def _fields(settings: SoundConfig, speakers: bool = True) -> Fields:
     """The columns of a manifest; outside training speakers need not be known, where they do not matter."""
-    speaker = settings.speaker_field if speakers or settings.normalise == "speaker" else None
+    speaker = settings.speaker_field if speakers or settings.normalize == "speaker" else None
     return Fields(settings.path_field, settings.text_field or "text", speaker)
 
 

@@ -109,7 +109,7 @@ def _check_hot(hot: Iterable[str], alphabet: Alphabet) -> None:
                 f"{word!r} has a {'word' if alphabet.kind == 'word' else 'sign'} that did not.",
                 f"Did you mean {other!r}?"
                 if other
-                else "Leave it out; a network of --unit character can write words that it was not trained on.",
+                else "Leave it out; a network of --token character can write words that it was not trained on.",
             )
 
 
@@ -127,12 +127,12 @@ def _text_model(name: str | None, grams: NGramWords | None) -> TextModel | None:
     from holdfast.tasks.registry import load
 
     model = load(Path(str(name)))
-    kind = model.config.text.unit if model.task == "language" else model.task
+    kind = model.config.text.token if model.task == "language" else model.task
     if kind not in ("word", "character"):
         raise UserError(
             "The language model that joins in is one of words or of characters.",
             f"The run in {name} is of {'the task ' if model.task != 'language' else 'the unit '}{kind}.",
-            "Train one with holdfast train language TEXT.txt --unit word, or --unit character.",
+            "Train one with holdfast train language TEXT.txt --token word, or --token character.",
         )
     reader: NextUnit = model.reader()
     return ByWords(RecurrentWords(reader)) if kind == "word" else RecurrentSigns(reader)

@@ -33,7 +33,7 @@ class Sounds:
         if rate is None and not utterances[0].ready:
             rate = usual_rate(utterances)
         features = features_of(utterances, rate or 0, settings.bands, cache)
-        return cls(features, settings.normalise)
+        return cls(features, settings.normalize)
 
     def forgetful(self) -> Self:
         """The same for use, in which no frames are kept."""
@@ -106,7 +106,7 @@ class Sounds:
                 rule, f"rate is {rate}, features {size}.", "Copy the folder again, or train anew."
             )
         features = ReadyFeatures(size) if rate is None else SoundFeatures(Filterbanks(rate, size))
-        return cls(features, settings.normalise)
+        return cls(features, settings.normalize)
 
     def arrays(self) -> dict[str, Array]:
         """The normalisation's arrays by name."""

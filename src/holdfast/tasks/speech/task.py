@@ -36,7 +36,7 @@ class SpeechRecognizer(TaskModel):
 
     Args:
         config: every setting; or give its fields by name, which go to the part that has them.
-        fields: for example ``cell="lstm", unit="word", bidirectional=False`` (see :class:`SpeechConfig`).
+        fields: for example ``cell="lstm", token="word", bidirectional=False`` (see :class:`SpeechConfig`).
 
     Raises:
         UserError: a field that does not exist, or a value outside its rule.
@@ -51,7 +51,7 @@ class SpeechRecognizer(TaskModel):
         ...     soundfile.write(folder / f"{n}.wav", tone, 8000)
         ...     rows.append(f"{n}.wav\\t{'low' if n % 2 else 'high'}")
         >>> _ = (folder / "all.tsv").write_text("\\n".join(rows))
-        >>> model = SpeechRecognizer(unit="word", hidden_size=8, channels=8, epochs=1)
+        >>> model = SpeechRecognizer(token="word", hidden_size=8, channels=8, epochs=1)
         >>> _ = model.fit(folder / "all.tsv")
         >>> len(model.predict(folder / "0.wav"))
         1

@@ -70,7 +70,7 @@ class UtteranceTraining:
         settings = config.training
         self.module, self.prepared, self.seed = module, prepared, settings.seed
         self.train, self.valid = prepared.train, prepared.valid
-        self.monitor = f"valid_{settings.monitor}"
+        self.monitor = f"valid_{settings.select_by}"
         lengths = [len(frames) for frames in self.train.frames]
         self.order = TokenBatches(lengths, settings.frames, settings.batch_size, settings.seed)
         self.steps_per_epoch = len(self.order)

@@ -25,7 +25,7 @@ class PairsConfig:
         target_field: the same of the target (default: target, or column 2).
         encoding: of the files, such as utf-8 or latin-1.
         lower: read and write lower case only; figures are then those of lower case.
-        unit: subword (byte-pair encoding), word (with punctuation apart) or character.
+        token: subword (byte-pair encoding), word (with punctuation apart) or character.
         vocabulary: most units of each language, or of both together where they are shared.
         shared: one vocabulary and one embedding for both languages.
         max_length: longer pairs are left out of training, longer sentences cut in use, in units.
@@ -38,7 +38,7 @@ class PairsConfig:
     target_field: str | None = None
     encoding: str = "utf-8"
     lower: bool = False
-    unit: Literal["subword", "word", "character"] = "subword"
+    token: Literal["subword", "word", "character"] = "subword"
     vocabulary: int = 4000
     shared: bool = False
     max_length: int = 100

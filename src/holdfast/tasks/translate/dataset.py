@@ -163,7 +163,7 @@ def _fit_vocabularies(settings: PairsConfig, train: Pairs) -> Vocabularies:
 
     def fit(*sides: Sequence[str]) -> Vocabulary:
         sentences = (sentence for side in sides for sentence in side)
-        return Vocabulary.fit(sentences, settings.unit, settings.vocabulary, settings.lower)
+        return Vocabulary.fit(sentences, settings.token, settings.vocabulary, settings.lower)
 
     if settings.shared:
         both = fit(train.sources, train.targets)

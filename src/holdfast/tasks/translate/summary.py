@@ -26,7 +26,7 @@ ABOUT_THE_DATA = (
     "target_field",
     "encoding",
     "lower",
-    "unit",
+    "token",
     "vocabulary",
     "split",
 )

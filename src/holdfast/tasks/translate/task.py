@@ -38,7 +38,7 @@ class Translator(TaskModel):
         >>> folder = pathlib.Path(tempfile.mkdtemp())
         >>> rows = [f"{a} {b}\\t{b.upper()} {a.upper()}\\n" for a in "abcdefgh" for b in "abcdefgh"]
         >>> _ = (folder / "pairs.tsv").write_text("".join(rows))
-        >>> model = Translator(unit="character", hidden_size=16, epochs=1, batch_size=50)
+        >>> model = Translator(token="character", hidden_size=16, epochs=1, batch_size=50)
         >>> _ = model.fit(folder / "pairs.tsv")
         >>> len(model.predict(["a b", "", "c d"]))
         3

@@ -1,0 +1,89 @@
+"""Old names of settings, flags and Python objects, which keep working for one version.
+
+Files with old names (recipes, run folders, saved states) load silently. A keyword in Python warns, a flag on the
+command line prints a note; both name the new one.
+"""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from holdfast.errors import UserError
+
+_SETTINGS = {
+    "beside": "compare_with",
+    "harmonise": "harmonize",
+    "normalise": "normalize",
+    "unit": "token",
+    "watch": "monitor",
+}
+"""Old name of a setting -> new name."""
+
+_SELECT_BY = ("loss", "error", "joint")
+"""Values of ``monitor`` when that setting chose the best epoch; ``select_by`` does so now."""
+
+_OBJECTS: dict[str, dict[str, str]] = {}
+"""Public module -> old name of an object in it -> new name in the same module."""
+
+
+def renamed_settings(values: Mapping[str, Any], warn: bool = False) -> dict[str, Any]:
+    """Return settings under their new names, those in nested mappings too.
+
+    Args:
+        values: name -> value.
+        warn: warn of each old name by a FutureWarning.
+
+    Raises:
+        UserError: a setting occurs under its old and its new name.
+    """
+    found: dict[str, Any] = {}
+    for name, value in values.items():
+        old_monitor = name == "monitor" and isinstance(value, str)
+        new = "select_by" if old_monitor else _SETTINGS.get(name, name)
+        if new in found:
+            got = f"It is set twice: under this name and under an old one ({name})."
+            raise UserError(f"{new} must be set once.", got, "Remove the old name.")
+        if new != name and warn:
+            _warn(name, new)
+        found[new] = renamed_settings(value, warn) if isinstance(value, Mapping) else value
+    return found
+
+
+def renamed_flags(words: Sequence[str], notice: Callable[[str], None]) -> list[str]:
+    """Return the words of a command line with old flags replaced, and print a note for each of them."""
+    found: list[str] = []
+    for place, word in enumerate(words):
+        flag, equals, value = word.partition("=")
+        following = value if equals else next(iter(words[place + 1 :]), "")
+        new = "--select-by" if flag == "--monitor" and following in _SELECT_BY else _FLAGS.get(flag, flag)
+        if new != flag:
+            notice(f"note: {flag} is now {new}")
+        found.append(new + equals + value)
+    return found
+
+
+def current_name(module: str, name: str) -> str:
+    """Return the name that a public object of a module has now; an old one warns by a FutureWarning."""
+    new = _OBJECTS.get(module, {}).get(name, name)
+    if new != name:
+        _warn(f"{module}.{name}", f"{module}.{new}")
+    return new
+
+
+def _flags() -> dict[str, str]:
+    pairs = [(old.replace("_", "-"), new.replace("_", "-")) for old, new in _SETTINGS.items()]
+    return {f"--{no}{old}": f"--{no}{new}" for old, new in pairs for no in ("", "no-")}
+
+
+_FLAGS = _flags()
+
+
+def _warn(old: str, new: str) -> None:
+    """Warn at the line outside of this package that used an old name."""
+    frame, level = sys._getframe(), 1
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "holdfast":
+        frame, level = frame.f_back, level + 1
+    warnings.warn(f"{old} is now {new}; the old name will be removed.", FutureWarning, stacklevel=level)
