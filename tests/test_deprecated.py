@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -113,8 +114,12 @@ def test_help_does_not_name_old_flags(task: str, capsys: pytest.CaptureFixture[s
     assert not any(f"{old} " in shown for old in ("--unit", "--watch", "--normalise"))
 
 
-def test_a_renamed_object_warns(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(_deprecated._OBJECTS, "holdfast.insight", {"Old": "New"})
-    with pytest.warns(FutureWarning, match=r"holdfast\.insight\.Old is now holdfast\.insight\.New"):
-        assert _deprecated.current_name("holdfast.insight", "Old") == "New"
-    assert _deprecated.current_name("holdfast.insight", "New") == "New"
+@pytest.mark.parametrize("part", sorted(_deprecated._OBJECTS))
+def test_a_renamed_object_works_and_warns(part: str) -> None:
+    module = f"holdfast.{part}"
+    package = import_module(module)
+    for old, new in _deprecated._OBJECTS[part].items():
+        vars(package).pop(old, None)
+        with pytest.warns(FutureWarning, match=rf"{module}\.{old} is now {module}\.{new};") as seen:
+            assert getattr(package, old) is getattr(package, new)
+        assert seen[0].filename == __file__

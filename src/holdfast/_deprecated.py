@@ -25,8 +25,15 @@ _SETTINGS = {
 _SELECT_BY = ("loss", "error", "joint")
 """Values of ``monitor`` when that setting chose the best epoch; ``select_by`` does so now."""
 
-_OBJECTS: dict[str, dict[str, str]] = {}
-"""Public module -> old name of an object in it -> new name in the same module."""
+_OBJECTS = {
+    "insight": {
+        "Subject": "InspectionRequest",
+        "Watcher": "TrainingMonitor",
+        "horizon": "memory_curve",
+        "watch": "inspect",
+    }
+}
+"""Public module of this package -> old name of an object in it -> new name in the same module."""
 
 
 def renamed_settings(values: Mapping[str, Any], warn: bool = False) -> dict[str, Any]:
@@ -67,7 +74,7 @@ def renamed_flags(words: Sequence[str], notice: Callable[[str], None]) -> list[s
 
 def current_name(module: str, name: str) -> str:
     """Return the name that a public object of a module has now; an old one warns by a FutureWarning."""
-    new = _OBJECTS.get(module, {}).get(name, name)
+    new = _OBJECTS.get(module.removeprefix("holdfast."), {}).get(name, name)
     if new != name:
         _warn(f"{module}.{name}", f"{module}.{new}")
     return new

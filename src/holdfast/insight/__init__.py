@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
-from warnings import warn
+
+from holdfast._deprecated import current_name
 
 if TYPE_CHECKING:
     from holdfast.insight.analysis.inspection import analyze as analyze
@@ -36,14 +37,6 @@ _HOMES = {
 }
 """Public name -> the module that defines it. Modules load on first use: text output needs no torch."""
 
-_RENAMED = {
-    "Subject": "InspectionRequest",
-    "Watcher": "TrainingMonitor",
-    "horizon": "memory_curve",
-    "watch": "inspect",
-}
-"""Deprecated name -> its replacement."""
-
 __all__ = [
     "Inspection",
     "InspectionRequest",
@@ -61,13 +54,11 @@ if not TYPE_CHECKING:
 
     def __getattr__(name: str) -> Any:
         """Load a public name (PEP 562) and keep it; a deprecated name warns once."""
-        new = _RENAMED.get(name, name)
+        new = current_name(__name__, name)
         if new not in _HOMES:
             raise AttributeError(
                 f"module 'holdfast.insight' has no attribute {name!r}; it has {', '.join(__all__)}"
             )
-        if new != name:
-            warn(f"holdfast.insight.{name} is now holdfast.insight.{new}.", FutureWarning, stacklevel=2)
         value = getattr(import_module(_HOMES[new]), new)
         globals()[name] = value
         return value
