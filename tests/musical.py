@@ -9,7 +9,7 @@ import numpy as np
 import symusic
 
 from holdfast.data.music.key_detection import Key
-from holdfast.data.music.notes import Heading, save_midi
+from holdfast.data.music.notes import ScoreMeta, save_midi
 from holdfast.tasks.music.task import Composer
 
 
@@ -29,7 +29,7 @@ def piece(seed: int, bars: int = 4) -> Any:
             pitch = low + int(random.choice([0, 2, 4, 5, 7, 9, 11]))
             track.notes.append(symusic.Note(start, length, pitch, 79))
         score.tracks.append(track)
-    return Heading(100, Key.of("C"), (4, 4)).put(score)
+    return ScoreMeta(100, Key.of("C"), (4, 4)).apply_to(score)
 
 
 def melody(bars: int = 2) -> Any:

@@ -20,7 +20,7 @@ from typing import Any, ClassVar, Literal, Protocol, TypeVar, get_args, get_orig
 from holdfast._deprecated import renamed_settings
 from holdfast.errors import UserError
 from holdfast.files import write_atomic
-from holdfast.validation import refused
+from holdfast.validation import invalid_setting
 
 FORMAT = 1
 """Number of the file format; a file with a greater one was written by a newer Holdfast."""
@@ -88,9 +88,9 @@ class Training:
         for name, example in (("learning_rate", "0.001"), ("weight_decay", "0.01"), ("clip", "1.0")):
             _check_real(name, getattr(self, name), example)
         if self.learning_rate == 0:
-            raise refused("learning_rate", "greater than 0", repr(self.learning_rate), "0.001")
+            raise invalid_setting("learning_rate", "greater than 0", repr(self.learning_rate), "0.001")
         if isinstance(self.average, bool) or not 0 <= self.average < 1:
-            raise refused("average", "in [0, 1)", repr(self.average), "0.999")
+            raise invalid_setting("average", "in [0, 1)", repr(self.average), "0.999")
         _check_choice("precision", self.precision, ("fp32", "bf16"))
         _check_choice("schedule", self.schedule, ("constant", "cosine", "halve"))
         check_device(self.device)
@@ -119,7 +119,7 @@ def check_device(name: object) -> None:
         UserError: it is none of auto, cpu, cuda, cuda:NUMBER, mps.
     """
     if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", str(name)):
-        raise refused("device", "auto, cpu, cuda, cuda:NUMBER or mps", repr(name), "auto")
+        raise invalid_setting("device", "auto, cpu, cuda, cuda:NUMBER or mps", repr(name), "auto")
 
 
 def parse_duration(text: str) -> float:
@@ -352,15 +352,15 @@ def _plain(value: Any) -> Any:
 
 def _check_whole(name: str, value: object, least: int) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise refused(name, f"a whole number of at least {least}", repr(value), str(max(least, 1)))
+        raise invalid_setting(name, f"a whole number of at least {least}", repr(value), str(max(least, 1)))
 
 
 def _check_real(name: str, value: object, example: str) -> None:
     number = isinstance(value, int | float) and not isinstance(value, bool)
     if not number or not 0 <= float(str(value)) < math.inf:
-        raise refused(name, "a finite number of at least 0", repr(value), example)
+        raise invalid_setting(name, "a finite number of at least 0", repr(value), example)
 
 
 def _check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
     if value not in choices:
-        raise refused(name, f"one of {', '.join(choices)}", repr(value), choices[0])
+        raise invalid_setting(name, f"one of {', '.join(choices)}", repr(value), choices[0])

@@ -38,21 +38,21 @@ overwrite."""
 
 
 @dataclass(frozen=True)
-class Files:
+class DataFiles:
     """The files of an experiment; a part without its own is cut from ``data``."""
 
     data: Path
     valid: Path | None = None
     test: Path | None = None
 
-    def words(self) -> list[str]:
+    def arguments(self) -> list[str]:
         """As on a command line."""
         others = (("--valid", self.valid), ("--test", self.test))
         return [str(self.data), *(word for flag, path in others if path for word in (flag, str(path)))]
 
 
 @dataclass(frozen=True)
-class Into:
+class OutputFolder:
     """The folder that results go into, whether to write over Holdfast's earlier ones there, and whether to go on."""
 
     folder: Path
@@ -183,7 +183,7 @@ def new_folder(path: Path, *, overwrite: bool = False, resume: bool = False) -> 
     try:
         path.mkdir(parents=True, exist_ok=True)
         if not resume:
-            names = check_new(path, overwrite)
+            names = check_new_folder(path, overwrite)
             for name in set(names) & set(RUN_FILES):
                 _remove(path / name)
     except OSError as error:
@@ -191,7 +191,7 @@ def new_folder(path: Path, *, overwrite: bool = False, resume: bool = False) -> 
     return path
 
 
-def check_new(path: Path, overwrite: bool) -> list[str]:
+def check_new_folder(path: Path, overwrite: bool) -> list[str]:
     """What an output folder holds, if a new run may begin in it (:func:`new_folder`); nothing is written.
 
     Raises:

@@ -6,7 +6,7 @@ from types import ModuleType
 from holdfast.errors import missing_library
 
 
-def extra(module: str) -> ModuleType:
+def load_extra(module: str) -> ModuleType:
     """Import a module of the extra.
 
     Raises:

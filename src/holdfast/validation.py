@@ -7,43 +7,43 @@ from math import inf
 from holdfast.errors import UserError
 
 
-def flag(name: str) -> str:
+def flag_name(name: str) -> str:
     """``hidden_size`` -> ``--hidden-size``."""
     return "--" + name.replace("_", "-")
 
 
-def refused(name: str, rule: str, value: object, example: object) -> UserError:
+def invalid_setting(name: str, rule: str, value: object, example: object) -> UserError:
     """The error for a setting that breaks a rule, such as "at least 1"."""
     return UserError(
-        f"{flag(name)} is {rule}.", f"It was {value}.", f"Give for example {flag(name)} {example}."
+        f"{flag_name(name)} is {rule}.", f"It was {value}.", f"Give for example {flag_name(name)} {example}."
     )
 
 
-def at_least(name: str, value: float | None, least: float, example: object) -> None:
+def check_at_least(name: str, value: float | None, least: float, example: object) -> None:
     """Refuse a value below ``least``, one that is infinite or none at all (NaN); None is not given and passes.
 
     Raises:
         UserError: it is one of these.
     """
     if value is not None and not least <= value < inf:
-        raise refused(name, f"at least {least}", value, example)
+        raise invalid_setting(name, f"at least {least}", value, example)
 
 
-def at_most(name: str, value: float | None, most: float, example: object) -> None:
+def check_at_most(name: str, value: float | None, most: float, example: object) -> None:
     """Refuse a value above ``most``; None is not given and passes.
 
     Raises:
         UserError: it is above.
     """
     if value is not None and value > most:
-        raise refused(name, f"at most {most}", value, example)
+        raise invalid_setting(name, f"at most {most}", value, example)
 
 
-def share(name: str, value: float, example: object = 0.2) -> None:
+def check_fraction(name: str, value: float, example: object = 0.2) -> None:
     """Refuse a value outside [0, 1).
 
     Raises:
         UserError: it is outside.
     """
     if not 0 <= value < 1:
-        raise refused(name, "in [0, 1)", value, example)
+        raise invalid_setting(name, "in [0, 1)", value, example)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from holdfast.data.stdin import as_they_come, stdin_lines
+from holdfast.data.stdin import batch_available, stdin_lines
 from holdfast.errors import UserError
 
 
@@ -27,9 +27,9 @@ def test_a_wrong_byte_is_told_with_its_line(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_entries_come_in_groups_and_an_error_comes_through() -> None:
-    assert [x for group in as_they_come(iter("abcdefg"), 3) for x in group] == list("abcdefg")
-    assert all(len(group) <= 3 for group in as_they_come(iter("abcdefg"), 3))
-    assert list(as_they_come([], 3)) == []
+    assert [x for group in batch_available(iter("abcdefg"), 3) for x in group] == list("abcdefg")
+    assert all(len(group) <= 3 for group in batch_available(iter("abcdefg"), 3))
+    assert list(batch_available([], 3)) == []
 
     def slow() -> Iterator[str]:
         yield "a"
@@ -39,7 +39,7 @@ def test_entries_come_in_groups_and_an_error_comes_through() -> None:
 
     found: list[list[str]] = []
     with pytest.raises(UserError, match="a"):
-        found.extend(as_they_come(slow(), 3))
+        found.extend(batch_available(slow(), 3))
     assert found == [["a"], ["b"]]  # neither waited for the other
-    for group in as_they_come(iter(["x", "y"]), 1):
+    for group in batch_available(iter(["x", "y"]), 1):
         assert len(group) == 1

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from holdfast.data.audio.validation import least_frames
+from holdfast.data.audio.validation import min_ctc_frames
 from holdfast.decoding.ctc import BLANK, Free, Greedy, PrefixBeam, aligned, decoded
 
 Array = np.ndarray
@@ -153,7 +153,7 @@ def test_units_that_do_not_fit_have_no_place() -> None:
 @given(st.lists(st.integers(1, 3), max_size=6), st.integers(0, 12))
 def test_what_fits_is_what_has_a_path(units: list[int], frames: int) -> None:
     has = bool(aligned(scores_of(1, frames, 4), units)) or not units
-    assert (least_frames(units) <= frames) == has
+    assert (min_ctc_frames(units) <= frames) == has
 
 
 def test_a_free_grammar_adds_nothing() -> None:

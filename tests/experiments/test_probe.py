@@ -33,7 +33,7 @@ from holdfast.experiments.probes.config import (
 from holdfast.experiments.probes.definitions import PROBE_CLASSES, TEST, VALID, Adding, Copy, Images, Order
 from holdfast.experiments.probes.results import ProbeResults
 from holdfast.experiments.probes.run import ProbeTrainable, run_probe, train_run
-from holdfast.files import Into
+from holdfast.files import OutputFolder
 from holdfast.models.probe import ProbeNetwork
 from refusals import Expected, refused
 
@@ -205,7 +205,7 @@ def test_mistakes_are_refused_and_nothing_is_written(
 
 
 def test_a_folder_in_use_is_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    run_probe(SMALL, into=Into(tmp_path / "p"))
+    run_probe(SMALL, into=OutputFolder(tmp_path / "p"))
     before = {path: path.read_bytes() for path in (tmp_path / "p").iterdir()}
     refused(
         capsys, ["probe", "adding", "--out", tmp_path / "p"], ("new or empty folder", "holds", "--overwrite")
@@ -219,7 +219,7 @@ def test_a_folder_in_use_is_kept(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert {path: path.read_bytes() for path in (tmp_path / "p").iterdir()} == before
     (tmp_path / "p" / "probe.json").write_text('{"probe": "adding"}')
     with pytest.raises(UserError, match="It is damaged"):
-        run_probe(SMALL, into=Into(tmp_path / "p", resume=True))
+        run_probe(SMALL, into=OutputFolder(tmp_path / "p", resume=True))
 
 
 @pytest.mark.parametrize("name", PROBES)

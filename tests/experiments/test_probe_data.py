@@ -19,11 +19,11 @@ from hypothesis import strategies as st
 from holdfast.data.vision.idx import TYPES, read_idx
 from holdfast.data.vision.images import (
     ImageSet,
-    Labelled,
+    LabelledImages,
     bundled_digits,
-    drawn_digits,
-    image_set,
-    read_labelled,
+    read_images,
+    split_images,
+    synthetic_digits,
 )
 from holdfast.errors import UserError
 from holdfast.experiments.probes import sequences
@@ -169,37 +169,37 @@ def test_a_missing_file_is_refused(tmp_path: Path) -> None:
 # -- images --------------------------------------------------------------------------------------------------------
 
 
-def some(count: int, rows: int = 2, columns: int = 3) -> Labelled:
+def some(count: int, rows: int = 2, columns: int = 3) -> LabelledImages:
     random = np.random.default_rng(5)
-    return Labelled(random.integers(10, 21, (count, rows, columns)), np.arange(count) % 3 * 4)
+    return LabelledImages(random.integers(10, 21, (count, rows, columns)), np.arange(count) % 3 * 4)
 
 
-def rows_of(part: Labelled) -> list[tuple[float, ...]]:
+def rows_of(part: LabelledImages) -> list[tuple[float, ...]]:
     return [(*image.ravel().tolist(), label) for image, label in zip(*part, strict=True)]
 
 
 def test_a_set_without_a_test_part_is_cut_in_three_without_loss() -> None:
     whole = some(50)
-    found = image_set(whole)
+    found = split_images(whole)
     assert [len(part.labels) for part in (found.train, found.valid, found.test)] == [30, 10, 10]
     low, high = 10, 20  # of the pixels above
-    scaled = Labelled(((whole.images - low) / (high - low)).astype(np.float32), whole.labels // 4)
+    scaled = LabelledImages(((whole.images - low) / (high - low)).astype(np.float32), whole.labels // 4)
     together = Counter(row for part in (found.train, found.valid, found.test) for row in rows_of(part))
     assert together == Counter(rows_of(scaled))
     assert found.classes == 3
-    again = image_set(whole)
+    again = split_images(whole)
     assert np.array_equal(again.test.images, found.test.images)
 
 
 def test_a_test_set_of_its_own_is_taken_whole() -> None:
     test = some(7)
-    found = image_set(some(50), test)
+    found = split_images(some(50), test)
     assert [len(part.labels) for part in (found.train, found.valid, found.test)] == [40, 10, 7]
     assert np.array_equal(found.test.labels * 4, test.labels)
 
 
 def test_the_digits_drawn_here_light_the_segments_of_a_display() -> None:
-    images, labels = drawn_digits()
+    images, labels = synthetic_digits()
     assert images.min() >= 0 and images.max() <= 1
     lit = [int((images[labels == digit] > 0.5).sum((1, 2)).max()) for digit in range(10)]
     bars, post, posts = 3 * 5, 3, 7  # a post between two bars has 3 pixels of its own; right side alone 9
@@ -209,7 +209,7 @@ def test_the_digits_drawn_here_light_the_segments_of_a_display() -> None:
 
 
 def test_the_digits_of_scikit_learn_are_there() -> None:
-    found: ImageSet = image_set(bundled_digits())
+    found: ImageSet = split_images(bundled_digits())
     assert [len(part.labels) for part in (found.train, found.valid, found.test)] == [1078, 359, 360]
     assert found.classes == 10 and found.train.images.shape[1:] == (8, 8)
     assert found.train.images.min() == 0 and found.train.images.max() == 1
@@ -230,7 +230,7 @@ def test_files_that_do_not_fit_are_refused(
     (tmp_path / "images").write_bytes(idx(images.astype(int)))
     (tmp_path / "labels").write_bytes(idx(labels.astype(int)))
     with pytest.raises(UserError, match=message):
-        read_labelled(tmp_path / "images", tmp_path / "labels")
+        read_images(tmp_path / "images", tmp_path / "labels")
 
 
 def test_labels_that_are_no_whole_numbers_and_pixels_that_are_no_numbers_are_refused(tmp_path: Path) -> None:
@@ -238,10 +238,10 @@ def test_labels_that_are_no_whole_numbers_and_pixels_that_are_no_numbers_are_ref
     images.write_bytes(idx(np.zeros((2, 2, 2), int)))
     labels.write_bytes(idx(np.zeros(2), 0x0D))
     with pytest.raises(UserError, match="2 of float32"):
-        read_labelled(images, labels)
+        read_images(images, labels)
     images.write_bytes(idx(np.full((2, 2, 2), math.nan), 0x0E))
     with pytest.raises(UserError, match="finite pixels"):
-        read_labelled(images, labels)
+        read_images(images, labels)
 
 
 @pytest.mark.parametrize(
@@ -253,6 +253,8 @@ def test_labels_that_are_no_whole_numbers_and_pixels_that_are_no_numbers_are_ref
         (some(30), some(30)._replace(labels=np.full(30, 5)), "5 is not"),
     ],
 )
-def test_sets_that_cannot_be_learnt_are_refused(whole: Labelled, test: Labelled | None, message: str) -> None:
+def test_sets_that_cannot_be_learnt_are_refused(
+    whole: LabelledImages, test: LabelledImages | None, message: str
+) -> None:
     with pytest.raises(UserError, match=message):
-        image_set(whole, test)
+        split_images(whole, test)

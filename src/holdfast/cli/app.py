@@ -32,7 +32,7 @@ from holdfast.cli.params import (
 )
 from holdfast.cli.task_flags import split_commas, whole_number, with_flags
 from holdfast.experiments.probes.config import PROBES
-from holdfast.files import Files
+from holdfast.files import DataFiles
 from holdfast.tasks.registry import TASKS, part, task_of
 
 Given = dict[str, Any]
@@ -86,7 +86,7 @@ def train(
     """Train a model, score it once on the test part beside simple methods, and write the run's folder."""
     from holdfast.cli.commands import verbs
 
-    files = Files(data, own.valid, own.test)
+    files = DataFiles(data, own.valid, own.test)
     return verbs.train(task, given, files, verbs.Output(out, recipe, earlier.overwrite, earlier.resume))
 
 
@@ -149,7 +149,7 @@ def compare(
     from holdfast.cli.commands import verbs
 
     output = verbs.Output(out, recipe, earlier.overwrite, earlier.resume)
-    files = Files(data, own.valid, own.test)
+    files = DataFiles(data, own.valid, own.test)
     return verbs.compare(task, given, files, verbs.Contest(cells, seeds, json), output)
 
 
@@ -174,7 +174,7 @@ def claims(
 
     output, files = (
         Output(out, recipe, earlier.overwrite, earlier.resume),
-        Files(data, own.valid, own.test),
+        DataFiles(data, own.valid, own.test),
     )
     asked = (trials.cells, trials.seeds, trials.fractions)
     return claiming.claims(task, given, files, asked, json, output)

@@ -14,7 +14,7 @@ _WORKERS = 2
 """Threads that work ahead."""
 
 
-def ahead(
+def prefetch(
     work: Callable[[Given], Found], items: Iterable[Given], *, workers: int = _WORKERS, most: int = 8
 ) -> Iterator[Found]:
     """``map(work, items)``, computed by some threads, with at most so many results waiting.
@@ -23,7 +23,7 @@ def ahead(
         whatever ``work`` raises, in its place; work that has not begun is then given up.
 
     Example:
-        >>> list(ahead(abs, [-3, 2, -1]))
+        >>> list(prefetch(abs, [-3, 2, -1]))
         [3, 2, 1]
     """
     waiting: deque[Future[Found]] = deque()

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from holdfast.config import fractions
 
-Own = tuple[bool, bool]
+OwnFiles = tuple[bool, bool]
 """Whether the validation and the test part have a file of their own."""
 
 
-def shares(split: str, own: Own) -> tuple[float, float, float]:
+def split_fractions(split: str, own: OwnFiles) -> tuple[float, float, float]:
     """Training, validation and test part of the training file: what has its own file leaves its share to training.
 
     Example:
-        >>> shares("0.5/0.25/0.25", (True, False))
+        >>> split_fractions("0.5/0.25/0.25", (True, False))
         (0.75, 0.0, 0.25)
     """
     train, *others = fractions(split)
@@ -20,7 +20,7 @@ def shares(split: str, own: Own) -> tuple[float, float, float]:
     return train + sum(others) - valid - test, valid, test
 
 
-def remarks(own: Own, tested: bool) -> tuple[str, ...]:
+def split_notes(own: OwnFiles, tested: bool) -> tuple[str, ...]:
     """What is told where one of the two has a file of its own and the other one is cut from the training file.
 
     ``tested`` says whether there is a test part.

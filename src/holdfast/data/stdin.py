@@ -39,12 +39,12 @@ def stdin_lines(encoding: str) -> Iterator[str]:
         yield rest
 
 
-def nothing_comes() -> bool:
+def stdin_is_terminal() -> bool:
     """Whether stdin is a terminal, at which nobody may be typing."""
     return sys.stdin is None or sys.stdin.isatty()
 
 
-def as_they_come(entries: Iterable[str], most: int) -> Iterator[list[str]]:
+def batch_available(entries: Iterable[str], most: int) -> Iterator[list[str]]:
     """Up to so many of the entries at once: those that are there; where none is, the next one is waited for."""
     queue: Queue[str | Exception | None] = Queue(4 * most)
 

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from holdfast._typing import Array
-from holdfast.data.text.tokenizers import LINE_END, Units, Words
+from holdfast.data.text.tokenizers import LINE_END, Tokenizer, WordTokenizer
 from holdfast.decoding.ngram import NGrams
 
 UNKNOWN_NATS = 10.0
@@ -81,7 +81,7 @@ class NGramWords:
     """
 
     def __init__(self, grams: NGrams, words: Sequence[str]) -> None:
-        self.grams, self.words = grams, Words(words)
+        self.grams, self.words = grams, WordTokenizer(words)
         self.order = len(grams.levels)
         self._log_p = lru_cache(KNOWN)(self._counted)
 
@@ -89,7 +89,7 @@ class NGramWords:
     def fit(cls, sentences: Iterable[str], order: int) -> NGramWords:
         """Count the n-grams of sentences, each with its end."""
         text = "".join(f"{' '.join(sentence.split())}\n" for sentence in sentences)
-        words = Words.fit([text], None)
+        words = WordTokenizer.fit([text], None)
         ids = np.concatenate([[words.begin], words.encode(text)])
         return cls(NGrams.fit(ids, words.size, order), words.words)
 
@@ -120,7 +120,7 @@ class NextUnit(Protocol):
     """A recurrent language model, one unit after the other."""
 
     @property
-    def units(self) -> Units:
+    def units(self) -> Tokenizer:
         """Its vocabulary."""
         ...
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from holdfast.config import save_config
 from holdfast.experiments.compare import RunOptions, compare, write_comparison_report
-from holdfast.files import Files, Into, new_folder, write_atomic
+from holdfast.files import DataFiles, OutputFolder, new_folder, write_atomic
 from holdfast.reporting.comparison import Comparison
 from holdfast.reporting.summary import best_cell
 
@@ -51,10 +51,10 @@ def compared(
     found = compare(
         task,
         config,
-        Files(data),
+        DataFiles(data),
         cells=("gru", "lstm"),
         seeds=seeds,
-        options=RunOptions(Into(out, overwrite=True), sys.stderr.isatty(), announce),
+        options=RunOptions(OutputFolder(out, overwrite=True), sys.stderr.isatty(), announce),
     )
     page = write_comparison_report(found, title, out)
     return Demo(data, found, page, tuple(shlex.join(command) for command in next(best_cell(found))))

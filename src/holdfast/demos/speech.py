@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from holdfast.data.prefetch import ahead
+from holdfast.data.prefetch import prefetch
 from holdfast.demos.base import Announce, Demo, compared, written
 from holdfast.errors import UserError
 from holdfast.tasks.speech.config import NetworkConfig, SoundConfig, SpeechConfig, SpeechTraining
@@ -117,7 +117,7 @@ def speak(said: Iterable[Spoken], folder: Path) -> None:
     Raises:
         UserError: espeak-ng refuses, such as a voice that it lacks.
     """
-    work: Iterator[None] = ahead(partial(_speak_one, folder), enumerate(said))
+    work: Iterator[None] = prefetch(partial(_speak_one, folder), enumerate(said))
     for _ in work:
         pass
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from holdfast.config import save_config
 from holdfast.errors import UserError
-from holdfast.files import Into, new_folder, save_json
+from holdfast.files import OutputFolder, new_folder, save_json
 from holdfast.tasks.forecast.config import ForecastConfig
 from holdfast.tasks.forecast.dataset import TRAINED_ONCE
 from holdfast.tasks.forecast.task import Forecaster
@@ -22,7 +22,7 @@ def backtest(
     data: Path,
     *,
     folds: int = 5,
-    into: Into | None = None,
+    into: OutputFolder | None = None,
     announce: Callable[[str], None] = lambda text: None,
 ) -> dict[str, Any]:
     """Score a forecaster on ``folds`` blocks in order of time, trained anew before each on all rows before it.

@@ -9,7 +9,7 @@ from typing import Any
 
 from holdfast.config import load_config, save_config
 from holdfast.errors import UserError
-from holdfast.files import Files, Into, load_json, new_folder, save_json
+from holdfast.files import DataFiles, OutputFolder, load_json, new_folder, save_json
 from holdfast.reporting.comparison import Comparison
 from holdfast.reporting.html import Section
 from holdfast.tasks.registry import part
@@ -55,7 +55,7 @@ class RunOptions:
         keep: called with each run and its model before it counts as ended.
     """
 
-    into: Into | None = None
+    into: OutputFolder | None = None
     progress: bool = False
     announce: Announce = lambda text: None
     keep: Callable[[PlannedRun, Any], None] = lambda planned, model: None
@@ -64,7 +64,7 @@ class RunOptions:
 def compare(
     task: str,
     config: Any,
-    files: Files,
+    files: DataFiles,
     *,
     cells: Sequence[str] = _CELL_NAMES,
     seeds: int = 3,
@@ -106,7 +106,7 @@ def with_changes(config: Any, seed: int, **network: Any) -> Any:
     return replace(config, network=replace(config.network, **network), training=training)
 
 
-def start_or_resume(task: str, config: Any, prepared: Any, into: Into | None) -> Comparison:
+def start_or_resume(task: str, config: Any, prepared: Any, into: OutputFolder | None) -> Comparison:
     """A comparison without runs, or with those that the folder has where it is resumed."""
     found = Comparison(task, [], {}, prepared.notes, prepared.digest)
     if into is not None and into.resume:
@@ -143,7 +143,7 @@ def train_runs(
     return found
 
 
-def save_runs(found: Comparison, into: Into | None) -> None:
+def save_runs(found: Comparison, into: OutputFolder | None) -> None:
     """Write the runs that have ended."""
     if into is not None:
         save_json(into.folder / COMPARISON_FILE, found.to_dict())

@@ -8,7 +8,7 @@ from typing import Any, cast
 import torch
 
 from holdfast._typing import Array
-from holdfast.data.text.tokenizers import Units
+from holdfast.data.text.tokenizers import Tokenizer
 from holdfast.models.language import RecurrentLanguageModel
 from holdfast.nn.recurrent import Recurrent
 
@@ -35,7 +35,7 @@ class Writer:
 class Reader:
     """A language model read from any state, so that many texts can be read side by side."""
 
-    def __init__(self, module: RecurrentLanguageModel, units: Units) -> None:
+    def __init__(self, module: RecurrentLanguageModel, units: Tokenizer) -> None:
         self.units = units
         self._writer = Writer(module)
 

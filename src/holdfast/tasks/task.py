@@ -17,7 +17,7 @@ from holdfast._typing import Array
 from holdfast.checkpoint import WEIGHTS, load_arrays, load_weights, save_arrays, save_weights
 from holdfast.config import build_config, load_config, save_config
 from holdfast.errors import UserError
-from holdfast.files import check_new, load_json, new_folder, save_json
+from holdfast.files import check_new_folder, load_json, new_folder, save_json
 from holdfast.insight.monitor.monitor import TrainingMonitor
 from holdfast.insight.monitor.state_carry import STEPS
 from holdfast.insight.monitor.warning_log import worded
@@ -153,7 +153,7 @@ class TaskModel(ABC):
         """
         find_device(self.config.training.device)
         if out is not None and not resume:
-            check_new(Path(out), overwrite)
+            check_new_folder(Path(out), overwrite)
         prepared = self.prepare(data, valid, test)
         if out is None:
             return self.fit_prepared(prepared, progress=progress)

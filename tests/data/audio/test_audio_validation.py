@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 
 from holdfast.data.audio.manifest import Utterance
 from holdfast.data.audio.validation import (
-    check,
+    check_audio,
     facts_of,
-    fitting,
-    least_frames,
-    other_rates,
+    long_enough,
+    min_ctc_frames,
+    most_common_rate,
+    rate_notes,
     shared_speakers,
-    usual_rate,
 )
 from holdfast.errors import UserError
 from sounds import tone, write
@@ -37,15 +37,15 @@ def sounds(folder: Path, count: int, first: int = 0) -> list[Utterance]:
 
 def test_good_sounds_raise_no_note(tmp_path: Path) -> None:
     parts = {"training": sounds(tmp_path, 4), "test": sounds(tmp_path, 2, 10)}
-    assert check(parts) == () and usual_rate(parts["training"]) == 16000
-    assert other_rates(parts, 16000) == ()
+    assert check_audio(parts) == () and most_common_rate(parts["training"]) == 16000
+    assert rate_notes(parts, 16000) == ()
 
 
 def test_rates_that_differ(tmp_path: Path) -> None:
     those = sounds(tmp_path, 3)
     those += [said(write(tmp_path / f"o{k}.wav", tone(0.1, 8000), 8000)) for k in range(2)]
-    assert usual_rate(those) == 16000 and usual_rate(those[2:4]) == 8000
-    assert other_rates({"training": those[:3], "test": those}, 16000) == (
+    assert most_common_rate(those) == 16000 and most_common_rate(those[2:4]) == 8000
+    assert rate_notes({"training": those[:3], "test": those}, 16000) == (
         "other rates in the test part, brought to 16,000 samples a second: o0.wav (8,000), o1.wav (8,000)",
     )
 
@@ -55,16 +55,18 @@ def test_clipped_files(tmp_path: Path, subtype: str) -> None:
     those = sounds(tmp_path, 3)
     loud = np.clip(3 * tone(0.5), -1, 1)
     those.append(said(write(tmp_path / "loud.wav", loud, 16000, subtype)))
-    [note] = check({"training": those})
+    [note] = check_audio({"training": those})
     share = f"{(np.abs(soundfile.read(tmp_path / 'loud.wav')[0]) >= 0.99).mean():.1%}"
     assert note == f"clipped in the training part (share of samples at full scale): loud.wav ({share})"
 
 
 def test_silent_files(tmp_path: Path) -> None:
     quiet = said(write(tmp_path / "quiet.wav", 0.001 * tone(0.1)))
-    assert check({"training": [*sounds(tmp_path, 3), quiet]}) == ("silent in the training part: quiet.wav",)
+    assert check_audio({"training": [*sounds(tmp_path, 3), quiet]}) == (
+        "silent in the training part: quiet.wav",
+    )
     with pytest.raises(UserError, match=r"Every file of the test part is silent, such as quiet.wav"):
-        check({"training": sounds(tmp_path, 3), "test": [quiet]})
+        check_audio({"training": sounds(tmp_path, 3), "test": [quiet]})
 
 
 def test_the_same_sound_twice_also_in_another_format(tmp_path: Path) -> None:
@@ -72,12 +74,14 @@ def test_the_same_sound_twice_also_in_another_format(tmp_path: Path) -> None:
     same, _ = soundfile.read(those[1].paths[0], dtype="int16")
     twin = said(write(tmp_path / "twin.flac", same), text="y")
     assert facts_of(twin.paths[0]) == facts_of(those[1].paths[0])
-    [note] = check({"training": [*those, twin]})
+    [note] = check_audio({"training": [*those, twin]})
     assert note == (
         "the same sound twice in the training part: twin.flac = s1.wav, with the text 'y' instead of 'x'"
     )
-    assert check({"training": [*those, those[0]]}) == ("the same sound twice in the training part: s0.wav",)
-    [note] = check({"training": those, "test": [twin, *sounds(tmp_path, 2, 10)]})
+    assert check_audio({"training": [*those, those[0]]}) == (
+        "the same sound twice in the training part: s0.wav",
+    )
+    [note] = check_audio({"training": those, "test": [twin, *sounds(tmp_path, 2, 10)]})
     assert note.startswith("sounds of the test part that are in the training part too")
     assert note.endswith("twin.flac = s1.wav")
 
@@ -89,7 +93,7 @@ def test_a_file_of_joined_sounds_that_is_in_two_parts(tmp_path: Path) -> None:
         "validation": [said(paths[3])],
         "test": [said(paths[4], paths[2]), said(paths[3], paths[4])],
     }
-    notes = check(parts)
+    notes = check_audio(parts)
     assert [note.split(", so")[0] for note in notes] == [
         "sounds of the test part that are in the training part too",
         "sounds of the test part that are in the validation part too",
@@ -112,7 +116,7 @@ def test_features_are_checked_as_sounds_are(tmp_path: Path) -> None:
     still, own = np.ones((9, 3), np.float32), np.random.default_rng(0).normal(size=(9, 3))
     for name, array in (("still", still), ("a", own), ("b", own)):
         np.save(tmp_path / f"{name}.npy", array)
-    notes = check({"training": [said(tmp_path / f"{name}.npy") for name in ("still", "a", "b")]})
+    notes = check_audio({"training": [said(tmp_path / f"{name}.npy") for name in ("still", "a", "b")]})
     assert notes == (
         "silent in the training part: still.npy",
         "the same sound twice in the training part: b.npy = a.npy",
@@ -122,7 +126,7 @@ def test_features_are_checked_as_sounds_are(tmp_path: Path) -> None:
 def test_a_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
     those = sounds(tmp_path, 12)
     those[7].paths[0].write_text("text")
-    for run in (lambda: check({"training": those}), lambda: usual_rate(those)):
+    for run in (lambda: check_audio({"training": those}), lambda: most_common_rate(those)):
         with pytest.raises(UserError, match=r"s7.wav is none that can be read"):
             run()
 
@@ -138,16 +142,16 @@ def test_the_least_frames_are_those_with_a_finite_loss(units: list[int], frames:
         torch.tensor([frames]),
         torch.tensor([len(units)]),
     )
-    assert bool(loss.isfinite()) == (least_frames(units) <= frames)
-    assert least_frames(units) == len(units) + sum(len(list(run)) - 1 for _, run in groupby(units))
+    assert bool(loss.isfinite()) == (min_ctc_frames(units) <= frames)
+    assert min_ctc_frames(units) == len(units) + sum(len(list(run)) - 1 for _, run in groupby(units))
 
 
 def test_texts_too_long_for_their_frames_are_left_out(tmp_path: Path) -> None:
     those = [said(tmp_path / f"{name}.wav") for name in "abcd"]
-    kept, lost = fitting("training", those, [9, 8, 0, 100], [5, 5, 0, 5], 2)
+    kept, lost = long_enough("training", those, [9, 8, 0, 100], [5, 5, 0, 5], 2)
     assert kept == [0, 3] and lost == "b.wav (5 needed, 4 there), c.wav (0 needed, 0 there)"
-    assert fitting("training", those, [10] * 4, [5] * 4, 2) == ([0, 1, 2, 3], None)
+    assert long_enough("training", those, [10] * 4, [5] * 4, 2) == ([0, 1, 2, 3], None)
     with pytest.raises(
         UserError, match=r"No utterance of the test part has enough, such as a.wav \(6 needed, 5"
     ):
-        fitting("test", those, [10] * 4, [6] * 4, 2)
+        long_enough("test", those, [10] * 4, [6] * 4, 2)

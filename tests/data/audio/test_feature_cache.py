@@ -11,11 +11,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from holdfast.data.audio.augmentation import Masks, Noise, at_speed, mask, pink, white, with_noise
-from holdfast.data.audio.feature_cache import features_of, joined_samples, read_features
+from holdfast.data.audio.augmentation import (
+    Masks,
+    Noise,
+    add_noise,
+    apply_masks,
+    change_speed,
+    pink_noise,
+    white_noise,
+)
+from holdfast.data.audio.feature_cache import feature_source, joined_samples, read_features
 from holdfast.data.audio.filterbanks import Filterbanks
 from holdfast.data.audio.manifest import Utterance
-from holdfast.data.prefetch import ahead
+from holdfast.data.prefetch import prefetch
 from holdfast.errors import UserError
 from sounds import tone, write
 
@@ -35,14 +43,14 @@ def test_sounds_are_joined_before_their_frames_are_taken(tmp_path: Path) -> None
     samples = joined_samples(one, 8000)
     assert len(samples) == 2480 + 1600
     np.testing.assert_array_equal(samples[:2480], a)
-    found = features_of([one], 8000, 24).get(one)
+    found = feature_source([one], 8000, 24).get(one)
     np.testing.assert_array_equal(found, Filterbanks(8000, 24)(samples))
 
 
 def test_ready_features_are_joined_as_frames(tmp_path: Path) -> None:
     arrays = [np.random.default_rng(k).normal(size=(5 + k, 13)) for k in range(2)]
     one = utterance(*(saved(tmp_path / f"{k}.npy", array) for k, array in enumerate(arrays)))
-    features = features_of([one], 16000, 40)
+    features = feature_source([one], 16000, 40)
     assert (features.size, features.rate) == (13, None)
     assert features.get(one).dtype == np.float32
     np.testing.assert_array_equal(features.get(one), np.concatenate(arrays).astype(np.float32))
@@ -54,9 +62,9 @@ def test_frames_are_computed_once_until_the_file_changes(
 ) -> None:
     one = utterance(write(tmp_path / "a.wav", tone()))
     cache = tmp_path / "cache" if kept else None
-    features = features_of([one], 16000, 24, cache)
+    features = feature_source([one], 16000, 24, cache)
     first = features.get(one)
-    again = features_of([one], 16000, 24, cache) if kept else features
+    again = feature_source([one], 16000, 24, cache) if kept else features
     with monkeypatch.context() as patch:
         patch.setattr(Filterbanks, "__call__", lambda self, samples: pytest.fail("computed again"))
         np.testing.assert_array_equal(again.get(one), first)
@@ -64,26 +72,26 @@ def test_frames_are_computed_once_until_the_file_changes(
     if cache is not None:
         assert len(list(cache.glob("*.npy"))) == 1 and first.dtype == np.float32
         os.utime(one.paths[0], (1, 1))
-        features_of([one], 16000, 24, cache).get(one)
-        features_of([one], 16000, 32, cache).get(one)
+        feature_source([one], 16000, 24, cache).get(one)
+        feature_source([one], 16000, 32, cache).get(one)
         features.get(one, 1.1)
         assert len(list(cache.glob("*"))) == 4  # another time of the file, other bands, another speed
 
 
 def test_a_damaged_file_of_the_cache_is_told(tmp_path: Path) -> None:
     one, cache = utterance(write(tmp_path / "a.wav", tone())), tmp_path / "cache"
-    features_of([one], 16000, 24, cache).get(one)
+    feature_source([one], 16000, 24, cache).get(one)
     [path] = cache.iterdir()
     path.write_bytes(path.read_bytes()[:100])
     with pytest.raises(UserError, match=r"is damaged.*Remove the folder"):
-        features_of([one], 16000, 24, cache).get(one)
+        feature_source([one], 16000, 24, cache).get(one)
     with pytest.raises(UserError, match="is a file"):
-        features_of([one], 16000, 24, path)
+        feature_source([one], 16000, 24, path)
 
 
 def test_many_are_computed_in_order_also_when_some_are_the_same(tmp_path: Path) -> None:
     those = [utterance(write(tmp_path / f"{k}.wav", tone(0.1 + 0.01 * k))) for k in range(12)] * 2
-    features = features_of(those, 16000, 24, tmp_path / "cache")
+    features = feature_source(those, 16000, 24, tmp_path / "cache")
     for one, found in zip(those, features.all(those), strict=True):
         np.testing.assert_array_equal(found, Filterbanks(16000, 24)(joined_samples(one, 16000)))
 
@@ -98,13 +106,13 @@ def test_work_ahead_is_bounded_and_its_errors_come_in_their_place() -> None:
             raise UserError("Not 5.", "It was 5.", "Give 4.")
         return item * item
 
-    results = ahead(work, iter(range(100)), most=4)
+    results = prefetch(work, iter(range(100)), most=4)
     assert [next(results) for _ in range(3)] == [0, 1, 4]
     assert max(begun) <= 3 + 4
     with pytest.raises(UserError, match="Not 5"):
         list(results)
     assert max(begun) < 15
-    assert list(ahead(work, [])) == []
+    assert list(prefetch(work, [])) == []
 
 
 # -- speed -------------------------------------------------------------------------------------------------------
@@ -112,7 +120,7 @@ def test_work_ahead_is_bounded_and_its_errors_come_in_their_place() -> None:
 
 @pytest.mark.parametrize("speed", [0.5, 0.9, 1.1, 2.0])
 def test_a_speed_shortens_and_raises(speed: float) -> None:
-    played = at_speed(tone(1.0, 8000, 400), 8000, speed)
+    played = change_speed(tone(1.0, 8000, 400), 8000, speed)
     assert abs(len(played) - 8000 / speed) <= 1
     spectrum = np.abs(np.fft.rfft(played[1000:-1000]))
     peak = np.argmax(spectrum) * 8000 / (len(played) - 2000)
@@ -121,14 +129,14 @@ def test_a_speed_shortens_and_raises(speed: float) -> None:
 
 def test_a_speed_of_an_utterance(tmp_path: Path) -> None:
     one = utterance(write(tmp_path / "a.wav", tone(1.0)))
-    features = features_of([one], 16000, 24)
+    features = feature_source([one], 16000, 24)
     assert [len(features.get(one, speed)) for speed in (1.0, 0.5, 2.0)] == [98, 198, 48]
 
 
 @pytest.mark.parametrize("speed", [0.0, -1.0, 0.49, 2.1, float("nan")])
 def test_a_speed_that_is_none_is_refused(speed: float) -> None:
     with pytest.raises(UserError, match="speed is between"):
-        at_speed(tone(), 16000, speed)
+        change_speed(tone(), 16000, speed)
 
 
 # -- noise -------------------------------------------------------------------------------------------------------
@@ -137,17 +145,17 @@ def test_a_speed_that_is_none_is_refused(speed: float) -> None:
 @given(st.integers(100, 5000), st.floats(-20, 60))
 def test_noise_has_the_ratio_that_is_asked_for(size: int, ratio: float) -> None:
     generator = np.random.default_rng(size)
-    samples = white(size, generator)
-    for kind in (white, pink):
+    samples = white_noise(size, generator)
+    for kind in (white_noise, pink_noise):
         noise = kind(size, generator)
-        added = with_noise(samples, noise, ratio).astype(np.float64) - samples
+        added = add_noise(samples, noise, ratio).astype(np.float64) - samples
         found = 10 * np.log10(np.mean(samples.astype(np.float64) ** 2) / np.mean(added**2))
         assert abs(found - ratio) < 0.05
 
 
 def test_white_noise_is_flat_and_pink_falls_with_the_frequency() -> None:
     generator = np.random.default_rng(0)
-    for kind, fall in ((white, 1.0), (pink, 10.0)):
+    for kind, fall in ((white_noise, 1.0), (pink_noise, 10.0)):
         powers = np.mean([np.abs(np.fft.rfft(kind(4096, generator))) ** 2 for _ in range(200)], 0)
         ratio = powers[90:110].mean() / powers[900:1100].mean()
         assert abs(ratio / fall - 1) < 0.1
@@ -155,7 +163,7 @@ def test_white_noise_is_flat_and_pink_falls_with_the_frequency() -> None:
 
 def test_noise_is_drawn_by_its_generator_and_kept_out_of_the_cache(tmp_path: Path) -> None:
     one = utterance(write(tmp_path / "a.wav", tone()))
-    features, noise = features_of([one], 16000, 24), Noise.of(10.0, None, 16000)
+    features, noise = feature_source([one], 16000, 24), Noise.of(10.0, None, 16000)
     clean = features.get(one)
     found = [
         features.get(one, change=lambda x, seed=seed: noise(x, np.random.default_rng(seed)))  # type: ignore[misc]
@@ -172,7 +180,7 @@ def test_noise_of_a_folder_is_a_stretch_of_a_file(tmp_path: Path) -> None:
     noise = Noise.of(0.0, tmp_path, 8000)
     generator = np.random.default_rng(0)
     for size in (100, 800, 3000):
-        samples = white(size, generator)
+        samples = white_noise(size, generator)
         added = noise(samples, generator) - samples
         steps = np.diff(added)
         assert len(added) == size
@@ -211,7 +219,7 @@ def test_masks_are_stretches_of_their_size(
 ) -> None:
     features = np.random.default_rng(1).normal(size=(frames, bands)).astype(np.float32)
     before = features.copy()
-    found = mask(features, np.random.default_rng(seed), Masks(times, 20, heights, 8))
+    found = apply_masks(features, np.random.default_rng(seed), Masks(times, 20, heights, 8))
     np.testing.assert_array_equal(features, before)
     changed = found != features
     np.testing.assert_array_equal(found[changed], np.broadcast_to(features.mean(0), found.shape)[changed])
@@ -223,7 +231,7 @@ def test_masks_are_stretches_of_their_size(
 
 def test_masks_are_drawn_by_their_generator() -> None:
     features = np.random.default_rng(1).normal(size=(100, 40)).astype(np.float32)
-    found = [mask(features, np.random.default_rng(seed), Masks(2, 20, 2, 8)) for seed in (1, 1, 2)]
+    found = [apply_masks(features, np.random.default_rng(seed), Masks(2, 20, 2, 8)) for seed in (1, 1, 2)]
     np.testing.assert_array_equal(found[0], found[1])
     assert (found[0] != found[2]).any()
 
@@ -272,14 +280,14 @@ def test_features_that_are_cut_or_missing_are_refused(tmp_path: Path) -> None:
 def test_features_of_another_size_are_refused(tmp_path: Path) -> None:
     one = utterance(saved(tmp_path / "a.npy", GOOD))
     other = utterance(saved(tmp_path / "b.npy", GOOD[:, :2]))
-    features = features_of([one, other], 8000, 40)
+    features = feature_source([one, other], 8000, 40)
     with pytest.raises(UserError, match=r"as many numbers a frame: 3\. .*b.npy has 2"):
         list(features.all([one, other]))
 
 
 def test_ready_features_have_no_speed_and_no_samples(tmp_path: Path) -> None:
     one = utterance(saved(tmp_path / "a.npy", GOOD))
-    features = features_of([one], 8000, 40)
+    features = feature_source([one], 8000, 40)
     with pytest.raises(UserError, match="Speed and noise"):
         features.get(one, 1.1)
     with pytest.raises(UserError, match="Speed and noise"):
@@ -292,6 +300,6 @@ def test_the_first_file_tells_what_is_wrong(tmp_path: Path) -> None:
     (tmp_path / "a.wav").write_text("text")
     one = utterance(tmp_path / "a.wav")
     with pytest.raises(UserError, match=r"a.wav is none that can be read"):
-        next(features_of([one], 8000, 24).all([one]))
+        next(feature_source([one], 8000, 24).all([one]))
     with pytest.raises(UserError, match="2 were asked for"):
-        features_of([one], 8000, 2)
+        feature_source([one], 8000, 2)

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from holdfast.data.audio.filterbanks import LEAST, Filterbanks
+from holdfast.data.audio.filterbanks import MIN_LOG_ENERGY, Filterbanks
 from holdfast.errors import UserError
 from sounds import tone
 
@@ -38,7 +38,7 @@ def by_formula(samples: Array, rate: int, bands: int) -> Array:
     up = (bins - edges[:-2, None]) / (edges[1:-1] - edges[:-2])[:, None]
     down = (edges[2:, None] - bins) / (edges[2:] - edges[1:-1])[:, None]
     weights = np.maximum(0, np.minimum(up, down))
-    return np.maximum(np.log(np.maximum(power @ weights.T, np.finfo(np.float32).eps)), LEAST)
+    return np.maximum(np.log(np.maximum(power @ weights.T, np.finfo(np.float32).eps)), MIN_LOG_ENERGY)
 
 
 @pytest.mark.parametrize(("rate", "bands"), [(8000, 40), (16000, 80), (11025, 23), (44100, 64), (8000, 3)])
@@ -70,13 +70,13 @@ def test_equal_sounds_give_equal_frames_and_silence_its_floor() -> None:
     filterbanks = Filterbanks(16000, 80)
     np.testing.assert_array_equal(filterbanks(tone()), filterbanks(tone()))
     silent = filterbanks(np.zeros(1000, np.float32))
-    np.testing.assert_array_equal(silent, np.float32(LEAST))
+    np.testing.assert_array_equal(silent, np.float32(MIN_LOG_ENERGY))
 
 
 def test_the_least_number_is_about_what_rounding_to_16_bits_leaves() -> None:
     rounding = np.random.default_rng(0).uniform(-0.5, 0.5, 16000) / 32768
     for rate, bands in ((8000, 40), (16000, 80)):
-        assert abs(np.median(by_formula(rounding, rate, bands)) - LEAST) < 1
+        assert abs(np.median(by_formula(rounding, rate, bands)) - MIN_LOG_ENERGY) < 1
 
 
 def test_ten_minutes_stream_in_constant_memory() -> None:

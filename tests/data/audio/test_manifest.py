@@ -8,7 +8,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from holdfast.data.audio.manifest import Fields, read_utterances
+from holdfast.data.audio.manifest import ManifestFields, read_utterances
 from holdfast.errors import UserError
 
 
@@ -58,9 +58,9 @@ def test_every_form_of_a_manifest_says_the_same(folder: Path) -> None:
 
 def test_columns_may_have_other_names_and_texts_spaces(folder: Path) -> None:
     path = manifest(folder, "who\tfile\tsaid\njo\ta.wav\t so  it \n\tb.wav\tis\n")
-    found = read_utterances(path, Fields("file", "said", "who"))
+    found = read_utterances(path, ManifestFields("file", "said", "who"))
     assert [(one.text, one.speaker) for one in found] == [("so it", "jo"), ("is", None)]
-    assert [one.speaker for one in read_utterances(path, Fields("file", "said"))] == [None, None]
+    assert [one.speaker for one in read_utterances(path, ManifestFields("file", "said"))] == [None, None]
 
 
 def test_another_encoding(folder: Path) -> None:
@@ -122,7 +122,7 @@ def test_a_manifest_with_a_mistake_is_refused(folder: Path, text: str, message: 
 def test_a_speaker_field_that_is_named_must_be_there(folder: Path) -> None:
     path = manifest(folder, "path\ttext\na.wav\tx\n")
     with pytest.raises(UserError, match="speaker-field is a column"):
-        read_utterances(path, Fields(speaker="who"))
+        read_utterances(path, ManifestFields(speaker="who"))
 
 
 @pytest.mark.parametrize(

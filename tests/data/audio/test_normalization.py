@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from holdfast.data.audio.normalization import (
-    LEAST,
-    NORMALISATIONS,
-    Running,
-    from_state,
-    normalisation_of,
-    state,
+    MIN_DEVIATION,
+    NORMALIZERS,
+    RunningNormalizer,
+    fit_normalizer,
+    normalizer_from_state,
+    normalizer_state,
 )
 from holdfast.errors import UserError
 
@@ -42,16 +42,16 @@ def test_each_kind_takes_its_own_means() -> None:
         "speaker": [np.concatenate([part[0], part[2]]), part[1], np.concatenate([part[0], part[2]]), part[3]],
     }
     for kind, whole in of.items():
-        normalise = normalisation_of(kind, train, F).among(part, speakers)
+        normalise = fit_normalizer(kind, train, F).fit_speakers(part, speakers)
         for frames, speaker, own in zip(part, speakers, whole, strict=True):
             wanted = by_numpy(frames, own, np.concatenate(train) if kind == "utterance" else None)
             np.testing.assert_allclose(normalise(frames, speaker), wanted, rtol=1e-4, atol=1e-4)
-    assert normalisation_of("none", train, F)(part[0]) is part[0]
+    assert fit_normalizer("none", train, F)(part[0]) is part[0]
 
 
 def test_running_is_the_mean_of_what_was_heard_and_of_the_training_part() -> None:
     train, [frames] = utterances(200), utterances(60, seed=1)
-    found = Running(normalisation_of("running", train, F).statistics, window=10)(frames)  # type: ignore[attr-defined]
+    found = RunningNormalizer(fit_normalizer("running", train, F).statistics, window=10)(frames)  # type: ignore[attr-defined]
     wide, prior = frames.astype(np.float64), train[0].astype(np.float64)
     for t in (0, 1, 30, 59):
         weights = np.concatenate([np.full(200, 10 / 200), np.ones(t + 1)])
@@ -63,7 +63,7 @@ def test_running_is_the_mean_of_what_was_heard_and_of_the_training_part() -> Non
 
 @given(st.lists(st.integers(0, 40), max_size=8), st.sampled_from(["running", "global", "none"]))
 def test_live_numbers_are_those_of_the_whole(sizes: list[int], kind: str) -> None:
-    normalise = normalisation_of(kind, utterances(50), F)
+    normalise = fit_normalizer(kind, utterances(50), F)
     [frames] = utterances(sum(sizes), seed=2)
     stream = normalise.stream()
     found = [stream.accept(piece) for piece in np.split(frames, np.cumsum(sizes))]
@@ -74,31 +74,33 @@ def test_live_numbers_are_those_of_the_whole(sizes: list[int], kind: str) -> Non
 @pytest.mark.parametrize("kind", ["utterance", "speaker"])
 def test_what_needs_the_whole_is_not_live(kind: str) -> None:
     with pytest.raises(UserError, match=f"normalises by {kind}"):
-        normalisation_of(kind, utterances(5), F).stream()
+        fit_normalizer(kind, utterances(5), F).stream()
 
 
-@pytest.mark.parametrize("kind", NORMALISATIONS)
+@pytest.mark.parametrize("kind", NORMALIZERS)
 def test_bands_that_never_change_and_utterances_of_nothing_stay_finite(kind: str) -> None:
     still = np.full((9, F), -15.9, np.float32)
-    normalise = normalisation_of(kind, [still], F)
+    normalise = fit_normalizer(kind, [still], F)
     found = normalise(still, "jo")
     assert np.isfinite(found).all()
-    assert kind == "none" or np.abs(found).max() < 1e-5 / LEAST
+    assert kind == "none" or np.abs(found).max() < 1e-5 / MIN_DEVIATION
     assert normalise(still[:0], "jo").shape == (0, F)
-    assert normalise.among([still[:0]], ["jo"])(still, "jo").shape == (9, F)
+    assert normalise.fit_speakers([still[:0]], ["jo"])(still, "jo").shape == (9, F)
 
 
-@pytest.mark.parametrize("kind", NORMALISATIONS)
+@pytest.mark.parametrize("kind", NORMALIZERS)
 def test_what_is_saved_comes_back(kind: str) -> None:
-    normalise = normalisation_of(kind, utterances(30, 20), F)
+    normalise = fit_normalizer(kind, utterances(30, 20), F)
     [frames] = utterances(12, seed=3)
-    np.testing.assert_array_equal(from_state(kind, state(normalise))(frames), normalise(frames))
+    np.testing.assert_array_equal(
+        normalizer_from_state(kind, normalizer_state(normalise))(frames), normalise(frames)
+    )
 
 
 def test_mistakes_are_told() -> None:
     with pytest.raises(UserError, match=r"normalised by: global, .* It was 'globel'"):
-        normalisation_of("globel", utterances(5), F)
+        fit_normalizer("globel", utterances(5), F)
     with pytest.raises(UserError, match="at least one frame"):
-        normalisation_of("global", utterances(0), F)
+        fit_normalizer("global", utterances(0), F)
     with pytest.raises(UserError, match="lack some"):
-        from_state("global", {})
+        normalizer_from_state("global", {})

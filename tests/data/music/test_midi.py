@@ -19,9 +19,9 @@ from hypothesis.extra.numpy import arrays
 from holdfast.data.music import synthesis
 from holdfast.data.music.key_detection import KEYS as ALL_KEYS
 from holdfast.data.music.key_detection import Key, likeliest_key
-from holdfast.data.music.midi import Song, left_out, read_rolls, read_songs, roll_of, score_of
+from holdfast.data.music.midi import ScorePiece, omissions, parse_midi, read_rolls, read_scores, roll_of
 from holdfast.data.music.midi_bytes import check_midi
-from holdfast.data.music.notes import Heading, names_of, notes_of, save_midi, score_of_roll, split
+from holdfast.data.music.notes import ScoreMeta, notes_of, save_midi, score_of_roll, split_voices, voice_names
 from holdfast.data.music.piano_roll import KEYS, LOWEST
 from holdfast.errors import UserError
 
@@ -34,11 +34,11 @@ def score(*notes: tuple[int, int, int], drums: bool = False, tempo: float = 120.
     for start, length, pitch in notes:
         track.notes.append(symusic.Note(start, length, pitch, 90))
     found.tracks.append(track)
-    return Heading(tempo).put(found)
+    return ScoreMeta(tempo).apply_to(found)
 
 
-def back(midi: Any) -> Song:
-    return Song("again", score_of(bytes(midi.dumps_midi()), "again"))
+def back(midi: Any) -> ScorePiece:
+    return ScorePiece("again", parse_midi(bytes(midi.dumps_midi()), "again"))
 
 
 rolls = arrays(np.bool_, st.tuples(st.integers(1, 12), st.just(KEYS)), elements=st.booleans()).map(
@@ -55,7 +55,7 @@ def test_a_roll_written_as_midi_is_read_as_the_same_roll(roll: Any, steps: int) 
 
 @given(rolls)
 def test_voices_hold_every_note_once_and_one_at_a_time(roll: Any) -> None:
-    voices = split(roll)
+    voices = split_voices(roll)
     assert sorted(note for voice in voices for note in voice) == sorted(notes_of(roll))
     for voice in voices:
         assert all(a.end <= b.start for a, b in pairwise(voice))
@@ -68,21 +68,25 @@ def test_voices_are_split_from_the_top_and_a_held_note_stays_whole() -> None:
     roll[:, 40] = True  # held in the middle
     for frame, (low, high) in enumerate([(20, 60), (21, 59), (22, 58), (23, 57)]):
         roll[frame, [low, high]] = True
-    top, middle, bottom = split(roll)
+    top, middle, bottom = split_voices(roll)
     assert [note.key for note in top] == [60, 59, 58, 57]
     assert [tuple(note) for note in middle] == [(0, 4, 40)]
     assert [note.key for note in bottom] == [20, 21, 22, 23]
 
 
 def test_four_voices_are_a_choir_and_three_under_a_melody_are_too() -> None:
-    assert names_of(4) == ["soprano", "alto", "tenor", "bass"] and names_of(3, 2) == ["alto", "tenor", "bass"]
-    assert names_of(2) == ["voice 1", "voice 2"]
+    assert voice_names(4) == ["soprano", "alto", "tenor", "bass"] and voice_names(3, 2) == [
+        "alto",
+        "tenor",
+        "bass",
+    ]
+    assert voice_names(2) == ["voice 1", "voice 2"]
 
 
 def test_tempo_key_and_bars_stand_in_the_midi() -> None:
-    heading = Heading(90, Key.of("Bb minor"), (3, 4))
-    midi = back(heading.put(score((0, 480, 60)))).score
-    assert Heading.of(midi) == heading
+    heading = ScoreMeta(90, Key.of("Bb minor"), (3, 4))
+    midi = back(heading.apply_to(score((0, 480, 60)))).score
+    assert ScoreMeta.of(midi) == heading
     assert (midi.tempos[0].mspq, midi.key_signatures[0].key, midi.key_signatures[0].tonality) == (
         666_667,
         -5,
@@ -109,9 +113,9 @@ def test_what_is_no_key(name: str) -> None:
 
 def test_abc_is_read_with_its_key_and_tempo(tmp_path: Path) -> None:
     (tmp_path / "tunes.abc").write_text(SCALE + "\n" + SCALE.replace("X:1", "X:2").replace("D4", "D2"))
-    songs = read_songs(tmp_path)
+    songs = read_scores(tmp_path)
     assert [song.name for song in songs] == ["tunes.abc, tune 1", "tunes.abc, tune 2"]
-    heading = Heading.of(songs[0].score)
+    heading = ScoreMeta.of(songs[0].score)
     assert (round(heading.tempo), str(heading.key)) == (90, "D major")
     (first, _) = read_rolls(tmp_path / "tunes.abc", 1)
     assert [np.flatnonzero(frame).item() + LOWEST for frame in first.roll] == [62, 64, 66, 67] + 4 * [69]
@@ -119,7 +123,7 @@ def test_abc_is_read_with_its_key_and_tempo(tmp_path: Path) -> None:
 
 def test_abc_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:
     (tmp_path / "a.abc").write_bytes(b"\xef\xbb\xbf" + SCALE.encode())
-    assert read_songs(tmp_path / "a.abc")[0].score.note_num() == 5
+    assert read_scores(tmp_path / "a.abc")[0].score.note_num() == 5
 
 
 def test_a_folder_is_read_by_names_and_other_files_are_passed_over(tmp_path: Path) -> None:
@@ -127,7 +131,7 @@ def test_a_folder_is_read_by_names_and_other_files_are_passed_over(tmp_path: Pat
     save_midi(tmp_path / "b" / "two.MID", score((0, 480, 62)))
     save_midi(tmp_path / "one.midi", score((0, 480, 60)))
     (tmp_path / "readme.txt").write_text("not music")
-    assert [song.name for song in read_songs(tmp_path)] == ["b/two.MID", "one.midi"]
+    assert [song.name for song in read_scores(tmp_path)] == ["b/two.MID", "one.midi"]
 
 
 def test_drums_and_far_notes_are_left_out_and_told() -> None:
@@ -136,15 +140,15 @@ def test_drums_and_far_notes_are_left_out_and_told() -> None:
     song = back(drums)
     roll = roll_of(song, 2)
     assert roll.shape == (4, KEYS) and np.flatnonzero(roll.any(0)).tolist() == [60 - LOWEST]
-    assert left_out(song) == ("drums, left out of", "notes beyond a piano's keys, left out of")
-    assert left_out(back(score((0, 480, 60)))) == ()
+    assert omissions(song) == ("drums, left out of", "notes beyond a piano's keys, left out of")
+    assert omissions(back(score((0, 480, 60)))) == ()
     with pytest.raises(UserError, match="none of these but drums"):
         roll_of(back(score((0, 480, 38), drums=True)), 2)
 
 
 def test_a_bar_of_one_beat_is_taken_for_four() -> None:
-    midi = Heading(120, None, (1, 4)).put(score((0, 480, 60)))
-    assert Heading.of(back(midi).score).signature == (4, 4)
+    midi = ScoreMeta(120, None, (1, 4)).apply_to(score((0, 480, 60)))
+    assert ScoreMeta.of(back(midi).score).signature == (4, 4)
 
 
 @given(st.data())
@@ -154,7 +158,7 @@ def test_damaged_bytes_are_refused_or_read_and_never_crash(data: st.DataObject) 
     for _ in range(data.draw(st.integers(1, 4))):
         damaged[data.draw(st.integers(0, len(whole) - 1))] = data.draw(st.integers(0, 255))
     with contextlib.suppress(UserError):
-        assert score_of(bytes(damaged[: data.draw(st.integers(0, len(whole)))]), "x.mid").note_num()
+        assert parse_midi(bytes(damaged[: data.draw(st.integers(0, len(whole)))]), "x.mid").note_num()
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from holdfast.data.tabular.calendar_features import calendar
+from holdfast.data.tabular.calendar_features import calendar_features
 from holdfast.data.tabular.frequency import Frequency, find_season, future, grid, grid_length, infer
 from holdfast.data.tabular.series import Columns, read_panel
 from holdfast.errors import UserError
@@ -145,7 +145,7 @@ def test_a_season_survives_gaps() -> None:
 
 
 def test_the_calendar_turns_with_the_day_the_week_and_the_year() -> None:
-    table, names = calendar(hours(24 * 8), Frequency("hour"))
+    table, names = calendar_features(hours(24 * 8), Frequency("hour"))
     assert names == ("day_sin", "day_cos", "week_sin", "week_cos", "year_sin", "year_cos")
     assert np.allclose(table[0, :2], table[24, :2], atol=1e-6) and np.allclose(
         table[0, 2:4], table[168, 2:4], atol=1e-6
@@ -155,7 +155,7 @@ def test_the_calendar_turns_with_the_day_the_week_and_the_year() -> None:
 
 
 def test_row_numbers_have_no_calendar() -> None:
-    assert calendar(np.arange(5), Frequency("hour"))[0].shape == (5, 0)
+    assert calendar_features(np.arange(5), Frequency("hour"))[0].shape == (5, 0)
 
 
 def test_business_days_go_on_without_weekends() -> None:

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from holdfast.data.tabular.table import NULLS, as_text, numeric, read_table, require
+from holdfast.data.tabular.table import NULLS, as_text, numeric_column, read_table, require_column
 from holdfast.errors import UserError
 
 
@@ -38,7 +38,7 @@ def parquet(folder: Path, values: Sequence[object], dtype: pl.DataType | type[pl
 def test_the_separator_is_found(tmp_path: Path, name: str, separator: str) -> None:
     frame = read_table(written(tmp_path, "a,b\n1,2\n3,4\n".replace(",", separator), name))
     assert frame.columns == ["a", "b"]
-    assert numeric(frame, "b", "target").tolist() == [2, 4]
+    assert numeric_column(frame, "b", "target").tolist() == [2, 4]
 
 
 @pytest.mark.parametrize("null", NULLS)
@@ -46,13 +46,13 @@ def test_the_separator_is_found(tmp_path: Path, name: str, separator: str) -> No
 def test_missing_values(tmp_path: Path, null: str, form: str) -> None:
     frame = read_table(written(tmp_path, f"a,y\n1,{form.format(null)}\n2,3\n"))
     assert frame["y"].null_count() == 1
-    assert np.array_equal(numeric(frame, "y", "target"), [np.nan, 3], equal_nan=True)
+    assert np.array_equal(numeric_column(frame, "y", "target"), [np.nan, 3], equal_nan=True)
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
 def test_the_ends_of_lines(tmp_path: Path, end: str) -> None:
     frame = read_table(written(tmp_path, f"a,y{end}1,2{end}3,4{end}{end}"))
-    assert numeric(frame, "y", "target").tolist() == [2, 4]
+    assert numeric_column(frame, "y", "target").tolist() == [2, 4]
 
 
 def test_a_byte_order_mark_is_no_part_of_a_name(tmp_path: Path) -> None:
@@ -61,11 +61,11 @@ def test_a_byte_order_mark_is_no_part_of_a_name(tmp_path: Path) -> None:
 
 def test_blanks_around_names_and_values_do_not_count(tmp_path: Path) -> None:
     frame = read_table(written(tmp_path, "a, y \n1, 2 \n"))
-    assert frame.columns == ["a", "y"] and numeric(frame, "y", "target").tolist() == [2]
+    assert frame.columns == ["a", "y"] and numeric_column(frame, "y", "target").tolist() == [2]
 
 
 def test_a_blank_line_in_a_single_column_is_a_missing_value(tmp_path: Path) -> None:
-    values = numeric(read_table(written(tmp_path, "y\n1\n\n3\n")), "y", "target")
+    values = numeric_column(read_table(written(tmp_path, "y\n1\n\n3\n")), "y", "target")
     assert np.array_equal(values, [1, np.nan, 3], equal_nan=True)
 
 
@@ -83,7 +83,7 @@ def test_what_was_written_is_read(
     )
     frame = read_table(written(tmp_path_factory.mktemp("table"), text.getvalue()))
     assert frame["t"].to_list() == [None if t in NULLS else t for t, _ in rows]
-    assert numeric(frame, "y", "target").tolist() == [y for _, y in rows]
+    assert numeric_column(frame, "y", "target").tolist() == [y for _, y in rows]
 
 
 def test_a_name_with_brackets_is_one_file(tmp_path: Path) -> None:
@@ -93,12 +93,12 @@ def test_a_name_with_brackets_is_one_file(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("dtype", [pl.Int8, pl.UInt64, pl.Float32, pl.Decimal(10, 2)])
 def test_every_type_of_number(tmp_path: Path, dtype: pl.DataType) -> None:
-    values = numeric(parquet(tmp_path, [1, None, 0], dtype), "y", "target")
+    values = numeric_column(parquet(tmp_path, [1, None, 0], dtype), "y", "target")
     assert values.dtype == np.float64 and np.array_equal(values, [1, np.nan, 0], equal_nan=True)
 
 
 def test_yes_and_no_are_one_and_zero(tmp_path: Path) -> None:
-    values = numeric(parquet(tmp_path, [True, None, False], pl.Boolean), "y", "target")
+    values = numeric_column(parquet(tmp_path, [True, None, False], pl.Boolean), "y", "target")
     assert np.array_equal(values, [1, np.nan, 0], equal_nan=True)
 
 
@@ -177,11 +177,11 @@ def test_a_parquet_file_without_rows(tmp_path: Path) -> None:
 def test_a_column_that_is_not_there() -> None:
     frame = pl.DataFrame({"temp": [1], "rain": [2]})
     with pytest.raises(UserError, match=r"'tmep' is not among: temp, rain\. Did you mean 'temp'"):
-        require(frame, "tmep", "target column")
+        require_column(frame, "tmep", "target column")
     with pytest.raises(UserError, match="Name one of these"):
-        numeric(frame, "xyz", "target column")
+        numeric_column(frame, "xyz", "target column")
     with pytest.raises(UserError, match=r"c11, \.\.\."):
-        require(pl.DataFrame({f"c{i}": [1] for i in range(30)}), "xyz", "target column")
+        require_column(pl.DataFrame({f"c{i}": [1] for i in range(30)}), "xyz", "target column")
 
 
 @pytest.mark.parametrize(
@@ -203,13 +203,13 @@ def test_a_column_that_is_not_there() -> None:
 def test_a_value_that_is_no_number(tmp_path: Path, value: str, got: str, fix: str) -> None:
     frame = read_table(written(tmp_path, f"t,y\na,1\nb,{value}\nc,{value}\n"))
     with pytest.raises(UserError) as error:
-        numeric(frame, "y", "target")
+        numeric_column(frame, "y", "target")
     assert got in error.value.got and fix in error.value.fix
 
 
 def test_a_column_without_any_value(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="All of them are missing"):
-        numeric(read_table(written(tmp_path, "t,y\na,\nb,NA\n")), "y", "target")
+        numeric_column(read_table(written(tmp_path, "t,y\na,\nb,NA\n")), "y", "target")
 
 
 @pytest.mark.parametrize(
@@ -224,4 +224,4 @@ def test_a_column_without_any_value(tmp_path: Path) -> None:
 )
 def test_a_column_of_another_type(tmp_path: Path, values: list[object], dtype: pl.DataType) -> None:
     with pytest.raises(UserError, match=r"holds numbers\. Line 2 has"):
-        numeric(parquet(tmp_path, values, dtype), "y", "target")
+        numeric_column(parquet(tmp_path, values, dtype), "y", "target")

@@ -12,15 +12,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from holdfast.data.text import text_files as texts
-from holdfast.data.text.text_files import Text, span
+from holdfast.data.text.text_files import TextFiles, characters_between
 from holdfast.data.text.tokenizers import (
     LINE_END,
-    UNITS,
+    TOKENIZERS,
     UNKNOWN,
-    Words,
-    check_known,
-    units_from,
-    units_state,
+    WordTokenizer,
+    encode_known,
+    tokenizer_from_dict,
+    tokenizer_to_dict,
 )
 from holdfast.errors import UserError
 
@@ -29,17 +29,17 @@ lines = st.lists(st.text(st.characters(exclude_characters="\r\0", exclude_catego
 
 
 def fitted(kind: str, most: int | None = None) -> Any:
-    return UNITS[kind].fit([CORPUS], most)
+    return TOKENIZERS[kind].fit([CORPUS], most)
 
 
-@pytest.mark.parametrize("kind", UNITS)
+@pytest.mark.parametrize("kind", TOKENIZERS)
 def test_a_text_comes_back(kind: str) -> None:
     units = fitted(kind)
     ids = units.encode(CORPUS)
     assert ids.min() >= 0 and ids.max() < units.size
     back = units.decode(ids)
     assert back.split() == CORPUS.split() and (kind == "word" or back == CORPUS)
-    again = units_from(units_state(units), Path("data.json"))
+    again = tokenizer_from_dict(tokenizer_to_dict(units), Path("data.json"))
     assert (again.kind, again.size, again.begin, again.unknown) == (
         kind,
         units.size,
@@ -66,16 +66,16 @@ def test_characters_that_are_not_known_are_one_unit(text: str) -> None:
 
 
 def test_subwords_are_shown_as_they_are_read() -> None:
-    units = UNITS["subword"].fit(["größer läuft\n" * 9], 300)
-    shown = [units.name(i) for i in units.encode("größer läuft\nλ\a")]
+    units = TOKENIZERS["subword"].fit(["größer läuft\n" * 9], 300)
+    shown = [units.token(i) for i in units.encode("größer läuft\nλ\a")]
     assert shown == ["größer", "␣läuft", "⏎", "Î", "»", r"\x07"]  # no λ in training: its two bytes
 
 
 def test_words_end_their_lines_and_know_what_they_do_not_know() -> None:
     units = fitted("word")
-    shown = [units.name(i) for i in units.encode("the cat\nbarks\n\nsat")]
+    shown = [units.token(i) for i in units.encode("the cat\nbarks\n\nsat")]
     assert shown == ["the", "cat", LINE_END, UNKNOWN, LINE_END, LINE_END, "sat", LINE_END]
-    assert [units.name(0), units.name(1)] == [LINE_END, "the"]  # the most frequent ones first
+    assert [units.token(0), units.token(1)] == [LINE_END, "the"]  # the most frequent ones first
     for space in (" ", "\t"):  # a long line in two pieces
         pieces = [*units.encode(f"the cat\nbarks{space}"), *units.encode("the cat")]
         assert pieces == units.encode("the cat\nbarks the cat").tolist()
@@ -84,7 +84,7 @@ def test_words_end_their_lines_and_know_what_they_do_not_know() -> None:
 
 @pytest.mark.parametrize(("text", "known"), [("a a b b c", True), ("a a b b c <unk>", False)])
 def test_rare_words_are_unknown_where_the_text_has_none(text: str, known: bool) -> None:
-    units = Words.fit([text], None, least=2)
+    units = WordTokenizer.fit([text], None, min_count=2)
     assert (units.encode("c")[0] == units.unknown) == known
     assert units.encode("b")[0] != units.unknown
 
@@ -99,17 +99,17 @@ def test_a_vocabulary_holds_the_most_frequent_units(kind: str) -> None:
 
 def test_what_a_prompt_must_not_hold_is_named() -> None:
     with pytest.raises(UserError) as caught:
-        check_known(fitted("character"), "cat?!", "A prompt")
+        encode_known(fitted("character"), "cat?!", "A prompt")
     assert "'!', '?'" in caught.value.got
     with pytest.raises(UserError) as caught:
-        check_known(fitted("word"), "the zebra sat", "A prompt")
+        encode_known(fitted("word"), "the zebra sat", "A prompt")
     assert "'zebra'" in caught.value.got
 
 
 @pytest.mark.parametrize("values", [{}, {"unit": "letter", "units": []}, {"unit": "word", "units": ["a"]}])
 def test_a_damaged_vocabulary_is_refused(values: dict[str, Any]) -> None:
     with pytest.raises(UserError, match="vocabulary"):
-        units_from(values, Path("data.json"))
+        tokenizer_from_dict(values, Path("data.json"))
 
 
 # -- files -------------------------------------------------------------------------------------------------------
@@ -124,23 +124,23 @@ def test_pieces_end_behind_lines_and_spans_are_slices(text: str, piece: int, sta
     pieces = list(texts._whole_lines(raw))
     assert "".join(pieces) == text
     assert all(p.endswith("\n") for p in pieces[:-1])
-    assert "".join(span(pieces, start, stop)) == text[start:stop]
+    assert "".join(characters_between(pieces, start, stop)) == text[start:stop]
 
 
 def test_a_long_line_is_cut_behind_white_space(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(texts, "PIECE", 50)
+    monkeypatch.setattr(texts, "CHUNK", 50)
     (tmp_path / "text8").write_text("one two three " * 40)
     (tmp_path / "unbroken").write_text("x" * 300)
-    pieces = list(Text.of(tmp_path / "text8").pieces())
+    pieces = list(TextFiles.of(tmp_path / "text8").chunks())
     assert max(map(len, pieces)) < 120 and all(piece.endswith(" ") for piece in pieces)
     assert "".join(pieces) == "one two three " * 40
-    assert "".join(Text.of(tmp_path / "unbroken").pieces()) == "x" * 300
-    words = UNITS["word"].fit(pieces, None)
-    assert [words.name(i) for piece in pieces for i in words.encode(piece)] == ["one", "two", "three"] * 40
+    assert "".join(TextFiles.of(tmp_path / "unbroken").chunks()) == "x" * 300
+    words = TOKENIZERS["word"].fit(pieces, None)
+    assert [words.token(i) for piece in pieces for i in words.encode(piece)] == ["one", "two", "three"] * 40
 
 
 def test_the_line_end_stays_in_a_small_vocabulary() -> None:
-    units = UNITS["character"].fit(["aaabbbccddefgh\n"], 4)
+    units = TOKENIZERS["character"].fit(["aaabbbccddefgh\n"], 4)
     assert units.decode(units.encode("ab\n").tolist()) == "ab\n" and units.size == 5
 
 
@@ -149,7 +149,7 @@ def test_a_folder_is_read_by_name_without_hidden_files(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "x.txt").write_bytes(b"\xef\xbb\xbfone\r\n")
     (tmp_path / ".hidden").write_text("no")
-    assert "".join(Text.of(tmp_path).pieces()) == "one\ntwo\n"
+    assert "".join(TextFiles.of(tmp_path).chunks()) == "one\ntwo\n"
 
 
 def bad(name: str, content: bytes) -> Callable[[Path], Path]:
@@ -177,5 +177,5 @@ def test_a_text_that_cannot_be_read_is_told(
     tmp_path: Path, make: Callable[[Path], Path], encoding: str, words: str
 ) -> None:
     with pytest.raises(UserError) as caught:
-        list(Text.of(make(tmp_path), encoding).pieces())
+        list(TextFiles.of(make(tmp_path), encoding).chunks())
     assert words in caught.value.got

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from holdfast.config import build_config
-from holdfast.data.text.tokenizers import Bytes
+from holdfast.data.text.tokenizers import ByteTokenizer
 from holdfast.errors import UserError
 from holdfast.models.truncated_bptt import StreamTraining, nats, read
 from holdfast.tasks.language import dataset, neural_cache
@@ -317,7 +317,7 @@ class Told:
 )
 def test_what_is_written_ends_after_its_length(units: bytes, expected: list[str]) -> None:
     told: Any = Told([*units, 0, 0])
-    assert [*written(told, Bytes(), [], len(units), [], 0)] == expected
+    assert [*written(told, ByteTokenizer(), [], len(units), [], 0)] == expected
 
 
 def test_a_prompt_of_words_may_end_in_a_space(tmp_path: Path) -> None:

@@ -16,8 +16,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from holdfast.data.music.midi import Song, read_songs
-from holdfast.data.music.notes import Heading, save_midi
+from holdfast.data.music.midi import ScorePiece, read_scores
+from holdfast.data.music.notes import ScoreMeta, save_midi
 from holdfast.data.music.piano_roll import LOWEST
 from holdfast.data.music.remi import HIGHEST, EventVocabulary
 from holdfast.errors import UserError
@@ -48,7 +48,7 @@ def piece(seed: int, bars: int = 4, signature: tuple[int, int] = (4, 4)) -> Any:
     for start in range(0, 4 * STEPS * bars, STEPS):
         drums.notes.append(symusic.Note(start, 1, 36, 79))
     score.tracks.append(drums)
-    return Heading(100, None, signature).put(score)
+    return ScoreMeta(100, None, signature).apply_to(score)
 
 
 SCORES = [piece(seed) for seed in range(6)]
@@ -103,9 +103,9 @@ def test_room_is_what_the_keyboard_leaves() -> None:
     score.tracks.append(symusic.Track("tune", 73, False))
     for pitch in (LOWEST + 1, HIGHEST - 3):
         score.tracks[0].notes.append(symusic.Note(0, 4, pitch, 80))
-    ids = VOCABULARY.encode(Heading().put(score))
+    ids = VOCABULARY.encode(ScoreMeta().apply_to(score))
     assert VOCABULARY.room(ids, 5) == (-1, 3) and VOCABULARY.room(ids[:0], 5) == (0, 0)
-    part = encoded(VOCABULARY, [Song("far", score)])
+    part = encoded(VOCABULARY, [ScorePiece("far", score)])
     assert moved(VOCABULARY, part, [4]).lines[0].ids.tolist() == part.lines[0].ids.tolist()
 
 
@@ -147,7 +147,7 @@ def network() -> RecurrentLanguageModel:
 
 def test_pieces_side_by_side_are_scored_as_one_by_one() -> None:
     net = network()
-    part = encoded(VOCABULARY, [Song(str(i), piece(i, bars=1 + i)) for i in range(4)])
+    part = encoded(VOCABULARY, [ScorePiece(str(i), piece(i, bars=1 + i)) for i in range(4)])
     found = nats_of(net, [line.ids for line in part.lines], part.end)
     for line, nats in zip(part.lines, found, strict=True):
         text = torch.tensor([part.end, *line.ids, part.end])[:, None]
@@ -228,7 +228,7 @@ def test_a_run_that_is_resumed_ends_as_one_that_was_not_interrupted(
 
 def test_songs_as_tokens_and_back_are_the_same_tokens(shared_data: Callable[[str], Path]) -> None:
     files = sorted(shared_data("music/pop909").glob("*.mid"))[::90]
-    songs = [song for file in files for song in read_songs(file)]
+    songs = [song for file in files for song in read_scores(file)]
     vocabulary = EventVocabulary.fit([song.score for song in songs], 8)
     assert sorted(voice.name for voice in vocabulary.voices) == ["BRIDGE", "MELODY", "PIANO"]
     for song, line in zip(songs, encoded(vocabulary, songs).lines, strict=True):

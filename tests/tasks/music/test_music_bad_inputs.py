@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import symusic
 
-from holdfast.data.music.notes import Heading, save_midi
+from holdfast.data.music.notes import ScoreMeta, save_midi
 from musical import folder_of, melody, piece, trained
 from refusals import Expected, refused
 
@@ -233,8 +233,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     trained(folder, root / "events", model="events")
     save_midi(root / "melody.mid", melody())
     save_midi(root / "chords.mid", piece(1))
-    save_midi(root / "fast.mid", Heading(5000).put(melody()))
-    save_midi(root / "five.mid", Heading(100, None, (5, 4)).put(melody()))
+    save_midi(root / "fast.mid", ScoreMeta(5000).apply_to(melody()))
+    save_midi(root / "five.mid", ScoreMeta(100, None, (5, 4)).apply_to(melody()))
     (root / "folder.png").mkdir()
     (root / "empty.mid").write_bytes(midi(silence))
     (root / "damaged.mid").write_bytes(WHOLE[:200])
@@ -243,7 +243,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     late = melody()
     late.tracks[0].notes.clear()
     late.tracks[0].notes.append(symusic.Note(480 * 40, 480, 60, 80))
-    save_midi(root / "late.mid", Heading().put(late))
+    save_midi(root / "late.mid", ScoreMeta().apply_to(late))
     return root
 
 

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 from holdfast.cli import main
 from holdfast.data.music.key_detection import Key
-from holdfast.data.music.midi import Song, read_songs, roll_of
-from holdfast.data.music.notes import Heading, save_midi
+from holdfast.data.music.midi import ScorePiece, read_scores, roll_of
+from holdfast.data.music.notes import ScoreMeta, save_midi
 from holdfast.data.music.piano_roll import KEYS, LOWEST
 from holdfast.models.music import SILENT, SOUNDS
 from holdfast.tasks.music.config import Prediction
@@ -63,7 +63,7 @@ def test_the_same_seed_gives_the_same_piece(runs: dict[str, Path], kind: str) ->
 @pytest.mark.parametrize("kind", KINDS)
 def test_tempo_key_and_length_are_those_asked_for(runs: dict[str, Path], kind: str) -> None:
     found = load(runs[kind]).compose(seconds=6, tempo=80, key="Bb minor", seed=1)
-    heading = Heading.of(found.score)
+    heading = ScoreMeta.of(found.score)
     assert (heading.tempo, heading.key) == (80, Key.of("Bb minor"))
     assert found.seconds == pytest.approx(6) and found.score.end() / found.score.ticks_per_quarter <= 8
     allowed = Key.of("Bb minor").scale
@@ -73,18 +73,18 @@ def test_tempo_key_and_length_are_those_asked_for(runs: dict[str, Path], kind: s
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_continuation_begins_with_its_primer_note_by_note(runs: dict[str, Path], kind: str) -> None:
     found = load(runs[kind]).compose(runs["primer"], bars=3, seed=2)
-    primer = read_songs(runs["primer"])[0].score
+    primer = read_scores(runs["primer"])[0].score
     assert rows(found.score, 8) == rows(primer)
     assert [t.name for t in found.score.tracks][:2] == ["tune", "bass"]
     assert {t.program for t in found.score.tracks} == {73, 0}
     later = [row for row in rows(found.score) if row[1] >= 8]
     assert later and max(start + length for _, start, length, _ in later) <= 20
-    assert Heading.of(found.score) == Heading.of(primer)
+    assert ScoreMeta.of(found.score) == ScoreMeta.of(primer)
 
 
 def test_only_the_first_bars_of_a_primer_are_taken(runs: dict[str, Path]) -> None:
     found = load(runs["roll"]).compose(runs["primer"], primer_bars=1, bars=1, seed=2)
-    assert rows(found.score, 4) == rows(read_songs(runs["primer"])[0].score, 4)
+    assert rows(found.score, 4) == rows(read_scores(runs["primer"])[0].score, 4)
     assert max(start + length for _, start, length, _ in rows(found.score)) <= 8
 
 
@@ -92,7 +92,7 @@ def test_voices_that_the_primer_does_not_have_come_on_tracks_of_their_own(runs: 
     found = load(runs["roll"]).compose(runs["melody"], bars=4, seed=2).score
     first, *others = found.tracks
     assert (first.name, first.program) == ("tune", 73) and others
-    roll = roll_of(Song("new", found), 2)[16:]
+    roll = roll_of(ScorePiece("new", found), 2)[16:]
     assert 1 + len(others) >= roll.sum(1).max() > 1
 
 
@@ -105,12 +105,12 @@ def test_events_keep_their_voices_and_instruments(runs: dict[str, Path]) -> None
 def test_a_melody_that_is_harmonised_is_unchanged_and_at_the_top(runs: dict[str, Path], kind: str) -> None:
     found = load(runs[kind]).compose(harmonize=runs["melody"], proposals=6, seed=4)
     tune, *others = found.score.tracks
-    given = read_songs(runs["melody"])[0]
+    given = read_scores(runs["melody"])[0]
     assert (tune.name, tune.program) == ("tune", 73)
     assert [(n.time, n.duration, n.pitch) for n in tune.notes] == [
         (n.time, n.duration, n.pitch) for n in given.score.tracks[0].notes
     ]
-    whole, top = (roll_of(song, 2) for song in (Song("whole", found.score), given))
+    whole, top = (roll_of(song, 2) for song in (ScorePiece("whole", found.score), given))
     assert not (whole[: len(top)] & melody_known_above(top)).any()
     assert others and sum(len(track.notes) for track in others) > 0
     assert all(track.name.startswith("voice ") or track.name in ("alto", "tenor", "bass") for track in others)
@@ -153,7 +153,7 @@ def test_predict_writes_midi_picture_and_sound(
     assert told["tempo"] == 96 and told["seconds"] == 5 and told["midi"] == str(files[0])
     assert told["copied"]["piece"].endswith(".mid") and 0 < told["copied"]["share"] <= 1
     assert "the longest passage that stands in a training piece" in err and "The sound is in" in err
-    assert sum(voice["notes"] for voice in told["voices"]) == len(rows(read_songs(files[0])[0].score))
+    assert sum(voice["notes"] for voice in told["voices"]) == len(rows(read_scores(files[0])[0].score))
     assert files[1].read_bytes().startswith(b"\x89PNG")
     with wave.open(str(files[2])) as file:
         samples = np.frombuffer(file.readframes(file.getnframes()), "<i2")
@@ -171,7 +171,7 @@ def test_a_memorised_piece_is_told(runs: dict[str, Path]) -> None:
 
 def test_the_first_frame_of_a_new_piece_is_that_of_a_training_piece(runs: dict[str, Path]) -> None:
     model = load(runs["roll"])
-    roll = roll_of(Song("new", model.compose(bars=1, seed=8).score), 2)
+    roll = roll_of(ScorePiece("new", model.compose(bars=1, seed=8).score), 2)
     first = set((np.flatnonzero(roll[0]) + LOWEST).tolist())
     starts = [model.corpus.piece(i) for i in range(len(model.corpus))]
     assert first in [set(notes.pitches[notes.starts == 0].tolist()) for notes in starts]
@@ -237,7 +237,7 @@ def test_a_note_that_ends_the_primer_between_frames_is_gone_on_from(
     score = melody(1)
     score.tracks[0].notes.append(symusic.Note(4 * 480 - 7, 7, 60, 80))
     save_midi(tmp_path / "late.mid", score)
-    wish = wish_of(Prediction(bars=1, seed=0), read_songs(tmp_path / "late.mid")[0])
+    wish = wish_of(Prediction(bars=1, seed=0), read_scores(tmp_path / "late.mid")[0])
     model = load(runs["roll"])
     found = composed(model.fitted(), model.corpus, steps, wish)
-    assert rows(found, 4) == rows(read_songs(tmp_path / "late.mid")[0].score)
+    assert rows(found, 4) == rows(read_scores(tmp_path / "late.mid")[0].score)

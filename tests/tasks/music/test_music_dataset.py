@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.io import savemat
 
-from holdfast.data.music.piano_roll import KEYS, LOWEST, Piece
-from holdfast.data.music.pieces import digest, read_pieces, room, transposed
+from holdfast.data.music.piano_roll import KEYS, LOWEST, RollPiece
+from holdfast.data.music.pieces import digest, read_pieces, transposed, transposition_range
 from holdfast.errors import UserError
 
 C_MAJOR, F_MAJOR = [60, 64, 67], [60, 65, 69]
@@ -67,8 +67,8 @@ def test_json_may_be_a_plain_list_and_have_whole_numbers_with_a_point(tmp_path: 
 
 
 def test_the_digest_tells_parts_lengths_and_notes_apart() -> None:
-    a, b = Piece("a", roll_of([[60], [61]]).astype(bool)), Piece("b", roll_of([[60]]).astype(bool))
-    renamed = Piece("other name", a.roll)
+    a, b = RollPiece("a", roll_of([[60], [61]]).astype(bool)), RollPiece("b", roll_of([[60]]).astype(bool))
+    renamed = RollPiece("other name", a.roll)
     assert digest([(a, b)]) == digest([(renamed, b)])
     assert (
         len({digest([(a, b)]), digest([(b, a)]), digest([(a,), (b,)]), digest([(a,)]), digest([(a, a)])}) == 5
@@ -78,7 +78,7 @@ def test_the_digest_tells_parts_lengths_and_notes_apart() -> None:
 @given(st.lists(st.lists(st.integers(0, 87), max_size=4), min_size=1, max_size=5), st.integers(0, 12))
 def test_a_transposed_roll_has_every_note_moved_and_none_lost(frames: list[list[int]], most: int) -> None:
     roll = roll_of([[key + LOWEST for key in frame] for frame in frames]).astype(bool)
-    low, high = room(roll, most)
+    low, high = transposition_range(roll, most)
     assert -most <= low <= 0 <= high <= most
     for semitones in (low, high):
         moved = transposed(roll, semitones)

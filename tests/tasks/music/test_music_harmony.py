@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import torch
 
-from holdfast.data.music.midi import Song
+from holdfast.data.music.midi import ScorePiece
 from holdfast.data.music.notes import score_of_roll
-from holdfast.data.music.novelty import Corpus, Notes
+from holdfast.data.music.novelty import NoteArrays, TrainingNotes
 from holdfast.data.music.piano_roll import KEYS, LOWEST
 from holdfast.models.music import RollModel, RollOptions
 from holdfast.tasks.music import piano_roll_composer
@@ -42,11 +42,11 @@ def tune(frames: int = FRAMES) -> Any:
 
 
 def wish(proposals: int, seed: int, frames: int = FRAMES) -> Wish:
-    song = Song("tune", score_of_roll(tune(frames), 2))
+    song = ScorePiece("tune", score_of_roll(tune(frames), 2))
     return wish_of(Prediction(harmonize=Path("tune.mid"), proposals=proposals, seed=seed), song).under
 
 
-CORPUS = Corpus.of([("one", Notes.of(np.zeros(1), np.array([MELODY + LOWEST]), np.ones(1)))])
+CORPUS = TrainingNotes.of([("one", NoteArrays.of(np.zeros(1), np.array([MELODY + LOWEST]), np.ones(1)))])
 
 
 def likelihoods(model: RollModel) -> dict[tuple[int, ...], float]:

@@ -11,8 +11,8 @@ import pytest
 import symusic
 
 from holdfast.data.music.key_detection import Key
-from holdfast.data.music.meta import Heading, bar_lines, seconds_of
-from holdfast.data.music.midi import read_songs
+from holdfast.data.music.meta import ScoreMeta, bar_lines, seconds_of
+from holdfast.data.music.midi import read_scores
 from holdfast.data.music.notes import save_midi
 from holdfast.tasks.music.task import Composer
 from holdfast.tasks.registry import load
@@ -35,7 +35,7 @@ def of_notes(*notes: tuple[int, int, int]) -> Any:
     for start, length, pitch in notes:
         track.notes.append(symusic.Note(480 * start, 480 * length, pitch, 80))
     score.tracks.append(track)
-    return Heading(100, Key.of("C"), (4, 4)).put(score)
+    return ScoreMeta(100, Key.of("C"), (4, 4)).apply_to(score)
 
 
 def changing() -> Any:
@@ -70,7 +70,7 @@ def test_bars_and_seconds_are_counted_along_the_changes() -> None:
     assert bar_lines(score, 10) == [0, 4, 7, 10] and bar_lines(score, 10.5)[-1] == 13
     assert bar_lines(score, 0) == [0] and bar_lines(of_notes((0, 1, 60)), 5) == [0, 4, 8]
     assert seconds_of(score, 10) == pytest.approx(4 + 3) and seconds_of(score, 2) == pytest.approx(2)
-    assert [Heading.of(score, quarter).tempo for quarter in (0, 3.9, 4, 9)] == [60, 60, 120, 120]
+    assert [ScoreMeta.of(score, quarter).tempo for quarter in (0, 3.9, 4, 9)] == [60, 60, 120, 120]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -120,10 +120,10 @@ def test_a_melody_keeps_its_tempos_and_bars(runs: dict[str, Path], tmp_path: Pat
 def test_new_pieces_are_in_the_most_frequent_bars(kind: str, tmp_path: Path) -> None:
     for seed in range(12):
         signature = (4, 4) if seed < 4 else (3, 4)
-        save_midi(tmp_path / f"{seed:02}.mid", Heading(100, None, signature).put(piece(seed, 3)))
+        save_midi(tmp_path / f"{seed:02}.mid", ScoreMeta(100, None, signature).apply_to(piece(seed, 3)))
     model = Composer(**tiny(kind)).fit(tmp_path)
     found = model.compose(bars=2, seed=1)
-    assert found.wish.heading.signature == Heading.of(found.score).signature == (3, 4)
+    assert found.wish.heading.signature == ScoreMeta.of(found.score).signature == (3, 4)
     assert found.wish.beats == 6 and found.told()["signature"] == "3/4"
 
 
@@ -135,7 +135,7 @@ def test_what_is_written_is_no_longer_than_asked(
     found = load(runs[kind]).compose(seconds=seconds, tempo=tempo, seed=1)
     assert found.seconds == pytest.approx(seconds)
     found.save(tmp_path / "a.mid")
-    score = read_songs(tmp_path / "a.mid")[0].score if found.score.note_num() else found.score
+    score = read_scores(tmp_path / "a.mid")[0].score if found.score.note_num() else found.score
     ends = [n.end for t in score.tracks for n in t.notes]
     assert seconds_of(score, max(ends, default=0) / score.ticks_per_quarter) <= seconds + 1e-3
     if seconds == 30:

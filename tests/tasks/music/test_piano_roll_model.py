@@ -14,7 +14,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from holdfast.data.music.piano_roll import KEYS, Piece
+from holdfast.data.music.piano_roll import KEYS, RollPiece
 from holdfast.data.music.pieces import digest, read_pieces
 from holdfast.models.music import (
     FREE,
@@ -62,15 +62,15 @@ def probabilities(model: RollModel, context: Context) -> torch.Tensor:
     return (-model.output.nats(times(context, len(EVERY)), EVERY)).exp()
 
 
-def piece(*frames: list[int]) -> Piece:
+def piece(*frames: list[int]) -> RollPiece:
     roll = np.zeros((len(frames), KEYS), bool)
     for t, keys in enumerate(frames):
         roll[t, keys] = True
-    return Piece("a piece", roll)
+    return RollPiece("a piece", roll)
 
 
-def random_piece(length: int, seed: int, density: float = 0.04) -> Piece:
-    return Piece(f"piece {seed}", np.random.default_rng(seed).random((length, KEYS)) < density)
+def random_piece(length: int, seed: int, density: float = 0.04) -> RollPiece:
+    return RollPiece(f"piece {seed}", np.random.default_rng(seed).random((length, KEYS)) < density)
 
 
 # -- likelihoods -------------------------------------------------------------------------------------------------
@@ -289,7 +289,7 @@ def test_every_frame_but_the_first_is_scored_once(length: int, steps: int) -> No
     assert all(np.array_equal(a[-1], b[0]) for a, b in pairwise(stretches))
 
 
-def training(pieces: tuple[Piece, ...], **data: Any) -> RollTraining:
+def training(pieces: tuple[RollPiece, ...], **data: Any) -> RollTraining:
     config = MusicConfig()
     config.training.batch_size, config.training.steps, config.data.transpose = 2, 8, data["transpose"]
     return RollTraining(

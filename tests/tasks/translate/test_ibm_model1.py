@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from holdfast.data.text.parallel import Pairs
+from holdfast.data.text.parallel import SentencePairs
 from holdfast.errors import UserError
 from holdfast.tasks.translate import ibm_model1
 from holdfast.tasks.translate.baselines import Baselines
@@ -61,7 +61,7 @@ def test_the_classic_example() -> None:
 
 def test_only_so_many_pairs_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ibm_model1, "MOST", 13)
-    pairs = Pairs(("a b", "c d", "e f"), ("A B", "C D", "E F"))  # 6 cells each
+    pairs = SentencePairs(("a b", "c d", "e f"), ("A B", "C D", "E F"))  # 6 cells each
     found = Baselines.fit(pairs, lower=False)
     assert found.notes == ("word_by_word was fitted on the first 2 of 3 training pairs",)
     assert set(found.table) == {"a", "b", "c", "d"}
@@ -69,7 +69,7 @@ def test_only_so_many_pairs_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_baselines_write_and_come_back() -> None:
     found = Baselines.fit(
-        Pairs(("Das Haus .", "das Buch !", "ein Buch"), ("The house .", "the book !", "a book")), True
+        SentencePairs(("Das Haus .", "das Buch !", "ein Buch"), ("The house .", "the book !", "a book")), True
     )
     again = Baselines.from_state(found.state(), True)
     for one in (found, again):

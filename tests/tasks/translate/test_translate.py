@@ -330,10 +330,10 @@ def test_an_interrupted_run_goes_on_to_the_same_end(folder: Path, tmp_path: Path
 
 def test_cells_can_be_compared(folder: Path) -> None:
     from holdfast.experiments.compare import compare
-    from holdfast.files import Files
+    from holdfast.files import DataFiles
 
     config = Translator(pair="de-en", epochs=1, **SMALL).config
-    found = compare("translate", config, Files(folder / "val"), cells=("rnn", "gru"), seeds=1)
+    found = compare("translate", config, DataFiles(folder / "val"), cells=("rnn", "gru"), seeds=1)
     assert [run["cell"] for run in found.runs] == ["rnn", "gru"]
     assert set(found.baselines) == {"copy", "word_by_word"}
 

@@ -12,7 +12,7 @@ from lightning_fabric.utilities import move_data_to_device
 from torch import Tensor
 from torch.nn import functional as F
 
-from holdfast.data.text.parallel import Pairs
+from holdfast.data.text.parallel import SentencePairs
 from holdfast.models.translate import TranslationNetwork, TranslationOptions, Writing
 from holdfast.tasks.translate.config import TranslateConfig, TranslateTraining
 from holdfast.tasks.translate.dataset import Part
@@ -141,7 +141,7 @@ def test_dropping_whole_units_keeps_the_mean() -> None:
 def part(lengths: list[tuple[int, int]]) -> Part:
     random = np.random.default_rng(0)
     sources, targets = ([random.integers(2, v, n[k]) for n in lengths] for k, v in ((0, V[0]), (1, V[1])))
-    return Part(Pairs(("",) * len(lengths), ("",) * len(lengths)), sources, targets)
+    return Part(SentencePairs(("",) * len(lengths), ("",) * len(lengths)), sources, targets)
 
 
 def training(own: Part, **fields: Any) -> PairTraining:

@@ -11,14 +11,14 @@ from holdfast.cli import output as show
 from holdfast.cli.commands.verbs import Output, both_given, kept, nothing_half_written, tell_notes
 from holdfast.cli.errors import notice
 from holdfast.cli.task_flags import build
-from holdfast.files import Files, Into
+from holdfast.files import DataFiles, OutputFolder
 from holdfast.tasks.registry import part
 
 
 def claims(
     task: str,
     given: Mapping[str, Any],
-    files: Files,
+    files: DataFiles,
     asked: tuple[Sequence[str], int, Sequence[float]],
     json: bool,
     output: Output,
@@ -33,7 +33,7 @@ def claims(
         raise both_given("overwrite")
     config = build(part(task, "config"), task, given, output.recipe, files.data)
     folder = output.out or Path("runs") / f"claims-{files.data.stem}"
-    into = Into(folder, output.overwrite, output.resume)
+    into = OutputFolder(folder, output.overwrite, output.resume)
     options = RunOptions(progress=sys.stderr.isatty(), announce=notice)
     on = "; the same command with --resume goes on"
     with nothing_half_written(folder), kept(folder / COMPARISON_FILE, "runs", on):

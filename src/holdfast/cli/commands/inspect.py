@@ -13,7 +13,7 @@ from holdfast.cli.commands.verbs import Chosen
 from holdfast.cli.errors import notice
 from holdfast.errors import UserError
 from holdfast.tasks.registry import load, part, task_of
-from holdfast.validation import refused
+from holdfast.validation import invalid_setting
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Asked:
 def inspect(chosen: Chosen, data: Path, asked: Asked) -> int:
     """Gates, memory, gradients, attribution and ablation of a run on some data: words, a page, pictures."""
     if asked.steps < 2:
-        raise refused("steps", "at least 2", str(asked.steps), "1000")
+        raise invalid_setting("steps", "at least 2", str(asked.steps), "1000")
     names = _names([chosen.run, *asked.beside])
     _check_tasks([chosen.run, *asked.beside])
     subjects = _subjects(chosen, data, asked.steps)

@@ -11,7 +11,7 @@ from holdfast.cli.commands.verbs import Output, both_given, kept, nothing_half_w
 from holdfast.cli.errors import notice
 from holdfast.cli.task_flags import build
 from holdfast.experiments.probes.config import PROBES
-from holdfast.files import Into
+from holdfast.files import OutputFolder
 
 
 def probe(name: str, given: Mapping[str, Any], output: Output, json: bool) -> int:
@@ -23,7 +23,7 @@ def probe(name: str, given: Mapping[str, Any], output: Output, json: bool) -> in
     from holdfast.experiments.probes import results
     from holdfast.experiments.probes.run import RESULT_FILE, run_probe
 
-    into = Into(folder, output.overwrite, output.resume)
+    into = OutputFolder(folder, output.overwrite, output.resume)
     with (
         nothing_half_written(folder),
         kept(folder / RESULT_FILE, "runs", "; the same command with --resume goes on"),

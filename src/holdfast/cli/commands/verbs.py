@@ -16,7 +16,7 @@ from holdfast.cli import output as show
 from holdfast.cli.errors import INTERRUPTED, notice
 from holdfast.cli.task_flags import build, build_resumed, default, told
 from holdfast.errors import UserError
-from holdfast.files import RUN_FILES, Files, Into, check_targets, write_atomic
+from holdfast.files import RUN_FILES, DataFiles, OutputFolder, check_targets, write_atomic
 from holdfast.tasks.registry import load, part
 
 Given = Mapping[str, Any]
@@ -64,7 +64,7 @@ class Contest:
 # -- train -------------------------------------------------------------------------------------------------------
 
 
-def train(task: str, given: Given, files: Files, output: Output) -> int:
+def train(task: str, given: Given, files: DataFiles, output: Output) -> int:
     """Train, score on the test part, write the folder and its report, and say what to do next."""
     config, folder = _settings(task, given, files, output)
     model = part(task, "model")(config)
@@ -94,7 +94,7 @@ def train(task: str, given: Given, files: Files, output: Output) -> int:
     show.write(f"The run is in {folder}; open {page} for the pictures. What to do next:")
     begun = [] if output.recipe is None else ["--recipe", str(output.recipe)]
     asked = [*begun, *told(model.config, words.ABOUT_THE_DATA)]
-    for command in words.next_commands(str(folder), files.words(), asked):
+    for command in words.next_commands(str(folder), files.arguments(), asked):
         show.write(f"  {shlex.join(command)}")
     show.write(f"  {shlex.join(['holdfast', 'inspect', str(folder), str(files.test or files.data)])}")
     return 0
@@ -127,7 +127,7 @@ def nothing_half_written(folder: Path | None) -> Iterator[None]:
         raise
 
 
-def _settings(task: str, given: Given, files: Files, output: Output) -> tuple[Any, Path]:
+def _settings(task: str, given: Given, files: DataFiles, output: Output) -> tuple[Any, Path]:
     """The configuration and the run's folder, ``runs/FILE-CELL`` when not named."""
     settings = part(task, "config")
     if output.resume and output.overwrite:
@@ -239,7 +239,7 @@ def _loaded(task: str, chosen: Chosen) -> Any:
 # -- experiments -------------------------------------------------------------------------------------------------
 
 
-def compare(task: str, given: Given, files: Files, contest: Contest, output: Output) -> int:
+def compare(task: str, given: Given, files: DataFiles, contest: Contest, output: Output) -> int:
     """Cells over seeds, as tables, in words, and as a folder with a page, pictures and ``comparison.json``."""
     from holdfast.experiments.compare import RunOptions, write_comparison_report
     from holdfast.experiments.compare import compare as run
@@ -256,7 +256,9 @@ def compare(task: str, given: Given, files: Files, contest: Contest, output: Out
             files,
             cells=contest.cells,
             seeds=contest.seeds,
-            options=RunOptions(Into(folder, output.overwrite, output.resume), sys.stderr.isatty(), notice),
+            options=RunOptions(
+                OutputFolder(folder, output.overwrite, output.resume), sys.stderr.isatty(), notice
+            ),
         )
     page = write_comparison_report(found, f"Cells on {files.data.name}", folder)
     tell_notes(found.notes)
@@ -306,7 +308,7 @@ def backtest(task: str, given: Given, data: Path, folds: int, json: bool, output
     folder = output.out or Path("runs") / f"backtest-{data.stem}"
     with nothing_half_written(folder), kept(folder / "backtest.json", "blocks"):
         result = part(task, "backtest")(
-            config, data, folds=folds, into=Into(folder, output.overwrite), announce=notice
+            config, data, folds=folds, into=OutputFolder(folder, output.overwrite), announce=notice
         )
     page = part(task, "report").backtest_report(result, f"{data.name}, walking forward", folder)
     tell_notes(result["notes"])

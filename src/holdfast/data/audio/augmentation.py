@@ -9,7 +9,7 @@ from typing import Self
 import numpy as np
 
 from holdfast.data.audio.filterbanks import Frames
-from holdfast.data.audio.sound_files import SOUNDS, Samples, read_sound, resampled
+from holdfast.data.audio.sound_files import SOUND_SUFFIXES, Samples, read_sound, resample
 from holdfast.errors import UserError
 
 SLOWEST, FASTEST = 0.5, 2.0
@@ -22,7 +22,7 @@ SHARE = 0.2
 """Share of an utterance that one blanked stretch covers at most."""
 
 
-def at_speed(samples: Samples, rate: int, speed: float) -> Samples:
+def change_speed(samples: Samples, rate: int, speed: float) -> Samples:
     """Samples [n] played faster: ``n / speed`` samples, their pitch ``speed`` times as high (Ko et al. 2015).
 
     Raises:
@@ -31,7 +31,7 @@ def at_speed(samples: Samples, rate: int, speed: float) -> Samples:
     if not SLOWEST <= speed <= FASTEST:
         rule = f"A speed is between {SLOWEST} and {FASTEST}."
         raise UserError(rule, f"It was {speed}.", "Give for example 0.9, 1.0 and 1.1.")
-    return samples if speed == 1 else resampled(samples, rate * speed, rate)
+    return samples if speed == 1 else resample(samples, rate * speed, rate)
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,11 @@ class Noise:
             raise UserError(rule, f"It was {least}.", "Give for example --noise 10.")
         if folder is None:
             return cls(least)
-        paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SOUNDS) if folder.is_dir() else []
+        paths = (
+            sorted(p for p in folder.rglob("*") if p.suffix.lower() in SOUND_SUFFIXES)
+            if folder.is_dir()
+            else []
+        )
         files: list[Samples] = []
         read, seconds = 0, 0.0
         while read < len(paths) and seconds < _MOST_NOISE:
@@ -84,18 +88,18 @@ class Noise:
     def __call__(self, samples: Samples, generator: np.random.Generator) -> Samples:
         """The samples [n] with noise; silence stays as it is."""
         ratio = generator.uniform(self.least, self.least + _RANGE)
-        return with_noise(samples, self._drawn(len(samples), generator), ratio)
+        return add_noise(samples, self._drawn(len(samples), generator), ratio)
 
     def _drawn(self, size: int, generator: np.random.Generator) -> Samples:
         if not self.files:
-            return white(size, generator) if generator.random() < 0.5 else pink(size, generator)
+            return white_noise(size, generator) if generator.random() < 0.5 else pink_noise(size, generator)
         noise = self.files[generator.integers(len(self.files))]
         noise = np.tile(noise, -(-size // len(noise)))
         start = generator.integers(len(noise) - size + 1)
         return noise[start : start + size]
 
 
-def with_noise(samples: Samples, noise: Samples, ratio: float) -> Samples:
+def add_noise(samples: Samples, noise: Samples, ratio: float) -> Samples:
     """``x + a n`` with ``a`` such that ``10 log10(mean(x^2) / mean((a n)^2))`` is the ratio in dB, both [n]."""
     powers = [float(np.mean(np.square(x, dtype=np.float64))) if len(x) else 0.0 for x in (samples, noise)]
     if 0 in powers:
@@ -105,14 +109,14 @@ def with_noise(samples: Samples, noise: Samples, ratio: float) -> Samples:
     return found
 
 
-def white(size: int, generator: np.random.Generator) -> Samples:
+def white_noise(size: int, generator: np.random.Generator) -> Samples:
     """Noise [n] with equal power at all frequencies."""
     return generator.standard_normal(size, np.float32)
 
 
-def pink(size: int, generator: np.random.Generator) -> Samples:
+def pink_noise(size: int, generator: np.random.Generator) -> Samples:
     """Noise [n] whose power falls as 1 / frequency."""
-    spectrum = np.fft.rfft(white(size, generator))
+    spectrum = np.fft.rfft(white_noise(size, generator))
     spectrum /= np.sqrt(np.maximum(np.arange(len(spectrum)), 1))
     return np.fft.irfft(spectrum, size).astype(np.float32) if size else np.zeros(0, np.float32)
 
@@ -134,7 +138,7 @@ class Masks:
     height: int = 8
 
 
-def mask(features: Frames, generator: np.random.Generator, masks: Masks) -> Frames:
+def apply_masks(features: Frames, generator: np.random.Generator, masks: Masks) -> Frames:
     """A copy of the features [T, F] in which stretches are each band's mean; their widths and places are drawn."""
     found, means = features.copy(), features.mean(0) if len(features) else features.sum(0)
     frames, bands = features.shape

@@ -11,11 +11,11 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from holdfast.data.audio.augmentation import at_speed
+from holdfast.data.audio.augmentation import change_speed
 from holdfast.data.audio.filterbanks import Filterbanks, Frames
 from holdfast.data.audio.manifest import FEATURES, Utterance
 from holdfast.data.audio.sound_files import Samples, read_sound
-from holdfast.data.prefetch import ahead
+from holdfast.data.prefetch import prefetch
 from holdfast.errors import UserError
 from holdfast.files import write_atomic
 
@@ -56,7 +56,7 @@ class Features(Protocol):
         ...
 
 
-def features_of(
+def feature_source(
     utterances: Sequence[Utterance], rate: int, bands: int, cache: Path | None = None
 ) -> SoundFeatures | ReadyFeatures:
     """Filterbanks at this rate with so many bands; or the ready features that the utterances have.
@@ -71,19 +71,21 @@ def features_of(
         UserError: as :class:`Filterbanks`; a first file of features that is none.
     """
     if utterances[0].ready:
-        return ReadyFeatures(read_features(utterances[0].paths[0]).shape[1], Memory())
+        return ReadyFeatures(read_features(utterances[0].paths[0]).shape[1], _MemoryCache())
     filterbanks = Filterbanks(rate, bands)
-    return SoundFeatures(filterbanks, Memory() if cache is None else Folder(Path(cache), filterbanks))
+    return SoundFeatures(
+        filterbanks, _MemoryCache() if cache is None else _FolderCache(Path(cache), filterbanks)
+    )
 
 
 class SoundFeatures:
     """Filterbanks of sounds; the sounds of an utterance are joined as samples."""
 
-    def __init__(self, filterbanks: Filterbanks, keeping: _Keeping | None = None) -> None:
+    def __init__(self, filterbanks: Filterbanks, keeping: _Cache | None = None) -> None:
         self.filterbanks, self.rate, self.size = filterbanks, filterbanks.rate, filterbanks.bands
-        self._kept = keeping or Nothing()
+        self._kept = keeping or _NoCache()
 
-    def forgetful(self) -> SoundFeatures:
+    def uncached(self) -> SoundFeatures:
         """The same, which keeps nothing."""
         return SoundFeatures(self.filterbanks)
 
@@ -95,20 +97,20 @@ class SoundFeatures:
 
     def all(self, utterances: Iterable[Utterance], speed: float = 1.0) -> Iterator[Frames]:
         """See :meth:`Features.all`."""
-        return ahead(lambda one: self.get(one, speed), utterances)
+        return prefetch(lambda one: self.get(one, speed), utterances)
 
     def _samples(self, utterance: Utterance, speed: float) -> Samples:
-        return at_speed(joined_samples(utterance, self.rate), self.rate, speed)
+        return change_speed(joined_samples(utterance, self.rate), self.rate, speed)
 
 
 class ReadyFeatures:
     """Features that are ready in .npy files; those of an utterance are joined as frames."""
 
-    def __init__(self, size: int, keeping: _Keeping | None = None) -> None:
+    def __init__(self, size: int, keeping: _Cache | None = None) -> None:
         self.size, self.rate = size, None
-        self._kept = keeping or Nothing()
+        self._kept = keeping or _NoCache()
 
-    def forgetful(self) -> ReadyFeatures:
+    def uncached(self) -> ReadyFeatures:
         """The same, which keeps nothing."""
         return ReadyFeatures(self.size)
 
@@ -124,7 +126,7 @@ class ReadyFeatures:
 
     def all(self, utterances: Iterable[Utterance], speed: float = 1.0) -> Iterator[Frames]:
         """See :meth:`Features.all`."""
-        return ahead(lambda one: self.get(one, speed), utterances)
+        return prefetch(lambda one: self.get(one, speed), utterances)
 
     def _joined(self, utterance: Utterance) -> Frames:
         parts = []
@@ -184,7 +186,7 @@ def read_features(path: Path) -> Frames:
 # -- keeping -----------------------------------------------------------------------------------------------------
 
 
-class _Keeping(Protocol):
+class _Cache(Protocol):
     """What keeps frames."""
 
     def get(self, utterance: Utterance, speed: float, compute: Callable[[], Frames]) -> Frames:
@@ -192,7 +194,7 @@ class _Keeping(Protocol):
         ...
 
 
-class Nothing:
+class _NoCache:
     """Keeps nothing."""
 
     def get(self, utterance: Utterance, speed: float, compute: Callable[[], Frames]) -> Frames:
@@ -206,7 +208,7 @@ def _files(utterance: Utterance) -> tuple[tuple[str, int, int], ...]:
     return tuple((str(path.resolve()), stat.st_size, stat.st_mtime_ns) for path, stat in stats)
 
 
-class Memory:
+class _MemoryCache:
     """Keeps frames in memory."""
 
     def __init__(self) -> None:
@@ -220,7 +222,7 @@ class Memory:
         return self._frames[key]
 
 
-class Folder:
+class _FolderCache:
     """Keeps frames in a folder: a file for each utterance and speed, named by what its frames depend on."""
 
     def __init__(self, folder: Path, filterbanks: Filterbanks) -> None:

@@ -16,7 +16,7 @@ WINDOW, SHIFT = 0.025, 0.010
 """Length of a frame's window and step from frame to frame, in seconds."""
 _FULL_SCALE = 32768.0
 """Kaldi's samples are those of 16 bits."""
-LEAST = 2.3
+MIN_LOG_ENERGY = 2.3
 """Least number of a frame: about what rounding to 16 bits leaves in a band (a variance of 1/12, after pre-emphasis, in
 the sum over a window). Digital silence, which synthesisers and gates make, would else be at -15.9, further from all
 speech than any sounds of speech are from each other."""
@@ -101,7 +101,7 @@ class _FilterbankStream:
             found[place] = self._online.get_frame(number)
         self._online.pop(ready - self._given)
         self._given = ready
-        return np.maximum(found, np.float32(LEAST))
+        return np.maximum(found, np.float32(MIN_LOG_ENERGY))
 
 
 def _options(rate: int, bands: int) -> Any:

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from holdfast.data.audio.sound_files import SOUNDS
+from holdfast.data.audio.sound_files import SOUND_SUFFIXES
 from holdfast.data.tabular.records import READERS, Records, read_records
-from holdfast.data.text.text_files import Text
+from holdfast.data.text.text_files import TextFiles
 from holdfast.errors import UserError
 
 FEATURES = ".npy"
@@ -43,7 +43,7 @@ class Utterance:
 
 
 @dataclass(frozen=True)
-class Fields:
+class ManifestFields:
     """Columns of a manifest.
 
     Attributes:
@@ -57,11 +57,11 @@ class Fields:
     speaker: str | None = None
 
 
-_DEFAULT = Fields()
+_DEFAULT = ManifestFields()
 
 
 def read_utterances(
-    path: Path, fields: Fields = _DEFAULT, encoding: str = "utf-8", *, transcribed: bool = True
+    path: Path, fields: ManifestFields = _DEFAULT, encoding: str = "utf-8", *, transcribed: bool = True
 ) -> list[Utterance]:
     """The utterances of a manifest (.tsv, .csv, .jsonl, .parquet) or of a folder with ``*.trans.txt`` files.
 
@@ -120,7 +120,7 @@ def _check_kinds(path: Path, found: Sequence[Utterance]) -> None:
 # -- manifests ---------------------------------------------------------------------------------------------------
 
 
-def _manifest(path: Path, fields: Fields, encoding: str, transcribed: bool) -> list[Utterance]:
+def _manifest(path: Path, fields: ManifestFields, encoding: str, transcribed: bool) -> list[Utterance]:
     if path.suffix.lower() not in READERS:
         raise UserError(
             "Utterances are listed in a manifest (.tsv, .csv, .jsonl, .parquet), or are a folder as LibriSpeech's.",
@@ -221,12 +221,12 @@ def _tree(folder: Path, encoding: str, transcribed: bool) -> list[Utterance]:
 
 
 def _transcripts(path: Path, encoding: str) -> Iterator[Utterance]:
-    lines = "".join(Text.of(path, encoding).pieces()).split("\n")
+    lines = "".join(TextFiles.of(path, encoding).chunks()).split("\n")
     for number, line in enumerate(lines, 1):
         name, *words = line.split() or [""]
         if not name:
             continue
-        sound = next((p for p in (path.with_name(name + end) for end in SOUNDS) if p.is_file()), None)
+        sound = next((p for p in (path.with_name(name + end) for end in SOUND_SUFFIXES) if p.is_file()), None)
         if sound is None or not words:
             raise UserError(
                 f"Each line of {path.name} has the name of a sound beside it and its text.",
@@ -237,10 +237,12 @@ def _transcripts(path: Path, encoding: str) -> Iterator[Utterance]:
 
 
 def _sounds(folder: Path) -> list[Utterance]:
-    files = sorted(p for p in folder.rglob("*") if p.suffix.lower() in (*SOUNDS, FEATURES) and p.is_file())
+    files = sorted(
+        p for p in folder.rglob("*") if p.suffix.lower() in (*SOUND_SUFFIXES, FEATURES) and p.is_file()
+    )
     if not files:
         raise UserError(
-            f"A folder of speech holds sounds ({', '.join(SOUNDS[:3])} ...) or features ({FEATURES}).",
+            f"A folder of speech holds sounds ({', '.join(SOUND_SUFFIXES[:3])} ...) or features ({FEATURES}).",
             f"{folder} holds none.",
             "Give another folder, or a file.",
         )

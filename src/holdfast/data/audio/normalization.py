@@ -12,7 +12,7 @@ from holdfast._typing import Array
 from holdfast.data.audio.filterbanks import Frames
 from holdfast.errors import UserError
 
-LEAST = 1e-2
+MIN_DEVIATION = 1e-2
 """Least deviation that is divided by: a band that never changes stays near 0."""
 WINDOW = 300.0
 """Frames that the training part's statistics count for when those of what was heard are taken."""
@@ -44,7 +44,7 @@ class Statistics:
     def __add__(self, other: Statistics) -> Statistics:
         return Statistics(self.count + other.count, self.total + other.total, self.squares + other.squares)
 
-    def weighing(self, count: float) -> Statistics:
+    def weighted(self, count: float) -> Statistics:
         """The same mean and deviation, as if of so many frames."""
         share = count / self.count
         return Statistics(count, self.total * share, self.squares * share)
@@ -54,26 +54,26 @@ class Statistics:
         """Standard deviation [F]."""
         return np.asarray(_deviation(self.total / self.count, self.squares / self.count))
 
-    def normalised(self, frames: Frames) -> Frames:
+    def normalize(self, frames: Frames) -> Frames:
         """``(x - mean) / deviation`` of frames [T, F]."""
-        return _normalised(frames, np.float64(self.count), self.total, self.squares)
+        return _normalize(frames, np.float64(self.count), self.total, self.squares)
 
 
-def _normalised(frames: Frames, count: Array | np.float64, total: Array, squares: Array) -> Frames:
+def _normalize(frames: Frames, count: Array | np.float64, total: Array, squares: Array) -> Frames:
     mean = total / count
     return ((frames - mean) / _deviation(mean, squares / count)).astype(np.float32)
 
 
 def _deviation(mean: Array, square: Array) -> Array:
-    found: Array = np.sqrt(np.maximum(square - mean**2, LEAST**2))
+    found: Array = np.sqrt(np.maximum(square - mean**2, MIN_DEVIATION**2))
     return found
 
 
-class Normalisation(Protocol):
+class Normalizer(Protocol):
     """A way to normalise the frames of an utterance.
 
     Attributes:
-        kind: its name in :data:`NORMALISATIONS`.
+        kind: its name in :data:`NORMALIZERS`.
     """
 
     kind: ClassVar[str]
@@ -82,7 +82,7 @@ class Normalisation(Protocol):
         """Normalised frames [T, F] of a whole utterance."""
         ...
 
-    def among(self, features: Iterable[Frames], speakers: Sequence[str | None]) -> Normalisation:
+    def fit_speakers(self, features: Iterable[Frames], speakers: Sequence[str | None]) -> Normalizer:
         """The same for a part with these utterances: what it needs to know of their speakers is taken from them."""
         ...
 
@@ -114,7 +114,7 @@ class _Unchanged:
         """The frames."""
         return frames
 
-    def among(self, features: Iterable[Frames], speakers: Sequence[str | None]) -> Normalisation:
+    def fit_speakers(self, features: Iterable[Frames], speakers: Sequence[str | None]) -> Normalizer:
         """Itself."""
         return self
 
@@ -136,15 +136,15 @@ class _Global:
 
     def __call__(self, frames: Frames, speaker: str | None = None) -> Frames:
         """Normalised frames."""
-        return self.statistics.normalised(frames)
+        return self.statistics.normalize(frames)
 
-    def among(self, features: Iterable[Frames], speakers: Sequence[str | None]) -> Normalisation:
+    def fit_speakers(self, features: Iterable[Frames], speakers: Sequence[str | None]) -> Normalizer:
         """Itself."""
         return self
 
     def accept(self, frames: Frames) -> Frames:
         """Normalised frames: each is by itself."""
-        return self.statistics.normalised(frames)
+        return self.statistics.normalize(frames)
 
     def stream(self) -> _NormalisationStream:
         """Itself."""
@@ -168,7 +168,7 @@ class _ByUtterance:
         own: Frames = (frames - frames.mean(0, dtype=np.float64)) / self.statistics.deviation
         return own.astype(np.float32)
 
-    def among(self, features: Iterable[Frames], speakers: Sequence[str | None]) -> Normalisation:
+    def fit_speakers(self, features: Iterable[Frames], speakers: Sequence[str | None]) -> Normalizer:
         """Itself."""
         return self
 
@@ -192,10 +192,10 @@ class _BySpeaker:
         """Normalised frames."""
         known = (self.speakers or {}).get(speaker or "")
         return (
-            (known or Statistics.of([frames], frames.shape[1])).normalised(frames) if len(frames) else frames
+            (known or Statistics.of([frames], frames.shape[1])).normalize(frames) if len(frames) else frames
         )
 
-    def among(self, features: Iterable[Frames], speakers: Sequence[str | None]) -> Normalisation:
+    def fit_speakers(self, features: Iterable[Frames], speakers: Sequence[str | None]) -> Normalizer:
         """With the speakers of these utterances."""
         size = len(self.statistics.total)
         found: dict[str, Statistics] = {}
@@ -210,7 +210,7 @@ class _BySpeaker:
 
 
 @dataclass(frozen=True)
-class Running:
+class RunningNormalizer:
     """By mean and deviation over what was heard so far, the frame itself among it.
 
     ``mean_t = (w m + x_1 + ... + x_t) / (w + t)``, and the same of the squares, where ``m`` is the mean over the
@@ -225,13 +225,13 @@ class Running:
         """Normalised frames."""
         return self.stream().accept(frames)
 
-    def among(self, features: Iterable[Frames], speakers: Sequence[str | None]) -> Normalisation:
+    def fit_speakers(self, features: Iterable[Frames], speakers: Sequence[str | None]) -> Normalizer:
         """Itself."""
         return self
 
     def stream(self) -> _NormalisationStream:
         """For frames as they come."""
-        return _RunningStream(self.statistics.weighing(self.window))
+        return _RunningStream(self.statistics.weighted(self.window))
 
 
 class _RunningStream:
@@ -248,7 +248,7 @@ class _RunningStream:
         squares = _summed(self.heard.squares, np.square(frames, dtype=np.float64))
         counts = self.heard.count + np.arange(1, len(frames) + 1, dtype=np.float64)
         self.heard = Statistics(float(counts[-1]), total[-1], squares[-1])
-        return _normalised(frames, counts[:, None], total, squares)
+        return _normalize(frames, counts[:, None], total, squares)
 
 
 def _summed(before: Array, rows: Array) -> Array:
@@ -257,13 +257,13 @@ def _summed(before: Array, rows: Array) -> Array:
     return found
 
 
-NORMALISATIONS: dict[str, Any] = {
-    found.kind: found for found in (_Global, _ByUtterance, _BySpeaker, Running, _Unchanged)
+NORMALIZERS: dict[str, Any] = {
+    found.kind: found for found in (_Global, _ByUtterance, _BySpeaker, RunningNormalizer, _Unchanged)
 }
 """Name -> way to normalise, made of the training part's statistics."""
 
 
-def normalisation_of(kind: str, train: Iterable[Frames], size: int) -> Normalisation:
+def fit_normalizer(kind: str, train: Iterable[Frames], size: int) -> Normalizer:
     """A way to normalise, with the statistics of the training part's utterances.
 
     Args:
@@ -276,21 +276,21 @@ def normalisation_of(kind: str, train: Iterable[Frames], size: int) -> Normalisa
 
     Example:
         >>> frames = np.arange(12, dtype=np.float32).reshape(6, 2)
-        >>> normalisation_of("global", [frames], 2)(frames).mean(0).tolist()
+        >>> fit_normalizer("global", [frames], 2)(frames).mean(0).tolist()
         [0.0, 0.0]
     """
-    if kind not in NORMALISATIONS:
-        rule = f"Features are normalised by: {', '.join(NORMALISATIONS)}."
+    if kind not in NORMALIZERS:
+        rule = f"Features are normalised by: {', '.join(NORMALIZERS)}."
         raise UserError(rule, f"It was {kind!r}.", "Give one of these with --normalise.")
     statistics = Statistics.of(train, size)
     if not statistics.count:
         rule = "The training part has at least one frame."
         raise UserError(rule, "It has none.", "Give longer sounds: a frame is 25 ms.")
-    found: Normalisation = NORMALISATIONS[kind](statistics)
+    found: Normalizer = NORMALIZERS[kind](statistics)
     return found
 
 
-def state(normalisation: Any) -> dict[str, Array]:
+def normalizer_state(normalisation: Any) -> dict[str, Array]:
     """The training part's statistics as arrays by name."""
     own: Statistics = normalisation.statistics
     return {
@@ -300,8 +300,8 @@ def state(normalisation: Any) -> dict[str, Array]:
     }
 
 
-def from_state(kind: str, arrays: Mapping[str, Array]) -> Normalisation:
-    """What :func:`state` gave.
+def normalizer_from_state(kind: str, arrays: Mapping[str, Array]) -> Normalizer:
+    """What :func:`normalizer_state` gave.
 
     Raises:
         UserError: something lacks.
@@ -310,7 +310,7 @@ def from_state(kind: str, arrays: Mapping[str, Array]) -> Normalisation:
         count, total, squares = (
             np.asarray(arrays[f"normalisation.{name}"], np.float64) for name in ("count", "total", "squares")
         )
-        found: Normalisation = NORMALISATIONS[kind](Statistics(float(count[0]), total, squares))
+        found: Normalizer = NORMALIZERS[kind](Statistics(float(count[0]), total, squares))
         return found
     except (KeyError, IndexError) as error:
         rule = "A model's arrays hold the statistics of its features as training wrote them."

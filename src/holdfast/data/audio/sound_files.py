@@ -16,7 +16,7 @@ from holdfast.errors import UserError, missing_library
 
 Samples = NDArray[np.float32]
 
-SOUNDS = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".au", ".caf", ".w64")
+SOUND_SUFFIXES = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".au", ".caf", ".w64")
 """Endings of sound files, where files are looked for in a folder; a file that is named may have any."""
 _LACKING = 0.05
 """Share of its samples that a compressed file may lack: some only estimate how many they hold."""
@@ -84,10 +84,10 @@ def read_sound(path: Path, rate: int | None = None) -> tuple[Samples, int]:
     samples = _mono(path, found)
     if rate is None or rate == own:
         return samples, own
-    return resampled(samples, own, rate), rate
+    return resample(samples, own, rate), rate
 
 
-def resampled(samples: Samples, rate: float, wanted: float) -> Samples:
+def resample(samples: Samples, rate: float, wanted: float) -> Samples:
     """Samples [n] of one rate at another, by soxr in its high quality."""
     import soxr
 

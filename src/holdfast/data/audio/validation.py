@@ -14,7 +14,7 @@ import numpy as np
 from holdfast.data.audio.feature_cache import read_features
 from holdfast.data.audio.manifest import FEATURES, Utterance
 from holdfast.data.audio.sound_files import read_sound, sound_info
-from holdfast.data.prefetch import ahead
+from holdfast.data.prefetch import prefetch
 from holdfast.errors import UserError
 from holdfast.files import listed
 
@@ -45,7 +45,7 @@ class _Facts:
     silent: bool
 
 
-def usual_rate(utterances: Sequence[Utterance]) -> int:
+def most_common_rate(utterances: Sequence[Utterance]) -> int:
     """The rate that most files have, of two the lower one.
 
     Raises:
@@ -55,7 +55,7 @@ def usual_rate(utterances: Sequence[Utterance]) -> int:
     return min(counts, key=lambda found: (-counts[found], found))
 
 
-def other_rates(parts: Parts, rate: int) -> Notes:
+def rate_notes(parts: Parts, rate: int) -> Notes:
     """What is told of files that have another rate than the one they are brought to."""
     notes: list[str] = []
     for part, those in parts.items():
@@ -69,10 +69,10 @@ def other_rates(parts: Parts, rate: int) -> Notes:
 
 def _rates(utterances: Sequence[Utterance]) -> dict[Path, int]:
     paths = _files(utterances)
-    return dict(zip(paths, ahead(lambda path: sound_info(path).rate, paths, most=64), strict=True))
+    return dict(zip(paths, prefetch(lambda path: sound_info(path).rate, paths, most=64), strict=True))
 
 
-def check(parts: Parts) -> Notes:
+def check_audio(parts: Parts) -> Notes:
     """What is told of the files of all parts: clipped and silent ones, duplicates, and shared speakers.
 
     Each file is read once, by threads.
@@ -81,7 +81,7 @@ def check(parts: Parts) -> Notes:
         UserError: a file that cannot be read, or a part of silent files only.
     """
     paths = dict.fromkeys(path for those in parts.values() for one in those for path in one.paths)
-    facts = dict(zip(paths, ahead(facts_of, paths), strict=True))
+    facts = dict(zip(paths, prefetch(facts_of, paths), strict=True))
     notes: list[str] = []
     for part, those in parts.items():
         notes += [*_clipped(part, those, facts), *_silent(part, those, facts), *_twice(part, those, facts)]
@@ -179,17 +179,17 @@ def shared_speakers(parts: Parts) -> Notes:
     return tuple(notes)
 
 
-def least_frames(units: Sequence[int]) -> int:
+def min_ctc_frames(units: Sequence[int]) -> int:
     """The frames that CTC needs for some units: one for each, and a blank between two that are the same.
 
     Example:
-        >>> least_frames([5, 5, 3])
+        >>> min_ctc_frames([5, 5, 3])
         4
     """
     return len(units) + sum(a == b for a, b in pairwise(units))
 
 
-def fitting(
+def long_enough(
     part: str, utterances: Sequence[Utterance], frames: Sequence[int], least: Sequence[int], subsampling: int
 ) -> tuple[list[int], str | None]:
     """Which utterances have frames enough for CTC, by number, and the others by name, with what they lack.
@@ -198,7 +198,7 @@ def fitting(
         part: its name.
         utterances: [N].
         frames: [N], before they become fewer.
-        least: [N], of :func:`least_frames`.
+        least: [N], of :func:`min_ctc_frames`.
         subsampling: R: ``ceil(frames / R)`` are left.
 
     Raises:

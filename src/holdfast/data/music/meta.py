@@ -11,11 +11,11 @@ from holdfast.data.music.midi import load_symusic
 
 _USUAL_TEMPO = 120.0
 """Quarters a minute where nothing is said, as the standard has it."""
-USUAL_SIGNATURE = (4, 4)
+DEFAULT_TIME_SIGNATURE = (4, 4)
 
 
 @dataclass(frozen=True)
-class Heading:
+class ScoreMeta:
     """What is in force at some place of a piece.
 
     Attributes:
@@ -26,14 +26,14 @@ class Heading:
 
     tempo: float = _USUAL_TEMPO
     key: Key | None = None
-    signature: tuple[int, int] = USUAL_SIGNATURE
+    signature: tuple[int, int] = DEFAULT_TIME_SIGNATURE
 
     @property
-    def bar(self) -> float:
+    def quarters_per_bar(self) -> float:
         """Quarters of a bar."""
         return 4 * self.signature[0] / self.signature[1]
 
-    def put(self, score: Any) -> Any:
+    def apply_to(self, score: Any) -> Any:
         """The score with this head in the place of its own."""
         symusic, unit = load_symusic(), "tick"
         score.tempos = [symusic.Tempo(0, self.tempo, ttype=unit)]
@@ -42,7 +42,7 @@ class Heading:
         return score
 
     @classmethod
-    def of(cls, score: Any, quarter: float = 0.0) -> Heading:
+    def of(cls, score: Any, quarter: float = 0.0) -> ScoreMeta:
         """What is in force at a quarter of a score, or comes first; 120 and 4/4 where nothing does."""
         ticks = quarter * score.ticks_per_quarter
         tempo = _in_force(score.tempos, ticks)
@@ -51,7 +51,7 @@ class Heading:
         return cls(
             _USUAL_TEMPO if tempo is None else round(tempo.qpm, 3),
             None if key is None else Key(int(key.key), bool(key.tonality)),
-            USUAL_SIGNATURE if bar is None else (bar.numerator, bar.denominator),
+            DEFAULT_TIME_SIGNATURE if bar is None else (bar.numerator, bar.denominator),
         )
 
 
@@ -65,7 +65,9 @@ def _in_force(changes: Iterable[Any], ticks: float) -> Any:
     return next((change for change in reversed(ordered) if change.time <= ticks), next(iter(ordered), None))
 
 
-def headed(score: Any, source: Any, until: float, since: float, tempo: float | None, key: Key | None) -> Any:
+def copy_meta(
+    score: Any, source: Any, until: float, since: float, tempo: float | None, key: Key | None
+) -> Any:
     """The score with the tempos, keys and bars of another one of the same ticks, with which it begins.
 
     Args:
@@ -83,13 +85,13 @@ def headed(score: Any, source: Any, until: float, since: float, tempo: float | N
     if tempo is not None or not score.tempos:
         score.tempos = [symusic.Tempo(0, tempo or _USUAL_TEMPO, ttype="tick")]
     if not score.time_signatures:
-        score.time_signatures = [symusic.TimeSignature(0, *USUAL_SIGNATURE, ttype="tick")]
+        score.time_signatures = [symusic.TimeSignature(0, *DEFAULT_TIME_SIGNATURE, ttype="tick")]
     if key is not None:
         score.key_signatures.append(_signature(round(since * whole), key))
     return score
 
 
-def end_of(score: Any) -> float:
+def score_end(score: Any) -> float:
     """Quarters up to the end of the last note."""
     tracks = [track.notes.numpy() for track in score.tracks if len(track.notes)]
     ends = [int((notes["time"] + notes["duration"]).max()) for notes in tracks]
@@ -101,8 +103,8 @@ def bar_lines(score: Any, quarters: float) -> list[float]:
     found = [0.0]
     while found[-1] < quarters - 1e-6:
         change = _in_force(score.time_signatures, found[-1] * score.ticks_per_quarter + 1e-6)
-        signature = USUAL_SIGNATURE if change is None else (change.numerator, change.denominator)
-        found.append(found[-1] + Heading(signature=signature).bar)
+        signature = DEFAULT_TIME_SIGNATURE if change is None else (change.numerator, change.denominator)
+        found.append(found[-1] + ScoreMeta(signature=signature).quarters_per_bar)
     return found
 
 
@@ -111,7 +113,7 @@ def seconds_of(score: Any, quarters: float) -> float:
 
     Example:
         >>> from holdfast.data.music.midi import load_symusic
-        >>> score = Heading(60).put(load_symusic().Score(480))
+        >>> score = ScoreMeta(60).apply_to(load_symusic().Score(480))
         >>> score.tempos.append(load_symusic().Tempo(960, 120, ttype="tick"))
         >>> seconds_of(score, 4)
         3.0

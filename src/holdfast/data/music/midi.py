@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from holdfast.data.music.midi_bytes import check_midi
-from holdfast.data.music.piano_roll import KEYS, LOWEST, Piece, Roll
+from holdfast.data.music.piano_roll import KEYS, LOWEST, Roll, RollPiece
 from holdfast.errors import UserError, missing_library
 from holdfast.files import listed
 
@@ -25,14 +25,14 @@ _SHORT_BAR = 1.0
 
 
 @dataclass(frozen=True)
-class Song:
+class ScorePiece:
     """A piece of music as it was written: the name of its file (and tune), and symusic's score in ticks."""
 
     name: str
     score: Any
 
 
-def read_songs(path: Path) -> list[Song]:
+def read_scores(path: Path) -> list[ScorePiece]:
     """The pieces of a file of MIDI or ABC, or of a folder with its folders, by their names.
 
     Raises:
@@ -40,7 +40,7 @@ def read_songs(path: Path) -> list[Song]:
     """
     path = Path(path)
     files = _files(path)
-    found: list[Song] = []
+    found: list[ScorePiece] = []
     wrong: list[UserError] = []
     for file in files:
         try:
@@ -78,7 +78,7 @@ def _files(path: Path) -> list[Path]:
     return [path]
 
 
-def _read(file: Path, name: str) -> Iterator[Song]:
+def _read(file: Path, name: str) -> Iterator[ScorePiece]:
     try:
         data = file.read_bytes()
     except OSError as error:
@@ -86,10 +86,10 @@ def _read(file: Path, name: str) -> Iterator[Song]:
         raise UserError(rule, got, "Change its permissions, or leave it out.") from error
     if file.suffix.lower() in ABC_ENDINGS:
         return iter(list(_tunes(data, name)))
-    return iter([Song(name, score_of(data, name))])
+    return iter([ScorePiece(name, parse_midi(data, name))])
 
 
-def score_of(data: bytes, name: str) -> Any:
+def parse_midi(data: bytes, name: str) -> Any:
     """Symusic's score of the bytes of a MIDI file; bars of one beat are taken for 4/4.
 
     Raises:
@@ -117,7 +117,7 @@ def score_of(data: bytes, name: str) -> Any:
     return score
 
 
-def _tunes(data: bytes, name: str) -> Iterator[Song]:
+def _tunes(data: bytes, name: str) -> Iterator[ScorePiece]:
     """The tunes of an ABC file: each begins with a line X: and its number."""
     text = data.decode("utf-8-sig", "replace")  # some editors write a byte order mark
     starts = [match.start() for match in re.finditer(r"^X:", text, re.MULTILINE)]
@@ -130,7 +130,7 @@ def _tunes(data: bytes, name: str) -> Iterator[Song]:
     head = text[: starts[0]]
     for number, (start, end) in enumerate(zip(starts, [*starts[1:], len(text)]), 1):
         tune = name if len(starts) == 1 else f"{name}, tune {number}"
-        yield Song(tune, score_of(_converted(head + text[start:end], tune), tune))
+        yield ScorePiece(tune, parse_midi(_converted(head + text[start:end], tune), tune))
 
 
 def _converted(tune: str, name: str) -> bytes:
@@ -157,24 +157,24 @@ def _converted(tune: str, name: str) -> bytes:
 # -- rolls -------------------------------------------------------------------------------------------------------
 
 
-def read_rolls(path: Path, steps_per_beat: int) -> list[Piece]:
+def read_rolls(path: Path, steps_per_beat: int) -> list[RollPiece]:
     """The pieces as rolls of so many frames a beat (a quarter); a note sounds as long as it is written, drums do not.
 
     Raises:
-        UserError: as :func:`read_songs`, and where a piece has drums only, or no note on the keyboard.
+        UserError: as :func:`read_scores`, and where a piece has drums only, or no note on the keyboard.
     """
     return [
-        Piece(song.name, roll_of(song, steps_per_beat), left_out(song), first_signature(song))
-        for song in read_songs(path)
+        RollPiece(song.name, roll_of(song, steps_per_beat), omissions(song), first_time_signature(song))
+        for song in read_scores(path)
     ]
 
 
-def first_signature(song: Song) -> tuple[int, int]:
+def first_time_signature(song: ScorePiece) -> tuple[int, int]:
     """Beats of a bar and what a beat is, at the beginning of a piece; 4/4 where nothing is said."""
     return next(((s.numerator, s.denominator) for s in song.score.time_signatures), (4, 4))
 
 
-def roll_of(song: Song, steps_per_beat: int) -> Roll:
+def roll_of(song: ScorePiece, steps_per_beat: int) -> Roll:
     """The roll [T, 88] of a piece."""
     score = song.score.resample(steps_per_beat, min_dur=1)
     notes = [track.notes.numpy() for track in score.tracks if not track.is_drum and len(track.notes)]
@@ -196,7 +196,7 @@ def roll_of(song: Song, steps_per_beat: int) -> Roll:
     return roll
 
 
-def left_out(song: Song) -> tuple[str, ...]:
+def omissions(song: ScorePiece) -> tuple[str, ...]:
     """What of a piece a roll does not hold, as the beginning of a sentence that the piece's name ends."""
     pitches = [track.notes.numpy()["pitch"] for track in song.score.tracks if not track.is_drum]
     beyond = any(len(p) and (p.min() < LOWEST or p.max() >= LOWEST + KEYS) for p in pitches)

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from holdfast.data.music.meta import Heading
+from holdfast.data.music.meta import ScoreMeta
 from holdfast.data.music.midi import load_symusic
 from holdfast.data.music.piano_roll import LOWEST, Roll
 from holdfast.files import write_atomic
@@ -47,7 +47,7 @@ def notes_of(roll: Roll) -> list[Note]:
     return sorted(found, key=lambda note: (note.start, -note.key))
 
 
-def split(roll: Roll) -> list[list[Note]]:
+def split_voices(roll: Roll) -> list[list[Note]]:
     """The notes of a roll by voices, the highest first.
 
     There are as many voices as notes sound most often at once, each at home where its rank from the top usually is; a
@@ -98,7 +98,7 @@ def _way(
     return min(ways, key=lambda way: sum(costs[i, note.key] for i, note in zip(way, new, strict=True)))
 
 
-def names_of(count: int, first: int = 1) -> list[str]:
+def voice_names(count: int, first: int = 1) -> list[str]:
     """Names of some voices from the top; four are a choir's, and so are three under a melody (``first=2``)."""
     if count + first == len(_CHOIR) + 1:
         return list(_CHOIR[first - 1 :])
@@ -106,24 +106,24 @@ def names_of(count: int, first: int = 1) -> list[str]:
 
 
 def score_of_voices(
-    voices: Sequence[Sequence[Note]], steps_per_beat: int, heading: Heading, first: int = 1
+    voices: Sequence[Sequence[Note]], steps_per_beat: int, heading: ScoreMeta, first: int = 1
 ) -> Any:
-    """Symusic's score of some voices, each a track with its name (:func:`names_of`)."""
+    """Symusic's score of some voices, each a track with its name (:func:`voice_names`)."""
     symusic = load_symusic()
     scale = -(-_TICKS // steps_per_beat)
     score = symusic.Score(scale * steps_per_beat)
-    for name, voice in zip(names_of(len(voices), first), voices, strict=True):
+    for name, voice in zip(voice_names(len(voices), first), voices, strict=True):
         track = symusic.Track(name, 0, False)
         for note in voice:
             start, length = note.start * scale, (note.end - note.start) * scale
             track.notes.append(symusic.Note(start, length, note.key + LOWEST, _VELOCITY))
         score.tracks.append(track)
-    return heading.put(score)
+    return heading.apply_to(score)
 
 
-def score_of_roll(roll: Roll, steps_per_beat: int, heading: Heading | None = None) -> Any:
+def score_of_roll(roll: Roll, steps_per_beat: int, heading: ScoreMeta | None = None) -> Any:
     """Symusic's score of a roll, split into voices."""
-    return score_of_voices(split(roll), steps_per_beat, heading or Heading())
+    return score_of_voices(split_voices(roll), steps_per_beat, heading or ScoreMeta())
 
 
 def save_midi(path: Path, score: Any) -> None:

@@ -31,7 +31,7 @@ _LONGEST_PAUSE = 255
 
 
 @dataclass(frozen=True)
-class Notes:
+class NoteArrays:
     """The notes of a piece by their beginnings: ``starts`` [n] in steps, ``pitches``, ``lengths``, and ``voices``."""
 
     starts: Array
@@ -62,7 +62,7 @@ class Notes:
     def __len__(self) -> int:
         return len(self.starts)
 
-    def first(self, count: int) -> Notes:
+    def first(self, count: int) -> NoteArrays:
         """The first so many of them."""
         return self[:count]
 
@@ -73,11 +73,11 @@ class Notes:
         shares: Array = found / max(float(found.sum()), 1e-300)
         return shares
 
-    def top(self) -> Notes:
+    def top(self) -> NoteArrays:
         """The top line: the notes above which nothing sounds when they begin.
 
         Example:
-            >>> notes = Notes.of(np.array([0, 0, 2, 4]), np.array([48, 72, 50, 71]), np.array([4, 4, 2, 1]))
+            >>> notes = NoteArrays.of(np.array([0, 0, 2, 4]), np.array([48, 72, 50, 71]), np.array([4, 4, 2, 1]))
             >>> notes.top().pitches
             array([72, 71])
         """
@@ -90,12 +90,15 @@ class Notes:
             highest[start : start + int(self.lengths[place])] = self.pitches[place]
         return self._each_once(self.starts, self.pitches)._where(highest, first)
 
-    def _where(self, highest: Array, first: int) -> Notes:
+    def _where(self, highest: Array, first: int) -> NoteArrays:
         return self[self.pitches >= highest[self.starts - first]]
 
-    def lines(self) -> dict[str | int, Notes]:
+    def lines(self) -> dict[str | int, NoteArrays]:
         """All notes (:data:`ALL`), the top line (:data:`TOP`), and where it has several each voice by its number."""
-        found: dict[str | int, Notes] = {ALL: self._each_once(self.starts, self.pitches), TOP: self.top()}
+        found: dict[str | int, NoteArrays] = {
+            ALL: self._each_once(self.starts, self.pitches),
+            TOP: self.top(),
+        }
         voices = np.unique(self.voices).tolist()
         return found | ({voice: self[self.voices == voice] for voice in voices} if len(voices) > 1 else {})
 
@@ -108,27 +111,27 @@ class Notes:
 
 
 @dataclass(frozen=True)
-class Passage:
+class Overlap:
     """A run of notes that a line of a piece has in common with a line of another piece.
 
     Attributes:
         notes: how many.
         line: which line of the piece it is: :data:`ALL`, :data:`TOP`, or the number of a voice.
-        of: notes of that line.
+        line_notes: notes of that line.
         piece: the other piece's name.
         step: where the run begins there.
     """
 
     notes: int
     line: str | int
-    of: int
+    line_notes: int
     piece: str
     step: int
 
     @property
     def share(self) -> float:
         """Of the line."""
-        return self.notes / self.of
+        return self.notes / self.line_notes
 
     @property
     def is_copy(self) -> bool:
@@ -141,7 +144,7 @@ _KINDS_OF_NUMBER = {"starts": np.int32, "pitches": np.uint8, "lengths": np.int32
 
 
 @dataclass(frozen=True)
-class Corpus:
+class TrainingNotes:
     """The notes of the training pieces, one piece after the other; ``ends`` [p] is where each ends."""
 
     names: tuple[str, ...]
@@ -152,7 +155,7 @@ class Corpus:
     voices: Array
 
     @classmethod
-    def of(cls, pieces: Sequence[tuple[str, Notes]]) -> Self:
+    def of(cls, pieces: Sequence[tuple[str, NoteArrays]]) -> Self:
         """The notes of pieces with their names."""
         notes = [piece for _, piece in pieces]
         joined = [np.concatenate([getattr(x, f) for x in notes]) for f in _KINDS_OF_NUMBER]
@@ -161,10 +164,10 @@ class Corpus:
     def __len__(self) -> int:
         return len(self.names)
 
-    def piece(self, place: int) -> Notes:
+    def piece(self, place: int) -> NoteArrays:
         """The notes of one of the pieces."""
         some = slice(int(self.ends[place - 1]) if place else 0, int(self.ends[place]))
-        return Notes(*(getattr(self, name)[some] for name in _KINDS_OF_NUMBER))
+        return NoteArrays(*(getattr(self, name)[some] for name in _KINDS_OF_NUMBER))
 
     @property
     def sounding(self) -> list[int]:
@@ -186,11 +189,11 @@ class Corpus:
         """Median of :func:`repetition` over the beginnings of the training pieces, of so many notes."""
         return float(np.median([repetition(self.piece(i).first(notes)) for i in range(len(self))]))
 
-    def distance(self, notes: Notes) -> float:
+    def distance(self, notes: NoteArrays) -> float:
         """Half the sum of the differences between shares of pitch classes above the tonic: 0 alike, 1 disjoint."""
         return float(np.abs(above_tonic(notes) - self.classes).sum() / 2)
 
-    def longest(self, notes: Notes, *, transposed: bool) -> Passage | None:
+    def longest_overlap(self, notes: NoteArrays, *, transposed: bool) -> Overlap | None:
         """The longest passage of a line of a piece that stands in a line of a training piece too.
 
         One that is most of its line comes before a longer one that is not. None where there is none of two notes.
@@ -206,11 +209,13 @@ class Corpus:
                 at = int(np.searchsorted(borders, place, side="right"))
                 note = place - (int(borders[at - 1]) if at else 0)
                 step = int(lines[at].starts[note])
-                found.append(Passage(length + 1, name, len(own), self.names[pieces[at]], step))
-        return max(found, key=lambda passage: (passage.is_copy, passage.notes, -passage.of), default=None)
+                found.append(Overlap(length + 1, name, len(own), self.names[pieces[at]], step))
+        return max(
+            found, key=lambda passage: (passage.is_copy, passage.notes, -passage.line_notes), default=None
+        )
 
     @cached_property
-    def _lines(self) -> tuple[list[int], list[Notes]]:
+    def _lines(self) -> tuple[list[int], list[NoteArrays]]:
         """All lines of all pieces, and the piece of each."""
         every = [(i, line) for i in range(len(self)) for line in self.piece(i).lines().values()]
         return [piece for piece, _ in every], [line for _, line in every]
@@ -238,12 +243,12 @@ class Corpus:
             raise UserError(rule, f"They lack: {error}.", "Copy the folder again, or train anew.") from error
 
 
-def above_tonic(notes: Notes) -> Array:
+def above_tonic(notes: NoteArrays) -> Array:
     """Shares of pitch classes [12], that of the likeliest key's tonic first."""
     return np.roll(notes.classes, -likeliest_key(notes.classes).tonic)
 
 
-def repetition(notes: Notes) -> float:
+def repetition(notes: NoteArrays) -> float:
     """Share of the passages of eight notes of the top line that stood earlier in it already, at the same pitches."""
     line = notes.top().line(False)
     if len(line) < WINDOW - 1:

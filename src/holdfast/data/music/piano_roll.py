@@ -14,7 +14,7 @@ Roll = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
-class Piece:
+class RollPiece:
     """A piece of music.
 
     Attributes:
@@ -33,4 +33,4 @@ class Piece:
         return len(self.roll)
 
 
-Pieces = tuple[Piece, ...]
+RollPieces = tuple[RollPiece, ...]

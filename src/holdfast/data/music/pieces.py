@@ -14,16 +14,16 @@ from typing import Any
 
 import numpy as np
 
-from holdfast.data.music.piano_roll import KEYS, LOWEST, Piece, Pieces, Roll
+from holdfast.data.music.piano_roll import KEYS, LOWEST, Roll, RollPiece, RollPieces
 from holdfast.errors import UserError, missing_library
 
-PARTS = ("train", "valid", "test")
+SPLITS = ("train", "valid", "test")
 """Parts of a file that carries its split."""
-WHOLE = "whole"
+UNSPLIT = "whole"
 """The only part of a file that carries none."""
 
 
-def read_pieces(path: Path, steps_per_beat: int = 4) -> dict[str, Pieces]:
+def read_pieces(path: Path, steps_per_beat: int = 4) -> dict[str, RollPieces]:
     """The pieces of a file or folder, by part: ``train``, ``valid`` and ``test`` where it carries them, or ``whole``.
 
     Args:
@@ -47,7 +47,7 @@ def read_pieces(path: Path, steps_per_beat: int = 4) -> dict[str, Pieces]:
     return reader(path) if reader else _read_midi(path, steps_per_beat)
 
 
-def digest(parts: Iterable[Pieces]) -> str:
+def digest(parts: Iterable[RollPieces]) -> str:
     """A hash of all rolls of some parts: the same data, the same hash."""
     found = sha256()
     for pieces in parts:
@@ -68,7 +68,7 @@ def transposed(roll: Roll, semitones: int) -> Roll:
     return np.roll(roll, semitones, axis=1)
 
 
-def room(roll: Roll, most: int) -> tuple[int, int]:
+def transposition_range(roll: Roll, most: int) -> tuple[int, int]:
     """How far a roll can be transposed: the lowest and highest number of semitones, ``-most`` and ``most`` at most."""
     used = np.flatnonzero(roll.any(0))
     if not len(used):
@@ -79,7 +79,7 @@ def room(roll: Roll, most: int) -> tuple[int, int]:
 # -- .mat --------------------------------------------------------------------------------------------------------
 
 
-def _read_mat(path: Path) -> dict[str, Pieces]:
+def _read_mat(path: Path) -> dict[str, RollPieces]:
     """Cells ``traindata``, ``validdata``, ``testdata`` of arrays [T, 88] of 0 and 1."""
     try:
         from scipy.io import loadmat  # type: ignore[import-untyped]
@@ -92,14 +92,14 @@ def _read_mat(path: Path) -> dict[str, Pieces]:
         raise UserError(
             rule, f"It cannot be read: {error}.", "Copy it again, or save it with -v7."
         ) from error
-    names = {part: f"{part}data" for part in PARTS}
+    names = {part: f"{part}data" for part in SPLITS}
     found = {part: values[name] for part, name in names.items() if name in values}
     if not found:
         have = ", ".join(name for name in values if not name.startswith("__")) or "nothing"
         raise UserError(rule, f"It holds {have}.", "Name the cells so; one of them is enough.")
     return {
         part: tuple(
-            Piece(f"{names[part]}{{{i}}}", _checked(roll, path, f"{names[part]}{{{i}}}"))
+            RollPiece(f"{names[part]}{{{i}}}", _checked(roll, path, f"{names[part]}{{{i}}}"))
             for i, roll in enumerate(np.ravel(cells), 1)
         )
         for part, cells in found.items()
@@ -120,7 +120,7 @@ def _checked(roll: object, path: Path, name: str) -> Roll:
 # -- JSON --------------------------------------------------------------------------------------------------------
 
 
-def _read_json(path: Path) -> dict[str, Pieces]:
+def _read_json(path: Path) -> dict[str, RollPieces]:
     """``{"train": [[[60, 64], ...], ...], ...}``: parts of pieces of frames of MIDI pitches; or a list of pieces."""
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
@@ -133,8 +133,8 @@ def _read_json(path: Path) -> dict[str, Pieces]:
         ) from error
     rule = f"{path} must hold a list of pieces, or an object of such lists with the names train, valid, test."
     fix = 'Write for example {"train": [[[60, 64], [62]]]}: pieces of frames of MIDI pitches.'
-    parts = values if isinstance(values, dict) else {WHOLE: values}
-    strange = [name for name in parts if name not in (*PARTS, WHOLE)]
+    parts = values if isinstance(values, dict) else {UNSPLIT: values}
+    strange = [name for name in parts if name not in (*SPLITS, UNSPLIT)]
     if strange or not parts:
         raise UserError(rule, f"It has {', '.join(map(repr, strange)) or 'nothing'}.", fix)
     for name, pieces in parts.items():
@@ -142,7 +142,7 @@ def _read_json(path: Path) -> dict[str, Pieces]:
             raise UserError(rule, f"{name} is {_kind(pieces)}.", fix)
     return {
         part: tuple(
-            Piece(f"{part}[{i}]", _roll(piece, f"{part}[{i}]", path)) for i, piece in enumerate(pieces)
+            RollPiece(f"{part}[{i}]", _roll(piece, f"{part}[{i}]", path)) for i, piece in enumerate(pieces)
         )
         for part, pieces in parts.items()
     }
@@ -178,11 +178,11 @@ def _kind(value: object) -> str:
 # -- MIDI and ABC ------------------------------------------------------------------------------------------------
 
 
-def _read_midi(path: Path, steps_per_beat: int) -> dict[str, Pieces]:
+def _read_midi(path: Path, steps_per_beat: int) -> dict[str, RollPieces]:
     from holdfast.data.music.midi import read_rolls
 
-    return {WHOLE: tuple(read_rolls(path, steps_per_beat))}
+    return {UNSPLIT: tuple(read_rolls(path, steps_per_beat))}
 
 
-READERS: dict[str, Callable[[Path], dict[str, Pieces]]] = {".mat": _read_mat, ".json": _read_json}
+READERS: dict[str, Callable[[Path], dict[str, RollPieces]]] = {".mat": _read_mat, ".json": _read_json}
 """Ending of a file -> its reader; all others are MIDI or ABC."""

@@ -20,7 +20,7 @@ _CYCLES = {
 }
 
 
-def calendar(times: Array, frequency: Frequency) -> tuple[Array, tuple[str, ...]]:
+def calendar_features(times: Array, frequency: Frequency) -> tuple[Array, tuple[str, ...]]:
     """Sine and cosine of each cycle that the frequency resolves.
 
     Args:

@@ -12,7 +12,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from holdfast.data.text.text_files import Text
+from holdfast.data.text.text_files import TextFiles
 from holdfast.errors import UserError
 
 
@@ -77,7 +77,7 @@ def read_records(path: Path, encoding: str = "utf-8") -> Records:
 
 
 def _read_csv(path: Path, encoding: str) -> Records:
-    text = "".join(Text.of(path, encoding).pieces())
+    text = "".join(TextFiles.of(path, encoding).chunks())
     separator = max(",;\t", key=text.partition("\n")[0].count)
     try:
         return _table(path, _quoted(text, separator))
@@ -90,7 +90,7 @@ def _read_csv(path: Path, encoding: str) -> Records:
 
 
 def _read_tsv(path: Path, encoding: str) -> Records:
-    text = "".join(Text.of(path, encoding).pieces())
+    text = "".join(TextFiles.of(path, encoding).chunks())
     lines = [(number, line.split("\t")) for number, line in enumerate(text.split("\n"), 1) if line]
     if '"' in text:
         try:
@@ -132,7 +132,7 @@ def _table(path: Path, rows: list[tuple[int, list[str]]]) -> Records:
 
 
 def _read_json(path: Path, encoding: str) -> Records:
-    text = "".join(Text.of(path, encoding).pieces())
+    text = "".join(TextFiles.of(path, encoding).chunks())
     rows: list[tuple[int, dict[str, Any]]] = []
     for number, line in enumerate(text.split("\n"), 1):
         if line.strip():

@@ -10,7 +10,14 @@ import polars as pl
 
 from holdfast._typing import Array
 from holdfast.data.tabular.frequency import Frequency, grid, grid_length, infer
-from holdfast.data.tabular.table import RowError, as_text, naming_lines, numeric, read_table, require
+from holdfast.data.tabular.table import (
+    RowError,
+    as_text,
+    name_lines,
+    numeric_column,
+    read_table,
+    require_column,
+)
 from holdfast.data.tabular.timestamps import find_time, read_times
 from holdfast.errors import UserError
 from holdfast.files import listed
@@ -81,7 +88,7 @@ def read_panel(path: Path, columns: Columns, *, frequency: str | None = None, so
         UserError: everything that is wrong with the file, its columns or its times.
     """
     frame = read_table(path)
-    with naming_lines(path):
+    with name_lines(path):
         columns, times, values, groups, notes = _read_columns(frame, columns)
     parts = [_series(n, times[rows], values[rows], columns, sort) for n, rows in groups]
     more = ("rows were sorted by time",) if any(_back(times[rows]).any() for _, rows in groups) else ()
@@ -101,7 +108,7 @@ def _read_columns(
     _check_roles(columns)
     names, count = columns.values, len(columns.targets)
     roles = ["target"] * count + ["covariate"] * (len(names) - count)
-    values = np.stack([numeric(frame, n, f"{r} column") for n, r in zip(names, roles, strict=True)], 1)
+    values = np.stack([numeric_column(frame, n, f"{r} column") for n, r in zip(names, roles, strict=True)], 1)
     times, more = read_times(frame, time)
     groups = _split(frame, columns.series)
     return columns, times, values, groups, (*notes, *more, *_unused(frame, columns))
@@ -132,7 +139,7 @@ def _split(frame: pl.DataFrame, name: str | None) -> list[tuple[str, Array]]:
     """Series names and their row numbers, in the order of their first rows."""
     if name is None:
         return [("", np.arange(frame.height))]
-    labels = as_text(require(frame, name, "series column"))
+    labels = as_text(require_column(frame, name, "series column"))
     if labels.null_count():
         row = int(labels.is_null().arg_max() or 0)
         raise RowError(f"Each row names its series in {name!r}.", row, "does not.", "Fill that field.")

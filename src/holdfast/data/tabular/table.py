@@ -21,7 +21,7 @@ _LARGEST = float(np.finfo(np.float32).max)
 
 
 class RowError(UserError):
-    """A mistake in one row, counted from 0 below the header; :func:`naming_lines` says where that is in the file.
+    """A mistake in one row, counted from 0 below the header; :func:`name_lines` says where that is in the file.
 
     Args:
         rule: what holds.
@@ -36,7 +36,7 @@ class RowError(UserError):
 
 
 @contextlib.contextmanager
-def naming_lines(path: Path) -> Iterator[None]:
+def name_lines(path: Path) -> Iterator[None]:
     """Turn a :class:`RowError` into one that names the line of a text file, as an editor counts, or a Parquet row."""
     try:
         yield
@@ -49,7 +49,7 @@ def naming_lines(path: Path) -> Iterator[None]:
 def read_table(path: Path) -> pl.DataFrame:
     """Read a CSV (comma, semicolon or tab; a header; UTF-8) or Parquet file.
 
-    Columns of a text file come as text, with :data:`NULLS` as null: :func:`numeric` says where a number is none.
+    Columns of a text file come as text, with :data:`NULLS` as null: :func:`numeric_column` says where a number is none.
 
     Raises:
         UserError: no such file, not readable, empty, not UTF-8, ragged, not a table, no rows, a column twice.
@@ -212,7 +212,7 @@ READERS: dict[str, Callable[[Path], pl.DataFrame]] = {
 # -- columns ----------------------------------------------------------------------------------------------------
 
 
-def require(frame: pl.DataFrame, name: str, role: str) -> pl.Series:
+def require_column(frame: pl.DataFrame, name: str, role: str) -> pl.Series:
     """A column by its name; a missing one is a UserError with the closest match."""
     if name not in frame.columns:
         near = get_close_matches(name, frame.columns, 1)
@@ -222,14 +222,14 @@ def require(frame: pl.DataFrame, name: str, role: str) -> pl.Series:
     return frame[name]
 
 
-def numeric(frame: pl.DataFrame, name: str, role: str, gaps: bool = True) -> Array:
+def numeric_column(frame: pl.DataFrame, name: str, role: str, gaps: bool = True) -> Array:
     """A column as float64 [N], NaN where missing; ``gaps`` says whether that is a remedy.
 
     Raises:
         UserError: no such column, text, infinity or a number beyond :data:`_LARGEST` in it (the line is named), or no
             value at all.
     """
-    column = require(frame, name, role)
+    column = require_column(frame, name, role)
     plain = column.dtype.is_numeric() or column.dtype in (pl.String, pl.Boolean, pl.Null)
     numbers = (
         column.cast(pl.Float64, strict=False) if plain else pl.Series([None] * len(column), dtype=pl.Float64)

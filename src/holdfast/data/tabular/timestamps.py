@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from holdfast._typing import Array
-from holdfast.data.tabular.table import RowError, as_text, require
+from holdfast.data.tabular.table import RowError, as_text, require_column
 from holdfast.errors import UserError
 
 NAMES = ("date", "datetime", "time", "timestamp", "ds", "month", "day", "week", "year", "period")
@@ -69,10 +69,10 @@ def _named(frame: pl.DataFrame, named: str) -> str:
     """A column, or the parts of a time in their order."""
     names = [name.strip() for name in named.split(",")]
     if named in frame.columns or len(names) == 1:
-        require(frame, named, "time column")
+        require_column(frame, named, "time column")
         return named
     for name in names:
-        require(frame, name, "time column")
+        require_column(frame, name, "time column")
     found = {name.lower(): name for name in names}
     parts = [found[p] for p in PARTS if p in found]
     if len(parts) != len(names) or tuple(p.lower() for p in parts) != PARTS[: len(parts)]:

@@ -11,13 +11,13 @@ from pathlib import Path
 import numpy as np
 
 from holdfast.data.tabular.records import json_object
-from holdfast.data.text.text_files import Text
+from holdfast.data.text.text_files import TextFiles
 from holdfast.errors import UserError
 from holdfast.files import listed
 
 
 @dataclass(frozen=True)
-class Pairs:
+class SentencePairs:
     """Sentences [N] and their translations [N], in the order of the file."""
 
     sources: tuple[str, ...]
@@ -29,13 +29,13 @@ class Pairs:
     def __iter__(self) -> Iterator[tuple[str, str]]:
         return zip(self.sources, self.targets, strict=True)
 
-    def __getitem__(self, chosen: Iterable[int]) -> Pairs:
+    def __getitem__(self, chosen: Iterable[int]) -> SentencePairs:
         """The pairs of these numbers."""
         numbers = list(chosen)
-        return Pairs(tuple(self.sources[i] for i in numbers), tuple(self.targets[i] for i in numbers))
+        return SentencePairs(tuple(self.sources[i] for i in numbers), tuple(self.targets[i] for i in numbers))
 
     @classmethod
-    def of(cls, pairs: Iterable[tuple[str, str]]) -> Pairs:
+    def of(cls, pairs: Iterable[tuple[str, str]]) -> SentencePairs:
         """From pairs one by one."""
         rows = list(pairs)
         return cls(tuple(source for source, _ in rows), tuple(target for _, target in rows))
@@ -50,7 +50,7 @@ class Pairs:
 
 
 @dataclass(frozen=True)
-class Layout:
+class ParallelFormat:
     """How a file holds its pairs.
 
     Attributes:
@@ -65,7 +65,7 @@ class Layout:
     target: str | None = None
     encoding: str = "utf-8"
 
-    def read(self, path: Path) -> tuple[Pairs, tuple[str, ...]]:
+    def read(self, path: Path) -> tuple[SentencePairs, tuple[str, ...]]:
         """The pairs of which both sides say something, and what the user should be told.
 
         Raises:
@@ -79,7 +79,7 @@ class Layout:
             pairs = _json_lines(path, self.source or "source", self.target or "target", self.encoding)
         else:
             pairs = _table(path, self.source or "1", self.target or "2", self.encoding)
-        whole = Pairs.of((s, t) for s, t in pairs if s and t)
+        whole = SentencePairs.of((s, t) for s, t in pairs if s and t)
         if not len(whole):
             rule = "A file of translations holds pairs of sentences."
             raise UserError(rule, f"{path} holds none.", "Give a file with sentences on both sides.")
@@ -87,19 +87,19 @@ class Layout:
         return whole, (f"{left_out:,} pairs of {path.name} lack a side and are left out",) if left_out else ()
 
 
-def lines(path: Path, encoding: str) -> list[str]:
+def read_lines(path: Path, encoding: str) -> list[str]:
     """The lines of a file, without the white space around them.
 
     Raises:
-        UserError: as :class:`holdfast.data.text.text_files.Text`, and for a folder.
+        UserError: as :class:`holdfast.data.text.text_files.TextFiles`, and for a folder.
     """
     if path.is_dir():
         raise UserError("Sentences are read from a file.", f"{path} is a folder.", "Name a file in it.")
-    text = "".join(Text.of(path, encoding).pieces())
+    text = "".join(TextFiles.of(path, encoding).chunks())
     return [line.strip() for line in text.removesuffix("\n").split("\n")] if text else []
 
 
-def sides(pair: str) -> tuple[str, str]:
+def language_pair(pair: str) -> tuple[str, str]:
     """``"de-en"`` -> ``("de", "en")``.
 
     Raises:
@@ -125,14 +125,14 @@ def _missing(path: Path) -> UserError:
     return UserError("The pairs must be there.", f"There is no {path}.", fix)
 
 
-def _parallel(prefix: Path, pair: str, encoding: str) -> Pairs:
-    files = [prefix.with_name(f"{prefix.name}.{side}") for side in sides(pair)]
+def _parallel(prefix: Path, pair: str, encoding: str) -> SentencePairs:
+    files = [prefix.with_name(f"{prefix.name}.{side}") for side in language_pair(pair)]
     missing = [path for path in files if not path.exists()]
     if missing:
         beside = sorted({p.name for p in prefix.parent.glob(f"{prefix.stem}*")}) if prefix.name else []
         fix = (
             f"Leave the ending off: {prefix.with_suffix('')}."
-            if prefix.suffix[1:] in sides(pair)
+            if prefix.suffix[1:] in language_pair(pair)
             else f"Beside it are: {listed(beside)}."
             if beside
             else "Give what stands before the endings, as in data/train."
@@ -142,22 +142,22 @@ def _parallel(prefix: Path, pair: str, encoding: str) -> Pairs:
             f"There is no {missing[0]}.",
             fix,
         )
-    source, target = (lines(path, encoding) for path in files)
+    source, target = (read_lines(path, encoding) for path in files)
     if len(source) != len(target):
         raise UserError(
             "Parallel files have as many lines, each the translation of the other's.",
             f"{files[0]} has {len(source):,} and {files[1]} has {len(target):,}.",
             "Take both from the same release, or find the line that one of them lacks.",
         )
-    return Pairs(tuple(source), tuple(target))
+    return SentencePairs(tuple(source), tuple(target))
 
 
-def _table(path: Path, source: str, target: str, encoding: str) -> Pairs:
+def _table(path: Path, source: str, target: str, encoding: str) -> SentencePairs:
     """Columns between tabs; a name stands in the first line."""
-    rows = [line.split("\t") for line in lines(path, encoding)]
+    rows = [line.split("\t") for line in read_lines(path, encoding)]
     first = next((number for number, row in enumerate(rows) if any(row)), None)
     if first is None:
-        return Pairs((), ())
+        return SentencePairs((), ())
     if len(rows[first]) < 2:
         raise UserError(
             "A table of translations has columns with tabs between.",
@@ -180,7 +180,7 @@ def _table(path: Path, source: str, target: str, encoding: str) -> Pairs:
                 "Mend or remove that line.",
             )
     filled = [row for row in rows[first + named :] if any(row)]
-    return Pairs.of((row[places[0]].strip(), row[places[1]].strip()) for row in filled)
+    return SentencePairs.of((row[places[0]].strip(), row[places[1]].strip()) for row in filled)
 
 
 def _place(path: Path, header: Sequence[str], name: str) -> int:
@@ -201,7 +201,7 @@ def _place(path: Path, header: Sequence[str], name: str) -> int:
     return header.index(name)
 
 
-def _json_lines(path: Path, source: str, target: str, encoding: str) -> Pairs:
+def _json_lines(path: Path, source: str, target: str, encoding: str) -> SentencePairs:
     def pair(number: int, line: str) -> tuple[str, str]:
         values = json_object(path, number, line)
         for name in (source, target):
@@ -214,13 +214,13 @@ def _json_lines(path: Path, source: str, target: str, encoding: str) -> Pairs:
                 )
         return " ".join(values[source].split()), " ".join(values[target].split())
 
-    return Pairs.of(pair(n, line) for n, line in enumerate(lines(path, encoding), 1) if line)
+    return SentencePairs.of(pair(n, line) for n, line in enumerate(read_lines(path, encoding), 1) if line)
 
 
 # -- cutting -----------------------------------------------------------------------------------------------------
 
 
-def groups(pairs: Pairs) -> np.ndarray:
+def sentence_groups(pairs: SentencePairs) -> np.ndarray:
     """A number for each pair [N], the same for all that share a sentence with one another, also over third ones."""
     parents = list(range(len(pairs)))
     first: dict[tuple[int, str], int] = {}
@@ -237,7 +237,7 @@ def _root(parents: list[int], at: int) -> int:
     return at
 
 
-def cut(pairs: Pairs, counts: Sequence[int], seed: int) -> list[Pairs]:
+def split_pairs(pairs: SentencePairs, counts: Sequence[int], seed: int) -> list[SentencePairs]:
     """Parts with at least so many distinct target sentences each, drawn by chance, and the rest first.
 
     Pairs that share a sentence go to the same part. A group larger than what a part still needs goes to the rest,
@@ -248,7 +248,7 @@ def cut(pairs: Pairs, counts: Sequence[int], seed: int) -> list[Pairs]:
         counts: of each part to be drawn.
         seed: of the draw.
     """
-    number = groups(pairs)
+    number = sentence_groups(pairs)
     members: dict[int, list[int]] = {}
     for at, group in enumerate(number.tolist()):
         members.setdefault(group, []).append(at)

@@ -11,12 +11,12 @@ from typing import TextIO
 
 from holdfast.errors import UserError
 
-PIECE = 1 << 20
+CHUNK = 1 << 20
 """Characters that are read at once."""
 
 
 @dataclass(frozen=True)
-class Text:
+class TextFiles:
     """The text of some files, one after the other; line ends are ``\\n``.
 
     Attributes:
@@ -28,7 +28,7 @@ class Text:
     encoding: str = "utf-8"
 
     @classmethod
-    def of(cls, path: Path, encoding: str = "utf-8") -> Text:
+    def of(cls, path: Path, encoding: str = "utf-8") -> TextFiles:
         """A file, or all files in a folder and its folders (by name; hidden ones are passed over).
 
         Raises:
@@ -47,7 +47,7 @@ class Text:
             raise UserError(rule, f"{path} holds none.", "Give another folder, or a file.")
         return cls(paths, encoding)
 
-    def pieces(self) -> Iterator[str]:
+    def chunks(self) -> Iterator[str]:
         """The text, piece by piece; a piece ends behind a line, or in a long one behind white space.
 
         Raises:
@@ -71,7 +71,7 @@ class Text:
         )
 
 
-def span(pieces: Iterable[str], start: int, stop: int) -> Iterator[str]:
+def characters_between(pieces: Iterable[str], start: int, stop: int) -> Iterator[str]:
     """The characters ``start`` to ``stop`` (excluded) of a text."""
     at = 0
     for piece in pieces:
@@ -92,7 +92,7 @@ def _files(folder: Path) -> Iterator[Path]:
 
 def _checked(path: Path, file: TextIO) -> Iterator[str]:
     lines = 1
-    while piece := file.read(PIECE):
+    while piece := file.read(CHUNK):
         if "\0" in piece:
             line = lines + piece[: piece.index("\0")].count("\n")
             raise UserError(
@@ -109,7 +109,7 @@ def _whole_lines(pieces: Iterable[str]) -> Iterator[str]:
     rest = ""
     for piece in pieces:
         rest += piece
-        end = rest.rfind("\n") + 1 or (_last_space(rest) if len(rest) > PIECE else 0)
+        end = rest.rfind("\n") + 1 or (_last_space(rest) if len(rest) > CHUNK else 0)
         if end:
             yield rest[:end]
             rest = rest[end:]
@@ -129,7 +129,7 @@ def _line_ends_before_error(path: Path, encoding: str) -> int:
     decoder = codecs.getincrementaldecoder(encoding)()
     found = 0
     with path.open("rb") as file:
-        while piece := file.read(PIECE):
+        while piece := file.read(CHUNK):
             before = decoder.getstate()
             try:
                 found += decoder.decode(piece).count("\n")

@@ -17,19 +17,19 @@ Ids = NDArray[np.int64]
 UNKNOWN, LINE_END = "<unk>", "<eos>"
 
 
-class Units(Protocol):
+class Tokenizer(Protocol):
     """A vocabulary: text to numbers and back.
 
     Attributes:
-        kind: a name in :data:`UNITS`.
+        kind: a name in :data:`TOKENIZERS`.
         size: V; numbers are 0 ... V - 1, the more frequent the smaller where the kind allows.
         unknown: the number of everything that is not in the vocabulary; None where there is no such thing.
         begin: the number after which a text begins, that of a line's end where there is one.
-        joint: what stands between two units in a text.
+        separator: what stands between two units in a text.
     """
 
     kind: ClassVar[str]
-    joint: ClassVar[str]
+    separator: ClassVar[str]
     size: int
     unknown: int | None
     begin: int
@@ -42,7 +42,7 @@ class Units(Protocol):
         """The text of some numbers."""
         ...
 
-    def name(self, number: int) -> str:
+    def token(self, number: int) -> str:
         """What a number stands for, to be shown."""
         ...
 
@@ -51,11 +51,11 @@ class Units(Protocol):
         ...
 
 
-class Characters:
+class CharacterTokenizer:
     """Single characters; the first number is that of unknown ones."""
 
     kind: ClassVar[str] = "character"
-    joint: ClassVar[str] = ""
+    separator: ClassVar[str] = ""
     unknown: int | None = 0
 
     def __init__(self, symbols: Sequence[str]) -> None:
@@ -67,14 +67,14 @@ class Characters:
         self.begin = int(self.table[ord("\n")]) if len(self.table) > ord("\n") else 0
 
     @classmethod
-    def fit(cls, pieces: Iterable[str], most: int | None) -> Characters:
+    def fit(cls, pieces: Iterable[str], most: int | None) -> CharacterTokenizer:
         """The characters of a text, or the ``most`` frequent ones; always with a line's end where the text has one."""
         found = _frequent(_counts(pieces, list), None)
         kept = found[:most]
         return cls([*kept[:-1], "\n"] if "\n" in found and "\n" not in kept else kept)
 
     @classmethod
-    def from_state(cls, state: Any) -> Characters:
+    def from_state(cls, state: Any) -> CharacterTokenizer:
         """What :meth:`state` gave."""
         return cls(state)
 
@@ -87,7 +87,7 @@ class Characters:
         """The characters; unknown ones as a replacement character."""
         return "".join(self.symbols[i] if i else "\N{REPLACEMENT CHARACTER}" for i in ids)
 
-    def name(self, number: int) -> str:
+    def token(self, number: int) -> str:
         """The character, invisible ones escaped."""
         symbol = self.symbols[number]
         return symbol if symbol.isprintable() else ascii(symbol)[1:-1]
@@ -97,21 +97,21 @@ class Characters:
         return self.symbols[1:]
 
 
-class Bytes:
+class ByteTokenizer:
     """The bytes of the text in UTF-8: a vocabulary of 256 for every language, and nothing is unknown."""
 
     kind: ClassVar[str] = "byte"
-    joint: ClassVar[str] = ""
+    separator: ClassVar[str] = ""
     size, begin = 256, ord("\n")
     unknown: int | None = None
 
     @classmethod
-    def fit(cls, pieces: Iterable[str], most: int | None) -> Bytes:
+    def fit(cls, pieces: Iterable[str], most: int | None) -> ByteTokenizer:
         """Always the same."""
         return cls()
 
     @classmethod
-    def from_state(cls, state: Any) -> Bytes:
+    def from_state(cls, state: Any) -> ByteTokenizer:
         """Always the same."""
         return cls()
 
@@ -123,7 +123,7 @@ class Bytes:
         """The text; what is no UTF-8 as replacement characters."""
         return bytes(map(int, ids)).decode("utf-8", "replace")
 
-    def name(self, number: int) -> str:
+    def token(self, number: int) -> str:
         """The byte as a character of ASCII, or in hexadecimal."""
         return chr(number) if 32 <= number < 127 else f"0x{number:02x}"
 
@@ -132,11 +132,11 @@ class Bytes:
         return None
 
 
-class Words:
+class WordTokenizer:
     """What stands between white space; a line's end is a word of its own, unknown words are one word."""
 
     kind: ClassVar[str] = "word"
-    joint: ClassVar[str] = " "
+    separator: ClassVar[str] = " "
 
     def __init__(self, words: Sequence[str]) -> None:
         self.words = list(words)
@@ -146,19 +146,19 @@ class Words:
         self.begin = self.numbers[LINE_END]
 
     @classmethod
-    def fit(cls, pieces: Iterable[str], most: int | None, least: int = 1) -> Words:
+    def fit(cls, pieces: Iterable[str], most: int | None, min_count: int = 1) -> WordTokenizer:
         """The words of a text, or the ``most`` frequent ones, the more frequent first.
 
-        Where the text has no ``<unk>``, those that stand in it fewer than ``least`` times are unknown words.
+        Where the text has no ``<unk>``, those that stand in it fewer than ``min_count`` times are unknown words.
         """
         counts = _counts(pieces, _words)
         words = _frequent(counts, most)
         if UNKNOWN not in counts:
-            words = [word for word in words if counts[word] >= least]
+            words = [word for word in words if counts[word] >= min_count]
         return cls([*words, *(word for word in (LINE_END, UNKNOWN) if word not in words)])
 
     @classmethod
-    def from_state(cls, state: Any) -> Words:
+    def from_state(cls, state: Any) -> WordTokenizer:
         """What :meth:`state` gave."""
         return cls(state)
 
@@ -172,7 +172,7 @@ class Words:
         text = " ".join("\n" if i == self.begin else self.words[i] for i in ids)
         return text.replace(" \n", "\n").replace("\n ", "\n")
 
-    def name(self, number: int) -> str:
+    def token(self, number: int) -> str:
         """The word."""
         return self.words[number]
 
@@ -181,11 +181,11 @@ class Words:
         return self.words
 
 
-class _Subwords:
+class _SubwordTokenizer:
     """Byte-pair encoding (Sennrich et al. 2016) of bytes, by the library ``tokenizers``: nothing is unknown."""
 
     kind: ClassVar[str] = "subword"
-    joint: ClassVar[str] = ""
+    separator: ClassVar[str] = ""
     unknown: int | None = None
 
     def __init__(self, tokenizer: Any) -> None:
@@ -194,7 +194,7 @@ class _Subwords:
         self.begin: int = tokenizer.encode("\n").ids[-1]
 
     @classmethod
-    def fit(cls, pieces: Iterable[str], most: int | None) -> _Subwords:
+    def fit(cls, pieces: Iterable[str], most: int | None) -> _SubwordTokenizer:
         """Merges learnt on a text, up to a vocabulary of ``most`` (8,000 when None)."""
         library = _tokenizers()
         tokenizer = library.Tokenizer(library.models.BPE())
@@ -209,7 +209,7 @@ class _Subwords:
         return cls(tokenizer)
 
     @classmethod
-    def from_state(cls, state: Any) -> _Subwords:
+    def from_state(cls, state: Any) -> _SubwordTokenizer:
         """What :meth:`state` gave."""
         return cls(_tokenizers().Tokenizer.from_str(json.dumps(state)))
 
@@ -221,7 +221,7 @@ class _Subwords:
         """The text."""
         return str(self.tokenizer.decode(list(ids), skip_special_tokens=False))
 
-    def name(self, number: int) -> str:
+    def token(self, number: int) -> str:
         """The subword, a space as ``␣``, a line's end as ``⏎``; parts of a character as the library shows bytes."""
         text = self.decode([number])
         if "\N{REPLACEMENT CHARACTER}" in text:
@@ -234,8 +234,8 @@ class _Subwords:
         return json.loads(self.tokenizer.to_str())
 
 
-UNITS: dict[str, type[Characters | Bytes | Words | _Subwords]] = {
-    units.kind: units for units in (Characters, Bytes, Words, _Subwords)
+TOKENIZERS: dict[str, type[CharacterTokenizer | ByteTokenizer | WordTokenizer | _SubwordTokenizer]] = {
+    units.kind: units for units in (CharacterTokenizer, ByteTokenizer, WordTokenizer, _SubwordTokenizer)
 }
 """Kind -> class."""
 
@@ -272,25 +272,25 @@ def _tokenizers() -> Any:
     return tokenizers
 
 
-def units_state(units: Units) -> dict[str, Any]:
+def tokenizer_to_dict(units: Tokenizer) -> dict[str, Any]:
     """A vocabulary with its kind, for JSON."""
     return {"unit": units.kind, "units": units.state()}
 
 
-def units_from(values: Mapping[str, Any], where: Path) -> Units:
-    """What :func:`units_state` gave.
+def tokenizer_from_dict(values: Mapping[str, Any], where: Path) -> Tokenizer:
+    """What :func:`tokenizer_to_dict` gave.
 
     Raises:
         UserError: it is damaged.
     """
     try:
-        return UNITS[values["unit"]].from_state(values["units"])
+        return TOKENIZERS[values["unit"]].from_state(values["units"])
     except Exception as error:  # the library tokenizers raises no other class
         rule = f"{where} holds a vocabulary as training wrote it."
         raise UserError(rule, "It is damaged.", "Copy the folder again, or train anew.") from error
 
 
-def check_known(units: Units, text: str, what: str) -> Ids:
+def encode_known(units: Tokenizer, text: str, what: str) -> Ids:
     """The numbers of a text in which nothing may be unknown.
 
     Raises:
@@ -299,7 +299,11 @@ def check_known(units: Units, text: str, what: str) -> Ids:
     ids = units.encode(text)
     if units.unknown is not None and (ids == units.unknown).any():
         alone = sorted(
-            {part for part in (text.split() if units.joint else text) if units.unknown in units.encode(part)}
+            {
+                part
+                for part in (text.split() if units.separator else text)
+                if units.unknown in units.encode(part)
+            }
         )
         raise UserError(
             f"{what} is made of {units.kind}s that the model knows.",

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from holdfast._typing import Array
-from holdfast.data.text.text_files import Text
+from holdfast.data.text.text_files import TextFiles
 from holdfast.errors import UserError
 
 
@@ -30,7 +30,7 @@ def read_vectors(path: Path, numbers: Mapping[str, int]) -> tuple[Array, Array]:
     """
     size, found = 0, {}
     number = 0
-    for piece in Text.of(Path(path)).pieces():
+    for piece in TextFiles.of(Path(path)).chunks():
         for line in piece.removesuffix("\n").split("\n"):
             number += 1
             fields = line.rstrip().split(" ")

@@ -25,7 +25,7 @@ _SPLIT = (0.6, 0.8)
 """Where the training part ends and where the validation part does, of images without a test set of their own."""
 
 
-class Labelled(NamedTuple):
+class LabelledImages(NamedTuple):
     """Images [N, R, C] and what each shows [N]."""
 
     images: Array
@@ -36,17 +36,17 @@ class Labelled(NamedTuple):
 class ImageSet:
     """Three parts: images in [0, 1] (float32; darkest and lightest by the training part), labels from 0 to K - 1."""
 
-    train: Labelled
-    valid: Labelled
-    test: Labelled
+    train: LabelledImages
+    valid: LabelledImages
+    test: LabelledImages
     classes: int
 
 
-def drawn_digits() -> Labelled:
+def synthetic_digits() -> LabelledImages:
     """Digits of seven segments, each at a place and in a grey of its own on noise; always the same ones.
 
     Example:
-        >>> images, labels = drawn_digits()
+        >>> images, labels = synthetic_digits()
         >>> images.shape, sorted(set(labels.tolist())) == list(range(10))
         ((4000, 12, 12), True)
     """
@@ -58,7 +58,7 @@ def drawn_digits() -> Labelled:
     rows, columns = random.integers(0, SIDE - HEIGHT + 1, DRAWN), random.integers(0, SIDE - WIDTH + 1, DRAWN)
     for k in range(DRAWN):
         images[k, rows[k] : rows[k] + HEIGHT, columns[k] : columns[k] + WIDTH] += grey[k] * shapes[labels[k]]
-    return Labelled(images, labels)
+    return LabelledImages(images, labels)
 
 
 def _shape(segments: str) -> Array:
@@ -79,15 +79,15 @@ def _shape(segments: str) -> Array:
     return found
 
 
-def bundled_digits() -> Labelled:
+def bundled_digits() -> LabelledImages:
     """The 1,797 handwritten digits of 8 x 8 pixels that come with scikit-learn (UCI, Alpaydin & Kaynak 1998)."""
     from sklearn.datasets import load_digits
 
     found = load_digits()
-    return Labelled(found.images, found.target)
+    return LabelledImages(found.images, found.target)
 
 
-def read_labelled(images: Path, labels: Path) -> Labelled:
+def read_images(images: Path, labels: Path) -> LabelledImages:
     """Images and labels from two IDX files.
 
     Raises:
@@ -106,10 +106,10 @@ def read_labelled(images: Path, labels: Path) -> Labelled:
             f"{labels} has {' x '.join(map(str, shown.shape))} of {shown.dtype}, {images} {len(pixels)} images.",
             "Give the file of labels that belongs to the images.",
         )
-    return Labelled(pixels, shown)
+    return LabelledImages(pixels, shown)
 
 
-def image_set(whole: Labelled, test: Labelled | None = None) -> ImageSet:
+def split_images(whole: LabelledImages, test: LabelledImages | None = None) -> ImageSet:
     """Images in three parts, in an order by chance that is always the same.
 
     Without a test set of their own 60 % are for training, 20 % for validation and 20 % for the test; with one, 80 %
@@ -127,18 +127,20 @@ def image_set(whole: Labelled, test: Labelled | None = None) -> ImageSet:
     _check(train, (valid, rest), classes)
     low, high = float(train.images.min()), float(train.images.max())
 
-    def scaled(part: Labelled) -> Labelled:
+    def scaled(part: LabelledImages) -> LabelledImages:
         pixels = (part.images.astype(np.float32) - low) / max(high - low, 1e-12)
-        return Labelled(pixels.astype(np.float32), np.searchsorted(classes, part.labels).astype(np.int64))
+        return LabelledImages(
+            pixels.astype(np.float32), np.searchsorted(classes, part.labels).astype(np.int64)
+        )
 
     return ImageSet(scaled(train), scaled(valid), scaled(rest), len(classes))
 
 
-def _taken(whole: Labelled, rows: Array) -> Labelled:
-    return Labelled(whole.images[rows], whole.labels[rows])
+def _taken(whole: LabelledImages, rows: Array) -> LabelledImages:
+    return LabelledImages(whole.images[rows], whole.labels[rows])
 
 
-def _check(train: Labelled, others: tuple[Labelled, ...], classes: Array) -> None:
+def _check(train: LabelledImages, others: tuple[LabelledImages, ...], classes: Array) -> None:
     if len(train.labels) < 10 or len(classes) < 2 or not all(len(part.labels) for part in others):
         raise UserError(
             "A probe takes at least 20 images of 2 classes.",

@@ -23,7 +23,7 @@ from holdfast.experiments.compare import (
     train_runs,
     with_changes,
 )
-from holdfast.files import Files, Into, check_new, save_json
+from holdfast.files import DataFiles, OutputFolder, check_new_folder, save_json
 from holdfast.insight.analysis.memory import memory_curve
 from holdfast.reporting.comparison import Comparison
 from holdfast.tasks.registry import part
@@ -66,7 +66,12 @@ class ExperimentDesign:
 
 
 def run_claims(
-    task: str, config: Any, files: Files, into: Into, design: ExperimentDesign, options: RunOptions
+    task: str,
+    config: Any,
+    files: DataFiles,
+    into: OutputFolder,
+    design: ExperimentDesign,
+    options: RunOptions,
 ) -> tuple[Comparison, list[Claim]]:
     """Train LSTM and GRU at equal hidden size and at equal parameters, and test what is said of them.
 
@@ -87,7 +92,7 @@ def run_claims(
     """
     make, weights = part(task, "model"), into.folder / WEIGHTS
     if not into.resume:
-        check_new(into.folder, into.overwrite)
+        check_new_folder(into.folder, into.overwrite)
     prepared = make(config).prepare(files.data, files.valid, files.test)
     parts = {share: training_fraction(prepared, share) for share in sorted(design.fractions)}
     own = settings_by_fraction(make, config, parts)

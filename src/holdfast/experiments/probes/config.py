@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal
 
 from holdfast.config import Training
 from holdfast.errors import UserError
-from holdfast.validation import at_least, refused, share
+from holdfast.validation import check_at_least, check_fraction, invalid_setting
 
 CELLS: dict[str, tuple[str, bool]] = {
     "rnn": ("rnn", False),
@@ -68,15 +68,15 @@ class ProbeConfig:
     def __post_init__(self) -> None:
         self._check_cells()
         for name, example in (("seeds", 3), ("hidden_size", 64), ("every", 100)):
-            at_least(name, getattr(self, name), 1, example)
+            check_at_least(name, getattr(self, name), 1, example)
         if not 0 < self.input_scale < inf:
-            raise refused("input_scale", "a finite number above 0", self.input_scale, 1)
+            raise invalid_setting("input_scale", "a finite number above 0", self.input_scale, 1)
         if self.steps < self.every:
             rule = f"--steps is at least {self.every}: --every, the steps between two validations."
             fix = f"Give for example --steps {10 * self.every}, or --every {max(1, self.steps // 3)}."
             raise UserError(rule, f"It was {self.steps}.", fix)
         if not 0 < self.criterion < 1:
-            raise refused("criterion", "between 0 and 1", self.criterion, 0.9)
+            raise invalid_setting("criterion", "between 0 and 1", self.criterion, 0.9)
         self.training(self.seed)
 
     def _check_cells(self) -> None:
@@ -117,7 +117,7 @@ class AddingConfig(ProbeConfig):
     criterion: float = 0.001
 
     def __post_init__(self) -> None:
-        at_least("length", self.length, 4, 600)
+        check_at_least("length", self.length, 4, 600)
         super().__post_init__()
 
 
@@ -144,8 +144,8 @@ class CopyConfig(ProbeConfig):
     curriculum: float = 0.6
 
     def __post_init__(self) -> None:
-        at_least("length", self.length, 3, 500)
-        share("curriculum", self.curriculum, 0.6)
+        check_at_least("length", self.length, 3, 500)
+        check_fraction("curriculum", self.curriculum, 0.6)
         super().__post_init__()
 
 
@@ -164,7 +164,7 @@ class OrderConfig(ProbeConfig):
     clip: float = 0.25
 
     def __post_init__(self) -> None:
-        at_least("length", self.length, 20, 100)
+        check_at_least("length", self.length, 20, 100)
         super().__post_init__()
 
 

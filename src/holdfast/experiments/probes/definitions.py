@@ -224,20 +224,20 @@ class Images(_Classes):
         """See :class:`Probe`."""
         return self._first(self.set.test, TEST)
 
-    def _first(self, part: pictures.Labelled, most: int) -> Example:
+    def _first(self, part: pictures.LabelledImages, most: int) -> Example:
         pixels = self._sequences(part.images[:most])
         return torch.from_numpy(pixels).T.unsqueeze(-1), torch.from_numpy(part.labels[:most])
 
 
 def _image_set(config: ImagesConfig) -> pictures.ImageSet:
-    built_in = {"drawn": pictures.drawn_digits, "digits": pictures.bundled_digits}
+    built_in = {"drawn": pictures.synthetic_digits, "digits": pictures.bundled_digits}
     if config.images in built_in:
-        return pictures.image_set(built_in[config.images]())
-    whole = pictures.read_labelled(Path(config.images), Path(str(config.labels)))
+        return pictures.split_images(built_in[config.images]())
+    whole = pictures.read_images(Path(config.images), Path(str(config.labels)))
     if config.test_images is None:
-        return pictures.image_set(whole)
-    test = pictures.read_labelled(Path(config.test_images), Path(str(config.test_labels)))
-    return pictures.image_set(whole, test)
+        return pictures.split_images(whole)
+    test = pictures.read_images(Path(config.test_images), Path(str(config.test_labels)))
+    return pictures.split_images(whole, test)
 
 
 PROBE_CLASSES: dict[type[ProbeConfig], Any] = {

@@ -16,7 +16,7 @@ from holdfast.experiments.probes.config import CELLS, MAY_GROW, PROBES, ProbeCon
 from holdfast.experiments.probes.definitions import OF_TRAINING, PROBE_CLASSES, Probe
 from holdfast.experiments.probes.results import ProbeResults
 from holdfast.experiments.probes.sequences import Example, generator
-from holdfast.files import Into, check_new, load_json, new_folder, save_json
+from holdfast.files import OutputFolder, check_new_folder, load_json, new_folder, save_json
 from holdfast.models.probe import ProbeNetwork
 from holdfast.nn.init import chrono
 from holdfast.training import fit
@@ -29,7 +29,7 @@ RESULT_FILE = "probe.json"
 def run_probe(
     config: ProbeConfig,
     *,
-    into: Into | None = None,
+    into: OutputFolder | None = None,
     progress: bool = False,
     announce: Callable[[str], None] = lambda text: None,
 ) -> ProbeResults:
@@ -54,7 +54,7 @@ def run_probe(
     """
     find_device(config.device)
     if into is not None and not into.resume:
-        check_new(into.folder, into.overwrite)
+        check_new_folder(into.folder, into.overwrite)
     probe = PROBE_CLASSES[type(config)](config)
     found = _begun(config, probe, into)
     planned = [
@@ -70,7 +70,7 @@ def run_probe(
     return found
 
 
-def _begun(config: ProbeConfig, probe: Probe, into: Into | None) -> ProbeResults:
+def _begun(config: ProbeConfig, probe: Probe, into: OutputFolder | None) -> ProbeResults:
     """No run yet, or those of a probe that is resumed."""
     name = next(name for name, kind in PROBES.items() if kind is type(config))
     new = ProbeResults(

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from holdfast._typing import Array
-from holdfast.data.text.tokenizers import Units
+from holdfast.data.text.tokenizers import Tokenizer
 
 OPEN, CLOSE = "([{", ")]}"
 _QUOTES = '"“”«»'
@@ -53,22 +53,22 @@ def of_words(words: Sequence[str]) -> dict[str, Array]:
     }
 
 
-def of_units(ids: Sequence[int] | Array, units: Units) -> dict[str, Array]:
+def of_units(ids: Sequence[int] | Array, units: Tokenizer) -> dict[str, Array]:
     """Name -> [T] of the units of a text, with those that never change, and which are not in the vocabulary."""
     numbers = [int(i) for i in ids]
     if units.kind in ("character", "byte"):
         found = of_characters("".join((units.decode([i]) or " ")[0] for i in numbers))
     else:
-        found = of_words([units.name(i) for i in numbers])
+        found = of_words([units.token(i) for i in numbers])
     return found | {f"unknown {units.kind}": _flags([i == units.unknown for i in numbers])}
 
 
-def labels(ids: Sequence[int] | Array, units: Units) -> list[str]:
+def labels(ids: Sequence[int] | Array, units: Tokenizer) -> list[str]:
     """The units of a text, each as one sees it: a letter is itself, also white space; others by their name."""
     numbers = [int(i) for i in ids]
     letters = [units.decode([i]) if units.kind in ("character", "byte") else "" for i in numbers]
     return [
-        letter if len(letter) == 1 and letter != "\N{REPLACEMENT CHARACTER}" else units.name(i)
+        letter if len(letter) == 1 and letter != "\N{REPLACEMENT CHARACTER}" else units.token(i)
         for letter, i in zip(letters, numbers, strict=True)
     ]
 

@@ -7,7 +7,7 @@ from typing import Literal
 
 from holdfast.config import Training, fractions
 from holdfast.errors import UserError
-from holdfast.validation import at_least, refused, share
+from holdfast.validation import check_at_least, check_fraction, invalid_setting
 
 
 @dataclass(kw_only=True)
@@ -45,9 +45,9 @@ class DataConfig:
     def __post_init__(self) -> None:
         for name in ("vocabulary", "max_length"):
             least, example = (2, 20000) if name == "vocabulary" else (1, 400)
-            at_least(name, getattr(self, name), least, example)
+            check_at_least(name, getattr(self, name), least, example)
         if self.separator == "":
-            raise refused("separator", "at least one character", "''", "';'")
+            raise invalid_setting("separator", "at least one character", "''", "';'")
         if self.vectors is not None and self.token != "word":
             raise UserError(
                 "--vectors are those of words.", f"--token was {self.token}.", "Give --token word."
@@ -105,9 +105,9 @@ class NetworkConfig:
 
     def __post_init__(self) -> None:
         for name in ("hidden_size", "num_layers", "embedding_size"):
-            at_least(name, getattr(self, name), 1, 64 if name != "num_layers" else 1)
+            check_at_least(name, getattr(self, name), 1, 64 if name != "num_layers" else 1)
         for name in ("word", "input", "hidden", "output"):
-            share(f"{name}_dropout", getattr(self, f"{name}_dropout"))
+            check_fraction(f"{name}_dropout", getattr(self, f"{name}_dropout"))
 
 
 @dataclass(kw_only=True)
@@ -131,7 +131,7 @@ class ClassifyTraining(Training):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        at_least("tokens", self.tokens, 1, 16384)
+        check_at_least("tokens", self.tokens, 1, 16384)
 
 
 @dataclass(kw_only=True)

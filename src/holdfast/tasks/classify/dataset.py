@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from holdfast._typing import Array
-from holdfast.data.splits import remarks as parts_remarks
-from holdfast.data.splits import shares
+from holdfast.data.splits import split_fractions
+from holdfast.data.splits import split_notes as parts_remarks
 from holdfast.data.text.word_vectors import read_vectors
 from holdfast.errors import UserError
 from holdfast.files import listed
@@ -131,7 +131,7 @@ def _learnt(
     vectors, notes = None, tuple[str, ...]()
     if data.vectors is not None:
         assert isinstance(encoder, TextEncoder)
-        numbers = {encoder.units.name(i): i for i in range(encoder.units.size)}
+        numbers = {encoder.units.token(i): i for i in range(encoder.units.size)}
         vectors = read_vectors(Path(data.vectors), numbers)
         size, asked = vectors[0].shape[1], config.network.embedding_size
         if asked not in (None, size):
@@ -221,7 +221,7 @@ def _cut(found: Mapping[str, Examples], data: DataConfig) -> dict[str, Examples]
     """The three parts."""
     whole = found["training"]
     assert whole.labels is not None
-    pieces = stratified(whole.labels, shares(data.split, ("validation" in found, "test" in found)))
+    pieces = stratified(whole.labels, split_fractions(data.split, ("validation" in found, "test" in found)))
     cut = dict(zip(("training", "validation", "test"), map(whole.some, pieces), strict=True))
     return cut | {name: part for name, part in found.items() if name != "training"}
 

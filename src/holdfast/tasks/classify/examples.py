@@ -12,7 +12,14 @@ import polars as pl
 
 from holdfast._typing import Array
 from holdfast.data.tabular.records import Records, read_records
-from holdfast.data.tabular.table import RowError, as_text, naming_lines, numeric, read_table, require
+from holdfast.data.tabular.table import (
+    RowError,
+    as_text,
+    name_lines,
+    numeric_column,
+    read_table,
+    require_column,
+)
 from holdfast.errors import UserError
 from holdfast.tasks.classify.config import DataConfig
 
@@ -113,15 +120,15 @@ def _parts(value: Any, separator: str | None) -> list[Any]:
 
 def _read_series(path: Path, data: DataConfig, labelled: bool) -> Examples:
     frame = read_table(path)
-    with naming_lines(path):
+    with name_lines(path):
         return _series(path, frame, data, labelled)
 
 
 def _series(path: Path, frame: pl.DataFrame, data: DataConfig, labelled: bool) -> Examples:
     assert data.series is not None
-    names = _filled(as_text(require(frame, data.series, "series")), "series")
+    names = _filled(as_text(require_column(frame, data.series, "series")), "series")
     has_labels = labelled or data.label in frame.columns
-    labels = as_text(require(frame, data.label, "label")) if has_labels else None
+    labels = as_text(require_column(frame, data.label, "label")) if has_labels else None
     channels = data.channels or tuple(
         name for name in frame.columns if name not in (data.series, data.step, data.label)
     )
@@ -134,7 +141,7 @@ def _series(path: Path, frame: pl.DataFrame, data: DataConfig, labelled: bool) -
     for row in order.tolist():
         rows.setdefault(names[row], []).append(row)
     if data.step is not None:
-        _check_steps(numeric(frame, data.step, "step"), rows)
+        _check_steps(numeric_column(frame, data.step, "step"), rows)
     numbers = sorted(rows.values(), key=min)
     found = None if labels is None else [_one_label(labels, own, data, path) for own in numbers]
     return Examples([names[own[0]] for own in numbers], [values[own] for own in numbers], found, channels)
@@ -148,7 +155,7 @@ def _filled(column: pl.Series, role: str) -> list[str]:
 
 
 def _observed(frame: pl.DataFrame, name: str) -> Array:
-    values = numeric(frame, name, "channel", gaps=False)
+    values = numeric_column(frame, name, "channel", gaps=False)
     missing = np.isnan(values)
     if missing.any():
         raise RowError(
@@ -161,7 +168,7 @@ def _observed(frame: pl.DataFrame, name: str) -> Array:
 
 
 def _order(frame: pl.DataFrame, step: str) -> Array:
-    steps = numeric(frame, step, "step", gaps=False)
+    steps = numeric_column(frame, step, "step", gaps=False)
     if np.isnan(steps).any():
         row = int(np.isnan(steps).argmax())
         raise RowError("Each row has its step.", row, "has none.", "Fill it in, or remove that row.")

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from holdfast.data.stdin import nothing_comes, stdin_lines
+from holdfast.data.stdin import stdin_is_terminal, stdin_lines
 from holdfast.tasks.classify.config import Prediction
 from holdfast.tasks.classify.task import SequenceClassifier
 
@@ -32,7 +32,7 @@ def predicted(model: SequenceClassifier, data: Path | None, asked: Prediction) -
 
 
 def _frames(model: SequenceClassifier, data: Path | None, asked: Prediction) -> Iterator[pl.DataFrame]:
-    if data is None and asked.text is None and not nothing_comes():
+    if data is None and asked.text is None and not stdin_is_terminal():
         lines = (line.strip() for line in stdin_lines(model.config.data.encoding))
         return model.stream(lines, weights=asked.weights)
     return iter([model.predict(data, text=asked.text, weights=asked.weights)])

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Protocol, Self
 import numpy as np
 
 from holdfast._typing import Array
-from holdfast.data.text.tokenizers import UNITS, Units, units_from, units_state
+from holdfast.data.text.tokenizers import TOKENIZERS, Tokenizer, tokenizer_from_dict, tokenizer_to_dict
 from holdfast.errors import UserError
 from holdfast.files import listed
 
@@ -46,18 +46,18 @@ class TextEncoder:
 
     kind: ClassVar[str] = "text"
 
-    def __init__(self, units: Units) -> None:
+    def __init__(self, units: Tokenizer) -> None:
         self.units = units
 
     @classmethod
     def fit(cls, texts: Iterable[str], unit: str, vocabulary: int | None) -> Self:
         """The vocabulary of some texts."""
-        return cls(UNITS[unit].fit((_prepared(text, unit) for text in texts), vocabulary))
+        return cls(TOKENIZERS[unit].fit((_prepared(text, unit) for text in texts), vocabulary))
 
     @classmethod
     def from_state(cls, values: Mapping[str, Any], where: Path) -> Self:
         """What :meth:`state` gave."""
-        return cls(units_from(values, where))
+        return cls(tokenizer_from_dict(values, where))
 
     def encode(self, item: str) -> Array:
         """The numbers [n] of its units."""
@@ -68,11 +68,11 @@ class TextEncoder:
         """The words as they stand in the text; other units as the vocabulary shows them."""
         if self.units.kind == "word":
             return WORD.findall(item.lower())
-        return [self.units.name(int(i)) for i in self.encode(item)]
+        return [self.units.token(int(i)) for i in self.encode(item)]
 
     def state(self) -> dict[str, Any]:
         """The vocabulary."""
-        return units_state(self.units)
+        return tokenizer_to_dict(self.units)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from holdfast._typing import Array
-from holdfast.data.stdin import as_they_come
+from holdfast.data.stdin import batch_available
 from holdfast.errors import UserError
 from holdfast.files import load_json, save_json
 from holdfast.models.classify import SequenceNetwork
@@ -176,7 +176,7 @@ class SequenceClassifier(TaskModel):
             )
         _, schema = self._fitted()
         lost, first = Lost(), 1
-        for group in as_they_come(texts, TEXTS_AT_ONCE):
+        for group in batch_available(texts, TEXTS_AT_ONCE):
             there = group[: group.index("")] if "" in group else group
             if there:
                 names = [str(first + k) for k in range(len(there))]

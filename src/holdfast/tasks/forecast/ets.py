@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from holdfast._typing import Array
-from holdfast.optional_imports import extra
+from holdfast.optional_imports import load_extra
 from holdfast.tasks.forecast.preprocessing import Schema
 from holdfast.tasks.forecast.windows import Part
 
@@ -89,7 +89,7 @@ class Ets:
     def _model(self, values: Array) -> Any:
         """The model of one channel [n] in statsmodels, with its first states."""
         states = start(values[: self.schema.lookback], self.season)
-        return extra(_STATSMODELS).ETSModel(
+        return load_extra(_STATSMODELS).ETSModel(
             values,
             error="add",
             trend="add",

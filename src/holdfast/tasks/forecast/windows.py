@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from holdfast._typing import Array
-from holdfast.data.tabular.calendar_features import calendar
+from holdfast.data.tabular.calendar_features import calendar_features
 from holdfast.data.tabular.frequency import Frequency
 from holdfast.data.tabular.series import Panel, Series
 from holdfast.errors import UserError
@@ -152,7 +152,7 @@ def to_rows(panel: Panel, schema: Schema, prices: Array | None = None, wide: boo
         scales = [schema.scale(series.name) for series in panel.series]
         filled = [_stand_still(*own) for own in zip(filled, scaled, scales, strict=True)]
     count, known_from = len(schema.targets), len(schema.targets) + len(schema.past)
-    dates = [calendar(s.times, panel.frequency)[0] for s in panel.series]
+    dates = [calendar_features(s.times, panel.frequency)[0] for s in panel.series]
     gaps = [np.isnan(v[:, :count]).astype(np.float32) for v in scaled] if schema.gaps else []
     known = np.concatenate(
         [np.concatenate([f[:, known_from:], d], 1) for f, d in zip(filled, dates, strict=True)]
@@ -240,6 +240,6 @@ def feature_widths(schema: Schema, wide: bool) -> tuple[int, int]:
     """The same from a schema alone, for a network that is loaded."""
     frequency = Frequency.parse(schema.frequency)
     start = np.array([0]) if schema.time is None else np.array(["2000-01-01"], "datetime64[us]")
-    dates = calendar(start, frequency)[0].shape[1]
+    dates = calendar_features(start, frequency)[0].shape[1]
     features = len(schema.columns) + dates + len(schema.targets) * schema.gaps
     return features if wide else len(schema.targets), len(schema.known) + dates

@@ -9,7 +9,7 @@ from typing import Literal
 
 from holdfast.config import Scoring, Training, fractions
 from holdfast.errors import UserError
-from holdfast.validation import at_least, refused, share
+from holdfast.validation import check_at_least, check_fraction, invalid_setting
 
 
 @dataclass(kw_only=True)
@@ -29,7 +29,7 @@ class TextConfig:
     split: str = "0.9/0.05/0.05"
 
     def __post_init__(self) -> None:
-        at_least("vocabulary", self.vocabulary, 2, 10000)
+        check_at_least("vocabulary", self.vocabulary, 2, 10000)
         least = {"byte": inf, "subword": 256}.get(self.token, 0)
         if self.vocabulary is not None and self.vocabulary < least:
             raise UserError(
@@ -76,9 +76,9 @@ class NetworkConfig:
 
     def __post_init__(self) -> None:
         for name in ("hidden_size", "num_layers", "embedding_size"):
-            at_least(name, getattr(self, name), 1, 256 if name != "num_layers" else 2)
+            check_at_least(name, getattr(self, name), 1, 256 if name != "num_layers" else 2)
         for name in ("input_dropout", "hidden_dropout", "output_dropout", "embedding_dropout", "weight_drop"):
-            share(name, getattr(self, name))
+            check_fraction(name, getattr(self, name))
         if list(self.adaptive) != sorted({cut for cut in self.adaptive if cut > 0}):
             raise UserError(
                 "The cuts of an adaptive softmax are increasing and above 0.",
@@ -132,10 +132,10 @@ class LanguageTraining(Training):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        at_least("steps", self.steps, 1, 64)
-        share("reset", self.reset, 0.01)
+        check_at_least("steps", self.steps, 1, 64)
+        check_fraction("reset", self.reset, 0.01)
         for name in ("activation", "change"):
-            at_least(name, getattr(self, name), 0, 1)
+            check_at_least(name, getattr(self, name), 0, 1)
         if self.change and self.steps < 2:
             raise UserError(
                 "--change is about two steps or more.",
@@ -161,7 +161,7 @@ class LanguageConfig:
     order: int | None = None
 
     def __post_init__(self) -> None:
-        at_least("order", self.order, 1, 5)
+        check_at_least("order", self.order, 1, 5)
 
 
 @dataclass(kw_only=True)
@@ -183,12 +183,12 @@ class LanguageScoring(Scoring):
     tune: Path | None = None
 
     def __post_init__(self) -> None:
-        at_least("cache", self.cache, 1, 2000)
-        at_least("cache_sharpness", self.cache_sharpness, 0, 0.3)
+        check_at_least("cache", self.cache, 1, 2000)
+        check_at_least("cache_sharpness", self.cache_sharpness, 0, 0.3)
         if not 0 < self.cache_share < 1:
-            raise refused("cache_share", "in (0, 1)", self.cache_share, 0.1)
+            raise invalid_setting("cache_share", "in (0, 1)", self.cache_share, 0.1)
         if self.dynamic is not None and not 0 < self.dynamic < inf:
-            raise refused("dynamic", "above 0", self.dynamic, 0.05)
+            raise invalid_setting("dynamic", "above 0", self.dynamic, 0.05)
         if self.tune is not None and self.cache is None:
             raise UserError(
                 "--tune chooses how a cache is used.", "No --cache was given.", "Give --cache 2000 as well."
@@ -222,10 +222,10 @@ class Prediction:
     score: bool = False
 
     def __post_init__(self) -> None:
-        at_least("length", self.length, 1, 500)
+        check_at_least("length", self.length, 1, 500)
         if "" in (self.stop or []):
             raise UserError("--stop is some text.", "It was empty.", "Give for example --stop '\\n'.")
-        at_least("seed", self.seed, 0, 0)
+        check_at_least("seed", self.seed, 0, 0)
         drawing = [f.name for f in fields(self)[1:-1] if getattr(self, f.name) != f.default]
         if self.score and drawing:
             flags = ", ".join("--" + name.replace("_", "-") for name in drawing)

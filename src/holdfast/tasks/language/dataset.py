@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 
 from holdfast._typing import Array
-from holdfast.data.splits import Own, remarks, shares
-from holdfast.data.text.text_files import PIECE, Text, span
-from holdfast.data.text.tokenizers import UNITS, Units, Words
+from holdfast.data.splits import OwnFiles, split_fractions, split_notes
+from holdfast.data.text.text_files import CHUNK, TextFiles, characters_between
+from holdfast.data.text.tokenizers import TOKENIZERS, Tokenizer, WordTokenizer
 from holdfast.errors import UserError
 from holdfast.tasks.language.config import LanguageConfig, TextConfig
 
@@ -44,7 +44,7 @@ class Prepared:
     train: Part
     valid: Part
     test: Part | None
-    units: Units
+    units: Tokenizer
     notes: tuple[str, ...]
     digest: str
 
@@ -66,7 +66,7 @@ def prepare(
         UserError: for everything that is wrong with a file, and for a part with too little text.
     """
     text = config.text
-    whole = Text.of(data, text.encoding)
+    whole = TextFiles.of(data, text.encoding)
     length, digest = _measured(whole)
     own = (valid is not None, test is not None)
     cuts = _cuts(config, whole, length, own)
@@ -74,7 +74,7 @@ def prepare(
     inner: dict[str, Pieces] = {n: partial(_piece, whole, *ends) for n, ends in zip(names, pairwise(cuts))}
     for name, path in (("validation", valid), ("test", test)):
         if path is not None:
-            inner[name] = Text.of(path, text.encoding).pieces
+            inner[name] = TextFiles.of(path, text.encoding).chunks
     units = _vocabulary(text, inner["training"]())
     parts = {name: numbered(pieces(), units) for name, pieces in inner.items()}
     for name in ("training", "validation"):
@@ -88,15 +88,15 @@ def prepare(
     if test_part is None and test is not None:
         raise UserError("A test part is not empty.", f"{test} is.", "Give another file, or leave it out.")
     few = _stream_notes(config, len(parts["training"]))
-    notes = (*remarks(own, test_part is not None), *few, *unknown_notes(parts, units))
+    notes = (*split_notes(own, test_part is not None), *few, *unknown_notes(parts, units))
     return Prepared(parts["training"], parts["validation"], test_part, units, notes, _digest(digest, parts))
 
 
-def _vocabulary(text: TextConfig, pieces: Iterator[str]) -> Units:
+def _vocabulary(text: TextConfig, pieces: Iterator[str]) -> Tokenizer:
     """The units of the training part; words that stand there once teach what an unknown word is like."""
     if text.token == "word" and text.vocabulary is None:
-        return Words.fit(pieces, None, least=2)
-    return UNITS[text.token].fit(pieces, text.vocabulary)
+        return WordTokenizer.fit(pieces, None, min_count=2)
+    return TOKENIZERS[text.token].fit(pieces, text.vocabulary)
 
 
 def _digest(text: str, parts: Mapping[str, Part]) -> str:
@@ -108,19 +108,19 @@ def _digest(text: str, parts: Mapping[str, Part]) -> str:
     return digest.hexdigest()
 
 
-def of_file(path: Path, config: LanguageConfig, units: Units) -> Part:
+def of_file(path: Path, config: LanguageConfig, units: Tokenizer) -> Part:
     """The numbers of a whole file or folder.
 
     Raises:
         UserError: for everything that is wrong with it, and where it is empty.
     """
-    part = numbered(Text.of(path, config.text.encoding).pieces(), units)
+    part = numbered(TextFiles.of(path, config.text.encoding).chunks(), units)
     if not len(part):
         raise UserError("A text that is scored is not empty.", f"{path} is.", "Give another file.")
     return part
 
 
-def numbered(pieces: Iterable[str], units: Units) -> Part:
+def numbered(pieces: Iterable[str], units: Tokenizer) -> Part:
     """Number some text, piece by piece, into a temporary file (in the folder that ``TMPDIR`` names)."""
     kind = np.uint8 if units.size <= 1 << 8 else np.uint16 if units.size <= 1 << 16 else np.uint32
     characters = unknown = 0
@@ -136,31 +136,33 @@ def numbered(pieces: Iterable[str], units: Units) -> Part:
     return Part(ids, characters, unknown)
 
 
-def _piece(text: Text, start: int, stop: int) -> Iterator[str]:
-    return span(text.pieces(), start, stop)
+def _piece(text: TextFiles, start: int, stop: int) -> Iterator[str]:
+    return characters_between(text.chunks(), start, stop)
 
 
-def _measured(text: Text) -> tuple[int, str]:
+def _measured(text: TextFiles) -> tuple[int, str]:
     """Characters, and a digest of them."""
     length, digest = 0, sha256()
-    for piece in text.pieces():
+    for piece in text.chunks():
         length += len(piece)
         digest.update(piece.encode("utf-8", "surrogatepass"))
     return length, digest.hexdigest()
 
 
-def _cuts(config: LanguageConfig, text: Text, length: int, own: Own) -> list[int]:
+def _cuts(config: LanguageConfig, text: TextFiles, length: int, own: OwnFiles) -> list[int]:
     """Where the parts begin and end."""
-    train, valid, test = shares(config.text.split, own)
+    train, valid, test = split_fractions(config.text.split, own)
     ends = [int(length * share + 1e-6) for share in (train, train + valid, train + valid + test)]
-    if UNITS[config.text.token].kind in ("word", "subword"):
-        ends = [_word_end(text, end, min(length // NEAR, PIECE)) for end in ends]
+    if TOKENIZERS[config.text.token].kind in ("word", "subword"):
+        ends = [_word_end(text, end, min(length // NEAR, CHUNK)) for end in ends]
     return [0, *ends]
 
 
-def _word_end(text: Text, position: int, near: int) -> int:
+def _word_end(text: TextFiles, position: int, near: int) -> int:
     """The first position behind a line's end from here on, or behind white space where no line ends nearby."""
-    behind = "".join(span(text.pieces(), max(position - 1, 0), position + near)) if position else ""
+    behind = (
+        "".join(characters_between(text.chunks(), max(position - 1, 0), position + near)) if position else ""
+    )
     line, space = behind.find("\n"), re.search(r"\s", behind)
     if line >= 0 or space is None:
         return position + max(line, 0)
@@ -179,7 +181,7 @@ def _stream_notes(config: LanguageConfig, length: int) -> tuple[str, ...]:
     )
 
 
-def unknown_notes(parts: dict[str, Part], units: Units) -> tuple[str, ...]:
+def unknown_notes(parts: dict[str, Part], units: Tokenizer) -> tuple[str, ...]:
     """What of each part is not in the vocabulary."""
     found = []
     for name, part in parts.items():

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from holdfast.data.text.tokenizers import Units
+from holdfast.data.text.tokenizers import Tokenizer
 from holdfast.decoding.sampling import Filter, draw
 from holdfast.models.incremental import Writer
 
@@ -16,7 +16,7 @@ _LONGEST_CHARACTER = 4
 
 def written(
     writer: Writer,
-    units: Units,
+    units: Tokenizer,
     prompt: Sequence[int],
     length: int,
     through: Sequence[Filter],
@@ -40,9 +40,9 @@ def written(
         yield _behind(units, before, waiting)
 
 
-def _behind(units: Units, before: list[int], new: list[int]) -> str:
+def _behind(units: Tokenizer, before: list[int], new: list[int]) -> str:
     """The text of new units behind the one before them, with what joins them."""
-    if not units.joint:
+    if not units.separator:
         return units.decode(new)
     return units.decode(before + new)[len(units.decode(before)) :]
 

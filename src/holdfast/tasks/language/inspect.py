@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from holdfast._typing import Array
-from holdfast.data.text.tokenizers import Units
+from holdfast.data.text.tokenizers import Tokenizer
 from holdfast.errors import UserError
 from holdfast.insight.analysis.features import changing, labels, of_units
 from holdfast.insight.analysis.request import InspectionRequest, Loss, Score
@@ -57,17 +57,17 @@ def subjects(model: LanguageModel, data: Path, steps: int) -> list[InspectionReq
     ]
 
 
-def described(ids: Array, units: Units, kind: str) -> Steps:
+def described(ids: Array, units: Tokenizer, kind: str) -> Steps:
     """The units of a text, with what is known of each."""
     return Steps(labels(ids, units), kind, features=changing(of_units(ids, units)))
 
 
-def _expected(module: Any, units: Units, ids: Array) -> Score:
+def _expected(module: Any, units: Tokenizer, ids: Array) -> Score:
     """The log-probability of what the model holds most likely after the last unit."""
     with torch.no_grad():
         found = _log_probabilities(module, module(_on(ids[:, None], module))[0].raw)
     best = int(found.argmax())
-    name = f"log-probability of {units.name(best)!r} as what comes after the last {units.kind}"
+    name = f"log-probability of {units.token(best)!r} as what comes after the last {units.kind}"
     return Score(name, lambda answer: _log_probabilities(module, answer)[best])
 
 

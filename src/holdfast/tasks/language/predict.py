@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from holdfast.data.stdin import nothing_comes, stdin_lines
-from holdfast.data.text.text_files import Text
+from holdfast.data.stdin import stdin_is_terminal, stdin_lines
+from holdfast.data.text.text_files import TextFiles
 from holdfast.errors import UserError
 from holdfast.tasks.language.config import Prediction
 from holdfast.tasks.language.task import LanguageModel
@@ -44,8 +44,8 @@ def _text(model: LanguageModel, data: Path | None, prompt: str) -> Iterator[str]
         )
     encoding = model.config.text.encoding
     if data is not None:
-        return Text.of(data, encoding).pieces()
-    return iter([prompt]) if prompt or nothing_comes() else stdin_lines(encoding)
+        return TextFiles.of(data, encoding).chunks()
+    return iter([prompt]) if prompt or stdin_is_terminal() else stdin_lines(encoding)
 
 
 def _scored(model: LanguageModel, pieces: Iterator[str]) -> Iterator[str]:
@@ -54,7 +54,7 @@ def _scored(model: LanguageModel, pieces: Iterator[str]) -> Iterator[str]:
     names, found = model.surprise(text)
     figures = model.summary(found, len(text))
     units = model.units
-    lacking = units.name(units.unknown) if units is not None and units.unknown is not None else None
+    lacking = units.token(units.unknown) if units is not None and units.unknown is not None else None
     unknown = names.count(lacking) if lacking is not None else 0
     model.notes = (
         f"{figures['bits_per_char']:.4g} bits per character, perplexity {figures['perplexity']:.4g} "

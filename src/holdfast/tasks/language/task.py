@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from holdfast._typing import Array
-from holdfast.data.text.tokenizers import Units, check_known, units_from, units_state
+from holdfast.data.text.tokenizers import Tokenizer, encode_known, tokenizer_from_dict, tokenizer_to_dict
 from holdfast.decoding.ngram import LONGEST, Baselines
 from holdfast.decoding.sampling import filters, without
 from holdfast.errors import UserError
@@ -60,7 +60,7 @@ class LanguageModel(TaskModel):
 
     def __init__(self, config: LanguageConfig | None = None, **fields: Any) -> None:
         super().__init__(config, **fields)
-        self.units: Units | None = None
+        self.units: Tokenizer | None = None
         self.digest = ""
 
     def prepare(
@@ -81,11 +81,11 @@ class LanguageModel(TaskModel):
 
     def _save_learnt(self, folder: Path) -> None:
         assert self.units is not None
-        save_json(folder / LEARNT, {"digest": self.digest, **units_state(self.units)})
+        save_json(folder / LEARNT, {"digest": self.digest, **tokenizer_to_dict(self.units)})
 
     def _load_learnt(self, path: Path) -> None:
         learnt = load_json(path)
-        self.units, self.digest = units_from(learnt, path), str(learnt.get("digest", ""))
+        self.units, self.digest = tokenizer_from_dict(learnt, path), str(learnt.get("digest", ""))
 
     def _empty(self) -> torch.nn.Module:
         assert self.units is not None
@@ -204,14 +204,14 @@ class LanguageModel(TaskModel):
             without(units.unknown),
             *filters(wanted.temperature, wanted.top_k, wanted.top_p, wanted.repetition_penalty),
         ]
-        start = check_known(units, prompt, "A prompt") if prompt else np.zeros(0, np.int64)
-        if units.joint and prompt and not prompt.endswith("\n") and start[-1] == units.begin:
+        start = encode_known(units, prompt, "A prompt") if prompt else np.zeros(0, np.int64)
+        if units.separator and prompt and not prompt.endswith("\n") and start[-1] == units.begin:
             start = start[:-1]  # the prompt's line goes on
         pieces = written(Writer(module), units, start.tolist(), wanted.length, through, wanted.seed)
         joined = (
-            units.joint and prompt[-1:].isspace()
+            units.separator and prompt[-1:].isspace()
         )  # the prompt ends with what would stand before the first unit
-        return until(_without_first(units.joint, pieces) if joined else pieces, wanted.stop or [])
+        return until(_without_first(units.separator, pieces) if joined else pieces, wanted.stop or [])
 
     def surprise(self, text: str) -> tuple[list[str], NDArray[np.float32]]:
         """Every unit of a text as shown, and ``-ln p`` of each [n] after those before it.
@@ -223,7 +223,7 @@ class LanguageModel(TaskModel):
         ids = units.encode(text)
         if not len(ids):
             raise UserError("A text that is scored is not empty.", "It was.", "Give some text, or a file.")
-        return [units.name(int(i)) for i in ids], nats(module, ids, units.begin)
+        return [units.token(int(i)) for i in ids], nats(module, ids, units.begin)
 
     def summary(self, found: Array, characters: int) -> dict[str, float]:
         """The metrics of a text of so many characters from its units' nats [n]."""
@@ -233,7 +233,7 @@ class LanguageModel(TaskModel):
         """The model one unit after the other, from any state: what joins in where text is recognised."""
         return Reader(self._trained(), self._fitted()[1])
 
-    def _fitted(self) -> tuple[Any, Units]:
+    def _fitted(self) -> tuple[Any, Tokenizer]:
         module = self._trained()
         assert self.units is not None
         return module, self.units

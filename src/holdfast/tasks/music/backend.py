@@ -10,8 +10,8 @@ from typing import Any, Protocol
 from torch import nn
 
 from holdfast._typing import Array
-from holdfast.data.music.midi import Song
-from holdfast.data.music.novelty import Corpus
+from holdfast.data.music.midi import ScorePiece
+from holdfast.data.music.novelty import TrainingNotes
 from holdfast.tasks.music.config import MusicConfig
 from holdfast.tasks.music.request import Wish
 from holdfast.training.trainable import Trainable
@@ -59,15 +59,17 @@ class Kind(Protocol):
         """What the training makes small, on a part in evaluation."""
         ...
 
-    def corpus(self, part: Any) -> Corpus:
+    def corpus(self, part: Any) -> TrainingNotes:
         """The notes of the training pieces, by which copies are known."""
         ...
 
-    def composed(self, module: nn.Module, learnt: Mapping[str, Any], corpus: Corpus, wish: Wish) -> Any:
+    def composed(
+        self, module: nn.Module, learnt: Mapping[str, Any], corpus: TrainingNotes, wish: Wish
+    ) -> Any:
         """A new piece, or its primer and what comes behind, as symusic's score."""
         ...
 
-    def harmonised(self, module: nn.Module, corpus: Corpus, melody: Song, wish: Wish) -> Any:
+    def harmonised(self, module: nn.Module, corpus: TrainingNotes, melody: ScorePiece, wish: Wish) -> Any:
         """A melody with the other voices under it, as symusic's score.
 
         Raises:

@@ -9,7 +9,7 @@ from typing import Any, Self
 import numpy as np
 
 from holdfast._typing import Array
-from holdfast.data.music.piano_roll import Pieces
+from holdfast.data.music.piano_roll import RollPieces
 from holdfast.errors import UserError
 from holdfast.tasks.music.metrics import Counts
 
@@ -28,7 +28,7 @@ class Baselines:
     notes: tuple[str, ...] = ()
 
     @classmethod
-    def fit(cls, pieces: Pieces) -> Self:
+    def fit(cls, pieces: RollPieces) -> Self:
         """Count in the training pieces, without transposing them."""
         before, after = _pairs(pieces)
         return cls(
@@ -36,7 +36,7 @@ class Baselines:
             np.stack([_share((after & (before == b)).sum(0), (before == b).sum(0)) for b in (False, True)]),
         )
 
-    def figures(self, pieces: Pieces) -> dict[str, dict[str, float]]:
+    def figures(self, pieces: RollPieces) -> dict[str, dict[str, float]]:
         """Name -> ``nll_per_frame`` and ``note_accuracy``."""
         before, after = _pairs(pieces)
         marginal = np.broadcast_to(self.marginal, after.shape)
@@ -63,7 +63,7 @@ class Baselines:
             raise UserError(rule, f"It lacks {error}.", "Copy the folder again, or train anew.") from error
 
 
-def _pairs(pieces: Pieces) -> tuple[Array, Array]:
+def _pairs(pieces: RollPieces) -> tuple[Array, Array]:
     """All frames but the last and all but the first of each piece: [N, K] each."""
     return (
         np.concatenate([piece.roll[:-1] for piece in pieces]),

@@ -9,7 +9,7 @@ from typing import Literal
 from holdfast.config import Training, fractions
 from holdfast.data.music.key_detection import Key
 from holdfast.errors import UserError
-from holdfast.validation import at_least, at_most, flag, refused, share
+from holdfast.validation import check_at_least, check_at_most, check_fraction, flag_name, invalid_setting
 
 OCTAVE = 12
 _MOST_STEPS = 96
@@ -41,9 +41,9 @@ class MusicData:
     def __post_init__(self) -> None:
         fractions(self.split)
         if not 0 <= self.transpose <= OCTAVE:
-            raise refused("transpose", f"in 0 ... {OCTAVE}", self.transpose, 5)
-        at_least("steps_per_beat", self.steps_per_beat, 1, 4)
-        at_most("steps_per_beat", self.steps_per_beat, _MOST_STEPS, 4)
+            raise invalid_setting("transpose", f"in 0 ... {OCTAVE}", self.transpose, 5)
+        check_at_least("steps_per_beat", self.steps_per_beat, 1, 4)
+        check_at_most("steps_per_beat", self.steps_per_beat, _MOST_STEPS, 4)
 
 
 @dataclass(kw_only=True)
@@ -82,9 +82,9 @@ class NetworkConfig:
             ("embedding_size", 128),
             ("chord_size", 128),
         ):
-            at_least(name, getattr(self, name), 1, example)
+            check_at_least(name, getattr(self, name), 1, example)
         for name in ("input_dropout", "dropout", "weight_drop"):
-            share(name, getattr(self, name))
+            check_fraction(name, getattr(self, name))
 
     def _check_kind(self) -> None:
         """What is of one kind of model is not given to the other."""
@@ -93,7 +93,7 @@ class NetworkConfig:
                 default = type(self).__dataclass_fields__[name].default
                 if self.model != kind and getattr(self, name) != default:
                     raise UserError(
-                        f"{flag(name)} is of --model {kind}.",
+                        f"{flag_name(name)} is of --model {kind}.",
                         f"It was given with --model {self.model}.",
                         "Leave it out.",
                     )
@@ -116,7 +116,7 @@ class MusicTraining(Training):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        at_least("steps", self.steps, 1, 200)
+        check_at_least("steps", self.steps, 1, 200)
 
 
 @dataclass(kw_only=True)
@@ -171,30 +171,32 @@ class Prediction:
     soundfont: Path | None = None
 
     def __post_init__(self) -> None:
-        at_least("bars", self.bars, 1, 16)
-        at_least("primer_bars", self.primer_bars, 1, 4)
-        at_least("temperature", self.temperature, 0, 1.0)
-        at_least("proposals", self.proposals, 1, 32)
-        at_least("seed", self.seed, 0, 0)
+        check_at_least("bars", self.bars, 1, 16)
+        check_at_least("primer_bars", self.primer_bars, 1, 4)
+        check_at_least("temperature", self.temperature, 0, 1.0)
+        check_at_least("proposals", self.proposals, 1, 32)
+        check_at_least("seed", self.seed, 0, 0)
         if self.seconds is not None and not 0 < self.seconds <= LONGEST_SECONDS:
-            raise refused("seconds", f"above 0 and at most {LONGEST_SECONDS}", self.seconds, 30)
+            raise invalid_setting("seconds", f"above 0 and at most {LONGEST_SECONDS}", self.seconds, 30)
         for name, most, example in (
             ("bars", MOST_BARS, 16),
             ("proposals", MOST_PROPOSALS, PROPOSALS),
             ("seed", MOST_SEED, 0),
             ("temperature", HOTTEST, 1.0),
         ):
-            at_most(name, getattr(self, name), most, example)
+            check_at_most(name, getattr(self, name), most, example)
         if self.top_p is not None and not 0 < self.top_p <= 1:
-            raise refused("top_p", "in (0, 1]", self.top_p, 0.95)
+            raise invalid_setting("top_p", "in (0, 1]", self.top_p, 0.95)
         if self.tempo is not None and not SLOWEST <= self.tempo <= FASTEST:
-            raise refused("tempo", f"in {SLOWEST} ... {FASTEST}", self.tempo, 96)
+            raise invalid_setting("tempo", f"in {SLOWEST} ... {FASTEST}", self.tempo, 96)
         if self.key is not None:
             Key.of(self.key)
         for name, endings in (("midi", (".mid", ".midi")), ("plot", (".png",)), ("wav", (".wav",))):
             path = getattr(self, name)
             if path is not None and Path(path).suffix.lower() not in endings:
-                raise refused(name, f"a file that ends in {endings[0]}", path, f"composed{endings[0]}")
+                raise invalid_setting(
+                    name, f"a file that ends in {endings[0]}", path, f"composed{endings[0]}"
+                )
         self._check_together()
 
     def _check_together(self) -> None:
@@ -210,7 +212,7 @@ class Prediction:
         if self.harmonize is not None and idle:
             raise UserError(
                 "A melody that is harmonised keeps its length, and its chords are drawn as a whole.",
-                f"{flag(idle[0])} was given.",
+                f"{flag_name(idle[0])} was given.",
                 "Leave it out.",
             )
         if self.harmonize is None and self.proposals is not None:

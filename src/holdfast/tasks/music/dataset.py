@@ -10,10 +10,10 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from holdfast.data.music.meta import USUAL_SIGNATURE
-from holdfast.data.music.piano_roll import KEYS, Pieces
-from holdfast.data.music.pieces import PARTS, WHOLE, digest, read_pieces
-from holdfast.data.splits import remarks, shares
+from holdfast.data.music.meta import DEFAULT_TIME_SIGNATURE
+from holdfast.data.music.piano_roll import KEYS, RollPieces
+from holdfast.data.music.pieces import SPLITS, UNSPLIT, digest, read_pieces
+from holdfast.data.splits import split_fractions, split_notes
 from holdfast.errors import UserError
 from holdfast.files import listed
 from holdfast.tasks.music.config import MusicData
@@ -27,9 +27,9 @@ _SPLIT_SEED = 0
 class Prepared:
     """The three parts (``test`` may be None), what a network must know of them, and what the user should be told."""
 
-    train: Pieces
-    valid: Pieces
-    test: Pieces | None
+    train: RollPieces
+    valid: RollPieces
+    test: RollPieces | None
     notes: tuple[str, ...]
     digest: str
     learnt: dict[str, Any] = field(default_factory=lambda: {"keys": KEYS})
@@ -68,11 +68,11 @@ def prepare(settings: MusicData, data: Path, valid: Path | None = None, test: Pa
         *repeated(contents),
     )
     learnt = {"keys": KEYS, "signature": usual([piece.signature for piece in long["train"]])}
-    own = digest(long.get(name, ()) for name in PARTS)
+    own = digest(long.get(name, ()) for name in SPLITS)
     return Prepared(long["train"], long["valid"], long.get("test") or None, told, own, learnt)
 
 
-def _told_beats(settings: MusicData, pieces: Pieces) -> tuple[str, ...]:
+def _told_beats(settings: MusicData, pieces: RollPieces) -> tuple[str, ...]:
     """What is told of frames whose length nobody said."""
     default = MusicData().steps_per_beat
     if settings.steps_per_beat != default or any(piece.signature for piece in pieces):
@@ -83,7 +83,7 @@ def _told_beats(settings: MusicData, pieces: Pieces) -> tuple[str, ...]:
 def usual(signatures: Sequence[tuple[int, int] | None]) -> tuple[int, int]:
     """The most frequent time signature, in which is composed when nothing else is asked for; 4/4 where none is."""
     known = Counter(signature for signature in signatures if signature is not None)
-    return known.most_common(1)[0][0] if known else USUAL_SIGNATURE
+    return known.most_common(1)[0][0] if known else DEFAULT_TIME_SIGNATURE
 
 
 def no_notes(path: Path) -> UserError:
@@ -93,12 +93,12 @@ def no_notes(path: Path) -> UserError:
     )
 
 
-def one_part(found: dict[str, Pieces], name: str) -> Pieces:
+def one_part(found: dict[str, RollPieces], name: str) -> RollPieces:
     """What a file holds of a part: that of its split, or where it carries none, everything."""
-    return found.get(name) or found.get(WHOLE) or ()
+    return found.get(name) or found.get(UNSPLIT) or ()
 
 
-def scored(pieces: Pieces) -> Pieces:
+def scored(pieces: RollPieces) -> RollPieces:
     """Pieces in which something can be scored: a frame after the first."""
     return tuple(piece for piece in pieces if len(piece) > 1)
 
@@ -108,11 +108,11 @@ def drawn(
 ) -> tuple[dict[str, tuple[P, ...]], tuple[str, ...]]:
     """The parts of the data file: its own, or drawn from all that it has for training."""
     missing = tuple(name not in found and not has for name, has in zip(("valid", "test"), own))
-    if WHOLE not in found and not any(missing):
+    if UNSPLIT not in found and not any(missing):
         return dict(found), ()
-    whole = found.get(WHOLE) or found.get("train", ())
+    whole = found.get(UNSPLIT) or found.get("train", ())
     have = tuple(has or name in found for name, has in zip(("valid", "test"), own))
-    _, valid, test = shares(settings.split, (have[0], have[1]))
+    _, valid, test = split_fractions(settings.split, (have[0], have[1]))
     sizes = {name: _count(share, len(whole)) for name, share in (("valid", valid), ("test", test)) if share}
     if sum(sizes.values()) >= len(whole):
         raise UserError(
@@ -125,8 +125,8 @@ def drawn(
     drawn = {name: tuple(whole[i] for i in chosen) for name, chosen in places.items()}
     taken = {i for chosen in places.values() for i in chosen}
     train = tuple(piece for i, piece in enumerate(whole) if i not in taken)
-    carried = {name: pieces for name, pieces in found.items() if name in PARTS}
-    return carried | drawn | {"train": train}, remarks((have[0], have[1]), bool(sizes.get("test")))
+    carried = {name: pieces for name, pieces in found.items() if name in SPLITS}
+    return carried | drawn | {"train": train}, split_notes((have[0], have[1]), bool(sizes.get("test")))
 
 
 def _count(share: float, pieces: int) -> int:
@@ -141,7 +141,7 @@ def _none_left(name: str, path: Path) -> UserError:
     )
 
 
-def _short(parts: dict[str, Pieces]) -> tuple[str, ...]:
+def _short(parts: dict[str, RollPieces]) -> tuple[str, ...]:
     """What is told of pieces that are left out."""
     names = [piece.name for pieces in parts.values() for piece in pieces if len(piece) < 2]
     return (told_short(names),) if names else ()

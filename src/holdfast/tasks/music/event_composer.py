@@ -30,7 +30,7 @@ def composed(module: RecurrentLanguageModel, vocabulary: EventVocabulary, wish: 
             "Give another primer, or train with such pieces too.",
         )
     primer = [] if wish.primer is None else vocabulary.encode(wish.primer.score).tolist()
-    bars = ceil(wish.beats / wish.heading.bar - 1e-9)
+    bars = ceil(wish.beats / wish.heading.quarters_per_bar - 1e-9)
     tokens = written(module, vocabulary, wish, primer, bars)
     if wish.primer is None:
         return cut(vocabulary.decode(tokens), wish.beats)

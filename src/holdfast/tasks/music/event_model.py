@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from torch import nn
 
 from holdfast._typing import Array
-from holdfast.data.music.midi import Song, first_signature, read_songs
-from holdfast.data.music.novelty import Corpus, Notes
-from holdfast.data.music.pieces import WHOLE
+from holdfast.data.music.midi import ScorePiece, first_time_signature, read_scores
+from holdfast.data.music.novelty import NoteArrays, TrainingNotes
+from holdfast.data.music.pieces import UNSPLIT
 from holdfast.data.music.remi import EventVocabulary
 from holdfast.decoding.ngram import MOST, Baselines
 from holdfast.errors import UserError
@@ -41,7 +41,7 @@ class Line:
     name: str
     ids: Ids
     count: int
-    notes: Notes
+    notes: NoteArrays
     left_out: tuple[str, ...] = ()
 
 
@@ -127,10 +127,10 @@ class Events:
         """Read the files, cut them into parts by pieces, and number the events of the training pieces."""
         settings = self.config.data
         own = (valid is not None, test is not None)
-        songs, notes = drawn(settings, data, {WHOLE: tuple(read_songs(data))}, own)
+        songs, notes = drawn(settings, data, {UNSPLIT: tuple(read_scores(data))}, own)
         for name, path in (("valid", valid), ("test", test)):
             if path is not None:
-                songs[name] = tuple(read_songs(path))
+                songs[name] = tuple(read_scores(path))
         if not any(
             len(track.notes) and not track.is_drum for song in songs["train"] for track in song.score.tracks
         ):
@@ -141,14 +141,14 @@ class Events:
         contents = {name: [(x.name, x.ids.tobytes()) for x in part.lines] for name, part in parts.items()}
         told = (*notes, *left_out(lines), *repeated(contents))
         test_part = parts.get("test") or None
-        signature = usual([first_signature(song) for song in songs["train"]])
+        signature = usual([first_time_signature(song) for song in songs["train"]])
         return _PreparedEvents(
             parts["train"], parts["valid"], test_part, vocabulary, told, digest(parts), signature
         )
 
     def read(self, path: Path, learnt: Mapping[str, Any]) -> tuple[Part, tuple[str, ...]]:
         """The pieces of a file that is to be scored."""
-        part = encoded(EventVocabulary.from_state(learnt), read_songs(path))
+        part = encoded(EventVocabulary.from_state(learnt), read_scores(path))
         return part, left_out(part.lines)
 
     def network(self, learnt: Mapping[str, Any]) -> RecurrentLanguageModel:
@@ -196,16 +196,18 @@ class Events:
         some = replace(part, lines=part.lines[:: max(1, len(part) // _SCORED_OF_TRAINING)])
         return total_nats(module, some) / some.tokens
 
-    def corpus(self, part: Part) -> Corpus:
+    def corpus(self, part: Part) -> TrainingNotes:
         """The notes of the training pieces, in steps."""
-        return Corpus.of([(line.name, line.notes) for line in part.lines])
+        return TrainingNotes.of([(line.name, line.notes) for line in part.lines])
 
-    def composed(self, module: nn.Module, learnt: Mapping[str, Any], corpus: Corpus, wish: Wish) -> Any:
+    def composed(
+        self, module: nn.Module, learnt: Mapping[str, Any], corpus: TrainingNotes, wish: Wish
+    ) -> Any:
         """A new piece, or its primer and what comes behind, as symusic's score."""
         assert isinstance(module, RecurrentLanguageModel)
         return event_composer.composed(module, EventVocabulary.from_state(learnt), wish)
 
-    def harmonised(self, module: nn.Module, corpus: Corpus, melody: Song, wish: Wish) -> Any:
+    def harmonised(self, module: nn.Module, corpus: TrainingNotes, melody: ScorePiece, wish: Wish) -> Any:
         """Refused: tokens come in the order of time, and cannot be drawn under a melody."""
         raise UserError(
             "A melody is harmonised by a model of rolls.",
@@ -264,11 +266,11 @@ class _EventBaselines:
         return self.grams.state()
 
 
-def encoded(vocabulary: EventVocabulary, songs: Sequence[Song]) -> Part:
+def encoded(vocabulary: EventVocabulary, songs: Sequence[ScorePiece]) -> Part:
     """The events of some pieces."""
     is_note = vocabulary.is_note()
 
-    def line(song: Song) -> Line:
+    def line(song: ScorePiece) -> Line:
         ids = vocabulary.encode(song.score)
         notes = notes_in(song.score, vocabulary.steps)
         return Line(song.name, ids, int(is_note[ids].sum()), notes, vocabulary.changes(song.score))

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 
 from holdfast._typing import Array
 from holdfast.data.music.notes import notes_of
-from holdfast.data.music.piano_roll import KEYS, LOWEST, Piece, Roll
+from holdfast.data.music.piano_roll import KEYS, LOWEST, Roll, RollPiece
 from holdfast.models.music import Context, Independent, RollModel
 from holdfast.reporting.plots import BLUE, ORANGE, picture
 from holdfast.tasks.music.plots import pitch_name
@@ -23,7 +23,7 @@ DRAWS = 200
 """Chords that are drawn for each frame, where the share of those with a key stands for its probability."""
 
 
-def expected_plot(module: RollModel, pieces: Sequence[Piece], steps: int, path: Path) -> Path:
+def expected_plot(module: RollModel, pieces: Sequence[RollPiece], steps: int, path: Path) -> Path:
     """The first of some pieces: how likely the model holds each key, frame by frame, and how surprised it is.
 
     Args:

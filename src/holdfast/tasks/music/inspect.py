@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from holdfast._typing import Array
-from holdfast.data.music.meta import USUAL_SIGNATURE, Heading
-from holdfast.data.music.piano_roll import LOWEST, Piece, Roll
+from holdfast.data.music.meta import DEFAULT_TIME_SIGNATURE, ScoreMeta
+from holdfast.data.music.piano_roll import LOWEST, Roll, RollPiece
 from holdfast.data.music.remi import EventVocabulary
 from holdfast.errors import UserError
 from holdfast.insight.analysis.features import side_by_side
@@ -62,11 +62,11 @@ def _told(count: int) -> str:
 def _rolls(model: Composer, data: Path, steps: int) -> list[InspectionRequest]:
     module, pieces = model.fitted(), model.part(data)
     per_beat = model.config.data.steps_per_beat
-    usual = tuple(model.learnt.get("signature", USUAL_SIGNATURE))
-    bar = round(Heading(signature=pieces[0].signature or usual).bar * per_beat)
+    usual = tuple(model.learnt.get("signature", DEFAULT_TIME_SIGNATURE))
+    bar = round(ScoreMeta(signature=pieces[0].signature or usual).quarters_per_bar * per_beat)
     roll = pieces[0].roll[: min(steps, len(pieces[0]) - 1)]
     following = pieces[0].roll[len(roll)]
-    some: Sequence[Piece] = pieces[:PIECES]
+    some: Sequence[RollPiece] = pieces[:PIECES]
     each = [frame_features.features(piece.roll[:WINDOW], per_beat, bar) for piece in some]
     known = side_by_side(each)
     own = frame_features.features(roll, per_beat, bar)
@@ -89,7 +89,7 @@ def _rolls(model: Composer, data: Path, steps: int) -> list[InspectionRequest]:
     ]
 
 
-def _first(pieces: Sequence[Piece]) -> tuple[Piece, ...]:
+def _first(pieces: Sequence[RollPiece]) -> tuple[RollPiece, ...]:
     """The first pieces that have so many frames together."""
     before = np.cumsum([0, *map(len, pieces)])[:-1]
     return tuple(piece for piece, count in zip(pieces, before, strict=True) if count < SCORED)
@@ -123,7 +123,7 @@ def _next_frame(module: Any, following: Roll) -> Score:
     return Score(f"log-probability of {chord or 'silence'} as what follows", of)
 
 
-def _drawn(module: Any, pieces: Sequence[Piece], steps: int, path: Path) -> Path:
+def _drawn(module: Any, pieces: Sequence[RollPiece], steps: int, path: Path) -> Path:
     from holdfast.tasks.music.expectation_plot import expected_plot  # loads matplotlib
 
     return expected_plot(module, pieces, steps, path)

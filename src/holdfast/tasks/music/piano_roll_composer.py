@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 
 from holdfast.data.music.key_detection import likeliest_key
-from holdfast.data.music.midi import Song, roll_of
-from holdfast.data.music.notes import score_of_roll, score_of_voices, split
-from holdfast.data.music.novelty import Corpus, Notes
+from holdfast.data.music.midi import ScorePiece, roll_of
+from holdfast.data.music.notes import score_of_roll, score_of_voices, split_voices
+from holdfast.data.music.novelty import NoteArrays, TrainingNotes
 from holdfast.data.music.piano_roll import KEYS, LOWEST, Roll
 from holdfast.errors import UserError
 from holdfast.models.music import FREE, SILENT, SOUNDS, RollModel
@@ -26,7 +26,7 @@ ALIKE = 0.5
 
 
 @torch.no_grad()
-def composed(module: RollModel, corpus: Corpus, steps_per_beat: int, wish: Wish) -> Any:
+def composed(module: RollModel, corpus: TrainingNotes, steps_per_beat: int, wish: Wish) -> Any:
     """Symusic's score of a piece: it begins as a training piece does, or goes on behind its primer."""
     module = copy.deepcopy(module).cpu().eval()  # step by step a CPU is faster
     random = generator(wish.seed)
@@ -65,7 +65,7 @@ def drawn(module: RollModel, first: Roll, known: Any, wish: Wish, random: torch.
     return torch.cat(found).bool().numpy()
 
 
-def beginning(corpus: Corpus, wish: Wish, random: torch.Generator) -> Roll:
+def beginning(corpus: TrainingNotes, wish: Wish, random: torch.Generator) -> Roll:
     """The first frame [1, K] of a training piece, in the key that is held."""
     notes = one_of(corpus, random)
     keys = notes.pitches[notes.starts == notes.starts.min()] - LOWEST
@@ -78,14 +78,16 @@ def beginning(corpus: Corpus, wish: Wish, random: torch.Generator) -> Roll:
     return roll
 
 
-def one_of(corpus: Corpus, random: torch.Generator) -> Notes:
+def one_of(corpus: TrainingNotes, random: torch.Generator) -> NoteArrays:
     """A training piece that has notes."""
     places = corpus.sounding
     return corpus.piece(places[int(torch.randint(len(places), (1,), generator=random))])
 
 
 @torch.no_grad()
-def harmonised(module: RollModel, corpus: Corpus, steps_per_beat: int, melody: Song, wish: Wish) -> Any:
+def harmonised(
+    module: RollModel, corpus: TrainingNotes, steps_per_beat: int, melody: ScorePiece, wish: Wish
+) -> Any:
     """Symusic's score of a melody with the other voices under it; the first chord is one with which a training piece
     begins, moved under the first note.
 
@@ -103,11 +105,11 @@ def harmonised(module: RollModel, corpus: Corpus, steps_per_beat: int, melody: S
             "Give the melody alone, without chords, and end each note before the next one begins.",
         )
     chosen = accompanied(module, corpus, tune, wish)
-    under = score_of_voices(split(chosen & ~tune), steps_per_beat, wish.heading, first=2)
+    under = score_of_voices(split_voices(chosen & ~tune), steps_per_beat, wish.heading, first=2)
     return put_behind(melody.score, under, 0.0, lambda *_: None)
 
 
-def accompanied(module: RollModel, corpus: Corpus, tune: Roll, wish: Wish) -> Roll:
+def accompanied(module: RollModel, corpus: TrainingNotes, tune: Roll, wish: Wish) -> Roll:
     """The likeliest of some rolls [T, K] that have a tune [T, K] at their top."""
     random, count = generator(wish.seed), wish.proposals
     rest = int(np.flatnonzero(tune.any(1))[0])
@@ -132,7 +134,7 @@ def accompanied(module: RollModel, corpus: Corpus, tune: Roll, wish: Wish) -> Ro
     return rolls[:, int(total.argmax())].bool().numpy()
 
 
-def _chord_under(top: Roll, corpus: Corpus, wish: Wish, random: torch.Generator) -> Roll:
+def _chord_under(top: Roll, corpus: TrainingNotes, wish: Wish, random: torch.Generator) -> Roll:
     """The first chord of a training piece [K], moved so that its highest note is the melody's; in the key."""
     notes = one_of(corpus, random)
     keys = notes.pitches[notes.starts == notes.starts.min()] - LOWEST

@@ -10,10 +10,10 @@ import numpy as np
 from torch import nn
 
 from holdfast._typing import Array
-from holdfast.data.music.midi import Song
+from holdfast.data.music.midi import ScorePiece
 from holdfast.data.music.notes import notes_of
-from holdfast.data.music.novelty import Corpus, Notes
-from holdfast.data.music.piano_roll import KEYS, LOWEST, Piece, Pieces
+from holdfast.data.music.novelty import NoteArrays, TrainingNotes
+from holdfast.data.music.piano_roll import KEYS, LOWEST, RollPiece, RollPieces
 from holdfast.data.music.pieces import read_pieces
 from holdfast.errors import UserError
 from holdfast.models.music import RollModel, RollOptions
@@ -35,7 +35,7 @@ class Rolls:
         """Read the files and cut them into parts."""
         return prepare(self.config.data, data, valid, test)
 
-    def read(self, path: Path, learnt: Mapping[str, Any]) -> tuple[Pieces, tuple[str, ...]]:
+    def read(self, path: Path, learnt: Mapping[str, Any]) -> tuple[RollPieces, tuple[str, ...]]:
         """The pieces of a file that is to be scored; of one that carries a split, its test part.
 
         Raises:
@@ -89,21 +89,23 @@ class Rolls:
         """The baselines of these arrays."""
         return Baselines.from_state(arrays)
 
-    def figures(self, module: nn.Module, part: Pieces) -> dict[str, float]:
+    def figures(self, module: nn.Module, part: RollPieces) -> dict[str, float]:
         """``nll_per_frame`` and ``note_accuracy``."""
         assert isinstance(module, RollModel)
         return figures(module, part)
 
-    def loss(self, module: nn.Module, part: Pieces) -> float:
+    def loss(self, module: nn.Module, part: RollPieces) -> float:
         """Nats of a frame."""
         assert isinstance(module, RollModel)
         return mean_nats(module, part)
 
-    def corpus(self, part: Pieces) -> Corpus:
+    def corpus(self, part: RollPieces) -> TrainingNotes:
         """The notes of the training pieces, in frames."""
-        return Corpus.of([(piece.name, _notes(piece)) for piece in part])
+        return TrainingNotes.of([(piece.name, _notes(piece)) for piece in part])
 
-    def composed(self, module: nn.Module, learnt: Mapping[str, Any], corpus: Corpus, wish: Wish) -> Any:
+    def composed(
+        self, module: nn.Module, learnt: Mapping[str, Any], corpus: TrainingNotes, wish: Wish
+    ) -> Any:
         """A new piece, or its primer and what comes behind, as symusic's score."""
         assert isinstance(module, RollModel)
         if wish.top_p is not None:
@@ -111,16 +113,16 @@ class Rolls:
             raise UserError(rule, got, "Leave it out, or give a lower --temperature.")
         return piano_roll_composer.composed(module, corpus, self.config.data.steps_per_beat, wish)
 
-    def harmonised(self, module: nn.Module, corpus: Corpus, melody: Song, wish: Wish) -> Any:
+    def harmonised(self, module: nn.Module, corpus: TrainingNotes, melody: ScorePiece, wish: Wish) -> Any:
         """A melody with the other voices under it, as symusic's score."""
         assert isinstance(module, RollModel)
         return piano_roll_composer.harmonised(module, corpus, self.config.data.steps_per_beat, melody, wish)
 
-    def size(self, part: Pieces) -> dict[str, Any]:
+    def size(self, part: RollPieces) -> dict[str, Any]:
         """Pieces, and the frames of them that are scored: all but the first of each."""
         return {"pieces": len(part), "steps": sum(len(piece) - 1 for piece in part), "unit": "frame"}
 
 
-def _notes(piece: Piece) -> Notes:
+def _notes(piece: RollPiece) -> NoteArrays:
     starts, ends, keys = np.array(notes_of(piece.roll), np.int64).reshape(-1, 3).T
-    return Notes.of(starts, keys + LOWEST, ends - starts)
+    return NoteArrays.of(starts, keys + LOWEST, ends - starts)

@@ -9,7 +9,7 @@ from typing import Any
 from matplotlib.axes import Axes
 
 from holdfast.data.music.key_detection import NAMES
-from holdfast.data.music.meta import bar_lines, end_of
+from holdfast.data.music.meta import bar_lines, score_end
 from holdfast.reporting.plots import GREY, draw
 from holdfast.tasks.music.request import Wish
 
@@ -30,7 +30,7 @@ def piano_roll(score: Any, wish: Wish, path: Path) -> Path:
     tracks = [track for track in score.tracks if len(track.notes) and not track.is_drum]
     pitches = [p for track in tracks for p in track.notes.numpy()["pitch"].tolist()] or [60]
     low, high = min(pitches) - 2, max(pitches) + 2
-    end = max(end_of(score), wish.start + wish.beats)
+    end = max(score_end(score), wish.start + wish.beats)
     lines = bar_lines(score, end)
 
     def paint(axes: Sequence[Axes]) -> None:

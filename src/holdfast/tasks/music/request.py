@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from holdfast.data.music.key_detection import Key
-from holdfast.data.music.meta import USUAL_SIGNATURE, Heading, bar_lines, end_of, headed
-from holdfast.data.music.midi import Song, load_symusic, read_songs
-from holdfast.data.music.novelty import Notes
+from holdfast.data.music.meta import DEFAULT_TIME_SIGNATURE, ScoreMeta, bar_lines, copy_meta, score_end
+from holdfast.data.music.midi import ScorePiece, load_symusic, read_scores
+from holdfast.data.music.novelty import NoteArrays
 from holdfast.errors import UserError
 from holdfast.tasks.music.config import FASTEST, PROPOSALS, SLOWEST, Prediction
 
@@ -38,9 +38,9 @@ class Wish:
         temperature, top_p, seed, proposals: as in :class:`Prediction`.
     """
 
-    heading: Heading
+    heading: ScoreMeta
     beats: float
-    primer: Song | None
+    primer: ScorePiece | None
     start: float
     scale: Any
     tempo: float | None = None
@@ -53,8 +53,8 @@ class Wish:
     def head(self, score: Any) -> Any:
         """The score with its tempos, keys and bars: a primer's own as far as it goes, as long as nothing is asked."""
         if self.primer is None:
-            return self.heading.put(score)
-        return headed(
+            return self.heading.apply_to(score)
+        return copy_meta(
             score, self.primer.score, self.start, self.start if self.beats else 0.0, self.tempo, self.key
         )
 
@@ -64,21 +64,23 @@ class Wish:
         return replace(self, beats=0.0)
 
 
-def wish_of(asked: Prediction, primer: Song | None, signature: tuple[int, int] = USUAL_SIGNATURE) -> Wish:
+def wish_of(
+    asked: Prediction, primer: ScorePiece | None, signature: tuple[int, int] = DEFAULT_TIME_SIGNATURE
+) -> Wish:
     """What is asked for, with what the primer says where nothing is; without a primer, in bars of this signature.
 
     Raises:
         UserError: what is asked of the primer it does not have, or it is too slow or too fast.
     """
-    start, heading = 0.0, Heading(signature=signature)
+    start, heading = 0.0, ScoreMeta(signature=signature)
     if primer is not None:
         primer, start = _begun(primer, asked.primer_bars)
-        heading = Heading.of(primer.score, max(0.0, start - _LATEST))
+        heading = ScoreMeta.of(primer.score, max(0.0, start - _LATEST))
         if asked.tempo is None:
             _check_tempos(primer)
     key = None if asked.key is None else Key.of(asked.key)
     heading = replace(heading, tempo=asked.tempo or heading.tempo, key=key or heading.key)
-    beats = (asked.bars or _USUAL_BARS) * heading.bar
+    beats = (asked.bars or _USUAL_BARS) * heading.quarters_per_bar
     if asked.seconds is not None:
         beats = asked.seconds * heading.tempo / 60
     scale = np.ones(12, np.bool_) if key is None else key.scale
@@ -89,9 +91,9 @@ def wish_of(asked: Prediction, primer: Song | None, signature: tuple[int, int] =
     )  # fmt: skip
 
 
-def _begun(primer: Song, bars: int | None) -> tuple[Song, float]:
+def _begun(primer: ScorePiece, bars: int | None) -> tuple[ScorePiece, float]:
     """The first bars of a primer, or all of it, and the quarters of these."""
-    lines = bar_lines(primer.score, end_of(primer.score))
+    lines = bar_lines(primer.score, score_end(primer.score))
     if bars is None:
         return primer, lines[-1]
     if bars >= len(lines):
@@ -103,7 +105,7 @@ def _begun(primer: Song, bars: int | None) -> tuple[Song, float]:
     return _first_beats(primer, lines[bars]), lines[bars]
 
 
-def _check_tempos(primer: Song) -> None:
+def _check_tempos(primer: ScorePiece) -> None:
     wrong = [t.qpm for t in primer.score.tempos if not SLOWEST <= t.qpm <= FASTEST]
     if wrong:
         raise UserError(
@@ -113,7 +115,7 @@ def _check_tempos(primer: Song) -> None:
         )
 
 
-def one_song(path: Path) -> Song:
+def one_song(path: Path) -> ScorePiece:
     """The piece of a MIDI file, or the first tune of an ABC file.
 
     Raises:
@@ -121,10 +123,10 @@ def one_song(path: Path) -> Song:
     """
     if Path(path).is_dir():
         raise UserError("One piece is gone on with.", f"{path} is a folder.", "Give a MIDI file.")
-    return read_songs(path)[0]
+    return read_scores(path)[0]
 
 
-def _first_beats(song: Song, beats: float) -> Song:
+def _first_beats(song: ScorePiece, beats: float) -> ScorePiece:
     """The beginning of a piece, of so many quarters.
 
     Raises:
@@ -134,10 +136,10 @@ def _first_beats(song: Song, beats: float) -> Song:
     if not score.note_num():
         got = f"The first {beats:g} beats of {song.name} have none."
         raise UserError("A primer has notes.", got, "Give more --primer-bars, or leave them out.")
-    return Song(song.name, score)
+    return ScorePiece(song.name, score)
 
 
-def notes_in(score: Any, steps_per_beat: int, start: float = 0.0) -> Notes:
+def notes_in(score: Any, steps_per_beat: int, start: float = 0.0) -> NoteArrays:
     """The notes of a score from a quarter on, drums left out, in steps; the voice of each is its track's number."""
     tracks = [(i, t.notes.numpy()) for i, t in enumerate(score.tracks) if not t.is_drum and len(t.notes)]
     nothing = [np.zeros(0, np.int64)]
@@ -149,7 +151,7 @@ def notes_in(score: Any, steps_per_beat: int, start: float = 0.0) -> Notes:
     later = time >= round(start * score.ticks_per_quarter)
     scale = steps_per_beat / score.ticks_per_quarter
     steps, lengths = (np.round(x[later] * scale).astype(np.int64) for x in (time, length))
-    return Notes.of(steps, pitch[later], lengths.clip(min=1), voice[later])
+    return NoteArrays.of(steps, pitch[later], lengths.clip(min=1), voice[later])
 
 
 def put_behind(

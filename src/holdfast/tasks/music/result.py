@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from holdfast.data.music.key_detection import likeliest_key
-from holdfast.data.music.meta import end_of, seconds_of
+from holdfast.data.music.meta import score_end, seconds_of
 from holdfast.data.music.notes import save_midi
-from holdfast.data.music.novelty import ALL, Corpus, Passage, repetition
+from holdfast.data.music.novelty import ALL, Overlap, TrainingNotes, repetition
 from holdfast.data.music.synthesis import find_soundfont, save_wav, sound_of
 from holdfast.files import check_targets
 from holdfast.tasks.music.request import Wish, notes_in
@@ -21,14 +21,14 @@ class Composition:
 
     score: Any
     wish: Wish
-    corpus: Corpus
+    corpus: TrainingNotes
     steps_per_beat: int
 
     @property
     def seconds(self) -> float:
         """How long it is: as wished, or as a harmonised melody is."""
         beats = self.wish.beats
-        return seconds_of(self.score, self.wish.start + beats if beats else end_of(self.score))
+        return seconds_of(self.score, self.wish.start + beats if beats else score_end(self.score))
 
     def told(self) -> dict[str, Any]:
         """What it is, for JSON: how long, in which key, which voices; and what it has of the training pieces."""
@@ -49,18 +49,18 @@ class Composition:
             "typical_pitch_class_distance": self.corpus.typical_distance,
             "repetition": repetition(notes),
             "typical_repetition": self.corpus.typical_repetition(len(notes)),
-            "copied": self._passage(self.corpus.longest(notes, transposed=False)),
-            "copied_transposed": self._passage(self.corpus.longest(notes, transposed=True)),
+            "copied": self._passage(self.corpus.longest_overlap(notes, transposed=False)),
+            "copied_transposed": self._passage(self.corpus.longest_overlap(notes, transposed=True)),
         }
 
-    def _passage(self, passage: Passage | None) -> dict[str, Any] | None:
+    def _passage(self, passage: Overlap | None) -> dict[str, Any] | None:
         if passage is None:
             return None
         line = passage.line
         return {
             "notes": passage.notes,
             "line": self.score.tracks[line].name or f"track {line + 1}" if isinstance(line, int) else line,
-            "of": passage.of,
+            "of": passage.line_notes,
             "share": passage.share,
             "is_copy": passage.is_copy,
             "piece": passage.piece,

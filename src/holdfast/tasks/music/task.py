@@ -9,8 +9,8 @@ import torch
 
 from holdfast._deprecated import renamed_settings
 from holdfast._typing import Array
-from holdfast.data.music.meta import USUAL_SIGNATURE
-from holdfast.data.music.novelty import Corpus
+from holdfast.data.music.meta import DEFAULT_TIME_SIGNATURE
+from holdfast.data.music.novelty import TrainingNotes
 from holdfast.errors import UserError
 from holdfast.files import load_json, save_json
 from holdfast.tasks.music.backend import kind_of
@@ -50,7 +50,7 @@ class Composer(TaskModel):
         self.kind = kind_of(self.config)
         self.learnt: dict[str, Any] = {}
         self.digest = ""
-        self.corpus: Corpus | None = None
+        self.corpus: TrainingNotes | None = None
 
     def prepare(
         self, data: Path | str, valid: Path | str | None = None, test: Path | str | None = None
@@ -97,7 +97,7 @@ class Composer(TaskModel):
         return super()._arrays() | self.corpus.state()
 
     def _take_arrays(self, arrays: dict[str, Array]) -> None:
-        self.baselines, self.corpus = self.kind.baselines(arrays), Corpus.from_state(arrays)
+        self.baselines, self.corpus = self.kind.baselines(arrays), TrainingNotes.from_state(arrays)
 
     def _judge(self, prepared: Any, training: Any) -> dict[str, Any]:
         name = "test" if prepared.test else "validation"
@@ -142,7 +142,7 @@ class Composer(TaskModel):
             wish = wish_of(wanted, melody).under
             score = self.kind.harmonised(module, corpus, melody, wish)
         else:
-            signature: Any = tuple(self.learnt.get("signature", USUAL_SIGNATURE))
+            signature: Any = tuple(self.learnt.get("signature", DEFAULT_TIME_SIGNATURE))
             wish = wish_of(wanted, None if primer is None else one_song(Path(primer)), signature)
             score = self.kind.composed(module, self.learnt, corpus, wish)
         return Composition(wish.head(score), wish, corpus, steps)

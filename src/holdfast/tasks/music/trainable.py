@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from holdfast.data.batching import TokenBatches
-from holdfast.data.music.piano_roll import Pieces, Roll
-from holdfast.data.music.pieces import room, transposed
+from holdfast.data.music.piano_roll import Roll, RollPieces
+from holdfast.data.music.pieces import transposed, transposition_range
 from holdfast.models.music import Context, RollModel
 from holdfast.tasks.music.config import MusicConfig
 from holdfast.tasks.music.dataset import Prepared
@@ -71,7 +71,7 @@ def cut(roll: Roll, steps: int) -> list[Roll]:
 
 def moved(roll: Roll, most: int, random: np.random.Generator) -> Roll:
     """The roll transposed by up to ``most`` semitones, as far as the keyboard reaches."""
-    low, high = room(roll, most)
+    low, high = transposition_range(roll, most)
     return transposed(roll, int(random.integers(low, high + 1)))
 
 
@@ -97,7 +97,7 @@ def nats(module: RollModel, batch: Batch) -> Tensor:
     return module.output.nats(context[there], batch[0][1:][there])
 
 
-def _in_evaluation(module: RollModel, pieces: Pieces) -> Iterator[tuple[Context, Tensor]]:
+def _in_evaluation(module: RollModel, pieces: RollPieces) -> Iterator[tuple[Context, Tensor]]:
     """Contexts [N] and the frames that follow them [N, K], of whole pieces, some at a time."""
     module.eval()
     device = next(module.parameters()).device
@@ -109,7 +109,7 @@ def _in_evaluation(module: RollModel, pieces: Pieces) -> Iterator[tuple[Context,
 
 
 @torch.no_grad()
-def mean_nats(module: RollModel, pieces: Pieces) -> float:
+def mean_nats(module: RollModel, pieces: RollPieces) -> float:
     """Nats of a frame: summed over the keys, averaged over all frames but the first of each piece."""
     training, total, count = module.training, 0.0, 0
     for context, frames in _in_evaluation(module, pieces):
@@ -120,7 +120,7 @@ def mean_nats(module: RollModel, pieces: Pieces) -> float:
 
 
 @torch.no_grad()
-def figures(module: RollModel, pieces: Pieces) -> dict[str, float]:
+def figures(module: RollModel, pieces: RollPieces) -> dict[str, float]:
     """``nll_per_frame``, and ``note_accuracy`` of the likeliest frame by the rule of the output's ``sample``."""
     counts = Counts()
     for context, frames in _in_evaluation(module, pieces):

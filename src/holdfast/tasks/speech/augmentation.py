@@ -10,9 +10,9 @@ from typing import Self
 import numpy as np
 
 from holdfast._typing import Array
-from holdfast.data.audio.augmentation import Masks, Noise, mask
+from holdfast.data.audio.augmentation import Masks, Noise, apply_masks
 from holdfast.data.audio.manifest import Utterance
-from holdfast.data.audio.normalization import Normalisation
+from holdfast.data.audio.normalization import Normalizer
 from holdfast.errors import UserError
 from holdfast.tasks.speech.config import AugmentConfig
 from holdfast.tasks.speech.frontend import Sounds
@@ -23,13 +23,13 @@ class Augmenter:
     """Changes utterances by chance; ``normalise`` is that of the training part, which knows its speakers."""
 
     sounds: Sounds
-    normalise: Normalisation
+    normalise: Normalizer
     speeds: tuple[float, ...]
     noise: Noise | None
     masks: Masks
 
     @classmethod
-    def of(cls, settings: AugmentConfig, sounds: Sounds, normalise: Normalisation) -> Self:
+    def of(cls, settings: AugmentConfig, sounds: Sounds, normalise: Normalizer) -> Self:
         """As the settings say.
 
         Raises:
@@ -55,4 +55,4 @@ class Augmenter:
         if speed != 1 or self.noise is not None:
             change = None if self.noise is None else partial(self.noise, generator=generator)
             frames = self.normalise(self.sounds.features.get(one, speed, change), one.speaker)
-        return mask(frames, generator, self.masks) if self.masks.times or self.masks.bands else frames
+        return apply_masks(frames, generator, self.masks) if self.masks.times or self.masks.bands else frames

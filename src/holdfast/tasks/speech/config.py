@@ -9,7 +9,7 @@ from typing import Literal
 
 from holdfast.config import Scoring, Training, fractions
 from holdfast.errors import UserError
-from holdfast.validation import at_least, refused, share
+from holdfast.validation import check_at_least, check_fraction, invalid_setting
 
 WIDEST = 1000
 """Prefixes of a beam."""
@@ -54,9 +54,9 @@ class SoundConfig:
     cache: str | None = None
 
     def __post_init__(self) -> None:
-        at_least("rate", self.rate, 2000, 16000)
-        at_least("bands", self.bands, 8, 40)
-        at_least("vocabulary", self.vocabulary, 16, 500)
+        check_at_least("rate", self.rate, 2000, 16000)
+        check_at_least("bands", self.bands, 8, 40)
+        check_at_least("vocabulary", self.vocabulary, 16, 500)
         fractions(self.split)
 
 
@@ -84,9 +84,11 @@ class AugmentConfig:
 
     def __post_init__(self) -> None:
         if not self.speeds or not all(0.5 <= speed <= 2 for speed in self.speeds):
-            raise refused("speeds", "0.5 to 2", ",".join(map(str, self.speeds)) or "empty", "0.9,1.0,1.1")
+            raise invalid_setting(
+                "speeds", "0.5 to 2", ",".join(map(str, self.speeds)) or "empty", "0.9,1.0,1.1"
+            )
         if self.noise is not None and not -20 <= self.noise <= 100:
-            raise refused("noise", "-20 to 100 dB", self.noise, 10)
+            raise invalid_setting("noise", "-20 to 100 dB", self.noise, 10)
         if self.noise_folder is not None and self.noise is None:
             raise UserError(
                 "--noise-folder is added at a signal-to-noise ratio.",
@@ -94,9 +96,9 @@ class AugmentConfig:
                 "Give for example --noise 10.",
             )
         for name in ("time_masks", "band_masks"):
-            at_least(name, getattr(self, name), 0, 2)
+            check_at_least(name, getattr(self, name), 0, 2)
         for name in ("time_width", "band_width"):
-            at_least(name, getattr(self, name), 1, 10)
+            check_at_least(name, getattr(self, name), 1, 10)
 
 
 @dataclass(kw_only=True)
@@ -129,11 +131,11 @@ class NetworkConfig:
 
     def __post_init__(self) -> None:
         for name in ("hidden_size", "num_layers", "channels"):
-            at_least(name, getattr(self, name), 1, 128 if name != "num_layers" else 2)
+            check_at_least(name, getattr(self, name), 1, 128 if name != "num_layers" else 2)
         if self.subsampling not in (1, 2, 4, 8):
-            raise refused("subsampling", "1, 2, 4 or 8", self.subsampling, 2)
+            raise invalid_setting("subsampling", "1, 2, 4 or 8", self.subsampling, 2)
         for name in ("input_dropout", "hidden_dropout", "output_dropout"):
-            share(name, getattr(self, name), 0.2)
+            check_fraction(name, getattr(self, name), 0.2)
 
 
 @dataclass(kw_only=True)
@@ -157,7 +159,7 @@ class SpeechTraining(Training):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        at_least("frames", self.frames, 1, 20000)
+        check_at_least("frames", self.frames, 1, 20000)
 
 
 @dataclass(kw_only=True)
@@ -182,16 +184,16 @@ class Decoding:
     hot_boost: float = 3.0
 
     def __post_init__(self) -> None:
-        at_least("beam", self.beam, 1, 16)
+        check_at_least("beam", self.beam, 1, 16)
         if self.beam is not None and self.beam > WIDEST:
-            raise refused("beam", f"at most {WIDEST}", self.beam, 16)
-        at_least("lm_weight", self.lm_weight, 0, 0.5)
+            raise invalid_setting("beam", f"at most {WIDEST}", self.beam, 16)
+        check_at_least("lm_weight", self.lm_weight, 0, 0.5)
         for name in ("word_bonus", "hot_boost"):
             value = getattr(self, name)
             if value is not None and not -inf < value < inf:
-                raise refused(name, "a finite number", value, 1.0)
+                raise invalid_setting(name, "a finite number", value, 1.0)
         if any(not word.strip() or " " in word.strip() for word in self.hot_words):
-            raise refused(
+            raise invalid_setting(
                 "hot_words", "words with commas between", ",".join(self.hot_words) or "empty", "Jane,Joe"
             )
         if self.beam == 1 and (self.hot_words or self.lm not in (None, "none")):
@@ -227,7 +229,7 @@ class SpeechConfig:
     order: int = 3
 
     def __post_init__(self) -> None:
-        at_least("order", self.order, 1, 3)
+        check_at_least("order", self.order, 1, 3)
 
 
 @dataclass(kw_only=True)
@@ -260,7 +262,7 @@ class Prediction(Decoding):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        at_least("pcm_rate", self.pcm_rate, 2000, 16000)
+        check_at_least("pcm_rate", self.pcm_rate, 2000, 16000)
         if self.pcm_rate is not None and not self.live:
             raise UserError("--pcm-rate is that of live sound.", "--live was not given.", "Give it as well.")
         if self.plot is not None and Path(self.plot).suffix.lower() != ".png":

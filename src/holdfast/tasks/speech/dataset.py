@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 
 from holdfast._typing import Array
-from holdfast.data.audio.manifest import Fields, Utterance, read_utterances
+from holdfast.data.audio.manifest import ManifestFields, Utterance, read_utterances
 from holdfast.data.audio.sound_files import sound_info
-from holdfast.data.audio.validation import check, fitting, least_frames, other_rates
-from holdfast.data.splits import remarks, shares
+from holdfast.data.audio.validation import check_audio, long_enough, min_ctc_frames, rate_notes
+from holdfast.data.splits import split_fractions, split_notes
 from holdfast.errors import UserError
 from holdfast.tasks.speech.augmentation import Augmenter
 from holdfast.tasks.speech.config import SoundConfig, SpeechConfig
@@ -95,11 +95,11 @@ def prepare(
     parts = _parts(settings, whole, own)
     spoken = {name: part for name, part in parts.items() if part}
     sounds = Sounds.of(parts["training"], settings)
-    told = [*remarks((valid is not None, test is not None), bool(parts["test"]))]
-    told += other_rates(spoken, sounds.rate) if sounds.rate is not None else ()
+    told = [*split_notes((valid is not None, test is not None), bool(parts["test"]))]
+    told += rate_notes(spoken, sounds.rate) if sounds.rate is not None else ()
     timed = {name: _timed_frames(part, sounds) for name, part in parts.items()}
     frames = {name: own for name, (own, _) in timed.items()}
-    told += check(spoken)
+    told += check_audio(spoken)
     sounds = sounds.fitted(frames["training"])
     alphabet = Alphabet.fit((one.text for one in parts["training"]), settings.token, settings.vocabulary)
     made = {name: _part(part, *timed[name], alphabet, sounds) for name, part in parts.items()}
@@ -143,10 +143,10 @@ def heard_frames(utterances: list[Utterance], sounds: Sounds) -> Iterator[tuple[
         yield one, sounds.normalised([one], [frames])[0]
 
 
-def _fields(settings: SoundConfig, speakers: bool = True) -> Fields:
+def _fields(settings: SoundConfig, speakers: bool = True) -> ManifestFields:
     """The columns of a manifest; outside training speakers need not be known, where they do not matter."""
     speaker = settings.speaker_field if speakers or settings.normalize == "speaker" else None
-    return Fields(settings.path_field, settings.text_field or "text", speaker)
+    return ManifestFields(settings.path_field, settings.text_field or "text", speaker)
 
 
 def _read(path: Path, settings: SoundConfig, speakers: bool = True) -> list[Utterance]:
@@ -183,7 +183,7 @@ def _parts(
         whole, own["test"] = _held_out(settings, whole, own)
         if "validation" in own:
             own["validation"] = [one for one in own["validation"] if one.speaker != settings.hold_out]
-    asked = shares(settings.split, ("validation" in own, "test" in own))
+    asked = split_fractions(settings.split, ("validation" in own, "test" in own))
     order = np.random.default_rng(0).permutation(len(whole))
     counts = [round(share * len(whole)) for share in asked[1:]]
     cuts = np.cumsum([0, *(max(n, 1) if share else 0 for n, share in zip(counts, asked[1:]))])
@@ -227,8 +227,10 @@ def _fitting(parts: Mapping[str, Part], subsampling: int) -> tuple[Part, list[st
     """The training utterances that CTC can be trained on, and what is told of texts too long for their sound."""
     notes, train = [], parts["training"]
     for name, part in parts.items():
-        lengths, least = list(map(len, part.frames)), list(map(least_frames, part.units))
-        kept, lost = fitting(name, part.utterances, lengths, least, subsampling) if len(part) else ([], None)
+        lengths, least = list(map(len, part.frames)), list(map(min_ctc_frames, part.units))
+        kept, lost = (
+            long_enough(name, part.utterances, lengths, least, subsampling) if len(part) else ([], None)
+        )
         train = part[kept] if name == "training" else train
         if lost is not None:
             what = "left out" if name == "training" else "cannot all be right"

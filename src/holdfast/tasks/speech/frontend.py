@@ -8,11 +8,16 @@ from pathlib import Path
 from typing import Any, Self
 
 from holdfast._typing import Array
-from holdfast.data.audio.feature_cache import ReadyFeatures, SoundFeatures, features_of
+from holdfast.data.audio.feature_cache import ReadyFeatures, SoundFeatures, feature_source
 from holdfast.data.audio.filterbanks import Filterbanks
 from holdfast.data.audio.manifest import Utterance
-from holdfast.data.audio.normalization import Normalisation, from_state, normalisation_of, state
-from holdfast.data.audio.validation import usual_rate
+from holdfast.data.audio.normalization import (
+    Normalizer,
+    fit_normalizer,
+    normalizer_from_state,
+    normalizer_state,
+)
+from holdfast.data.audio.validation import most_common_rate
 from holdfast.errors import UserError
 from holdfast.tasks.speech.config import SoundConfig
 
@@ -23,7 +28,7 @@ class Sounds:
 
     features: SoundFeatures | ReadyFeatures
     kind: str
-    normalisation: Normalisation | None = None
+    normalisation: Normalizer | None = None
 
     @classmethod
     def of(cls, utterances: Sequence[Utterance], settings: SoundConfig) -> Self:
@@ -31,13 +36,13 @@ class Sounds:
         cache = None if settings.cache is None else Path(settings.cache)
         rate = settings.rate
         if rate is None and not utterances[0].ready:
-            rate = usual_rate(utterances)
-        features = features_of(utterances, rate or 0, settings.bands, cache)
+            rate = most_common_rate(utterances)
+        features = feature_source(utterances, rate or 0, settings.bands, cache)
         return cls(features, settings.normalize)
 
     def forgetful(self) -> Self:
         """The same for use, in which no frames are kept."""
-        return replace(self, features=self.features.forgetful())
+        return replace(self, features=self.features.uncached())
 
     @property
     def rate(self) -> int | None:
@@ -51,17 +56,17 @@ class Sounds:
 
     def fitted(self, frames: Iterable[Array]) -> Self:
         """With the normalisation of the training part."""
-        return replace(self, normalisation=normalisation_of(self.kind, frames, self.size))
+        return replace(self, normalisation=fit_normalizer(self.kind, frames, self.size))
 
     def normalised(self, utterances: Sequence[Utterance], frames: Sequence[Array]) -> list[Array]:
         """The frames of some utterances as the network reads them."""
         own = self.among(utterances, frames)
         return [own(each, one.speaker) for one, each in zip(utterances, frames)]
 
-    def among(self, utterances: Sequence[Utterance], frames: Sequence[Array]) -> Normalisation:
+    def among(self, utterances: Sequence[Utterance], frames: Sequence[Array]) -> Normalizer:
         """The normalisation of a part with these utterances."""
         assert self.normalisation is not None
-        return self.normalisation.among(frames, [one.speaker for one in utterances])
+        return self.normalisation.fit_speakers(frames, [one.speaker for one in utterances])
 
     def check(self, one: Utterance) -> None:
         """Refuse features where the network hears sounds, and the other way round."""
@@ -110,17 +115,17 @@ class Sounds:
 
     def arrays(self) -> dict[str, Array]:
         """The normalisation's arrays by name."""
-        return state(self.normalisation)
+        return normalizer_state(self.normalisation)
 
     def normalised_by(self, arrays: Mapping[str, Array]) -> Self:
         """With a normalisation's arrays."""
-        return replace(self, normalisation=from_state(self.kind, arrays))
+        return replace(self, normalisation=normalizer_from_state(self.kind, arrays))
 
 
 class _SoundStream:
     """Samples in, normalised frames out."""
 
-    def __init__(self, filterbanks: Filterbanks, normalisation: Normalisation) -> None:
+    def __init__(self, filterbanks: Filterbanks, normalisation: Normalizer) -> None:
         self.filterbanks, self.normalisation = filterbanks.stream(), normalisation.stream()
         self.rate = filterbanks.rate
 

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from holdfast._typing import Array
-from holdfast.data.audio.validation import least_frames
+from holdfast.data.audio.validation import min_ctc_frames
 from holdfast.data.batching import TokenBatches
-from holdfast.data.prefetch import ahead
+from holdfast.data.prefetch import prefetch
 from holdfast.decoding.ctc import Greedy, decoded
 from holdfast.models.speech import SpeechNetwork, SpeechOptions, ctc_nats, fits
 from holdfast.tasks.speech.config import SpeechConfig
@@ -77,7 +77,7 @@ class UtteranceTraining:
 
     def batches(self, epoch: int) -> Iterator[Batch]:
         """Every training utterance once in an epoch, made ready by threads."""
-        return ahead(partial(self._batch, epoch), self.order.of(epoch))
+        return prefetch(partial(self._batch, epoch), self.order.of(epoch))
 
     def _batch(self, epoch: int, chosen: Array) -> Batch:
         numbers = chosen.tolist()
@@ -109,7 +109,7 @@ def mean_nats(found: Sequence[Array], units: Sequence[Sequence[int]]) -> float:
     """Nats of CTC for each unit, of utterances whose units fit into their frames; none fits: not a number."""
     total, count = 0.0, 0
     for own, wanted in zip(found, units):
-        if least_frames(wanted) > len(own):
+        if min_ctc_frames(wanted) > len(own):
             continue
         scores, targets = torch.from_numpy(own)[:, None], torch.tensor([list(wanted)], dtype=torch.long)
         total += float(ctc_nats(scores, torch.tensor([len(own)]), targets, torch.tensor([len(wanted)])))

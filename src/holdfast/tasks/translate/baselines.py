@@ -9,7 +9,7 @@ from typing import Self
 import numpy as np
 
 from holdfast._typing import Array
-from holdfast.data.text.parallel import Pairs
+from holdfast.data.text.parallel import SentencePairs
 from holdfast.errors import UserError
 from holdfast.tasks.translate.ibm_model1 import Alignment
 from holdfast.tasks.translate.tokenizer import joined, words
@@ -30,7 +30,7 @@ class Baselines:
     notes: tuple[str, ...] = ()
 
     @classmethod
-    def fit(cls, train: Pairs, lower: bool) -> Self:
+    def fit(cls, train: SentencePairs, lower: bool) -> Self:
         """Align the words of the training pairs."""
         split = [(words(_cased(s, lower)), words(_cased(t, lower))) for s, t in train]
         alignment = Alignment.fit(split)

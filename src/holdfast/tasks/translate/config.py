@@ -8,7 +8,7 @@ from typing import Literal
 
 from holdfast.config import Training
 from holdfast.errors import UserError
-from holdfast.validation import at_least, refused, share
+from holdfast.validation import check_at_least, check_fraction, invalid_setting
 
 WIDEST = 1000
 """Hypotheses of a beam."""
@@ -46,7 +46,7 @@ class PairsConfig:
 
     def __post_init__(self) -> None:
         for name, least, example in (("vocabulary", 16, 4000), ("max_length", 1, 100)):
-            at_least(name, getattr(self, name), least, example)
+            check_at_least(name, getattr(self, name), least, example)
         if self.pair is not None and (self.source_field or self.target_field):
             raise UserError(
                 "Parallel files have no fields.",
@@ -112,9 +112,9 @@ class NetworkConfig:
 
     def __post_init__(self) -> None:
         for name in ("hidden_size", "embedding_size", "encoder_layers", "decoder_layers"):
-            at_least(name, getattr(self, name), 1, 2)
+            check_at_least(name, getattr(self, name), 1, 2)
         for name in ("dropout", "embedding_dropout"):
-            share(name, getattr(self, name), 0.2)
+            check_fraction(name, getattr(self, name), 0.2)
 
 
 @dataclass(kw_only=True)
@@ -137,7 +137,7 @@ class TranslateTraining(Training):
     def __post_init__(self) -> None:
         super().__post_init__()
         for name in ("label_smoothing", "sampling"):
-            share(name, getattr(self, name), 0.1)
+            check_fraction(name, getattr(self, name), 0.1)
 
 
 @dataclass(kw_only=True)
@@ -201,8 +201,8 @@ class Prediction:
 
     def __post_init__(self) -> None:
         _check_search(self.beam, self.length_penalty, self.coverage_penalty)
-        at_least("n_best", self.n_best, 1, 3)
-        at_least("seed", self.seed, 0, 0)
+        check_at_least("n_best", self.n_best, 1, 3)
+        check_at_least("seed", self.seed, 0, 0)
         if self.plot is not None and Path(self.plot).suffix.lower() != ".png":
             rule = "A plot is a PNG file."
             raise UserError(rule, f"Its name was {self.plot}.", "Give --plot attention.png.")
@@ -221,8 +221,8 @@ class Prediction:
 
 
 def _check_search(beam: int | None, length: float | None, coverage: float | None) -> None:
-    at_least("beam", beam, 1, 5)
+    check_at_least("beam", beam, 1, 5)
     if beam is not None and beam > WIDEST:
-        raise refused("beam", f"at most {WIDEST}", beam, 5)
-    at_least("length_penalty", length, 0, 1.0)
-    at_least("coverage_penalty", coverage, 0, 0.2)
+        raise invalid_setting("beam", f"at most {WIDEST}", beam, 5)
+    check_at_least("length_penalty", length, 0, 1.0)
+    check_at_least("coverage_penalty", coverage, 0, 0.2)

@@ -8,8 +8,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, Self
 
-from holdfast.data.splits import remarks as parts_remarks
-from holdfast.data.text.parallel import Layout, Pairs, cut
+from holdfast.data.splits import split_notes as parts_remarks
+from holdfast.data.text.parallel import ParallelFormat, SentencePairs, split_pairs
 from holdfast.data.text.tokenizers import Ids
 from holdfast.errors import UserError
 from holdfast.tasks.translate.config import PairsConfig, TranslateConfig
@@ -65,7 +65,7 @@ class Vocabularies:
 class Part:
     """Pairs of sentences, and the numbers of both sides without their ends."""
 
-    pairs: Pairs
+    pairs: SentencePairs
     sources: list[Ids]
     targets: list[Ids]
 
@@ -129,9 +129,9 @@ def prepare(
     )
 
 
-def layout_of(settings: PairsConfig) -> Layout:
+def layout_of(settings: PairsConfig) -> ParallelFormat:
     """How the files hold their pairs."""
-    return Layout(settings.pair, settings.source_field, settings.target_field, settings.encoding)
+    return ParallelFormat(settings.pair, settings.source_field, settings.target_field, settings.encoding)
 
 
 def of_file(path: Path, settings: PairsConfig, vocabularies: Vocabularies) -> tuple[Part, tuple[str, ...]]:
@@ -142,11 +142,13 @@ def of_file(path: Path, settings: PairsConfig, vocabularies: Vocabularies) -> tu
     return shortened(part, settings.max_length), told
 
 
-def _parts(settings: PairsConfig, whole: Pairs, own: dict[str, Pairs]) -> dict[str, Pairs]:
+def _parts(
+    settings: PairsConfig, whole: SentencePairs, own: dict[str, SentencePairs]
+) -> dict[str, SentencePairs]:
     """The pairs of each part; what has no file is cut from the data (by a seed of its own, always the same)."""
     asked = dict(zip(("validation", "test", "none"), settings.parts(len(set(whole.targets)))))
     counts = {name: count for name, count in asked.items() if name not in own and count}
-    train, *drawn = cut(whole, list(counts.values()), seed=0)
+    train, *drawn = split_pairs(whole, list(counts.values()), seed=0)
     parts = {"training": train, **dict(zip(counts, drawn)), **own}
     for name in ("training", *(name for name in counts if name != "none")):
         if not len(parts[name]):
@@ -155,10 +157,14 @@ def _parts(settings: PairsConfig, whole: Pairs, own: dict[str, Pairs]) -> dict[s
                 f"Of the {len(whole)} pairs none is left for it.",
                 "Give more pairs, files of their own with --valid and --test, or another --split.",
             )
-    return {"training": train, "validation": parts["validation"], "test": parts.get("test", Pairs((), ()))}
+    return {
+        "training": train,
+        "validation": parts["validation"],
+        "test": parts.get("test", SentencePairs((), ())),
+    }
 
 
-def _fit_vocabularies(settings: PairsConfig, train: Pairs) -> Vocabularies:
+def _fit_vocabularies(settings: PairsConfig, train: SentencePairs) -> Vocabularies:
     """The units of the training pairs."""
 
     def fit(*sides: Sequence[str]) -> Vocabulary:
@@ -171,7 +177,7 @@ def _fit_vocabularies(settings: PairsConfig, train: Pairs) -> Vocabularies:
     return Vocabularies(fit(train.sources), fit(train.targets))
 
 
-def number(pairs: Pairs, vocabularies: Vocabularies) -> Part:
+def number(pairs: SentencePairs, vocabularies: Vocabularies) -> Part:
     """The units of both sides."""
     sources = [vocabularies.source.encode(sentence) for sentence in pairs.sources]
     return Part(pairs, sources, [vocabularies.target.encode(sentence) for sentence in pairs.targets])
@@ -210,7 +216,7 @@ def _cut(parts: dict[str, Part], most: int) -> tuple[str, ...]:
     )
 
 
-def _duplicates(parts: dict[str, Pairs]) -> tuple[str, ...]:
+def _duplicates(parts: dict[str, SentencePairs]) -> tuple[str, ...]:
     train = set(parts["training"])
     found = []
     for name in ("validation", "test"):
@@ -234,6 +240,6 @@ def _unknown(parts: dict[str, Part], vocabularies: Vocabularies) -> tuple[str, .
     return tuple(found)
 
 
-def _digest(parts: dict[str, Pairs], vocabularies: Vocabularies) -> str:
+def _digest(parts: dict[str, SentencePairs], vocabularies: Vocabularies) -> str:
     sizes = f"{vocabularies.source.size}/{vocabularies.target.size}"
     return sha256("".join([*(pairs.digest for pairs in parts.values()), sizes]).encode()).hexdigest()

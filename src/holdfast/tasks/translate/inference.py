@@ -9,7 +9,7 @@ import torch
 
 from holdfast._typing import Array
 from holdfast.data.batching import TokenBatches
-from holdfast.data.stdin import as_they_come
+from holdfast.data.stdin import batch_available
 from holdfast.data.text.tokenizers import Ids
 from holdfast.decoding.beam_search import Beam, Greedy, Hypothesis, Sampled, Search
 from holdfast.decoding.sampling import filters
@@ -73,7 +73,7 @@ class Interpreter:
     def stream(self, sentences: Iterable[str]) -> Iterator[list[Translation]]:
         """The same in order, as sentences come: those that are there already are translated together."""
         first = 0
-        for group in as_they_come(sentences, LINES_AT_ONCE):
+        for group in batch_available(sentences, LINES_AT_ONCE):
             yield from self.all(group, first)
             first += len(group)
 

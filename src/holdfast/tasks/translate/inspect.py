@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from holdfast._typing import Array
-from holdfast.data.text.parallel import Pairs, lines
+from holdfast.data.text.parallel import SentencePairs, read_lines
 from holdfast.data.text.tokenizers import Ids
 from holdfast.errors import UserError
 from holdfast.insight.analysis.features import of_units, side_by_side
@@ -99,8 +99,8 @@ def _read(model: Translator, data: Path, steps: int) -> _Looked:
     if given:
         whole, notes = dataset.layout_of(settings).read(data)
     else:
-        sentences = [line for line in lines(data, settings.encoding) if line][:LOOKED_AT]
-        whole = Pairs.of(zip(sentences, model.predict(sentences), strict=True))
+        sentences = [line for line in read_lines(data, settings.encoding) if line][:LOOKED_AT]
+        whole = SentencePairs.of(zip(sentences, model.predict(sentences), strict=True))
         notes = ("The file has no translations: they are the model's own, and there is no loss to measure.",)
     some = dataset.number(whole[range(min(LOOKED_AT, len(whole)))], vocabularies)
     part = dataset.shortened(some, min(settings.max_length, steps - 1))
@@ -119,7 +119,7 @@ def _has_pairs(data: Path, encoding: str) -> bool:
     """Whether a file holds translations as well: columns, or JSON lines."""
     if not data.is_file() or data.suffix.lower() in (".jsonl", ".ndjson", ".json"):
         return True
-    return any("\t" in line for line in lines(data, encoding)[:LOOKED_AT])
+    return any("\t" in line for line in read_lines(data, encoding)[:LOOKED_AT])
 
 
 def _of_one_length(part: Part) -> list[int]:
@@ -183,7 +183,7 @@ def _score(looked: _Looked) -> Score:
     spoken = [k for k, name in enumerate(names) if any(c.isalnum() for c in name)] or [0]
     place = next((k for k, unit in enumerate(ids) if likeliest[k] != unit), spoken[-1])
     unit, other = int(ids[place]), likeliest[place]
-    rather = "" if other == unit else f" (the model would write {vocabulary.units.name(other)!r})"
+    rather = "" if other == unit else f" (the model would write {vocabulary.units.token(other)!r})"
     name = f"log-probability of {names[place]!r} in place {place + 1} of the translation{rather}"
     return Score(name, lambda answer: module.scores(answer.readouts[place, 0]).log_softmax(-1)[unit], place)
 

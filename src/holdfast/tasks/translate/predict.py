@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from holdfast.data.stdin import stdin_lines
-from holdfast.data.text.parallel import lines
+from holdfast.data.text.parallel import read_lines
 from holdfast.tasks.translate.config import Prediction
 from holdfast.tasks.translate.inference import Translation
 from holdfast.tasks.translate.task import Translator
@@ -21,7 +21,7 @@ def predicted(model: Translator, data: Path | None, asked: Prediction) -> Iterat
     if data is None or str(data) == "-":
         sentences: Iterable[str] = (line.strip() for line in stdin_lines(encoding))
     else:
-        sentences = lines(data, encoding)
+        sentences = read_lines(data, encoding)
     found = counted(model, model.stream(sentences, asked))
     if asked.plot is not None:
         found = drawn(found, asked.plot)

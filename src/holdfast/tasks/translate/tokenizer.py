@@ -10,7 +10,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from holdfast.data.text.tokenizers import UNITS, Ids, Units, units_from, units_state
+from holdfast.data.text.tokenizers import TOKENIZERS, Ids, Tokenizer, tokenizer_from_dict, tokenizer_to_dict
 from holdfast.errors import UserError
 
 _WORDS = re.compile(r"\w+(?:['\u2019\-]\w+)*['\u2019]?|[^\w\s]")
@@ -42,7 +42,7 @@ def joined(found: Iterable[str]) -> str:
 class Vocabulary:
     """The units of a language; the number of a line's end begins and ends each sentence."""
 
-    units: Units
+    units: Tokenizer
     lower: bool
 
     @classmethod
@@ -59,7 +59,7 @@ class Vocabulary:
                 "Give for example --vocabulary 4000.",
             )
         pieces = (f"{_prepared(sentence, unit, lower)}\n" for sentence in sentences)
-        return cls(UNITS[unit].fit(pieces, most), lower)
+        return cls(TOKENIZERS[unit].fit(pieces, most), lower)
 
     @property
     def size(self) -> int:
@@ -90,7 +90,7 @@ class Vocabulary:
         """
         if not self.words:
             return " ".join(self.units.decode(list(numbers)).split())
-        names = [self.units.name(n) for n in numbers]
+        names = [self.units.token(n) for n in numbers]
         if unknown:
             names = [
                 other if n == self.units.unknown else name for n, name, other in zip(numbers, names, unknown)
@@ -99,11 +99,11 @@ class Vocabulary:
 
     def names(self, numbers: Sequence[int]) -> list[str]:
         """Each unit as it is shown."""
-        return [self.units.name(n) for n in numbers]
+        return [self.units.token(n) for n in numbers]
 
     def state(self) -> dict[str, Any]:
         """Everything, for JSON."""
-        return {"lower": self.lower, **units_state(self.units)}
+        return {"lower": self.lower, **tokenizer_to_dict(self.units)}
 
     @classmethod
     def from_state(cls, state: dict[str, Any], where: Path) -> Self:
@@ -112,7 +112,7 @@ class Vocabulary:
         Raises:
             UserError: it is damaged.
         """
-        return cls(units_from(state, where), bool(state.get("lower")))
+        return cls(tokenizer_from_dict(state, where), bool(state.get("lower")))
 
 
 def source_words(sentence: str, vocabulary: Vocabulary) -> list[str]:
