@@ -15,7 +15,7 @@ from holdfast.nn.cells import CELLS, Cell, Weights
 from holdfast.nn.kernels import KERNELS, Plan, Problem, choose, native
 
 CORE = ("torch", "numpy", "safetensors", "lightning-fabric")
-EXTRAS = {"forecast": ("polars", "statsmodels", "scikit-learn", "matplotlib", "tensorboard")}
+EXTRAS = {"forecast": ("polars", "statsmodels", "scikit-learn", "scipy", "matplotlib", "tensorboard")}
 """Extra -> the libraries it brings, as in pyproject.toml."""
 
 FEATURES = (

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-from math import inf, log
+from math import log
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy import stats
 
 from holdfast.cli import main
 from holdfast.config import build_config
@@ -41,121 +39,9 @@ from holdfast.experiments.claims.verdicts import (
 )
 from holdfast.experiments.compare import with_changes
 from holdfast.reporting.comparison import Comparison
-from holdfast.reporting.statistics import Bounds, holm, paired_test, sign_flips
 from holdfast.reporting.summary import Measure
 from holdfast.tasks.registry import part
 from musical import folder_of
-
-DIFFERENCES = [-0.31, -0.12, -0.25, -0.22, -0.05]
-
-
-# -- the statistics ----------------------------------------------------------------------------------------------
-
-
-def test_the_interval_and_p_are_those_of_the_paired_t_test() -> None:
-    rng = np.random.default_rng(0)
-    one, other = rng.normal(size=(2, 7))
-    found = paired_test(list(one - other), Bounds(-inf, -0.02))
-    theirs = stats.ttest_rel(one, other + -0.02)
-    low, high = stats.ttest_rel(one, other).confidence_interval(0.95)
-    assert (found.low, found.high) == pytest.approx((low, high))
-    assert found.p == pytest.approx(theirs.pvalue) and found.pairs == 7
-
-
-def test_by_hand() -> None:
-    """Mean 2, deviation 1, n = 4: the error is 0.5 and t(0.975, 3) is 3.182446."""
-    found = paired_test([1.0, 2.0, 2.0, 3.0], Bounds(-inf, 0.0))
-    error = (2 / 3) ** 0.5 / 2
-    assert (found.low, found.high) == pytest.approx((2 - 3.182446 * error, 2 + 3.182446 * error), rel=1e-6)
-    assert found.decision == "does not hold"
-
-
-@pytest.mark.parametrize(
-    ("shift", "bounds", "decision"),
-    [
-        (0.0, Bounds(-inf, -0.02), "holds"),
-        (0.5, Bounds(-inf, -0.02), "does not hold"),
-        (0.17, Bounds(-inf, -0.02), "not decided"),
-        (0.19, Bounds(-0.3, 0.3), "holds"),
-        (0.19, Bounds(-0.05, 0.05), "not decided"),
-        (2.0, Bounds(-0.3, 0.3), "does not hold"),
-        (-2.0, Bounds(-0.3, 0.3), "does not hold"),
-        (2.0, Bounds(0.2, inf), "holds"),
-    ],
-)
-def test_where_the_interval_lies_decides(shift: float, bounds: Bounds, decision: str) -> None:
-    found = paired_test([d + shift for d in DIFFERENCES], bounds)
-    assert found.decision == decision
-    assert (found.p < 0.05) == (decision != "not decided")
-
-
-def test_equivalence_is_the_two_one_sided_tests() -> None:
-    values = np.array(DIFFERENCES) + 0.2
-    low = stats.ttest_1samp(values, -0.3, alternative="greater").pvalue
-    high = stats.ttest_1samp(values, 0.3, alternative="less").pvalue
-    assert paired_test(list(values), Bounds(-0.3, 0.3)).p == pytest.approx(2 * max(low, high))
-
-
-@given(st.lists(st.floats(-1, 1).map(lambda x: round(x, 3)), min_size=2, max_size=6), st.floats(-5, 5))
-def test_a_great_shift_decides_and_which_way_it_goes(noise: list[float], shift: float) -> None:
-    """Bounds are far from zero noise: what is shifted by much more than the interval's half is decided, rightly."""
-    found = paired_test([n + shift for n in noise], Bounds(-inf, -0.02))
-    half = (found.high - found.low) / 2
-    if abs(found.effect + 0.02) > half * 1.001 + 1e-9:
-        assert found.decision == ("holds" if found.effect < -0.02 else "does not hold")
-    elif abs(found.effect + 0.02) < half * 0.999 - 1e-9:
-        assert found.decision == "not decided"
-
-
-def test_noise_is_decided_as_often_as_the_level_says() -> None:
-    """Of 400 sets whose true effect lies at the bound, one in twenty is decided, by chance."""
-    rng = np.random.default_rng(1)
-    bounds = Bounds(-inf, -0.02)
-    decided = sum(
-        paired_test(list(rng.normal(-0.02, 0.1, 5)), bounds).decision != "not decided" for _ in range(400)
-    )
-    assert stats.binomtest(decided, 400, 0.05).pvalue > 0.01
-
-
-def test_sets_without_spread() -> None:
-    assert paired_test([0.0, 0.0], Bounds(-inf, -0.02)).decision == "does not hold"
-    assert (
-        paired_test([-0.02, -0.02], Bounds(-inf, -0.02)).decision == "does not hold"
-    )  # it matters from more than that on
-    assert paired_test([-0.1, -0.1], Bounds(-inf, -0.02)).decision == "holds"
-
-
-@pytest.mark.parametrize("differences", [[0.1], [], [0.1, float("nan")], [0.1, inf]])
-def test_what_cannot_be_tested(differences: list[float]) -> None:
-    with pytest.raises(ValueError, match="two finite"):
-        paired_test(differences, Bounds(-inf, 0.0))
-
-
-@given(st.lists(st.integers(-9, 9), min_size=2, max_size=8))
-def test_sign_flips_are_scipys(values: list[int]) -> None:
-    if not any(values):
-        assert sign_flips([float(v) for v in values]) == 1.0
-        return
-    theirs = stats.permutation_test(
-        (np.array(values, float),), lambda x, axis: abs(x.sum(axis)), permutation_type="samples",
-        alternative="greater", n_resamples=np.inf, vectorized=True,
-    )  # fmt: skip
-    assert sign_flips([float(v) for v in values]) == pytest.approx(theirs.pvalue)
-
-
-def test_many_pairs_are_flipped_by_chance() -> None:
-    assert sign_flips([1.0] * 30) < 0.001 < 0.9 < sign_flips([1.0, -1.0] * 15)
-
-
-@given(st.lists(st.floats(0, 1), min_size=1, max_size=9))
-def test_holm_by_its_definition(values: list[float]) -> None:
-    """The k-th smallest is rejected at a level where it and all smaller ones are: p_j <= level / (m - j + 1)."""
-    ordered = sorted(range(len(values)), key=values.__getitem__)
-    for place, corrected in enumerate(holm(values)):
-        before = ordered[: ordered.index(place) + 1]
-        least = max((len(values) - j) * values[one] for j, one in enumerate(before))
-        assert corrected == pytest.approx(min(1.0, least))
-
 
 # -- the claims --------------------------------------------------------------------------------------------------
 

@@ -17,7 +17,7 @@ from holdfast.reporting.statistics import (
     Decision,
     PairedTest,
     failure_reason,
-    holm,
+    holm_correction,
     paired_test,
 )
 from holdfast.reporting.summary import Measure
@@ -136,7 +136,7 @@ def evaluate_claims(found: Comparison, measure: Measure) -> list[Claim]:
             for gated in filter(None, (gru, lstm)):
                 claims += _gated_and_plain(PairedNetworks(pairs, gated, rnn, equal))
     tested = [place for place, claim in enumerate(claims) if claim.finding is not None]
-    corrected = holm([claims[place].finding.p for place in tested])  # type: ignore[union-attr]
+    corrected = holm_correction([claims[place].finding.p for place in tested])  # type: ignore[union-attr]
     for place, p in zip(tested, corrected, strict=True):
         claims[place] = replace(claims[place], p_holm=p)
     return claims
