@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from holdfast.nn import layers
 from holdfast.nn.cells import CELLS, Cell
-from holdfast.nn.init import INITIALISERS, chrono, gate_rows
+from holdfast.nn.init import INITIALIZERS, chrono, gate_rows
 from holdfast.nn.layers import GRU, LSTM, RNN
 
 H = 400
@@ -134,11 +134,11 @@ def test_chrono_takes_a_time_scale_only() -> None:
     with pytest.raises(ValueError, match="at least 3"):
         chrono(2)
     assert repr(chrono(5)) == "chrono(5)"
-    with pytest.raises(ValueError, match="no gates"):
+    with pytest.raises(ValueError, match="needs a forget or update gate"):
         RNN(3, 5, init=chrono(5))
 
 
-@pytest.mark.parametrize("name", INITIALISERS)
+@pytest.mark.parametrize("name", INITIALIZERS)
 @pytest.mark.parametrize("layer", [RNN, GRU, LSTM])
 def test_every_initialiser_fills_every_layer(layer: Any, name: str) -> None:
     made = layer(3, 5, num_layers=2, bidirectional=True, init=name)

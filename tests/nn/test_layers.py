@@ -290,7 +290,7 @@ def test_lengths_come_as_any_integers(lengths: Any) -> None:
     [
         ([7, 1, 1, 1], ValueError, r"0\.\.6 \(the number of steps\), but got 1\.\.7"),
         ([-1, 2, 2, 2], ValueError, "got -1"),
-        ([1, 2], ValueError, r"each of 4 sequences, got \[2\]"),
+        ([1, 2], ValueError, r"each of 4 sequences, but got \[2\]"),
         (3, ValueError, "each of 4 sequences"),
         ([[1, 2, 3, 4]], ValueError, "each of 4 sequences"),
         ([1.0, 2.0, 3.0, 4.0], TypeError, "must be integers"),
@@ -303,7 +303,7 @@ def test_wrong_lengths_are_refused(lengths: Any, error: type[Exception], message
 
 
 def test_lengths_come_once() -> None:
-    with pytest.raises(ValueError, match="carries its lengths"):
+    with pytest.raises(ValueError, match="has its own lengths"):
         GRU(INPUT, H)(packed(), lengths=RAGGED)
 
 

@@ -55,7 +55,7 @@ OPTIONS: dict[str, dict[str, dict[str, Any]]] = {
 EXCLUSIVE = {
     frozenset({"chrono", "no bias"}): "bias=False",
     frozenset({"forget_bias", "no bias"}): "bias=False",
-    frozenset({"chrono", "forget_bias"}): "give one of them",
+    frozenset({"chrono", "forget_bias"}): "pass only one of them",
 }
 PAIRS = [
     pytest.param(layer, first, second, id=f"{layer}-{first}-{second}")

@@ -175,7 +175,7 @@ def test_what_cannot_stream_is_told() -> None:
     with pytest.raises(ValueError, match="at least 1"):
         Stream(GRU(INPUT, H), 0)
     stream = GRU(INPUT, H).stream()
-    with pytest.raises(ValueError, match="of which one stays, but got 0"):
+    with pytest.raises(ValueError, match="must keep one session, but 0 is the only one"):
         stream.leave(0)
-    with pytest.raises(ValueError, match=r"a state has the shapes \[\(1, 1, 19\)\]"):
+    with pytest.raises(ValueError, match=r"a state must have the shapes \[\(1, 1, 19\)\]"):
         stream.state = torch.zeros(1, 2, H)

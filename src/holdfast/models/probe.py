@@ -8,7 +8,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from holdfast.nn.init import Initialiser
+from holdfast.nn.init import Initializer
 from holdfast.nn.layers import LAYERS
 
 
@@ -33,7 +33,7 @@ class ProbeNetwork(nn.Module):
         self,
         cell: str,
         sizes: tuple[int, int, int],
-        init: str | Initialiser = "torch",
+        init: str | Initializer = "torch",
         *,
         scale: float = 1.0,
         every_step: bool,

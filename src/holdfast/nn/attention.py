@@ -1,6 +1,7 @@
 """Attention: which parts of a memory a query reads.
 
-Letters: T steps of the query, S places of the memory, B sentences, H query size, M memory size, A inner size.
+Letters: T steps of the query, S places of the memory, B sentences, H query size, M memory size, A
+    inner size.
 """
 
 from __future__ import annotations

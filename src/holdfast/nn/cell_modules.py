@@ -12,7 +12,7 @@ from holdfast.nn.cells import CELLS, Cell, Recurrence, State, Weights
 
 
 class _CellModule(nn.Module):
-    """Parameters and checks of one step of a cell; the public classes below only shape the state."""
+    """Parameters and checks that RNNCell, GRUCell and LSTMCell share."""
 
     bias_ih: Tensor | None
     bias_hh: Tensor | None
@@ -226,7 +226,8 @@ class LSTMCell(_CellModule):
 
         Raises:
             ValueError: ``input`` or a state has neither 1 nor 2 dimensions.
-            RuntimeError: sizes, dtypes or devices do not match, or ``hx`` does not hold two tensors.
+            RuntimeError: sizes, dtypes or devices do not match, or ``hx`` does not hold two
+                tensors.
             TypeError: ``input`` is not a Tensor, or ``hx`` is not a pair of Tensors.
         """
         if isinstance(hx, Tensor):

@@ -1,12 +1,13 @@
 """The equations: one time step of RNN, LSTM, GRU and their variants in plain torch.
 
-Letters used everywhere in Holdfast: T time, B batch, I input, H hidden, G gates, L layers, D directions;
-P is the hidden state's width: H, or ``proj_size`` where an LSTM projects it.
+Letters used everywhere in Holdfast: T time, B batch, I input, H hidden, G gates, L layers, D
+    directions.
+P is the width of the hidden state: H, or ``proj_size`` for an LSTM with a projection.
 
-A cell is what a student can hold against the paper. It sees its input already projected
-(``x W_ih^T + b_ih``), its state, and a :class:`Recurrence`, which computes ``W_hh h + b_hh`` with
-whatever normalisation and dropout was assembled for this sequence. A new variant is one class here
-and one entry in :data:`CELLS`; it then runs in every layer through the reference kernel.
+Each cell is short enough to compare with its paper line by line. Its step takes the projected input
+(``x W_ih^T + b_ih``), the state, and a :class:`Recurrence`, which computes ``W_hh h + b_hh`` with
+layer normalization and dropout if the layer has them. To add a variant, write one class here and
+add one entry to :data:`CELLS`; every layer can then run it with the reference kernel.
 """
 
 from __future__ import annotations
@@ -24,11 +25,11 @@ Activations = tuple[Tensor, ...]
 
 @dataclass(frozen=True)
 class Norm:
-    """Gains of layer normalisation (Ba et al. 2016), one layer and direction.
+    """Gains of layer normalization (Ba et al. 2016) for one layer and direction.
 
-    Each gate's pre-activation is normalised on its own: the input's and the recurrent part apart, before the
-    biases are added, which serve as the shifts. ``ch_gain`` and ``ch_bias`` [H] belong to an LSTM's cell
-    before the output's tanh.
+    Each gate is normalized separately, and so are its two parts, ``W_ih x`` and ``W_hh h``. The
+    biases are added afterwards, as the shifts. ``ih_gain`` and ``hh_gain`` are [G*H]. ``ch_gain``
+    and ``ch_bias`` [H] normalize an LSTM's cell state before the output's tanh.
     """
 
     ih_gain: Tensor
@@ -41,8 +42,8 @@ class Norm:
 class Weights:
     """Parameters of one layer in one direction, in PyTorch's layout.
 
-    ``weight_ih`` [G*H, I], ``weight_hh`` [G*H, P], ``bias_ih`` and ``bias_hh`` [G*H], ``weight_hr`` [P, H]
-    (projection), ``weight_ch`` [number of peepholes * H].
+    ``weight_ih`` [G*H, I], ``weight_hh`` [G*H, P], ``bias_ih`` and ``bias_hh`` [G*H], ``weight_hr``
+    [P, H] (projection), ``weight_ch`` [number of peepholes * H].
     """
 
     weight_ih: Tensor
@@ -55,43 +56,44 @@ class Weights:
 
     @property
     def hidden_size(self) -> int:
-        """H: rows of the recurrent weight for one gate."""
+        """H, the number of rows for each gate."""
         return self.weight_hh.size(1) if self.weight_hr is None else self.weight_hr.size(1)
 
     def project(self, x: Tensor) -> Tensor:
-        """``x W_ih^T + b_ih``: [T, B, I] -> [T, B, G*H], normalised gate by gate with layer norm."""
+        """Compute ``x W_ih^T + b_ih``, normalized with layer norm: [T, B, I] -> [T, B, G*H]."""
         if self.norm is None:
             return F.linear(x, self.weight_ih, self.bias_ih)
-        return _normalise(F.linear(x, self.weight_ih), self.norm.ih_gain, self.bias_ih, self.hidden_size)
+        return _normalize(F.linear(x, self.weight_ih), self.norm.ih_gain, self.bias_ih, self.hidden_size)
 
 
-def _normalise(pre: Tensor, gain: Tensor, bias: Tensor | None, hidden_size: int) -> Tensor:
-    """Layer norm over each gate's H units, then gain and bias: [..., G*H] -> [..., G*H]."""
+def _normalize(pre: Tensor, gain: Tensor, bias: Tensor | None, hidden_size: int) -> Tensor:
+    """Normalize over each gate's H units, then apply gain and bias: [..., G*H] -> [..., G*H]."""
     gates = pre.unflatten(-1, (-1, hidden_size))
     scaled = F.layer_norm(gates, (hidden_size,)).flatten(-2) * gain
     return scaled if bias is None else scaled + bias
 
 
 class Recurrence:
-    """The recurrent half of a cell's pre-activations, assembled once for a sequence.
+    """The recurrent product ``W_hh h + b_hh`` of a cell, assembled once for each sequence.
 
     Args:
-        cell: whose gates.
+        cell: defines the gates and their order.
         weights: the parameters.
-        dropout_mask: [B, P] or None; the same mask multiplies the hidden state at each step before the
-            recurrent product (variational dropout, Gal & Ghahramani 2016).
+        dropout_mask: [B, P] or None. The same mask multiplies the hidden state at each step, before
+            the recurrent product (variational dropout, Gal & Ghahramani 2016).
     """
 
     def __init__(self, cell: Cell, weights: Weights, dropout_mask: Tensor | None = None) -> None:
         self.gates = cell.gates
         self.weights = weights
         self.dropout_mask = dropout_mask
-        self._product = self._plain if weights.norm is None else self._normalised
+        self._product = self._plain if weights.norm is None else self._normalized
 
     def __call__(self, hidden: Tensor, *gates: str) -> Tensor:
-        """Compute ``W_hh h + b_hh`` for some gates, named in the cell's order, or for all of them if none is named.
+        """Compute ``W_hh h + b_hh`` for the named gates, or for all gates: [B, P] -> [B, gates*H].
 
-        [B, P] -> [B, gates*H]. Gates that do not follow each other in the cell raise a ValueError.
+        Raises:
+            ValueError: the gates are not neighbors in the cell's order.
         """
         masked = hidden if self.dropout_mask is None else hidden * self.dropout_mask
         return self._product(masked, self._rows(gates))
@@ -109,20 +111,20 @@ class Recurrence:
         bias = self.weights.bias_hh
         return F.linear(hidden, self.weights.weight_hh[rows], None if bias is None else bias[rows])
 
-    def _normalised(self, hidden: Tensor, rows: slice) -> Tensor:
+    def _normalized(self, hidden: Tensor, rows: slice) -> Tensor:
         weights, norm = self.weights, self.weights.norm
         assert norm is not None
         bias = None if weights.bias_hh is None else weights.bias_hh[rows]
         product = F.linear(hidden, weights.weight_hh[rows])
-        return _normalise(product, norm.hh_gain[rows], bias, weights.hidden_size)
+        return _normalize(product, norm.hh_gain[rows], bias, weights.hidden_size)
 
     def peepholes(self) -> tuple[Tensor, ...]:
-        """The diagonal weights from the cell to its gates, each [H]."""
+        """Return the diagonal weights from the cell state to the gates, each [H]."""
         assert self.weights.weight_ch is not None
         return tuple(self.weights.weight_ch.split(self.weights.hidden_size))
 
     def output(self, gate: Tensor, cell: Tensor) -> Tensor:
-        """``o * tanh(c)`` of an LSTM, with the cell normalised and the result projected where asked: [B, P]."""
+        """Compute an LSTM's ``h = o * tanh(c)`` [B, P], with layer norm and projection, if any."""
         norm, projection = self.weights.norm, self.weights.weight_hr
         if norm is not None:
             cell = F.layer_norm(cell, cell.shape[-1:], norm.ch_gain, norm.ch_bias)
@@ -131,14 +133,14 @@ class Recurrence:
 
 
 class Cell(Protocol):
-    """One recurrent cell: its names and its step.
+    """Protocol of a recurrent cell: its names and its step.
 
     Attributes:
         name: the key in :data:`CELLS`.
-        gates: names of the weight's row blocks, in order; G of them.
+        gates: names of the G row blocks of the weights, in order.
         states: ``("hidden",)`` or ``("hidden", "cell")``.
-        activations: names of what ``step`` returns besides the state, each [B, H].
-        peepholes: number of diagonal weights [H] from the cell to the gates.
+        activations: names of the activations that ``step`` returns, each [B, H].
+        peepholes: number of diagonal weights [H] from the cell state to the gates.
     """
 
     name: str
@@ -148,7 +150,16 @@ class Cell(Protocol):
     peepholes: int
 
     def step(self, projected: Tensor, state: State, recur: Recurrence) -> tuple[State, Activations]:
-        """``projected`` [B, G*H], ``state`` of [B, P] and [B, H] -> the new state and the activations."""
+        """Run one time step.
+
+        Args:
+            projected: ``x W_ih^T + b_ih``, [B, G*H].
+            state: the hidden state [B, P]; for an LSTM, also the cell state [B, H].
+            recur: computes ``W_hh h + b_hh``.
+
+        Returns:
+            The new state and the activations.
+        """
         ...
 
 
@@ -170,9 +181,10 @@ class RNNEquations:
 
 
 class GRUEquations:
-    """Gated recurrent unit (Cho et al. 2014), reset after the product as in cuDNN and PyTorch.
+    """Gated recurrent unit (Cho et al. 2014). As in cuDNN and PyTorch, r resets after the product.
 
-    ``r, z = sigmoid(x_rz + W_rz h)``; ``n = tanh(x_n + r * (W_n h + b_n))``; ``h' = (1 - z) * n + z * h``.
+    ``r, z = sigmoid(x_rz + W_rz h)``; ``n = tanh(x_n + r * (W_n h + b_n))``; ``h' = (1 - z) * n + z
+    * h``.
     """
 
     name = "gru"
@@ -192,9 +204,9 @@ class GRUEquations:
 
 
 class _ResetBeforeGRU(GRUEquations):
-    """GRU with the reset before the product (Cho et al. 2014, v1; Keras' ``reset_after=False``).
+    """GRU that resets before the product (Cho et al. 2014, v1; Keras' ``reset_after=False``).
 
-    As :class:`GRUEquations`, but ``n = tanh(x_n + W_n (r * h) + b_n)``.
+    Like :class:`GRUEquations`, except ``n = tanh(x_n + W_n (r * h) + b_n)``.
     """
 
     name = "gru_reset_before"
@@ -210,7 +222,7 @@ class _ResetBeforeGRU(GRUEquations):
 
 
 class LSTMEquations:
-    """Long short-term memory (Hochreiter & Schmidhuber 1997, forget gate of Gers et al. 2000).
+    """Long short-term memory (Hochreiter & Schmidhuber 1997), forget gate of Gers et al. 2000.
 
     ``i, f, o = sigmoid(...)``; ``g = tanh(...)``; ``c' = f * c + i * g``; ``h' = o * tanh(c')``.
     """
@@ -231,7 +243,7 @@ class LSTMEquations:
 
 
 class _PeepholeLSTM(LSTMEquations):
-    """LSTM whose gates also see the cell: i and f the old one, o the new one (Gers et al. 2002)."""
+    """LSTM with peepholes (Gers et al. 2002): i and f read the old cell state, o the new one."""
 
     name = "lstm_peephole"
     peepholes = 3
@@ -248,7 +260,7 @@ class _PeepholeLSTM(LSTMEquations):
 
 
 class _CoupledLSTM(LSTMEquations):
-    """LSTM with coupled gates, ``i = 1 - f`` (CIFG, Greff et al. 2017): three blocks of weights."""
+    """LSTM with coupled gates, ``i = 1 - f`` (CIFG, Greff et al. 2017), so G = 3."""
 
     name = "lstm_coupled"
     gates: tuple[str, ...] = ("forget", "candidate", "output")
@@ -263,7 +275,7 @@ class _CoupledLSTM(LSTMEquations):
 
 
 class _CoupledPeepholeLSTM(LSTMEquations):
-    """Coupled gates and peepholes together: f sees the old cell, o the new one."""
+    """LSTM with coupled gates and peepholes: f reads the old cell state, o the new one."""
 
     name = "lstm_coupled_peephole"
     gates: tuple[str, ...] = ("forget", "candidate", "output")
@@ -293,3 +305,4 @@ CELLS: dict[str, Cell] = {
         _CoupledPeepholeLSTM(),
     )
 }
+"""Name -> cell."""

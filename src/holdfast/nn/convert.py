@@ -22,7 +22,7 @@ _OURS: dict[type[nn.Module], type[RNN] | type[GRU] | type[LSTM]] = {nn.RNN: RNN,
 _THEIRS = {"rnn_tanh": nn.RNN, "rnn_relu": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}
 
 
-# -- torch.nn -------------------------------------------------------------------------------------------------
+# -- torch.nn --------------------------------------------------------------------------------------
 
 
 @dataclass
@@ -30,7 +30,8 @@ class Report:
     """What :func:`accelerate` did.
 
     Attributes:
-        model: the model to use: the one given, or its replacement where it is itself a recurrent layer.
+        model: the model to use: the one given, or its replacement where it is itself a recurrent
+            layer.
         replaced: names of the layers that now run in Holdfast; ``""`` is the model itself.
         kept: name -> why this recurrent module of torch.nn stays.
     """
@@ -53,13 +54,15 @@ class Report:
 def accelerate(model: nn.Module) -> Report:
     """Replace each torch.nn RNN, LSTM and GRU in a model by the layer of Holdfast, in place.
 
-    The new layers hold the very same parameters, so optimizers keep working, and ``requires_grad``, device, dtype
-    and the training flag stay. What cannot be replaced without losing something is kept and reported:
-    subclasses, parametrized layers (weight norm), layers with hooks, single-step cells. A layer under two
-    names stays one layer. References outside the module tree (in a plain list) still point to the old layer.
+    The new layers hold the very same parameters, so optimizers keep working, and ``requires_grad``,
+    device, dtype and the training flag stay. What cannot be replaced without losing something is
+    kept and reported: subclasses, parametrized layers (weight norm), layers with hooks, single-step
+    cells. A layer under two names stays one layer. References outside the module tree (in a plain
+    list) still point to the old layer.
 
     Args:
-        model: any module. A model that is itself an LSTM cannot be replaced in place: take ``report.model``.
+        model: any module. A model that is itself an LSTM cannot be replaced in place: take
+            ``report.model``.
 
     Returns:
         A report that can be printed.
@@ -209,7 +212,7 @@ def _refuse_extras(layer: Recurrent, target: str, cells: set[str]) -> None:
         )
 
 
-# -- Keras ----------------------------------------------------------------------------------------------------
+# -- Keras -----------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -226,14 +229,17 @@ _KERAS = {4: _KerasCell(LSTM, (0, 1, 2, 3)), 3: _KerasCell(GRU, (1, 0, 2))}
 def from_keras(weights: Sequence[ArrayLike], **arguments: Any) -> Recurrent:
     """A layer from the arrays that Keras' ``get_weights()`` gives for an LSTM or a GRU.
 
-    Keras keeps ``kernel`` [I, G*H], ``recurrent_kernel`` [H, G*H] and, with ``use_bias``, ``bias``: [4*H] for an
-    LSTM (gates i, f, c, o), [2, 3*H] for a GRU with ``reset_after=True`` and [3*H] without (gates z, r, h). The
-    cell and the reset convention are read off the shapes. Keras' default activations (tanh, sigmoid) are meant.
+    Keras keeps ``kernel`` [I, G*H], ``recurrent_kernel`` [H, G*H] and, with ``use_bias``, ``bias``:
+    [4*H] for an LSTM (gates i, f, c, o), [2, 3*H] for a GRU with ``reset_after=True`` and [3*H]
+    without (gates z, r, h). The cell and the reset convention are read off the shapes. Keras'
+    default activations (tanh, sigmoid) are meant.
 
     Args:
-        weights: the arrays; for several layers or ``Bidirectional``, one layer and direction after the other.
-        arguments: further arguments of the layer, e.g. ``num_layers``, ``bidirectional`` or ``kernel``; Keras
-            puts the batch first, so ``batch_first=True`` unless given. A GRU without bias takes ``reset_after``.
+        weights: the arrays; for several layers or ``Bidirectional``, one layer and direction after
+            the other.
+        arguments: further arguments of the layer, e.g. ``num_layers``, ``bidirectional`` or
+            ``kernel``; Keras puts the batch first, so ``batch_first=True`` unless given. A GRU
+            without bias takes ``reset_after``.
 
     Returns:
         An LSTM or a GRU in the arrays' dtype.
@@ -321,8 +327,8 @@ def _load_keras(layer: Recurrent, suffix: str, group: list[Array]) -> None:
 def to_keras(layer: Recurrent) -> list[Array]:
     """The arrays for Keras' ``set_weights()``, in the layout that :func:`from_keras` describes.
 
-    A GRU with the reset before the product goes to ``reset_after=False``, any other to ``reset_after=True``.
-    Several layers and directions follow one after the other.
+    A GRU with the reset before the product goes to ``reset_after=False``, any other to
+    ``reset_after=True``. Several layers and directions follow one after the other.
 
     Raises:
         UserError: the layer uses what Keras' layers do not have, with the names.

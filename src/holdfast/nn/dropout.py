@@ -1,4 +1,4 @@
-"""Dropout for sequences."""
+"""Dropout with one mask for all time steps."""
 
 from __future__ import annotations
 
@@ -7,17 +7,30 @@ from torch.nn import functional as F
 
 
 class LockedDropout(nn.Module):
-    """Dropout of the same units at every step: one mask [1, B, H] for [T, B, H]."""
+    """Variational dropout (Gal & Ghahramani 2016): the same units are dropped at every time step.
+
+    Args:
+        probability: of dropping a unit.
+
+    Example:
+        >>> import torch
+        >>> y = LockedDropout(0.5)(torch.ones(7, 2, 3))  # 0 or 2
+        >>> torch.equal(y[0], y[6])
+        True
+    """
 
     def __init__(self, probability: float) -> None:
         super().__init__()
         self.probability = probability
 
     def forward(self, x: Tensor) -> Tensor:
-        """[T, B, H] -> the same shape."""
+        """Multiply [T, B, H] by one mask [1, B, H] in training; return it unchanged in evaluation."""
         return x * self.mask(x) if self.training and self.probability else x
 
     def mask(self, x: Tensor, size: int | None = None) -> Tensor:
-        """[1, B, H] for the B of x and its H, or another one: 0 where dropped, and what keeps the mean elsewhere."""
+        """Sample a mask [1, B, size] of 0 and ``1 / (1 - probability)``; ``size`` defaults to H.
+
+        In evaluation it is 1 everywhere.
+        """
         ones = x.new_ones(1, x.size(1), size or x.size(-1))
         return F.dropout(ones, self.probability, self.training)

@@ -1,7 +1,8 @@
-"""How the weights of a recurrent layer start.
+"""Initial weights of a recurrent layer.
 
-An initialiser is a function ``(cell, name, parameter, hidden_size) -> None`` that fills one parameter in place;
-``name`` is the parameter's name without layer and direction: ``weight_ih``, ``bias_hh``, ...
+An initializer is a function ``(cell, name, parameter, hidden_size) -> None`` that fills one
+parameter in place. ``name`` is the parameter's name without layer and direction: ``weight_ih``,
+``bias_hh``, ...
 """
 
 from __future__ import annotations
@@ -14,17 +15,20 @@ from torch import Tensor, nn
 
 from holdfast.nn.cells import Cell
 
-Initialiser = Callable[[Cell, str, Tensor, int], None]
+Initializer = Callable[[Cell, str, Tensor, int], None]
 
 
 def _torch_default(cell: Cell, name: str, parameter: Tensor, hidden_size: int) -> None:
-    """``U(-1/sqrt(H), 1/sqrt(H))`` for every parameter, as torch.nn does, drawn in the same order."""
+    """Fill with ``U(-1/sqrt(H), 1/sqrt(H))``, as torch.nn does."""
     bound = 1.0 / math.sqrt(hidden_size) if hidden_size > 0 else 0.0
     nn.init.uniform_(parameter, -bound, bound)
 
 
 def orthogonal(cell: Cell, name: str, parameter: Tensor, hidden_size: int) -> None:
-    """Each gate's recurrent matrix orthogonal (Saxe et al. 2014), input matrices Glorot uniform, biases zero."""
+    """Fill one parameter: orthogonal recurrent matrices, Glorot uniform input matrices, zero biases.
+
+    Each gate's recurrent matrix is orthogonal on its own (Saxe et al. 2014).
+    """
     if name.startswith("bias"):
         nn.init.zeros_(parameter)
     elif name == "weight_hh":
@@ -39,14 +43,20 @@ def orthogonal(cell: Cell, name: str, parameter: Tensor, hidden_size: int) -> No
 class chrono:  # noqa: N801 - used like a function: init=chrono(500)
     """Gate biases for dependencies of up to ``max_steps`` steps (Tallec & Ollivier 2018).
 
-    An LSTM's forget bias is ``log U(1, T_max - 1)`` and its input bias the negative; a GRU's update gate (which in
-    PyTorch's convention keeps the old state) gets ``log U(1, T_max - 1)``. Everything else starts as in torch.nn.
+    An LSTM's forget bias is ``log U(1, T_max - 1)`` and its input bias the negative of it. A GRU's
+    update gate, which keeps the old state in PyTorch's convention, gets ``log U(1, T_max - 1)``.
+    Everything else starts as in torch.nn.
 
     Args:
-        max_steps: T_max, the longest dependency expected, in steps; at least 3.
+        max_steps: T_max, the longest expected dependency in time steps; at least 3.
 
     Raises:
-        ValueError: ``max_steps`` below 3, or, at construction of the layer, a cell without gates.
+        ValueError: ``max_steps`` is below 3. A layer whose cell has no gates raises it too.
+
+    Example:
+        >>> from holdfast import LSTM
+        >>> LSTM(3, 5, init=chrono(100))
+        LSTM(3, 5, init=chrono(100))
     """
 
     def __init__(self, max_steps: int) -> None:
@@ -58,7 +68,7 @@ class chrono:  # noqa: N801 - used like a function: init=chrono(500)
         return f"chrono({self.max_steps})"
 
     def __call__(self, cell: Cell, name: str, parameter: Tensor, hidden_size: int) -> None:
-        """Fill one parameter; PyTorch adds two biases, so ``bias_hh`` is zero in the blocks set here."""
+        """Fill one parameter; PyTorch adds two biases, so the gate's ``bias_hh`` is zero."""
         _torch_default(cell, name, parameter, hidden_size)
         if not name.startswith("bias"):
             return
@@ -71,9 +81,10 @@ class chrono:  # noqa: N801 - used like a function: init=chrono(500)
 
 
 def gate_rows(cell: Cell, gate: str, hidden_size: int) -> slice:
-    """The rows of a weight or bias that belong to a gate."""
+    """Return the rows of a weight or bias that belong to a gate."""
     first = cell.gates.index(gate) * hidden_size
     return slice(first, first + hidden_size)
 
 
-INITIALISERS: dict[str, Initialiser] = {"torch": _torch_default, "orthogonal": orthogonal}
+INITIALIZERS: dict[str, Initializer] = {"torch": _torch_default, "orthogonal": orthogonal}
+"""Name -> initializer."""

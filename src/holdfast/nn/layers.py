@@ -1,4 +1,4 @@
-"""RNN, LSTM and GRU: drop-in for torch.nn, with lengths, traces and options."""
+"""RNN, GRU and LSTM layers, drop-in for torch.nn, with lengths, traces and options."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def _refuse_projection(options: OptionArguments) -> None:
 
 
 class _SingleState(Recurrent):
-    """Layers whose state is one tensor."""
+    """A layer whose state is one tensor."""
 
     def forward(
         self, input: Tensor | PackedSequence, hx: Tensor | None = None, lengths: Lengths = None
@@ -28,25 +28,31 @@ class _SingleState(Recurrent):
 
         Args:
             input: [T, B, I], [B, T, I] with ``batch_first``, [T, I] unbatched, or a PackedSequence.
-            hx: initial state [L*D, B, H] ([L*D, H] unbatched); zeros, or the learnt state, when None.
-            lengths: B integers (list or tensor, any order, on any device): outputs past a sequence's end are zero,
-                its final state is that of its own last step, and the reverse direction starts there.
+            hx: initial state [L*D, B, H] ([L*D, H] unbatched). If None: zeros, or the learned
+                initial state.
+            lengths: B integers from 0 to T, as a list or a tensor on any device, in any order.
+                Outputs past a sequence's end are zero, its final state is the state at its last
+                step, and the reverse direction starts there.
 
         Returns:
-            outputs [T, B, D*H] in the input's layout, and the final state in that of ``hx``.
+            The outputs [T, B, D*H] in the layout of ``input``, and the final state in the layout of
+            ``hx``.
 
         Raises:
-            RuntimeError, ValueError, TypeError: as torch.nn does, and for lengths that do not fit.
+            RuntimeError, ValueError, TypeError: as in torch.nn, or ``lengths`` does not fit.
         """
         outputs, state = self._forward(input, None if hx is None else (hx,), lengths)
         return outputs, state[0]
 
 
 class RNN(_SingleState):
-    """Elman network, drop-in for :class:`torch.nn.RNN`: ``h' = tanh(W_ih x + b_ih + W_hh h + b_hh)``, or relu.
+    """Elman network, drop-in for :class:`torch.nn.RNN`.
 
-    Arguments, shapes, parameter names, layout and initialisation are those of torch.nn; ``options`` are in
-    :class:`holdfast.nn.options.Options`.
+    ``h' = tanh(W_ih x + b_ih + W_hh h + b_hh)``, or relu; see
+    :class:`holdfast.nn.cells.RNNEquations`.
+
+    Arguments, shapes, parameter names, layout and initialization are torch.nn's; for ``options``
+    see :class:`holdfast.nn.options.Options`.
 
     Example:
         >>> import torch
@@ -83,11 +89,13 @@ class RNN(_SingleState):
 
 
 class GRU(_SingleState):
-    """Gated recurrent units, drop-in for :class:`torch.nn.GRU`; equations in :class:`holdfast.nn.cells.GRUEquations`.
+    """Gated recurrent units, drop-in for :class:`torch.nn.GRU`.
 
-    Arguments, shapes, parameter names, layout and initialisation are those of torch.nn; ``options`` are in
-    :class:`holdfast.nn.options.Options`. ``reset_after=False`` puts the reset gate before the product, as Keras does
-    under that name.
+    For the equations see :class:`holdfast.nn.cells.GRUEquations`.
+
+    Arguments, shapes, parameter names, layout and initialization are torch.nn's; for ``options``
+    see :class:`holdfast.nn.options.Options`. ``reset_after=False`` applies the reset gate before
+    the recurrent product, like Keras' argument of that name.
 
     Example:
         >>> import torch
@@ -122,11 +130,13 @@ class GRU(_SingleState):
 
 
 class LSTM(Recurrent):
-    """Long short-term memory, drop-in for :class:`torch.nn.LSTM`: see :class:`holdfast.nn.cells.LSTMEquations`.
+    """Long short-term memory, drop-in for :class:`torch.nn.LSTM`.
 
-    Arguments, shapes, parameter names, layout and initialisation are those of torch.nn; ``options`` are in
-    :class:`holdfast.nn.options.Options`, and ``peephole=True`` (Gers et al. 2002) and ``coupled=True`` (one gate for
-    input and forget, Greff et al. 2017).
+    For the equations see :class:`holdfast.nn.cells.LSTMEquations`.
+
+    Arguments, shapes, parameter names, layout and initialization are torch.nn's; for ``options``
+    see :class:`holdfast.nn.options.Options`. An LSTM also has ``peephole=True`` (Gers et al. 2002)
+    and ``coupled=True`` (``i = 1 - f``, Greff et al. 2017).
 
     Example:
         >>> import torch
@@ -166,7 +176,7 @@ class LSTM(Recurrent):
         hx: tuple[Tensor, Tensor] | None = None,
         lengths: Lengths = None,
     ) -> tuple[Any, tuple[Tensor, ...]]:
-        """Run the layers over whole sequences; as :meth:`GRU.forward`, with the state a pair.
+        """Run the layers over whole sequences, like :meth:`GRU.forward`, with a pair of states.
 
         Args:
             input: [T, B, I], [B, T, I] with ``batch_first``, [T, I] unbatched, or a PackedSequence.
@@ -174,10 +184,13 @@ class LSTM(Recurrent):
             lengths: B integers, see :meth:`GRU.forward`.
 
         Returns:
-            outputs [T, B, D*P] and the final (h, c).
+            The outputs [T, B, D*P] and the final (h, c).
+
+        Raises:
+            RuntimeError, ValueError, TypeError: as in torch.nn, or ``lengths`` does not fit.
         """
         return self._forward(input, hx, lengths)  # type: ignore[no-any-return]
 
 
 LAYERS: dict[str, Callable[..., Recurrent]] = {"rnn": RNN, "gru": GRU, "lstm": LSTM}
-"""Name -> layer."""
+"""Name -> class of the layer."""

@@ -1,37 +1,27 @@
-"""The forms in which sequences come (time or batch first, unbatched, packed, ragged) and the way back."""
+"""Convert padded, packed, unbatched and ragged sequences to the kernels' layout and back."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
+from holdfast.nn.cells import State
 from holdfast.nn.kernels.problem import transformed
 
-State = tuple[Tensor, ...]
-
-
-class Layer(Protocol):
-    """What the shape of a layer's input depends on."""
-
-    input_size: int
-    num_layers: int
-    batch_first: bool
-    weight_ih_l0: Tensor
-    _widths: tuple[int, ...]
-
-    @property
-    def num_directions(self) -> int:
-        """D."""
-        ...
+if TYPE_CHECKING:
+    from holdfast.nn.recurrent import Recurrent
 
 
 @dataclass(frozen=True)
 class SequenceBatch:
-    """An input as kernels take it: ``x`` [T, B, I], states [L*D, B, width], ``lengths`` [B] int64 or None."""
+    """A batch in the kernels' layout, and what is needed to convert outputs back.
+
+    ``x`` [T, B, I], ``state`` of [L*D, B, width], ``lengths`` [B] int64 or None.
+    """
 
     x: Tensor
     state: State | None
@@ -41,24 +31,32 @@ class SequenceBatch:
     packed: PackedSequence | None = None
 
     def restore(self, outputs: Tensor) -> Tensor | PackedSequence:
-        """Outputs [T, B, width] in the form in which the input came."""
+        """Convert outputs [T, B, width] to the layout of the input."""
         if self.packed is not None:
             return pack_like(outputs, self.lengths, self.packed)
         return self.restore_steps(outputs)
 
     def restore_steps(self, values: Tensor) -> Tensor:
-        """[..., T, B, width] -> batch first or unbatched, as the input came."""
+        """Convert [..., T, B, width] to batch first or unbatched, like the input."""
         if not self.batched:
             return values.squeeze(-2)
         return values.transpose(-3, -2) if self.batch_first else values
 
     def restore_state(self, state: State) -> State:
-        """[L*D, B, width], without B for unbatched input."""
+        """Return the state [L*D, B, width], without B for unbatched input."""
         return state if self.batched else tuple(s.squeeze(1) for s in state)
 
 
-def arrange(layer: Layer, input: Any, hx: State | None, lengths: Any) -> SequenceBatch:
-    """Check an input and bring it into the form that kernels take; errors are of torch.nn's kinds."""
+def arrange(layer: Recurrent, input: Any, hx: State | None, lengths: Any) -> SequenceBatch:
+    """Check an input and convert it to the kernels' layout.
+
+    Args:
+        layer: whose sizes and flags apply.
+        input, hx, lengths: see :meth:`holdfast.GRU.forward`, with ``hx`` a tuple.
+
+    Raises:
+        RuntimeError, ValueError, TypeError: as in torch.nn.
+    """
     if isinstance(input, PackedSequence):
         return _from_packed(layer, input, hx, lengths)
     if not isinstance(input, Tensor):
@@ -75,13 +73,13 @@ def arrange(layer: Layer, input: Any, hx: State | None, lengths: Any) -> Sequenc
     if input.size(0) == 0:
         raise RuntimeError("Expected sequence length to be larger than 0")
     lengths = None if lengths is None else _as_lengths(lengths, input)
-    x = input if lengths is None else _blank(input, lengths)
+    x = input if lengths is None else _zero_padding(input, lengths)
     return SequenceBatch(x, state, lengths, batched, layer.batch_first)
 
 
-def _from_packed(layer: Layer, packed: PackedSequence, hx: State | None, lengths: Any) -> SequenceBatch:
+def _from_packed(layer: Recurrent, packed: PackedSequence, hx: State | None, lengths: Any) -> SequenceBatch:
     if lengths is not None:
-        raise ValueError("a PackedSequence carries its lengths: give either it or lengths=, not both")
+        raise ValueError("a PackedSequence has its own lengths: pass no lengths= with it")
     _check_input(layer, packed.data)
     x, own_lengths = pad_packed_sequence(packed)
     state = _check_state(layer, hx, x, batched=True, batch_dim=1)
@@ -89,7 +87,7 @@ def _from_packed(layer: Layer, packed: PackedSequence, hx: State | None, lengths
 
 
 def pack_like(outputs: Tensor, lengths: Tensor | None, packed: PackedSequence) -> PackedSequence:
-    """Pack outputs [T, B, width] in the very order of ``packed``, ties included."""
+    """Pack outputs [T, B, width] in exactly the order of ``packed``, ties included."""
     order = packed.sorted_indices
     assert lengths is not None
     if order is not None:
@@ -98,7 +96,7 @@ def pack_like(outputs: Tensor, lengths: Tensor | None, packed: PackedSequence) -
     return PackedSequence(data, packed.batch_sizes, order, packed.unsorted_indices)
 
 
-def _check_input(layer: Layer, input: Tensor) -> None:
+def _check_input(layer: Recurrent, input: Tensor) -> None:
     dtype = layer.weight_ih_l0.dtype
     if input.dtype != dtype and not torch.is_autocast_enabled(input.device.type):
         raise ValueError(
@@ -112,9 +110,9 @@ def _check_input(layer: Layer, input: Tensor) -> None:
 
 
 def _check_state(
-    layer: Layer, hx: State | None, input: Tensor, batched: bool, batch_dim: int | None = None
+    layer: Recurrent, hx: State | None, input: Tensor, batched: bool, batch_dim: int | None = None
 ) -> State | None:
-    """Hold ``hx`` against [L*D, B, width] and add the batch dimension where it is missing."""
+    """Check that ``hx`` is [L*D, B, width]; add the batch dimension for unbatched input."""
     if hx is None:
         return None
     batch_dim = (0 if layer.batch_first else 1) if batch_dim is None else batch_dim
@@ -133,7 +131,7 @@ def _check_state(
             raise RuntimeError(f"Expected hidden size {expected}, got {list(state.shape)}")
         if state.device != input.device:
             raise RuntimeError(
-                f"hx must be where the input is, on {input.device}, but it is on {state.device}"
+                f"hx must be on the input's device {input.device}, but it is on {state.device}"
             )
         if state.dtype != input.dtype and not torch.is_autocast_enabled(input.device.type):
             raise RuntimeError(f"hx must have the input's dtype {input.dtype}, but got {state.dtype}")
@@ -141,16 +139,17 @@ def _check_state(
 
 
 def _as_lengths(lengths: Any, x: Tensor) -> Tensor:
-    """B integers -> int64 [B] on the device of ``x`` [T, B, I].
+    """Convert B integers to int64 [B] on the device of ``x`` [T, B, I].
 
-    Values are held against 0..T where that costs no wait for an accelerator and breaks no graph.
+    The values are checked against 0..T, unless the check would wait for an accelerator or break a
+    graph.
     """
     given = lengths if isinstance(lengths, Tensor) else torch.tensor(lengths)
     if given.is_floating_point() or given.is_complex() or given.dtype == torch.bool:
         raise TypeError(f"lengths must be integers, but got {given.dtype}")
     if tuple(given.shape) != (x.size(1),):
         raise ValueError(
-            f"lengths must hold one integer for each of {x.size(1)} sequences, got {list(given.shape)}"
+            f"lengths must hold one integer for each of {x.size(1)} sequences, but got {list(given.shape)}"
         )
     given = given.to(torch.int64)
     if (
@@ -162,12 +161,12 @@ def _as_lengths(lengths: Any, x: Tensor) -> Tensor:
         low, high = int(given.min()), int(given.max())
         if low < 0 or high > x.size(0):
             raise ValueError(
-                f"lengths must lie in 0..{x.size(0)} (the number of steps), but got {low}..{high}"
+                f"lengths must be in 0..{x.size(0)} (the number of steps), but got {low}..{high}"
             )
     return given.to(x.device)
 
 
-def _blank(x: Tensor, lengths: Tensor) -> Tensor:
-    """Zero what lies past each end, so that anything (NaN too) may stand there."""
+def _zero_padding(x: Tensor, lengths: Tensor) -> Tensor:
+    """Zero the steps past each sequence's end, so that padding may hold any value, NaN included."""
     past = torch.arange(x.size(0), device=x.device)[:, None] >= lengths
     return x.masked_fill(past[:, :, None], 0.0)

@@ -1,4 +1,4 @@
-"""What a recurrent layer can do beyond torch.nn, checked once at construction."""
+"""Options of a recurrent layer that torch.nn does not have; checked when the layer is built."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from numbers import Real
 from typing import Any, TypedDict
 
 from holdfast.nn.cells import Cell
-from holdfast.nn.init import INITIALISERS, Initialiser, chrono
+from holdfast.nn.init import INITIALIZERS, Initializer, chrono
 
 
 class OptionArguments(TypedDict, total=False):
-    """The keyword arguments of :class:`Options`, as every layer takes them."""
+    """Keyword arguments of every layer: the fields of :class:`Options`."""
 
     layer_norm: bool
     recurrent_dropout: float
@@ -21,13 +21,13 @@ class OptionArguments(TypedDict, total=False):
     weight_drop: float
     learn_initial_state: bool
     forget_bias: float | None
-    init: str | Initialiser
+    init: str | Initializer
     recompute: bool
     kernel: str
 
 
 class LSTMArguments(OptionArguments, total=False):
-    """The same and what only an LSTM has."""
+    """Keyword arguments of an LSTM."""
 
     peephole: bool
     coupled: bool
@@ -35,26 +35,30 @@ class LSTMArguments(OptionArguments, total=False):
 
 @dataclass(frozen=True)
 class Options:
-    """Options of a layer; any of them work together.
+    """Options of a layer. They can be combined freely.
 
     Attributes:
-        layer_norm: normalise each gate's pre-activation, and an LSTM's cell (Ba et al. 2016).
-        recurrent_dropout: probability of dropping a hidden unit from the recurrent product, the same units at
-            each step of a sequence (Gal & Ghahramani 2016).
-        zoneout: probability that a unit keeps its old value at a step (Krueger et al. 2017); for an LSTM
-            one number for both or (hidden, cell).
-        weight_drop: probability of dropping an element of ``weight_hh`` for a whole call (Merity et al. 2018).
-        learn_initial_state: the state before the first step is a parameter, where no ``hx`` is given.
-        forget_bias: the forget gate's bias at the start, split over PyTorch's two biases as (value, 0).
-        init: ``"torch"``, ``"orthogonal"``, ``chrono(T_max)`` or an own function (see ``initialisation``).
-        recompute: train with memory for about 2 sqrt(T) steps' activations instead of T, for one more forward pass:
-            for sequences of many thousand steps. The gradients are the same.
-        kernel: ``"auto"``, ``"native"``, ``"aten"`` or ``"reference"``; ``"int8"`` rounds, forward only (see
-            :func:`holdfast.quantize`).
+        layer_norm: normalize each gate's pre-activations, and an LSTM's cell state (Ba et al.
+            2016).
+        recurrent_dropout: probability of dropping a hidden unit from the recurrent product. The
+            same units are dropped at each step of a sequence (Gal & Ghahramani 2016).
+        zoneout: probability that a unit keeps its old value at a step (Krueger et al. 2017). For an
+            LSTM, one number for both states, or (hidden, cell).
+        weight_drop: probability of dropping an element of ``weight_hh`` for a whole call (Merity et
+            al. 2018).
+        learn_initial_state: make the initial state a parameter, used if no ``hx`` is given.
+        forget_bias: initial bias of the forget gate, split over PyTorch's two biases as (value, 0).
+        init: ``"torch"``, ``"orthogonal"``, ``chrono(T_max)`` or a function (see
+            :mod:`holdfast.nn.init`).
+        recompute: keep activations for about 2 sqrt(T) steps instead of T, at the price of one more
+            forward pass. Use it for sequences of many thousand steps. The gradients are the same.
+        kernel: ``"auto"``, ``"native"``, ``"aten"``, ``"reference"``, or ``"int8"``, which rounds
+            and runs forward only (see :func:`holdfast.quantize`).
 
     Raises:
-        ValueError: a probability outside [0, 1), an unknown name, options that exclude each other.
-        TypeError: a value of the wrong type.
+        ValueError: a probability is outside [0, 1), a name is unknown, or two options exclude each
+            other.
+        TypeError: a value has the wrong type.
     """
 
     layer_norm: bool = False
@@ -63,13 +67,17 @@ class Options:
     weight_drop: float = 0.0
     learn_initial_state: bool = False
     forget_bias: float | None = None
-    init: str | Initialiser = "torch"
+    init: str | Initializer = "torch"
     recompute: bool = False
     kernel: str = "auto"
 
     @classmethod
     def of(cls, layer: str, options: Mapping[str, Any]) -> Options:
-        """Options by name, for a layer; an unknown name is a TypeError with the nearest one."""
+        """Build the options from keyword arguments of a layer.
+
+        Raises:
+            TypeError: a name is unknown; the message suggests the nearest one.
+        """
         known = [field.name for field in fields(cls)]
         for name in options:
             if name not in known:
@@ -79,16 +87,16 @@ class Options:
         return cls(**options)
 
     def check(self, cell: Cell, bias: bool) -> None:
-        """Hold the options against the cell they are for."""
+        """Check that every value is valid and fits the cell."""
         for name in ("layer_norm", "learn_initial_state", "recompute"):
             check_switch(name, getattr(self, name))
         for name in ("recurrent_dropout", "weight_drop"):
             _probability(name, getattr(self, name))
         for rate in self.zoneout_rates(cell):
             _probability("zoneout", rate)
-        if isinstance(self.init, str) and self.init not in INITIALISERS:
+        if isinstance(self.init, str) and self.init not in INITIALIZERS:
             raise ValueError(
-                f"init must be one of {sorted(INITIALISERS)} or a function, but got {self.init!r}"
+                f"init must be one of {sorted(INITIALIZERS)} or a function, but got {self.init!r}"
             )
         if not isinstance(self.init, str) and not callable(self.init):
             raise TypeError(f"init must be a name or a function, but got {self.init!r}")
@@ -99,36 +107,40 @@ class Options:
     def _check_gate_biases(self, cell: Cell, bias: bool) -> None:
         timed = isinstance(self.init, chrono)
         if timed and not ({"forget", "update"} & set(cell.gates)):
-            raise ValueError(f"init=chrono sets gate biases, but the cell {cell.name!r} has no gates")
+            raise ValueError(
+                f"init=chrono needs a forget or update gate, but the cell {cell.name!r} has none"
+            )
         if self.forget_bias is not None and "forget" not in cell.gates:
             raise ValueError(f"forget_bias needs a forget gate, but the cell {cell.name!r} has none")
         if not bias and (timed or self.forget_bias is not None):
-            raise ValueError("init=chrono and forget_bias set biases, but the layer has bias=False")
+            raise ValueError("init=chrono and forget_bias need biases, but the layer has bias=False")
         if timed and self.forget_bias is not None:
-            raise ValueError("init=chrono and forget_bias both set the forget gate's bias: give one of them")
+            raise ValueError(
+                "init=chrono and forget_bias both set the forget gate's bias: pass only one of them"
+            )
 
     def zoneout_rates(self, cell: Cell) -> tuple[float, ...]:
-        """One rate for each state of the cell."""
+        """Return one rate for each state of the cell."""
         if not isinstance(self.zoneout, tuple):
             return (self.zoneout,) * len(cell.states)
         if len(self.zoneout) != len(cell.states):
             states = ", ".join(cell.states)
-            raise ValueError(f"zoneout takes one rate for each state ({states}), but got {self.zoneout}")
+            raise ValueError(f"zoneout must be one rate for each state ({states}), but got {self.zoneout}")
         return self.zoneout
 
-    def initialiser(self) -> Initialiser:
-        """The function that fills a parameter."""
-        return INITIALISERS[self.init] if isinstance(self.init, str) else self.init
+    def initializer(self) -> Initializer:
+        """Return the function that fills a parameter."""
+        return INITIALIZERS[self.init] if isinstance(self.init, str) else self.init
 
 
 def check_switch(name: str, value: object) -> None:
-    """A switch is True or False; anything else is a TypeError, as in torch.nn."""
+    """Raise a TypeError unless the value is True or False, as torch.nn does."""
     if not isinstance(value, bool):
         raise TypeError(f"{name} should be of type bool, got: {type(value).__name__}")
 
 
 def is_number(value: object) -> bool:
-    """A real number of any kind (numpy's too), but no bool."""
+    """Return whether the value is a real number, numpy's included, and not a bool."""
     return isinstance(value, Real) and not isinstance(value, bool)
 
 

@@ -19,14 +19,15 @@ Module = TypeVar("Module", bound=nn.Module)
 def quantize(model: Module) -> Module:
     """Give a copy of a model whose recurrent layers run in int8, for inference on the CPU.
 
-    Each output of a weight matrix gets its own scale, ``w ~ s q`` with q in -127 ... 127; the input and the hidden
-    state get one for each row and step, in 7 bits, which every processor sums exactly. Gate functions, biases and
-    the cell's memory stay in float32. The parameters keep their names and their float32 values, so the copy saves
-    and loads like the model; it has no gradients. Layers of torch.nn are replaced as
-    :func:`holdfast.accelerate` does; those that it keeps stay in float32, with a warning that says why. Everything
-    but recurrent layers stays as it is.
+    Each output of a weight matrix gets its own scale, ``w ~ s q`` with q in -127 ... 127; the input
+    and the hidden state get one for each row and step, in 7 bits, which every processor sums
+    exactly. Gate functions, biases and the cell's memory stay in float32. The parameters keep their
+    names and their float32 values, so the copy saves and loads like the model; it has no gradients.
+    Layers of torch.nn are replaced as :func:`holdfast.accelerate` does; those that it keeps stay in
+    float32, with a warning that says why. Everything but recurrent layers stays as it is.
 
-    What rounding costs depends on the model: compare the copy with the model on validation data before it is used
+    What rounding costs depends on the model: compare the copy with the model on validation data
+        before it is used
     (``holdfast evaluate RUN FILE --int8`` does so for a run).
 
     Args:

@@ -1,4 +1,4 @@
-"""Layers and directions of any cell around the kernels: parameters, state, noise, lengths and traces."""
+"""Recurrent layers of any cell: parameters, initial state, noise, lengths and traces."""
 
 from __future__ import annotations
 
@@ -21,17 +21,22 @@ if TYPE_CHECKING:
     from holdfast.nn.stream import Stream
 
 Lengths = Tensor | Sequence[int] | None
+_NO_OPTIONS = Options()
+_DEFAULTS = {"num_layers": 1, "bias": True, "batch_first": False, "dropout": 0.0, "bidirectional": False}
 
 
 class Recurrent(nn.Module):
-    """Layers and directions of one cell; the public classes below only name the cell and shape the state.
+    """A stack of recurrent layers in one or two directions: the base class of RNN, GRU and LSTM.
 
     Args:
         cell: an entry of :data:`holdfast.CELLS`.
         sizes: (input_size, hidden_size, num_layers, proj_size).
-        flags: bias, batch_first, bidirectional, dropout, as in torch.nn.
+        flags: (bias, batch_first, dropout, bidirectional), as in torch.nn.
         options: see :class:`holdfast.nn.options.Options`.
-        factory: device and dtype.
+        factory: device and dtype of the parameters.
+
+    Raises:
+        TypeError, ValueError: a size, a flag or an option is invalid.
     """
 
     weight_ih_l0: Tensor
@@ -56,17 +61,17 @@ class Recurrent(nn.Module):
         self._make_parameters(factory)
         self.reset_parameters()
 
-    # -- parameters ------------------------------------------------------------------------------------------
+    # -- parameters --------------------------------------------------------------------------------
 
     @property
     def mode(self) -> str:
-        """torch.nn's name of the cell: ``"RNN_TANH"``, ``"RNN_RELU"``, ``"GRU"`` or ``"LSTM"``."""
+        """torch.nn's name for the cell: ``"RNN_TANH"``, ``"RNN_RELU"``, ``"GRU"`` or ``"LSTM"``."""
         name = self.cell.name.upper()
         return name if name.startswith("RNN") else name.split("_")[0]
 
     @property
     def num_directions(self) -> int:
-        """D: 2 when bidirectional, otherwise 1."""
+        """D: 2 if bidirectional, otherwise 1."""
         return 2 if self.bidirectional else 1
 
     @property
@@ -74,7 +79,7 @@ class Recurrent(nn.Module):
         return self.proj_size or self.hidden_size
 
     def suffixes(self) -> Iterator[tuple[int, str]]:
-        """(layer, ending of its parameters' names) of each layer and direction, in the order of the state's rows."""
+        """Yield (layer, suffix of parameter names) for each row of the state: layers, then directions."""
         for layer in range(self.num_layers):
             for direction in range(self.num_directions):
                 yield layer, f"_l{layer}" + ("_reverse" if direction else "")
@@ -89,27 +94,27 @@ class Recurrent(nn.Module):
                 setattr(self, f"initial_{state}", nn.Parameter(torch.empty((rows, 1, width), **factory)))
 
     def _shapes(self, layer: int) -> dict[str, tuple[int, ...]]:
-        """Name -> shape of one layer and direction, torch.nn's first and in its order."""
+        """Return name -> shape for one layer and direction, torch.nn's parameters first."""
         hidden, width = self.hidden_size, self._hidden_width
         rows = len(self.cell.gates) * hidden
         inputs = self.input_size if layer == 0 else width * self.num_directions
-        layout: dict[str, tuple[int, ...]] = {"weight_ih": (rows, inputs), "weight_hh": (rows, width)}
+        shapes: dict[str, tuple[int, ...]] = {"weight_ih": (rows, inputs), "weight_hh": (rows, width)}
         if self.bias:
-            layout |= {"bias_ih": (rows,), "bias_hh": (rows,)}
+            shapes |= {"bias_ih": (rows,), "bias_hh": (rows,)}
         if self.proj_size:
-            layout |= {"weight_hr": (width, hidden)}
+            shapes |= {"weight_hr": (width, hidden)}
         if self.cell.peepholes:
-            layout |= {"weight_ch": (self.cell.peepholes * hidden,)}
+            shapes |= {"weight_ch": (self.cell.peepholes * hidden,)}
         if self.options.layer_norm:
-            layout |= {"norm_ih": (rows,), "norm_hh": (rows,)}
+            shapes |= {"norm_ih": (rows,), "norm_hh": (rows,)}
             if "cell" in self.cell.states:
-                layout |= {"norm_ch": (hidden,), "norm_ch_bias": (hidden,)}
-        return layout
+                shapes |= {"norm_ch": (hidden,), "norm_ch_bias": (hidden,)}
+        return shapes
 
     @torch.no_grad()
     def reset_parameters(self) -> None:
-        """Fill every parameter as ``init`` and ``forget_bias`` say; gains 1, initial states 0."""
-        fill = self.options.initialiser()
+        """Initialize by the options ``init`` and ``forget_bias``; gains are 1, initial states 0."""
+        fill = self.options.initializer()
         for name, parameter in self.named_parameters():
             kind = name.split("_l")[0]
             if kind.startswith("norm"):
@@ -128,30 +133,22 @@ class Recurrent(nn.Module):
             getattr(self, "bias_hh" + suffix)[rows] = 0.0
 
     def flatten_parameters(self) -> None:
-        """Nothing to do: there is no private copy of the weights. Kept for programs written for torch.nn."""
+        """Do nothing: torch.nn's programs may call it, but there is no flat copy of the weights."""
 
     @property
     def all_weights(self) -> list[list[nn.Parameter]]:
-        """The parameters of each layer and direction, as in torch.nn."""
+        """Parameters of each layer and direction, as in torch.nn."""
         return [[getattr(self, n + s) for n in self._shapes(layer)] for layer, s in self.suffixes()]
 
     def extra_repr(self) -> str:
-        """torch.nn's text, and the options that differ from their defaults."""
-        defaults = {
-            "num_layers": 1,
-            "bias": True,
-            "batch_first": False,
-            "dropout": 0.0,
-            "bidirectional": False,
-        }
-        given: dict[str, Any] = {"proj_size": self.proj_size} if self.proj_size else {}
-        given |= {n: getattr(self, n) for n, d in defaults.items() if getattr(self, n) != d}
-        plain = Options()
-        given |= {n: v for n, v in vars(self.options).items() if v != getattr(plain, n)}
+        """Return torch.nn's text and the options that differ from their defaults."""
+        given: dict[str, object] = {"proj_size": self.proj_size} if self.proj_size else {}
+        given |= {name: getattr(self, name) for name, d in _DEFAULTS.items() if getattr(self, name) != d}
+        given |= {name: v for name, v in vars(self.options).items() if v != getattr(_NO_OPTIONS, name)}
         given |= {} if self.cell.name in ("rnn_tanh", "gru", "lstm") else {"cell": self.cell.name}
         return ", ".join([f"{self.input_size}, {self.hidden_size}", *(f"{n}={v}" for n, v in given.items())])
 
-    # -- running ---------------------------------------------------------------------------------------------
+    # -- running -----------------------------------------------------------------------------------
 
     def _forward(self, input: Tensor | PackedSequence, hx: State | None, lengths: Lengths) -> Any:
         sequence = layout.arrange(self, input, hx, lengths)
@@ -161,7 +158,7 @@ class Recurrent(nn.Module):
         return sequence.restore(outputs), sequence.restore_state(final)
 
     def _run(self, sequence: layout.SequenceBatch, trace: bool = False) -> list[ScanResult]:
-        """Every layer and direction in torch.nn's order: layer by layer, forward before reverse."""
+        """Run each layer and direction in torch.nn's order: by layer, forward before reverse."""
         recompute = self.options.recompute and torch.is_grad_enabled() and not trace
         scan = kernels.scan_in_segments if recompute else kernels.scan
         x = sequence.x
@@ -192,7 +189,11 @@ class Recurrent(nn.Module):
         return tuple(sequence.x.new_zeros(batch, width) for width in self._widths)
 
     def weights(self, suffix: str) -> Weights:
-        """The parameters of one layer and direction (``_l0``, ``_l0_reverse``, ...), weight drop applied."""
+        """Return the weights of one layer and direction, after weight drop.
+
+        Args:
+            suffix: ``"_l0"``, ``"_l0_reverse"``, ``"_l1"``, ...
+        """
         names = {n: getattr(self, n + suffix, None) for n in ("bias_ih", "bias_hh", "weight_hr", "weight_ch")}
         recurrent = F.dropout(getattr(self, "weight_hh" + suffix), self.options.weight_drop, self.training)
         return Weights(getattr(self, "weight_ih" + suffix), recurrent, **names, norm=self._norm(suffix))
@@ -211,10 +212,10 @@ class Recurrent(nn.Module):
         mask = F.dropout(torch.ones_like(state[0]), self.options.recurrent_dropout) if dropping else None
         if not any(rates):
             return RecurrentNoise(mask)
-        return RecurrentNoise(mask, Zoneout.drawn(rates) if self.training else Zoneout(rates))
+        return RecurrentNoise(mask, Zoneout.sample(rates) if self.training else Zoneout(rates))
 
     def problems(self, batch: int) -> list[Problem]:
-        """One step of zeros in each layer's forward direction, from its beginning: what a stream is made of."""
+        """Return one forward time step of zeros for each layer: what a stream is built from."""
         widths = [self.input_size, *[self._hidden_width] * (self.num_layers - 1)]
         inputs = [self.weight_ih_l0.new_zeros(1, batch, width) for width in widths]
         steps = [layout.SequenceBatch(x, None, None, True, False) for x in inputs]
@@ -224,10 +225,10 @@ class Recurrent(nn.Module):
         ]
 
     def stream(self, batch: int = 1) -> Stream:
-        """A copy of this layer that runs one step at a time: see :class:`holdfast.nn.stream.Stream`.
+        """Copy this layer into a :class:`holdfast.Stream`, which runs one time step at a time.
 
         Args:
-            batch: number of sequences that begin together.
+            batch: B, the number of sequences.
 
         Raises:
             ValueError: the layer is bidirectional.
@@ -236,30 +237,39 @@ class Recurrent(nn.Module):
 
         return Stream(self, batch)
 
-    # -- insight ---------------------------------------------------------------------------------------------
+    # -- insight -----------------------------------------------------------------------------------
 
     def plan(self, x: Tensor | PackedSequence, hx: Any = None, lengths: Lengths = None) -> Plan:
-        """The kernel that would run ``layer(x, hx, lengths)``, and why each one before it could not.
+        """Return the kernel that ``layer(x, hx, lengths)`` would use, and why others cannot run.
 
-        Nothing is run, and no random number is used up.
+        Nothing runs, and the state of the random number generators stays the same.
 
         Raises:
-            RuntimeError: the kernel was asked for by name and cannot run this.
+            RuntimeError: the layer names a kernel, and that kernel cannot run this input.
+
+        Example:
+            >>> from holdfast import GRU
+            >>> print(GRU(3, 5, kernel="reference").plan(torch.zeros(7, 2, 3)))
+            reference (the first choice here)
         """
         sequence = layout.arrange(self, x, self._as_state(hx), lengths)
         with torch.random.fork_rng([sequence.x.device] if sequence.x.is_cuda else []):
             return kernels.choose(self._problem(sequence.x, sequence, 0, 0, trace=False), self.options.kernel)
 
     def trace(self, x: Tensor, hx: Any = None, lengths: Lengths = None) -> dict[str, Tensor]:
-        """Every gate, candidate, cell and hidden state at every step, layer and direction.
+        """Return every gate, candidate and state, for each time step, layer and direction.
 
         Args:
-            x, hx, lengths: as in ``forward``; no PackedSequence.
+            x, hx, lengths: as in ``forward``, except that ``x`` cannot be a PackedSequence.
 
         Returns:
-            name -> [L, D, T, B, width] ([L, D, B, T, width] with ``batch_first``; no B for unbatched input). An
-            LSTM has ``input forget candidate output cell hidden``, a GRU ``reset update candidate hidden``,
-            an RNN ``hidden``. Values past a sequence's end are zero.
+            name -> [L, D, T, B, width] ([L, D, B, T, width] with ``batch_first``; no B for
+            unbatched input). An LSTM has ``input forget candidate output cell hidden``, a GRU
+            ``reset update candidate hidden``, an RNN ``hidden``. Values past a sequence's end are
+            zero.
+
+        Raises:
+            TypeError: ``x`` is a PackedSequence.
 
         Example:
             >>> from holdfast import GRU
@@ -268,34 +278,31 @@ class Recurrent(nn.Module):
             torch.Size([1, 1, 7, 2, 5])
         """
         if isinstance(x, PackedSequence):
-            raise TypeError("trace takes a padded tensor and lengths=, but got a PackedSequence")
+            raise TypeError("trace must get a padded tensor and lengths=, but got a PackedSequence")
         sequence = layout.arrange(self, x, self._as_state(hx), lengths)
         traced = [r.activations or {} for r in self._run(sequence, trace=True)]
         stacked = {name: _stacked([t[name] for t in traced]) for name in traced[0]}
-        split = (self.num_layers, self.num_directions)
-        return {name: sequence.restore_steps(values).unflatten(0, split) for name, values in stacked.items()}
+        rows = (self.num_layers, self.num_directions)
+        return {name: sequence.restore_steps(values).unflatten(0, rows) for name, values in stacked.items()}
 
     def _as_state(self, hx: Any) -> State | None:
         return (hx,) if isinstance(hx, Tensor) else hx
 
 
 def _stacked(tensors: list[Tensor]) -> Tensor:
-    """As torch.stack, without a copy of a single tensor."""
+    """Stack tensors; a single tensor is not copied."""
     return tensors[0].unsqueeze(0) if len(tensors) == 1 else torch.stack(tensors)
 
 
 def _joined(directions: list[ScanResult]) -> Tensor:
-    """The outputs of the directions side by side, without a copy of a single one."""
+    """Concatenate the directions' outputs; the output of a single direction is not copied."""
     return directions[0].outputs if len(directions) == 1 else torch.cat([r.outputs for r in directions], -1)
 
 
 def _check_sizes(sizes: tuple[int, int, int, int]) -> None:
     input_size, hidden_size, num_layers, proj_size = sizes
-    for name, value in {
-        "input_size": input_size,
-        "hidden_size": hidden_size,
-        "num_layers": num_layers,
-    }.items():
+    named = {"input_size": input_size, "hidden_size": hidden_size, "num_layers": num_layers}
+    for name, value in named.items():
         if not isinstance(value, int):
             raise TypeError(f"{name} should be of type int, got: {type(value).__name__}")
         if value <= 0:
@@ -314,6 +321,6 @@ def _check_flags(flags: tuple[bool, bool, float, bool], num_layers: int) -> None
         raise ValueError(f"dropout should be a number in range [0, 1], but got {dropout!r}")
     if dropout > 0 and num_layers == 1:
         warnings.warn(
-            f"dropout acts between layers, so it does nothing here: dropout={dropout} and num_layers=1",
+            f"dropout acts between layers and needs num_layers > 1: dropout={dropout} has no effect",
             stacklevel=4,
         )

@@ -1,62 +1,42 @@
-"""Layers that run one step at a time and remember where they are: live audio, sensors, text as it is typed."""
+"""Run layers one time step at a time: live audio, sensors, text as it is typed."""
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from typing import Any, Protocol, Self, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from holdfast._typing import Array
-from holdfast.nn import layout
 from holdfast.nn.cells import State
-from holdfast.nn.kernels import Plan
 from holdfast.nn.kernels.native import Int8, Native
-from holdfast.nn.kernels.problem import Problem
 from holdfast.nn.kernels.stream_stack import NativeSteps, Shapes, misfit
-from holdfast.nn.options import Options
 
-
-class Layer(layout.Layer, Protocol):
-    """What a stream needs of a layer: :class:`holdfast.nn.recurrent.Recurrent` has it."""
-
-    bidirectional: bool
-    options: Options
-
-    def __call__(self, x: Tensor, hx: Any) -> tuple[Tensor, Any]:
-        """Run over whole sequences."""
-        ...
-
-    def eval(self) -> Self:
-        """Behave as in evaluation."""
-        ...
-
-    def requires_grad_(self, requires_grad: bool) -> Self:
-        """Say whether gradients are kept."""
-        ...
-
-    def problems(self, batch: int) -> list[Problem]:
-        """One step in each layer, from its beginning."""
-        ...
-
-    def plan(self, x: Tensor) -> Plan:
-        """Which kernel would run."""
-        ...
+if TYPE_CHECKING:
+    from holdfast.nn.recurrent import Recurrent
 
 
 class Stream:
-    """A layer's state and a copy of its weights, taken when it is made: ``layer.stream()``.
+    """A copy of a layer that runs one time step at a time and keeps its state: ``layer.stream()``.
 
-    It runs as in evaluation (no dropout; zoneout's mean) and without gradients. Several sequences, each a session, go
-    together: row k of the input belongs to ``sessions[k]``. One thread at a time may use it.
+    A stream runs in evaluation mode (no dropout, zoneout's mean) and without gradients. It runs one
+    or more sequences, called sessions, together: row k of the input belongs to ``sessions[k]``.
+    Only one thread at a time may use it.
+
+    Args:
+        layer: the layer to copy; later changes of its weights do not reach the stream.
+        batch: number of sessions at the start.
 
     Attributes:
-        sessions: the sessions' numbers, in the order of the rows; at first 0 ... batch - 1.
-        kernel: ``"native"``, ``"int8"`` (see :func:`holdfast.quantize`), or the kernel that runs
-            where the compiled core cannot, one call of the layer a step.
+        sessions: numbers of the sessions, in the order of the rows; at first 0 ... batch - 1.
+        kernel: ``"native"`` or ``"int8"`` (see :func:`holdfast.quantize`). If the compiled core
+            cannot run the layer, the name of another kernel; each step then calls the layer.
+
+    Raises:
+        ValueError: the layer is bidirectional, or ``batch`` is below 1.
 
     Example:
         >>> import torch, holdfast
@@ -67,11 +47,9 @@ class Stream:
         True
     """
 
-    def __init__(self, layer: Layer, batch: int = 1) -> None:
+    def __init__(self, layer: Recurrent, batch: int = 1) -> None:
         if layer.bidirectional:
-            raise ValueError(
-                "a stream runs forward in time, but the layer is bidirectional: make it with False"
-            )
+            raise ValueError("the layer of a stream must run forward in time, but it is bidirectional")
         if batch < 1:
             raise ValueError(f"batch must be at least 1, but got {batch}")
         self._layer = copy.deepcopy(layer).eval().requires_grad_(False)
@@ -84,7 +62,7 @@ class Stream:
         self._shape()
 
     def _shape(self) -> None:
-        """The shapes that a step takes and gives."""
+        """Map each input shape of a step to its output shape."""
         inputs, outputs = self._sizes
         batch = len(self.sessions)
         self._pairs: dict[tuple[int, ...], tuple[int, ...]] = {(batch, inputs): (batch, outputs)}
@@ -96,30 +74,30 @@ class Stream:
     @overload
     def step(self, x: Array) -> Array: ...
     def step(self, x: Tensor | Array) -> Tensor | Array:
-        """One step of every session.
+        """Run one time step of every session.
 
         Args:
-            x: [B, I] with a row for each of ``sessions``, or [I] where there is one; torch or numpy.
+            x: [B, I] with one row for each of ``sessions``, or [I] for a single session; torch or
+                numpy.
 
         Returns:
-            the top layer's output [B, P], or [P]; a new array of the kind of ``x``.
+            The last layer's output [B, P], or [P]: a new tensor or array, like ``x``.
 
         Raises:
-            ValueError, TypeError: another shape, type or device than the layer's.
+            ValueError: the shape of ``x`` does not fit.
+            TypeError: the dtype or the device of ``x`` is not the layer's.
         """
-        return (
-            self._steps.array(x, self._pairs)
-            if isinstance(x, np.ndarray)
-            else self._steps.tensor(x, self._pairs)
-        )
+        if isinstance(x, np.ndarray):
+            return self._steps.array(x, self._pairs)
+        return self._steps.tensor(x, self._pairs)
 
     def __len__(self) -> int:
-        """How many sessions there are."""
+        """Return the number of sessions, B."""
         return len(self.sessions)
 
     @property
     def state(self) -> Any:
-        """A copy of the state in the form of the layer's ``hx``, [L, B, width]; what is set is taken over."""
+        """A copy of the state in the form of ``hx``, [L, B, width]; assign to it to set the state."""
         layers = self._steps.get(len(self.sessions))
         joined = tuple(torch.stack(states) for states in zip(*layers, strict=True))
         return joined if len(joined) == 2 else joined[0]
@@ -129,17 +107,21 @@ class Stream:
         self._steps.set(self._by_layer(hx, len(self.sessions)))
 
     def reset(self) -> None:
-        """Every session begins anew."""
+        """Set every session back to the initial state."""
         self._steps.set([tuple(s.expand(len(self.sessions), -1) for s in state) for state in self._start])
 
     def join(self, state: Any = None) -> int:
-        """A new session, in the last row.
+        """Add a session, in the last row.
 
         Args:
-            state: where it begins, in the form of ``state`` with B = 1; the layer's beginning when None.
+            state: its state, in the form of ``state`` with B = 1; the layer's initial state if
+                None.
 
         Returns:
-            its number.
+            The number of the session.
+
+        Raises:
+            ValueError: the shape of ``state`` does not fit.
         """
         joining = self._start if state is None else self._by_layer(state, 1)
         present = self._steps.get(len(self.sessions))
@@ -153,12 +135,12 @@ class Stream:
         """End a session; the rows after it move up.
 
         Raises:
-            ValueError: there is no such session, or it is the last one.
+            ValueError: there is no such session, or it is the only one.
         """
-        if session not in self.sessions or len(self.sessions) == 1:
-            raise ValueError(
-                f"leave takes one of the sessions {self.sessions}, of which one stays, but got {session}"
-            )
+        if session not in self.sessions:
+            raise ValueError(f"leave must get one of the sessions {self.sessions}, but got {session}")
+        if len(self.sessions) == 1:
+            raise ValueError(f"a stream must keep one session, but {session} is the only one")
         row = self.sessions.index(session)
         stay = [k for k in range(len(self.sessions)) if k != row]
         self._steps.resize([tuple(s[stay] for s in state) for state in self._steps.get(len(self.sessions))])
@@ -166,11 +148,13 @@ class Stream:
         self._shape()
 
     def _by_layer(self, hx: Any, batch: int) -> list[State]:
-        """Hx -> for each layer its states [B, width]."""
+        """Split ``hx`` into the states [B, width] of each layer."""
         states = (hx,) if isinstance(hx, Tensor) else tuple(hx)
         wanted = [(self._layer.num_layers, batch, width) for width in self._layer._widths]
         if [tuple(s.shape) for s in states] != wanted:
-            raise ValueError(f"a state has the shapes {wanted}, but got {[tuple(s.shape) for s in states]}")
+            raise ValueError(
+                f"a state must have the shapes {wanted}, but got {[tuple(s.shape) for s in states]}"
+            )
         return list(zip(*(s.unbind() for s in states), strict=True))
 
 
@@ -178,53 +162,52 @@ def _rows(old: State, new: State) -> State:
     return tuple(torch.cat([o, n.to(o)]) for o, n in zip(old, new, strict=True))
 
 
-def _initial(layer: Layer, batch: int) -> list[State]:
+def _initial(layer: Recurrent, batch: int) -> list[State]:
     return [p.state for p in layer.problems(batch)]
 
 
 class _LayerSteps:
-    """The steps of a stream by calls of the layer itself, where the compiled core cannot."""
+    """The steps of a stream as calls of the layer, for layers that the compiled core cannot run."""
 
-    def __init__(self, layer: Layer, batch: int) -> None:
+    def __init__(self, layer: Recurrent, batch: int) -> None:
         self._layer = layer
         self.kernel = layer.plan(layer.weight_ih_l0.new_zeros(1, 1, layer.input_size)).kernel
         self._states = _initial(layer, batch)
 
     def tensor(self, x: Tensor, shapes: Shapes) -> Tensor:
-        """As of :class:`holdfast.nn.kernels.stream_stack.NativeSteps`, in the dtype and on the device of the layer."""
+        """Run one step on a tensor of the layer's dtype and device."""
         weight = self._layer.weight_ih_l0
         if tuple(x.shape) not in shapes:
             raise misfit(x, shapes)
         if x.dtype != weight.dtype or x.device != weight.device:
             raise TypeError(
-                f"a step takes {weight.dtype} on {weight.device}, but got {x.dtype} on {x.device}"
+                f"a step must get {weight.dtype} on {weight.device}, but got {x.dtype} on {x.device}"
             )
         hx = tuple(torch.stack(states) for states in zip(*self._states, strict=True))
         batched = x.view(-1, 1, x.size(-1)) if self._layer.batch_first else x.view(1, -1, x.size(-1))
         y, state = self._layer(batched, hx if len(hx) == 2 else hx[0])
-        self.set(
-            list(zip(*(s.unbind() for s in (state if isinstance(state, tuple) else (state,))), strict=True))
-        )
+        states = state if isinstance(state, tuple) else (state,)
+        self.set(list(zip(*(s.unbind() for s in states), strict=True)))
         outputs: Tensor = y.reshape(shapes[tuple(x.shape)])
         return outputs
 
     def array(self, x: Array, shapes: Shapes) -> Array:
-        """The same from numpy to numpy."""
+        """Run one step on a numpy array."""
         return self.tensor(torch.from_numpy(x), shapes).numpy(force=True)
 
     def get(self, batch: int) -> list[State]:
-        """Copies of the states of each layer."""
+        """Return copies of each layer's states."""
         return [tuple(s.clone() for s in state) for state in self._states]
 
     def set(self, states: Sequence[State]) -> None:
-        """Take over states."""
+        """Replace each layer's states, for any batch size."""
         like = self._layer.weight_ih_l0
         self._states = [tuple(s.detach().to(like).clone() for s in state) for state in states]
 
     resize = set
 
 
-def _steps(layer: Layer, batch: int) -> NativeSteps | _LayerSteps:
+def _steps(layer: Recurrent, batch: int) -> NativeSteps | _LayerSteps:
     problems = layer.problems(batch)
     native = Int8() if layer.options.kernel == Int8.name else Native()
     able = problems[0].x.dtype == torch.float32 and all(native.refuses(p) is None for p in problems)

@@ -28,7 +28,7 @@ class Zoneout:
     keys: Tensor | None = None
 
     @classmethod
-    def drawn(cls, rates: tuple[float, ...]) -> Zoneout:
+    def sample(cls, rates: tuple[float, ...]) -> Zoneout:
         """With new keys from torch's generator."""
         return cls(rates, torch.randint(0, _WORD, (len(rates),), device="cpu"))
 
