@@ -1,4 +1,4 @@
-"""training.py: the loop does what torch by hand does, stops when it should, keeps the best, says what went wrong."""
+"""The loop matches torch by hand, stops when it should, keeps the best weights, and reports failures."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def test_the_budget_stops_within_an_epoch_with_a_last_validation(tmp_path: Path,
     with torch.no_grad():
         best = min(row["mse"] for row in history.epochs)
         assert history.best == best == trainable.validate()["mse"]
-    clock[0] += 1000  # the time between does not count
+    clock[0] += 1000  # the time in between does not count
     more = Sums(second)
     history = run(more, replace(BASE, epochs=50, budget="15s"), folder=tmp_path, resume=True)
     assert len(more.seen) == 7 and more.seen[0] == (2, 2)
@@ -123,7 +123,7 @@ def test_even_the_smallest_budget_gives_a_model(clock: list[float]) -> None:
     assert (history.stopped, history.best_epoch, len(history.epochs)) == ("budget", 1, 1)
 
 
-def test_ctrl_c_says_how_to_go_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_ctrl_c_says_how_to_resume(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = signal.getsignal(signal.SIGINT)
     run(Sums(interrupt_at(2, 3)), folder=tmp_path)
     err = capsys.readouterr().err
@@ -133,7 +133,7 @@ def test_ctrl_c_says_how_to_go_on(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert signal.getsignal(signal.SIGINT) is before
 
 
-def test_a_run_that_is_told_to_end_is_saved_as_well(tmp_path: Path) -> None:
+def test_a_terminated_run_is_saved_too(tmp_path: Path) -> None:
     def ended(*now: int) -> None:
         if now == (2, 3):
             signal.raise_signal(signal.SIGTERM)
@@ -173,7 +173,7 @@ def test_it_runs_outside_the_main_thread() -> None:
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
-def test_a_diverging_loss_is_told_and_the_best_kept(tmp_path: Path, value: float) -> None:
+def test_a_diverging_loss_is_reported_and_the_best_weights_kept(tmp_path: Path, value: float) -> None:
     kept: list[dict[str, Tensor]] = []
 
     class Exploding(Sums):
@@ -193,7 +193,7 @@ def test_a_diverging_loss_is_told_and_the_best_kept(tmp_path: Path, value: float
     load_weights(tmp_path / WEIGHTS, Sums().module)
 
 
-def test_a_metric_that_is_no_number_is_told() -> None:
+def test_a_metric_that_is_not_finite_is_reported() -> None:
     with pytest.raises(UserError, match=r"mse was nan in epoch 2.*diverged"):
         run(Scripted([1.0, math.nan]))
 
@@ -202,14 +202,14 @@ def test_a_metric_that_is_no_number_is_told() -> None:
 def test_a_device_that_is_not_there_is_refused(device: str) -> None:
     if device == "mps" and torch.backends.mps.is_available():
         pytest.skip("this machine has one")
-    with pytest.raises(UserError, match=rf"'{device}' was asked for, and there is cpu"):
+    with pytest.raises(UserError, match=rf"There is no '{device}', only cpu"):
         run(Sums(), replace(BASE, device=device))
 
 
 def test_no_data_is_refused() -> None:
     trainable = Sums()
     trainable.steps_per_epoch = 0
-    with pytest.raises(UserError, match="at least one batch"):
+    with pytest.raises(UserError, match="at least 1 batch"):
         run(trainable)
 
 

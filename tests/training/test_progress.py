@@ -1,4 +1,4 @@
-"""reporting.py: what a run tells on stderr, in history.csv and to TensorBoard."""
+"""Progress on stderr, in history.csv and for TensorBoard."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_without_tensorboard_a_notice_comes_once(
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
     for name in ("one", "two"):
         run(Sums(), folder=tmp_path / name)
-    assert capsys.readouterr().err.count("TensorBoard") == 1
+    assert capsys.readouterr().err.count("TensorBoard is not installed") == 1
     assert not (tmp_path / "one" / "logs").exists()
     assert (tmp_path / "one" / "history.csv").exists()
 

@@ -1,4 +1,4 @@
-"""A run that was interrupted, killed or finished goes on, bit for bit, or says why it cannot."""
+"""A run that was interrupted, killed or finished resumes bit for bit, or says why it cannot."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from sums import BASE, STEPS, Sums, assert_same, interrupt_at, rows, run, weight
     [("constant", 0.0, 1), ("cosine", 0.0, 3), ("halve", 0.0, 1), ("constant", 0.7, 2)],
 )
 @pytest.mark.parametrize("at", [(1, 0), (1, 3), (2, STEPS - 1), (3, 4), (4, STEPS - 1)])
-def test_an_interrupted_run_goes_on_exactly(
+def test_an_interrupted_run_resumes_exactly(
     tmp_path: Path, at: tuple[int, int], schedule: Any, average: float, checkpoints: int
 ) -> None:
     rate = 0.2  # so large that not every epoch is the best
@@ -54,7 +54,7 @@ def test_an_interrupted_run_goes_on_exactly(
     assert_same(weights(begun), weights(whole))
 
 
-def test_a_run_interrupted_again_and_again_goes_on_exactly(tmp_path: Path) -> None:
+def test_a_run_interrupted_repeatedly_resumes_exactly(tmp_path: Path) -> None:
     whole = Sums()
     expected = run(whole)
     for index, at in enumerate([(1, 2), (1, 4), (2, 0), (4, 1)]):
@@ -64,7 +64,7 @@ def test_a_run_interrupted_again_and_again_goes_on_exactly(tmp_path: Path) -> No
     assert_same(weights(resumed), weights(whole))
 
 
-def test_a_killed_run_goes_on_from_the_last_saved_epoch(
+def test_a_killed_run_resumes_from_the_last_saved_epoch(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(loop, "SAVE_EVERY", 0.0)
@@ -83,7 +83,7 @@ def test_a_killed_run_goes_on_from_the_last_saved_epoch(
     assert_same(weights(resumed), weights(whole))
 
 
-def test_what_a_trainable_carries_is_restored(tmp_path: Path) -> None:
+def test_carried_state_is_restored(tmp_path: Path) -> None:
     class Carrying(Sums):
         def batches(self, epoch: int) -> Iterator[Tensor]:
             self.state = torch.zeros(1)
@@ -128,7 +128,7 @@ def test_the_state_holds_everything(tmp_path: Path) -> None:
 
 
 def test_a_state_survives_a_kill(tmp_path: Path) -> None:
-    """A real kill -9: the state on the disk is whole, and the run goes on from it to the same end."""
+    """A real kill -9: the state on the disk is complete, and the run resumes from it to the same end."""
     code = (
         "import os, pathlib, sys; sys.path[:0] = [sys.argv[2]]\n"
         "import sums as t, holdfast.training.loop\n"
@@ -180,7 +180,7 @@ def test_other_settings_data_or_networks_do_not_resume(tmp_path: Path) -> None:
         run(Sums(), replace(BASE, learning_rate=0.5), folder=tmp_path, resume=True)
     longer = Sums()
     longer.steps_per_epoch = 7
-    with pytest.raises(UserError, match="steps in an epoch was 6 and is 7"):
+    with pytest.raises(UserError, match="steps per epoch was 6 and is 7"):
         run(longer, folder=tmp_path, resume=True)
     other = Sums()
     other.module = nn.GRU(2, 6)

@@ -1,4 +1,4 @@
-"""The average of the weights, against the sum written out."""
+"""Weight averages and best checkpoints, against the sums written out."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +11,7 @@ from holdfast.checkpoint import WEIGHTS, load_weights
 from holdfast.config import Training
 from holdfast.errors import UserError
 from holdfast.training import fit
-from holdfast.training.checkpoints import WARM, BestCheckpoints, WeightAverage, weight_average
+from holdfast.training.checkpoints import WARM, BestCheckpoints, WeightAverage
 from sums import BASE, Sums, assert_same, run, weights
 
 
@@ -46,7 +46,7 @@ def test_a_run_keeps_the_average_that_was_validated() -> None:
 def test_none_is_kept_without_a_decay() -> None:
     module = nn.Linear(2, 2)
     before = module.weight.detach().clone()
-    average = weight_average(module, 0.0)
+    average = WeightAverage(module, 0.0)
     average.update(3)
     with average.in_place():
         assert torch.equal(module.weight, before)
@@ -55,7 +55,7 @@ def test_none_is_kept_without_a_decay() -> None:
 
 def test_the_mean_is_of_the_best_epochs() -> None:
     module, best, seen = nn.BatchNorm1d(2), BestCheckpoints(3), []
-    for value in (5.0, 2.0, 4.0, 3.0, 2.0, 6.0):  # an equal value counts behind the earlier one
+    for value in (5.0, 2.0, 4.0, 3.0, 2.0, 6.0):  # an equal value ranks after the earlier one
         with torch.no_grad():
             module.weight.copy_(torch.randn(2))
             module.num_batches_tracked += 1
@@ -66,12 +66,12 @@ def test_the_mean_is_of_the_best_epochs() -> None:
     torch.testing.assert_close(mean["weight"], (seen[1] + seen[4] + seen[3]) / 3)
     assert mean["num_batches_tracked"] == 2
     assert torch.equal(best.weights["weight"], seen[1])
-    assert not best.offer(2.5, 2, module) and best.where == [
+    assert not best.offer(2.5, 2, module) and best.epochs == [
         (2.0, 2),
         (2.0, 5),
         (3.0, 4),
-    ]  # 2 was better before
-    assert best.offer(1.0, 4, module) and best.where == [(1.0, 4), (2.0, 2), (2.0, 5)]
+    ]  # epoch 2 was better before
+    assert best.offer(1.0, 4, module) and best.epochs == [(1.0, 4), (2.0, 2), (2.0, 5)]
 
 
 @pytest.mark.parametrize("rate", [0.002, 0.2])

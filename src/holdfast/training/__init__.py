@@ -1,4 +1,4 @@
-"""Training: one loop for every task (``loop.py``), and what it stands on, a file for each thing."""
+"""Training: one loop for every task (``loop.py``), and one file for each thing that it uses."""
 
 from holdfast.training.history import History
 from holdfast.training.loop import fit

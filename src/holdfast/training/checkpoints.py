@@ -1,4 +1,4 @@
-"""The weights after a run's best epochs, and their mean, often better than each (Junczys-Dowmunt et al. 2016)."""
+"""Weights worth keeping: those of the best epochs and their mean, and a running average."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ Weights = dict[str, Tensor]
 
 
 class BestCheckpoints:
-    """The weights with the lowest values of the monitored metric, at most ``count`` of them, the lowest first.
+    """The weights of up to ``count`` epochs with the lowest monitored metric, lowest first.
 
-    They are kept on the CPU, where those of a resumed run lie too.
+    Their mean is often better than each of them (Junczys-Dowmunt et al. 2016). They are kept on the
+    CPU, where the weights of a resumed run are too.
     """
 
     def __init__(self, count: int) -> None:
@@ -23,9 +24,9 @@ class BestCheckpoints:
         self.kept: list[tuple[float, int, Weights]] = []
 
     def offer(self, value: float, epoch: int, module: nn.Module) -> bool:
-        """Keep a copy of the module's weights if they are among the best: are they the very best?
+        """Copy the module's weights if they are among the best, and return whether they are the very best.
 
-        Of an epoch that is validated more than once, because a budget ended within it, the best stay.
+        An epoch is validated more than once if a budget ended within it; only its best weights stay.
         """
         place = bisect_right(self.values, value)
         earlier = [k for k, (_, of, _) in enumerate(self.kept) if of == epoch]
@@ -40,16 +41,21 @@ class BestCheckpoints:
 
     @property
     def values(self) -> list[float]:
-        """What the metric was, from the lowest on."""
+        """The metric's values, lowest first."""
         return [value for value, _, _ in self.kept]
 
     @property
+    def epochs(self) -> list[tuple[float, int]]:
+        """The metric's value and the epoch of each checkpoint."""
+        return [(value, epoch) for value, epoch, _ in self.kept]
+
+    @property
     def weights(self) -> Weights:
-        """The very best; nothing where none was offered."""
+        """The very best weights; empty if none were offered."""
         return self.kept[0][2] if self.kept else {}
 
     def mean(self) -> Weights:
-        """The mean of all that are kept; of what is no real number (counts), the best's."""
+        """Return the mean of all checkpoints; integer tensors (counts) are those of the best one."""
         every = [weights for *_, weights in self.kept]
         return {
             name: torch.stack([one[name] for one in every]).mean(0) if best.is_floating_point() else best
@@ -57,48 +63,46 @@ class BestCheckpoints:
         }
 
     def state(self) -> Weights:
-        """All weights, by place and name."""
+        """Return all weights, named by rank and name."""
         return {
             f"{place}.{name}": t for place, (*_, kept) in enumerate(self.kept) for name, t in kept.items()
         }
 
-    @property
-    def where(self) -> list[tuple[float, int]]:
-        """What the metric was, and after which epoch."""
-        return [(value, epoch) for value, epoch, _ in self.kept]
-
-    def restore(self, where: Sequence[tuple[float, int]], state: Mapping[str, Tensor]) -> None:
-        """Go on with these."""
-        kept: list[Weights] = [{} for _ in where]
+    def restore(self, epochs: Sequence[tuple[float, int]], state: Mapping[str, Tensor]) -> None:
+        """Restore the checkpoints from :attr:`epochs` and :meth:`state`."""
+        kept: list[Weights] = [{} for _ in epochs]
         for name, tensor in state.items():
             place, _, of_module = name.partition(".")
             kept[int(place)][of_module] = tensor
-        self.kept = [(value, epoch, weights) for (value, epoch), weights in zip(where, kept, strict=True)]
+        self.kept = [(value, epoch, weights) for (value, epoch), weights in zip(epochs, kept, strict=True)]
 
-
-# -- the average along the run ----
 
 WARM = 10
-"""The average forgets faster in the first steps: its decay is at most (1 + n) / (WARM + n) after n of them."""
+"""In the first steps the average forgets faster: after n steps its decay is at most (1 + n) / (WARM + n)."""
 
 
 class WeightAverage:
-    """An exponential average of a module's parameters: ``a <- decay * a + (1 - decay) * w`` after each step."""
+    """Exponential average of a module's parameters, often better than the last ones (Polyak & Juditsky 1992).
+
+    ``a <- decay * a + (1 - decay) * w`` after each step. With a decay of 0 there is no average, and
+    the module keeps its weights.
+    """
 
     def __init__(self, module: nn.Module, decay: float) -> None:
-        self.parameters = dict(module.named_parameters())
         self.decay = decay
+        self.parameters = dict(module.named_parameters()) if decay else {}
         self.averages = {name: p.detach().clone() for name, p in self.parameters.items()}
 
     @torch.no_grad()
     def update(self, steps: int) -> None:
-        """Take in the weights after so many steps."""
-        decay = min(self.decay, (1 + steps) / (WARM + steps))
-        torch._foreach_lerp_([*self.averages.values()], [*self.parameters.values()], 1 - decay)
+        """Add the weights after this many steps to the average."""
+        if self.decay:
+            decay = min(self.decay, (1 + steps) / (WARM + steps))
+            torch._foreach_lerp_([*self.averages.values()], [*self.parameters.values()], 1 - decay)
 
     @contextmanager
     def in_place(self) -> Iterator[None]:
-        """The module with its averages; afterwards with its own weights again."""
+        """Put the averages into the module, and its own weights back at the end."""
         self._swap()
         try:
             yield
@@ -112,35 +116,11 @@ class WeightAverage:
             parameter.copy_(self.averages[name])
             self.averages[name].copy_(own)
 
-    def state(self) -> dict[str, Tensor]:
-        """The averages, by the parameters' names."""
+    def state(self) -> Weights:
+        """Return the averages by parameter name."""
         return self.averages
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
-        """Go on with these averages."""
+        """Restore the averages from :meth:`state`."""
         for name, average in self.averages.items():
             average.copy_(state[name])
-
-
-class _NoAverage:
-    """The weights as they are."""
-
-    def update(self, steps: int) -> None:
-        """Nothing."""
-
-    @contextmanager
-    def in_place(self) -> Iterator[None]:
-        """The module as it is."""
-        yield
-
-    def state(self) -> dict[str, Tensor]:
-        """Nothing."""
-        return {}
-
-    def restore(self, state: Mapping[str, Tensor]) -> None:
-        """Nothing."""
-
-
-def weight_average(module: nn.Module, decay: float) -> WeightAverage | _NoAverage:
-    """The average of a module's weights with a decay; 0 for none."""
-    return WeightAverage(module, decay) if decay else _NoAverage()

@@ -1,9 +1,9 @@
-"""The device that a run computes on."""
+"""The device that a run computes on, and the global random number generators."""
 
 from __future__ import annotations
 
 import random
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
@@ -16,15 +16,15 @@ if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
 
-_PRECISIONS: dict[str, Any] = {"fp32": "32-true", "bf16": "bf16-mixed"}
+_PRECISIONS: dict[str, Literal["32-true", "bf16-mixed"]] = {"fp32": "32-true", "bf16": "bf16-mixed"}
 
 
 def open_fabric(device: str, precision: str = "fp32") -> Fabric:
-    """Lightning Fabric for one device of this machine.
+    """Return Lightning Fabric for one device of this machine.
 
     Args:
-        device: ``"auto"`` (a CUDA GPU where there is one, else the CPU), ``"cpu"``, ``"cuda:1"``, ...
-        precision: a name in :data:`_PRECISIONS`.
+        device: ``"auto"`` (a CUDA GPU if there is one, else the CPU), ``"cpu"``, ``"cuda:1"``, ...
+        precision: ``"fp32"`` or ``"bf16"``.
 
     Raises:
         UserError: this machine has no such device.
@@ -32,15 +32,15 @@ def open_fabric(device: str, precision: str = "fp32") -> Fabric:
     from lightning_fabric import Fabric
 
     found = find_device(device)
-    devices: Any = [found.index or 0] if found.type == "cuda" else 1
+    devices = [found.index or 0] if found.type == "cuda" else 1
     return Fabric(accelerator=found.type, devices=devices, precision=_PRECISIONS[precision])
 
 
 def find_device(device: str) -> torch.device:
-    """The device of this machine with a name such as ``"auto"``, ``"cpu"``, ``"cuda:1"`` or ``"mps"``.
+    """Return the device with a name such as ``"auto"``, ``"cpu"``, ``"cuda:1"`` or ``"mps"``.
 
     Raises:
-        UserError: no such name, or this machine has no such device.
+        UserError: the name is unknown, or this machine has no such device.
     """
     check_device(device)
     kind, _, index = device.partition(":")
@@ -50,22 +50,22 @@ def find_device(device: str) -> torch.device:
     if int(index or 0) >= present[kind]:
         names = [f"{name} ({count})" if count > 1 else name for name, count in present.items() if count]
         raise UserError(
-            "device must be there on this machine.",
-            f"{device!r} was asked for, and there is {', '.join(names)}.",
-            "Give --device auto to use what there is.",
+            "The device must exist on this machine.",
+            f"There is no {device!r}, only {', '.join(names)}.",
+            "Give --device auto to use the best one available.",
         )
     return torch.device(kind, int(index or 0)) if kind == "cuda" else torch.device(kind)
 
 
 def seed_everything(seed: int) -> None:
-    """Seed torch (all devices), numpy's global generator and Python's; call it before building a network, too."""
+    """Seed the global generators of torch (all devices), numpy and Python; call it before building a network too."""
     torch.manual_seed(seed)
-    np.random.seed(seed)  # noqa: NPY002 - libraries still draw from the global generator
+    np.random.seed(seed)  # noqa: NPY002 - libraries still sample from the global generator
     random.seed(seed)
 
 
 def get_random_state() -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """The state of all generators, as tensors and as values that JSON holds."""
+    """Return the state of all global generators, as tensors and as values for JSON."""
     tensors = {"cpu": torch.get_rng_state()}
     if torch.cuda.is_available():
         tensors |= {f"cuda:{i}": state for i, state in enumerate(torch.cuda.get_rng_state_all())}
@@ -74,7 +74,7 @@ def get_random_state() -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 
 def set_random_state(tensors: dict[str, Tensor], values: dict[str, Any]) -> None:
-    """Put back what :func:`get_random_state` gave; generators of GPUs that this machine lacks are passed over."""
+    """Restore the result of :func:`get_random_state`; skip the GPUs that this machine lacks."""
     torch.set_rng_state(tensors["cpu"])
     for i in range(torch.cuda.device_count()):
         if f"cuda:{i}" in tensors:

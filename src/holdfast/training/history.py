@@ -1,4 +1,4 @@
-"""What a run did, epoch by epoch, and where it is."""
+"""The history of a training run, and its current position."""
 
 from __future__ import annotations
 
@@ -9,23 +9,25 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 Row = dict[str, float]
-"""One epoch: epoch (from 1), train_loss, the validation metrics, learning_rate, seconds."""
+"""Metrics of one epoch: epoch (from 1), train_loss, the validation metrics, learning_rate, seconds."""
 
 StopReason = Literal["epochs", "patience", "budget", "interrupted", "solved"]
 
 
 @dataclass(frozen=True)
 class History:
-    """What a run did.
+    """The result of a training run.
 
     Attributes:
-        epochs: a row for each epoch.
-        best_epoch: the best one; None where none was validated.
-        best: the monitored metric of the weights that the module carries.
-        stopped: all epochs are done, patience or budget ran out, Ctrl-C, or the trainable is solved.
-        seconds: time spent, over all parts of a resumed run.
-        done: epochs that were trained, the last one perhaps in part.
-        checkpoints: how many epochs' weights the module's are the mean of; 1 for those of the best epoch.
+        epochs: one row for each epoch.
+        best_epoch: the best epoch; None if none was validated.
+        best: the monitored metric of the weights that the module keeps.
+        stopped: why it ended: all epochs were trained, patience or budget ran out, Ctrl-C was
+            pressed, or the trainable is solved.
+        seconds: training time, including the time before a resume.
+        done: epochs trained; a fraction if the last one is incomplete.
+        checkpoints: the number of epochs over which the module's weights are averaged; 1 for the
+            weights of the best epoch.
     """
 
     epochs: list[Row]
@@ -39,14 +41,14 @@ class History:
 
 @dataclass
 class Position:
-    """Where a run is; all of it is saved.
+    """The position of a run, all of which is saved with its state.
 
     Attributes:
-        epoch: the current one, from 1.
-        step: batches seen in it.
-        loss_sum: sum of their losses.
-        elapsed: seconds of the run, up to the last save.
-        epoch_began: value of ``elapsed`` at the epoch's start.
+        epoch: the current epoch, from 1.
+        step: optimizer steps taken in it.
+        loss_sum: the sum of their losses.
+        elapsed: seconds of the run up to the last save.
+        epoch_began: the value of ``elapsed`` when the epoch began.
         rows: see :class:`History`.
         best_epoch: the epoch with the lowest monitored metric.
     """
@@ -61,7 +63,7 @@ class Position:
 
 
 def history_csv(rows: Sequence[Row]) -> str:
-    """One line for each epoch; the columns in the order in which they first appear."""
+    """Format a history as CSV: one line for each epoch, columns in order of first appearance."""
     text = io.StringIO()
     names = dict.fromkeys(name for row in rows for name in row)
     writer = csv.DictWriter(text, list(names), lineterminator="\n")

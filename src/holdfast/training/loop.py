@@ -1,4 +1,4 @@
-"""Training: one loop for every task, which stops at the right moment, keeps the best and goes on where it stopped."""
+"""The training loop of every task: early stopping, best weights, exact resume."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from holdfast.checkpoint import (
 from holdfast.config import Training
 from holdfast.errors import DivergenceError, UserError
 from holdfast.training.callbacks import Callback, NoCallback
-from holdfast.training.checkpoints import BestCheckpoints, weight_average
+from holdfast.training.checkpoints import BestCheckpoints, WeightAverage
 from holdfast.training.devices import get_random_state, open_fabric, seed_everything, set_random_state
 from holdfast.training.history import History, Position, StopReason
 from holdfast.training.progress import ProgressReporter, notice
@@ -38,11 +38,11 @@ from holdfast.training.trainable import Solvable, Stateful, Trainable
 __all__ = ["History", "fit"]
 
 _READ_EVERY = 0.1
-"""Seconds between two readings of the loss; each waits for the device."""
+"""Seconds between two reads of the loss; each read waits for the device."""
 
 SAVE_EVERY = 5.0
-"""Seconds that must have passed since the last save for an epoch's end to save again. So a killed process loses the
-current epoch, or of shorter epochs these seconds; a run that ends or is interrupted is saved always."""
+"""Least seconds between two saves at the ends of epochs. A killed process loses the current epoch, or
+these seconds if epochs are shorter; a run that ends or is interrupted is always saved."""
 
 
 def fit(
@@ -57,32 +57,33 @@ def fit(
 ) -> History:
     """Train, validate after each epoch, and leave the best weights in the module, in evaluation mode.
 
-    AdamW, with the gradient's norm clipped after the backward pass. All global random number generators are seeded
-    first: on a CPU the same seed gives the same result bit for bit, and so does a run that was interrupted and
-    resumed. Validation does not touch the random numbers of training.
+    The optimizer is AdamW; the gradient's norm is clipped after the backward pass. All global random
+    number generators are seeded first: on a CPU the same seed gives the same result bit for bit, and
+    so does a run that was interrupted and resumed. Validation does not change the random numbers of
+    training.
 
-    Ctrl-C lets the step finish and saves the state; a second one stops at once. When the budget runs out, the
-    unfinished epoch is validated too, so that its weights can be the best.
+    On Ctrl-C the step finishes and the state is saved; a second Ctrl-C stops at once. When the budget
+    runs out, the unfinished epoch is validated too, so that its weights can be the best.
 
     Args:
         trainable: the task's network, batches, loss and validation.
         training: the settings.
-        folder: gets ``model.safetensors`` (the best weights), ``state.safetensors`` (all that a resumed run needs),
-            ``history.csv`` and ``logs/`` (TensorBoard); None writes nothing.
-        resume: go on with the run in the folder. Its settings must be the same, but for
+        folder: receives ``model.safetensors`` (the best weights), ``state.safetensors`` (everything
+            that a resumed run needs), ``history.csv`` and ``logs/`` (TensorBoard); None writes nothing.
+        resume: continue the run in the folder. Its settings must be the same, except for
             :data:`holdfast.config.MAY_CHANGE`.
-        progress: a bar on stderr, or a line for each epoch where that is no terminal.
-        starting: called before anything is written, when nothing is left that could be refused but a used folder.
+        progress: show a bar on stderr, or a line for each epoch if it is not a terminal.
+        starting: called before anything is written, after all checks except the one for a used folder.
         callback: called after each step's backward pass, such as :class:`holdfast.insight.TrainingMonitor`.
 
     Raises:
-        UserError: the folder holds another run, or none to resume, or a damaged one; the device is not there; the
-            loss or the monitored metric is no longer finite (:class:`~holdfast.errors.DivergenceError`; the module
-            then carries the best weights so far).
+        UserError: the folder holds another run, no run to resume, or a damaged one; the device does not
+            exist; or the loss or the monitored metric is not finite
+            (:class:`~holdfast.errors.DivergenceError`; the module then keeps the best weights so far).
         ValueError: the trainable breaks its contract (number of batches, monitored metric).
     """
     if folder is None and resume:
-        raise UserError("A run is resumed from its folder.", "No folder was given.", "Give --out FOLDER.")
+        raise UserError("A resumed run must have a folder.", "No folder was given.", "Give --out FOLDER.")
     seed_everything(training.seed)
     run = TrainingRun(trainable, training, None if folder is None else Path(folder), callback)
     if resume:
@@ -112,7 +113,7 @@ class TrainingRun:
         self.steps = trainable.steps_per_epoch
         if self.steps < 1:
             raise UserError(
-                "Training needs at least one batch.", "There is none.", "Give more training data."
+                "The training split must fill at least 1 batch.", "It fills 0.", "Give more training data."
             )
         self.fabric = open_fabric(training.device, training.precision)
         self.module = trainable.module
@@ -123,8 +124,8 @@ class TrainingRun:
         self.to_device: Callable[[Any], Any] = (
             _unchanged if self.fabric.device.type == "cpu" else self.fabric.to_device
         )
-        self.average = weight_average(self.module, training.average)
-        self.at = Position()
+        self.average = WeightAverage(self.module, training.average)
+        self.position = Position()
         self.best = BestCheckpoints(training.checkpoints)
         self.best_is_saved = True
         self.pending: list[Tensor] = []
@@ -136,13 +137,13 @@ class TrainingRun:
 
     @property
     def done(self) -> int:
-        """Steps done in the whole run."""
-        return (self.at.epoch - 1) * self.steps + self.at.step
+        """Steps taken in the whole run."""
+        return (self.position.epoch - 1) * self.steps + self.position.step
 
     @property
     def elapsed(self) -> float:
         """Seconds of the whole run."""
-        return self.at.elapsed + monotonic() - self.began
+        return self.position.elapsed + monotonic() - self.began
 
     def interrupt(self) -> None:
         """Stop after the current step."""
@@ -151,39 +152,41 @@ class TrainingRun:
     # -- the loop ------------------------------------------------------------------------------------------------
 
     def train(self, reporter: ProgressReporter) -> History:
-        """Train to the end, save, and put the best weights into the module."""
+        """Train until a reason to stop, save, and put the best weights into the module."""
         self.reporter = reporter
         while (stopped := self._reason_to_stop()) is None:
             self._epoch()
-        if stopped == "budget" and self.at.step:
+        if stopped == "budget" and self.position.step:
             self._validate()
         self._save()
         self._take_best()
-        at = self.at
+        position = self.position
         best, checkpoints = next(iter(self.best.values), None), 1
         if stopped != "interrupted" and (value := self._mean_of_best()) is not None:
             best, checkpoints = value, len(self.best.kept)
-        return History(
-            at.rows, at.best_epoch, best, stopped, self.elapsed, self.done / self.steps, checkpoints
-        )
+        epochs_done = self.done / self.steps
+        rows, best_epoch = position.rows, position.best_epoch
+        return History(rows, best_epoch, best, stopped, self.elapsed, epochs_done, checkpoints)
 
     def _reason_to_stop(self) -> StopReason | None:
-        at, trainable = self.at, self.trainable
-        if at.rows and isinstance(trainable, Solvable) and trainable.solved(at.rows[-1]):
+        position, trainable = self.position, self.trainable
+        if position.rows and isinstance(trainable, Solvable) and trainable.solved(position.rows[-1]):
             return "solved"
-        if at.epoch > self.training.epochs:
+        if position.epoch > self.training.epochs:
             return "epochs"
-        if at.best_epoch is not None and at.epoch - 1 - at.best_epoch >= self.training.patience:
+        best, last = position.best_epoch, position.epoch - 1
+        if best is not None and last - best >= self.training.patience:
             return "patience"
         if self.elapsed >= self.budget:
             return "budget"
         return "interrupted" if self.interrupted else None
 
     def _epoch(self) -> None:
-        """Train on the rest of the current epoch; unless stopped within it, validate and go to the next."""
-        at = self.at
+        """Train the rest of the current epoch; if it is complete, validate and advance to the next."""
+        position = self.position
         self.module.train()
-        self.halvings = halvings([row[self.trainable.monitor] for row in at.rows if row["epoch"] < at.epoch])
+        complete = [row for row in position.rows if row["epoch"] < position.epoch]
+        self.halvings = halvings([row[self.trainable.monitor] for row in complete])
         for batch in self._batches():
             self.step(batch)
             if monotonic() - self.read_at >= _READ_EVERY:
@@ -193,24 +196,25 @@ class TrainingRun:
         else:
             self._check_steps()
         self._read()
-        if at.step < self.steps:
+        if position.step < self.steps:
             return
         self._validate()
-        at.epoch, at.step, at.loss_sum, at.epoch_began = at.epoch + 1, 0, 0.0, self.elapsed
+        position.epoch, position.step, position.loss_sum = position.epoch + 1, 0, 0.0
+        position.epoch_began = self.elapsed
         if monotonic() - self.saved_at >= SAVE_EVERY:
             self._save()
 
     def _batches(self) -> Iterator[Any]:
-        """The epoch's batches, without those seen before an interruption."""
-        batches = iter(self.trainable.batches(self.at.epoch))
-        if self.at.step:
-            for _ in islice(batches, self.at.step):
+        """Return the epoch's batches without those used before an interruption."""
+        batches = iter(self.trainable.batches(self.position.epoch))
+        if self.position.step:
+            for _ in islice(batches, self.position.step):
                 pass
-            self._put_back()
+            self._restore_random_state()
         return batches
 
     def step(self, batch: Any) -> None:
-        """Change the weights once."""
+        """Take one optimizer step."""
         for group in self.optimizer.param_groups:
             group["lr"] = self._learning_rate()
         self.optimizer.zero_grad()
@@ -225,52 +229,52 @@ class TrainingRun:
         self.optimizer.step()
         self.pending.append(loss.detach())
         self.average.update(self.done)
-        self.at.step += 1
+        self.position.step += 1
 
     def _learning_rate(self) -> float:
         done = min(self.done / (self.steps * self.training.epochs), 1.0)
         return self.training.learning_rate * SCHEDULES[self.training.schedule](done, self.halvings)
 
     def _read(self) -> None:
-        """Fetch the losses since the last reading and report them."""
+        """Fetch the losses since the last read and report them."""
         self.read_at = monotonic()
         if not self.pending:
             return
         losses: list[float] = torch.stack(self.pending).tolist()
         self.pending.clear()
-        for step, loss in enumerate(losses, self.at.step - len(losses) + 1):
+        for step, loss in enumerate(losses, self.position.step - len(losses) + 1):
             if not math.isfinite(loss):
-                raise self._diverged(f"It was {loss} at step {step} of epoch {self.at.epoch}")
-            self.at.loss_sum += loss
-        self.reporter.reading(self.done, self.at.epoch, sum(losses) / len(losses))
+                raise self._diverged(f"It was {loss} at step {step} of epoch {self.position.epoch}")
+            self.position.loss_sum += loss
+        self.reporter.report_loss(self.done, self.position.epoch, sum(losses) / len(losses))
 
     def _check_steps(self) -> None:
-        if self.at.step != self.steps:
+        if self.position.step != self.steps:
             raise ValueError(
                 f"{type(self.trainable).__name__}.steps_per_epoch is {self.steps}, "
-                f"but batches({self.at.epoch}) gave {self.at.step}"
+                f"but batches({self.position.epoch}) gave {self.position.step}"
             )
 
     # -- validation and the best ---------------------------------------------------------------------------------
 
     def _validate(self) -> None:
-        """Add the epoch's row to the history, and keep the weights if they are the best."""
-        at, monitor = self.at, self.trainable.monitor
+        """Add the epoch's row to the history, and keep the weights if they are among the best."""
+        position, monitor = self.position, self.trainable.monitor
         with self.average.in_place():
             metrics = self._metrics()
             value = metrics[monitor]
             if not math.isfinite(value):
-                raise self._diverged(f"The validation's {monitor} was {value} in epoch {at.epoch}")
-            if self.best.offer(value, at.epoch, self.module):
-                at.best_epoch = at.epoch
+                raise self._diverged(f"The validation's {monitor} was {value} in epoch {position.epoch}")
+            if self.best.offer(value, position.epoch, self.module):
+                position.best_epoch = position.epoch
                 self.best_is_saved = False
-        row = {"epoch": at.epoch, "train_loss": at.loss_sum / at.step, **metrics}
-        row |= {"learning_rate": self._learning_rate(), "seconds": self.elapsed - at.epoch_began}
-        at.rows = [earlier for earlier in at.rows if earlier["epoch"] != at.epoch] + [row]
-        self.reporter.epoch(at.rows, monitor, self.best.values[0])
+        row = {"epoch": position.epoch, "train_loss": position.loss_sum / position.step, **metrics}
+        row |= {"learning_rate": self._learning_rate(), "seconds": self.elapsed - position.epoch_began}
+        position.rows = [earlier for earlier in position.rows if earlier["epoch"] != position.epoch] + [row]
+        self.reporter.report_epoch(position.rows, monitor, self.best.values[0])
 
     def _metrics(self) -> dict[str, float]:
-        """Validate without a trace in the module's mode or the random numbers."""
+        """Validate, and restore the random numbers of training."""
         random = get_random_state()
         self.module.eval()
         with torch.no_grad():
@@ -290,7 +294,7 @@ class TrainingRun:
         self.module.eval()
 
     def _mean_of_best(self) -> float | None:
-        """Take and save the mean of the best weights and give its value, if it does better than the very best."""
+        """Use and save the mean of the best weights if it beats the very best, and return its value."""
         if len(self.best.kept) < 2:
             return None
         self.module.load_state_dict(self.best.mean())
@@ -304,14 +308,11 @@ class TrainingRun:
         return value
 
     def _diverged(self, what: str) -> DivergenceError:
-        """Keep the best weights, and say what to do."""
+        """Keep the best weights, and return the error."""
         self._save_best()
         self._take_best()
-        kept = (
-            "none were validated before"
-            if self.at.best_epoch is None
-            else f"those of epoch {self.at.best_epoch}"
-        )
+        epoch = self.position.best_epoch
+        kept = "none, since no epoch was validated" if epoch is None else f"those of epoch {epoch}"
         rate = self.optimizer.param_groups[0]["lr"]
         return DivergenceError(
             "The training loss and the validation metric must stay finite.",
@@ -337,11 +338,11 @@ class TrainingRun:
             "carried": self.trainable.carried() if isinstance(self.trainable, Stateful) else {},
         }
         values = {
-            "position": asdict(self.at) | {"elapsed": self.elapsed},
+            "position": asdict(self.position) | {"elapsed": self.elapsed},
             "training": asdict(self.training),
             "steps": self.steps,
             "groups": groups,
-            "best": self.best.where,
+            "best": self.best.epochs,
             "random": random_values,
         }
         save_state(self.folder, tensors, values)
@@ -353,7 +354,7 @@ class TrainingRun:
             self.best_is_saved = True
 
     def restore(self) -> None:
-        """Take the state in the folder."""
+        """Restore the state in the folder."""
         assert self.folder is not None
         tensors, values = self.restored = load_state(self.folder)
         check_resumed_settings(values, self.training, self.steps)
@@ -362,22 +363,22 @@ class TrainingRun:
         self.average.restore(tensors.get("average", {}))
         self.best.restore(values["best"], tensors.get("best", {}))
         self.best_is_saved = not self.best.weights
-        self.at = Position(**values["position"])
-        self._put_back()
+        self.position = Position(**values["position"])
+        self._restore_random_state()
 
-    def _put_back(self) -> None:
-        """Random numbers, and what the trainable carries, as they were saved."""
+    def _restore_random_state(self) -> None:
+        """Restore the saved random numbers, and the state that the trainable carries."""
         tensors, values = self.restored
         set_random_state(tensors["random"], values["random"])
         if isinstance(self.trainable, Stateful):
             self.trainable.restore(tensors.get("carried", {}))
 
     def resume_hint(self) -> str:
-        """What an interrupted run tells."""
-        where = f"Interrupted in epoch {self.at.epoch}, after {self.at.step} of its {self.steps} steps."
+        """Return the message of an interrupted run."""
+        where = f"Interrupted in epoch {self.position.epoch}, after {self.position.step} of its {self.steps} steps."
         if self.folder is None:
             return where
-        return f"{where} The run is kept in {self.folder}; the same command with --resume goes on."
+        return f"{where} The run is saved in {self.folder}; repeat the command with --resume to continue."
 
 
 def _unchanged(batch: Any) -> Any:

@@ -1,4 +1,4 @@
-"""What must hold before a run begins in a folder, or goes on in it."""
+"""Checks before a run begins in its folder, or resumes in it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from holdfast._deprecated import renamed_settings
 from holdfast.checkpoint import STATE
 from holdfast.config import MAY_CHANGE, Training
 from holdfast.errors import UserError
@@ -15,39 +14,37 @@ from holdfast.files import new_folder
 
 
 def check_resumed_settings(saved: Mapping[str, Any], training: Training, steps: int) -> None:
-    """Refuse to go on with other settings, but for those that may change.
+    """Refuse to resume with other settings, except those that may change.
 
     Args:
-        saved: what was saved with the run's state.
-        training: the settings now.
-        steps: in an epoch, now.
+        saved: the values saved with the run's state.
+        training: the current settings.
+        steps: the current number of steps per epoch.
 
     Raises:
-        UserError: a setting differs, or the number of steps.
+        UserError: a setting or the number of steps differs.
     """
-    now = asdict(training) | {"steps in an epoch": steps}
-    then = (
-        asdict(type(training)()) | renamed_settings(saved["training"]) | {"steps in an epoch": saved["steps"]}
-    )
+    now = asdict(training) | {"steps per epoch": steps}
+    then = asdict(type(training)()) | saved["training"] | {"steps per epoch": saved["steps"]}
     changed = [name for name in now if name not in MAY_CHANGE and now[name] != then.get(name)]
     if changed:
         raise UserError(
-            f"A resumed run has the data and settings that it began with, but for {', '.join(MAY_CHANGE)}.",
+            f"A resumed run must have its original data and settings, except for {', '.join(MAY_CHANGE)}.",
             "; ".join(f"{name} was {then.get(name)} and is {now[name]}" for name in changed) + ".",
-            "Give the same, or begin a new run in another folder.",
+            "Give the original ones, or start a new run in another folder.",
         )
 
 
 def prepare_run_folder(folder: Path, resume: bool) -> None:
-    """Make the run's folder; a new run does not begin where another's state is.
+    """Create the run folder; refuse to start a new run where another run's state is.
 
     Raises:
-        UserError: there is one, or the folder cannot be made.
+        UserError: the folder holds a run, or cannot be created.
     """
     if not resume and (folder / STATE).exists():
         raise UserError(
-            "A new run needs a folder without a run.",
+            "A new run must have a folder without a run.",
             f"{folder} holds the state of one.",
-            "Give another folder with --out, go on with its run with --resume, or write over it with --overwrite.",
+            "Give another folder with --out, continue its run with --resume, or replace it with --overwrite.",
         )
     new_folder(folder, resume=True)

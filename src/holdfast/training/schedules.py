@@ -1,4 +1,4 @@
-"""The learning rate over a run, as a factor on the one it begins with."""
+"""Learning rate schedules, as a factor on the initial learning rate."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 
 def halvings(values: list[float]) -> int:
-    """How often 2 epochs in a row brought no improvement."""
+    """Return how often the metric failed to improve for 2 epochs in a row."""
     best, waiting, count = math.inf, 0, 0
     for value in values:
         best, waiting = (value, 0) if value < best else (best, waiting + 1)
@@ -21,4 +21,4 @@ SCHEDULES: dict[str, Callable[[float, int], float]] = {
     "cosine": lambda done, halved: 0.5 * (1 + math.cos(math.pi * done)),
     "halve": lambda done, halved: 0.5**halved,
 }
-"""Name -> factor on the learning rate, of the part of the run that is done and :func:`halvings`."""
+"""Name -> factor on the learning rate, from the fraction of the run that is done and :func:`halvings`."""

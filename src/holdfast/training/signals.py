@@ -1,4 +1,4 @@
-"""Ctrl-C, and the signal by which ``kill`` and schedulers end a process, let the work in hand finish."""
+"""Let the current work finish on Ctrl-C, or on the signal with which ``kill`` and schedulers end a process."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 @contextmanager
 def first_interrupt(act: Callable[[], None]) -> Iterator[None]:
-    """The first of :data:`_SIGNALS` calls ``act``; the second does what it did before.
+    """Call ``act`` on the first of :data:`_SIGNALS`, and restore the earlier handlers for the second.
 
-    Only the main thread can ask for that; a signal that is ignored stays ignored.
+    Python allows this in the main thread only; a signal that is ignored stays ignored.
     """
     main = threading.current_thread() is threading.main_thread()
     previous = {number: signal.getsignal(number) for number in _SIGNALS if main}
-    heeded = {number: old for number, old in previous.items() if old not in (signal.SIG_IGN, None)}
+    handled = {number: old for number, old in previous.items() if old not in (signal.SIG_IGN, None)}
 
-    def put_back() -> None:
-        for number, old in heeded.items():
+    def restore() -> None:
+        for number, old in handled.items():
             signal.signal(number, old)
 
     def once(number: int, frame: FrameType | None) -> None:
-        put_back()
+        restore()
         act()
 
-    for number in heeded:
+    for number in handled:
         signal.signal(number, once)
     try:
         yield
     finally:
-        put_back()
+        restore()

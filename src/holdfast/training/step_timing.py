@@ -1,4 +1,4 @@
-"""How long an update of the weights takes: several networks in turn, so that they meet the same machine."""
+"""Measure how long an optimizer step takes; several networks take turns, so that all meet the same conditions."""
 
 from __future__ import annotations
 
@@ -14,21 +14,19 @@ from holdfast.training.loop import TrainingRun
 from holdfast.training.trainable import Trainable
 
 _WARM_UP = 3
-"""Updates of each network that are not counted."""
+"""Steps of each network that are not counted."""
 
 
-def measure_step_seconds(
-    trainables: Sequence[Trainable], training: Training, updates: int = 40
-) -> list[float]:
-    """Seconds for an update of each network's weights; they take turns, update by update, on the same batches.
+def measure_step_seconds(trainables: Sequence[Trainable], training: Training, steps: int = 40) -> list[float]:
+    """Return the median seconds of an optimizer step of each network; they take turns, step by step.
 
-    Told is the median. On a CPU the seconds are the processor's, so that what else the machine does is not counted; on
-    another device those of the clock.
+    On a CPU this is processor time, so that other work on the machine is not counted; on other
+    devices it is wall-clock time.
 
     Args:
         trainables: untrained networks with their batches.
-        training: how they are trained.
-        updates: how many are timed of each.
+        training: the training settings.
+        steps: the number of timed steps of each network.
 
     Example:
         >>> import torch
@@ -43,7 +41,7 @@ def measure_step_seconds(
         ...
         ...     def loss(self, batch):
         ...         return self.module(batch).square().mean()
-        >>> few, many = measure_step_seconds([Line(1), Line(2000)], Training(device="cpu"), updates=5)
+        >>> few, many = measure_step_seconds([Line(1), Line(2000)], Training(device="cpu"), steps=5)
         >>> few > 0 and many > 0
         True
     """
@@ -54,17 +52,17 @@ def measure_step_seconds(
     clock = process_time if all(run.fabric.device.type == "cpu" for run in runs) else perf_counter
     batches = [_endless(trainable) for trainable in trainables]
     seconds: list[list[float]] = [[] for _ in runs]
-    for _ in range(_WARM_UP + updates):
-        for run, own, took in zip(runs, batches, seconds, strict=True):
+    for _ in range(_WARM_UP + steps):
+        for run, own, times in zip(runs, batches, seconds, strict=True):
             batch = next(own)
-            begun = clock()
+            start = clock()
             run.step(batch)
             run.pending.pop().item()  # waits for the device
-            took.append(clock() - begun)
-    return [median(took[_WARM_UP:]) for took in seconds]
+            times.append(clock() - start)
+    return [median(times[_WARM_UP:]) for times in seconds]
 
 
 def _endless(trainable: Trainable) -> Iterator[Any]:
-    """The batches of epoch after epoch."""
+    """Yield the batches of epoch after epoch."""
     for epoch in count(1):
         yield from trainable.batches(epoch)

@@ -1,4 +1,4 @@
-"""What a task gives to the training loop."""
+"""Protocols between a task and the training loop."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from torch import Tensor, nn
 
 
 class Trainable(Protocol):
-    """A network, its batches, its loss and its validation: all that :func:`holdfast.training.fit` asks of a task.
+    """A network with its batches, loss and validation: all that :func:`holdfast.training.fit` needs.
 
     Attributes:
-        module: the network; ``fit`` moves it to the device, trains all its parameters and leaves the best in it.
+        module: the network; ``fit`` moves it to the device, trains all parameters and keeps the best.
         steps_per_epoch: number of batches in every epoch, at least 1.
-        monitor: the metric of :meth:`validate` that chooses the best epoch; lower is better.
+        monitor: the metric of :meth:`validate` that selects the best epoch; lower is better.
 
     Example:
         >>> import torch
@@ -53,46 +53,47 @@ class Trainable(Protocol):
 
     @property
     def monitor(self) -> str:
-        """Name of the metric that chooses the best epoch; lower is better."""
+        """Name of the metric that selects the best epoch; lower is better."""
         ...
 
     def batches(self, epoch: int) -> Iterable[Any]:
-        """The batches of an epoch (counted from 1): tensors, also within tuples, lists, dicts and dataclasses.
+        """Yield the batches of an epoch (from 1): tensors, or tuples, lists, dicts and dataclasses of them.
 
-        They depend on the seed and the epoch alone: with an own generator, not on torch's global one. A resumed
-        run skips those that it has seen. ``fit`` moves them to the device.
+        They must depend on the seed and the epoch only, so use a generator of your own and not torch's
+        global one. A resumed run skips the batches that it has already used. ``fit`` moves them to the
+        device.
         """
         ...
 
     def loss(self, batch: Any) -> Tensor:
-        """The mean loss of a batch, a scalar with a gradient; the module is in training mode."""
+        """Return the mean loss of a batch, a scalar with a gradient; the module is in training mode."""
         ...
 
     def validate(self) -> dict[str, float]:
-        """The validation metrics, with :attr:`monitor` among them; the module is in evaluation mode, no gradients."""
+        """Return the validation metrics, including :attr:`monitor`; the module is in evaluation mode."""
         ...
 
 
 @runtime_checkable
 class Stateful(Protocol):
-    """A trainable that carries something from batch to batch, such as the state of truncated backpropagation.
+    """A trainable that carries state from batch to batch, as in truncated backpropagation through time.
 
-    It is saved with the run's state and restored when the run is resumed within an epoch.
+    The state is saved with the run, and restored when the run resumes within an epoch.
     """
 
     def carried(self) -> dict[str, Tensor]:
-        """What is carried, by name."""
+        """Return the carried tensors by name."""
         ...
 
     def restore(self, carried: dict[str, Tensor]) -> None:
-        """Carry this again; the tensors are on the CPU."""
+        """Restore the carried tensors, which are on the CPU."""
         ...
 
 
 @runtime_checkable
 class Solvable(Protocol):
-    """A trainable that can be done: training stops at the first validation that says so."""
+    """A trainable with a goal: training stops at the first validation that reaches it."""
 
     def solved(self, row: Mapping[str, float]) -> bool:
-        """Whether an epoch's row of the history, with the metrics of its validation, says that it is done."""
+        """Return whether an epoch's row of the history, which has its validation metrics, reaches the goal."""
         ...
