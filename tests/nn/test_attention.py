@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from holdfast.nn.attention import ATTENTIONS, Additive, Multiplicative, attend, within
+from holdfast.nn.attention import ATTENTIONS, Additive, Multiplicative, attend, length_mask
 
 B, T, S, H, M = 3, 4, 5, 6, 7
 LENGTHS = [5, 1, 3]
@@ -39,7 +39,7 @@ def by_hand(module: Multiplicative | Additive, query: list[float], place: list[f
 def test_scores_weights_and_contexts_are_those_of_the_papers(name: str) -> None:
     module = ATTENTIONS[name](H, M)
     queries, memory = torch.randn(B, T, H), torch.randn(B, S, M)
-    contexts, weights = attend(module(queries, module.keys(memory)), memory, within(LENGTHS, S))
+    contexts, weights = attend(module(queries, module.keys(memory)), memory, length_mask(LENGTHS, S))
     for b in range(B):
         for t in range(T):
             scores = [by_hand(module, vector(queries[b, t]), vector(memory[b, s])) for s in range(LENGTHS[b])]
@@ -55,7 +55,7 @@ def test_padding_changes_nothing_and_has_no_gradient(name: str) -> None:
     module = ATTENTIONS[name](H, M)
     queries = torch.randn(B, T, H)
     memory = torch.randn(B, S, M, requires_grad=True)
-    mask = within(torch.tensor(LENGTHS), S)
+    mask = length_mask(torch.tensor(LENGTHS), S)
     contexts, _ = attend(module(queries, module.keys(memory)), memory, mask)
     contexts.square().sum().backward()
     assert memory.grad is not None
@@ -65,4 +65,4 @@ def test_padding_changes_nothing_and_has_no_gradient(name: str) -> None:
 
 
 def test_the_mask() -> None:
-    assert within([2, 0], 3).tolist() == [[True, True, False], [False, False, False]]
+    assert length_mask([2, 0], 3).tolist() == [[True, True, False], [False, False, False]]

@@ -184,9 +184,9 @@ def extended() -> nn.Module:
         (lambda: nn.utils.parametrizations.weight_norm(nn.LSTM(I, H), "weight_hh_l0"), "parametrized"),
         (hooked, "forward_hooks"),
         (patched, "forward was replaced"),
-        (extended, "parameters are not those"),
-        (lambda: nn.LSTMCell(I, H), "LSTMCell runs a single step"),
-        (lambda: nn.GRUCell(I, H), "GRUCell runs a single step"),
+        (extended, "parameters differ from"),
+        (lambda: nn.LSTMCell(I, H), "LSTMCell runs one time step"),
+        (lambda: nn.GRUCell(I, H), "GRUCell runs one time step"),
     ],
 )
 def test_what_would_lose_something_is_kept_and_reported(module: Callable[[], nn.Module], reason: str) -> None:
@@ -364,12 +364,12 @@ def test_wrong_shapes_are_told_with_the_expected_ones(change: Callable[..., Any]
 
 def test_a_second_layer_of_the_wrong_size_is_named() -> None:
     flat = [*keras_weights(4, (4 * H,)), *keras_weights(4, (4 * H,), I)]
-    with pytest.raises(UserError, match=r"layer 1 are kernel \[5, 20\]"):
+    with pytest.raises(UserError, match=r"layer 1 must be kernel \[5, 20\]"):
         from_keras(flat, num_layers=2)
 
 
 def test_a_reset_convention_against_the_bias_is_an_error() -> None:
-    with pytest.raises(UserError, match="the bias tells it"):
+    with pytest.raises(UserError, match="the shape of the bias implies it"):
         from_keras(keras_weights(3, (2, 3 * H)), reset_after=False)
 
 

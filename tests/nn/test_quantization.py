@@ -154,7 +154,7 @@ def test_models_of_torch_are_taken_and_left_as_they_are():
 def test_what_stays_in_float32_is_told():
     normed = torch.nn.utils.parametrizations.weight_norm(torch.nn.LSTM(3, 4), "weight_hh_l0")
     model = torch.nn.ModuleList([torch.nn.GRU(3, 4), normed])
-    with pytest.warns(UserWarning, match="Not quantised:\n  1: "):
+    with pytest.warns(UserWarning, match="Not quantized:\n  1: "):
         small = holdfast.quantize(model)
     assert small[0].options.kernel == "int8"
 
@@ -185,7 +185,7 @@ def test_zeros_stay_zeros():
 
 @pytest.mark.parametrize("what", [nn.Linear(2, 3), "model"])
 def test_what_has_no_recurrent_layer_is_refused(what):
-    with pytest.raises(UserError, match="takes a"):
+    with pytest.raises(UserError, match="must get a"):
         holdfast.quantize(what)
 
 

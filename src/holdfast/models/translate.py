@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from holdfast.nn.attention import ATTENTIONS, attend, within
+from holdfast.nn.attention import ATTENTIONS, attend, length_mask
 from holdfast.nn.dropout import LockedDropout
 from holdfast.nn.layers import LAYERS
 
@@ -146,7 +146,7 @@ class Decoder(nn.Module):
     def memory(self, outputs: Tensor, lengths: Tensor) -> Memory:
         """The encoder's outputs [S, B, M] as a memory."""
         values = outputs.transpose(0, 1).contiguous()
-        mask = within(lengths.to(values.device), values.size(1))
+        mask = length_mask(lengths.to(values.device), values.size(1))
         return Memory(values, self.attention.keys(values), mask)
 
     def start(self, ends: Tensor) -> _DecoderState:

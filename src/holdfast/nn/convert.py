@@ -1,4 +1,4 @@
-"""Layers from and to torch.nn and Keras; :func:`accelerate` replaces those of an existing model in place."""
+"""Convert layers from and to torch.nn and Keras, or replace the layers of a whole model."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Report:
         model: the model to use: the one given, or its replacement where it is itself a recurrent
             layer.
         replaced: names of the layers that now run in Holdfast; ``""`` is the model itself.
-        kept: name -> why this recurrent module of torch.nn stays.
+        kept: name -> why this recurrent module of torch.nn was not replaced.
     """
 
     model: nn.Module
@@ -44,31 +44,31 @@ class Report:
         if not self.replaced and not self.kept:
             return "The model has no recurrent layers of torch.nn."
         done = ", ".join(name or "the model itself" for name in self.replaced) or "none"
-        return f"Replaced: {done}." + (f"\nKept:\n{self.told()}" if self.kept else "")
+        return f"Replaced: {done}." + (f"\nKept:\n{self.reasons()}" if self.kept else "")
 
-    def told(self) -> str:
-        """A line for each module that stays, with the reason."""
+    def reasons(self) -> str:
+        """Return one line for each module that was kept, with the reason."""
         return "\n".join(f"  {name or 'the model itself'}: {reason}" for name, reason in self.kept.items())
 
 
 def accelerate(model: nn.Module) -> Report:
-    """Replace each torch.nn RNN, LSTM and GRU in a model by the layer of Holdfast, in place.
+    """Replace each torch.nn RNN, LSTM and GRU of a model with Holdfast's layer, in place.
 
-    The new layers hold the very same parameters, so optimizers keep working, and ``requires_grad``,
-    device, dtype and the training flag stay. What cannot be replaced without losing something is
-    kept and reported: subclasses, parametrized layers (weight norm), layers with hooks, single-step
-    cells. A layer under two names stays one layer. References outside the module tree (in a plain
-    list) still point to the old layer.
+    The new layers share the old layers' parameters, so optimizers keep working. ``requires_grad``,
+    device, dtype and the training flag do not change. Modules that would lose something are kept
+    and reported: subclasses, parametrized layers (weight norm), layers with hooks, and cells that
+    run one time step. A layer with two names stays one layer. References outside the module tree,
+    for example in a plain list, still point to the old layer.
 
     Args:
-        model: any module. A model that is itself an LSTM cannot be replaced in place: take
-            ``report.model``.
+        model: any module. If the model is itself a recurrent layer, it cannot be replaced in place:
+            use ``report.model``.
 
     Returns:
-        A report that can be printed.
+        A report; print it to see what was replaced and what was kept.
 
     Raises:
-        UserError: the model is no module.
+        UserError: ``model`` is not a module.
 
     Example:
         >>> model = nn.Sequential(nn.Embedding(10, 4), nn.LSTM(4, 8))
@@ -79,7 +79,7 @@ def accelerate(model: nn.Module) -> Report:
     """
     if not isinstance(model, nn.Module):
         raise UserError(
-            "accelerate takes a torch.nn.Module.", f"It was a {type(model).__name__}.", "Pass the model."
+            "accelerate must get a torch.nn.Module.", f"It got a {type(model).__name__}.", "Pass the model."
         )
     report, new = Report(model), dict[nn.Module, nn.Module]()
     for name, module in list(model.named_modules(remove_duplicate=False)):
@@ -107,11 +107,11 @@ def _place(report: Report, name: str, layer: nn.Module) -> None:
 def _reason_to_keep(module: nn.Module) -> str | None:
     kind = type(module).__name__
     if isinstance(module, nn.RNNCellBase):
-        return f"{kind} runs a single step; Holdfast's layers run whole sequences"
+        return f"{kind} runs one time step; only layers that run whole sequences are replaced"
     if parametrize.is_parametrized(module):
-        return "its weights are parametrized (weight norm or the like), which would be lost"
+        return "its weights are parametrized (for example weight norm), which would be lost"
     if type(module) not in _OURS:
-        return f"{kind} is a subclass of {type(module).__mro__[1].__name__}, whose own code would be lost"
+        return f"{kind} is a subclass of {type(module).__mro__[1].__name__}; its own code would be lost"
     hooks = sorted(
         name.strip("_") for name, value in vars(module).items() if name.endswith("hooks") and value
     )
@@ -120,12 +120,12 @@ def _reason_to_keep(module: nn.Module) -> str | None:
     if "forward" in vars(module):
         return "its forward was replaced, which would be lost"
     if set(module.state_dict()) != set(_empty(module).state_dict()):
-        return "its parameters are not those that torch.nn gives it"
+        return "its parameters differ from torch.nn's"
     return None
 
 
 def _empty(module: nn.Module) -> Recurrent:
-    """The counterpart of a layer of torch.nn, without memory for its parameters; no random number is drawn."""
+    """Return the counterpart of a torch.nn layer, without storage and without sampling weights."""
     names = ["input_size", "hidden_size", "num_layers", "bias", "batch_first", "bidirectional"]
     names += {nn.RNN: ["nonlinearity"], nn.LSTM: ["proj_size"]}.get(type(module), [])
     layer = _OURS[type(module)](**{name: getattr(module, name) for name in names}, device="meta")
@@ -142,22 +142,24 @@ def _sharing(module: nn.Module) -> Recurrent:
 
 
 def from_torch(module: nn.Module) -> Recurrent:
-    """The layer of Holdfast for a torch.nn RNN, LSTM or GRU, with a copy of its weights.
+    """Convert a torch.nn RNN, LSTM or GRU into Holdfast's layer, with a copy of its weights.
 
     Raises:
-        UserError: a module that has no counterpart, with the reason.
+        UserError: the module has no counterpart; the message says why.
 
     Example:
         >>> from_torch(nn.GRU(3, 5))
         GRU(3, 5)
     """
     if not isinstance(module, nn.RNNBase):
-        reason: str | None = f"{type(module).__name__} is no torch.nn.RNN, LSTM or GRU"
+        reason: str | None = f"{type(module).__name__} is not a torch.nn.RNN, LSTM or GRU"
     else:
         reason = _reason_to_keep(module)
     if reason is not None:
         raise UserError(
-            "from_torch takes a plain torch.nn RNN, LSTM or GRU.", f"But {reason}.", "Convert it by hand."
+            "from_torch must get a plain torch.nn RNN, LSTM or GRU.",
+            f"But {reason}.",
+            "Copy the weights into a new layer.",
         )
     layer = _empty(module)
     for name, parameter in module.named_parameters():
@@ -167,10 +169,10 @@ def from_torch(module: nn.Module) -> Recurrent:
 
 
 def to_torch(layer: Recurrent) -> nn.RNNBase:
-    """The torch.nn RNN, LSTM or GRU that computes the same, with a copy of the weights.
+    """Convert a layer into torch.nn's RNN, LSTM or GRU, with a copy of its weights.
 
     Raises:
-        UserError: the layer uses what torch.nn does not have, with the names.
+        UserError: the layer uses options that torch.nn does not have; the message names them.
 
     Example:
         >>> to_torch(LSTM(3, 5, bidirectional=True))
@@ -194,7 +196,7 @@ def to_torch(layer: Recurrent) -> nn.RNNBase:
 
 
 def _refuse_extras(layer: Recurrent, target: str, cells: set[str]) -> None:
-    """Options that change what a layer computes have no place in ``target``; starting values do."""
+    """Raise a UserError for options that ``target`` lacks and that change what the layer computes."""
     plain, options = Options(), layer.options
     running = ("layer_norm", "recurrent_dropout", "weight_drop", "learn_initial_state")
     extras = [name for name in running if getattr(options, name) != getattr(plain, name)]
@@ -206,7 +208,7 @@ def _refuse_extras(layer: Recurrent, target: str, cells: set[str]) -> None:
         extras.append("proj_size")
     if extras:
         raise UserError(
-            f"A layer for {target} uses only what {target} has.",
+            f"A layer must use only options that {target} has.",
             f"{target} has no counterpart of {', '.join(extras)}.",
             "Train a layer without it, or keep this one in Holdfast.",
         )
@@ -217,7 +219,7 @@ def _refuse_extras(layer: Recurrent, target: str, cells: set[str]) -> None:
 
 @dataclass(frozen=True)
 class _KerasCell:
-    """How Keras names and orders a cell: ``order[k]`` is Keras' block for PyTorch's block k (its own inverse)."""
+    """A layer class, and ``order[k]``: Keras' block for PyTorch's block k (its own inverse)."""
 
     layer: type[GRU] | type[LSTM]
     order: tuple[int, ...]
@@ -227,25 +229,25 @@ _KERAS = {4: _KerasCell(LSTM, (0, 1, 2, 3)), 3: _KerasCell(GRU, (1, 0, 2))}
 
 
 def from_keras(weights: Sequence[ArrayLike], **arguments: Any) -> Recurrent:
-    """A layer from the arrays that Keras' ``get_weights()`` gives for an LSTM or a GRU.
+    """Build a layer from the arrays that ``get_weights()`` of a Keras LSTM or GRU returns.
 
-    Keras keeps ``kernel`` [I, G*H], ``recurrent_kernel`` [H, G*H] and, with ``use_bias``, ``bias``:
+    Keras has ``kernel`` [I, G*H], ``recurrent_kernel`` [H, G*H] and, with ``use_bias``, ``bias``:
     [4*H] for an LSTM (gates i, f, c, o), [2, 3*H] for a GRU with ``reset_after=True`` and [3*H]
-    without (gates z, r, h). The cell and the reset convention are read off the shapes. Keras'
-    default activations (tanh, sigmoid) are meant.
+    without (gates z, r, h). The shapes determine the cell and the reset convention. The Keras layer
+    must use the default activations (tanh, sigmoid).
 
     Args:
-        weights: the arrays; for several layers or ``Bidirectional``, one layer and direction after
-            the other.
+        weights: the arrays; for several layers or ``Bidirectional``, those of each layer and
+            direction in turn.
         arguments: further arguments of the layer, e.g. ``num_layers``, ``bidirectional`` or
-            ``kernel``; Keras puts the batch first, so ``batch_first=True`` unless given. A GRU
-            without bias takes ``reset_after``.
+            ``kernel``. ``batch_first`` is True by default, as in Keras. Pass ``reset_after`` for a
+            GRU without bias.
 
     Returns:
         An LSTM or a GRU in the arrays' dtype.
 
     Raises:
-        UserError: a shape that fits neither, with the shape expected.
+        UserError: an array does not fit; the message gives the expected shapes.
 
     Example:
         >>> kernel, recurrent, bias = np.zeros((3, 20)), np.zeros((5, 20)), np.zeros(20)
@@ -256,9 +258,9 @@ def from_keras(weights: Sequence[ArrayLike], **arguments: Any) -> Recurrent:
     places = arguments.get("num_layers", 1) * (2 if arguments.get("bidirectional") else 1)
     if len(arrays) not in (2 * places, 3 * places):
         raise UserError(
-            f"Keras' weights are kernel, recurrent_kernel and perhaps bias: {2 * places} or {3 * places} arrays here.",
+            f"Keras' weights must be {2 * places} or {3 * places} arrays: kernel, recurrent_kernel, bias.",
             f"There were {len(arrays)}.",
-            "Pass layer.get_weights(), and num_layers= and bidirectional= as they were in Keras.",
+            "Pass layer.get_weights(), with the num_layers= and bidirectional= of the Keras model.",
         )
     step = len(arrays) // places
     groups = [arrays[k : k + step] for k in range(0, len(arrays), step)]
@@ -274,13 +276,13 @@ def from_keras(weights: Sequence[ArrayLike], **arguments: Any) -> Recurrent:
 
 
 def _keras_sizes(group: list[Array]) -> tuple[int, int]:
-    """(G, H), read off the first kernel and recurrent kernel."""
+    """Return (G, H) of the first kernel and recurrent kernel."""
     kernel, recurrent = group[0], group[1]
     fits = kernel.ndim == recurrent.ndim == 2 and recurrent.shape[0] > 0 and kernel.dtype.kind == "f"
     gates, rest = divmod(recurrent.shape[1], recurrent.shape[0]) if fits else (0, 0)
     if gates not in _KERAS or rest or kernel.shape[1] != recurrent.shape[1]:
         raise UserError(
-            "Keras' kernel is [I, G*H] and its recurrent_kernel [H, G*H], of floats, with G = 4 (LSTM) or 3 (GRU).",
+            "Keras' kernel must be [I, G*H] and recurrent_kernel [H, G*H], floats, G = 4 (LSTM) or 3 (GRU).",
             f"They were {list(kernel.shape)} and {list(recurrent.shape)}.",
             "Pass layer.get_weights() of an LSTM or a GRU.",
         )
@@ -288,12 +290,12 @@ def _keras_sizes(group: list[Array]) -> tuple[int, int]:
 
 
 def _with_reset(arguments: dict[str, Any], reset_after: bool) -> dict[str, Any]:
-    """The reset convention that a bias shows, held against the one that was given."""
+    """Add the reset convention that the bias implies; ``reset_after``, if passed, must match it."""
     if arguments.get("reset_after", reset_after) != reset_after:
         raise UserError(
-            "A GRU's bias in Keras is [2, 3*H] with reset_after=True and [3*H] without.",
-            f"reset_after={arguments['reset_after']} was given with the other one.",
-            "Leave reset_after out: the bias tells it.",
+            "A Keras GRU's bias must be [2, 3*H] with reset_after=True and [3*H] with reset_after=False.",
+            f"reset_after={arguments['reset_after']} was passed with the other shape.",
+            "Leave reset_after out: the shape of the bias implies it.",
         )
     return arguments | {"reset_after": reset_after}
 
@@ -308,7 +310,7 @@ def _check_keras(layer: Recurrent, number: int, suffix: str, group: list[Array])
         names = ["kernel", "recurrent_kernel", "bias"][: len(group)]
         wanted = ", ".join(f"{name} {shape}" for name, shape in zip(names, expected, strict=True))
         raise UserError(
-            f"The arrays of {place} are {wanted}.", f"They were {got}.", "Check their order and sizes."
+            f"The arrays of {place} must be {wanted}.", f"They were {got}.", "Check their order and sizes."
         )
 
 
@@ -325,7 +327,7 @@ def _load_keras(layer: Recurrent, suffix: str, group: list[Array]) -> None:
 
 
 def to_keras(layer: Recurrent) -> list[Array]:
-    """The arrays for Keras' ``set_weights()``, in the layout that :func:`from_keras` describes.
+    """Return the arrays for Keras' ``set_weights()``, in the layout of :func:`from_keras`.
 
     A GRU with the reset before the product goes to ``reset_after=False``, any other to
     ``reset_after=True``. Several layers and directions follow one after the other.
@@ -351,6 +353,6 @@ def to_keras(layer: Recurrent) -> list[Array]:
 
 
 def _reordered(values: Tensor, order: tuple[int, ...]) -> Tensor:
-    """[..., G*H] with its G blocks in another order."""
+    """Reorder the G blocks of [..., G*H]."""
     blocks = values.chunk(len(order), -1)
     return torch.cat([blocks[k] for k in order], -1)

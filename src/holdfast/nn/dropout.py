@@ -24,7 +24,7 @@ class LockedDropout(nn.Module):
         self.probability = probability
 
     def forward(self, x: Tensor) -> Tensor:
-        """Multiply [T, B, H] by one mask [1, B, H] in training; return it unchanged in evaluation."""
+        """Multiply [T, B, H] by one mask [1, B, H] in training; change nothing in evaluation."""
         return x * self.mask(x) if self.training and self.probability else x
 
     def mask(self, x: Tensor, size: int | None = None) -> Tensor:

@@ -25,7 +25,7 @@ def _torch_default(cell: Cell, name: str, parameter: Tensor, hidden_size: int) -
 
 
 def orthogonal(cell: Cell, name: str, parameter: Tensor, hidden_size: int) -> None:
-    """Fill one parameter: orthogonal recurrent matrices, Glorot uniform input matrices, zero biases.
+    """Fill recurrent matrices orthogonally, input matrices Glorot uniform, biases with zeros.
 
     Each gate's recurrent matrix is orthogonal on its own (Saxe et al. 2014).
     """

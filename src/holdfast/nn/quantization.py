@@ -1,4 +1,4 @@
-"""Recurrent layers with weights in int8: less memory to read in each step, for inference."""
+"""Quantize the weights of recurrent layers to int8 for faster inference on the CPU."""
 
 from __future__ import annotations
 
@@ -17,27 +17,27 @@ Module = TypeVar("Module", bound=nn.Module)
 
 
 def quantize(model: Module) -> Module:
-    """Give a copy of a model whose recurrent layers run in int8, for inference on the CPU.
+    """Copy a model and run its recurrent layers in int8, for inference on the CPU.
 
-    Each output of a weight matrix gets its own scale, ``w ~ s q`` with q in -127 ... 127; the input
-    and the hidden state get one for each row and step, in 7 bits, which every processor sums
-    exactly. Gate functions, biases and the cell's memory stay in float32. The parameters keep their
-    names and their float32 values, so the copy saves and loads like the model; it has no gradients.
-    Layers of torch.nn are replaced as :func:`holdfast.accelerate` does; those that it keeps stay in
-    float32, with a warning that says why. Everything but recurrent layers stays as it is.
+    Each row of a weight matrix has its own scale, ``w ~ s q`` with q in -127 ... 127. The input and
+    the hidden state have one scale for each sequence and step, and 7 bits, which every processor
+    sums exactly. Gate functions, biases and the cell state stay in float32. The parameters keep
+    their names and float32 values, so the copy saves and loads like the model. It has no gradients.
 
-    What rounding costs depends on the model: compare the copy with the model on validation data
-        before it is used
-    (``holdfast evaluate RUN FILE --int8`` does so for a run).
+    Layers of torch.nn are replaced as in :func:`holdfast.accelerate`. Layers that it cannot replace
+    stay in float32, and a warning says why. Other modules do not change.
+
+    The loss of accuracy depends on the model. Compare the copy with the model on validation data
+    before you use it; for a run folder, use ``holdfast evaluate RUN FILE --int8``.
 
     Args:
-        model: a module with recurrent layers, or such a layer; it is left as it is.
+        model: a module with recurrent layers, or a recurrent layer; it is not modified.
 
     Returns:
-        the copy, in evaluation mode.
+        The copy, in evaluation mode.
 
     Raises:
-        UserError: it is no module, or no layer in it can be quantised.
+        UserError: ``model`` is not a module, or it has no layer that can be quantized.
 
     Example:
         >>> import torch, holdfast
@@ -50,10 +50,10 @@ def quantize(model: Module) -> Module:
     report = accelerate(copy.deepcopy(model))
     layers = [module for module in report.model.modules() if isinstance(module, Recurrent)]
     if not layers:
-        rule = "quantize takes a model with recurrent layers of Holdfast or torch.nn."
-        raise UserError(rule, f"{report} None of Holdfast's either.", "Pass a model that has some.")
+        rule = "quantize must get a model with recurrent layers of Holdfast or torch.nn."
+        raise UserError(rule, f"{report} It has none of Holdfast's either.", "Pass a model that has some.")
     if report.kept:
-        warnings.warn(f"Not quantised:\n{report.told()}", stacklevel=2)
+        warnings.warn(f"Not quantized:\n{report.reasons()}", stacklevel=2)
     for layer in layers:
         layer.options = replace(layer.options, kernel="int8")
         layer.requires_grad_(False)

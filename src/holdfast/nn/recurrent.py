@@ -79,7 +79,7 @@ class Recurrent(nn.Module):
         return self.proj_size or self.hidden_size
 
     def suffixes(self) -> Iterator[tuple[int, str]]:
-        """Yield (layer, suffix of parameter names) for each row of the state: layers, then directions."""
+        """Yield (layer, suffix of parameter names) for each layer and direction."""
         for layer in range(self.num_layers):
             for direction in range(self.num_directions):
                 yield layer, f"_l{layer}" + ("_reverse" if direction else "")

@@ -97,7 +97,7 @@ class Stream:
 
     @property
     def state(self) -> Any:
-        """A copy of the state in the form of ``hx``, [L, B, width]; assign to it to set the state."""
+        """A copy of the state in the form of ``hx``, [L, B, width]; assign to set the state."""
         layers = self._steps.get(len(self.sessions))
         joined = tuple(torch.stack(states) for states in zip(*layers, strict=True))
         return joined if len(joined) == 2 else joined[0]
