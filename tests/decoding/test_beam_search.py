@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from holdfast.decoding.beam_search import Beam, Greedy, Hypothesis, Sampled
+from holdfast.decoding.beam_search import BeamSearch, GreedySearch, Hypothesis, Sampling
 from holdfast.decoding.sampling import temperature
 
 V, S, END = 4, 3, 0
@@ -60,7 +60,7 @@ def every(longest: int) -> list[tuple[tuple[int, ...], bool]]:
     return found + [(units, False) for units in itertools.product(range(1, V), repeat=longest)]
 
 
-def rank(table: Table, sentence: int, units: Sequence[int], ended: bool, beam: Beam) -> float:
+def rank(table: Table, sentence: int, units: Sequence[int], ended: bool, beam: BeamSearch) -> float:
     """Wu et al. 2016, in plain Python."""
     score = table.log_probability(sentence, units, ended) / ((5 + len(units) + 1) / 6) ** beam.length_penalty
     read = [x for x in table.read(sentence, units, ended) if x > 0]
@@ -80,13 +80,13 @@ def close(found: Hypothesis, score: float) -> bool:
 def test_a_beam_that_holds_all_sequences_finds_the_best(
     seed: int, longest: list[int], length: float, coverage: float
 ) -> None:
-    beam = Beam(200, length, coverage)
+    beam = BeamSearch(200, length, coverage)
     table = Table(seed, len(longest))
     found = beam(Table(seed, len(longest)), END, longest, range(len(longest)))
     for sentence, most in enumerate(longest):
         ranked = sorted((rank(table, sentence, *one, beam) for one in every(most)), reverse=True)
         assert len(found[sentence]) == len(ranked)
-        assert len({one.units for one in found[sentence]}) == len(ranked)
+        assert len({one.tokens for one in found[sentence]}) == len(ranked)
         assert all(itertools.starmap(close, zip(found[sentence], ranked, strict=True)))
 
 
@@ -98,18 +98,18 @@ def test_a_beam_that_holds_all_sequences_finds_the_best(
 def test_a_beam_in_a_batch_is_the_beam_alone_in_plain_python(
     seed: int, size: int, longest: list[int]
 ) -> None:
-    found = Beam(size, 1.0)(Table(seed, len(longest)), END, longest, range(len(longest)))
+    found = BeamSearch(size, 1.0)(Table(seed, len(longest)), END, longest, range(len(longest)))
     table = Table(seed, len(longest))
     for sentence, most in enumerate(longest):
         expected = plain_beam(table, sentence, size, most)
-        assert [one.units for one in found[sentence]] == [units for units, _ in expected]
+        assert [one.tokens for one in found[sentence]] == [units for units, _ in expected]
         assert all(close(one, score) for one, (_, score) in zip(found[sentence], expected, strict=True))
         for one in found[sentence]:
-            ended = len(one.units) < most
+            ended = len(one.tokens) < most
             assert math.isclose(
-                one.log_probability, table.log_probability(sentence, one.units, ended), abs_tol=1e-9
+                one.log_probability, table.log_probability(sentence, one.tokens, ended), abs_tol=1e-9
             )
-            assert one.weights.shape == (len(one.units), S)
+            assert one.attention.shape == (len(one.tokens), S)
 
 
 def plain_beam(table: Table, sentence: int, size: int, most: int) -> list[tuple[tuple[int, ...], float]]:
@@ -123,7 +123,7 @@ def plain_beam(table: Table, sentence: int, size: int, most: int) -> list[tuple[
         for units in longer[: size - len(done)]:
             if units[-1] == END or len(units) == most:
                 own = units[:-1] if units[-1] == END else units
-                done.append((own, rank(table, sentence, own, units[-1] == END, Beam(size, 1.0))))
+                done.append((own, rank(table, sentence, own, units[-1] == END, BeamSearch(size, 1.0))))
             else:
                 alive.append(units)
     return sorted(done, key=lambda pair: -pair[1])
@@ -131,21 +131,21 @@ def plain_beam(table: Table, sentence: int, size: int, most: int) -> list[tuple[
 
 @given(seed=st.integers(0, 10**6), longest=st.lists(st.integers(1, 8), min_size=1, max_size=5))
 def test_a_beam_of_one_is_greedy(seed: int, longest: list[int]) -> None:
-    beam = Beam(1, 0.0)(Table(seed, len(longest)), END, longest, range(len(longest)))
-    greedy = Greedy()(Table(seed, len(longest)), END, longest, range(len(longest)))
+    beam = BeamSearch(1, 0.0)(Table(seed, len(longest)), END, longest, range(len(longest)))
+    greedy = GreedySearch()(Table(seed, len(longest)), END, longest, range(len(longest)))
     for (one,), (other,) in zip(beam, greedy, strict=True):
-        assert one.units == other.units and math.isclose(one.log_probability, other.log_probability)
-        assert np.allclose(one.weights, other.weights)
+        assert one.tokens == other.tokens and math.isclose(one.log_probability, other.log_probability)
+        assert np.allclose(one.attention, other.attention)
 
 
 def test_greedy_takes_the_likeliest_unit_at_each_step() -> None:
     table = Table(3, 1)
-    (found,) = Greedy()(Table(3, 1), END, [6], range(len([6])))[0]
+    (found,) = GreedySearch()(Table(3, 1), END, [6], range(len([6])))[0]
     written = [END, END]
     while len(written) < 8 and (unit := int(table.table[0, written[-2], written[-1]].argmax())) != END:
         written.append(unit)
-    assert found.units == tuple(written[2:])
-    assert found.weights.tolist() == [
+    assert found.tokens == tuple(written[2:])
+    assert found.attention.tolist() == [
         table.attention[0, a, b].tolist() for a, b in itertools.pairwise(written[:-1])
     ]
 
@@ -157,8 +157,8 @@ def test_draws_have_the_probabilities_of_the_writer() -> None:
         t.expand(sentences, *t.shape[1:]) for t in (writer.table, writer.attention)
     )
     writer.sentences, writer.before = torch.arange(sentences), torch.full((sentences,), END)
-    found = Sampled([], 0)(writer, END, [1] * sentences, range(len([1] * sentences)))
-    shares = np.bincount([one.units[0] if one.units else 0 for (one,) in found], minlength=V) / sentences
+    found = Sampling([], 0)(writer, END, [1] * sentences, range(len([1] * sentences)))
+    shares = np.bincount([one.tokens[0] if one.tokens else 0 for (one,) in found], minlength=V) / sentences
     assert np.allclose(shares, writer.table[0, END, END].exp().numpy(), atol=0.03)
 
 
@@ -167,7 +167,7 @@ def test_a_draw_depends_on_the_seed_and_the_number_alone() -> None:
         writer = Table(1, 1)
         writer.table, writer.attention = (t.expand(8, *t.shape[1:]) for t in (writer.table, writer.attention))
         writer.sentences, writer.before = torch.arange(8), torch.full((8,), END)
-        return [one.units for (one,) in Sampled([], seed)(writer, END, [9] * 8, numbers)]
+        return [one.tokens for (one,) in Sampling([], seed)(writer, END, [9] * 8, numbers)]
 
     one = drawn(0, list(range(8)))
     assert drawn(0, list(range(7, -1, -1))) == one[::-1]
@@ -175,13 +175,13 @@ def test_a_draw_depends_on_the_seed_and_the_number_alone() -> None:
 
 
 def test_a_cold_draw_is_greedy() -> None:
-    drawn = Sampled([temperature(0.0)], 0)(Table(1, 3), END, [5, 2, 4], range(len([5, 2, 4])))
-    greedy = Greedy()(Table(1, 3), END, [5, 2, 4], range(len([5, 2, 4])))
-    assert [one.units for (one,) in drawn] == [one.units for (one,) in greedy]
+    drawn = Sampling([temperature(0.0)], 0)(Table(1, 3), END, [5, 2, 4], range(len([5, 2, 4])))
+    greedy = GreedySearch()(Table(1, 3), END, [5, 2, 4], range(len([5, 2, 4])))
+    assert [one.tokens for (one,) in drawn] == [one.tokens for (one,) in greedy]
 
 
-@pytest.mark.parametrize("search", [Greedy(), Beam(3), Sampled([], 0)])
-def test_sentences_that_are_done_take_no_more_steps(search: Greedy | Beam | Sampled) -> None:
+@pytest.mark.parametrize("search", [GreedySearch(), BeamSearch(3), Sampling([], 0)])
+def test_sentences_that_are_done_take_no_more_steps(search: GreedySearch | BeamSearch | Sampling) -> None:
     writer = Table(0, 2)
     writer.table[:, :, :, END] = 50.0  # ends at once
     search(writer, END, [9, 9], range(len([9, 9])))

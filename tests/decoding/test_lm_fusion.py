@@ -12,21 +12,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from holdfast.decoding.lm_fusion import (
-    UNKNOWN_NATS,
-    ByWords,
-    Fusion,
-    NGramWords,
-    NoModel,
-    RecurrentSigns,
-    RecurrentWords,
+    UNKNOWN_COST,
+    NGramWordModel,
+    NoTextModel,
+    RecurrentCharacterModel,
+    RecurrentWordModel,
+    ShallowFusion,
     TextModel,
+    WordModelAsText,
 )
 from holdfast.tasks.language.task import LanguageModel
 
 SENTENCES = ["go left", "go right now", "go left now", "stop", "stop now"]
 
 
-def total(fusion: Fusion, text: str) -> float:
+def total(fusion: ShallowFusion, text: str) -> float:
     """All that a fusion of single signs adds to a text with its end."""
     state, found = fusion.start(), 0.0
     for sign in text:
@@ -35,8 +35,8 @@ def total(fusion: Fusion, text: str) -> float:
     return found + fusion.end(state)
 
 
-def by_signs(**asked: Any) -> Fusion:
-    return Fusion(["", *" abcdefghijklmnopqrstuvwxyz"], **asked)
+def by_signs(**asked: Any) -> ShallowFusion:
+    return ShallowFusion(["", *" abcdefghijklmnopqrstuvwxyz"], **asked)
 
 
 def read(model: TextModel, text: str) -> float:
@@ -48,15 +48,15 @@ def read(model: TextModel, text: str) -> float:
 
 
 def test_an_n_gram_scores_words_as_its_text_is_scored() -> None:
-    words = NGramWords.fit(SENTENCES, 3)
+    words = NGramWordModel.fit(SENTENCES, 3)
     text = "go left now\n"
     ids = words.words.encode(text)
-    whole = -float(words.grams.nats(ids, words.order, np.array([words.words.begin])).sum())
-    assert read(ByWords(words), "go left now") == pytest.approx(whole)
+    whole = -float(words.ngrams.nll(ids, words.order, np.array([words.words.begin])).sum())
+    assert read(WordModelAsText(words), "go left now") == pytest.approx(whole)
 
 
 def test_every_next_word_together_is_certain() -> None:
-    words = NGramWords.fit(SENTENCES, 2)
+    words = NGramWordModel.fit(SENTENCES, 2)
     after_go, _ = words.word(words.start(), "go")
     known = [w for w in words.words.words if w not in ("<eos>", "<unk>")]
     chances = [np.exp(words.word(after_go, word)[1]) for word in known]
@@ -65,9 +65,9 @@ def test_every_next_word_together_is_certain() -> None:
 
 
 def test_an_unknown_word_costs_more() -> None:
-    words = NGramWords.fit(SENTENCES, 2)
+    words = NGramWordModel.fit(SENTENCES, 2)
     state = words.start()
-    assert words.word(state, "fly")[1] == pytest.approx(words.word(state, "<unk>")[1] - UNKNOWN_NATS)
+    assert words.word(state, "fly")[1] == pytest.approx(words.word(state, "<unk>")[1] - UNKNOWN_COST)
 
 
 @given(st.lists(st.sampled_from("ab "), max_size=8).map("".join))
@@ -89,9 +89,9 @@ def test_a_hot_word_grows_letter_by_letter() -> None:
 
 
 def test_units_of_several_signs_add_as_their_signs_do() -> None:
-    grams = ByWords(NGramWords.fit(SENTENCES, 2))
+    grams = WordModelAsText(NGramWordModel.fit(SENTENCES, 2))
     asked = {"model": grams, "weight": 0.7, "bonus": 0.3, "hot": {"left": 1.0}}
-    by_words = Fusion(["", "go ", "left ", "now "], **asked)  # type: ignore[arg-type]
+    by_words = ShallowFusion(["", "go ", "left ", "now "], **asked)  # type: ignore[arg-type]
     state, found = by_words.start(), 0.0
     for unit in (1, 2, 3):
         state, gained = by_words.advance(state, unit)
@@ -100,7 +100,7 @@ def test_units_of_several_signs_add_as_their_signs_do() -> None:
 
 
 def test_no_model_adds_nothing() -> None:
-    assert read(NoModel(), "go left") == 0.0
+    assert read(NoTextModel(), "go left") == 0.0
 
 
 @pytest.mark.parametrize("unit", ["word", "character"])
@@ -110,13 +110,15 @@ def test_a_recurrent_model_scores_as_the_language_model_does(unit: str, tmp_path
         token=unit, hidden_size=12, num_layers=2, tied=False, epochs=1, steps=8, batch_size=4
     ).fit(tmp_path / "text.txt")
     reader = model.reader()
-    text: TextModel = ByWords(RecurrentWords(reader)) if unit == "word" else RecurrentSigns(reader)
+    text: TextModel = (
+        WordModelAsText(RecurrentWordModel(reader)) if unit == "word" else RecurrentCharacterModel(reader)
+    )
     _, nats = model.surprise("go left now\n")
     assert read(text, "go left now") == pytest.approx(-float(nats.sum()), abs=1e-4)
 
 
 def test_a_pause_ends_a_word_for_the_model_and_the_bonus() -> None:
-    fusion = by_signs(model=ByWords(NGramWords.fit(SENTENCES, 2)), bonus=1.0)
+    fusion = by_signs(model=WordModelAsText(NGramWordModel.fit(SENTENCES, 2)), bonus=1.0)
     state, found = fusion.start(), 0.0
     for sign in "go":
         state, gained = fusion.advance(state, fusion.pieces.index(sign))
@@ -134,7 +136,7 @@ def test_a_recurrent_model_keeps_nothing_of_a_long_text(tmp_path: Path) -> None:
     model = LanguageModel(hidden_size=8, num_layers=1, epochs=1, steps=8, batch_size=4).fit(
         tmp_path / "text.txt"
     )
-    text = RecurrentSigns(model.reader())
+    text = RecurrentCharacterModel(model.reader())
     state: Any = text.start()
     alive = weakref.ref(state)
     for sign in "go left now " * 400:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from holdfast.decoding import ngram
-from holdfast.decoding.ngram import Baselines, NGrams
+from holdfast.decoding.ngram import NGramBaselines, NGramModel
 from holdfast.errors import UserError
 
 UNITS = 5
@@ -42,7 +42,7 @@ def probability(unit: int, context: Gram, longest: bool = True) -> float:
 
 @pytest.mark.parametrize("order", [1, 2, 3, 4])
 def test_against_the_definition(order: int) -> None:
-    found = np.exp(-NGrams.fit(TRAIN, UNITS, order).nats(TEST, order))
+    found = np.exp(-NGramModel.fit(TRAIN, UNITS, order).nll(TEST, order))
     for i in range(order - 1, len(TEST)):
         context = tuple(TEST[i - order + 1 : i].tolist())
         assert found[i] == pytest.approx(probability(int(TEST[i]), context), rel=1e-12)
@@ -53,17 +53,17 @@ def test_against_the_definition(order: int) -> None:
 def test_a_text_is_scored_in_pieces_as_in_one(
     order: int, piece: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    grams = NGrams.fit(TRAIN, UNITS, order)
-    whole = grams.nats(TEST, order)
+    grams = NGramModel.fit(TRAIN, UNITS, order)
+    whole = grams.nll(TEST, order)
     monkeypatch.setattr(ngram, "AT_ONCE", piece)
-    np.testing.assert_array_equal(grams.nats(TEST, order), whole)
+    np.testing.assert_array_equal(grams.nll(TEST, order), whole)
 
 
 @pytest.mark.parametrize("order", [1, 2, 3, 4])
 @pytest.mark.parametrize("known", [0, 1, 2, 9])
 def test_probabilities_sum_to_one(order: int, known: int) -> None:
-    grams = NGrams.fit(TRAIN, UNITS, order)
-    each = [np.exp(-grams.nats(np.array([unit]), order, before=TEST[:known]))[0] for unit in range(UNITS)]
+    grams = NGramModel.fit(TRAIN, UNITS, order)
+    each = [np.exp(-grams.nll(np.array([unit]), order, before=TEST[:known]))[0] for unit in range(UNITS)]
     assert sum(each) == pytest.approx(1.0, rel=1e-12)
 
 
@@ -71,17 +71,19 @@ def test_probabilities_sum_to_one(order: int, known: int) -> None:
 def test_a_context_that_stands_at_the_beginning_only_sums_to_one_too(context: int) -> None:
     ids = np.array([3, 4, 0, 3, 0, 1, 3, 1, 0, 2, 1, 0, 2, 0, 1, 1, 2])
     for order in (2, 3):
-        grams, before = NGrams.fit(ids, 5, order), np.array([context])
-        each = [np.exp(-grams.nats(np.array([unit]), order, before=before))[0] for unit in range(5)]
+        grams, before = NGramModel.fit(ids, 5, order), np.array([context])
+        each = [np.exp(-grams.nll(np.array([unit]), order, before=before))[0] for unit in range(5)]
         assert sum(each) == pytest.approx(1.0, rel=1e-12)
 
 
 def test_the_order_is_chosen_on_the_validation_part_and_everything_is_kept() -> None:
     pattern = np.tile([0, 1, 2, 0, 1, 3], 50)
-    found = Baselines.fit(pattern[:240], pattern[240:], UNITS, 6, None)
-    losses = {n: values.mean() for n, values in NGrams.fit(pattern[:240], UNITS, 6).by_order(pattern[240:])}
+    found = NGramBaselines.fit(pattern[:240], pattern[240:], UNITS, 6, None)
+    losses = {
+        n: values.mean() for n, values in NGramModel.fit(pattern[:240], UNITS, 6).by_order(pattern[240:])
+    }
     assert found.order == min(losses, key=lambda n: losses[n]) > 3
-    again = Baselines.from_state(found.state())
+    again = NGramBaselines.from_state(found.state())
     for (name, one), (other, two) in zip(found.each(TEST), again.each(TEST), strict=True):
         assert name == other
         np.testing.assert_array_equal(one, two)
@@ -89,11 +91,11 @@ def test_the_order_is_chosen_on_the_validation_part_and_everything_is_kept() -> 
 
 
 def test_an_order_that_is_given_is_taken() -> None:
-    assert Baselines.fit(TRAIN, TEST, UNITS, 6, 2).order == 2
+    assert NGramBaselines.fit(TRAIN, TEST, UNITS, 6, 2).order == 2
 
 
 def test_damaged_counts_are_refused() -> None:
-    state = Baselines.fit(TRAIN, TEST, UNITS, 3, 3).state()
+    state = NGramBaselines.fit(TRAIN, TEST, UNITS, 3, 3).state()
     del state["keys.1"]
     with pytest.raises(UserError, match="n-grams"):
-        Baselines.from_state(state)
+        NGramBaselines.from_state(state)

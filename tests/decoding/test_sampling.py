@@ -7,7 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from holdfast.decoding.sampling import draw, filters, repetition_penalty, temperature, top_k, top_p, without
+from holdfast.decoding.sampling import (
+    exclude_token,
+    repetition_penalty,
+    sample,
+    sampling_filters,
+    temperature,
+    top_k,
+    top_p,
+)
 from holdfast.errors import UserError
 
 P = np.log(np.array([0.5, 0.3, 0.15, 0.05]))
@@ -27,13 +35,13 @@ def test_filters_by_hand() -> None:
     np.testing.assert_allclose(shares(top_p(0.5)(P, [])), [1, 0, 0, 0])
     np.testing.assert_allclose(shares(top_p(0.51)(P, [])), [0.625, 0.375, 0, 0])
     np.testing.assert_allclose(np.exp(repetition_penalty(2.0)(P, [0, 0])), [0.25, 0.3, 0.15, 0.05])
-    np.testing.assert_allclose(shares(without(0)(P, [])), [0, 0.6, 0.3, 0.1])
-    np.testing.assert_array_equal(without(None)(P, []), P)
+    np.testing.assert_allclose(shares(exclude_token(0)(P, [])), [0, 0.6, 0.3, 0.1])
+    np.testing.assert_array_equal(exclude_token(None)(P, []), P)
 
 
 def test_draws_have_the_probabilities() -> None:
     random = np.random.default_rng(0)
-    drawn = [draw(P, [], [top_k(3)], random) for _ in range(4000)]
+    drawn = [sample(P, [], [top_k(3)], random) for _ in range(4000)]
     np.testing.assert_allclose(
         np.bincount(drawn, minlength=4) / 4000, np.array([0.5, 0.3, 0.15, 0]) / 0.95, atol=0.03
     )
@@ -41,12 +49,12 @@ def test_draws_have_the_probabilities() -> None:
 
 @given(st.integers(1, 9), st.floats(0.01, 1.0), st.floats(0.0, 3.0), st.floats(0.5, 3.0))
 def test_something_can_always_be_drawn(most: int, share: float, degree: float, penalty: float) -> None:
-    chain = filters(degree, most, share, penalty)
-    assert 0 <= draw(P, [1, 2], chain, np.random.default_rng(0)) < 4
+    chain = sampling_filters(degree, most, share, penalty)
+    assert 0 <= sample(P, [1, 2], chain, np.random.default_rng(0)) < 4
 
 
 def test_nothing_is_filtered_where_nothing_is_asked() -> None:
-    assert filters(1.0, None, None, 1.0) == []
+    assert sampling_filters(1.0, None, None, 1.0) == []
 
 
 @pytest.mark.parametrize(
@@ -64,4 +72,4 @@ def test_values_outside_their_rule_are_refused(
     values: tuple[float, int | None, float | None, float], name: str
 ) -> None:
     with pytest.raises(UserError, match=name):
-        filters(*values)
+        sampling_filters(*values)

@@ -12,8 +12,8 @@ from holdfast.errors import UserError
 from holdfast.models.forecast import (
     LAYERS,
     RESIDUALS,
+    ForecastOptions,
     ForecastShape,
-    NetworkOptions,
     RecurrentForecaster,
     SegmentForecaster,
     branch,
@@ -29,7 +29,7 @@ networks = pytest.mark.parametrize("network", NETWORKS)
 def build(network: Any, shape: dict[str, int], **options: Any) -> Any:
     sizes = {"targets": 2, "features": 3, "lookback": 12, "horizon": 5, "known": 2, "season": 4} | shape
     torch.manual_seed(0)
-    return network(ForecastShape(**sizes), NetworkOptions(**({"hidden_size": 8, "segment": 4} | options)))
+    return network(ForecastShape(**sizes), ForecastOptions(**({"hidden_size": 8, "segment": 4} | options)))
 
 
 def inputs(shape: ForecastShape, batch: int = 3) -> tuple[Tensor, Tensor]:
@@ -55,7 +55,7 @@ def test_output_shape_and_order_of_quantiles(network: Any, data: st.DataObject) 
         season=draw(1, 40),
     )
     names = [name for name in RESIDUALS if name not in ("season", "mean") or shape.season <= lookback]
-    options = NetworkOptions(
+    options = ForecastOptions(
         cell=data.draw(st.sampled_from(list(LAYERS))),
         hidden_size=draw(2, 9),
         num_layers=draw(1, 2),

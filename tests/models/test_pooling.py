@@ -6,7 +6,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from holdfast.models.classify import LAYERS, Channels, ClassifierOptions, SequenceNetwork, Words
+from holdfast.models.classify import (
+    LAYERS,
+    ChannelProjection,
+    ClassifierNetwork,
+    ClassifierOptions,
+    TokenEmbedding,
+)
 from holdfast.models.pooling import POOLINGS
 
 T, H = 9, 3
@@ -48,7 +54,7 @@ def test_padding_changes_neither_logits_nor_gradients(name: str, cell: str, bidi
     options = ClassifierOptions(
         classes=3, cell=cell, hidden_size=4, num_layers=2, pooling=name, bidirectional=bidirectional
     )
-    network = SequenceNetwork(Words(11, 5), options).eval()
+    network = ClassifierNetwork(TokenEmbedding(11, 5), options).eval()
     units = torch.randint(11, (T, len(LENGTHS)))
     inside = torch.arange(T)[:, None] < LENGTHS
     variants = [units, torch.where(inside, units, (units + 3) % 11), torch.cat([units, units[:4]])]
@@ -68,7 +74,7 @@ def test_padding_changes_neither_logits_nor_gradients(name: str, cell: str, bidi
 
 def test_the_network_is_what_torch_makes_of_the_same_weights() -> None:
     options = ClassifierOptions(classes=2, cell="lstm", hidden_size=4, pooling="max")
-    network = SequenceNetwork(Channels(3, 5), options).eval()
+    network = ClassifierNetwork(ChannelProjection(3, 5), options).eval()
     network.inputs.mean.copy_(torch.tensor([1.0, 2.0, 3.0]))
     network.inputs.std.copy_(torch.tensor([2.0, 1.0, 0.5]))
     peer = nn.LSTM(5, 4, bidirectional=True)
@@ -81,7 +87,7 @@ def test_the_network_is_what_torch_makes_of_the_same_weights() -> None:
 
 @pytest.mark.parametrize("unknown", [None, 7])
 def test_hidden_words_are_the_unknown_one_or_nothing(unknown: int | None) -> None:
-    words = Words(9, 4, unknown, dropout=0.5).train()
+    words = TokenEmbedding(9, 4, unknown, dropout=0.5).train()
     units = torch.randint(0, 7, (50, 20))
     found, own = words(units), words.embedding(units)
     instead = torch.zeros(4) if unknown is None else words.embedding.weight[unknown]

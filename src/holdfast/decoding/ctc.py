@@ -1,7 +1,7 @@
-"""From a distribution over units at each frame to units: the best path, or a search through prefixes with a language
-model; each reads frames as they come. And where units stand in time.
+"""From a distribution over tokens at each frame to tokens: the best path, or a search through prefixes with a language
+model; each reads frames as they come. And where tokens stand in time.
 
-Letters: S frames, V units with the blank (unit 0), U units of an utterance.
+Letters: S frames, V tokens with the blank (token 0), U tokens of an utterance.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ import numpy as np
 from holdfast._typing import Array
 
 BLANK = 0
-"""The unit of connectionist temporal classification that stands for none (Graves et al. 2006)."""
+"""The token of connectionist temporal classification that stands for none (Graves et al. 2006)."""
 _NEVER = -np.inf
 
 
-class Decoder(Protocol):
+class CTCStream(Protocol):
     """What reads ``log p`` frame by frame; one decoder is for one utterance at a time."""
 
     def accept(self, scores: Array) -> None:
@@ -27,85 +27,85 @@ class Decoder(Protocol):
         ...
 
     def certain(self) -> list[int]:
-        """The units since the last settling that no later frame can change."""
+        """The tokens since the last settling that no later frame can change."""
         ...
 
     def best(self) -> list[int]:
-        """All units since the last settling, as they look now."""
+        """All tokens since the last settling, as they look now."""
         ...
 
-    def settle(self) -> list[int]:
-        """The best units since the last settling, now final; what comes goes on behind a pause."""
+    def end_segment(self) -> list[int]:
+        """The best tokens since the last settling, now final; what comes goes on behind a pause."""
         ...
 
     def finish(self) -> list[int]:
-        """The best units since the last settling when no more frames come; the decoder then begins anew."""
+        """The best tokens since the last settling when no more frames come; the decoder then begins anew."""
         ...
 
 
-class Decoding(Protocol):
+class CTCDecoder(Protocol):
     """A way to decode: makes a decoder for each utterance."""
 
-    def decoder(self) -> Decoder:
+    def stream(self) -> CTCStream:
         """A new decoder."""
         ...
 
 
-def decoded(decoding: Decoding, scores: Array) -> list[int]:
-    """The units of a whole utterance [S, V]."""
-    decoder = decoding.decoder()
+def decode(decoding: CTCDecoder, scores: Array) -> list[int]:
+    """The tokens of a whole utterance [S, V]."""
+    decoder = decoding.stream()
     decoder.accept(scores)
     return decoder.finish()
 
 
 @dataclass
 class _GreedyDecoder:
-    units: list[int] = field(default_factory=list)
+    tokens: list[int] = field(default_factory=list)
     last: int = BLANK
 
     def accept(self, scores: Array) -> None:
-        for unit in scores.argmax(1).tolist():
-            if unit not in (self.last, BLANK):
-                self.units.append(unit)
-            self.last = unit
+        for token in scores.argmax(1).tolist():
+            if token not in (self.last, BLANK):
+                self.tokens.append(token)
+            self.last = token
 
     def certain(self) -> list[int]:
-        return list(self.units)
+        return list(self.tokens)
 
     best = certain
 
-    def settle(self) -> list[int]:
-        found, self.units = self.units, []
+    def end_segment(self) -> list[int]:
+        found, self.tokens = self.tokens, []
         return found
 
     def finish(self) -> list[int]:
         self.last = BLANK
-        return self.settle()
+        return self.end_segment()
 
 
-class Greedy:
-    """The likeliest unit of each frame; repeats become one, blanks go (best path decoding: Graves et al. 2006).
+class GreedyCTC:
+    """The likeliest token of each frame; repeats become one, blanks go (best path decoding: Graves et al. 2006).
 
     Example:
         >>> import numpy as np
-        >>> decoded(Greedy(), np.log([[0.1, 0.9], [0.2, 0.8], [0.9, 0.1], [0.4, 0.6]]))
+        >>> decode(GreedyCTC(), np.log([[0.1, 0.9], [0.2, 0.8], [0.9, 0.1], [0.4, 0.6]]))
         [1, 1]
     """
 
-    def decoder(self) -> Decoder:
+    def stream(self) -> CTCStream:
         """A new decoder."""
         return _GreedyDecoder()
 
 
-class Grammar(Protocol):
-    """What is added to the score of a prefix, unit by unit: a language model, a bonus for each word, hot words."""
+class PrefixScorer(Protocol):
+    """What is added to the score of a prefix, token by token: a language model, a bonus for each word, hot words."""
 
     def start(self) -> Hashable:
-        """The state before the first unit."""
+        """The state before the first token."""
         ...
 
-    def advance(self, state: Hashable, unit: int) -> tuple[Hashable, float]:
-        """The state behind a unit, and what it adds."""
+    def advance(self, state: Hashable, token: int) -> tuple[Hashable, float]:
+        """The state behind a token, and what it adds."""
         ...
 
     def pause(self, state: Hashable) -> tuple[Hashable, float]:
@@ -117,14 +117,14 @@ class Grammar(Protocol):
         ...
 
 
-class Free:
-    """A grammar that adds nothing."""
+class NoScorer:
+    """A scorer that adds nothing."""
 
     def start(self) -> Hashable:
         """Nothing."""
         return None
 
-    def advance(self, state: Hashable, unit: int) -> tuple[Hashable, float]:
+    def advance(self, state: Hashable, token: int) -> tuple[Hashable, float]:
         """Nothing."""
         return None, 0.0
 
@@ -138,60 +138,60 @@ class Free:
 
 
 @dataclass(frozen=True)
-class PrefixBeam:
+class PrefixBeamSearch:
     """The ``size`` likeliest prefixes, each summed over all its paths (Hannun et al. 2014, arXiv 1408.2873).
 
-    ``score(y) = log p(y) + grammar(y)``. At each frame only units above ``floor`` nats below the likeliest are tried.
+    ``score(y) = log p(y) + scorer(y)``. At each frame only tokens above ``floor`` nats below the likeliest are tried.
 
     Attributes:
         size: prefixes that are kept.
-        grammar: what is added to their scores.
+        scorer: what is added to their scores.
         floor: see above.
     """
 
     size: int = 16
-    grammar: Grammar = field(default_factory=Free)
+    scorer: PrefixScorer = field(default_factory=NoScorer)
     floor: float = 7.0
 
-    def decoder(self) -> Decoder:
+    def stream(self) -> CTCStream:
         """A new decoder."""
         return _PrefixDecoder(self)
 
 
 @dataclass(frozen=True)
 class _Prefix:
-    """Units so far as a chain, newest first, with the grammar's state; equal prefixes are the same object."""
+    """Units so far as a chain, newest first, with the scorer's state; equal prefixes are the same object."""
 
-    unit: int
+    token: int
     before: _Prefix | None
     state: Hashable
     added: float
 
-    def units(self) -> list[int]:
+    def tokens(self) -> list[int]:
         found, node = [], self
         while node.before is not None:
-            found.append(node.unit)
+            found.append(node.token)
             node = node.before
         return found[::-1]
 
 
 class _Scores:
-    """``log p`` of the paths of a prefix that end in a blank, and of those that end in its last unit."""
+    """``log p`` of the paths of a prefix that end in a blank, and of those that end in its last token."""
 
-    __slots__ = ("blank", "unit")
+    __slots__ = ("blank", "token")
 
-    def __init__(self, blank: float = _NEVER, unit: float = _NEVER) -> None:
-        self.blank, self.unit = blank, unit
+    def __init__(self, blank: float = _NEVER, token: float = _NEVER) -> None:
+        self.blank, self.token = blank, token
 
     @property
     def total(self) -> float:
-        return float(np.logaddexp(self.blank, self.unit))
+        return float(np.logaddexp(self.blank, self.token))
 
 
 class _PrefixDecoder:
-    def __init__(self, beam: PrefixBeam) -> None:
+    def __init__(self, beam: PrefixBeamSearch) -> None:
         self.beam = beam
-        self._begin(beam.grammar.start())
+        self._begin(beam.scorer.start())
 
     def _begin(self, state: Hashable) -> None:
         root = _Prefix(BLANK, None, state, 0.0)
@@ -203,7 +203,9 @@ class _PrefixDecoder:
             self._frame(row)
 
     def _frame(self, row: Array) -> None:
-        tried = [unit for unit in np.flatnonzero(row > row.max() - self.beam.floor).tolist() if unit != BLANK]
+        tried = [
+            token for token in np.flatnonzero(row > row.max() - self.beam.floor).tolist() if token != BLANK
+        ]
         values = row.tolist()
         found: dict[int, tuple[_Prefix, _Scores]] = {}
         for prefix, before in self.prefixes.values():
@@ -211,19 +213,19 @@ class _PrefixDecoder:
             own = _at(found, prefix)
             own.blank = _add(own.blank, total + values[BLANK])
             if prefix.before is not None:
-                own.unit = _add(own.unit, before.unit + values[prefix.unit])
-            for unit in tried:
-                follows = before.blank if unit == prefix.unit and prefix.before is not None else total
+                own.token = _add(own.token, before.token + values[prefix.token])
+            for token in tried:
+                follows = before.blank if token == prefix.token and prefix.before is not None else total
                 if follows > _NEVER:
-                    longer = _at(found, self._child(prefix, unit))
-                    longer.unit = _add(longer.unit, follows + values[unit])
+                    longer = _at(found, self._child(prefix, token))
+                    longer.token = _add(longer.token, follows + values[token])
         self._keep(found)
 
-    def _child(self, prefix: _Prefix, unit: int) -> _Prefix:
-        key = id(prefix), unit
+    def _child(self, prefix: _Prefix, token: int) -> _Prefix:
+        key = id(prefix), token
         if key not in self.children:
-            state, gained = self.beam.grammar.advance(prefix.state, unit)
-            self.children[key] = _Prefix(unit, prefix, state, prefix.added + gained)
+            state, gained = self.beam.scorer.advance(prefix.state, token)
+            self.children[key] = _Prefix(token, prefix, state, prefix.added + gained)
         return self.children[key]
 
     def _keep(self, found: dict[int, tuple[_Prefix, _Scores]]) -> None:
@@ -248,21 +250,21 @@ class _PrefixDecoder:
         return max(ranked, key=lambda entry: entry[0])[1]
 
     def certain(self) -> list[int]:
-        return _common([prefix.units() for prefix, _ in self.prefixes.values()])
+        return _common([prefix.tokens() for prefix, _ in self.prefixes.values()])
 
     def best(self) -> list[int]:
-        return self._winner(lambda state: 0.0).units()
+        return self._winner(lambda state: 0.0).tokens()
 
-    def settle(self) -> list[int]:
-        grammar = self.beam.grammar
-        best = self._winner(lambda state: grammar.pause(state)[1])
-        self._begin(grammar.pause(best.state)[0])
-        return best.units()
+    def end_segment(self) -> list[int]:
+        scorer = self.beam.scorer
+        best = self._winner(lambda state: scorer.pause(state)[1])
+        self._begin(scorer.pause(best.state)[0])
+        return best.tokens()
 
     def finish(self) -> list[int]:
-        best = self._winner(self.beam.grammar.end)
-        self._begin(self.beam.grammar.start())
-        return best.units()
+        best = self._winner(self.beam.scorer.end)
+        self._begin(self.beam.scorer.start())
+        return best.tokens()
 
 
 def _at(found: dict[int, tuple[_Prefix, _Scores]], prefix: _Prefix) -> _Scores:
@@ -289,27 +291,27 @@ def _common(chains: Sequence[list[int]]) -> list[int]:
 
 @dataclass(frozen=True)
 class Span:
-    """A unit in time: its first frame, the one after its last, and the mean of ``log p`` over these."""
+    """A token in time: its first frame, the one after its last, and the mean of ``log p`` over these."""
 
-    unit: int
+    token: int
     start: int
     end: int
     log_probability: float
 
 
-def aligned(scores: Array, units: Sequence[int]) -> list[Span]:
-    """Where units stand: the likeliest of all paths [S, V] that give them (the Viterbi path).
+def force_align(scores: Array, tokens: Sequence[int]) -> list[Span]:
+    """Where tokens stand: the likeliest of all paths [S, V] that give them (the Viterbi path).
 
-    A frame of a blank belongs to no unit. Where the frames are too few for the units, there is no path, and no span.
+    A frame of a blank belongs to no token. Where the frames are too few for the tokens, there is no path, and no span.
 
     Example:
         >>> import numpy as np
         >>> scores = np.log([[0.9, 0.1], [0.2, 0.8], [0.1, 0.9], [0.9, 0.1]])
-        >>> [(span.start, span.end) for span in aligned(scores, [1])]
+        >>> [(span.start, span.end) for span in force_align(scores, [1])]
         [(1, 3)]
     """
-    states = np.zeros(2 * len(units) + 1, np.int64)  # blank, unit, blank, unit, ..., blank
-    states[1::2] = units
+    states = np.zeros(2 * len(tokens) + 1, np.int64)  # blank, token, blank, token, ..., blank
+    states[1::2] = tokens
     skips = np.zeros(len(states), bool)
     skips[3::2] = states[3::2] != states[1:-2:2]
     best = np.full(len(states), _NEVER)
@@ -321,14 +323,14 @@ def aligned(scores: Array, units: Sequence[int]) -> list[Span]:
         ways[2, 2:] = np.where(skips[2:], best[:-2], _NEVER)
         come[frame] = ways.argmax(0)
         best = ways.max(0) + row[states]
-    if len(scores) == 0 or not units or max(best[-1], best[-2]) == _NEVER:
+    if len(scores) == 0 or not tokens or max(best[-1], best[-2]) == _NEVER:
         return []
     path = _back(come, len(states) - 1 if best[-1] >= best[-2] else len(states) - 2)
     spans = []
-    for place, unit in enumerate(units):
+    for place, token in enumerate(tokens):
         frames = np.flatnonzero(path == 2 * place + 1)
-        own = float(np.mean(scores[frames, unit]))
-        spans.append(Span(int(unit), int(frames[0]), int(frames[-1]) + 1, own))
+        own = float(np.mean(scores[frames, token]))
+        spans.append(Span(int(token), int(frames[0]), int(frames[-1]) + 1, own))
     return spans
 
 

@@ -14,9 +14,9 @@ import numpy as np
 
 from holdfast._typing import Array
 from holdfast.data.text.tokenizers import LINE_END, Tokenizer, WordTokenizer
-from holdfast.decoding.ngram import NGrams
+from holdfast.decoding.ngram import NGramModel
 
-UNKNOWN_NATS = 10.0
+UNKNOWN_COST = 10.0
 """What a word that a model does not know costs besides."""
 KNOWN = 100_000
 """Probabilities of n-grams that are kept once they were computed."""
@@ -38,7 +38,7 @@ class TextModel(Protocol):
         ...
 
 
-class NoModel:
+class NoTextModel:
     """Every text is as likely."""
 
     def start(self) -> Hashable:
@@ -70,28 +70,28 @@ class _NextWord(Protocol):
         ...
 
 
-class NGramWords:
+class NGramWordModel:
     """An n-gram model of the words of sentences, with Kneser-Ney smoothing (:mod:`holdfast.decoding.ngram`).
 
     Example:
-        >>> model = NGramWords.fit(["go left", "go right", "go left"], order=2)
+        >>> model = NGramWordModel.fit(["go left", "go right", "go left"], order=2)
         >>> after_go, _ = model.word(model.start(), "go")
         >>> model.word(after_go, "left")[1] > model.word(after_go, "right")[1]
         True
     """
 
-    def __init__(self, grams: NGrams, words: Sequence[str]) -> None:
-        self.grams, self.words = grams, WordTokenizer(words)
-        self.order = len(grams.levels)
+    def __init__(self, ngrams: NGramModel, words: Sequence[str]) -> None:
+        self.ngrams, self.words = ngrams, WordTokenizer(words)
+        self.order = len(ngrams.levels)
         self._log_p = lru_cache(KNOWN)(self._counted)
 
     @classmethod
-    def fit(cls, sentences: Iterable[str], order: int) -> NGramWords:
+    def fit(cls, sentences: Iterable[str], order: int) -> NGramWordModel:
         """Count the n-grams of sentences, each with its end."""
         text = "".join(f"{' '.join(sentence.split())}\n" for sentence in sentences)
         words = WordTokenizer.fit([text], None)
         ids = np.concatenate([[words.begin], words.encode(text)])
-        return cls(NGrams.fit(ids, words.size, order), words.words)
+        return cls(NGramModel.fit(ids, words.size, order), words.words)
 
     def start(self) -> Hashable:
         """Behind the end of a sentence."""
@@ -100,7 +100,7 @@ class NGramWords:
     def word(self, state: Hashable, word: str) -> tuple[Hashable, float]:
         """The last n - 1 words, and the word's ``log p``."""
         number = self.words.numbers.get(word)
-        cost = 0.0 if number is not None else UNKNOWN_NATS
+        cost = 0.0 if number is not None else UNKNOWN_COST
         number = self.words.numbers["<unk>"] if number is None else number
         context: Any = state
         kept = (*context, number)[-(self.order - 1) :] if self.order > 1 else ()
@@ -113,69 +113,69 @@ class NGramWords:
 
     def _counted(self, context: tuple[int, ...], number: int) -> float:
         before, text = np.array(context, np.int64), np.array([number], np.int64)
-        return -float(self.grams.nats(text, self.order, before)[0])
+        return -float(self.ngrams.nll(text, self.order, before)[0])
 
 
-class NextUnit(Protocol):
-    """A recurrent language model, one unit after the other."""
+class NextTokenModel(Protocol):
+    """A recurrent language model, one token after the other."""
 
     @property
-    def units(self) -> Tokenizer:
+    def tokenizer(self) -> Tokenizer:
         """Its vocabulary."""
         ...
 
-    def read(self, state: Any, unit: int) -> tuple[Any, Array]:
-        """The state behind a unit (None: before any), and ``log p`` [V] of the next one."""
+    def step(self, state: Any, token: int) -> tuple[Any, Array]:
+        """The state behind a token (None: before any), and ``log p`` [V] of the next one."""
         ...
 
 
 class _Behind:
-    """What a recurrent model knows behind a unit; it is read when it is first asked, and then keeps nothing of before.
+    """What a recurrent model knows behind a token; it is read when it is first asked, and then keeps nothing of before.
 
     A state is this object itself: prefixes that have gone take what was known behind them along.
     """
 
-    __slots__ = ("__weakref__", "_before", "_model", "_read", "_unit")
+    __slots__ = ("__weakref__", "_before", "_model", "_read", "_token")
 
-    def __init__(self, model: NextUnit, unit: int, before: _Behind | None = None) -> None:
-        self._model, self._unit, self._before = model, unit, before
+    def __init__(self, model: NextTokenModel, token: int, before: _Behind | None = None) -> None:
+        self._model, self._token, self._before = model, token, before
         self._read: tuple[Any, Array] | None = None
 
     def known(self) -> tuple[Any, Array]:
-        """The recurrent state, and ``log p`` [V] of the next unit."""
+        """The recurrent state, and ``log p`` [V] of the next token."""
         if self._read is None:
             state = None if self._before is None else self._before.known()[0]
-            self._read, self._before = self._model.read(state, self._unit), None
+            self._read, self._before = self._model.step(state, self._token), None
         return self._read
 
-    def then(self, unit: int) -> tuple[_Behind, float]:
-        """What is known behind one more unit, and that unit's ``log p``."""
-        gained = float(self.known()[1][unit])
-        return _Behind(self._model, unit, self), gained
+    def then(self, token: int) -> tuple[_Behind, float]:
+        """What is known behind one more token, and that token's ``log p``."""
+        gained = float(self.known()[1][token])
+        return _Behind(self._model, token, self), gained
 
 
 class _Recurrent:
-    """A recurrent model's text, unit by unit, behind a line's end."""
+    """A recurrent model's text, token by token, behind a line's end."""
 
-    def __init__(self, model: NextUnit) -> None:
-        self.model, self.units = model, model.units
+    def __init__(self, model: NextTokenModel) -> None:
+        self.model, self.tokenizer = model, model.tokenizer
 
     def start(self) -> Hashable:
         """Behind a line's end."""
-        return _Behind(self.model, self.units.begin)
+        return _Behind(self.model, self.tokenizer.begin)
 
     def end(self, state: Hashable) -> float:
         """``log p`` of a line's end."""
         own: Any = state
-        return float(own.known()[1][self.units.begin])
+        return float(own.known()[1][self.tokenizer.begin])
 
     def _then(self, state: Any, text: str) -> tuple[Hashable, float]:
-        number = int(self.units.encode(text)[0])
+        number = int(self.tokenizer.encode(text)[0])
         after, gained = state.then(number)
-        return after, gained - (UNKNOWN_NATS if number == self.units.unknown else 0.0)
+        return after, gained - (UNKNOWN_COST if number == self.tokenizer.unknown else 0.0)
 
 
-class RecurrentWords(_Recurrent):
+class RecurrentWordModel(_Recurrent):
     """A recurrent model of words (``holdfast train language --token word``) as the next word's model."""
 
     def word(self, state: Hashable, word: str) -> tuple[Hashable, float]:
@@ -183,7 +183,7 @@ class RecurrentWords(_Recurrent):
         return self._then(state, word + " ")
 
 
-class RecurrentSigns(_Recurrent):
+class RecurrentCharacterModel(_Recurrent):
     """A recurrent model of characters as a model of text."""
 
     def read(self, state: Hashable, sign: str) -> tuple[Hashable, float]:
@@ -192,7 +192,7 @@ class RecurrentSigns(_Recurrent):
 
 
 @dataclass(frozen=True)
-class ByWords:
+class WordModelAsText:
     """A model of words as a model of text: a word is scored when the space behind it is read."""
 
     model: _NextWord
@@ -220,14 +220,14 @@ class ByWords:
 
 
 @dataclass(frozen=True)
-class Fusion:
+class ShallowFusion:
     """A grammar (:class:`holdfast.decoding.ctc.Grammar`) from a model of text, a bonus for each word, and hot words.
 
     A hot word's boost comes letter by letter, so that it keeps its place in a beam, and goes again where the word
     goes on otherwise.
 
     Attributes:
-        pieces: the text of each unit; a space ends a word.
+        pieces: the text of each token; a space ends a word.
         model: the model of text.
         weight: of its ``log p``.
         bonus: nats for each word.
@@ -235,18 +235,18 @@ class Fusion:
     """
 
     pieces: Sequence[str]
-    model: TextModel = field(default_factory=NoModel)
+    model: TextModel = field(default_factory=NoTextModel)
     weight: float = 1.0
     bonus: float = 0.0
     hot: Mapping[str, float] = field(default_factory=dict)
 
     def start(self) -> Hashable:
-        """Before the first unit."""
+        """Before the first token."""
         return self.model.start(), ""
 
-    def advance(self, state: Hashable, unit: int) -> tuple[Hashable, float]:
-        """Behind the text of a unit."""
-        return self._spelt(state, self.pieces[unit])
+    def advance(self, state: Hashable, token: int) -> tuple[Hashable, float]:
+        """Behind the text of a token."""
+        return self._spelt(state, self.pieces[token])
 
     def pause(self, state: Hashable) -> tuple[Hashable, float]:
         """Behind a pause: the word has ended, and where none was begun, nothing is added."""

@@ -18,10 +18,10 @@ import numpy as np
 from holdfast._typing import Array
 from holdfast.errors import UserError
 
-LONGEST = {"character": 8, "byte": 8, "word": 5, "subword": 5}
+MAX_ORDER = {"character": 8, "byte": 8, "word": 5, "subword": 5}
 """Orders that are tried for each kind of unit."""
 
-MOST = 5_000_000
+MAX_TOKENS = 5_000_000
 """Units of the training part that are counted: its last ones, where it has more."""
 
 AT_ONCE = 1_000_000
@@ -51,7 +51,7 @@ class Level:
 
 
 @dataclass(frozen=True)
-class NGrams:
+class NGramModel:
     """N-grams of several orders: ``levels[n - 1]`` holds those of n units."""
 
     levels: list[Level]
@@ -60,7 +60,7 @@ class NGrams:
     @classmethod
     def fit(cls, ids: Array, units: int, order: int) -> Self:
         """Count the n-grams of a text [n], up to an order."""
-        ids = np.asarray(ids[-MOST:], np.int64)
+        ids = np.asarray(ids[-MAX_TOKENS:], np.int64)
         levels: list[Level] = []
         places = np.zeros(len(ids), np.int64)  # of the n-gram that begins at each unit
         for n in range(min(order, len(ids))):
@@ -75,7 +75,7 @@ class NGrams:
             levels.append(Level(distinct, counts, counts))
         return cls(levels, units)
 
-    def nats(self, ids: Array, order: int, before: Array | None = None) -> Array:
+    def nll(self, ids: Array, order: int, before: Array | None = None) -> Array:
         """``-log P`` of each unit [n] of a text by the model of an order, after the units ``before``."""
         found = np.empty(len(ids))
         for at in range(0, len(ids), AT_ONCE):
@@ -122,43 +122,43 @@ class NGrams:
 
 
 @dataclass(frozen=True)
-class Baselines:
+class NGramBaselines:
     """Unigrams, and Kneser-Ney of the order that was best on the validation part."""
 
-    grams: NGrams
+    ngrams: NGramModel
     order: int
     notes: tuple[str, ...] = ()
 
     @classmethod
     def fit(cls, train: Array, valid: Array, units: int, longest: int, order: int | None) -> Self:
         """Count the training part; without an ``order``, choose it up to ``longest`` on the validation part."""
-        grams = NGrams.fit(train, units, order or longest)
-        most = len(grams.levels)
+        ngrams = NGramModel.fit(train, units, order or longest)
+        most = len(ngrams.levels)
         losses = (
-            {n: float(found.mean()) for n, found in grams.by_order(valid[:MOST])}
+            {n: float(found.mean()) for n, found in ngrams.by_order(valid[:MAX_TOKENS])}
             if order is None
             else {most: 0.0}
         )
         best = min(losses, key=lambda n: losses[n])
         notes = (
             []
-            if len(train) <= MOST
-            else [f"n-grams are counted in the last {MOST:,} units of the training part"]
+            if len(train) <= MAX_TOKENS
+            else [f"n-grams are counted in the last {MAX_TOKENS:,} units of the training part"]
         )
-        return cls(NGrams(grams.levels[:best], units), best, tuple(notes))
+        return cls(NGramModel(ngrams.levels[:best], units), best, tuple(notes))
 
     def each(self, ids: Array) -> Iterator[tuple[str, Array]]:
         """Name and nats of every unit."""
-        yield "unigram", self.grams.nats(ids, 1)
+        yield "unigram", self.ngrams.nll(ids, 1)
         if self.order > 1:
-            yield f"kneser_ney_{self.order}gram", self.grams.nats(ids, self.order)
+            yield f"kneser_ney_{self.order}gram", self.ngrams.nll(ids, self.order)
 
     def state(self) -> dict[str, Array]:
         """Everything as arrays by name."""
-        own = {"units": np.array(self.grams.units), "order": np.array(self.order)}
+        own = {"units": np.array(self.ngrams.units), "order": np.array(self.order)}
         return own | {
             f"{name}.{n}": getattr(level, name)
-            for n, level in enumerate(self.grams.levels)
+            for n, level in enumerate(self.ngrams.levels)
             for name in ("keys", "counts", "before")
         }
 
@@ -174,7 +174,7 @@ class Baselines:
             levels = [
                 Level(*(arrays[f"{name}.{n}"] for name in ("keys", "counts", "before"))) for n in range(order)
             ]
-            return cls(NGrams(levels, int(arrays["units"])), order)
+            return cls(NGramModel(levels, int(arrays["units"])), order)
         except KeyError as error:
             rule = "baselines.safetensors holds the n-grams as training wrote them."
             raise UserError(rule, f"It lacks {error}.", "Copy the folder again, or train anew.") from error

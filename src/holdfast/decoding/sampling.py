@@ -1,6 +1,6 @@
-"""How the next unit is drawn from a model's probabilities: filters, assembled once, and one draw.
+"""How the next token is drawn from a model's probabilities: sampling_filters, assembled once, and one draw.
 
-A filter takes ``log p`` of every unit [V] and the units so far, and gives scores [V] that mean the same up to a
+A filter takes ``log p`` of every token [V] and the tokens so far, and gives scores [V] that mean the same up to a
 constant.
 """
 
@@ -24,7 +24,7 @@ def temperature(degree: float) -> Filter:
 
 
 def top_k(count: int) -> Filter:
-    """Only the ``count`` likeliest units (Fan et al. 2018)."""
+    """Only the ``count`` likeliest tokens (Fan et al. 2018)."""
 
     def keep(scores: Array, _: Sequence[int]) -> Array:
         kept = np.full_like(scores, -np.inf)
@@ -36,7 +36,7 @@ def top_k(count: int) -> Filter:
 
 
 def top_p(share: float) -> Filter:
-    """Only the likeliest units that together have at least this probability (Holtzman et al. 2020)."""
+    """Only the likeliest tokens that together have at least this probability (Holtzman et al. 2020)."""
 
     def keep(scores: Array, _: Sequence[int]) -> Array:
         order = np.argsort(-scores, kind="stable")
@@ -50,7 +50,7 @@ def top_p(share: float) -> Filter:
 
 
 def repetition_penalty(factor: float) -> Filter:
-    """``log p`` of units that have come before times ``factor`` (Keskar et al. 2019): above 1 they become rarer."""
+    """``log p`` of tokens that have come before times ``factor`` (Keskar et al. 2019): above 1 they become rarer."""
 
     def push(scores: Array, so_far: Sequence[int]) -> Array:
         seen = np.unique(np.asarray(so_far, np.int64))
@@ -61,18 +61,18 @@ def repetition_penalty(factor: float) -> Filter:
     return push
 
 
-def without(unit: int | None) -> Filter:
-    """Never this unit."""
+def exclude_token(token: int | None) -> Filter:
+    """Never this token."""
 
     def drop(scores: Array, _: Sequence[int]) -> Array:
         kept = scores.copy()
-        kept[unit] = -np.inf
+        kept[token] = -np.inf
         return kept
 
-    return drop if unit is not None else lambda scores, _: scores
+    return drop if token is not None else lambda scores, _: scores
 
 
-def filters(degree: float, most: int | None, share: float | None, penalty: float) -> list[Filter]:
+def sampling_filters(degree: float, most: int | None, share: float | None, penalty: float) -> list[Filter]:
     """The filters that were asked for, in their order: penalty, temperature, top-k, top-p.
 
     Raises:
@@ -97,8 +97,10 @@ def filters(degree: float, most: int | None, share: float | None, penalty: float
 EXAMPLES = {"temperature": 0.8, "top-k": 40, "top-p": 0.9, "repetition-penalty": 1.2}
 
 
-def draw(scores: Array, so_far: Sequence[int], through: Sequence[Filter], random: np.random.Generator) -> int:
-    """A unit by the probabilities that the filters leave."""
+def sample(
+    scores: Array, so_far: Sequence[int], through: Sequence[Filter], random: np.random.Generator
+) -> int:
+    """A token by the probabilities that the filters leave."""
     for one in through:
         scores = one(scores, so_far)
     return int(random.choice(len(scores), p=_softmax(scores)))

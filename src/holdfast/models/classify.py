@@ -41,7 +41,7 @@ class ClassifierOptions:
     output_dropout: float = 0.0
 
 
-class Words(nn.Module):
+class TokenEmbedding(nn.Module):
     """An embedding [V, E]; in training each word may be replaced by the unknown one, or by zeros without one.
 
     Args:
@@ -67,7 +67,7 @@ class Words(nn.Module):
         return self.embedding(units).masked_fill(gone.unsqueeze(-1), 0.0)  # type: ignore[no-any-return]
 
 
-class Channels(nn.Module):
+class ChannelProjection(nn.Module):
     """``W (x - mean) / std + b``: a linear map of standardised channels; mean and std [C] are kept with the weights.
 
     Args:
@@ -90,28 +90,28 @@ class Channels(nn.Module):
         return self.linear((values - self.mean) / self.std)  # type: ignore[no-any-return]
 
 
-class Reading(NamedTuple):
+class ClassifierOutput(NamedTuple):
     """Logits [B, K], and the weight of each step [T, B] where the pooling has one."""
 
     logits: Tensor
     weights: Tensor | None
 
 
-class SequenceNetwork(nn.Module):
+class ClassifierNetwork(nn.Module):
     """Inputs, recurrent layers, pooling over the steps, a linear layer.
 
     ``temperature`` divides the logits when probabilities are wanted (Guo et al. 2017); it is fitted after training.
 
     Example:
         >>> import torch
-        >>> network = SequenceNetwork(Channels(3, 8), ClassifierOptions(classes=2, hidden_size=5)).eval()
+        >>> network = ClassifierNetwork(ChannelProjection(3, 8), ClassifierOptions(classes=2, hidden_size=5)).eval()
         >>> network(torch.zeros(7, 4, 3), torch.tensor([7, 1, 3, 7])).logits.shape
         torch.Size([4, 2])
     """
 
     temperature: Tensor
 
-    def __init__(self, inputs: Words | Channels, options: ClassifierOptions) -> None:
+    def __init__(self, inputs: TokenEmbedding | ChannelProjection, options: ClassifierOptions) -> None:
         super().__init__()
         self.inputs = inputs
         self.layers = LAYERS[options.cell](
@@ -127,12 +127,12 @@ class SequenceNetwork(nn.Module):
         self.output_dropout = nn.Dropout(options.output_dropout)
         self.register_buffer("temperature", torch.ones(()))
 
-    def forward(self, x: Tensor, lengths: Tensor) -> Reading:
+    def forward(self, x: Tensor, lengths: Tensor) -> ClassifierOutput:
         """Read units [T, B] or values [T, B, C]; what is behind a sequence's length has no influence."""
         return self.read(self.inputs(x), lengths)
 
-    def read(self, embedded: Tensor, lengths: Tensor) -> Reading:
+    def read(self, embedded: Tensor, lengths: Tensor) -> ClassifierOutput:
         """The same from the inputs of each step [T, B, E]."""
         outputs, _ = self.layers(self.input_dropout(embedded), lengths=lengths)
         pooled = self.pooling(outputs, lengths)
-        return Reading(self.output(self.output_dropout(pooled.vector)), pooled.weights)
+        return ClassifierOutput(self.output(self.output_dropout(pooled.vector)), pooled.weights)

@@ -60,7 +60,7 @@ class ForecastShape:
 
 
 @dataclass(frozen=True, kw_only=True)
-class NetworkOptions:
+class ForecastOptions:
     """What a network is made of.
 
     Attributes:
@@ -205,7 +205,7 @@ def _choose(kind: str, table: Mapping[str, T], name: str) -> T:
     return table[name]
 
 
-def _layer(input_size: int, options: NetworkOptions) -> Recurrent:
+def _layer(input_size: int, options: ForecastOptions) -> Recurrent:
     taken = [name for name in _OWN_ARGUMENTS if name in options.layer]
     if taken:
         raise UserError(
@@ -228,7 +228,7 @@ def _layer(input_size: int, options: NetworkOptions) -> Recurrent:
 class _Forecaster(nn.Module):
     """Residual around a network: the base forecast plus what :meth:`_correction` returns."""
 
-    def __init__(self, shape: ForecastShape, options: NetworkOptions) -> None:
+    def __init__(self, shape: ForecastShape, options: ForecastOptions) -> None:
         super().__init__()
         self.shape, self.options = shape, options
         self.residual = _choose("residual", RESIDUALS, options.residual)(shape)
@@ -265,7 +265,7 @@ class RecurrentForecaster(_Forecaster):
     the same phase one season before; all steps are decoded at once, so no error feeds on an earlier one.
     """
 
-    def __init__(self, shape: ForecastShape, options: NetworkOptions) -> None:
+    def __init__(self, shape: ForecastShape, options: ForecastOptions) -> None:
         super().__init__(shape, options)
         hidden = options.hidden_size
         self.phase = Season(shape) if shape.season <= shape.lookback else Last(shape)
@@ -299,7 +299,7 @@ class SegmentForecaster(_Forecaster):
         UserError: the lookback is shorter than a segment.
     """
 
-    def __init__(self, shape: ForecastShape, options: NetworkOptions) -> None:
+    def __init__(self, shape: ForecastShape, options: ForecastOptions) -> None:
         super().__init__(shape, options)
         if not 1 <= options.segment <= shape.lookback:
             raise UserError(

@@ -13,7 +13,7 @@ from holdfast.models.language import RecurrentLanguageModel
 from holdfast.nn.recurrent import Recurrent
 
 
-class Writer:
+class IncrementalDecoder:
     """A language model that reads and writes one unit after the other, on the CPU."""
 
     def __init__(self, module: RecurrentLanguageModel) -> None:
@@ -23,28 +23,28 @@ class Writer:
         self.output = module.output
 
     @torch.no_grad()
-    def read(self, unit: int) -> Array:
+    def step(self, token: int) -> Array:
         """``log p`` of every unit [V] after this one."""
-        x = self.embedding[unit]
+        x = self.embedding[token]
         for layer in self.layers:
             x = layer.step(x)
         hidden = torch.from_numpy(x[None])
         return self.output.log_probabilities(hidden)[0].numpy()
 
 
-class Reader:
+class BranchingDecoder:
     """A language model read from any state, so that many texts can be read side by side."""
 
-    def __init__(self, module: RecurrentLanguageModel, units: Tokenizer) -> None:
-        self.units = units
-        self._writer = Writer(module)
+    def __init__(self, module: RecurrentLanguageModel, tokenizer: Tokenizer) -> None:
+        self.tokenizer = tokenizer
+        self._decoder = IncrementalDecoder(module)
 
-    def read(self, state: Any, unit: int) -> tuple[Any, Array]:
+    def step(self, state: Any, token: int) -> tuple[Any, Array]:
         """The state behind a unit (None: before any), and ``log p`` [V] of the next one."""
-        for place, layer in enumerate(self._writer.layers):
+        for place, layer in enumerate(self._decoder.layers):
             if state is None:
                 layer.reset()
             else:
                 layer.state = state[place]
-        scores = self._writer.read(unit)
-        return [layer.state for layer in self._writer.layers], scores
+        scores = self._decoder.step(token)
+        return [layer.state for layer in self._decoder.layers], scores

@@ -58,7 +58,7 @@ class _Softmax(nn.Module):
         super().__init__()
         self.linear = nn.Linear(hidden, units)
 
-    def nats(self, hidden: Tensor, targets: Tensor) -> Tensor:
+    def nll(self, hidden: Tensor, targets: Tensor) -> Tensor:
         """``-log p`` of the targets [N] after hidden [N, E]: [N]."""
         return F.cross_entropy(self.linear(hidden), targets, reduction="none")
 
@@ -80,10 +80,10 @@ class _SampledSoftmax(_Softmax):
         self.frequent = min(sampled // 2, units)
         self.drawn = min(sampled - self.frequent, units - self.frequent)
 
-    def nats(self, hidden: Tensor, targets: Tensor) -> Tensor:
+    def nll(self, hidden: Tensor, targets: Tensor) -> Tensor:
         """As of :class:`_Softmax`, estimated in training."""
         if not self.training:
-            return super().nats(hidden, targets)
+            return super().nll(hidden, targets)
         weight, bias = self.linear.weight, self.linear.bias
         rest = len(weight) - self.frequent
         drawn = torch.randperm(rest, device=weight.device)[: self.drawn] + self.frequent
@@ -107,7 +107,7 @@ class _AdaptiveSoftmax(nn.Module):
         narrower = min(4.0, 0.999 * hidden ** (1 / len(cuts)))  # the rarest cluster still has one number
         self.softmax = nn.AdaptiveLogSoftmaxWithLoss(hidden, units, cuts, div_value=narrower)
 
-    def nats(self, hidden: Tensor, targets: Tensor) -> Tensor:
+    def nll(self, hidden: Tensor, targets: Tensor) -> Tensor:
         """``-log p`` of the targets [N] after hidden [N, E]: [N]."""
         nats: Tensor = -self.softmax(hidden, targets).output
         return nats

@@ -32,7 +32,7 @@ SPAN = 24
 
 
 @dataclass(frozen=True, kw_only=True)
-class RollOptions:
+class PianoRollOptions:
     """What a model of piano rolls is made of.
 
     Attributes:
@@ -121,10 +121,10 @@ class Moves(nn.Module):
         return torch.bmm(around, by_distance[..., None])[..., 0]
 
 
-class Independent(nn.Module):
+class IndependentKeys(nn.Module):
     """Each key by itself: ``p(x) = prod_k p_k^{x_k} (1 - p_k)^{1 - x_k}``, p of :class:`Keys` and :class:`Moves`."""
 
-    def __init__(self, keys: int, options: RollOptions) -> None:
+    def __init__(self, keys: int, options: PianoRollOptions) -> None:
         super().__init__()
         self.keys = Keys(options.hidden_size, keys, bias=_RARE)
         self.moves = Moves(options.hidden_size)
@@ -134,7 +134,7 @@ class Independent(nn.Module):
         found: Tensor = self.keys(context.hidden, context.reference) + self.moves(context)
         return found
 
-    def nats(self, context: Context, frames: Tensor) -> Tensor:
+    def nll(self, context: Context, frames: Tensor) -> Tensor:
         """``-log p`` [N] of frames [N, K] in N contexts."""
         logits = self.logits(context)
         return F.binary_cross_entropy_with_logits(logits, frames, reduction="none").sum(-1)
@@ -170,7 +170,7 @@ class _Autoregressive(nn.Module):
     reached in one way, and its likelihood is exact.
     """
 
-    def __init__(self, keys: int, options: RollOptions) -> None:
+    def __init__(self, keys: int, options: PianoRollOptions) -> None:
         super().__init__()
         hidden, size = options.hidden_size, options.chord_size
         self.keys = keys
@@ -181,7 +181,7 @@ class _Autoregressive(nn.Module):
         self.straight = Keys(hidden, keys, 1, bias=None)
         self.moves = Moves(hidden)
 
-    def nats(self, context: Context, frames: Tensor) -> Tensor:
+    def nll(self, context: Context, frames: Tensor) -> Tensor:
         """``-log p`` [N] of frames [N, K] in N contexts."""
         read, targets = chords(frames)
         before = torch.cumsum(self._note(read, context.reference), 0) + self.context(context.hidden)
@@ -280,14 +280,14 @@ def _drawn(logits: Tensor, temperature: float, random: torch.Generator | None) -
     return torch.multinomial((logits / temperature).softmax(-1), 1, generator=random)[:, 0]
 
 
-OUTPUTS: dict[str, type[Independent] | type[_Autoregressive]] = {
+OUTPUTS: dict[str, type[IndependentKeys] | type[_Autoregressive]] = {
     "autoregressive": _Autoregressive,
-    "independent": Independent,
+    "independent": IndependentKeys,
 }
 """Name -> what is said of a frame."""
 
 
-class RollModel(nn.Module):
+class PianoRollNetwork(nn.Module):
     """Recurrent layers over the frames of a piano roll, and an output that says what the next frame may be.
 
     What is read of a frame: its keys, the same from the lowest one on, and by how much that moved, up to :data:`SPAN`
@@ -295,13 +295,13 @@ class RollModel(nn.Module):
 
     Example:
         >>> import torch
-        >>> model = RollModel(88, RollOptions(hidden_size=16, chord_size=8)).eval()
+        >>> model = PianoRollNetwork(88, PianoRollOptions(hidden_size=16, chord_size=8)).eval()
         >>> context, state = model(torch.zeros(7, 2, 88))
-        >>> model.output.nats(context[-1], torch.zeros(2, 88)).shape
+        >>> model.output.nll(context[-1], torch.zeros(2, 88)).shape
         torch.Size([2])
     """
 
-    def __init__(self, keys: int, options: RollOptions) -> None:
+    def __init__(self, keys: int, options: PianoRollOptions) -> None:
         super().__init__()
         self.keys = keys
         sizes = [2 * keys + 2 * SPAN + 1, *[options.hidden_size] * options.num_layers]

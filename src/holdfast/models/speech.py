@@ -39,7 +39,7 @@ class SpeechOptions:
     """
 
     features: int
-    units: int
+    vocab_size: int
     cell: str = "gru"
     hidden_size: int = 128
     num_layers: int = 2
@@ -152,7 +152,7 @@ class SpeechNetwork(nn.Module):
 
     Example:
         >>> import torch
-        >>> network = SpeechNetwork(SpeechOptions(features=40, units=12, hidden_size=16)).eval()
+        >>> network = SpeechNetwork(SpeechOptions(features=40, vocab_size=12, hidden_size=16)).eval()
         >>> scores, lengths = network(torch.zeros(9, 2, 40), torch.tensor([9, 4]))
         >>> scores.shape, lengths.tolist()
         (torch.Size([5, 2, 12]), [5, 2])
@@ -170,7 +170,7 @@ class SpeechNetwork(nn.Module):
             bidirectional=options.bidirectional,
         )
         width = options.hidden_size * (2 if options.bidirectional else 1)
-        self.output = nn.Linear(width, options.units)
+        self.output = nn.Linear(width, options.vocab_size)
         self.input_dropout = nn.Dropout(options.input_dropout)
         self.output_dropout = nn.Dropout(options.output_dropout)
 
@@ -219,14 +219,14 @@ class _SpeechStream:
     @torch.no_grad()
     def _heard(self, frames: Tensor) -> Array:
         if not len(frames):
-            return np.zeros((0, self.network.options.units), np.float32)
+            return np.zeros((0, self.network.options.vocab_size), np.float32)
         x = self.front.step(frames).numpy()
         hidden = np.stack([self.layers.step(row) for row in x])
         scores: Tensor = self.network.output(torch.from_numpy(hidden)).log_softmax(-1)
         return scores.numpy()
 
 
-def ctc_nats(scores: Tensor, lengths: Tensor, targets: Tensor, sizes: Tensor) -> Tensor:
+def ctc_nll(scores: Tensor, lengths: Tensor, targets: Tensor, sizes: Tensor) -> Tensor:
     """``-log p`` of each utterance's units by CTC (Graves et al. 2006): [B].
 
     Args:
@@ -238,7 +238,7 @@ def ctc_nats(scores: Tensor, lengths: Tensor, targets: Tensor, sizes: Tensor) ->
     return F.ctc_loss(scores, targets, lengths, sizes, blank=BLANK, reduction="none")
 
 
-def fits(lengths: Tensor, targets: Tensor, sizes: Tensor) -> Tensor:
+def has_ctc_path(lengths: Tensor, targets: Tensor, sizes: Tensor) -> Tensor:
     """Whether each utterance's frames are enough for its units [B]: one for each, and a blank between equal ones.
 
     Where they are not, the loss is infinite and its gradient is no number.

@@ -82,7 +82,7 @@ class _DecoderState:
 
 
 @dataclass(frozen=True)
-class Decoded:
+class DecoderOutput:
     """Readouts [T, N, E], attention weights [T, N, S], and the state behind the last step."""
 
     readouts: Tensor
@@ -156,7 +156,7 @@ class Decoder(nn.Module):
         readout = ends.new_zeros(1, len(ends), self.read.out_features)
         return _DecoderState(tuple(tuple(p[None].contiguous() for p in layer) for layer in layers), readout)
 
-    def forward(self, x: Tensor, memory: Memory, state: _DecoderState) -> Decoded:
+    def forward(self, x: Tensor, memory: Memory, state: _DecoderState) -> DecoderOutput:
         """Read embeddings [T, N, E]; rows of one sentence stand side by side."""
         return self._run(x, memory, state, self._masks(x))
 
@@ -165,7 +165,7 @@ class Decoder(nn.Module):
         inner = [self.dropout.mask(x, self.first.hidden_size) for _ in range(len(self.above) + 1)]
         return [*inner, self.dropout.mask(x, self.read.out_features)]
 
-    def _run(self, x: Tensor, memory: Memory, state: _DecoderState, masks: list[Tensor]) -> Decoded:
+    def _run(self, x: Tensor, memory: Memory, state: _DecoderState, masks: list[Tensor]) -> DecoderOutput:
         hidden, after = self._layer(self.first, x, state.layers[0])
         contexts, weights = self._attended(hidden, memory)
         states = [after]
@@ -174,7 +174,7 @@ class Decoder(nn.Module):
             hidden = hidden + above
             states.append(after)
         read = torch.tanh(self.read(torch.cat([hidden * masks[-2], contexts], -1)))
-        return Decoded(read * masks[-1], weights, _DecoderState(tuple(states), read[-1:]))
+        return DecoderOutput(read * masks[-1], weights, _DecoderState(tuple(states), read[-1:]))
 
     def _layer(
         self, layer: nn.Module, x: Tensor, state: tuple[Tensor, ...]
@@ -197,7 +197,7 @@ class _FeedingDecoder(Decoder):
     def __init__(self, options: TranslationOptions) -> None:
         super().__init__(options, extra=options.embedding_size)
 
-    def forward(self, x: Tensor, memory: Memory, state: _DecoderState) -> Decoded:
+    def forward(self, x: Tensor, memory: Memory, state: _DecoderState) -> DecoderOutput:
         """Read embeddings [T, N, E]; rows of one sentence stand side by side."""
         steps, masks = [], self._masks(x)
         for step in x.split(1):
@@ -205,7 +205,7 @@ class _FeedingDecoder(Decoder):
             state = done.state
             steps.append(done)
         readouts, weights = (torch.cat([getattr(s, name) for s in steps]) for name in ("readouts", "weights"))
-        return Decoded(readouts, weights, state)
+        return DecoderOutput(readouts, weights, state)
 
 
 class TranslationNetwork(nn.Module):
@@ -239,9 +239,9 @@ class TranslationNetwork(nn.Module):
         outputs, ends = self.encoder(self.source(units), lengths)
         return self.decoder.memory(outputs, lengths), self.decoder.start(ends)
 
-    def decode(self, units: Tensor, memory: Memory, state: _DecoderState) -> Decoded:
+    def decode(self, units: Tensor, memory: Memory, state: _DecoderState) -> DecoderOutput:
         """Read target units [T, N]."""
-        decoded: Decoded = self.decoder(self.target(units), memory, state)
+        decoded: DecoderOutput = self.decoder(self.target(units), memory, state)
         return decoded
 
     def scores(self, readouts: Tensor) -> Tensor:
@@ -249,7 +249,7 @@ class TranslationNetwork(nn.Module):
         scores: Tensor = self.output(readouts)
         return scores
 
-    def nats(self, readouts: Tensor, targets: Tensor, smoothing: float = 0.0) -> Tensor:
+    def nll(self, readouts: Tensor, targets: Tensor, smoothing: float = 0.0) -> Tensor:
         """``-sum_v q_v log p_v`` of each target [N] behind readouts [N, E]: [N].
 
         q is 1 at the target; of that ``smoothing`` is spread over all units (Szegedy et al. 2016). This differs from
@@ -264,7 +264,7 @@ class TranslationNetwork(nn.Module):
         return plain + smoothing * (own - mean)
 
 
-class Writing:
+class StepwiseTranslator:
     """A network that has read some sentences and writes their translations unit by unit, for a search."""
 
     def __init__(self, network: TranslationNetwork, memory: Memory, state: _DecoderState) -> None:

@@ -115,8 +115,8 @@ class StreamTraining:
         """Nats per unit, and the two penalties on the last layer's outputs (Merity et al. 2017)."""
         units, following, kept = batch
         hidden, state = self.module(units, self.state and [_scaled(one, kept) for one in self.state])
-        self.state = [detached(one) for one in state]
-        loss: Tensor = self.module.output.nats(hidden.dropped.flatten(0, 1), following.flatten()).mean()
+        self.state = [detach_state(one) for one in state]
+        loss: Tensor = self.module.output.nll(hidden.dropped.flatten(0, 1), following.flatten()).mean()
         if self.settings.activation:
             loss = loss + self.settings.activation * hidden.dropped.square().mean()
         if self.settings.change:
@@ -126,7 +126,7 @@ class StreamTraining:
     def validate(self) -> dict[str, float]:
         """Nats per unit of the validation part, read in a few streams."""
         streams = max(1, min(STREAMS_OF_VALIDATION, len(self.valid) // LEAST_OF_VALIDATION))
-        return {self.monitor: float(nats(self.module, self.valid, self.begin, streams).mean())}
+        return {self.monitor: float(text_nll(self.module, self.valid, self.begin, streams).mean())}
 
     def carried(self) -> dict[str, Tensor]:
         """The state, by layer and place."""
@@ -145,16 +145,18 @@ class StreamTraining:
 
 
 @dataclass(frozen=True)
-class Read:
+class ScoredChunk:
     """Some steps of a text that was read: the last layer's outputs [T, B, E], what followed and its nats [T, B]."""
 
     hidden: Tensor
     following: Tensor
-    nats: Tensor
+    nll: Tensor
 
 
 @torch.no_grad()
-def read(module: RecurrentLanguageModel, ids: Array, begin: int, streams: int = 1) -> Iterator[Read]:
+def score_chunks(
+    module: RecurrentLanguageModel, ids: Array, begin: int, streams: int = 1
+) -> Iterator[ScoredChunk]:
     """Read a text of n units in evaluation; where the streams are not equally long, the last is filled up.
 
     Args:
@@ -174,18 +176,18 @@ def read(module: RecurrentLanguageModel, ids: Array, begin: int, streams: int = 
         units = np.where(places > 0, ids[np.clip(places - 1, 0, len(ids) - 1)], begin)
         following = _on(ids[np.minimum(places, len(ids) - 1)], device)
         hidden, state = module(_on(units, device), state)
-        found = module.output.nats(hidden.raw.flatten(0, 1), following.flatten())
-        yield Read(hidden.raw, following, found.view(following.shape))
+        found = module.output.nll(hidden.raw.flatten(0, 1), following.flatten())
+        yield ScoredChunk(hidden.raw, following, found.view(following.shape))
 
 
-def nats(module: RecurrentLanguageModel, ids: Array, begin: int, streams: int = 1) -> NDArray[np.float32]:
-    """``-log p`` of every unit [n] of a text, as :func:`read` finds it."""
-    found = [piece.nats.cpu() for piece in read(module, ids, begin, streams)]
+def text_nll(module: RecurrentLanguageModel, ids: Array, begin: int, streams: int = 1) -> NDArray[np.float32]:
+    """``-log p`` of every unit [n] of a text, as :func:`score_chunks` finds it."""
+    found = [piece.nll.cpu() for piece in score_chunks(module, ids, begin, streams)]
     return torch.cat(found).T.reshape(-1)[: len(ids)].numpy()
 
 
 @torch.no_grad()
-def nats_of(module: RecurrentLanguageModel, texts: Sequence[Array], end: int) -> list[NDArray[np.float32]]:
+def texts_nll(module: RecurrentLanguageModel, texts: Sequence[Array], end: int) -> list[NDArray[np.float32]]:
     """``-log p`` [n + 1] of every unit of some texts [n] and of the end of each, every text read by itself.
 
     Args:
@@ -207,9 +209,7 @@ def nats_of(module: RecurrentLanguageModel, texts: Sequence[Array], end: int) ->
         for start in range(0, len(table) - 1, CHUNK):
             piece = _on(table[start : start + CHUNK + 1], device)
             hidden, state = module(piece[:-1], state)
-            pieces.append(
-                module.output.nats(hidden.raw.flatten(0, 1), piece[1:].flatten()).view_as(piece[1:])
-            )
+            pieces.append(module.output.nll(hidden.raw.flatten(0, 1), piece[1:].flatten()).view_as(piece[1:]))
         nats = torch.cat(pieces).T.cpu().numpy()
         for row, i in enumerate(some):
             found[i] = nats[row, : len(texts[i]) + 1]
@@ -229,7 +229,7 @@ def _scaled(state: State, share: Tensor) -> Any:
     return _state([part * share[:, None].to(part) for part in _parts(state)])
 
 
-def detached(state: State) -> Any:
+def detach_state(state: State) -> Any:
     """The same state, through which nothing is learnt."""
     return _state([part.detach() for part in _parts(state)])
 

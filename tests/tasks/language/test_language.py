@@ -15,7 +15,7 @@ import torch
 from holdfast.config import build_config
 from holdfast.data.text.tokenizers import ByteTokenizer
 from holdfast.errors import UserError
-from holdfast.models.truncated_bptt import StreamTraining, nats, read
+from holdfast.models.truncated_bptt import StreamTraining, score_chunks, text_nll
 from holdfast.tasks.language import dataset, neural_cache
 from holdfast.tasks.language.config import LanguageConfig
 from holdfast.tasks.language.dynamic_evaluation import dynamic_nats
@@ -58,7 +58,7 @@ IDS = np.random.default_rng(1).integers(0, 7, 700)
 )
 def test_a_score_is_the_probability_step_by_step(fields: dict[str, Any]) -> None:
     net = module(**fields)
-    found = nats(net, IDS, 3)
+    found = text_nll(net, IDS, 3)
     state, total = None, 0.0
     with torch.no_grad():
         for before, unit in itertools.pairwise([3, *IDS.tolist()]):
@@ -73,9 +73,9 @@ def test_a_score_is_the_probability_step_by_step(fields: dict[str, Any]) -> None
 def test_streams_begin_anew_and_miss_no_unit(streams: int) -> None:
     net = module()
     length = -(-len(IDS) // streams)
-    found = nats(net, IDS, 3, streams)
+    found = text_nll(net, IDS, 3, streams)
     starts = range(0, len(IDS), length)
-    alone = [nats(net, IDS[a : a + length], 3 if a == 0 else int(IDS[a - 1])) for a in starts]
+    alone = [text_nll(net, IDS[a : a + length], 3 if a == 0 else int(IDS[a - 1])) for a in starts]
     np.testing.assert_allclose(found, np.concatenate(alone), rtol=1e-4, atol=1e-5)
 
 
@@ -94,7 +94,7 @@ def test_training_carries_the_state_through_the_whole_stream() -> None:
     with torch.no_grad():
         hidden, _ = net(whole)
         targets = torch.cat([following for _, following in pieces])
-        expected = net.output.nats(hidden.raw.flatten(0, 1), targets.flatten()).mean().item()
+        expected = net.output.nll(hidden.raw.flatten(0, 1), targets.flatten()).mean().item()
     assert np.mean(losses) == pytest.approx(expected, rel=1e-4)
 
 
@@ -179,11 +179,11 @@ def test_a_sampled_softmax_is_right_in_the_mean(sampled: int) -> None:
     net = module(sampled=sampled).train()
     hidden, targets = torch.randn(40, 12), torch.randint(7, (40,))
     own = net.output.linear(hidden).gather(1, targets[:, None])[:, 0]
-    normalisers = [(net.output.nats(hidden, targets) + own).exp() for _ in range(3000)]
+    normalisers = [(net.output.nll(hidden, targets) + own).exp() for _ in range(3000)]
     expected = net.output.linear(hidden).exp().sum(-1)
     rtol = 0.03 if sampled < 7 else 1e-5
     torch.testing.assert_close(torch.stack(normalisers).mean(0), expected, rtol=rtol, atol=0.0)
-    torch.testing.assert_close(net.eval().output.nats(hidden, targets), expected.log() - own)
+    torch.testing.assert_close(net.eval().output.nll(hidden, targets), expected.log() - own)
 
 
 # -- other ways to score -----------------------------------------------------------------------------------------
@@ -192,7 +192,7 @@ def test_a_sampled_softmax_is_right_in_the_mean(sampled: int) -> None:
 @pytest.mark.parametrize("window", [1, 5, 300, 10_000])
 def test_the_cache_is_its_definition(window: int) -> None:
     net, share, sharpness = module(), 0.2, 0.7
-    pieces = list(read(net, IDS, 3))
+    pieces = list(score_chunks(net, IDS, 3))
     hidden = torch.cat([piece.hidden[:, 0] for piece in pieces]).double().numpy()
     found = neural_cache.look_up(iter(pieces), window, [sharpness])[sharpness]
     for t in (0, 1, 2, 17, 255, 256, 257, 600, 699):
@@ -210,19 +210,19 @@ def test_the_cache_is_its_definition(window: int) -> None:
 
 def test_the_cache_is_tuned_to_the_least_surprise() -> None:
     net, repeated = module(), np.tile(IDS[:40], 12)
-    share, sharpness = neural_cache.tuned(read(net, repeated, 3), 100)
-    found = neural_cache.look_up(read(net, repeated, 3), 100, neural_cache.SHARPNESSES)
+    share, sharpness = neural_cache.tuned(score_chunks(net, repeated, 3), 100)
+    found = neural_cache.look_up(score_chunks(net, repeated, 3), 100, neural_cache.SHARPNESSES)
     best = found[sharpness].mixed(share).mean()
     assert best == min(
         found[s].mixed(p).mean() for s in neural_cache.SHARPNESSES for p in neural_cache.SHARES
     )
-    assert best < nats(net, repeated, 3).mean()
+    assert best < text_nll(net, repeated, 3).mean()
 
 
 def test_learning_on_helps_on_a_text_that_repeats_itself_and_leaves_the_model_alone() -> None:
     net, repeated = module(), np.tile(IDS[:40], 30)
     before = {name: tensor.clone() for name, tensor in net.state_dict().items()}
-    plain = nats(net, repeated, 3)
+    plain = text_nll(net, repeated, 3)
     np.testing.assert_allclose(dynamic_nats(net, repeated, 3, 1e-12), plain, atol=1e-4)
     learnt = dynamic_nats(net, repeated, 3, 0.5)
     np.testing.assert_allclose(learnt[:20], plain[:20], atol=1e-5)  # scored before it is learnt from
@@ -300,7 +300,7 @@ class Told:
     def __init__(self, units: list[int]) -> None:
         self.units = iter(units)
 
-    def read(self, unit: int) -> Any:
+    def step(self, token: int) -> Any:
         scores = np.full(256, -np.inf, np.float32)
         scores[next(self.units)] = 0.0
         return scores

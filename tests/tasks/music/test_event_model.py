@@ -22,7 +22,7 @@ from holdfast.data.music.piano_roll import LOWEST
 from holdfast.data.music.remi import HIGHEST, EventVocabulary
 from holdfast.errors import UserError
 from holdfast.models.language import LanguageOptions, RecurrentLanguageModel
-from holdfast.models.truncated_bptt import nats_of
+from holdfast.models.truncated_bptt import texts_nll
 from holdfast.tasks.music.event_model import EventTraining, encoded, figures, moved, total_nats
 from holdfast.tasks.music.task import Composer
 from holdfast.tasks.registry import load
@@ -148,7 +148,7 @@ def network() -> RecurrentLanguageModel:
 def test_pieces_side_by_side_are_scored_as_one_by_one() -> None:
     net = network()
     part = encoded(VOCABULARY, [ScorePiece(str(i), piece(i, bars=1 + i)) for i in range(4)])
-    found = nats_of(net, [line.ids for line in part.lines], part.end)
+    found = texts_nll(net, [line.ids for line in part.lines], part.end)
     for line, nats in zip(part.lines, found, strict=True):
         text = torch.tensor([part.end, *line.ids, part.end])[:, None]
         with torch.no_grad():

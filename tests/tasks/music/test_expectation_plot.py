@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from holdfast.cli import main
-from holdfast.models.music import OUTPUTS, RollModel, RollOptions
+from holdfast.models.music import OUTPUTS, PianoRollNetwork, PianoRollOptions
 from holdfast.tasks.music.expectation_plot import DRAWS, expected
 from musical import folder_of, trained
 
@@ -20,7 +20,9 @@ FEW = 5
 @pytest.mark.parametrize("output", OUTPUTS)
 @torch.no_grad()
 def test_the_probability_of_a_key_is_that_of_all_frames_with_it(output: str) -> None:
-    model = RollModel(FEW, RollOptions(output=output, hidden_size=6, chord_size=4)).double().eval()
+    model = (
+        PianoRollNetwork(FEW, PianoRollOptions(output=output, hidden_size=6, chord_size=4)).double().eval()
+    )
     for parameter in model.output.parameters():
         parameter.copy_(torch.randn_like(parameter))
     roll = np.random.default_rng(0).random((6, FEW)) < 0.4
@@ -30,7 +32,7 @@ def test_the_probability_of_a_key_is_that_of_all_frames_with_it(output: str) -> 
     every = torch.tensor(list(product([0.0, 1.0], repeat=FEW)), dtype=torch.float64)
     for t in range(5):
         some = context[torch.full((len(every),), t)]
-        p = (-model.output.nats(some, every)).exp()
+        p = (-model.output.nll(some, every)).exp()
         exact = (p[:, None] * every).sum(0).numpy()
         error = 5 * np.sqrt(exact * (1 - exact) / DRAWS) + 2 / DRAWS if output == "autoregressive" else 1e-12
         assert (np.abs(chances[t] - exact) <= error).all()

@@ -14,7 +14,7 @@ from holdfast.data.music.midi import ScorePiece
 from holdfast.data.music.notes import score_of_roll
 from holdfast.data.music.novelty import NoteArrays, TrainingNotes
 from holdfast.data.music.piano_roll import KEYS, LOWEST
-from holdfast.models.music import RollModel, RollOptions
+from holdfast.models.music import PianoRollNetwork, PianoRollOptions
 from holdfast.tasks.music import piano_roll_composer
 from holdfast.tasks.music.config import Prediction
 from holdfast.tasks.music.request import Wish, wish_of
@@ -25,10 +25,10 @@ FRAMES = 3
 
 
 @pytest.fixture
-def model() -> RollModel:
+def model() -> PianoRollNetwork:
     """Of wide logits, so that chords differ much in how likely they are."""
     torch.manual_seed(3)
-    module = RollModel(KEYS, RollOptions(hidden_size=6, chord_size=4, cell="gru")).eval()
+    module = PianoRollNetwork(KEYS, PianoRollOptions(hidden_size=6, chord_size=4, cell="gru")).eval()
     with torch.no_grad():
         for parameter in module.parameters():
             parameter.copy_(torch.randn_like(parameter))
@@ -49,7 +49,7 @@ def wish(proposals: int, seed: int, frames: int = FRAMES) -> Wish:
 CORPUS = TrainingNotes.of([("one", NoteArrays.of(np.zeros(1), np.array([MELODY + LOWEST]), np.ones(1)))])
 
 
-def likelihoods(model: RollModel) -> dict[tuple[int, ...], float]:
+def likelihoods(model: PianoRollNetwork) -> dict[tuple[int, ...], float]:
     """``log p`` of every accompaniment: the chords below the melody of frames 1 ... as numbers."""
     chords = list(product([0, 1], repeat=MELODY))
     found = {}
@@ -59,25 +59,25 @@ def likelihoods(model: RollModel) -> dict[tuple[int, ...], float]:
             frames[t, :MELODY] = torch.tensor(chords[way], dtype=torch.float32)
         with torch.no_grad():
             context = model(frames[:-1, None])[0][:, 0]
-            found[ways] = -float(model.output.nats(context, frames[1:]).sum())
+            found[ways] = -float(model.output.nll(context, frames[1:]).sum())
     return found
 
 
-def drawn(model: RollModel, proposals: int, seed: int) -> tuple[int, ...]:
+def drawn(model: PianoRollNetwork, proposals: int, seed: int) -> tuple[int, ...]:
     with torch.no_grad():
         roll = piano_roll_composer.accompanied(model, CORPUS, tune(), wish(proposals, seed))
     assert roll[:, MELODY].all() and not roll[:, MELODY + 1 :].any()
     return tuple(int(way) for way in roll[1:, :MELODY] @ [4, 2, 1])
 
 
-def test_of_many_proposals_the_likeliest_of_all_is_kept(model: RollModel) -> None:
+def test_of_many_proposals_the_likeliest_of_all_is_kept(model: PianoRollNetwork) -> None:
     exact = likelihoods(model)
     best = max(exact, key=lambda ways: exact[ways])
     assert [drawn(model, 1000, seed) for seed in range(2)] == [best, best]
 
 
 def test_proposals_that_make_the_melody_unlikely_are_given_up(
-    model: RollModel, monkeypatch: pytest.MonkeyPatch
+    model: PianoRollNetwork, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def mean(alike: float) -> float:
         monkeypatch.setattr(piano_roll_composer, "ALIKE", alike)
@@ -88,7 +88,7 @@ def test_proposals_that_make_the_melody_unlikely_are_given_up(
             ]
             found = torch.from_numpy(np.stack(rolls, 1)).float()
             context = model(found[:-1])[0]
-            nats = model.output.nats(context[torch.ones(15, 12, dtype=torch.bool)], found[1:].flatten(0, 1))
+            nats = model.output.nll(context[torch.ones(15, 12, dtype=torch.bool)], found[1:].flatten(0, 1))
         return -float(nats.sum()) / 12
 
     assert mean(piano_roll_composer.ALIKE) > mean(0.0) + 1  # 0: never

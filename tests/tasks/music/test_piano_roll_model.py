@@ -23,8 +23,8 @@ from holdfast.models.music import (
     SILENT,
     SOUNDS,
     Context,
-    RollModel,
-    RollOptions,
+    PianoRollNetwork,
+    PianoRollOptions,
     chords,
     lowest,
 )
@@ -38,9 +38,11 @@ EVERY = torch.tensor(list(product([0.0, 1.0], repeat=FEW)), dtype=torch.float64)
 CELLS = ("rnn", "gru", "lstm")
 
 
-def small(output: str, cell: str = "gru", keys: int = FEW) -> RollModel:
-    options = RollOptions(cell=cell, output=output, hidden_size=6, chord_size=4, num_layers=2, dropout=0.3)
-    model = RollModel(keys, options).double().eval()
+def small(output: str, cell: str = "gru", keys: int = FEW) -> PianoRollNetwork:
+    options = PianoRollOptions(
+        cell=cell, output=output, hidden_size=6, chord_size=4, num_layers=2, dropout=0.3
+    )
+    model = PianoRollNetwork(keys, options).double().eval()
     with torch.no_grad():
         for parameter in model.output.parameters():  # biases are zeros at first
             parameter.copy_(torch.randn_like(parameter))
@@ -58,8 +60,8 @@ def times(context: Context, count: int) -> Context:
     return context[torch.zeros(count, dtype=torch.long)]
 
 
-def probabilities(model: RollModel, context: Context) -> torch.Tensor:
-    return (-model.output.nats(times(context, len(EVERY)), EVERY)).exp()
+def probabilities(model: PianoRollNetwork, context: Context) -> torch.Tensor:
+    return (-model.output.nll(times(context, len(EVERY)), EVERY)).exp()
 
 
 def piece(*frames: list[int]) -> RollPiece:
@@ -123,7 +125,7 @@ def test_a_chord_is_the_product_of_its_notes_and_the_end(reference: int) -> None
             if note < FEW:
                 before = before + output.note.weight[note - reference + FEW - 1]
             last = note
-        assert output.nats(context, frame[None]).item() == pytest.approx(total, rel=1e-10)
+        assert output.nll(context, frame[None]).item() == pytest.approx(total, rel=1e-10)
 
 
 @torch.no_grad()
@@ -136,7 +138,7 @@ def test_independent_keys_by_hand() -> None:
     chances = [1 / (1 + math.exp(-logit)) for logit in logits]
     for frame in EVERY:
         total = -sum(math.log(p if on else 1 - p) for p, on in zip(chances, frame, strict=True))
-        assert output.nats(context, frame[None]).item() == pytest.approx(total, rel=1e-10)
+        assert output.nll(context, frame[None]).item() == pytest.approx(total, rel=1e-10)
 
 
 @pytest.mark.parametrize("cell", CELLS)

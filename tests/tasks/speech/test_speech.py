@@ -20,7 +20,7 @@ from holdfast.errors import UserError
 from holdfast.files import load_json
 from holdfast.tasks.language.task import LanguageModel
 from holdfast.tasks.registry import load
-from holdfast.tasks.speech.config import Decoding
+from holdfast.tasks.speech.config import DecodingConfig
 from holdfast.tasks.speech.metrics import scores
 from holdfast.tasks.speech.segments import LONGEST
 from holdfast.tasks.speech.task import SpeechRecognizer
@@ -70,7 +70,7 @@ def test_what_is_loaded_hears_the_same(folder: Path) -> None:
 
 def test_listening_live_is_as_hearing_the_whole(folder: Path) -> None:
     model = load(folder / "live")
-    for asked in (Decoding(), Decoding(lm="ngram"), Decoding(beam=4)):
+    for asked in (DecodingConfig(), DecodingConfig(lm="ngram"), DecodingConfig(beam=4)):
         whole = dict(enumerate(model.predict(folder / "test.tsv", **vars(asked))))
         for number, text in whole.items():
             ear = model.ear(asked)
@@ -91,7 +91,7 @@ def test_live_figures_are_those_of_files(folder: Path) -> None:
 def test_words_stand_where_they_were_said(folder: Path) -> None:
     model, checked = load(folder / "both"), 0
     for number, text in enumerate(texts(folder / "test.tsv")):
-        ((_, segments),) = model.stream(folder / "test" / f"{number}.wav", Decoding())
+        ((_, segments),) = model.stream(folder / "test" / f"{number}.wav", DecodingConfig())
         words = [word for segment in segments for word in segment.words]
         if [word.text for word in words] != text.split():
             continue
@@ -105,7 +105,7 @@ def test_words_stand_where_they_were_said(folder: Path) -> None:
 
 def test_an_endless_sound_is_heard_in_constant_memory(folder: Path) -> None:
     model, random = load(folder / "live"), np.random.default_rng(5)
-    for asked in (Decoding(), Decoding(lm="ngram")):
+    for asked in (DecodingConfig(), DecodingConfig(lm="ngram")):
         ear = model.ear(asked)
         held, heard = [], 0
         for _ in range(60):
@@ -120,7 +120,7 @@ def test_an_endless_sound_is_heard_in_constant_memory(folder: Path) -> None:
 
 def test_a_sound_without_pauses_is_cut(folder: Path) -> None:
     model, random = load(folder / "live"), np.random.default_rng(5)
-    ear = model.ear(Decoding())
+    ear = model.ear(DecodingConfig())
     sound = spoken(["low", "top", "mid", "high"] * 50, random)
     segments = [*ear.accept(sound), *ear.finish()]
     assert len(segments) > 1
@@ -213,7 +213,7 @@ def test_letters_are_heard_live_as_in_files(folder: Path, tmp_path: Path) -> Non
         spoken(["mid"], random),
     ]
     soundfile.write(tmp_path / "two.wav", np.concatenate(pieces), RATE, subtype="FLOAT")
-    for asked in (Decoding(), Decoding(lm="ngram")):
+    for asked in (DecodingConfig(), DecodingConfig(lm="ngram")):
         ear = model.ear(asked)
         found = [s for block in read_blocks(tmp_path / "two.wav", RATE, 0.05) for s in ear.accept(block)]
         found += ear.finish()

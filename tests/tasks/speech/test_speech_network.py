@@ -10,7 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from holdfast.models.speech import FRONTS, SpeechNetwork, SpeechOptions, ctc_nats
+from holdfast.models.speech import FRONTS, SpeechNetwork, SpeechOptions, ctc_nll
 
 FRAMES = 23
 
@@ -21,7 +21,7 @@ def network(
     torch.manual_seed(1)
     options = SpeechOptions(
         features=6,
-        units=5,
+        vocab_size=5,
         cell=cell,
         hidden_size=9,
         num_layers=2,
@@ -95,7 +95,7 @@ def test_the_loss_is_that_of_all_paths() -> None:
     generator = torch.Generator().manual_seed(0)
     scores = torch.randn(5, 2, 3, generator=generator, dtype=torch.float64).log_softmax(-1)
     targets, sizes, lengths = torch.tensor([[1, 2], [2, 0]]), torch.tensor([2, 1]), torch.tensor([5, 3])
-    found = ctc_nats(scores, lengths, targets, sizes)
+    found = ctc_nll(scores, lengths, targets, sizes)
     for row, (units, frames) in enumerate([((1, 2), 5), ((2,), 3)]):
         total = sum(
             np.exp(sum(float(scores[f, row, u]) for f, u in enumerate(path)))
@@ -108,5 +108,5 @@ def test_the_loss_is_that_of_all_paths() -> None:
 def test_every_part_learns() -> None:
     own = network().train()
     scores, lengths = own(sound(FRAMES)[:, None], torch.tensor([FRAMES]))
-    ctc_nats(scores, lengths, torch.tensor([[1, 2]]), torch.tensor([2])).sum().backward()
+    ctc_nll(scores, lengths, torch.tensor([[1, 2]]), torch.tensor([2])).sum().backward()
     assert all(p.grad is not None and bool(p.grad.any()) for p in own.parameters())

@@ -9,11 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from holdfast.decoding.ctc import Decoding as Decoding_
-from holdfast.decoding.ctc import Greedy, PrefixBeam, Span
+from holdfast.decoding.ctc import CTCDecoder, GreedyCTC, PrefixBeamSearch, Span
 from holdfast.errors import UserError
 from holdfast.tasks.speech.baselines import Baselines, Templates, shape
-from holdfast.tasks.speech.config import Decoding, Prediction, SoundConfig
+from holdfast.tasks.speech.config import DecodingConfig, Prediction, SoundConfig
 from holdfast.tasks.speech.metrics import edits, scores
 from holdfast.tasks.speech.segments import LONGEST, Listener, heard, text_of, words
 from holdfast.tasks.speech.tokenizer import Alphabet
@@ -48,13 +47,13 @@ def certain(path: list[int], units: int = 4) -> np.ndarray:
 
 
 @pytest.mark.parametrize("pieces", [["a ", "b ", "c "], [" ", "a", "b"], [" a", "b", " c"]])
-@pytest.mark.parametrize("decoding", [Greedy(), PrefixBeam(size=3)])
+@pytest.mark.parametrize("decoding", [GreedyCTC(), PrefixBeamSearch(size=3)])
 @given(
     path=st.lists(st.integers(0, 3), max_size=80),
     blocks=st.lists(st.integers(1, 20), min_size=1, max_size=9),
 )
 def test_segments_are_the_same_in_any_blocks(
-    pieces: list[str], decoding: Decoding_, path: list[int], blocks: list[int]
+    pieces: list[str], decoding: CTCDecoder, path: list[int], blocks: list[int]
 ) -> None:
     alphabet = Alphabet("character", pieces)
     scores_ = certain(path) if path else np.zeros((0, 4))
@@ -69,19 +68,19 @@ def test_segments_are_the_same_in_any_blocks(
 
 def test_a_word_ends_with_a_pause_in_the_text_as_in_time() -> None:
     alphabet = Alphabet("character", [" ", "a", "b"])
-    found = heard(certain([2, 3] + [0] * 15 + [2, 3]), Greedy(), alphabet, 0.1)
+    found = heard(certain([2, 3] + [0] * 15 + [2, 3]), GreedyCTC(), alphabet, 0.1)
     assert text_of(found) == "ab ab" and [s.text for s in found] == ["ab", "ab"]
 
 
 def test_a_long_segment_is_cut_behind_a_whole_word() -> None:
     alphabet = Alphabet("character", [" ", "a", "b"])
     path = ([2, 0, 3, 0, 1, 0] * 100)[: int(1.5 * LONGEST / 0.1)]
-    first, second = heard(certain(path), Greedy(), alphabet, 0.1)
+    first, second = heard(certain(path), GreedyCTC(), alphabet, 0.1)
     assert set(f"{first.text} {second.text}".split()) == {"ab"} and len(first.units) < len(path) / 2
 
 
 def test_a_segment_that_never_rests_is_cut_all_the_same() -> None:
-    listener = Listener(PrefixBeam(size=2), Alphabet("character", [" ", "a", "b"]), 0.1)
+    listener = Listener(PrefixBeamSearch(size=2), Alphabet("character", [" ", "a", "b"]), 0.1)
     for _ in range(3000):
         listener.accept(certain([2, 3]))
         assert len(listener.frames) <= 2 * LONGEST / 0.1
@@ -90,7 +89,7 @@ def test_a_segment_that_never_rests_is_cut_all_the_same() -> None:
 def test_a_pause_ends_a_segment_and_times_go_on() -> None:
     alphabet = Alphabet("word", ["a ", "b ", "c "])
     path = [0, 1, 1, 0, 2] + [0] * 12 + [3, 3]
-    first, second = heard(certain(path), Greedy(), alphabet, 0.1)
+    first, second = heard(certain(path), GreedyCTC(), alphabet, 0.1)
     assert [word.text for word in first.words] == ["a", "b"] and first.text == "a b"
     assert [(round(w.start, 3), round(w.end, 3)) for w in first.words] == [(0.1, 0.3), (0.4, 0.5)]
     assert [(round(w.start, 3), round(w.end, 3)) for w in second.words] == [(1.7, 1.9)]
@@ -107,10 +106,10 @@ def test_letters_become_words_in_time() -> None:
 
 
 def test_what_may_still_change_is_told_apart() -> None:
-    listener = Listener(Greedy(), Alphabet("word", ["a ", "b ", "c "]), 0.1)
+    listener = Listener(GreedyCTC(), Alphabet("word", ["a ", "b ", "c "]), 0.1)
     listener.accept(certain([1, 0, 2]))
     assert listener.certain() == listener.open() == "a b"
-    letters = Listener(Greedy(), Alphabet("character", [" ", "a", "b"]), 0.1)
+    letters = Listener(GreedyCTC(), Alphabet("character", [" ", "a", "b"]), 0.1)
     letters.accept(certain([2, 1, 3]))
     assert (letters.certain(), letters.open()) == ("a", "a b")
 
@@ -196,7 +195,7 @@ def test_edits_are_the_fewest(one: list[int], other: list[int]) -> None:
 )
 def test_a_search_outside_its_rule_is_refused(asked: dict[str, object], told: str) -> None:
     with pytest.raises(UserError, match=told):
-        Decoding(**asked)  # type: ignore[arg-type]
+        DecodingConfig(**asked)  # type: ignore[arg-type]
 
 
 def test_settings_that_do_not_go_together_are_refused() -> None:

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from holdfast.data.text.parallel import SentencePairs
-from holdfast.models.translate import TranslationNetwork, TranslationOptions, Writing
+from holdfast.models.translate import StepwiseTranslator, TranslationNetwork, TranslationOptions
 from holdfast.tasks.translate.config import TranslateConfig, TranslateTraining
 from holdfast.tasks.translate.dataset import Part
 from holdfast.tasks.translate.trainable import NONE, PairTraining, batch, mean_nats, nats, padded
@@ -47,7 +47,7 @@ def test_step_by_step_is_all_at_once(options: dict[str, Any]) -> None:
     memory, state = module.encode(source, lengths)
     decoded = module.decode(target, memory, state)
     scores = module.scores(decoded.readouts).log_softmax(-1)
-    writer = Writing(module, memory, state)
+    writer = StepwiseTranslator(module, memory, state)
     for step in range(len(target)):
         found, weights = writer.step(target[step])
         torch.testing.assert_close(found, scores[step], atol=1e-5, rtol=1e-5)
@@ -75,8 +75,8 @@ def test_hypotheses_of_a_sentence_share_its_memory(options: dict[str, Any]) -> N
     memory, state = module.encode(source, lengths)
     twice = torch.arange(3).repeat_interleave(2)
     units = torch.randint(V[1], (6,))
-    beams = Writing(module, memory, state.select(twice)).step(units)
-    copies = Writing(module, memory.select(twice), state.select(twice)).step(units)
+    beams = StepwiseTranslator(module, memory, state.select(twice)).step(units)
+    copies = StepwiseTranslator(module, memory.select(twice), state.select(twice)).step(units)
     for one, other in zip(beams, copies, strict=True):
         torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-5)
 
@@ -87,7 +87,7 @@ def test_the_loss_is_torchs_with_smoothed_labels(tied: bool, smoothing: float) -
     module = network(tied=tied)
     readouts, targets = torch.randn(9, 6, requires_grad=True), torch.randint(V[1], (9,))
     module.output.bias.data.normal_()
-    own = module.nats(readouts, targets, smoothing)
+    own = module.nll(readouts, targets, smoothing)
     (gradient,) = torch.autograd.grad(own.sum(), readouts)
     other = F.cross_entropy(module.scores(readouts), targets, reduction="none", label_smoothing=smoothing)
     torch.testing.assert_close(own, other)

@@ -14,7 +14,7 @@ from holdfast.errors import UserError
 from holdfast.insight.analysis.features import changes, of_units, side_by_side
 from holdfast.insight.analysis.request import FeatureBatch, InspectionRequest, Loss, Score
 from holdfast.insight.analysis.results import Steps
-from holdfast.models.classify import Reading
+from holdfast.models.classify import ClassifierOutput
 from holdfast.tasks.classify import metrics
 from holdfast.tasks.classify.dataset import Part, number
 from holdfast.tasks.classify.examples import read_examples
@@ -86,7 +86,7 @@ def _short(one: Part, steps: int) -> list[str]:
     return [f"The record is short: {whole} steps."] if whole < SHORT else []
 
 
-def _run(model: SequenceClassifier, part: Part) -> Callable[[], Reading]:
+def _run(model: SequenceClassifier, part: Part) -> Callable[[], ClassifierOutput]:
     module: Any = model.module
     x, lengths, _ = padded(part, np.arange(len(part)))
     x, lengths = (own.to(module.output.weight.device) for own in (x, lengths))

@@ -13,7 +13,7 @@ from holdfast._typing import Array
 from holdfast.data.stdin import batch_available
 from holdfast.errors import UserError
 from holdfast.files import load_json, save_json
-from holdfast.models.classify import SequenceNetwork
+from holdfast.models.classify import ClassifierNetwork
 from holdfast.tasks.classify import metrics, trainable
 from holdfast.tasks.classify.baselines import Baselines
 from holdfast.tasks.classify.config import ClassifyConfig
@@ -229,7 +229,7 @@ class SequenceClassifier(TaskModel):
             raise UserError("--text is a text, for a model of texts.", got, "Give a file instead.")
         return self._numbered(Examples(["1"], [text], None), "--text")
 
-    def _fitted(self) -> tuple[SequenceNetwork, Schema]:
+    def _fitted(self) -> tuple[ClassifierNetwork, Schema]:
         module = self._trained()
         assert self.schema is not None
         return module, self.schema

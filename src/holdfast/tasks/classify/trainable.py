@@ -11,7 +11,13 @@ from torch.nn import functional as F
 
 from holdfast._typing import Array
 from holdfast.data.batching import TokenBatches
-from holdfast.models.classify import Channels, ClassifierOptions, Reading, SequenceNetwork, Words
+from holdfast.models.classify import (
+    ChannelProjection,
+    ClassifierNetwork,
+    ClassifierOptions,
+    ClassifierOutput,
+    TokenEmbedding,
+)
 from holdfast.tasks.classify import metrics
 from holdfast.tasks.classify.config import ClassifyConfig
 from holdfast.tasks.classify.dataset import Part, Prepared
@@ -24,7 +30,7 @@ _SIZE = 100
 """E where neither the settings nor word vectors say it."""
 
 
-def build(config: ClassifyConfig, schema: Schema) -> SequenceNetwork:
+def build(config: ClassifyConfig, schema: Schema) -> ClassifierNetwork:
     """An untrained network."""
     net = config.network
     size = net.embedding_size or schema.vector_size or _SIZE
@@ -41,18 +47,18 @@ def build(config: ClassifyConfig, schema: Schema) -> SequenceNetwork:
     )
     if isinstance(schema.encoder, TextEncoder):
         units = schema.encoder.units
-        return SequenceNetwork(Words(units.size, size, units.unknown, net.word_dropout), options)
-    return SequenceNetwork(Channels(len(schema.encoder.channels), size), options)
+        return ClassifierNetwork(TokenEmbedding(units.size, size, units.unknown, net.word_dropout), options)
+    return ClassifierNetwork(ChannelProjection(len(schema.encoder.channels), size), options)
 
 
-def begun(config: ClassifyConfig, prepared: Prepared) -> SequenceNetwork:
+def begun(config: ClassifyConfig, prepared: Prepared) -> ClassifierNetwork:
     """An untrained network that has taken what the training part gives: word vectors, or the channels' scale."""
     network = build(config, prepared.schema)
     if prepared.vectors is not None:
         vectors, known = map(torch.from_numpy, prepared.vectors)
         with torch.no_grad():
             network.inputs.embedding.weight[known] = vectors[known]  # type: ignore[union-attr, operator]
-    if isinstance(network.inputs, Channels):
+    if isinstance(network.inputs, ChannelProjection):
         rows = np.concatenate(prepared.train.inputs).astype(np.float64)
         std = rows.std(0)
         network.inputs.mean.copy_(torch.from_numpy(rows.mean(0)))
@@ -98,7 +104,7 @@ def class_weights(targets: Array, multiple: bool) -> Tensor:
 class BatchTraining:
     """What the training loop asks for: batches of examples of like length, and the loss and errors in validation."""
 
-    def __init__(self, module: SequenceNetwork, config: ClassifyConfig, prepared: Prepared) -> None:
+    def __init__(self, module: ClassifierNetwork, config: ClassifyConfig, prepared: Prepared) -> None:
         settings = config.training
         self.module, self.config, self.train, self.valid = module, config, prepared.train, prepared.valid
         multiple, classes = prepared.schema.multiple, len(prepared.schema.classes)
@@ -129,7 +135,7 @@ class BatchTraining:
         return {"valid_loss": float(loss), "valid_error": float(1 - right.all(1).mean())}
 
 
-def logits(module: SequenceNetwork, part: Part, config: ClassifyConfig) -> Array:
+def logits(module: ClassifierNetwork, part: Part, config: ClassifyConfig) -> Array:
     """Logits [N, K] of every example, in evaluation mode, without the temperature."""
     found = np.zeros((len(part), module.output.out_features), np.float32)
     for numbers, reading in read(module, part, config):
@@ -138,7 +144,9 @@ def logits(module: SequenceNetwork, part: Part, config: ClassifyConfig) -> Array
 
 
 @torch.no_grad()
-def read(module: SequenceNetwork, part: Part, config: ClassifyConfig) -> Iterator[tuple[Array, Reading]]:
+def read(
+    module: ClassifierNetwork, part: Part, config: ClassifyConfig
+) -> Iterator[tuple[Array, ClassifierOutput]]:
     """Numbers of some examples and what the network makes of them, batch by batch, in evaluation mode."""
     module.eval()
     device = module.output.weight.device
@@ -147,7 +155,7 @@ def read(module: SequenceNetwork, part: Part, config: ClassifyConfig) -> Iterato
         yield numbers, module(x.to(device), lengths.to(device))
 
 
-def weights_of_steps(module: SequenceNetwork, part: Part, config: ClassifyConfig) -> list[Array]:
+def weights_of_steps(module: ClassifierNetwork, part: Part, config: ClassifyConfig) -> list[Array]:
     """How much each step counts for the likeliest class of each example [n].
 
     Attention's weights where the network pools by it; else ``x . dz/dx`` with x the embedded input and z that
@@ -163,7 +171,7 @@ def weights_of_steps(module: SequenceNetwork, part: Part, config: ClassifyConfig
     return [found[i] for i in range(len(part))]
 
 
-def _weights(module: SequenceNetwork, x: Tensor, lengths: Tensor) -> Tensor:
+def _weights(module: ClassifierNetwork, x: Tensor, lengths: Tensor) -> Tensor:
     with torch.no_grad():
         embedded = module.inputs(x)
     embedded.requires_grad_()

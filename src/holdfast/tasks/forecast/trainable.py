@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from holdfast._typing import Array
-from holdfast.models.forecast import ForecastShape, NetworkOptions, RecurrentForecaster, SegmentForecaster
+from holdfast.models.forecast import ForecastOptions, ForecastShape, RecurrentForecaster, SegmentForecaster
 from holdfast.nn.losses import l1_loss, mse_loss, pinball_loss
 from holdfast.tasks.forecast.config import ForecastConfig
 from holdfast.tasks.forecast.preprocessing import Schema
@@ -17,7 +17,7 @@ from holdfast.tasks.forecast.windows import Part
 Batch = tuple[Tensor, Tensor, Tensor]
 Loss = Callable[[Tensor, Tensor], Tensor]
 
-_MODELS: dict[str, Callable[[ForecastShape, NetworkOptions], nn.Module]] = {
+_MODELS: dict[str, Callable[[ForecastShape, ForecastOptions], nn.Module]] = {
     "recurrent": RecurrentForecaster,
     "segment": SegmentForecaster,
 }
@@ -41,7 +41,7 @@ def build(config: ForecastConfig, schema: Schema, features: int, known: int) -> 
         quantiles=len(config.quantiles) if config.loss == "pinball" else 1,
         season=schema.season,
     )
-    options = NetworkOptions(
+    options = ForecastOptions(
         cell=net.cell,
         hidden_size=net.hidden_size,
         num_layers=net.num_layers,

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from holdfast._typing import Array
 from holdfast.models.language import RecurrentLanguageModel
-from holdfast.models.truncated_bptt import detached
+from holdfast.models.truncated_bptt import detach_state
 from holdfast.nn.cells import State
 
 STEPS = 20
@@ -34,8 +34,8 @@ def dynamic_nats(module: RecurrentLanguageModel, ids: Array, begin: int, rate: f
     for at in range(0, len(ids), STEPS):
         units, following = text[at : at + STEPS + 1][:-1], text[at + 1 : at + STEPS + 1]
         hidden, after = learning(units, state)
-        state = [detached(one) for one in after]
-        scores = learning.output.nats(hidden.raw.flatten(0, 1), following.flatten())
+        state = [detach_state(one) for one in after]
+        scores = learning.output.nll(hidden.raw.flatten(0, 1), following.flatten())
         found.append(scores.detach().cpu())
         learning.zero_grad()
         scores.mean().backward()

@@ -7,15 +7,15 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from holdfast.data.text.tokenizers import Tokenizer
-from holdfast.decoding.sampling import Filter, draw
-from holdfast.models.incremental import Writer
+from holdfast.decoding.sampling import Filter, sample
+from holdfast.models.incremental import IncrementalDecoder
 
 _LONGEST_CHARACTER = 4
 """Bytes of a character in UTF-8, at most."""
 
 
 def written(
-    writer: Writer,
+    writer: IncrementalDecoder,
     units: Tokenizer,
     prompt: Sequence[int],
     length: int,
@@ -26,10 +26,10 @@ def written(
     random = np.random.default_rng(seed)
     so_far = [units.begin, *prompt]
     for unit in so_far[:-1]:
-        writer.read(unit)
+        writer.step(unit)
     before, waiting = list(prompt[-1:]), list[int]()
     for _ in range(length):
-        so_far.append(draw(writer.read(so_far[-1]), so_far[1:], through, random))
+        so_far.append(sample(writer.step(so_far[-1]), so_far[1:], through, random))
         waiting.append(so_far[-1])
         text = _behind(units, before, waiting)
         if text.endswith("\N{REPLACEMENT CHARACTER}") and len(waiting) < _LONGEST_CHARACTER:

@@ -15,7 +15,7 @@ from holdfast.errors import UserError
 from holdfast.insight.analysis.features import changing, labels, of_units
 from holdfast.insight.analysis.request import InspectionRequest, Loss, Score
 from holdfast.insight.analysis.results import Steps
-from holdfast.models.truncated_bptt import nats
+from holdfast.models.truncated_bptt import text_nll
 from holdfast.tasks.language import dataset
 from holdfast.tasks.language.task import LanguageModel
 
@@ -78,7 +78,7 @@ def _log_probabilities(module: Any, hidden: Tensor) -> Tensor:
 
 
 def _loss(module: Any, ids: Array, begin: int) -> float:
-    return float(nats(module, ids, begin, max(1, min(STREAMS, len(ids) // WINDOW))).mean())
+    return float(text_nll(module, ids, begin, max(1, min(STREAMS, len(ids) // WINDOW))).mean())
 
 
 def _pieces(ids: Array) -> Array:

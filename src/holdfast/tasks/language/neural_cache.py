@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from holdfast.models.truncated_bptt import Read
+from holdfast.models.truncated_bptt import ScoredChunk
 
 SHARES = (0.02, 0.05, 0.1, 0.15, 0.2, 0.3)
 SHARPNESSES = (0.0, 0.01, 0.03, 0.1, 0.3, 1.0)
@@ -35,7 +35,7 @@ class Found:
         return -np.log((1 - share_here) * np.exp(-self.nats) + share_here * self.cached)
 
 
-def look_up(read: Iterator[Read], window: int, sharpnesses: Sequence[float]) -> dict[float, Found]:
+def look_up(read: Iterator[ScoredChunk], window: int, sharpnesses: Sequence[float]) -> dict[float, Found]:
     """The cache of the last ``window`` units along a text that is read in one stream, for each sharpness."""
     past: deque[tuple[Tensor, Tensor]] = deque()
     nats: list[Tensor] = []
@@ -46,7 +46,7 @@ def look_up(read: Iterator[Read], window: int, sharpnesses: Sequence[float]) -> 
         keys, units = (torch.cat(parts) for parts in zip(*past))
         for sharpness, found in cached.items():
             found.append(_cached(hidden, following, keys, units, window, sharpness))
-        nats.append(piece.nats[:, 0])
+        nats.append(piece.nll[:, 0])
         while len(keys) - len(past[0][0]) >= window:
             keys = keys[len(past.popleft()[0]) :]
     known = torch.cat(nats).cpu().double().numpy()
@@ -69,7 +69,7 @@ def _cached(
     return (weights * (units == following[:, None])).sum(-1)
 
 
-def tuned(read: Iterator[Read], window: int) -> tuple[float, float]:
+def tuned(read: Iterator[ScoredChunk], window: int) -> tuple[float, float]:
     """Share and sharpness with the least surprise at a text."""
     found = look_up(read, window, SHARPNESSES)
     losses = {(share, sharp): found[sharp].mixed(share).mean() for share in SHARES for sharp in SHARPNESSES}

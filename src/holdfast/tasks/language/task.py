@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 
 from holdfast._typing import Array
 from holdfast.data.text.tokenizers import Tokenizer, encode_known, tokenizer_from_dict, tokenizer_to_dict
-from holdfast.decoding.ngram import LONGEST, Baselines
-from holdfast.decoding.sampling import filters, without
+from holdfast.decoding.ngram import MAX_ORDER, NGramBaselines
+from holdfast.decoding.sampling import exclude_token, sampling_filters
 from holdfast.errors import UserError
 from holdfast.files import load_json, save_json
-from holdfast.models.incremental import Reader, Writer
-from holdfast.models.truncated_bptt import StreamTraining, nats, read
+from holdfast.models.incremental import BranchingDecoder, IncrementalDecoder
+from holdfast.models.truncated_bptt import StreamTraining, score_chunks, text_nll
 from holdfast.tasks.language import dataset, neural_cache, trainable
 from holdfast.tasks.language.config import LanguageConfig, LanguageScoring, Prediction
 from holdfast.tasks.language.dataset import Part, Prepared
@@ -70,11 +70,11 @@ class LanguageModel(TaskModel):
         others = [None if path is None else Path(path) for path in (valid, test)]
         return dataset.prepare(self.config, Path(data), *others)
 
-    def fit_baselines(self, prepared: Prepared) -> Baselines:
+    def fit_baselines(self, prepared: Prepared) -> NGramBaselines:
         """N-grams, counted in the same text."""
-        longest = LONGEST[prepared.units.kind]
+        longest = MAX_ORDER[prepared.units.kind]
         ids = prepared.train.ids, prepared.valid.ids
-        return Baselines.fit(*ids, prepared.units.size, longest, self.config.order)
+        return NGramBaselines.fit(*ids, prepared.units.size, longest, self.config.order)
 
     def _learn(self, prepared: Prepared) -> None:
         self.units, self.digest = prepared.units, prepared.digest
@@ -92,7 +92,7 @@ class LanguageModel(TaskModel):
         return trainable.build(self.config, self.units.size)
 
     def _take_arrays(self, arrays: dict[str, Array]) -> None:
-        self.baselines = Baselines.from_state(arrays)
+        self.baselines = NGramBaselines.from_state(arrays)
 
     def _is_learnt(self, folder: Path, prepared: Prepared) -> bool:
         return load_json(folder / LEARNT).get("digest") == prepared.digest
@@ -108,7 +108,7 @@ class LanguageModel(TaskModel):
         name = "test" if prepared.test else "validation"
         latest = prepared.train.ids[-_TRAIN_UNITS:]
         return self._scores(prepared.test or prepared.valid, name) | {
-            "train_loss": float(nats(training.module, latest, prepared.units.begin, 8).mean()),
+            "train_loss": float(text_nll(training.module, latest, prepared.units.begin, 8).mean()),
             "valid_loss": float(self._nats(prepared.valid).mean()),
             "training_size": len(prepared.train),
             "epoch_size": training.steps_per_epoch * training.steps * training.streams,
@@ -118,7 +118,7 @@ class LanguageModel(TaskModel):
 
     def _nats(self, part: Part) -> Array:
         _, units = self._fitted()
-        return nats(self._trained(), part.ids, units.begin, max(1, len(part) // _EXACT))
+        return text_nll(self._trained(), part.ids, units.begin, max(1, len(part) // _EXACT))
 
     def _figures(self, part: Part) -> dict[str, float]:
         return _metrics(self._nats(part), part)
@@ -175,8 +175,8 @@ class LanguageModel(TaskModel):
         share, sharpness = scoring.cache_share, scoring.cache_sharpness
         if scoring.tune is not None:
             tune = dataset.of_file(Path(scoring.tune), self.config, units)
-            share, sharpness = neural_cache.tuned(read(module, tune.ids, units.begin), scoring.cache)
-        found = neural_cache.look_up(read(module, part.ids, units.begin), scoring.cache, [sharpness])[
+            share, sharpness = neural_cache.tuned(score_chunks(module, tune.ids, units.begin), scoring.cache)
+        found = neural_cache.look_up(score_chunks(module, part.ids, units.begin), scoring.cache, [sharpness])[
             sharpness
         ]
         return _metrics(found.mixed(share), part) | {"share": share, "sharpness": sharpness}
@@ -201,13 +201,15 @@ class LanguageModel(TaskModel):
         wanted = Prediction(prompt=prompt, **asked)
         module, units = self._fitted()
         through = [
-            without(units.unknown),
-            *filters(wanted.temperature, wanted.top_k, wanted.top_p, wanted.repetition_penalty),
+            exclude_token(units.unknown),
+            *sampling_filters(wanted.temperature, wanted.top_k, wanted.top_p, wanted.repetition_penalty),
         ]
         start = encode_known(units, prompt, "A prompt") if prompt else np.zeros(0, np.int64)
         if units.separator and prompt and not prompt.endswith("\n") and start[-1] == units.begin:
             start = start[:-1]  # the prompt's line goes on
-        pieces = written(Writer(module), units, start.tolist(), wanted.length, through, wanted.seed)
+        pieces = written(
+            IncrementalDecoder(module), units, start.tolist(), wanted.length, through, wanted.seed
+        )
         joined = (
             units.separator and prompt[-1:].isspace()
         )  # the prompt ends with what would stand before the first unit
@@ -223,15 +225,15 @@ class LanguageModel(TaskModel):
         ids = units.encode(text)
         if not len(ids):
             raise UserError("A text that is scored is not empty.", "It was.", "Give some text, or a file.")
-        return [units.token(int(i)) for i in ids], nats(module, ids, units.begin)
+        return [units.token(int(i)) for i in ids], text_nll(module, ids, units.begin)
 
     def summary(self, found: Array, characters: int) -> dict[str, float]:
         """The metrics of a text of so many characters from its units' nats [n]."""
         return _metrics(found, Part(found, characters, 0))
 
-    def reader(self) -> Reader:
+    def reader(self) -> BranchingDecoder:
         """The model one unit after the other, from any state: what joins in where text is recognised."""
-        return Reader(self._trained(), self._fitted()[1])
+        return BranchingDecoder(self._trained(), self._fitted()[1])
 
     def _fitted(self) -> tuple[Any, Tokenizer]:
         module = self._trained()

@@ -10,9 +10,9 @@ import numpy as np
 
 from holdfast._typing import Array
 from holdfast.data.music.remi import HIGHEST, EventVocabulary
-from holdfast.decoding.sampling import Filter, draw, filters
+from holdfast.decoding.sampling import Filter, sample, sampling_filters
 from holdfast.errors import UserError
-from holdfast.models.incremental import Writer
+from holdfast.models.incremental import IncrementalDecoder
 from holdfast.models.language import RecurrentLanguageModel
 from holdfast.tasks.music.request import Wish, cut, put_behind
 
@@ -56,15 +56,15 @@ def written(
     bars: int,
 ) -> list[int]:
     """The tokens of so many bars behind a primer: the voice that the primer ends with, then a bar."""
-    writer, random = Writer(module), np.random.default_rng(wish.seed)
-    through = [held(vocabulary, wish), *filters(wish.temperature, None, wish.top_p, 1.0)]
+    writer, random = IncrementalDecoder(module), np.random.default_rng(wish.seed)
+    through = [held(vocabulary, wish), *sampling_filters(wish.temperature, None, wish.top_p, 1.0)]
     bar = vocabulary.names.index("Bar_None")
     for token in (vocabulary.begin, *primer):
-        writer.read(token)
+        writer.step(token)
     voice = [token for token in primer if vocabulary.names[token].startswith("Program_")][-1:]
     found, begun, since = [*voice, bar], 1, 0
     while True:
-        token = draw(writer.read(found[-1]), found, through, random) if since < _MOST_TOKENS else bar
+        token = sample(writer.step(found[-1]), found, through, random) if since < _MOST_TOKENS else bar
         begun, since = (begun + 1, 0) if token == bar else (begun, since + 1)
         if begun > bars:
             return found

@@ -18,10 +18,10 @@ from holdfast.data.music.midi import ScorePiece, first_time_signature, read_scor
 from holdfast.data.music.novelty import NoteArrays, TrainingNotes
 from holdfast.data.music.pieces import UNSPLIT
 from holdfast.data.music.remi import EventVocabulary
-from holdfast.decoding.ngram import MOST, Baselines
+from holdfast.decoding.ngram import MAX_TOKENS, NGramBaselines
 from holdfast.errors import UserError
 from holdfast.models.language import LanguageOptions, RecurrentLanguageModel
-from holdfast.models.truncated_bptt import StreamTraining, nats_of
+from holdfast.models.truncated_bptt import StreamTraining, texts_nll
 from holdfast.tasks.music import event_composer
 from holdfast.tasks.music.config import MusicConfig, MusicTraining
 from holdfast.tasks.music.dataset import drawn, left_out, no_notes, repeated, usual
@@ -175,15 +175,15 @@ class Events:
     def fit_baselines(self, prepared: _PreparedEvents) -> _EventBaselines:
         """N-grams of the training pieces, in as many transpositions as are counted."""
         vocabulary, most, train = prepared.vocabulary, self.config.data.transpose, prepared.train
-        copies = max(1, min(2 * most + 1, MOST // train.tokens))
+        copies = max(1, min(2 * most + 1, MAX_TOKENS // train.tokens))
         moves = sorted(range(-most, most + 1), key=abs)[:copies]
         ids = np.concatenate([moved(vocabulary, train, [by] * len(train)).joined() for by in moves[::-1]])
         valid = prepared.valid.joined()
-        return _EventBaselines(Baselines.fit(ids, valid, vocabulary.size, _LONGEST_GRAM, None))
+        return _EventBaselines(NGramBaselines.fit(ids, valid, vocabulary.size, _LONGEST_GRAM, None))
 
     def baselines(self, arrays: Mapping[str, Array]) -> _EventBaselines:
         """The baselines of these arrays."""
-        return _EventBaselines(Baselines.from_state(arrays))
+        return _EventBaselines(NGramBaselines.from_state(arrays))
 
     def figures(self, module: nn.Module, part: Part) -> dict[str, float]:
         """Nats of a token and of a note, and the perplexity of a token."""
@@ -249,7 +249,7 @@ class EventTraining(StreamTraining):
 class _EventBaselines:
     """N-grams of events."""
 
-    grams: Baselines
+    grams: NGramBaselines
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -291,7 +291,7 @@ def moved(vocabulary: EventVocabulary, part: Part, semitones: Sequence[int]) -> 
 
 def total_nats(module: RecurrentLanguageModel, part: Part) -> float:
     """``-log p`` of all events of some pieces and of their ends, each piece read from its beginning."""
-    found = nats_of(module, [line.ids for line in part.lines], part.end)
+    found = texts_nll(module, [line.ids for line in part.lines], part.end)
     return sum(float(nats.sum(dtype=np.float64)) for nats in found)
 
 

@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from holdfast._typing import Array
 from holdfast.data.music.notes import notes_of
 from holdfast.data.music.piano_roll import KEYS, LOWEST, Roll, RollPiece
-from holdfast.models.music import Context, Independent, RollModel
+from holdfast.models.music import Context, IndependentKeys, PianoRollNetwork
 from holdfast.reporting.plots import BLUE, ORANGE, picture
 from holdfast.tasks.music.plots import pitch_name
 
@@ -23,7 +23,7 @@ DRAWS = 200
 """Chords that are drawn for each frame, where the share of those with a key stands for its probability."""
 
 
-def expected_plot(module: RollModel, pieces: Sequence[RollPiece], steps: int, path: Path) -> Path:
+def expected_plot(module: PianoRollNetwork, pieces: Sequence[RollPiece], steps: int, path: Path) -> Path:
     """The first of some pieces: how likely the model holds each key, frame by frame, and how surprised it is.
 
     Args:
@@ -46,19 +46,19 @@ def expected_plot(module: RollModel, pieces: Sequence[RollPiece], steps: int, pa
 
 
 @torch.no_grad()
-def expected(module: RollModel, roll: Roll) -> tuple[Array, Array]:
+def expected(module: PianoRollNetwork, roll: Roll) -> tuple[Array, Array]:
     """The probability of each key in each frame but the first [T - 1, K], and the nats of these frames [T - 1]."""
     module.eval()
     weight = next(module.parameters())
     frames = torch.from_numpy(roll).to(weight)
     context = module(frames[:-1, None])[0][:, 0]
-    nats = module.output.nats(context, frames[1:])
+    nats = module.output.nll(context, frames[1:])
     return _chances(module, context).double().cpu().numpy(), nats.double().cpu().numpy()
 
 
-def _chances(module: RollModel, context: Context) -> torch.Tensor:
+def _chances(module: PianoRollNetwork, context: Context) -> torch.Tensor:
     """Exact for independent keys; of chords, whose sum over all has no end, the share of some that are drawn."""
-    if isinstance(module.output, Independent):
+    if isinstance(module.output, IndependentKeys):
         return torch.sigmoid(module.output.logits(context))
     random = torch.Generator(context.hidden.device).manual_seed(0)
     every = context[torch.arange(len(context), device=context.hidden.device).repeat_interleave(DRAWS)]

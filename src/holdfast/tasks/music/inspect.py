@@ -18,7 +18,7 @@ from holdfast.errors import UserError
 from holdfast.insight.analysis.features import side_by_side
 from holdfast.insight.analysis.request import FeatureBatch, InspectionRequest, Loss, Score
 from holdfast.insight.analysis.results import Steps
-from holdfast.models.truncated_bptt import nats_of
+from holdfast.models.truncated_bptt import texts_nll
 from holdfast.tasks.music import frame_features, token_features
 from holdfast.tasks.music.plots import pitch_name
 from holdfast.tasks.music.task import Composer
@@ -118,7 +118,7 @@ def _next_frame(module: Any, following: Roll) -> Score:
 
     def of(context: Any) -> Tensor:
         last = context[-1]
-        return -module.output.nats(last, wanted.to(last.hidden))[0]  # type: ignore[no-any-return]
+        return -module.output.nll(last, wanted.to(last.hidden))[0]  # type: ignore[no-any-return]
 
     return Score(f"log-probability of {chord or 'silence'} as what follows", of)
 
@@ -182,7 +182,7 @@ def _read(module: Any, texts: Sequence[Array], end: int) -> Callable[[], Any]:
 
 def _nats_per_token(module: Any, texts: Sequence[Array], end: int) -> float:
     """Over some pieces, those that were cut without an end."""
-    found = [nats[:TOKENS] for nats in nats_of(module, texts, end)]
+    found = [nats[:TOKENS] for nats in texts_nll(module, texts, end)]
     return float(np.concatenate(found).mean(dtype=np.float64))
 
 

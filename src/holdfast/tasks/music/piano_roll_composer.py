@@ -17,7 +17,7 @@ from holdfast.data.music.notes import score_of_roll, score_of_voices, split_voic
 from holdfast.data.music.novelty import NoteArrays, TrainingNotes
 from holdfast.data.music.piano_roll import KEYS, LOWEST, Roll
 from holdfast.errors import UserError
-from holdfast.models.music import FREE, SILENT, SOUNDS, RollModel
+from holdfast.models.music import FREE, SILENT, SOUNDS, PianoRollNetwork
 from holdfast.nn.cells import State
 from holdfast.tasks.music.request import Wish, cut, put_behind
 
@@ -26,7 +26,7 @@ ALIKE = 0.5
 
 
 @torch.no_grad()
-def composed(module: RollModel, corpus: TrainingNotes, steps_per_beat: int, wish: Wish) -> Any:
+def composed(module: PianoRollNetwork, corpus: TrainingNotes, steps_per_beat: int, wish: Wish) -> Any:
     """Symusic's score of a piece: it begins as a training piece does, or goes on behind its primer."""
     module = copy.deepcopy(module).cpu().eval()  # step by step a CPU is faster
     random = generator(wish.seed)
@@ -53,7 +53,7 @@ def composed(module: RollModel, corpus: TrainingNotes, steps_per_beat: int, wish
     return put_behind(wish.primer.score, new, wish.start, place)
 
 
-def drawn(module: RollModel, first: Roll, known: Any, wish: Wish, random: torch.Generator) -> Roll:
+def drawn(module: PianoRollNetwork, first: Roll, known: Any, wish: Wish, random: torch.Generator) -> Roll:
     """Frames [T, K] behind the first ones [S, K], by what is known [T, K] of them."""
     frames = torch.from_numpy(first.astype(np.float32))[:, None]
     state: list[State] | None = None
@@ -86,7 +86,7 @@ def one_of(corpus: TrainingNotes, random: torch.Generator) -> NoteArrays:
 
 @torch.no_grad()
 def harmonised(
-    module: RollModel, corpus: TrainingNotes, steps_per_beat: int, melody: ScorePiece, wish: Wish
+    module: PianoRollNetwork, corpus: TrainingNotes, steps_per_beat: int, melody: ScorePiece, wish: Wish
 ) -> Any:
     """Symusic's score of a melody with the other voices under it; the first chord is one with which a training piece
     begins, moved under the first note.
@@ -109,7 +109,7 @@ def harmonised(
     return put_behind(melody.score, under, 0.0, lambda *_: None)
 
 
-def accompanied(module: RollModel, corpus: TrainingNotes, tune: Roll, wish: Wish) -> Roll:
+def accompanied(module: PianoRollNetwork, corpus: TrainingNotes, tune: Roll, wish: Wish) -> Roll:
     """The likeliest of some rolls [T, K] that have a tune [T, K] at their top."""
     random, count = generator(wish.seed), wish.proposals
     rest = int(np.flatnonzero(tune.any(1))[0])
@@ -123,7 +123,7 @@ def accompanied(module: RollModel, corpus: TrainingNotes, tune: Roll, wish: Wish
         context, state = module(frames, state)
         found = module.output.sample(context[-1], wish.temperature, known.expand(count, -1), random)
         rolls[step] = found.frames
-        total = total - module.output.nats(context[-1], found.frames.float())
+        total = total - module.output.nll(context[-1], found.frames.float())
         weight = weight + found.weight
         share = weight.softmax(0)
         if 1 / float(share.square().sum()) < ALIKE * count:

@@ -16,7 +16,7 @@ from holdfast.data.music.novelty import NoteArrays, TrainingNotes
 from holdfast.data.music.piano_roll import KEYS, LOWEST, RollPiece, RollPieces
 from holdfast.data.music.pieces import read_pieces
 from holdfast.errors import UserError
-from holdfast.models.music import RollModel, RollOptions
+from holdfast.models.music import PianoRollNetwork, PianoRollOptions
 from holdfast.tasks.music import piano_roll_composer
 from holdfast.tasks.music.baselines import Baselines
 from holdfast.tasks.music.config import MusicConfig
@@ -54,7 +54,7 @@ class Rolls:
         notes = [f"{path.name} carries a split: its test part is scored"] if carried else []
         return long, (*notes, *([told_short(names)] if names else []), *left_out(pieces))
 
-    def network(self, learnt: Mapping[str, Any]) -> RollModel:
+    def network(self, learnt: Mapping[str, Any]) -> PianoRollNetwork:
         """The untrained network.
 
         Raises:
@@ -64,7 +64,7 @@ class Rolls:
         if keys != KEYS:
             rule = f"data.json says how many keys a roll has: {KEYS}."
             raise UserError(rule, f"It says {keys}.", "Copy the run's folder again, or train anew.")
-        options = RollOptions(
+        options = PianoRollOptions(
             cell=net.cell,
             output=net.output,
             hidden_size=net.hidden_size,
@@ -74,11 +74,11 @@ class Rolls:
             dropout=net.dropout,
             weight_drop=net.weight_drop,
         )
-        return RollModel(KEYS, options)
+        return PianoRollNetwork(KEYS, options)
 
     def training(self, module: nn.Module, prepared: Prepared) -> RollTraining:
         """Its training."""
-        assert isinstance(module, RollModel)
+        assert isinstance(module, PianoRollNetwork)
         return RollTraining(module, self.config, prepared)
 
     def fit_baselines(self, prepared: Prepared) -> Baselines:
@@ -91,12 +91,12 @@ class Rolls:
 
     def figures(self, module: nn.Module, part: RollPieces) -> dict[str, float]:
         """``nll_per_frame`` and ``note_accuracy``."""
-        assert isinstance(module, RollModel)
+        assert isinstance(module, PianoRollNetwork)
         return figures(module, part)
 
     def loss(self, module: nn.Module, part: RollPieces) -> float:
         """Nats of a frame."""
-        assert isinstance(module, RollModel)
+        assert isinstance(module, PianoRollNetwork)
         return mean_nats(module, part)
 
     def corpus(self, part: RollPieces) -> TrainingNotes:
@@ -107,7 +107,7 @@ class Rolls:
         self, module: nn.Module, learnt: Mapping[str, Any], corpus: TrainingNotes, wish: Wish
     ) -> Any:
         """A new piece, or its primer and what comes behind, as symusic's score."""
-        assert isinstance(module, RollModel)
+        assert isinstance(module, PianoRollNetwork)
         if wish.top_p is not None:
             rule, got = "--top-p is of tokens.", "This is a model of rolls."
             raise UserError(rule, got, "Leave it out, or give a lower --temperature.")
@@ -115,7 +115,7 @@ class Rolls:
 
     def harmonised(self, module: nn.Module, corpus: TrainingNotes, melody: ScorePiece, wish: Wish) -> Any:
         """A melody with the other voices under it, as symusic's score."""
-        assert isinstance(module, RollModel)
+        assert isinstance(module, PianoRollNetwork)
         return piano_roll_composer.harmonised(module, corpus, self.config.data.steps_per_beat, melody, wish)
 
     def size(self, part: RollPieces) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from torch import Tensor
 from holdfast.data.batching import TokenBatches
 from holdfast.data.music.piano_roll import Roll, RollPieces
 from holdfast.data.music.pieces import transposed, transposition_range
-from holdfast.models.music import Context, RollModel
+from holdfast.models.music import Context, PianoRollNetwork
 from holdfast.tasks.music.config import MusicConfig
 from holdfast.tasks.music.dataset import Prepared
 from holdfast.tasks.music.metrics import Counts
@@ -31,7 +31,7 @@ class RollTraining:
 
     monitor = "valid_loss"
 
-    def __init__(self, module: RollModel, config: MusicConfig, prepared: Prepared) -> None:
+    def __init__(self, module: PianoRollNetwork, config: MusicConfig, prepared: Prepared) -> None:
         self.module, self.valid = module, prepared.valid
         self.seed, self.most = config.training.seed, config.data.transpose
         self.stretches = [
@@ -90,14 +90,14 @@ def counted(batch: Batch) -> Tensor:
     return torch.arange(len(frames) - 1, device=frames.device)[:, None] < lengths
 
 
-def nats(module: RollModel, batch: Batch) -> Tensor:
+def nats(module: PianoRollNetwork, batch: Batch) -> Tensor:
     """``-log p`` of every frame that counts [N]."""
     context, _ = module(batch[0][:-1])
     there = counted(batch)
-    return module.output.nats(context[there], batch[0][1:][there])
+    return module.output.nll(context[there], batch[0][1:][there])
 
 
-def _in_evaluation(module: RollModel, pieces: RollPieces) -> Iterator[tuple[Context, Tensor]]:
+def _in_evaluation(module: PianoRollNetwork, pieces: RollPieces) -> Iterator[tuple[Context, Tensor]]:
     """Contexts [N] and the frames that follow them [N, K], of whole pieces, some at a time."""
     module.eval()
     device = next(module.parameters()).device
@@ -109,18 +109,18 @@ def _in_evaluation(module: RollModel, pieces: RollPieces) -> Iterator[tuple[Cont
 
 
 @torch.no_grad()
-def mean_nats(module: RollModel, pieces: RollPieces) -> float:
+def mean_nats(module: PianoRollNetwork, pieces: RollPieces) -> float:
     """Nats of a frame: summed over the keys, averaged over all frames but the first of each piece."""
     training, total, count = module.training, 0.0, 0
     for context, frames in _in_evaluation(module, pieces):
-        found = module.output.nats(context, frames)
+        found = module.output.nll(context, frames)
         total, count = total + float(found.double().sum()), count + len(found)
     module.train(training)
     return total / count
 
 
 @torch.no_grad()
-def figures(module: RollModel, pieces: RollPieces) -> dict[str, float]:
+def figures(module: PianoRollNetwork, pieces: RollPieces) -> dict[str, float]:
     """``nll_per_frame``, and ``note_accuracy`` of the likeliest frame by the rule of the output's ``sample``."""
     counts = Counts()
     for context, frames in _in_evaluation(module, pieces):

@@ -163,7 +163,7 @@ class SpeechTraining(Training):
 
 
 @dataclass(kw_only=True)
-class Decoding:
+class DecodingConfig:
     """How text is found in what the network hears; what is not given is as in training.
 
     Attributes:
@@ -233,7 +233,7 @@ class SpeechConfig:
 
 
 @dataclass(kw_only=True)
-class SpeechScoring(Decoding, Scoring):
+class SpeechScoring(DecodingConfig, Scoring):
     """What is asked of an evaluation.
 
     Attributes:
@@ -244,7 +244,7 @@ class SpeechScoring(Decoding, Scoring):
 
 
 @dataclass(kw_only=True)
-class Prediction(Decoding):
+class Prediction(DecodingConfig):
     """What a recogniser is asked for.
 
     Attributes:

@@ -12,21 +12,20 @@ import numpy as np
 from holdfast._typing import Array
 from holdfast.data.audio.manifest import Utterance
 from holdfast.data.audio.sound_files import read_blocks
-from holdfast.decoding.ctc import Decoding as Search
-from holdfast.decoding.ctc import Greedy, PrefixBeam
+from holdfast.decoding.ctc import CTCDecoder, GreedyCTC, PrefixBeamSearch
 from holdfast.decoding.lm_fusion import (
-    ByWords,
-    Fusion,
-    NextUnit,
-    NGramWords,
-    NoModel,
-    RecurrentSigns,
-    RecurrentWords,
+    NextTokenModel,
+    NGramWordModel,
+    NoTextModel,
+    RecurrentCharacterModel,
+    RecurrentWordModel,
+    ShallowFusion,
     TextModel,
+    WordModelAsText,
 )
 from holdfast.errors import UserError
 from holdfast.models.speech import SpeechNetwork
-from holdfast.tasks.speech.config import NGRAM, Decoding
+from holdfast.tasks.speech.config import NGRAM, DecodingConfig
 from holdfast.tasks.speech.dataset import Part
 from holdfast.tasks.speech.frontend import Sounds
 from holdfast.tasks.speech.metrics import scores
@@ -50,28 +49,28 @@ class Recogniser:
 
     module: SpeechNetwork
     alphabet: Alphabet
-    search: Search
+    search: CTCDecoder
 
     @classmethod
     def of(
         cls,
         module: SpeechNetwork,
         alphabet: Alphabet,
-        asked: Decoding,
-        grams: NGramWords | None,
+        asked: DecodingConfig,
+        grams: NGramWordModel | None,
         chosen: Mapping[str, float],
     ) -> Recogniser:
         """With the search that is asked for; weights that are not given are those ``chosen`` on the validation part."""
         model = _text_model(asked.lm, grams)
         if model is None and not asked.hot_words and asked.beam in (None, 1):
-            return cls(module, alphabet, Greedy())
+            return cls(module, alphabet, GreedyCTC())
         weights = {"lm_weight": asked.lm_weight, "word_bonus": asked.word_bonus}
         own = chosen if model is not None else {}
         weight, bonus = (own.get(n, d) if v is None else v for (n, v), d in zip(weights.items(), (0.5, 0.0)))
         hot = {word.strip(): asked.hot_boost for word in asked.hot_words}
         _check_hot(hot, alphabet)
-        fusion = Fusion(alphabet.pieces, model or NoModel(), weight, bonus, hot)
-        return cls(module, alphabet, PrefixBeam(asked.beam or _BEAM, fusion))
+        fusion = ShallowFusion(alphabet.pieces, model or NoTextModel(), weight, bonus, hot)
+        return cls(module, alphabet, PrefixBeamSearch(asked.beam or _BEAM, fusion))
 
     @property
     def step(self) -> float:
@@ -113,7 +112,7 @@ def _check_hot(hot: Iterable[str], alphabet: Alphabet) -> None:
             )
 
 
-def _text_model(name: str | None, grams: NGramWords | None) -> TextModel | None:
+def _text_model(name: str | None, grams: NGramWordModel | None) -> TextModel | None:
     """The language model that is asked for.
 
     Raises:
@@ -123,7 +122,7 @@ def _text_model(name: str | None, grams: NGramWords | None) -> TextModel | None:
         return None
     if name == NGRAM:
         assert grams is not None
-        return ByWords(grams)
+        return WordModelAsText(grams)
     from holdfast.tasks.registry import load
 
     model = load(Path(str(name)))
@@ -134,17 +133,17 @@ def _text_model(name: str | None, grams: NGramWords | None) -> TextModel | None:
             f"The run in {name} is of {'the task ' if model.task != 'language' else 'the unit '}{kind}.",
             "Train one with holdfast train language TEXT.txt --token word, or --token character.",
         )
-    reader: NextUnit = model.reader()
-    return ByWords(RecurrentWords(reader)) if kind == "word" else RecurrentSigns(reader)
+    reader: NextTokenModel = model.reader()
+    return WordModelAsText(RecurrentWordModel(reader)) if kind == "word" else RecurrentCharacterModel(reader)
 
 
-def tuned(recogniser: Recogniser, grams: NGramWords | None, valid: Part) -> dict[str, float]:
+def tuned(recogniser: Recogniser, grams: NGramWordModel | None, valid: Part) -> dict[str, float]:
     """The weight and the bonus with the fewest wrong words on the validation part."""
     some = valid[range(min(_TUNED_ON, len(valid)))]
     found = scores_of(recogniser.module, some.frames)
     results = []
     for weight, bonus in product(WEIGHTS, BONUSES):
-        asked = Decoding(lm=NGRAM, lm_weight=weight, word_bonus=bonus)
+        asked = DecodingConfig(lm=NGRAM, lm_weight=weight, word_bonus=bonus)
         one = Recogniser.of(recogniser.module, recogniser.alphabet, asked, grams, {})
         results.append((scores(one.found(found), some.texts)["wer"], weight, bonus))
     _, weight, bonus = min(results)

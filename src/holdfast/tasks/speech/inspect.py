@@ -14,7 +14,7 @@ from torch import Tensor
 
 from holdfast._typing import Array
 from holdfast.data.audio.manifest import Utterance
-from holdfast.decoding.ctc import BLANK, Greedy, aligned, decoded
+from holdfast.decoding.ctc import BLANK, GreedyCTC, decode, force_align
 from holdfast.errors import UserError
 from holdfast.insight.analysis.features import side_by_side
 from holdfast.insight.analysis.request import FeatureBatch, InspectionRequest, Loss, Score
@@ -122,11 +122,11 @@ def _labels(scores: Array, alphabet: Alphabet, step: float) -> list[str]:
 
 def _score(scores: Array, alphabet: Alphabet, step: float) -> Score:
     """The log odds of the last unit that is heard, at the frame at which the network is surest of it."""
-    spans = aligned(scores, decoded(Greedy(), scores))
+    spans = force_align(scores, decode(GreedyCTC(), scores))
     if not spans:
         place, unit, called = len(scores) - 1, BLANK, "no unit"
     else:
-        unit, first = spans[-1].unit, spans[-1].start
+        unit, first = spans[-1].token, spans[-1].start
         place = first + int(scores[first : spans[-1].end, unit].argmax())
         called = repr(alphabet.pieces[unit].strip() or " ")
     return Score(

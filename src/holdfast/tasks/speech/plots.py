@@ -11,10 +11,10 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from holdfast._typing import Array
-from holdfast.decoding.ctc import Span, aligned
+from holdfast.decoding.ctc import Span, force_align
 from holdfast.errors import UserError
 from holdfast.reporting.plots import BLACK, BLUE, GREY, ORANGE, picture
-from holdfast.tasks.speech.config import Decoding
+from holdfast.tasks.speech.config import DecodingConfig
 from holdfast.tasks.speech.decoder import Recogniser
 from holdfast.tasks.speech.segments import FRAME, Word, words
 from holdfast.tasks.speech.task import SpeechRecognizer
@@ -48,7 +48,7 @@ def drawing(recogniser: Recogniser, title: str, frames: Array) -> _Drawing:
     some = frames[: round(LONGEST / FRAME)]
     scores = scores_of(recogniser.module, [some])[0]
     units = [unit for segment in recogniser.heard(some) for unit in segment.units]
-    spans = aligned(scores, units)
+    spans = force_align(scores, units)
     own = words(spans, recogniser.alphabet, recogniser.step)
     return _Drawing(title, some, scores, spans, own, recogniser.step)
 
@@ -56,7 +56,7 @@ def drawing(recogniser: Recogniser, title: str, frames: Array) -> _Drawing:
 def heard_plot(model: SpeechRecognizer, data: Path, path: Path) -> Path:
     """The first sounds of a file, folder or manifest with their text in time."""
     assert model.alphabet is not None
-    recogniser = model.recogniser(Decoding())
+    recogniser = model.recogniser(DecodingConfig())
     some = islice(model.sounds_of(data), DRAWN)
     return aligned_plot(
         [drawing(recogniser, one.name, frames) for one, frames in some], model.alphabet.pieces, path
@@ -99,11 +99,11 @@ def _units(ax: Axes, one: _Drawing, names: Sequence[str]) -> None:
     at = (np.arange(len(one.scores)) + 0.5) * one.step
     chances = np.exp(one.scores)
     ax.fill_between(at, chances[:, 0], color=GREY, alpha=0.35, lw=0)
-    for colour, unit in zip(_colours(), sorted({span.unit for span in one.spans})):
+    for colour, unit in zip(_colours(), sorted({span.token for span in one.spans})):
         ax.plot(at, chances[:, unit], color=colour, lw=1.2)
     for span in one.spans:
         middle = (span.start + span.end) / 2 * one.step
-        ax.text(middle, 1.04, _shown(names[span.unit]), ha="center", va="bottom", fontsize=8)
+        ax.text(middle, 1.04, _shown(names[span.token]), ha="center", va="bottom", fontsize=8)
     ax.set(xlim=(0, seconds), ylim=(0, 1.25), yticks=[0, 0.5, 1], ylabel="units\n(grey: none)")
     ax.tick_params(labelbottom=False)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from holdfast.files import write_atomic
 from holdfast.reporting.html import Section, write_report
 from holdfast.reporting.sections import data_section, meanings_section, result_section
-from holdfast.tasks.speech.config import Decoding
+from holdfast.tasks.speech.config import DecodingConfig
 from holdfast.tasks.speech.plots import aligned_plot, drawing
 from holdfast.tasks.speech.summary import MEANINGS, MEASURE, WHICH_WAY, verdict
 from holdfast.tasks.speech.task import SpeechRecognizer
@@ -27,7 +27,7 @@ def run_report(model: SpeechRecognizer, folder: Path) -> Path:
     assert history is not None and model.alphabet is not None
     prepared = model.prepared
     part = prepared.test or prepared.valid
-    recogniser = model.recogniser(Decoding())
+    recogniser = model.recogniser(DecodingConfig())
     found = recogniser.texts(part.frames)
     rows = [["sound", "recognised", "said"]]
     rows += [[one.name, text, one.text] for one, text in zip(part.utterances, found, strict=True)]

@@ -9,7 +9,7 @@ from math import exp
 import numpy as np
 
 from holdfast._typing import Array
-from holdfast.decoding.ctc import BLANK, Decoding, Span, aligned
+from holdfast.decoding.ctc import BLANK, CTCDecoder, Span, force_align
 from holdfast.tasks.speech.tokenizer import Alphabet
 
 FRAME = 0.01
@@ -47,9 +47,9 @@ class Listener:
         step: seconds from one frame of the network to the next.
     """
 
-    def __init__(self, decoding: Decoding, alphabet: Alphabet, step: float) -> None:
+    def __init__(self, decoding: CTCDecoder, alphabet: Alphabet, step: float) -> None:
         self.alphabet, self.step = alphabet, step
-        self.decoder = decoding.decoder()
+        self.decoder = decoding.stream()
         self.pause, self.longest = round(PAUSE / step), round(LONGEST / step)
         self.first = 0  # number of the segment's first frame
         self.blanks = 0
@@ -67,7 +67,7 @@ class Listener:
             self._read(scores[begun : place + 1])
             begun = place + 1
             if self.blanks == self.pause or held >= 2 * self.longest or (blank and self._is_whole()):
-                found += self._ended(self.decoder.settle())
+                found += self._ended(self.decoder.end_segment())
         self._read(scores[begun:])
         return found
 
@@ -101,11 +101,11 @@ class Listener:
         if not units:
             return []
         text = self.alphabet.decode(units)
-        in_time = words(aligned(scores, units), self.alphabet, self.step, first)
+        in_time = words(force_align(scores, units), self.alphabet, self.step, first)
         return [Segment(tuple(units), tuple(in_time), text)] if text else []
 
 
-def heard(scores: Array, decoding: Decoding, alphabet: Alphabet, step: float) -> list[Segment]:
+def heard(scores: Array, decoding: CTCDecoder, alphabet: Alphabet, step: float) -> list[Segment]:
     """The segments of a whole utterance [S, V]."""
     listener = Listener(decoding, alphabet, step)
     return [*listener.accept(scores), *listener.finish()]
@@ -121,7 +121,7 @@ def words(spans: Sequence[Span], alphabet: Alphabet, step: float, first: int = 0
     found: list[Word] = []
     own: list[Span] = []
     for span in spans:
-        piece = alphabet.pieces[span.unit]
+        piece = alphabet.pieces[span.token]
         if piece.startswith(" ") and own:
             found, own = [*found, _word(own, alphabet, step, first)], []
         if piece.strip():
@@ -135,4 +135,4 @@ def _word(spans: Sequence[Span], alphabet: Alphabet, step: float, first: int) ->
     frames = [span.end - span.start for span in spans]
     mean = sum(n * span.log_probability for n, span in zip(frames, spans)) / sum(frames)
     start, end = (first + spans[0].start) * step, (first + spans[-1].end) * step
-    return Word(alphabet.decode([span.unit for span in spans]), start, end, exp(mean))
+    return Word(alphabet.decode([span.token for span in spans]), start, end, exp(mean))

@@ -12,13 +12,13 @@ import torch
 
 from holdfast._typing import Array
 from holdfast.data.audio.manifest import Utterance
-from holdfast.decoding.lm_fusion import NGramWords
-from holdfast.decoding.ngram import Baselines as NGramState
+from holdfast.decoding.lm_fusion import NGramWordModel
+from holdfast.decoding.ngram import NGramBaselines
 from holdfast.errors import UserError
 from holdfast.files import load_json, save_json
 from holdfast.tasks.speech import dataset, trainable
 from holdfast.tasks.speech.baselines import Baselines
-from holdfast.tasks.speech.config import NGRAM, Decoding, SpeechConfig, SpeechScoring
+from holdfast.tasks.speech.config import NGRAM, DecodingConfig, SpeechConfig, SpeechScoring
 from holdfast.tasks.speech.dataset import Part, Prepared
 from holdfast.tasks.speech.decoder import Ear, Recogniser, tuned
 from holdfast.tasks.speech.frontend import Sounds
@@ -64,7 +64,7 @@ class SpeechRecognizer(TaskModel):
         super().__init__(config, **fields)
         self.alphabet: Alphabet | None = None
         self.sounds: Sounds | None = None
-        self.grams: NGramWords | None = None
+        self.grams: NGramWordModel | None = None
         self.chosen: dict[str, float] = {}
         self.digest = ""
         self.scoring = SpeechScoring()
@@ -86,7 +86,7 @@ class SpeechRecognizer(TaskModel):
             prepared.sounds.forgetful(),
             prepared.digest,
         )
-        self.grams = NGramWords.fit(prepared.train.texts, self.config.order)
+        self.grams = NGramWordModel.fit(prepared.train.texts, self.config.order)
 
     def _save_learnt(self, folder: Path) -> None:
         assert self.alphabet is not None and self.sounds is not None and self.grams is not None
@@ -112,7 +112,7 @@ class SpeechRecognizer(TaskModel):
 
     def _arrays(self) -> dict[str, Array]:
         assert self.grams is not None and self.sounds is not None
-        grams = NGramState(self.grams.grams, self.grams.order).state()
+        grams = NGramBaselines(self.grams.ngrams, self.grams.order).state()
         return (
             super()._arrays()
             | {f"ngram.{name}": array for name, array in grams.items()}
@@ -122,8 +122,8 @@ class SpeechRecognizer(TaskModel):
     def _take_arrays(self, arrays: dict[str, Array]) -> None:
         assert self.sounds is not None
         self.baselines = Baselines.from_state(arrays)
-        self.grams = NGramWords(
-            NGramState.from_state(_named(arrays, "ngram")).grams,
+        self.grams = NGramWordModel(
+            NGramBaselines.from_state(_named(arrays, "ngram")).ngrams,
             [str(w) for w in self.learnt.get("words", [])],
         )
         self.sounds = self.sounds.normalised_by(arrays)
@@ -147,8 +147,8 @@ class SpeechRecognizer(TaskModel):
             "training_seconds_of_sound": round(sum(map(len, prepared.train.frames)) * 0.01, 2),
         }
         if any(" " in text.strip() for text in prepared.train.texts):
-            self.chosen = tuned(self.recogniser(Decoding(lm=NGRAM)), self.grams, prepared.valid)
-            judged |= {"decoding": self.chosen, NGRAM: self._scored(part, Decoding(lm=NGRAM))}
+            self.chosen = tuned(self.recogniser(DecodingConfig(lm=NGRAM)), self.grams, prepared.valid)
+            judged |= {"decoding": self.chosen, NGRAM: self._scored(part, DecodingConfig(lm=NGRAM))}
         return judged
 
     # -- figures -------------------------------------------------------------------------------------------------
@@ -186,15 +186,15 @@ class SpeechRecognizer(TaskModel):
         return found
 
     def _figures(self, part: Part) -> dict[str, float]:
-        return self._scored(part, Decoding())
+        return self._scored(part, DecodingConfig())
 
-    def _scored(self, part: Part, decoding: Decoding) -> dict[str, float]:
+    def _scored(self, part: Part, decoding: DecodingConfig) -> dict[str, float]:
         began = time.perf_counter()
         texts = self.recogniser(decoding).texts(part.frames)
         took = time.perf_counter() - began + part.seconds_to_read
         return scores(texts, part.texts) | {"real_time_factor": took / max(part.sound_seconds, 1e-9)}
 
-    def _scored_live(self, part: Part, decoding: Decoding) -> dict[str, float]:
+    def _scored_live(self, part: Part, decoding: DecodingConfig) -> dict[str, float]:
         began = time.perf_counter()
         texts = [self.ear(decoding).text(one) for one in part.utterances]
         took = time.perf_counter() - began
@@ -225,17 +225,19 @@ class SpeechRecognizer(TaskModel):
         Args:
             data: a sound file, several of them, a folder of sounds, or a manifest (whose text is not looked at).
             asked: ``lm``, ``beam``, ``lm_weight``, ``word_bonus``, ``hot_words``, ``hot_boost`` (see
-                :class:`holdfast.tasks.speech.config.Decoding`).
+                :class:`holdfast.tasks.speech.config.DecodingConfig`).
 
         Raises:
             UserError: a file that is not there or no sound, a value outside its rule.
         """
         paths = [data] if isinstance(data, str | Path) else list(data)
         return [
-            text_of(segments) for path in paths for _, segments in self.stream(Path(path), Decoding(**asked))
+            text_of(segments)
+            for path in paths
+            for _, segments in self.stream(Path(path), DecodingConfig(**asked))
         ]
 
-    def stream(self, data: Path, asked: Decoding) -> Iterator[tuple[Utterance, list[Segment]]]:
+    def stream(self, data: Path, asked: DecodingConfig) -> Iterator[tuple[Utterance, list[Segment]]]:
         """Each utterance of a file, folder or manifest with what is said in it, one after the other."""
         recogniser = self.recogniser(asked)
         return ((one, recogniser.heard(frames)) for one, frames in self.sounds_of(data))
@@ -261,9 +263,9 @@ class SpeechRecognizer(TaskModel):
                 for segment in ear.accept(block):
                     print(segment.text)
         """
-        return self.ear(Decoding(**asked))
+        return self.ear(DecodingConfig(**asked))
 
-    def ear(self, asked: Decoding) -> Ear:
+    def ear(self, asked: DecodingConfig) -> Ear:
         """As :meth:`listen`."""
         module, _, sounds = self._fitted()
         return Ear(module, sounds, self.recogniser(asked))
@@ -273,7 +275,7 @@ class SpeechRecognizer(TaskModel):
         """Samples a second of the sound that the network hears; None where it reads ready features."""
         return self._fitted()[2].rate
 
-    def recogniser(self, asked: Decoding) -> Recogniser:
+    def recogniser(self, asked: DecodingConfig) -> Recogniser:
         """The network with its units and the search that is asked for."""
         module, alphabet, _ = self._fitted()
         return Recogniser.of(module, alphabet, asked, self.grams, self.chosen)

@@ -13,8 +13,8 @@ from holdfast._typing import Array
 from holdfast.data.audio.validation import min_ctc_frames
 from holdfast.data.batching import TokenBatches
 from holdfast.data.prefetch import prefetch
-from holdfast.decoding.ctc import Greedy, decoded
-from holdfast.models.speech import SpeechNetwork, SpeechOptions, ctc_nats, fits
+from holdfast.decoding.ctc import GreedyCTC, decode
+from holdfast.models.speech import SpeechNetwork, SpeechOptions, ctc_nll, has_ctc_path
 from holdfast.tasks.speech.config import SpeechConfig
 from holdfast.tasks.speech.dataset import Prepared
 from holdfast.tasks.speech.metrics import edits
@@ -33,7 +33,7 @@ def build(config: SpeechConfig, features: int, units: int) -> SpeechNetwork:
     net = config.network
     options = SpeechOptions(
         features=features,
-        units=units,
+        vocab_size=units,
         cell=net.cell,
         hidden_size=net.hidden_size,
         num_layers=net.num_layers,
@@ -88,18 +88,18 @@ class UtteranceTraining:
         """Nats of CTC, for each unit."""
         frames, lengths, units, sizes = batch
         scores, left = self.module(frames, lengths)
-        there = fits(left, units, sizes)  # a faster utterance may have become too short for its units
+        there = has_ctc_path(left, units, sizes)  # a faster utterance may have become too short for its units
         nothing: Tensor = 0.0 * scores.sum()
         if not there.any():
             return nothing
-        nats = ctc_nats(scores[:, there], left[there], units[there], sizes[there])
+        nats = ctc_nll(scores[:, there], left[there], units[there], sizes[there])
         mean: Tensor = nats.sum() / sizes[there].sum().clamp(min=1)
         return mean
 
     def validate(self) -> dict[str, float]:
         """Nats of each unit of the validation part, and the share of units that are wrong."""
         found = scores_of(self.module, self.valid.frames)
-        errors = sum(edits(decoded(Greedy(), own), units) for own, units in zip(found, self.valid.units))
+        errors = sum(edits(decode(GreedyCTC(), own), units) for own, units in zip(found, self.valid.units))
         count = max(1, sum(map(len, self.valid.units)))
         loss, error = mean_nats(found, self.valid.units), errors / count
         return {"valid_loss": loss, "valid_error": error, "valid_joint": error + TIE * loss}
@@ -112,7 +112,7 @@ def mean_nats(found: Sequence[Array], units: Sequence[Sequence[int]]) -> float:
         if min_ctc_frames(wanted) > len(own):
             continue
         scores, targets = torch.from_numpy(own)[:, None], torch.tensor([list(wanted)], dtype=torch.long)
-        total += float(ctc_nats(scores, torch.tensor([len(own)]), targets, torch.tensor([len(wanted)])))
+        total += float(ctc_nll(scores, torch.tensor([len(own)]), targets, torch.tensor([len(wanted)])))
         count += len(wanted)
     return total / count if count else float("nan")
 
@@ -123,7 +123,7 @@ def scores_of(module: SpeechNetwork, frames: Sequence[Array]) -> list[Array]:
     training = module.training
     module.eval()
     device = module.output.weight.device
-    found: list[Array] = [np.zeros((0, module.options.units), np.float32)] * len(frames)
+    found: list[Array] = [np.zeros((0, module.options.vocab_size), np.float32)] * len(frames)
     there = [i for i, own in enumerate(frames) if len(own)]
     for chosen in TokenBatches([len(frames[i]) for i in there], SCORED_AT_ONCE).of(epoch=0):
         numbers = [there[k] for k in chosen.tolist()]

@@ -11,10 +11,10 @@ from holdfast._typing import Array
 from holdfast.data.batching import TokenBatches
 from holdfast.data.stdin import batch_available
 from holdfast.data.text.tokenizers import Ids
-from holdfast.decoding.beam_search import Beam, Greedy, Hypothesis, Sampled, Search
-from holdfast.decoding.sampling import filters
+from holdfast.decoding.beam_search import BeamSearch, GreedySearch, Hypothesis, Sampling, Search
+from holdfast.decoding.sampling import sampling_filters
 from holdfast.errors import UserError
-from holdfast.models.translate import TranslationNetwork, Writing
+from holdfast.models.translate import StepwiseTranslator, TranslationNetwork
 from holdfast.tasks.translate.config import Prediction, SearchConfig
 from holdfast.tasks.translate.dataset import Vocabularies
 from holdfast.tasks.translate.tokenizer import source_words
@@ -88,7 +88,7 @@ class Interpreter:
         batches = TokenBatches(lengths, max(1, _UNITS_AT_ONCE // self.search.size))
         for chosen in batches.of(epoch=0):
             units, sizes = source_batch([sources[i] for i in chosen], self.vocabularies.source.end)
-            writer = Writing(self.module, *self.module.encode(units.to(device), sizes.to(device)))
+            writer = StepwiseTranslator(self.module, *self.module.encode(units.to(device), sizes.to(device)))
             longest = [self.vocabularies.longest(sources[i], self.most) for i in chosen]
             own = [numbers[i] for i in chosen]
             for i, those in zip(
@@ -98,10 +98,10 @@ class Interpreter:
         return found
 
     def _translation(self, sentence: str, source: Ids, found: Hypothesis, cut: bool) -> Translation:
-        target, weights = self.vocabularies.target, found.weights[:, : len(source) + 1]
-        text = target.decode(found.units, self._copied(sentence, weights))
+        target, weights = self.vocabularies.target, found.attention[:, : len(source) + 1]
+        text = target.decode(found.tokens, self._copied(sentence, weights))
         names = [*self.vocabularies.source.names(source.tolist()), "\N{RETURN SYMBOL}"]
-        units = tuple(target.names(list(found.units)))
+        units = tuple(target.names(list(found.tokens)))
         return Translation(text, found.score, tuple(names), units, weights, cut)
 
     def _copied(self, sentence: str, weights: Array) -> list[str]:
@@ -119,7 +119,7 @@ def search_of(settings: SearchConfig, asked: Prediction) -> Search:
         UserError: more translations than the beam has, or filters outside their rule.
     """
     if asked.sample:
-        return Sampled(filters(asked.temperature, None, None, 1.0), asked.seed)
+        return Sampling(sampling_filters(asked.temperature, None, None, 1.0), asked.seed)
     size, length, coverage = (
         getattr(settings, name) if getattr(asked, name) is None else getattr(asked, name)
         for name in ("beam", "length_penalty", "coverage_penalty")
@@ -130,4 +130,4 @@ def search_of(settings: SearchConfig, asked: Prediction) -> Search:
             f"Asked for were {asked.n_best} with a beam of {size}.",
             f"Give --beam {asked.n_best} or more.",
         )
-    return Greedy() if size == 1 else Beam(size, length, coverage)
+    return GreedySearch() if size == 1 else BeamSearch(size, length, coverage)

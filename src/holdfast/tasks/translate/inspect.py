@@ -18,7 +18,7 @@ from holdfast.errors import UserError
 from holdfast.insight.analysis.features import of_units, side_by_side
 from holdfast.insight.analysis.request import FeatureBatch, InspectionRequest, Loss, Score
 from holdfast.insight.analysis.results import Steps
-from holdfast.models.translate import Decoded
+from holdfast.models.translate import DecoderOutput
 from holdfast.tasks.translate import dataset, trainable
 from holdfast.tasks.translate.dataset import Part, Vocabularies
 from holdfast.tasks.translate.inference import Translation
@@ -47,7 +47,7 @@ class _Looked:
     given: bool
     notes: tuple[str, ...]
 
-    def run(self, chosen: Sequence[int]) -> Callable[[], Decoded]:
+    def run(self, chosen: Sequence[int]) -> Callable[[], DecoderOutput]:
         """What puts some pairs through the network."""
         device = next(self.module.parameters()).device
         own = trainable.on(device, trainable.batch(self.part, chosen, self.vocabularies.ends))

@@ -136,7 +136,7 @@ def nats(module: TranslationNetwork, batch: Batch, smoothing: float = 0.0) -> Te
     memory, state = module.encode(batch.source, batch.lengths)
     readouts = module.decode(batch.inputs, memory, state).readouts
     there = batch.targets != NONE
-    return module.nats(readouts[there], batch.targets[there], smoothing)
+    return module.nll(readouts[there], batch.targets[there], smoothing)
 
 
 @torch.no_grad()
