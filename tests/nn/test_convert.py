@@ -224,7 +224,7 @@ def test_a_replaced_model_moves_and_loads_as_before() -> None:
 
 
 def test_only_modules_are_accelerated() -> None:
-    with pytest.raises(UserError, match="It was a str"):
+    with pytest.raises(UserError, match="It got a str"):
         accelerate("model")  # type: ignore[arg-type]
 
 
