@@ -1,4 +1,4 @@
-"""torch's own fused kernels: cuDNN on an NVIDIA GPU, oneDNN or ATen on a CPU."""
+"""The fused kernels of torch: cuDNN on an NVIDIA GPU, oneDNN or ATen on a CPU."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ _RUN: dict[str, Callable[..., Any]] = {
 
 
 class Aten:
-    """The four cells of torch.nn, without the options that torch.nn lacks."""
+    """Runs the cells of torch.nn, without the options that torch.nn lacks."""
 
     name = "aten"
 
     def refuses(self, problem: Problem) -> str | None:
-        """The first reason that applies."""
+        """Return the first reason that applies."""
         weights = problem.weights
         reasons = {
             f"torch.nn has no cell {problem.cell.name!r}": problem.cell.name not in _RUN,
             "torch.nn has no layer normalisation": weights.norm is not None,
             "torch.nn has no recurrent dropout and no zoneout": problem.noise is not None,
-            "torch's fused kernels do not give out the gates": problem.trace,
-            "a torch.func transform or forward-mode differentiation is at work": transformed(),
-            "torch.compile cannot see through packing": problem.lengths is not None
+            "torch's fused kernels do not return the gates": problem.trace,
+            "a torch.func transform or forward-mode differentiation is active": transformed(),
+            "torch.compile cannot trace packing": problem.lengths is not None
             and torch.compiler.is_compiling(),
             "oneDNN has no LSTM under CPU autocast": problem.cell.name == "lstm"
             and problem.x.device.type == "cpu"
@@ -43,10 +43,10 @@ class Aten:
         return next((reason for reason, applies in reasons.items() if applies), None)
 
     def remark(self, problem: Problem) -> None:
-        """Nothing."""
+        """Return None."""
 
     def run(self, problem: Problem) -> ScanResult:
-        """One call of the fused kernel; ragged batches are packed, the reverse direction is flipped."""
+        """Call the fused kernel; pack ragged batches, and flip the input for the reverse direction."""
         if problem.lengths is None:
             return _dense(problem)
         return _ragged(problem, problem.lengths)
@@ -58,7 +58,7 @@ def _call(problem: Problem, data: Tensor, *batch_sizes: Tensor, state: State) ->
     projection = [] if weights.weight_hr is None else [weights.weight_hr]
     flat = [weights.weight_ih, weights.weight_hh, *biases, *projection]
     hx = [s.unsqueeze(0) for s in state]
-    training = torch.is_grad_enabled()  # cuDNN keeps what backward needs only when told that it trains
+    training = torch.is_grad_enabled()  # cuDNN saves tensors for backward only in training
     settings = (flat, bool(biases), 1, 0.0, training, False)
     tail = () if batch_sizes else (False,)
     outputs, *final = _RUN[problem.cell.name](
@@ -74,9 +74,9 @@ def _dense(problem: Problem) -> ScanResult:
 
 
 def _ragged(problem: Problem, lengths: Tensor) -> ScanResult:
-    """An empty sequence runs one step, which is then undone: packing knows no length 0."""
+    """Run packed; an empty sequence runs one step, which is undone, since packing needs length 1."""
     on_device = lengths.to(problem.x.device)
-    x = flip(problem.x, on_device) if problem.reverse else problem.x
+    x = _flip(problem.x, on_device) if problem.reverse else problem.x
     packed = pack_padded_sequence(x, lengths.cpu().clamp(min=1), enforce_sorted=False)
     order, back = packed.sorted_indices, packed.unsorted_indices
     assert order is not None and back is not None
@@ -91,11 +91,11 @@ def _ragged(problem: Problem, lengths: Tensor) -> ScanResult:
         torch.where(empty, old, new.index_select(0, back))
         for old, new in zip(problem.state, final, strict=True)
     )
-    return ScanResult(flip(outputs, on_device) if problem.reverse else outputs, final)
+    return ScanResult(_flip(outputs, on_device) if problem.reverse else outputs, final)
 
 
-def flip(x: Tensor, lengths: Tensor) -> Tensor:
-    """Reverse each sequence of [T, B, width] within its own length; what lies past the end stays there."""
+def _flip(x: Tensor, lengths: Tensor) -> Tensor:
+    """Reverse each sequence of [T, B, width] within its own length; padding does not move."""
     steps = torch.arange(x.size(0), device=x.device)[:, None]
     index = torch.where(steps < lengths, lengths - 1 - steps, steps)
     return x.gather(0, index[:, :, None].expand_as(x))

@@ -1,4 +1,4 @@
-"""What dropout and zoneout do to one scan: drawn before it starts, the same in every kernel."""
+"""Recurrent dropout and zoneout of one scan: sampled before it starts, the same in every kernel."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ _STRIDE = 0x9E3779B9
 
 @dataclass(frozen=True)
 class Zoneout:
-    """How much of each state's old value stays at a step (Krueger et al. 2017).
+    """Zoneout (Krueger et al. 2017): ``s' = k * s_old + (1 - k) * s_new`` for each state.
 
-    In training a unit keeps its old value with probability ``rate``: where a hash of its place (t, b, unit) and of
-    ``keys`` (one for each state, drawn for each scan) falls below the rate. Nothing is stored, and any kernel
-    finds the same units. Without ``keys`` it is the mean: the share ``rate`` of the old value.
+    In training, k is 1 with probability ``rate`` and 0 otherwise: a unit keeps its old value if a
+    hash of its position (t, b, unit) and of the state's key is below the rate. Nothing is stored,
+    and every kernel finds the same units. Without keys, k is its mean, ``rate``.
 
     Args:
         rates: one for each state, in [0, 1).
@@ -29,26 +29,29 @@ class Zoneout:
 
     @classmethod
     def sample(cls, rates: tuple[float, ...]) -> Zoneout:
-        """With new keys from torch's generator."""
+        """Return a zoneout with new keys from torch's generator."""
         return cls(rates, torch.randint(0, _WORD, (len(rates),), device="cpu"))
 
     def keep(self, t: int, state: int, old: Tensor) -> Tensor:
-        """The share of ``old`` [B, width], the ``state``-th state, that stays at step ``t``: [B, width]."""
+        """Return k [B, width] of the ``state``-th state at step ``t``, in the dtype of ``old``."""
         rate = self.rates[state]
         if self.keys is None:
             return torch.full_like(old, rate)
-        places = torch.arange(t * old.numel(), (t + 1) * old.numel(), device=old.device)
-        hashed = _mixed(places & _WORD, self.keys[state].to(old.device))
+        positions = torch.arange(t * old.numel(), (t + 1) * old.numel(), device=old.device)
+        hashed = _hash(positions & _WORD, self.keys[state].to(old.device))
         return (hashed < _threshold(rate)).to(old.dtype).view_as(old)
 
-    def later(self, places: list[int]) -> Zoneout:
-        """The same for a scan whose first unit has these places, one for each state, in the whole."""
+    def shifted(self, positions: list[int]) -> Zoneout:
+        """Return the zoneout of a scan that begins at these positions, one for each state."""
         if self.keys is None:
             return self
-        return Zoneout(self.rates, (self.keys + torch.tensor(places, device="cpu") * _STRIDE) & _WORD)
+        return Zoneout(self.rates, (self.keys + torch.tensor(positions, device="cpu") * _STRIDE) & _WORD)
 
     def packed(self) -> Tensor:
-        """Threshold, key, and the share kept below and above the threshold, of each state: float64 [4 * states]."""
+        """Return the core's form: float64 [4 * number of states].
+
+        For each state: threshold, key, and k for hashes below and above the threshold.
+        """
         if self.keys is None:
             return torch.tensor(
                 [v for rate in self.rates for v in (0.0, 0.0, rate, rate)], dtype=torch.float64, device="cpu"
@@ -63,9 +66,9 @@ def _threshold(rate: float) -> int:
     return int(rate * (_WORD + 1))
 
 
-def _mixed(place: Tensor, key: Tensor) -> Tensor:
-    """The mixer "lowbias32" (C. Wellons, hash-prospector) of 32-bit words held in int64."""
-    x = (place * _STRIDE + key) & _WORD
+def _hash(position: Tensor, key: Tensor) -> Tensor:
+    """Hash 32-bit words, stored in int64, by "lowbias32" (C. Wellons, hash-prospector)."""
+    x = (position * _STRIDE + key) & _WORD
     x = ((x ^ (x >> 16)) * 0x21F0AAAD) & _WORD
     x = ((x ^ (x >> 15)) * 0xD35A2D97) & _WORD
     return x ^ (x >> 15)
@@ -73,10 +76,10 @@ def _mixed(place: Tensor, key: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class RecurrentNoise:
-    """Random or averaged regularisation of one scan.
+    """Regularization of one scan.
 
-    ``dropout_mask`` [B, P] multiplies the hidden state before every recurrent product (variational dropout, Gal &
-    Ghahramani 2016).
+    ``dropout_mask`` [B, P] multiplies the hidden state before every recurrent product (variational
+    dropout, Gal & Ghahramani 2016).
     """
 
     dropout_mask: Tensor | None = None

@@ -1,4 +1,4 @@
-"""What a kernel is given and what it returns: one layer, one direction, a whole sequence."""
+"""The interface of a kernel: one layer, one direction, a whole sequence."""
 
 from __future__ import annotations
 
@@ -15,11 +15,19 @@ from holdfast.nn.kernels.noise import RecurrentNoise
 
 @dataclass(frozen=True)
 class Problem:
-    """Run ``cell`` over ``x`` [T, B, I] from ``state`` ([B, P] and, for an LSTM, [B, H]).
+    """A cell to run over a sequence.
 
-    ``lengths`` [B] int64: outputs are zero past a sequence's end and its final state is that of its own last
-    step. ``reverse`` runs from the last step to the first; a step past the end leaves the state
-    untouched, so that the reverse direction starts at each sequence's own end. ``trace`` asks for the activations.
+    Attributes:
+        cell: the cell.
+        x: the layer's input [T, B, I], not projected.
+        state: the initial state, [B, P] and, for an LSTM, [B, H].
+        weights: the parameters.
+        lengths: [B] int64, or None. Outputs past a sequence's end are zero, and its final state is
+            the state at its last step.
+        reverse: run from the last step to the first. Steps past a sequence's end do not change the
+            state, so the reverse direction starts at each sequence's own end.
+        noise: recurrent dropout and zoneout.
+        trace: return the activations too.
     """
 
     cell: Cell
@@ -34,7 +42,7 @@ class Problem:
 
 @dataclass(frozen=True)
 class ScanResult:
-    """``outputs`` [T, B, P], the final ``state``, and the named ``activations`` [T, B, width] where asked."""
+    """``outputs`` [T, B, P], the final ``state``, and ``activations``: name -> [T, B, width], if traced."""
 
     outputs: Tensor
     state: State
@@ -42,25 +50,28 @@ class ScanResult:
 
 
 class Kernel(Protocol):
-    """A way to run a whole sequence."""
+    """Protocol of a kernel, which runs a cell over a whole sequence."""
 
     name: str
 
     def refuses(self, problem: Problem) -> str | None:
-        """Why this kernel cannot run the problem, as a sentence; None when it can."""
+        """Return why this kernel cannot run the problem, as a clause; None if it can."""
         ...
 
     def remark(self, problem: Problem) -> str | None:
-        """What a plan says of how this kernel computes the problem; mostly nothing."""
+        """Return a remark for the plan on how this kernel computes, or None."""
         ...
 
     def run(self, problem: Problem) -> ScanResult:
-        """Run it. Only called when :meth:`refuses` returned None."""
+        """Run the problem; called only if :meth:`refuses` returns None."""
         ...
 
 
 def transformed() -> bool:
-    """Whether a transform (vmap, grad, forward-mode derivatives, ...) is at work: only plain torch runs under it."""
+    """Return whether a transform of torch.func or forward-mode differentiation is active.
+
+    Only plain torch operations run under one.
+    """
     if torch.compiler.is_compiling():
         return False
     forward_mode: bool = forward_ad._current_level >= 0

@@ -1,4 +1,7 @@
-"""The oracle: a loop over any cell, differentiated by autograd; every other kernel is tested against it."""
+"""The reference kernel: a loop over time steps, differentiated by autograd.
+
+Every other kernel is tested against it.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,7 @@ def _no_update(_t: int, _old: State, new: State) -> State:
 
 
 def _zoneout(noise: RecurrentNoise | None) -> _Update:
-    """Keep a part of the old state at each step: ``s = keep * old + (1 - keep) * new``."""
+    """Return the update ``s = k * old + (1 - k) * new``."""
     if noise is None or noise.zoneout is None:
         return _no_update
     zoneout = noise.zoneout
@@ -32,7 +35,7 @@ def _zoneout(noise: RecurrentNoise | None) -> _Update:
 
 
 def _hold(active: Tensor | None) -> _Update:
-    """Leave the state of a sequence alone past its end; ``active`` [T, B, 1]."""
+    """Return the update that keeps a sequence's state past its end; ``active`` [T, B, 1]."""
     if active is None:
         return _no_update
     return lambda t, old, new: tuple(torch.where(active[t], n, o) for o, n in zip(old, new, strict=True))
@@ -64,7 +67,10 @@ def _loop(problem: Problem, projected: Tensor) -> ScanResult:
 
 
 def _stacker(reverse: bool, active: Tensor | None) -> Callable[[list[Tensor]], Tensor]:
-    """Steps in the order they ran -> [T, B, width] in the order of time, zero past each sequence's end."""
+    """Return a function that stacks steps, in the order they ran, to [T, B, width] in time order.
+
+    Steps past a sequence's end are zero.
+    """
 
     def stack(steps: list[Tensor]) -> Tensor:
         whole = torch.stack(steps[::-1] if reverse else steps)
@@ -84,17 +90,17 @@ def _named(
 
 
 class Reference:
-    """Any cell, any option, any device and dtype, any order of derivative; slow."""
+    """Runs every cell with every option on any device, in any dtype, with any derivative; slow."""
 
     name = "reference"
 
     def refuses(self, problem: Problem) -> str | None:
-        """Never."""
+        """Return None: it runs everything."""
         return None
 
     def remark(self, problem: Problem) -> None:
-        """Nothing."""
+        """Return None."""
 
     def run(self, problem: Problem) -> ScanResult:
-        """One step after the other, as the equations stand."""
+        """Run one time step after the other."""
         return _loop(problem, problem.weights.project(problem.x))
