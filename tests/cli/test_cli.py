@@ -342,7 +342,7 @@ def test_an_interrupted_comparison_keeps_its_runs(
     assert main(["compare", "forecast", str(data), *flags[:-1], str(tmp_path / "none"), "--resume"]) == 2
     assert "There is no folder" in capsys.readouterr().err
     assert main(["compare", "forecast", str(data), *flags, "--resume", "--dropout", "0.3"]) == 2
-    assert "keeps its settings" in capsys.readouterr().err
+    assert "must keep its settings" in capsys.readouterr().err
     out, err = call(capsys, "compare", "forecast", data, *flags, "--resume", "--json", "--cells", "rnn,gru")
     runs = json.loads(out)["runs"]
     assert runs[:2] == first and len(runs) == 6 and "run 2 of" not in err and "run 3 of 6" in err

@@ -82,26 +82,26 @@ def test_what_the_runs_say() -> None:
     tested = evaluate_claims(found(), MEASURE)
     own = by_measure(tested)
     assert own["parameters of the recurrent layers, biases included"].decision == "holds"
-    seconds = own["seconds for each update"]
+    seconds = own["seconds per optimizer step"]
     assert seconds.decision == "holds" and seconds.finding is not None
     assert seconds.displayed(seconds.finding.effect) == pytest.approx(0.503, abs=0.001)
     goal = 1.003 * 1.02  # the worst best loss is the GRU's of seed 2
-    assert own[f"updates to a validation loss of {goal:.4g}"].remark == "no difference that matters"
+    assert own[f"optimizer steps to a validation loss of {goal:.4g}"].remark == "no difference that matters"
     assert own[f"seconds to a validation loss of {goal:.4g}"].decision == "holds"
-    gap = own["validation less training loss, 10 % of the data"]
+    gap = own["validation minus training loss, 10 % of the data"]
     assert gap.decision == "does not hold" and gap.finding is not None
     assert gap.finding.effect == pytest.approx(0.004 / 0.998) and gap.means == pytest.approx((0.502, 0.498))
     error = own["test 1 less accuracy, 10 % of the data"]
     assert error.finding is not None and error.finding.effect == pytest.approx(-0.004 / 0.202)
-    assert own["steps until an input's influence is halved"].decision == "holds"
-    assert own["steps until it is down to a twentieth"].decision == "does not hold"
+    assert own["time steps until an input's influence is halved"].decision == "holds"
+    assert own["time steps until it falls to a twentieth"].decision == "does not hold"
     assert [claim.one for claim in tested] == ["gru"] * 9 + ["gru-5"] * 8
 
 
 def test_the_opposite_is_told() -> None:
     runs = [dict(r, update_seconds=2.0 + r["seed"] / 9 if r["cell"] == "gru" else 1.0) for r in found().runs]
     slower = by_measure(evaluate_claims(Comparison("classify", runs, {}, ()), MEASURE))[
-        "seconds for each update"
+        "seconds per optimizer step"
     ]
     assert slower.decision == "does not hold" and slower.remark == "the opposite is true"
     assert "does not hold; the opposite is true (" in verdict_sentence(slower)
@@ -109,14 +109,16 @@ def test_the_opposite_is_told() -> None:
 
 def test_memory_beyond_what_was_measured_is_not_decided() -> None:
     far = by_measure(evaluate_claims(found(half_life=None), MEASURE))[
-        "steps until an input's influence is halved"
+        "time steps until an input's influence is halved"
     ]
-    assert far.decision == "not decided" and far.remark == "6 of 6 are longer than the 99 steps measured"
+    assert far.decision == "not decided" and far.remark == "6 of 6 are longer than the 99 time steps measured"
     never = by_measure(evaluate_claims(found(unmeasured="A rule. One step."), MEASURE))
-    assert never["steps until it is down to a twentieth"].remark == "it cannot be measured: A rule. One step"
+    assert (
+        never["time steps until it falls to a twentieth"].remark == "it cannot be measured: A rule. One step"
+    )
     runs = [{k: v for k, v in r.items() if k != "reach"} for r in found().runs]
     lost = by_measure(evaluate_claims(Comparison("classify", runs, {}, ()), MEASURE))
-    assert "it was not measured" in verdict_sentence(lost["steps until it is down to a twentieth"])
+    assert "it was not measured" in verdict_sentence(lost["time steps until it falls to a twentieth"])
 
 
 def test_the_plain_rnn_is_tested_where_it_ran() -> None:
@@ -131,24 +133,26 @@ def test_the_plain_rnn_is_tested_where_it_ran() -> None:
 def test_seeds_that_not_all_fractions_have_are_left_out() -> None:
     runs = [r for r in found().runs if (r["seed"], r["share"], r["cell"]) != (1, 0.1, "gru")]
     own = by_measure(evaluate_claims(Comparison("classify", runs, {}, ()), MEASURE))
-    small, whole = own["validation loss, 10 % of the data"].finding, own["seconds for each update"].finding
+    small, whole = own["validation loss, 10 % of the data"].finding, own["seconds per optimizer step"].finding
     assert small is not None and whole is not None and (small.pairs, whole.pairs) == (2, 3)
 
 
 def test_nothing_to_lose_is_not_decided() -> None:
     perfect = by_measure(evaluate_claims(found(model={"accuracy": 1.0}), MEASURE))
-    assert "has none of it" in perfect["test 1 less accuracy, 10 % of the data"].remark
+    assert "has no loss to lower" in perfect["test 1 less accuracy, 10 % of the data"].remark
 
 
 def test_a_loss_that_all_reach_at_once_tells_nothing_of_speed() -> None:
     own = by_measure(evaluate_claims(found(valid_losses=[1.0, 0.99]), MEASURE))
-    assert own["updates to a validation loss of 1.01"].remark == "all are there after the first epoch"
+    assert (
+        own["optimizer steps to a validation loss of 1.01"].remark == "all runs reach it in the first epoch"
+    )
     assert own["seconds to a validation loss of 1.01"].decision == "not decided"
 
 
 def test_no_gap_is_told() -> None:
     told = by_measure(evaluate_claims(found(train_loss=3.0), MEASURE))[
-        "validation less training loss, 10 % of the data"
+        "validation minus training loss, 10 % of the data"
     ]
     assert told.remark.startswith("neither overfits")
 
@@ -172,7 +176,7 @@ def test_words_tables_and_json_agree() -> None:
     values = claims_to_dict(comparison, tested)
     assert json.loads(json.dumps(values, allow_nan=False)) == json.loads(json.dumps(values))
     assert values["networks"]["gru-5"] == {"hidden_size": 5, "parameters": 490, "recurrent_parameters": 390}
-    seconds = next(claim for claim in values["claims"] if claim["measured"] == "seconds for each update")
+    seconds = next(claim for claim in values["claims"] if claim["measured"] == "seconds per optimizer step")
     assert seconds["effect"] == pytest.approx(0.503, abs=0.001) and seconds["holds_below"] == pytest.approx(
         0.95
     )
@@ -243,9 +247,9 @@ def test_networks_of_equal_parameters_and_what_is_planned(tmp_path: Path) -> Non
     ("design", "words"),
     [
         ({"seeds": 1}, "at least 2 seeds"),
-        ({"cells": ("gru",)}, "lstm and gru"),
-        ({"cells": ("gru", "lstm", "tcn")}, "Cells are"),
-        ({"fractions": (0.1, 0.5)}, "1 is one of them"),
+        ({"cells": ("gru",)}, "must include lstm and gru"),
+        ({"cells": ("gru", "lstm", "tcn")}, "must be one of: rnn, gru, lstm"),
+        ({"fractions": (0.1, 0.5)}, "include 1"),
         ({"fractions": (0.0, 1.0)}, "above 0"),
         ({"fractions": (1.5, 1.0)}, "above 0"),
         ({"fractions": ()}, "Given: none"),
@@ -288,9 +292,7 @@ def test_claims_of_a_table_and_going_on(
     first = json.loads((out / "comparison.json").read_text())["runs"]
     monkeypatch.setattr(compare, "save_json", whole)
     text, err = call(capsys, *command, "--resume")
-    assert (
-        "run 3 of" not in err and "run 4 of 12" in err and "in turn" in err and "how far it remembers" in err
-    )
+    assert "run 3 of" not in err and "run 4 of 12" in err and "in turn" in err and "measuring memory" in err
     runs = json.loads((out / "comparison.json").read_text())["runs"]
     assert [r["model"] for r in runs[:3]] == [r["model"] for r in first]
     assert len(runs) == 12 and {r["share"] for r in runs} == {0.25, 1.0}
@@ -303,7 +305,7 @@ def test_claims_of_a_table_and_going_on(
     _, err = call(capsys, *command, "--resume", "--overwrite", code=2)
     assert "--overwrite was given as well" in err
     _, err = call(capsys, *command, "--resume", "--dropout", "0.3", code=2)
-    assert "keeps its settings" in err
+    assert "must keep its settings" in err
 
 
 def test_claims_of_music(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -333,8 +335,8 @@ def test_claims_of_music(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
 @pytest.mark.parametrize(
     ("flags", "words"),
     [
-        (["--fractions", "0.001,1"], "At 0.001: It holds"),
-        (["--fractions", "0.5,0.501,1"], "as the smaller one does"),
+        (["--fractions", "0.001,1"], "At 0.001: It has"),
+        (["--fractions", "0.5,0.501,1"], "as many as the smaller one"),
         (["--fractions", "half,1"], "--fractions is numbers, with commas between"),
         (["--seeds", "1"], "at least 2 seeds"),
         (["--cells", "lstm"], "Given: lstm."),

@@ -1,4 +1,4 @@
-"""Rolling origin: train on the past, forecast the next block, move on, train again (walk-forward)."""
+"""Walk-forward backtest: train on the past, forecast the next block, then repeat with a later origin."""
 
 from __future__ import annotations
 
@@ -25,24 +25,27 @@ def backtest(
     into: OutputFolder | None = None,
     announce: Callable[[str], None] = lambda text: None,
 ) -> dict[str, Any]:
-    """Score a forecaster on ``folds`` blocks in order of time, trained anew before each on all rows before it.
+    """Evaluate a forecaster on ``folds`` blocks in order of time, training anew on all rows before each.
 
-    The test part of ``config.data.split`` is cut into equal blocks; of the rows before a block the latest are the
-    validation part, in the proportion of the split. Nothing of a block is seen before it is forecast.
+    The test split of ``config.data.split`` is cut into equal blocks. The latest rows before a block
+    are its validation split, in the proportion of ``split``. No row of a block is used before the
+    block is forecast.
 
     Args:
         config: the settings.
         data: the file.
-        folds: blocks.
-        into: a folder that gets ``config.toml`` and, after each block, ``backtest.json``; nothing is written when None.
+        folds: the number of blocks.
+        into: the folder for ``config.toml`` and, after each block, ``backtest.json``; None writes nothing.
         announce: called with a line before each block.
 
     Returns:
-        ``folds``: the metrics of each, and the time ``from`` which it is forecast; ``model`` and ``baselines``:
-        metric -> mean over the folds that have it; ``spread``: the standard deviation of the model's over the folds.
+        ``folds``: the metrics of each block, and the time ``from`` which it is forecast; ``model`` and
+        ``baselines``: metric -> mean over the folds that have it; ``spread``: the standard deviation of
+        the model's metrics over the folds.
 
     Raises:
-        UserError: fewer than two folds, a split without a test part or in rows, blocks shorter than the horizon.
+        UserError: there are fewer than 2 folds, the split has no test split or is in rows, or a block
+            is shorter than the horizon.
     """
     results: list[dict[str, Any]] = []
     for k, split in enumerate(_splits(config, folds)):
@@ -50,34 +53,37 @@ def backtest(
         prepared = model.prepare(data)
         if prepared.test is None:
             raise UserError(
-                f"A block of a backtest holds at least the horizon ({config.horizon} rows).",
-                f"With {folds} folds and the split {config.data.split} a block is shorter.",
-                "Give fewer --folds, a shorter --horizon, or a larger test part in --split.",
+                f"Each block of a backtest must be at least as long as the horizon ({config.horizon} rows).",
+                f"With {folds} folds and --split {config.data.split} a block is shorter.",
+                "Give fewer --folds, a shorter --horizon, or a larger test split in --split.",
             )
         if into is not None and k == 0:
             new_folder(into.folder, overwrite=into.overwrite)
             save_config(into.folder / "config.toml", "forecast", config)
-        announce(f"fold {k + 1} of {folds}: trained on the first {_share(split):.0%} of the rows ...")
+        announce(
+            f"fold {k + 1} of {folds}: training on the first {_training_share(split):.0%} of the rows ..."
+        )
         model.fit_prepared(prepared)
         if model.history is not None and model.history.stopped == "interrupted":
             raise KeyboardInterrupt
-        results.append(model.metrics | {"from": _begin(prepared.test)})
+        results.append(model.metrics | {"from": _first_time(prepared.test)})
         if into is not None:
             save_json(into.folder / "backtest.json", _summary(config, results))
     return _summary(config, results)
 
 
-def _begin(part: Part) -> str:
-    """The earliest time (or row) that is forecast."""
+def _first_time(split: Part) -> str:
+    """Return the earliest time (or row) that is forecast."""
     times = [
-        part.rows.panel.series[s].times[origin - part.rows.first[s]]
-        for origin, s in zip(part.origins, part.series, strict=True)
+        split.rows.panel.series[s].times[origin - split.rows.first[s]]
+        for origin, s in zip(split.origins, split.series, strict=True)
     ]
     return when(min(times))
 
 
-def _share(split: str) -> float:
-    train, valid, _ = (float(part) for part in split.split("/"))
+def _training_share(split: str) -> float:
+    """Return the share of training and validation rows."""
+    train, valid, _ = map(float, split.split("/"))
     return train + valid
 
 
@@ -85,8 +91,8 @@ def _splits(config: ForecastConfig, folds: int) -> list[str]:
     train, valid, test = config.data.parts()
     if folds < 2 or train >= 1 or test <= 0:
         raise UserError(
-            "A backtest takes at least 2 folds, and a split in fractions with a test part.",
-            f"There were {folds} folds and the split {config.data.split}.",
+            "A backtest must have at least 2 folds, and a --split in fractions with a test split.",
+            f"Given: --folds {folds} --split {config.data.split}.",
             "Give for example --folds 5 --split 0.6/0.1/0.3.",
         )
     block = test / folds
@@ -116,7 +122,7 @@ def _summary(config: ForecastConfig, results: list[dict[str, Any]]) -> dict[str,
     }
 
 
-def _over(figures: list[dict[str, float]], what: Callable[[list[float]], float]) -> dict[str, float]:
-    """A statistic of each metric over the folds that have it."""
-    names = dict.fromkeys(name for fold in figures for name in fold)
-    return {name: what([fold[name] for fold in figures if name in fold]) for name in names}
+def _over(metrics: list[dict[str, float]], statistic: Callable[[list[float]], float]) -> dict[str, float]:
+    """Return a statistic of each metric over the folds that have it."""
+    names = dict.fromkeys(name for fold in metrics for name in fold)
+    return {name: statistic([fold[name] for fold in metrics if name in fold]) for name in names}

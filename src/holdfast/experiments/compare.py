@@ -1,4 +1,4 @@
-"""Cells against each other and against the baselines, over several seeds: what holds on this data?"""
+"""Compare cells with each other and with the baselines, over several seeds."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from holdfast.tasks.registry import part
 
 _CELL_NAMES = ("rnn", "gru", "lstm")
 COMPARISON_FILE = "comparison.json"
-"""The file of the runs that have ended."""
+"""File of the completed runs."""
 
 Announce = Callable[[str], None]
 
 
 @dataclass(frozen=True)
 class PlannedRun:
-    """A run of a comparison.
+    """One run of a comparison.
 
     Attributes:
-        name: what is compared, such as the cell.
+        name: the network's name, such as its cell.
         config: its settings.
-        share: of the training part.
-        prepared: the data with that share of the training part.
+        share: the fraction of the training split that it trains on.
+        prepared: the data with that fraction of the training split.
     """
 
     name: str
@@ -39,20 +39,20 @@ class PlannedRun:
 
     @property
     def key(self) -> tuple[int, str, float]:
-        """By which a run that has ended is known again."""
+        """Seed, name and share, which identify a completed run."""
         return self.config.training.seed, self.name, self.share
 
 
 @dataclass(frozen=True)
 class RunOptions:
-    """How runs are done.
+    """Options of the runs of a comparison.
 
     Attributes:
-        into: a folder that gets ``config.toml`` and, after each run, ``comparison.json``; nothing is written when None.
-            A comparison that is resumed does not do again the runs that have ended.
-        progress: a progress bar on stderr for each run.
+        into: the folder for ``config.toml`` and, after each run, ``comparison.json``; None writes nothing.
+            A resumed comparison skips the completed runs.
+        progress: show a progress bar on stderr for each run.
         announce: called with a line before each run.
-        keep: called with each run and its model before it counts as ended.
+        keep: called with each run and its model before the run counts as completed.
     """
 
     into: OutputFolder | None = None
@@ -70,62 +70,62 @@ def compare(
     seeds: int = 3,
     options: RunOptions = RunOptions(),
 ) -> Comparison:
-    """Train every cell with every seed on the same windows, and score each on the test part.
+    """Train every cell with every seed on the same data, and evaluate each on the test split.
 
     Args:
-        task: name of a task whose configuration has ``network.cell`` and ``training.seed``.
+        task: the name of a task whose configuration has ``network.cell`` and ``training.seed``.
         config: the settings that all runs share.
-        files: the data, and the parts that have files of their own.
+        files: the data, and the splits that have their own files.
         cells: names of cells.
-        seeds: runs for each cell, with seeds ``training.seed``, ``training.seed + 1``, ...
-        options: where the results go, and who is told.
+        seeds: runs of each cell, with seeds ``training.seed``, ``training.seed + 1``, ...
+        options: where the results go, and how progress is shown.
 
     Raises:
-        UserError: an unknown cell or fewer than one seed, and whatever is wrong with the file.
+        UserError: a cell is unknown, there is no seed, or the file has errors.
     """
     check_cells(cells)
     check_seeds(seeds, 1)
     prepared = part(task, "model")(config).prepare(files.data, files.valid, files.test)
-    found = start_or_resume(task, config, prepared, options.into)
+    comparison = start_or_resume(task, config, prepared, options.into)
     planned = [
         PlannedRun(cell, with_changes(config, seed, cell=cell), 1.0, prepared)
         for seed in seed_range(config, seeds)
         for cell in cells
     ]
-    return train_runs(found, planned, prepared, options)
+    return train_runs(comparison, planned, prepared, options)
 
 
 def seed_range(config: Any, count: int) -> range:
-    """``training.seed``, ``training.seed + 1``, ..."""
+    """Return the seeds ``training.seed``, ``training.seed + 1``, ..."""
     return range(config.training.seed, config.training.seed + count)
 
 
 def with_changes(config: Any, seed: int, **network: Any) -> Any:
-    """The settings with another seed, and some of the network's changed."""
+    """Return the settings with another seed and other network settings."""
     training = replace(config.training, seed=seed)
     return replace(config, network=replace(config.network, **network), training=training)
 
 
 def start_or_resume(task: str, config: Any, prepared: Any, into: OutputFolder | None) -> Comparison:
-    """A comparison without runs, or with those that the folder has where it is resumed."""
-    found = Comparison(task, [], {}, prepared.notes, prepared.digest)
+    """Return a comparison without runs, or the one in the folder if it is resumed."""
+    comparison = Comparison(task, [], {}, prepared.notes, prepared.digest)
     if into is not None and into.resume:
-        return _earlier(into.folder, config, found)
+        return _earlier(into.folder, config, comparison)
     if into is not None:
         new_folder(into.folder, overwrite=into.overwrite)
         save_config(into.folder / "config.toml", task, config)
-    return found
+    return comparison
 
 
 def train_runs(
-    found: Comparison, planned: Sequence[PlannedRun], prepared: Any, options: RunOptions
+    comparison: Comparison, planned: Sequence[PlannedRun], prepared: Any, options: RunOptions
 ) -> Comparison:
-    """The comparison with all runs that are planned; the baselines are fitted once, on the whole training part."""
-    make, examples = part(found.task, "model"), part(found.task, "words").MEASURE.examples
-    ended = {(run["seed"], run["cell"], run["share"]) for run in found.runs}
+    """Train the planned runs; the baselines are fitted once, on the whole training split."""
+    make, examples = part(comparison.task, "model"), part(comparison.task, "words").MEASURE.examples
+    completed = {(run["seed"], run["cell"], run["share"]) for run in comparison.runs}
     baselines = None
     for number, run in enumerate(planned, 1):
-        if run.key in ended:
+        if run.key in completed:
             continue
         seed, name, share = run.key
         options.announce(
@@ -136,21 +136,21 @@ def train_runs(
         if model.history.stopped == "interrupted":
             raise KeyboardInterrupt
         options.keep(run, model)
-        figures = model.metrics | training_record(model) | {"cell": name, "share": share}
-        baseline_figures = found.baselines or model.metrics["baselines"]
-        found = replace(found, runs=[*found.runs, figures], baselines=baseline_figures)
-        save_runs(found, options.into)
-    return found
+        run_metrics = model.metrics | training_record(model) | {"cell": name, "share": share}
+        baseline_metrics = comparison.baselines or model.metrics["baselines"]
+        comparison = replace(comparison, runs=[*comparison.runs, run_metrics], baselines=baseline_metrics)
+        save_runs(comparison, options.into)
+    return comparison
 
 
-def save_runs(found: Comparison, into: OutputFolder | None) -> None:
-    """Write the runs that have ended."""
+def save_runs(comparison: Comparison, into: OutputFolder | None) -> None:
+    """Save the completed runs."""
     if into is not None:
-        save_json(into.folder / COMPARISON_FILE, found.to_dict())
+        save_json(into.folder / COMPARISON_FILE, comparison.to_dict())
 
 
 def training_record(model: Any) -> dict[str, Any]:
-    """Of a trained model: how big its recurrent layers are, and how its training went."""
+    """Return the sizes of a trained model and its validation losses."""
     from holdfast.nn.recurrent import Recurrent
 
     layers = [layer for layer in model.module.modules() if isinstance(layer, Recurrent)]
@@ -163,7 +163,7 @@ def training_record(model: Any) -> dict[str, Any]:
 
 
 def write_comparison_report(comparison: Comparison, title: str, folder: Path, *more: Section) -> Path:
-    """``report.html`` with ``plots/`` of a comparison, and ``more`` sections before the remarks on the data."""
+    """Write ``report.html`` and ``plots/``, with ``more`` sections before the notes on the data."""
     from holdfast.reporting.sections import (  # loads matplotlib
         comparison_report,
         data_section,
@@ -171,63 +171,63 @@ def write_comparison_report(comparison: Comparison, title: str, folder: Path, *m
     )
 
     words = part(comparison.task, "words")
-    figures = comparison.runs[0]["model"]
-    meanings = meanings_section(figures, words.MEANINGS, words.WHICH_WAY)
+    metrics = comparison.runs[0]["model"]
+    meanings = meanings_section(metrics, words.MEANINGS, words.WHICH_WAY)
     rest = (*more, data_section(comparison.notes), meanings)
     return comparison_report(
-        comparison, title, folder, words.MEASURE.of(figures), words.conclusions(comparison), *rest
+        comparison, title, folder, words.MEASURE.of(metrics), words.conclusions(comparison), *rest
     )
 
 
 def _earlier(folder: Path, config: Any, new: Comparison) -> Comparison:
-    """The comparison in a folder, once it is known to be of the same settings and data."""
+    """Load the comparison in a folder, and check that its settings and data are the same."""
     path = folder / COMPARISON_FILE
     if not path.exists():
         raise UserError(
-            "--resume goes on with the comparison in the folder --out.",
+            "--resume must have a comparison in the folder --out.",
             f"{folder} holds none." if folder.exists() else f"There is no folder {folder}.",
-            "Give its folder with --out, or leave --resume out to begin a new one.",
+            "Give the comparison's folder with --out, or omit --resume to start a new one.",
         )
     old = Comparison.from_dict(load_json(path), str(path))
     if load_config(folder / "config.toml", type(config)) != config or old.data != new.data:
         raise UserError(
-            "A resumed comparison keeps its settings and its data.",
+            "A resumed comparison must keep its settings and data.",
             f"They differ from those of the comparison in {folder}.",
-            "Give those it began with, or begin anew with another --out.",
+            "Give the original ones, or start a new comparison with another --out.",
         )
     return old
 
 
 def check_cells(cells: Sequence[str], needed: Sequence[str] = ()) -> None:
-    """Refuse unknown cells, none at all, and those that lack one of the needed ones.
+    """Refuse unknown cells, an empty list, and a list without one of the needed cells.
 
     Raises:
-        UserError: it is one of these.
+        UserError: the cells are refused.
     """
     unknown = [cell for cell in cells if cell not in _CELL_NAMES]
     if unknown or not cells:
         raise UserError(
-            f"Cells are: {', '.join(_CELL_NAMES)}.",
+            f"Each cell must be one of: {', '.join(_CELL_NAMES)}.",
             f"Given: {', '.join(cells) or 'none'}.",
             "Give --cells gru,lstm.",
         )
     if not set(needed) <= set(cells):
         raise UserError(
-            f"This is about {' and '.join(needed)}, so that both are among the cells.",
+            f"The cells must include {' and '.join(needed)}.",
             f"Given: {', '.join(cells)}.",
-            f"Give --cells {','.join(needed)}, or leave it out.",
+            f"Give --cells {','.join(needed)}, or omit --cells.",
         )
 
 
 def check_seeds(seeds: int, least: int, what: str = "A comparison") -> None:
-    """Refuse fewer seeds than are needed.
+    """Refuse fewer seeds than needed.
 
     Raises:
-        UserError: there are too few.
+        UserError: there are too few seeds.
     """
     if seeds < least:
         raise UserError(
-            f"{what} takes at least {least} seed{'' if least == 1 else 's'}.",
-            f"It was {seeds}.",
+            f"{what} must have at least {least} seed{'' if least == 1 else 's'}.",
+            f"--seeds was {seeds}.",
             f"Give for example --seeds {max(least, 3)}.",
         )

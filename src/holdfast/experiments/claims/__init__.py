@@ -1,1 +1,1 @@
-"""What is said of LSTM and GRU, tested in pairs of runs."""
+"""The textbook claims about LSTM and GRU, tested on pairs of runs."""

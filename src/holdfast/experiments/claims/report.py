@@ -1,4 +1,4 @@
-"""The page of the claims: verdicts, how they were reached, and the figures beneath, as HTML and PNG."""
+"""The HTML report and the plots of the claims."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ from holdfast.reporting.html import Section, metric_table, write_report
 from holdfast.reporting.sections import data_section, meanings_section
 from holdfast.tasks.registry import part
 
-COLOURS = {"holds": plots.BLUE, "does not hold": plots.ORANGE, "not decided": plots.GREY}
+_COLOURS = {"holds": plots.BLUE, "does not hold": plots.ORANGE, "not decided": plots.GREY}
 _MARKERS = {"holds": "o", "does not hold": "X", "not decided": "d"}
-LINES = {"lstm": (plots.BLACK, "-"), "gru": (plots.BLUE, "-"), "rnn": (plots.GREY, "-")}
+_LINES = {"lstm": (plots.BLACK, "-"), "gru": (plots.BLUE, "-"), "rnn": (plots.GREY, "-")}
 _MATCHED = {"gru": (plots.ORANGE, "--"), "rnn": (plots.GREY, ":")}
 
 Run = Mapping[str, Any]
@@ -39,14 +39,14 @@ Run = Mapping[str, Any]
 def write_claims_report(found: Comparison, claims: Sequence[Claim], title: str, folder: Path) -> Path:
     """Write ``report.html`` and ``plots/``, and return the report's path."""
     words = part(found.task, "words")
-    pictures = folder / "plots"
-    drawn = [effects(claims, pictures / "claims.png"), by_fraction(found, pictures / "fractions.png")]
+    images = folder / "plots"
+    plotted = [_plot_effects(claims, images / "claims.png"), _plot_fractions(found, images / "fractions.png")]
     sections = [
-        Section("Claims", summarize_verdicts(claims), pictures=drawn[:1]),
+        Section("Claims", summarize_verdicts(claims), pictures=plotted[:1]),
         Section("Each test", [*map(verdict_sentence, claims)]),
         Section("How they were tested", describe_method(claims), verdict_table(claims)),
-        Section("Less data", [EFFECTS_CAPTION], fraction_effect_table(found), pictures=drawn[1:]),
-        Section("Figures", [], fraction_table(found)),
+        Section("Less data", [EFFECTS_CAPTION], fraction_effect_table(found), pictures=plotted[1:]),
+        Section("Metrics", [], fraction_table(found)),
         Section("Networks", [], network_table(found)),
         Section("Baselines, on all data", [], metric_table(found.baselines)),
         data_section(found.notes),
@@ -55,11 +55,11 @@ def write_claims_report(found: Comparison, claims: Sequence[Claim], title: str, 
     return write_report(folder / "report.html", title, sections)
 
 
-# -- pictures ----------------------------------------------------------------------------------------------------
+# -- plots ----------------------------------------------------------------------------------------------------
 
 
-def effects(claims: Sequence[Claim], path: Path) -> Path:
-    """Every tested effect with its interval, and a line where it begins to matter."""
+def _plot_effects(claims: Sequence[Claim], path: Path) -> Path:
+    """Plot every tested effect with its interval, and the bounds from which on it matters."""
     scales: tuple[Scale, ...] = ("ratio", "share")
     groups = {
         scale: [claim for claim in claims if claim.finding is not None and claim.scale == scale]
@@ -73,8 +73,8 @@ def effects(claims: Sequence[Claim], path: Path) -> Path:
         for ax, (scale, group) in zip(panels, kept.items(), strict=False):
             _forest(ax, scale, group)
         for decision, marker in _MARKERS.items():
-            panels[0].plot([], [], marker, color=COLOURS[decision], label=decision)
-        panels[0].plot([], [], "|", color=plots.BLACK, ms=12, label="from here on it matters")
+            panels[0].plot([], [], marker, color=_COLOURS[decision], label=decision)
+        panels[0].plot([], [], "|", color=plots.BLACK, ms=12, label="smallest effect that matters")
         figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper right", ncols=4)
     return path
 
@@ -82,7 +82,7 @@ def effects(claims: Sequence[Claim], path: Path) -> Path:
 def _forest(ax: Axes, scale: Scale, claims: Sequence[Claim]) -> None:
     for row, claim in enumerate(claims):
         assert claim.finding is not None and claim.bounds is not None
-        found, colour = claim.finding, COLOURS[claim.decision]
+        found, colour = claim.finding, _COLOURS[claim.decision]
         ax.plot([claim.displayed(found.low), claim.displayed(found.high)], [row, row], color=colour, lw=2)
         ax.plot([claim.displayed(found.effect)], [row], _MARKERS[claim.decision], color=colour, ms=7)
         for bound in filter(isfinite, claim.bounds):
@@ -101,25 +101,25 @@ def _forest(ax: Axes, scale: Scale, claims: Sequence[Claim]) -> None:
         ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:.3g}"))
         ax.xaxis.set_minor_formatter(FuncFormatter(lambda x, _: f"{x:.2g}"))
         ax.axvline(1, color=plots.GREY, lw=0.8)
-        ax.set_title("times the other's, with 95 % intervals")
+        ax.set_title("ratio to the other network, with 95 % intervals")
     else:
         ax.xaxis.set_major_formatter(PercentFormatter(1))
         ax.axvline(0, color=plots.GREY, lw=0.8)
-        ax.set_title("difference as a share of the other's loss, with 95 % intervals")
+        ax.set_title("difference as a share of the other network's loss, with 95 % intervals")
 
 
-def by_fraction(found: Comparison, path: Path) -> Path:
-    """Validation loss and gap against the share of the training part, a line for each network."""
+def _plot_fractions(found: Comparison, path: Path) -> Path:
+    """Plot validation loss and gap against the share of the training split, a line for each network."""
     shares = PairedRuns(found).shares
     panels: dict[str, Callable[[Run], float]] = {
         "validation loss": lambda run: run["valid_loss"],
-        "validation less training loss": lambda run: run["valid_loss"] - run["train_loss"],
+        "validation minus training loss": lambda run: run["valid_loss"] - run["train_loss"],
     }
     with plots.picture(path, (9, 3.4)) as figure:
         axes = figure.subplots(1, len(panels))
         for ax, (title, value) in zip(axes, panels.items(), strict=True):
             for name, marker in zip(found.cells, cycle("os^Dv"), strict=False):
-                colour, line = LINES[name] if name in LINES else _MATCHED[name.partition("-")[0]]
+                colour, line = _LINES[name] if name in _LINES else _MATCHED[name.partition("-")[0]]
                 spreads = [found.spread(name, value, share) for share in shares]
                 means, deviations = [s.mean for s in spreads], [s.std for s in spreads]
                 ax.errorbar(
@@ -135,6 +135,6 @@ def by_fraction(found: Comparison, path: Path) -> Path:
             ax.set_xscale("log")
             ax.set_xticks(shares, [f"{100 * share:.3g} %" for share in shares])
             ax.minorticks_off()
-            ax.set(xlabel="share of the training part", title=title)
+            ax.set(xlabel="share of the training split", title=title)
         axes[0].legend()
     return path

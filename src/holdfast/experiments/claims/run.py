@@ -1,4 +1,4 @@
-"""The textbook's claims about LSTM and GRU, tested on one's own data: runs that are pairs, and what they say."""
+"""Train the paired runs that test the textbook claims about LSTM and GRU on the user's data."""
 
 from __future__ import annotations
 
@@ -29,24 +29,24 @@ from holdfast.reporting.comparison import Comparison
 from holdfast.tasks.registry import part
 from holdfast.training.step_timing import measure_step_seconds
 
-CELLS = ("lstm", "gru")
-LEAST = 5
-"""Examples of which the smallest fraction of the training part consists at least."""
-CLAIMS, WEIGHTS = "claims.json", "weights"
-"""In the folder of the results: the verdicts, and the weights of the runs on all data."""
+_CELLS = ("lstm", "gru")
+_LEAST = 5
+"""Least number of examples in the smallest fraction of the training split."""
+_CLAIMS_FILE, _WEIGHTS = "claims.json", "weights"
+"""In the results folder: the verdicts, and the weights of the runs on all data."""
 
 
 @dataclass(frozen=True)
 class ExperimentDesign:
-    """Which networks are trained, how often, and on how much.
+    """The networks, seeds and fractions of the data of a test of the claims.
 
     Attributes:
-        cells: LSTM and GRU, and the plain RNN where that is asked for.
-        seeds: pairs of runs for each comparison, at least 2.
-        fractions: of the training part; 1 is among them.
+        cells: LSTM, GRU, and optionally the plain RNN.
+        seeds: the number of pairs of runs, at least 2.
+        fractions: fractions of the training split, which include 1.
 
     Raises:
-        UserError: another cell, too few seeds, or a fraction that is none.
+        UserError: a cell is unknown, there are too few seeds, or a fraction is out of range.
     """
 
     cells: Sequence[str]
@@ -54,12 +54,12 @@ class ExperimentDesign:
     fractions: Sequence[float]
 
     def __post_init__(self) -> None:
-        check_cells(self.cells, CELLS)
+        check_cells(self.cells, _CELLS)
         check_seeds(self.seeds, 2, "A paired test")
         bad = [share for share in self.fractions if not 0 < share <= 1]
         if bad or 1.0 not in self.fractions:
             raise UserError(
-                "Fractions of the training part are above 0 and at most 1, and 1 is one of them.",
+                "Fractions of the training split must be above 0 and at most 1, and include 1.",
                 f"Given: {', '.join(f'{share:g}' for share in self.fractions) or 'none'}.",
                 "Give for example --fractions 0.1,0.25,1.",
             )
@@ -73,31 +73,32 @@ def run_claims(
     design: ExperimentDesign,
     options: RunOptions,
 ) -> tuple[Comparison, list[Claim]]:
-    """Train LSTM and GRU at equal hidden size and at equal parameters, and test what is said of them.
+    """Train LSTM and GRU at equal hidden size and at equal parameters, and test the textbook claims.
 
-    Every seed and fraction trains each network on the same examples in the same order. All fractions get as many
-    updates as the whole, at most: of a tenth of the data there are ten times as many epochs.
+    For each seed and fraction, all networks train on the same examples in the same order. Each
+    fraction has at most as many optimizer steps as all data: a tenth of the data has ten times as
+    many epochs.
 
     Args:
         task: the task's name.
         config: the settings that all runs share.
-        files: the data, and the parts that have files of their own.
-        into: the folder that gets ``config.toml``, ``weights/`` and ``comparison.json`` run by run, and ``claims.json``
-            at the end.
-        design: which runs.
-        options: who is told.
+        files: the data, and the splits that have their own files.
+        into: the folder for ``config.toml``, for ``weights/`` and ``comparison.json`` after each run,
+            and for ``claims.json`` at the end.
+        design: the runs.
+        options: how progress is shown.
 
     Raises:
-        UserError: too little data for the smallest fraction, and whatever is wrong with the file.
+        UserError: there is too little data for the smallest fraction, or the file has errors.
     """
-    make, weights = part(task, "model"), into.folder / WEIGHTS
+    make, weights = part(task, "model"), into.folder / _WEIGHTS
     if not into.resume:
         check_new_folder(into.folder, into.overwrite)
     prepared = make(config).prepare(files.data, files.valid, files.test)
     parts = {share: training_fraction(prepared, share) for share in sorted(design.fractions)}
     own = settings_by_fraction(make, config, parts)
     planned = plan_runs(own, network_variants(make, config, prepared, design.cells), parts, design.seeds)
-    found = start_or_resume(task, config, prepared, into)
+    comparison = start_or_resume(task, config, prepared, into)
 
     def keep(run: PlannedRun, model: Any) -> None:
         if run.share == 1.0:
@@ -105,27 +106,27 @@ def run_claims(
             save_weights(weights / _weights_of(run), model.module)
 
     options = replace(options, into=into, keep=keep)
-    found = train_runs(found, planned, prepared, options)
-    found = measure_networks(found, make, planned, weights, options)
-    tested = evaluate_claims(found, part(task, "words").MEASURE.of(found.runs[0]["model"]))
-    save_json(into.folder / CLAIMS, claims_to_dict(found, tested))
-    return found, tested
+    comparison = train_runs(comparison, planned, prepared, options)
+    comparison = measure_networks(comparison, make, planned, weights, options)
+    tested = evaluate_claims(comparison, part(task, "words").MEASURE.of(comparison.runs[0]["model"]))
+    save_json(into.folder / _CLAIMS_FILE, claims_to_dict(comparison, tested))
+    return comparison, tested
 
 
-# -- what is trained ---------------------------------------------------------------------------------------------
+# -- the runs ---------------------------------------------------------------------------------------------
 
 
 def training_fraction(prepared: Any, share: float) -> Any:
-    """The data with a share of the training part."""
+    """Return the data with a share of the training split."""
     return prepared if share == 1.0 else prepared.latest(share)
 
 
 def network_variants(
     make: Any, config: Any, prepared: Any, cells: Sequence[str]
 ) -> dict[str, dict[str, Any]]:
-    """Name -> what of the network's settings it has of its own: each cell, and again at the LSTM's parameters.
+    """Return network name -> its own settings: each cell, and each cell with as many parameters as the LSTM.
 
-    ``gru-74`` is a GRU of 74 units; where equal parameters mean equal units, there is no second one.
+    ``gru-74`` is a GRU of 74 units. If equal parameters mean equal units, there is no second network.
     """
     size = config.network.hidden_size
 
@@ -143,7 +144,7 @@ def network_variants(
 
 
 def matched_size(count: Callable[[int], int], target: int, start: int) -> int:
-    """The hidden size whose number of parameters is the closest to a target; the number grows with the size.
+    """Return the hidden size whose number of parameters is closest to a target; the number grows with the size.
 
     Example:
         >>> matched_size(lambda units: 3 * units * units, 4 * 64 * 64, 64)
@@ -159,35 +160,35 @@ def matched_size(count: Callable[[int], int], target: int, start: int) -> int:
 
 
 def settings_by_fraction(make: Any, config: Any, parts: dict[float, Any]) -> dict[float, Any]:
-    """The settings for each share of the training part: with as many updates of the weights as the whole gets.
+    """Return the settings for each share of the training split, with as many optimizer steps as for all data.
 
     Raises:
-        UserError: a fraction that leaves too little to learn from, or no less than a smaller one.
+        UserError: a fraction has too few examples, or no more than a smaller one.
     """
-    before, steps = LEAST - 1, {}
+    before, steps = _LEAST - 1, {}
     for share, prepared in parts.items():
         size, got = len(prepared.train), ""
         if size <= before:
-            got = f"It holds {size}" + (", as the smaller one does." if before >= LEAST else ".")
+            got = f"It has {size}" + (", as many as the smaller one." if before >= _LEAST else ".")
         else:
             try:
                 steps[share] = make(config).untrained(prepared)[1].steps_per_epoch
-                got = "" if steps[share] else f"Its {size} give no batch."
+                got = "" if steps[share] else f"Its {size} fill no batch."
             except UserError as error:
                 got = f"{error.rule} {error.got}"
         if got:
             raise UserError(
-                f"Each fraction of the training part has something to learn from, at least {LEAST} examples, and "
-                "more than a smaller one.",
+                f"Each fraction of the training split must have at least {_LEAST} examples, and more than a "
+                "smaller fraction.",
                 f"At {share:g}: {got}",
-                "Give more data, or greater --fractions.",
+                "Give more data, or larger --fractions.",
             )
         before = size
     return {share: lengthen(config, steps[1.0] / own) for share, own in steps.items()}
 
 
 def lengthen(config: Any, times: float) -> Any:
-    """The settings with so many times the epochs and the patience."""
+    """Return the settings with the epochs and the patience multiplied."""
     training = config.training
     epochs, patience = (max(1, round(value * times)) for value in (training.epochs, training.patience))
     return replace(config, training=replace(training, epochs=epochs, patience=patience))
@@ -196,7 +197,7 @@ def lengthen(config: Any, times: float) -> Any:
 def plan_runs(
     own: dict[float, Any], networks: dict[str, dict[str, Any]], parts: dict[float, Any], seeds: int
 ) -> list[PlannedRun]:
-    """All runs, so that those of a pair follow each other; who is first changes with the seed."""
+    """Plan all runs: those of a pair follow each other, and the first network changes with the seed."""
     planned = []
     for turn, seed in enumerate(seed_range(own[1.0], seeds)):
         first = turn % len(networks)
@@ -209,32 +210,32 @@ def plan_runs(
     return planned
 
 
-# -- what is measured of the networks on all data ----------------------------------------------------------------
+# -- speed and memory of the networks on all data ----------------------------------------------------------------
 
 
 def measure_networks(
-    found: Comparison, make: Any, planned: Sequence[PlannedRun], weights: Path, options: RunOptions
+    comparison: Comparison, make: Any, planned: Sequence[PlannedRun], weights: Path, options: RunOptions
 ) -> Comparison:
-    """The comparison with the speed and the memory of each network on all data, where it lacks them."""
+    """Measure the speed and the memory of each network on all data, if they are not measured yet."""
     whole = [run for run in planned if run.share == 1.0]
-    ended = {(run["seed"], run["cell"], run["share"]): run for run in found.runs}
+    completed = {(run["seed"], run["cell"], run["share"]): run for run in comparison.runs}
     for seed in dict.fromkeys(run.config.training.seed for run in whole):
         group = [run for run in whole if run.config.training.seed == seed]
-        if any("update_seconds" not in ended[run.key] for run in group):
-            options.announce(f"how long an update takes: {', '.join(run.name for run in group)} in turn ...")
+        if any("update_seconds" not in completed[run.key] for run in group):
+            options.announce(f"timing optimizer steps: {', '.join(run.name for run in group)} in turn ...")
             trainables = [make(run.config).untrained(run.prepared)[1] for run in group]
             for run, seconds in zip(
                 group, measure_step_seconds(trainables, group[0].config.training), strict=True
             ):
-                ended[run.key] = ended[run.key] | {"update_seconds": seconds}
+                completed[run.key] = completed[run.key] | {"update_seconds": seconds}
         for run in group:
             path = weights / _weights_of(run)
-            if "half_life" not in ended[run.key] and path.exists():
-                options.announce(f"how far it remembers: {run.name}, seed {seed} ...")
-                ended[run.key] = ended[run.key] | measure_memory(make, run, path)
-        found = replace(found, runs=[*ended.values()])
-        save_runs(found, options.into)
-    return found
+            if "half_life" not in completed[run.key] and path.exists():
+                options.announce(f"measuring memory: {run.name}, seed {seed} ...")
+                completed[run.key] = completed[run.key] | measure_memory(make, run, path)
+        comparison = replace(comparison, runs=[*completed.values()])
+        save_runs(comparison, options.into)
+    return comparison
 
 
 def _weights_of(run: PlannedRun) -> str:
@@ -242,10 +243,12 @@ def _weights_of(run: PlannedRun) -> str:
 
 
 def measure_memory(make: Any, run: PlannedRun, path: Path) -> dict[str, Any]:
-    """How far a trained network remembers (:func:`holdfast.insight.memory_curve`), and the longest lag measured.
+    """Measure how far a trained network remembers (:func:`holdfast.insight.memory_curve`).
 
-    ``half_life`` and ``reach`` in steps; None where they are longer than that. Where nothing can be measured (sequences
-    of one step), ``unmeasured`` says why.
+    Returns:
+        ``half_life`` and ``reach`` in time steps, None if they are longer than ``longest``, the longest
+        lag measured; if nothing can be measured (sequences of one time step), also the reason in
+        ``unmeasured``.
     """
     module, training = make(run.config).untrained(run.prepared)
     load_weights(path, module)

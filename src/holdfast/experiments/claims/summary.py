@@ -1,4 +1,4 @@
-"""Claims and their verdicts in plain words, as a table, and for JSON."""
+"""Claims and their verdicts as sentences, tables and JSON."""
 
 from __future__ import annotations
 
@@ -20,55 +20,57 @@ from holdfast.reporting.comparison import Comparison
 from holdfast.reporting.statistics import SMALLEST_LOSS_EFFECT
 
 EFFECTS_CAPTION = (
-    "GRU less LSTM, as a share of the LSTM's validation loss, with 95 % intervals over the seeds:"
+    "GRU minus LSTM, as a share of the LSTM's validation loss, with 95 % intervals over the seeds:"
 )
 
 
-def number(claim: Claim, effect: float) -> str:
-    """An effect as it is told."""
+def _number(claim: Claim, effect: float) -> str:
+    """Format an effect."""
     return f"{claim.displayed(effect):.3g}" if claim.scale == "ratio" else f"{effect:+.1%}"
 
 
-def interval(claim: Claim) -> str:
-    """The 95 % interval of its effect."""
+def _interval(claim: Claim) -> str:
+    """Format the 95 % interval of a claim's effect."""
     found = claim.finding
-    return "" if found is None else f"{number(claim, found.low)} to {number(claim, found.high)}"
+    return "" if found is None else f"{_number(claim, found.low)} to {_number(claim, found.high)}"
 
 
-def needed(claim: Claim) -> str:
-    """Where the effect must lie for the claim to hold."""
+def _needed(claim: Claim) -> str:
+    """Format the bounds between which the effect lies if the claim holds."""
     if claim.bounds is None:
         return ""
     low, high = claim.bounds
     if low == -inf:
-        return f"below {number(claim, high)}"
-    return f"above {number(claim, low)}" if high == inf else f"{number(claim, low)} to {number(claim, high)}"
+        return f"below {_number(claim, high)}"
+    return (
+        f"above {_number(claim, low)}" if high == inf else f"{_number(claim, low)} to {_number(claim, high)}"
+    )
 
 
 def verdict_sentence(claim: Claim) -> str:
-    """A claim and its verdict in words."""
+    """Return a claim and its verdict as a sentence."""
     of = f"{network_label(claim.one)} against {network_label(claim.other)}"
     head = f"“{claim.claim}” ({claim.measured}; {of}): {claim.decision}"
     found = claim.finding
     if found is None:
         return f"{head}; {claim.remark}."
-    told = f"{number(claim, found.effect)}, 95 % interval {interval(claim)}, {found.pairs} pairs"
+    effect = f"{_number(claim, found.effect)}, 95 % interval {_interval(claim)}, {found.pairs} pairs"
     remark = f"; {claim.remark}" if claim.remark else ""
-    return f"{head}{remark} ({told}; it holds {needed(claim)})."
+    return f"{head}{remark} ({effect}; it holds {_needed(claim)})."
 
 
 def summarize_verdicts(claims: Sequence[Claim]) -> list[str]:
-    """Of every claim, in how many tests it holds, does not, or is not decided."""
-    told = []
+    """Count for each claim the tests in which it holds, does not hold, or is not decided."""
+    sentences = []
     for text in dict.fromkeys(claim.claim for claim in claims):
         decisions = [claim.decision for claim in claims if claim.claim == text]
         counts = (f"{decision} in {decisions.count(decision)}" for decision in dict.fromkeys(decisions))
-        told.append(f"“{text}”, {len(decisions)} test{'s' * (len(decisions) > 1)}: {', '.join(counts)}.")
-    return told
+        sentences.append(f"“{text}”, {len(decisions)} test{'s' * (len(decisions) > 1)}: {', '.join(counts)}.")
+    return sentences
 
 
 def describe_method(claims: Sequence[Claim]) -> list[str]:
-    """How the claims were tested, and how much that is worth."""
+    """Describe how the claims were tested, and the limits of the method."""
     found = [claim for claim in claims if claim.finding is not None]
     if not found:
         return ["No claim could be tested."]
@@ -76,21 +78,21 @@ def describe_method(claims: Sequence[Claim]) -> list[str]:
     decided = [claim for claim in found if claim.decision != "not decided"]
     after = sum(claim.p_holm is not None and claim.p_holm < 0.05 for claim in decided)
     return [
-        "A claim holds where the whole 95 % interval of the paired t test lies beyond the smallest effect that "
+        "A claim holds if the whole 95 % interval of the paired t test lies beyond the smallest effect that "
         f"matters ({FASTER:.0%} of the time, {SMALLEST_LOSS_EFFECT:.0%} of the loss, a factor of {AS_FAR} in memory), "
-        "does not hold where none of it does, and is not decided where it lies on both sides.",
-        "Seconds are those of updates taken in turn, without validation: the processor's (of "
-        "all threads together), or on another device the "
-        f"clock's. Updates are counted to a validation loss that all runs reach, {SMALLEST_LOSS_EFFECT:.0%} above "
-        "the worst run's best. Losses are those of the weights that early stopping keeps.",
-        f"{pairs} pairs: flipping signs gives no p below {2 ** (1 - pairs):.3g}, so that the intervals rest on "
-        "differences that are nearly normal. The pairs differ in their seed; the data are the same.",
+        "does not hold if none of it does, and is not decided otherwise.",
+        "Seconds are those of optimizer steps taken in turn, without validation: processor time of all threads "
+        "on a CPU, wall-clock time on other devices. Steps are counted to a validation loss that all runs "
+        f"reach, {SMALLEST_LOSS_EFFECT:.0%} above the worst run's best. Losses are those of the weights that "
+        "early stopping keeps.",
+        f"With {pairs} pairs the sign-flip test gives no p below {2 ** (1 - pairs):.3g}, so the intervals assume "
+        "nearly normal differences. The pairs differ in their seed only; the data are the same.",
         "The verdicts are not corrected for the number of tests. "
-        f"Of {len(found)} tests {len(decided)} are decided, and {after} still after Holm's correction.",
+        f"Of {len(found)} tests {len(decided)} are decided, and {after} remain decided after Holm's correction.",
     ]
 
 
-HEADER = [
+_HEADER = [
     "a GRU ...",
     "equal",
     "verdict",
@@ -99,14 +101,14 @@ HEADER = [
     "holds",
     "pairs",
     "p",
-    "p by signs",
+    "p by sign flips",
     "p by Holm",
 ]
 
 
 def verdict_table(claims: Sequence[Claim]) -> list[list[str]]:
-    """A header and a row for each claim."""
-    return [HEADER, *map(_row, claims)]
+    """Return a header and a row for each claim."""
+    return [_HEADER, *map(_row, claims)]
 
 
 def _row(claim: Claim) -> list[str]:
@@ -116,12 +118,12 @@ def _row(claim: Claim) -> list[str]:
         exact = "" if claim.means is None else f"{claim.means[0] / claim.means[1]:.4g}"
         return [*row, exact, *[""] * 6]
     ps = (found.p, found.p_signs, claim.p_holm if claim.p_holm is not None else 1.0)
-    told = (number(claim, found.effect), interval(claim), needed(claim), str(found.pairs))
-    return [*row, *told, *(f"{p:.2g}" for p in ps)]
+    cells = (_number(claim, found.effect), _interval(claim), _needed(claim), str(found.pairs))
+    return [*row, *cells, *(f"{p:.2g}" for p in ps)]
 
 
 def fraction_effect_table(found: Comparison) -> list[list[str]]:
-    """A header and a row for each fraction: by how much the GRU's gap and loss differ from the LSTM's."""
+    """Return a header and a row for each fraction: how the GRU's gap and loss differ from the LSTM's."""
     every = by_fraction(found)
     header = [f"{claim.measured}, equal {claim.equal}" for claim in next(iter(every.values()))]
     rows = [[f"{100 * share:.3g} %", *map(_estimate, claims)] for share, claims in every.items()]
@@ -130,11 +132,11 @@ def fraction_effect_table(found: Comparison) -> list[list[str]]:
 
 def _estimate(claim: Claim) -> str:
     found = claim.finding
-    return "" if found is None else f"{number(claim, found.effect)} ({interval(claim)})"
+    return "" if found is None else f"{_number(claim, found.effect)} ({_interval(claim)})"
 
 
 def claims_to_dict(found: Comparison, claims: Sequence[Claim]) -> dict[str, Any]:
-    """Everything about the claims, for JSON; effects as they are told (factors, or shares)."""
+    """Convert the claims to JSON values, with effects as factors or shares."""
     pairs = PairedRuns(found)
     own = {name: next(run for run in found.runs if run["cell"] == name) for name in pairs.names}
     keys = ("hidden_size", "parameters", "recurrent_parameters")
@@ -143,14 +145,14 @@ def claims_to_dict(found: Comparison, claims: Sequence[Claim]) -> dict[str, Any]
         "networks": {name: {key: run[key] for key in keys} for name, run in own.items()},
         "seeds": sorted({run["seed"] for run in found.runs}),
         "fractions": pairs.shares,
-        "claims": [_plain(claim) for claim in claims],
+        "claims": [_claim_to_dict(claim) for claim in claims],
         "method": describe_method(claims),
         "notes": list(found.notes),
     }
 
 
-def _plain(claim: Claim) -> dict[str, Any]:
-    """A claim for JSON."""
+def _claim_to_dict(claim: Claim) -> dict[str, Any]:
+    """Convert a claim to JSON values."""
     values = asdict(claim)
     bounds, finding = values.pop("bounds"), values.pop("finding")
     if bounds is not None:
@@ -166,7 +168,7 @@ def _plain(claim: Claim) -> dict[str, Any]:
 
 
 def network_table(found: Comparison) -> list[list[str]]:
-    """A header and a row for each network: its size, its speed and how far it remembers."""
+    """Return a header and a row for each network: its size, speed and memory."""
     rows = []
     for name in found.cells:
         one = next(run for run in found.runs if run["cell"] == name)
@@ -181,7 +183,7 @@ def network_table(found: Comparison) -> list[list[str]]:
             "units",
             "recurrent parameters",
             "parameters",
-            "ms for an update",
+            "ms per step",
             "memory halved",
             "to a twentieth",
         ],
@@ -190,7 +192,7 @@ def network_table(found: Comparison) -> list[list[str]]:
 
 
 def _lags(lags: Sequence[float | None]) -> str:
-    """Lags of memory: the least and the greatest."""
+    """Format the shortest and the longest memory lag."""
     known = [lag for lag in lags if lag is not None]
     if len(known) < len(lags):
         return f"{len(known)} of {len(lags)} measured"
@@ -198,7 +200,7 @@ def _lags(lags: Sequence[float | None]) -> str:
 
 
 def fraction_table(found: Comparison) -> list[list[str]]:
-    """A header and a row for each network and fraction: losses, their gap, and the metrics."""
+    """Return a header and a row for each network and fraction: losses, their gap, and metrics."""
     metrics = list(found.runs[0]["model"])
     losses: dict[str, Callable[[Mapping[str, Any]], float]] = {
         "training loss": lambda run: run["train_loss"],

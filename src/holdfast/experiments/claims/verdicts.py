@@ -1,4 +1,4 @@
-"""The textbook's claims about LSTM and GRU, held against paired runs: which holds, by how much, how surely."""
+"""The textbook claims about LSTM and GRU, tested on paired runs."""
 
 from __future__ import annotations
 
@@ -27,49 +27,50 @@ _Value = Callable[[Run], float]
 Scale = Literal["ratio", "share"]
 
 FASTER = 0.05
-"""The smallest share of the time that matters."""
+"""The smallest difference in time that matters, as a share."""
 AS_FAR = 1.25
-"""The factor within which two half-lives of memory are the same."""
+"""Two memory half-lives within this factor count as equal."""
 _SMALL_DATA = 0.25
-"""Fractions of the training part up to which data are small."""
+"""Up to this fraction of the training split the data count as small."""
 
 LESS_TIME = Bounds(-inf, log(1 - FASTER))
 SAME_MEMORY = Bounds(-log(AS_FAR), log(AS_FAR))
 _MORE_MEMORY = Bounds(log(AS_FAR), inf)
 
 MEMORY = {
-    "steps until an input's influence is halved": "half_life",
-    "steps until it is down to a twentieth": "reach",
+    "time steps until an input's influence is halved": "half_life",
+    "time steps until it falls to a twentieth": "reach",
 }
-"""What is measured of memory, and its name in a run."""
+"""Measurement of memory -> its key in a run."""
 
-GAP, LOSS = "validation less training loss", "validation loss"
+GAP, LOSS = "validation minus training loss", "validation loss"
 LOSSES: dict[str, _Value] = {
     GAP: lambda run: float(run["valid_loss"] - run["train_loss"]),
     LOSS: lambda run: float(run["valid_loss"]),
 }
 
 _NEEDED = {"recurrent_parameters", "hidden_size", "updates_per_epoch", "valid_losses"}
-"""What the claims read of each run besides what every comparison does."""
+"""Keys of a run that the claims need, in addition to those of every comparison."""
 
 
 @dataclass(frozen=True)
 class Claim:
-    """A claim, and what the runs say of it.
+    """A claim about two networks, and its verdict.
 
     Attributes:
-        claim: in a sentence.
-        measured: by what.
-        equal: what the two networks have in common: hidden size or parameters.
-        one, other: their names.
-        means: the measured means of both.
-        scale: the effect is the natural logarithm of ``one / other`` (ratio), or their difference as a share of the
-            other's validation loss or of what its metric lacks (share).
-        bounds: within which the effect lies where the claim holds.
+        claim: the claim as a sentence.
+        measured: the quantity that is compared.
+        equal: what the two networks share: hidden size or parameters.
+        one, other: names of the networks.
+        means: the mean of the quantity for each network.
+        scale: how the effect is expressed: the natural logarithm of ``one / other`` (ratio), or their
+            difference as a share of the other's validation loss or of its metric's distance from the
+            best value (share).
+        bounds: the claim holds if the effect lies within them.
         decision: the verdict.
-        finding: the paired test; None where none could be made, or needed.
-        p_holm: the finding's p, corrected for all tests that were made.
-        remark: what else there is to say.
+        finding: the paired test; None if none was possible or needed.
+        p_holm: the test's p by Holm's correction for all tests.
+        remark: a note on the verdict.
     """
 
     claim: str
@@ -86,50 +87,50 @@ class Claim:
     remark: str = ""
 
     def displayed(self, effect: float) -> float:
-        """An effect as it is told: a factor, or a share."""
+        """Return an effect for display: as a factor or a share."""
         return exp(effect) if self.scale == "ratio" else effect
 
 
 class PairedRuns:
-    """The runs of a comparison in pairs: those of one seed belong together.
+    """The runs of a comparison, paired by seed.
 
     Raises:
-        UserError: a run lacks what the claims read.
+        UserError: a run lacks a key that the claims need.
     """
 
-    def __init__(self, found: Comparison) -> None:
-        if any(not run.keys() >= _NEEDED for run in found.runs):
+    def __init__(self, comparison: Comparison) -> None:
+        if any(not run.keys() >= _NEEDED for run in comparison.runs):
             raise UserError(
-                "Claims are tested on the runs of holdfast claims.",
-                "These are of an older comparison.",
-                "Begin anew with another --out.",
+                "Claims must be tested on the runs of holdfast claims.",
+                "These runs are of an older comparison.",
+                "Start a new one with another --out.",
             )
-        self.runs = {(run["cell"], run["share"], run["seed"]): run for run in found.runs}
-        self.names = list(dict.fromkeys(run["cell"] for run in found.runs))
-        self.shares = sorted({run["share"] for run in found.runs})
+        self.runs = {(run["cell"], run["share"], run["seed"]): run for run in comparison.runs}
+        self.names = list(dict.fromkeys(run["cell"] for run in comparison.runs))
+        self.shares = sorted({run["share"] for run in comparison.runs})
         self.small = [s for s in self.shares if s <= _SMALL_DATA] or self.shares[:1]
 
-    def of(self, one: str, other: str, *shares: float) -> list[list[tuple[Run, Run]]]:
-        """For each share the pairs of runs, of the seeds with which all of these have ended."""
+    def at(self, one: str, other: str, *shares: float) -> list[list[tuple[Run, Run]]]:
+        """Return the pairs of runs at each share, for the seeds whose runs at all these shares are complete."""
         wanted = [(name, share) for name in (one, other) for share in shares]
         seeds = sorted({seed for *_, seed in self.runs})
         ended = [s for s in seeds if all((*key, s) in self.runs for key in wanted)]
         return [[(self.runs[one, share, s], self.runs[other, share, s]) for s in ended] for share in shares]
 
-    def named(self, cell: str, equal: str) -> str | None:
-        """The cell's network at equal hidden size, or the one of as many parameters as the LSTM."""
+    def network_name(self, cell: str, equal: str) -> str | None:
+        """Return the name of a cell's network at equal hidden size, or with as many parameters as the LSTM."""
         if equal == "hidden size" or cell == "lstm":
             return cell if cell in self.names else None
         matched = [name for name in self.names if name.startswith(f"{cell}-")]
-        return matched[0] if matched else self.named(cell, "hidden size")
+        return matched[0] if matched else self.network_name(cell, "hidden size")
 
 
-def evaluate_claims(found: Comparison, measure: Measure) -> list[Claim]:
-    """Every claim at equal hidden size and at equal parameters, with the p values corrected for their number."""
-    pairs = PairedRuns(found)
+def evaluate_claims(comparison: Comparison, measure: Measure) -> list[Claim]:
+    """Test every claim at equal hidden size and at equal parameters, and correct the p values for their number."""
+    pairs = PairedRuns(comparison)
     claims = [_three_quarters(pairs)]
     for equal in ("hidden size", "parameters"):
-        gru, lstm, rnn = (pairs.named(cell, equal) for cell in ("gru", "lstm", "rnn"))
+        gru, lstm, rnn = (pairs.network_name(cell, equal) for cell in ("gru", "lstm", "rnn"))
         if gru is not None and lstm is not None:
             claims += _gru_and_lstm(PairedNetworks(pairs, gru, lstm, equal), measure)
         if rnn is not None:
@@ -146,8 +147,8 @@ def evaluate_claims(found: Comparison, measure: Measure) -> list[Claim]:
 
 
 def _three_quarters(pairs: PairedRuns) -> Claim:
-    """Exact: nothing to test."""
-    gru, lstm = pairs.of("gru", "lstm", 1.0)[0][0]
+    """Compare the numbers of parameters, which are exact."""
+    gru, lstm = pairs.at("gru", "lstm", 1.0)[0][0]
     ratio = gru["recurrent_parameters"] / lstm["recurrent_parameters"]
     return Claim(
         "a GRU has three quarters of an LSTM's parameters",
@@ -164,53 +165,58 @@ def _three_quarters(pairs: PairedRuns) -> Claim:
     )
 
 
-def by_fraction(found: Comparison) -> dict[float, list[Claim]]:
-    """Of each fraction, what the gap and the validation loss say of GRU and LSTM; estimates beside the tests."""
-    pairs = PairedRuns(found)
-    told: dict[float, list[Claim]] = {share: [] for share in pairs.shares}
+def by_fraction(comparison: Comparison) -> dict[float, list[Claim]]:
+    """Compare the gap and the validation loss of GRU and LSTM at each fraction, in addition to the tests."""
+    pairs = PairedRuns(comparison)
+    claims: dict[float, list[Claim]] = {share: [] for share in pairs.shares}
     for equal in ("hidden size", "parameters"):
-        contest = PairedNetworks(pairs, pairs.named("gru", equal) or "gru", "lstm", equal)
+        networks = PairedNetworks(pairs, pairs.network_name("gru", equal) or "gru", "lstm", equal)
         for share in pairs.shares:
-            told[share] += [contest.share("", what, value, shares=[share]) for what, value in LOSSES.items()]
-    return told
+            claims[share] += [
+                networks.share("", what, value, shares=[share]) for what, value in LOSSES.items()
+            ]
+    return claims
 
 
-def _gru_and_lstm(contest: PairedNetworks, measure: Measure) -> Iterator[Claim]:
-    data = " on small data" if contest.pairs.small[-1] <= _SMALL_DATA else ""
+def _gru_and_lstm(networks: PairedNetworks, measure: Measure) -> Iterator[Claim]:
+    data = " on small data" if networks.pairs.small[-1] <= _SMALL_DATA else ""
     faster, overfits = "a GRU trains faster", f"a GRU overfits less{data}"
-    yield contest.ratio(faster, "seconds for each update", LESS_TIME, lambda r: r["update_seconds"])
-    yield from contest.to_goal(faster)
-    gap = contest.share(overfits, f"{GAP}, {contest.where}", LOSSES[GAP])
+    yield networks.ratio(faster, "seconds per optimizer step", LESS_TIME, lambda r: r["update_seconds"])
+    yield from networks.to_goal(faster)
+    gap = networks.share(overfits, f"{GAP}, {networks.where}", LOSSES[GAP])
     if gap.means is not None and max(gap.means) <= 0:
         gap = replace(gap, remark="; ".join(filter(None, ("neither overfits", gap.remark))))
     yield gap
     suits = f"a GRU is better{data}"
-    yield contest.share(suits, f"{LOSS}, {contest.where}", LOSSES[LOSS])
-    part = contest.whole[0][0]["part"]
-    short = lambda r: measure.short(r["model"][measure.metric])  # noqa: E731
-    yield contest.share(suits, f"{part} {measure.lacking}, {contest.where}", short, short)
+    yield networks.share(suits, f"{LOSS}, {networks.where}", LOSSES[LOSS])
+    part = networks.whole[0][0]["part"]
+
+    def loss_of(run: Run) -> float:
+        return measure.short(run["model"][measure.metric])
+
+    yield networks.share(suits, f"{part} {measure.lacking}, {networks.where}", loss_of, loss_of)
     for measured, key in MEMORY.items():
-        yield contest.memory("a GRU remembers as far as an LSTM", measured, SAME_MEMORY, key)
+        yield networks.memory("a GRU remembers as far as an LSTM", measured, SAME_MEMORY, key)
 
 
-def _gated_and_plain(contest: PairedNetworks) -> Iterator[Claim]:
-    gated = contest.one.partition("-")[0].upper()
-    models = f"a gated {gated} learns better than a plain RNN"
-    yield contest.share(models, f"{LOSS}, all data", LOSSES[LOSS], shares=[1.0])
+def _gated_and_plain(networks: PairedNetworks) -> Iterator[Claim]:
+    gated = networks.one.partition("-")[0].upper()
+    learns = f"a gated {gated} learns better than a plain RNN"
+    yield networks.share(learns, f"{LOSS}, all data", LOSSES[LOSS], shares=[1.0])
     for measured, key in MEMORY.items():
-        yield contest.memory(
+        yield networks.memory(
             f"a gated {gated} remembers farther than a plain RNN", measured, _MORE_MEMORY, key
         )
 
 
 def _common_goal(pairs: Sequence[tuple[Run, Run]]) -> float:
-    """A validation loss that all of these runs reach: :data:`SMALLEST_LOSS_EFFECT` above the worst of their best."""
+    """Return a validation loss that all runs reach: :data:`SMALLEST_LOSS_EFFECT` above the worst run's best."""
     worst = max(min(run["valid_losses"]) for pair in pairs for run in pair)
     return float(worst + SMALLEST_LOSS_EFFECT * abs(worst))
 
 
 def steps_to_loss(run: Run, goal: float) -> float:
-    """Updates of the weights until a run's validation loss is at a goal, between two epochs on a straight line.
+    """Return the optimizer steps until a run's validation loss reaches a goal, interpolated linearly between epochs.
 
     Example:
         >>> steps_to_loss({"valid_losses": [3.0, 2.0, 1.0], "updates_per_epoch": 10}, 1.5)
@@ -229,7 +235,7 @@ def steps_to_loss(run: Run, goal: float) -> float:
 
 @dataclass(frozen=True)
 class PairedNetworks:
-    """Two networks whose runs are pairs."""
+    """Two networks with paired runs."""
 
     pairs: PairedRuns
     one: str
@@ -238,31 +244,31 @@ class PairedNetworks:
 
     @property
     def where(self) -> str:
-        """The small fractions."""
+        """The small fractions of the data, in words."""
         return f"{_listed([f'{100 * share:.3g}' for share in self.pairs.small])} % of the data"
 
     @property
     def whole(self) -> list[tuple[Run, Run]]:
-        """PairedRuns of runs on all data."""
-        return self.pairs.of(self.one, self.other, 1.0)[0]
+        """The pairs of runs on all data."""
+        return self.pairs.at(self.one, self.other, 1.0)[0]
 
     def ratio(self, claim: str, measured: str, bounds: Bounds, value: _Value) -> Claim:
-        """A claim about a quotient, on all data."""
+        """Test a claim about a ratio, on all data."""
         values = [(value(one), value(other)) for one, other in self.whole]
         return self._tested(claim, measured, bounds, "ratio", [log(a / b) for a, b in values], values)
 
     def to_goal(self, claim: str) -> Iterator[Claim]:
-        """A claim about the updates and the seconds to a common loss, where that takes more than an epoch."""
+        """Test a claim about the optimizer steps and seconds to a common loss, if that takes more than an epoch."""
         goal = _common_goal(self.whole)
         values: dict[str, _Value] = {
-            "updates": lambda run: steps_to_loss(run, goal),
+            "optimizer steps": lambda run: steps_to_loss(run, goal),
             "seconds": lambda run: steps_to_loss(run, goal) * float(run["update_seconds"]),
         }
         at_once = all(run["valid_losses"][0] <= goal for pair in self.whole for run in pair)
         for what, value in values.items():
             measured = f"{what} to a validation loss of {goal:.4g}"
             if at_once:
-                yield self._undecided(claim, measured, "ratio", "all are there after the first epoch")
+                yield self._undecided(claim, measured, "ratio", "all runs reach it in the first epoch")
             else:
                 yield self.ratio(claim, measured, LESS_TIME, value)
 
@@ -274,15 +280,15 @@ class PairedNetworks:
         scale: _Value = lambda run: run["valid_loss"],
         shares: Sequence[float] = (),
     ) -> Claim:
-        """A claim about a difference, as a share of the other's mean, on average over the small fractions."""
+        """Test a claim about a difference, as a share of the other's mean, averaged over the small fractions."""
         every: list[list[float]] = []
         values: list[tuple[float, float]] = []
-        for pairs in self.pairs.of(self.one, self.other, *(shares or self.pairs.small)):
+        for pairs in self.pairs.at(self.one, self.other, *(shares or self.pairs.small)):
             size = abs(mean(scale(other) for _, other in pairs))
             own = [(value(one), value(other)) for one, other in pairs]
             if size == 0:
                 return self._undecided(
-                    claim, measured, "share", f"{network_label(self.other)} has none of it to lose"
+                    claim, measured, "share", f"{network_label(self.other)} has no loss to lower"
                 )
             every.append([(a - b) / size for a, b in own])
             values += own
@@ -290,7 +296,7 @@ class PairedNetworks:
         return self._tested(claim, measured, LOWER_LOSS, "share", effects, values)
 
     def memory(self, claim: str, measured: str, bounds: Bounds, key: str) -> Claim:
-        """A claim about a lag of memory's curve, where all of them were measured."""
+        """Test a claim about a lag of the memory curve, if it was measured in all runs."""
         runs = [run for pair in self.whole for run in pair]
         if any(key not in run for run in runs):
             return self._undecided(claim, measured, "ratio", "it was not measured")
@@ -301,7 +307,7 @@ class PairedNetworks:
             )
         beyond, longest = sum(run[key] is None for run in runs), max(run["longest"] for run in runs)
         if beyond:
-            why = f"{beyond} of {len(runs)} are longer than the {longest} steps measured"
+            why = f"{beyond} of {len(runs)} are longer than the {longest} time steps measured"
             return self._undecided(claim, measured, "ratio", why)
         if any(run[key] <= 0 for run in runs):
             return self._undecided(claim, measured, "ratio", "some are 0")
@@ -326,7 +332,7 @@ class PairedNetworks:
         named = (claim, measured, self.equal, self.one, self.other)
         means = (mean(a for a, _ in values), mean(b for _, b in values))
         if len(effects) < 2:
-            return Claim(*named, means, scale, bounds, "not decided", remark="one pair cannot tell")
+            return Claim(*named, means, scale, bounds, "not decided", remark="it takes at least 2 pairs")
         finding = paired_test(effects, bounds)
         return Claim(
             *named, means, scale, bounds, finding.decision, finding, remark=failure_reason(finding, bounds)
@@ -334,7 +340,7 @@ class PairedNetworks:
 
 
 def network_label(name: str) -> str:
-    """``gru-74`` -> ``GRU-74``."""
+    """Return a network's name for display, such as ``GRU-74`` for ``gru-74``."""
     return name.upper()
 
 
