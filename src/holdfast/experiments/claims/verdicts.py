@@ -332,7 +332,9 @@ class PairedNetworks:
         named = (claim, measured, self.equal, self.one, self.other)
         means = (mean(a for a, _ in values), mean(b for _, b in values))
         if len(effects) < 2:
-            return Claim(*named, means, scale, bounds, "not decided", remark="it takes at least 2 pairs")
+            return Claim(
+                *named, means, scale, bounds, "not decided", remark="a paired test needs at least 2 pairs"
+            )
         finding = paired_test(effects, bounds)
         return Claim(
             *named, means, scale, bounds, finding.decision, finding, remark=failure_reason(finding, bounds)
