@@ -15,7 +15,7 @@ from holdfast.config import load_config, save_config
 from holdfast.errors import UserError
 from holdfast.tasks.classify.config import ClassifyConfig, ClassifyTraining
 from holdfast.tasks.language.config import LanguageConfig
-from holdfast.training.run_folder import check_settings
+from holdfast.training.run_folder import check_resumed_settings
 
 
 def test_an_old_file_loads_silently_and_is_written_with_the_new_names(tmp_path: Path) -> None:
@@ -35,9 +35,9 @@ def test_an_old_state_goes_on(tmp_path: Path) -> None:
     old = {"watch": False, "monitor": "error", "learning_rate": 0.01}
     save_state(tmp_path, {}, {"training": old, "steps": 7})
     _, saved = load_state(tmp_path)
-    check_settings(saved, ClassifyTraining(select_by="error", learning_rate=0.01, monitor=True), 7)
+    check_resumed_settings(saved, ClassifyTraining(select_by="error", learning_rate=0.01, monitor=True), 7)
     with pytest.raises(UserError, match="select_by was error and is loss"):
-        check_settings(saved, ClassifyTraining(learning_rate=0.01), 7)
+        check_resumed_settings(saved, ClassifyTraining(learning_rate=0.01), 7)
 
 
 def test_a_setting_under_both_names_is_refused(tmp_path: Path) -> None:
