@@ -1,7 +1,7 @@
-"""Settings: how to train, and any task's dataclass as a TOML file with checked names, types and format.
+"""Settings: the training settings, and any settings dataclass as a TOML file with checked names, types and format.
 
-A dataclass's fields are the flags of the command line, the schema of recipes and the content of ``config.toml``;
-the "Attributes:" of its docstring are the flags' help.
+The fields of a settings dataclass are the flags of the command line, the schema of recipes, the content of
+``config.toml`` and the keywords of the Python class. The "Attributes:" of its docstring are the help of the flags.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Protocol, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol, TypeVar, get_args, get_origin, get_type_hints
 
 from holdfast._deprecated import renamed_settings
 from holdfast.errors import UserError
@@ -23,10 +23,10 @@ from holdfast.files import write_atomic
 from holdfast.validation import invalid_setting
 
 FORMAT = 1
-"""Number of the file format; a file with a greater one was written by a newer Holdfast."""
+"""Version of the file format; a file with a greater number comes from a newer Holdfast."""
 
 MAY_CHANGE = ("epochs", "patience", "budget", "device", "monitor")
-"""Settings of :class:`Training` that may differ when a run is resumed: how long it goes on, where, and who looks on."""
+"""Settings of :class:`Training` that may differ when a run is resumed: its length, its device and its monitor."""
 
 
 class _Dataclass(Protocol):
@@ -38,30 +38,30 @@ C = TypeVar("C", bound=_Dataclass)
 
 @dataclass(kw_only=True)
 class Training:
-    """How a network is trained: AdamW with clipped gradients, early stopping and the best weights kept.
+    """Training: AdamW with clipped gradients and early stopping; the best weights are kept.
 
     Attributes:
-        epochs: passes over the training data, at most.
+        epochs: maximum number of passes over the training split.
         batch_size: sequences in a batch.
-        learning_rate: step size of AdamW at the start.
+        learning_rate: initial learning rate of AdamW.
         weight_decay: decoupled weight decay of AdamW.
-        schedule: the learning rate stays constant, falls to 0 along a cosine, or is halved after every 2 epochs
+        schedule: keep the learning rate constant, decay it to 0 along a cosine, or halve it after every 2 epochs
             in a row without improvement.
-        clip: largest norm of the gradient; 0 for no clipping.
+        clip: maximum norm of the gradient; 0 turns clipping off.
         patience: stop after this many epochs in a row without improvement.
-        average: decay of the average of the weights that is validated and kept, such as 0.999; 0 for the weights
-            themselves.
-        checkpoints: the weights kept are the mean of those after this many of the best epochs, where that validates
-            better than the best epoch's alone.
-        precision: fp32, or bf16 for products in bfloat16 where the device is faster in it.
+        average: decay of the moving average of the weights, such as 0.999; 0 turns averaging off. Validation uses
+            the averaged weights, and they are kept.
+        checkpoints: average the weights of this many of the best epochs, and keep the average if it validates
+            better than the best epoch alone.
+        precision: fp32, or bf16 for matrix products in bfloat16 where the device is faster in it.
         seed: seed of all random numbers.
         budget: stop after this time, such as 90s, 10m or 2h30m, and keep the best weights.
-        device: auto (a GPU where there is one), cpu, cuda, cuda:1 or mps.
+        device: auto (a GPU if there is one), cpu, cuda, cuda:1 or mps.
         monitor: warn during training of saturated gates, dead units, vanishing or exploding gradients, frozen
-            weights and lost states. The result is the same.
+            weights and lost states. Does not change the result.
 
     Raises:
-        UserError: a value out of range, naming the field.
+        UserError: a value is out of range; the error names the field.
     """
 
     epochs: int = 50
@@ -84,7 +84,7 @@ class Training:
             _check_whole(name, getattr(self, name), 1)
         _check_whole("seed", self.seed, 0)
         if self.seed >= 2**32:
-            raise UserError("seed is below 2**32.", f"It was {self.seed}.", "Give for example --seed 0.")
+            raise UserError("seed must be below 2**32.", f"It was {self.seed}.", "Give for example --seed 0.")
         for name, example in (("learning_rate", "0.001"), ("weight_decay", "0.01"), ("clip", "1.0")):
             _check_real(name, getattr(self, name), example)
         if self.learning_rate == 0:
@@ -97,36 +97,36 @@ class Training:
         self.budget_seconds()
 
     def budget_seconds(self) -> float:
-        """The budget in seconds; infinite where none is set."""
+        """Return the budget in seconds, infinity if none is set."""
         return math.inf if self.budget is None else parse_duration(self.budget)
 
 
 @dataclass(kw_only=True)
 class Scoring:
-    """What is asked of an evaluation.
+    """Options of ``holdfast evaluate``.
 
     Attributes:
-        int8: also score with the recurrent layers in int8: what rounding costs.
+        int8: also evaluate with the recurrent layers in int8, to show what the rounding costs.
     """
 
     int8: bool = False
 
 
 def check_device(name: object) -> None:
-    """Refuse what is no name of a device.
+    """Check the name of a device.
 
     Raises:
-        UserError: it is none of auto, cpu, cuda, cuda:NUMBER, mps.
+        UserError: the name is not auto, cpu, cuda, cuda:NUMBER or mps.
     """
     if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", str(name)):
         raise invalid_setting("device", "auto, cpu, cuda, cuda:NUMBER or mps", repr(name), "auto")
 
 
 def parse_duration(text: str) -> float:
-    """Seconds of a duration such as ``"90s"``, ``"10m"``, ``"1.5h"`` or ``"2h30m"``.
+    """Return the seconds of a duration such as ``"90s"``, ``"10m"``, ``"1.5h"`` or ``"2h30m"``.
 
     Raises:
-        UserError: not such a duration, or none at all ("0s").
+        UserError: the text is not a duration, or the duration is 0.
 
     Example:
         >>> parse_duration("2h30m")
@@ -138,7 +138,7 @@ def parse_duration(text: str) -> float:
     total = 3600 * hours + 60 * minutes + seconds
     if total <= 0:
         raise UserError(
-            "A duration is hours, minutes and seconds, with their letters, and more than 0.",
+            "A duration must be hours, minutes and seconds with their letters, and more than 0.",
             f"It was {text!r}.",
             "Give for example 90s, 10m, 1h or 2h30m.",
         )
@@ -146,10 +146,10 @@ def parse_duration(text: str) -> float:
 
 
 def fractions(split: str) -> tuple[float, float, float]:
-    """The training, validation and test part of a split such as ``"0.8/0.1/0.1"``.
+    """Return the training, validation and test fraction of a split such as ``"0.8/0.1/0.1"``.
 
     Raises:
-        UserError: not three fractions, or none for training or validation, or together more than 1.
+        UserError: there are not three fractions, the training or validation fraction is 0, or the sum exceeds 1.
     """
     try:
         train, valid, test = (float(part) for part in split.split("/"))
@@ -157,18 +157,18 @@ def fractions(split: str) -> tuple[float, float, float]:
         train, valid, test = -1.0, -1.0, -1.0
     if not (train > 0 and valid > 0 and test >= 0) or train + valid + test > 1 + 1e-9:
         raise UserError(
-            "A split is train/valid/test, as fractions with a sum of at most 1.",
+            "A split must be train/valid/test: fractions with a sum of at most 1.",
             f"It was {split!r}.",
-            "Give for example --split 0.9/0.05/0.05, or 0.9/0.1/0 for no test part.",
+            "Give for example --split 0.9/0.05/0.05, or 0.9/0.1/0 for no test split.",
         )
     return train, valid, test
 
 
 def save_config(path: Path, task: str, config: _Dataclass) -> None:
-    """Write a dataclass as TOML: ``format``, ``task``, the fields; nested dataclasses as tables, None left out.
+    """Write a dataclass as TOML: ``format``, ``task``, and its fields; nested dataclasses as tables, None left out.
 
     Raises:
-        ValueError: the class cannot be read back from TOML (a field named ``format``, a None whose default is not).
+        ValueError: the values cannot be read back from TOML (a field named ``format``, None where the default is not).
         UserError: the file cannot be written.
     """
     import tomli_w
@@ -183,19 +183,19 @@ def save_config(path: Path, task: str, config: _Dataclass) -> None:
 
 
 def load_config(path: Path, config_class: type[C]) -> C:
-    """Read a ``config.toml`` or a recipe into its dataclass.
+    """Load a ``config.toml`` or a recipe into its dataclass.
 
     Raises:
-        UserError: as :func:`read_config` and :func:`from_dict`.
+        UserError: see :func:`read_config` and :func:`from_dict`.
     """
     return from_dict(config_class, read_config(path)[1], str(path))
 
 
 def read_config(path: Path) -> tuple[str, dict[str, Any]]:
-    """The task and the fields of a ``config.toml`` or a recipe, with the format checked and the fields not yet.
+    """Return the task and the unchecked fields of a ``config.toml`` or a recipe, under their names of today.
 
     Raises:
-        UserError: no such file, not TOML, no task, or the format of a newer Holdfast.
+        UserError: the file is missing, is not TOML, names no task, or comes from a newer Holdfast.
     """
     path = Path(path)
     try:
@@ -219,34 +219,34 @@ def read_config(path: Path) -> tuple[str, dict[str, Any]]:
 
 
 def check_format(number: object, where: str) -> None:
-    """Refuse a file that this version cannot read.
+    """Check that this version can read a file's format.
 
     Raises:
-        UserError: the number is greater than :data:`FORMAT`, or no positive whole number.
+        UserError: the number is greater than :data:`FORMAT`, or is not a positive whole number.
     """
     if isinstance(number, bool) or not isinstance(number, int) or number < 1:
         raise UserError(
-            f"{where} must carry its format's number.", f"It was {number!r}.", f"Write format = {FORMAT}."
+            f"{where} must have a format number.", f"It was {number!r}.", f"Write format = {FORMAT}."
         )
     if number > FORMAT:
         raise UserError(
-            f"This Holdfast reads format {FORMAT}.",
-            f"{where} has format {number}: it was written by a newer Holdfast.",
+            f"{where} must have format {FORMAT} or lower.",
+            f"It has format {number}: it comes from a newer Holdfast.",
             "Upgrade: pip install --upgrade holdfast.",
         )
 
 
 def from_dict(config_class: type[C], values: Mapping[str, Any], where: str) -> C:
-    """Build a dataclass from plain values, as TOML gives them; ``format`` and ``task`` are passed over.
+    """Build a dataclass from plain values, as TOML gives them; ``format`` and ``task`` are ignored.
 
     Args:
         config_class: the dataclass; its fields may be dataclasses.
-        values: field -> value; nested dataclasses are mappings, tuples may be lists.
-        where: what the values came from, for the messages.
+        values: field -> value; a mapping for a nested dataclass, a list or a tuple for a tuple.
+        where: source of the values, for the messages.
 
     Raises:
-        UserError: an unknown field, a wrong type (nothing is converted: ``"3"`` is no number), a missing field, or
-            what the dataclass itself refuses.
+        UserError: a field is unknown, missing or of the wrong type (``"3"`` is not a number), or the dataclass
+            refuses a value.
     """
     from pydantic import TypeAdapter, ValidationError
 
@@ -268,16 +268,49 @@ def from_dict(config_class: type[C], values: Mapping[str, Any], where: str) -> C
         raise UserError(f"{name}: {first['msg']}.", got, f"Correct {name}.") from error
 
 
+class Setting(NamedTuple):
+    """A field of a settings dataclass, with the nested dataclass ("" for none) that holds it."""
+
+    name: str
+    part: str
+    hint: Any
+    default: Any
+    owner: type
+
+
+def settings_of(config_class: type, part: str = "") -> list[Setting]:
+    """Return every setting of a dataclass: its own fields first, then those of its nested dataclasses."""
+    hints, own, nested = get_type_hints(config_class), [], []
+    for field in dataclasses.fields(config_class):
+        hint = hints[field.name]
+        if isinstance(hint, type) and dataclasses.is_dataclass(hint):
+            nested += settings_of(hint, field.name)
+        else:
+            default = None if field.default is dataclasses.MISSING else field.default
+            own.append(Setting(field.name, part, hint, default, config_class))
+    return own + nested
+
+
+def merge_settings(config_class: type, values: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return nested values with each given setting put into the nested dataclass that holds it."""
+    merged = {name: dict(value) if isinstance(value, Mapping) else value for name, value in values.items()}
+    for setting in settings_of(config_class):
+        table = merged.setdefault(setting.part, {}) if setting.part else merged
+        if setting.name in given and isinstance(table, dict):  # from_dict refuses a part that is no table
+            table[setting.name] = given[setting.name]
+    return merged
+
+
 def build_config(config_class: type[C], fields: Mapping[str, Any]) -> C:
-    """Build a dataclass from fields in one flat list: each goes to the (first) part that has it.
+    """Build a dataclass from keywords: each setting goes to the nested dataclass that holds it.
 
     Args:
-        config_class: the dataclass; the fields of the dataclasses in it count as its own.
-        fields: name -> value; a part may also be given whole, as a dataclass or a mapping, and one value stands
-            for a tuple of one.
+        config_class: the dataclass.
+        fields: setting -> value. One value stands for a tuple of one. A nested dataclass may be given whole, as
+            itself or as a mapping.
 
     Raises:
-        UserError: an unknown field, and as :func:`from_dict`.
+        UserError: a setting is unknown; also see :func:`from_dict`.
 
     Example:
         >>> @dataclass
@@ -289,33 +322,24 @@ def build_config(config_class: type[C], fields: Mapping[str, Any]) -> C:
         (('temp',), 3)
     """
     fields = renamed_settings(fields, warn=True)
-    hints = get_type_hints(config_class)
-    homes = {name: (name, hint) for name, hint in hints.items()}
-    for part, hint in hints.items():
-        for nested in _dataclasses_in(hint):
-            homes |= {n: (part, h) for n, h in get_type_hints(nested).items() if n not in homes}
-    values: dict[str, Any] = {}
+    settings = {setting.name: setting for setting in reversed(settings_of(config_class))}
+    parts = [field.name for field in dataclasses.fields(config_class) if field.name not in settings]
     for name in fields:
-        if name not in homes:
-            raise _unknown(name, list(homes), "What was given")
-    for name in sorted(fields, key=lambda name: homes[name][0] != name):  # whole parts first
-        value = fields[name]
-        part, hint = homes[name]
-        plain = _plain(
-            (value,) if get_origin(hint) is tuple and not isinstance(value, list | tuple) else value
-        )
-        if part == name and not isinstance(plain, dict):
-            values[name] = plain
-        else:
-            values[part] = values.get(part, {}) | (plain if part == name else {name: plain})
-    parts: dict[str, Any] = {name: {} for name, hint in hints.items() if dataclasses.is_dataclass(hint)}
-    return from_dict(config_class, parts | values, "what was given")
+        if name not in settings and name not in parts:
+            raise _unknown(name, [*reversed(settings), *parts], "What was given")
+    several = {name for name in settings if get_origin(settings[name].hint) is tuple}
+    given = {
+        name: _plain((value,) if name in several and not isinstance(value, list | tuple) else value)
+        for name, value in fields.items()
+    }
+    whole = {name: given.pop(name) for name in parts if name in given}
+    return from_dict(config_class, merge_settings(config_class, whole, given), "what was given")
 
 
 def _unknown(name: str, known: list[str], where: str) -> UserError:
     near = get_close_matches(name.rpartition(".")[2], known, 1)
     fix = f"Did you mean {near[0]!r}?" if near else "Remove it, or upgrade Holdfast if a newer one wrote it."
-    return UserError(f"The fields are {', '.join(known)}.", f"{where} has {name!r}.", fix)
+    return UserError(f"A field must be one of {', '.join(known)}.", f"{where} has {name!r}.", fix)
 
 
 def _check_names(config_class: type, values: Mapping[str, Any], where: str, outer: tuple[str, ...]) -> None:
@@ -330,14 +354,14 @@ def _check_names(config_class: type, values: Mapping[str, Any], where: str, oute
 
 
 def _dataclasses_in(hint: Any) -> Iterator[type]:
-    """The dataclass that a type hint names, alone or in ``X | None``."""
+    """Yield the dataclass in a type hint, alone or in ``X | None``."""
     for candidate in (hint, *(get_args(hint) if get_origin(hint) is not dict else ())):
         if isinstance(candidate, type) and dataclasses.is_dataclass(candidate):
             yield candidate
 
 
 def _plain(value: Any) -> Any:
-    """Dataclasses as dicts without their None fields, tuples as lists, paths as text."""
+    """Return dataclasses as dicts without their None fields, tuples as lists, paths as text."""
     if dataclasses.is_dataclass(value):
         pairs = (
             (field.name, getattr(value, field.name)) for field in dataclasses.fields(value) if field.init

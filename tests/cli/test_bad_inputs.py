@@ -405,14 +405,18 @@ def test_resume_with_another_setting(
     refused(
         capsys,
         ["train", "forecast", good, *flags, "--out", copy, "--resume"],
-        ("epochs, patience, budget", f"{was} in {copy} and was given as {now}", f"Leave {flags[0]} out"),
+        (
+            "--epochs, --patience, --budget",
+            f"{was} in {copy}; the command gives {now}",
+            f"Leave {flags[0]} out",
+        ),
     )
     assert before == {path: path.read_bytes() for path in copy.rglob("*") if path.is_file()}
 
 
 def test_resume_and_overwrite(copy: Path, good: Path, capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ["train", "forecast", good, "--out", copy, "--resume", "--overwrite"]
-    refused(capsys, arguments, ("--resume", "--overwrite", "out"))
+    refused(capsys, arguments, ("--resume", "--overwrite", "Leave one"))
 
 
 # -- a trained model ---------------------------------------------------------------------------------------------
@@ -555,14 +559,14 @@ def test_what_the_system_refuses(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("holdfast.cli.commands.verbs.info", failing(error))
+    monkeypatch.setattr("holdfast.info.info", failing(error))
     refused(capsys, ["info"], expected)
 
 
 def test_a_bug_shows_its_traceback(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("holdfast.cli.commands.verbs.info", failing(KeyError("oops")))
+    monkeypatch.setattr("holdfast.info.info", failing(KeyError("oops")))
     assert main(["info"]) == 1
     err = capsys.readouterr().err
     assert "Traceback" in err
@@ -570,6 +574,6 @@ def test_a_bug_shows_its_traceback(
 
 
 def test_ctrl_c_outside_training(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("holdfast.cli.commands.verbs.info", failing(KeyboardInterrupt()))
+    monkeypatch.setattr("holdfast.info.info", failing(KeyboardInterrupt()))
     assert main(["info"]) == 130
     assert capsys.readouterr().err == "Interrupted.\n"

@@ -19,8 +19,8 @@ import pytest
 from holdfast.checkpoint import load_arrays
 from holdfast.cli import main
 from holdfast.cli.output import score_table
-from holdfast.cli.task_flags import attributes, fields
-from holdfast.config import Training, load_config
+from holdfast.cli.params import help_texts
+from holdfast.config import Training, load_config, settings_of
 from holdfast.files import to_json
 from holdfast.tasks.forecast.config import DataConfig, ForecastConfig, NetworkConfig
 
@@ -177,10 +177,13 @@ def test_flags_override_a_recipe(data: Path, tmp_path: Path) -> None:
 )
 def test_several_targets(flags: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found: list[Any] = []
-    monkeypatch.setattr(
-        "holdfast.cli.commands.verbs.train", lambda task, given, *_: found.append((task, given)) or 0
-    )
-    assert main(["train", "forecast", "x.csv", *flags, "--quantiles", "0.25,0.5,0.75"]) == 0
+
+    def settings(task: str, given: dict[str, Any], *_: Any) -> None:
+        found.append((task, given))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("holdfast.cli.commands.train._settings", settings)
+    assert main(["train", "forecast", "x.csv", *flags, "--quantiles", "0.25,0.5,0.75"]) == 130
     assert found == [("forecast", {"target": ("a", "b"), "quantiles": (0.25, 0.5, 0.75)})]
 
 
@@ -333,12 +336,12 @@ def test_an_interrupted_comparison_keeps_its_runs(
     monkeypatch.setattr(compare, "save_json", then_ctrl_c)
     flags = [*FLAGS, "--epochs", "1", "--out", str(tmp_path / "out")]
     assert main(["compare", "forecast", str(data), *flags]) == 130
-    assert f"that have ended are in {tmp_path / 'out' / 'comparison.json'}" in capsys.readouterr().err
+    assert f"of the finished runs are in {tmp_path / 'out' / 'comparison.json'}" in capsys.readouterr().err
     first = json.loads((tmp_path / "out" / "comparison.json").read_text())["runs"]
     assert len(first) == 2
     monkeypatch.setattr(compare, "save_json", whole)
     assert main(["compare", "forecast", str(data), *flags, "--resume", "--overwrite"]) == 2
-    assert "--overwrite was given as well" in capsys.readouterr().err
+    assert "must be given without --overwrite" in capsys.readouterr().err
     assert main(["compare", "forecast", str(data), *flags[:-1], str(tmp_path / "none"), "--resume"]) == 2
     assert "There is no folder" in capsys.readouterr().err
     assert main(["compare", "forecast", str(data), *flags, "--resume", "--dropout", "0.3"]) == 2
@@ -426,9 +429,9 @@ def test_help_lists_every_setting_with_its_text_and_default(
     monkeypatch.setenv("COLUMNS", "400")
     out, _ = call(capsys, verb, "forecast", "--help")
     lines = {line.split()[1]: " ".join(line.split()) for line in out.splitlines() if line[:4] == "│ --"}
-    for field in fields(ForecastConfig):
+    for field in settings_of(ForecastConfig):
         line = lines["--" + field.name.replace("_", "-")]
-        assert field.help and " ".join(field.help.split()) in line
+        assert help_texts(field.owner)[field.name] in line
         if isinstance(field.default, str | int | float) and field.default:
             assert f"[default: {field.default}]" in line
 
@@ -437,9 +440,9 @@ def test_every_setting_is_a_flag_and_described() -> None:
     classes = (DataConfig, NetworkConfig, Training)
     own = {field.name for field in dataclasses.fields(ForecastConfig)} - {"data", "network", "training"}
     names = own | {field.name for config in classes for field in dataclasses.fields(config)}
-    assert {field.name for field in fields(ForecastConfig)} == names
+    assert {field.name for field in settings_of(ForecastConfig)} == names
     assert all(
-        attributes(config).keys() >= {f.name for f in dataclasses.fields(config)} for config in classes
+        help_texts(config).keys() >= {f.name for f in dataclasses.fields(config)} for config in classes
     )
 
 
@@ -482,8 +485,8 @@ def test_python_m_holdfast() -> None:
 
 def test_a_terminal_without_unicode() -> None:
     program = (
-        "from holdfast.cli import main, show, verbs\n"
-        "verbs.info = lambda json: show.write('1 ± 2') or 0\nraise SystemExit(main(['info']))"
+        "import holdfast.info\nfrom holdfast.cli import main\n"
+        "holdfast.info.render = lambda found: '1 ± 2'\nraise SystemExit(main(['info']))"
     )
     ascii_only = os.environ | {"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
     done = subprocess.run(

@@ -15,8 +15,8 @@ from test_probe_data import idx
 from torch import Tensor
 
 from holdfast.cli import main
-from holdfast.cli.task_flags import attributes, fields
-from holdfast.config import load_config
+from holdfast.cli.params import help_texts
+from holdfast.config import load_config, settings_of
 from holdfast.data.vision.images import bundled_digits
 from holdfast.errors import DivergenceError, UserError
 from holdfast.experiments.probes import results
@@ -182,7 +182,7 @@ def test_images_of_idx_files_are_read_and_put_in_another_order(tmp_path: Path) -
         (["adding", "--input-scale", "0"], ("--input-scale is a finite number above 0", "It was 0", "1")),
         (["copy", "--curriculum", "1"], ("--curriculum is in [0, 1)", "It was 1.0", "0.6")),
         (["adding", "--learning-rate", "0"], ("--learning-rate is greater than 0", "0.0", "0.001")),
-        (["adding", "--budget", "soon"], ("A duration is hours", "'soon'", "10m")),
+        (["adding", "--budget", "soon"], ("A duration must be hours", "'soon'", "10m")),
         (["adding", "--device", "cuda:99"], ("device", "cuda:99", "--device auto")),
         (["adding", "--images", "x"], ("The flags of holdfast probe adding", "'--images'", "--help")),
         (["images", "--images", "a.idx"], ("go together", "--labels was not given", "Give --labels FILE")),
@@ -224,7 +224,7 @@ def test_a_folder_in_use_is_kept(tmp_path: Path, capsys: pytest.CaptureFixture[s
 
 @pytest.mark.parametrize("name", PROBES)
 def test_every_setting_has_help(name: str) -> None:
-    assert all(field.help for field in fields(PROBES[name])), attributes(PROBES[name])
+    assert all(help_texts(one.owner).get(one.name) for one in settings_of(PROBES[name]))
     assert PROBES[name].rule
 
 

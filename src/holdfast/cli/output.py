@@ -1,38 +1,45 @@
-"""Results on stdout: tables, JSON and plain lines."""
+"""Results on stdout: tables, JSON and plain lines; and the folder that they are saved in."""
 
 from __future__ import annotations
 
+import contextlib
 import math
 import shutil
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
+from holdfast.cli.errors import notice
 from holdfast.files import to_json
+from holdfast.tasks.registry import part
 
-Figures = Mapping[str, float]
+_Metrics = Mapping[str, float]
 
 _HIGHER_IS_BETTER = ("direction", "accuracy", "macro_f1", "auroc", "bleu", "chrf")
 _UNRANKED = ("coverage",)
-"""Best where it equals the intervals' level, which a table does not know."""
-
+"""Best where it equals the level of the intervals, which the table does not know."""
 
 _UNFOLDED = 10_000
-"""A width in which every table has room."""
+"""A width that fits every table."""
 
-
-def width() -> int:
-    """Columns of the terminal."""
-    return shutil.get_terminal_size().columns
+_WORTH_KEEPING = (
+    "state.safetensors",
+    "model.safetensors",
+    "comparison.json",
+    "backtest.json",
+    "probe.json",
+)
+"""Files that keep the folder of failed work: the state or the best weights of a run, and finished results."""
 
 
 def write(text: str) -> None:
-    """A line, or several, on stdout."""
+    """Write one or more lines to stdout."""
     sys.stdout.write(text + "\n")
 
 
 def stream(pieces: Iterable[str]) -> None:
-    """Text on stdout as it comes, with a line's end at its end."""
+    """Write text to stdout as it arrives, and end with a newline."""
     last = ""
     for piece in pieces:
         sys.stdout.write(piece)
@@ -43,22 +50,22 @@ def stream(pieces: Iterable[str]) -> None:
 
 
 def write_json(value: Mapping[str, Any]) -> None:
-    """One JSON object on stdout."""
+    """Write one JSON object to stdout."""
     write(to_json(value))
 
 
 def score_table(
-    title: str, rows: Mapping[str, Figures], spreads: Mapping[str, Figures] | None = None
+    title: str, rows: Mapping[str, _Metrics], spreads: Mapping[str, _Metrics] | None = None
 ) -> None:
-    """Metrics of the model and the simple methods, one row each, the best of each metric in bold.
+    """Write the metrics of the model and the baselines, one row each, with the best value of each metric in bold.
 
     Args:
-        title: what was scored.
-        rows: name -> metrics, the model's first; one that a simple method does not have is left out.
-        spreads: name -> standard deviation of its metrics.
+        title: the title of the table.
+        rows: name -> metrics, the model first; a baseline may lack some.
+        spreads: name -> standard deviations of its metrics.
     """
     names = list(next(iter(rows.values())))
-    values = {name: {row: figures.get(name, math.nan) for row, figures in rows.items()} for name in names}
+    values = {name: {row: metrics.get(name, math.nan) for row, metrics in rows.items()} for name in names}
     best = {name: _best(name, values[name]) for name in names}
     cells = [
         [row, *(_cell(values[m][row], (spreads or {}).get(row, {}).get(m), row in best[m]) for m in names)]
@@ -67,8 +74,8 @@ def score_table(
     table(title, ["", *names], cells)
 
 
-def _best(metric: str, values: Figures) -> set[str]:
-    """The rows with the best value; none where all are the same, or where no value is the best."""
+def _best(metric: str, values: _Metrics) -> set[str]:
+    """Return the rows with the best value; none if all are equal, or if the metric has no best value."""
     finite = [value for value in values.values() if math.isfinite(value)]
     if metric in _UNRANKED or not finite:
         return set()
@@ -83,12 +90,12 @@ def _cell(value: float, spread: float | None, best: bool) -> str:
 
 
 def number(value: float) -> str:
-    """Four digits."""
+    """Format with four significant digits."""
     return f"{value:.4g}" if math.isfinite(value) else "-"
 
 
 def table(title: str, header: list[str], rows: list[list[str]]) -> None:
-    """A table on stdout; the first column to the left, figures to the right; never folded to the terminal's width."""
+    """Write a table to stdout: first column left-aligned, the others right-aligned, never folded."""
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.measure import Measurement
@@ -103,3 +110,74 @@ def table(title: str, header: list[str], rows: list[list[str]]) -> None:
     whole = Measurement.get(console, console.options.update(width=_UNFOLDED), drawn)
     console.width = max(console.width, whole.maximum, len(title))
     console.print(drawn)
+
+
+# -- what several verbs print ------------------------------------------------------------------------------------
+
+
+def notes(texts: Sequence[str]) -> None:
+    """Print notes on the data to stderr."""
+    for text in texts:
+        notice(f"note: {text}")
+
+
+def result(model: Any, metrics: Mapping[str, Any]) -> None:
+    """Print the metrics of a model and of the baselines, and what they mean."""
+    from holdfast.reporting.summary import VARIANTS
+
+    words, name = part(metrics["task"], "words"), model.config.network.cell.upper()
+    others = {f"{name} {how}": metrics[key] for key, how in VARIANTS.items() if key in metrics}
+    score_table(words.title(metrics), {name: metrics["model"], **others, **metrics["baselines"]})
+    for sentence in words.verdict(metrics):
+        write(sentence)
+
+
+def comparison(task: str, found: Any, title: str) -> None:
+    """Print the metrics and the costs of the cells, and what they mean."""
+    from holdfast.reporting.sections import comparison_table
+
+    header, *rows = comparison_table(found)
+    metrics = [name for name in header if any(name in values for values in found.baselines.values())]
+    baselines = [
+        [name, *(number(values.get(metric, math.nan)) for metric in metrics)]
+        for name, values in found.baselines.items()
+    ]
+    table(title, ["", *metrics], [*_columns(header, rows, metrics), *baselines])
+    costs = [name for name in header[1:] if name not in metrics]
+    table("cost of the cells", ["", *costs], _columns(header, rows, costs))
+    for sentence in part(task, "words").conclusions(found):
+        write(sentence)
+
+
+def _columns(header: list[str], rows: list[list[str]], names: list[str]) -> list[list[str]]:
+    """Return the first column and the named ones."""
+    return [[row[0], *(row[header.index(name)] for name in names)] for row in rows]
+
+
+def results_are(folder: Path, page: Path) -> None:
+    """Print where the results and their report are."""
+    write(f"The results are in {folder}; open {page} for the report.")
+
+
+@contextlib.contextmanager
+def results_in(
+    folder: Path, file: str | None = None, what: str = "runs", resumable: bool = True
+) -> Iterator[None]:
+    """Remove a new folder if the work fails and leaves nothing to keep; after Ctrl-C, print what was kept.
+
+    Args:
+        folder: the folder of the results.
+        file: the file in it with the results of finished work.
+        what: what the finished work is.
+        resumable: whether the verb has ``--resume``.
+    """
+    existed = folder.exists()
+    try:
+        yield
+    except BaseException as error:
+        if isinstance(error, KeyboardInterrupt) and file is not None and (folder / file).exists():
+            more = "; repeat the command with --resume to continue" if resumable else ""
+            notice(f"The results of the finished {what} are in {folder / file}{more}.")
+        if not existed and not any((folder / name).exists() for name in _WORTH_KEEPING):
+            shutil.rmtree(folder, ignore_errors=True)
+        raise

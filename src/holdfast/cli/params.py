@@ -1,77 +1,312 @@
-"""Arguments that several verbs have."""
+"""Parameters of the verbs: flags that several verbs share, flags made from a settings dataclass, and its values."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import partial
+from inspect import Parameter as Argument
+from inspect import cleandoc, signature
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, get_args, get_origin
 
-from cyclopts import Parameter
+from cyclopts import Group, Parameter
 
-from holdfast.cli.task_flags import split_commas, whole_number
+from holdfast.config import (
+    MAY_CHANGE,
+    Setting,
+    from_dict,
+    merge_settings,
+    read_config,
+    settings_of,
+)
+from holdfast.errors import UserError
+from holdfast.tasks.registry import RUN_CONFIG, RUN_STATE, load
+from holdfast.validation import flag_name
+
+_FLAGS = "the flags"
+"""Source of settings that come from the command line, for messages."""
+
+Given = Mapping[str, Any]
+"""Settings that were given on the command line: name -> value."""
+
+
+# -- shared by several verbs -------------------------------------------------------------------------------------
+
+
+def split_commas(hint: Any, tokens: Sequence[Any]) -> tuple[Any, ...]:
+    """Convert ``--target a,b`` and ``--target a --target b`` to a tuple of two values."""
+    entry = get_args(hint)[0]
+    return tuple(entry(text.strip()) for token in tokens for text in token.value.split(",") if text.strip())
+
+
+def whole_number(_: Any, tokens: Sequence[Any]) -> int:
+    """Convert to int as Python does: ``2.5`` is refused, not rounded."""
+    return int(tokens[0].value)
 
 
 def switch(text: str) -> Parameter:
-    """A flag that is given or not."""
+    """Return a flag without a value."""
     return Parameter(help=text, negative=(), show_default=False)
+
+
+def several(text: str = "", show_default: Any = False) -> Parameter:
+    """Return a flag with values that are separated by commas."""
+    return Parameter(
+        help=text, converter=split_commas, metavar="A,B,...", negative=(), show_default=show_default
+    )
+
+
+def whole(text: str) -> Parameter:
+    """Return a flag with a whole number."""
+    return Parameter(help=text, converter=whole_number)
 
 
 Data = Annotated[
     Path,
-    Parameter(help="The data: a table, texts, a manifest of sounds, or music (MIDI, ABC, .mat, .json)."),
+    Parameter(help="Data file: a table, texts, an audio manifest, or music (MIDI, ABC, .mat, .json)."),
 ]
 Run = Annotated[Path, Parameter(help="Folder of a trained model.")]
-Recipe = Annotated[Path | None, Parameter(help="TOML file of settings; flags override it.")]
-Overwrite = Annotated[bool, switch("Write over earlier results in --out.")]
+Recipe = Annotated[Path | None, Parameter(help="TOML file with settings. Flags override it.")]
+Overwrite = Annotated[bool, switch("Overwrite earlier results in --out.")]
 Json = Annotated[bool, switch("Print one JSON object.")]
-Cells = Annotated[
-    tuple[str, ...],
-    Parameter(
-        help="Cells to compare.",
-        converter=split_commas,
-        metavar="A,B,...",
-        negative=(),
-        show_default=",".join,
-    ),
-]
-Device = Annotated[str, Parameter(help="auto (a GPU where there is one), cpu, cuda, cuda:1 or mps.")]
+Cells = Annotated[tuple[str, ...], several("Cells to compare.", ",".join)]
+Device = Annotated[str, Parameter(help="auto (a GPU if there is one), cpu, cuda, cuda:1 or mps.")]
+Names = Annotated[tuple[str, ...], several()]
 FLAT = Parameter(name="*")
-"""The fields of a dataclass are flags by themselves."""
+"""Each field of the dataclass is a flag of its own."""
 
 
 @dataclass(frozen=True)
-class OwnFiles:
-    """Parts of the data that have files of their own."""
+class SplitFiles:
+    """Files of the splits that are not cut from the data file."""
 
-    valid: Annotated[Path | None, Parameter(help="File of the validation part.")] = None
-    test: Annotated[Path | None, Parameter(help="File of the test part.")] = None
+    valid: Annotated[Path | None, Parameter(help="File of the validation split.")] = None
+    test: Annotated[Path | None, Parameter(help="File of the test split.")] = None
 
 
 @dataclass(frozen=True)
 class Earlier:
-    """What becomes of what the folder of results holds."""
+    """What to do with earlier results in the output folder."""
 
-    resume: Annotated[bool, switch("Go on with what is in --out.")] = False
+    resume: Annotated[bool, switch("Resume the work in --out.")] = False
     overwrite: Overwrite = False
+
+    def check(self) -> None:
+        """Refuse both flags together.
+
+        Raises:
+            UserError: both are given.
+        """
+        if self.resume and self.overwrite:
+            raise UserError(
+                "--resume must be given without --overwrite.",
+                "--overwrite was given as well.",
+                "Leave one of them out: --resume continues earlier work, --overwrite replaces it.",
+            )
 
 
 @dataclass(frozen=True)
-class Trials:
-    """Which networks are trained, how often, and on how much."""
+class Design:
+    """The networks of ``holdfast claims``: cells, pairs of runs, and fractions of the training split."""
 
     cells: Cells = ("lstm", "gru")
-    seeds: Annotated[int, Parameter(help="Pairs of runs.", converter=whole_number)] = 5
+    seeds: Annotated[int, whole("Pairs of runs.")] = 5
     fractions: Annotated[
         tuple[float, ...],
-        Parameter(
-            help="Shares of the training part; 1 is one of them.",
-            converter=split_commas,
-            metavar="A,B,...",
-            negative=(),
-            show_default=lambda shares: ",".join(f"{share:g}" for share in shares),
+        several(
+            "Fractions of the training split to train on. 1 must be one of them.",
+            lambda values: ",".join(f"{value:g}" for value in values),
         ),
     ] = (0.05, 0.1, 0.25, 0.5, 1.0)
 
 
-NO_FILES, NEW, USUAL = OwnFiles(), Earlier(), Trials()
-"""What is meant where nothing is said."""
+NO_FILES, NEW, DESIGN = SplitFiles(), Earlier(), Design()
+"""Defaults."""
+
+
+def load_run(task: str, run: Path, device: str) -> Any:
+    """Load the model of a run of this task onto a device."""
+    model = load(run)
+    if model.task != task:
+        raise UserError(
+            f"The run must be of the task {task}, as the flags are.",
+            f"The run in {run} is of the task {model.task}.",
+            f"Write {model.task} instead of {task}.",
+        )
+    return model.to(device)
+
+
+# -- flags from a settings dataclass -----------------------------------------------------------------------------
+
+
+def help_texts(config_class: type) -> dict[str, str]:
+    """Return name -> text from the "Attributes:" in the docstrings of a class and its bases."""
+    found: dict[str, str] = {}
+    for owner in reversed(config_class.__mro__):
+        section = re.search(r"^Attributes:\n((?:    .*\n?|\n)*)", cleandoc(owner.__doc__ or ""), re.MULTILINE)
+        entries = re.findall(r"^    (\w+): (.*(?:\n     .*)*)", section[1] if section else "", re.MULTILINE)
+        found |= {name: " ".join(text.split()) for name, text in entries}
+    return found
+
+
+def with_flags(verb: Callable[..., int], task: str, config_class: type) -> Callable[..., int]:
+    """Return a verb with a task's settings as flags.
+
+    Args:
+        verb: called with its own arguments, ``task``, and ``given``: the settings from the command line.
+        task: the task's name.
+        config_class: the dataclass of the settings.
+    """
+    settings = settings_of(config_class)
+    own = [p for p in signature(verb, eval_str=True).parameters.values() if p.name not in ("task", "given")]
+    flags = list(_flags(task, settings))
+    names = {setting.name for setting in settings}
+
+    def run(*positional: Any, **arguments: Any) -> int:
+        given = {name: arguments.pop(name) for name in names & arguments.keys()}
+        return verb(*positional, **arguments, task=task, given=given)
+
+    run.__doc__ = f"{_headline(config_class)}\n\n{verb.__doc__}"
+    run.__signature__ = signature(verb).replace(parameters=[*own, *flags], return_annotation=int)  # type: ignore[attr-defined]
+    run.__annotations__ = {p.name: p.annotation for p in (*own, *flags)}
+    return run
+
+
+def _flags(task: str, settings: Sequence[Setting]) -> Iterator[Argument]:
+    """Yield each setting as a keyword-only parameter, in one group of the help for each dataclass."""
+    helps = {setting.owner: help_texts(setting.owner) for setting in settings}
+    groups: dict[type, Group] = {}
+    for setting in settings:
+        if setting.owner not in groups:
+            title, order = (setting.part or task).capitalize(), 10 + len(groups)
+            groups[setting.owner] = Group(title, help=_headline(setting.owner), sort_key=order)
+        is_tuple = get_origin(setting.hint) is tuple
+        kinds = get_args(setting.hint) or (setting.hint,)
+        options = Parameter(
+            help=helps[setting.owner].get(setting.name, ""),
+            group=groups[setting.owner],
+            converter=split_commas if is_tuple else whole_number if int in kinds else None,
+            show_default=partial(_shown, _text(setting.default)) if setting.default else False,
+            negative_iterable=(),
+            metavar="A,B,..." if is_tuple else None,
+            allow_leading_hyphen=setting.hint is str,
+        )
+        yield Argument(
+            setting.name,
+            Argument.KEYWORD_ONLY,
+            default=setting.default,
+            annotation=Annotated[setting.hint, options],
+        )
+
+
+def _shown(default: str, _: Any) -> str:
+    return default
+
+
+def _headline(owner: type) -> str:
+    return cleandoc(owner.__doc__ or "").partition("\n")[0]
+
+
+def _text(value: Any) -> str:
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+# -- settings from a recipe, an earlier run, and flags -----------------------------------------------------------
+
+
+def build(config_class: type, task: str, given: Given, recipe: Path | None, data: Path) -> Any:
+    """Build the settings from a recipe and the flags, which override it.
+
+    Args:
+        config_class: the dataclass.
+        task: its task.
+        given: settings from the command line.
+        recipe: a TOML file.
+        data: the file whose columns the error lists if no target is named.
+
+    Raises:
+        UserError: the recipe cannot be read or is of another task, or a setting is unknown or out of range.
+    """
+    values = {} if recipe is None else _read(recipe, task)
+    needed = [setting for setting in settings_of(config_class) if setting.name == "target"]
+    merged = merge_settings(config_class, values, given)
+    if any(not (merged.get(setting.part) or {}).get("target") for setting in needed):
+        raise _no_target(data)
+    if recipe is not None:  # check the flags alone first: an error after that is in the recipe
+        some = dict.fromkeys([setting.name for setting in needed], ("any",))
+        _checked(config_class, merge_settings(config_class, {}, some | dict(given)), _FLAGS)
+    return _checked(config_class, merged, _FLAGS if recipe is None else str(recipe))
+
+
+def build_resumed(config_class: type, task: str, given: Given, folder: Path) -> Any:
+    """Build the settings of the run in a folder, with the given ones of :data:`holdfast.config.MAY_CHANGE`.
+
+    Raises:
+        UserError: the folder has no run, or another setting is given and differs from the run's.
+    """
+    if not (folder / RUN_CONFIG).exists() or not (folder / RUN_STATE).exists():
+        raise UserError(
+            "--resume must have a run to resume in the folder --out.",
+            f"{folder} holds none." if folder.exists() else f"There is no folder {folder}.",
+            "Name the run folder with --out, or leave --resume out to start a new run.",
+        )
+    values = _read(folder / RUN_CONFIG, task)
+    old = _checked(config_class, values, str(folder / RUN_CONFIG))
+    for setting in settings_of(config_class):
+        name, before = setting.name, _value(old, setting)
+        if name in given and name not in MAY_CHANGE and given[name] != before:
+            raise UserError(
+                f"A resumed run must keep its settings, except {', '.join(map(flag_name, MAY_CHANGE))}.",
+                f"{flag_name(name)} is {_text(before)} in {folder}; the command gives {_text(given[name])}.",
+                f"Leave {flag_name(name)} out, or start a new run with another --out.",
+            )
+    return _checked(config_class, merge_settings(config_class, values, given), _FLAGS)
+
+
+def as_flags(config: Any, names: Sequence[str]) -> list[str]:
+    """Return the command-line words of those of some settings that differ from their defaults."""
+    settings = {setting.name: setting for setting in settings_of(type(config))}
+    words: list[str] = []
+    for setting in (settings[name] for name in names if name in settings):
+        value = _value(config, setting)
+        if value != setting.default:
+            words += [flag_name(setting.name)] if value is True else [flag_name(setting.name), _text(value)]
+    return words
+
+
+def _value(config: Any, setting: Setting) -> Any:
+    return getattr(getattr(config, setting.part) if setting.part else config, setting.name)
+
+
+def _no_target(data: Path) -> UserError:
+    """Return the error for a missing ``--target``, with the columns of the file; or raise the file's own error."""
+    from holdfast.data.tabular.table import read_table
+
+    columns = ", ".join(read_table(data).columns)
+    return UserError(
+        "A forecast must have a target column.",
+        "No --target was given.",
+        f"Give --target with one or more of the columns of {data}: {columns}.",
+    )
+
+
+def _read(path: Path, task: str) -> dict[str, Any]:
+    found, values = read_config(path)
+    if found != task:
+        near = get_close_matches(found, [task], 1)
+        raise UserError(
+            f"The settings must be those of the task {task!r}.",
+            f"{path} is of the task {found!r}.",
+            f"Write task = {task!r} in it." if near else f"Give a recipe with task = {task!r}.",
+        )
+    return values
+
+
+def _checked(config_class: type, values: Given, where: str) -> Any:
+    try:
+        return from_dict(config_class, merge_settings(config_class, values, {}), where)
+    except UserError as error:  # "In the flags:" is no news on the command line
+        raise UserError(error.rule, error.got.removeprefix(f"In {_FLAGS}: "), error.fix) from error

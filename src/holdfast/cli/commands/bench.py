@@ -1,71 +1,69 @@
-"""What ``holdfast bench`` does, once its arguments are read."""
+"""``holdfast bench``."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from holdfast.cli import output as show
+from cyclopts import Parameter
+
+from holdfast.cli import output
 from holdfast.cli.errors import BUG, notice
+from holdfast.cli.params import Json, Names, switch, whole
 from holdfast.errors import missing_library
 from holdfast.files import save_json
 
 
-@dataclass(frozen=True)
-class Names:
-    """What is measured; all where nothing is named."""
-
-    modes: tuple[str, ...]
-    cells: tuple[str, ...]
-    shapes: tuple[str, ...]
-    peers: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Output:
-    """Where the result goes beside the tables, or instead of them."""
-
-    out: Path | None
-    plot: Path | None
-    json: bool
-
-
-def bench(quick: bool, names: Names, threads: int | None, repetitions: int | None, output: Output) -> int:
-    """Measure, then print tables or JSON, and write the JSON and the picture that were asked for."""
+def bench(
+    *,
+    quick: Annotated[bool, switch("Take about a minute: few shapes, few repetitions, GRU and LSTM.")] = False,
+    modes: Annotated[
+        Names, Parameter(help="inference, training, ragged, trace, streaming, options, bf16, int8.")
+    ] = (),
+    cells: Annotated[Names, Parameter(help="gru, lstm, rnn.")] = (),
+    shapes: Annotated[Names, Parameter(help="Sizes, as BATCHxINPUTxHIDDENxSTEPS.")] = (),
+    peers: Annotated[
+        Names, Parameter(help="Libraries, such as torch or onnxruntime; all installed ones when not given.")
+    ] = (),
+    threads: Annotated[int | None, whole("Threads of each library.")] = None,
+    repetitions: Annotated[int | None, whole("Timings of each library.")] = None,
+    out: Annotated[Path | None, Parameter(help="JSON file of the result, saved after each case.")] = None,
+    plot: Annotated[Path | None, Parameter(help="PNG file to plot the result into.")] = None,
+    json: Json = False,
+) -> int:
+    """Time Holdfast's layers next to other libraries: milliseconds, ratios, and share of the peak."""
     from holdfast.bench.cases import parse_shapes
     from holdfast.bench.config import QUICK, Request
     from holdfast.bench.run import bench as run
 
-    chart = _chart() if output.plot is not None else None
-    given = {
-        **vars(names),
-        "shapes": parse_shapes(names.shapes),
+    chart = None if plot is None else _chart()
+    given: dict[str, Any] = {
+        "modes": modes,
+        "cells": cells,
+        "shapes": parse_shapes(shapes),
+        "peers": peers,
         "threads": threads,
         "repetitions": repetitions,
     }
-    asked = {name: value for name, value in given.items() if value not in (None, (), [])}
-    request = replace(QUICK if quick else Request(), **asked)
-
-    if output.out is not None:
-        output.out.parent.mkdir(parents=True, exist_ok=True)
-
-    def keep(result: Mapping[str, Any]) -> None:
-        if output.out is not None:
-            save_json(output.out, result)
-
-    result = run(request, notice, keep)
-    _show(result, output.json)
-    if output.out is not None:
-        notice(f"The result is in {output.out}.")
-    if chart is not None and output.plot is not None and result["rows"]:
-        notice(f"The picture is {chart(result, output.plot)}.")
-    return BUG if result["wrong"] else 0
+    request = replace(
+        QUICK if quick else Request(),
+        **{name: value for name, value in given.items() if value not in (None, (), [])},
+    )
+    if out is not None:
+        out.parent.mkdir(parents=True, exist_ok=True)
+    found = run(request, notice, lambda result: None if out is None else save_json(out, result))
+    _show(found, json)
+    if out is not None:
+        notice(f"The result is in {out}.")
+    if chart is not None and plot is not None and found["rows"]:
+        notice(f"The plot is {chart(found, plot)}.")
+    return BUG if found["wrong"] else 0
 
 
-def _chart() -> Any:
-    """The drawing, looked for before an hour of measurement rather than after it."""
+def _chart() -> Callable[[Mapping[str, Any], Path], Path]:
+    """Import the plotting function before an hour of measurement rather than after it."""
     try:
         from holdfast.bench.chart import chart
     except ModuleNotFoundError as error:
@@ -77,9 +75,9 @@ def _show(result: Mapping[str, Any], json: bool) -> None:
     from holdfast.bench.report import sentences, tables
 
     if json:
-        show.write_json(result)
+        output.write_json(result)
         return
     for table in tables(result):
-        show.table(*table)
+        output.table(*table)
     for sentence in sentences(result):
-        show.write(sentence)
+        output.write(sentence)

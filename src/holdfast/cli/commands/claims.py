@@ -1,54 +1,71 @@
-"""What ``holdfast claims`` does, once its arguments are read."""
+"""``holdfast claims``."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from holdfast.cli import output as show
-from holdfast.cli.commands.verbs import Output, both_given, kept, nothing_half_written, tell_notes
+from cyclopts import Parameter
+
+from holdfast.cli import output
 from holdfast.cli.errors import notice
-from holdfast.cli.task_flags import build
+from holdfast.cli.params import (
+    DESIGN,
+    FLAT,
+    NEW,
+    NO_FILES,
+    Data,
+    Design,
+    Earlier,
+    Given,
+    Json,
+    Recipe,
+    SplitFiles,
+    build,
+)
 from holdfast.files import DataFiles, OutputFolder
 from holdfast.tasks.registry import part
 
 
 def claims(
+    data: Data,
+    /,
+    *,
+    own: Annotated[SplitFiles, FLAT] = NO_FILES,
+    design: Annotated[Design, FLAT] = DESIGN,
+    out: Annotated[
+        Path | None, Parameter(help="Folder of the results; runs/claims-FILE when not given.")
+    ] = None,
+    recipe: Recipe = None,
+    earlier: Annotated[Earlier, FLAT] = NEW,
+    json: Json = False,
     task: str,
-    given: Mapping[str, Any],
-    files: DataFiles,
-    asked: tuple[Sequence[str], int, Sequence[float]],
-    json: bool,
-    output: Output,
+    given: Given,
 ) -> int:
-    """Train in pairs, test the claims, and tell the verdicts; ``asked`` are cells, seeds and fractions."""
+    """Test the textbook claims about LSTM and GRU on your data: size, speed, overfitting, memory."""
+    from holdfast.experiments.claims.report import write_claims_report
     from holdfast.experiments.claims.run import ExperimentDesign, run_claims
     from holdfast.experiments.claims.summary import claims_to_dict
     from holdfast.experiments.compare import COMPARISON_FILE, RunOptions
 
-    design = ExperimentDesign(*asked)
-    if output.resume and output.overwrite:
-        raise both_given("overwrite")
-    config = build(part(task, "config"), task, given, output.recipe, files.data)
-    folder = output.out or Path("runs") / f"claims-{files.data.stem}"
-    into = OutputFolder(folder, output.overwrite, output.resume)
+    earlier.check()
+    experiment = ExperimentDesign(design.cells, design.seeds, design.fractions)
+    config = build(part(task, "config"), task, given, recipe, data)
+    folder = out or Path("runs") / f"claims-{data.stem}"
+    into = OutputFolder(folder, earlier.overwrite, earlier.resume)
     options = RunOptions(progress=sys.stderr.isatty(), announce=notice)
-    on = "; the same command with --resume goes on"
-    with nothing_half_written(folder), kept(folder / COMPARISON_FILE, "runs", on):
-        found, tested = run_claims(task, config, files, into, design, options)
-    from holdfast.experiments.claims.report import write_claims_report
-
-    page = write_claims_report(
-        found, tested, f"LSTM and GRU on {files.data.name}: the textbook's claims", folder
-    )
-    tell_notes(found.notes)
+    files = DataFiles(data, own.valid, own.test)
+    with output.results_in(folder, COMPARISON_FILE):
+        found, tested = run_claims(task, config, files, into, experiment, options)
+    page = write_claims_report(found, tested, f"LSTM and GRU on {data.name}: the textbook's claims", folder)
+    output.notes(found.notes)
     if json:
-        show.write_json(claims_to_dict(found, tested))
+        output.write_json(claims_to_dict(found, tested))
         return 0
-    _show(found, tested, f"{task}: LSTM and GRU on {files.data.name}")
-    show.write(f"The results are in {folder}; open {page} for the pictures.")
+    _show(found, tested, f"{task}: LSTM and GRU on {data.name}")
+    output.results_are(folder, page)
     return 0
 
 
@@ -67,12 +84,12 @@ def _show(found: Any, tested: Sequence[Any], title: str) -> None:
 
     tables = {
         title: network_table(found),
-        "shares of the training part (mean ± spread over the seeds)": fraction_table(found),
+        "fractions of the training split (mean ± spread over the seeds)": fraction_table(found),
         EFFECTS_CAPTION: fraction_effect_table(found),
-        "the simple methods": metric_table(found.baselines),
+        "baselines": metric_table(found.baselines),
         "verdicts": verdict_table(tested),
     }
     for name, (header, *rows) in tables.items():
-        show.table(name, header, rows)
+        output.table(name, header, rows)
     for text in (*map(verdict_sentence, tested), *describe_method(tested), *summarize_verdicts(tested)):
-        show.write(text)
+        output.write(text)

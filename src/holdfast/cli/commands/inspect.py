@@ -1,52 +1,57 @@
-"""What ``holdfast inspect`` does."""
+"""``holdfast inspect``."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from cyclopts import Parameter
 
 from holdfast.cli import output
-from holdfast.cli.commands.verbs import Chosen
 from holdfast.cli.errors import notice
+from holdfast.cli.params import Device, Names, Run, switch, whole
 from holdfast.errors import UserError
 from holdfast.tasks.registry import load, part, task_of
 from holdfast.validation import invalid_setting
 
 
-@dataclass(frozen=True)
-class Asked:
-    """What is wanted of an inspection: the folder, so many steps, the view in the terminal, runs to set beside it."""
-
-    out: Path | None
-    steps: int
-    terminal: bool
-    beside: tuple[Path, ...] = ()
-
-
-def inspect(chosen: Chosen, data: Path, asked: Asked) -> int:
-    """Gates, memory, gradients, attribution and ablation of a run on some data: words, a page, pictures."""
-    if asked.steps < 2:
-        raise invalid_setting("steps", "at least 2", str(asked.steps), "1000")
-    names = _names([chosen.run, *asked.beside])
-    _check_tasks([chosen.run, *asked.beside])
-    subjects = _subjects(chosen, data, asked.steps)
-    others = [_subjects(Chosen(run, chosen.device), data, asked.steps) for run in asked.beside]
-    folder, told = asked.out or chosen.run / "inspect", set[str]()
-    for subject in subjects:
-        _look(subject, folder / subject.name if subject.name else folder, asked.terminal, told)
+def inspect(
+    run: Run,
+    data: Annotated[Path, Parameter(help="Input of the model: a text, a table, an audio manifest, ...")],
+    /,
+    *,
+    out: Annotated[
+        Path | None, Parameter(help="Folder of report.html and the plots; RUN/inspect when not given.")
+    ] = None,
+    steps: Annotated[int, whole("Time steps to analyze, at most.")] = 1000,
+    terminal: Annotated[bool, switch("Show the plots in the terminal too.")] = False,
+    compare_with: Annotated[
+        Names, Parameter(help="Folders of other runs, to compare memory and gradients.")
+    ] = (),
+    device: Device = "auto",
+) -> int:
+    """Show what the gates do, how far memory reaches, where gradients vanish, and what influenced a prediction."""
+    if steps < 2:
+        raise invalid_setting("steps", "at least 2", str(steps), "1000")
+    runs = [run, *map(Path, compare_with)]
+    names = _names(runs)
+    _check_tasks(runs)
+    requests, *others = [_requests(one, device, data, steps) for one in runs]
+    folder, printed = out or run / "inspect", set[str]()
+    for request in requests:
+        _inspect(request, folder / request.name if request.name else folder, terminal, printed)
     if others:
-        _beside(dict(zip(names, [subjects, *others], strict=True)), data, folder)
+        _compare(dict(zip(names, [requests, *others], strict=True)), data, folder)
     return 0
 
 
 def _names(runs: Sequence[Path]) -> list[str]:
-    """The shortest ends of the runs' paths that tell them apart.
+    """Return the shortest endings of the runs' paths that differ from each other.
 
     Raises:
-        UserError: a run is there twice.
+        UserError: a run occurs twice.
     """
     whole = [run.resolve() for run in runs]
     twice = next((run for place, run in enumerate(whole) if run in whole[:place]), None)
@@ -60,7 +65,7 @@ def _names(runs: Sequence[Path]) -> list[str]:
 
 
 def _check_tasks(runs: Sequence[Path]) -> None:
-    """Runs side by side read the same data.
+    """Check that runs to compare are of one task.
 
     Raises:
         UserError: they are of different tasks.
@@ -76,51 +81,50 @@ def _check_tasks(runs: Sequence[Path]) -> None:
 
 
 def _ending(run: Path, others: Sequence[Path]) -> str:
-    """The shortest end of a path that no other one has."""
+    """Return the shortest ending of a path that no other path has."""
     ends = (run.parts[-count:] for count in range(1, len(run.parts) + 1))
     return str(Path(*next(end for end in ends if all(other.parts[-len(end) :] != end for other in others))))
 
 
-def _subjects(chosen: Chosen, data: Path, steps: int) -> list[Any]:
-    model = load(chosen.run)
-    return part(model.task, "inspect")(model.to(chosen.device), data, steps)  # type: ignore[no-any-return]
+def _requests(run: Path, device: str, data: Path, steps: int) -> list[Any]:
+    model = load(run)
+    return part(model.task, "inspect")(model.to(device), data, steps)  # type: ignore[no-any-return]
 
 
-def _look(subject: Any, folder: Path, drawn: bool, told: set[str]) -> None:
-    """Inspect a subject; what has been told of another one is not told again."""
+def _inspect(request: Any, folder: Path, terminal: bool, printed: set[str]) -> None:
+    """Write the report of a request and print its summary, without what was printed before."""
     from holdfast.insight.analysis.inspection import analyze
+    from holdfast.insight.render import terminal as screen
     from holdfast.insight.render.export import write
-    from holdfast.insight.render.terminal import Screen, terminal
 
-    notice(f"looking into: {subject.title} ...")
-    found = analyze(subject)
-    page = write(found, folder, subject.extra_plots)
-    if drawn:
-        output.write(terminal(found, Screen.of(sys.stdout)))
+    notice(f"inspecting {request.title} ...")
+    found = analyze(request)
+    page = write(found, folder, request.extra_plots)
+    if terminal:
+        output.write(screen.terminal(found, screen.Screen.of(sys.stdout)))
     else:
-        for sentence in _new(found.summary, told):
+        for sentence in _new(found.summary, printed):
             output.write(sentence)
-    for note in _new(found.notes, told):
-        notice(f"note: {note}")
-    output.write(f"Open {page}; the pictures are beside it.")
+    output.notes(_new(found.notes, printed))
+    output.write(f"Open {page}; the plots are in the same folder.")
 
 
-def _new(sentences: Sequence[str], told: set[str]) -> list[str]:
-    """Those that are not told yet; now they are."""
-    found = [sentence for sentence in sentences if sentence not in told]
-    told.update(found)
+def _new(sentences: Sequence[str], printed: set[str]) -> list[str]:
+    """Return the sentences that were not printed before, and add them to the printed ones."""
+    found = [sentence for sentence in sentences if sentence not in printed]
+    printed.update(found)
     return found
 
 
-def _beside(runs: Mapping[str, list[Any]], data: Path, folder: Path) -> None:
-    """The first subject of each run."""
+def _compare(runs: Mapping[str, list[Any]], data: Path, folder: Path) -> None:
+    """Compare the first request of each run."""
     from holdfast.insight.render.comparison_view import measured, table, write_beside
 
     networks = []
-    for name, (subject, *_) in runs.items():
+    for name, (request, *_) in runs.items():
         notice(f"measuring {name} ...")
-        networks.append(measured(name, subject))
+        networks.append(measured(name, request))
     title = f"Memory and gradients on {data.name}"
     header, *rows = table(networks)
     output.table(title, header, rows)
-    output.write(f"Open {write_beside(networks, title, folder)} for the picture.")
+    output.write(f"Open {write_beside(networks, title, folder)} for the plot.")

@@ -1,43 +1,48 @@
-"""What ``holdfast probe`` does, once its arguments are read."""
+"""``holdfast probe``."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated
 
-from holdfast.cli import output as show
-from holdfast.cli.commands.verbs import Output, both_given, kept, nothing_half_written
+from cyclopts import Parameter
+
+from holdfast.cli import output
 from holdfast.cli.errors import notice
-from holdfast.cli.task_flags import build
+from holdfast.cli.params import FLAT, NEW, Earlier, Given, Json, Recipe, build
 from holdfast.experiments.probes.config import PROBES
 from holdfast.files import OutputFolder
 
 
-def probe(name: str, given: Mapping[str, Any], output: Output, json: bool) -> int:
-    """Train the cells on a probe, and tell what they remember as a table, in words, and as a folder with a page."""
-    if output.resume and output.overwrite:
-        raise both_given("overwrite")
-    config = build(PROBES[name], name, given, output.recipe, Path())
-    folder = output.out or Path("runs") / f"probe-{name}"
+def probe(
+    *,
+    out: Annotated[
+        Path | None, Parameter(help="Folder of the results; runs/probe-NAME when not given.")
+    ] = None,
+    recipe: Recipe = None,
+    earlier: Annotated[Earlier, FLAT] = NEW,
+    json: Json = False,
+    task: str,
+    given: Given,
+) -> int:
+    """Measure how far back cells remember, on long-range tasks and against a memoryless baseline."""
+    earlier.check()
+    config = build(PROBES[task], task, given, recipe, Path())
+    folder = out or Path("runs") / f"probe-{task}"
     from holdfast.experiments.probes import results
+    from holdfast.experiments.probes.report import write_probe_report
     from holdfast.experiments.probes.run import RESULT_FILE, run_probe
 
-    into = OutputFolder(folder, output.overwrite, output.resume)
-    with (
-        nothing_half_written(folder),
-        kept(folder / RESULT_FILE, "runs", "; the same command with --resume goes on"),
-    ):
+    into = OutputFolder(folder, earlier.overwrite, earlier.resume)
+    with output.results_in(folder, RESULT_FILE):
         found = run_probe(config, into=into, progress=True, announce=notice)
-    from holdfast.experiments.probes.report import write_probe_report
-
     page = write_probe_report(found, folder)
     if json:
-        show.write_json(found.to_dict())
+        output.write_json(found.to_dict())
         return 0
     header, *rows = results.results_table(found)
-    show.table(results.title(found), header, rows)
+    output.table(results.title(found), header, rows)
     for sentence in (results.criterion_sentence(found), *results.verdict_sentences(found)):
-        show.write(sentence)
-    show.write(f"The results are in {folder}; open {page} for the pictures.")
+        output.write(sentence)
+    output.results_are(folder, page)
     return 0
