@@ -1,4 +1,4 @@
-"""Probes from the command line to the page; what is learnt, when it stops, and how the result is told."""
+"""Probes from the command line to the report: training, stopping, and results in words."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ def test_every_probe_runs_from_the_command_line(
     ]
     assert main(["probe", name, *length, *flags, "--out", str(tmp_path / "p")]) == 0
     out, err = capsys.readouterr()
-    assert "stayed near chance" in out and "nothing remembered" in out and "GRU-CHRONO" in out
+    assert "stayed near chance" in out and "without memory" in out and "GRU-CHRONO" in out
     assert "run 2 of 2: gru-chrono, seed 0" in err
     pictures = {path.stem for path in (tmp_path / "p" / "plots").iterdir()}
     assert pictures == ({"learning", "positions"} if name == "copy" else {"learning"})
@@ -174,9 +174,12 @@ def test_images_of_idx_files_are_read_and_put_in_another_order(tmp_path: Path) -
         ([], ("needs a", "none", "adding, copy, order, images")),
         (["adding", "--length", "3"], ("--length is at least 4", "It was 3", "--length 600")),
         (["order", "--length", "19"], ("--length is at least 20", "It was 19", "--length 100")),
-        (["copy", "--cells", "lstm,chrono"], ("Cells are: rnn, gru, lstm", "lstm, chrono", "--cells")),
+        (
+            ["copy", "--cells", "lstm,chrono"],
+            ("must be names from rnn, gru, lstm", "lstm, chrono", "--cells"),
+        ),
         (["copy", "--cells", "gru,gru"], ("each once", "gru, gru", "--cells")),
-        (["order", "--steps", "50"], ("--steps is at least 100", "It was 50", "--steps 1000")),
+        (["order", "--steps", "50"], ("--steps must be at least 100", "It was 50", "--steps 1000")),
         (["order", "--every", "0"], ("--every is at least 1", "It was 0", "--every 100")),
         (["adding", "--criterion", "1"], ("between 0 and 1", "It was 1", "--criterion 0.9")),
         (["adding", "--input-scale", "0"], ("--input-scale is a finite number above 0", "It was 0", "1")),
@@ -185,14 +188,17 @@ def test_images_of_idx_files_are_read_and_put_in_another_order(tmp_path: Path) -
         (["adding", "--budget", "soon"], ("A duration must be hours", "'soon'", "10m")),
         (["adding", "--device", "cuda:99"], ("device", "cuda:99", "--device auto")),
         (["adding", "--images", "x"], ("The flags of holdfast probe adding", "'--images'", "--help")),
-        (["images", "--images", "a.idx"], ("go together", "--labels was not given", "Give --labels FILE")),
-        (["images", "--labels", "a.idx"], ("go together", "--labels was a.idx", "Leave it out")),
+        (
+            ["images", "--images", "a.idx"],
+            ("must come together", "--labels was not given", "Give --labels FILE"),
+        ),
+        (["images", "--labels", "a.idx"], ("must come together", "--labels was a.idx", "Omit it")),
         (["images", "--images", "a", "--labels", "b"], ("a must be readable", "No such file", "name")),
         (
             ["images", "--images", "digits", "--test-images", "a", "--test-labels", "b"],
             ("from a file", "digits", "--images FILE"),
         ),
-        (["adding", "--resume"], ("--resume goes on with the probe", "There is no", "--out")),
+        (["adding", "--resume"], ("--resume must have a probe", "There is no", "--out")),
         (["adding", "--resume", "--overwrite"], ("--resume", "--overwrite", "Leave one")),
     ],
 )
@@ -213,7 +219,7 @@ def test_a_folder_in_use_is_kept(tmp_path: Path, capsys: pytest.CaptureFixture[s
     refused(
         capsys,
         ["probe", "adding", "--length", "11", "--out", tmp_path / "p", "--resume"],
-        ("keeps its settings, but for cells and seeds", "differ", "--out"),
+        ("except for cells and seeds", "differ", "--out"),
     )
     refused(capsys, ["evaluate", "forecast", tmp_path / "p"], ("training wrote", "holds a probe", ""))
     assert {path: path.read_bytes() for path in (tmp_path / "p").iterdir()} == before
@@ -253,7 +259,7 @@ def _guess(shape: torch.Size) -> Tensor:
     return logits
 
 
-def test_figures_by_hand() -> None:
+def test_metrics_by_hand() -> None:
     adding = Adding(SMALL).metrics(torch.tensor([[1.0], [0.5]]), torch.tensor([1.03, 1.0]))
     assert adding["mse"].item() == pytest.approx((0.03**2 + 0.25) / 2)
     assert adding["within_0.04"].item() == 0.5
@@ -275,7 +281,7 @@ def test_figures_by_hand() -> None:
 
 
 @pytest.mark.parametrize("name", PROBES)
-def test_parts_are_fixed_and_training_is_of_other_sequences_for_each_seed(name: str) -> None:
+def test_splits_are_fixed_and_training_sequences_differ_by_seed(name: str) -> None:
     probe: Any = PROBE_CLASSES[type(SHORT[name])](SHORT[name])
     one, two = (ProbeTrainable(probe, SHORT[name], "gru", seed) for seed in (1, 2))
     again = ProbeTrainable(probe, SHORT[name], "gru", 1)
@@ -334,7 +340,7 @@ def test_the_network_is_a_layer_and_a_linear_one(cell: str) -> None:
         assert (bias >= 0).all() and (bias <= math.log(15 - 1)).all() and bias.max() > 1.5
 
 
-def test_figures_of_a_part_do_not_depend_on_how_it_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_metrics_do_not_depend_on_how_a_split_is_batched(monkeypatch: pytest.MonkeyPatch) -> None:
     config = CopyConfig(length=5, hidden_size=6)
     probe = Copy(config)
     learner = ProbeTrainable(probe, config, "gru", 0)
@@ -358,7 +364,7 @@ def test_last_step_is_read_where_one_answer_is_asked_for() -> None:
 # -- runs ----------------------------------------------------------------------------------------------------------
 
 
-def test_the_test_part_is_read_once_for_each_run(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_test_split_is_read_once_for_each_run(monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[int] = []
     whole = Adding.test
 
@@ -371,7 +377,7 @@ def test_the_test_part_is_read_once_for_each_run(monkeypatch: pytest.MonkeyPatch
     assert len(read) == 2
 
 
-def test_a_run_that_diverges_is_told_as_one() -> None:
+def test_a_diverged_run_is_reported() -> None:
     run = train_run(Adding(SMALL), replace(SMALL, learning_rate=1e30, clip=0.0), "rnn", 0)
     assert run["stopped"] in ("diverged", "epochs") and not run["solved"]
 
@@ -428,12 +434,14 @@ def test_verdicts_in_words() -> None:
     title, rule, *found = told(
         made("rnn", 0.27), made("gru", 0.6, stopped="budget"), made("lstm", 0.995, solved=True)
     )
-    assert title == "Temporal order: which of two symbols came first, in 200 steps"
-    assert rule.startswith("Solved: 99% of the sequences right, in a validation.") and "accuracy 0.25" in rule
+    assert title == "Temporal order: which of two symbols came first, in 200 time steps"
+    assert (
+        rule.startswith("Solved: 99% of the sequences correct, in a validation.") and "accuracy 0.25" in rule
+    )
     assert found == [
         "The plain RNN stayed near chance in 1,500 steps: test accuracy 0.27, against 0.25 for guessing one of the "
         "four orders.",
-        "The GRU remembers something and did not solve it in 1,500 steps (the budget was spent): test accuracy 0.6, "
+        "The GRU beat chance but did not solve it in 1,500 steps (the budget ran out): test accuracy 0.6, "
         "chance 0.25.",
         "The LSTM solved it, after 1,500 steps (31 s): test accuracy 0.995.",
     ]

@@ -1,1 +1,1 @@
-"""Probes of memory: tasks whose answer stood many steps before, learnt by several cells side by side."""
+"""Memory probes: tasks whose answer depends on inputs many time steps earlier, learned by several cells."""

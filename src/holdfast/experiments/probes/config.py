@@ -1,4 +1,4 @@
-"""Every setting of a probe: the flags and the schema of recipes and ``config.toml``; the defaults solve it."""
+"""Settings of the probes: the flags, and the schema of recipes and ``config.toml``."""
 
 from __future__ import annotations
 
@@ -17,38 +17,39 @@ CELLS: dict[str, tuple[str, bool]] = {
     "gru-chrono": ("gru", True),
     "lstm-chrono": ("lstm", True),
 }
-"""Name -> the layer, and whether its gates begin by :class:`holdfast.nn.init.chrono`."""
+"""Name -> the layer, and whether :class:`holdfast.nn.init.chrono` initializes its gates."""
 
 MAY_GROW = ("cells", "seeds")
-"""Settings that may differ when a probe is resumed: which runs there are."""
+"""Settings that may change when a probe is resumed: they select the runs."""
 
 
 @dataclass(kw_only=True)
 class ProbeConfig:
-    """The runs: a recurrent layer of each cell, trained by Adam with clipped gradients until it has solved the probe.
+    """Settings of the runs: each cell is trained with Adam until it solves the probe; the defaults solve it.
 
     Attributes:
-        cells: rnn, gru, lstm, and gru-chrono and lstm-chrono: with gates that begin open for as long as the sequence.
+        cells: rnn, gru, lstm, gru-chrono or lstm-chrono; with -chrono the gates are initialized to remember
+            for up to the length of the sequence.
         seeds: runs of each cell.
-        seed: seed of the first run; the next ones have the numbers after it.
-        hidden_size: units of the layer.
-        input_scale: what inputs are multiplied by; more makes what is read count more beside what is remembered.
+        seed: seed of the first run; the next runs have the seeds after it.
+        hidden_size: hidden units of the layer.
+        input_scale: factor on the inputs; larger values weigh the input more against the state.
         batch_size: sequences in a batch.
-        learning_rate: step size of Adam at the start.
-        schedule: the learning rate stays constant, or falls to 0 along a cosine over --steps.
-        clip: largest norm of the gradient; 0 for no clipping.
-        steps: most steps of training, in each run.
-        every: steps between two validations; a run stops at the first that meets the criterion.
-        criterion: what the validation must reach: the largest error of adding, the least accuracy of the others.
-        budget: most time for each run, such as 90s, 10m or 1h.
-        device: auto (a GPU where there is one), cpu, cuda, cuda:1 or mps.
+        learning_rate: initial learning rate of Adam.
+        schedule: constant learning rate, or a cosine that falls to 0 over --steps.
+        clip: largest gradient norm; 0 for no clipping.
+        steps: most optimizer steps of each run.
+        every: optimizer steps between validations; a run stops at the first that meets the criterion.
+        criterion: what a validation must reach: the largest error of adding, the least accuracy of the others.
+        budget: time limit of each run, such as 90s, 10m or 1h.
+        device: auto (a GPU if there is one), cpu, cuda, cuda:1 or mps.
 
     Raises:
-        UserError: a value out of range, naming the field.
+        UserError: a value is out of range.
     """
 
     rule: ClassVar[str] = ""
-    """What the criterion is in words."""
+    """The criterion in words."""
 
     cells: tuple[str, ...] = ("rnn", "gru", "lstm", "lstm-chrono")
     seeds: int = 1
@@ -72,7 +73,7 @@ class ProbeConfig:
         if not 0 < self.input_scale < inf:
             raise invalid_setting("input_scale", "a finite number above 0", self.input_scale, 1)
         if self.steps < self.every:
-            rule = f"--steps is at least {self.every}: --every, the steps between two validations."
+            rule = f"--steps must be at least {self.every}, the steps between two validations (--every)."
             fix = f"Give for example --steps {10 * self.every}, or --every {max(1, self.steps // 3)}."
             raise UserError(rule, f"It was {self.steps}.", fix)
         if not 0 < self.criterion < 1:
@@ -84,11 +85,13 @@ class ProbeConfig:
         if wrong or not self.cells or len({*self.cells}) < len(self.cells):
             got = f"Given: {', '.join(self.cells) or 'none'}."
             raise UserError(
-                f"Cells are: {', '.join(CELLS)}, each once.", got, "Give --cells gru,lstm-chrono."
+                f"Cells must be names from {', '.join(CELLS)}, each once.",
+                got,
+                "Give --cells gru,lstm-chrono.",
             )
 
     def training(self, seed: int) -> Training:
-        """The settings of one run: an epoch is what lies between two validations."""
+        """Return the training settings of one run, with one epoch between two validations."""
         epochs = self.steps // self.every
         return Training(
             epochs=epochs,
@@ -105,10 +108,10 @@ class ProbeConfig:
 
 @dataclass(kw_only=True)
 class AddingConfig(ProbeConfig):
-    """The adding problem: the sum of the two marked numbers of a sequence, said at its end.
+    """The adding problem: output the sum of two marked numbers at the end of the sequence.
 
     Attributes:
-        length: steps of a sequence.
+        length: time steps of a sequence.
     """
 
     rule: ClassVar[str] = "a mean squared error of at most {:g}"
@@ -123,15 +126,15 @@ class AddingConfig(ProbeConfig):
 
 @dataclass(kw_only=True)
 class CopyConfig(ProbeConfig):
-    """The copy task: ten symbols, said again after a delay.
+    """The copy task: repeat ten symbols after a delay.
 
     Attributes:
-        length: steps of the delay; a sequence has 20 more.
-        curriculum: share of --steps in which the delay of the training grows, from a twentieth of --length to all of
-            it; 0 for the whole delay from the first batch on. Validation and test always have the whole one.
+        length: time steps of the delay; a sequence has 20 more.
+        curriculum: share of --steps during which the training delay grows, from a twentieth of --length to
+            --length; 0 for the full delay from the start. Validation and test always have the full delay.
     """
 
-    rule: ClassVar[str] = "{:.0%} of the last ten symbols right"
+    rule: ClassVar[str] = "{:.0%} of the last ten symbols correct"
     length: int = 500
     hidden_size: int = 128
     input_scale: float = 20.0
@@ -151,13 +154,13 @@ class CopyConfig(ProbeConfig):
 
 @dataclass(kw_only=True)
 class OrderConfig(ProbeConfig):
-    """Temporal order: which of two symbols came first and which second, said at the end of the sequence.
+    """Temporal order: output at the end of the sequence in which order two symbols came.
 
     Attributes:
-        length: steps of a sequence.
+        length: time steps of a sequence.
     """
 
-    rule: ClassVar[str] = "{:.0%} of the sequences right"
+    rule: ClassVar[str] = "{:.0%} of the sequences correct"
     length: int = 100
     input_scale: float = 5.0
     batch_size: int = 16
@@ -170,18 +173,18 @@ class OrderConfig(ProbeConfig):
 
 @dataclass(kw_only=True)
 class ImagesConfig(ProbeConfig):
-    """Images read pixel by pixel: what an image shows, said after its last pixel.
+    """Images read pixel by pixel: output the class after the last pixel.
 
     Attributes:
-        images: IDX file of images (also .gz); digits for the 8 x 8 digits of scikit-learn; drawn for digits drawn
-            here, 12 x 12.
-        labels: IDX file of their labels.
-        test_images: IDX file of the images of the test set; a part of the images when not given.
-        test_labels: IDX file of their labels.
-        permuted: read the pixels in an order by chance, the same for all images.
+        images: IDX file of images (also .gz); digits for scikit-learn's 8 x 8 digits; drawn for synthetic
+            12 x 12 digits.
+        labels: IDX file of the labels.
+        test_images: IDX file of the test images; if not given, some of the images are the test split.
+        test_labels: IDX file of the test labels.
+        permuted: read the pixels in a random order, the same for all images.
     """
 
-    rule: ClassVar[str] = "{:.0%} of the images right"
+    rule: ClassVar[str] = "{:.0%} of the images correct"
     images: str = "drawn"
     labels: str | None = None
     test_images: str | None = None
@@ -194,19 +197,21 @@ class ImagesConfig(ProbeConfig):
         self._check_pair("labels", self.labels, self.images not in _BUILT_IN, "--images FILE")
         self._check_pair("test_labels", self.test_labels, self.test_images is not None, "--test-images FILE")
         if self.test_images is not None and self.images in _BUILT_IN:
-            rule = "A test set belongs to images from a file."
-            raise UserError(rule, f"--images was {self.images}.", "Give --images FILE, or no --test-images.")
+            rule = "--test-images must come with images from a file."
+            raise UserError(
+                rule, f"--images was {self.images}.", "Give --images FILE, or omit --test-images."
+            )
 
     def _check_pair(self, name: str, labels: Any, needed: bool, images: str) -> None:
         if (labels is not None) != needed:
             flag = "--" + name.replace("_", "-")
             got = f"{flag} was {'not given' if needed else labels}."
-            fix = f"Give {flag} FILE." if needed else f"Leave it out, or give {images}."
-            raise UserError(f"{images} and {flag} FILE go together.", got, fix)
+            fix = f"Give {flag} FILE." if needed else f"Omit it, or give {images}."
+            raise UserError(f"{images} and {flag} FILE must come together.", got, fix)
 
 
 _BUILT_IN = ("drawn", "digits")
-"""Names of images that are no file."""
+"""Images that are not from a file."""
 
 PROBES: dict[str, type[ProbeConfig]] = {
     "adding": AddingConfig,
@@ -214,4 +219,4 @@ PROBES: dict[str, type[ProbeConfig]] = {
     "order": OrderConfig,
     "images": ImagesConfig,
 }
-"""The probes, by name."""
+"""Name of a probe -> its settings."""

@@ -1,6 +1,6 @@
-"""What each probe asks: its sequences, its loss, its figures, and those of one who remembers nothing.
+"""The probes: sequences, loss, metrics, and the metrics of a baseline without memory.
 
-Letters: T steps, B sequences, O outputs.
+Letters: T time steps, B sequences, O outputs.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from holdfast._typing import Array
-from holdfast.data.vision import images as pictures
-from holdfast.experiments.probes import sequences as sequences
+from holdfast.data.vision import images
+from holdfast.experiments.probes import sequences
 from holdfast.experiments.probes.config import (
     AddingConfig,
     CopyConfig,
@@ -27,29 +27,29 @@ from holdfast.experiments.probes.config import (
 from holdfast.experiments.probes.sequences import Example, generator
 
 VALID, TEST = 500, 2000
-"""Sequences that are validated and tested on, at most."""
+"""Most sequences in the validation and test splits."""
 
 OF_VALID, OF_TEST, OF_TRAINING = 0, 1, 2
-"""First number of the key of random numbers: no part has those of another."""
+"""First number of each split's random key, so that no two splits share random numbers."""
 
 CLOSE = 0.04
-"""An error of adding below this is a right answer (Hochreiter & Schmidhuber 1997)."""
+"""An adding error below this counts as correct (Hochreiter & Schmidhuber 1997)."""
 
 _FIRST_SHARE = 0.05
-"""Of the delay, with which a curriculum begins."""
+"""Share of the delay with which the curriculum begins."""
 
 
 class Probe(Protocol):
-    """A probe.
+    """A task that needs memory.
 
     Attributes:
-        sizes: numbers or symbols of a step's input, and outputs.
-        reach: over how many steps something must be remembered, at most: T_max of chrono initialisation.
-        every_step: an answer is asked for at every step, not at the last alone.
-        metric: the figure that the criterion is about.
-        higher: whether it is better the higher it is.
-        chance: figures of one who remembers nothing.
-        nothing: who that is, in words.
+        sizes: size of the input (numbers or symbols per time step), and of the output.
+        reach: longest time to remember, in time steps: T_max of chrono initialization.
+        every_step: there is a target at every time step, not only at the last.
+        metric: the metric of the criterion.
+        higher: whether a higher metric is better.
+        chance: metrics of a baseline without memory.
+        nothing: that baseline in words.
     """
 
     sizes: tuple[int, int]
@@ -61,74 +61,75 @@ class Probe(Protocol):
     nothing: str
 
     def sample(self, count: int, random: torch.Generator, progress: float = 1.0) -> Example:
-        """Sequences to train on, with their targets; ``progress`` is the share of the run that is over."""
+        """Return training sequences with targets; ``progress`` is the fraction of the run that is done."""
         ...
 
     def valid(self) -> Example:
-        """The validation part, always the same."""
+        """Return the validation split, which is always the same."""
         ...
 
     def test(self) -> Example:
-        """The test part, always the same."""
+        """Return the test split, which is always the same."""
         ...
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """What training lowers."""
+        """Return the training loss."""
         ...
 
     def metrics(self, outputs: Tensor, targets: Tensor) -> dict[str, Tensor]:
-        """Means over the sequences; the metric among them."""
+        """Return the mean metrics over the sequences, including :attr:`metric`."""
         ...
 
 
 class _Sampled:
-    """A probe whose sequences are drawn anew for every batch."""
+    """A probe that samples new sequences for every batch."""
 
     def sample(self, count: int, random: torch.Generator, progress: float = 1.0) -> Example:
-        """See :class:`Probe`."""
+        """Implement :class:`Probe`."""
         raise NotImplementedError
 
     def valid(self) -> Example:
-        """See :class:`Probe`."""
+        """Implement :class:`Probe`."""
         return self.sample(VALID, generator(OF_VALID))
 
     def test(self) -> Example:
-        """See :class:`Probe`."""
+        """Implement :class:`Probe`."""
         return self.sample(TEST, generator(OF_TEST))
 
 
 class Adding(_Sampled):
-    """The adding problem. Who says always 1 has an error of 1/6, and is within 0.04 with probability 0.08 - 0.04^2."""
+    """The adding problem. Always predicting 1 has error 1/6, and is within 0.04 with probability 0.08 - 0.04^2."""
 
     sizes, every_step, metric, higher = (2, 1), False, "mse", False
-    nothing = "always saying 1"
+    nothing = "always predicting 1"
 
     def __init__(self, config: AddingConfig) -> None:
         self.reach = config.length
         self.chance = {"mse": 1 / 6, "within_0.04": 2 * CLOSE - CLOSE**2}
 
     def sample(self, count: int, random: torch.Generator, progress: float = 1.0) -> Example:
-        """See :class:`Probe`."""
+        """Implement :class:`Probe`."""
         return sequences.adding(count, self.reach, random)
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """See :class:`Probe`."""
+        """Implement :class:`Probe`."""
         return F.mse_loss(outputs.squeeze(-1), targets)
 
     def metrics(self, outputs: Tensor, targets: Tensor) -> dict[str, Tensor]:
-        """See :class:`Probe`."""
+        """Implement :class:`Probe`."""
         error = outputs.squeeze(-1) - targets
         return {"mse": error.square().mean(), "within_0.04": (error.abs() < CLOSE).double().mean()}
 
 
 class Copy(_Sampled):
-    """The copy task. Who guesses one of the eight symbols in time is right in an eighth.
+    """The copy task. Guessing one of the eight symbols is correct with probability 1/8.
 
-    The loss is a sequence's, for each symbol to be repeated, so that gradients do not fade as the delay grows.
+    The loss of a sequence is divided by the number of symbols to repeat, not by its length, so that
+    gradients do not shrink as the delay grows.
     """
 
     sizes, every_step, metric, higher = (sequences.SYMBOLS + 2, sequences.SYMBOLS + 1), True, "accuracy", True
-    nothing = "saying blank until the end and then guessing"
+    nothing = "predicting blanks and then guessing"
 
     def __init__(self, config: CopyConfig) -> None:
         self.delay, self.reach = config.length, config.length + sequences.COPIED
@@ -137,47 +138,47 @@ class Copy(_Sampled):
         self.chance = {"accuracy": share, "cross_entropy": sequences.memoryless(config.length)}
 
     def sample(self, count: int, random: torch.Generator, progress: float = 1.0) -> Example:
-        """See :class:`Probe`."""
+        """Implement :class:`Probe`."""
         return sequences.copy(count, self.delay_at(progress), random)
 
     def delay_at(self, progress: float) -> int:
-        """The delay of the training: ``T FIRST_SHARE^(1 - progress / curriculum)`` until the curriculum is over."""
+        """Return the training delay, ``T 0.05^(1 - progress / curriculum)`` until the curriculum ends."""
         missing = max(0.0, 1 - progress / self.curriculum) if self.curriculum else 0.0
         return max(1, round(self.delay * math.pow(_FIRST_SHARE, missing)))
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """See :class:`Probe`."""
+        """Implement :class:`Probe`."""
         return self._entropy(outputs, targets) * len(targets) / sequences.COPIED
 
     def _entropy(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """The mean over all steps."""
+        """Return the mean cross entropy over all time steps."""
         return F.cross_entropy(outputs.flatten(0, 1), targets.flatten())
 
     def metrics(self, outputs: Tensor, targets: Tensor) -> dict[str, Tensor]:
-        """See :class:`Probe`."""
-        asked = slice(-sequences.COPIED, None)
-        right = (outputs[asked].argmax(-1) == targets[asked]).double()
+        """Implement :class:`Probe`."""
+        last = slice(-sequences.COPIED, None)
+        right = (outputs[last].argmax(-1) == targets[last]).double()
         entropy = self._entropy(outputs, targets)
         return {"accuracy": right.mean(), "cross_entropy": entropy, "accuracy_by_position": right.mean(1)}
 
 
 class _Classes:
-    """A probe that asks for one class of each sequence."""
+    """A probe with one class for each sequence."""
 
     every_step, metric, higher = False, "accuracy", True
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """See :class:`Probe`."""
+        """Implement :class:`Probe`."""
         return F.cross_entropy(outputs, targets)
 
     def metrics(self, outputs: Tensor, targets: Tensor) -> dict[str, Tensor]:
-        """See :class:`Probe`."""
+        """Implement :class:`Probe`."""
         right = (outputs.argmax(-1) == targets).double()
         return {"accuracy": right.mean(), "cross_entropy": self.loss(outputs, targets)}
 
 
 class Order(_Classes, _Sampled):
-    """Temporal order. Who guesses one of the four classes is right in a quarter."""
+    """Temporal order. Guessing one of the four classes is correct with probability 1/4."""
 
     sizes = (sequences.END + 1, 4)
     nothing = "guessing one of the four orders"
@@ -187,14 +188,14 @@ class Order(_Classes, _Sampled):
         self.chance = {"accuracy": 1 / 4}
 
     def sample(self, count: int, random: torch.Generator, progress: float = 1.0) -> Example:
-        """See :class:`Probe`."""
+        """Implement :class:`Probe`."""
         return sequences.order(count, self.reach, random)
 
 
 class Images(_Classes):
-    """Images pixel by pixel. Who has seen none says the class that is most frequent in training."""
+    """Images pixel by pixel. The baseline predicts the most frequent class of the training split."""
 
-    nothing = "always saying the class that is most frequent in training"
+    nothing = "always predicting the most frequent class"
 
     def __init__(self, config: ImagesConfig) -> None:
         self.set = _image_set(config)
@@ -204,40 +205,40 @@ class Images(_Classes):
         self.order = fixed.permutation(self.reach) if config.permuted else np.arange(self.reach)
         self.pixels = torch.from_numpy(self._sequences(self.set.train.images))
         self.labels = torch.from_numpy(self.set.train.labels)
-        shown = self.test()[1]
-        self.chance = {"accuracy": (shown == self.labels.mode().values).double().mean().item()}
+        labels = self.test()[1]
+        self.chance = {"accuracy": (labels == self.labels.mode().values).double().mean().item()}
 
     def _sequences(self, images: Array) -> Array:
-        """[N, R, C] to [N, T]."""
+        """Convert images [N, R, C] to pixel sequences [N, T]."""
         return np.ascontiguousarray(images.reshape(len(images), -1)[:, self.order])
 
     def sample(self, count: int, random: torch.Generator, progress: float = 1.0) -> Example:
-        """See :class:`Probe`."""
+        """Implement :class:`Probe`."""
         rows = torch.randint(0, len(self.labels), (count,), generator=random)
         return self.pixels[rows].T.unsqueeze(-1), self.labels[rows]
 
     def valid(self) -> Example:
-        """See :class:`Probe`."""
+        """Implement :class:`Probe`."""
         return self._first(self.set.valid, VALID)
 
     def test(self) -> Example:
-        """See :class:`Probe`."""
+        """Implement :class:`Probe`."""
         return self._first(self.set.test, TEST)
 
-    def _first(self, part: pictures.LabelledImages, most: int) -> Example:
-        pixels = self._sequences(part.images[:most])
-        return torch.from_numpy(pixels).T.unsqueeze(-1), torch.from_numpy(part.labels[:most])
+    def _first(self, split: images.LabelledImages, most: int) -> Example:
+        pixels = self._sequences(split.images[:most])
+        return torch.from_numpy(pixels).T.unsqueeze(-1), torch.from_numpy(split.labels[:most])
 
 
-def _image_set(config: ImagesConfig) -> pictures.ImageSet:
-    built_in = {"drawn": pictures.synthetic_digits, "digits": pictures.bundled_digits}
+def _image_set(config: ImagesConfig) -> images.ImageSet:
+    built_in = {"drawn": images.synthetic_digits, "digits": images.bundled_digits}
     if config.images in built_in:
-        return pictures.split_images(built_in[config.images]())
-    whole = pictures.read_images(Path(config.images), Path(str(config.labels)))
+        return images.split_images(built_in[config.images]())
+    whole = images.read_images(Path(config.images), Path(str(config.labels)))
     if config.test_images is None:
-        return pictures.split_images(whole)
-    test = pictures.read_images(Path(config.test_images), Path(str(config.test_labels)))
-    return pictures.split_images(whole, test)
+        return images.split_images(whole)
+    test = images.read_images(Path(config.test_images), Path(str(config.test_labels)))
+    return images.split_images(whole, test)
 
 
 PROBE_CLASSES: dict[type[ProbeConfig], Any] = {
@@ -246,4 +247,4 @@ PROBE_CLASSES: dict[type[ProbeConfig], Any] = {
     OrderConfig: Order,
     ImagesConfig: Images,
 }
-"""Settings -> the probe."""
+"""Class of the settings -> class of the probe."""

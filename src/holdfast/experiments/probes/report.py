@@ -1,4 +1,4 @@
-"""What a probe found, drawn: how each cell learnt, and what it remembers of each place."""
+"""The HTML report and the plots of a probe."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from holdfast.experiments.probes.results import ProbeResults
 from holdfast.reporting.html import Section, write_report
 from holdfast.reporting.plots import BLACK, BLUE, GREY, ORANGE, draw
 
-LINES = {
+_LINES = {
     "rnn": (GREY, "-", "o"),
     "gru": (ORANGE, "-", "s"),
     "gru-chrono": (ORANGE, "--", "D"),
@@ -24,24 +24,22 @@ LINES = {
 """Cell -> colour, line and marker."""
 
 
-def curves(found: ProbeResults, path: Path) -> Path:
-    """The metric at each validation, a line for each run, with the criterion and what one has who remembers nothing."""
+def _plot_curves(found: ProbeResults, path: Path) -> Path:
+    """Plot the metric at each validation, a line for each run, with the criterion and the baseline."""
 
     def paint(axes: Sequence[Axes]) -> None:
         (ax,) = axes
         for run in found.runs:
-            colour, line, marker = LINES[run["cell"]]
+            colour, line, marker = _LINES[run["cell"]]
             steps, values = ([_number(row[name]) for row in run["curve"]] for name in ("step", found.metric))
             first = run is found.of(run["cell"])[0]
             ax.plot(steps, values, line, color=colour, lw=1.4, label=run["cell"].upper() if first else None)
             if run["solved"]:
                 ax.plot(steps[-1:], values[-1:], marker, color=colour, ms=6, clip_on=False, zorder=3)
-        ax.axhline(found.chance[found.metric], color=BLACK, lw=1, ls=":", label="nothing remembered")
+        ax.axhline(found.chance[found.metric], color=BLACK, lw=1, ls=":", label="without memory")
         ax.axhline(found.criterion, color=BLACK, lw=1, ls="-.", label="criterion")
-        ax.set(
-            xlabel="steps of training (a mark: solved)", ylabel=f"validation {found.metric}", xlim=(0, None)
-        )
-        ax.set_title(f"How each cell learns to remember over {found.length:,} steps")
+        ax.set(xlabel="optimizer steps (marker: solved)", ylabel=f"validation {found.metric}", xlim=(0, None))
+        ax.set_title(f"How each cell learns to remember over {found.length:,} time steps")
         _scale(ax, found)
         ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
 
@@ -60,13 +58,13 @@ def _number(value: float | None) -> float:
     return float("nan") if value is None else value
 
 
-def positions(found: ProbeResults, path: Path) -> Path:
-    """The accuracy at each of the symbols to be repeated, the mean of a cell's runs."""
+def _plot_positions(found: ProbeResults, path: Path) -> Path:
+    """Plot the accuracy at each of the symbols to repeat, averaged over a cell's runs."""
 
     def paint(axes: Sequence[Axes]) -> None:
         (ax,) = axes
         for cell in found.cells:
-            colour, line, marker = LINES[cell]
+            colour, line, marker = _LINES[cell]
             values = np.mean([run["test"]["accuracy_by_position"] for run in found.of(cell)], 0)
             ax.plot(
                 range(1, len(values) + 1),
@@ -77,8 +75,8 @@ def positions(found: ProbeResults, path: Path) -> Path:
                 lw=1.4,
                 label=cell.upper(),
             )
-        ax.axhline(found.chance["accuracy"], color=BLACK, lw=1, ls=":", label="nothing remembered")
-        ax.set(xlabel="place of the symbol, from the first", ylabel="test accuracy", ylim=(0, 1.02))
+        ax.axhline(found.chance["accuracy"], color=BLACK, lw=1, ls=":", label="without memory")
+        ax.set(xlabel="position of the symbol", ylabel="test accuracy", ylim=(0, 1.02))
         ax.set_title("Which of the ten symbols are remembered")
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
         ax.yaxis.set_major_formatter(PercentFormatter(1.0))
@@ -88,17 +86,17 @@ def positions(found: ProbeResults, path: Path) -> Path:
 
 
 def write_probe_report(found: ProbeResults, folder: Path) -> Path:
-    """``report.html`` with ``plots/``: words, pictures and figures of all runs."""
-    drawn = [curves(found, folder / "plots" / "learning.png")]
+    """Write ``report.html`` and ``plots/``, and return the report's path."""
+    plotted = [_plot_curves(found, folder / "plots" / "learning.png")]
     if "accuracy_by_position" in found.runs[0]["test"]:
-        drawn.append(positions(found, folder / "plots" / "positions.png"))
+        plotted.append(_plot_positions(found, folder / "plots" / "positions.png"))
     metrics = {name: results.MEANINGS[name] for name in found.runs[0]["test"] if name in results.MEANINGS}
     rows = results.results_table(found)
     sections = [
         Section(
-            "Result", [results.criterion_sentence(found), *results.verdict_sentences(found)], pictures=drawn
+            "Result", [results.criterion_sentence(found), *results.verdict_sentences(found)], pictures=plotted
         ),
-        Section("Test figures and costs", [], rows, [row[0] for row in rows[1:-1]]),
-        Section("What the figures mean", [], [["", ""], *map(list, metrics.items())], prose=True),
+        Section("Test metrics and costs", [], rows, [row[0] for row in rows[1:-1]]),
+        Section("What the metrics mean", [], [["", ""], *map(list, metrics.items())], prose=True),
     ]
     return write_report(folder / "report.html", results.title(found), sections)

@@ -1,4 +1,4 @@
-"""What a probe found: every run, beside one who remembers nothing."""
+"""Results of a probe: all runs, the baseline without memory, and both in words and tables."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from holdfast.reporting.comparison import Spread, restored
 
 Run = dict[str, Any]
 
-RUN = {"cell", "seed", "solved", "steps", "seconds", "stopped", "parameters", "test", "curve"}
-"""What is kept of each run, as :func:`holdfast.experiments.probes.training.learn` gives it."""
+_RUN_KEYS = {"cell", "seed", "solved", "steps", "seconds", "stopped", "parameters", "test", "curve"}
+"""Keys of each run, see :func:`holdfast.experiments.probes.run.train_run`."""
 
-AT_CHANCE = 0.1
-"""The share of the way from remembering nothing to no error up to which a cell is said to have stayed near chance."""
+_AT_CHANCE = 0.1
+"""Up to this share of the way from chance to no error, a cell "stayed near chance"."""
 
 
 @dataclass(frozen=True)
 class ProbeResults:
-    """What a probe found.
+    """Results of a probe, with the keys of probe.json.
 
     Attributes:
         probe: its name.
-        length: steps over which something must be remembered.
-        metric: the figure that the criterion is about.
-        higher: whether it is better the higher it is.
-        criterion: what the validation must reach.
-        chance: figures of one who remembers nothing.
-        nothing: who that is, in words.
+        length: time steps to remember.
+        metric: the metric of the criterion.
+        higher: whether a higher metric is better.
+        criterion: what a validation must reach.
+        chance: metrics of a baseline without memory.
+        nothing: that baseline in words.
         runs: one for each seed and cell.
     """
 
@@ -46,76 +46,69 @@ class ProbeResults:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any], where: str) -> Self:
-        """What :meth:`to_dict` gave; anything else is a UserError."""
-        return restored(cls, values, RUN, where, "a probe")
+        """Restore the result of :meth:`to_dict`; anything else is a UserError."""
+        return restored(cls, values, _RUN_KEYS, where, "a probe")
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything, for JSON."""
+        """Convert the results to JSON values."""
         return asdict(self)
 
     @property
     def cells(self) -> list[str]:
-        """Cells in the order in which they ran."""
+        """The cells in the order of their runs."""
         return list(dict.fromkeys(run["cell"] for run in self.runs))
 
     def of(self, cell: str) -> list[Run]:
-        """The runs of a cell."""
+        """Return the runs of a cell."""
         return [run for run in self.runs if run["cell"] == cell]
 
-    def way(self, cell: str) -> float:
-        """How far a cell came on the test part from remembering nothing (0) to no error (1), the mean of its runs."""
+    def relative_score(self, cell: str) -> float:
+        """Return the mean test metric of a cell, scaled so that 0 is chance and 1 is no error."""
         chance, best = self.chance[self.metric], 1.0 if self.higher else 0.0
-        return (self.value(cell) - chance) / (best - chance)
-
-    def value(self, cell: str) -> float:
-        """The metric on the test part, the mean of its runs."""
-        return self.test(cell, self.metric).mean
+        return (self.test(cell, self.metric).mean - chance) / (best - chance)
 
     def test(self, cell: str, name: str) -> Spread:
-        """A figure of the test part over the seeds."""
+        """Return the mean and spread of a test metric over the seeds."""
         values = [run["test"][name] for run in self.of(cell)]
         return Spread.of([math.nan if value is None else value for value in values])
 
     def solved(self, cell: str) -> list[Run]:
-        """The runs of a cell that met the criterion."""
+        """Return the runs of a cell that met the criterion."""
         return [run for run in self.of(cell) if run["solved"]]
 
 
-# -- words ----
-
-ASKED = {
-    "adding": "The adding problem: the sum of two marked numbers among {length:,} steps",
-    "copy": "The copy task: ten symbols, said again {length:,} steps later",
-    "order": "Temporal order: which of two symbols came first, in {length:,} steps",
-    "images": "Images read pixel by pixel, {length:,} steps each",
+_TITLES = {
+    "adding": "The adding problem: the sum of two marked numbers among {length:,} time steps",
+    "copy": "The copy task: ten symbols, repeated {length:,} time steps later",
+    "order": "Temporal order: which of two symbols came first, in {length:,} time steps",
+    "images": "Images read pixel by pixel, {length:,} time steps each",
 }
-"""Probe -> what it asks."""
 
-NAMES = {"rnn": "plain RNN"}
-"""Cells whose name in a sentence is another."""
+_NAMES = {"rnn": "plain RNN"}
+"""Cells with another name in sentences."""
 
 MEANINGS = {
     "mse": "mean squared error; lower is better",
-    "within_0.04": "share of sums that are less than 0.04 from the right one",
-    "accuracy": "share of right answers where memory is needed",
-    "cross_entropy": "-ln p of the right answers, over all that is said, in nats; lower is better",
+    "within_0.04": "share of sums with an error below 0.04",
+    "accuracy": "share of correct outputs where memory is needed",
+    "cross_entropy": "mean -ln p of the correct outputs, in nats; lower is better",
 }
 
 
 def title(found: ProbeResults) -> str:
-    """What was asked."""
-    return ASKED[found.probe].format(length=found.length)
+    """Return the title of a probe."""
+    return _TITLES[found.probe].format(length=found.length)
 
 
 def criterion_sentence(found: ProbeResults) -> str:
-    """When the probe counts as solved, and what one reaches who remembers nothing."""
+    """Return when the probe counts as solved, and the baseline's metrics."""
     criterion = PROBES[found.probe].rule.format(found.criterion)
     chance = ", ".join(f"{name} {value:.4g}" for name, value in found.chance.items())
-    return f"Solved: {criterion}, in a validation. Remembering nothing, by {found.nothing}: {chance}."
+    return f"Solved: {criterion}, in a validation. Without memory, by {found.nothing}: {chance}."
 
 
 def results_table(found: ProbeResults) -> list[list[str]]:
-    """A header, a row for each cell (test figures as mean ± spread over its seeds), and one for remembering nothing."""
+    """Return a header, a row for each cell (test metrics as mean ± spread over seeds), and the baseline's row."""
     metrics = [name for name in found.runs[0]["test"] if name in MEANINGS]
     costs = ["solved", "steps", "seconds", "parameters"]
     rows = [
@@ -123,7 +116,7 @@ def results_table(found: ProbeResults) -> list[list[str]]:
         for cell in found.cells
     ]
     nothing = [f"{found.chance[m]:.4g}" if m in found.chance else "" for m in metrics]
-    return [["", *metrics, *costs], *rows, ["nothing remembered", *nothing, *("" for _ in costs)]]
+    return [["", *metrics, *costs], *rows, ["without memory", *nothing, *("" for _ in costs)]]
 
 
 def _costs(found: ProbeResults, cell: str) -> list[str]:
@@ -143,27 +136,27 @@ def _steps(steps: Sequence[int]) -> str:
 
 
 def verdict_sentences(found: ProbeResults) -> list[str]:
-    """A sentence on each cell: it solved the probe, did not, or stayed near chance."""
+    """Return a sentence for each cell: it solved the probe, did not, or stayed near chance."""
     return [_sentence(found, cell) for cell in found.cells]
 
 
 def _sentence(found: ProbeResults, cell: str) -> str:
-    name, runs, solved = NAMES.get(cell, cell.upper()), found.of(cell), found.solved(cell)
-    figure = f"test {found.metric} {found.test(cell, found.metric)}"
+    name, runs, solved = _NAMES.get(cell, cell.upper()), found.of(cell), found.solved(cell)
+    metric = f"test {found.metric} {found.test(cell, found.metric)}"
     seeds = "" if len(runs) == 1 else f" with {len(solved)} of {len(runs)} seeds"
     if solved:
         seconds = mean(run["seconds"] for run in solved)
         steps = _steps([run["steps"] for run in solved])
-        return f"The {name} solved it{seeds}, after {steps} steps ({seconds:.0f} s): {figure}."
+        return f"The {name} solved it{seeds}, after {steps} steps ({seconds:.0f} s): {metric}."
     chance = f"{found.chance[found.metric]:.4g}"
     trained = f"{_steps([run['steps'] for run in runs])} steps{_why(runs)}"
-    if not found.way(cell) > AT_CHANCE:
-        return f"The {name} stayed near chance in {trained}: {figure}, against {chance} for {found.nothing}."
-    return f"The {name} remembers something and did not solve it in {trained}: {figure}, chance {chance}."
+    if not found.relative_score(cell) > _AT_CHANCE:
+        return f"The {name} stayed near chance in {trained}: {metric}, against {chance} for {found.nothing}."
+    return f"The {name} beat chance but did not solve it in {trained}: {metric}, chance {chance}."
 
 
 def _why(runs: Sequence[dict[str, Any]]) -> str:
-    """What ended runs that did not solve the probe, where it was not the number of steps."""
-    ends = {"budget": "the budget was spent", "diverged": "it diverged"}
-    found = [text for stopped, text in ends.items() if any(run["stopped"] == stopped for run in runs)]
-    return f" ({', '.join(found)})" if found else ""
+    """Return why runs ended early without solving the probe."""
+    ends = {"budget": "the budget ran out", "diverged": "it diverged"}
+    reasons = [text for stopped, text in ends.items() if any(run["stopped"] == stopped for run in runs)]
+    return f" ({', '.join(reasons)})" if reasons else ""

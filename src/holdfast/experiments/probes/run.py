@@ -1,4 +1,4 @@
-"""Every cell with every seed on a probe, written down after each run."""
+"""Train every cell with every seed on a probe, and save the results after each run."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from holdfast.training import fit
 from holdfast.training.devices import find_device
 
 RESULT_FILE = "probe.json"
-"""The file of what was found."""
+"""File of the results."""
 
 
 def run_probe(
@@ -33,45 +33,48 @@ def run_probe(
     progress: bool = False,
     announce: Callable[[str], None] = lambda text: None,
 ) -> ProbeResults:
-    """Train each cell with each seed until it solves the probe, and read the test part once at the end of each run.
+    """Train each cell with each seed until it solves the probe, and read the test split once per run.
 
     Args:
-        config: the settings; their class says which probe it is.
-        into: a folder that gets ``config.toml`` and, after each run, ``probe.json``; nothing is written when None. A
-            probe that is resumed does not do again the runs that have ended, and may have other cells and more seeds.
-        progress: a progress bar on stderr for each run.
+        config: the settings; their class selects the probe.
+        into: the folder for ``config.toml`` and, after each run, ``probe.json``; None writes nothing. A
+            resumed probe skips the completed runs, and may have other cells and more seeds.
+        progress: show a progress bar on stderr for each run.
         announce: called with a line before each run.
 
     Raises:
-        UserError: a device that is not there, a folder in use, a probe to resume that has other settings, or what is
-            wrong with files of images.
+        UserError: the device does not exist, the folder is in use, the probe to resume has other
+            settings, or the image files have errors.
 
     Example:
         >>> from holdfast.experiments.probes.config import AddingConfig
-        >>> found = run_probe(AddingConfig(length=10, cells=("gru",), hidden_size=8, steps=20, every=10, device="cpu"))
-        >>> [row["step"] for row in found.runs[0]["curve"]]
+        >>> config = AddingConfig(length=10, cells=("gru",), hidden_size=8, steps=20, every=10, device="cpu")
+        >>> results = run_probe(config)
+        >>> [row["step"] for row in results.runs[0]["curve"]]
         [10, 20]
     """
     find_device(config.device)
     if into is not None and not into.resume:
         check_new_folder(into.folder, into.overwrite)
     probe = PROBE_CLASSES[type(config)](config)
-    found = _begun(config, probe, into)
+    results = _start_or_resume(config, probe, into)
     planned = [
         (seed, cell) for seed in range(config.seed, config.seed + config.seeds) for cell in config.cells
     ]
     for number, (seed, cell) in enumerate(planned, 1):
-        if any((run["seed"], run["cell"]) == (seed, cell) for run in found.runs):
+        if any((run["seed"], run["cell"]) == (seed, cell) for run in results.runs):
             continue
         announce(f"run {number} of {len(planned)}: {cell}, seed {seed}, at most {config.steps:,} steps ...")
-        found = replace(found, runs=[*found.runs, train_run(probe, config, cell, seed, progress=progress)])
+        results = replace(
+            results, runs=[*results.runs, train_run(probe, config, cell, seed, progress=progress)]
+        )
         if into is not None:
-            save_json(into.folder / RESULT_FILE, found.to_dict())
-    return found
+            save_json(into.folder / RESULT_FILE, results.to_dict())
+    return results
 
 
-def _begun(config: ProbeConfig, probe: Probe, into: OutputFolder | None) -> ProbeResults:
-    """No run yet, or those of a probe that is resumed."""
+def _start_or_resume(config: ProbeConfig, probe: Probe, into: OutputFolder | None) -> ProbeResults:
+    """Return results without runs, or those of the resumed probe."""
     name = next(name for name, kind in PROBES.items() if kind is type(config))
     new = ProbeResults(
         name, probe.reach, probe.metric, probe.higher, config.criterion, probe.chance, probe.nothing
@@ -87,39 +90,35 @@ def _begun(config: ProbeConfig, probe: Probe, into: OutputFolder | None) -> Prob
 
 
 def _earlier(folder: Path, config: ProbeConfig, new: ProbeResults) -> ProbeResults:
-    """What the folder holds, once it is known to be of the same settings and data."""
+    """Load the results in the folder, and check that their settings and data are the same."""
     path = folder / RESULT_FILE
     if not path.exists():
         raise UserError(
-            "--resume goes on with the probe in the folder --out.",
-            f"{folder} holds none with a run that has ended."
-            if folder.exists()
-            else f"There is no {folder}.",
-            "Give its folder with --out, or leave --resume out to begin a new one.",
+            "--resume must have a probe in the folder --out.",
+            f"{folder} holds none with a completed run." if folder.exists() else f"There is no {folder}.",
+            "Give the probe's folder with --out, or omit --resume to start a new one.",
         )
     old = ProbeResults.from_dict(load_json(path), str(path))
     began = load_config(folder / "config.toml", type(config))
     grown: dict[str, Any] = {name: getattr(config, name) for name in MAY_GROW}
-    if replace(began, **grown) != config or replace(old, runs=[]) != new:
+    if replace(began, **grown) != config or replace(old, runs=[], nothing=new.nothing) != new:
         raise UserError(
-            f"A resumed probe keeps its settings, but for {' and '.join(MAY_GROW)}, and its data.",
+            f"A resumed probe must keep its data and settings, except for {' and '.join(MAY_GROW)}.",
             f"They differ from those of the probe in {folder}.",
-            "Give those it began with, or begin anew with another --out.",
+            "Give the original ones, or start a new probe with another --out.",
         )
     return old
 
 
-# -- one run ----
-
 STEPS_AT_ONCE = 1 << 16
-"""Steps of all sequences together that are validated at once, which bounds the memory."""
+"""Time steps, over all sequences, that are evaluated at once; this bounds the memory."""
 
 
 class ProbeTrainable:
-    """A network of one cell with its probe, for :func:`holdfast.training.fit`.
+    """The network of one cell with a probe's data and loss, for :func:`holdfast.training.fit`.
 
     Attributes:
-        curve: what each validation found: ``step``, ``train_loss`` (mean since the last one), and the figures.
+        curve: one row for each validation: ``step``, ``train_loss`` (mean since the last one), metrics.
     """
 
     def __init__(self, probe: Probe, config: ProbeConfig, cell: str, seed: int) -> None:
@@ -142,21 +141,21 @@ class ProbeTrainable:
         self.steps = 0
 
     def batches(self, epoch: int) -> Iterator[Example]:
-        """Sequences of their own for each seed and epoch."""
+        """Yield the batches of an epoch, different for each seed and epoch."""
         random = generator(OF_TRAINING, self.seed, epoch)
         for step in range(self.steps_per_epoch):
             done = ((epoch - 1) * self.steps_per_epoch + step) / self.config.steps
             yield self.probe.sample(self.config.batch_size, random, done)
 
     def loss(self, batch: Example) -> Tensor:
-        """The probe's."""
+        """Return the probe's loss of a batch."""
         inputs, targets = batch
         loss = self.probe.loss(self.module(inputs), targets)
         self.losses.append(loss.detach())
         return loss
 
     def validate(self) -> dict[str, float]:
-        """The figures that are one number each; where higher is better, the ``error`` is what is missing to 1."""
+        """Return the scalar metrics; if higher is better, also ``error``, which is 1 minus the metric."""
         found = {name: value for name, value in self.metrics(self.valid).items() if isinstance(value, float)}
         self.steps += len(self.losses)
         loss = torch.stack(self.losses).mean().item()
@@ -165,13 +164,13 @@ class ProbeTrainable:
         return found | ({"error": 1 - found[self.probe.metric]} if self.probe.higher else {})
 
     def solved(self, row: Mapping[str, float]) -> bool:
-        """Whether a validation meets the criterion."""
+        """Return whether a validation meets the criterion."""
         value, criterion = row[self.probe.metric], self.config.criterion
         return value >= criterion if self.probe.higher else value <= criterion
 
-    def metrics(self, part: Example) -> dict[str, Any]:
-        """The probe's figures on a part: numbers, or lists of numbers."""
-        inputs, targets = part
+    def metrics(self, split: Example) -> dict[str, Any]:
+        """Return the probe's metrics on a split: numbers, or lists of numbers."""
+        inputs, targets = split
         count = max(1, STEPS_AT_ONCE // len(inputs))
         device = self.module.output.weight.device
         sums: dict[str, Tensor] = {}
@@ -185,14 +184,14 @@ class ProbeTrainable:
 def train_run(
     probe: Probe, config: ProbeConfig, cell: str, seed: int, *, progress: bool = False
 ) -> dict[str, Any]:
-    """Train one cell with one seed, then read the test part once.
+    """Train one cell with one seed, then evaluate once on the test split.
 
     Returns:
         ``cell``, ``seed``, ``solved``, ``steps`` (trained), ``seconds``, ``stopped``, ``parameters``, ``test``
-        (figures of the best validated weights) and ``curve``.
+        (metrics of the best validated weights) and ``curve``.
 
     Raises:
-        KeyboardInterrupt: Ctrl-C.
+        KeyboardInterrupt: Ctrl-C was pressed.
     """
     learner = ProbeTrainable(probe, config, cell, seed)
     try:

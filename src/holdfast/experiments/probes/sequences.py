@@ -1,6 +1,6 @@
-"""Sequences drawn without end, whose answer needs what stood many steps before: adding, copy, temporal order.
+"""Random sequences whose targets depend on early inputs: adding, copy, temporal order.
 
-Letters: T length, B sequences.
+Letters: T length in time steps, B sequences.
 """
 
 from __future__ import annotations
@@ -12,35 +12,36 @@ import torch
 from torch import Tensor
 
 SYMBOLS, COPIED = 8, 10
-"""Of the copy task: how many symbols there are besides blank and delimiter, and how many of them are to be repeated."""
+"""The copy task's number of symbols, without blank and delimiter, and how many of them are to be repeated."""
 
 BLANK, DELIMITER = SYMBOLS, SYMBOLS + 1
 DISTRACTORS, FIRST, SECOND, BEGIN, END = 4, 4, 5, 6, 7
-"""Of temporal order: a, b, c, d are 0 to 3, X is 4, Y is 5, and one symbol each begins and ends a sequence."""
+"""Symbols of temporal order: a, b, c, d are 0 to 3, X is 4, Y is 5; one symbol begins a sequence and one ends it."""
 
 Example = tuple[Tensor, Tensor]
-"""Inputs, of numbers [T, B, I] or of symbols [T, B], and targets, of each sequence [B] or of each step [T, B]."""
+"""Inputs, numbers [T, B, I] or symbols [T, B], and targets, one per sequence [B] or per time step [T, B]."""
 
 
 def generator(*key: int) -> torch.Generator:
-    """Random numbers of their own for each key of whole numbers, such as (seed, epoch)."""
+    """Return a random generator that depends only on a key of whole numbers, such as (seed, epoch)."""
     (state,) = np.random.SeedSequence((len(key), *key)).generate_state(1, np.uint64)
     return torch.Generator().manual_seed(int(state >> np.uint64(1)))
 
 
 def adding(count: int, length: int, random: torch.Generator) -> Example:
-    """The sum of the two numbers that are marked (Hochreiter & Schmidhuber 1997, with numbers as Le et al. 2015).
+    """Sample the adding problem (Hochreiter & Schmidhuber 1997, with numbers as in Le et al. 2015).
 
-    Each step holds a number from U(0, 1) and a mark, 1 at one step of the first half and at one of the second
-    (as Arjovsky et al. 2016), else 0.
+    Each time step has a number from U(0, 1) and a mark, which is 1 at one time step of the first half
+    and at one of the second (as in Arjovsky et al. 2016), else 0. The target is the sum of the two
+    marked numbers.
 
     Args:
         count: B.
         length: T, at least 2.
-        random: where the numbers come from.
+        random: generator of the numbers.
 
     Returns:
-        inputs [T, B, 2], and the sums [B], of mean 1 and variance 1/6.
+        inputs [T, B, 2], and the sums [B], with mean 1 and variance 1/6.
 
     Example:
         >>> x, y = adding(3, 10, generator(0))
@@ -55,18 +56,18 @@ def adding(count: int, length: int, random: torch.Generator) -> Example:
 
 
 def copy(count: int, delay: int, random: torch.Generator) -> Example:
-    """Ten symbols, to be said again after a delay (Arjovsky et al. 2016).
+    """Sample the copy task: ten symbols to repeat after a delay (Arjovsky et al. 2016).
 
-    A sequence has delay + 20 steps: 10 symbols of 8, delay - 1 blanks, a delimiter, 10 blanks. The target is blank but
-    for the last ten steps, where it is the ten symbols.
+    A sequence has delay + 20 time steps: 10 symbols of 8, delay - 1 blanks, a delimiter, 10 blanks. The
+    target is blank except in the last ten time steps, where it is the ten symbols.
 
     Args:
         count: B.
-        delay: steps between a symbol and its repetition, less 10; at least 1.
-        random: where the symbols come from.
+        delay: time steps between a symbol and its repetition, minus 10; at least 1.
+        random: generator of the symbols.
 
     Returns:
-        symbols [delay + 20, B] below 10, and what is to be said at each step, below 9.
+        symbols [delay + 20, B] below 10, and targets of the same shape, below 9.
 
     Example:
         >>> x, y = copy(1, 5, generator(0))
@@ -81,7 +82,7 @@ def copy(count: int, delay: int, random: torch.Generator) -> Example:
 
 
 def memoryless(delay: int) -> float:
-    """The copy task's mean cross entropy of one who knows the delay and no symbol: ``10 ln 8 / (T + 20)``, in nats.
+    """Return the copy task's mean cross entropy without memory of the symbols, ``10 ln 8 / (T + 20)`` nats.
 
     Example:
         >>> round(memoryless(500), 4)
@@ -91,15 +92,15 @@ def memoryless(delay: int) -> float:
 
 
 def order(count: int, length: int, random: torch.Generator) -> Example:
-    """In which order X and Y came (Hochreiter & Schmidhuber 1997, with two symbols).
+    """Sample temporal order with two symbols (Hochreiter & Schmidhuber 1997).
 
-    A sequence begins with B and ends with E; between them a, b, c and d come by chance, and at two steps X or Y: one
-    in [T/10, 2T/10), the other in [5T/10, 6T/10). There are four classes: XX, XY, YX, YY.
+    A sequence begins with B and ends with E. Between them a, b, c and d are random, and X or Y is at
+    two time steps: one in [T/10, 2T/10), the other in [5T/10, 6T/10). The classes are XX, XY, YX, YY.
 
     Args:
         count: B.
         length: T, at least 20.
-        random: where the symbols come from.
+        random: generator of the symbols.
 
     Returns:
         symbols [T, B] below 8, and the classes [B] below 4.
