@@ -419,13 +419,13 @@ def test_a_gradient_without_what_it_needs_is_an_error() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"x": torch.zeros(4, 3, 4, dtype=torch.float64)}, "x as torch.float32"),
+        ({"x": torch.zeros(4, 3, 4, dtype=torch.float64)}, "x must be torch.float32"),
         ({"x": torch.zeros(4, 3, 5)}, "weight_ih"),
         ({"h0": torch.zeros(3, 6)}, "h0"),
-        ({"c0": None}, "Give c0 to an LSTM only"),
+        ({"c0": None}, "Pass c0 to an LSTM only"),
         ({"weight_hh": torch.zeros(27, 7)}, "weight_hh"),
         ({"bias_hh": torch.zeros(1)}, "bias_hh"),
-        ({"lengths": torch.zeros(3)}, "lengths as torch.int64"),
+        ({"lengths": torch.zeros(3)}, "lengths must be torch.int64"),
         ({"cell": "peephole"}, "peephole"),
     ],
 )

@@ -158,10 +158,10 @@ def test_double_precision_runs_through_the_layer() -> None:
 @pytest.mark.parametrize(
     ("x", "error", "message"),
     [
-        (torch.zeros(1, INPUT + 1), ValueError, r"takes the shapes \[\(1, 3\), \(3,\)\], but got \(1, 4\)"),
+        (torch.zeros(1, INPUT + 1), ValueError, r"one of the shapes \[\(1, 3\), \(3,\)\], but got \(1, 4\)"),
         (torch.zeros(1, INPUT, dtype=torch.float64), TypeError, "float32 on the CPU, but got torch.float64"),
         (np.zeros((1, INPUT)), TypeError, "float32 on the CPU, but got float64"),
-        (np.zeros(4, np.float32), ValueError, "takes the shapes"),
+        (np.zeros(4, np.float32), ValueError, "one of the shapes"),
     ],
 )
 def test_what_does_not_fit_is_told(x: Any, error: type[Exception], message: str) -> None:

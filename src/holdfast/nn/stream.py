@@ -181,7 +181,7 @@ class _LayerSteps:
             raise misfit(x, shapes)
         if x.dtype != weight.dtype or x.device != weight.device:
             raise TypeError(
-                f"a step must get {weight.dtype} on {weight.device}, but got {x.dtype} on {x.device}"
+                f"the input of a step must be {weight.dtype} on {weight.device}, but got {x.dtype} on {x.device}"
             )
         hx = tuple(torch.stack(states) for states in zip(*self._states, strict=True))
         batched = x.view(-1, 1, x.size(-1)) if self._layer.batch_first else x.view(1, -1, x.size(-1))

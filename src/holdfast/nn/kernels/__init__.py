@@ -1,4 +1,4 @@
-"""Run a cell over a whole sequence with one of the kernels: :func:`scan` runs it, :func:`choose` explains why."""
+"""Kernels that run a cell over a whole sequence, and the choice among them."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def scan(problem: Problem, kernel: str = "auto") -> ScanResult:
 
 
 def scan_in_segments(problem: Problem, kernel: str) -> ScanResult:
-    """Run :func:`scan` with the activations of about 2 sqrt(T) steps in memory; the gradients are the same.
+    """Run :func:`scan` with activations of about 2 sqrt(T) steps in memory, and equal gradients.
 
     The sequence runs in segments of sqrt(T) steps under :func:`torch.utils.checkpoint.checkpoint`
     (Chen et al. 2016). The forward pass keeps the state between segments, and the backward pass

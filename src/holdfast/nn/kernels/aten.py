@@ -46,7 +46,7 @@ class Aten:
         """Return None."""
 
     def run(self, problem: Problem) -> ScanResult:
-        """Call the fused kernel; pack ragged batches, and flip the input for the reverse direction."""
+        """Call the fused kernel once: ragged batches are packed, reverse inputs flipped."""
         if problem.lengths is None:
             return _dense(problem)
         return _ragged(problem, problem.lengths)
@@ -74,7 +74,7 @@ def _dense(problem: Problem) -> ScanResult:
 
 
 def _ragged(problem: Problem, lengths: Tensor) -> ScanResult:
-    """Run packed; an empty sequence runs one step, which is undone, since packing needs length 1."""
+    """Run a packed batch. Packing needs length 1: an empty sequence runs a step that is undone."""
     on_device = lengths.to(problem.x.device)
     x = _flip(problem.x, on_device) if problem.reverse else problem.x
     packed = pack_padded_sequence(x, lengths.cpu().clamp(min=1), enforce_sorted=False)

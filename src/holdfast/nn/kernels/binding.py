@@ -1,4 +1,4 @@
-"""The compiled core (csrc): whether it is here, and calls by name instead of by address."""
+"""Calls of the compiled core (csrc) with arrays by name, and whether it is installed."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ else:
         _core.isa()
     except ValueError as error:
         raise UserError(
-            "HOLDFAST_ISA names an instruction set of this processor or 'auto'.",
+            "HOLDFAST_ISA must be an instruction set of this processor or 'auto'.",
             f"{str(error)[:1].upper()}{str(error)[1:]}.",
             "Set it to one of these or unset it.",
         ) from None
@@ -40,7 +40,7 @@ WEIGHT_NAMES = (
     "norm_ch",
     "norm_ch_bias",
 )
-"""In the order of the operators' ``weights``."""
+"""Names of the operators' ``weights``, in order."""
 
 _PROBLEM = ("lengths", "x", "h0", "c0", *WEIGHT_NAMES, "mask")
 OUTPUTS = ("y", "h", "c", "saved", "normed")
@@ -52,7 +52,7 @@ _BACKWARD = (
 
 @dataclass(frozen=True)
 class CellLayout:
-    """G, what ``saved`` [T, B, S*H] holds, in order, and how many peepholes; only an LSTM has a cell state."""
+    """G, names of the S slots of ``saved`` [T, B, S*H], and the number of peepholes of a cell."""
 
     gates: int
     saved: tuple[str, ...]
@@ -60,7 +60,7 @@ class CellLayout:
 
     @property
     def cell_state(self) -> bool:
-        """Whether the state is (h, c)."""
+        """Whether the state is (h, c), as for every LSTM."""
         return self.saved[-1] == "cell"
 
     @property
@@ -81,39 +81,41 @@ LAYOUTS = {
     "lstm_coupled_peephole": CellLayout(3, _GATES[1:], 2),
 }
 INT8 = "_int8"
-"""After a cell's name: the same with weights in int8, which runs forward only (csrc/int8.h)."""
+"""Suffix of a cell's name for int8 weights, which run forward only (csrc/int8.h)."""
 
 
 def isa() -> str:
-    """The instruction set in use: the best that runs here, or the one that HOLDFAST_ISA names."""
+    """Return the instruction set in use: the best of this processor, or that of HOLDFAST_ISA."""
     check_available()
     return _core.isa()
 
 
 def isas() -> list[str]:
-    """The instruction sets that were built and run here, the best first."""
+    """Return the instruction sets that were built and run here, the best first."""
     check_available()
     return _core.isas()
 
 
 def peak() -> float:
-    """The flop/s that one thread reaches with multiply-adds alone, in the instruction set in use."""
+    """Measure the flop/s of one thread with only multiply-adds, in the instruction set in use."""
     check_available()
     return _core.peak()
 
 
 def check_available() -> None:
-    """A RuntimeError where there is no core."""
+    """Raise a RuntimeError if there is no core."""
     if missing is not None:
-        raise RuntimeError(f"{missing}. Reinstall where a C++20 compiler is found, or use another kernel.")
+        raise RuntimeError(f"{missing}. Reinstall with a C++20 compiler, or use another kernel.")
 
 
 def layout(cell: str) -> CellLayout:
-    """What is known of a cell by name."""
+    """Return the layout of a cell."""
     name = cell.removesuffix(INT8)
     if name not in LAYOUTS:
         raise UserError(
-            f"A cell of the compiled core is one of {sorted(LAYOUTS)}.", f"It was {cell!r}.", "Name one."
+            f"A cell of the compiled core must be one of {sorted(LAYOUTS)}.",
+            f"It was {cell!r}.",
+            "Pass one of these names.",
         )
     return LAYOUTS[name]
 
@@ -136,9 +138,9 @@ def backward(cell: str, sizes: Sizes, zoneout: Tensor | None, arrays: Arrays) ->
 
 @contextmanager
 def alike() -> Iterator[None]:
-    """Products of torch that do not depend on the number of threads, where that is asked for: by one thread.
+    """Run torch's products on one thread if their result must not depend on the number of threads.
 
-    The switch is torch's own, ``torch.use_deterministic_algorithms(True)``.
+    That is so after ``torch.use_deterministic_algorithms(True)``.
     """
     threads, needed = _threads()
     if needed:

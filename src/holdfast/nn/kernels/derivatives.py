@@ -1,4 +1,4 @@
-"""The derivatives of ``holdfast::recur``: the first by the core, the second through the reference loop."""
+"""Autograd of ``holdfast::recur``: first derivatives by the core, second ones by the reference."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def _setup(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> Non
     y, _, c, saved, normed = output
     if not save:
         raise UserError(
-            "A gradient needs recur(..., save=True).", "save was False.", "Pass True or use no_grad()."
+            "recur must get save=True for a gradient.", "save was False.", "Pass True, or use no_grad()."
         )
     ctx.mark_non_differentiable(*([normed] if c.numel() else [c, normed]))
     ctx.set_materialize_grads(False)
@@ -31,21 +31,20 @@ def _setup(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> Non
 
 
 def _split(ctx: Any, tensors: list[Any]) -> tuple[Any, list[Any], list[Any]]:
-    """x, the state and the weights."""
+    """Split into x, the states and the weights."""
     x, *rest = tensors
     return x, rest[: ctx.states], rest[ctx.states :]
 
 
 def _backward(ctx: Any, *grads: Tensor | None) -> tuple[Any, ...]:
-    all_saved = ctx.saved_tensors  # once: a checkpoint computes them again
+    all_saved = ctx.saved_tensors  # read once: a checkpoint recomputes them at each read
     last = 4 + ctx.states + ctx.weights
     kept, tensors, extras = list(all_saved[:3]), list(all_saved[3:last]), list(all_saved[last:])
     dy, dh, dc, dsaved, _ = grads
-    others = [[None] * len(extras)] + [None] * (
-        len(ctx.needs_input_grad) - 4
-    )  # none for an argument at its default
+    plain = len(ctx.needs_input_grad) - 4  # an argument at its default value is not counted
+    others = [[None] * len(extras)] + [None] * plain
     if torch.is_grad_enabled():
-        return (*_split(ctx, _again(ctx, [dy, dh, dc, dsaved], tensors, extras)), *others)
+        return (*_split(ctx, _differentiable(ctx, [dy, dh, dc, dsaved], tensors, extras)), *others)
     x, state, weights = _split(ctx, tensors)
     wanted = [ctx.needs_input_grad[0], any(ctx.needs_input_grad[2])]
     dx, dh0, dc0, *dweights = torch.ops.holdfast.recur_backward.default(
@@ -62,10 +61,10 @@ def _unpacked(zoneout: Tensor) -> Zoneout:
     return Zoneout(tuple((thresholds / 2**32).tolist()), keys.to(torch.int64))
 
 
-def _again(ctx: Any, grads: _Grads, tensors: list[Any], extras: list[Tensor]) -> _Grads:
-    """The same gradients through the reference loop, so that they can be differentiated in turn."""
-    inputs = [t.view_as(t) for t in tensors]  # apart, should one depend on another
-    result = plain(*_split(ctx, inputs), extras, ctx.cell, ctx.reverse, trace=grads[3] is not None)
+def _differentiable(ctx: Any, grads: _Grads, tensors: list[Any], extras: list[Tensor]) -> _Grads:
+    """Compute the gradients with the reference kernel, so that they can be differentiated again."""
+    inputs = [t.view_as(t) for t in tensors]  # views: one input may depend on another
+    result = _run_reference(*_split(ctx, inputs), extras, ctx.cell, ctx.reverse, trace=grads[3] is not None)
     state = (*result.state, None)[:2]
     outputs = (result.outputs, *state, None if grads[3] is None else _slots(ctx.cell, result))
     pairs = [(o, g) for o, g in zip(outputs, grads, strict=True) if o is not None and g is not None]
@@ -82,22 +81,23 @@ def _again(ctx: Any, grads: _Grads, tensors: list[Any], extras: list[Tensor]) ->
 
 
 def _slots(cell: str, result: ScanResult) -> Tensor:
-    """The traced values in the order in which the core saves them; those that nothing is computed from are zero."""
+    """Return the traced values in the order of the core's ``saved``; others are zero."""
     named = result.activations or {}
-    zero = torch.zeros_like(next(iter(named.values()))[..., :1]).expand_as(named[next(iter(named))])
+    first = next(iter(named.values()))
+    zero = torch.zeros_like(first[..., :1]).expand_as(first)
     return torch.cat([named.get(name, zero) for name in binding.LAYOUTS[cell].saved], -1)
 
 
-def plain(
+def _run_reference(
     x: Tensor,
     state: list[Tensor],
     weights: list[Tensor],
     extras: list[Tensor],
     cell: str,
     reverse: bool,
-    trace: bool = False,
+    trace: bool,
 ) -> ScanResult:
-    """The reference loop on the operator's arguments."""
+    """Run the reference kernel on the operator's arguments."""
     lengths, mask, zoneout = operators.filled(extras, operators.EXTRA_NAMES)
     noise = RecurrentNoise(mask, None if zoneout is None else _unpacked(zoneout))
     by_name = dict(zip(binding.WEIGHT_NAMES, operators.filled(weights), strict=True))

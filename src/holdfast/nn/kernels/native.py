@@ -1,34 +1,32 @@
-"""The kernel of the compiled core: every cell of :data:`holdfast.CELLS` on the CPU, with every option."""
+"""The kernel of the compiled core: every cell of Holdfast, with every option, on the CPU."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
-from holdfast.nn.kernels import binding, derivatives, operators
+from holdfast.nn.kernels import backward, binding, derivatives, operators
+from holdfast.nn.kernels.operators import OptionalTensors
 from holdfast.nn.kernels.problem import Problem, ScanResult, transformed
 
 isa, isas, peak = binding.isa, binding.isas, binding.peak
-LOW = (torch.bfloat16, torch.float16)
-"""Types that are computed in float32: this core has no kernels for their instructions."""
+_LOW_PRECISION = (torch.bfloat16, torch.float16)
+"""Computed in float32: the core has no kernels for these types."""
 
-Weights = list[Tensor | None]
-"""In the order of :data:`holdfast.nn.kernels.binding.WEIGHT_NAMES`."""
-
-__all__ = ["LOW", "Int8", "Native", "available", "derivatives", "isa", "isas", "peak"]
+__all__ = ["Int8", "Native", "available", "backward", "derivatives", "isa", "isas", "peak"]
 
 
 def available() -> str | None:
-    """None when the core can be used, else the reason why not."""
+    """Return None if the core can be used, else the reason."""
     return binding.missing
 
 
 class Native:
-    """float32 on the CPU; bfloat16, float16 and autocast are computed in float32 and rounded at the end."""
+    """Runs float32 on the CPU; lower precisions run in float32 and are rounded at the end."""
 
     name = "native"
     suffix = ""
-    """What the core's name of a cell ends in."""
+    """End of the core's name for a cell."""
 
     def refuses(self, problem: Problem) -> str | None:
         """The first reason that applies."""
@@ -37,21 +35,21 @@ class Native:
             return binding.missing
         if x.device.type != "cpu":
             return f"the input is on {x.device.type}, it runs on the CPU"
-        if not {x.dtype, weight.dtype} <= {torch.float32, *LOW}:
+        if not {x.dtype, weight.dtype} <= {torch.float32, *_LOW_PRECISION}:
             return f"the input is {x.dtype} and the weight {weight.dtype}, it takes float32"
         if transformed():
-            return "a torch.func transform surrounds it"
+            return "a torch.func transform or forward-mode differentiation is active"
         if problem.cell.name not in binding.LAYOUTS:
             return f"it has no cell {problem.cell.name!r}, it has {', '.join(sorted(binding.LAYOUTS))}"
         return None
 
     def remark(self, problem: Problem) -> str | None:
-        """What a plan says besides."""
+        """Return that low precision is computed in float32, or None."""
         low = _result_type(problem)
         return None if low == torch.float32 else f"{low} is computed in float32 and rounded at the end"
 
     def run(self, problem: Problem) -> ScanResult:
-        """One call of the core."""
+        """Call the core."""
         dtype = _result_type(problem)
         if dtype == torch.float32:
             return self._call(problem, problem.x, list(problem.state), _weights(problem))
@@ -66,7 +64,7 @@ class Native:
                 None if traced is None else {name: a.to(dtype) for name, a in traced.items()},
             )
 
-    def _call(self, problem: Problem, x: Tensor, state: list[Tensor], weights: Weights) -> ScanResult:
+    def _call(self, problem: Problem, x: Tensor, state: list[Tensor], weights: OptionalTensors) -> ScanResult:
         y, h, c, saved, _ = torch.ops.holdfast.recur.default(
             x,
             state,
@@ -80,35 +78,37 @@ class Native:
 
 
 class Int8(Native):
-    """Weights in int8, a scale for each output; activations in 7 bits, a scale for each row; sums in 32 bits.
+    """Runs with int8 weights, a scale for each output, and 7-bit activations, a scale for each row.
 
-    The gate functions and the state stay in float32. Forward only. ``auto`` never takes it: the results differ.
+    Sums have 32 bits; gate functions and the state stay in float32. It runs forward only, and
+    ``auto`` never chooses it, since results differ.
     """
 
     name = "int8"
     suffix = binding.INT8
 
     def refuses(self, problem: Problem) -> str | None:
-        """As the exact kernel, and where a gradient is asked for."""
+        """Refuse what the exact kernel refuses, and gradients."""
         if _trains([problem.x, *problem.state, *_weights(problem)]):
-            return "it runs forward only, and a gradient is asked for; run it under torch.no_grad()"
+            return "it runs forward only, and a gradient is needed; run it under torch.no_grad()"
         return super().refuses(problem)
 
     def remark(self, problem: Problem) -> str | None:
-        """That it rounds."""
+        """Return that it rounds."""
         return "weights are rounded to 8 bits, activations to 7"
 
 
-def _trains(tensors: Weights) -> bool:
+def _trains(tensors: OptionalTensors) -> bool:
     return torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors)
 
 
 def _result_type(problem: Problem) -> torch.dtype:
-    """Under autocast its type, as torch.nn gives it; otherwise the input's."""
+    """Return autocast's dtype if it is active, as torch.nn does, otherwise the input's."""
     return torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else problem.x.dtype
 
 
-def _weights(problem: Problem) -> Weights:
+def _weights(problem: Problem) -> OptionalTensors:
+    """Return the weights in the order of :data:`holdfast.nn.kernels.binding.WEIGHT_NAMES`."""
     own, norm = problem.weights, problem.weights.norm
     gains = [None] * 4 if norm is None else [norm.ih_gain, norm.hh_gain, norm.ch_gain, norm.ch_bias]
     matrices = [own.weight_ih, own.weight_hh, own.bias_ih, own.bias_hh, own.weight_hr, own.weight_ch]
@@ -116,14 +116,14 @@ def _weights(problem: Problem) -> Weights:
 
 
 def arguments(problem: Problem) -> binding.Layer:
-    """What :func:`holdfast.nn.kernels.binding.stream` takes of a layer: the weights, made ready."""
+    """Return the arguments of :func:`holdfast.nn.kernels.binding.stream` for one layer."""
     weights = [None if w is None else w.detach().float() for w in _weights(problem)]
     shape = operators.CallShape.of(problem.x, weights, problem.cell.name)
     extras = operators.filled(_present(problem.x, _extras(problem)), operators.EXTRA_NAMES)
     return shape.sizes(False), extras[2], {**operators.ready_weights(shape, weights)}
 
 
-def _extras(problem: Problem) -> list[Tensor | None]:
+def _extras(problem: Problem) -> OptionalTensors:
     noise = problem.noise
     if noise is None:
         return [problem.lengths]
@@ -131,15 +131,15 @@ def _extras(problem: Problem) -> list[Tensor | None]:
     return [problem.lengths, mask, None if noise.zoneout is None else noise.zoneout.packed()]
 
 
-def _present(x: Tensor, tensors: list[Tensor | None]) -> list[Tensor]:
-    """As the operators take them: an empty tensor for one that is absent, none at the end."""
+def _present(x: Tensor, tensors: OptionalTensors) -> list[Tensor]:
+    """Replace absent tensors by empty ones, and drop them at the end, as the operators expect."""
     while tensors and tensors[-1] is None:
         tensors = tensors[:-1]
     return [x.new_empty(0) if t is None else t for t in tensors]
 
 
 def _activations(problem: Problem, y: Tensor, saved: Tensor) -> dict[str, Tensor]:
-    """The cell's activations by name: views of what the core saved."""
+    """Return the cell's activations by name: views of what the core saved."""
     names, hidden = binding.LAYOUTS[problem.cell.name].saved, problem.weights.hidden_size
     slots = saved.unflatten(-1, (-1, hidden)).unbind(-2)
     known = dict(zip(names, slots, strict=False)) | {"hidden": y}
@@ -150,5 +150,5 @@ def _activations(problem: Problem, y: Tensor, saved: Tensor) -> dict[str, Tensor
 
 
 def _past(lengths: Tensor | None, y: Tensor) -> Tensor | None:
-    """Where a sequence has ended: [T, B, 1]."""
+    """Return the mask [T, B, 1] of the steps past each sequence's end."""
     return None if lengths is None else (torch.arange(y.size(0))[:, None] >= lengths)[:, :, None]

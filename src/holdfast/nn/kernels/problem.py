@@ -42,7 +42,11 @@ class Problem:
 
 @dataclass(frozen=True)
 class ScanResult:
-    """``outputs`` [T, B, P], the final ``state``, and ``activations``: name -> [T, B, width], if traced."""
+    """Result of a kernel.
+
+    ``outputs`` [T, B, P], the final ``state``, and, if traced, ``activations``: name -> [T, B,
+    width].
+    """
 
     outputs: Tensor
     state: State

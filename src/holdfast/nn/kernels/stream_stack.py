@@ -1,4 +1,4 @@
-"""A stack of layers in the compiled core that goes one step at a time: packed weights, native states."""
+"""A stack of layers in the compiled core that runs one time step at a time."""
 
 from __future__ import annotations
 
@@ -6,24 +6,25 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
+from holdfast._typing import Array
 from holdfast.nn.cells import State
 from holdfast.nn.kernels import binding
 from holdfast.nn.kernels.native import Native, arguments
 from holdfast.nn.kernels.problem import Problem
 
-Array = NDArray[np.float32]
 Shapes = Mapping[tuple[int, ...], tuple[int, ...]]
 
 
 def misfit(x: Tensor | Array, shapes: Shapes) -> Exception:
-    """The error for an input that is not what a stream takes."""
+    """Return the error for an input of the wrong shape, dtype or device."""
     if tuple(x.shape) not in shapes:
-        return ValueError(f"a step takes the shapes {list(shapes)}, but got {tuple(x.shape)}")
+        return ValueError(
+            f"the input of a step must have one of the shapes {list(shapes)}, but got {tuple(x.shape)}"
+        )
     place = f" on {x.device}" if isinstance(x, Tensor) else ""
-    return TypeError(f"a step takes float32 on the CPU, but got {x.dtype}{place}; convert it")
+    return TypeError(f"the input of a step must be float32 on the CPU, but got {x.dtype}{place}; convert it")
 
 
 def _empty(*shape: int) -> Tensor:
@@ -31,11 +32,11 @@ def _empty(*shape: int) -> Tensor:
 
 
 class NativeSteps:
-    """What :class:`holdfast.nn.stream.Stream` runs where the core can.
+    """The steps of a :class:`holdfast.Stream` in the core, with packed weights and native states.
 
     Args:
-        problems: one for each layer, any number of steps; their states are where the stream begins.
-        kernel: whose weights.
+        problems: one for each layer, with any number of steps; the stream starts from their states.
+        kernel: the exact kernel, or the one with int8 weights.
     """
 
     def __init__(self, problems: Sequence[Problem], kernel: Native) -> None:
@@ -47,7 +48,7 @@ class NativeSteps:
         self.set([problem.state for problem in problems])
 
     def tensor(self, x: Tensor, shapes: Shapes) -> Tensor:
-        """One step of torch's arrays; ``shapes``: of each shape that x may have, that of the output."""
+        """Run one step on a tensor; ``shapes`` maps each valid shape of x to that of the output."""
         shape = shapes.get(x.shape)
         if shape is None or x.dtype is not torch.float32 or x.device.type != "cpu":
             raise misfit(x, shapes)
@@ -56,7 +57,7 @@ class NativeSteps:
         return y
 
     def array(self, x: Array, shapes: Shapes) -> Array:
-        """One step of numpy's arrays."""
+        """Run one step on a numpy array."""
         shape = shapes.get(x.shape)
         if shape is None or x.dtype != np.float32:
             raise misfit(x, shapes)
@@ -65,19 +66,18 @@ class NativeSteps:
         return y
 
     def get(self, batch: int) -> list[State]:
-        """Copies of the states of each layer: [B, width]."""
+        """Return copies of each layer's states [B, width]."""
         states = [tuple(_empty(batch, width) for width in widths) for widths in self._widths]
         self._copy(states, False)
         return states
 
     def set(self, states: Sequence[State]) -> None:
-        """Take over states of the present batch size."""
-        self._copy(
-            [tuple(s.detach().to("cpu", torch.float32).contiguous() for s in state) for state in states], True
-        )
+        """Replace the states, for the same batch size."""
+        ready = [tuple(s.detach().to("cpu", torch.float32).contiguous() for s in state) for state in states]
+        self._copy(ready, True)
 
     def resize(self, states: Sequence[State]) -> None:
-        """Take over states of another batch size."""
+        """Replace the states, for another batch size."""
         self._core.resize(states[0][0].size(0))
         self.set(states)
 
