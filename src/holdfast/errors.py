@@ -32,3 +32,9 @@ def missing_library(error: ModuleNotFoundError, extra: str) -> UserError:
         f"{error.name} is not installed.",
         f"Run: pip install 'holdfast[{extra}]'.",
     )
+
+
+def damaged(file: object, got: str) -> UserError:
+    """Return the error for a file of a run folder that is not as training wrote it."""
+    fix = "Copy the run folder again, or train again."
+    return UserError(f"{file} must be as training wrote it.", got, fix)

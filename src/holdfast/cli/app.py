@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from io import TextIOWrapper
 from itertools import pairwise
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from cyclopts import App
 
@@ -26,7 +26,7 @@ from holdfast.cli.commands.train import train
 from holdfast.cli.errors import check_names, notice, report
 from holdfast.cli.params import with_flags
 from holdfast.experiments.probes.config import PROBES
-from holdfast.tasks.registry import TASKS, part, task_of
+from holdfast.tasks.registry import TASKS, settings_class, task_of
 
 
 def _version() -> str:
@@ -52,7 +52,7 @@ for _verb in (demo, bench, inspect, info):
 class _TaskVerb(NamedTuple):
     """A verb that takes a task's settings: the task's part that holds them, the tasks, and the usage."""
 
-    part: str
+    part: Literal["config", "prediction", "scoring"]
     tasks: list[str]
     usage: str
 
@@ -71,9 +71,7 @@ _TASK_VERBS: dict[Callable[..., int], _TaskVerb] = {
     ),
     compare: _TaskVerb("config", [*TASKS], "holdfast compare TASK DATA [FLAGS]"),
     claims: _TaskVerb("config", [*TASKS], "holdfast claims TASK DATA [FLAGS]"),
-    backtest: _TaskVerb(
-        "config", [t for t in TASKS if TASKS[t].backtest], "holdfast backtest TASK DATA [FLAGS]"
-    ),
+    backtest: _TaskVerb("config", [*BACKTESTS], "holdfast backtest TASK DATA [FLAGS]"),
 }
 """Verbs that take a task's settings as flags."""
 
@@ -83,7 +81,7 @@ _OF_A_RUN = (evaluate.__name__, predict.__name__)
 for _verb, _flags in _TASK_VERBS.items():
     _group = App(name=_verb.__name__, help=_verb.__doc__, usage=f"Usage: {_flags.usage}")
     for _task in _flags.tasks:
-        _group.command(with_flags(_verb, _task, part(_task, _flags.part)), name=_task)
+        _group.command(with_flags(_verb, _task, settings_class(_task, _flags.part)), name=_task)
     app.command(_group)
 
 _probes = App(name=probe.__name__, help=probe.__doc__, usage="Usage: holdfast probe NAME [FLAGS]")

@@ -12,13 +12,10 @@ from typing import Any
 
 from holdfast.cli.errors import notice
 from holdfast.files import to_json
-from holdfast.tasks.registry import part
+from holdfast.tasks.metrics import Scoreboard
+from holdfast.tasks.registry import task_class
 
 _Metrics = Mapping[str, float]
-
-_HIGHER_IS_BETTER = ("direction", "accuracy", "macro_f1", "auroc", "bleu", "chrf")
-_UNRANKED = ("coverage",)
-"""Best where it equals the level of the intervals, which the table does not know."""
 
 _UNFOLDED = 10_000
 """A width that fits every table."""
@@ -55,18 +52,23 @@ def write_json(value: Mapping[str, Any]) -> None:
 
 
 def score_table(
-    title: str, rows: Mapping[str, _Metrics], spreads: Mapping[str, _Metrics] | None = None
+    title: str,
+    rows: Mapping[str, _Metrics],
+    board: Scoreboard,
+    spreads: Mapping[str, _Metrics] | None = None,
 ) -> None:
     """Write the metrics of the model and the baselines, one row each, with the best value of each metric in bold.
 
     Args:
         title: the title of the table.
         rows: name -> metrics, the model first; a baseline may lack some.
+        board: which way each metric is better.
         spreads: name -> standard deviations of its metrics.
     """
     names = list(next(iter(rows.values())))
     values = {name: {row: metrics.get(name, math.nan) for row, metrics in rows.items()} for name in names}
-    best = {name: _best(name, values[name]) for name in names}
+    ways = {metric.name: metric.direction for metric in board.metrics}
+    best = {name: _best(ways.get(name, "none"), values[name]) for name in names}
     cells = [
         [row, *(_cell(values[m][row], (spreads or {}).get(row, {}).get(m), row in best[m]) for m in names)]
         for row in rows
@@ -74,12 +76,12 @@ def score_table(
     table(title, ["", *names], cells)
 
 
-def _best(metric: str, values: _Metrics) -> set[str]:
+def _best(way: str, values: _Metrics) -> set[str]:
     """Return the rows with the best value; none if all are equal, or if the metric has no best value."""
     finite = [value for value in values.values() if math.isfinite(value)]
-    if metric in _UNRANKED or not finite:
+    if way == "none" or not finite:
         return set()
-    least = max(finite) if metric in _HIGHER_IS_BETTER else min(finite)
+    least = max(finite) if way == "higher" else min(finite)
     found = {row for row, value in values.items() if value == least}
     return found if len(found) < len(values) else set()
 
@@ -125,10 +127,11 @@ def result(model: Any, metrics: Mapping[str, Any]) -> None:
     """Print the metrics of a model and of the baselines, and what they mean."""
     from holdfast.reporting.summary import VARIANTS
 
-    words, name = part(metrics["task"], "words"), model.config.network.cell.upper()
+    name = model.config.network.cell.upper()
     others = {f"{name} {how}": metrics[key] for key, how in VARIANTS.items() if key in metrics}
-    score_table(words.title(metrics), {name: metrics["model"], **others, **metrics["baselines"]})
-    for sentence in words.verdict(metrics):
+    rows = {name: metrics["model"], **others, **metrics["baselines"]}
+    score_table(model.scored_on(metrics), rows, model.scoreboard)
+    for sentence in model.verdict(metrics):
         write(sentence)
 
 
@@ -145,7 +148,7 @@ def comparison(task: str, found: Any, title: str) -> None:
     table(title, ["", *metrics], [*_columns(header, rows, metrics), *baselines])
     costs = [name for name in header[1:] if name not in metrics]
     table("cost of the cells", ["", *costs], _columns(header, rows, costs))
-    for sentence in part(task, "words").conclusions(found):
+    for sentence in task_class(task).conclusions(found):
         write(sentence)
 
 

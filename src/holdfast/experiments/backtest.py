@@ -106,7 +106,7 @@ def _summary(config: ForecastConfig, results: list[dict[str, Any]]) -> dict[str,
     notes = dict.fromkeys(note for fold in results for note in fold["notes"])
     return {
         "task": "forecast",
-        "part": "backtest",
+        "split": "backtest",
         "folds": results,
         "model": _over(models, mean),
         "spread": _over(models, lambda values: stdev(values) if len(values) > 1 else 0.0),

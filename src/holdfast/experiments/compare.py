@@ -12,7 +12,7 @@ from holdfast.errors import UserError
 from holdfast.files import DataFiles, OutputFolder, load_json, new_folder, save_json
 from holdfast.reporting.comparison import Comparison
 from holdfast.reporting.html import Section
-from holdfast.tasks.registry import part
+from holdfast.tasks.registry import task_class
 
 _CELL_NAMES = ("rnn", "gru", "lstm")
 COMPARISON_FILE = "comparison.json"
@@ -85,7 +85,7 @@ def compare(
     """
     check_cells(cells)
     check_seeds(seeds, 1)
-    prepared = part(task, "model")(config).prepare(files.data, files.valid, files.test)
+    prepared = task_class(task)(config).prepare(files.data, files.valid, files.test)
     comparison = start_or_resume(task, config, prepared, options.into)
     planned = [
         PlannedRun(cell, with_changes(config, seed, cell=cell), 1.0, prepared)
@@ -121,7 +121,8 @@ def train_runs(
     comparison: Comparison, planned: Sequence[PlannedRun], prepared: Any, options: RunOptions
 ) -> Comparison:
     """Train the planned runs; the baselines are fitted once, on the whole training split."""
-    make, examples = part(comparison.task, "model"), part(comparison.task, "words").MEASURE.examples
+    make = task_class(comparison.task)
+    examples = make.scoreboard.examples
     completed = {(run["seed"], run["cell"], run["share"]) for run in comparison.runs}
     baselines = None
     for number, run in enumerate(planned, 1):
@@ -132,7 +133,7 @@ def train_runs(
             f"run {number} of {len(planned)}: {name}, seed {seed}, {share:.0%} of the training {examples} ..."
         )
         baselines = baselines or make(run.config).fit_baselines(prepared)
-        model = make(run.config).fit_prepared(run.prepared, baselines=baselines, progress=options.progress)
+        model = make(run.config).fit_dataset(run.prepared, baselines=baselines, progress=options.progress)
         if model.history.stopped == "interrupted":
             raise KeyboardInterrupt
         options.keep(run, model)
@@ -157,26 +158,17 @@ def training_record(model: Any) -> dict[str, Any]:
     return {
         "hidden_size": model.config.network.hidden_size,
         "recurrent_parameters": sum(p.numel() for layer in layers for p in layer.parameters()),
-        "updates_per_epoch": model.metrics["updates"] / model.history.done,
+        "updates_per_epoch": model.metrics["optimizer_steps"] / model.history.done,
         "valid_losses": [row["valid_loss"] for row in model.history.epochs],
     }
 
 
 def write_comparison_report(comparison: Comparison, title: str, folder: Path, *more: Section) -> Path:
     """Write ``report.html`` and ``plots/``, with ``more`` sections before the notes on the data."""
-    from holdfast.reporting.sections import (  # loads matplotlib
-        comparison_report,
-        data_section,
-        meanings_section,
-    )
+    from holdfast.reporting.sections import comparison_report, data_section  # loads matplotlib
 
-    words = part(comparison.task, "words")
-    metrics = comparison.runs[0]["model"]
-    meanings = meanings_section(metrics, words.MEANINGS, words.WHICH_WAY)
-    rest = (*more, data_section(comparison.notes), meanings)
-    return comparison_report(
-        comparison, title, folder, words.MEASURE.of(metrics), words.conclusions(comparison), *rest
-    )
+    task, rest = task_class(comparison.task), (*more, data_section(comparison.notes))
+    return comparison_report(comparison, title, folder, task.scoreboard, task.conclusions(comparison), *rest)
 
 
 def _earlier(folder: Path, config: Any, new: Comparison) -> Comparison:

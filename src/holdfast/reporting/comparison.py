@@ -8,12 +8,13 @@ from statistics import mean, stdev
 from typing import Any, Protocol, Self, TypeVar
 
 from holdfast.errors import UserError
+from holdfast.tasks.metrics import renamed_keys
 
 RUN = {
     "cell",
     "seed",
     "share",
-    "part",
+    "split",
     "model",
     "parameters",
     "seconds_per_epoch",
@@ -94,12 +95,12 @@ class Comparison:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any], where: str) -> Self:
         """What :meth:`to_dict` gave; anything else is a UserError."""
-        return restored(cls, values, RUN, where, "a comparison")
+        return restored(cls, renamed_keys(values), RUN, where, "a comparison")
 
     @property
-    def part(self) -> str:
-        """What was scored: test, or validation where there is no test part."""
-        return str(self.runs[0]["part"])
+    def split(self) -> str:
+        """What was scored: test, or validation where there is no test split."""
+        return str(self.runs[0]["split"])
 
     @property
     def cells(self) -> list[str]:

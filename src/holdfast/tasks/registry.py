@@ -5,101 +5,48 @@ Nothing heavy is imported until a task is used.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from difflib import get_close_matches
 from importlib import import_module
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
-from holdfast.config import read_config
+from holdfast.config import Scoring, read_config
 from holdfast.errors import UserError
 
 
-class Task(NamedTuple):
-    """Where the parts of a task are, as ``module`` or ``module:name``.
+class Entry(NamedTuple):
+    """Where a task is: its package, and the names of its classes.
 
     Attributes:
-        model: its class: built from its settings, with ``fit``, ``evaluate``, ``predict``, ``save`` and ``load``.
-        config: the dataclass of its settings.
-        prediction: the dataclass of what may be asked of ``holdfast predict``.
-        words: the module that tells its results (``MEASURE``, ``verdict``, ...).
-        use: the module of what ``holdfast predict`` writes.
-        report: the module of its pages.
-        scoring: the dataclass of what may be asked of ``holdfast evaluate``.
-        backtest: its walk forward, where it has one.
-        inspect: what is looked at in a model: a run's model, a file and a number of steps -> subjects.
+        package: package with the modules ``config``, which loads without torch, and ``task``.
+        model: class in ``task``: a subclass of :class:`holdfast.tasks.task.Task`.
+        config: dataclass of its settings, in ``config``.
+        prediction: dataclass of the settings of ``holdfast predict``, in ``config``.
+        scoring: dataclass of the settings of ``holdfast evaluate``, in ``config``; None for those that all tasks share.
     """
 
+    package: str
     model: str
     config: str
-    prediction: str
-    words: str
-    use: str
-    report: str
-    scoring: str = "holdfast.config:Scoring"
-    backtest: str | None = None
-    inspect: str | None = None
+    prediction: str = "Prediction"
+    scoring: str | None = None
 
 
 TASKS = {
-    "forecast": Task(
-        "holdfast.tasks.forecast.task:Forecaster",
-        "holdfast.tasks.forecast.config:ForecastConfig",
-        "holdfast.tasks.forecast.config:Prediction",
-        "holdfast.tasks.forecast.summary",
-        "holdfast.tasks.forecast.predict",
-        "holdfast.tasks.forecast.report",
-        backtest="holdfast.experiments.backtest:backtest",
-        inspect="holdfast.tasks.forecast.inspect:subjects",
+    "forecast": Entry("holdfast.tasks.forecast", "Forecaster", "ForecastConfig"),
+    "language": Entry(
+        "holdfast.tasks.language", "LanguageModel", "LanguageConfig", scoring="LanguageScoring"
     ),
-    "language": Task(
-        "holdfast.tasks.language.task:LanguageModel",
-        "holdfast.tasks.language.config:LanguageConfig",
-        "holdfast.tasks.language.config:Prediction",
-        "holdfast.tasks.language.summary",
-        "holdfast.tasks.language.predict",
-        "holdfast.tasks.language.report",
-        scoring="holdfast.tasks.language.config:LanguageScoring",
-        inspect="holdfast.tasks.language.inspect:subjects",
-    ),
-    "classify": Task(
-        "holdfast.tasks.classify.task:SequenceClassifier",
-        "holdfast.tasks.classify.config:ClassifyConfig",
-        "holdfast.tasks.classify.config:Prediction",
-        "holdfast.tasks.classify.summary",
-        "holdfast.tasks.classify.predict",
-        "holdfast.tasks.classify.report",
-        inspect="holdfast.tasks.classify.inspect:subjects",
-    ),
-    "translate": Task(
-        "holdfast.tasks.translate.task:Translator",
-        "holdfast.tasks.translate.config:TranslateConfig",
-        "holdfast.tasks.translate.config:Prediction",
-        "holdfast.tasks.translate.summary",
-        "holdfast.tasks.translate.predict",
-        "holdfast.tasks.translate.report",
-        inspect="holdfast.tasks.translate.inspect:subjects",
-    ),
-    "music": Task(
-        "holdfast.tasks.music.task:Composer",
-        "holdfast.tasks.music.config:MusicConfig",
-        "holdfast.tasks.music.config:Prediction",
-        "holdfast.tasks.music.summary",
-        "holdfast.tasks.music.predict",
-        "holdfast.tasks.music.report",
-        inspect="holdfast.tasks.music.inspect:subjects",
-    ),
-    "speech": Task(
-        "holdfast.tasks.speech.task:SpeechRecognizer",
-        "holdfast.tasks.speech.config:SpeechConfig",
-        "holdfast.tasks.speech.config:Prediction",
-        "holdfast.tasks.speech.summary",
-        "holdfast.tasks.speech.predict",
-        "holdfast.tasks.speech.report",
-        scoring="holdfast.tasks.speech.config:SpeechScoring",
-        inspect="holdfast.tasks.speech.inspect:subjects",
-    ),
+    "classify": Entry("holdfast.tasks.classify", "SequenceClassifier", "ClassifyConfig"),
+    "translate": Entry("holdfast.tasks.translate", "Translator", "TranslateConfig"),
+    "music": Entry("holdfast.tasks.music", "Composer", "MusicConfig"),
+    "speech": Entry("holdfast.tasks.speech", "SpeechRecognizer", "SpeechConfig", scoring="SpeechScoring"),
 }
 """The applications, by name."""
+
+BACKTESTS = {"forecast": "holdfast.experiments.backtest:backtest"}
+"""Tasks whose data have an order in time -> how they are backtested."""
 
 RUN_CONFIG, RUN_STATE, RUN_METRICS = "config.toml", "state.safetensors", "metrics.json"
 """The files by which a run's folder is known: what it is, how far it came, and that it ended."""
@@ -107,20 +54,49 @@ _RUN_WEIGHTS = "model.safetensors"
 """What a folder with a model has, and one of a comparison has not."""
 
 
-def part(task: str, name: str) -> Any:
-    """A part of a task, by its name in :class:`Task`.
+def entry(task: str, known: Collection[str] = TASKS.keys()) -> Entry:
+    """Return the entry of a task.
 
     Raises:
-        UserError: an unknown task, with the nearest one, or one without such a part.
+        UserError: the task is unknown, or not among ``known``.
     """
-    have = [known for known, entry in TASKS.items() if getattr(entry, name)]
-    if task not in have:
-        near = get_close_matches(task, have, 1, cutoff=0.4)
+    if task not in known:
+        near = get_close_matches(task, known, 1, cutoff=0.4)
         fix = f"Did you mean {near[0]!r}?" if near else "Give one of these."
-        raise UserError(f"Tasks are: {', '.join(have)}.", f"It was {task!r}.", fix)
-    module, _, attribute = getattr(TASKS[task], name).partition(":")
-    found = import_module(module)
-    return getattr(found, attribute) if attribute else found
+        raise UserError(f"The task must be one of {', '.join(known)}.", f"It was {task!r}.", fix)
+    return TASKS[task]
+
+
+def task_class(task: str) -> Any:
+    """Return the class of a task, such as :class:`holdfast.Forecaster`; loads torch.
+
+    Raises:
+        UserError: the task is unknown.
+    """
+    found = entry(task)
+    return getattr(import_module(f"{found.package}.task"), found.model)
+
+
+def settings_class(task: str, kind: Literal["config", "prediction", "scoring"]) -> Any:
+    """Return a dataclass of a task's settings; does not load torch.
+
+    Raises:
+        UserError: the task is unknown.
+    """
+    found = entry(task)
+    name = getattr(found, kind)
+    return Scoring if name is None else getattr(import_module(f"{found.package}.config"), name)
+
+
+def backtest_of(task: str) -> Any:
+    """Return the function that backtests a task.
+
+    Raises:
+        UserError: the task has none.
+    """
+    entry(task, BACKTESTS.keys())
+    module, _, name = BACKTESTS[task].partition(":")
+    return getattr(import_module(module), name)
 
 
 def task_of(folder: Path) -> str | None:
@@ -154,7 +130,7 @@ def load(folder: Path | str) -> Any:
             f"Give the command that began it once more, with --out {folder} --resume.",
         )
     task, _ = read_config(folder / RUN_CONFIG)
-    return part(task, "model").load(folder)
+    return task_class(task).load(folder)
 
 
 def _nearby(folder: Path) -> str:

@@ -1,19 +1,18 @@
-"""What the models of all tasks do alike: fit with a run's folder, train, be judged, and go on where they stopped."""
+"""What every task does alike: fit, evaluate, save, load and resume, with its baselines and its report."""
 
 from __future__ import annotations
 
 import contextlib
 import copy
 import time
-from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 import torch
+from torch import nn
 
-from holdfast._typing import Array
 from holdfast.checkpoint import WEIGHTS, load_arrays, load_weights, save_arrays, save_weights
 from holdfast.config import build_config, load_config, save_config
 from holdfast.errors import UserError
@@ -22,110 +21,69 @@ from holdfast.insight.monitor.monitor import TrainingMonitor
 from holdfast.insight.monitor.state_carry import STEPS
 from holdfast.insight.monitor.warning_log import worded
 from holdfast.nn.quantization import quantize
+from holdfast.tasks.baselines import BaselineSet
+from holdfast.tasks.contract import Result, TaskContract, Y
+from holdfast.tasks.dataset import Dataset, P, S
+from holdfast.tasks.metrics import renamed_keys
 from holdfast.training import History, fit
 from holdfast.training.devices import find_device
 from holdfast.training.progress import notice
 from holdfast.training.trainable import Stateful, Trainable
 
-CONFIG, LEARNT, WARNINGS = "config.toml", "data.json", "warnings.csv"
-"""Files of a run's folder: the settings, what was learnt of the data, and what the watcher found."""
+if TYPE_CHECKING:
+    pass
 
-_FEW_STEPS = 300
-"""Changes of the weights below which a run is told to be short."""
-_STILL = 0.02
-"""Share by which the last epoch is better than all before it where training was still under way."""
+C = TypeVar("C")
+
+CONFIG, PREPROCESSING, BASELINES, METRICS, WARNINGS = (
+    "config.toml",
+    "data.json",
+    "baselines.safetensors",
+    "metrics.json",
+    "warnings.csv",
+)
+"""Files of a run folder: settings, preprocessing, baselines, results, and what the monitor found."""
+
+FEW_STEPS = 300
+"""Optimizer steps below which a note says that a run was short."""
+_STILL_IMPROVING = 0.02
+"""A run was stopped early where its last epoch is better than all before it by this share."""
 
 
-class TaskModel(ABC):
-    """A model of a task: built from its settings, with ``fit``, ``evaluate``, ``predict``, ``save`` and ``load``.
+class Task(TaskContract[S, P, Y], Generic[C, S, P, Y]):
+    """A model of a task: built from its settings, then fitted, evaluated, saved and loaded.
+
+    ``C`` is the dataclass of its settings, ``S`` an encoded split, ``P`` the preprocessing, ``Y`` the predictions for a
+    split. A task adds what :class:`~holdfast.tasks.contract.TaskContract` asks for; all else is here.
 
     Args:
-        config: every setting; or give its fields by name, which go to the part that has them.
+        config: every setting. Or give its fields by name, which go to the section that has them.
         fields: for example ``cell="gru", epochs=3``.
 
     Raises:
-        UserError: a field that does not exist, or a value outside its rule.
+        UserError: a field does not exist, or a value is outside its rule.
     """
 
-    task: ClassVar[str]
-    settings: ClassVar[type]
-
-    def __init__(self, config: Any = None, **fields: Any) -> None:
-        self.config = build_config(self.settings, fields) if config is None else config
-        self.module: torch.nn.Module | None = None
+    def __init__(self, config: C | None = None, **fields: Any) -> None:
+        self.config: Any = build_config(self.config_class, fields) if config is None else config
+        self.module: nn.Module | None = None
         self.history: History | None = None
-        self.watcher: TrainingMonitor | None = None
-        self.prepared: Any = None
-        self.baselines: Any = None
-        self.metrics: dict[str, Any] = {}
-        self.notes: tuple[str, ...] = ()  # what to tell of the file last evaluated or predicted from
-
-    # -- what a task adds ----------------------------------------------------------------------------------------
-
-    @abstractmethod
-    def prepare(
-        self, data: Path | str, valid: Path | str | None = None, test: Path | str | None = None
-    ) -> Any:
-        """Read the files and cut them into parts; does not depend on the cell, the network or the seed."""
-
-    @abstractmethod
-    def fit_baselines(self, prepared: Any) -> Any:
-        """What the network has to beat, fitted on the same data."""
-
-    @abstractmethod
-    def _learn(self, prepared: Any) -> None:
-        """Take what the network needs to know of the data: a schema, a vocabulary."""
-
-    @abstractmethod
-    def _save_learnt(self, folder: Path) -> None:
-        """Write that to ``data.json``."""
-
-    @abstractmethod
-    def _load_learnt(self, path: Path) -> None:
-        """Read it."""
-
-    @abstractmethod
-    def _is_learnt(self, folder: Path, prepared: Any) -> bool:
-        """Whether ``data.json`` holds the same as these data give."""
-
-    @abstractmethod
-    def _network(self, prepared: Any) -> tuple[torch.nn.Module, Trainable]:
-        """The untrained network, and its training."""
-
-    @abstractmethod
-    def _empty(self) -> torch.nn.Module:
-        """The network that weights are loaded into, when what was learnt is there."""
-
-    def _arrays(self) -> dict[str, Array]:
-        """The baselines, and whatever else the model is made of, by name."""
-        found: dict[str, Array] = self.baselines.state()
-        return found
-
-    @abstractmethod
-    def _take_arrays(self, arrays: dict[str, Array]) -> None:
-        """Take what :meth:`_arrays` gave."""
-
-    @abstractmethod
-    def _read(self, path: Path) -> Any:
-        """A file that is to be scored, as a part; what to tell of it goes into ``notes``."""
-
-    @abstractmethod
-    def _figures(self, part: Any) -> dict[str, float]:
-        """Metrics of the network."""
-
-    @abstractmethod
-    def _baseline_figures(self, part: Any) -> dict[str, dict[str, float]]:
-        """Name of each simple method -> the same metrics."""
-
-    @abstractmethod
-    def _size(self, part: Any) -> dict[str, Any]:
-        """How much was scored, by the name of what is counted."""
-
-    @abstractmethod
-    def _judge(self, prepared: Any, training: Any) -> dict[str, Any]:
-        """Figures of the trained network and the baselines; the test part is read here, once."""
+        self.monitor: TrainingMonitor | None = None
+        self.dataset: Dataset[S, P] | None = None
+        self.preprocessing: P | None = None
+        self.digest = ""
+        self.baselines: BaselineSet[S, Y] | None = None
+        self.metrics: Result = {}
+        self.notes: tuple[str, ...] = ()  # about the file last evaluated or predicted from
 
     # -- training ------------------------------------------------------------------------------------------------
+
+    def prepare(
+        self, data: Path | str, valid: Path | str | None = None, test: Path | str | None = None
+    ) -> Dataset[S, P]:
+        """Read files as a dataset; what has no file of its own is split off the first."""
+        others = [None if path is None else Path(path) for path in (valid, test)]
+        return self.read(Path(data), *others)
 
     def fit(
         self,
@@ -138,206 +96,230 @@ class TaskModel(ABC):
         overwrite: bool = False,
         progress: bool = False,
     ) -> Self:
-        """Train on a file, and score the test part once.
+        """Train on a file, and score the test split once.
 
         Args:
-            data: the file; what has no file of its own is cut from it: the validation and the test part.
-            valid, test: files of their own for these parts.
-            out: run folder to write; nothing is written when None.
-            resume: go on with the run in ``out``.
-            overwrite: write over an earlier run in ``out``.
-            progress: a progress bar on stderr.
+            data: the file. A validation or test split without a file of its own is split off it.
+            valid, test: files of their own for these splits.
+            out: run folder to write; None writes nothing.
+            resume: continue the run in ``out``.
+            overwrite: replace an earlier run in ``out``.
+            progress: show a progress bar on stderr.
 
         Raises:
-            UserError: for everything that is wrong with a file or a setting; nothing is then written.
+            UserError: anything is wrong with a file or a setting; nothing is then written.
         """
         find_device(self.config.training.device)
         if out is not None and not resume:
             check_new_folder(Path(out), overwrite)
-        prepared = self.prepare(data, valid, test)
+        dataset = self.prepare(data, valid, test)
         if out is None:
-            return self.fit_prepared(prepared, progress=progress)
+            return self.fit_dataset(dataset, progress=progress)
         folder = Path(out)
 
         def starting() -> None:
             if resume:
-                (folder / "metrics.json").unlink(missing_ok=True)  # the run is not finished any more
+                (folder / METRICS).unlink(missing_ok=True)  # the run has not ended any more
             else:
                 new_folder(folder, overwrite=overwrite)
                 save_config(folder / CONFIG, self.task, self.config)
-                self._save_learnt(folder)
+                self._save_preprocessing(folder)
             if progress:
-                notice(f"The run's folder is {folder}.")
+                notice(f"The run folder is {folder}.")
 
         if resume:
-            self._check_resumed(folder, prepared)
-        self.fit_prepared(prepared, folder=folder, resume=resume, progress=progress, starting=starting)
+            self._check_resumed(folder, dataset)
+        self.fit_dataset(dataset, folder=folder, resume=resume, progress=progress, starting=starting)
         if self.metrics:
             self.save(folder)
         return self
 
-    def _check_resumed(self, folder: Path, prepared: Any) -> None:
-        """A run goes on with the network and the data that it began with; nothing is written before that is sure."""
-        began: Any = load_config(folder / CONFIG, self.settings)
+    def _check_resumed(self, folder: Path, dataset: Dataset[S, P]) -> None:
+        """Refuse to resume a run with another network or other data, before anything is written."""
+        began: Any = load_config(folder / CONFIG, self.config_class)
         same = replace(self.config, training=began.training) == began
-        if not same or not self._is_learnt(folder, prepared):
+        if not same or load_json(folder / PREPROCESSING).get("digest") != dataset.digest:
             raise UserError(
-                "A resumed run keeps its settings and its data.",
+                "A resumed run must keep its settings and its data.",
                 f"The {'data' if same else 'settings'} differ from those of the run in {folder}.",
-                "Give those it began with, or train anew with another --out.",
+                "Give those it began with, or train again with another --out.",
             )
 
-    def fit_prepared(
+    def fit_dataset(
         self,
-        prepared: Any,
+        dataset: Dataset[S, P],
         *,
-        baselines: Any = None,
+        baselines: BaselineSet[S, Y] | None = None,
         folder: Path | None = None,
         resume: bool = False,
         progress: bool = False,
         starting: Callable[[], None] = lambda: None,
     ) -> Self:
-        """Train on what is prepared already; ``baselines`` that are fitted already are not fitted again.
+        """Train on a dataset. ``baselines`` that are fitted already are not fitted again.
 
         The other arguments are those of :func:`holdfast.training.fit`.
         """
-        self.module, training = self.untrained(prepared)
-        with self._watching(training, folder) as watcher:
+        self.module, trainable = self.untrained(dataset)
+        with self._monitoring(trainable, folder) as monitor:
             self.history = fit(
-                training,
+                trainable,
                 self.config.training,
                 folder=folder,
                 resume=resume,
                 progress=progress,
                 starting=starting,
-                callback=watcher,
+                callback=monitor,
             )
-        self.watcher = watcher
+        self.monitor = monitor
         if self.history.stopped != "interrupted":
-            self._finish(prepared, training, baselines)
+            self.baselines = baselines or self.fit_baselines(dataset)
+            self.metrics = self._judge(dataset, trainable)
         return self
 
-    def untrained(self, prepared: Any) -> tuple[torch.nn.Module, Trainable]:
-        """The network as its training begins, and what :func:`holdfast.training.fit` asks for."""
-        self.prepared = prepared
-        self._learn(prepared)
+    def untrained(self, dataset: Dataset[S, P]) -> tuple[nn.Module, Trainable]:
+        """Return the network as its training begins, and its trainable."""
+        self.dataset, self.preprocessing, self.digest = dataset, dataset.preprocessing, dataset.digest
         torch.manual_seed(self.config.training.seed)
-        return self._network(prepared)
+        self.module = self.network(dataset.preprocessing)
+        return self.module, self.trainable(self.module, dataset)
 
-    def _watching(
-        self, training: Trainable, folder: Path | None
+    def fit_baselines(self, dataset: Dataset[S, P]) -> BaselineSet[S, Y]:
+        """Fit what the network has to beat on the same splits."""
+        return self.baseline_set(dataset.preprocessing).fit(dataset.train, dataset.valid)
+
+    def _monitoring(
+        self, trainable: Trainable, folder: Path | None
     ) -> TrainingMonitor | contextlib.nullcontext[None]:
-        """The watcher, where one is asked for."""
         if not self.config.training.monitor:
             return contextlib.nullcontext()
-        carries = isinstance(training, Stateful) and training.steps_per_epoch >= STEPS
+        carries = isinstance(trainable, Stateful) and trainable.steps_per_epoch >= STEPS
         file = None if folder is None else folder / WARNINGS
-        return TrainingMonitor(training.module, carries=carries, file=file)
+        return TrainingMonitor(trainable.module, carries=carries, file=file)
 
-    def _finish(self, prepared: Any, training: Any, baselines: Any) -> None:
-        assert self.history is not None
-        if self.history.best_epoch is None:
+    def _judge(self, dataset: Dataset[S, P], trainable: Trainable) -> Result:
+        """Score the trained network and the baselines; the test split is read here, once."""
+        history, baselines = self.history, self.baselines
+        assert history is not None and baselines is not None
+        if history.best_epoch is None:
             raise UserError(
-                "A network is judged after at least one validated epoch.",
+                "A network must be validated at least once before it is judged.",
                 "The budget ended before that.",
                 "Give a longer --budget.",
             )
-        self.baselines = baselines or self.fit_baselines(prepared)
-        self.metrics = self._judge(prepared, training) | {
-            "seconds": self.history.seconds,
-            "seconds_per_epoch": self.history.seconds / self.history.done,
-            "epochs": len(self.history.epochs),
-            "epochs_done": self.history.done,
-            "updates": _updates(self.history, training),
-            "best_epoch": self.history.best_epoch,
-            "checkpoints": self.history.checkpoints,
-            "stopped": self.history.stopped,
+        self.calibrate(dataset)
+        name, split = dataset.scored
+        result = self._scores(split, name) | self.losses(dataset, trainable)
+        result |= {"training_size": result.get("training_size", len(dataset.train))}
+        result |= _course(history, trainable) | {
             "seed": self.config.training.seed,
             "cell": self.config.network.cell,
-            "notes": [*prepared.notes, *self.baselines.notes, *_brief(self.history, training)],
+            "notes": [*dataset.notes, *baselines.notes, *_brief(history, trainable)],
         }
-        if self.watcher is not None:
-            self.metrics["watched"] = {
-                "checks": self.watcher.checks,
-                "seconds": self.watcher.spent,
-                "gradients": [passed._asdict() for passed in self.watcher.gradients],
+        if self.monitor is not None:
+            result["monitor"] = {
+                "checks": self.monitor.checks,
+                "seconds": self.monitor.spent,
+                "gradients": [passed._asdict() for passed in self.monitor.gradients],
             }
-            self.metrics["notes"] += [worded(warning) for warning in self.watcher.warnings]
+            result["notes"] += [worded(warning) for warning in self.monitor.warnings]
+        return result
 
-    # -- figures -------------------------------------------------------------------------------------------------
+    # -- results -------------------------------------------------------------------------------------------------
 
-    def evaluate(self, data: Path | str | None = None, *, int8: bool = False) -> dict[str, Any]:
-        """Figures of the model and of every baseline on the same data.
+    def evaluate(self, data: Path | str | None = None, *, int8: bool = False) -> Result:
+        """Score the model and every baseline on the same data.
 
         Args:
-            data: a file of which everything is scored; None gives the test part's figures from training.
+            data: a file, scored as a whole. None returns the results of the test split from training.
             int8: also score the model with its recurrent layers in int8 (:func:`holdfast.quantize`), on the file.
 
         Returns:
-            ``task``, ``part``, ``model`` (metric -> value), ``baselines`` (name -> the same metrics), ``parameters``,
-            ``seconds`` (of training), and how much was scored; of a file also ``scoring_seconds``, and ``int8`` where
-            asked.
+            ``task``, ``split``, ``model`` (metric -> value), ``baselines`` (name -> the same metrics), ``parameters``,
+            ``seconds`` (of training), and how much was scored; for a file also ``scoring_seconds``, and ``int8`` where
+            asked for.
         """
         if data is None:
             if int8:
-                rule = "int8 is scored on a file."
+                rule = "int8 must be scored on a file."
                 raise UserError(rule, "None was given.", "Give one that training did not see.")
             return self.metrics
-        return self._evaluated(Path(data), self._quantized() if int8 else None)
-
-    def _evaluated(self, path: Path, quantized: Self | None) -> dict[str, Any]:
         start = time.perf_counter()
-        part = self._read(path)
-        figures = self._scores(part, "file")
-        if quantized is not None:
-            figures["int8"] = quantized._figures(part)
+        split, self.notes = self.read_split(Path(data))
+        result = self._scores(split, "file")
+        if int8:
+            result["int8"] = self._quantized().network_metrics(split)
         took = time.perf_counter() - start
-        return figures | {"seconds": self.metrics.get("seconds"), "scoring_seconds": took}
+        return result | {"seconds": self.metrics.get("seconds"), "scoring_seconds": took}
 
-    def _scores(self, part: Any, name: str) -> dict[str, Any]:
-        """What :meth:`evaluate` gives of a part."""
+    def _scores(self, split: S, name: str) -> Result:
+        """Return what :meth:`evaluate` gives for a split."""
+        assert self.baselines is not None
         return {
             "task": self.task,
-            "part": name,
-            "model": self._figures(part),
-            "baselines": self._baseline_figures(part),
+            "split": name,
+            "model": self.network_metrics(split),
+            "baselines": {b: self.score(split, found) for b, found in self.baselines.each(split)},
             "parameters": self.parameters,
-            **self._size(part),
+            **self.measure(split),
+            **self.scored_otherwise(split),
         }
 
     def _quantized(self) -> Self:
         twin = copy.copy(self)
-        twin.module = quantize(self._trained()).cpu()
+        twin.module = quantize(self.fitted_module()).cpu()
         return twin
 
-    # -- the folder ----------------------------------------------------------------------------------------------
+    def report(self, folder: Path) -> Path:
+        """Write ``report.html`` with ``plots/`` into the run folder, right after training."""
+        from holdfast.reporting.html import write_report  # loads matplotlib
+        from holdfast.reporting.sections import data_section, metrics_section, result_section
+
+        assert self.history is not None
+        result, plots = self.metrics, folder / "plots"
+        sections = [
+            result_section(result, self.history, self.scoreboard, self.verdict(result), plots),
+            *self.report_sections(plots),
+            data_section(result["notes"]),
+            metrics_section(self.scoreboard.known(result["model"])),
+        ]
+        return write_report(folder / "report.html", self.title.format(**result), sections)
+
+    # -- run folder ----------------------------------------------------------------------------------------------
 
     def save(self, folder: Path | str) -> None:
-        """Write the configuration, what was learnt of the data, the weights, the baselines and the figures."""
-        module, folder = self._trained(), Path(folder)
+        """Write settings, preprocessing, weights, baselines and results."""
+        module, folder = self.fitted_module(), Path(folder)
+        assert self.baselines is not None
         folder.mkdir(parents=True, exist_ok=True)
         save_config(folder / CONFIG, self.task, self.config)
-        self._save_learnt(folder)
+        self._save_preprocessing(folder)
         save_weights(folder / WEIGHTS, module)
-        save_arrays(folder / "baselines.safetensors", self._arrays())
-        save_json(folder / "metrics.json", self.metrics)
+        save_arrays(folder / BASELINES, self.baselines.state() | self.arrays())
+        save_json(folder / METRICS, self.metrics)
+
+    def _save_preprocessing(self, folder: Path) -> None:
+        save_json(folder / PREPROCESSING, {"digest": self.digest, **self.fitted()[1].to_dict()})
 
     @classmethod
     def load(cls, folder: Path | str) -> Self:
         """Read what :meth:`save` wrote; nothing is unpickled.
 
         Raises:
-            UserError: a missing or damaged file, or a folder written by a newer Holdfast.
+            UserError: a file is missing or damaged, or was written by a newer Holdfast.
         """
         folder = Path(folder)
-        settings: Any = cls.settings
-        self = cls(load_config(folder / CONFIG, settings))
-        self._load_learnt(folder / LEARNT)
-        self.module = self._empty()
+        config_class: Any = cls.config_class
+        self = cls(load_config(folder / CONFIG, config_class))
+        values = load_json(folder / PREPROCESSING)
+        self.digest = str(values.get("digest", ""))
+        self.preprocessing = self.read_preprocessing(values, folder / PREPROCESSING)
+        arrays = load_arrays(folder / BASELINES)
+        self.load_arrays(arrays)
+        self.module = self.network(self.preprocessing)
         load_weights(folder / WEIGHTS, self.module)
         self.module.eval()
-        self._take_arrays(load_arrays(folder / "baselines.safetensors"))
-        self.metrics = load_json(folder / "metrics.json")
+        self.baselines = self.baseline_set(self.preprocessing).load_state(arrays)
+        self.metrics = renamed_keys(load_json(folder / METRICS), cls.renamed)
         return self
 
     def to(self, device: str) -> Self:
@@ -346,41 +328,62 @@ class TaskModel(ABC):
         Raises:
             UserError: this machine has no such device.
         """
-        self._trained().to(find_device(device))
+        self.fitted_module().to(find_device(device))
         return self
 
-    def _trained(self) -> Any:
-        """The network, once there is one."""
+    def fitted_module(self) -> Any:
+        """Return the network.
+
+        Raises:
+            UserError: there is none yet.
+        """
         if self.module is None:
             raise UserError(
-                f"A {type(self).__name__} is fitted before it is used.",
+                f"A {type(self).__name__} must be fitted before it is used.",
                 "This one is not.",
                 "Call fit(...) or load(...).",
             )
         return self.module
 
+    def fitted(self) -> tuple[Any, P]:
+        """Return the network and the preprocessing."""
+        module = self.fitted_module()
+        assert self.preprocessing is not None
+        return module, self.preprocessing
+
     @property
     def parameters(self) -> int:
-        """Trained numbers of the network."""
-        return sum(p.numel() for p in self._trained().parameters())
+        """Number of trained parameters of the network."""
+        return sum(p.numel() for p in self.fitted_module().parameters())
 
 
-def _updates(history: History, training: Trainable) -> int:
-    """How often a run changed the weights."""
-    return round(history.done * training.steps_per_epoch)
+def _course(history: History, trainable: Trainable) -> Result:
+    """Return how a training run went."""
+    return {
+        "seconds": history.seconds,
+        "seconds_per_epoch": history.seconds / history.done,
+        "epochs": len(history.epochs),
+        "epochs_done": history.done,
+        "optimizer_steps": _steps(history, trainable),
+        "best_epoch": history.best_epoch,
+        "checkpoints": history.checkpoints,
+        "stopped": history.stopped,
+    }
 
 
-def _brief(history: History, training: Trainable) -> tuple[str, ...]:
-    """What is told of a training run that was short."""
-    found = []
-    steps = _updates(history, training)
-    if steps < _FEW_STEPS:
-        found.append(
-            f"the weights were changed only {steps:,} times: more --epochs or --budget, or a smaller --batch-size, "
+def _steps(history: History, trainable: Trainable) -> int:
+    return round(history.done * trainable.steps_per_epoch)
+
+
+def _brief(history: History, trainable: Trainable) -> Iterator[str]:
+    """Yield notes about a training run that was short."""
+    steps = _steps(history, trainable)
+    if steps < FEW_STEPS:
+        yield (
+            f"only {steps:,} optimizer steps were taken: more --epochs or --budget, or a smaller --batch-size, "
             "may do better"
         )
-    values = [row[training.monitor] for row in history.epochs]
+    values = [row[trainable.monitor] for row in history.epochs]
     before = min(values[:-1], default=values[-1])
-    if history.stopped == "epochs" and before - values[-1] > _STILL * abs(before):
-        found.append("the validation was still getting better in the last epoch: give more --epochs")
-    return tuple(found)
+    if history.stopped == "epochs" and before - values[-1] > _STILL_IMPROVING * abs(before):
+        yield "the validation loss was still falling in the last epoch: give more --epochs"

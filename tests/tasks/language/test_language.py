@@ -16,6 +16,7 @@ from holdfast.config import build_config
 from holdfast.data.text.tokenizers import ByteTokenizer
 from holdfast.errors import UserError
 from holdfast.models.truncated_bptt import StreamTraining, score_chunks, text_nll
+from holdfast.tasks.dataset import Dataset
 from holdfast.tasks.language import dataset, neural_cache
 from holdfast.tasks.language.config import LanguageConfig
 from holdfast.tasks.language.dynamic_evaluation import dynamic_nats
@@ -234,13 +235,13 @@ def test_evaluate_gives_them_beside_the_model(model: LanguageModel, file: Path, 
     (tmp_path / "tune.txt").write_text(file.read_text()[:500])
     result = model.evaluate(file, int8=True, cache=50, tune=str(tmp_path / "tune.txt"), dynamic=0.1)
     plain = result["model"]
-    assert set(plain) == {"nats_per_unit", "bits_per_char", "perplexity"}
-    assert plain["bits_per_char"] == pytest.approx(plain["nats_per_unit"] / np.log(2))
-    assert plain["perplexity"] == pytest.approx(np.exp(plain["nats_per_unit"]))
-    assert result["units"] == len(file.read_text()) and result["unit"] == "character"
-    assert result["cache"]["nats_per_unit"] != plain["nats_per_unit"] != result["dynamic"]["nats_per_unit"]
-    assert abs(result["int8"]["nats_per_unit"] / plain["nats_per_unit"] - 1) < 0.1
-    assert plain["nats_per_unit"] < result["baselines"]["unigram"]["nats_per_unit"]
+    assert set(plain) == {"nats_per_token", "bits_per_char", "perplexity"}
+    assert plain["bits_per_char"] == pytest.approx(plain["nats_per_token"] / np.log(2))
+    assert plain["perplexity"] == pytest.approx(np.exp(plain["nats_per_token"]))
+    assert result["tokens"] == len(file.read_text()) and result["token"] == "character"
+    assert result["cache"]["nats_per_token"] != plain["nats_per_token"] != result["dynamic"]["nats_per_token"]
+    assert abs(result["int8"]["nats_per_token"] / plain["nats_per_token"] - 1) < 0.1
+    assert plain["nats_per_token"] < result["baselines"]["unigram"]["nats_per_token"]
 
 
 def test_a_cache_is_not_tuned_on_what_it_scores(model: LanguageModel, file: Path) -> None:
@@ -252,7 +253,7 @@ def test_a_cache_is_not_tuned_on_what_it_scores(model: LanguageModel, file: Path
 
 
 def test_the_likeliest_units_are_written_by_the_stream_as_by_the_whole(model: LanguageModel) -> None:
-    units, net = model.units, model.module
+    units, net = model.tokenizer, model.module
     assert units is not None and net is not None
     written = model.generate("the ", length=40, temperature=0)
     ids = [units.begin, *units.encode("the ").tolist()]
@@ -327,13 +328,13 @@ def test_a_prompt_of_words_may_end_in_a_space(tmp_path: Path) -> None:
     assert one == f" {other}" or one == other
 
 
-# -- parts -------------------------------------------------------------------------------------------------------
+# -- splits ------------------------------------------------------------------------------------------------------
 
 
-def prepared(tmp_path: Path, content: str, **fields: Any) -> dataset.Prepared:
+def prepared(tmp_path: Path, content: str, **fields: Any) -> Dataset[Any, Any]:
     (tmp_path / "train.txt").write_text(content)
     others = {n: tmp_path / f"{n}.txt" for n in ("valid", "test") if (tmp_path / f"{n}.txt").exists()}
-    return dataset.prepare(build_config(LanguageConfig, fields), tmp_path / "train.txt", **others)
+    return dataset.read_dataset(build_config(LanguageConfig, fields), tmp_path / "train.txt", **others)
 
 
 @pytest.mark.parametrize("end", ["", "\n"])
@@ -360,7 +361,7 @@ def test_other_text_to_score_is_other_data(tmp_path: Path) -> None:
 
 def test_an_empty_test_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "test.txt").write_text("")
-    with pytest.raises(UserError, match="test part is not empty"):
+    with pytest.raises(UserError, match="test split must not be empty"):
         prepared(tmp_path, text())
 
 
@@ -400,24 +401,26 @@ def test_another_text_is_not_gone_on_with(file: Path, tmp_path: Path) -> None:
         LanguageModel(**SMALL).fit(other, out=tmp_path / "run", resume=True)
 
 
-# -- parts -------------------------------------------------------------------------------------------------------
+# -- splits ------------------------------------------------------------------------------------------------------
 
 
 def test_parts_are_cut_in_order_and_words_at_a_lines_end(file: Path) -> None:
     whole = file.read_text()
     found = LanguageModel(**SMALL, split="0.5/0.25/0.25").prepare(file)
-    parts = [found.units.decode(part.ids) for part in (found.train, found.valid, found.test)]
+    parts = [
+        found.preprocessing.tokenizer.decode(part.ids) for part in (found.train, found.valid, found.test)
+    ]
     assert "".join(parts) == whole and len(parts[0]) == len(whole) // 2
     words = LanguageModel(**SMALL, token="word", split="0.5/0.5/0").prepare(file)
     assert words.test is None
-    train, valid = (words.units.decode(part.ids) for part in (words.train, words.valid))
+    train, valid = (words.preprocessing.tokenizer.decode(part.ids) for part in (words.train, words.valid))
     assert train + valid == whole and train.endswith("\n")
 
 
 def test_short_trainings_and_few_streams_are_told(file: Path) -> None:
     notes = LanguageModel(**SMALL | {"epochs": 2, "schedule": "constant"}).fit(file).metrics["notes"]
-    assert any("weights were changed only" in note for note in notes)
-    assert any("still getting better in the last epoch" in note for note in notes)
+    assert any("optimizer steps were taken" in note for note in notes)
+    assert any("still falling in the last epoch" in note for note in notes)
     assert not any("streams" in note for note in notes)
     notes = LanguageModel(**SMALL | {"batch_size": 500}).fit(file).metrics["notes"]
     assert any("not 500 (--batch-size)" in note for note in notes)
@@ -436,14 +439,14 @@ def test_files_of_their_own_take_nothing_of_the_text(file: Path, tmp_path: Path)
     (tmp_path / "valid.txt").write_text("the cat\n")
     (tmp_path / "test.txt").write_text("a zebra\n")
     found = LanguageModel(**SMALL).prepare(file, tmp_path / "valid.txt", tmp_path / "test.txt")
-    assert found.units.decode(found.train.ids) == file.read_text()
+    assert found.preprocessing.tokenizer.decode(found.train.ids) == file.read_text()
     assert found.test is not None and found.test.unknown == 2  # z, b
-    assert any("test part" in note for note in found.notes)
+    assert any("test split" in note for note in found.notes)
 
 
 def test_less_data_is_the_latest(file: Path) -> None:
     found = LanguageModel(**SMALL).prepare(file)
-    less = found.latest(0.25)
+    less = found.fraction(0.25)
     np.testing.assert_array_equal(less.train.ids, found.train.ids[-len(less.train) :])
     assert len(less.train) == round(len(found.train) / 4) and less.valid is found.valid
     assert replace(less, train=found.train) == found

@@ -61,7 +61,7 @@ def test_train_tells_what_was_found_and_what_to_do(
 ) -> None:
     run = tmp_path / "run"
     out, _ = call(capsys, "train", "language", file, *FLAGS, "--out", run)
-    for words in ("bits_per_char", "unigram", "kneser_ney", "units a second", f"predict {run} --length"):
+    for words in ("bits_per_char", "unigram", "kneser_ney", "tokens a second", f"predict {run} --length"):
         assert words in out
     assert {path.name for path in run.iterdir()} >= {
         "config.toml",
@@ -80,8 +80,8 @@ def test_evaluate_prints_one_json_object(
     trained: Path, file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     result = json.loads(call(capsys, "evaluate", trained, "--json")[0])
-    assert set(result) == {"task", "part", "model", "baselines", "parameters", "seconds", "units", "unit"}
-    assert (result["task"], result["part"]) == ("language", "test")
+    assert set(result) == {"task", "split", "model", "baselines", "parameters", "seconds", "tokens", "token"}
+    assert (result["task"], result["split"]) == ("language", "test")
     more = json.loads(call(capsys, "evaluate", trained, file, "--cache", "20", "--int8", "--json")[0])
     assert {"cache", "int8"} <= set(more)
     shown, _ = call(capsys, "evaluate", trained, file, "--cache", "20", "--dynamic", "0.1")
@@ -130,14 +130,14 @@ def test_the_same_command_with_resume_goes_on_with_a_recipes_run(
     refused(
         capsys,
         [*command, "--resume", "--hidden-size", "9"],
-        ("keeps its settings", "settings differ", "--out"),
+        ("must keep its settings", "settings differ", "--out"),
     )
 
 
 def test_predict_scores(trained: Path, file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out, err = call(capsys, "predict", trained, file, "--score")
     header, *lines = out.splitlines()
-    assert header == "unit,bits" and len(lines) == len(file.read_text())
+    assert header == "token,bits" and len(lines) == len(file.read_text())
     result = json.loads(call(capsys, "evaluate", trained, file, "--json")[0])
     mean = sum(float(line.rpartition(",")[2]) for line in lines) / len(lines)
     assert mean == pytest.approx(result["model"]["bits_per_char"], abs=1e-3)
@@ -177,7 +177,7 @@ def test_cells_are_compared(file: Path, tmp_path: Path, capsys: pytest.CaptureFi
         tmp_path / "c",
     ]
     out, err = call(capsys, *asked)
-    assert "one seed cannot tell" in out and "unigram" in out and "100% of the training units" in err
+    assert "one seed cannot decide" in out and "unigram" in out and "100% of the training tokens" in err
     assert (tmp_path / "c" / "report.html").exists()
 
 
@@ -192,7 +192,7 @@ def test_a_folder_of_texts_and_a_recipe(tmp_path: Path, capsys: pytest.CaptureFi
     out, _ = call(
         capsys, "train", "language", folder, "--recipe", tmp_path / "recipe.toml", "--out", tmp_path / "r"
     )
-    assert "language, test part" in out
+    assert "language, test split" in out
 
 
 # -- mistakes ----------------------------------------------------------------------------------------------------
@@ -208,7 +208,7 @@ FILES: dict[str, bytes] = {
 TRAIN: dict[str, tuple[list[str], Expected]] = {
     "no such file": (["none.txt"], ("there", "none.txt", "name")),
     "an empty file": (["empty.txt"], ("at least 2", "0", "more text")),
-    "a short file": (["short.txt"], ("at least", "hold", "more text")),
+    "a short file": (["short.txt"], ("at least", "has 0", "more text")),
     "a binary file": (["binary.txt"], ("", "line", "encoding")),
     "a zero byte": (["zero.txt"], ("no binary", "line 41", "encoding")),
     "another encoding": (["latin.txt"], ("utf-8", "line 1", "latin-1")),

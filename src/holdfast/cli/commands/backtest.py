@@ -11,7 +11,7 @@ from holdfast.cli import output
 from holdfast.cli.errors import notice
 from holdfast.cli.params import Data, Given, Json, Overwrite, Recipe, build, whole
 from holdfast.files import OutputFolder
-from holdfast.tasks.registry import part
+from holdfast.tasks.registry import backtest_of, settings_class, task_class
 
 
 def backtest(
@@ -29,13 +29,13 @@ def backtest(
     given: Given,
 ) -> int:
     """Train and forecast repeatedly while moving forward through the file (walk-forward)."""
-    config = build(part(task, "config"), task, given, recipe, data)
+    config = build(settings_class(task, "config"), task, given, recipe, data)
     folder = out or Path("runs") / f"backtest-{data.stem}"
     with output.results_in(folder, "backtest.json", "blocks", resumable=False):
-        result = part(task, "backtest")(
+        result = backtest_of(task)(
             config, data, folds=folds, into=OutputFolder(folder, overwrite), announce=notice
         )
-    page = part(task, "report").backtest_report(result, f"{data.name}, walk-forward", folder)
+    page = task_class(task).backtest_report(result, f"{data.name}, walk-forward", folder)
     output.notes(result["notes"])
     if json:
         output.write_json(result)
@@ -43,8 +43,8 @@ def backtest(
     name = config.network.cell.upper()
     title = f"{task}, {folds} blocks, {result['windows']:,} windows (mean ± spread over the blocks)"
     rows = {name: result["model"], **result["baselines"]}
-    output.score_table(title, rows, {name: result["spread"]})
-    for sentence in part(task, "words").verdict(result):
+    output.score_table(title, rows, task_class(task).scoreboard, {name: result["spread"]})
+    for sentence in task_class(task).verdict(result):
         output.write(sentence)
     output.results_are(folder, page)
     return 0

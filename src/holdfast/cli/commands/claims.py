@@ -26,7 +26,7 @@ from holdfast.cli.params import (
     build,
 )
 from holdfast.files import DataFiles, OutputFolder
-from holdfast.tasks.registry import part
+from holdfast.tasks.registry import settings_class
 
 
 def claims(
@@ -52,7 +52,7 @@ def claims(
 
     earlier.check()
     experiment = ExperimentDesign(design.cells, design.seeds, design.fractions)
-    config = build(part(task, "config"), task, given, recipe, data)
+    config = build(settings_class(task, "config"), task, given, recipe, data)
     folder = out or Path("runs") / f"claims-{data.stem}"
     into = OutputFolder(folder, earlier.overwrite, earlier.resume)
     options = RunOptions(progress=sys.stderr.isatty(), announce=notice)

@@ -25,7 +25,7 @@ from holdfast.cli.params import (
     whole,
 )
 from holdfast.files import DataFiles, OutputFolder
-from holdfast.tasks.registry import part
+from holdfast.tasks.registry import settings_class
 
 
 def compare(
@@ -49,7 +49,7 @@ def compare(
     from holdfast.experiments.compare import compare as run
 
     earlier.check()
-    config = build(part(task, "config"), task, given, recipe, data)
+    config = build(settings_class(task, "config"), task, given, recipe, data)
     folder = out or Path("runs") / f"compare-{data.stem}"
     into = OutputFolder(folder, earlier.overwrite, earlier.resume)
     options = RunOptions(into, sys.stderr.isatty(), notice)

@@ -10,7 +10,6 @@ from cyclopts import Parameter
 from holdfast.cli import output
 from holdfast.cli.params import Device, Given, Json, Run, load_run
 from holdfast.errors import UserError
-from holdfast.tasks.registry import part
 
 
 def evaluate(
@@ -31,7 +30,7 @@ def evaluate(
     model = load_run(task, run, device)
     result = model.evaluate(data, **given)
     output.notes(getattr(model, "notes", ()))
-    names = part(task, "words").EVALUATION
+    names = model.result_keys()
     missing = [name for name in names if result.get(name) in (None, {})]
     if missing:
         raise UserError(

@@ -13,7 +13,7 @@ from holdfast.cli import output
 from holdfast.cli.errors import notice
 from holdfast.cli.params import Device, Names, Run, switch, whole
 from holdfast.errors import UserError
-from holdfast.tasks.registry import load, part, task_of
+from holdfast.tasks.registry import load, task_of
 from holdfast.validation import invalid_setting
 
 
@@ -87,8 +87,8 @@ def _ending(run: Path, others: Sequence[Path]) -> str:
 
 
 def _requests(run: Path, device: str, data: Path, steps: int) -> list[Any]:
-    model = load(run)
-    return part(model.task, "inspect")(model.to(device), data, steps)  # type: ignore[no-any-return]
+    requests: list[Any] = load(run).to(device).inspections(data, steps)
+    return requests
 
 
 def _inspect(request: Any, folder: Path, terminal: bool, printed: set[str]) -> None:

@@ -12,7 +12,7 @@ from holdfast.cli.errors import notice
 from holdfast.cli.params import Device, Given, Run, load_run
 from holdfast.errors import UserError
 from holdfast.files import RUN_FILES, check_targets, write_atomic
-from holdfast.tasks.registry import part
+from holdfast.tasks.registry import settings_class
 
 
 def predict(
@@ -31,7 +31,7 @@ def predict(
     given: Given,
 ) -> int:
     """Predict with a model: forecast a series, write or score a text, transcribe speech, ..."""
-    options = part(task, "prediction")(**given)
+    options = settings_class(task, "prediction")(**given)
     files = {name: getattr(options, name, None) for name in ("plot", "midi", "wav")}
     targets = {**files, "out": out}
     for path in targets.values():
@@ -41,7 +41,7 @@ def predict(
             )
     check_targets(targets, [data, getattr(options, "harmonize", None), getattr(options, "soundfont", None)])
     model = load_run(task, run, device)
-    pieces = part(task, "use").predicted(model, data, options)
+    pieces = model.write_predictions(data, options)
     if out is None:
         output.stream(pieces)
     else:

@@ -26,7 +26,7 @@ from holdfast.cli.params import (
 )
 from holdfast.config import settings_of
 from holdfast.files import DataFiles
-from holdfast.tasks.registry import part
+from holdfast.tasks.registry import settings_class, task_class
 
 _STOPPED = {
     "epochs": "all epochs done",
@@ -51,7 +51,7 @@ def train(
     files = DataFiles(data, own.valid, own.test)
     earlier.check()
     config, folder = _settings(task, given, files.data, out, recipe, earlier.resume)
-    model = part(task, "model")(config)
+    model = task_class(task)(config)
     with output.results_in(folder):
         model.fit(
             files.data,
@@ -73,7 +73,7 @@ def _settings(
     task: str, given: Given, data: Path, out: Path | None, recipe: Path | None, resume: bool
 ) -> tuple[Any, Path]:
     """Return the settings and the run folder, ``runs/FILE-CELL`` if it is not named."""
-    settings = part(task, "config")
+    settings = settings_class(task, "config")
     if not resume or recipe is not None:
         config = build(settings, task, given, recipe, data)
         return config, out or _folder(data, config.network.cell)
@@ -90,28 +90,27 @@ def _show_run(model: Any, folder: Path, files: DataFiles, recipe: Path | None) -
     """Print the result, the cost of the training, and the commands to run next."""
     from holdfast.reporting.summary import epochs_done, weights_kept
 
-    result, words = model.metrics, part(model.task, "words")
-    page = part(model.task, "report").run_report(model, folder)
+    result = model.metrics
+    page = model.report(folder)
     output.result(model, result)
     output.write(
         f"{result['parameters']:,} parameters; {epochs_done(result)} in {result['seconds']:.1f} s "
-        f"({_throughput(result, words.MEASURE.examples)}), "
+        f"({_throughput(result, model.scoreboard.examples)}), "
         f"{weights_kept(result)} ({_STOPPED[result['stopped']]})."
     )
     output.write(f"The run is in {folder}; open {page} for the report. What to do next:")
     flags = [] if recipe is None else ["--recipe", str(recipe)]
-    flags += as_flags(model.config, words.ABOUT_THE_DATA)
+    flags += as_flags(model.config, model.data_settings)
     inspect = ["holdfast", "inspect", str(folder), str(files.test or files.data)]
-    for command in (*words.next_commands(str(folder), files.arguments(), flags), inspect):
+    for command in (*model.next_commands(str(folder), files.arguments(), flags), inspect):
         output.write(f"  {shlex.join(command)}")
 
 
 def _throughput(result: Mapping[str, Any], examples: str) -> str:
     """Return the examples, and the tokens where counted, per second; the time includes validation."""
-    rates = {
-        examples: result.get("epoch_size", result["training_size"]),
-        "tokens": result.get("training_steps"),
-    }
+    rates = {examples: result.get("epoch_size", result["training_size"])}
+    if "training_steps" in result:
+        rates["tokens"] = result["training_steps"]
     done = result["epochs_done"]
-    each = {what: size * done / result["seconds"] for what, size in rates.items() if size is not None}
+    each = {what: size * done / result["seconds"] for what, size in rates.items()}
     return ", ".join(f"{rate:,.0f} {what}" for what, rate in each.items()) + " a second"

@@ -25,8 +25,8 @@ from holdfast.experiments.claims.verdicts import Claim, PairedRuns, Scale, netwo
 from holdfast.reporting import plots
 from holdfast.reporting.comparison import Comparison
 from holdfast.reporting.html import Section, metric_table, write_report
-from holdfast.reporting.sections import data_section, meanings_section
-from holdfast.tasks.registry import part
+from holdfast.reporting.sections import data_section, metrics_section
+from holdfast.tasks.registry import task_class
 
 _COLOURS = {"holds": plots.BLUE, "does not hold": plots.ORANGE, "not decided": plots.GREY}
 _MARKERS = {"holds": "o", "does not hold": "X", "not decided": "d"}
@@ -38,7 +38,6 @@ Run = Mapping[str, Any]
 
 def write_claims_report(found: Comparison, claims: Sequence[Claim], title: str, folder: Path) -> Path:
     """Write ``report.html`` and ``plots/``, and return the report's path."""
-    words = part(found.task, "words")
     images = folder / "plots"
     plotted = [_plot_effects(claims, images / "claims.png"), _plot_fractions(found, images / "fractions.png")]
     sections = [
@@ -50,7 +49,7 @@ def write_claims_report(found: Comparison, claims: Sequence[Claim], title: str, 
         Section("Networks", [], network_table(found)),
         Section("Baselines, on all data", [], metric_table(found.baselines)),
         data_section(found.notes),
-        meanings_section(found.runs[0]["model"], words.MEANINGS, words.WHICH_WAY),
+        metrics_section(task_class(found.task).scoreboard.known(found.runs[0]["model"])),
     ]
     return write_report(folder / "report.html", title, sections)
 

@@ -26,7 +26,7 @@ from holdfast.experiments.compare import (
 from holdfast.files import DataFiles, OutputFolder, check_new_folder, save_json
 from holdfast.insight.analysis.memory import memory_curve
 from holdfast.reporting.comparison import Comparison
-from holdfast.tasks.registry import part
+from holdfast.tasks.registry import task_class
 from holdfast.training.step_timing import measure_step_seconds
 
 _CELLS = ("lstm", "gru")
@@ -91,7 +91,7 @@ def run_claims(
     Raises:
         UserError: there is too little data for the smallest fraction, or the file has errors.
     """
-    make, weights = part(task, "model"), into.folder / _WEIGHTS
+    make, weights = task_class(task), into.folder / _WEIGHTS
     if not into.resume:
         check_new_folder(into.folder, into.overwrite)
     prepared = make(config).prepare(files.data, files.valid, files.test)
@@ -108,7 +108,7 @@ def run_claims(
     options = replace(options, into=into, keep=keep)
     comparison = train_runs(comparison, planned, prepared, options)
     comparison = measure_networks(comparison, make, planned, weights, options)
-    tested = evaluate_claims(comparison, part(task, "words").MEASURE.of(comparison.runs[0]["model"]))
+    tested = evaluate_claims(comparison, make.scoreboard.metric(comparison.runs[0]["model"]))
     save_json(into.folder / _CLAIMS_FILE, claims_to_dict(comparison, tested))
     return comparison, tested
 
@@ -118,7 +118,7 @@ def run_claims(
 
 def training_fraction(prepared: Any, share: float) -> Any:
     """Return the data with a share of the training split."""
-    return prepared if share == 1.0 else prepared.latest(share)
+    return prepared if share == 1.0 else prepared.fraction(share)
 
 
 def network_variants(

@@ -216,4 +216,4 @@ def fraction_table(found: Comparison) -> list[list[str]]:
         for share in PairedRuns(found).shares
         for name in found.cells
     ]
-    return [["", *losses, *(f"{found.part} {metric}" for metric in metrics)], *rows]
+    return [["", *losses, *(f"{found.split} {metric}" for metric in metrics)], *rows]

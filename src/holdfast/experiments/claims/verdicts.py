@@ -20,7 +20,7 @@ from holdfast.reporting.statistics import (
     holm_correction,
     paired_test,
 )
-from holdfast.reporting.summary import Measure
+from holdfast.tasks.metrics import Metric
 
 Run = Mapping[str, Any]
 _Value = Callable[[Run], float]
@@ -125,14 +125,14 @@ class PairedRuns:
         return matched[0] if matched else self.network_name(cell, "hidden size")
 
 
-def evaluate_claims(comparison: Comparison, measure: Measure) -> list[Claim]:
+def evaluate_claims(comparison: Comparison, metric: Metric) -> list[Claim]:
     """Test every claim at equal hidden size and at equal parameters, and correct the p values for their number."""
     pairs = PairedRuns(comparison)
     claims = [_three_quarters(pairs)]
     for equal in ("hidden size", "parameters"):
         gru, lstm, rnn = (pairs.network_name(cell, equal) for cell in ("gru", "lstm", "rnn"))
         if gru is not None and lstm is not None:
-            claims += _gru_and_lstm(PairedNetworks(pairs, gru, lstm, equal), measure)
+            claims += _gru_and_lstm(PairedNetworks(pairs, gru, lstm, equal), metric)
         if rnn is not None:
             for gated in filter(None, (gru, lstm)):
                 claims += _gated_and_plain(PairedNetworks(pairs, gated, rnn, equal))
@@ -178,7 +178,7 @@ def by_fraction(comparison: Comparison) -> dict[float, list[Claim]]:
     return claims
 
 
-def _gru_and_lstm(networks: PairedNetworks, measure: Measure) -> Iterator[Claim]:
+def _gru_and_lstm(networks: PairedNetworks, metric: Metric) -> Iterator[Claim]:
     data = " on small data" if networks.pairs.small[-1] <= _SMALL_DATA else ""
     faster, overfits = "a GRU trains faster", f"a GRU overfits less{data}"
     yield networks.ratio(faster, "seconds per optimizer step", LESS_TIME, lambda r: r["update_seconds"])
@@ -189,12 +189,12 @@ def _gru_and_lstm(networks: PairedNetworks, measure: Measure) -> Iterator[Claim]
     yield gap
     suits = f"a GRU is better{data}"
     yield networks.share(suits, f"{LOSS}, {networks.where}", LOSSES[LOSS])
-    part = networks.whole[0][0]["part"]
+    part = networks.whole[0][0]["split"]
 
     def loss_of(run: Run) -> float:
-        return measure.short(run["model"][measure.metric])
+        return metric.shortfall(run["model"][metric.name])
 
-    yield networks.share(suits, f"{part} {measure.lacking}, {networks.where}", loss_of, loss_of)
+    yield networks.share(suits, f"{part} {metric.shortfall_label}, {networks.where}", loss_of, loss_of)
     for measured, key in MEMORY.items():
         yield networks.memory("a GRU remembers as far as an LSTM", measured, SAME_MEMORY, key)
 

@@ -8,10 +8,10 @@ import numpy as np
 
 from holdfast._typing import Array
 from holdfast.reporting.html import Section, metric_table, write_report
-from holdfast.reporting.sections import data_section, meanings_section, result_section
+from holdfast.reporting.sections import data_section, metrics_section, result_section
 from holdfast.tasks.classify import metrics, plots
 from holdfast.tasks.classify.dataset import Part
-from holdfast.tasks.classify.summary import MEANINGS, MEASURE, WHICH_WAY, verdict
+from holdfast.tasks.classify.summary import verdict
 from holdfast.tasks.classify.task import SequenceClassifier
 
 _WORST = 5
@@ -25,10 +25,10 @@ def run_report(model: SequenceClassifier, folder: Path) -> Path:
     result, history = model.metrics, model.history
     assert history is not None
     sections = [
-        result_section(result, history, MEASURE, verdict(result), folder / "plots"),
+        result_section(result, history, model.scoreboard, verdict(result), folder / "plots"),
         *_looked_at(model, folder / "plots"),
         data_section(result["notes"]),
-        meanings_section(result["model"], MEANINGS, WHICH_WAY),
+        metrics_section(model.scoreboard.known(result["model"])),
     ]
     kind = "texts" if model.config.data.text is not None else "series"
     return write_report(folder / "report.html", f"Classifier of {kind}", sections)

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from holdfast.reporting.comparison import Comparison
-from holdfast.reporting.summary import Measure, against, otherwise, standings
+from holdfast.reporting.legacy_summary import Measure, against, otherwise, standings
 
-EVALUATION = ("task", "part", "model", "baselines", "parameters", "seconds", "examples")
+EVALUATION = ("task", "split", "model", "baselines", "parameters", "seconds", "examples")
 """What ``evaluate --json`` prints."""
 
 ABOUT_THE_DATA = (
@@ -45,7 +45,7 @@ WHICH_WAY = "Higher is better, but for ece."
 
 def title(result: Mapping[str, Any]) -> str:
     """What was scored."""
-    return f"classify, {result['part']} part, {result['examples']:,} examples"
+    return f"classify, {result['split']} split, {result['examples']:,} examples"
 
 
 def verdict(result: Mapping[str, Any]) -> list[str]:

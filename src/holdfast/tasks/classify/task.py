@@ -20,7 +20,7 @@ from holdfast.tasks.classify.config import ClassifyConfig
 from holdfast.tasks.classify.dataset import Lost, Part, Prepared, number, prepare
 from holdfast.tasks.classify.examples import Examples, read_examples
 from holdfast.tasks.classify.preprocessing import Schema
-from holdfast.tasks.task import LEARNT, TaskModel
+from holdfast.tasks.legacy import LEARNT, TaskModel
 
 if TYPE_CHECKING:
     import polars as pl

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from holdfast.reporting import plots
 from holdfast.reporting.html import Section, metric_table, write_report
-from holdfast.reporting.sections import data_section, meanings_section, model_name, result_section
+from holdfast.reporting.sections import data_section, metrics_section, result_section
 from holdfast.tasks.forecast.plots import draw_windows
-from holdfast.tasks.forecast.summary import MEANINGS, MEASURE, WHICH_WAY, verdict
+from holdfast.tasks.forecast.summary import MEASURE, verdict
+from holdfast.tasks.forecast.task import Forecaster
 from holdfast.tasks.forecast.windows import Part
-
-if TYPE_CHECKING:
-    from holdfast.tasks.forecast.task import Forecaster
 
 EXAMPLES = 3
 
@@ -29,12 +27,12 @@ def run_report(forecaster: Forecaster, folder: Path) -> Path:
     examples = plots.forecasts(
         _examples(forecaster, part), forecaster.config.quantiles, pictures / "forecasts.png"
     )
-    words = f"Windows of the {result['part']} part, spread evenly over it."
+    words = f"Windows of the {result['split']} split, spread evenly over it."
     sections = [
-        result_section(result, history, MEASURE, verdict(result), pictures),
+        result_section(result, history, forecaster.scoreboard, verdict(result), pictures),
         Section("Forecasts", [words], pictures=[examples]),
         data_section(result["notes"]),
-        meanings_section(result["model"], MEANINGS, WHICH_WAY),
+        metrics_section(forecaster.scoreboard.known(result["model"])),
     ]
     title = f"Forecast of {', '.join(forecaster.config.data.target)}, {forecaster.config.horizon} steps ahead"
     return write_report(folder / "report.html", title, sections)
@@ -53,7 +51,7 @@ def _examples(forecaster: Forecaster, part: Part) -> list[plots.Window]:
 
 def backtest_report(result: dict[str, Any], title: str, folder: Path) -> Path:
     """``report.html`` with ``plots/`` of a walk forward: means over the blocks, and block by block."""
-    metric, name = MEASURE.metric, model_name(result)
+    metric, name = MEASURE.metric, str(result["cell"]).upper()
     rows = {name: result["model"], **result["baselines"]}
     by_block = {row: [_figures(fold, row, name)[metric] for fold in result["folds"]] for row in rows}
     means = {row: (figures[metric], 0.0) for row, figures in rows.items()}
@@ -71,7 +69,7 @@ def backtest_report(result: dict[str, Any], title: str, folder: Path) -> Path:
             f"{metric} of each block", ["Trained anew before each block, on all rows before it."], blocks
         ),
         data_section(result["notes"]),
-        meanings_section(result["model"], MEANINGS, WHICH_WAY),
+        metrics_section(Forecaster.scoreboard.known(result["model"])),
     ]
     return write_report(folder / "report.html", title, sections)
 

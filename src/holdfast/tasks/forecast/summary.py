@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from holdfast.reporting.comparison import Comparison
-from holdfast.reporting.summary import TIE, Measure, against, best_cell, otherwise, standings
+from holdfast.reporting.legacy_summary import Measure, against, otherwise, standings
+from holdfast.reporting.summary import TIE, best_cell
 
-EVALUATION = ("task", "part", "model", "baselines", "parameters", "seconds", "windows")
+EVALUATION = ("task", "split", "model", "baselines", "parameters", "seconds", "windows")
 """What ``evaluate --json`` prints."""
 
 ABOUT_THE_DATA = (
@@ -53,13 +54,13 @@ Result = Mapping[str, Any]
 
 def title(result: Result) -> str:
     """What was scored."""
-    return f"forecast, {result['part']} part, {result['windows']:,} windows"
+    return f"forecast, {result['split']} split, {result['windows']:,} windows"
 
 
 def verdict(result: Result) -> list[str]:
     """The model against the best baseline, and against the random walk where prices are forecast."""
     own, baselines = result["model"][MEASURE.metric], result["baselines"]
-    instead = "" if result["part"] == "backtest" else f" (predict --method {MEASURE.best(baselines)[0]})"
+    instead = "" if result["split"] == "backtest" else f" (predict --method {MEASURE.best(baselines)[0]})"
     words = [
         f"On {result['windows']} windows the network's {MEASURE.label} is {own:.4g}; "
         f"{against(MEASURE, own, baselines, instead)}"

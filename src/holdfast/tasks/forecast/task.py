@@ -16,7 +16,7 @@ from holdfast.tasks.forecast.dataset import Prepared, prepare, rows_for, whole_f
 from holdfast.tasks.forecast.preprocessing import Schema
 from holdfast.tasks.forecast.scoring import Forecast, error_quantiles, score, with_intervals
 from holdfast.tasks.forecast.windows import Part, feature_widths, widths
-from holdfast.tasks.task import LEARNT, TaskModel
+from holdfast.tasks.legacy import LEARNT, TaskModel
 
 if TYPE_CHECKING:
     import polars as pl

@@ -1,147 +1,86 @@
-"""From text files to the numbers of the training, validation and test part, in memory-mapped files."""
+"""From text files to the training, validation and test split, in memory-mapped files."""
 
 from __future__ import annotations
 
 import re
-import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from hashlib import sha256
 from itertools import pairwise
 from pathlib import Path
 
-import numpy as np
-
-from holdfast._typing import Array
 from holdfast.data.splits import OwnFiles, split_fractions, split_notes
 from holdfast.data.text.text_files import CHUNK, TextFiles, characters_between
-from holdfast.data.text.tokenizers import TOKENIZERS, Tokenizer, WordTokenizer
+from holdfast.data.text.tokenizers import TOKENIZERS
 from holdfast.errors import UserError
-from holdfast.tasks.language.config import LanguageConfig, TextConfig
+from holdfast.tasks.dataset import Dataset
+from holdfast.tasks.language.config import LanguageConfig
+from holdfast.tasks.language.preprocessing import TextPreprocessing, TextSplit, unknown_notes
 
-NEAR = 20
-"""A part ends at a line's end if one is no further away than this fraction of the text."""
-Pieces = Callable[[], Iterator[str]]
-
-
-@dataclass(frozen=True)
-class Part:
-    """The numbers [n] of a part, and how many characters of the text they stand for."""
-
-    ids: Array
-    characters: int
-    unknown: int
-
-    def __len__(self) -> int:
-        return len(self.ids)
+_NEAR = 20
+"""A split ends at a line end if one is no further away than this fraction of the text."""
+_NAMES = ("training", "validation", "test")
+_Pieces = Callable[[], Iterator[str]]
 
 
-@dataclass(frozen=True)
-class Prepared:
-    """The three parts (``test`` may be None), the vocabulary of the training part, and what the user should be told."""
-
-    train: Part
-    valid: Part
-    test: Part | None
-    units: Tokenizer
-    notes: tuple[str, ...]
-    digest: str
-
-    def latest(self, share: float) -> Prepared:
-        """The same with only the last share of the training part, to see what less data does."""
-        kept = max(2, round(len(self.train) * share))
-        train = replace(
-            self.train, ids=self.train.ids[-kept:], characters=round(self.train.characters * share)
-        )
-        return replace(self, train=train)
-
-
-def prepare(
+def read_dataset(
     config: LanguageConfig, data: Path, valid: Path | None = None, test: Path | None = None
-) -> Prepared:
-    """Read the text, cut it into parts (those without a file of their own), and number its units.
+) -> Dataset[TextSplit, TextPreprocessing]:
+    """Read the text, split off what has no file of its own, and number the tokens.
 
     Raises:
-        UserError: for everything that is wrong with a file, and for a part with too little text.
+        UserError: anything is wrong with a file, or a split has too little text.
     """
     text = config.text
     whole = TextFiles.of(data, text.encoding)
-    length, digest = _measured(whole)
+    length, digest = _measure(whole)
     own = (valid is not None, test is not None)
     cuts = _cuts(config, whole, length, own)
-    names = ("training", "validation", "test")
-    inner: dict[str, Pieces] = {n: partial(_piece, whole, *ends) for n, ends in zip(names, pairwise(cuts))}
-    for name, path in (("validation", valid), ("test", test)):
+    pieces: dict[str, _Pieces] = {n: partial(_span, whole, *ends) for n, ends in zip(_NAMES, pairwise(cuts))}
+    for name, path in zip(_NAMES[1:], (valid, test), strict=True):
         if path is not None:
-            inner[name] = TextFiles.of(path, text.encoding).chunks
-    units = _vocabulary(text, inner["training"]())
-    parts = {name: numbered(pieces(), units) for name, pieces in inner.items()}
-    for name in ("training", "validation"):
-        if len(parts[name]) < 2:
+            pieces[name] = TextFiles.of(path, text.encoding).chunks
+    preprocessing = TextPreprocessing.fit(pieces["training"](), text)
+    splits = {name: preprocessing.encode(read()) for name, read in pieces.items()}
+    for name in _NAMES[:2]:
+        if len(splits[name]) < 2:
             raise UserError(
-                f"The {name} part holds at least 2 {text.token}s.",
-                f"It holds {len(parts[name])}.",
+                f"The {name} split must have at least 2 {text.token}s.",
+                f"It has {len(splits[name])}.",
                 "Give more text, or another --split.",
             )
-    test_part = parts["test"] if len(parts["test"]) else None
-    if test_part is None and test is not None:
-        raise UserError("A test part is not empty.", f"{test} is.", "Give another file, or leave it out.")
-    few = _stream_notes(config, len(parts["training"]))
-    notes = (*split_notes(own, test_part is not None), *few, *unknown_notes(parts, units))
-    return Prepared(parts["training"], parts["validation"], test_part, units, notes, _digest(digest, parts))
+    train, valid_split, test_split = (splits[name] for name in _NAMES)
+    if not len(test_split) and test is not None:
+        raise UserError(
+            "A test split must not be empty.", f"{test} is.", "Give another file, or leave it out."
+        )
+    notes = (
+        *split_notes(own, len(test_split) > 0),
+        *_stream_notes(config, len(train)),
+        *unknown_notes(splits, preprocessing.tokenizer),
+    )
+    scored = test_split if len(test_split) else None
+    return Dataset(train, valid_split, scored, preprocessing, notes, _digest(digest, splits))
 
 
-def _vocabulary(text: TextConfig, pieces: Iterator[str]) -> Tokenizer:
-    """The units of the training part; words that stand there once teach what an unknown word is like."""
-    if text.token == "word" and text.vocabulary is None:
-        return WordTokenizer.fit(pieces, None, min_count=2)
-    return TOKENIZERS[text.token].fit(pieces, text.vocabulary)
-
-
-def _digest(text: str, parts: Mapping[str, Part]) -> str:
-    """A digest of the training file and of what is scored."""
-    digest = sha256(text.encode())
-    for name in ("validation", "test"):
-        digest.update(parts[name].ids.data)
-        digest.update(name.encode())
-    return digest.hexdigest()
-
-
-def of_file(path: Path, config: LanguageConfig, units: Tokenizer) -> Part:
-    """The numbers of a whole file or folder.
+def read_whole(path: Path, config: LanguageConfig, preprocessing: TextPreprocessing) -> TextSplit:
+    """Read a whole file or folder as one split.
 
     Raises:
-        UserError: for everything that is wrong with it, and where it is empty.
+        UserError: anything is wrong with it, or it is empty.
     """
-    part = numbered(TextFiles.of(path, config.text.encoding).chunks(), units)
-    if not len(part):
-        raise UserError("A text that is scored is not empty.", f"{path} is.", "Give another file.")
-    return part
+    split = preprocessing.encode(TextFiles.of(path, config.text.encoding).chunks())
+    if not len(split):
+        raise UserError("A text that is scored must not be empty.", f"{path} is.", "Give another file.")
+    return split
 
 
-def numbered(pieces: Iterable[str], units: Tokenizer) -> Part:
-    """Number some text, piece by piece, into a temporary file (in the folder that ``TMPDIR`` names)."""
-    kind = np.uint8 if units.size <= 1 << 8 else np.uint16 if units.size <= 1 << 16 else np.uint32
-    characters = unknown = 0
-    with tempfile.TemporaryFile() as file:  # the map outlives its name
-        for piece in pieces:
-            ids = units.encode(piece)
-            characters += len(piece)
-            unknown += int((ids == units.unknown).sum()) if units.unknown is not None else 0
-            ids.astype(kind).tofile(file)
-        size = file.tell() // np.dtype(kind).itemsize
-        file.flush()
-        ids = np.memmap(file, kind, "r", shape=(size,)) if size else np.zeros(0, kind)
-    return Part(ids, characters, unknown)
-
-
-def _piece(text: TextFiles, start: int, stop: int) -> Iterator[str]:
+def _span(text: TextFiles, start: int, stop: int) -> Iterator[str]:
     return characters_between(text.chunks(), start, stop)
 
 
-def _measured(text: TextFiles) -> tuple[int, str]:
-    """Characters, and a digest of them."""
+def _measure(text: TextFiles) -> tuple[int, str]:
+    """Return the number of characters, and a digest of them."""
     length, digest = 0, sha256()
     for piece in text.chunks():
         length += len(piece)
@@ -149,49 +88,42 @@ def _measured(text: TextFiles) -> tuple[int, str]:
     return length, digest.hexdigest()
 
 
+def _digest(text: str, splits: Mapping[str, TextSplit]) -> str:
+    """Return a digest of the training file and of what is scored."""
+    digest = sha256(text.encode())
+    for name in _NAMES[1:]:
+        digest.update(splits[name].ids.data)
+        digest.update(name.encode())
+    return digest.hexdigest()
+
+
 def _cuts(config: LanguageConfig, text: TextFiles, length: int, own: OwnFiles) -> list[int]:
-    """Where the parts begin and end."""
+    """Return where the splits begin and end."""
     train, valid, test = split_fractions(config.text.split, own)
     ends = [int(length * share + 1e-6) for share in (train, train + valid, train + valid + test)]
     if TOKENIZERS[config.text.token].kind in ("word", "subword"):
-        ends = [_word_end(text, end, min(length // NEAR, CHUNK)) for end in ends]
+        ends = [_word_end(text, end, min(length // _NEAR, CHUNK)) for end in ends]
     return [0, *ends]
 
 
 def _word_end(text: TextFiles, position: int, near: int) -> int:
-    """The first position behind a line's end from here on, or behind white space where no line ends nearby."""
-    behind = (
+    """Return the first position after a line end from here on, or after white space where no line ends nearby."""
+    after = (
         "".join(characters_between(text.chunks(), max(position - 1, 0), position + near)) if position else ""
     )
-    line, space = behind.find("\n"), re.search(r"\s", behind)
+    line, space = after.find("\n"), re.search(r"\s", after)
     if line >= 0 or space is None:
         return position + max(line, 0)
     return position + space.start()
 
 
 def _stream_notes(config: LanguageConfig, length: int) -> tuple[str, ...]:
-    """What is told where a short text cannot be read in as many streams as were asked for."""
+    """Return a note where a short text cannot be read in as many streams as ``--batch-size`` names."""
     training = config.training
     streams = training.streams(length)
     if not 0 < streams < training.batch_size:
         return ()
     return (
-        f"the training part is read in {streams} streams, not {training.batch_size} (--batch-size): "
-        f"each has at least twice {training.steps} {config.text.token}s (--steps)",
+        f"the training split is read in {streams} streams, not {training.batch_size} (--batch-size): each must have "
+        f"at least twice {training.steps} {config.text.token}s (--steps)",
     )
-
-
-def unknown_notes(parts: dict[str, Part], units: Tokenizer) -> tuple[str, ...]:
-    """What of each part is not in the vocabulary."""
-    found = []
-    for name, part in parts.items():
-        if part.unknown:
-            share = part.unknown / len(part)
-            found.append(
-                f"{share:.2%} of the {name} part's {units.kind}s are not in the vocabulary or unknown in the text"
-            )
-    if found:
-        found.append(
-            "an unknown one counts as one unit, whatever its letters: figures compare only for the same vocabulary"
-        )
-    return tuple(found)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -16,8 +16,10 @@ from holdfast.insight.analysis.features import changing, labels, of_units
 from holdfast.insight.analysis.request import InspectionRequest, Loss, Score
 from holdfast.insight.analysis.results import Steps
 from holdfast.models.truncated_bptt import text_nll
-from holdfast.tasks.language import dataset
-from holdfast.tasks.language.task import LanguageModel
+from holdfast.tasks.language.dataset import read_whole
+
+if TYPE_CHECKING:
+    from holdfast.tasks.language.task import LanguageModel
 
 WINDOW, WINDOWS = 200, 16
 """Units of each piece, and pieces, in which memory and gradients are measured."""
@@ -31,9 +33,9 @@ def subjects(model: LanguageModel, data: Path, steps: int) -> list[InspectionReq
     Raises:
         UserError: the file cannot be read, or is shorter than 2 units.
     """
-    module, units = model.module, model.units
-    assert module is not None and units is not None
-    ids = dataset.of_file(data, model.config, units).ids
+    module, preprocessing = model.fitted()
+    units = preprocessing.tokenizer
+    ids = read_whole(data, model.config, preprocessing).ids
     if len(ids) < 2:
         raise UserError(
             "A text that is inspected has 2 units or more.", f"{data} has {len(ids)}.", "Give a longer one."

@@ -1,4 +1,4 @@
-"""What ``holdfast predict`` writes for a language model."""
+"""Output of ``holdfast predict`` for a language model."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import io
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,16 +15,20 @@ from holdfast.data.stdin import stdin_is_terminal, stdin_lines
 from holdfast.data.text.text_files import TextFiles
 from holdfast.errors import UserError
 from holdfast.tasks.language.config import Prediction
-from holdfast.tasks.language.task import LanguageModel
+from holdfast.tasks.language.metrics import score
+from holdfast.tasks.language.preprocessing import TextSplit
+
+if TYPE_CHECKING:
+    from holdfast.tasks.language.task import LanguageModel
 
 
 def predicted(model: LanguageModel, data: Path | None, asked: Prediction) -> Iterator[str]:
-    """The prompt and what was written after it; or the surprise at each unit of a text, as CSV."""
+    """Yield the prompt and the text after it, or the surprise at each token of a text as CSV."""
     if asked.score:
         return _scored(model, _text(model, data, asked.prompt))
     if data is not None:
         raise UserError(
-            "A language model writes after a prompt, or scores a file.",
+            "A language model must get a prompt to write after, or a file to score.",
             f"The file {data} was given without --score.",
             "Give --score as well, or --prompt and no file.",
         )
@@ -40,7 +45,7 @@ def _written(prompt: str, pieces: Iterator[str]) -> Iterator[str]:
 def _text(model: LanguageModel, data: Path | None, prompt: str) -> Iterator[str]:
     if data is not None and prompt:
         raise UserError(
-            "One text is scored.", "Both a file and a prompt were given.", "Leave one of the two out."
+            "One text must be scored.", "Both a file and a prompt were given.", "Leave one of the two out."
         )
     encoding = model.config.text.encoding
     if data is not None:
@@ -49,19 +54,18 @@ def _text(model: LanguageModel, data: Path | None, prompt: str) -> Iterator[str]
 
 
 def _scored(model: LanguageModel, pieces: Iterator[str]) -> Iterator[str]:
-    """A line for each unit; the means go into the model's notes."""
+    """Yield a line for each token; the means go into the model's notes."""
     text = "".join(pieces)
     names, found = model.surprise(text)
-    figures = model.summary(found, len(text))
-    units = model.units
-    lacking = units.token(units.unknown) if units is not None and units.unknown is not None else None
-    unknown = names.count(lacking) if lacking is not None else 0
+    metrics = score(TextSplit(found, len(text)), found)
+    tokens = model.tokenizer
+    unknown = 0 if tokens.unknown is None else names.count(tokens.token(tokens.unknown))
     model.notes = (
-        f"{figures['bits_per_char']:.4g} bits per character, perplexity {figures['perplexity']:.4g} "
-        f"over {len(names):,} units",
+        f"{metrics['bits_per_char']:.4g} bits per character, perplexity {metrics['perplexity']:.4g} "
+        f"over {len(names):,} tokens",
         *([f"{unknown / len(names):.2%} of them are not in the vocabulary"] if unknown else []),
     )
-    yield "unit,bits\n"
+    yield "token,bits\n"
     for name, bits in zip(names, found / np.log(2), strict=True):
         line = io.StringIO()
         csv.writer(line, lineterminator="\n").writerow([name, f"{bits:.4f}"])

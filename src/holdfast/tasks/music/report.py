@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from holdfast.reporting.html import Section, write_report
-from holdfast.reporting.sections import data_section, meanings_section, result_section
+from holdfast.reporting.sections import data_section, metrics_section, result_section
 from holdfast.tasks.music.result import sentences
-from holdfast.tasks.music.summary import MEANINGS, MEASURE, WHICH_WAY, verdict
+from holdfast.tasks.music.summary import verdict
 from holdfast.tasks.music.task import Composer
 
 BARS, SEED = 16, 0
@@ -19,10 +19,10 @@ def run_report(model: Composer, folder: Path) -> Path:
     result, history = model.metrics, model.history
     assert history is not None
     sections = [
-        result_section(result, history, MEASURE.of(result["model"]), verdict(result), folder / "plots"),
+        result_section(result, history, model.scoreboard, verdict(result), folder / "plots"),
         _composed_section(model, folder / "plots"),
         data_section(result["notes"]),
-        meanings_section(result["model"], MEANINGS, WHICH_WAY),
+        metrics_section(model.scoreboard.known(result["model"])),
     ]
     return write_report(folder / "report.html", "Music", sections)
 

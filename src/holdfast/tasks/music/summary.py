@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from holdfast.reporting.comparison import Comparison
-from holdfast.reporting.summary import Measure, against, otherwise, standings
+from holdfast.reporting.legacy_summary import Measure, against, otherwise, standings
 
-EVALUATION = ("task", "part", "model", "baselines", "parameters", "seconds", "pieces", "steps", "unit")
+EVALUATION = ("task", "split", "model", "baselines", "parameters", "seconds", "pieces", "steps", "unit")
 """What ``evaluate --json`` prints."""
 
 ABOUT_THE_DATA = ("split", "steps_per_beat", "model")
@@ -37,9 +37,7 @@ WHICH_WAY = "Surprise: lower is better. Accuracy: higher is better."
 
 def title(result: Mapping[str, Any]) -> str:
     """What was scored."""
-    return (
-        f"music, {result['part']} part, {result['steps']:,} {result['unit']}s of {result['pieces']:,} pieces"
-    )
+    return f"music, {result['split']} split, {result['steps']:,} {result['unit']}s of {result['pieces']:,} pieces"
 
 
 def verdict(result: Mapping[str, Any]) -> list[str]:

@@ -13,11 +13,11 @@ from holdfast.data.music.meta import DEFAULT_TIME_SIGNATURE
 from holdfast.data.music.novelty import TrainingNotes
 from holdfast.errors import UserError
 from holdfast.files import load_json, save_json
+from holdfast.tasks.legacy import LEARNT, TaskModel
 from holdfast.tasks.music.backend import kind_of
 from holdfast.tasks.music.config import MusicConfig, Prediction
 from holdfast.tasks.music.request import one_song, wish_of
 from holdfast.tasks.music.result import Composition
-from holdfast.tasks.task import LEARNT, TaskModel
 from holdfast.training.trainable import Trainable
 
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 from holdfast.files import write_atomic
 from holdfast.reporting.html import Section, write_report
-from holdfast.reporting.sections import data_section, meanings_section, result_section
+from holdfast.reporting.sections import data_section, metrics_section, result_section
 from holdfast.tasks.speech.config import DecodingConfig
 from holdfast.tasks.speech.plots import aligned_plot, drawing
-from holdfast.tasks.speech.summary import MEANINGS, MEASURE, WHICH_WAY, verdict
+from holdfast.tasks.speech.summary import verdict
 from holdfast.tasks.speech.task import SpeechRecognizer
 
 EXAMPLES = 20
@@ -32,7 +32,7 @@ def run_report(model: SpeechRecognizer, folder: Path) -> Path:
     rows = [["sound", "recognised", "said"]]
     rows += [[one.name, text, one.text] for one, text in zip(part.utterances, found, strict=True)]
     plots = folder / "plots"
-    figures = result_section(result, history, MEASURE, verdict(result), plots)
+    figures = result_section(result, history, model.scoreboard, verdict(result), plots)
     write_atomic(plots / "sentences.tsv", "".join("\t".join(row) + "\n" for row in rows))
     drawings = [
         drawing(recogniser, f"{one.name}: {one.text}", frames)
@@ -45,7 +45,7 @@ def run_report(model: SpeechRecognizer, folder: Path) -> Path:
         Section(
             "First sentences",
             [
-                f"The first {min(EXAMPLES, len(part))} of the {result['part']} part, not chosen; {wrong:,} of all "
+                f"The first {min(EXAMPLES, len(part))} of the {result['split']} split, not chosen; {wrong:,} of all "
                 f"{len(part):,} have an error. All are in plots/sentences.tsv."
             ],
             rows[: EXAMPLES + 1],
@@ -56,6 +56,6 @@ def run_report(model: SpeechRecognizer, folder: Path) -> Path:
             pictures=pictures,
         ),
         data_section(result["notes"]),
-        meanings_section(result["model"], MEANINGS, WHICH_WAY),
+        metrics_section(model.scoreboard.known(result["model"])),
     ]
     return write_report(folder / "report.html", "Speech recognition", sections)

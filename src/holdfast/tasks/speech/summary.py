@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from holdfast.reporting.comparison import Comparison
-from holdfast.reporting.summary import Measure, against, otherwise, standings
+from holdfast.reporting.legacy_summary import Measure, against, otherwise, standings
 
 EVALUATION = (
     "task",
-    "part",
+    "split",
     "model",
     "baselines",
     "parameters",
@@ -57,7 +57,7 @@ WHICH_WAY = "Lower is better, but for accuracy."
 def title(result: Mapping[str, Any]) -> str:
     """What was scored."""
     return (
-        f"speech, {result['part']} part, {result['utterances']:,} utterances, {result['words']:,} words, "
+        f"speech, {result['split']} split, {result['utterances']:,} utterances, {result['words']:,} words, "
         f"{result['sound_seconds']:,.0f} s"
     )
 

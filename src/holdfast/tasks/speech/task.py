@@ -16,6 +16,7 @@ from holdfast.decoding.lm_fusion import NGramWordModel
 from holdfast.decoding.ngram import NGramBaselines
 from holdfast.errors import UserError
 from holdfast.files import load_json, save_json
+from holdfast.tasks.legacy import LEARNT, TaskModel
 from holdfast.tasks.speech import dataset, trainable
 from holdfast.tasks.speech.baselines import Baselines
 from holdfast.tasks.speech.config import NGRAM, DecodingConfig, SpeechConfig, SpeechScoring
@@ -25,7 +26,6 @@ from holdfast.tasks.speech.frontend import Sounds
 from holdfast.tasks.speech.metrics import scores
 from holdfast.tasks.speech.segments import Segment, text_of
 from holdfast.tasks.speech.tokenizer import Alphabet
-from holdfast.tasks.task import LEARNT, TaskModel
 
 _TRAIN_UTTERANCES = 500
 """Training utterances, spread evenly, on which the training loss is taken again as they are."""

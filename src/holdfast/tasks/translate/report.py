@@ -6,9 +6,9 @@ from pathlib import Path
 
 from holdfast.files import write_atomic
 from holdfast.reporting.html import Section, write_report
-from holdfast.reporting.sections import data_section, meanings_section, result_section
+from holdfast.reporting.sections import data_section, metrics_section, result_section
 from holdfast.tasks.translate.plots import attention_plot
-from holdfast.tasks.translate.summary import MEANINGS, MEASURE, WHICH_WAY, verdict
+from holdfast.tasks.translate.summary import verdict
 from holdfast.tasks.translate.task import Translator
 
 EXAMPLES = 20
@@ -30,17 +30,17 @@ def run_report(model: Translator, folder: Path) -> Path:
     rows = [["source", "translation", "reference"]]
     rows += [[s, one.text, t] for (s, t), one in zip(part.pairs, found, strict=True)]
     plots = folder / "plots"
-    figures = result_section(result, history, MEASURE, verdict(result), plots)
+    figures = result_section(result, history, model.scoreboard, verdict(result), plots)
     write_atomic(plots / "translations.tsv", "".join("\t".join(row) + "\n" for row in rows))
     some = [one for one in found if one.target][:PICTURES]
     pictures = [attention_plot(some, plots / "attention.png")] if some else []
     sections = [
         figures,
         Section(
-            "First translations", [f"The first {len(part)} of the {result['part']} part, not chosen."], rows
+            "First translations", [f"The first {len(part)} of the {result['split']} split, not chosen."], rows
         ),
         Section("Attention", ["Dark: what a target unit looks at in the source."], pictures=pictures),
         data_section(result["notes"]),
-        meanings_section(result["model"], MEANINGS, WHICH_WAY),
+        metrics_section(model.scoreboard.known(result["model"])),
     ]
     return write_report(folder / "report.html", "Translation", sections)

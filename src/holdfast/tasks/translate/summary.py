@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from holdfast.reporting.comparison import Comparison
-from holdfast.reporting.summary import Measure, against, otherwise, standings
+from holdfast.reporting.legacy_summary import Measure, against, otherwise, standings
 
 EVALUATION = (
     "task",
-    "part",
+    "split",
     "model",
     "baselines",
     "parameters",
@@ -44,7 +44,7 @@ WHICH_WAY = "Higher is better, but for perplexity; that of other units cannot be
 
 def title(result: Mapping[str, Any]) -> str:
     """What was scored."""
-    return f"translate, {result['part']} part, {result['sentences']:,} sentences"
+    return f"translate, {result['split']} split, {result['sentences']:,} sentences"
 
 
 def verdict(result: Mapping[str, Any]) -> list[str]:

@@ -11,7 +11,7 @@ import torch
 
 from holdfast._typing import Array
 from holdfast.files import load_json, save_json
-from holdfast.tasks.task import LEARNT, TaskModel
+from holdfast.tasks.legacy import LEARNT, TaskModel
 from holdfast.tasks.translate import dataset, trainable
 from holdfast.tasks.translate.baselines import Baselines
 from holdfast.tasks.translate.config import Prediction, TranslateConfig

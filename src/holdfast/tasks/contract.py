@@ -1,0 +1,179 @@
+"""What a task must add: declarations about its results, and the methods that know its data and its network."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from string import Formatter
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
+
+from torch import nn
+
+from holdfast._typing import Array
+from holdfast.errors import UserError
+from holdfast.reporting.summary import compared_with, standings, variants
+from holdfast.tasks.baselines import BaselineSet
+from holdfast.tasks.dataset import Dataset, P, S
+from holdfast.tasks.metrics import Scoreboard
+from holdfast.training.trainable import Trainable
+
+if TYPE_CHECKING:
+    from holdfast.insight.analysis.request import InspectionRequest
+    from holdfast.reporting.comparison import Comparison
+    from holdfast.reporting.html import Section
+
+Y = TypeVar("Y")
+Result = dict[str, Any]
+"""A result as ``metrics.json`` holds it."""
+
+
+class TaskContract(ABC, Generic[S, P, Y]):
+    """What a task adds: class variables, abstract methods, and methods that it may override.
+
+    ``S`` is an encoded split, ``P`` the preprocessing, ``Y`` the predictions for a split.
+    """
+
+    task: ClassVar[str]
+    config_class: ClassVar[type]
+    scoreboard: ClassVar[Scoreboard]
+    renamed: ClassVar[Mapping[str, str]] = {}
+    """Keys of results that earlier versions wrote -> today's."""
+    size: ClassVar[str]
+    """How much was scored, as a format of the keys of :meth:`measure`, such as ``"{windows:,} windows"``."""
+    title: ClassVar[str]
+    """Title of the report, as a format of a result."""
+    data_settings: ClassVar[tuple[str, ...]] = ()
+    """Settings that another command on the same data needs as well."""
+    sentence: ClassVar[str] = "The network's {label} is {own:.4g}; {bar}"
+    """First sentence of a verdict: ``label`` and ``own`` value of the ranking metric, ``bar`` the baselines' part."""
+
+    # -- what a task adds ----------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def read(self, data: Path, valid: Path | None, test: Path | None) -> Dataset[S, P]:
+        """Read the files, split them, fit the preprocessing on the training split and encode every split.
+
+        Neither the cell, nor the network, nor the seed matters here.
+        """
+
+    @abstractmethod
+    def read_split(self, path: Path) -> tuple[S, tuple[str, ...]]:
+        """Read a whole file as one split to be scored, and what the user should know about it."""
+
+    @abstractmethod
+    def read_preprocessing(self, values: Mapping[str, Any], where: Path) -> P:
+        """Rebuild the preprocessing from ``data.json``."""
+
+    @abstractmethod
+    def baseline_set(self, preprocessing: P) -> BaselineSet[S, Y]:
+        """Return the baselines that apply, not fitted."""
+
+    @abstractmethod
+    def network(self, preprocessing: P) -> nn.Module:
+        """Build the untrained network."""
+
+    @abstractmethod
+    def trainable(self, module: nn.Module, dataset: Dataset[S, P]) -> Trainable:
+        """Return what the training loop needs: batches, loss and validation."""
+
+    @abstractmethod
+    def predictions(self, split: S) -> Y:
+        """Return the network's predictions for a split."""
+
+    @abstractmethod
+    def score(self, split: S, predictions: Y) -> dict[str, float]:
+        """Return the metrics of predictions; the baselines' are scored by the same function."""
+
+    @abstractmethod
+    def measure(self, split: S) -> dict[str, Any]:
+        """Return how much a split holds, by the name of what is counted, such as ``{"windows": 120}``."""
+
+    @abstractmethod
+    def losses(self, dataset: Dataset[S, P], trainable: Any) -> dict[str, float]:
+        """Return ``train_loss`` (without dropout) and ``valid_loss``, and what else describes the training."""
+
+    @abstractmethod
+    def write_predictions(self, data: Path | None, asked: Any) -> Iterator[str]:
+        """Yield what ``holdfast predict`` prints; ``asked`` is the task's dataclass of prediction settings."""
+
+    def inspections(self, data: Path, steps: int) -> list[InspectionRequest]:
+        """Return what ``holdfast inspect`` looks at: at most so many steps of the data."""
+        raise UserError(
+            "A task must say what is inspected.", f"The task {self.task} does not.", "Use another command."
+        )
+
+    def calibrate(self, dataset: Dataset[S, P]) -> None:
+        """Fit on the validation split what the trained network needs besides its weights."""
+
+    def network_metrics(self, split: S) -> dict[str, float]:
+        """Return the network's metrics: those of :meth:`score`, and what only a network has."""
+        return self.score(split, self.predictions(split))
+
+    def scored_otherwise(self, split: S) -> dict[str, Any]:
+        """Return results of other ways to score the same network, by a name in ``reporting.summary.VARIANTS``."""
+        return {}
+
+    def arrays(self) -> dict[str, Array]:
+        """Return arrays that the fitted model needs besides its weights."""
+        return {}
+
+    def load_arrays(self, arrays: dict[str, Array]) -> None:
+        """Take what :meth:`arrays` returned."""
+
+    def report_sections(self, plots: Path) -> list[Section]:
+        """Return the sections that a task adds to its report; plots are written into ``plots``."""
+        return []
+
+    # -- what follows from the declarations ----------------------------------------------------------------------
+
+    @classmethod
+    def examples(cls, run: str, files: Sequence[str]) -> list[list[str]]:
+        """Return commands that use a run which was trained on these files."""
+        return [["holdfast", "predict", run, files[0]]]
+
+    @classmethod
+    def split_notes(cls, result: Mapping[str, Any]) -> list[str]:
+        """Return sentences that a task adds to its verdict."""
+        return []
+
+    @classmethod
+    def result_keys(cls) -> list[str]:
+        """Return the keys that ``evaluate --json`` prints."""
+        measured = [name for _, name, _, _ in Formatter().parse(cls.size) if name is not None]
+        return ["task", "split", "model", "baselines", "parameters", "seconds", *dict.fromkeys(measured)]
+
+    @classmethod
+    def scored_on(cls, result: Mapping[str, Any]) -> str:
+        """Return what was scored, as the title of a table."""
+        return f"{cls.task}, {result['split']} split, {cls.size.format(**result)}"
+
+    @classmethod
+    def verdict(cls, result: Mapping[str, Any]) -> list[str]:
+        """Return the result in sentences: the model compared with the best baseline, and other ways to score it."""
+        board = cls.scoreboard
+        metric = board.metric(result["model"])
+        own = result["model"][metric.name]
+        bar = compared_with(board, metric, own, result["baselines"], cls.instead(result))
+        first = cls.sentence.format(**result, label=metric.label, own=own, bar=bar)
+        return [first, *variants(metric, result), *cls.split_notes(result)]
+
+    @classmethod
+    def instead(cls, result: Mapping[str, Any]) -> str:
+        """Return how the best baseline is used instead of the network, as a clause; empty where it cannot be."""
+        return ""
+
+    @classmethod
+    def conclusions(cls, comparison: Comparison) -> list[str]:
+        """Return what a comparison of cells says."""
+        return standings(comparison, cls.scoreboard)
+
+    @classmethod
+    def next_commands(cls, run: str, files: list[str], asked: list[str]) -> list[list[str]]:
+        """Return what makes sense after a training run on these files with these flags about the data."""
+        cells = ["--cells", "rnn,gru,lstm", "--seeds", "3"]
+        return [
+            *cls.examples(run, files),
+            ["holdfast", "evaluate", run, "--json"],
+            ["holdfast", "compare", cls.task, *files, *asked, *cells],
+        ]

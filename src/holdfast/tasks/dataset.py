@@ -1,0 +1,73 @@
+"""What every task's data look like once they are read, split and encoded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Generic, Protocol, Self, TypeVar
+
+
+class Split(Protocol):
+    """Encoded examples of the training, validation or test split."""
+
+    def __len__(self) -> int:
+        """Return the number of examples."""
+        ...
+
+    def fraction(self, share: float) -> Self:
+        """Return the last ``share`` of the examples, in (0, 1]: what a smaller training split would have been."""
+        ...
+
+
+class Preprocessing(Protocol):
+    """What a task fits on the training split: scalers, vocabularies, classes.
+
+    Each task's own ``fit(...)`` makes it and ``encode(...)`` applies it to raw examples. It is saved as ``data.json``.
+    """
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as values that JSON can hold."""
+        ...
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any], where: Path) -> Self:
+        """Rebuild it from :meth:`to_dict`; ``where`` is the file, for messages.
+
+        Raises:
+            UserError: something is missing or damaged.
+        """
+        ...
+
+
+S = TypeVar("S", bound=Split)
+P = TypeVar("P", bound=Preprocessing)
+
+
+@dataclass(frozen=True)
+class Dataset(Generic[S, P]):
+    """Encoded splits, and the preprocessing that was fitted on the training split.
+
+    Attributes:
+        train, valid: the training and the validation split.
+        test: the test split; None where there is none.
+        preprocessing: fitted on the training split only.
+        notes: what the user should know about the data, one clause each.
+        digest: identifies the data; a resumed run must have the same.
+    """
+
+    train: S
+    valid: S
+    test: S | None
+    preprocessing: P
+    notes: tuple[str, ...]
+    digest: str
+
+    @property
+    def scored(self) -> tuple[str, S]:
+        """Name and examples of the split that results are given for: test, or validation where there is no test."""
+        return ("validation", self.valid) if self.test is None else ("test", self.test)
+
+    def fraction(self, share: float) -> Self:
+        """Return the same dataset with a share of its training split; the preprocessing stays."""
+        return replace(self, train=self.train.fraction(share))
