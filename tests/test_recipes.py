@@ -10,7 +10,7 @@ import pytest
 
 from holdfast.cli.app import app
 from holdfast.config import load_config, read_config, save_config
-from holdfast.tasks.registry import part
+from holdfast.tasks.registry import settings_class
 
 RECIPES = sorted((Path(__file__).resolve().parents[1] / "recipes").glob("*.toml"))
 
@@ -18,9 +18,9 @@ RECIPES = sorted((Path(__file__).resolve().parents[1] / "recipes").glob("*.toml"
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
 def test_a_recipe_is_settings_of_its_task(path: Path, tmp_path: Path) -> None:
     task, _ = read_config(path)
-    config = load_config(path, part(task, "config"))
+    config = load_config(path, settings_class(task, "config"))
     save_config(tmp_path / "config.toml", task, config)
-    assert load_config(tmp_path / "config.toml", part(task, "config")) == config
+    assert load_config(tmp_path / "config.toml", settings_class(task, "config")) == config
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)

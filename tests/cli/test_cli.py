@@ -23,6 +23,7 @@ from holdfast.cli.params import help_texts
 from holdfast.config import Training, load_config, settings_of
 from holdfast.files import to_json
 from holdfast.tasks.forecast.config import DataConfig, ForecastConfig, NetworkConfig
+from holdfast.tasks.metrics import Metric, Scoreboard
 
 ROWS, HORIZON, SEASON = 240, 3, 24
 VALUES = np.array([10.0 + i % SEASON + i / 100 for i in range(ROWS)])
@@ -90,8 +91,8 @@ def test_train_tells_figures_and_what_to_do_next(
 def test_evaluate_prints_one_json_object(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out, _ = call(capsys, "evaluate", trained, "--json")
     result = json.loads(out)
-    assert list(result) == ["task", "part", "model", "baselines", "parameters", "seconds", "windows"]
-    assert (result["task"], result["part"], result["windows"]) == (
+    assert list(result) == ["task", "split", "model", "baselines", "parameters", "seconds", "windows"]
+    assert (result["task"], result["split"], result["windows"]) == (
         "forecast",
         "test",
         len(TEST) - HORIZON + 1,
@@ -407,6 +408,19 @@ def test_the_best_of_each_metric_is_bold(
             "naive": {"mae": 2.5, "accuracy": 0.6, "coverage": 0.7, "direction": 0.5, "rmse": float("nan")},
             "none": {"mae": 3.5, "coverage": 0.7, "rmse": float("nan")},  # forecasts no direction
         },
+        Scoreboard(
+            tuple(
+                Metric(name, name, "", direction=way)
+                for name, way in {
+                    "mae": "lower",
+                    "accuracy": "higher",
+                    "coverage": "none",
+                    "direction": "higher",
+                    "rmse": "lower",
+                }.items()
+            ),
+            "windows",
+        ),
     )
     out = capsys.readouterr().out
     bold = {text.split("\x1b")[0].strip() for text in out.split("\x1b[1m")[1:]}

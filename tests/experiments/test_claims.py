@@ -39,13 +39,13 @@ from holdfast.experiments.claims.verdicts import (
 )
 from holdfast.experiments.compare import with_changes
 from holdfast.reporting.comparison import Comparison
-from holdfast.reporting.summary import Measure
-from holdfast.tasks.registry import part
+from holdfast.tasks.metrics import Metric
+from holdfast.tasks.registry import settings_class, task_class
 from musical import folder_of
 
 # -- the claims --------------------------------------------------------------------------------------------------
 
-MEASURE = Measure("accuracy", "accuracy", "classifies", "examples", highest=1.0)
+METRIC = Metric("accuracy", "accuracy", "", direction="higher", perfect=1.0)
 
 
 def run(cell: str, seed: int, share: float, **more: Any) -> dict[str, Any]:
@@ -66,7 +66,7 @@ def run(cell: str, seed: int, share: float, **more: Any) -> dict[str, Any]:
         "reach": 30.0 if gru else 60.0,
         "longest": 99,
     }
-    return {"cell": cell, "seed": seed, "share": share, "part": "test"} | figures | more
+    return {"cell": cell, "seed": seed, "share": share, "split": "test"} | figures | more
 
 
 def found(cells: tuple[str, ...] = ("lstm", "gru", "gru-5"), **more: Any) -> Comparison:
@@ -79,7 +79,7 @@ def by_measure(claims: list[Claim], equal: str = "hidden size") -> dict[str, Cla
 
 
 def test_what_the_runs_say() -> None:
-    tested = evaluate_claims(found(), MEASURE)
+    tested = evaluate_claims(found(), METRIC)
     own = by_measure(tested)
     assert own["parameters of the recurrent layers, biases included"].decision == "holds"
     seconds = own["seconds per optimizer step"]
@@ -91,7 +91,7 @@ def test_what_the_runs_say() -> None:
     gap = own["validation minus training loss, 10 % of the data"]
     assert gap.decision == "does not hold" and gap.finding is not None
     assert gap.finding.effect == pytest.approx(0.004 / 0.998) and gap.means == pytest.approx((0.502, 0.498))
-    error = own["test 1 less accuracy, 10 % of the data"]
+    error = own["test 1 - accuracy, 10 % of the data"]
     assert error.finding is not None and error.finding.effect == pytest.approx(-0.004 / 0.202)
     assert own["time steps until an input's influence is halved"].decision == "holds"
     assert own["time steps until it falls to a twentieth"].decision == "does not hold"
@@ -100,7 +100,7 @@ def test_what_the_runs_say() -> None:
 
 def test_the_opposite_is_told() -> None:
     runs = [dict(r, update_seconds=2.0 + r["seed"] / 9 if r["cell"] == "gru" else 1.0) for r in found().runs]
-    slower = by_measure(evaluate_claims(Comparison("classify", runs, {}, ()), MEASURE))[
+    slower = by_measure(evaluate_claims(Comparison("classify", runs, {}, ()), METRIC))[
         "seconds per optimizer step"
     ]
     assert slower.decision == "does not hold" and slower.remark == "the opposite is true"
@@ -108,21 +108,21 @@ def test_the_opposite_is_told() -> None:
 
 
 def test_memory_beyond_what_was_measured_is_not_decided() -> None:
-    far = by_measure(evaluate_claims(found(half_life=None), MEASURE))[
+    far = by_measure(evaluate_claims(found(half_life=None), METRIC))[
         "time steps until an input's influence is halved"
     ]
     assert far.decision == "not decided" and far.remark == "6 of 6 are longer than the 99 time steps measured"
-    never = by_measure(evaluate_claims(found(unmeasured="A rule. One step."), MEASURE))
+    never = by_measure(evaluate_claims(found(unmeasured="A rule. One step."), METRIC))
     assert (
         never["time steps until it falls to a twentieth"].remark == "it cannot be measured: A rule. One step"
     )
     runs = [{k: v for k, v in r.items() if k != "reach"} for r in found().runs]
-    lost = by_measure(evaluate_claims(Comparison("classify", runs, {}, ()), MEASURE))
+    lost = by_measure(evaluate_claims(Comparison("classify", runs, {}, ()), METRIC))
     assert "it was not measured" in verdict_sentence(lost["time steps until it falls to a twentieth"])
 
 
 def test_the_plain_rnn_is_tested_where_it_ran() -> None:
-    tested = evaluate_claims(found(("lstm", "gru", "rnn", "gru-5", "rnn-9")), MEASURE)
+    tested = evaluate_claims(found(("lstm", "gru", "rnn", "gru-5", "rnn-9")), METRIC)
     plain = [(claim.one, claim.other) for claim in tested if "plain RNN" in claim.claim]
     assert (
         plain
@@ -132,18 +132,18 @@ def test_the_plain_rnn_is_tested_where_it_ran() -> None:
 
 def test_seeds_that_not_all_fractions_have_are_left_out() -> None:
     runs = [r for r in found().runs if (r["seed"], r["share"], r["cell"]) != (1, 0.1, "gru")]
-    own = by_measure(evaluate_claims(Comparison("classify", runs, {}, ()), MEASURE))
+    own = by_measure(evaluate_claims(Comparison("classify", runs, {}, ()), METRIC))
     small, whole = own["validation loss, 10 % of the data"].finding, own["seconds per optimizer step"].finding
     assert small is not None and whole is not None and (small.pairs, whole.pairs) == (2, 3)
 
 
 def test_nothing_to_lose_is_not_decided() -> None:
-    perfect = by_measure(evaluate_claims(found(model={"accuracy": 1.0}), MEASURE))
-    assert "has no loss to lower" in perfect["test 1 less accuracy, 10 % of the data"].remark
+    perfect = by_measure(evaluate_claims(found(model={"accuracy": 1.0}), METRIC))
+    assert "has no loss to lower" in perfect["test 1 - accuracy, 10 % of the data"].remark
 
 
 def test_a_loss_that_all_reach_at_once_tells_nothing_of_speed() -> None:
-    own = by_measure(evaluate_claims(found(valid_losses=[1.0, 0.99]), MEASURE))
+    own = by_measure(evaluate_claims(found(valid_losses=[1.0, 0.99]), METRIC))
     assert (
         own["optimizer steps to a validation loss of 1.01"].remark == "all runs reach it in the first epoch"
     )
@@ -151,7 +151,7 @@ def test_a_loss_that_all_reach_at_once_tells_nothing_of_speed() -> None:
 
 
 def test_no_gap_is_told() -> None:
-    told = by_measure(evaluate_claims(found(train_loss=3.0), MEASURE))[
+    told = by_measure(evaluate_claims(found(train_loss=3.0), METRIC))[
         "validation minus training loss, 10 % of the data"
     ]
     assert told.remark.startswith("neither overfits")
@@ -160,7 +160,7 @@ def test_no_gap_is_told() -> None:
 def test_runs_of_another_kind_are_refused() -> None:
     runs = [{"cell": "gru", "seed": 0, "share": 1.0}]
     with pytest.raises(UserError, match="older comparison"):
-        evaluate_claims(Comparison("classify", runs, {}, ()), MEASURE)
+        evaluate_claims(Comparison("classify", runs, {}, ()), METRIC)
 
 
 def test_updates_to_a_goal() -> None:
@@ -172,7 +172,7 @@ def test_updates_to_a_goal() -> None:
 
 def test_words_tables_and_json_agree() -> None:
     comparison = found()
-    tested = evaluate_claims(comparison, MEASURE)
+    tested = evaluate_claims(comparison, METRIC)
     values = claims_to_dict(comparison, tested)
     assert json.loads(json.dumps(values, allow_nan=False)) == json.loads(json.dumps(values))
     assert values["networks"]["gru-5"] == {"hidden_size": 5, "parameters": 490, "recurrent_parameters": 390}
@@ -220,8 +220,8 @@ def table_of(path: Path) -> Path:
 
 
 def test_networks_of_equal_parameters_and_what_is_planned(tmp_path: Path) -> None:
-    make, fields = part("forecast", "model"), {"horizon": 3, "hidden_size": 48, "epochs": 4, "batch_size": 8}
-    config = build_config(part("forecast", "config"), fields | {"target": "temp"})
+    make, fields = task_class("forecast"), {"horizon": 3, "hidden_size": 48, "epochs": 4, "batch_size": 8}
+    config = build_config(settings_class("forecast", "config"), fields | {"target": "temp"})
     prepared = make(config).prepare(table_of(tmp_path / "a.csv"))
     named = network_variants(make, config, prepared, ("lstm", "gru", "rnn"))
     counts = {}
@@ -232,7 +232,7 @@ def test_networks_of_equal_parameters_and_what_is_planned(tmp_path: Path) -> Non
     (rnn,) = (name for name in named if name.startswith("rnn-"))
     assert counts[gru] == pytest.approx(counts["lstm"], rel=0.02)
     assert counts[rnn] == pytest.approx(counts["lstm"], rel=0.02)
-    parts = {0.25: prepared.latest(0.25), 1.0: prepared}
+    parts = {0.25: prepared.fraction(0.25), 1.0: prepared}
     own = settings_by_fraction(make, config, parts)
     steps = {share: make(config).untrained(data)[1].steps_per_epoch for share, data in parts.items()}
     assert own[1.0].training.epochs == 4 and own[0.25].training.epochs == round(4 * steps[1.0] / steps[0.25])

@@ -5,14 +5,15 @@ from typing import Any
 import pytest
 
 from holdfast.reporting.comparison import Comparison
-from holdfast.reporting.summary import Measure, against
+from holdfast.reporting.summary import compared_with
 from holdfast.tasks.forecast.summary import conclusions as claims
 from holdfast.tasks.forecast.summary import verdict
+from holdfast.tasks.metrics import Metric, Scoreboard
 
 
 def result(mae: float, **baselines: float) -> dict[str, Any]:
     simple = {name: {"mae": value} for name, value in baselines.items()}
-    return {"part": "test", "windows": 9, "model": {"mae": mae}, "baselines": simple}
+    return {"split": "test", "windows": 9, "model": {"mae": mae}, "baselines": simple}
 
 
 @pytest.mark.parametrize(
@@ -27,7 +28,7 @@ def test_the_best_baseline_is_the_bar(mae: float, words: str) -> None:
 def test_the_command_that_uses_a_simple_method_is_named_where_there_is_a_model() -> None:
     found = result(30.0, linear=1.0)
     assert "predict --method linear" in verdict(found)[0]
-    assert "predict" not in verdict(found | {"part": "backtest"})[0]
+    assert "predict" not in verdict(found | {"split": "backtest"})[0]
 
 
 def test_a_baseline_without_error_is_the_bar_too() -> None:
@@ -43,7 +44,7 @@ def test_prices_are_held_against_the_random_walk() -> None:
 def run(cell: str, mae: float, seconds: float, valid: float, seed: int) -> dict[str, Any]:
     parameters = {"gru": 3, "lstm": 4, "rnn": 1}[cell]
     figures = {"seconds_per_epoch": seconds, "valid_loss": valid, "train_loss": 1.0, "parameters": parameters}
-    return {"cell": cell, "seed": seed, "share": 1.0, "part": "test", "model": {"mae": mae}, **figures}
+    return {"cell": cell, "seed": seed, "share": 1.0, "split": "test", "model": {"mae": mae}, **figures}
 
 
 def test_the_best_cell_is_held_against_the_others_in_pairs() -> None:
@@ -84,14 +85,23 @@ def test_nothing_lacking_is_nothing_to_tell_apart() -> None:
 
 @pytest.mark.parametrize(
     ("own", "words"),
-    [(0.9868, "0.01 above"), (0.9768, "no difference"), (0.9767, "no difference"), (0.96, "0.0168 BELOW")],
+    [
+        (0.9868, "0.01 above"),
+        (0.9768, "as good as equal"),
+        (0.9767, "as good as equal"),
+        (0.96, "0.0168 BELOW"),
+    ],
 )
 def test_where_higher_is_better_what_lacks_counts(own: float, words: str) -> None:
-    measure = Measure("accuracy", "accuracy", "classifies", "examples", {"bag": "a bag"}, highest=1.0)
-    sentence = against(measure, own, {"bag": {"accuracy": 0.9768}, "most": {"accuracy": 0.1}})
+    metric = Metric("accuracy", "accuracy", "", direction="higher", perfect=1.0)
+    board = Scoreboard((metric,), "examples", {"bag": "a bag"})
+    sentence = compared_with(board, metric, own, {"bag": {"accuracy": 0.9768}, "most": {"accuracy": 0.1}})
     assert words in sentence and "a bag" in sentence
 
 
 def test_far_below_is_said_of_both_kinds() -> None:
-    measure = Measure("bleu", "BLEU", "translates", "pairs", highest=100.0)
-    assert "far above: use word_by_word instead" in against(measure, 5.0, {"word_by_word": {"bleu": 28.0}})
+    metric = Metric("bleu", "BLEU", "", direction="higher", perfect=100.0)
+    board = Scoreboard((metric,), "pairs")
+    assert "far above: use word_by_word instead" in compared_with(
+        board, metric, 5.0, {"word_by_word": {"bleu": 28.0}}
+    )

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from holdfast.cli import main
-from holdfast.tasks.registry import load, part
+from holdfast.tasks.registry import load, task_class
 from labelled import texts
 from refusals import refused
 
@@ -28,7 +28,7 @@ SMALL: dict[str, dict[str, Any]] = {
 def trained(task: str, folder: Path, device: str) -> Path:
     name, text = DATA[task]
     (folder / name).write_text(text)
-    model = part(task, "model")(**SMALL[task], device=device)
+    model = task_class(task)(**SMALL[task], device=device)
     model.fit(folder / name, out=folder / "run")
     return folder / "run"
 
@@ -54,5 +54,5 @@ def test_a_model_goes_from_the_gpu_to_the_cpu_and_back(task: str, tmp_path: Path
     run = trained(task, tmp_path, "cuda")
     assert figures(task, run, "cuda") == pytest.approx(figures(task, run, "cpu"), rel=1e-3, abs=1e-3)
     name, more = DATA[task][0], SMALL[task] | {"epochs": 4, "device": "cuda"}
-    part(task, "model")(**more).fit(tmp_path / name, out=run, resume=True)
+    task_class(task)(**more).fit(tmp_path / name, out=run, resume=True)
     assert figures(task, run, "cuda") == pytest.approx(figures(task, run, "cpu"), rel=1e-3, abs=1e-3)

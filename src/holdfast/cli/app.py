@@ -26,7 +26,7 @@ from holdfast.cli.commands.train import train
 from holdfast.cli.errors import check_names, notice, report
 from holdfast.cli.params import with_flags
 from holdfast.experiments.probes.config import PROBES
-from holdfast.tasks.registry import TASKS, settings_class, task_of
+from holdfast.tasks.registry import BACKTESTS, TASKS, settings_class, task_of
 
 
 def _version() -> str:

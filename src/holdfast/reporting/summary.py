@@ -117,7 +117,7 @@ def _cells(comparison: Comparison, metric: Metric, one: str, other: str) -> str:
     size = abs(mean(shortfalls[1][seed] for seed in seeds)) if seeds else 0.0
     head = f"{one.upper()} compared with {other.upper()}"
     if len(seeds) < 2 or not size:
-        return f"{head}: " + ("one seed cannot paired_test." if size else "no difference.")
+        return f"{head}: " + ("one seed cannot decide." if size else "no difference.")
     found = paired_test([(shortfalls[0][seed] - shortfalls[1][seed]) / size for seed in seeds], LOWER_LOSS)
     opposite = failure_reason(found, LOWER_LOSS).replace("the opposite is true", "worse")
     verdict = {"holds": "better", "does not hold": opposite or f"not better by {SMALLEST_LOSS_EFFECT:.0%}"}

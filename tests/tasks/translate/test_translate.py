@@ -237,7 +237,7 @@ def test_vocabularies_are_of_the_training_part_only(tmp_path: Path) -> None:
     config = Translator(token="word").config
     found = prepare(config, tmp_path / "train.tsv", tmp_path / "valid.tsv", tmp_path / "valid.tsv")
     assert not {"nur", "hier", "only", "here"} & set(found.vocabularies.source.units.state())
-    few = found.latest(0.2)
+    few = found.fraction(0.2)
     assert [s for s, _ in few.train.pairs] == [f"a{i}" for i in range(40, 50)]
 
 

@@ -71,7 +71,7 @@ class Prepared:
         """By which the same data are known again."""
         return self.schema.digest
 
-    def latest(self, share: float) -> Prepared:
+    def fraction(self, share: float) -> Prepared:
         """The same with only a share of the training examples of each class."""
         labels = self.train.examples.labels
         assert labels is not None

@@ -46,7 +46,7 @@ class Prepared:
         """By which the same windows are known again."""
         return self.schema.digest
 
-    def latest(self, share: float) -> Prepared:
+    def fraction(self, share: float) -> Prepared:
         """The same with only the latest share of the training windows of each series, to see what less data does."""
         numbers = [np.flatnonzero(self.train.series == s) for s in np.unique(self.train.series)]
         kept = np.concatenate([own[-max(1, round(len(own) * share)) :] for own in numbers])

@@ -34,7 +34,7 @@ class Prepared:
     digest: str
     learnt: dict[str, Any] = field(default_factory=lambda: {"keys": KEYS})
 
-    def latest(self, share: float) -> Prepared:
+    def fraction(self, share: float) -> Prepared:
         """The same with only the last share of the training pieces, to see what less data does."""
         kept = max(1, round(len(self.train) * share))
         return replace(self, train=self.train[len(self.train) - kept :])

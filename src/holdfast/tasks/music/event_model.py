@@ -87,7 +87,7 @@ class _PreparedEvents:
         """The vocabulary, and the most frequent time signature, for JSON."""
         return self.vocabulary.state() | {"signature": self.signature}
 
-    def latest(self, share: float) -> _PreparedEvents:
+    def fraction(self, share: float) -> _PreparedEvents:
         """The same with only the last share of the training pieces."""
         kept = max(1, round(len(self.train) * share))
         return replace(self, train=replace(self.train, lines=self.train.lines[-kept:]))

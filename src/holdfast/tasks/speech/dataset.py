@@ -71,7 +71,7 @@ class Prepared:
     notes: tuple[str, ...]
     digest: str
 
-    def latest(self, share: float) -> Prepared:
+    def fraction(self, share: float) -> Prepared:
         """The same with only the last share of the training part, to see what less data does."""
         kept = max(1, round(len(self.train) * share))
         return replace(self, train=self.train[range(len(self.train) - kept, len(self.train))])
