@@ -20,7 +20,7 @@ import holdfast as hf
 from holdfast.errors import UserError
 from holdfast.insight import InspectionRequest, Loss, Score, Steps, analyze, inspect, write
 from holdfast.insight.analysis import summary
-from holdfast.insight.analysis.ablation import ablate, held, silenced
+from holdfast.insight.analysis.ablation import ablate, hold_gate, silence
 from holdfast.insight.analysis.attribution import agree, attribute, ranks_agree
 from holdfast.insight.analysis.call_chains import capture_chains
 from holdfast.insight.analysis.default_target import largest_last_output
@@ -74,7 +74,7 @@ def test_zoneout_keeps_as_well() -> None:
 def test_saturation_counts_the_steps() -> None:
     gate = np.array([[0.05, 0.95], [0.5, 0.95], [0.05, 0.91], [0.2, 0.1]])
     layer = LayerTrace("layer 1", "lstm", {"input": gate}, ("input",), None, np.arange(2))
-    left, right = layer.saturated("input")
+    left, right = layer.saturation("input")
     assert left.tolist() == [0.5, 0.0] and right.tolist() == [0.0, 0.75]
 
 
@@ -136,7 +136,7 @@ def test_cuts_are_told_of_their_own_layers_where_some_are_left_out() -> None:
 
 def test_a_score_that_fails_is_a_note() -> None:
     found = inspect(nn.GRU(2, 3))(torch.randn(9, 1, 2), score=lambda answer: answer.nothing)
-    assert found.attribution is None and any("The score makes one number" in note for note in found.notes)
+    assert found.attribution is None and any("score= must turn" in note for note in found.notes)
 
 
 def test_features_and_rows_have_a_value_for_each_step() -> None:
@@ -207,10 +207,10 @@ def test_occlusion_of_a_saturated_answer_is_not_compared() -> None:
     assert np.isnan(found.agreement) and found.incomplete < 0.05 and np.abs(found.occlusion).max() < 1e-6
     whole = Inspection("title", request.steps, [], attribution=found)
     (words,) = summary.sentences(whole)
-    assert "No single step alone moves the answer" in words and "rank correlation" not in words
-    assert "most of all step x (0 back), step x (1 back)" in words and "nan" not in words
+    assert "No single time step influences the prediction" in words and "rank correlation" not in words
+    assert "gradients: step x (0 back), step x (1 back)" in words and "nan" not in words
     (words,) = summary.sentences(replace(whole, attribution=replace(found, incomplete=0.2)))
-    assert "neither way says it" in words and "most of all" not in words
+    assert "Neither attribution method" in words and "most" not in words
     assert "not comparable" in captions.correlation(found.agreement)
 
 
@@ -223,7 +223,7 @@ def test_an_answer_that_turns_at_a_point_takes_more_points_or_goes_by_occlusion(
     assert found[0].incomplete < 0.01  # with 128 points 0.18
     assert found[1].incomplete == pytest.approx(0.252, abs=0.02)
     (words,) = summary.sentences(Inspection("title", request.steps, [], attribution=found[1]))
-    assert "by occlusion" in words and "too much to go by them" in words
+    assert "by occlusion" in words and "too much to rely on them" in words
 
 
 def test_rank_agreement() -> None:
@@ -241,7 +241,7 @@ def test_rank_agreement() -> None:
 def reference(module: Any, x: Tensor, fixed: dict[str, float]) -> Tensor:
     """An LSTM of torch.nn step by step, with some gates fixed."""
     weights = Weights(module.weight_ih_l0, module.weight_hh_l0, module.bias_ih_l0, module.bias_hh_l0)
-    recur, h, c, outputs = Recurrence(weights), *torch.zeros(2, x.size(1), 4), []
+    recur, h, c, outputs = Recurrence(CELLS["lstm"], weights), *torch.zeros(2, x.size(1), 4), []
     for at in weights.project(x):
         i, f, g, o = (at + recur(h)).chunk(4, -1)
         gates = {"input": torch.sigmoid(i), "forget": torch.sigmoid(f), "output": torch.sigmoid(o)}
@@ -260,7 +260,7 @@ def test_a_gate_that_is_held_has_the_same_value_at_every_step(kind: Any, gate: s
     before = {n: p.clone() for n, p in module.named_parameters()}
     for value in (0.3, 1.0):
         pre = torch.full((4,), float(torch.logit(torch.tensor(min(value, 1 - 1e-12)), eps=1e-13)))
-        with torch.no_grad(), held(module, 0, gate, pre):
+        with torch.no_grad(), hold_gate(module, 0, gate, pre):
             torch.testing.assert_close(module(x)[0], reference(module, x, {gate: value}))
     assert all(torch.equal(p, before[n]) for n, p in module.named_parameters())
 
@@ -275,9 +275,9 @@ def test_a_silenced_unit_is_as_one_without_outgoing_weights(kind: Any) -> None:
         twin.weight_hh_l0_reverse[:, 2] = 0.0
         twin.weight_ih_l1[:, 4 + 2] = 0.0
         twin.weight_ih_l1_reverse[:, 4 + 2] = 0.0
-        with silenced(module, 1, slice(2, 3)):
+        with silence(module, 1, slice(2, 3)):
             torch.testing.assert_close(module(x)[0], twin(x)[0])
-        with silenced(module, 2, slice(None)):
+        with silence(module, 2, slice(None)):
             y, state = module(x)
         assert not y[..., :4].any() and y[..., 4:].any()
         h = state[0] if isinstance(state, tuple) else state
@@ -287,7 +287,7 @@ def test_a_silenced_unit_is_as_one_without_outgoing_weights(kind: Any) -> None:
 def test_silence_reaches_packed_outputs() -> None:
     module = nn.GRU(2, 3)
     packed = pack_padded_sequence(torch.randn(4, 2, 2), torch.tensor([4, 2]))
-    with silenced(module, 0, slice(None)):
+    with silence(module, 0, slice(None)):
         assert not module(packed)[0].data.any()
 
 
@@ -360,7 +360,7 @@ def test_mistakes_are_told_in_words() -> None:
         inspect("model")  # type: ignore[arg-type]
     with pytest.raises(UserError, match="Give a label for each step"):
         inspect(nn.GRU(2, 3))(torch.randn(5, 1, 2), steps=["a", "b"])
-    with pytest.raises(UserError, match="holds one as a submodule"):
+    with pytest.raises(UserError, match="as a submodule"):
         inspect(nn.Linear(2, 3))(torch.randn(5, 2))
 
 
@@ -405,7 +405,7 @@ def told(found: Any) -> str:
 def test_a_model_without_gradients_is_shown_with_the_reasons(mode: Any) -> None:
     found = inspect(Odd(mode()(lambda m, x: m.layer(x)[0]), layer=nn.LSTM(2, 3)))(torch.randn(6, 1, 2))
     assert found.layers and found.memory is None and found.attribution is None
-    assert "through gradients" in told(found)
+    assert "The run must give gradients" in told(found)
 
 
 def test_a_layer_that_is_called_again_with_another_input_is_told() -> None:
@@ -413,7 +413,7 @@ def test_a_layer_that_is_called_again_with_another_input_is_told() -> None:
     model = Odd(lambda m, a, b: m.layer(a)[0][-1] * m.layer(b)[0][-1], layer=nn.LSTM(2, 3))
     a, b = torch.randn(2, 6, 1, 2)
     found, alone = inspect(model)(a, b), inspect(model.layer)(a)
-    assert "layer was called 2 times; what is shown is its first call" in told(found)
+    assert "layer was called 2 times; the first call, of" in told(found)
     np.testing.assert_allclose(found.memory.jacobian, alone.memory.jacobian, rtol=1e-4)
 
 
@@ -472,7 +472,7 @@ def test_kinks_are_not_said_to_agree() -> None:
     found = inspect(nn.GRU(2, 3))(torch.randn(9, 1, 2))
     worse = replace(found, memory=replace(found.memory, agreement=0.187))
     assert "agree within" in " ".join(sentences(found))
-    assert "differ by up to 18.7%: trust the Jacobian products less" in " ".join(sentences(worse))
+    assert "differ by up to 18.7%: read these numbers with caution" in " ".join(sentences(worse))
 
 
 def test_keyword_arguments_go_to_the_model() -> None:

@@ -42,41 +42,41 @@ def test_the_gate_that_matters_least_changes_the_loss_least_and_one_that_harms_i
         dict(zip(HELD, (0.8, 1.5, 1.01)))
         | {"candidate held at its mean": 9.0, "forget gate always open": 1.3}
     )
+    assert "rises most, from 1 to 1.5 nats, with the forget gate held at its mean (layer 1)" in said
+    assert "changes least, to 1.01, with the output gate held at its mean (layer 1)" in said
     assert (
-        "matters most here: forget gate held at its mean, layer 1: the loss goes from 1 to 1.5 nats" in said
-    )
-    assert "least: output gate held at its mean, layer 1 (1.01)" in said
-    assert (
-        "The loss is lower (0.8) with input gate held at its mean, layer 1: the network would do better"
+        "The loss falls to 0.8 with the input gate held at its mean (layer 1): the network would do better"
         in said
         and "candidate" not in said
     )
-    assert "lower" not in ablate(dict(zip(HELD, (1.2, 1.5, 1.01))))
+    assert "falls" not in ablate(dict(zip(HELD, (1.2, 1.5, 1.01))))
     worst = ablate(dict(zip(HELD, (1.2, 1.02, 1.3))) | {"forget gate always open": 4.0})
-    assert "matters most here: forget gate always open, layer 1: the loss goes from 1 to 4 nats" in worst
-    assert "least: input gate held at its mean" in worst
+    assert "rises most, from 1 to 4 nats, with the forget gate always open (layer 1)" in worst
+    assert "least, to 1.2, with the input gate held at its mean" in worst
 
 
 def test_no_gate_matters_where_none_costs_anything() -> None:
     said = ablate(dict(zip(HELD, (0.8, 0.9, 1.0))))
-    assert (
-        said.startswith("No gate that is switched off raises the loss of 1 nats.") and "matters" not in said
-    )
+    assert said.startswith("Ablating a gate never raises the loss of 1 nats.") and "most" not in said
     said = ablate(dict(zip(HELD, (0.98, 1.001, 1.0))) | {"forget gate always open": 0.9})
-    assert "matters most here: forget gate held at its mean" in said and "least" in said
+    assert (
+        "rises most, from 1 to 1.001 nats, with the forget gate held at its mean" in said and "least" in said
+    )
     said = ablate(dict(zip(HELD, (1.002, 0.999, 1.0))))
-    assert said.startswith("No gate matters measurably: none changes the loss of 1 nats by 1%.")
+    assert said.startswith(
+        "No gate matters measurably: ablating any one of them changes the loss of 1 nats by less"
+    )
 
 
 @pytest.mark.parametrize(
     ("step", "named"),
-    [(-1, "'c' (1 back)"), (3, "'c' (1 back)"), (1, "'c' (1 after)"), (2, "'c' (0 back)"), (None, "'c', by")],
+    [(-1, "'c' (1 back)"), (3, "'c' (1 back)"), (1, "'c' (1 after)"), (2, "'c' (0 back)"), (None, "'c'.")],
 )
 def test_steps_are_counted_from_the_one_after_which_the_answer_comes(step: int | None, named: str) -> None:
     values = np.array([0, 0, 2.0, 0])
     by = Attribution("answer", values, values, 1.0, 0.0, step)
     (said,) = summary.sentences(Inspection("title", Steps(list("abcd"), "letter"), [], attribution=by))
-    assert f"most of all {named}" in said
+    assert f"most, by integrated gradients: {named}" in said
 
 
 @pytest.mark.parametrize("step", [None, 2])
@@ -85,7 +85,7 @@ def test_the_step_of_a_score_comes_with_its_attribution(step: int | None) -> Non
     score = Score("it", lambda answer: answer[0][2, 0, 0], step)
     found = analyze(InspectionRequest("title", layer, lambda: layer(x), Steps(list("abcde")), score))
     assert found.attribution is not None and found.attribution.step == step
-    (said,) = (words for words in found.summary if words.startswith("What moved"))
+    (said,) = (words for words in found.summary if "influenced the it most" in words)
     assert ("back)" in said) == (step is not None)
 
 
@@ -94,11 +94,11 @@ def test_the_step_of_a_score_comes_with_its_attribution(step: int | None) -> Non
     [
         (
             [0.1, 0.0963, 0.2],
-            "held in less than one frame; of all forget gates",
+            "half-life of less than 1 frame. 0% of forget",
         ),
         (
             [1.0, 5.0, inf],
-            "held after 5 frames (the fastest tenth after 1 frame at the latest, the slowest later than",
+            "half-life of 5 frames (10th percentile: 1 frame; 90th percentile: more than the whole sequence)",
         ),
     ],
 )
@@ -129,7 +129,7 @@ def test_parts_have_the_names_that_a_subject_gives_them_wherever_they_are_told()
     told = [
         words
         for words in found.summary
-        if "deep" in words or words.startswith("decoder, layer 1: the gradient")
+        if "deep" in words or words.startswith("decoder, layer 1: the sequences are too short")
     ]
     assert len(told) == 1 and "deep" not in told[0]
 

@@ -13,7 +13,7 @@ from holdfast.cli.app import main
 from holdfast.cli.commands.inspect import _names
 from holdfast.insight.analysis.request import InspectionRequest
 from holdfast.insight.analysis.results import Steps
-from holdfast.insight.render.comparison_view import measured, table
+from holdfast.insight.render.comparison_view import comparison_table, measure_network
 from refusals import Expected, refused
 
 TEXT = "KING:\nCome here, my lord, and say it.\n\nFOOL:\nI will not come, nor say.\n\n" * 60
@@ -47,10 +47,10 @@ def test_a_run_is_inspected_in_words_a_page_and_pictures(
     assert main([*words, "--compare-with", str(folder / "rnn")]) == 0
     told = capsys.readouterr().out
     for expected in (
-        "Memory as measured",
+        "Measured memory",
         "update gates",
         "the gradient",
-        "The gate that matters",
+        "The loss rises most",
         "integrated gradients",
     ):
         assert expected in told
@@ -134,7 +134,7 @@ def test_runs_are_named_by_what_tells_them_apart() -> None:
 def test_the_distance_of_a_gradient_is_told_where_sequences_are_shorter() -> None:
     layer = nn.GRU(2, 3)
     request = InspectionRequest("title", layer, lambda: layer(torch.randn(40, 1, 2)), Steps([""] * 40))
-    header, row = table([measured("it", request)])
+    header, row = comparison_table([measure_network("it", request)])
     assert "100" not in " ".join(header) and row[header.index("gradient left")].endswith(" after 39 steps")
 
 

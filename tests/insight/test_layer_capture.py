@@ -140,7 +140,7 @@ def test_sequences_turn_round_within_their_lengths() -> None:
 
 
 def test_a_model_without_recurrent_layers_is_refused() -> None:
-    with pytest.raises(UserError, match="has an RNN, GRU or LSTM layer"):
+    with pytest.raises(UserError, match="must have an RNN, GRU or LSTM layer"):
         recurrent_modules(nn.Linear(2, 2))
     with pytest.raises(UserError, match="single step"):
         recurrent_modules(nn.GRUCell(2, 2))

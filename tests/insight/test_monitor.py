@@ -1,4 +1,4 @@
-"""The watcher catches each illness of a training run, is silent on healthy runs, and changes nothing."""
+"""The training monitor catches each fault of a training run, is silent on healthy runs, and changes nothing."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from holdfast.errors import DivergenceError, UserError
 from holdfast.insight import TrainingMonitor
 from holdfast.insight.analysis.gradient_flow import gradient_flows
 from holdfast.insight.analysis.layer_capture import LayerCall
-from holdfast.insight.monitor.hooks import LayerHooks
-from holdfast.insight.monitor.measurements import LayerMeasurement, measured
-from holdfast.insight.monitor.rules import Finding, vanishing
+from holdfast.insight.monitor.measurements import LayerMeasurement, measure_layers
+from holdfast.insight.monitor.rules import Finding, vanishing_gradient
+from holdfast.insight.monitor.trackers import LayerHooks
 from holdfast.insight.monitor.warning_log import WarningLog, read_warnings
 from holdfast.nn.init import chrono
 from holdfast.training import fit
@@ -39,7 +39,7 @@ class Last(nn.Module):
         return self.head(self.layer(x)[0][-1])[:, 0]
 
 
-def watched(
+def monitored(
     model: nn.Module,
     steps: int,
     *,
@@ -51,17 +51,17 @@ def watched(
     """Kinds of what is told while a model learns the mean of its input, each with its place."""
     told: list[str] = []
     optimizer = torch.optim.Adam(trained or [p for p in model.parameters() if p.requires_grad], rate)
-    with TrainingMonitor(model, tell=told.append) as watcher:
+    with TrainingMonitor(model, report=told.append) as monitor:
         for _ in range(steps):
             x = torch.randn(shape)
             loss = (model(scale * x) - x.mean((0, 2))).square().mean()
             optimizer.zero_grad()
             loss.backward()
-            watcher.step(loss)
+            monitor.step(loss)
             nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimizer.step()
-    assert len(told) == len(watcher.warnings)
-    return [f"{finding.kind}: {finding.where}" for _, finding in watcher.warnings]
+    assert len(told) == len(monitor.warnings)
+    return [f"{finding.kind}: {finding.where}" for _, finding in monitor.warnings]
 
 
 # -- each illness is caught ------------------------------------------------------------------------------------
@@ -69,27 +69,27 @@ def watched(
 
 @pytest.mark.parametrize("make", [hf.GRU, hf.LSTM, nn.LSTM])
 def test_a_learning_rate_a_hundred_times_too_high(make: Any) -> None:
-    told = watched(Last(make(3, 16), 16), 60, rate=0.1)
+    told = monitored(Last(make(3, 16), 16), 60, rate=0.1)
     assert "too large steps: layer" in told
     assert told.index("too large steps: layer") == 0  # in the very first check, before the loss has risen
 
 
 def test_a_loss_that_rises_far_above_its_beginning() -> None:
-    assert "exploding loss: network" in watched(Last(hf.GRU(3, 16), 16), 60, rate=3.0)
+    assert "exploding loss: network" in monitored(Last(hf.GRU(3, 16), 16), 60, rate=3.0)
 
 
 def test_a_loss_that_is_no_number_is_told_when_training_ends(capsys: pytest.CaptureFixture[str]) -> None:
     trainable = Sums(lambda *now: trainable.x.fill_(math.nan) if now == (2, 1) else None)  # type: ignore[func-returns-value]
-    with pytest.raises(DivergenceError), TrainingMonitor(trainable.module) as watcher:
-        fit(trainable, BASE, progress=False, callback=watcher)
-    number, found = watcher.warnings[0]
+    with pytest.raises(DivergenceError), TrainingMonitor(trainable.module) as monitor:
+        fit(trainable, BASE, progress=False, callback=monitor)
+    number, found = monitor.warnings[0]
     assert (number, found.kind) == (10, "exploding loss")
-    assert "in step 9 it was nan" in capsys.readouterr().err
+    assert "at step 9, the loss was nan" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("make", [hf.RNN, nn.RNN])
 def test_the_gradient_of_a_plain_rnn_vanishes_over_500_steps(make: Any) -> None:
-    told = watched(Last(make(2, 8), 8), 95, shape=(500, 1, 2))
+    told = monitored(Last(make(2, 8), 8), 95, shape=(500, 1, 2))
     assert told == ["vanishing gradient: layer"]
 
 
@@ -98,19 +98,19 @@ def test_a_gradient_that_grows_along_the_steps() -> None:
     with torch.no_grad():
         layer.weight_ih_l0.abs_()
         layer.weight_hh_l0.copy_(1.3 * torch.eye(8))
-    assert "exploding gradient: layer" in watched(Last(layer, 8), 15, shape=(60, 4, 3), rate=1e-5)
+    assert "exploding gradient: layer" in monitored(Last(layer, 8), 15, shape=(60, 4, 3), rate=1e-5)
 
 
 def test_a_jump_of_the_gradients_norm() -> None:
     told: list[str] = []
     model = Last(nn.GRU(3, 8), 8)
-    with TrainingMonitor(model, tell=told.append) as watcher:
+    with TrainingMonitor(model, report=told.append) as monitor:
         for k in range(30):
             model.zero_grad()
             loss = model(torch.randn(5, 4, 3)).square().mean() * (1e6 if k == 24 else 1.0)
             loss.backward()
-            watcher.step(loss)
-    assert any("exploding gradient (network): in step 25" in text for text in told)
+            monitor.step(loss)
+    assert any("exploding gradient (network): at step 25" in text for text in told)
 
 
 @pytest.mark.parametrize("make", [hf.RNN, nn.RNN])
@@ -120,12 +120,12 @@ def test_dead_units(make: Any) -> None:
         layer.bias_ih_l0[:4] = -50.0
     told: list[str] = []
     model = Last(layer, 10)
-    assert watched(model, 15) == ["dead units: layer"]
-    with TrainingMonitor(model, tell=told.append) as watcher:
+    assert monitored(model, 15) == ["dead units: layer"]
+    with TrainingMonitor(model, report=told.append) as monitor:
         for _ in range(11):
             loss = model(torch.randn(6, 8, 3)).sum()
             loss.backward()
-            watcher.step(loss)
+            monitor.step(loss)
     assert any("4 of 10 units" in text for text in told)
 
 
@@ -133,7 +133,7 @@ def test_an_lstm_whose_units_stand_still() -> None:
     layer = nn.LSTM(3, 10)
     with torch.no_grad():
         layer.bias_ih_l0[30:32] = -200.0  # the output gate of two units is shut
-    assert watched(Last(layer, 10), 15) == ["dead units: layer"]
+    assert monitored(Last(layer, 10), 15) == ["dead units: layer"]
 
 
 @pytest.mark.parametrize(("make", "gate"), [(hf.LSTM, slice(8, 16)), (nn.GRU, slice(8, 16))])
@@ -141,23 +141,23 @@ def test_saturated_gates(make: Any, gate: slice) -> None:
     layer = make(3, 8)
     with torch.no_grad():
         layer.bias_ih_l0[gate] = 20.0  # the forget gate of an LSTM, the update gate of a GRU
-    told = watched(Last(layer, 8), 15)
+    told = monitored(Last(layer, 8), 15)
     assert "saturated gates: layer" in told
 
 
 def test_inputs_that_are_far_too_large_saturate() -> None:
-    assert "saturated gates: layer" in watched(Last(hf.LSTM(3, 8), 8), 15, scale=1e4)
+    assert "saturated gates: layer" in monitored(Last(hf.LSTM(3, 8), 8), 15, scale=1e4)
 
 
 def test_a_reverse_direction_of_which_only_its_first_step_is_used() -> None:
     told: list[str] = []
     model = Last(nn.GRU(3, 8, bidirectional=True), 16)
-    with TrainingMonitor(model, tell=told.append) as watcher:
+    with TrainingMonitor(model, report=told.append) as monitor:
         optimizer = torch.optim.Adam(model.parameters())
         for _ in range(12):
             loss = model(torch.randn(6, 8, 3)).sum()
             loss.backward()
-            watcher.step(loss)
+            monitor.step(loss)
             optimizer.step()
     (text,) = told
     assert "frozen weights (layer): weight_hh_l0_reverse never changed: no gradient reaches them" in text
@@ -188,14 +188,14 @@ def test_a_frozen_layer(
     told: list[str] = []
     model = Last(hf.GRU(3, 8), 8)
     options = how(model)
-    assert watched(model, 15, **options) == ["frozen weights: layer"]
+    assert monitored(model, 15, **options) == ["frozen weights: layer"]
     trained = options.get("trained") or [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.SGD(trained, 0.01)
-    with TrainingMonitor(model, tell=told.append) as watcher:
+    with TrainingMonitor(model, report=told.append) as monitor:
         for _ in range(12):
             loss = model(torch.randn(6, 8, 3)).sum()
             loss.backward()
-            watcher.step(loss)
+            monitor.step(loss)
             optimizer.step()
     assert why in told[0] and "weight_hh_l0" in told[0] and "head" not in told[0]
 
@@ -209,9 +209,9 @@ CARRIED: dict[str, Callable[[Any, int], Any]] = {
     "anew at an epoch's border": lambda h, k: None if k % 4 == 0 else h,
 }
 LOST: dict[str, tuple[Callable[[Any, int], Any], str]] = {
-    "none": (lambda h, k: None, "it is given none"),
-    "zeros": (lambda h, k: torch.zeros_like(h), "it is given zeros"),
-    "in another order": (lambda h, k: h.flip(1), "it is given another one"),
+    "none": (lambda h, k: None, "no state at 3"),
+    "zeros": (lambda h, k: torch.zeros_like(h), "zeros at 3 batch boundaries"),
+    "in another order": (lambda h, k: h.flip(1), "a different state at 3"),
 }
 
 
@@ -221,7 +221,7 @@ def streamed(carry: Callable[[Any, int], Any], carries: bool = True) -> list[str
     model, told = nn.ModuleList([layer, head]), list[str]()
     optimizer = torch.optim.Adam(model.parameters(), 1e-3)
     state: Any = None
-    with TrainingMonitor(model, carries=carries, tell=told.append) as watcher:
+    with TrainingMonitor(model, carries=carries, report=told.append) as monitor:
         for k in range(30):
             state = None if state is None else carry(state, k)
             y, state = layer(torch.randn(5, 4, 3), state)
@@ -229,7 +229,7 @@ def streamed(carry: Callable[[Any, int], Any], carries: bool = True) -> list[str
             loss = head(y).square().mean()
             optimizer.zero_grad()
             loss.backward()
-            watcher.step(loss)
+            monitor.step(loss)
             optimizer.step()
     return told
 
@@ -260,14 +260,14 @@ def test_a_state_that_is_lost(how: str) -> None:
     ],
 )
 def test_a_healthy_run_is_silent(make: Callable[[], Last]) -> None:
-    assert watched(make(), 120, rate=3e-3) == []
+    assert monitored(make(), 120, rate=3e-3) == []
 
 
 def test_packed_sequences_and_lengths_are_silent() -> None:
     layer, other = nn.LSTM(3, 8, bidirectional=True), hf.GRU(16, 8)
     model, told = nn.ModuleList([layer, other]), list[str]()
     optimizer = torch.optim.Adam(model.parameters(), 1e-3)
-    with TrainingMonitor(model, tell=told.append) as watcher:
+    with TrainingMonitor(model, report=told.append) as monitor:
         for _ in range(40):
             lengths = torch.tensor([3, 9, 6, 1])
             packed = nn.utils.rnn.pack_padded_sequence(torch.randn(9, 4, 3), lengths, enforce_sorted=False)
@@ -275,9 +275,9 @@ def test_packed_sequences_and_lengths_are_silent() -> None:
             loss = (other(y, lengths=lengths)[1] - 1).square().mean()
             optimizer.zero_grad()
             loss.backward()
-            watcher.step(loss)
+            monitor.step(loss)
             optimizer.step()
-    assert told == [] and watcher.checks == 5
+    assert told == [] and monitor.checks == 5
 
 
 @pytest.mark.parametrize(
@@ -296,14 +296,14 @@ def test_any_layer_and_form_is_seen(layer: Any, shape: tuple[int, ...]) -> None:
     words = nn.Embedding(50, 3, sparse=True, dtype=layer.weight_ih_l0.dtype)
     model = nn.ModuleList([words, layer])
     optimizer = torch.optim.SGD(model.parameters(), 0.1)
-    with TrainingMonitor(model, tell=told.append) as watcher:
+    with TrainingMonitor(model, report=told.append) as monitor:
         for _ in range(22):
             loss = layer(words(torch.randint(50, shape[:-1])))[0].square().mean()
             optimizer.zero_grad()
             loss.backward()
-            watcher.step(loss)
+            monitor.step(loss)
             optimizer.step()
-    assert told == [] and watcher.checks == 4
+    assert told == [] and monitor.checks == 4
 
 
 # -- it changes nothing ----------------------------------------------------------------------------------------------
@@ -314,62 +314,62 @@ def test_a_watched_run_is_the_same_bit_for_bit() -> None:
     training = replace(BASE, epochs=5)
     expected = fit(plain, training, progress=False)
     drawn = get_random_state()[0]["cpu"]
-    with TrainingMonitor(seen.module, every=1, share=1.0) as watcher:
-        history = fit(seen, training, progress=False, callback=watcher)
-    assert watcher.checks >= 4 and rows(history) == rows(expected)
+    with TrainingMonitor(seen.module, every=1, share=1.0) as monitor:
+        history = fit(seen, training, progress=False, callback=monitor)
+    assert monitor.checks >= 4 and rows(history) == rows(expected)
     assert_same(weights(seen), weights(plain))
     assert torch.equal(drawn, get_random_state()[0]["cpu"])
 
 
 def test_hooks_are_there_in_checked_steps_only_and_see_no_validation() -> None:
     layer = nn.GRU(3, 8)
-    watcher, open_after = TrainingMonitor(layer, tell=lambda text: None), []
+    monitor, open_after = TrainingMonitor(layer, report=lambda text: None), []
     for _ in range(12):
         loss = layer(torch.randn(5, 4, 3))[0].sum()
         loss.backward()
-        watcher.step(loss)
+        monitor.step(loss)
         with torch.no_grad():
             layer(torch.full((9, 4, 3), math.nan))
         open_after.append(bool(layer._forward_hooks))
     # checks begin with the steps 1, 5 and 10 and take two steps
     assert [k for k, there in enumerate(open_after, 1) if there] == [1, 4, 5, 9, 10]
-    watcher.close()
+    monitor.close()
     assert not layer._forward_hooks
-    assert {finding.kind for _, finding in watcher.warnings} == {"frozen weights"}  # there is no optimizer
+    assert {finding.kind for _, finding in monitor.warnings} == {"frozen weights"}  # there is no optimizer
 
 
 def test_checks_keep_to_their_share_of_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [0.0]
     monkeypatch.setattr("holdfast.insight.monitor.monitor.perf_counter", lambda: now[0])
-    look = TrainingMonitor._look
+    look = TrainingMonitor._check
 
     def slow(self: TrainingMonitor, seen: Any) -> None:
         now[0] += 1.0
         look(self, seen)
 
-    monkeypatch.setattr(TrainingMonitor, "_look", slow)
+    monkeypatch.setattr(TrainingMonitor, "_check", slow)
     model = Last(nn.GRU(3, 4), 4)
-    with TrainingMonitor(model, share=0.02) as watcher:
+    with TrainingMonitor(model, share=0.02) as monitor:
         for _ in range(1200):
             now[0] += 1.0
             model.zero_grad()
             loss = model(torch.zeros(1, 1, 3)).sum()
             loss.backward()
-            watcher.step(loss)
-    assert 16 <= watcher.spent <= 0.02 * now[0] + 2
+            monitor.step(loss)
+    assert 16 <= monitor.spent <= 0.02 * now[0] + 2
 
 
 def test_the_eye_sees_the_longest_call_the_first_state_and_the_last() -> None:
     layer = hf.LSTM(3, 4)
-    eye = LayerHooks({"lstm": layer})
-    eye.open()
+    hooks = LayerHooks({"lstm": layer})
+    hooks.open()
     _, first = layer(torch.randn(2, 5, 3))
     layer(torch.randn(7, 5, 3), first)
     _, last = layer(torch.randn(1, 5, 3), first)
-    seen = eye.taken()["lstm"]
+    seen = hooks.take()["lstm"]
     assert len(seen.call.x) == 7 and seen.given is None
     assert torch.equal(seen.final[1], last[1].detach())
-    assert eye.taken() == {}
+    assert hooks.take() == {}
 
 
 # -- what is told, and when ------------------------------------------------------------------------------------------
@@ -381,20 +381,20 @@ def finding(kind: str = "dead units", at_once: bool = False) -> Finding:
 
 def test_a_finding_is_told_when_it_stays_once_and_again_when_it_comes_back() -> None:
     told: list[str] = []
-    teller, checks = WarningLog(told.append, None), "ff.fffff..ff...ff.fff"
+    log, checks = WarningLog(told.append, None), "ff.fffff..ff...ff.fff"
     #                                              ^ third in a row    ^ gone    ^ and here again
     when = []
     for number, letter in enumerate(checks):
         before = len(told)
-        teller.take(number, [finding()] if letter == "f" else [])
-        teller.end()
+        log.add(number, [finding()] if letter == "f" else [])
+        log.end_check()
         when += [number] * (len(told) - before)
     assert when == [5, 20]
 
 
 def test_what_is_sure_is_told_at_once() -> None:
     told: list[str] = []
-    WarningLog(told.append, None).take(7, [finding(at_once=True), finding("lost state")])
+    WarningLog(told.append, None).add(7, [finding(at_once=True), finding("lost state")])
     assert told == ['warning: step 7, dead units (layer 1): found, "quoted" Try: advice']
 
 
@@ -402,11 +402,11 @@ def test_warnings_are_kept_and_those_of_steps_that_are_done_again_go(tmp_path: P
     path = tmp_path / "warnings.csv"
     first = WarningLog(lambda text: None, path)
     for number in (3, 9):
-        first.take(number, [finding(f"kind {number}", at_once=True)])
+        first.add(number, [finding(f"kind {number}", at_once=True)])
     assert read_warnings(path) == first.rows
     rerun = WarningLog(lambda text: None, path)
     rerun.begin(9)
-    rerun.take(9, [finding("another", at_once=True)])
+    rerun.add(9, [finding("another", at_once=True)])
     assert [(number, s.kind) for number, s in read_warnings(path)] == [(3, "kind 3"), (9, "another")]
 
 
@@ -414,7 +414,7 @@ def test_warnings_are_kept_and_those_of_steps_that_are_done_again_go(tmp_path: P
 def test_a_file_that_holds_something_else_is_refused(text: str, tmp_path: Path) -> None:
     path = tmp_path / "warnings.csv"
     path.write_text(text)
-    with pytest.raises(UserError, match="holds warnings"):
+    with pytest.raises(UserError, match="must contain warnings"):
         read_warnings(path)
 
 
@@ -424,7 +424,7 @@ def test_a_file_that_holds_something_else_is_refused(text: str, tmp_path: Path) 
 def test_the_figures_of_a_layer_are_those_of_its_trace() -> None:
     layer = hf.LSTM(3, 6)
     x, lengths = 3 * torch.randn(9, 5, 3), torch.tensor([9, 4, 1, 7, 0])
-    (one,) = measured(LayerCall("", layer, x, None, lengths))
+    (one,) = measure_layers(LayerCall("", layer, x, None, lengths))
     traced = {name: v[0, 0].detach() for name, v in layer.trace(x, lengths=lengths).items()}
     there = [(t, b) for b, n in enumerate(lengths.tolist()) for t in range(n)]
     for name in ("input", "forget", "output"):
@@ -446,7 +446,7 @@ def test_a_gradients_reach_is_the_logarithm_of_a_thousandth(factor: float, steps
         layer.weight_ih_l0.abs_()
         layer.bias_ih_l0.fill_(1.0), layer.bias_hh_l0.fill_(1.0)
     lengths = torch.tensor([steps, steps - 30, 40])
-    (one,) = measured(LayerCall("", layer, torch.rand(steps, 3, 2), None, lengths))
+    (one,) = measure_layers(LayerCall("", layer, torch.rand(steps, 3, 2), None, lengths))
     followed = max(20, math.ceil(0.05 * steps))
     exact = math.ceil(math.log(1e-3) / math.log(factor))
     assert one.followed == followed and one.reach == min(exact, followed)
@@ -459,7 +459,7 @@ def test_the_end_of_a_sequence_begins_with_the_state_it_has_there() -> None:
         layer.initial_cell.fill_(2.0)
     for steps in (15, 60):  # the whole sequence is followed, or its end
         x = torch.randn(steps, 3, 3)
-        (one,) = measured(LayerCall("", layer, x, None, torch.full((3,), steps)))
+        (one,) = measure_layers(LayerCall("", layer, x, None, torch.full((3,), steps)))
         (flow,) = gradient_flows(layer, lambda x=x: layer(x))
         assert one.left == pytest.approx(flow.state[one.followed], rel=1e-3)
 
@@ -480,6 +480,6 @@ def test_when_a_gradient_vanishes(
     gated: bool, steps: int, reach: int, first: int, number: int, told: bool
 ) -> None:
     one = LayerMeasurement("layer 1", gated, steps, {}, np.ones(4), 99, 25, 1e-5, reach)
-    found = list(vanishing(one, first, number))
+    found = list(vanishing_gradient(one, first, number))
     assert [finding.kind for finding in found] == ["vanishing gradient"] * told
-    assert all(f"after {reach} steps back in time, of {steps}" in finding.found for finding in found)
+    assert all(f"left {reach} time steps back, in sequences of {steps}" in finding.found for finding in found)

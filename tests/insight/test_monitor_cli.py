@@ -93,7 +93,7 @@ def test_a_state_that_a_task_loses_is_told(
     train("language", tmp_path, "run", "--monitor")
     err = capsys.readouterr().err
     assert err.count("lost state") == 2  # as it happens, and among the notes at the end
-    assert "it is given zeros at 3 borders in a row" in err
+    assert "zeros at 3 batch boundaries in a row" in err
 
 
 def test_the_watcher_may_come_to_a_run_that_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

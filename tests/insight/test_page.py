@@ -21,9 +21,9 @@ from PIL import Image
 
 from holdfast.insight.analysis import summary
 from holdfast.insight.analysis.results import Inspection, Steps
+from holdfast.insight.render.captions import choose_units, plotted_units, tracked_features
 from holdfast.insight.render.label_text import sign
 from holdfast.insight.render.page import write_page
-from holdfast.insight.render.unit_selection import chosen, followed, pictured
 from inspected import characters, hours, inspection, layer_trace
 
 VOID = {"br", "img", "input", "link", "meta"}
@@ -127,7 +127,7 @@ def test_it_carries_the_numbers_of_the_inspection(case: str, written: dict[str, 
         if one.half_lives is not None:
             np.testing.assert_allclose(np.array(shown_part["halfLives"], float), one.half_lives, rtol=1e-3)
         for gate, shares in shown_part["saturated"].items():
-            np.testing.assert_allclose(shares, one.saturated(gate), atol=1e-3)
+            np.testing.assert_allclose(shares, one.saturation(gate), atol=1e-3)
         assert [activation["name"] for activation in shown_part["activations"]] == list(one.activations)
         for activation in shown_part["activations"]:
             values = one.activations[activation["name"]]
@@ -176,7 +176,7 @@ def test_each_unit_has_a_dot_in_each_scatter_in_the_order_that_the_script_counts
             drawn = [
                 [float(x) for x in at] for at in re.findall(r'<use [^>]*x="([\d.]+)" y="([\d.]+)"', dots)
             ]
-            left, right = one.saturated(gate)
+            left, right = one.saturation(gate)
             assert len(drawn) == len(one.order)
             x, y = np.array(drawn).T
             for shares, places in ((left, x), (-right, y)):  # y points down in SVG
@@ -185,7 +185,7 @@ def test_each_unit_has_a_dot_in_each_scatter_in_the_order_that_the_script_counts
                 np.testing.assert_allclose(slope * shares + offset, places, atol=1e-3)
 
 
-def test_letters_are_coloured_by_the_unit_they_show(tmp_path: Path) -> None:
+def test_letters_are_colored_by_the_unit_they_show(tmp_path: Path) -> None:
     steps = Steps(list("abc"), "character", features={"rises": np.arange(3.0)})
     found = inspection(steps, "rnn", layers=1)
     unit = found.feature_units[0]
@@ -215,7 +215,7 @@ def test_a_thousand_steps_take_less_than_5_mb_even_where_nothing_can_be_packed(
 
 def test_a_thinned_page_keeps_the_units_that_follow_something() -> None:
     order = np.random.default_rng(1).permutation(50)
-    kept = chosen(order, 10, [7, 31, 7])
+    kept = choose_units(order, 10, [7, 31, 7])
     assert len(kept) == 10 and {7, 31} <= set(kept.tolist())
     places = [order.tolist().index(unit) for unit in kept]
     assert places == sorted(places)
@@ -239,10 +239,10 @@ def test_only_what_changes_in_the_sequence_is_drawn_and_where_units_were_looked_
     still, moving = found.steps.features
     flat = dict(found.steps.features) | {still: np.ones(len(found.steps))}
     feature_batch = replace(found, steps=replace(found.steps, features=flat), sequences=64)
-    (unit,) = pictured(feature_batch)
+    (unit,) = plotted_units(feature_batch)
     assert unit.feature == moving
     _, parsed = page(feature_batch, tmp_path)
-    assert "looked for in 64 sequences; drawn is the first of them" in parsed.texts["main"]
+    assert "The search used 64 sequences; the first is shown." in parsed.texts["main"]
     assert any(still in row for row in parsed.rows), "the table has all"
     _, parsed = page(found, tmp_path)
     assert "looked for in" not in parsed.texts["main"]
@@ -251,9 +251,9 @@ def test_only_what_changes_in_the_sequence_is_drawn_and_where_units_were_looked_
 def test_units_follow_what_was_found_of_them_unless_they_are_of_a_projected_state() -> None:
     found = inspection(characters(20), layers=1)
     first, second = found.feature_units
-    assert followed(found, 0) == {first.unit: [first.feature], second.unit: [second.feature]}
+    assert tracked_features(found, 0) == {first.unit: [first.feature], second.unit: [second.feature]}
     narrow = dict(found.layers[0].activations) | {"cell": np.zeros((20, 3))}
-    assert followed(replace(found, layers=[replace(found.layers[0], activations=narrow)]), 0) == {}
+    assert tracked_features(replace(found, layers=[replace(found.layers[0], activations=narrow)]), 0) == {}
 
 
 def test_a_projected_state_has_units_of_its_own(tmp_path: Path) -> None:

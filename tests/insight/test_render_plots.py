@@ -14,8 +14,8 @@ from PIL import Image
 from holdfast.insight.analysis.results import AblatedComponent, Ablation, GradientFlow, Inspection, Steps
 from holdfast.insight.render import charts, plots
 from holdfast.insight.render.colormaps import signed
-from holdfast.insight.render.export import write
-from holdfast.insight.render.plots import write_pictures
+from holdfast.insight.render.page import write
+from holdfast.insight.render.plots import write_plots
 from inspected import characters, hours, inspection, layer_trace
 
 ALL = {"gates", "gates-2", "saturation", "tracked", "memory", "gradients", "attribution", "ablation"}
@@ -37,7 +37,7 @@ ALL = {"gates", "gates-2", "saturation", "tracked", "memory", "gradients", "attr
 def test_there_is_a_picture_of_everything_that_was_found(
     found: Inspection, missing: set[str], tmp_path: Path
 ) -> None:
-    paths = write_pictures(found, tmp_path / "new")
+    paths = write_plots(found, tmp_path / "new")
     assert {path.stem for path in paths} == ALL - missing
     for path in paths:
         with Image.open(path) as image:
@@ -60,15 +60,15 @@ def test_axes_are_labelled_with_their_units() -> None:
     found = inspection()
     assert axes_of(plots.memory(found)) == [
         "steps back",
-        "influence (1 at its peak)",
-        "share of the units",
+        "influence (peak = 1)",
+        "share of units",
         "half-life (steps)",
     ]
     assert axes_of(plots.gradients(found))[0] == "distance in steps"
     assert "nats per character" in axes_of(plots.ablation(found))[0]
     assert axes_of(plots.saturation(found.layers)) == [
-        "share of steps at which the gate is below 0.1",
-        "share of steps at which it is above 0.9",
+        "share of steps with the gate below 0.1",
+        "share of steps with the gate above 0.9",
     ]
 
 
@@ -79,7 +79,7 @@ def test_the_scatter_has_a_dot_for_each_unit_where_its_shares_are() -> None:
     dots = {c.get_gid(): c.get_offsets() for ax in figure.axes for c in ax.collections}
     for number, one in enumerate(found.layers):
         for gate in one.gates:
-            np.testing.assert_allclose(dots[f"dots-{number}-{gate}"], np.stack(one.saturated(gate), 1))
+            np.testing.assert_allclose(dots[f"dots-{number}-{gate}"], np.stack(one.saturation(gate), 1))
 
 
 @pytest.mark.parametrize(("count", "room", "every"), [(30, 100, 1), (300, 100, 3)])
@@ -93,12 +93,12 @@ def test_blank_letters_have_signs_and_long_sequences_fewer_labels(count: int, ro
 
 def test_one_unit_and_one_step_can_be_drawn(tmp_path: Path) -> None:
     steps = Steps(["only"])
-    write_pictures(Inspection("tiny", steps, [layer_trace("layer 1", "lstm", steps, 1)]), tmp_path)
+    write_plots(Inspection("tiny", steps, [layer_trace("layer 1", "lstm", steps, 1)]), tmp_path)
 
 
 def test_a_signed_scale_is_blue_below_zero_orange_above_and_black_letters_are_legible_on_it() -> None:
     scale = signed(np.array([-2.0, 2.0]), 1)
-    low, zero, high = scale.colours(np.array([-2.0, 0.0, 2.0])).tolist()
+    low, zero, high = scale.colors(np.array([-2.0, 0.0, 2.0])).tolist()
     assert low[2] > low[0] + 100 and high[0] > high[2] + 100 and max(zero) - min(zero) < 5
     shares = scale.palette() / 255
     linear = np.where(shares <= 0.04045, shares / 12.92, ((shares + 0.055) / 1.055) ** 2.4)
@@ -106,7 +106,7 @@ def test_a_signed_scale_is_blue_below_zero_orange_above_and_black_letters_are_le
     assert contrast.min() >= 4.5
 
 
-def test_a_few_huge_values_leave_colours_for_the_others() -> None:
+def test_a_few_huge_values_leave_colors_for_the_others() -> None:
     values = np.append(np.linspace(-1, 1, 99), 50.0)
     assert signed(values).ends[1] < 1.1
     assert signed(values, 1).ends[1] == 50
@@ -137,7 +137,7 @@ def test_what_is_below_rounding_is_not_drawn() -> None:
         for name in names:
             (line,) = (line for line in axis.lines if name in str(line.get_label()))
             drawn = np.asarray(line.get_ydata(), float)
-            assert np.nanmin(drawn) >= charts.FLOOR and np.isnan(drawn[-1])
+            assert np.nanmin(drawn) >= charts._FLOOR and np.isnan(drawn[-1])
         assert 1e-9 < axis.get_ylim()[0] < 1e-8
 
 
@@ -170,7 +170,7 @@ def test_a_feature_that_is_on_or_off_is_drawn_in_steps() -> None:
     values = np.linspace(0, 1, 6)
     for feature, shape in (([0, 0, 1, 1, np.nan, 0], "steps-mid"), ([0, 0.5, 1, 1, 0, 0], "default")):
         figure = Figure()
-        charts.follows(figure.subplots(), values, np.array(feature), ("unit", "feature"))
+        charts.unit_and_feature(figure.subplots(), values, np.array(feature), ("unit", "feature"))
         assert figure.axes[1].lines[0].get_drawstyle() == shape
 
 
@@ -178,13 +178,13 @@ def test_a_picture_says_in_how_many_sequences_units_were_looked_for() -> None:
     for steps in (characters(60), hours(50)):
         found = replace(inspection(steps), sequences=64)
         title = rendered(dict(plots._others(found))["tracked"]).axes[0].get_title()
-        assert "looked for in 64 sequences" in title
+        assert "The search used 64 sequences" in title
 
 
 def test_nothing_is_drawn_of_units_whose_feature_never_changes(tmp_path: Path) -> None:
     found = inspection()
     still = replace(found.steps, features={name: np.zeros(120) for name in found.steps.features})
-    assert not any(path.stem == "tracked" for path in write_pictures(replace(found, steps=still), tmp_path))
+    assert not any(path.stem == "tracked" for path in write_plots(replace(found, steps=still), tmp_path))
 
 
 def test_a_second_inspection_leaves_none_of_the_first_one_s_pictures_but_all_other_files(

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from holdfast.insight.analysis.results import Inspection, Steps
-from holdfast.insight.render.label_text import laid_out, plain
-from holdfast.insight.render.terminal import NARROWEST, Screen, terminal
+from holdfast.insight.render.label_text import lay_out, plain
+from holdfast.insight.render.terminal import _MIN_WIDTH, Screen, terminal
 from inspected import characters, hours, inspection, layer_trace
 
 CONTROL = re.compile(r"\x1b\[[0-9;]*m")
@@ -26,20 +26,20 @@ def bare(text: str) -> str:
 
 @settings(max_examples=20)
 @given(
-    width=st.integers(NARROWEST, 200),
-    colour=st.booleans(),
+    width=st.integers(_MIN_WIDTH, 200),
+    color=st.booleans(),
     blocks=st.booleans(),
     labels=st.lists(st.text(max_size=5), min_size=2, max_size=15),
     words=st.lists(st.text(max_size=100), max_size=2),
 )
 def test_no_line_is_wider_than_the_screen(
-    width: int, colour: bool, blocks: bool, labels: list[str], words: list[str]
+    width: int, color: bool, blocks: bool, labels: list[str], words: list[str]
 ) -> None:
     found = replace(inspection(Steps(labels), units=3, layers=1, lags=5), summary=words, notes=words)
-    text = terminal(found, Screen(width, colour, blocks))
+    text = terminal(found, Screen(width, color, blocks))
     assert max(cell_len(line) for line in bare(text).split("\n")) <= width
     assert blocks or text.isascii()
-    assert colour or "\x1b" not in text
+    assert color or "\x1b" not in text
 
 
 @pytest.mark.parametrize("cell", ["lstm", "gru", "rnn"])
@@ -51,10 +51,10 @@ def test_it_fits_80_columns_and_tells_everything(cell: str, steps: Steps) -> Non
     assert text.index(found.summary[0]) < text.index(found.layers[0].name + f" ({cell.upper()}):")
     assert found.notes[0] in text
     for words in (
-        "How far memory reaches",
+        "Memory",
         "Gradients through time",
-        "What moved the",
-        "switch something off",
+        "Time steps that influenced the",
+        "Ablation: loss without a component",
     ):
         assert words in text
 
@@ -64,16 +64,16 @@ def heat(text: str, unit: int) -> str:
     return next(line for line in text.split("\n") if line.startswith(f"{unit} "))[6:]
 
 
-def test_shades_and_colours_rise_with_the_value() -> None:
+def test_shades_and_colors_rise_with_the_value() -> None:
     steps = Steps(list("abcde"), "character")
     one = layer_trace("layer 1", "lstm", steps, 1)
     one.activations["forget"][:, 0] = [0, 0.3, 0.5, 0.7, 1]
     found = Inspection("one unit", steps, [one])
     assert heat(terminal(found, Screen(40)), 0) == " ░▒▓█"
     assert heat(terminal(found, Screen(40, blocks=False)), 0) == " -+#@"
-    coloured = heat(terminal(found, Screen(40, colour=True)), 0)
-    assert len(set(re.findall(r"48;5;(\d+)m", coloured))) == 5
-    assert bare(coloured) == " " * 5
+    colored = heat(terminal(found, Screen(40, color=True)), 0)
+    assert len(set(re.findall(r"48;5;(\d+)m", colored))) == 5
+    assert bare(colored) == " " * 5
 
 
 def test_a_unit_s_row_tells_its_half_life_saturation_and_what_it_follows() -> None:
@@ -85,7 +85,7 @@ def test_a_unit_s_row_tells_its_half_life_saturation_and_what_it_follows() -> No
     (row,) = (line.split() for line in lines if line.split()[0] == str(unit.unit))
     assert one.half_lives is not None
     assert float(row[1]) == pytest.approx(one.half_lives[unit.unit], rel=0.01)
-    told = [f"{left[unit.unit]:.0%}/{right[unit.unit]:.0%}" for left, right in map(one.saturated, one.gates)]
+    told = [f"{left[unit.unit]:.0%}/{right[unit.unit]:.0%}" for left, right in map(one.saturation, one.gates)]
     assert row[2:5] == told
 
 
@@ -95,7 +95,7 @@ def test_a_sparkline_falls_by_decades() -> None:
     lags = np.arange(4)
     found = replace(inspection(), memory=replace(horizon, lags=lags, jacobian=10.0**-lags), gradients=())
     lines = terminal(found, Screen(80)).split("\n")
-    assert lines[lines.index("How far memory reaches") + 1].rstrip() == "█▆▃▁"
+    assert lines[lines.index("Memory") + 1].rstrip() == "█▆▃▁"
 
 
 class Stream(io.StringIO):
@@ -136,12 +136,12 @@ def test_a_screen_has_what_its_stream_can_show(
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     screen = Screen.of(Stream(encoding, terminal))
-    assert (screen.width, screen.colour, screen.blocks) == (97, *expected)
+    assert (screen.width, screen.color, screen.blocks) == (97, *expected)
 
 
 @given(labels=st.lists(st.text(max_size=12), min_size=1, max_size=60), width=st.integers(4, 30))
-def test_a_text_that_is_laid_out_overlaps_nowhere(labels: list[str], width: int) -> None:
-    places = laid_out(labels, width)
+def test_a_text_that_is_lay_out_overlaps_nowhere(labels: list[str], width: int) -> None:
+    places = lay_out(labels, width)
     assert all(p.column >= 0 and p.column + p.width <= width for p in places)
     for one, other, label in zip(places, places[1:], labels):
         assert other.line > one.line or other.column >= one.column + one.width

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from holdfast.insight.analysis.results import Inspection as Inspection
     from holdfast.insight.analysis.results import Steps as Steps
     from holdfast.insight.monitor.monitor import TrainingMonitor as TrainingMonitor
-    from holdfast.insight.render.export import write as write
+    from holdfast.insight.render.page import write as write
 
 _HOMES = {
     "Inspection": "holdfast.insight.analysis.results",
@@ -33,9 +33,10 @@ _HOMES = {
     "analyze": "holdfast.insight.analysis.inspection",
     "inspect": "holdfast.insight.analysis.inspection",
     "memory_curve": "holdfast.insight.analysis.memory",
-    "write": "holdfast.insight.render.export",
+    "write": "holdfast.insight.render.page",
 }
-"""Public name -> the module that defines it. Modules load on first use: text output needs no torch."""
+"""Public name -> the module that defines it. Modules load on first use: text output needs no
+torch."""
 
 __all__ = [
     "Inspection",
@@ -59,6 +60,7 @@ if not TYPE_CHECKING:
             raise AttributeError(
                 f"module 'holdfast.insight' has no attribute {name!r}; it has {', '.join(__all__)}"
             )
-        value = getattr(import_module(_HOMES[new]), new)
+        home = import_module(_HOMES[new])
+        value = getattr(home, name, getattr(home, new))  # a deprecated object of its own, if there is one
         globals()[name] = value
         return value

@@ -95,7 +95,7 @@ def _inspect(request: Any, folder: Path, terminal: bool, printed: set[str]) -> N
     """Write the report of a request and print its summary, without what was printed before."""
     from holdfast.insight.analysis.inspection import analyze
     from holdfast.insight.render import terminal as screen
-    from holdfast.insight.render.export import write
+    from holdfast.insight.render.page import write
 
     notice(f"inspecting {request.title} ...")
     found = analyze(request)
@@ -118,13 +118,13 @@ def _new(sentences: Sequence[str], printed: set[str]) -> list[str]:
 
 def _compare(runs: Mapping[str, list[Any]], data: Path, folder: Path) -> None:
     """Compare the first request of each run."""
-    from holdfast.insight.render.comparison_view import measured, table, write_beside
+    from holdfast.insight.render.comparison_view import comparison_table, measure_network, write_comparison
 
     networks = []
     for name, (request, *_) in runs.items():
         notice(f"measuring {name} ...")
-        networks.append(measured(name, request))
+        networks.append(measure_network(name, request))
     title = f"Memory and gradients on {data.name}"
-    header, *rows = table(networks)
+    header, *rows = comparison_table(networks)
     output.table(title, header, rows)
-    output.write(f"Open {write_beside(networks, title, folder)} for the plot.")
+    output.write(f"Open {write_comparison(networks, title, folder)} for the plot.")

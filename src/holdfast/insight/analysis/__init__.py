@@ -1,1 +1,1 @@
-"""What goes on inside a network: its gates, its memory, its gradients, and what moved an answer."""
+"""Analyze a network: gates, memory, gradients, attribution and ablation."""

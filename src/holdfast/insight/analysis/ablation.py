@@ -1,8 +1,8 @@
-"""What the loss becomes when a gate, a unit or a layer is switched off, without training again.
+"""Measure the loss with one gate, unit or layer ablated, without retraining.
 
-A gate is switched off through its own weights: rows of zeros and a bias that holds it at a value. A unit or a layer is
-switched off through what it puts out. Greff et al. (2017) and Jozefowicz et al. (2015) train anew without the gate;
-here the network has learnt to rely on it, so the change is what this network loses.
+A gate is ablated through its own weights: zero rows, and a bias that holds it at a value. A unit or a layer is ablated
+by setting its output to zero. Greff et al. (2017) and Jozefowicz et al. (2015) retrain without the gate; here the
+network has learned to rely on it, so the change is what this network loses.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ from holdfast.insight.analysis.request import Loss
 from holdfast.insight.analysis.results import AblatedComponent, Ablation
 
 UNITS = 24
-"""Units that are switched off, of those that weigh most in what comes after them."""
+"""Number of units to ablate, those with the strongest output first."""
 TINY = 1e-6
 _SATURATED = 30.0
 """A pre-activation at which a gate is open, and the negative one at which it is shut."""
 
 
 def ablate(model: nn.Module, calls: list[LayerCall], loss: Loss) -> Ablation:
-    """Every gate held at its mean and held open, every layer silenced, and the weightiest units, one after the other.
+    """Ablate every gate (at its mean, and open or shut), layer, and the strongest units, one by one.
 
     Args:
         model: the network.
-        calls: its recurrent layers as they ran, one call for each module: they say where the gates' means are.
-        loss: what is measured.
+        calls: one call of each recurrent module, from which the gates' means are computed.
+        loss: the loss to measure.
     """
     cuts: list[AblatedComponent] = []
     with eval_mode(model), torch.no_grad():
@@ -47,13 +47,13 @@ def ablate(model: nn.Module, calls: list[LayerCall], loss: Loss) -> Ablation:
         places = {layer: place for layer, place in enumerate(every) if has_own_weights(place[0])}
         for layer, (module, row, one) in places.items():
             for name, value in _gates(module, one).items():
-                with held(module, row, *value):
+                with hold_gate(module, row, *value):
                     cuts.append(AblatedComponent("gate", layer, name, loss.of()))
-            with silenced(module, row, slice(None)):
+            with silence(module, row, slice(None)):
                 cuts.append(AblatedComponent("layer", layer, one.name, loss.of()))
-        for layer, unit in weightiest(places):
+        for layer, unit in _strongest(places):
             module, row, _ = places[layer]
-            with silenced(module, row, slice(unit, unit + 1)):
+            with silence(module, row, slice(unit, unit + 1)):
                 cuts.append(AblatedComponent("unit", layer, f"unit {unit}", loss.of()))
     order = {"gate": 0, "layer": 1, "unit": 2}
     return Ablation(whole, loss.name, sorted(cuts, key=lambda cut: (order[cut.kind], -cut.loss)), loss.on)
@@ -63,7 +63,9 @@ def ablate(model: nn.Module, calls: list[LayerCall], loss: Loss) -> Ablation:
 
 
 def _gates(module: Any, one: LayerDirection) -> dict[str, tuple[str, Tensor]]:
-    """What is said of a gate -> its name and the pre-activation [H] that holds it; none where a layer has no bias."""
+    """Return description -> gate name and the pre-activation [H] that holds it; empty for a layer
+    without bias.
+    """
     if not module.bias:
         return {}
     active = torch.arange(one.x.size(0))[:, None] < one.lengths
@@ -83,7 +85,9 @@ def _gates(module: Any, one: LayerDirection) -> dict[str, tuple[str, Tensor]]:
 
 
 def _replaces(one: LayerDirection, gate: str) -> bool:
-    """Whether a gate that is open lets nothing new in: a GRU's update gate, an LSTM's forget gate that is coupled."""
+    """Whether the open gate blocks new input: a GRU's update gate, or an LSTM's coupled forget
+    gate.
+    """
     return gate == "update" or (gate == "forget" and "input" not in one.layer.cell.gates)
 
 
@@ -94,8 +98,10 @@ def has_own_weights(module: Any) -> bool:
 
 
 @contextmanager
-def held(module: Any, row: int, gate: str, value: Tensor) -> Iterator[None]:
-    """A gate of one layer and direction at constant pre-activations [H]; the weights are put back."""
+def hold_gate(module: Any, row: int, gate: str, value: Tensor) -> Iterator[None]:
+    """Hold a gate of one layer and direction at constant pre-activations [H], and restore the
+    weights.
+    """
     suffix = _suffix(module, row)
     cell, hidden = cell_of(module), module.hidden_size
     first = cell.gates.index(gate) * hidden
@@ -104,9 +110,7 @@ def held(module: Any, row: int, gate: str, value: Tensor) -> Iterator[None]:
         for name in ("weight_ih", "weight_hh", "bias_hh"):
             back.enter_context(_changed(getattr(module, name + suffix), rows, 0.0))
         back.enter_context(_changed(getattr(module, "bias_ih" + suffix), rows, value))
-        if (
-            cell.peepholes
-        ):  # all diagonal weights of a layer's gates; Holdfast's order of them is the gates' own
+        if cell.peepholes:  # the diagonal weights of all gates of the layer
             back.enter_context(_changed(getattr(module, "weight_ch" + suffix), slice(None), 0.0))
         yield
 
@@ -130,8 +134,10 @@ def _suffix(module: Any, row: int) -> str:
 
 
 @contextmanager
-def silenced(module: Any, row: int, units: slice) -> Iterator[None]:
-    """Some units of a layer and direction put out 0, to the step after and to what reads the layer."""
+def silence(module: Any, row: int, units: slice) -> Iterator[None]:
+    """Set the output of some units of a layer and direction to 0, for the next step and for the
+    layer's readers.
+    """
     directions = 2 if module.bidirectional else 1
     layer, direction = divmod(row, directions)
     width = module.proj_size or module.hidden_size
@@ -166,8 +172,10 @@ def _blank(y: Tensor, columns: slice) -> Tensor:
     return y
 
 
-def weightiest(places: Mapping[int, tuple[Any, int, LayerDirection]]) -> list[tuple[int, int]]:
-    """(part, unit) of those whose output varies most, times the size of the weights that read it in their own layer."""
+def _strongest(places: Mapping[int, tuple[Any, int, LayerDirection]]) -> list[tuple[int, int]]:
+    """Return (layer, unit) of the units with the largest standard deviation of the output times
+    outgoing weight norm.
+    """
     found = []
     for layer, (_, _, one) in places.items():
         hidden = one.activations()["hidden"]

@@ -1,6 +1,6 @@
-"""Which steps moved an answer: integrated gradients and occlusion, side by side.
+"""Explain which time steps influenced a prediction, by integrated gradients and by occlusion.
 
-Both begin where every step's input is the sequence's mean input, so that they explain the same change of the answer.
+Both use the sequence's mean input as the baseline at every step, so they explain the same change of the prediction.
 """
 
 from __future__ import annotations
@@ -19,44 +19,48 @@ from holdfast.insight.analysis.rerun import Rerun
 from holdfast.insight.analysis.results import Attribution
 
 POINTS, CLOSE = (32, 128, 512), 0.05
-"""Points of the way from the mean input to the input, at which gradients are taken: more where the ones before miss the
-change of the answer by more than this share, as far as :data:`_PAID` goes."""
-_PAID = 20_000
-"""Points times steps that are worth another look."""
+"""Numbers of points on the path from the mean input to the input; the next is tried while the
+gradients leave more than this share of the change unexplained, within :data:`_MAX_POINT_STEPS`."""
+_MAX_POINT_STEPS = 20_000
+"""Maximum number of points times steps for another try."""
 ALONE, TOGETHER = 64, 32
-"""The last steps are hidden one by one; those before them in so many groups, at most."""
+"""The last steps are occluded one by one, the earlier ones in at most this number of groups."""
 MATTERS = 0.01
-"""Share of the largest attribution from which a step counts when the two ways are compared."""
+"""Share of the largest attribution from which a step counts in the comparison of the two
+methods."""
 SINGLE, RESOLVED = 1e-4, 8 * float(np.finfo(np.float32).eps)
-"""Share of the whole change of the answer, and share of the answer (rounding), that the occlusion of one step reaches
-where any single one moves it."""
+"""Occlusion of a step influences the prediction if it exceeds this share of the whole change and
+this share of the prediction (rounding)."""
 
 
 def attribute(request: InspectionRequest, score: Score) -> Attribution:
-    """Integrated gradients (Sundararajan et al. 2017; by captum) and occlusion of each step.
+    """Compute integrated gradients and occlusion for each time step.
 
-    What is attributed to is what the first recurrent layer reads at each step: an embedded unit of a text, or numbers.
+    Integrated gradients follow Sundararajan et al. (2017) and are computed by captum.
+
+    The attributed input is what the first recurrent layer reads at each step: an embedded token, or
+    numbers.
 
     Raises:
-        UserError: captum is not installed; no recurrent layer ran; the score has no gradient, or does not depend on
-            what the first recurrent layer reads.
+        UserError: captum is not installed; no recurrent layer ran; the score has no gradient, or
+            does not depend on the input of the first recurrent layer.
     """
     try:
         from captum.attr import FeatureAblation, IntegratedGradients
     except ModuleNotFoundError as error:
         raise missing_library(error, "insight") from None
     rerun = Rerun(request.model, request.run, request.layers)
-    answer = _answer(rerun, score)
+    predict = _score_function(rerun, score)
     x = rerun.first.x[: int(rerun.first.lengths[0]), :1].transpose(0, 1)
-    _needs_gradient(answer, x)
+    _needs_gradient(predict, x)
     base = x.mean(1, keepdim=True).expand_as(x).contiguous()
     groups = _groups(x.size(1))
     with torch.no_grad():
-        hidden = FeatureAblation(answer).attribute(x, base, feature_mask=groups[None, :, None])
-        whole, without = float(answer(x)), float(answer(base))
+        hidden = FeatureAblation(predict).attribute(x, base, feature_mask=groups[None, :, None])
+        whole, without = float(predict(x)), float(predict(base))
     change = max(abs(whole - without), 1e-9)
-    for points in sorted({max(POINTS[0], min(more, _PAID // x.size(1))) for more in POINTS}):
-        integrated, gap = IntegratedGradients(answer).attribute(
+    for points in sorted({max(POINTS[0], min(more, _MAX_POINT_STEPS // x.size(1))) for more in POINTS}):
+        integrated, gap = IntegratedGradients(predict).attribute(
             x, base, n_steps=points, internal_batch_size=1, return_convergence_delta=True
         )
         incomplete = float(gap.abs().max()) / change
@@ -70,48 +74,52 @@ def attribute(request: InspectionRequest, score: Score) -> Attribution:
     return Attribution(score.name, by_step, by_group / sizes, agreement, incomplete, score.step)
 
 
-def _answer(rerun: Rerun, score: Score) -> Callable[[Tensor], Tensor]:
-    """[1, T, I] -> the score [1], with what is behind that sequence's end, and the other sequences, as they were."""
+def _score_function(rerun: Rerun, score: Score) -> Callable[[Tensor], Tensor]:
+    """Return a function [1, T, I] -> score [1]; padding and the other sequences stay as they
+    were.
+    """
 
-    def answer(x: Tensor) -> Tensor:
+    def predict(x: Tensor) -> Tensor:
         own = torch.cat([x.transpose(0, 1), rerun.first.x[x.size(1) :, :1]])
         found = _scored(score, rerun(torch.cat([own, rerun.first.x[:, 1:]], 1))[1])
         return found.float().reshape(1).cpu()  # type: ignore[no-any-return]
 
-    return answer
+    return predict
 
 
-def _scored(score: Score, answer: Any) -> Any:
+def _scored(score: Score, output: Any) -> Any:
     try:
-        return score.of(answer)
+        return score.of(output)
     except (RuntimeError, IndexError, AttributeError, TypeError, KeyError) as error:
         raise UserError(
-            "The score makes one number of what the model answers.",
-            f"It failed ({str(error).partition(chr(10))[0]}) on a {type(answer).__name__}.",
-            "Mend score=; of a model in half precision it is given an answer in float32.",
+            "score= must turn the model's output into one number.",
+            f"It failed ({str(error).partition(chr(10))[0]}) on a {type(output).__name__}.",
+            "Correct score=. For a model in half precision, it receives a float32 output.",
         ) from error
 
 
-def _needs_gradient(answer: Callable[[Tensor], Tensor], x: Tensor) -> None:
+def _needs_gradient(predict: Callable[[Tensor], Tensor], x: Tensor) -> None:
     x = x.clone().requires_grad_()
     with torch.enable_grad():
-        score = answer(x)
+        score = predict(x)
     if not score.requires_grad:
         raise UserError(
-            "Attribution goes through gradients.",
-            "The score has none.",
-            "Take torch.no_grad(), torch.inference_mode() and detach() out of the model and of score=.",
+            "The score must have a gradient.",
+            "It has none.",
+            "Remove torch.no_grad(), torch.inference_mode() and detach() from the model and from score=.",
         )
     if torch.autograd.grad(score, x, allow_unused=True)[0] is None:
         raise UserError(
-            "Attribution explains a score that depends on what the first recurrent layer reads.",
-            "This one does not.",
-            "Give score=, which makes a number of what that layer leads to.",
+            "The score must depend on the input of the first recurrent layer.",
+            "It does not.",
+            "Give a score= that depends on that layer.",
         )
 
 
 def _groups(steps: int) -> Tensor:
-    """The number [T] of the group in which each step is hidden: the last ones alone, those before in groups."""
+    """Return the occlusion group [T] of each step: the last steps alone, the earlier ones in
+    groups.
+    """
     before = max(0, steps - ALONE)
     size = max(1, -(-before // TOGETHER))
     far = torch.arange(before) // size
@@ -120,8 +128,9 @@ def _groups(steps: int) -> Tensor:
 
 
 def agree(by_step: Array, by_group: Array, groups: Array) -> float:
-    """:func:`ranks_agree` of the groups' sums, over the groups that matter to either way; of one alone, whether they
-    have the same sign. by_group is [T] as well.
+    """Return :func:`ranks_agree` of the groups' sums, over the groups that matter to either method.
+
+    For a single such group, returns whether the signs agree. by_group is [T] too.
     """
     sums = np.bincount(groups, by_step)
     _, first = np.unique(groups, return_index=True)
@@ -135,9 +144,7 @@ def agree(by_step: Array, by_group: Array, groups: Array) -> float:
 
 
 def ranks_agree(a: Array, b: Array) -> float:
-    """Spearman's rank correlation; 0 where one of the two is constant.
-
-    Four lines of our own: scipy is in neither what Holdfast needs nor the extra ``insight``.
+    """Return Spearman's rank correlation, without scipy; 0 if either is constant.
 
     Example:
         >>> ranks_agree(np.array([1.0, 2.0, 9.0]), np.array([0.1, 0.2, 0.3]))
@@ -149,6 +156,6 @@ def ranks_agree(a: Array, b: Array) -> float:
 
 
 def _ranks(values: Array) -> Array:
-    """Places in order; equal values share the mean of theirs."""
+    """Return ranks; equal values share their mean rank."""
     whole = np.sort(values)
     return np.asarray((np.searchsorted(whole, values) + np.searchsorted(whole, values, "right")) / 2)

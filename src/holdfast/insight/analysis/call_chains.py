@@ -1,4 +1,4 @@
-"""Calls of a recurrent layer that go on from each other's state, as the one sequence that they are."""
+"""Join calls of a recurrent layer that continue from each other's state into one sequence."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from holdfast.nn.cells import State
 
 @dataclass(frozen=True)
 class CallChain(LayerCall):
-    """One or more calls of a module as one call: each begins with the state that the one before ended with.
+    """Calls of a module joined into one: each starts from the final state of the previous one.
 
     Attributes:
-        places: of these calls, among all calls of the run.
-        pieces: the steps of each.
+        places: indices of these calls among all calls of the run.
+        pieces: number of steps of each.
     """
 
     places: tuple[int, ...] = ()
@@ -29,7 +29,7 @@ class CallChain(LayerCall):
 
 @dataclass
 class _Ended:
-    """Calls of a chain so far, and the state that the last of them gave."""
+    """The calls of a chain so far, and the final state of the last one."""
 
     calls: list[LayerCall]
     places: list[int]
@@ -37,18 +37,19 @@ class _Ended:
 
 
 def capture_chains(model: nn.Module, run: Callable[[], Any], layers: Sequence[str] = ()) -> list[CallChain]:
-    """Run the model in evaluation mode and give the calls of its recurrent layers, in the order of their first steps.
+    """Run the model in evaluation mode and return its recurrent layers' joined calls, in order.
 
-    A model that calls a layer step by step, or in blocks, and passes its state on is seen as if it called it once with
-    all steps. Layers that read in both directions are not joined: a call with all steps would give another result.
+    A model that calls a layer step by step or in blocks, and passes the state on, gives one call
+    with all steps. Calls of bidirectional layers are not joined: a single call with all steps would
+    give another result.
 
     Args:
         model: the network.
-        run: puts something through it; called once.
-        layers: beginnings of the names of the layers that are wanted; all when empty.
+        run: runs the model; called once.
+        layers: name prefixes of the layers to capture; all when empty.
 
     Raises:
-        UserError: no recurrent layer, none that ran, or one that was given no sequence or no step.
+        UserError: the model has no recurrent layer, none ran, or one got no sequence or no step.
     """
     ends: list[State] = []
     handles = [
@@ -75,8 +76,8 @@ def _ending(ends: list[State]) -> Callable[..., None]:
 def _check(call: LayerCall) -> None:
     if not call.x.size(1) or not int(call.lengths.max()):
         raise UserError(
-            "What is inspected reads one sequence or more, of one step or more.",
-            f"The layer {call.name or 'of the model'} was given {call.x.size(1)} sequences of {call.x.size(0)} steps.",
+            "The inspected layers must read at least one sequence of at least one step.",
+            f"The layer {call.name or 'of the model'} got {call.x.size(1)} sequences of {call.x.size(0)} steps.",
             "Pass inputs that are not empty.",
         )
 
@@ -97,7 +98,9 @@ def _chained(found: Sequence[LayerCall], ends: Sequence[State]) -> list[_Ended]:
 
 
 def _goes_on(before: _Ended, call: LayerCall) -> bool:
-    """Whether a call begins where the ones before ended: with their state, after sequences that are all as long."""
+    """Whether a call starts from the final state of the previous ones, whose sequences all have
+    full length.
+    """
     last: Any = before.calls[-1]
     if call.state is None or last.module.bidirectional or bool((last.lengths != last.x.size(0)).any()):
         return False
@@ -115,24 +118,24 @@ def _joined(one: _Ended) -> CallChain:
 
 
 def require_finite(name: str, values: Tensor, lengths: Tensor, what: str) -> None:
-    """Refuse values [T, B, ...] that are not finite within the sequences.
+    """Require that values [T, B, ...] are finite within the sequences.
 
     Raises:
-        UserError: names the layer, and the first step and sequence, counted from 0.
+        UserError: some are not; it names the layer, and the first step and sequence, from 0.
     """
     there = torch.arange(values.size(0))[:, None] < lengths
     wrong = (~values.isfinite().flatten(2).all(-1) & there).nonzero()
     if len(wrong):
         step, sequence = wrong[0].tolist()
         raise UserError(
-            "What is inspected is finite.",
+            "Inputs and activations must be finite.",
             f"{name or 'The network'}: the {what} is not at step {step} of sequence {sequence}.",
-            "Fill gaps in the data, leave out infinite values, and check the weights.",
+            "Fill gaps in the data, remove infinite values, and check the weights.",
         )
 
 
 def first_by_module(found: Sequence[CallChain]) -> dict[str, CallChain]:
-    """The first chain of each module, by name, in the order in which they ran."""
+    """Return name -> first chain of each module, in the order in which they ran."""
     first: dict[str, CallChain] = {}
     for chain in found:
         first.setdefault(chain.name, chain)

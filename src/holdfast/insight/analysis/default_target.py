@@ -1,4 +1,4 @@
-"""The number of a model's answer that attribution explains where none is asked for: the largest after the last step."""
+"""Default prediction to explain: the largest output after the last step."""
 
 from __future__ import annotations
 
@@ -13,36 +13,39 @@ from holdfast.insight.analysis.layer_capture import LayerCall
 
 
 def largest_last_output(call: LayerCall) -> Callable[[Any], Tensor]:
-    """The largest element of an answer's last step, of the first sequence.
+    """Return a function that takes the largest element of the first sequence's last output.
 
-    Which dimension is which is told by the layer's ``batch_first`` and by the shapes, for B sequences of T steps:
+    The layer's ``batch_first`` and the shapes tell the dimensions apart, for B sequences of T
+    steps:
 
-    - 3 dimensions are [B, T', P] or [T', B, P], as the layer has them, or as the sizes say where those do not fit;
-      where T' is T, the first sequence's own last step is taken, else the last of T' (a decoder's).
-    - 2 are [B, P] (refused where P is T: that may be [B, T]), or [T, P] of a single sequence (unbatched);
-      1 is [B], or [P] of a single sequence; 0 the number.
-    - A PackedSequence has its first sequence's last step, and of a tuple the first is taken.
+    - 3 dimensions: [B, T', P] or [T', B, P], in the layer's order or, if that does not fit, by
+      size. If T' is T, the first sequence's own last step; otherwise the last of T' (a decoder's).
+    - 2 dimensions: [B, P] (refused if P is T, since it may be [B, T]), or [T, P] of a single
+      sequence (unbatched).
+    - 1 dimension: [B], or [P] of a single sequence; 0 dimensions: the number.
+    - PackedSequence: the first sequence's last step. Tuple: its first element.
 
     Args:
-        call: of the first recurrent layer.
+        call: the call of the first recurrent layer.
 
     Raises:
-        UserError: (by what is returned) the answer has no tensor of numbers, or of another shape.
+        UserError: (when the returned function is called) the output has no float tensor, or one of
+            another shape.
     """
 
-    def largest(answer: Any) -> Tensor:
-        y = answer
+    def largest(output: Any) -> Tensor:
+        y = output
         while isinstance(y, tuple | list) and len(y) and not isinstance(y, PackedSequence):
             y = y[0]
         if isinstance(y, PackedSequence):
             padded, lengths = pad_packed_sequence(y)
             return padded[int(lengths[0]) - 1, 0].max()
         if not isinstance(y, Tensor) or not y.is_floating_point():
-            raise _refused(f"The model answers with a {type(answer).__name__}.")
+            raise _refused(f"The model returns a {type(output).__name__}.")
         found = _last(y, call)
         if found is None:
             raise _refused(
-                f"The model answers with the shape {[*y.shape]} for {call.x.size(1)} sequences "
+                f"The model returns the shape {[*y.shape]} for {call.x.size(1)} sequences "
                 f"of {call.x.size(0)} steps."
             )
         return found.max()
@@ -51,13 +54,15 @@ def largest_last_output(call: LayerCall) -> Callable[[Any], Tensor]:
 
 
 def _last(y: Tensor, call: LayerCall) -> Tensor | None:
-    """The part of an answer that is the first sequence's last step; None where that cannot be told."""
+    """Return the first sequence's last step of an output; None if the shape is ambiguous."""
     steps, batch = call.x.shape[:2]
     if y.dim() == 3:
         return _of_steps(y, call)
     if y.dim() == 2:
         if y.size(0) == batch:
-            return None if steps > 1 and y.size(1) == steps else y[0]  # else of each step, or of T classes
+            return (
+                None if steps > 1 and y.size(1) == steps else y[0]
+            )  # otherwise ambiguous: T steps or T classes
         return y[int(call.lengths[0]) - 1] if batch == 1 and y.size(0) == steps else None
     if y.dim() == 1:
         return y[0] if batch > 1 and len(y) == batch else y if batch == 1 else None
@@ -78,5 +83,7 @@ def _of_steps(y: Tensor, call: LayerCall) -> Tensor | None:
 
 def _refused(came: str) -> UserError:
     return UserError(
-        "Attribution explains a number.", came, "Give score=, which makes one number of the answer."
+        "The output must give one number to explain.",
+        came,
+        "Give score=, a function from the output to one number.",
     )

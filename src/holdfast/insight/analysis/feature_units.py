@@ -1,6 +1,6 @@
-"""Units that follow something of the input: chosen on the first half of the steps, confirmed on the second.
+"""Find units that track a feature of the input: select on the first half of the steps, confirm on the second.
 
-Letters: T steps, H units, F features, N = 1 + :data:`MOVED` courses of a feature (itself, and moved in time).
+Letters: T steps, H units, N = 1 + :data:`_SHIFTS` versions of a feature (itself, and shifted in time).
 """
 
 from __future__ import annotations
@@ -14,18 +14,21 @@ from holdfast._typing import Array
 from holdfast.insight.analysis.results import FeatureUnit, LayerTrace
 
 SURE = 0.4
-"""Correlation, on the half that the choice did not see and with the same sign, from which a unit is named."""
-FEWEST = 24
-"""Steps of each half on which a feature must be known."""
-MOVED, NEAR, STRETCHED = 99, 0.05, 1.5
-"""How often a feature is moved in time to see what chance finds; by this share of the steps or more, either way; and
-stretched or shortened by up to this factor, since one that repeats, such as the hour, is itself again after a move."""
+"""Correlation of the same sign on the held-out half from which a unit is reported."""
+_MIN_STEPS = 24
+"""Minimum number of steps of each half at which a feature must be defined."""
+_SHIFTS, _MIN_SHIFT, _STRETCH = 99, 0.05, 1.5
+"""Number of shifted versions of a feature that measure chance; the minimum shift as a share of the
+steps; and the largest stretch factor, since a periodic feature such as the hour equals itself after
+a shift."""
 _DRIFT = 0.9
-"""Correlation with the number of the step from which a feature does little else than rise or fall."""
+"""Correlation with the step index from which a feature counts as a mere trend."""
 
 
 def correlations(values: Array, feature: Array) -> Array:
-    """Pearson's correlation [H] of each column of [T, H] with a feature [T]; NaN steps left out, 0 where constant.
+    """Return Pearson's correlation [H] of each column of [T, H] with a feature [T].
+
+    NaN steps are skipped, and constants give 0.
 
     Example:
         >>> import numpy as np
@@ -37,16 +40,17 @@ def correlations(values: Array, feature: Array) -> Array:
 
 
 def find_feature_units(layers: Sequence[LayerTrace], features: Mapping[str, Array]) -> list[FeatureUnit]:
-    """For each feature the unit that follows it best, in any layer and state, where that is no chance.
+    """Return for each feature the unit that tracks it best, if the match exceeds chance.
 
-    Choosing among thousands of units finds a high correlation in noise too, and the half of the steps that the choice
-    did not see may agree where both are slow. So the same is done, choice and confirmation, with the feature moved to
-    other times: a unit is named where it is confirmed by :data:`SURE` and by more than is ever found so (p = 0.01 for
-    each feature, about: moving is exact only where a feature's course is alike throughout).
+    The best of thousands of units correlates highly with noise too, and slow units and slow
+    features may agree by chance even on held-out steps. So selection and confirmation are repeated
+    with shifted versions of the feature. A unit is reported if its confirmed correlation reaches
+    :data:`SURE` and exceeds that of every shifted version (about p = 0.01 for each feature;
+    shifting is exact only for a stationary feature).
 
     Args:
-        parts: the layers.
-        features: of which :func:`changing_enough` left these.
+        layers: the layers.
+        features: name -> values, as :func:`searchable_features` returns them.
     """
     same: dict[bytes, dict[str, Array]] = {}
     for name, values in features.items():
@@ -56,10 +60,11 @@ def find_feature_units(layers: Sequence[LayerTrace], features: Mapping[str, Arra
 
 
 def searchable_features(features: Mapping[str, Array]) -> dict[str, Array]:
-    """Those [T, B] that may be looked for, their B sequences laid end to end [B * T].
+    """Return the features [T, B] worth a search, with their B sequences end to end [B * T].
 
-    They are known on enough steps of each half, change in both, and do more than rise or fall, also within each
-    sequence: anything that drifts follows what drifts, and every unit does when a sequence begins.
+    A searchable feature is defined at enough steps of each half, varies in both, and does more than
+    rise or fall, also within each sequence: any two trends correlate, and every unit drifts at the
+    start of a sequence.
     """
     known = {name: np.asarray(values, np.float64) for name, values in features.items()}
     return {
@@ -77,7 +82,7 @@ def _drifts(sequence: Array) -> bool:
 def _changes(feature: Array) -> bool:
     half = len(feature) // 2
     halves = [own[np.isfinite(own)] for own in (feature[:half], feature[half:])]
-    if any(len(own) < FEWEST or np.ptp(own) == 0 for own in halves):
+    if any(len(own) < _MIN_STEPS or np.ptp(own) == 0 for own in halves):
         return False
     whole = np.concatenate(halves)
     return abs(float(correlations(np.arange(len(whole))[:, None], whole)[0])) < _DRIFT
@@ -85,16 +90,18 @@ def _changes(feature: Array) -> bool:
 
 @dataclass
 class _Best:
-    """The best unit for each course of a feature: by the first half, with what the second says of it."""
+    """The best unit for each version of a feature by the first half, with its correlation on the
+    second.
+    """
 
-    first: Array  # [T1, N], standardised
+    first: Array  # [T1, N], standardized
     second: Array  # [T2, N]
-    selected: Array = field(default_factory=lambda: np.zeros(1 + MOVED))
-    confirmed: Array = field(default_factory=lambda: np.zeros(1 + MOVED))
+    selected: Array = field(default_factory=lambda: np.zeros(1 + _SHIFTS))
+    confirmed: Array = field(default_factory=lambda: np.zeros(1 + _SHIFTS))
     unit: tuple[int, str, int] = (0, "", 0)  # of the feature itself
 
-    def look(self, early: Array, late: Array, layer: int, state: str) -> None:
-        """Choose among the units [T1, H] and [T2, H] of a part, too."""
+    def consider(self, early: Array, late: Array, layer: int, state: str) -> None:
+        """Consider the units [T1, H] and [T2, H] of another layer."""
         each = early.T @ self.first
         units = np.abs(each).argmax(0)
         found = each[units, np.arange(len(units))]
@@ -104,43 +111,43 @@ class _Best:
         if better[0]:
             self.unit = (layer, state, int(units[0]))
 
-    def sure(self) -> bool:
-        """Whether the feature itself is confirmed, and better than when it is moved."""
+    def is_confirmed(self) -> bool:
+        """Whether the feature is confirmed, and better than every shifted version."""
         agreed = np.sign(self.selected) * self.confirmed
         return bool(min(agreed[0], abs(self.selected[0])) >= SURE and agreed[0] > agreed[1:].max())
 
 
 def _confirmed_units(layers: Sequence[LayerTrace], features: Mapping[str, Array]) -> Iterator[FeatureUnit]:
-    """Of features that are known on the same steps, those that a unit follows."""
+    """Find the units that track features defined at the same steps."""
     known = np.isfinite(next(iter(features.values())))
     half = int(known[: len(known) // 2].sum())
     best = {}
     for name, values in features.items():
-        courses = _courses(values[known])
-        best[name] = _Best(_standard(courses[:half]), _standard(courses[half:]))
+        versions = _shifted(values[known])
+        best[name] = _Best(_standard(versions[:half]), _standard(versions[half:]))
     for place, layer in enumerate(layers):
         for state in ("cell", "hidden"):
             if state in layer.activations:
                 values = layer.activations[state][known]
                 early, late = _standard(values[:half]), _standard(values[half:])
                 for one in best.values():
-                    one.look(early, late, place, state)
+                    one.consider(early, late, place, state)
     for name, one in best.items():
-        if one.sure():
+        if one.is_confirmed():
             yield FeatureUnit(*one.unit, name, float(one.selected[0]), float(one.confirmed[0]))
 
 
-def _courses(feature: Array) -> Array:
-    """[T, N]: a feature, and the same moved in a circle and stretched or shortened."""
+def _shifted(feature: Array) -> Array:
+    """Return [T, N]: a feature, and circularly shifted versions, stretched or shortened."""
     random, steps = np.random.default_rng(0), len(feature)
-    by = random.uniform(NEAR * steps, (1 - NEAR) * steps, MOVED)
-    speed = STRETCHED ** random.uniform(-1, 1, MOVED)
+    by = random.uniform(_MIN_SHIFT * steps, (1 - _MIN_SHIFT) * steps, _SHIFTS)
+    speed = _STRETCH ** random.uniform(-1, 1, _SHIFTS)
     places = (np.arange(steps)[:, None] * speed + by).astype(np.int64) % steps
     return np.concatenate([feature[:, None], feature[places]], 1)
 
 
 def _standard(values: Array) -> Array:
-    """Columns with mean 0 and norm 1; those that are constant are 0."""
+    """Scale columns to mean 0 and norm 1; constant columns become 0."""
     centred = values.astype(np.float64)
     if len(centred):
         centred -= centred.mean(0)

@@ -1,4 +1,4 @@
-"""What is known of the steps of a sequence, and may be followed by a unit of a network."""
+"""Features of the time steps of a sequence, which a unit of a network may track."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import numpy as np
 from holdfast._typing import Array
 from holdfast.data.text.tokenizers import Tokenizer
 
-OPEN, CLOSE = "([{", ")]}"
+_OPEN, _CLOSE = "([{", ")]}"
 _QUOTES = '"“”«»'
 
 
 def of_characters(text: str) -> dict[str, Array]:
-    """Name -> [T] of a text read character by character, with those that never change in it (see :func:`changing`).
+    """Return name -> [T] for a text read by character, including constant features.
 
-    Positions count from 1 and begin anew after a line's end, a blank line, white space.
+    Positions count from 1 and restart after a line break, a blank line, or white space.
 
     Example:
         >>> found = of_characters("Hi (you)\\nall")
@@ -41,7 +41,9 @@ def of_characters(text: str) -> dict[str, Array]:
 
 
 def of_words(words: Sequence[str]) -> dict[str, Array]:
-    """Name -> [T] of a text in words or subwords, as :func:`of_characters`; a sentence ends with ``. ! ?``."""
+    """Return name -> [T] for a text read by word or subword, as :func:`of_characters`; sentences
+    end with ``. ! ?``.
+    """
     ends = [word.strip().endswith((".", "!", "?", "<eos>", "\n")) for word in words]
     return {
         "position in the sentence": _since(words, ends),
@@ -54,7 +56,7 @@ def of_words(words: Sequence[str]) -> dict[str, Array]:
 
 
 def of_units(ids: Sequence[int] | Array, units: Tokenizer) -> dict[str, Array]:
-    """Name -> [T] of the units of a text, with those that never change, and which are not in the vocabulary."""
+    """Return name -> [T] for the tokens of a text, including constant features and unknown tokens."""
     numbers = [int(i) for i in ids]
     if units.kind in ("character", "byte"):
         found = of_characters("".join((units.decode([i]) or " ")[0] for i in numbers))
@@ -64,7 +66,7 @@ def of_units(ids: Sequence[int] | Array, units: Tokenizer) -> dict[str, Array]:
 
 
 def labels(ids: Sequence[int] | Array, units: Tokenizer) -> list[str]:
-    """The units of a text, each as one sees it: a letter is itself, also white space; others by their name."""
+    """Return a label for each token: a letter or white space is itself; others have a name."""
     numbers = [int(i) for i in ids]
     letters = [units.decode([i]) if units.kind in ("character", "byte") else "" for i in numbers]
     return [
@@ -74,7 +76,7 @@ def labels(ids: Sequence[int] | Array, units: Tokenizer) -> list[str]:
 
 
 def since(begins: Sequence[bool] | Array) -> Array:
-    """1, 2, 3, ... [T] beginning anew at each begin.
+    """Return 1, 2, 3, ... [T], restarting at each begin.
 
     Example:
         >>> since([True, False, True, False, False]).astype(int).tolist()
@@ -84,18 +86,18 @@ def since(begins: Sequence[bool] | Array) -> Array:
 
 
 def changes(values: Array) -> Array:
-    """What each value [T] is more than the one before; NaN at first."""
+    """Return the difference of each value [T] from the previous one; NaN at the first."""
     return np.diff(np.asarray(values, np.float64), prepend=np.nan)
 
 
 def changing(features: Mapping[str, Array]) -> dict[str, Array]:
-    """Those that take more than one value."""
+    """Return the features that take more than one value."""
     known = {name: values[np.isfinite(values)] for name, values in features.items()}
     return {name: features[name] for name, own in known.items() if own.size and np.ptp(own) > 0}
 
 
 def side_by_side(each: Sequence[Mapping[str, Array]]) -> dict[str, Array]:
-    """Features of B sequences as [T, B], NaN behind each one's end; those that never change in any are left out.
+    """Stack features of B sequences to [T, B], NaN after each end; constant features are dropped.
 
     Example:
         >>> side_by_side([{"a": np.array([1.0, 2.0])}, {"a": np.array([3.0])}])["a"].tolist()
@@ -114,9 +116,9 @@ def _flags(values: Sequence[bool]) -> Array:
     return np.array(values, dtype=np.float64)
 
 
-def _since(units: Sequence[object], ends: Sequence[bool]) -> Array:
-    """1, 2, 3, ... beginning anew after each end."""
-    found, count = np.zeros(len(units)), 0
+def _since(steps: Sequence[object], ends: Sequence[bool]) -> Array:
+    """Return 1, 2, 3, ..., restarting after each end."""
+    found, count = np.zeros(len(steps)), 0
     for place, end in enumerate(ends):
         count += 1
         found[place] = count
@@ -129,7 +131,9 @@ def _blank_lines(text: str) -> list[bool]:
 
 
 def _speakers(text: str) -> Array:
-    """1 in a short line that begins after a blank line (or the text's begin) and ends with a colon."""
+    """Return 1 in a short line that follows a blank line (or starts the text) and ends with a
+    colon.
+    """
     found, place, before = np.zeros(len(text)), 0, "\n"
     for line in text.splitlines(keepends=True):
         if not before.strip() and line.rstrip().endswith(":") and len(line) < 40:
@@ -138,19 +142,19 @@ def _speakers(text: str) -> Array:
     return found
 
 
-def _quotes(units: Sequence[str]) -> Array:
-    found, inside = np.zeros(len(units)), False
-    for place, unit in enumerate(units):
-        turns = sum(unit.count(quote) for quote in _QUOTES)
+def _quotes(tokens: Sequence[str]) -> Array:
+    found, inside = np.zeros(len(tokens)), False
+    for place, token in enumerate(tokens):
+        turns = sum(token.count(quote) for quote in _QUOTES)
         found[place] = inside or turns > 0
         inside ^= turns % 2 == 1
     return found
 
 
-def _brackets(units: Sequence[str]) -> Array:
-    found, depth = np.zeros(len(units)), 0
-    for place, unit in enumerate(units):
-        depth += sum(unit.count(c) for c in OPEN)
+def _brackets(tokens: Sequence[str]) -> Array:
+    found, depth = np.zeros(len(tokens)), 0
+    for place, token in enumerate(tokens):
+        depth += sum(token.count(c) for c in _OPEN)
         found[place] = depth > 0
-        depth = max(0, depth - sum(unit.count(c) for c in CLOSE))
+        depth = max(0, depth - sum(token.count(c) for c in _CLOSE))
     return found

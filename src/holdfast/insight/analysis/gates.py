@@ -1,4 +1,4 @@
-"""What the gates of a layer do over one sequence: their values, half-lives, and the order of the units."""
+"""Gate values, half-lives, and the order of a layer's units over one sequence."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from holdfast.insight.analysis.results import LayerTrace, ordered
 from holdfast.nn.cells import CELLS
 
 KEEPERS = ("forget", "update")
-"""The gates that say how much of the old state stays (PyTorch's update gate keeps: ``h' = (1 - z) n + z h``)."""
+"""The gates that keep the old state (PyTorch's update gate keeps: ``h' = (1 - z) n + z h``)."""
 TINY = 1e-12
-"""A gate that is shut in float32 still has a logarithm."""
+"""Lower bound, so that a gate that is 0 in float32 has a logarithm."""
 
 
 def trace_layer(direction: LayerDirection) -> LayerTrace:
-    """The first sequence of what a layer was given, step by step."""
+    """Trace a layer over the first sequence of its input."""
     length = int(direction.lengths[0])
     found = {name: values[:length, 0].numpy() for name, values in direction.activations().items()}
     cell = direction.layer.cell
@@ -29,17 +29,17 @@ def trace_layer(direction: LayerDirection) -> LayerTrace:
 
 
 def gate_names(cell: str) -> tuple[str, ...]:
-    """The activations of a cell that lie between 0 and 1."""
+    """Return the names of a cell's activations between 0 and 1."""
     return tuple(name for name in CELLS[cell].activations if name != "candidate")
 
 
 def half_lives(activations: Mapping[str, Array], zoneout: float = 0.0) -> Array | None:
-    """Steps [H] until half of what a unit holds is gone: the median over the steps t from which one may begin of the
-    first k with ``keep_{t+1} ... keep_{t+k} <= 1/2``; None without a gate that keeps.
+    """Return half-lives [H], the steps in which a unit loses half of its content, if a gate keeps.
 
-    The steps are in the order in which the layer runs; with zoneout z a gate keeps ``z + (1 - z) keep``.
-    The last begins, from which that does not come within the sequence, count as longer than any; a unit where most
-    are such has an infinite half-life.
+    A half-life is the median over start steps t of the first k with ``keep_{t+1} ... keep_{t+k} <=
+    1/2``. Steps are in the order in which the layer runs. With zoneout z, a gate keeps ``z + (1 -
+    z) keep``. A start from which the sequence ends first counts as longer than any other; where
+    most starts do, the half-life is infinite.
 
     Example:
         >>> import numpy as np
@@ -57,7 +57,9 @@ def half_lives(activations: Mapping[str, Array], zoneout: float = 0.0) -> Array 
 
 
 def _until_half(lost: Array) -> float:
-    """The median, over steps to begin from, of the steps (interpolated) in which a rising curve rises by ln 2."""
+    """Return the median over start steps of the (interpolated) steps in which a rising curve rises
+    by ln 2.
+    """
     wanted = lost[:-1] + np.log(2) - 1e-9
     after = np.searchsorted(lost, wanted)
     reached = after < len(lost)
@@ -74,7 +76,7 @@ def _order(activations: Mapping[str, Array], lives: Array | None) -> Array:
 
 
 def slowness(values: Array) -> Array:
-    """How slowly each column of [T, H] changes: its variance over the mean square of its steps; 0 where constant.
+    """Return the slowness of each column of [T, H]: variance over mean squared step.
 
     Example:
         >>> import numpy as np

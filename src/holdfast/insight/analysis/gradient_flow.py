@@ -1,4 +1,4 @@
-"""How a gradient flows back through time: ``dL/dh`` against the distance from the step of the loss.
+"""Measure how a gradient flows back through time: ``dL/dh`` against the distance from the loss.
 
 Letters: T steps, B sequences, H units, K distances.
 """
@@ -21,40 +21,43 @@ from holdfast.nn import layout
 from holdfast.nn.cells import Recurrence, State
 
 SEQUENCES = 4
-"""Sequences whose gradients are followed; the mean is told."""
-SPAN, LEAST = 100, 20
-"""Steps over which a gradient is judged (fewer where the sequences are shorter), and the fewest that say anything."""
-VANISHED, EXPLODED = 1e-6, 1e2
-"""A gradient that is below the first, or above the second, of what it was, after :data:`SPAN` steps. What is below the
-first has next to no part in a sum in float32 (whose resolution is 1e-7) with the gradients of nearer steps."""
+"""Number of sequences over which gradients are averaged."""
+SPAN, _MIN_SPAN = 100, 20
+"""Number of steps over which a gradient is judged (fewer for shorter sequences), and the
+minimum."""
+_VANISHED, _EXPLODED = 1e-6, 1e2
+"""Shares of the gradient left after :data:`SPAN` steps below which it has vanished and above which
+it has exploded. Below the first it hardly contributes to a float32 sum (resolution 1e-7) with the
+gradients of nearer steps."""
 _EXACT_ZERO = 1e-300
 _STEADY = 0.98
-"""A gradient that keeps so much of itself in a step is said to last."""
+"""Share kept in one step from which a gradient is said to last."""
 
 
 def gradient_flows(
     model: nn.Module, run: Callable[[], Any], *, layers: Sequence[str] = (), seed: int = 0
 ) -> list[GradientFlow]:
-    """The norm of the gradient of a loss at the last step with respect to the state at each step before.
+    """Return the norm of a final loss's gradient with respect to the state at each earlier step.
 
-    For each layer and direction the gradient starts at its last output, in a random direction (how it is passed on does
-    not depend on the loss that sent it, but for its direction), and goes back through the layer's own recurrence:
-    ``dL/dh_{t} = (dh_{t+1}/dh_t)^T dL/dh_{t+1}``, in float64 by the reference cell, so that nothing underflows.
+    For each layer and direction, a gradient of random direction starts at the last output (apart
+    from its direction, the loss does not matter) and goes back through the layer's own recurrence,
+    ``dL/dh_{t} = (dh_{t+1}/dh_t)^T dL/dh_{t+1}``, in float64 by the reference cell, so that nothing
+    underflows.
 
     Args:
-        model: the network; layers of Holdfast and of torch.nn are seen.
-        run: puts a batch through it; called once.
-        layers: beginnings of the names of the layers that are measured, each where it runs first; all when empty.
-        seed: of the directions.
+        model: the network, with recurrent layers of Holdfast or torch.nn.
+        run: runs the model on a batch; called once.
+        layers: name prefixes of the layers to measure, each in its first call; all when empty.
+        seed: seed of the directions.
 
     Raises:
-        UserError: no recurrent layer, or none that ran.
+        UserError: the model has no recurrent layer, or none ran.
 
     Example:
         >>> import torch
         >>> _ = torch.manual_seed(0)
         >>> layer = torch.nn.RNN(3, 16)
-        >>> (flow,) = flows(layer, lambda: layer(torch.randn(200, 2, 3)))
+        >>> (flow,) = gradient_flows(layer, lambda: layer(torch.randn(200, 2, 3)))
         >>> flow.kind
         'vanishing'
     """
@@ -63,15 +66,15 @@ def gradient_flows(
 
 
 def _flow_of(one: LayerDirection, *, seed: int = 0) -> GradientFlow:
-    """The same of one layer and direction."""
+    """Return the flow through one layer and direction."""
     hidden, state = gradient_norms(one, seed)
     return judge_flow(one.name, hidden, state)
 
 
 def gradient_norms(one: LayerDirection, seed: int = 0) -> tuple[Array, Array]:
-    """Norms [K] of the gradient with respect to h, and to h and the cell together, as shares of those at distance 0.
+    """Return relative norms [K] of the gradient by h, and by h and the cell state together.
 
-    The root of the mean square over the sequences, each counted from its own last step.
+    Each is the root mean square over the sequences, with distances from each sequence's last step.
     """
     some = slice(0, SEQUENCES)
     lengths = one.lengths[some]
@@ -95,7 +98,7 @@ def gradient_norms(one: LayerDirection, seed: int = 0) -> tuple[Array, Array]:
 
 
 def _states(layer: Any, x: Tensor, state: State | None) -> list[State]:
-    """The state [B, H] after each step, each a node of the graph."""
+    """Return the state [B, H] after each step, each a node of the graph."""
     start = layer._state(layout.SequenceBatch(x, state, None, batched=True, batch_first=False), 0)
     weights = layer.weights("_l0")
     projected, recur = weights.project(x), Recurrence(layer.cell, weights)
@@ -106,18 +109,18 @@ def _states(layer: Any, x: Tensor, state: State | None) -> list[State]:
         for at in projected:
             new, _ = layer.cell.step(at, now, recur)
             mixed = (k * o + (1 - k) * n for k, o, n in zip(rates, now, new, strict=True))
-            now = tuple(s.clone() for s in mixed)  # apart: an LSTM's h is made of its c
+            now = tuple(s.clone() for s in mixed)  # separate nodes: an LSTM's h is computed from its c
             found.append(now)
     return found
 
 
 def _squared(grad: Tensor | None, state: Tensor) -> Tensor:
-    """[B]; 0 where the loss does not depend on it."""
+    """Return the squared norm [B]; 0 if the loss does not depend on the state."""
     return state.new_zeros(len(state)) if grad is None else grad.square().sum(-1)
 
 
 def _shares(squared: Tensor, lengths: Tensor) -> Array:
-    """[T, B] by step -> [K] by distance, 1 at distance 0."""
+    """Convert [T, B] by step to [K] by distance, 1 at distance 0."""
     found = []
     for distance in range(int(lengths.max())):
         rows = torch.arange(len(lengths))[lengths > distance]
@@ -127,17 +130,22 @@ def _shares(squared: Tensor, lengths: Tensor) -> Array:
 
 
 def judge_flow(name: str, hidden: Array, state: Array) -> GradientFlow:
-    """What the norms mean, in a word and in a sentence.
+    """Classify the flow, and describe it in a sentence.
 
     Example:
         >>> norms = 0.5 ** np.arange(100.0)
-        >>> judged("layer 1", norms, norms).sentence
-        'layer 1: the gradient vanishes: it halves every 1 steps; after 99 steps 1.6e-30 of it is left.'
+        >>> judge_flow("layer 1", norms, norms).sentence
+        'layer 1: the gradient vanishes: it halves at every step; after 99 steps, 1.6e-30 of it is left.'
     """
     span = min(len(state) - 1, SPAN)
     if span < 1:
         return GradientFlow(
-            name, hidden, state, 1.0, "short", f"{name}: one step; there is no way back in time."
+            name,
+            hidden,
+            state,
+            1.0,
+            "short",
+            f"{name}: the sequences have 1 step, so no gradient flows back in time.",
         )
     left = max(float(state[span]), _EXACT_ZERO) if np.isfinite(state[span]) else inf
     factor = exp(log(left) / span) if left < inf else inf
@@ -148,33 +156,39 @@ def judge_flow(name: str, hidden: Array, state: Array) -> GradientFlow:
         state,
         factor,
         kind,
-        f"{name}: {_sentence(kind, factor)}; after {span} steps {_told(left)} of it is left.",
+        f"{name}: {_sentence(kind, factor)}; after {span} step{'' if span == 1 else 's'}, {_share(left)} of "
+        "it is left.",
     )
 
 
 def _kind(left: float, span: int) -> str:
-    if left > EXPLODED ** (max(span, LEAST) / SPAN):
+    if left > _EXPLODED ** (max(span, _MIN_SPAN) / SPAN):
         return "exploding"
-    if span < LEAST:
+    if span < _MIN_SPAN:
         return "short"
-    return "vanishing" if left < VANISHED ** (span / SPAN) else "healthy"
+    return "vanishing" if left < _VANISHED ** (span / SPAN) else "healthy"
 
 
 def _sentence(kind: str, factor: float) -> str:
-    """What happens to a gradient that changes by a factor in every step."""
+    """Describe a gradient that changes by a factor at each step."""
     if factor == inf:
         return "the gradient explodes: it is not finite"
     if kind == "exploding":
-        return f"the gradient explodes: it grows by {factor - 1:.0%} a step"
-    halving = "it lasts" if factor >= 1 else f"it halves every {log(0.5) / log(factor):.2g} steps"
+        return f"the gradient explodes: it grows by {factor - 1:.0%} per step"
+    halving = "it does not shrink" if factor >= 1 else f"it halves {_interval(log(0.5) / log(factor))}"
     if kind == "vanishing":
         return f"the gradient vanishes: {halving}"
     if kind == "short":
-        return f"the gradient goes back too few steps to judge it: {halving}"
+        return f"the sequences are too short to judge the gradient: {halving}"
     if factor < _STEADY:
         return f"the gradient fades but does not vanish: {halving}"
-    return f"the gradient lasts: it changes by {factor - 1:+.1%} a step"
+    return f"the gradient lasts: it changes by {factor - 1:+.1%} per step"
 
 
-def _told(left: float) -> str:
+def _interval(steps: float) -> str:
+    shown = f"{steps:.2g}"
+    return "at every step" if shown == "1" else f"every {shown} steps"
+
+
+def _share(left: float) -> str:
     return "nothing" if left <= _EXACT_ZERO else f"{left:.2g}" if left < 0.01 or left >= 10 else f"{left:.2f}"

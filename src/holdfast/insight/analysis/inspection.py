@@ -1,12 +1,15 @@
-"""Everything that is found of one sequence in one network: :func:`analyze`, and :func:`inspect` for any torch model."""
+"""Inspect one sequence in a network: :func:`inspect` for any torch model, :func:`analyze` for a full request."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
+import torch
 from torch import Tensor, nn
+from torch.utils._pytree import tree_map
 
 from holdfast._typing import Array
 from holdfast.errors import UserError
@@ -23,67 +26,75 @@ from holdfast.insight.analysis.call_chains import CallChain, capture_chains, fir
 from holdfast.insight.analysis.default_target import largest_last_output
 from holdfast.insight.analysis.layer_capture import LayerCall, LayerDirection, eval_mode, split_directions
 from holdfast.insight.analysis.request import InspectionRequest, Loss, Score
-from holdfast.insight.analysis.results import FeatureUnit, GradientFlow, Inspection, LayerTrace, Steps
-from holdfast.insight.analysis.upcast import with_float32_copy
+from holdfast.insight.analysis.results import (
+    Ablation,
+    Attribution,
+    FeatureUnit,
+    GradientFlow,
+    Inspection,
+    LayerTrace,
+    Steps,
+)
 
 _REVERSE = (
-    "The memory is measured at each sequence's last step, where the reverse direction of a layer has read that step "
-    "only: the curve is what the forward direction keeps. The gradients are of each direction from its own end."
+    "Memory is measured at each sequence's last step. There the reverse direction of a layer has read that step only, "
+    "so the curve shows what the forward direction keeps. Each direction's gradient starts at its own end."
 )
+_Measured = TypeVar("_Measured")
 
 
 def analyze(request: InspectionRequest) -> Inspection:
-    """Gates, units that track something, memory, gradients, attribution and ablation of one sequence.
+    """Measure gates, feature units, memory, gradients, attribution and ablation on one sequence.
 
-    What cannot be measured is left out, with the reason in ``notes``.
+    What cannot be measured is left out, and ``notes`` says why.
 
     Raises:
-        UserError: the network has no recurrent layers, none ran, none has as many steps as are described, the first
-            sequence has none, or inputs or activations are not finite.
+        UserError: the network has no recurrent layers, none ran, none reads as many steps as there
+            are labels, the first sequence is empty, or inputs or activations are not finite.
     """
-    with eval_mode(request.model):  # the score's own layers too: no dropout in any of them
-        return _inspected(request)
+    with eval_mode(request.model):  # includes the score's own layers: no dropout in any of them
+        return _analyzed(request)
 
 
-def _inspected(request: InspectionRequest) -> Inspection:
+def _analyzed(request: InspectionRequest) -> Inspection:
     notes = list(request.notes)
-    seen = _seen(request, notes)
-    layers = [_layer(one) for call in seen for one in split_directions(call)]
+    calls = _layer_calls(request, notes)
+    layers = [_layer_trace(one) for call in calls for one in split_directions(call)]
     exact, features = request.exact or request, _features(request)
-    if any(getattr(call.module, "bidirectional", False) for call in seen):
+    if any(getattr(call.module, "bidirectional", False) for call in calls):
         notes.append(_REVERSE)
     found = Inspection(
         request.title,
         request.steps,
         layers,
-        _tracked(request, layers, features),
+        _feature_units(request, layers, features),
         tuple(features),
-        _tried(
+        _measure(
             lambda: memory.memory_curve(exact.model, exact.measured_run, layers=exact.layers), "memory", notes
         ),
-        _tried(
+        _measure(
             lambda: gradient_flow.gradient_flows(request.model, request.measured_run, layers=request.layers),
             "gradients",
             notes,
         )
         or (),
         _attribution(exact, notes),
-        _ablation(request, seen, notes),
+        _ablation(request, calls, notes),
         notes=notes,
-        sequences=_sequences(request),
+        sequences=_sequence_count(request),
     )
-    found = _called(found, request.names)
+    found = _renamed(found, request.names)
     return replace(found, summary=summary.sentences(found))
 
 
-def _sequences(request: InspectionRequest) -> int:
-    """In how many units that follow something are looked for."""
+def _sequence_count(request: InspectionRequest) -> int:
+    """Return the number of sequences in which feature units are searched."""
     known = () if request.feature_batch is None else tuple(request.feature_batch.features.values())
     return int(known[0].shape[1]) if known else 1
 
 
-def _called(found: Inspection, names: Mapping[str, str]) -> Inspection:
-    """Parts by what they are called in words."""
+def _renamed(found: Inspection, names: Mapping[str, str]) -> Inspection:
+    """Give layers their names for readers."""
 
     def flow(one: GradientFlow) -> GradientFlow:
         name = names.get(one.name, one.name)
@@ -93,69 +104,71 @@ def _called(found: Inspection, names: Mapping[str, str]) -> Inspection:
     return replace(found, layers=layers, gradients=[flow(one) for one in found.gradients])
 
 
-def _seen(request: InspectionRequest, notes: list[str]) -> list[CallChain]:
-    """The first call of each recurrent module that is looked at and has the sequence's steps."""
+def _layer_calls(request: InspectionRequest, notes: list[str]) -> list[CallChain]:
+    """Return the first call of each requested recurrent module that reads the sequence's steps."""
     found = capture_chains(request.model, request.run, request.layers)
-    looked = first_by_module(found)
-    notes += _more_than_once(found)
+    first = first_by_module(found)
+    notes += _repeated_calls(found)
     if not request.steps:
         raise UserError(
-            "The first sequence is inspected.", "It has no step.", "Put one that is not empty first."
+            "The first sequence must have at least 1 step.", "It has none.", "Put a non-empty sequence first."
         )
-    seen = [call for call in looked.values() if int(call.lengths[0]) == len(request.steps)]
-    if not seen:
-        lengths = ", ".join(f"{call.name or 'the model'}: {int(call.lengths[0])}" for call in looked.values())
+    calls = [call for call in first.values() if int(call.lengths[0]) == len(request.steps)]
+    if not calls:
+        lengths = ", ".join(f"{call.name or 'the model'}: {int(call.lengths[0])}" for call in first.values())
         raise UserError(
-            "The steps are as many as the recurrent layers are given.",
-            f"There are {len(request.steps)} labels; steps of the layers: {lengths or 'none ran'}.",
+            "There must be one label for each step that the recurrent layers read.",
+            f"There are {len(request.steps)} labels; steps read: {lengths or 'none'}.",
             "Give a label for each step.",
         )
-    others = [call.name or "the model" for call in looked.values() if call not in seen]
+    others = [call.name or "the model" for call in first.values() if call not in calls]
     if others:
-        notes.append(f"Not shown, for they run another number of steps: {', '.join(others)}.")
-    for call in seen:
+        notes.append(f"Not shown, because they read a different number of steps: {', '.join(others)}.")
+    for call in calls:
         require_finite(call.name, call.x, call.lengths, "input")
-    return seen
+    return calls
 
 
-def _more_than_once(found: Sequence[CallChain]) -> Iterator[str]:
-    """A note for each module that was called again with something else, or in pieces."""
+def _repeated_calls(found: Sequence[CallChain]) -> Iterator[str]:
+    """Yield a note for each module that was called more than once."""
     for name, one in first_by_module(found).items():
         times = [len(chain.places) for chain in found if chain.name == name]
-        told = name or "The layer"
+        shown = name or "The layer"
         if times[0] > 1:
-            yield f"{told} was called {times[0]} times, each with the state from the call before: one sequence."
-        if len(times) > 1:
             yield (
-                f"{told} was called {sum(times)} times; what is shown is its first call, of {one.x.size(0)} steps. "
-                "Calls are one sequence where each is given the state that the one before gave, "
-                "by a layer of one direction."
+                f"{shown} was called {times[0]} times, each with the state of the previous call. The calls are shown "
+                "as one sequence."
+            )
+        if len(times) > 1:
+            count = one.x.size(0)
+            yield (
+                f"{shown} was called {sum(times)} times; the first call, of {count} step{'' if count == 1 else 's'}, "
+                "is shown. Calls form one sequence if each of them starts from the state that the previous call "
+                "returned and the layer has one direction."
             )
 
 
-def _layer(one: LayerDirection) -> LayerTrace:
-    """What a layer does, all of it finite."""
+def _layer_trace(one: LayerDirection) -> LayerTrace:
     for name, values in one.activations().items():
         require_finite(one.name, values, one.lengths, name)
     return gates.trace_layer(one)
 
 
 def _features(request: InspectionRequest) -> dict[str, Array]:
-    """What is looked for, in several sequences where there are some, laid end to end."""
+    """Return the searchable features, with several sequences laid end to end."""
     known = request.feature_batch.features if request.feature_batch else request.steps.features
     return feature_units.searchable_features({name: v.reshape(len(v), -1) for name, v in known.items()})
 
 
-def _tracked(
+def _feature_units(
     request: InspectionRequest, layers: Sequence[LayerTrace], features: Mapping[str, Array]
 ) -> Sequence[FeatureUnit]:
-    """Units that follow something."""
     if request.feature_batch is None:
         return feature_units.find_feature_units(layers, features)
     names = {layer.name for layer in layers}
-    seen = first_by_module(capture_chains(request.model, request.feature_batch.run, request.layers))
+    calls = first_by_module(capture_chains(request.model, request.feature_batch.run, request.layers))
     states = [
-        one.activations() for call in seen.values() for one in split_directions(call) if one.name in names
+        one.activations() for call in calls.values() for one in split_directions(call) if one.name in names
     ]
     flat = [{n: v.transpose(0, 1).flatten(0, 1).numpy() for n, v in one.items()} for one in states]
     return feature_units.find_feature_units(
@@ -163,43 +176,45 @@ def _tracked(
     )
 
 
-def _tried(measure: Callable[[], Any], what: str, notes: list[str]) -> Any:
-    """What a measurement gives; None, and a note, where it refuses."""
+def _measure(measure: Callable[[], _Measured], name: str, notes: list[str]) -> _Measured | None:
+    """Return a measurement, or None and a note if it is refused."""
     try:
         return measure()
     except UserError as error:
-        notes.append(f"The {what} could not be measured. {error}")
+        notes.append(f"The {name} could not be measured. {error}")
         return None
 
 
-def _attribution(request: InspectionRequest, notes: list[str]) -> Any:
+def _attribution(request: InspectionRequest, notes: list[str]) -> Attribution | None:
     if request.score is None:
-        notes.append("Attribution needs score=: a number that the model answers with.")
+        notes.append(
+            "There is no attribution: it needs score=, a function that returns the number to explain."
+        )
         return None
     score = request.score
-    return _tried(lambda: attribution.attribute(request, score), "attribution", notes)
+    return _measure(lambda: attribution.attribute(request, score), "attribution", notes)
 
 
-def _ablation(request: InspectionRequest, seen: Sequence[LayerCall], notes: list[str]) -> Any:
+def _ablation(request: InspectionRequest, calls: Sequence[LayerCall], notes: list[str]) -> Ablation | None:
     if request.loss is None:
         return None
-    if any(not ablation.has_own_weights(call.module) for call in seen):
+    if any(not ablation.has_own_weights(call.module) for call in calls):
         notes.append(
-            "Layers whose weights are computed from others (weight norm) are left out of the ablation."
+            "The ablation skips layers whose weights are computed from other parameters (weight norm)."
         )
-    return ablation.ablate(request.model, list(seen), request.loss)
+    return ablation.ablate(request.model, list(calls), request.loss)
 
 
 # -- any torch model ------------------------------------------------------------------------------------------
 
-_BATCHED = "Of the batch, the first sequence is shown; memory and gradients are of all."
-_WITHOUT_LOSS = "Ablation needs loss=: a function that gives the loss on data the model was not trained on."
+_BATCHED = "The first sequence of the batch is shown; memory and gradients are measured on all of them."
+_WITHOUT_LOSS = "There is no ablation: it needs loss=, a function that returns the loss on held-out data."
 
 
 class ModelInspector:
-    """The recurrent layers of a torch model (torch.nn's or Holdfast's), to be inspected while it runs.
+    """Inspect the recurrent layers (torch.nn's or Holdfast's) of a torch model.
 
-    Called with what the model takes, it runs the model and gives the :class:`Inspection`:
+    Call it with the model's inputs: it runs the model and returns an :class:`Inspection`.
 
     Example:
         >>> import torch
@@ -214,7 +229,7 @@ class ModelInspector:
         if not isinstance(model, nn.Module):
             raise UserError(
                 "insight.inspect must be given a torch.nn.Module.",
-                f"It was a {type(model).__name__}.",
+                f"It was given a {type(model).__name__}.",
                 "Pass the model.",
             )
         self.model = model
@@ -228,22 +243,25 @@ class ModelInspector:
         title: str | None = None,
         **named: Any,
     ) -> Inspection:
-        """Run the model on these inputs and look at the first sequence of the batch.
+        """Run the model on these inputs and inspect the first sequence of the batch.
 
-        A model in bfloat16 or float16 is copied, and memory and attribution are measured on the copy in float32.
+        A model in bfloat16 or float16 is copied; memory and attribution are measured on the copy in
+        float32.
 
         Args:
-            inputs: what the model is called with.
-            steps: labels of the steps, or a :class:`Steps` with features that units may track; numbers when None.
-            score: the model's answer -> the number that attribution explains. When None, and the answer is a tensor (or
-                a tuple that begins with one): its largest element of the first sequence's last step.
-            loss: gives the loss on data that training has not seen, for ablation; none is done without.
-            title: of the report.
-            named: keyword arguments that the model is called with, such as ``lengths=``.
+            inputs: positional inputs of the model.
+            steps: labels of the steps, or a :class:`Steps` with features that units may track;
+                default: numbers.
+            score: the model's output -> the number to explain. Default, if the output is a tensor
+                or a tuple that begins with one: the largest element of the first sequence's last
+                step.
+            loss: returns the loss on held-out data, for ablation; without it, no ablation.
+            title: title of the report.
+            named: keyword inputs of the model, such as ``lengths=``.
 
         Raises:
-            UserError: no recurrent layer, none that ran, labels that do not fit, an empty batch, or values that are
-                not finite.
+            UserError: the model has no recurrent layer, none ran, the labels do not fit, the batch
+                is empty, or values are not finite.
         """
         model = self.model
 
@@ -254,15 +272,15 @@ class ModelInspector:
         notes = [*([_BATCHED] if first.x.size(1) > 1 else []), *([_WITHOUT_LOSS] if loss is None else [])]
         largest = Score("largest output after the last step", largest_last_output(first))
         request = InspectionRequest(
-            title or f"{type(model).__name__}: what its gates do",
+            title or f"Inside {type(model).__name__}",
             model,
             run,
             self._steps(first, steps),
-            largest if score is None else Score("score", lambda answer: score(answer).reshape(-1)[0], None),
-            None if loss is None else Loss("as loss= gives it", lambda: float(loss())),
+            largest if score is None else Score("score", lambda output: score(output).reshape(-1)[0], None),
+            None if loss is None else Loss("as returned by loss=", lambda: float(loss())),
             notes=notes,
         )
-        return analyze(with_float32_copy(request, inputs, named))
+        return analyze(_with_float32_copy(request, inputs, named))
 
     @staticmethod
     def _steps(call: LayerCall, given: Steps | Sequence[str] | None) -> Steps:
@@ -276,7 +294,7 @@ class ModelInspector:
 
 
 def inspect(model: nn.Module) -> ModelInspector:
-    """Look into the recurrent layers of any torch model: see :class:`ModelInspector`.
+    """Return an inspector of the recurrent layers of any torch model: see :class:`ModelInspector`.
 
     Example:
         >>> import torch
@@ -284,3 +302,42 @@ def inspect(model: nn.Module) -> ModelInspector:
         'gru'
     """
     return ModelInspector(model)
+
+
+# -- half precision -------------------------------------------------------------------------------------------
+
+_HALVES = (torch.bfloat16, torch.float16)
+
+
+def _with_float32_copy(
+    request: InspectionRequest, inputs: Sequence[Any], named: Mapping[str, Any]
+) -> InspectionRequest:
+    """Add a float32 copy of a half-precision model, whose rounding hides small differences.
+
+    Args:
+        request: a request whose ``run`` calls the model with these inputs.
+        inputs, named: positional and keyword inputs of the model.
+    """
+    halves = {str(p.dtype).removeprefix("torch.") for p in request.model.parameters() if p.dtype in _HALVES}
+    if not halves:
+        return request
+    kind = " and ".join(sorted(halves))
+    try:
+        model = deepcopy(request.model).float()
+        given, by_name = tree_map(_to_float32, (tuple(inputs), dict(named)))
+        with eval_mode(model), torch.no_grad():
+            model(*given, **by_name)
+    except (RuntimeError, TypeError) as error:
+        reason = str(error).partition("\n")[0]
+        note = (
+            f"The model is in {kind} and could not run in float32 ({reason}). Rounding affects memory and "
+            "attribution."
+        )
+        return replace(request, notes=[*request.notes, note])
+    exact = replace(request, model=model, run=lambda: model(*given, **by_name))
+    note = f"The model is in {kind}: memory and attribution are measured on a copy in float32."
+    return replace(request, exact=exact, notes=[*request.notes, note])
+
+
+def _to_float32(value: Any) -> Any:
+    return value.float() if isinstance(value, Tensor) and value.dtype in _HALVES else value

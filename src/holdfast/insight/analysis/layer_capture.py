@@ -1,6 +1,6 @@
-"""Recurrent layers of any model, seen while it runs, and taken apart into single layers of one direction.
+"""Capture the recurrent layers of any model while it runs, and split them into single layers and directions.
 
-Layers of Holdfast and of torch.nn (RNN, GRU, LSTM and their subclasses, in any form of input) come out alike.
+Layers of Holdfast and torch.nn (RNN, GRU, LSTM and subclasses, with any input layout) give the same result.
 Letters: T steps, B sequences, I input, P width of the hidden state.
 """
 
@@ -23,18 +23,20 @@ from holdfast.nn.recurrent import Recurrent
 
 
 class SingleLayer(Recurrent):
-    """One layer, one direction, forward in time: the parameters are copies, in evaluation mode."""
+    """One layer in one direction, forward in time, in evaluation mode, with copied parameters."""
 
     def forward(
         self, x: Tensor, state: State | None = None, lengths: Tensor | None = None
     ) -> tuple[Tensor, State]:
-        """[T, B, I] -> outputs [T, B, P] and the final state [1, B, ...]."""
+        """Map [T, B, I] to outputs [T, B, P] and the final state [1, B, ...]."""
         return self._forward(x, state, lengths)  # type: ignore[no-any-return]
 
 
 @dataclass(frozen=True)
 class LayerCall:
-    """A recurrent module as it was called: ``x`` [T, B, I], ``state`` of [L*D, B, ...] or None, ``lengths`` [B]."""
+    """One call of a recurrent module: ``x`` [T, B, I], ``state`` of [L*D, B, ...] or None,
+    ``lengths`` [B].
+    """
 
     name: str
     module: nn.Module
@@ -45,9 +47,9 @@ class LayerCall:
 
 @dataclass(frozen=True)
 class LayerDirection:
-    """A single layer with what it was given; a reverse direction is given its sequences turned round.
+    """One layer in one direction, with its input; a reverse direction gets reversed sequences.
 
-    ``x`` [T, B, I] and ``outputs`` [T, B, P] in the order in which the layer runs; ``lengths`` [B].
+    ``x`` [T, B, I] is in the order in which the layer runs; ``lengths`` [B].
     """
 
     name: str
@@ -58,7 +60,7 @@ class LayerDirection:
     reverse: bool
 
     def activations(self) -> dict[str, Tensor]:
-        """Name -> [T, B, width], in the order of time."""
+        """Return name -> [T, B, width], in the order of time."""
         with torch.no_grad():
             traced = self.layer.trace(self.x, self.state, self.lengths)
         found = {name: values[0, 0] for name, values in traced.items()}
@@ -66,31 +68,35 @@ class LayerDirection:
 
 
 def recurrent_modules(model: nn.Module, layers: Sequence[str] = ()) -> dict[str, nn.Module]:
-    """Name -> recurrent layer, in the order in which the model holds them.
+    """Return name -> recurrent layer, in the model's order.
 
     Args:
         model: the network.
-        layers: beginnings of the names of those that are wanted; all when empty.
+        layers: name prefixes of the layers to return; all when empty.
 
     Raises:
-        UserError: there is none, or none of such a name.
+        UserError: the model has none, or none with such a name.
     """
     found: dict[str, nn.Module] = {
         n: m for n, m in model.named_modules() if isinstance(m, Recurrent | nn.RNNBase)
     }
     if not found:
         raise UserError(
-            "What is inspected has an RNN, GRU or LSTM layer, of Holdfast or of torch.nn.",
+            "A model must have an RNN, GRU or LSTM layer of Holdfast or torch.nn to be inspected.",
             f"{type(model).__name__} has none"
-            + (" (cells of a single step are not seen)." if _has_cells(model) else "."),
-            "Pass a model that holds one as a submodule.",
+            + (
+                " (it has cells, which run a single step and cannot be inspected)."
+                if _has_cells(model)
+                else "."
+            ),
+            "Pass a model with such a layer as a submodule.",
         )
     wanted = {n: m for n, m in found.items() if not layers or n.startswith(tuple(layers))}
     if not wanted:
         raise UserError(
-            f"The layers that are looked at are among: {', '.join(found)}.",
-            f"Asked for were {', '.join(layers)}.",
-            "Give the beginning of one of these names.",
+            f"The layers to inspect must be among: {', '.join(found)}.",
+            f"The request named {', '.join(layers)}.",
+            "Give a prefix of one of these names.",
         )
     return wanted
 
@@ -101,7 +107,7 @@ def _has_cells(model: nn.Module) -> bool:
 
 @contextmanager
 def eval_mode(model: nn.Module) -> Iterator[None]:
-    """The model in evaluation mode; every module's mode is put back."""
+    """Put the model into evaluation mode, and restore every module's mode afterwards."""
     modes = {module: module.training for module in model.modules()}
     model.eval()
     try:
@@ -112,15 +118,15 @@ def eval_mode(model: nn.Module) -> Iterator[None]:
 
 
 def capture_calls(model: nn.Module, run: Callable[[], Any], layers: Sequence[str] = ()) -> list[LayerCall]:
-    """Run the model in evaluation mode and give each call of its recurrent layers, in order.
+    """Run the model in evaluation mode and return each call of its recurrent layers, in order.
 
     Args:
         model: the network.
-        run: puts something through it; called once.
-        layers: beginnings of the names of the layers that are wanted; all when empty.
+        run: runs the model; called once.
+        layers: name prefixes of the layers to capture; all when empty.
 
     Raises:
-        UserError: no recurrent layer, or none that ran.
+        UserError: the model has no recurrent layer, or none ran.
     """
     found: list[LayerCall] = []
     handles = [
@@ -135,7 +141,7 @@ def capture_calls(model: nn.Module, run: Callable[[], Any], layers: Sequence[str
             handle.remove()
     if not found:
         raise UserError(
-            "What is inspected runs its recurrent layers.", "None ran.", "Give inputs that reach them."
+            "The model must run its recurrent layers.", "None ran.", "Pass inputs that reach them."
         )
     return found
 
@@ -148,14 +154,16 @@ def _recorder(name: str, found: list[LayerCall]) -> Callable[..., None]:
 
 
 def call_arguments(given: tuple[Any, ...], named: dict[str, Any]) -> tuple[Any, Any, Any]:
-    """(input, hx, lengths) of a call."""
+    """Return (input, hx, lengths) of a call."""
     positional = dict(zip(("input", "hx", "lengths"), given, strict=False))
     merged = positional | named
     return merged["input"], merged.get("hx"), merged.get("lengths")
 
 
 def layer_call(name: str, module: Any, positional: tuple[Any, ...], named: dict[str, Any]) -> LayerCall:
-    """A call of a recurrent module with these arguments, in any form of input, on the CPU and in float32."""
+    """Return a call of a recurrent module with these arguments as [T, B, I], on the CPU in
+    float32.
+    """
     given, hx, lengths = call_arguments(positional, named)
     state = as_states(hx)
     if isinstance(given, PackedSequence):
@@ -170,12 +178,12 @@ def layer_call(name: str, module: Any, positional: tuple[Any, ...], named: dict[
 
 
 def as_states(hx: Any) -> State | None:
-    """A layer's ``hx`` as a tuple of its states."""
+    """Return a layer's ``hx`` as a tuple of states."""
     return None if hx is None else (hx,) if isinstance(hx, Tensor) else tuple(hx)
 
 
 def split_directions(call: LayerCall) -> list[LayerDirection]:
-    """The layers and directions of a module with what each was given, in torch.nn's order of them."""
+    """Split a call into layers and directions with the input of each, in torch.nn's order."""
     module: Any = call.module
     directions = 2 if module.bidirectional else 1
     x, found = call.x, list[LayerDirection]()
@@ -198,11 +206,11 @@ def split_directions(call: LayerCall) -> list[LayerDirection]:
 
 
 def module_label(name: str) -> str:
-    """Where a module of a model is, in words; those in a list are layers.
+    """Return a readable name of a module; modules in a list are layers.
 
     Example:
-        >>> place("encoder.layers.0"), place("decoder"), place("layers.1"), place("")
-        ('encoder, layer 1', 'decoder', 'layer 2', 'network')
+        >>> [module_label(n) for n in ("encoder.layers.0", "decoder", "layers.1", "")]
+        ['encoder, layer 1', 'decoder', 'layer 2', 'network']
     """
     owner, number = _listed(name)
     words = [owner] if owner else []
@@ -211,7 +219,9 @@ def module_label(name: str) -> str:
 
 
 def _listed(name: str) -> tuple[str, int | None]:
-    """Who holds a module, in words, and its number where that is a list of layers."""
+    """Return the readable name of a module's owner, and its index if the owner is a list of
+    layers.
+    """
     listed = re.fullmatch(r"(?:(.*)\.)?layers?\.(\d+)", name)
     owner, number = (listed[1] or "", int(listed[2])) if listed else (name, None)
     owner = f"module {owner}" if owner.isdigit() else owner
@@ -219,7 +229,9 @@ def _listed(name: str) -> tuple[str, int | None]:
 
 
 def _name(call: LayerCall, layer: int, direction: int) -> str:
-    """Such as ``"layer 2"`` or ``"encoder, layer 1, reverse"``; modules in a list are layers of their own."""
+    """Return a name such as ``"layer 2"`` or ``"encoder, layer 1, reverse"``; modules in a list are
+    layers.
+    """
     module: Any = call.module
     owner, number = _listed(call.name)
     words = [owner] if owner else []
@@ -230,14 +242,16 @@ def _name(call: LayerCall, layer: int, direction: int) -> str:
 
 
 def reverse_sequences(x: Tensor, lengths: Tensor) -> Tensor:
-    """Each sequence of [T, B, ...] from its end to its begin; what is past the end stays. Its own inverse."""
+    """Reverse each sequence of [T, B, ...] within its length. Applying it twice restores the
+    input.
+    """
     steps = torch.arange(x.size(0))[:, None]
     places = torch.where(steps < lengths, lengths - 1 - steps, steps)
     return x[places, torch.arange(x.size(1))]
 
 
 def single_layer(module: Any, layer: int, reverse: bool) -> SingleLayer:
-    """A copy of one layer and direction of a recurrent module."""
+    """Copy one layer and direction of a recurrent module."""
     suffix = f"_l{layer}" + ("_reverse" if reverse else "")
     proj = module.proj_size
     width = proj or module.hidden_size
@@ -257,12 +271,12 @@ def single_layer(module: Any, layer: int, reverse: bool) -> SingleLayer:
 
 
 def cell_of(module: Any) -> Cell:
-    """The equations that a recurrent layer computes."""
+    """Return the cell that a recurrent layer computes."""
     return module.cell if isinstance(module, Recurrent) else CELLS[module.mode.lower()]
 
 
 def _options(module: Any) -> Options:
-    """What changes a layer's results in evaluation."""
+    """Return the options that change a layer's results in evaluation mode."""
     if not isinstance(module, Recurrent):
         return Options()
     own = module.options

@@ -1,4 +1,4 @@
-"""How far memory reaches: what a change of the input some steps back does to the recurrent output.
+"""Measure memory: the influence of an input on the recurrent output some steps later.
 
 Letters: T steps, B sequences, I input, P output width, K lags.
 """
@@ -18,56 +18,57 @@ from holdfast.insight.analysis.rerun import Rerun
 from holdfast.insight.analysis.results import MemoryCurve
 
 DRAWS = 16
-"""Random vectors that the Jacobian is multiplied with."""
+"""Number of random vectors that multiply the Jacobian."""
 CHECKED, CHECKS = 8, 2
-"""Lags at which finite differences are taken as well, and random changes at each."""
+"""Number of lags checked by finite differences, and random changes at each."""
 _STEP = 3e-2
-"""Size of those changes, in the mean size of an input."""
+"""Size of these changes relative to the root mean square input."""
 RESOLVED = 1e-2
-"""Share of the curve's peak below which a finite difference in float32 is rounding, and is not told."""
+"""Share of the peak below which rounding dominates a finite difference in float32."""
 TINY = 1e-30
 HALF, SMALL = 1 / 2, 1 / 20
-"""Shares of the peak that ``half_life`` and ``reach`` stand for."""
+"""Shares of the peak that define ``half_life`` and ``reach``."""
 
 
 def memory_curve(
     model: nn.Module, run: Callable[[], Any], *, layers: Sequence[str] = (), seed: int = 0
 ) -> MemoryCurve:
-    """How much a change of the input k steps back alters what the recurrent layers put out: ``r(k)``.
+    """Measure the influence ``r(k)`` of the input k steps back on the output of the recurrent layers.
 
-    ``r(k)^2`` is the mean over sequences of ``||d y_t / d x_{t-k}||_F^2``: x is what the first recurrent layer reads,
-    y what the last one of its stack puts out (see :class:`Rerun`), t each sequence's last step. It is estimated by
-    products of the Jacobian J with random vectors w (each row of length ``sqrt(P)``), as ``E ||w^T J||^2 = ||J||_F^2``
-    and one backward pass gives every lag; and by central finite differences along random changes u at some lags, for
-    ``E ||J u||^2`` is the same.
+    ``r(k)^2`` is the mean over sequences of ``||d y_t / d x_{t-k}||_F^2``, where x is the input of
+    the first recurrent layer, y the output of the last layer stacked on it (see :class:`Rerun`),
+    and t each sequence's last step. Products of the Jacobian J with random vectors w (each row of
+    length ``sqrt(P)``) estimate it: ``E ||w^T J||^2 = ||J||_F^2``, and one backward pass gives
+    every lag. Central finite differences along random changes u check some lags, since ``E ||J
+    u||^2`` is the same.
 
     Args:
-        model: the network; layers of Holdfast and of torch.nn are seen.
-        run: puts a batch through it, gradients allowed; called again for every measurement.
-        layers: beginnings of the names of the layers that are measured; all when empty.
-        seed: of the random vectors.
+        model: the network, with recurrent layers of Holdfast or torch.nn.
+        run: runs the model on a batch, with gradients allowed; called again for every measurement.
+        layers: name prefixes of the layers to measure; all when empty.
+        seed: seed of the random vectors.
 
     Returns:
-        the curve, scaled to 1 at its peak; ``half_life`` and ``reach`` are infinite where the curve does not fall
-        that far within the sequences.
+        The curve, scaled to 1 at its peak; ``half_life`` and ``reach`` are infinite if the curve
+        does not fall that far within the sequences.
 
     Raises:
-        UserError: no recurrent layer, none that ran, one in int8, sequences of one step, no gradient, or one that is
-            not finite.
+        UserError: no recurrent layer, none ran, one is in int8, sequences of one step, no gradient,
+            or one that is not finite.
 
     Example:
         >>> import torch
         >>> _ = torch.manual_seed(0)
         >>> layer, x = torch.nn.GRU(3, 8), torch.randn(40, 4, 3)
-        >>> found = horizon(layer, lambda: layer(x))
+        >>> found = memory_curve(layer, lambda: layer(x))
         >>> found.longest, found.agreement < 0.01
         (39, True)
     """
     rerun = Rerun(model, run, layers)
     if int(rerun.first.lengths.max()) < 2:
         raise UserError(
-            "A memory is measured over sequences of 2 steps or more.",
-            "The first recurrent layer was given single steps.",
+            "Sequences must have at least 2 steps to measure memory.",
+            "The first recurrent layer got single steps.",
             "Pass whole sequences.",
         )
     random = torch.Generator().manual_seed(seed)
@@ -87,31 +88,31 @@ def memory_curve(
 
 
 def _peak(curve: Array) -> float:
-    """The largest value, where it says something."""
+    """Return the largest value, if it is finite and positive."""
     if not np.isfinite(curve).all():
         raise UserError(
-            "A memory is measured where the derivatives are finite.",
-            "The derivative of the recurrent output with respect to some input is not.",
-            "Check the weights: what grows from step to step overflows.",
+            "The derivatives must be finite to measure memory.",
+            "The derivative of the recurrent output with respect to an input is not.",
+            "Check the weights: a state that grows at every step overflows.",
         )
     peak = float(curve.max())
     if not peak > 0:
         raise UserError(
-            "A memory is measured where the input has an influence on the output.",
-            "The derivative of the recurrent output was 0 everywhere.",
+            "The input must influence the output to measure memory.",
+            "The derivative of the recurrent output is 0 everywhere.",
             "Check the weights for zeros.",
         )
     return peak
 
 
 def lag_below(curve: Array, share: float) -> float:
-    """The lag from which on a curve stays below a share of its peak, interpolated; infinite where it does not.
+    """Return the interpolated lag from which a curve stays below a share of its peak, or infinity.
 
     Example:
         >>> import numpy as np
-        >>> fall(np.array([1.0, 0.5, 0.25, 0.125]), 0.3)
+        >>> lag_below(np.array([1.0, 0.5, 0.25, 0.125]), 0.3)
         1.7...
-        >>> fall(np.array([1.0, 0.9]), 0.5)
+        >>> lag_below(np.array([1.0, 0.9]), 0.5)
         inf
     """
     values = np.maximum(curve / curve.max(), TINY)
@@ -123,46 +124,50 @@ def lag_below(curve: Array, share: float) -> float:
 
 
 def _forward(rerun: Rerun) -> tuple[Tensor, Tensor]:
-    """The first layer's input with a gradient, and the stack's outputs at each sequence's last step [B, P]."""
+    """Return the first layer's input with a gradient, and the stack's outputs [B, P] at each
+    sequence's last step.
+    """
     x = rerun.first.x.clone().requires_grad_()
     with torch.enable_grad():
         y, _ = rerun(x)
     last = _last(y, rerun.first.lengths)
     if not last.requires_grad:
         raise UserError(
-            "A memory is measured through gradients.",
-            "The run gave none.",
-            "Take torch.no_grad() out of it, and quantized layers.",
+            "The run must give gradients to measure memory.",
+            "It gave none.",
+            "Remove torch.no_grad() and quantized layers from it.",
         )
     return x, last
 
 
 def _last(y: Tensor, lengths: Tensor) -> Tensor:
-    """[T, B, P] -> [B, P] at each sequence's own last step."""
+    """Select [B, P] from [T, B, P] at each sequence's last step."""
     places = (lengths.to(y.device) - 1).clamp(min=0)
     return y[places, torch.arange(y.size(1), device=y.device)]
 
 
 def _direction(like: Tensor, random: torch.Generator) -> Tensor:
-    """[B, P]: rows of length sqrt(P) in any direction, so that ``E w w^T`` is the identity."""
+    """Return [B, P] random rows of length sqrt(P), so that ``E w w^T`` is the identity."""
     w = torch.randn(like.shape, generator=random)
     scale: Tensor = w.size(1) ** 0.5 / w.norm(dim=1, keepdim=True)
     return (w * scale).to(like)
 
 
 def _product(last: Tensor, w: Tensor, x: Tensor) -> Tensor:
-    """``w^T d last / d x``: [T, B, I], on the CPU."""
+    """Return ``w^T d last / d x``, [T, B, I], on the CPU."""
     (found,) = torch.autograd.grad(last, x, w, retain_graph=True, allow_unused=True)
     return torch.zeros_like(x) if found is None else found.float().cpu()
 
 
 def _by_lag(values: Tensor, lengths: Tensor) -> Tensor:
-    """[T, B] by step -> the mean over sequences by steps before each one's last [K], as far as half of them reach."""
+    """Average [T, B] over sequences by the lag [K] from each one's last step, for lags that half of
+    them reach.
+    """
     steps = torch.arange(values.size(0))[:, None]
     places = lengths - 1 - steps
     there = places >= 0
     found = torch.gather(values, 0, places.clamp(min=0)).masked_fill(~there, 0.0)
-    enough = there.sum(1) * 2 >= len(lengths)  # of a few long ones a mean would say little
+    enough = there.sum(1) * 2 >= len(lengths)  # a mean over a few long sequences would be noise
     return (found.sum(1) / there.sum(1))[enough]
 
 
@@ -173,10 +178,10 @@ def _checks(
     curve: Array,
     random: torch.Generator,
 ) -> tuple[Array, float]:
-    """The curve at some lags [C] by finite differences, and by how much they differ from the products, at worst.
+    """Check the curve at some lags [C] by finite differences; return both and their difference.
 
-    The two are compared in one number that both give, ``w^T J u`` over all sequences, for many w and u: the curve is
-    multiplied by the ratio of their norms.
+    Both methods give ``w^T J u`` over all sequences for many w and u; the curve is scaled by the
+    ratio of their norms.
     """
     x, lengths = rerun.first.x, rerun.first.lengths
     there = torch.arange(x.size(0))[:, None] < lengths

@@ -1,4 +1,4 @@
-"""What is inspected: a network, one sequence in it, and what is asked of its answer."""
+"""Inspection requests: a network, an input sequence, and the prediction to explain."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ from holdfast.insight.analysis.results import Steps
 
 @dataclass(frozen=True)
 class Score:
-    """A number that the network answers with, which attribution explains.
+    """A scalar prediction that attribution explains.
 
     Attributes:
-        name: what it is, in words, such as ``"log-probability of 'e' after the last step"``.
-        of: the answer of :attr:`InspectionRequest.run` -> a scalar with a gradient.
-        step: after which it is answered, counted as in a list (-1: the last), from which the steps that moved it are
-            counted; None where it is the answer to a whole sequence, or to steps of another one.
+        name: description, such as ``"log-probability of 'e' after the last step"``.
+        of: output of :attr:`InspectionRequest.run` -> a scalar with a gradient.
+        step: index of the step after which the prediction is made (-1: the last), the origin for
+            distances of influential steps; None if the prediction belongs to the whole sequence or
+            to another sequence.
     """
 
     name: str
@@ -31,13 +32,13 @@ class Score:
 
 @dataclass(frozen=True)
 class Loss:
-    """What ablation measures.
+    """The loss that ablation measures.
 
     Attributes:
-        name: its unit, such as ``"nats per character"``.
-        on: what it is measured on, such as ``"the first 4,000 characters"``; not told where empty.
-        of: the mean loss over data that training has not seen; the network is in evaluation mode, without gradients.
-            Called many times: the same data each time.
+        name: unit of the loss, such as ``"nats per character"``.
+        of: returns the mean loss on data that was not used for training. It is called many times,
+            in evaluation mode and without gradients, and must use the same data each time.
+        on: description of the data, such as ``"the first 4,000 characters"``; may be empty.
     """
 
     name: str
@@ -47,12 +48,13 @@ class Loss:
 
 @dataclass(frozen=True)
 class FeatureBatch:
-    """More sequences, in which units that track something are looked for: one may be too short, or all in one year.
+    """More sequences to search for feature units, since a single one may be too short.
 
     Attributes:
-        run: puts B sequences of up to T steps through the network.
-        features: name -> [T, B], as of :attr:`Steps.features`, in which they all are as well; NaN behind a
-            sequence's end. Units are chosen on the first half of the sequences and confirmed on the second.
+        run: runs the network on B sequences of up to T steps.
+        features: name -> [T, B] with the same names as :attr:`Steps.features`; NaN after the end of
+            a sequence. Units are selected on the first half of the sequences and confirmed on the
+            second.
     """
 
     run: Callable[[], Any]
@@ -61,23 +63,26 @@ class FeatureBatch:
 
 @dataclass(frozen=True)
 class InspectionRequest:
-    """One sequence in a network.
+    """A network and one sequence to inspect.
 
     Attributes:
-        title: of the report.
-        model: the network; layers of Holdfast and of torch.nn in it are seen.
-        run: puts the sequence through it, alone (B = 1), with gradients allowed, and gives the answer.
-        steps: what its steps are, T of them: as many as the recurrent layers are given.
-        score: what attribution explains; none without.
-        loss: what ablation measures; none without.
-        batch: puts several sequences through it, for the horizon and the gradients; ``run`` where None.
-        several: more sequences, in which units that track something are looked for; ``run`` where None.
-        layers: names of recurrent modules that are looked at, by their beginning; all when empty.
-        draw: more pictures of a task's own, into a folder.
-        notes: what the reader should know.
-        exact: the same in float32, for what is measured by small differences (memory, attribution); itself where None.
-        name: of its own folder, where a task looks at several sequences (such as ``"decoder"``).
-        names: what parts are called by their place in the model -> what they are called in words.
+        title: title of the report.
+        model: the network, with recurrent layers of Holdfast or torch.nn.
+        run: runs the network on this sequence alone (B = 1), with gradients allowed, and returns
+            its output.
+        steps: labels and features of the T time steps that the recurrent layers read.
+        score: the prediction to explain; without it, no attribution.
+        loss: the loss to measure; without it, no ablation.
+        batch: runs the network on several sequences, to measure memory and gradients; default:
+            ``run``.
+        feature_batch: more sequences to search for feature units; default: ``run``.
+        layers: name prefixes of the recurrent modules to inspect; all when empty.
+        extra_plots: writes plots of the task's own into a folder and returns their paths.
+        notes: notes for the reader.
+        exact: the same request in float32, for measurements by small differences (memory,
+            attribution); default: itself.
+        name: name of the output folder where a task makes several requests (such as ``"decoder"``).
+        names: name of a layer in the model -> name for readers.
     """
 
     title: str
@@ -97,5 +102,5 @@ class InspectionRequest:
 
     @property
     def measured_run(self) -> Callable[[], Any]:
-        """What memory and gradients are measured on."""
+        """The run on which memory and gradients are measured."""
         return self.batch or self.run

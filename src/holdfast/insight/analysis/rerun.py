@@ -1,4 +1,4 @@
-"""Run a model again with another input of its first recurrent layer, all else that its layers are given unchanged."""
+"""Rerun a model with a different input to its first recurrent layer and everything else unchanged."""
 
 from __future__ import annotations
 
@@ -19,28 +19,28 @@ from holdfast.nn.layout import pack_like
 from holdfast.nn.recurrent import Recurrent
 
 Place = tuple[int, int]
-"""Where a call belongs: the number of its chain, and its own number in it."""
+"""Place of a call: the index of its chain, and its index in the chain."""
 
 
 class Rerun:
-    """A run of a model that can be repeated from the input of its first recurrent layer.
+    """Repeat a run of a model from the input of its first recurrent layer.
 
     Args:
         model: the network.
-        run: puts something through it; it is called twice here, and once more for each repetition. What it carries from
-            run to run in the layers' states has no influence: each layer is given the state that it was given first.
-        layers: beginnings of the names of the layers among which the first is looked for; all when empty.
+        run: runs the model; called twice here, and once for each repetition. States that it carries
+            from run to run have no influence: each layer gets the state of the first run.
+        layers: name prefixes of the layers to consider; all when empty.
 
     Attributes:
-        first: the first recurrent layer's call; calls that pass the state on, step by step, are one (see
-            :func:`chains`).
-        stack: numbers of the calls that read one after the other from there. A call goes on the stack where what it
-            reads is computed from what the stack's last call put out (autograd says so), with the same steps and
-            sequences, and with no state given where the first had none (a decoder is given one). Others are passed
-            over: a layer beside the first one is not part of its stack.
+        first: the call of the first recurrent layer; calls that pass their state on count as one
+            (see :func:`capture_chains`).
+        stack: indices of the calls stacked on the first. A call joins the stack if autograd finds
+            that its input is computed from the output of the stack's last call, if it has the same
+            steps and sequences, and if it starts from a given state only where the first does (a
+            decoder starts from one). A layer parallel to the first is not in its stack.
 
     Raises:
-        UserError: no recurrent layer, none that ran, one in int8, or inputs that are not finite.
+        UserError: no recurrent layer, none ran, one is in int8, or the inputs are not finite.
     """
 
     def __init__(self, model: nn.Module, run: Callable[[], Any], layers: Sequence[str] = ()) -> None:
@@ -58,7 +58,9 @@ class Rerun:
         self.stack = self._stack()
 
     def __call__(self, x: Tensor) -> tuple[Tensor, Any]:
-        """The outputs [T, B, P] of the stack's last layer and the model's answer, for an input x [T, B, I]."""
+        """Return the outputs [T, B, P] of the stack's last layer and the model's output for an
+        input x [T, B, I].
+        """
         seen: list[Tensor] = []
         places = count()
 
@@ -66,19 +68,19 @@ class Rerun:
             seen.append(_steps_first(output[0], module))
 
         with self._hooked(self._giving(x, places), read):
-            answer = self.run()
+            output = self.run()
         wanted = self.calls[self.stack[-1]].places
         if wanted[-1] >= len(seen):
             raise UserError(
-                "A run with another input calls the recurrent layers as often as the first.",
-                f"They were called {len(self.at)} times at first, and then {len(seen)} times.",
-                "Let it not end earlier for some inputs.",
+                "A model must call its recurrent layers equally often for every input.",
+                f"It called them {len(self.at)} times in the first run, then {len(seen)} times.",
+                "Remove the early stop that depends on the input.",
             )
-        return torch.cat([seen[place] for place in wanted]), answer
+        return torch.cat([seen[place] for place in wanted]), output
 
     @contextmanager
     def _hooked(self, before: Callable[..., Any], after: Callable[..., Any]) -> Iterator[None]:
-        """The model in evaluation mode, its recurrent layers with these hooks."""
+        """Run in evaluation mode with these hooks on the recurrent layers."""
         handles = []
         for module in self.modules.values():
             handles.append(module.register_forward_pre_hook(before, with_kwargs=True))
@@ -96,14 +98,16 @@ class Rerun:
         def give(module: Any, given: tuple[Any, ...], named: dict[str, Any]) -> Any:
             number, piece = self.at.get(next(places), (-1, 0))
             own, hx, lengths = call_arguments(given, named)
-            new = like(pieces[piece], own, module) if number == 0 else own
+            new = _like(pieces[piece], own, module) if number == 0 else own
             state = self._state(number, hx) if number in self.stack and piece == 0 else hx
             return (new, state) if lengths is None else (new, state, lengths), {}
 
         return give
 
     def _state(self, number: int, hx: Any) -> Any:
-        """The state of the first run; what is carried from run to run has no influence."""
+        """Return the state of the first run, so that states carried from run to run have no
+        influence.
+        """
         call = self.calls[number]
         if hx is None or call.state is None:
             return None
@@ -120,14 +124,15 @@ class Rerun:
         return stack
 
     def _reads(self) -> dict[int, set[int]]:
-        """Number of a call -> numbers of the calls whose outputs its input is computed from, with none in between.
+        """Return call index -> indices of the calls that its input is computed from directly.
 
-        The outputs of each are cut from what they were computed from, and autograd is asked for the cut ends.
+        Detaches the outputs of each call and lets autograd find which detached outputs an input
+        depends on.
         """
         found: dict[int, set[int]] = {}
         if len(self.calls) == 1:
             return found
-        cuts: dict[int, Tensor] = {}  # of each call the latest piece: the last that reads it finds it there
+        cuts: dict[int, Tensor] = {}  # the latest piece of each call: its last reader finds it here
         given, gave = count(), count()
 
         def look(_module: Any, args: tuple[Any, ...], named: dict[str, Any]) -> None:
@@ -154,7 +159,7 @@ class Rerun:
 
 
 def _mapped(output: Any, change: Callable[[Tensor], Tensor]) -> Any:
-    """What a recurrent layer returns, with another tensor for each of its outputs and states."""
+    """Apply a function to each tensor that a recurrent layer returns."""
     if isinstance(output, Tensor):
         return change(output)
     if isinstance(output, PackedSequence):
@@ -163,7 +168,9 @@ def _mapped(output: Any, change: Callable[[Tensor], Tensor]) -> Any:
 
 
 def _leaf(y: Tensor | PackedSequence) -> Any:
-    """The same outputs, computed from nothing; what reads them gets a clone, for it may work in place."""
+    """Return the outputs as leaves of the graph; readers get a clone, since they may work in
+    place.
+    """
     return _mapped(y, lambda values: values.detach().requires_grad_())
 
 
@@ -171,9 +178,9 @@ def _refuse_rounding(modules: dict[str, nn.Module]) -> None:
     for name, module in modules.items():
         if isinstance(module, Recurrent) and module.options.kernel in ROUNDING_KERNELS:
             raise UserError(
-                "What is measured through gradients has layers that run backward.",
+                "Measurements through gradients must run layers that support the backward pass.",
                 f"{name or 'The layer'} runs the kernel {module.options.kernel!r}, forward only.",
-                "Inspect the model that was quantized.",
+                "Inspect the model as it was before quantization.",
             )
 
 
@@ -182,7 +189,7 @@ def _fits(call: CallChain, first: CallChain) -> bool:
 
 
 def _steps_first(y: Tensor | PackedSequence, module: Any) -> Tensor:
-    """Outputs in any form as [T, B, P]."""
+    """Convert outputs in any layout to [T, B, P]."""
     if isinstance(y, PackedSequence):
         return pad_packed_sequence(y)[0]
     if y.dim() == 2:
@@ -190,8 +197,8 @@ def _steps_first(y: Tensor | PackedSequence, module: Any) -> Tensor:
     return y.transpose(0, 1) if module.batch_first else y
 
 
-def like(x: Tensor, given: Any, module: Any) -> Any:
-    """[T, B, I] in the form, the type and on the device of what a layer was given."""
+def _like(x: Tensor, given: Any, module: Any) -> Any:
+    """Convert [T, B, I] to the layout, dtype and device of a layer's original input."""
     if isinstance(given, PackedSequence):
         lengths = pad_packed_sequence(given)[1]
         return pack_like(x.to(given.data), lengths, given)

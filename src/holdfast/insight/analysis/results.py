@@ -1,6 +1,6 @@
-"""What an inspection finds, as plain arrays: pages, pictures and the terminal view read nothing else.
+"""Results of an inspection as plain arrays. Pages, plots and the terminal view read nothing else.
 
-Letters: T steps, H units, K lags, F rows of what was read.
+Letters: T time steps, H units, K lags, F rows of numeric input.
 """
 
 from __future__ import annotations
@@ -14,20 +14,23 @@ from holdfast._typing import Array
 from holdfast.errors import UserError
 
 LEFT, RIGHT = 0.1, 0.9
-"""A gate below the first is left-saturated (shut), above the second right-saturated (open): Karpathy et al. 2015."""
+"""A gate below the first is left-saturated (shut); above the second, right-saturated (open):
+Karpathy et al. 2015."""
 
 
 @dataclass(frozen=True)
 class Steps:
-    """What the steps of the inspected sequence are.
+    """Labels and known features of the time steps of the inspected sequence.
 
     Attributes:
         labels: T short texts, such as a character, a word, or an hour with its value.
-        kind: what one step is, in the singular: ``"character"``, ``"word"``, ``"hour"``, ``"frame"``, ``"beat"``.
-        rows: [F, T] what was read, as numbers (a series, a spectrogram, a piano roll); None where the labels say all.
-        row_names: F names of them, or none.
-        features: name -> [T], what is known of each step and a unit may track (position in the line, hour of the
-            day); NaN where it is not defined.
+        kind: the noun for one step, in the singular: ``"character"``, ``"word"``, ``"hour"``,
+            ``"frame"``, ``"beat"``.
+        rows: [F, T] numeric input (a series, a spectrogram, a piano roll); None when the labels are
+            the whole input.
+        row_names: F names, or none.
+        features: name -> [T] value at each step that a unit may track, such as the position in the
+            line or the hour of the day; NaN where undefined.
     """
 
     labels: Sequence[str]
@@ -50,26 +53,28 @@ class Steps:
         if wrong:
             name, shape = next(iter(wrong.items()))
             raise UserError(
-                "Features have a value, and rows a column, for each step.",
+                "Features must have one value, and rows one column, for each label.",
                 f"There are {len(self)} labels, and {name} has the shape {list(shape)}.",
-                "Give as many as there are labels.",
+                "Give as many values as labels.",
             )
 
 
 @dataclass(frozen=True)
 class LayerTrace:
-    """One recurrent layer in one direction.
+    """Activations of one recurrent layer in one direction.
 
     Attributes:
         name: such as ``"layer 1"`` or ``"encoder, layer 2, reverse"``.
         cell: a name in :data:`holdfast.CELLS`.
-        activations: name -> [T, H] in the cell's order: gates, candidate, cell, hidden (P wide where projected).
-        gates: those of them that are gates, between 0 and 1.
-        half_lives: [H] steps after which half of what a unit holds is gone, by the forget gate or, in a GRU, the update
-            gate: the median over the steps to begin from (see :func:`gates.half_lives`), infinite
-            where that does not come; None for a cell without such a gate.
-        order: [H] units from the shortest to the longest half-life; where there is none, by how slowly their hidden
-            state changes.
+        activations: name -> [T, H] in the cell's order: gates, candidate, cell, hidden (P wide
+            where projected).
+        gates: names of the activations that are gates, between 0 and 1.
+        half_lives: [H] median number of steps after which a unit has lost half of its content,
+            computed from the forget gate or, in a GRU, the update gate (see
+            :func:`gates.half_lives`); infinite if it keeps half to the end; None for a cell without
+            such a gate.
+        order: [H] units from the shortest to the longest half-life; without half-lives, from the
+            fastest to the slowest hidden state.
     """
 
     name: str
@@ -79,21 +84,22 @@ class LayerTrace:
     half_lives: Array | None
     order: Array
 
-    def saturated(self, gate: str) -> tuple[Array, Array]:
-        """The shares [H] of the steps at which each unit's gate is below 0.1, and above 0.9."""
+    def saturation(self, gate: str) -> tuple[Array, Array]:
+        """Return the shares [H] of steps at which each unit's gate is below 0.1 and above 0.9."""
         values = self.activations[gate]
         return (values < LEFT).mean(0), (values > RIGHT).mean(0)
 
 
 @dataclass(frozen=True)
 class FeatureUnit:
-    """A unit that follows something of the input.
+    """A unit whose activation tracks a feature of the input.
 
     Attributes:
-        part, state, unit: which: ``layers[layer].activations[state][:, unit]``; state is ``cell`` or ``hidden``.
-        feature: what it follows: a name in :attr:`Steps.features`.
-        found: correlation on the half of the steps on which the unit was chosen.
-        confirmed: correlation on the other half, which the choice did not see.
+        layer, state, unit: its place, ``layers[layer].activations[state][:, unit]``; state is
+            ``cell`` or ``hidden``.
+        feature: a name in :attr:`Steps.features`.
+        selected: correlation on the half of the steps used to select the unit.
+        confirmed: correlation on the held-out half.
     """
 
     layer: int
@@ -106,17 +112,19 @@ class FeatureUnit:
 
 @dataclass(frozen=True)
 class MemoryCurve:
-    """How much a change of the input k steps back alters the recurrent output: ``r(k) = ||d y_t / d x_{t-k}||``.
+    """Influence ``r(k) = ||d y_t / d x_{t-k}||`` of the input k steps back on the recurrent output.
 
     Attributes:
         lags: [K], 0 ... longest.
-        jacobian: [K] Frobenius norm of the Jacobian, estimated by products with random vectors; 1 at the peak.
-        checked, finite: lags [C] at which it was measured by finite differences as well, and the curve by them: times
-            the ratio of the two ways' norms, along the same random vectors; NaN where that is rounding.
-        half_life: steps after which the influence stays below half of its peak; infinite where it does not in K.
-        reach: the same for a twentieth.
-        agreement: largest relative difference between the two ways, where the change is above rounding; NaN where it
-            never is.
+        jacobian: [K] Frobenius norm of the Jacobian, estimated by products with random vectors; 1
+            at the peak.
+        checked, finite: lags [C] that finite differences checked, and the curve scaled by the ratio
+            of the two norms along the same random vectors; NaN where rounding dominates.
+        half_life: steps after which the influence stays below half of its peak; infinite if that
+            does not happen in K.
+        reach: the same for 5% of the peak.
+        agreement: largest relative difference between the two methods where it exceeds rounding;
+            NaN if it never does.
     """
 
     lags: Array
@@ -129,21 +137,23 @@ class MemoryCurve:
 
     @property
     def longest(self) -> int:
-        """The largest lag that was measured."""
+        """The largest lag measured."""
         return int(self.lags[-1])
 
 
 @dataclass(frozen=True)
 class GradientFlow:
-    """The gradient of a loss at the last step with respect to the state k steps earlier, in one part.
+    """Gradient of a final loss with respect to the state k steps earlier, in one layer and direction.
 
     Attributes:
-        name: of the part.
-        hidden: [K] norm of ``dL/dh`` at distance 0 ... K-1, as a share of that at distance 0.
-        state: [K] the same of h and the cell together; that of h where there is no cell.
-        factor: by how much the state's gradient changes in one step, in the (geometric) mean.
-        kind: ``"vanishing"``, ``"healthy"``, ``"exploding"``, or ``"short"``: too few steps to tell.
-        words: that in a sentence, with the number.
+        name: name of the layer.
+        hidden: [K] norm of ``dL/dh`` at distance 0 ... K-1, relative to distance 0.
+        state: [K] the same for h and the cell state together; for h alone where the cell has no
+            other state.
+        factor: geometric mean of the change of the state's gradient in one step.
+        kind: ``"vanishing"``, ``"healthy"``, ``"exploding"``, or ``"short"`` (too few steps to
+            decide).
+        sentence: the same in one sentence, with numbers.
     """
 
     name: str
@@ -156,16 +166,19 @@ class GradientFlow:
 
 @dataclass(frozen=True)
 class Attribution:
-    """Which steps moved an answer of the network.
+    """Influence of each time step on a prediction.
 
     Attributes:
-        target: what the answer is, in words.
-        integrated: [T] integrated gradients (Sundararajan et al. 2017), summed over a step's inputs.
-        occlusion: [T] by how much the answer falls when a step's input is replaced by the mean input.
-        agreement: Spearman's rank correlation between the two, over the steps that have a hundredth or more of the
-            largest in either; NaN where no single step moves the answer, so that occlusion says nothing.
-        incomplete: how far the integrated gradients are from adding up to the change of the answer, as a share of it.
-        step: after which it is answered, as in :class:`~holdfast.insight.analysis.request.Score`.
+        target: description of the prediction.
+        integrated: [T] integrated gradients (Sundararajan et al. 2017), summed over a step's
+            inputs.
+        occlusion: [T] fall of the prediction when the mean input replaces the step's input.
+        agreement: Spearman's rank correlation of the two, over the steps that reach 1% of the
+            largest value in either; NaN if no single step influences the prediction, so that
+            occlusion carries no information.
+        incomplete: share of the change of the prediction that the integrated gradients do not add
+            up to.
+        step: the predicted step, as in :class:`~holdfast.insight.analysis.request.Score`.
     """
 
     target: str
@@ -178,7 +191,7 @@ class Attribution:
 
 @dataclass(frozen=True)
 class AblatedComponent:
-    """What was switched off, and the loss then."""
+    """A gate, unit or layer that was ablated, and the loss without it."""
 
     kind: str  # "gate", "unit" or "layer"
     layer: int
@@ -188,13 +201,14 @@ class AblatedComponent:
 
 @dataclass(frozen=True)
 class Ablation:
-    """The loss with something switched off, without training again.
+    """Loss of the network with one component ablated at a time, without retraining.
 
     Attributes:
-        loss: of the whole network.
-        on: what it was measured on, in words; empty where not known.
-        unit: of the loss, such as ``"nats per character"``.
-        cuts: every gate, every layer, and the weightiest units, the costliest first within their kind.
+        loss: loss of the whole network.
+        unit: unit of the loss, such as ``"nats per character"``.
+        components: every gate, every layer, and the strongest units; within each kind, the highest
+            loss first.
+        on: description of the data; empty if unknown.
     """
 
     loss: float
@@ -205,9 +219,18 @@ class Ablation:
 
 @dataclass(frozen=True)
 class Inspection:
-    """All that was found; what could not be measured is None, with the reason in ``notes``.
+    """All findings. What could not be measured is None, and ``notes`` says why.
 
-    Units that follow something were looked for in so many ``sequences``; ``steps`` are those of the first.
+    Attributes:
+        title: title of the report.
+        steps: time steps of the inspected sequence, the first of ``sequences``.
+        layers: activations of each layer and direction.
+        feature_units: units that track a feature, the most certain first.
+        tested_features: features for which a unit was searched.
+        memory, gradients, attribution, ablation: measurements.
+        summary: the findings in sentences.
+        notes: limits of this inspection.
+        sequences: number of sequences in which feature units were searched.
     """
 
     title: str
@@ -225,5 +248,5 @@ class Inspection:
 
 
 def ordered(values: Array) -> Array:
-    """Places from the smallest value to the largest; equal ones as they stand."""
+    """Return indices from the smallest value to the largest; equal values keep their order."""
     return np.argsort(values, kind="stable")

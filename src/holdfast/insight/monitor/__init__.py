@@ -1,1 +1,1 @@
-"""What watches a network while it is trained, and warns."""
+"""Monitor training, and warn of problems as they occur."""

@@ -1,4 +1,4 @@
-"""Figures of a recurrent layer in one step of its training, by which the watcher judges it.
+"""Measurements of a recurrent layer in one training step, which the training monitor judges.
 
 Letters: T steps, B sequences, H units, K steps back.
 """
@@ -19,23 +19,24 @@ from holdfast.insight.analysis.gradient_flow import SEQUENCES, gradient_norms
 from holdfast.insight.analysis.layer_capture import LayerCall, LayerDirection, split_directions
 from holdfast.insight.analysis.results import LEFT, RIGHT
 
-LOOKED_AT = 8
-"""Sequences of a batch whose gates and units are looked at."""
+_SAMPLED = 8
+"""Number of sequences of a batch whose gates and units are measured."""
 NEAR = 0.05
-"""Share of a sequence's steps within which a gradient that has vanished is gone."""
-_LEAST_FOLLOWED = 20
-"""Steps that a gradient is followed back in any case, where there are as many."""
+"""Share of a sequence's steps within which the gradient must be gone to count as vanishing."""
+_MIN_FOLLOWED = 20
+"""Minimum number of steps to follow a gradient back, if the sequence has as many."""
 GONE = 1e-3
-"""Share of a gradient below which it has vanished."""
+"""Share of a gradient below which it is gone."""
 
 
 @dataclass(frozen=True)
 class GateMeasurement:
-    """What a gate, or the tanh that makes a candidate or an RNN's state, does over all steps, sequences and units.
+    """Saturation of a gate, or of the tanh of a candidate or an RNN's state, over all its values.
 
     Attributes:
-        saturated: share of its values that are below 0.1 or above 0.9; of a tanh, beyond 0.9 either way.
-        slope: mean of its slope, as a share of the largest: ``4 s (1 - s)`` for a sigmoid s, ``1 - n^2`` for a tanh n.
+        saturated: share of values below 0.1 or above 0.9; for a tanh, beyond 0.9 either way.
+        slope: mean slope as a share of the largest: ``4 s (1 - s)`` for a sigmoid s, ``1 - n^2``
+            for a tanh n.
     """
 
     saturated: float
@@ -44,18 +45,18 @@ class GateMeasurement:
 
 @dataclass(frozen=True)
 class LayerMeasurement:
-    """One layer in one direction.
+    """Measurements of one layer in one direction.
 
     Attributes:
-        name: of it.
-        gated: whether its cell has a gate that can keep what it holds; an RNN has none.
+        name: name of the layer.
+        gated: whether its cell has a gate that can keep the state; an RNN has none.
         steps: T of the longest sequence.
-        gates: by name; with the candidate, or with an RNN's hidden state.
-        ranges: [H] largest less smallest value of each unit's output, over all steps and sequences.
-        values: how many values of each unit were seen.
-        followed: K steps that a gradient was followed back from the end.
-        left: the share of it that is left there.
-        reach: steps after which less than :data:`GONE` of it is left; K where more is.
+        gates: name -> measurement, including the candidate or an RNN's hidden state.
+        ranges: [H] range of each unit's output over all steps and sequences.
+        values: number of values measured for each unit.
+        followed: number of steps K that a gradient was followed back from the end.
+        left: the share of the gradient left there.
+        reach: steps after which less than :data:`GONE` of it is left; K if more is left.
     """
 
     name: str
@@ -69,14 +70,14 @@ class LayerMeasurement:
     reach: int
 
 
-def measured(call: LayerCall) -> list[LayerMeasurement]:
-    """Each layer and direction of a recurrent module."""
+def measure_layers(call: LayerCall) -> list[LayerMeasurement]:
+    """Measure each layer and direction of a recurrent module."""
     return [_measure(one) for one in split_directions(_some(call))] if int(call.lengths.max()) > 0 else []
 
 
 def _some(call: LayerCall) -> LayerCall:
-    """The first few sequences that are not empty."""
-    rows = (call.lengths > 0).nonzero()[:LOOKED_AT, 0]
+    """Select the first few non-empty sequences."""
+    rows = (call.lengths > 0).nonzero()[:_SAMPLED, 0]
     lengths = call.lengths[rows]
     state = None if call.state is None else tuple(s[:, rows] for s in call.state)
     return replace(call, x=call.x[: int(lengths.max()), rows], state=state, lengths=lengths)
@@ -103,7 +104,7 @@ def _measure(one: LayerDirection) -> LayerMeasurement:
 
 
 def _gates(cell: str, traced: Mapping[str, Tensor]) -> dict[str, GateMeasurement]:
-    """Of the values [N, H] of all that saturates; a relu does not."""
+    """Measure the values [N, H] of all gates and tanh outputs; a relu does not saturate."""
     gates = {name: traced[name] for name in gate_names(cell)}
     found = {name: _gate(s, LEFT, RIGHT, 4 * s * (1 - s)) for name, s in gates.items()}
     bounded = "candidate" if "candidate" in traced else "hidden" if cell == "rnn_tanh" else None
@@ -117,10 +118,10 @@ def _gate(values: Tensor, low: float, high: float, slopes: Tensor) -> GateMeasur
 
 
 def _end(one: LayerDirection, traced: Mapping[str, Tensor]) -> LayerDirection:
-    """The last steps of the longest sequences, with the states that they begin with."""
+    """Select the last steps of the longest sequences, with the states before them."""
     rows = one.lengths.argsort(descending=True, stable=True)[:SEQUENCES]
     ends = one.lengths[rows]
-    steps = min(int(ends.min()), 1 + max(_LEAST_FOLLOWED, ceil(NEAR * int(ends.max()))))
+    steps = min(int(ends.min()), 1 + max(_MIN_FOLLOWED, ceil(NEAR * int(ends.max()))))
     first = ends - steps
     places = first[:, None] + torch.arange(steps)
     x = one.x[places, rows[:, None]].transpose(0, 1)
@@ -130,14 +131,16 @@ def _end(one: LayerDirection, traced: Mapping[str, Tensor]) -> LayerDirection:
 def _state_before(
     one: LayerDirection, traced: Mapping[str, Tensor], first: Tensor, rows: Tensor
 ) -> tuple[Tensor, ...]:
-    """[1, B, width] the state of each row before its step ``first``: a traced one, or the one that it began with."""
+    """Return the state [1, B, width] of each row before its step ``first``: traced, or the initial
+    one.
+    """
     names = one.layer.cell.states
     found = [traced[name][first.clamp(min=1) - 1, rows] for name in names]
-    began = _beginning(one, rows)
+    began = _initial_state(one, rows)
     return tuple(torch.where(first[:, None] > 0, s, b)[None] for s, b in zip(found, began, strict=True))
 
 
-def _beginning(one: LayerDirection, rows: Tensor) -> list[Tensor]:
+def _initial_state(one: LayerDirection, rows: Tensor) -> list[Tensor]:
     if one.state is not None:
         return [s[0, rows] for s in one.state]
     (problem,) = one.layer.problems(len(rows))

@@ -1,4 +1,4 @@
-"""When a finding is told, and where it is kept."""
+"""Decide when a finding is reported, and keep the warnings."""
 
 from __future__ import annotations
 
@@ -13,91 +13,93 @@ from holdfast.files import write_atomic
 from holdfast.insight.monitor.rules import Finding
 
 _LASTS = 3
-"""Checks in a row after which what is found stays, and what is no longer found is gone."""
-COLUMNS = ("step", "kind", "where", "found", "advice")
+"""Number of checks in a row after which a finding persists, or is gone."""
+_COLUMNS = ("step", "kind", "where", "found", "advice")
 
 Row = tuple[int, Finding]
 
 
 class WarningLog:
-    """Tells each finding once, and again when it comes back after it was gone.
+    """Report each finding once, and again when it returns after it was gone.
 
     Args:
-        tell: is given each warning in words.
-        file: the warnings as CSV; None for none.
+        report: called with each warning as text.
+        file: path of a CSV file of the warnings; None for no file.
     """
 
-    def __init__(self, tell: Callable[[str], None], file: Path | None) -> None:
-        self.tell, self.file = tell, file
+    def __init__(self, report: Callable[[str], None], file: Path | None) -> None:
+        self.report, self.file = report, file
         self.rows: list[Row] = []
         self.hits, self.misses = Counter[tuple[str, str]](), Counter[tuple[str, str]]()
-        self.found, self.known = set[tuple[str, str]](), set[tuple[str, str]]()
+        self.found, self.reported = set[tuple[str, str]](), set[tuple[str, str]]()
 
     def begin(self, number: int) -> None:
-        """Keep the warnings of an earlier part of the run, up to before this step.
+        """Keep the warnings of an earlier part of the run, before this step.
 
         Raises:
-            UserError: the file is none of warnings.
+            UserError: the file does not contain warnings.
         """
         earlier = [] if self.file is None or not self.file.exists() else read_warnings(self.file)
         self.rows = [row for row in earlier if row[0] < number]
 
-    def take(self, number: int, findings: Iterable[Finding]) -> None:
-        """What the present check found, or a part of it."""
+    def add(self, number: int, findings: Iterable[Finding]) -> None:
+        """Add findings of the present check."""
         for finding in findings:
             key = finding.kind, finding.where
             if key not in self.found:
                 self.found.add(key)
                 self.hits[key] += 1
                 self.misses[key] = 0
-            if key not in self.known and (finding.at_once or self.hits[key] >= _LASTS):
-                self.known.add(key)
-                self._say(number, finding)
+            if key not in self.reported and (finding.at_once or self.hits[key] >= _LASTS):
+                self.reported.add(key)
+                self._report(number, finding)
 
-    def end(self) -> None:
-        """The check is over: what it did not find again is interrupted, or gone."""
+    def end_check(self) -> None:
+        """End the present check: a finding that did not recur is interrupted, or gone."""
         for key in [key for key in self.hits if key not in self.found]:
             self.hits[key] = 0
             self.misses[key] += 1
             if self.misses[key] >= _LASTS:
-                self.known.discard(key)
+                self.reported.discard(key)
                 del self.hits[key], self.misses[key]
         self.found.clear()
 
-    def _say(self, number: int, finding: Finding) -> None:
+    def _report(self, number: int, finding: Finding) -> None:
         self.rows.append((number, finding))
-        self.tell(f"warning: {worded((number, finding))}")
+        self.report(f"warning: {worded((number, finding))}")
         if self.file is not None:
-            write_atomic(self.file, _warnings_csv(self.rows))
+            write_atomic(self.file, _to_csv(self.rows))
 
 
 def worded(row: Row) -> str:
-    """A warning in one line."""
+    """Return a warning in one line."""
     number, finding = row
     return f"step {number}, {finding}"
 
 
-def _warnings_csv(rows: Iterable[Row]) -> str:
-    """One line for each warning, under :data:`COLUMNS`."""
+def _to_csv(rows: Iterable[Row]) -> str:
+    """Return one line for each warning, below :data:`_COLUMNS`."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    writer.writerows((number, s.kind, s.where, s.found, s.advice) for number, s in rows)
+    writer.writerow(_COLUMNS)
+    writer.writerows((number, f.kind, f.where, f.found, f.advice) for number, f in rows)
     return text.getvalue()
 
 
 def read_warnings(path: Path) -> list[Row]:
-    """What :func:`_warnings_csv` wrote.
+    """Read warnings from a CSV file.
 
     Raises:
-        UserError: it is something else.
+        UserError: the file contains something else.
     """
     try:
         header, *lines = csv.reader(io.StringIO(path.read_text(encoding="utf-8")))
-        if tuple(header) != COLUMNS:
+        if tuple(header) != _COLUMNS:
             raise ValueError(f"its columns are {', '.join(header)}")
         return [(int(step), Finding(kind, where, found, tip)) for step, kind, where, found, tip in lines]
     except (ValueError, TypeError) as error:
         raise UserError(
-            f"{path} holds warnings: {', '.join(COLUMNS)}.", f"It does not: {error}.", "Remove it."
+            f"{path} must contain warnings, with the columns {', '.join(_COLUMNS)}.",
+            f"It does not: {error}.",
+            "Remove the file.",
         ) from error

@@ -1,1 +1,1 @@
-"""An inspection as a page, as pictures, and as text for a terminal."""
+"""Render an inspection as a page, as plots, and as text for a terminal."""

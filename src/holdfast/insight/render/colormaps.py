@@ -1,4 +1,4 @@
-"""Colours for numbers, told apart by colour-blind readers too: cividis for magnitudes, blue to orange for signs."""
+"""Color scales that color-blind readers can read: cividis for magnitudes, blue to orange for signed values."""
 
 from __future__ import annotations
 
@@ -15,16 +15,17 @@ from holdfast.insight.analysis.results import LayerTrace
 LEVELS = 256
 CIVIDIS = matplotlib.colormaps["cividis"]
 SIGNED = LinearSegmentedColormap.from_list("signed", ["#2f7bbf", "#9cc4e6", "#f7f7f7", "#f5bd86", "#e0761f"])
-"""Blue below zero, orange above; black letters are legible on all of it (contrast at least 4.5)."""
+"""Blue below zero, orange above; black letters are legible on every color (contrast of at least
+4.5)."""
 
 
 @dataclass(frozen=True)
 class Scale:
-    """Numbers from ``low`` to ``high`` as bytes, and the colour of each byte.
+    """Map numbers from ``low`` to ``high`` to bytes, and bytes to colors.
 
     Attributes:
-        low, high: what the bytes 0 and 255 stand for.
-        limit: where the colours of a signed scale end: beyond it all are alike; None for magnitudes.
+        low, high: numbers of the bytes 0 and 255.
+        limit: number from which a signed scale has its last color; None for magnitudes.
     """
 
     low: float
@@ -32,34 +33,34 @@ class Scale:
     limit: float | None = None
 
     def bytes_of(self, values: Array) -> NDArray[np.uint8]:
-        """The nearest bytes; NaN becomes 0."""
+        """Return the nearest bytes; NaN becomes 0."""
         width = (self.high - self.low) or 1.0
         shares: Array = np.nan_to_num((values - self.low) / width).clip(0, 1)
         found: NDArray[np.uint8] = np.rint(shares * (LEVELS - 1)).astype(np.uint8)
         return found
 
     def palette(self) -> NDArray[np.uint8]:
-        """[256, 3] red, green and blue of each byte."""
+        """Return red, green and blue of each byte, [256, 3]."""
         places: Array = np.linspace(0, 1, LEVELS)
         if self.limit is not None:
             values = self.low + places * (self.high - self.low)
             places = (values / (self.limit or 1.0)).clip(-1, 1) / 2 + 0.5
-        colours: Array = (CIVIDIS if self.limit is None else SIGNED)(places)[:, :3]
-        found: NDArray[np.uint8] = np.rint(colours * (LEVELS - 1)).astype(np.uint8)
+        colors: Array = (CIVIDIS if self.limit is None else SIGNED)(places)[:, :3]
+        found: NDArray[np.uint8] = np.rint(colors * (LEVELS - 1)).astype(np.uint8)
         return found
 
-    def colours(self, values: Array) -> NDArray[np.uint8]:
-        """[..., 3] red, green and blue of numbers."""
+    def colors(self, values: Array) -> NDArray[np.uint8]:
+        """Return red, green and blue of numbers, [..., 3]."""
         return self.palette()[self.bytes_of(values)]
 
     @property
     def ends(self) -> tuple[float, float]:
-        """The numbers at both ends of the colours."""
+        """The numbers at both ends of the colors."""
         return (self.low, self.high) if self.limit is None else (-self.limit, self.limit)
 
 
-def signed(values: Array, coloured: float = 0.95) -> Scale:
-    """A scale with zero in the middle; so large a share of the numbers has colours of its own, the rest the last ones.
+def signed(values: Array, colored: float = 0.95) -> Scale:
+    """Return a scale centered on zero; the largest values beyond the share ``colored`` get the last color.
 
     Example:
         >>> signed(np.array([-1.0, 0.5])).high
@@ -67,16 +68,16 @@ def signed(values: Array, coloured: float = 0.95) -> Scale:
     """
     sizes = np.abs(values[np.isfinite(values)])
     most = float(sizes.max(initial=0.0)) or 1.0
-    limit = float(np.quantile(sizes, coloured)) if sizes.size else most
+    limit = float(np.quantile(sizes, colored)) if sizes.size else most
     return Scale(-most, most, limit or most)
 
 
 def spread(values: Array) -> Scale:
-    """A scale of magnitudes from the smallest number to the largest."""
+    """Return a scale of magnitudes from the smallest number to the largest."""
     known = values[np.isfinite(values)]
     return Scale(float(known.min()), float(known.max())) if known.size else Scale(0.0, 1.0)
 
 
 def scale_of(layer: LayerTrace, name: str) -> Scale:
-    """The scale of an activation: 0 to 1 for a gate, signed for the others."""
+    """Return the scale of an activation: 0 to 1 for a gate, signed for the others."""
     return Scale(0.0, 1.0) if name in layer.gates else signed(layer.activations[name])

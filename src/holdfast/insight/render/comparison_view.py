@@ -1,4 +1,4 @@
-"""Several networks side by side: how far each one's memory reaches, and how its gradient flows back."""
+"""Compare the memory and the gradient flow of several networks."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from holdfast.insight.analysis.results import GradientFlow, MemoryCurve
 from holdfast.reporting.html import Section, write_report
 from holdfast.reporting.plots import BLACK, BLUE, GREY, ORANGE, picture
 
-FLOOR = 1e-12
-"""What is below it is not drawn: it is lost in any sum of float32."""
-LINES = ("-", "--", "-.", ":")
-COLOURS = (BLUE, ORANGE, BLACK, GREY)
+_FLOOR = 1e-12
+"""Shares below this vanish in a float32 sum and are not drawn."""
+_LINES = ("-", "--", "-.", ":")
+_COLORS = (BLUE, ORANGE, BLACK, GREY)
 
 
 @dataclass(frozen=True)
 class _Measured:
-    """One network: its name, its trained numbers, its memory, and the gradient's way back in each layer."""
+    """One network: its name, number of parameters, memory, and gradient flow in each layer."""
 
     name: str
     parameters: int
@@ -35,11 +35,11 @@ class _Measured:
     gradients: Sequence[GradientFlow]
 
 
-def measured(name: str, request: InspectionRequest) -> _Measured:
-    """Memory and gradients of a subject.
+def measure_network(name: str, request: InspectionRequest) -> _Measured:
+    """Measure the memory and gradients of a request.
 
     Raises:
-        UserError: neither can be measured on it.
+        UserError: one of them cannot be measured.
     """
     model, batch, layers = request.model, request.measured_run, request.layers
     count = sum(p.numel() for p in model.parameters())
@@ -48,10 +48,10 @@ def measured(name: str, request: InspectionRequest) -> _Measured:
     )
 
 
-def table(networks: Sequence[_Measured]) -> list[list[str]]:
-    """A header, and a row for each network and layer."""
+def comparison_table(networks: Sequence[_Measured]) -> list[list[str]]:
+    """Return a header, and a row for each network and layer."""
     header = [
-        "", "parameters", "layer", "influence halved after", "a twentieth after", "gradient's change a step",
+        "", "parameters", "layer", "influence halved after", "5% after", "gradient's change per step",
         "gradient left", "gradient",
     ]  # fmt: skip
     return [header, *(_row(one, flow) for one in networks for flow in one.gradients)]
@@ -72,44 +72,44 @@ def _row(one: _Measured, flow: GradientFlow) -> list[str]:
 
 
 def _steps(value: float, found: MemoryCurve) -> str:
-    return f"over {found.longest} steps" if isinf(value) else f"{value:.1f} steps"
+    return f"more than {found.longest} steps" if isinf(value) else f"{value:.1f} steps"
 
 
-def write_beside(networks: Sequence[_Measured], title: str, folder: Path) -> Path:
-    """``beside.html`` and ``beside.png`` in a folder."""
-    path = draw(networks, folder / "beside.png")
+def write_comparison(networks: Sequence[_Measured], title: str, folder: Path) -> Path:
+    """Write ``beside.html`` and ``beside.png`` into a folder, and return the page's path."""
+    path = _plot(networks, folder / "beside.png")
     words = [
-        "Influence: how much a change of the input so many steps back alters the recurrent output, as a share of its "
-        "largest influence. Gradient: the norm of a loss's gradient with respect to the state (an LSTM's cell with "
-        "it) so many steps before the loss, as a share of that at the loss."
+        "Influence: effect of a change of the input on the recurrent output that many steps later, relative to its "
+        "peak. Gradient: norm of a loss's gradient with respect to the state (with an LSTM's cell) that many steps "
+        "before the loss, relative to its norm at the loss."
     ]
-    section = Section("Side by side", words, table(networks), pictures=[path])
+    section = Section("Comparison", words, comparison_table(networks), pictures=[path])
     return write_report(folder / "beside.html", title, [section])
 
 
-def draw(networks: Sequence[_Measured], path: Path) -> Path:
-    """Influence against lag and gradient against distance, a line for each network (and layer)."""
+def _plot(networks: Sequence[_Measured], path: Path) -> Path:
+    """Plot influence and gradient against distance, with a line for each network (and layer)."""
     with picture(path, (10, 4)) as figure:
         left, right = figure.subplots(1, 2)
-        for one, colour, line in zip(networks, cycle(COLOURS), cycle(LINES)):
+        for one, color, line in zip(networks, cycle(_COLORS), cycle(_LINES)):
             found = one.memory
-            left.loglog(found.lags + 1, _drawn(found.jacobian), line, color=colour, lw=2, label=one.name)
-            left.plot(found.checked + 1, found.finite, "o", ms=4, mfc="none", color=colour)
+            left.loglog(found.lags + 1, _drawn(found.jacobian), line, color=color, lw=2, label=one.name)
+            left.plot(found.checked + 1, found.finite, "o", ms=4, mfc="none", color=color)
             for flow in one.gradients:
                 label = one.name if len(one.gradients) == 1 else f"{one.name}, {flow.name}"
-                right.semilogy(_drawn(flow.state), line, color=colour, lw=2, label=label)
+                right.semilogy(_drawn(flow.state), line, color=color, lw=2, label=label)
         _axes(
             left,
             "Memory: influence of the input on the output",
-            "steps back, plus 1",
-            "influence (circles: measured)",
+            "steps back + 1",
+            "influence (circles: finite differences)",
         )
         _axes(right, "Gradient through time", "steps before the loss", "share of the gradient left")
     return path
 
 
 def _drawn(values: Array) -> Array:
-    return np.where(values >= FLOOR, values, np.nan)
+    return np.where(values >= _FLOOR, values, np.nan)
 
 
 def _axes(ax: Axes, title: str, x: str, y: str) -> None:

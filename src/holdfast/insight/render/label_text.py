@@ -1,4 +1,4 @@
-"""Labels of steps as they can be shown: signs for what is blank, and texts laid out on lines."""
+"""Make step labels printable, and lay out text on lines."""
 
 from __future__ import annotations
 
@@ -14,9 +14,7 @@ _UNSHOWN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 
 
 def clean(text: str) -> str:
-    """A text that any output can carry: what is no character of its own (controls, halves of pairs) becomes "�".
-
-    Marks that change the direction of writing go the same way; tabs and line ends stay.
+    """Replace control characters, lone surrogates and direction marks with "�"; tabs and line ends stay.
 
     Example:
         >>> clean("a\\x00b\\ud800")
@@ -26,7 +24,7 @@ def clean(text: str) -> str:
 
 
 def sign(label: str) -> str:
-    """A label that can be seen: blanks alone become signs, and line ends and tabs wherever they stand.
+    """Make a label visible: a label of only blanks, and any line ends and tabs, become symbols.
 
     Example:
         >>> sign(" "), sign("\\n"), sign("two words"), sign("")
@@ -39,7 +37,7 @@ def sign(label: str) -> str:
 
 
 def plain(text: str) -> str:
-    """A text in ASCII, for terminals that can do no more, letter by letter; what has no counterpart becomes "?".
+    """Convert a text to ASCII letter by letter; a letter without counterpart becomes "?".
 
     Example:
         >>> plain("naïve ␣ …")
@@ -57,20 +55,20 @@ def _plain(letter: str) -> str:
 
 @dataclass(frozen=True)
 class Place:
-    """Where a step stands in a text of fixed width: its line, its column, and its width in cells."""
+    """Line, column and width (in cells) of a step in a text of fixed width."""
 
     line: int
     column: int
     width: int
 
 
-def laid_out(labels: Sequence[str], width: int) -> list[Place]:
-    """The places of steps written one after another: lines end where a label ends one, and where they are full.
+def lay_out(labels: Sequence[str], width: int) -> list[Place]:
+    """Return the places of steps in a text; a line ends at a label's line end or when it is full.
 
-    Single characters stand side by side, longer labels with a gap between them.
+    Labels of single characters are adjacent; longer labels have a gap between them.
 
     Example:
-        >>> laid_out(["a", "\\n", "b"], 80)[2]
+        >>> lay_out(["a", "\\n", "b"], 80)[2]
         Place(line=1, column=0, width=1)
     """
     gap = int(any(len(label) > 1 for label in labels))

@@ -1,4 +1,4 @@
-"""An inspection as PNG files."""
+"""Plot an inspection as PNG files."""
 
 from __future__ import annotations
 
@@ -16,49 +16,44 @@ from matplotlib.figure import Figure
 from holdfast._typing import Array
 from holdfast.insight.analysis.results import FeatureUnit, Inspection, LayerTrace, Steps
 from holdfast.insight.render import captions, charts
+from holdfast.insight.render.captions import plotted_units
 from holdfast.insight.render.colormaps import Scale, scale_of, signed
-from holdfast.insight.render.label_text import clean, laid_out, sign
-from holdfast.insight.render.unit_selection import pictured
+from holdfast.insight.render.label_text import clean, lay_out, sign
 from holdfast.reporting.plots import FONTS, picture
 
 STYLE: Mapping[str, Any] = {"text.parse_math": False}
-"""Dollar signs of a text are no formulas."""
+"""Settings under which dollar signs do not start formulas."""
 _LETTERS = 140
-"""Steps of a text in one heatmap, so that every letter can be read."""
-STEPS = 1000
-"""Steps of a series in one heatmap."""
-COLUMNS, NARROWEST = 100, 80
-"""Letters in a line of a coloured text, and for how many a picture has room at least, for its title."""
-FIRST, LAST = slice(0, 800), slice(-400, None)
-"""What is drawn of a long text: its beginning, or its end where the end is what it is about."""
+"""Maximum number of text steps in a heatmap with legible letters."""
+_STEPS = 1000
+"""Maximum number of series steps in a heatmap."""
+_COLUMNS, _MIN_COLUMNS = 100, 80
+"""Letters in a line of colored text, and the minimum width of its plot, for the title."""
+_FIRST, _LAST = slice(0, 800), slice(-400, None)
+"""Shown part of a long text: its beginning, or its end if the end matters."""
 
 
-OURS = ("saturation", "tracked", "memory", "gradients", "attribution", "ablation")
-"""Names of pictures besides those of gates."""
+_NAMES = ("saturation", "tracked", "memory", "gradients", "attribution", "ablation")
+"""Names of plots other than those of gates."""
 
 
 def is_ours(path: Path) -> bool:
-    """Whether a file has the name of a picture that :func:`write_pictures` makes.
+    """Whether a file has the name of a picture that :func:`write_plots` writes.
 
     Example:
         >>> [is_ours(Path(name)) for name in ("gates-2.png", "memory.png", "gates-old.png", "heard.png")]
         [True, True, False, False]
     """
-    names = "|".join(OURS)
+    names = "|".join(_NAMES)
     return re.fullmatch(rf"(gates(-[1-9][0-9]*)?|{names})\.png", path.name) is not None
 
 
-def write_pictures(found: Inspection, folder: Path) -> list[Path]:
-    """Draw all that was found into PNG files.
+def write_plots(found: Inspection, folder: Path) -> list[Path]:
+    """Write all findings as PNG files into a folder, and return the paths.
 
-    Args:
-        found: the inspection.
-        folder: where they are written; it is made where it is missing.
-
-    Returns:
-        The files: ``gates.png`` of the first part, ``gates-2.png`` and so on of others, and as far as there is
-        something to draw ``saturation.png``, ``tracked.png``, ``memory.png``, ``gradients.png``,
-        ``attribution.png`` and ``ablation.png``.
+    The files are ``gates.png`` for the first layer, ``gates-2.png`` and so on for the others and,
+    if there is something to plot, ``saturation.png``, ``tracked.png``, ``memory.png``,
+    ``gradients.png``, ``attribution.png`` and ``ablation.png``.
     """
     painters = {f"gates{'' if k == 0 else f'-{k + 1}'}": _gates(found, k) for k in range(len(found.layers))}
     painters |= dict(_others(found))
@@ -78,7 +73,7 @@ def _others(found: Inspection) -> Iterator[tuple[str, Painter]]:
     gated = [layer for layer in found.layers if layer.gates]
     if gated:
         yield "saturation", saturation(found.layers)
-    if pictured(found):
+    if plotted_units(found):
         yield "tracked", _tracked(found)
     if found.memory is not None or any(layer.half_lives is not None for layer in found.layers):
         yield "memory", memory(found)
@@ -91,19 +86,19 @@ def _others(found: Inspection) -> Iterator[tuple[str, Painter]]:
 
 
 def one(size: tuple[float, float], paint: Callable[[Axes], None]) -> Painter:
-    """A painter of a figure with one panel."""
+    """Return a painter of a figure with one panel."""
     return size, lambda figure: paint(figure.subplots())
 
 
 def saturation(layers: Sequence[LayerTrace]) -> Painter:
-    """The scatter of shares at which gates are shut and open."""
+    """Plot the shares of steps at which gates are shut and open."""
     gated = [layer for layer in layers if layer.gates]
     columns = max(len(layer.gates) for layer in gated)
     return (0.6 + 2.3 * max(columns, 2), 0.6 + 2.6 * len(gated)), lambda f: charts.saturation(f, layers)
 
 
 def memory(found: Inspection) -> Painter:
-    """The measured horizon beside the half-lives of units, as far as there are both."""
+    """Plot the measured memory next to the half-lives of units."""
     panels: list[Callable[[Axes], None]] = []
     if (horizon := found.memory) is not None:
         panels.append(lambda ax: charts.memory_curve(ax, horizon))
@@ -118,37 +113,37 @@ def memory(found: Inspection) -> Painter:
 
 
 def gradients(found: Inspection) -> Painter:
-    """The gradient's norm against the distance in time."""
+    """Plot the gradient's norm against the distance in time."""
     return one((8, 3.6), lambda ax: charts.gradients(ax, found.gradients))
 
 
 def ablation(found: Inspection) -> Painter:
-    """Bars of what switching off costs: layers and gates, and units on an axis of their own."""
+    """Plot the ablations as bars: layers and gates, and units on a separate axis."""
     cut = found.ablation
     assert cut is not None
-    groups = [group for group in charts.cut_groups(cut) if group]
+    groups = [group for group in charts.component_groups(cut) if group]
 
     def paint(figure: Figure) -> None:
         heights = [len(group) + 2 for group in groups]
         axes = figure.subplots(len(groups), 1, squeeze=False, height_ratios=heights)[:, 0]
         for ax, group in zip(axes, groups, strict=True):
             charts.ablation(ax, group, cut, found.layers)
-        axes[0].set_title("What it costs to switch a layer, a gate or a unit off")
+        axes[0].set_title("Change of the loss with one layer, gate or unit ablated")
 
     return (8, 0.6 + 0.27 * sum(map(len, groups)) + 0.4 * len(groups)), paint
 
 
 def _gates(found: Inspection, number: int) -> Painter:
     layer, steps = found.layers[number], found.steps
-    count = min(len(steps), _LETTERS if charts.shared(steps) else STEPS)
-    panels = len(layer.activations) + (not charts.shared(steps))
+    count = min(len(steps), _LETTERS if charts.is_text(steps) else _STEPS)
+    panels = len(layer.activations) + (not charts.is_text(steps))
 
     def paint(figure: Figure) -> None:
         axes = list(figure.subplots(panels, 1, squeeze=False)[:, 0])
         figure.suptitle(f"{layer.name} ({layer.cell.upper()}): {captions.extent(steps, count)}", fontsize=12)
-        if not charts.shared(steps):
-            charts.read(axes[0], steps, count)
-            axes.pop(0).set_title("what was read")
+        if not charts.is_text(steps):
+            charts.input_rows(axes[0], steps, count)
+            axes.pop(0).set_title("input")
         for ax, name in zip(axes, layer.activations, strict=True):
             _heatmap(ax, layer, name, count)
         for ax in axes:
@@ -174,59 +169,59 @@ def _heatmap(ax: Axes, layer: LayerTrace, name: str, count: int) -> None:
 
 
 def activation(unit: FeatureUnit, found: Inspection) -> Array:
-    """The activation [T] by which a unit follows something."""
+    """Return the activation [T] of a feature unit."""
     values: Array = found.layers[unit.layer].activations[unit.state][:, unit.unit]
     return values
 
 
 def centred(unit: FeatureUnit, found: Inspection) -> Array:
-    """The same around its median: what a text is coloured by, for a unit need never cross zero."""
+    """Return the activation minus its median, to color a text: a unit need not cross zero."""
     values = activation(unit, found)
     return np.asarray(values - np.median(values))
 
 
 def _tracked(found: Inspection) -> Painter:
-    units, steps = pictured(found), found.steps
-    titles = [clean(captions.tracked(unit, found.layers)) for unit in units]
-    if where := captions.looked_for(found):
-        titles[0] = f"Units {where}\n\n{titles[0]}"
-    if charts.shared(steps):
+    units, steps = plotted_units(found), found.steps
+    titles = [clean(captions.feature_unit(unit, found.layers)) for unit in units]
+    if where := captions.searched(found):
+        titles[0] = f"{where}\n\n{titles[0]}"
+    if charts.is_text(steps):
         rows = [centred(unit, found) for unit in units]
-        return texts(steps, [(row, signed(row)) for row in rows], titles, FIRST)
+        return _texts(steps, [(row, signed(row)) for row in rows], titles, _FIRST)
 
     def paint(figure: Figure) -> None:
         for ax, unit, title in zip(
             figure.subplots(len(units), 1, squeeze=False)[:, 0], units, titles, strict=True
         ):
-            follow(ax, unit, found)
+            _unit_and_feature(ax, unit, found)
             ax.set_title(title)
 
     return (12, 0.4 + 2.4 * len(units)), paint
 
 
-def follower(unit: FeatureUnit, found: Inspection) -> Painter:
-    """A unit's activation with what it follows."""
-    return one((12, 2.4), lambda ax: follow(ax, unit, found))
+def feature_plot(unit: FeatureUnit, found: Inspection) -> Painter:
+    """Plot a unit's activation and the feature that it tracks."""
+    return one((12, 2.4), lambda ax: _unit_and_feature(ax, unit, found))
 
 
-def follow(ax: Axes, unit: FeatureUnit, found: Inspection) -> None:
-    """Paint a unit's activation with what it follows."""
+def _unit_and_feature(ax: Axes, unit: FeatureUnit, found: Inspection) -> None:
+    """Paint a unit's activation and the feature that it tracks."""
     names = (f"{unit.state} of unit {unit.unit}", clean(unit.feature))
-    charts.follows(ax, activation(unit, found), found.steps.features[unit.feature], names)
+    charts.unit_and_feature(ax, activation(unit, found), found.steps.features[unit.feature], names)
     charts.ticks(ax, found.steps, len(found.steps), 100)
 
 
 def attribution(found: Inspection) -> Painter:
-    """Which steps moved an answer, in two ways."""
+    """Plot which time steps influenced the prediction, by both attribution methods."""
     by, steps = found.attribution, found.steps
     assert by is not None
     title = (
-        f"What moved the {clean(by.target)}\n(orange for it, blue against it); "
-        f"rank correlation of the two ways: {captions.correlation(by.agreement)}"
+        f"Influence on the {clean(by.target)}\n(orange: for it, blue: against it); "
+        f"rank correlation of the two methods: {captions.correlation(by.agreement)}"
     )
-    if charts.shared(steps):
+    if charts.is_text(steps):
         titles = [f"{title}\n\nintegrated gradients", "occlusion"]
-        return texts(steps, [(row, signed(row, 1)) for row in (by.integrated, by.occlusion)], titles, LAST)
+        return _texts(steps, [(row, signed(row, 1)) for row in (by.integrated, by.occlusion)], titles, _LAST)
 
     def paint(figure: Figure) -> None:
         figure.suptitle(title, fontsize=11)
@@ -235,15 +230,15 @@ def attribution(found: Inspection) -> Painter:
     return (12, 5), paint
 
 
-def texts(
-    steps: Steps, values: Sequence[tuple[Array, Scale]], titles: Sequence[str], layer: slice
+def _texts(
+    steps: Steps, values: Sequence[tuple[Array, Scale]], titles: Sequence[str], shown: slice
 ) -> Painter:
-    """A part of a text once for each row of values [T], its letters on the colours of the values."""
-    labels = steps.labels[layer]
-    places = laid_out(labels, COLUMNS)
+    """Plot part of a text once for each row of values [T], which color its letters."""
+    labels = steps.labels[shown]
+    places = lay_out(labels, _COLUMNS)
     lines = places[-1].line + 1
-    columns = max(NARROWEST, *(place.column + place.width for place in places))
-    extent = captions.extent(steps, len(labels), "last" if layer is LAST else "first")
+    columns = max(_MIN_COLUMNS, *(place.column + place.width for place in places))
+    extent = captions.extent(steps, len(labels), "last" if shown is _LAST else "first")
     cut = "" if len(labels) == len(steps) else f"\n({extent})"
 
     def paint(figure: Figure) -> None:
@@ -251,8 +246,8 @@ def texts(
             figure.subplots(len(values), 1, squeeze=False)[:, 0], values, titles, strict=True
         ):
             grid = np.full((lines, columns, 3), 255, np.uint8)
-            for place, colour in zip(places, scale.colours(row[layer]), strict=True):
-                grid[place.line, place.column : place.column + place.width] = colour
+            for place, color in zip(places, scale.colors(row[shown]), strict=True):
+                grid[place.line, place.column : place.column + place.width] = color
             ax.imshow(grid, aspect="auto", interpolation="nearest")
             for place, label in zip(places, labels, strict=True):
                 middle = place.column + place.width / 2 - 0.5

@@ -1,4 +1,4 @@
-"""An inspection as text for a terminal, such as one over SSH."""
+"""Render an inspection as text for a terminal, such as one over SSH."""
 
 from __future__ import annotations
 
@@ -27,66 +27,67 @@ from holdfast.insight.analysis.results import (
     LayerTrace,
     MemoryCurve,
 )
-from holdfast.insight.analysis.summary import away
+from holdfast.insight.analysis.summary import distance
 from holdfast.insight.render import captions
-from holdfast.insight.render.captions import number
+from holdfast.insight.render.captions import choose_units, number, tracked_features
 from holdfast.insight.render.colormaps import Scale, scale_of
 from holdfast.insight.render.label_text import clean, plain, sign
-from holdfast.insight.render.unit_selection import chosen, followed
 
 SHADES, ASCII_SHADES = " ░▒▓█", " .:-=+*#%@"
 HEIGHTS, ASCII_HEIGHTS = "▁▂▃▄▅▆▇█", "_.:-=+*#"
-NARROWEST = 20
-UNITS, STEPS, CUTS = 8, 8, 12
-"""Units of a heatmap, steps that moved the answer, and things switched off."""
+_MIN_WIDTH = 20
+_UNITS, _STEPS, _COMPONENTS = 8, 8, 12
+"""Maximum numbers of units in a heatmap, of influential steps, and of ablated units."""
 _DECADES = 3
 """Powers of ten in a sparkline."""
 
 
 @dataclass(frozen=True)
 class Screen:
-    """What a terminal can show: its width in cells, whether it has colours, and whether it knows block characters."""
+    """Capabilities of a terminal: width in cells, colors, and block characters."""
 
     width: int = 80
-    colour: bool = False
+    color: bool = False
     blocks: bool = True
 
     @classmethod
     def of(cls, stream: TextIO) -> Screen:
-        """That of a stream: no colours where it is no terminal or NO_COLOR is set (https://no-color.org)."""
-        colour = stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+        """Return the capabilities of a stream; no colors without a terminal or with NO_COLOR
+        (https://no-color.org).
+        """
+        color = stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
         try:
             (SHADES + HEIGHTS).encode(stream.encoding or "ascii")
         except UnicodeEncodeError:
-            return cls(shutil.get_terminal_size().columns, colour, blocks=False)
-        return cls(shutil.get_terminal_size().columns, colour)
+            return cls(shutil.get_terminal_size().columns, color, blocks=False)
+        return cls(shutil.get_terminal_size().columns, color)
 
-    def text(self, words: str) -> str:
-        """A text as the terminal can write it."""
-        return clean(words) if self.blocks else plain(clean(words))
+    def text(self, text: str) -> str:
+        """Convert a text to what the terminal can print."""
+        return clean(text) if self.blocks else plain(clean(text))
 
     def sign(self, label: str) -> str:
-        """A step's label as the terminal can write it."""
+        """Convert a step's label to what the terminal can print."""
         return sign(label) if self.blocks else plain(sign(label))
 
 
 def terminal(found: Inspection, screen: Screen) -> str:
-    """What was found as text: words, heatmaps of a few units, their half-lives and saturation, curves as sparklines.
+    """Return the findings as text, with heatmaps and tables of a few units, and curves as sparklines.
 
     Args:
         found: the inspection.
-        screen: what the terminal can show; no line is wider, where it has 20 cells or more.
+        screen: capabilities of the terminal; no line is wider than it, if it has at least 20 cells.
 
     Returns:
-        Lines of text; with control sequences for 256 colours where the screen has colours.
+        Lines of text, with control sequences for 256 colors if the screen has colors.
     """
     out = io.StringIO()
     console = Console(
         file=out,
-        width=max(screen.width, NARROWEST),
-        force_terminal=screen.colour,
-        color_system="256" if screen.colour else None,
-        no_color=not screen.colour,
+        width=max(screen.width, _MIN_WIDTH),
+        force_terminal=screen.color,
+        color_system="256" if screen.color else None,
+        no_color=not screen.color,
         legacy_windows=False,
         highlight=False,
         markup=False,
@@ -100,7 +101,7 @@ def terminal(found: Inspection, screen: Screen) -> str:
 def _blocks(found: Inspection, screen: Screen) -> Iterator[RenderableType]:
     yield _heading(found.title, screen)
     yield screen.text(captions.network(found))
-    yield from _list("What was found", found.summary, screen)
+    yield from _list("Findings", found.summary, screen)
     for place, layer in enumerate(found.layers):
         yield from _layer(found, place, layer, screen)
     if found.memory is not None:
@@ -114,13 +115,13 @@ def _blocks(found: Inspection, screen: Screen) -> Iterator[RenderableType]:
     yield from _list("Notes", found.notes, screen)
 
 
-def _heading(words: str, screen: Screen) -> Text:
-    return Text(screen.text(words), style="bold")
+def _heading(text: str, screen: Screen) -> Text:
+    return Text(screen.text(text), style="bold")
 
 
-def _titled(words: str, screen: Screen) -> Iterator[RenderableType]:
+def _titled(text: str, screen: Screen) -> Iterator[RenderableType]:
     yield ""
-    yield _heading(words, screen)
+    yield _heading(text, screen)
 
 
 def _list(title: str, items: Sequence[str], screen: Screen) -> Iterator[RenderableType]:
@@ -130,17 +131,17 @@ def _list(title: str, items: Sequence[str], screen: Screen) -> Iterator[Renderab
             yield _bullet(screen.text(item))
 
 
-def _bullet(words: str) -> Table:
+def _bullet(text: str) -> Table:
     grid = Table.grid(padding=(0, 1))
     grid.add_column(width=1)
     grid.add_column(overflow="fold")
-    grid.add_row("-", words)
+    grid.add_row("-", text)
     return grid
 
 
 def _layer(found: Inspection, place: int, layer: LayerTrace, screen: Screen) -> Iterator[RenderableType]:
     wanted = [unit.unit for unit in found.feature_units if unit.layer == place]
-    units = chosen(layer.order, UNITS, wanted)
+    units = choose_units(layer.order, _UNITS, wanted)
     yield ""
     title = (
         f"{layer.name} ({layer.cell.upper()}): {len(units)} of {len(layer.order)} units, from fast to slow"
@@ -160,7 +161,7 @@ def _heatmap(
     found: Inspection, layer: LayerTrace, name: str, units: Array, screen: Screen
 ) -> Iterator[RenderableType]:
     left = 6
-    room, labels = max(screen.width, NARROWEST) - left, [screen.sign(label) for label in found.steps.labels]
+    room, labels = max(screen.width, _MIN_WIDTH) - left, [screen.sign(label) for label in found.steps.labels]
     letters = all(cell_len(label) == 1 for label in labels)
     count = min(room, len(labels))
     steps = np.arange(count) if letters else np.linspace(0, len(labels) - 1, count).round().astype(int)
@@ -187,25 +188,27 @@ def _heatmap(
 
 
 def _ends(labels: Sequence[str], room: int) -> str:
-    """The first and the last label at both ends of an axis, or the first alone."""
+    """Put the first and last labels at the ends of an axis, or the first alone if there is no
+    room.
+    """
     first, last = labels[0], labels[-1]
     gap = room - cell_len(first) - cell_len(last)
     return f"{first}{' ' * gap}{last}" if gap > 0 else set_cell_size(first, room)
 
 
 def _cells(values: Array, scale: Scale, screen: Screen) -> Text:
-    """Numbers as cells of colour, or as shades from the lowest to the highest."""
+    """Show numbers as colored cells, or as shades."""
     low, high = scale.ends
-    if screen.colour:
+    if screen.color:
         line = Text()
-        for red, green, blue in scale.colours(values).tolist():
+        for red, green, blue in scale.colors(values).tolist():
             line.append(" ", Style(bgcolor=Color.from_rgb(red, green, blue)))
         return line
     return Text(_levels((values - low) / ((high - low) or 1.0), SHADES if screen.blocks else ASCII_SHADES))
 
 
 def _levels(shares: Array, signs: str) -> str:
-    """A sign for each share from 0 to 1."""
+    """Return a sign for each share from 0 to 1."""
     places = (np.nan_to_num(shares).clip(0, 1) * len(signs)).astype(int).clip(max=len(signs) - 1)
     return "".join(signs[place] for place in places.tolist())
 
@@ -215,16 +218,16 @@ def _key(scale: Scale, screen: Screen) -> Text:
 
 
 def _units(found: Inspection, place: int, layer: LayerTrace, units: Array, screen: Screen) -> Table:
-    """Half-life and saturation of units, and what they follow."""
+    """Tabulate half-life, saturation and tracked features of units."""
     table = _table("unit", *(["half-life"] if layer.half_lives is not None else []))
     for gate in layer.gates:
         table.add_column(screen.text(f"{gate}\nshut/open"), justify="right", overflow="fold")
-    table.add_column("follows", overflow="fold")
-    shares, follows = [layer.saturated(gate) for gate in layer.gates], followed(found, place)
+    table.add_column("tracks", overflow="fold")
+    shares, tracked = [layer.saturation(gate) for gate in layer.gates], tracked_features(found, place)
     for unit in units.tolist():
         half = [] if layer.half_lives is None else [screen.text(number(float(layer.half_lives[unit])))]
         saturated = [f"{shut[unit]:.0%}/{open_[unit]:.0%}" for shut, open_ in shares]
-        table.add_row(str(unit), *half, *saturated, screen.text(", ".join(follows.get(unit, ()))))
+        table.add_row(str(unit), *half, *saturated, screen.text(", ".join(tracked.get(unit, ()))))
     return table
 
 
@@ -236,7 +239,7 @@ def _table(*names: str) -> Table:
 
 
 def _spark(values: Array, screen: Screen, room: int) -> str:
-    """A curve from 0.001 to 1 on a log scale, thinned to so many cells."""
+    """Show a curve from 0.001 to 1 on a log scale in this many cells."""
     places = np.linspace(0, len(values) - 1, min(room, len(values))).round().astype(int)
     with np.errstate(divide="ignore"):
         shares = 1 + np.log10(values[places]) / _DECADES
@@ -244,13 +247,13 @@ def _spark(values: Array, screen: Screen, room: int) -> str:
 
 
 def _horizon(found: MemoryCurve, screen: Screen) -> Iterator[RenderableType]:
-    yield from _titled("How far memory reaches", screen)
-    yield from _curve(found.jacobian, f"influence, 0 to {found.longest} steps back", screen)
+    yield from _titled("Memory", screen)
+    yield from _curve(found.jacobian, f"influence of inputs 0 to {found.longest} steps back", screen)
 
 
 def _curve(values: Array, axis: str, screen: Screen) -> Iterator[RenderableType]:
-    yield Text(_spark(values, screen, max(screen.width, NARROWEST)), no_wrap=True)
-    yield f"{axis}; from 1 at the top down to 0.001, log scale"
+    yield Text(_spark(values, screen, max(screen.width, _MIN_WIDTH)), no_wrap=True)
+    yield f"{axis}; log scale from 0.001 to 1"
 
 
 def _flows(flows: Sequence[GradientFlow], screen: Screen) -> Iterator[RenderableType]:
@@ -262,29 +265,29 @@ def _flows(flows: Sequence[GradientFlow], screen: Screen) -> Iterator[Renderable
 
 
 def _attribution(by: Attribution, found: Inspection, screen: Screen) -> Iterator[RenderableType]:
-    yield from _titled(f"What moved the {by.target}", screen)
+    yield from _titled(f"Time steps that influenced the {by.target}", screen)
     table, steps = (
-        _table("step", found.steps.kind, "away", "integrated gradients", "occlusion"),
+        _table("step", found.steps.kind, "distance", "integrated gradients", "occlusion"),
         len(found.steps),
     )
-    for step in np.argsort(-np.abs(by.integrated), kind="stable")[:STEPS].tolist():
+    for step in np.argsort(-np.abs(by.integrated), kind="stable")[:_STEPS].tolist():
         label = screen.sign(found.steps.labels[step])
-        far = away(by, step, steps)
+        far = distance(by, step, steps)
         table.add_row(str(step + 1), label, far, f"{by.integrated[step]:+.3g}", f"{by.occlusion[step]:+.3g}")
     yield table
 
 
 def _ablation(found: Ablation, layers: Sequence[LayerTrace], screen: Screen) -> Iterator[RenderableType]:
     yield from _titled(
-        f"What it costs to switch something off, from a loss of {found.loss:.4g} {found.unit}", screen
+        f"Ablation: loss without a component (whole network: {found.loss:.4g} {found.unit})", screen
     )
     kinds = [[cut for cut in found.components if cut.kind == kind] for kind in ("layer", "gate", "unit")]
-    cuts = [*kinds[0], *kinds[1], *kinds[2][:CUTS]]
+    cuts = [*kinds[0], *kinds[1], *kinds[2][:_COMPONENTS]]
     most = max((abs(cut.loss - found.loss) for cut in cuts), default=0) or 1.0
-    names = [screen.text(captions.cut_name(cut, layers)) for cut in cuts]
+    names = [screen.text(captions.component_name(cut, layers)) for cut in cuts]
     room = max(screen.width - 24 - max(map(cell_len, names), default=0), 5)
     table = _table("loss", "change")
-    table.add_column("switched off", overflow="fold")
+    table.add_column("ablated", overflow="fold")
     table.add_column("")
     for cut, name in zip(cuts, names, strict=True):
         rise = cut.loss - found.loss

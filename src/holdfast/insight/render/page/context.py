@@ -1,4 +1,4 @@
-"""What stands in the page of an inspection: the template's values, and the numbers that its script reads."""
+"""Build the template's values, and the numbers that the page's script reads."""
 
 from __future__ import annotations
 
@@ -14,38 +14,40 @@ from holdfast.insight.analysis.results import Inspection, LayerTrace, Steps
 from holdfast.insight.render import captions, charts, plots
 from holdfast.insight.render.colormaps import CIVIDIS, LEVELS, SIGNED, spread
 from holdfast.insight.render.label_text import clean, sign
-from holdfast.insight.render.page.heatmaps import Raster, png, rasters, room, steps_shown
-from holdfast.insight.render.page.sections import TINTS, chapters
-from holdfast.insight.render.page.svg import drawing
+from holdfast.insight.render.page.images import Raster, drawing, png, rasters, steps_shown, unit_limit
+from holdfast.insight.render.page.sections import TINTS, page_sections
 
 
-def content(found: Inspection) -> dict[str, Any]:
-    """The template's values."""
+def page_context(found: Inspection) -> dict[str, Any]:
+    """Return the template's values."""
     count = steps_shown(found.steps)
     heatmaps = [
         rasters(
-            layer, room(found), [unit.unit for unit in found.feature_units if unit.layer == number], count
+            layer,
+            unit_limit(found),
+            [unit.unit for unit in found.feature_units if unit.layer == number],
+            count,
         )
         for number, layer in enumerate(found.layers)
     ]
     return {
         "title": clean(found.title),
         "network": clean(captions.network(found)),
-        "words": [clean(text) for text in found.summary],
-        "notes": [clean(text) for text in [*found.notes, *_thinned(found, heatmaps)]],
-        "parts": list(zip(found.layers, heatmaps)),
+        "summary": [clean(text) for text in found.summary],
+        "notes": [clean(text) for text in [*found.notes, *_limits(found, heatmaps)]],
+        "layers": list(zip(found.layers, heatmaps)),
         "rows": _rows(found.steps, count),
         "reading": _reading(found.steps, count),
         "steps": captions.extent(found.steps, count),
-        "chapters": chapters(found),
+        "sections": page_sections(found),
         "tints": [_hex(SIGNED(k / (TINTS - 1))) for k in range(TINTS)],
         "gradients": {name: _gradient(cmap) for name, cmap in (("magnitude", CIVIDIS), ("signed", SIGNED))},
-        "data": Markup(_script(data(found, heatmaps, count))),
+        "data": Markup(_json(_script_data(found, heatmaps, count))),
     }
 
 
-def data(found: Inspection, heatmaps: Sequence[Sequence[Raster]], count: int) -> dict[str, Any]:
-    """The numbers that the page's script reads; those of activations stand in the rasters."""
+def _script_data(found: Inspection, heatmaps: Sequence[Sequence[Raster]], count: int) -> dict[str, Any]:
+    """Return the numbers that the page's script reads; activations are in the images."""
     steps = found.steps
     return {
         "kind": clean(steps.kind),
@@ -54,14 +56,18 @@ def data(found: Inspection, heatmaps: Sequence[Sequence[Raster]], count: int) ->
         "read": _series(steps, count),
         "parts": [_layer(layer, drawn) for layer, drawn in zip(found.layers, heatmaps, strict=True)],
         "tracked": [
-            {"part": unit.layer, "unit": unit.unit, "words": clean(captions.tracked(unit, found.layers))}
+            {
+                "part": unit.layer,
+                "unit": unit.unit,
+                "caption": clean(captions.feature_unit(unit, found.layers)),
+            }
             for unit in found.feature_units
         ],
     }
 
 
 def _series(steps: Steps, count: int) -> list[dict[str, Any]]:
-    """What was read, where it is a few series; of more there is only the picture."""
+    """Return the input rows, if they are few; more are only in the image."""
     if steps.rows is None or len(steps.rows) > charts.LINES:
         return []
     names = charts.row_names(steps)
@@ -72,7 +78,7 @@ def _series(steps: Steps, count: int) -> list[dict[str, Any]]:
 
 
 def _layer(layer: LayerTrace, drawn: Sequence[Raster]) -> dict[str, Any]:
-    saturated = {gate: layer.saturated(gate) for gate in layer.gates}
+    saturated = {gate: layer.saturation(gate) for gate in layer.gates}
     return {
         "name": clean(layer.name),
         "cell": layer.cell,
@@ -93,20 +99,20 @@ def _layer(layer: LayerTrace, drawn: Sequence[Raster]) -> dict[str, Any]:
 
 
 def _numbers(values: Array, digits: int) -> list[float | str | None]:
-    """Rounded numbers as JSON can write them: nothing for NaN, a word for infinity."""
+    """Round numbers for JSON: null for NaN, a string for infinity."""
     return [
         None if np.isnan(v) else float(f"{v:.{digits}g}") if np.isfinite(v) else "Infinity"
         for v in np.asarray(values, float)
     ]
 
 
-def _script(values: Mapping[str, Any]) -> str:
-    """JSON that no HTML parser can mistake for a tag."""
+def _json(values: Mapping[str, Any]) -> str:
+    """Return JSON that no HTML parser can mistake for a tag."""
     return json.dumps(values, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
 
 
-def _hex(colour: Sequence[float]) -> str:
-    return "#" + "".join(f"{round(c * (LEVELS - 1)):02x}" for c in colour[:3])
+def _hex(color: Sequence[float]) -> str:
+    return "#" + "".join(f"{round(c * (LEVELS - 1)):02x}" for c in color[:3])
 
 
 def _gradient(cmap: Any) -> str:
@@ -114,31 +120,33 @@ def _gradient(cmap: Any) -> str:
 
 
 def _rows(steps: Steps, count: int) -> str | None:
-    """What was read as a raster aligned with the heatmaps, its rows from the top; None where the labels say all."""
+    """Return the input rows as an image aligned with the heatmaps; None if the labels are the whole
+    input.
+    """
     if steps.rows is None:
         return None
     rows = steps.rows[::-1, :count]
-    if len(rows) <= charts.LINES:  # each on its own scale: series have units of their own
+    if len(rows) <= charts.LINES:  # each on its own scale, since series have different units
         low, high = np.nanmin(rows, 1, keepdims=True), np.nanmax(rows, 1, keepdims=True)
         rows = (rows - low) / np.where(high > low, high - low, 1)
     return png(rows, spread(rows))
 
 
 def _reading(steps: Steps, count: int) -> Markup | None:
-    """What was read, as a drawing."""
+    """Return the input rows as a chart."""
     if steps.rows is None:
         return None
-    painter = plots.one((12, 2.6), lambda ax: charts.read(ax, steps, count))
-    return drawing(painter, "reading", f"What was read: {', '.join(charts.row_names(steps))}")
+    painter = plots.one((12, 2.6), lambda ax: charts.input_rows(ax, steps, count))
+    return drawing(painter, "reading", f"Input: {', '.join(charts.row_names(steps))}")
 
 
-def _thinned(found: Inspection, heatmaps: Sequence[Sequence[Raster]]) -> Iterator[str]:
+def _limits(found: Inspection, heatmaps: Sequence[Sequence[Raster]]) -> Iterator[str]:
     if steps_shown(found.steps) < len(found.steps):
-        yield f"The heatmaps of this page show {captions.extent(found.steps, steps_shown(found.steps))}."
+        yield f"The heatmaps on this page show {captions.extent(found.steps, steps_shown(found.steps))}."
     for layer, drawn in zip(found.layers, heatmaps, strict=True):
         if len(drawn[0].units) < layer.activations[drawn[0].name].shape[1]:
             yield (
                 f"{layer.name}: this page shows {len(drawn[0].units)} of {len(layer.order)} units, so that it stays "
-                "below 5 MB: those that follow something, and others evenly from fast to slow. Means, shares and "
-                "half-lives are of all units."
+                "below 5 MB: the feature units, and others at even distances from fast to slow. Means, shares and "
+                "half-lives include all units."
             )

@@ -1,5 +1,5 @@
 "use strict";
-// The heatmaps that answer: numbers come from the pictures of the page, whose palette indices are the values' bytes.
+// Interactive heatmaps. Values come from the page's images, whose palette indices are the values' bytes.
 (async () => {
   const data = JSON.parse(document.getElementById("data").textContent);
   const at = (id) => document.getElementById(id);
@@ -9,7 +9,7 @@
   const rasters = new Map();
   let order = [], row = new Map(), shown = [], read = null;
 
-  // A PNG with a palette, eight bits and no filters, as this page carries: width, height, palette, bytes.
+  // Decode a PNG with a palette, 8 bits and no filters, as in this page, to width, height, palette and bytes.
   async function decoded(source) {
     const bytes = Uint8Array.from(atob(source.split(",")[1]), (c) => c.charCodeAt(0));
     const view = new DataView(bytes.buffer), chunks = {}, packed = [];
@@ -28,7 +28,7 @@
     return { width, height, palette: chunks.PLTE, values };
   }
 
-  // What a part's activations are: [{name, title, low, high, units, means, raster, place: unit -> row of the raster}].
+  // Return the activations of a layer: [{name, title, low, high, units, means, raster, place: unit -> row of the raster}].
   async function activations(number) {
     if (!rasters.has(number)) {
       const all = data.parts[number].activations.map(async (one) => {
@@ -47,9 +47,10 @@
   };
   const number = (x, digits = 3) =>
     x === null || Number.isNaN(Number(x)) ? "" : Number(x) === Infinity ? "∞" : String(Number(Number(x).toPrecision(digits)));
+  const counted = (count, noun) => `${count} ${noun}${String(count) === "1" ? "" : "s"}`;
   const two = (x) => (Math.abs(x) < 0.005 ? 0 : x).toFixed(2);
 
-  // Order of the units: as drawn (by time scale), or by correlation with a feature.
+  // Order the units by time scale, as in the images, or by correlation with a feature.
   function correlation(one, unit, feature) {
     const pairs = feature.flatMap((f, t) => (f === null ? [] : [[Number(f), value(one, unit, t)]]));
     const mean = (k) => pairs.reduce((sum, pair) => sum + pair[k], 0) / (pairs.length || 1);
@@ -67,14 +68,14 @@
   }
   const rows = (one) => (one.units.every((unit) => row.has(unit)) && one.units.length === order.length ? order : one.units);
 
-  // Drawing: a canvas has a pixel for each number; its size on the page is a matter of style.
+  // Paint a canvas with one pixel for each number; CSS sets its size on the page.
   function paint(canvas, raster, lines) {
     canvas.width = raster.width; canvas.height = lines.length;
     const context = canvas.getContext("2d"), image = context.createImageData(raster.width, lines.length);
     lines.forEach((line, r) => {
       for (let t = 0; t < raster.width; t++) {
-        const colour = raster.values[line * raster.width + t] * 3, to = (r * raster.width + t) * 4;
-        for (let k = 0; k < 3; k++) image.data[to + k] = raster.palette[colour + k];
+        const color = raster.values[line * raster.width + t] * 3, to = (r * raster.width + t) * 4;
+        for (let k = 0; k < 3; k++) image.data[to + k] = raster.palette[color + k];
         image.data[to + 3] = 255;
       }
     });
@@ -85,13 +86,13 @@
     box.append(gate ? "0" : "−", made("span", "", { className: `bar ${gate ? "magnitude" : "signed"}` }), gate ? "1" : "+");
     return box;
   }
-  // What was read, when it is a few series: lines, each on its own scale.
+  // Draw the input as lines, each on its own scale, if it has few rows.
   const few = () => read && read.height === data.read.length;
   function lines(canvas, zoom) {
     const pens = ["--blue", "--orange", "--ink", "--grey"].map((name) => getComputedStyle(document.body).getPropertyValue(name));
     canvas.width = Math.min(steps * zoom, 32000); canvas.height = 96;
     const context = canvas.getContext("2d"), wide = canvas.width / steps;
-    for (let r = 0; r < read.height; r++) { // the last row of the picture is the first series
+    for (let r = 0; r < read.height; r++) { // the last row of the image is the first series
       context.beginPath();
       context.strokeStyle = pens[r % pens.length];
       context.setLineDash([[], [6, 3], [2, 2], [8, 3, 2, 3]][r % 4]);
@@ -102,7 +103,7 @@
   }
   function draw() {
     order = sorted(); row = new Map(order.map((unit, k) => [unit, k]));
-    at("maps").replaceChildren(...(read ? [map(`what was read${few() ? `: ${data.read.map((one) => one.name).join(", ")}` : ""}`, null, read, [...Array(read.height).keys()])] : []),
+    at("maps").replaceChildren(...(read ? [map(`input${few() ? `: ${data.read.map((one) => one.name).join(", ")}` : ""}`, null, read, [...Array(read.height).keys()])] : []),
       ...shown.filter((one) => !state.hidden.has(one.name)).map((one) =>
         map(one.title, one, one.raster, rows(one).map((unit) => one.place.get(unit)))));
     at("unit").replaceChildren(...order.map((unit) => made("option", `unit ${unit}`, { value: unit })));
@@ -114,8 +115,8 @@
     const figure = made("figure"), caption = made("figcaption", title), canvas = made("canvas");
     canvas.setAttribute("role", "img");
     canvas.setAttribute("aria-label", one
-      ? `Heatmap of the ${title} of ${lines.length} units over ${steps} steps. The table beside it has the numbers.`
-      : "What was read at each step");
+      ? `Heatmap of the ${title} of ${counted(lines.length, "unit")} over ${counted(steps, "step")}. The table next to it has the numbers.`
+      : "Input at each step");
     paint(canvas, raster, lines);
     if (one) caption.append(scale(one));
     figure.append(caption, canvas);
@@ -136,7 +137,7 @@
     labelled(zoom);
     tell(false);
   }
-  // As many labels as there is room for, from the left.
+  // Show as many labels as fit, from the left.
   function labelled(zoom) {
     let free = 0;
     const spans = data.labels.flatMap((label, t) => {
@@ -151,7 +152,7 @@
     at("labels").replaceChildren(...spans);
   }
 
-  // The chosen step in words and numbers.
+  // Show the chosen step in text and numbers.
   let waiting = 0;
   function tell(aloud = true) {
     const { step, unit } = state.hover ?? state, zoom = Number(at("zoom").value);
@@ -171,13 +172,13 @@
       line.append(made("th", one.name, { scope: "row" }), made("td", two(one.means[step])),
         made("td", one.place.has(unit) ? two(value(one, unit, step)) : ""));
       if (gated) line.append(...(part.saturated[one.name] ?? [[], []]).map((share) =>
-        made("td", unit in share ? `${Math.round(share[unit] * 100)} %` : "")));
+        made("td", unit in share ? `${Math.round(share[unit] * 100)}%` : "")));
       return line;
     }));
     at("at-words").textContent = described(unit);
     const known = [...data.read.map((one) => [one.name, one.values]), ...Object.entries(data.features)];
     at("at-features").replaceChildren(...known.map(([name, values]) =>
-      made("li", `${name}: ${number(values[step], 4) || "not defined here"}`)));
+      made("li", `${name}: ${number(values[step], 4) || "undefined at this step"}`)));
     if (at("at-all").open) everything(step);
     for (const here of document.querySelectorAll(".here")) here.classList.remove("here");
     at("labels").querySelector(`[data-step="${step}"]`)?.classList.add("here");
@@ -190,9 +191,9 @@
   }
   function described(unit) {
     const part = data.parts[state.part];
-    const follows = data.tracked.filter((one) => one.part === state.part && one.unit === unit).map((one) => ` ${one.words}.`);
-    const half = part.halfLives ? `Unit ${unit} has a half-life of ${number(part.halfLives[unit])} steps.` : "";
-    return half + follows.join("");
+    const tracked = data.tracked.filter((one) => one.part === state.part && one.unit === unit).map((one) => ` ${one.caption}.`);
+    const half = part.halfLives ? `Unit ${unit} has a half-life of ${counted(number(part.halfLives[unit]), "step")}.` : "";
+    return half + tracked.join("");
   }
   function everything(step) {
     const head = made("thead"), top = made("tr"), body = made("tbody");
@@ -207,7 +208,7 @@
     at("at-table").replaceChildren(head, body);
   }
 
-  // Choosing.
+  // Choose a step and a unit.
   function choose(step, unit = state.unit, follow = true) {
     state.hover = null;
     state.step = Math.max(0, Math.min(steps - 1, step));
@@ -261,7 +262,7 @@
   function scheme() {
     const system = matchMedia("(prefers-color-scheme: dark)");
     const dark = () => (document.documentElement.dataset.scheme ?? (system.matches ? "dark" : "light")) === "dark";
-    const named = () => { at("scheme").textContent = dark() ? "Light colours" : "Dark colours"; if (order.length) sized(); };
+    const named = () => { at("scheme").textContent = dark() ? "Light colors" : "Dark colors"; if (order.length) sized(); };
     at("scheme").addEventListener("click", () => { document.documentElement.dataset.scheme = dark() ? "light" : "dark"; named(); });
     system.addEventListener("change", named);
     at("scheme").hidden = false;
@@ -270,11 +271,11 @@
 
   scheme();
   for (const box of document.querySelectorAll(".letters")) box.letters = box.querySelectorAll("i");
-  if (!("DecompressionStream" in window)) return; // an old browser keeps the still pictures
+  if (!("DecompressionStream" in window)) return; // an old browser keeps the static images
   document.documentElement.classList.add("scripted");
   read = at("rows") ? await decoded(at("rows").getAttribute("src")) : null;
   at("part").append(...data.parts.map((one, k) => made("option", `${one.name} (${one.cell.toUpperCase()})`, { value: k })));
-  at("sort").append(made("option", "time scale, fast ones first", { value: "" }),
+  at("sort").append(made("option", "time scale, fastest first", { value: "" }),
     ...Object.keys(data.features).map((name) => made("option", `correlation with ${name}, highest first`, { value: name })));
   at("step").max = steps;
   at("explorer").hidden = false;
@@ -282,7 +283,7 @@
   at("zoom").value = short ? 10 : Math.max(1, Math.min(32, Math.floor(at("view").clientWidth / steps)));
   await part(0);
   choose(state.step, data.tracked.find((one) => one.part === 0 && row.has(one.unit))?.unit ?? state.unit, false);
-  for (const box of document.querySelectorAll("#attribution .letters")) box.scrollTop = box.scrollHeight; // the answer is last
+  for (const box of document.querySelectorAll("#attribution .letters")) box.scrollTop = box.scrollHeight; // the prediction is at the end
 
   at("part").addEventListener("change", async (event) => { await part(Number(event.target.value)); choose(state.step); });
   at("sort").addEventListener("change", (event) => { state.sort = event.target.value; draw(); });

@@ -1,4 +1,4 @@
-"""The chapters of the page after the heatmaps: words, drawings, coloured texts and tables of numbers."""
+"""Sections of the page below the heatmaps: text, charts, colored texts and tables."""
 
 from __future__ import annotations
 
@@ -12,24 +12,22 @@ from holdfast._typing import Array
 from holdfast.insight.analysis import summary
 from holdfast.insight.analysis.results import LEFT, RIGHT, FeatureUnit, Inspection, LayerTrace, Steps
 from holdfast.insight.render import captions, charts, plots
-from holdfast.insight.render.captions import number
+from holdfast.insight.render.captions import number, plotted_units, tracked_features
 from holdfast.insight.render.colormaps import signed
 from holdfast.insight.render.label_text import clean, sign
-from holdfast.insight.render.page.heatmaps import LONGEST
-from holdfast.insight.render.page.svg import drawing
-from holdfast.insight.render.unit_selection import followed, pictured
+from holdfast.insight.render.page.images import LONGEST, drawing
 
 TINTS = 33
-"""Colours of letters on the page."""
-ROWS = 40
-"""Rows of a table of numbers along a curve; longer ones are thinned."""
-LAST = 1000
-"""Steps before an answer that are coloured."""
+"""Number of colors for letters."""
+_ROWS = 40
+"""Maximum number of rows in the table of a curve; longer ones are thinned."""
+_LAST = 1000
+"""Maximum number of colored steps before a prediction."""
 
 
 @dataclass(frozen=True)
 class _Letter:
-    """A step in a coloured text: its sign, the number of its colour, and whether a line ends after it."""
+    """A step in a colored text: its sign, its color index, and whether a line ends after it."""
 
     sign: str
     tint: int
@@ -37,8 +35,10 @@ class _Letter:
 
 
 @dataclass(frozen=True)
-class Figure:
-    """A picture with its caption: a text coloured around ``middle`` from its step ``first`` on, or a drawing."""
+class _Figure:
+    """A figure with its caption: a text from the step ``first`` on, colored around ``middle``, or a
+    chart.
+    """
 
     title: str
     letters: Sequence[_Letter] = ()
@@ -49,8 +49,8 @@ class Figure:
 
 
 @dataclass(frozen=True)
-class Table:
-    """Rows of text under a header, folded away under a title; the first cell names its row."""
+class _Table:
+    """A collapsible table with a title; the first cell of a row is its header."""
 
     title: str
     header: Sequence[str]
@@ -58,23 +58,23 @@ class Table:
 
 
 @dataclass(frozen=True)
-class _Chapter:
-    """A part of the page."""
+class _Section:
+    """A section of the page."""
 
     name: str
     title: str
-    words: Sequence[str]
-    figures: Sequence[Figure] = ()
-    tables: Sequence[Table] = ()
+    text: Sequence[str]
+    figures: Sequence[_Figure] = ()
+    tables: Sequence[_Table] = ()
 
 
-def chapters(found: Inspection) -> list[_Chapter]:
-    """Those for which something was found."""
-    made = (_tracked, _saturation, _memory, _gradients, _attribution, _ablation)
-    return [chapter for make in made if (chapter := make(found)) is not None]
+def page_sections(found: Inspection) -> list[_Section]:
+    """Return the sections that have findings."""
+    made = (_feature_units, _saturation, _memory, _gradients, _attribution, _ablation)
+    return [section for make in made if (section := make(found)) is not None]
 
 
-def _tracked(found: Inspection) -> _Chapter | None:
+def _feature_units(found: Inspection) -> _Section | None:
     if not found.feature_units:
         return None
     rows = [
@@ -91,20 +91,20 @@ def _tracked(found: Inspection) -> _Chapter | None:
     header = [
         "unit",
         "activation",
-        "follows",
-        "correlation, unseen half",
-        "half it was chosen on",
+        "feature",
+        "correlation, held-out half",
+        "correlation, selection half",
         "half-life",
     ]
-    words = [
-        "Units whose activation follows something of the input, the closest first. Each was chosen on one half of the "
-        "steps; the correlation that counts is that on the other half.",
+    text = [
+        "Units whose activation tracks a feature of the input, the closest first. Each was selected on one half of the "
+        "steps. The correlation on the other, held-out half is the evidence.",
     ]
-    if where := captions.looked_for(found):
-        words.append(f"They were {where}. What does not change in it is not drawn.")
-    figures = [_followed(unit, k, found) for k, unit in enumerate(pictured(found))]
-    return _Chapter(
-        "tracked", "Units that follow something", words, figures, [Table("All of them", header, rows)]
+    if where := captions.searched(found):
+        text.append(f"{where} Features that do not change in it are not plotted.")
+    figures = [_feature_figure(unit, k, found) for k, unit in enumerate(plotted_units(found))]
+    return _Section(
+        "tracked", "Units that track features", text, figures, [_Table("All feature units", header, rows)]
     )
 
 
@@ -112,24 +112,24 @@ def _half_life(layer: LayerTrace, unit: int) -> str:
     return "" if layer.half_lives is None else number(float(layer.half_lives[unit]))
 
 
-def _followed(unit: FeatureUnit, number: int, found: Inspection) -> Figure:
-    title = clean(captions.tracked(unit, found.layers))
-    if charts.shared(found.steps):
+def _feature_figure(unit: FeatureUnit, number: int, found: Inspection) -> _Figure:
+    title = clean(captions.feature_unit(unit, found.layers))
+    if charts.is_text(found.steps):
         values = plots.centred(unit, found)
         limit = signed(values).ends[1]
         shown = _text(title, found.steps, values / limit, 0, min(len(found.steps), LONGEST))
         return replace(shown, middle="the unit's median")
-    painter = plots.follower(unit, found)
-    return Figure(title, drawing=drawing(painter, f"tracked-{number}", title))
+    painter = plots.feature_plot(unit, found)
+    return _Figure(title, drawing=drawing(painter, f"tracked-{number}", title))
 
 
-def _text(title: str, steps: Steps, values: Array, first: int, count: int) -> Figure:
-    """A text coloured by values, of which those beyond -1 and 1 have the last colours."""
+def _text(title: str, steps: Steps, values: Array, first: int, count: int) -> _Figure:
+    """Color a text by values; those beyond -1 and 1 get the last colors."""
     part = slice(first, first + count)
     if count < len(steps):
         title = f"{title} ({captions.extent(steps, count, 'last' if first else 'first')})"
     gap = " " if any(len(label) > 1 for label in steps.labels) else ""
-    return Figure(title, _letters(steps.labels[part], values[part]), first, gap)
+    return _Figure(title, _letters(steps.labels[part], values[part]), first, gap)
 
 
 def _letters(labels: Sequence[str], values: Array) -> list[_Letter]:
@@ -140,84 +140,91 @@ def _letters(labels: Sequence[str], values: Array) -> list[_Letter]:
     ]
 
 
-def _saturation(found: Inspection) -> _Chapter | None:
+def _saturation(found: Inspection) -> _Section | None:
     gated = [layer for layer in found.layers if layer.gates]
     if not gated:
         return None
-    words = [
-        f"A dot is a unit: to the right the share of steps at which its gate is shut (below {LEFT}), upwards the share "
-        f"at which it is open (above {RIGHT}), after Karpathy et al. 2015. A unit in the lower right corner lets "
-        "hardly anything through, one in the upper left corner all; near the origin a gate works in between. "
-        "A GRU's update gate is the other way round: open it keeps the old state, shut it takes the new one.",
+    text = [
+        f"Each dot is a unit. The horizontal axis is the share of steps at which its gate is shut (below {LEFT}), the "
+        f"vertical axis the share at which it is open (above {RIGHT}), after Karpathy et al. 2015. A gate in the lower "
+        "right corner lets hardly anything through, one in the upper left corner almost everything; near the "
+        "origin, it takes values in between. A GRU's update gate keeps the old state when open and takes the new "
+        "one when shut.",
         *(captions.saturation(layer) for layer in gated),
     ]
-    title = "Share of steps at which each gate is shut and open"
-    drawn = drawing(plots.saturation(found.layers), "saturation", f"{title}. {' '.join(words[1:])}")
+    title = "Share of steps at which each gate is shut or open"
+    drawn = drawing(plots.saturation(found.layers), "saturation", f"{title}. {' '.join(text[1:])}")
     tables = [_units(layer, k, found) for k, layer in enumerate(found.layers) if layer.gates]
-    return _Chapter("saturation", "Saturated gates", words, [Figure(title, drawing=drawn)], tables)
+    return _Section("saturation", "Saturated gates", text, [_Figure(title, drawing=drawn)], tables)
 
 
-def _units(layer: LayerTrace, number: int, found: Inspection) -> Table:
-    shares = [share for gate in layer.gates for share in layer.saturated(gate)]
-    follows = followed(found, number)
+def _units(layer: LayerTrace, number: int, found: Inspection) -> _Table:
+    shares = [share for gate in layer.gates for share in layer.saturation(gate)]
+    tracked = tracked_features(found, number)
     rows = [
-        [str(u), _half_life(layer, u), *(f"{s[u]:.2f}" for s in shares), clean(", ".join(follows.get(u, ())))]
+        [str(u), _half_life(layer, u), *(f"{s[u]:.2f}" for s in shares), clean(", ".join(tracked.get(u, ())))]
         for u in layer.order.tolist()
     ]
     header = [
         "unit",
         "half-life",
         *(f"{g} {how}" for g in layer.gates for how in ("shut", "open")),
-        "follows",
+        "tracks",
     ]
-    return Table(f"{layer.name}: every unit, from fast to slow", header, rows)
+    return _Table(f"{layer.name}: all units, from fast to slow", header, rows)
 
 
-def _memory(found: Inspection) -> _Chapter | None:
+def _memory(found: Inspection) -> _Section | None:
     if found.memory is None and all(layer.half_lives is None for layer in found.layers):
         return None
-    words, tables = [], []
+    text, tables = [], []
     if found.memory is not None:
         finite = dict(zip(found.memory.checked.tolist(), found.memory.finite.tolist(), strict=True))
-        words.append(
-            "Influence is how much a change of the input so many steps back alters the recurrent output, as a share of "
-            "its largest influence."
+        text.append(
+            "Influence is the effect of a change of the input on the recurrent output that many steps later, "
+            "relative to its peak."
         )
         rows = [
             [str(int(lag)), number(float(value), 4), number(finite.get(int(lag), np.nan), 4)]
             for lag, value in zip(found.memory.lags, found.memory.jacobian, strict=True)
         ]
         tables.append(
-            Table("Influence by lag", ["steps back", "influence", "by finite differences"], _thin(rows))
+            _Table("Influence by distance", ["steps back", "influence", "by finite differences"], _thin(rows))
         )
     if any(layer.half_lives is not None for layer in found.layers):
-        words.append(
-            "A unit's half-life is the number of steps after which half of what it holds is gone, by its gates: the "
-            "median over the steps to begin from."
+        text.append(
+            "A unit's half-life is the number of steps in which it loses half of its content, computed from its gates: "
+            "the median over start steps."
         )
-    drawn = drawing(plots.memory(found), "memory", " ".join([*_heard(found), *words]))
-    return _Chapter("memory", "How far memory reaches", words, [Figure("Memory", drawing=drawn)], tables)
+    drawn = drawing(plots.memory(found), "memory", " ".join([*_spoken(found), *text]))
+    return _Section(
+        "memory",
+        "Memory",
+        text,
+        [_Figure("Influence of an input, and half-lives of units", drawing=drawn)],
+        tables,
+    )
 
 
-def _heard(found: Inspection) -> list[str]:
-    """The horizon for those who do not see it."""
+def _spoken(found: Inspection) -> list[str]:
+    """Describe the memory curve for screen readers."""
     return [] if found.memory is None else [summary.memory(found.memory, found.steps.kind)]
 
 
 def _thin(rows: Sequence[Sequence[str]]) -> list[Sequence[str]]:
-    """At most so many rows of a curve, close together at its beginning, its last one among them."""
-    if len(rows) <= ROWS:
+    """Thin the rows of a curve, keeping more at its beginning, and the last one."""
+    if len(rows) <= _ROWS:
         return list(rows)
-    places = np.unique(np.rint(np.geomspace(1, len(rows), ROWS)).astype(int)) - 1
+    places = np.unique(np.rint(np.geomspace(1, len(rows), _ROWS)).astype(int)) - 1
     return [rows[place] for place in places]
 
 
-def _gradients(found: Inspection) -> _Chapter | None:
+def _gradients(found: Inspection) -> _Section | None:
     if not found.gradients:
         return None
-    words = [
-        "The norm of a loss's gradient with respect to the state so many steps before the loss, as a share of that at "
-        "the loss; thin: with respect to the hidden state alone."
+    text = [
+        "Norm of a loss's gradient with respect to the state that many steps before the loss, relative to its norm at "
+        "the loss. Thin lines: with respect to the hidden state only."
     ]
     header = [
         "distance",
@@ -232,23 +239,23 @@ def _gradients(found: Inspection) -> _Chapter | None:
     drawn = drawing(
         plots.gradients(found), "gradients", clean(" ".join(flow.sentence for flow in found.gradients))
     )
-    title = "Gradient against the distance in time"
-    return _Chapter(
+    title = "Gradient by distance in time"
+    return _Section(
         "gradients",
         "Gradients through time",
-        words,
-        [Figure(title, drawing=drawn)],
-        [Table(title, header, _thin(rows))],
+        text,
+        [_Figure(title, drawing=drawn)],
+        [_Table(title, header, _thin(rows))],
     )
 
 
-def _attribution(found: Inspection) -> _Chapter | None:
+def _attribution(found: Inspection) -> _Section | None:
     by, steps = found.attribution, found.steps
     if by is None:
         return None
-    words = [f"The answer: {clean(by.target)}. Orange speaks for it, blue against it."]
-    if charts.shared(steps):
-        count = min(len(steps), LAST)
+    text = [f"Prediction: {clean(by.target)}. Orange steps speak for it, blue steps against it."]
+    if charts.is_text(steps):
+        count = min(len(steps), _LAST)
         named = {"Integrated gradients": by.integrated, "Occlusion": by.occlusion}
         figures = [
             _text(name, steps, values / signed(values, 1).ends[1], len(steps) - count, count)
@@ -256,38 +263,44 @@ def _attribution(found: Inspection) -> _Chapter | None:
         ]
     else:
         drawn = drawing(plots.attribution(found), "attribution", clean(summary.attribution(by, found)))
-        figures = [Figure("Integrated gradients and occlusion", drawing=drawn)]
-    most = np.argsort(-np.abs(by.integrated), kind="stable")[:ROWS]
+        figures = [_Figure("Integrated gradients and occlusion", drawing=drawn)]
+    most = np.argsort(-np.abs(by.integrated), kind="stable")[:_ROWS]
     rows = [
         [
             str(int(t) + 1),
             sign(steps.labels[t]),
-            summary.away(by, int(t), len(steps)),
+            summary.distance(by, int(t), len(steps)),
             f"{by.integrated[t]:+.4g}",
             f"{by.occlusion[t]:+.4g}",
         ]
         for t in most
     ]
-    header = ["step", steps.kind, "from the answer", "integrated gradients", "occlusion"]
-    title = f"The {len(rows)} steps that moved it most"
-    return _Chapter("attribution", "What moved the answer", words, figures, [Table(title, header, rows)])
+    header = ["step", steps.kind, "distance", "integrated gradients", "occlusion"]
+    title = f"The {captions.counted(len(rows), 'step')} with the largest influence"
+    return _Section(
+        "attribution",
+        "Time steps that influenced the prediction",
+        text,
+        figures,
+        [_Table(title, header, rows)],
+    )
 
 
-def _ablation(found: Inspection) -> _Chapter | None:
+def _ablation(found: Inspection) -> _Section | None:
     cut = found.ablation
     if cut is None or not cut.components:
         return None
-    words = [
-        f"The loss of the whole network is {cut.loss:.4g} {clean(cut.unit)}. A gate is held at its mean or open, a "
-        "layer or a unit puts out 0."
+    text = [
+        f"The loss of the whole network is {cut.loss:.4g} {clean(cut.unit)}. An ablated gate is held at its mean, "
+        "open or shut. An ablated layer or unit outputs 0."
     ]
     rows = [
-        [captions.cut_name(c, found.layers), c.kind, f"{c.loss:.4g}", f"{c.loss - cut.loss:+.4g}"]
+        [captions.component_name(c, found.layers), c.kind, f"{c.loss:.4g}", f"{c.loss - cut.loss:+.4g}"]
         for c in cut.components
     ]
     drawn = drawing(plots.ablation(found), "ablation", clean(" ".join(summary.ablation(cut, found))))
-    title = "What it costs to switch something off"
-    header = ["switched off", "what it is", f"loss ({cut.unit})", "change"]
-    return _Chapter(
-        "ablation", title, words, [Figure(title, drawing=drawn)], [Table("All of them", header, rows)]
+    title = "Ablation"
+    header = ["ablated", "kind", f"loss ({cut.unit})", "change"]
+    return _Section(
+        "ablation", title, text, [_Figure(title, drawing=drawn)], [_Table("All ablations", header, rows)]
     )
