@@ -151,5 +151,5 @@ def test_records_of_a_file_do_not_say_the_same_twice(
     capsys.readouterr()
     assert main(["inspect", str(tmp_path / "run"), str(data)]) == 0
     told = capsys.readouterr()
-    assert told.out.count("Memory as measured") == 1
+    assert told.out.count("Measured memory") == 1
     assert told.err.count("Units that track something") == 1
