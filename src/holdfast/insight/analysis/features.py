@@ -55,22 +55,22 @@ def of_words(words: Sequence[str]) -> dict[str, Array]:
     }
 
 
-def of_units(ids: Sequence[int] | Array, units: Tokenizer) -> dict[str, Array]:
+def of_tokens(ids: Sequence[int] | Array, tokenizer: Tokenizer) -> dict[str, Array]:
     """Return name -> [T] for the tokens of a text, including constant features and unknown tokens."""
     numbers = [int(i) for i in ids]
-    if units.kind in ("character", "byte"):
-        found = of_characters("".join((units.decode([i]) or " ")[0] for i in numbers))
+    if tokenizer.kind in ("character", "byte"):
+        found = of_characters("".join((tokenizer.decode([i]) or " ")[0] for i in numbers))
     else:
-        found = of_words([units.token(i) for i in numbers])
-    return found | {f"unknown {units.kind}": _flags([i == units.unknown for i in numbers])}
+        found = of_words([tokenizer.token(i) for i in numbers])
+    return found | {f"unknown {tokenizer.kind}": _flags([i == tokenizer.unknown for i in numbers])}
 
 
-def labels(ids: Sequence[int] | Array, units: Tokenizer) -> list[str]:
+def labels(ids: Sequence[int] | Array, tokenizer: Tokenizer) -> list[str]:
     """Return a label for each token: a letter or white space is itself; others have a name."""
     numbers = [int(i) for i in ids]
-    letters = [units.decode([i]) if units.kind in ("character", "byte") else "" for i in numbers]
+    letters = [tokenizer.decode([i]) if tokenizer.kind in ("character", "byte") else "" for i in numbers]
     return [
-        letter if len(letter) == 1 and letter != "\N{REPLACEMENT CHARACTER}" else units.token(i)
+        letter if len(letter) == 1 and letter != "\N{REPLACEMENT CHARACTER}" else tokenizer.token(i)
         for letter, i in zip(letters, numbers, strict=True)
     ]
 

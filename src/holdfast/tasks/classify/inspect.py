@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from holdfast._typing import Array
 from holdfast.errors import UserError
-from holdfast.insight.analysis.features import changes, of_units, side_by_side
+from holdfast.insight.analysis.features import changes, of_tokens, side_by_side
 from holdfast.insight.analysis.request import FeatureBatch, InspectionRequest, Loss, Score
 from holdfast.insight.analysis.results import Steps
 from holdfast.models.classify import ClassifierOutput
@@ -109,7 +109,7 @@ def _features(part: Part, place: int, schema: Schema) -> dict[str, Array]:
     """Name -> [T] of a record."""
     own = part.inputs[place]
     if not isinstance(schema.encoder, SeriesEncoder):
-        return of_units(own, schema.encoder.units)
+        return of_tokens(own, schema.encoder.units)
     found: dict[str, Array] = {"position in the record": np.arange(1.0, len(own) + 1)}
     for name, values in zip(schema.encoder.channels, own.T.astype(np.float64), strict=True):
         found |= {name: values, f"change of {name}": changes(values)}

@@ -12,7 +12,7 @@ from torch import Tensor
 from holdfast._typing import Array
 from holdfast.data.text.tokenizers import Tokenizer
 from holdfast.errors import UserError
-from holdfast.insight.analysis.features import changing, labels, of_units
+from holdfast.insight.analysis.features import changing, labels, of_tokens
 from holdfast.insight.analysis.request import InspectionRequest, Loss, Score
 from holdfast.insight.analysis.results import Steps
 from holdfast.models.truncated_bptt import text_nll
@@ -61,7 +61,7 @@ def subjects(model: LanguageModel, data: Path, steps: int) -> list[InspectionReq
 
 def described(ids: Array, units: Tokenizer, kind: str) -> Steps:
     """The units of a text, with what is known of each."""
-    return Steps(labels(ids, units), kind, features=changing(of_units(ids, units)))
+    return Steps(labels(ids, units), kind, features=changing(of_tokens(ids, units)))
 
 
 def _expected(module: Any, units: Tokenizer, ids: Array) -> Score:

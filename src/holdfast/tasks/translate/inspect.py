@@ -15,7 +15,7 @@ from holdfast._typing import Array
 from holdfast.data.text.parallel import SentencePairs, read_lines
 from holdfast.data.text.tokenizers import Ids
 from holdfast.errors import UserError
-from holdfast.insight.analysis.features import of_units, side_by_side
+from holdfast.insight.analysis.features import of_tokens, side_by_side
 from holdfast.insight.analysis.request import FeatureBatch, InspectionRequest, Loss, Score
 from holdfast.insight.analysis.results import Steps
 from holdfast.models.translate import DecoderOutput
@@ -164,7 +164,7 @@ def _names(text: str, ids: Ids, vocabulary: Vocabulary) -> list[str]:
 
 
 def _features(ids: Ids, vocabulary: Vocabulary) -> dict[str, Array]:
-    known = of_units(ids, vocabulary.units)
+    known = of_tokens(ids, vocabulary.units)
     found = {name: values for name, values in known.items() if name not in _OTHERWISE}
     place = np.arange(1.0, len(ids) + 1)
     return {"position": place, f"{vocabulary.units.kind}s to the end": len(ids) - place, **found}
