@@ -21,7 +21,7 @@ from holdfast.config import build_config, load_config, save_config
 from holdfast.errors import UserError
 from holdfast.files import check_new_folder, load_json, new_folder, save_json
 from holdfast.insight.monitor.monitor import TrainingMonitor
-from holdfast.insight.monitor.state_carry import STEPS
+from holdfast.insight.monitor.trackers import CARRY_STEPS
 from holdfast.insight.monitor.warning_log import worded
 from holdfast.nn.quantization import quantize
 from holdfast.tasks.metrics import Metric, Scoreboard, renamed_keys
@@ -315,7 +315,7 @@ class TaskModel(ABC):
         """The watcher, where one is asked for."""
         if not self.config.training.monitor:
             return contextlib.nullcontext()
-        carries = isinstance(training, Stateful) and training.steps_per_epoch >= STEPS
+        carries = isinstance(training, Stateful) and training.steps_per_epoch >= CARRY_STEPS
         file = None if folder is None else folder / WARNINGS
         return TrainingMonitor(training.module, carries=carries, file=file)
 
