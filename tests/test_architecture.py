@@ -176,6 +176,62 @@ def test_sizes(path: Path) -> None:
             assert count <= 10, f"{path.name}: {node.name} has {count} parameters, at most 10"
 
 
+NUMBERS = ("shape", "size", "tolist", "item", "numel", "dim", "numpy")
+"""Attributes of a tensor that are no tensors."""
+
+
+def is_tensor(node: ast.expr, tensors: set[str]) -> bool:
+    """Whether an expression is one of these names, or is computed from one by methods, indices or operators."""
+    match node:
+        case ast.Name():
+            return node.id in tensors
+        case ast.Attribute():
+            return node.attr not in NUMBERS and is_tensor(node.value, tensors)
+        case ast.Call():
+            return isinstance(node.func, ast.Attribute) and is_tensor(node.func, tensors)
+        case ast.Subscript():
+            return is_tensor(node.value, tensors)
+        case ast.BinOp():
+            return is_tensor(node.left, tensors) or is_tensor(node.right, tensors)
+        case ast.UnaryOp():
+            return is_tensor(node.operand, tensors)
+    return False
+
+
+def lengths_of_tensors(function: ast.FunctionDef) -> list[int]:
+    """The lines with ``len(x)`` where x is a parameter annotated as a Tensor, or a value computed from one."""
+    given = [*function.args.posonlyargs, *function.args.args, *function.args.kwonlyargs]
+    tensors = {a.arg for a in given if a.annotation and "Tensor" in ast.unparse(a.annotation).split(" | ")}
+    found = []
+    for node in sorted(
+        (n for n in ast.walk(function) if isinstance(n, ast.Assign | ast.AnnAssign | ast.Call)),
+        key=lambda n: n.lineno,
+    ):
+        if isinstance(node, ast.Call):
+            if isinstance(node.func, ast.Name) and node.func.id == "len" and is_tensor(node.args[0], tensors):
+                found.append(node.lineno)
+        elif node.value is not None and is_tensor(node.value, tensors):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            tensors |= {target.id for target in targets if isinstance(target, ast.Name)}
+    return found
+
+
+def test_the_length_of_a_tensor_is_found() -> None:
+    lines = "def f(x: Tensor, rows: list[int]):\n    y = x[1:] * 2\n    len(rows)\n    len(x.shape)\n    len(y.relu())"
+    (function,) = ast.parse(lines).body
+    assert isinstance(function, ast.FunctionDef)
+    assert lengths_of_tensors(function) == [5]
+
+
+@pytest.mark.parametrize("module", [m for m in MODULES if m.startswith(("holdfast.models.", "holdfast.nn."))])
+def test_forward_passes_take_no_length_of_a_tensor(module: str) -> None:
+    """``len(tensor)`` is a constant to torch.export, ``tensor.size(0)`` is not: all of models, and forward in nn."""
+    for node in ast.walk(ast.parse(MODULES[module].read_text())):
+        if isinstance(node, ast.FunctionDef) and (node.name == "forward" or ".models." in module):
+            found = lengths_of_tensors(node)
+            assert not found, f"{module}: {node.name} calls len(tensor) in lines {found}; use .size(0)"
+
+
 def parameters(function: ast.FunctionDef | ast.AsyncFunctionDef) -> list[str]:
     """Names of a function's own parameters, without ``self`` and ``cls``."""
     given = function.args

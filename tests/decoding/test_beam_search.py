@@ -1,4 +1,4 @@
-"""Searches against brute force over all sequences of a small writer."""
+"""Search strategies against brute force over all sequences of a small model."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ V, S, END = 4, 3, 0
 
 
 class Table:
-    """Writes by a table of its own for every sentence: ``log p`` depends on the last two units, as does attention."""
+    """A model with one table for each sentence: ``log p`` and attention depend on the last two tokens."""
 
     def __init__(self, seed: int, sentences: int) -> None:
         random = torch.Generator().manual_seed(seed)
@@ -32,38 +32,40 @@ class Table:
         self.before = torch.full((sentences,), END)
         self.steps = 0
 
-    def step(self, units: Tensor) -> tuple[Tensor, Tensor]:
+    def step(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
         self.steps += 1
-        rows = self.sentences.repeat_interleave(len(units) // max(1, len(self.sentences)))
-        at = rows, self.before, units
-        self.before = units
+        rows = self.sentences.repeat_interleave(len(tokens) // max(1, len(self.sentences)))
+        at = rows, self.before, tokens
+        self.before = tokens
         return self.table[at], self.attention[at]
 
     def select(self, rows: Tensor, sentences: Tensor) -> None:
         self.before, self.sentences = self.before[rows], self.sentences[sentences]
 
-    def log_probability(self, sentence: int, units: Sequence[int], ended: bool) -> float:
-        """Of a sequence, with its end where it has one."""
-        written = [END, END, *units, *([END] if ended else [])]
+    def log_probability(self, sentence: int, tokens: Sequence[int], ended: bool) -> float:
+        """``log p`` of a sequence, with its end if it has one."""
+        written = [END, END, *tokens, *([END] if ended else [])]
         return sum(float(self.table[sentence, a, b, c]) for a, b, c in zip(written, written[1:], written[2:]))
 
-    def read(self, sentence: int, units: Sequence[int], ended: bool) -> list[float]:
-        """How much each place was attended to, with the end."""
-        written = [END, END, *units]
+    def read(self, sentence: int, tokens: Sequence[int], ended: bool) -> list[float]:
+        """The total attention to each source position, the end included."""
+        written = [END, END, *tokens]
         steps = [self.attention[sentence, a, b] for a, b in itertools.pairwise(written)]
-        return torch.stack(steps[: len(units) + ended]).sum(0).tolist()
+        return torch.stack(steps[: len(tokens) + ended]).sum(0).tolist()
 
 
 def every(longest: int) -> list[tuple[tuple[int, ...], bool]]:
-    """All sequences, and whether they end by themselves: one of the greatest length may be cut off."""
-    found = [(units, True) for n in range(longest) for units in itertools.product(range(1, V), repeat=n)]
-    return found + [(units, False) for units in itertools.product(range(1, V), repeat=longest)]
+    """All sequences, and whether they end with the end token or are cut off."""
+    found = [(tokens, True) for n in range(longest) for tokens in itertools.product(range(1, V), repeat=n)]
+    return found + [(tokens, False) for tokens in itertools.product(range(1, V), repeat=longest)]
 
 
-def rank(table: Table, sentence: int, units: Sequence[int], ended: bool, beam: BeamSearch) -> float:
+def rank(table: Table, sentence: int, tokens: Sequence[int], ended: bool, beam: BeamSearch) -> float:
     """Wu et al. 2016, in plain Python."""
-    score = table.log_probability(sentence, units, ended) / ((5 + len(units) + 1) / 6) ** beam.length_penalty
-    read = [x for x in table.read(sentence, units, ended) if x > 0]
+    score = (
+        table.log_probability(sentence, tokens, ended) / ((5 + len(tokens) + 1) / 6) ** beam.length_penalty
+    )
+    read = [x for x in table.read(sentence, tokens, ended) if x > 0]
     return score + beam.coverage_penalty * sum(math.log(min(x, 1.0)) for x in read)
 
 
@@ -77,7 +79,7 @@ def close(found: Hypothesis, score: float) -> bool:
     length=st.sampled_from([0.0, 0.6, 1.0, 2.0]),
     coverage=st.sampled_from([0.0, 0.3]),
 )
-def test_a_beam_that_holds_all_sequences_finds_the_best(
+def test_an_unlimited_beam_finds_every_sequence_in_order(
     seed: int, longest: list[int], length: float, coverage: float
 ) -> None:
     beam = BeamSearch(200, length, coverage)
@@ -95,14 +97,12 @@ def test_a_beam_that_holds_all_sequences_finds_the_best(
     size=st.integers(1, 6),
     longest=st.lists(st.integers(1, 6), min_size=1, max_size=4),
 )
-def test_a_beam_in_a_batch_is_the_beam_alone_in_plain_python(
-    seed: int, size: int, longest: list[int]
-) -> None:
+def test_a_batch_equals_one_beam_in_plain_python(seed: int, size: int, longest: list[int]) -> None:
     found = BeamSearch(size, 1.0)(Table(seed, len(longest)), END, longest, range(len(longest)))
     table = Table(seed, len(longest))
     for sentence, most in enumerate(longest):
         expected = plain_beam(table, sentence, size, most)
-        assert [one.tokens for one in found[sentence]] == [units for units, _ in expected]
+        assert [one.tokens for one in found[sentence]] == [tokens for tokens, _ in expected]
         assert all(close(one, score) for one, (_, score) in zip(found[sentence], expected, strict=True))
         for one in found[sentence]:
             ended = len(one.tokens) < most
@@ -117,15 +117,15 @@ def plain_beam(table: Table, sentence: int, size: int, most: int) -> list[tuple[
     alive: list[tuple[int, ...]] = [()]
     done: list[tuple[tuple[int, ...], float]] = []
     while alive:
-        longer = [(*units, unit) for units in alive for unit in range(V)]
+        longer = [(*tokens, token) for tokens in alive for token in range(V)]
         longer.sort(key=lambda u: -table.log_probability(sentence, u, False))
         alive = []
-        for units in longer[: size - len(done)]:
-            if units[-1] == END or len(units) == most:
-                own = units[:-1] if units[-1] == END else units
-                done.append((own, rank(table, sentence, own, units[-1] == END, BeamSearch(size, 1.0))))
+        for tokens in longer[: size - len(done)]:
+            if tokens[-1] == END or len(tokens) == most:
+                own = tokens[:-1] if tokens[-1] == END else tokens
+                done.append((own, rank(table, sentence, own, tokens[-1] == END, BeamSearch(size, 1.0))))
             else:
-                alive.append(units)
+                alive.append(tokens)
     return sorted(done, key=lambda pair: -pair[1])
 
 
@@ -138,51 +138,49 @@ def test_a_beam_of_one_is_greedy(seed: int, longest: list[int]) -> None:
         assert np.allclose(one.attention, other.attention)
 
 
-def test_greedy_takes_the_likeliest_unit_at_each_step() -> None:
+def test_greedy_takes_the_most_probable_token_at_each_step() -> None:
     table = Table(3, 1)
     (found,) = GreedySearch()(Table(3, 1), END, [6], range(len([6])))[0]
     written = [END, END]
-    while len(written) < 8 and (unit := int(table.table[0, written[-2], written[-1]].argmax())) != END:
-        written.append(unit)
+    while len(written) < 8 and (token := int(table.table[0, written[-2], written[-1]].argmax())) != END:
+        written.append(token)
     assert found.tokens == tuple(written[2:])
     assert found.attention.tolist() == [
         table.attention[0, a, b].tolist() for a, b in itertools.pairwise(written[:-1])
     ]
 
 
-def test_draws_have_the_probabilities_of_the_writer() -> None:
+def test_samples_have_the_probabilities_of_the_model() -> None:
     sentences = 4000
-    writer = Table(5, 1)
-    writer.table, writer.attention = (
-        t.expand(sentences, *t.shape[1:]) for t in (writer.table, writer.attention)
-    )
-    writer.sentences, writer.before = torch.arange(sentences), torch.full((sentences,), END)
-    found = Sampling([], 0)(writer, END, [1] * sentences, range(len([1] * sentences)))
+    model = Table(5, 1)
+    model.table, model.attention = (t.expand(sentences, *t.shape[1:]) for t in (model.table, model.attention))
+    model.sentences, model.before = torch.arange(sentences), torch.full((sentences,), END)
+    found = Sampling([], 0)(model, END, [1] * sentences, range(len([1] * sentences)))
     shares = np.bincount([one.tokens[0] if one.tokens else 0 for (one,) in found], minlength=V) / sentences
-    assert np.allclose(shares, writer.table[0, END, END].exp().numpy(), atol=0.03)
+    assert np.allclose(shares, model.table[0, END, END].exp().numpy(), atol=0.03)
 
 
-def test_a_draw_depends_on_the_seed_and_the_number_alone() -> None:
-    def drawn(seed: int, numbers: list[int]) -> list[tuple[int, ...]]:
-        writer = Table(1, 1)
-        writer.table, writer.attention = (t.expand(8, *t.shape[1:]) for t in (writer.table, writer.attention))
-        writer.sentences, writer.before = torch.arange(8), torch.full((8,), END)
-        return [one.tokens for (one,) in Sampling([], seed)(writer, END, [9] * 8, numbers)]
+def test_a_sample_depends_only_on_the_two_seeds() -> None:
+    def sampled(seed: int, numbers: list[int]) -> list[tuple[int, ...]]:
+        model = Table(1, 1)
+        model.table, model.attention = (t.expand(8, *t.shape[1:]) for t in (model.table, model.attention))
+        model.sentences, model.before = torch.arange(8), torch.full((8,), END)
+        return [one.tokens for (one,) in Sampling([], seed)(model, END, [9] * 8, numbers)]
 
-    one = drawn(0, list(range(8)))
-    assert drawn(0, list(range(7, -1, -1))) == one[::-1]
-    assert len(set(one)) > 4 and drawn(1, list(range(8))) != one
+    one = sampled(0, list(range(8)))
+    assert sampled(0, list(range(7, -1, -1))) == one[::-1]
+    assert len(set(one)) > 4 and sampled(1, list(range(8))) != one
 
 
-def test_a_cold_draw_is_greedy() -> None:
-    drawn = Sampling([temperature(0.0)], 0)(Table(1, 3), END, [5, 2, 4], range(len([5, 2, 4])))
+def test_temperature_zero_is_greedy() -> None:
+    sampled = Sampling([temperature(0.0)], 0)(Table(1, 3), END, [5, 2, 4], range(len([5, 2, 4])))
     greedy = GreedySearch()(Table(1, 3), END, [5, 2, 4], range(len([5, 2, 4])))
-    assert [one.tokens for (one,) in drawn] == [one.tokens for (one,) in greedy]
+    assert [one.tokens for (one,) in sampled] == [one.tokens for (one,) in greedy]
 
 
 @pytest.mark.parametrize("search", [GreedySearch(), BeamSearch(3), Sampling([], 0)])
-def test_sentences_that_are_done_take_no_more_steps(search: GreedySearch | BeamSearch | Sampling) -> None:
-    writer = Table(0, 2)
-    writer.table[:, :, :, END] = 50.0  # ends at once
-    search(writer, END, [9, 9], range(len([9, 9])))
-    assert writer.steps <= 2
+def test_finished_sentences_take_no_more_steps(search: GreedySearch | BeamSearch | Sampling) -> None:
+    model = Table(0, 2)
+    model.table[:, :, :, END] = 50.0  # ends at once
+    search(model, END, [9, 9], range(len([9, 9])))
+    assert model.steps <= 2

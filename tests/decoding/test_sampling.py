@@ -1,4 +1,4 @@
-"""How the next unit is drawn."""
+"""Sampling filters."""
 
 from __future__ import annotations
 
@@ -39,21 +39,21 @@ def test_filters_by_hand() -> None:
     np.testing.assert_array_equal(exclude_token(None)(P, []), P)
 
 
-def test_draws_have_the_probabilities() -> None:
+def test_samples_have_the_probabilities() -> None:
     random = np.random.default_rng(0)
-    drawn = [sample(P, [], [top_k(3)], random) for _ in range(4000)]
+    sampled = [sample(P, [], [top_k(3)], random) for _ in range(4000)]
     np.testing.assert_allclose(
-        np.bincount(drawn, minlength=4) / 4000, np.array([0.5, 0.3, 0.15, 0]) / 0.95, atol=0.03
+        np.bincount(sampled, minlength=4) / 4000, np.array([0.5, 0.3, 0.15, 0]) / 0.95, atol=0.03
     )
 
 
 @given(st.integers(1, 9), st.floats(0.01, 1.0), st.floats(0.0, 3.0), st.floats(0.5, 3.0))
-def test_something_can_always_be_drawn(most: int, share: float, degree: float, penalty: float) -> None:
+def test_a_token_always_remains(most: int, share: float, degree: float, penalty: float) -> None:
     chain = sampling_filters(degree, most, share, penalty)
     assert 0 <= sample(P, [1, 2], chain, np.random.default_rng(0)) < 4
 
 
-def test_nothing_is_filtered_where_nothing_is_asked() -> None:
+def test_default_settings_need_no_filter() -> None:
     assert sampling_filters(1.0, None, None, 1.0) == []
 
 
@@ -68,7 +68,7 @@ def test_nothing_is_filtered_where_nothing_is_asked() -> None:
         ((1.0, None, None, 0.0), "repetition-penalty"),
     ],
 )
-def test_values_outside_their_rule_are_refused(
+def test_values_out_of_range_are_refused(
     values: tuple[float, int | None, float | None, float], name: str
 ) -> None:
     with pytest.raises(UserError, match=name):

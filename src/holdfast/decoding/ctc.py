@@ -1,5 +1,4 @@
-"""From a distribution over tokens at each frame to tokens: the best path, or a search through prefixes with a language
-model; each reads frames as they come. And where tokens stand in time.
+"""Decode the output of connectionist temporal classification (CTC), frame by frame, and align tokens in time.
 
 Letters: S frames, V tokens with the blank (token 0), U tokens of an utterance.
 """
@@ -15,51 +14,51 @@ import numpy as np
 from holdfast._typing import Array
 
 BLANK = 0
-"""The token of connectionist temporal classification that stands for none (Graves et al. 2006)."""
+"""The blank token of CTC (Graves et al. 2006)."""
 _NEVER = -np.inf
 
 
 class CTCStream(Protocol):
-    """What reads ``log p`` frame by frame; one decoder is for one utterance at a time."""
+    """Decodes one utterance at a time from ``log p`` as its frames arrive."""
 
     def accept(self, scores: Array) -> None:
-        """Read more frames: [S, V]."""
+        """Read more frames of ``log p`` [S, V]."""
         ...
 
     def certain(self) -> list[int]:
-        """The tokens since the last settling that no later frame can change."""
+        """Return the tokens of this segment that no later frame can change."""
         ...
 
     def best(self) -> list[int]:
-        """All tokens since the last settling, as they look now."""
+        """Return the best tokens of this segment so far."""
         ...
 
     def end_segment(self) -> list[int]:
-        """The best tokens since the last settling, now final; what comes goes on behind a pause."""
+        """Return the best tokens of this segment and begin the next one, after a pause."""
         ...
 
     def finish(self) -> list[int]:
-        """The best tokens since the last settling when no more frames come; the decoder then begins anew."""
+        """Return the best tokens of the last segment and begin a new utterance."""
         ...
 
 
 class CTCDecoder(Protocol):
-    """A way to decode: makes a decoder for each utterance."""
+    """A decoding strategy."""
 
     def stream(self) -> CTCStream:
-        """A new decoder."""
+        """Return the decoder of a new utterance."""
         ...
 
 
-def decode(decoding: CTCDecoder, scores: Array) -> list[int]:
-    """The tokens of a whole utterance [S, V]."""
-    decoder = decoding.stream()
-    decoder.accept(scores)
-    return decoder.finish()
+def decode(decoder: CTCDecoder, scores: Array) -> list[int]:
+    """Return the tokens of a whole utterance with ``log p`` [S, V]."""
+    stream = decoder.stream()
+    stream.accept(scores)
+    return stream.finish()
 
 
 @dataclass
-class _GreedyDecoder:
+class _GreedyStream:
     tokens: list[int] = field(default_factory=list)
     last: int = BLANK
 
@@ -75,8 +74,8 @@ class _GreedyDecoder:
     best = certain
 
     def end_segment(self) -> list[int]:
-        found, self.tokens = self.tokens, []
-        return found
+        tokens, self.tokens = self.tokens, []
+        return tokens
 
     def finish(self) -> list[int]:
         self.last = BLANK
@@ -84,7 +83,7 @@ class _GreedyDecoder:
 
 
 class GreedyCTC:
-    """The likeliest token of each frame; repeats become one, blanks go (best path decoding: Graves et al. 2006).
+    """Take the most probable token of each frame, merge repeats and drop blanks (Graves et al. 2006).
 
     Example:
         >>> import numpy as np
@@ -93,74 +92,75 @@ class GreedyCTC:
     """
 
     def stream(self) -> CTCStream:
-        """A new decoder."""
-        return _GreedyDecoder()
+        """Return the decoder of a new utterance."""
+        return _GreedyStream()
 
 
 class PrefixScorer(Protocol):
-    """What is added to the score of a prefix, token by token: a language model, a bonus for each word, hot words."""
+    """Adds to the score of a prefix token by token: a language model, a bonus for each word, hot words."""
 
     def start(self) -> Hashable:
-        """The state before the first token."""
+        """Return the state before the first token."""
         ...
 
     def advance(self, state: Hashable, token: int) -> tuple[Hashable, float]:
-        """The state behind a token, and what it adds."""
+        """Return the state after a token, and the nats that it adds."""
         ...
 
     def pause(self, state: Hashable) -> tuple[Hashable, float]:
-        """The state behind a pause, which ends a word, and what it adds."""
+        """Return the state after a pause, which ends a word, and the nats that it adds."""
         ...
 
     def end(self, state: Hashable) -> float:
-        """What the end of the utterance adds."""
+        """Return the nats that the end of the utterance adds."""
         ...
 
 
-class NoScorer:
+class _ZeroScorer:
     """A scorer that adds nothing."""
 
     def start(self) -> Hashable:
-        """Nothing."""
         return None
 
     def advance(self, state: Hashable, token: int) -> tuple[Hashable, float]:
-        """Nothing."""
         return None, 0.0
 
     def pause(self, state: Hashable) -> tuple[Hashable, float]:
-        """Nothing."""
         return None, 0.0
 
     def end(self, state: Hashable) -> float:
-        """Nothing."""
         return 0.0
 
 
 @dataclass(frozen=True)
 class PrefixBeamSearch:
-    """The ``size`` likeliest prefixes, each summed over all its paths (Hannun et al. 2014, arXiv 1408.2873).
+    """Follow the ``size`` most probable prefixes, each summed over its paths (Hannun et al. 2014, arXiv 1408.2873).
 
-    ``score(y) = log p(y) + scorer(y)``. At each frame only tokens above ``floor`` nats below the likeliest are tried.
+    ``score(y) = log p(y) + scorer(y)``.
 
     Attributes:
-        size: prefixes that are kept.
-        scorer: what is added to their scores.
-        floor: see above.
+        size: prefixes to keep.
+        scorer: added to the score of every prefix.
+        floor: nats; at each frame, tokens further than this below the most probable one are skipped.
+
+    Example:
+        >>> import numpy as np
+        >>> decode(PrefixBeamSearch(4), np.log([[0.6, 0.4], [0.6, 0.4]]))
+        [1]
     """
 
     size: int = 16
-    scorer: PrefixScorer = field(default_factory=NoScorer)
+    scorer: PrefixScorer = field(default_factory=_ZeroScorer)
     floor: float = 7.0
 
     def stream(self) -> CTCStream:
-        """A new decoder."""
-        return _PrefixDecoder(self)
+        """Return the decoder of a new utterance."""
+        return _PrefixStream(self)
 
 
 @dataclass(frozen=True)
 class _Prefix:
-    """Units so far as a chain, newest first, with the scorer's state; equal prefixes are the same object."""
+    """A linked list of tokens, newest first, with the scorer's state; equal prefixes are one object."""
 
     token: int
     before: _Prefix | None
@@ -168,15 +168,15 @@ class _Prefix:
     added: float
 
     def tokens(self) -> list[int]:
-        found, node = [], self
+        tokens, node = [], self
         while node.before is not None:
-            found.append(node.token)
+            tokens.append(node.token)
             node = node.before
-        return found[::-1]
+        return tokens[::-1]
 
 
 class _Scores:
-    """``log p`` of the paths of a prefix that end in a blank, and of those that end in its last token."""
+    """``log p`` of a prefix's paths that end in a blank, and of those that end in its last token."""
 
     __slots__ = ("blank", "token")
 
@@ -188,7 +188,7 @@ class _Scores:
         return float(np.logaddexp(self.blank, self.token))
 
 
-class _PrefixDecoder:
+class _PrefixStream:
     def __init__(self, beam: PrefixBeamSearch) -> None:
         self.beam = beam
         self._begin(beam.scorer.start())
@@ -207,19 +207,19 @@ class _PrefixDecoder:
             token for token in np.flatnonzero(row > row.max() - self.beam.floor).tolist() if token != BLANK
         ]
         values = row.tolist()
-        found: dict[int, tuple[_Prefix, _Scores]] = {}
+        candidates: dict[int, tuple[_Prefix, _Scores]] = {}
         for prefix, before in self.prefixes.values():
             total = before.total
-            own = _at(found, prefix)
-            own.blank = _add(own.blank, total + values[BLANK])
+            own = _entry(candidates, prefix)
+            own.blank = _logaddexp(own.blank, total + values[BLANK])
             if prefix.before is not None:
-                own.token = _add(own.token, before.token + values[prefix.token])
+                own.token = _logaddexp(own.token, before.token + values[prefix.token])
             for token in tried:
                 follows = before.blank if token == prefix.token and prefix.before is not None else total
                 if follows > _NEVER:
-                    longer = _at(found, self._child(prefix, token))
-                    longer.token = _add(longer.token, follows + values[token])
-        self._keep(found)
+                    longer = _entry(candidates, self._child(prefix, token))
+                    longer.token = _logaddexp(longer.token, follows + values[token])
+        self._keep(candidates)
 
     def _child(self, prefix: _Prefix, token: int) -> _Prefix:
         key = id(prefix), token
@@ -228,14 +228,14 @@ class _PrefixDecoder:
             self.children[key] = _Prefix(token, prefix, state, prefix.added + gained)
         return self.children[key]
 
-    def _keep(self, found: dict[int, tuple[_Prefix, _Scores]]) -> None:
-        ranked = sorted(found.items(), key=lambda entry: -(entry[1][1].total + entry[1][0].added))
+    def _keep(self, candidates: dict[int, tuple[_Prefix, _Scores]]) -> None:
+        ranked = sorted(candidates.items(), key=lambda entry: -(entry[1][1].total + entry[1][0].added))
         self.prefixes = dict(ranked[: self.beam.size])
         if len(self.children) > 64 * self.beam.size:
             self._forget()
 
     def _forget(self) -> None:
-        """Keep only the children that lead to a prefix of the beam."""
+        """Drop the children that lead to no prefix of the beam."""
         alive: set[int] = set()
         for prefix, _ in self.prefixes.values():
             node: _Prefix | None = prefix
@@ -245,7 +245,7 @@ class _PrefixDecoder:
         self.children = {key: child for key, child in self.children.items() if id(child) in alive}
 
     def _winner(self, closing: Callable[[Hashable], float]) -> _Prefix:
-        """The best prefix, with what its closing adds."""
+        """Return the best prefix when ``closing(state)`` is added to its score."""
         ranked = [(s.total + p.added + closing(p.state), p) for p, s in self.prefixes.values()]
         return max(ranked, key=lambda entry: entry[0])[1]
 
@@ -267,13 +267,13 @@ class _PrefixDecoder:
         return best.tokens()
 
 
-def _at(found: dict[int, tuple[_Prefix, _Scores]], prefix: _Prefix) -> _Scores:
-    if id(prefix) not in found:
-        found[id(prefix)] = prefix, _Scores()
-    return found[id(prefix)][1]
+def _entry(candidates: dict[int, tuple[_Prefix, _Scores]], prefix: _Prefix) -> _Scores:
+    if id(prefix) not in candidates:
+        candidates[id(prefix)] = prefix, _Scores()
+    return candidates[id(prefix)][1]
 
 
-def _add(one: float, other: float) -> float:
+def _logaddexp(one: float, other: float) -> float:
     if one == _NEVER:
         return other
     high, low = (one, other) if one > other else (other, one)
@@ -281,7 +281,7 @@ def _add(one: float, other: float) -> float:
 
 
 def _common(chains: Sequence[list[int]]) -> list[int]:
-    """The beginning that all have."""
+    """Return the longest common prefix."""
     first, last = min(chains), max(chains)
     same = 0
     while same < min(len(first), len(last)) and first[same] == last[same]:
@@ -291,7 +291,7 @@ def _common(chains: Sequence[list[int]]) -> list[int]:
 
 @dataclass(frozen=True)
 class Span:
-    """A token in time: its first frame, the one after its last, and the mean of ``log p`` over these."""
+    """A token in time: its first frame, the frame after its last, and the mean ``log p`` between them."""
 
     token: int
     start: int
@@ -300,9 +300,9 @@ class Span:
 
 
 def force_align(scores: Array, tokens: Sequence[int]) -> list[Span]:
-    """Where tokens stand: the likeliest of all paths [S, V] that give them (the Viterbi path).
+    """Return the span of each token on the most probable path [S, V] that spells them (the Viterbi path).
 
-    A frame of a blank belongs to no token. Where the frames are too few for the tokens, there is no path, and no span.
+    Frames of a blank belong to no token. Without enough frames there is no path, and the list is empty.
 
     Example:
         >>> import numpy as np
@@ -316,16 +316,16 @@ def force_align(scores: Array, tokens: Sequence[int]) -> list[Span]:
     skips[3::2] = states[3::2] != states[1:-2:2]
     best = np.full(len(states), _NEVER)
     best[0] = 0.0
-    come = np.zeros((len(scores), len(states)), np.int8)
+    moves = np.zeros((len(scores), len(states)), np.int8)
     for frame, row in enumerate(np.asarray(scores, np.float64)):
-        ways = np.full((3, len(states)), _NEVER)
-        ways[0], ways[1, 1:] = best, best[:-1]
-        ways[2, 2:] = np.where(skips[2:], best[:-2], _NEVER)
-        come[frame] = ways.argmax(0)
-        best = ways.max(0) + row[states]
+        options = np.full((3, len(states)), _NEVER)
+        options[0], options[1, 1:] = best, best[:-1]
+        options[2, 2:] = np.where(skips[2:], best[:-2], _NEVER)
+        moves[frame] = options.argmax(0)
+        best = options.max(0) + row[states]
     if len(scores) == 0 or not tokens or max(best[-1], best[-2]) == _NEVER:
         return []
-    path = _back(come, len(states) - 1 if best[-1] >= best[-2] else len(states) - 2)
+    path = _trace_back(moves, len(states) - 1 if best[-1] >= best[-2] else len(states) - 2)
     spans = []
     for place, token in enumerate(tokens):
         frames = np.flatnonzero(path == 2 * place + 1)
@@ -334,10 +334,10 @@ def force_align(scores: Array, tokens: Sequence[int]) -> list[Span]:
     return spans
 
 
-def _back(come: Array, state: int) -> Array:
-    """The path that ends in a state, from what led to each."""
-    path = np.zeros(len(come), np.int64)
-    for frame in range(len(come) - 1, -1, -1):
+def _trace_back(moves: Array, state: int) -> Array:
+    """Return the path that ends in a state, from each state's best predecessor."""
+    path = np.zeros(len(moves), np.int64)
+    for frame in range(len(moves) - 1, -1, -1):
         path[frame] = state
-        state -= int(come[frame, state])
+        state -= int(moves[frame, state])
     return path

@@ -1,4 +1,4 @@
-"""What a language model, a bonus for each word and hot words add to the score of recognised text (shallow fusion).
+"""Shallow fusion: add a language model, a bonus for each word and hot words to the score of recognized text.
 
 ``score(y) = log p(y | sound) + weight log p(y) + bonus (words of y) + boost (hot words of y)``
 """
@@ -17,56 +17,56 @@ from holdfast.data.text.tokenizers import LINE_END, Tokenizer, WordTokenizer
 from holdfast.decoding.ngram import NGramModel
 
 UNKNOWN_COST = 10.0
-"""What a word that a model does not know costs besides."""
-KNOWN = 100_000
-"""Probabilities of n-grams that are kept once they were computed."""
+"""Nats subtracted for a word that the language model does not know."""
+_CACHE_SIZE = 100_000
+"""n-gram probabilities to keep."""
 
 
 class TextModel(Protocol):
-    """A language model that reads text sign by sign."""
+    """A language model that reads text character by character."""
 
     def start(self) -> Hashable:
-        """The state before a text."""
+        """Return the state before a text."""
         ...
 
-    def read(self, state: Hashable, sign: str) -> tuple[Hashable, float]:
-        """The state behind one more sign, and the ``log p`` that became known with it."""
+    def read(self, state: Hashable, character: str) -> tuple[Hashable, float]:
+        """Return the state after a character, and the ``log p`` that became known with it."""
         ...
 
     def end(self, state: Hashable) -> float:
-        """The ``log p`` of the text's end there."""
+        """Return ``log p`` of the end of the text."""
         ...
 
 
 class NoTextModel:
-    """Every text is as likely."""
+    """Give every text the same score, 0."""
 
     def start(self) -> Hashable:
-        """Nothing."""
+        """Return None."""
         return None
 
-    def read(self, state: Hashable, sign: str) -> tuple[Hashable, float]:
-        """Nothing."""
+    def read(self, state: Hashable, character: str) -> tuple[Hashable, float]:
+        """Add nothing."""
         return None, 0.0
 
     def end(self, state: Hashable) -> float:
-        """Nothing."""
+        """Add nothing."""
         return 0.0
 
 
-class _NextWord(Protocol):
-    """Which word comes next."""
+class _WordModel(Protocol):
+    """A language model that reads text word by word."""
 
     def start(self) -> Hashable:
-        """The state before the first word."""
+        """Return the state before the first word."""
         ...
 
     def word(self, state: Hashable, word: str) -> tuple[Hashable, float]:
-        """The state behind a word, and its ``log p``."""
+        """Return the state after a word, and the word's ``log p``."""
         ...
 
     def end(self, state: Hashable) -> float:
-        """The ``log p`` of the end."""
+        """Return ``log p`` of the end."""
         ...
 
 
@@ -83,22 +83,22 @@ class NGramWordModel:
     def __init__(self, ngrams: NGramModel, words: Sequence[str]) -> None:
         self.ngrams, self.words = ngrams, WordTokenizer(words)
         self.order = len(ngrams.levels)
-        self._log_p = lru_cache(KNOWN)(self._counted)
+        self._log_p = lru_cache(_CACHE_SIZE)(self._computed)
 
     @classmethod
     def fit(cls, sentences: Iterable[str], order: int) -> NGramWordModel:
-        """Count the n-grams of sentences, each with its end."""
+        """Count the n-grams of sentences, with the end of each."""
         text = "".join(f"{' '.join(sentence.split())}\n" for sentence in sentences)
         words = WordTokenizer.fit([text], None)
         ids = np.concatenate([[words.begin], words.encode(text)])
         return cls(NGramModel.fit(ids, words.size, order), words.words)
 
     def start(self) -> Hashable:
-        """Behind the end of a sentence."""
+        """Return the state at the beginning of a sentence."""
         return (self.words.begin,)
 
     def word(self, state: Hashable, word: str) -> tuple[Hashable, float]:
-        """The last n - 1 words, and the word's ``log p``."""
+        """Return the last n - 1 words, and the word's ``log p``."""
         number = self.words.numbers.get(word)
         cost = 0.0 if number is not None else UNKNOWN_COST
         number = self.words.numbers["<unk>"] if number is None else number
@@ -107,131 +107,137 @@ class NGramWordModel:
         return kept, self._log_p(context, number) - cost
 
     def end(self, state: Hashable) -> float:
-        """``log p`` of a sentence's end."""
+        """Return ``log p`` of the end of the sentence."""
         context: Any = state
         return self._log_p(context, self.words.numbers[LINE_END])
 
-    def _counted(self, context: tuple[int, ...], number: int) -> float:
+    def _computed(self, context: tuple[int, ...], number: int) -> float:
         before, text = np.array(context, np.int64), np.array([number], np.int64)
         return -float(self.ngrams.nll(text, self.order, before)[0])
 
 
 class NextTokenModel(Protocol):
-    """A recurrent language model, one token after the other."""
+    """A recurrent language model that reads one token at a time from any state."""
 
     @property
     def tokenizer(self) -> Tokenizer:
-        """Its vocabulary."""
+        """The tokenizer that it was trained with."""
         ...
 
     def step(self, state: Any, token: int) -> tuple[Any, Array]:
-        """The state behind a token (None: before any), and ``log p`` [V] of the next one."""
+        """Return the state after a token, and ``log p`` [V] of the next; ``state`` None begins a text."""
         ...
 
 
-class _Behind:
-    """What a recurrent model knows behind a token; it is read when it is first asked, and then keeps nothing of before.
+class _LazyState:
+    """The state of a recurrent model after a token, computed when it is first needed.
 
-    A state is this object itself: prefixes that have gone take what was known behind them along.
+    The object itself is the state: it is freed together with the prefixes that hold it. Once
+    computed, it no longer refers to the state before.
     """
 
-    __slots__ = ("__weakref__", "_before", "_model", "_read", "_token")
+    __slots__ = ("__weakref__", "_before", "_computed", "_model", "_token")
 
-    def __init__(self, model: NextTokenModel, token: int, before: _Behind | None = None) -> None:
+    def __init__(self, model: NextTokenModel, token: int, before: _LazyState | None = None) -> None:
         self._model, self._token, self._before = model, token, before
-        self._read: tuple[Any, Array] | None = None
+        self._computed: tuple[Any, Array] | None = None
 
     def known(self) -> tuple[Any, Array]:
-        """The recurrent state, and ``log p`` [V] of the next token."""
-        if self._read is None:
+        """Return the recurrent state, and ``log p`` [V] of the next token."""
+        if self._computed is None:
             state = None if self._before is None else self._before.known()[0]
-            self._read, self._before = self._model.step(state, self._token), None
-        return self._read
+            self._computed, self._before = self._model.step(state, self._token), None
+        return self._computed
 
-    def then(self, token: int) -> tuple[_Behind, float]:
-        """What is known behind one more token, and that token's ``log p``."""
-        gained = float(self.known()[1][token])
-        return _Behind(self._model, token, self), gained
+    def then(self, token: int) -> tuple[_LazyState, float]:
+        """Return the state after one more token, and that token's ``log p``."""
+        return _LazyState(self._model, token, self), float(self.known()[1][token])
 
 
-class _Recurrent:
-    """A recurrent model's text, token by token, behind a line's end."""
+class _RecurrentModel:
+    """Base of the recurrent models of a line of text."""
 
     def __init__(self, model: NextTokenModel) -> None:
         self.model, self.tokenizer = model, model.tokenizer
 
     def start(self) -> Hashable:
-        """Behind a line's end."""
-        return _Behind(self.model, self.tokenizer.begin)
+        """Return the state at the beginning of a line."""
+        return _LazyState(self.model, self.tokenizer.begin)
 
     def end(self, state: Hashable) -> float:
-        """``log p`` of a line's end."""
-        own: Any = state
-        return float(own.known()[1][self.tokenizer.begin])
+        """Return ``log p`` of the end of the line."""
+        lazy: Any = state
+        return float(lazy.known()[1][self.tokenizer.begin])
 
     def _then(self, state: Any, text: str) -> tuple[Hashable, float]:
-        number = int(self.tokenizer.encode(text)[0])
-        after, gained = state.then(number)
-        return after, gained - (UNKNOWN_COST if number == self.tokenizer.unknown else 0.0)
+        token = int(self.tokenizer.encode(text)[0])
+        after, log_p = state.then(token)
+        return after, log_p - (UNKNOWN_COST if token == self.tokenizer.unknown else 0.0)
 
 
-class RecurrentWordModel(_Recurrent):
-    """A recurrent model of words (``holdfast train language --token word``) as the next word's model."""
+class RecurrentWordModel(_RecurrentModel):
+    """A recurrent language model of words (``holdfast train language --token word``)."""
 
     def word(self, state: Hashable, word: str) -> tuple[Hashable, float]:
-        """Behind a word, and the word's ``log p``."""
+        """Return the state after a word, and the word's ``log p``."""
         return self._then(state, word + " ")
 
 
-class RecurrentCharacterModel(_Recurrent):
-    """A recurrent model of characters as a model of text."""
+class RecurrentCharacterModel(_RecurrentModel):
+    """A recurrent language model of characters (``holdfast train language --token character``)."""
 
-    def read(self, state: Hashable, sign: str) -> tuple[Hashable, float]:
-        """Behind a sign, and the sign's ``log p``."""
-        return self._then(state, sign)
+    def read(self, state: Hashable, character: str) -> tuple[Hashable, float]:
+        """Return the state after a character, and the character's ``log p``."""
+        return self._then(state, character)
 
 
 @dataclass(frozen=True)
 class WordModelAsText:
-    """A model of words as a model of text: a word is scored when the space behind it is read."""
+    """A word model as a :class:`TextModel`: it scores a word at the space after it."""
 
-    model: _NextWord
+    model: _WordModel
 
     def start(self) -> Hashable:
-        """Before the first word."""
+        """Return the state before the first word."""
         return self.model.start(), ""
 
-    def read(self, state: Hashable, sign: str) -> tuple[Hashable, float]:
-        """The sign in the word, or the word's ``log p``."""
+    def read(self, state: Hashable, character: str) -> tuple[Hashable, float]:
+        """Return the state after a character; a space adds ``log p`` of the word before it."""
         own: Any = state
         before, word = own
-        if sign != " ":
-            return (before, word + sign), 0.0
+        if character != " ":
+            return (before, word + character), 0.0
         if not word:
             return own, 0.0
-        after, gained = self.model.word(before, word)
-        return (after, ""), gained
+        after, log_p = self.model.word(before, word)
+        return (after, ""), log_p
 
     def end(self, state: Hashable) -> float:
-        """The last word, and the end."""
-        after, gained = self.read(state, " ")
+        """Return ``log p`` of the last word and of the end."""
+        after, log_p = self.read(state, " ")
         own: Any = after
-        return gained + self.model.end(own[0])
+        return log_p + self.model.end(own[0])
 
 
 @dataclass(frozen=True)
 class ShallowFusion:
-    """A grammar (:class:`holdfast.decoding.ctc.Grammar`) from a model of text, a bonus for each word, and hot words.
+    """Score text by a language model, a bonus for each word and hot words.
 
-    A hot word's boost comes letter by letter, so that it keeps its place in a beam, and goes again where the word
-    goes on otherwise.
+    It is a :class:`holdfast.decoding.ctc.PrefixScorer`. The boost of a hot word is spread over its
+    letters, so that a beam keeps its beginning. It is taken back if the text continues otherwise.
 
     Attributes:
         pieces: the text of each token; a space ends a word.
-        model: the model of text.
-        weight: of its ``log p``.
+        model: the language model.
+        weight: factor of its ``log p``.
         bonus: nats for each word.
-        hot: word -> nats.
+        hot: hot word -> nats.
+
+    Example:
+        >>> fusion = ShallowFusion(["", "a", "b", " "], bonus=1.5, hot={"ab": 2.0})
+        >>> state, added = fusion.advance(fusion.start(), 1)
+        >>> added
+        1.0
     """
 
     pieces: Sequence[str]
@@ -241,41 +247,41 @@ class ShallowFusion:
     hot: Mapping[str, float] = field(default_factory=dict)
 
     def start(self) -> Hashable:
-        """Before the first token."""
+        """Return the state before the first token."""
         return self.model.start(), ""
 
     def advance(self, state: Hashable, token: int) -> tuple[Hashable, float]:
-        """Behind the text of a token."""
-        return self._spelt(state, self.pieces[token])
+        """Return the state after a token, and the nats that its text adds."""
+        return self._read(state, self.pieces[token])
 
     def pause(self, state: Hashable) -> tuple[Hashable, float]:
-        """Behind a pause: the word has ended, and where none was begun, nothing is added."""
+        """End the current word, if there is one."""
         own: Any = state
-        return self._spelt(state, " ") if own[1] else (state, 0.0)
+        return self._read(state, " ") if own[1] else (state, 0.0)
 
-    def _spelt(self, state: Hashable, signs: str) -> tuple[Hashable, float]:
+    def _read(self, state: Hashable, characters: str) -> tuple[Hashable, float]:
         own: Any = state
         text, word = own
         total = 0.0
-        for sign in signs:
-            text, gained = self.model.read(text, sign)
-            after = "" if sign == " " else word + sign
-            total += self.weight * gained + (self._ended(word) if sign == " " else 0.0)
-            total += self._begun(after) - self._begun(word)
+        for character in characters:
+            text, log_p = self.model.read(text, character)
+            after = "" if character == " " else word + character
+            total += self.weight * log_p + (self._word_bonus(word) if character == " " else 0.0)
+            total += self._partial_boost(after) - self._partial_boost(word)
             word = after
         return (text, word), total
 
     def end(self, state: Hashable) -> float:
-        """The last word, and the text's end."""
+        """Return the nats that the last word and the end of the text add."""
         own: Any = state
         text, word = own
-        return self.weight * self.model.end(text) + self._ended(word) - self._begun(word)
+        return self.weight * self.model.end(text) + self._word_bonus(word) - self._partial_boost(word)
 
-    def _ended(self, word: str) -> float:
+    def _word_bonus(self, word: str) -> float:
         return self.bonus + self.hot.get(word, 0.0) if word else 0.0
 
-    def _begun(self, word: str) -> float:
-        """The share of a hot word's boost that its beginning has."""
+    def _partial_boost(self, word: str) -> float:
+        """Return the share of a hot word's boost that this beginning has earned."""
         if not self.hot or not word:
             return 0.0
         return max(

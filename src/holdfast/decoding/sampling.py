@@ -1,7 +1,7 @@
-"""How the next token is drawn from a model's probabilities: sampling_filters, assembled once, and one draw.
+"""Sample the next token from a model's distribution, through filters such as top-k and top-p.
 
-A filter takes ``log p`` of every token [V] and the tokens so far, and gives scores [V] that mean the same up to a
-constant.
+A filter takes ``log p`` of every token [V] and the tokens so far, and returns scores [V], which
+equal the new log-probabilities up to a constant.
 """
 
 from __future__ import annotations
@@ -16,94 +16,105 @@ from holdfast.errors import UserError
 Filter = Callable[[Array, Sequence[int]], Array]
 
 
-def temperature(degree: float) -> Filter:
-    """``log p / degree``: below 1 the likely become likelier; 0 takes the likeliest always."""
-    if degree == 0:
+def temperature(value: float) -> Filter:
+    """Divide ``log p`` by a temperature: below 1 sharpens the distribution, 0 keeps only the mode."""
+    if value == 0:
         return lambda scores, _: np.where(np.arange(len(scores)) == scores.argmax(), 0.0, -np.inf)
-    return lambda scores, _: (scores.astype(np.float64) - scores.max()) / degree
+    return lambda scores, _: (scores.astype(np.float64) - scores.max()) / value
 
 
-def top_k(count: int) -> Filter:
-    """Only the ``count`` likeliest tokens (Fan et al. 2018)."""
-
-    def keep(scores: Array, _: Sequence[int]) -> Array:
-        kept = np.full_like(scores, -np.inf)
-        best = np.argpartition(-scores, min(count, len(scores)) - 1)[:count]
-        kept[best] = scores[best]
-        return kept
-
-    return keep
+def top_k(k: int) -> Filter:
+    """Keep only the ``k`` most probable tokens (Fan et al. 2018)."""
+    return lambda scores, _: _keep(scores, np.argpartition(-scores, min(k, len(scores)) - 1)[:k])
 
 
-def top_p(share: float) -> Filter:
-    """Only the likeliest tokens that together have at least this probability (Holtzman et al. 2020)."""
+def top_p(p: float) -> Filter:
+    """Keep the fewest most probable tokens that together reach probability ``p`` (Holtzman et al. 2020)."""
 
     def keep(scores: Array, _: Sequence[int]) -> Array:
         order = np.argsort(-scores, kind="stable")
         before = np.cumsum(_softmax(scores[order])) - _softmax(scores[order])
-        kept = np.full_like(scores, -np.inf)
-        best = order[before < share]
-        kept[best] = scores[best]
-        return kept
+        return _keep(scores, order[before < p])
 
     return keep
 
 
+def _keep(scores: Array, tokens: Array) -> Array:
+    kept = np.full_like(scores, -np.inf)
+    kept[tokens] = scores[tokens]
+    return kept
+
+
 def repetition_penalty(factor: float) -> Filter:
-    """``log p`` of tokens that have come before times ``factor`` (Keskar et al. 2019): above 1 they become rarer."""
+    """Multiply ``log p`` of earlier tokens by ``factor`` (Keskar et al. 2019): above 1 makes them rarer."""
 
-    def push(scores: Array, so_far: Sequence[int]) -> Array:
+    def penalize(scores: Array, so_far: Sequence[int]) -> Array:
         seen = np.unique(np.asarray(so_far, np.int64))
-        pushed = scores.copy()
-        pushed[seen] *= factor
-        return pushed
+        penalized = scores.copy()
+        penalized[seen] *= factor
+        return penalized
 
-    return push
+    return penalize
 
 
 def exclude_token(token: int | None) -> Filter:
-    """Never this token."""
+    """Never choose this token; None excludes no token."""
 
-    def drop(scores: Array, _: Sequence[int]) -> Array:
+    def exclude(scores: Array, _: Sequence[int]) -> Array:
         kept = scores.copy()
         kept[token] = -np.inf
         return kept
 
-    return drop if token is not None else lambda scores, _: scores
+    return exclude if token is not None else lambda scores, _: scores
 
 
-def sampling_filters(degree: float, most: int | None, share: float | None, penalty: float) -> list[Filter]:
-    """The filters that were asked for, in their order: penalty, temperature, top-k, top-p.
+_EXAMPLES = {"temperature": 0.8, "top-k": 40, "top-p": 0.9, "repetition-penalty": 1.2}
+
+
+def sampling_filters(degree: float, k: int | None, p: float | None, penalty: float) -> list[Filter]:
+    """Return the filters for these settings, in this order: penalty, temperature, top-k, top-p.
+
+    Args:
+        degree: the temperature; 1 changes nothing.
+        k: for :func:`top_k`; None keeps every token.
+        p: for :func:`top_p`; None keeps every token.
+        penalty: for :func:`repetition_penalty`; 1 changes nothing.
 
     Raises:
-        UserError: a value outside its rule.
+        UserError: a value out of range.
+
+    Example:
+        >>> len(sampling_filters(0.8, 40, None, 1.0))
+        2
     """
-    for name, value, fine, rule in (
+    for name, value, valid, rule in (
         ("temperature", degree, 0 <= degree < np.inf, "at least 0"),
-        ("top-k", most, most is None or most >= 1, "at least 1"),
-        ("top-p", share, share is None or 0 < share <= 1, "in (0, 1]"),
+        ("top-k", k, k is None or k >= 1, "at least 1"),
+        ("top-p", p, p is None or 0 < p <= 1, "above 0 and at most 1"),
         ("repetition-penalty", penalty, 0 < penalty < np.inf, "above 0"),
     ):
-        if not fine:
+        if not valid:
             raise UserError(
-                f"--{name} is {rule}.", f"It was {value}.", f"Give for example --{name} {EXAMPLES[name]}."
+                f"--{name} must be {rule}.",
+                f"It is {value}.",
+                f"Give for example --{name} {_EXAMPLES[name]}.",
             )
     found = [] if penalty == 1 else [repetition_penalty(penalty)]
     found += [] if degree == 1 else [temperature(degree)]
-    found += [] if most is None else [top_k(most)]
-    return found + ([] if share is None else [top_p(share)])
+    found += [] if k is None else [top_k(k)]
+    return found + ([] if p is None else [top_p(p)])
 
 
-EXAMPLES = {"temperature": 0.8, "top-k": 40, "top-p": 0.9, "repetition-penalty": 1.2}
+def sample(scores: Array, so_far: Sequence[int], filters: Sequence[Filter], rng: np.random.Generator) -> int:
+    """Sample one token from ``softmax`` of the filtered scores [V].
 
-
-def sample(
-    scores: Array, so_far: Sequence[int], through: Sequence[Filter], random: np.random.Generator
-) -> int:
-    """A token by the probabilities that the filters leave."""
-    for one in through:
-        scores = one(scores, so_far)
-    return int(random.choice(len(scores), p=_softmax(scores)))
+    Example:
+        >>> sample(np.log([0.2, 0.8]), [], [temperature(0)], np.random.default_rng(0))
+        1
+    """
+    for each in filters:
+        scores = each(scores, so_far)
+    return int(rng.choice(len(scores), p=_softmax(scores)))
 
 
 def _softmax(scores: Array) -> Array:

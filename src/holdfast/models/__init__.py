@@ -1,1 +1,1 @@
-"""Networks of the applications, one file each: torch modules made of the layers."""
+"""Networks of the tasks, one file each: torch modules built from the layers of :mod:`holdfast.nn`."""

@@ -1,6 +1,7 @@
-"""A network that reads a sequence, of units of a text or of numbers, and says which classes it is of.
+"""A recurrent network that classifies sequences of tokens or of numbers.
 
-Letters: T steps, B sequences, V units, C channels, E numbers of a step's input, H hidden size, D directions, K classes.
+Letters: T time steps, B sequences, V tokens, C channels, E input size of a step, H hidden size,
+D directions, K classes.
 """
 
 from __future__ import annotations
@@ -17,16 +18,16 @@ from holdfast.nn.layers import LAYERS
 
 @dataclass(frozen=True, kw_only=True)
 class ClassifierOptions:
-    """What a classifier is made of.
+    """Architecture of a classifier.
 
     Attributes:
         classes: K.
         cell: a name in :data:`holdfast.nn.layers.LAYERS`.
         hidden_size: H.
         num_layers: recurrent layers.
-        bidirectional: read in both directions.
+        bidirectional: whether the layers read in both directions.
         pooling: a name in :data:`holdfast.models.pooling.POOLINGS`.
-        input_dropout, hidden_dropout, output_dropout: probability of dropping a number of a step's input, between
+        input_dropout, hidden_dropout, output_dropout: dropout probability of the inputs, between
             layers, and before the output.
     """
 
@@ -42,33 +43,33 @@ class ClassifierOptions:
 
 
 class TokenEmbedding(nn.Module):
-    """An embedding [V, E]; in training each word may be replaced by the unknown one, or by zeros without one.
+    """Embed tokens by a table [V, E]; token dropout replaces some by the unknown token, or by zeros.
 
     Args:
-        units: V.
+        vocab_size: V.
         size: E.
-        unknown: the number of the unknown word.
-        dropout: probability of replacing a word.
+        unknown: the unknown token; None drops to zeros.
+        dropout: probability of replacing a token in training.
     """
 
-    def __init__(self, units: int, size: int, unknown: int | None = None, dropout: float = 0.0) -> None:
+    def __init__(self, vocab_size: int, size: int, unknown: int | None = None, dropout: float = 0.0) -> None:
         super().__init__()
-        self.embedding = nn.Embedding(units, size)
+        self.embedding = nn.Embedding(vocab_size, size)
         nn.init.normal_(self.embedding.weight, std=0.1)
         self.size, self.unknown, self.dropout = size, unknown, dropout
 
-    def forward(self, units: Tensor) -> Tensor:
-        """[T, B] -> [T, B, E]."""
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Map [T, B] to [T, B, E]."""
         if not self.training or not self.dropout:
-            return self.embedding(units)  # type: ignore[no-any-return]
-        gone = torch.rand(units.shape, device=units.device) < self.dropout
+            return self.embedding(tokens)  # type: ignore[no-any-return]
+        dropped = torch.rand(tokens.shape, device=tokens.device) < self.dropout
         if self.unknown is not None:
-            return self.embedding(units.masked_fill(gone, self.unknown))  # type: ignore[no-any-return]
-        return self.embedding(units).masked_fill(gone.unsqueeze(-1), 0.0)  # type: ignore[no-any-return]
+            return self.embedding(tokens.masked_fill(dropped, self.unknown))  # type: ignore[no-any-return]
+        return self.embedding(tokens).masked_fill(dropped.unsqueeze(-1), 0.0)  # type: ignore[no-any-return]
 
 
 class ChannelProjection(nn.Module):
-    """``W (x - mean) / std + b``: a linear map of standardised channels; mean and std [C] are kept with the weights.
+    """Standardize and project channels: ``W (x - mean) / std + b``; mean and std [C] are buffers.
 
     Args:
         channels: C.
@@ -86,21 +87,21 @@ class ChannelProjection(nn.Module):
         self.size = size
 
     def forward(self, values: Tensor) -> Tensor:
-        """[T, B, C] -> [T, B, E]."""
+        """Map [T, B, C] to [T, B, E]."""
         return self.linear((values - self.mean) / self.std)  # type: ignore[no-any-return]
 
 
 class ClassifierOutput(NamedTuple):
-    """Logits [B, K], and the weight of each step [T, B] where the pooling has one."""
+    """Logits [B, K], and with attention pooling the weight of each step [T, B]."""
 
     logits: Tensor
     weights: Tensor | None
 
 
 class ClassifierNetwork(nn.Module):
-    """Inputs, recurrent layers, pooling over the steps, a linear layer.
+    """Input embedding, recurrent layers, pooling over the time steps, and a linear layer.
 
-    ``temperature`` divides the logits when probabilities are wanted (Guo et al. 2017); it is fitted after training.
+    ``temperature`` divides the logits to calibrate probabilities (Guo et al. 2017); it is fitted after training.
 
     Example:
         >>> import torch
@@ -128,11 +129,11 @@ class ClassifierNetwork(nn.Module):
         self.register_buffer("temperature", torch.ones(()))
 
     def forward(self, x: Tensor, lengths: Tensor) -> ClassifierOutput:
-        """Read units [T, B] or values [T, B, C]; what is behind a sequence's length has no influence."""
+        """Classify tokens [T, B] or values [T, B, C]; padding after ``lengths`` [B] has no influence."""
         return self.read(self.inputs(x), lengths)
 
     def read(self, embedded: Tensor, lengths: Tensor) -> ClassifierOutput:
-        """The same from the inputs of each step [T, B, E]."""
+        """Classify embedded inputs [T, B, E]."""
         outputs, _ = self.layers(self.input_dropout(embedded), lengths=lengths)
         pooled = self.pooling(outputs, lengths)
         return ClassifierOutput(self.output(self.output_dropout(pooled.vector)), pooled.weights)

@@ -1,4 +1,4 @@
-"""Forecasting networks: a step-wise and a segment-wise recurrent encoder, both decoding the whole horizon at once.
+"""Forecasting networks that read single steps or segments and forecast the whole horizon at once.
 
 Letters: B batch, L lookback, h horizon, F features, K known future features, C target channels, Q quantiles,
 H hidden size, N segments read, M segments forecast.
@@ -29,15 +29,15 @@ class ForecastShape:
 
     Attributes:
         targets: C, the channels to forecast: the first C features.
-        features: F, what is read at each past step.
-        known: K, what is known of each future step (calendar, plans).
-        lookback: L, past steps read.
-        horizon: h, steps forecast.
+        features: F, the values of each past step.
+        known: K, the values known for each future step (calendar, plans).
+        lookback: L, past steps to read.
+        horizon: h, steps to forecast.
         quantiles: Q; 1 is a point forecast (the median, under an absolute loss).
-        season: steps in a season; 1 for none.
+        season: steps in a season; 1 if there is none.
 
     Raises:
-        UserError: a size that is too small.
+        UserError: a size is too small.
     """
 
     targets: int
@@ -54,21 +54,19 @@ class ForecastShape:
         for name, minimum in least.items():
             value = getattr(self, name)
             if value < minimum:
-                raise UserError(
-                    f"{name} is at least {minimum}.", f"It was {value}.", f"Give a larger {name}."
-                )
+                raise UserError(f"{name} must be at least {minimum}.", f"It is {value}.", f"Increase {name}.")
 
 
 @dataclass(frozen=True, kw_only=True)
 class ForecastOptions:
-    """What a network is made of.
+    """Architecture of a forecasting network.
 
     Attributes:
         cell: a name in :data:`holdfast.nn.layers.LAYERS`.
         hidden_size: H.
         num_layers: recurrent layers.
-        dropout: probability of dropping a unit between layers and before each linear layer of the decoder.
-        residual: a name in :data:`RESIDUALS`: the simple forecast to which the network adds a correction.
+        dropout: dropout probability between layers and before each linear layer of the decoder.
+        residual: a name in :data:`RESIDUALS`, the simple forecast that the network corrects.
         segment: steps in a segment (:class:`SegmentForecaster` only).
         layer: further arguments of the recurrent layer, e.g. ``{"layer_norm": True}``.
     """
@@ -82,46 +80,43 @@ class ForecastOptions:
     layer: Mapping[str, Any] = field(default_factory=dict)
 
 
-# -- the simple forecast under the network --------------------------------------------------------------------
+# -- residual forecasts ---------------------------------------------------------------------------------------
 
 
 class _Residual(Protocol):
-    """A simple forecast, and the level against which the network reads the past."""
+    """A simple forecast that the network corrects, and the level that it subtracts from its input."""
 
     def anchor(self, targets: Tensor) -> Tensor:
-        """[B, L, C] -> [B, 1, C]: what is subtracted from the targets before the network reads them."""
+        """Return the level [B, 1, C] that is subtracted from the targets [B, L, C]."""
         ...
 
     def base(self, targets: Tensor) -> Tensor:
-        """[B, L, C] -> [B, h, C]: what is added to the network's output."""
+        """Return the simple forecast [B, h, C] from the targets [B, L, C]."""
         ...
 
 
-class Nothing:
-    """No anchor and no base: the network forecasts the values themselves."""
+class _NoResidual:
+    """Zeros: the network forecasts the values themselves."""
 
     def __init__(self, shape: ForecastShape) -> None:
         self.horizon = shape.horizon
 
     def anchor(self, targets: Tensor) -> Tensor:
-        """Zeros [B, 1, C]."""
         return torch.zeros_like(targets[:, -1:])
 
     def base(self, targets: Tensor) -> Tensor:
-        """Zeros [B, h, C]."""
         return self.anchor(targets).expand(-1, self.horizon, -1)
 
 
-class Last(Nothing):
-    """Anchor and base are the last value (the "naive" forecast)."""
+class _LastValue(_NoResidual):
+    """The last value, as level and forecast (the naive forecast)."""
 
     def anchor(self, targets: Tensor) -> Tensor:
-        """The last value [B, 1, C]."""
         return targets[:, -1:]
 
 
-class Mean(Nothing):
-    """Anchor and base are the mean of the last season: for noisy series a steadier level than the last value.
+class _SeasonMean(_NoResidual):
+    """The mean of the last season, as level and forecast: steadier than the last value of a noisy series.
 
     Raises:
         UserError: the lookback is shorter than the season.
@@ -132,41 +127,44 @@ class Mean(Nothing):
         self.season = shape.season
         if shape.season > shape.lookback:
             raise UserError(
-                "The level of a season needs a whole season in the lookback.",
-                f"The season is {shape.season} steps and the lookback {shape.lookback}.",
-                f"Read at least {shape.season} steps, or take residual 'last'.",
+                "The lookback must hold at least one season for a seasonal residual.",
+                f"The season has {shape.season} steps, the lookback {shape.lookback}.",
+                f"Increase the lookback to at least {shape.season} steps, or choose residual 'last'.",
             )
 
     def anchor(self, targets: Tensor) -> Tensor:
-        """The mean of the last season [B, 1, C]."""
         return targets[:, -self.season :].mean(1, keepdim=True)
 
 
-class Season(Mean):
-    """Base is the last season over and over (seasonal naive), anchor its mean."""
+class _SeasonalNaive(_SeasonMean):
+    """The last season repeated as the forecast (seasonal naive), its mean as the level."""
 
     def base(self, targets: Tensor) -> Tensor:
-        """The value of the same phase in the last season [B, h, C]."""
         times = -(-self.horizon // self.season)
         return targets[:, -self.season :].repeat(1, times, 1)[:, : self.horizon]
 
 
 RESIDUALS: dict[str, Callable[[ForecastShape], _Residual]] = {
-    "last": Last,
-    "mean": Mean,
-    "season": Season,
-    "none": Nothing,
+    "last": _LastValue,
+    "mean": _SeasonMean,
+    "season": _SeasonalNaive,
+    "none": _NoResidual,
 }
+"""Name -> the simple forecast under the network."""
 
 
-# -- parts ----------------------------------------------------------------------------------------------------
+# -- shared steps ---------------------------------------------------------------------------------------------
 
 
 def monotone(raw: Tensor) -> Tensor:
-    """Quantiles that never cross: [..., Q] -> [..., Q], not decreasing along Q.
+    """Map raw outputs to quantiles that do not cross: [..., Q] -> [..., Q], non-decreasing along Q.
 
-    The middle entry (index ``Q // 2``: the median of an odd number of levels) stands as it is; from it outwards
-    each entry is one step ``softplus(raw)`` further. Q = 1 is returned unchanged.
+    The middle entry (index ``Q // 2``, the median if Q is odd) is unchanged. Each entry outwards from
+    it is ``softplus(raw)`` further away. With Q = 1 nothing changes.
+
+    Example:
+        >>> monotone(torch.tensor([0.0, 5.0, 0.0])).round(decimals=2)
+        tensor([4.3100, 5.0000, 5.6900])
     """
     middle = raw.size(-1) // 2
     steps, centre = F.softplus(raw), raw[..., middle : middle + 1]
@@ -176,13 +174,14 @@ def monotone(raw: Tensor) -> Tensor:
 
 
 def branch(layer: Recurrent, queries: Tensor, state: State) -> Tensor:
-    """One step of the layers from every state under every query.
+    """Run one step of the layers from every state with every query as input.
 
-    The cell's step broadcasts: ``W_hh h`` is computed once for a state and (in the first layer) ``W_ih q`` once
-    for a query, not once for each of the B*M pairs. Recurrent dropout and zoneout do not act on this step.
+    The cell's step broadcasts: ``W_hh h`` is computed once for each state, and in the first layer
+    ``W_ih q`` once for each query, rather than for all B*M pairs. Recurrent dropout and zoneout do
+    not apply to this step.
 
     Args:
-        layer: one direction.
+        layer: a unidirectional layer.
         queries: [C, M, H], the inputs of the step.
         state: one or two of [layers, B*C, H].
 
@@ -192,7 +191,7 @@ def branch(layer: Recurrent, queries: Tensor, state: State) -> Tensor:
     x = queries
     for k in range(layer.num_layers):
         weights = layer.weights(f"_l{k}")
-        before = tuple(s[k].reshape(-1, len(queries), 1, s.size(-1)) for s in state)
+        before = tuple(s[k].reshape(-1, queries.size(0), 1, s.size(-1)) for s in state)
         after, _ = layer.cell.step(weights.project(x), before, Recurrence(layer.cell, weights))
         x = F.dropout(after[0], layer.dropout, layer.training and k + 1 < layer.num_layers)
     return x
@@ -201,7 +200,9 @@ def branch(layer: Recurrent, queries: Tensor, state: State) -> Tensor:
 def _choose(kind: str, table: Mapping[str, T], name: str) -> T:
     if name not in table:
         known = ", ".join(table)
-        raise UserError(f"A {kind} is one of: {known}.", f"It was {name!r}.", f"Give one of these as {kind}.")
+        raise UserError(
+            f"{kind} must be one of: {known}.", f"It is {name!r}.", f"Choose one of these for {kind}."
+        )
     return table[name]
 
 
@@ -209,9 +210,9 @@ def _layer(input_size: int, options: ForecastOptions) -> Recurrent:
     taken = [name for name in _OWN_ARGUMENTS if name in options.layer]
     if taken:
         raise UserError(
-            "A forecasting network sets the direction, layout and dropout of its layer itself.",
-            f"The layer's arguments held {', '.join(taken)}.",
-            "Leave them out; dropout is an option of the network.",
+            "The arguments of the layer must leave direction, layout and dropout to the network.",
+            f"They include {', '.join(taken)}.",
+            "Remove them; to set dropout, use the network's option.",
         )
     make = _choose("cell", LAYERS, options.cell)
     dropout = options.dropout if options.num_layers > 1 else 0.0
@@ -226,7 +227,7 @@ def _layer(input_size: int, options: ForecastOptions) -> Recurrent:
 
 
 class _Forecaster(nn.Module):
-    """Residual around a network: the base forecast plus what :meth:`_correction` returns."""
+    """Base of the networks: the simple forecast plus what :meth:`_correction` returns."""
 
     def __init__(self, shape: ForecastShape, options: ForecastOptions) -> None:
         super().__init__()
@@ -238,19 +239,19 @@ class _Forecaster(nn.Module):
         """Forecast the whole horizon.
 
         Args:
-            past: [B, L, F], the targets first, without NaN.
+            past: [B, L, F], targets first, without NaN.
             known: [B, h, K]; may be None where K is 0.
 
         Returns:
-            [B, h, C, Q], not decreasing along Q.
+            [B, h, C, Q], non-decreasing along Q.
         """
         targets = past[..., : self.shape.targets]
-        known = past.new_zeros(len(past), self.shape.horizon, 0) if known is None else known
+        known = past.new_zeros(past.size(0), self.shape.horizon, 0) if known is None else known
         correction = self._correction(past, targets - self.residual.anchor(targets), known)
         return self.residual.base(targets).unsqueeze(-1) + monotone(correction)
 
     def _correction(self, past: Tensor, anchored: Tensor, known: Tensor) -> Tensor:
-        """[B, L, F], the targets less their anchor [B, L, C], [B, h, K] -> [B, h, C, Q]."""
+        """Map [B, L, F], the targets minus their level [B, L, C] and [B, h, K] to [B, h, C, Q]."""
         raise NotImplementedError
 
 
@@ -258,17 +259,23 @@ class _Forecaster(nn.Module):
 
 
 class RecurrentForecaster(_Forecaster):
-    """Recurrent encoder over the steps, direct decoder (after MQ-RNN, Wen et al. 2017).
+    """Recurrent encoder with a direct decoder (after MQ-RNN, Wen et al. 2017).
 
-    The encoder reads all features of each past step. For each future step a perceptron sees the final hidden
-    state multiplied by a learned embedding of the step, the known features of that step and the targets of
-    the same phase one season before; all steps are decoded at once, so no error feeds on an earlier one.
+    The encoder reads all features of each past step. For each future step, a perceptron reads the
+    final hidden state times a learned embedding of the step, the known features of that step, and the
+    targets of the same phase one season before. All steps are decoded at once, so errors do not
+    accumulate.
+
+    Example:
+        >>> shape = ForecastShape(targets=1, features=3, lookback=12, horizon=5)
+        >>> RecurrentForecaster(shape, ForecastOptions(hidden_size=8))(torch.zeros(2, 12, 3)).shape
+        torch.Size([2, 5, 1, 1])
     """
 
     def __init__(self, shape: ForecastShape, options: ForecastOptions) -> None:
         super().__init__(shape, options)
         hidden = options.hidden_size
-        self.phase = Season(shape) if shape.season <= shape.lookback else Last(shape)
+        self.phase = (_SeasonalNaive if shape.season <= shape.lookback else _LastValue)(shape)
         self.encoder = _layer(shape.features, options)
         self.context = nn.Linear(hidden, hidden)
         self.future = nn.Linear(shape.known + shape.targets, hidden)
@@ -282,30 +289,31 @@ class RecurrentForecaster(_Forecaster):
         first = self.context(outputs[:, -1:]) * self.step + self.future(future)  # [B, h, H]
         second = self.middle(self.dropout(F.relu(first)))
         values: Tensor = self.head(self.dropout(F.relu(second)))
-        return values.view(len(past), self.shape.horizon, self.shape.targets, self.shape.quantiles)
+        return values.view(past.size(0), self.shape.horizon, self.shape.targets, self.shape.quantiles)
 
 
 class SegmentForecaster(_Forecaster):
     """Segment recurrent network (SegRNN, Lin et al. 2023, arXiv 2308.11200).
 
-    Each target channel is read alone, as N segments of ``segment`` steps, each embedded in H units; one more
-    step of the recurrent layer from the final state, under a query for each future segment (half position, half
-    channel embedding), forecasts all M segments at once. Other features, past and known, are not used.
+    The network reads each target channel alone, as N segments of ``segment`` steps, each embedded in H
+    units. One more step of the recurrent layer from the final state, with a query for each future
+    segment (half position embedding, half channel embedding), forecasts all M segments at once. Other
+    features, past and known, are not used.
 
-    A lookback that is no multiple of the segment loses its oldest steps; of a last segment that reaches past
-    the horizon the end is cut.
+    If the lookback is no multiple of the segment, its oldest steps are dropped. Steps of the last
+    segment beyond the horizon are cut.
 
     Raises:
-        UserError: the lookback is shorter than a segment.
+        UserError: the segment does not fit into the lookback.
     """
 
     def __init__(self, shape: ForecastShape, options: ForecastOptions) -> None:
         super().__init__(shape, options)
         if not 1 <= options.segment <= shape.lookback:
             raise UserError(
-                "A segment is at least one step and fits into the lookback.",
-                f"The segment is {options.segment} steps and the lookback {shape.lookback}.",
-                "Read more steps or take shorter segments.",
+                "A segment must have at least 1 step and fit into the lookback.",
+                f"The segment has {options.segment} steps, the lookback {shape.lookback}.",
+                "Increase the lookback or shorten the segment.",
             )
         hidden, segment = options.hidden_size, options.segment
         self.steps_read = shape.lookback // segment * segment
@@ -316,13 +324,13 @@ class SegmentForecaster(_Forecaster):
         self.head = nn.Linear(hidden, segment * shape.quantiles)
 
     def _queries(self) -> Tensor:
-        """Position beside channel embedding: [C, M, H]."""
-        position = self.position.expand(len(self.channel), -1, -1)
-        channel = self.channel.unsqueeze(1).expand(-1, len(self.position), -1)
+        """Return position and channel embeddings, concatenated: [C, M, H]."""
+        position = self.position.expand(self.channel.size(0), -1, -1)
+        channel = self.channel.unsqueeze(1).expand(-1, self.position.size(0), -1)
         return torch.cat([position, channel], -1)
 
     def _correction(self, past: Tensor, anchored: Tensor, known: Tensor) -> Tensor:
-        batch, channels, segment = len(past), self.shape.targets, self.options.segment
+        batch, channels, segment = past.size(0), self.shape.targets, self.options.segment
         read = anchored[:, -self.steps_read :].transpose(1, 2)  # [B, C, L]
         _, final = self.encoder(F.relu(self.embed(read.reshape(batch * channels, -1, segment))))
         state = final if isinstance(final, tuple) else (final,)

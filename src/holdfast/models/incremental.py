@@ -1,4 +1,4 @@
-"""A language model read one unit after the other, as writing needs it."""
+"""Run a language model one token at a time, as generation and shallow fusion need it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,14 @@ from holdfast.nn.recurrent import Recurrent
 
 
 class IncrementalDecoder:
-    """A language model that reads and writes one unit after the other, on the CPU."""
+    """A copy of a language model, on the CPU, that reads one token at a time and keeps its state.
+
+    Example:
+        >>> from holdfast.models.language import LanguageOptions
+        >>> model = RecurrentLanguageModel(5, LanguageOptions(hidden_size=4, embedding_size=4))
+        >>> IncrementalDecoder(model).step(0).shape
+        (5,)
+    """
 
     def __init__(self, module: RecurrentLanguageModel) -> None:
         module = copy.deepcopy(module).cpu().eval()
@@ -24,7 +31,7 @@ class IncrementalDecoder:
 
     @torch.no_grad()
     def step(self, token: int) -> Array:
-        """``log p`` of every unit [V] after this one."""
+        """Read a token; return ``log p`` [V] of the next one."""
         x = self.embedding[token]
         for layer in self.layers:
             x = layer.step(x)
@@ -33,18 +40,22 @@ class IncrementalDecoder:
 
 
 class BranchingDecoder:
-    """A language model read from any state, so that many texts can be read side by side."""
+    """A language model that continues from any earlier state, so that a search can follow many texts.
+
+    It is a :class:`holdfast.decoding.lm_fusion.NextTokenModel`.
+    """
 
     def __init__(self, module: RecurrentLanguageModel, tokenizer: Tokenizer) -> None:
         self.tokenizer = tokenizer
         self._decoder = IncrementalDecoder(module)
 
     def step(self, state: Any, token: int) -> tuple[Any, Array]:
-        """The state behind a unit (None: before any), and ``log p`` [V] of the next one."""
-        for place, layer in enumerate(self._decoder.layers):
+        """Return the state after a token, and ``log p`` [V] of the next; ``state`` None begins a text."""
+        layers = self._decoder.layers
+        for index, layer in enumerate(layers):
             if state is None:
                 layer.reset()
             else:
-                layer.state = state[place]
+                layer.state = state[index]
         scores = self._decoder.step(token)
-        return [layer.state for layer in self._decoder.layers], scores
+        return [layer.state for layer in layers], scores

@@ -1,6 +1,6 @@
-"""A recurrent language model with the regularisation of AWD-LSTM (Merity et al. 2018, arXiv 1708.02182).
+"""A recurrent language model with the regularization of AWD-LSTM (Merity et al. 2018, arXiv 1708.02182).
 
-Letters: T steps, B streams, E embedding size, H hidden size, V units of the vocabulary, N = T * B.
+Letters: T steps, B streams, E embedding size, H hidden size, V tokens of the vocabulary, N = T * B.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ from holdfast.nn.layers import LAYERS
 
 @dataclass(frozen=True, kw_only=True)
 class LanguageOptions:
-    """What a language model is made of.
+    """Architecture of a language model.
 
     Attributes:
         cell: a name in :data:`holdfast.nn.layers.LAYERS`.
         embedding_size: E.
-        hidden_size: H of every layer, but E of the last one where the embedding is tied to the output.
+        hidden_size: H of every layer; with tied weights, the last layer has E instead.
         num_layers: recurrent layers.
-        tied: the output layer's weights are the embedding's (Inan et al. 2017; Press & Wolf 2017).
-        sampled: units of the softmax that are computed in training; 0 for all.
-        adaptive: sizes at which the vocabulary is cut for an adaptive softmax (Grave et al. 2017); none for a full one.
-        input_dropout, hidden_dropout, output_dropout: probability of dropping a unit of the embedding, between layers
-            and before the output; the same units at every step (Gal & Ghahramani 2016).
-        embedding_dropout: probability of dropping a word of the vocabulary wherever it stands in the batch.
-        weight_drop: probability of dropping an element of the recurrent weights.
+        tied: whether the output layer shares the embedding's weights (Inan et al. 2017; Press & Wolf 2017).
+        sampled: tokens of the sampled softmax in training; 0 computes the full softmax.
+        adaptive: cutoffs of an adaptive softmax (Grave et al. 2017); empty for the full softmax.
+        input_dropout, hidden_dropout, output_dropout: dropout probability of the embedding, between layers
+            and before the output, with one mask for all time steps (Gal & Ghahramani 2016).
+        embedding_dropout: probability of dropping a token of the vocabulary everywhere in the batch.
+        weight_drop: dropout probability of the recurrent weights.
     """
 
     cell: str = "lstm"
@@ -54,86 +54,86 @@ class LanguageOptions:
 class _Softmax(nn.Module):
     """``p = softmax(W h + b)``, W [V, E]."""
 
-    def __init__(self, hidden: int, units: int) -> None:
+    def __init__(self, hidden: int, vocab_size: int) -> None:
         super().__init__()
-        self.linear = nn.Linear(hidden, units)
+        self.linear = nn.Linear(hidden, vocab_size)
 
     def nll(self, hidden: Tensor, targets: Tensor) -> Tensor:
-        """``-log p`` of the targets [N] after hidden [N, E]: [N]."""
+        """Return ``-log p`` [N] in nats of the targets [N], from hidden [N, E]."""
         return F.cross_entropy(self.linear(hidden), targets, reduction="none")
 
     def log_probabilities(self, hidden: Tensor) -> Tensor:
-        """[N, E] -> [N, V]."""
+        """Map [N, E] to ``log p`` [N, V]."""
         return F.log_softmax(self.linear(hidden), -1)
 
 
 class _SampledSoftmax(_Softmax):
-    """In training, the normaliser ``sum_j exp(l_j)`` is estimated from some units; in evaluation it is whole.
+    """A softmax whose normalizer ``sum_j exp(l_j)`` is estimated from a sample of tokens in training.
 
-    The more frequent half of those units (which have the smaller numbers) is always taken; the others are drawn from
-    the rest, each with probability q, and count ``exp(l_j) / q`` (importance sampling: Jean et al. 2015, arXiv
-    1412.2007), so that the estimate is right in the mean.
+    Half of the sample are always the most frequent tokens, which have the smallest ids. The others
+    are sampled from the rest, each with probability q, and count ``exp(l_j) / q`` (importance
+    sampling: Jean et al. 2015, arXiv 1412.2007), so that the estimate is unbiased.
     """
 
-    def __init__(self, hidden: int, units: int, sampled: int) -> None:
-        super().__init__(hidden, units)
-        self.frequent = min(sampled // 2, units)
-        self.drawn = min(sampled - self.frequent, units - self.frequent)
+    def __init__(self, hidden: int, vocab_size: int, sampled: int) -> None:
+        super().__init__(hidden, vocab_size)
+        self.frequent = min(sampled // 2, vocab_size)
+        self.sampled = min(sampled - self.frequent, vocab_size - self.frequent)
 
     def nll(self, hidden: Tensor, targets: Tensor) -> Tensor:
-        """As of :class:`_Softmax`, estimated in training."""
+        """As :class:`_Softmax`, estimated in training."""
         if not self.training:
             return super().nll(hidden, targets)
         weight, bias = self.linear.weight, self.linear.bias
-        rest = len(weight) - self.frequent
-        drawn = torch.randperm(rest, device=weight.device)[: self.drawn] + self.frequent
-        units = torch.cat([torch.arange(self.frequent, device=weight.device), drawn])
-        counted = F.linear(hidden, weight[units], bias[units])
-        counted[:, self.frequent :] += log(max(rest, 1) / max(self.drawn, 1))
-        counted = counted.masked_fill(
-            units == targets[:, None], -torch.inf
-        )  # the target counts once, as it is
+        rest = weight.size(0) - self.frequent
+        sampled = torch.randperm(rest, device=weight.device)[: self.sampled] + self.frequent
+        tokens = torch.cat([torch.arange(self.frequent, device=weight.device), sampled])
+        counted = F.linear(hidden, weight[tokens], bias[tokens])
+        counted[:, self.frequent :] += log(max(rest, 1) / max(self.sampled, 1))
+        counted = counted.masked_fill(tokens == targets[:, None], -torch.inf)  # the target counts once
         own = (hidden * weight[targets]).sum(-1) + bias[targets]
-        nats: Tensor = torch.logaddexp(own, counted.logsumexp(-1)) - own
-        return nats
+        nll: Tensor = torch.logaddexp(own, counted.logsumexp(-1)) - own
+        return nll
 
 
 class _AdaptiveSoftmax(nn.Module):
-    """Frequent units first, rare ones in clusters of smaller projections (Grave et al. 2017, arXiv 1609.04309)."""
+    """Frequent tokens first, rare tokens in clusters of smaller projections (Grave et al. 2017, arXiv 1609.04309)."""
 
-    def __init__(self, hidden: int, units: int, cuts: Iterable[int]) -> None:
+    def __init__(self, hidden: int, vocab_size: int, cuts: Iterable[int]) -> None:
         super().__init__()
         cuts = list(cuts)
-        narrower = min(4.0, 0.999 * hidden ** (1 / len(cuts)))  # the rarest cluster still has one number
-        self.softmax = nn.AdaptiveLogSoftmaxWithLoss(hidden, units, cuts, div_value=narrower)
+        narrower = min(4.0, 0.999 * hidden ** (1 / len(cuts)))  # keeps one dimension in the rarest cluster
+        self.softmax = nn.AdaptiveLogSoftmaxWithLoss(hidden, vocab_size, cuts, div_value=narrower)
 
     def nll(self, hidden: Tensor, targets: Tensor) -> Tensor:
-        """``-log p`` of the targets [N] after hidden [N, E]: [N]."""
-        nats: Tensor = -self.softmax(hidden, targets).output
-        return nats
+        """Return ``-log p`` [N] in nats of the targets [N], from hidden [N, E]."""
+        nll: Tensor = -self.softmax(hidden, targets).output
+        return nll
 
     def log_probabilities(self, hidden: Tensor) -> Tensor:
-        """[N, E] -> [N, V]."""
-        found: Tensor = self.softmax.log_prob(hidden)
-        return found
+        """Map [N, E] to ``log p`` [N, V]."""
+        log_p: Tensor = self.softmax.log_prob(hidden)
+        return log_p
 
 
-def _output(hidden: int, units: int, options: LanguageOptions) -> _Softmax | _AdaptiveSoftmax:
+def _output(hidden: int, vocab_size: int, options: LanguageOptions) -> _Softmax | _AdaptiveSoftmax:
     if options.adaptive:
-        return _AdaptiveSoftmax(hidden, units, options.adaptive)
-    return _SampledSoftmax(hidden, units, options.sampled) if options.sampled else _Softmax(hidden, units)
+        return _AdaptiveSoftmax(hidden, vocab_size, options.adaptive)
+    if options.sampled:
+        return _SampledSoftmax(hidden, vocab_size, options.sampled)
+    return _Softmax(hidden, vocab_size)
 
 
 @dataclass(frozen=True)
 class _Hidden:
-    """The last layer's outputs [T, B, E]: as they came, and after dropout, as the output layer reads them."""
+    """The last layer's outputs [T, B, E], before and after output dropout."""
 
     raw: Tensor
     dropped: Tensor
 
 
 class RecurrentLanguageModel(nn.Module):
-    """Embedding, recurrent layers, softmax over the next unit.
+    """Embedding, recurrent layers, and a softmax over the next token.
 
     Example:
         >>> import torch
@@ -143,19 +143,19 @@ class RecurrentLanguageModel(nn.Module):
         (torch.Size([7, 2, 16]), torch.Size([7, 2, 65]))
     """
 
-    def __init__(self, units: int, options: LanguageOptions) -> None:
+    def __init__(self, vocab_size: int, options: LanguageOptions) -> None:
         super().__init__()
         self.options = options
         embedded, hidden, count = options.embedding_size, options.hidden_size, options.num_layers
         last = embedded if options.tied else hidden
         sizes = [embedded, *[hidden] * (count - 1), last]
         make = LAYERS[options.cell]
-        self.embedding = nn.Embedding(units, embedded)
+        self.embedding = nn.Embedding(vocab_size, embedded)
         nn.init.uniform_(self.embedding.weight, -0.1, 0.1)
         self.layers = nn.ModuleList(
             make(before, after, weight_drop=options.weight_drop) for before, after in pairwise(sizes)
         )
-        self.output = _output(last, units, options)
+        self.output = _output(last, vocab_size, options)
         if options.tied:
             assert isinstance(self.output, _Softmax)
             self.output.linear.weight = self.embedding.weight
@@ -163,9 +163,9 @@ class RecurrentLanguageModel(nn.Module):
         self.hidden_dropout = LockedDropout(options.hidden_dropout)
         self.output_dropout = LockedDropout(options.output_dropout)
 
-    def forward(self, units: Tensor, state: list[State] | None = None) -> tuple[_Hidden, list[State]]:
-        """Read units [T, B] from a state (zeros when None): the outputs, and the state of each layer."""
-        x = self.input_dropout(self._embed(units))
+    def forward(self, tokens: Tensor, state: list[State] | None = None) -> tuple[_Hidden, list[State]]:
+        """Read tokens [T, B] from a state (None: zeros); return the outputs and the state of each layer."""
+        x = self.input_dropout(self._embed(tokens))
         states: list[State] = []
         for index, layer in enumerate(self.layers):
             x, after = layer(x, None if state is None else state[index])
@@ -174,10 +174,10 @@ class RecurrentLanguageModel(nn.Module):
             x = (self.output_dropout if index + 1 == len(self.layers) else self.hidden_dropout)(x)
         return _Hidden(raw, x), states
 
-    def _embed(self, units: Tensor) -> Tensor:
-        embedded: Tensor = self.embedding(units)
+    def _embed(self, tokens: Tensor) -> Tensor:
+        embedded: Tensor = self.embedding(tokens)
         if not self.training or not self.options.embedding_dropout:
             return embedded
         keep = 1 - self.options.embedding_dropout
-        kept = embedded.new_empty(len(self.embedding.weight)).bernoulli_(keep).div_(keep)
-        return embedded * kept[units].unsqueeze(-1)
+        kept = embedded.new_empty(self.embedding.weight.size(0)).bernoulli_(keep).div_(keep)
+        return embedded * kept[tokens].unsqueeze(-1)

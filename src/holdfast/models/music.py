@@ -1,8 +1,9 @@
-"""A recurrent model of piano rolls, and what it says of a frame: independent keys, or a chord chosen as a whole.
+"""A recurrent network for piano rolls that predicts each frame as independent keys or as a chord.
 
-Keys are read and said as they are, relative to the lowest that sounds in the frame that is read, and relative to each
-that sounds in it. By the last two, what is learnt of a piece holds for the same piece in another key (as with the tied
-networks of Johnson 2017), so that fewer pieces are enough; by the first, the network knows where it is.
+Inputs and outputs represent keys in three ways: absolute, relative to the lowest sounding key of the
+frame read, and relative to each of its sounding keys. The relative forms transfer what the network
+learns of a piece to other musical keys (as the tied networks of Johnson 2017), so that fewer pieces
+suffice; the absolute form gives the position.
 
 Letters: T frames, B pieces, K keys, H hidden size, N = T * B frames, M notes of the largest chord.
 """
@@ -21,29 +22,29 @@ from holdfast.nn.dropout import LockedDropout
 from holdfast.nn.layers import LAYERS
 
 FREE, SILENT, SOUNDS = -1, 0, 1
-"""What may be known of a key: nothing, or whether it sounds."""
+"""Constraint on a key of a sampled frame: none, must not sound, must sound."""
 _RollState = list[Any]
 """The lowest key [1, B] of the last frame, and the state of each layer."""
 _RARE = -3.0
-"""Log odds of a key at first: of 88 some four sound."""
-OCTAVE = 12
+"""Initial log-odds of a key: about 4 of 88 keys sound."""
+_OCTAVE = 12
 SPAN = 24
-"""Semitones by which the lowest key moves from frame to frame, as far as the network tells them apart."""
+"""The largest move of the lowest key between frames, in semitones, that the input distinguishes."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PianoRollOptions:
-    """What a model of piano rolls is made of.
+    """Architecture of a piano-roll network.
 
     Attributes:
         cell: a name in :data:`holdfast.nn.layers.LAYERS`.
         output: a name in :data:`OUTPUTS`.
-        hidden_size: H of every layer over the frames.
-        num_layers: layers over the frames.
-        chord_size: hidden units that choose the next note of a chord.
-        input_dropout: probability of dropping a key of all frames.
-        dropout: probability of dropping a unit between layers and before the output; the same at every frame.
-        weight_drop: probability of dropping an element of the recurrent weights.
+        hidden_size: H of every recurrent layer.
+        num_layers: recurrent layers.
+        chord_size: hidden units of the chord output.
+        input_dropout: probability of dropping a key in all frames.
+        dropout: dropout probability between layers and before the output, with one mask for all frames.
+        weight_drop: dropout probability of the recurrent weights.
     """
 
     cell: str = "lstm"
@@ -58,37 +59,43 @@ class PianoRollOptions:
 
 @dataclass(frozen=True)
 class Context:
-    """What a model knows before frames: hidden [..., H]; of the frame it read the lowest key [...] and all [..., K]."""
+    """What the next frame is predicted from.
+
+    Attributes:
+        hidden: [..., H], the output of the last layer.
+        reference: [...], the lowest sounding key of the frame read.
+        frame: [..., K], the frame read.
+    """
 
     hidden: Tensor
     reference: Tensor
     frame: Tensor
 
     def __getitem__(self, chosen: Any) -> Context:
-        """The contexts of some frames."""
+        """Return the contexts of some frames."""
         return Context(self.hidden[chosen], self.reference[chosen], self.frame[chosen])
 
     def __len__(self) -> int:
-        return len(self.hidden)
+        return self.hidden.size(0)
 
 
-class _Drawn(NamedTuple):
-    """Frames [N, K] that were drawn, and ``log p`` [N] of what was known of them, as far as it was drawn against."""
+class _Sample(NamedTuple):
+    """Sampled frames [N, K], and the log importance weight [N] of each under its constraints."""
 
     frames: Tensor
     weight: Tensor
 
 
-class Keys(nn.Module):
-    """Numbers of the K keys and of ``more`` things beside them: ``W x + b``, and for key k also ``R[k - r] x``.
+class _KeyLogits(nn.Module):
+    """Logits of K keys and of ``more`` other outcomes: ``W x + b``, and for key k also ``R[k - r] x``.
 
-    ``R`` has a row for each of the 2K - 1 distances from the lowest key r of the frame that was read.
+    ``R`` has one row for each of the 2K - 1 distances from the lowest key r of the frame read.
 
     Args:
         inputs: size of x.
         keys: K.
-        more: rows of W beside those of the keys.
-        bias: where b begins; None for no b.
+        more: outcomes other than keys.
+        bias: initial value of b; None for no b.
     """
 
     def __init__(self, inputs: int, keys: int, more: int = 0, bias: float | None = 0.0) -> None:
@@ -100,42 +107,42 @@ class Keys(nn.Module):
             nn.init.constant_(self.absolute.bias, bias)
 
     def forward(self, x: Tensor, reference: Tensor) -> Tensor:
-        """[N, inputs] and the lowest keys [N] -> [N, K + more]."""
+        """Map x [N, inputs] and the lowest keys [N] to [N, K + more]."""
         places = torch.arange(self.keys, device=x.device) - reference[:, None] + self.keys - 1
         relative = self.relative(x).gather(-1, places)
-        found: Tensor = self.absolute(x) + F.pad(relative, (0, self.more))
-        return found
+        logits: Tensor = self.absolute(x) + F.pad(relative, (0, self.more))
+        return logits
 
 
-class Moves(nn.Module):
-    """What the keys that sounded say of those around them, in a context: ``sum_d m_d(h) x[k - d]``, d to an octave."""
+class _IntervalLogits(nn.Module):
+    """Logits of key k from the sounding keys around it: ``sum_d m_d(h) x[k - d]``, d up to an octave."""
 
     def __init__(self, hidden: int) -> None:
         super().__init__()
-        self.linear = nn.Linear(hidden, 2 * OCTAVE + 1)
+        self.linear = nn.Linear(hidden, 2 * _OCTAVE + 1)
 
     def forward(self, context: Context) -> Tensor:
-        """Of N contexts: [N, K]."""
-        around = F.pad(context.frame, (OCTAVE, OCTAVE)).unfold(-1, 2 * OCTAVE + 1, 1)
+        """Return logits [N, K] of N contexts."""
+        around = F.pad(context.frame, (_OCTAVE, _OCTAVE)).unfold(-1, 2 * _OCTAVE + 1, 1)
         by_distance = self.linear(context.hidden).flip(-1)
         return torch.bmm(around, by_distance[..., None])[..., 0]
 
 
 class IndependentKeys(nn.Module):
-    """Each key by itself: ``p(x) = prod_k p_k^{x_k} (1 - p_k)^{1 - x_k}``, p of :class:`Keys` and :class:`Moves`."""
+    """Independent keys: ``p(x) = prod_k p_k^{x_k} (1 - p_k)^{1 - x_k}``."""
 
     def __init__(self, keys: int, options: PianoRollOptions) -> None:
         super().__init__()
-        self.keys = Keys(options.hidden_size, keys, bias=_RARE)
-        self.moves = Moves(options.hidden_size)
+        self.keys = _KeyLogits(options.hidden_size, keys, bias=_RARE)
+        self.moves = _IntervalLogits(options.hidden_size)
 
     def logits(self, context: Context) -> Tensor:
-        """Log odds of each key in N contexts: [N, K]."""
-        found: Tensor = self.keys(context.hidden, context.reference) + self.moves(context)
-        return found
+        """Return the log-odds of each key in N contexts: [N, K]."""
+        logits: Tensor = self.keys(context.hidden, context.reference) + self.moves(context)
+        return logits
 
     def nll(self, context: Context, frames: Tensor) -> Tensor:
-        """``-log p`` [N] of frames [N, K] in N contexts."""
+        """Return ``-log p`` [N] in nats of frames [N, K] in N contexts."""
         logits = self.logits(context)
         return F.binary_cross_entropy_with_logits(logits, frames, reduction="none").sum(-1)
 
@@ -145,8 +152,8 @@ class IndependentKeys(nn.Module):
         temperature: float = 1.0,
         known: Tensor | None = None,
         random: torch.Generator | None = None,
-    ) -> _Drawn:
-        """Draw frames in N contexts; see :meth:`_Autoregressive.sample`."""
+    ) -> _Sample:
+        """Sample frames in N contexts; see :meth:`_Autoregressive.sample`."""
         logits = self.logits(context)
         if temperature:
             uniform = torch.rand(logits.shape, generator=random, device=logits.device)
@@ -154,20 +161,21 @@ class IndependentKeys(nn.Module):
         else:
             frames = logits > 0
         if known is None:
-            return _Drawn(frames, logits.new_zeros(len(logits)))
-        held = known != FREE
-        frames = torch.where(held, known == SOUNDS, frames)
+            return _Sample(frames, logits.new_zeros(logits.size(0)))
+        fixed = known != FREE
+        frames = torch.where(fixed, known == SOUNDS, frames)
         log_p = F.logsigmoid(torch.where(frames, logits, -logits))
-        return _Drawn(frames, torch.where(held, log_p, 0.0).sum(-1))
+        return _Sample(frames, torch.where(fixed, log_p, 0.0).sum(-1))
 
 
 class _Autoregressive(nn.Module):
-    """A chord note by note, from the top down: ``p(x) = prod_i p(n_i | n_1 > ... > n_{i-1}, h)``, the last n_i an end.
+    """A chord note by note from the top: ``p(x) = prod_i p(n_i | n_1 > ... > n_{i-1}, h)``; the last n_i is an end.
 
-    ``p(n_i | ...) = softmax(V relu(c(h) + sum_{j < i} w(n_j - r)) + U h + b)`` over the keys below n_{i-1} and the end,
-    with V and U as in :class:`Keys`, and U h with :class:`Moves`: the conditionals of NADE (Larochelle & Murray 2011;
-    over time Boulanger-Lewandowski et al. 2012) for the keys that sound only. Since the order is given, a frame is
-    reached in one way, and its likelihood is exact.
+    ``p(n_i | ...) = softmax(V relu(c(h) + sum_{j < i} w(n_j - r)) + U h + b)`` over the keys below
+    n_{i-1} and the end. V and U are as in :class:`_KeyLogits`; U h includes :class:`_IntervalLogits`.
+    These are the conditionals of NADE (Larochelle & Murray 2011; over time Boulanger-Lewandowski et al.
+    2012), for sounding keys only. The fixed order makes the factorization of a frame unique, so that
+    its likelihood is exact.
     """
 
     def __init__(self, keys: int, options: PianoRollOptions) -> None:
@@ -177,35 +185,35 @@ class _Autoregressive(nn.Module):
         self.note = nn.Embedding(2 * keys - 1, size)
         self.context = nn.Linear(hidden, size)
         self.dropout = nn.Dropout(options.dropout)
-        self.logits = Keys(size, keys, 1)
-        self.straight = Keys(hidden, keys, 1, bias=None)
-        self.moves = Moves(hidden)
+        self.logits = _KeyLogits(size, keys, 1)
+        self.straight = _KeyLogits(hidden, keys, 1, bias=None)
+        self.moves = _IntervalLogits(hidden)
 
     def nll(self, context: Context, frames: Tensor) -> Tensor:
-        """``-log p`` [N] of frames [N, K] in N contexts."""
+        """Return ``-log p`` [N] in nats of frames [N, K] in N contexts."""
         read, targets = chords(frames)
         before = torch.cumsum(self._note(read, context.reference), 0) + self.context(context.hidden)
-        there = targets >= 0
-        which = there.nonzero()[:, 1]
-        chosen = self.logits(self.dropout(before[there].relu()), context.reference[which])
+        valid = targets >= 0
+        which = valid.nonzero()[:, 1]
+        chosen = self.logits(self.dropout(before[valid].relu()), context.reference[which])
         logits = chosen + self._direct(context)[which]
-        logits = logits.masked_fill(~self._below(read[there]), -torch.inf)
-        found = F.cross_entropy(logits, targets[there], reduction="none")
-        return found.new_zeros(read.shape).masked_scatter(there, found).sum(0)
+        logits = logits.masked_fill(~self._below(read[valid]), -torch.inf)
+        nll = F.cross_entropy(logits, targets[valid], reduction="none")
+        return nll.new_zeros(read.shape).masked_scatter(valid, nll).sum(0)
 
     def _direct(self, context: Context) -> Tensor:
-        """What the context says of each key and the end, whatever was chosen: [N, K + 1]."""
-        found: Tensor = self.straight(context.hidden, context.reference)
-        return found + F.pad(self.moves(context), (0, 1))
+        """Return the logits of each key and the end that depend on the context alone: [N, K + 1]."""
+        logits: Tensor = self.straight(context.hidden, context.reference)
+        return logits + F.pad(self.moves(context), (0, 1))
 
     def _note(self, read: Tensor, reference: Tensor) -> Tensor:
-        """What the notes [..., N] add: [..., N, size]; nothing where there is none yet, which is K."""
+        """Embed notes [..., N] as [..., N, size]; K, the start of a chord, is zero."""
         place = read - reference + self.keys - 1
-        found: Tensor = self.note(place.clamp(max=2 * self.keys - 2)) * (read < self.keys)[..., None]
-        return found
+        embedded: Tensor = self.note(place.clamp(max=2 * self.keys - 2)) * (read < self.keys)[..., None]
+        return embedded
 
     def _below(self, last: Tensor) -> Tensor:
-        """Which of the K keys and the end may follow the notes ``last`` [...]: [..., K + 1]."""
+        """Return which of the K keys and the end may follow the notes ``last`` [...]: [..., K + 1]."""
         every = torch.arange(self.keys + 1, device=last.device)
         return (every < last[..., None]) | (every == self.keys)
 
@@ -215,22 +223,22 @@ class _Autoregressive(nn.Module):
         temperature: float = 1.0,
         known: Tensor | None = None,
         random: torch.Generator | None = None,
-    ) -> _Drawn:
-        """Draw frames in N contexts.
+    ) -> _Sample:
+        """Sample frames in N contexts.
 
         Args:
-            context: of the N frames.
-            temperature: 1 draws as the model says, below 1 the likely becomes likelier, 0 takes the likeliest note.
-            known: [N, K] of :data:`FREE`, :data:`SILENT`, :data:`SOUNDS`. The frames keep to it, and ``weight`` is the
-                log of the share of probability that did at each note. Where all that is known lies above all that
-                is free, as a melody does, that is ``log p(known)``, and the rest is drawn from ``p(rest | known)``
-                exactly.
-            random: where the random numbers come from.
+            context: N contexts.
+            temperature: divides the logits; 0 takes the most probable note.
+            known: constraints [N, K]: :data:`FREE`, :data:`SILENT` or :data:`SOUNDS`. ``weight`` is the sum
+                over the notes of the log-probability that the constraints admit. If all constrained keys
+                lie above all free keys, as a melody does, ``weight`` equals ``log p(known)`` and the rest
+                is an exact sample of ``p(rest | known)``.
+            random: the generator of the random numbers.
         """
         reference, before = context.reference, self.context(context.hidden)
         last = torch.full_like(reference, self.keys)
-        frames = torch.zeros(len(context), self.keys + 1, dtype=torch.bool, device=last.device)
-        weight, ended = before.new_zeros(len(context)), torch.zeros_like(last, dtype=torch.bool)
+        frames = torch.zeros(last.size(0), self.keys + 1, dtype=torch.bool, device=last.device)
+        weight, ended = before.new_zeros(last.size(0)), torch.zeros_like(last, dtype=torch.bool)
         direct = self._direct(context)
         while not ended.all():
             logits = (self.logits(before.relu(), reference) + direct).masked_fill(
@@ -240,14 +248,14 @@ class _Autoregressive(nn.Module):
                 kept = logits.masked_fill(~self._allowed(last, known), -torch.inf)
                 weight += torch.where(ended, 0.0, kept.logsumexp(-1) - logits.logsumexp(-1))
                 logits = kept
-            note = _drawn(logits, temperature, random)
+            note = _sample(logits, temperature, random)
             frames |= F.one_hot(note, self.keys + 1).bool() & ~ended[:, None]
             ended, last = ended | (note == self.keys), torch.where(ended, last, note)
             before = before + self._note(note, reference)
-        return _Drawn(frames[:, :-1], weight)
+        return _Sample(frames[:, :-1], weight)
 
     def _allowed(self, last: Tensor, known: Tensor) -> Tensor:
-        """What may come after ``last`` [N] by what is known [N, K]: no silent key, and no sounding one left out."""
+        """Return what may follow ``last`` [N] under constraints [N, K]: no silent key, no skipped sounding key."""
         every = torch.arange(self.keys, device=last.device)
         due = torch.where((known == SOUNDS) & (every < last[:, None]), every, -1).amax(-1)
         keys = (known != SILENT) & (every >= due[:, None])
@@ -255,7 +263,9 @@ class _Autoregressive(nn.Module):
 
 
 def chords(frames: Tensor) -> tuple[Tensor, Tensor]:
-    """Frames [N, K] as notes: what is read [M + 1, N] and what follows, top down with the end K; -1 behind the end.
+    """Convert frames [N, K] to notes from the top: inputs and targets [M + 1, N].
+
+    The inputs begin with K; the targets end with K, the end of the chord, and are padded with -1.
 
     Example:
         >>> read, targets = chords(torch.tensor([[1, 0, 1], [0, 0, 0]]))
@@ -265,16 +275,16 @@ def chords(frames: Tensor) -> tuple[Tensor, Tensor]:
     keys = frames.size(1)
     sounding = frames > 0
     counts = sounding.sum(-1)
-    most = int(counts.max()) if len(frames) else 0
+    most = int(counts.max()) if frames.size(0) else 0
     notes = torch.where(sounding, torch.arange(keys, device=frames.device), -1)
     notes = notes.topk(most, -1).values.T
-    start = notes.new_full((1, len(frames)), keys)
+    start = notes.new_full((1, frames.size(0)), keys)
     targets = torch.cat([notes, start - keys - 1])
-    targets[counts, torch.arange(len(frames), device=frames.device)] = keys
+    targets[counts, torch.arange(frames.size(0), device=frames.device)] = keys
     return torch.cat([start, notes.clamp(min=0)]), targets
 
 
-def _drawn(logits: Tensor, temperature: float, random: torch.Generator | None) -> Tensor:
+def _sample(logits: Tensor, temperature: float, random: torch.Generator | None) -> Tensor:
     if not temperature:
         return logits.argmax(-1)
     return torch.multinomial((logits / temperature).softmax(-1), 1, generator=random)[:, 0]
@@ -284,14 +294,14 @@ OUTPUTS: dict[str, type[IndependentKeys] | type[_Autoregressive]] = {
     "autoregressive": _Autoregressive,
     "independent": IndependentKeys,
 }
-"""Name -> what is said of a frame."""
+"""Name -> the distribution of a frame."""
 
 
 class PianoRollNetwork(nn.Module):
-    """Recurrent layers over the frames of a piano roll, and an output that says what the next frame may be.
+    """Recurrent layers over the frames of a piano roll, and a distribution of the next frame.
 
-    What is read of a frame: its keys, the same from the lowest one on, and by how much that moved, up to :data:`SPAN`
-    semitones. In silence the lowest key is that of the frame before.
+    The input of a frame: its keys, its keys relative to the lowest one, and the move of the lowest key,
+    up to :data:`SPAN` semitones. A silent frame keeps the lowest key of the frame before.
 
     Example:
         >>> import torch
@@ -312,11 +322,11 @@ class PianoRollNetwork(nn.Module):
         self.output = OUTPUTS[options.output](keys, options)
 
     def forward(self, frames: Tensor, state: _RollState | None = None) -> tuple[Context, _RollState]:
-        """Read frames [T, B, K]: the context after each [T, B], and the state.
+        """Read frames [T, B, K]; return the context after each [T, B], and the state.
 
         Args:
-            frames: 0 and 1.
-            state: what an earlier call gave; the beginning of a piece when None.
+            frames: 0 or 1.
+            state: the state that an earlier call returned; None begins a piece.
         """
         middle = torch.full_like(frames[:1, :, 0], self.keys // 2, dtype=torch.long)
         reference = lowest(frames, middle if state is None else state[0])
@@ -330,7 +340,7 @@ class PianoRollNetwork(nn.Module):
         return Context(x, reference, frames), states
 
     def _read(self, frames: Tensor, reference: Tensor, before: Tensor) -> Tensor:
-        """Keys, those from the reference on, and its movement: [T, B, 2K + 2 SPAN + 1]."""
+        """Return keys, keys relative to the reference, and the move of the reference: [T, B, 2K + 2 SPAN + 1]."""
         places = torch.arange(self.keys, device=frames.device) + reference[..., None]
         above = F.pad(frames, (0, self.keys)).gather(-1, places)
         movement = F.one_hot((reference - before).clamp(-SPAN, SPAN) + SPAN, 2 * SPAN + 1)
@@ -338,11 +348,11 @@ class PianoRollNetwork(nn.Module):
 
 
 def lowest(frames: Tensor, before: Tensor) -> Tensor:
-    """The lowest key that sounds in each of the frames [T, B, K]: [T, B]; in silence that of the frame before.
+    """Return the lowest sounding key [T, B] of frames [T, B, K]; a silent frame keeps that of the frame before.
 
     Args:
-        frames: 0 and 1.
-        before: [1, B], for silence at the beginning.
+        frames: 0 or 1.
+        before: [1, B], for silent frames at the beginning.
 
     Example:
         >>> frames = torch.tensor([[0, 0, 0], [0, 1, 1], [0, 0, 0], [1, 0, 0]])
@@ -350,7 +360,7 @@ def lowest(frames: Tensor, before: Tensor) -> Tensor:
         tensor([[2, 1, 1, 0]])
     """
     sounding = frames > 0
-    steps = torch.arange(len(frames), device=frames.device)[:, None]
+    steps = torch.arange(frames.size(0), device=frames.device)[:, None]
     last = torch.where(sounding.any(-1), steps, -1).cummax(0).values
-    found = sounding.byte().argmax(-1).gather(0, last.clamp(min=0))
-    return torch.where(last >= 0, found, before)
+    lowest_keys = sounding.byte().argmax(-1).gather(0, last.clamp(min=0))
+    return torch.where(last >= 0, lowest_keys, before)

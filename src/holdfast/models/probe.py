@@ -1,4 +1,4 @@
-"""The network of the probes: one recurrent layer and a linear one, and nothing else that could remember.
+"""The network of the probes: one recurrent layer and a linear layer, so that only the cell can remember.
 
 Letters: T steps, B sequences, I input, H hidden size, O outputs.
 """
@@ -13,14 +13,14 @@ from holdfast.nn.layers import LAYERS
 
 
 class ProbeNetwork(nn.Module):
-    """``W h + b`` of a recurrent layer's outputs, at every step or at the last one.
+    """Compute ``W h + b`` from a recurrent layer's outputs, at every step or at the last one.
 
     Args:
         cell: a name in :data:`holdfast.nn.layers.LAYERS`.
         sizes: I, H and O.
-        init: how the layer's weights begin.
-        scale: what numbers are multiplied by, and what stands for 1 in a symbol's one-hot vector.
-        every_step: answer at every step.
+        init: the initialization of the layer's weights.
+        scale: factor of the inputs, numbers and one-hot vectors alike.
+        every_step: return an output for every step.
 
     Example:
         >>> import torch
@@ -45,7 +45,7 @@ class ProbeNetwork(nn.Module):
         self.scale, self.every_step = scale, every_step
 
     def forward(self, x: Tensor) -> Tensor:
-        """Numbers [T, B, I], or symbols [T, B] below I, to [T, B, O], or to [B, O] at the last step."""
+        """Map numbers [T, B, I], or symbols [T, B] below I, to [T, B, O], or to [B, O] at the last step."""
         if not x.is_floating_point():
             x = F.one_hot(x, self.inputs).to(self.output.weight.dtype)
         outputs, _ = self.layer(self.scale * x)

@@ -1,7 +1,7 @@
-"""A network that hears: fewer frames, recurrent layers, and a distribution over units at each frame that is left.
+"""A speech recognition network: subsampling front end, recurrent layers, and a CTC output at each frame.
 
-Letters: T frames, S = ceil(T / R) frames that are left with a subsampling of R, B utterances, F numbers of a frame, H
-hidden size, V units with the blank, which is unit 0.
+Letters: T frames, S = ceil(T / R) frames after subsampling by R, B utterances, F features of a frame,
+C channels of the front end, H hidden size, V tokens with the blank (token 0), U tokens of an utterance.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from holdfast.nn.layers import LAYERS
 
 @dataclass(frozen=True, kw_only=True)
 class SpeechOptions:
-    """What a speech network is made of.
+    """Architecture of a speech recognition network.
 
     Attributes:
         features: F.
@@ -30,12 +30,12 @@ class SpeechOptions:
         cell: a name in :data:`holdfast.nn.layers.LAYERS`.
         hidden_size: H of every layer, in each direction.
         num_layers: recurrent layers.
-        bidirectional: layers read forwards and backwards; without, the network can listen live.
-        front: how frames become fewer: ``stack`` (R of them side by side) or ``convolution``.
+        bidirectional: whether the layers read in both directions; a network that streams must not.
+        front: subsampling by ``stack`` (concatenate R frames) or ``convolution``.
         subsampling: R.
-        channels: numbers of a frame that is left.
-        input_dropout, hidden_dropout, output_dropout: probability of dropping a number before the layers, between
-            them and before the output.
+        channels: C.
+        input_dropout, hidden_dropout, output_dropout: dropout probability before the layers, between them and
+            before the output.
     """
 
     features: int
@@ -53,9 +53,9 @@ class SpeechOptions:
 
 
 class _Stack(nn.Module):
-    """``relu(layer_norm(W [x_jR; ...; x_jR+R-1] + b))``: R frames side by side; the last ones are filled up with zeros.
+    """Concatenate R frames: ``relu(layer_norm(W [x_jR; ...; x_jR+R-1] + b))``, padded with zeros at the end.
 
-    A frame that is left depends on no frame after its own R, so that a stream gives the same numbers.
+    An output depends on no frame after its own R, so that a stream computes the same values.
     """
 
     def __init__(self, features: int, channels: int, factor: int) -> None:
@@ -65,35 +65,36 @@ class _Stack(nn.Module):
         self.norm = nn.LayerNorm(channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        """[T, B, F] -> [S, B, C]."""
-        x = F.pad(x, (0, 0, 0, 0, 0, -len(x) % self.factor))
+        """Map [T, B, F] to [S, B, C]."""
+        x = F.pad(x, (0, 0, 0, 0, 0, -x.size(0) % self.factor))
         groups = x.unflatten(0, (-1, self.factor)).transpose(1, 2).flatten(2)
         return F.relu(self.norm(self.linear(groups)))
 
     def stream(self) -> _StackStream:
-        """The same, group by group."""
+        """Return a front end that reads a stream of frames."""
         return _StackStream(self)
 
 
 class _StackStream:
-    """:class:`_Stack` for frames as they come; what comes is a whole number of groups, but at the end."""
+    """:class:`_Stack` for a stream: every block but the last is a multiple of R frames."""
 
     def __init__(self, front: _Stack) -> None:
         self.front = front
 
     def step(self, x: Tensor) -> Tensor:
-        """[n R, F] -> [n, C]."""
+        """Map [n R, F] to [n, C]."""
         return cast(Tensor, self.front(x[:, None])[:, 0])
 
 
 class _Convolution(nn.Module):
-    """Convolutions over time, each with stride 2 or 1, layer norm and relu; none sees a frame after its own.
+    """Causal convolutions over time with stride 2 or 1, each with layer norm and relu.
 
-    Frame j of a convolution of stride s reads frames ``s j + s - 3 ... s j + s - 1`` of the one before, so that a
-    group of R frames is all that the last one of its outputs has to wait for.
+    Output j of a convolution with stride s reads frames ``s j + s - 3 ... s j + s - 1`` of the one
+    before. So an output needs no frame after its own group of R.
     """
 
     WIDTH = 3
+    """Frames that a convolution reads."""
 
     def __init__(self, features: int, channels: int, factor: int) -> None:
         super().__init__()
@@ -106,8 +107,8 @@ class _Convolution(nn.Module):
         self.norms = nn.ModuleList(nn.LayerNorm(channels) for _ in strides)
 
     def forward(self, x: Tensor) -> Tensor:
-        """[T, B, F] -> [S, B, C]."""
-        x = F.pad(x, (0, 0, 0, 0, 0, -len(x) % self.factor))
+        """Map [T, B, F] to [S, B, C]."""
+        x = F.pad(x, (0, 0, 0, 0, 0, -x.size(0) % self.factor))
         for convolution, norm in self._pairs():
             before = x.new_zeros(self.WIDTH - convolution.stride[0], *x.shape[1:])
             x = self.step(convolution, norm, torch.cat([before, x]))
@@ -115,40 +116,40 @@ class _Convolution(nn.Module):
 
     @staticmethod
     def step(convolution: nn.Conv1d, norm: nn.LayerNorm, x: Tensor) -> Tensor:
-        """One convolution of frames with those before them."""
+        """Apply one convolution to frames [t, B, size] that include those before."""
         return F.relu(norm(convolution(x.permute(1, 2, 0)).permute(2, 0, 1)))
 
     def _pairs(self) -> list[tuple[nn.Conv1d, nn.LayerNorm]]:
         return cast(list[tuple[nn.Conv1d, nn.LayerNorm]], list(zip(self.convolutions, self.norms)))
 
     def stream(self) -> _ConvolutionStream:
-        """The same, group by group."""
+        """Return a front end that reads a stream of frames."""
         return _ConvolutionStream(self)
 
 
 class _ConvolutionStream:
-    """:class:`_Convolution` for frames as they come: each convolution keeps the frames that its next one reads."""
+    """:class:`_Convolution` for a stream: each convolution keeps the frames that its next step reads again."""
 
     def __init__(self, front: _Convolution) -> None:
         self.front = front
         self.kept = [torch.zeros(front.WIDTH - c.stride[0], 1, c.in_channels) for c, _ in front._pairs()]
 
     def step(self, x: Tensor) -> Tensor:
-        """[n R, F] -> [n, C]."""
-        x = F.pad(x, (0, 0, 0, -len(x) % self.front.factor))[:, None]
+        """Map [n R, F] to [n, C]."""
+        x = F.pad(x, (0, 0, 0, -x.size(0) % self.front.factor))[:, None]
         for place, (convolution, norm) in enumerate(self.front._pairs()):
             x = torch.cat([self.kept[place], x])
-            self.kept[place] = x[len(x) - len(self.kept[place]) :]
+            self.kept[place] = x[x.size(0) - self.kept[place].size(0) :]
             x = self.front.step(convolution, norm, x)
         return x[:, 0]
 
 
 FRONTS: dict[str, type[_Stack | _Convolution]] = {"stack": _Stack, "convolution": _Convolution}
-"""Name -> how frames become fewer."""
+"""Name -> the subsampling front end."""
 
 
 class SpeechNetwork(nn.Module):
-    """Frames -> front -> recurrent layers -> ``log softmax``, trained by CTC.
+    """Front end, recurrent layers and ``log softmax``, trained by CTC.
 
     Example:
         >>> import torch
@@ -175,25 +176,25 @@ class SpeechNetwork(nn.Module):
         self.output_dropout = nn.Dropout(options.output_dropout)
 
     def forward(self, frames: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """Frames [T, B, F], of which ``lengths`` [B] are there -> ``log p`` [S, B, V] and how many are left [B]."""
+        """Map frames [T, B, F] with lengths [B] to ``log p`` [S, B, V] and the lengths after subsampling [B]."""
         x = self.input_dropout(self.front(frames))
-        left = -(-lengths // self.options.subsampling)
-        x, _ = self.layers(x, lengths=left)
-        return self.output(self.output_dropout(x)).log_softmax(-1), left
+        subsampled = -(-lengths // self.options.subsampling)
+        x, _ = self.layers(x, lengths=subsampled)
+        return self.output(self.output_dropout(x)).log_softmax(-1), subsampled
 
     def stream(self) -> _SpeechStream:
-        """The same frame by frame, on the CPU.
+        """Return a copy of the network on the CPU that reads a stream of frames.
 
         Raises:
-            ValueError: the network reads in both directions.
+            ValueError: the network is bidirectional.
         """
         return _SpeechStream(self)
 
 
 class _SpeechStream:
-    """A network that listens: frames come in any number, ``log p`` comes out as soon as its frames are there.
+    """A network that reads frames in blocks of any size and returns ``log p`` as soon as it is known.
 
-    All together it gives what the network gives of all frames at once (tested), in a memory that does not grow.
+    The result equals the network's on all frames at once (tested). Memory does not grow.
     """
 
     def __init__(self, network: SpeechNetwork) -> None:
@@ -204,21 +205,21 @@ class _SpeechStream:
         self.waiting = torch.zeros(0, network.options.features)
 
     def accept(self, frames: Array) -> Array:
-        """Frames [t, F] -> ``log p`` [s, V] of the groups of frames that became whole, s may be 0."""
+        """Read frames [t, F]; return ``log p`` [s, V] of the groups that they complete (s may be 0)."""
         self.waiting = torch.cat([self.waiting, torch.from_numpy(np.ascontiguousarray(frames, np.float32))])
         factor = self.network.options.subsampling
-        ready = len(self.waiting) // factor * factor
-        frames_now, self.waiting = self.waiting[:ready], self.waiting[ready:]
-        return self._heard(frames_now)
+        ready = self.waiting.size(0) // factor * factor
+        block, self.waiting = self.waiting[:ready], self.waiting[ready:]
+        return self._log_p(block)
 
     def finish(self) -> Array:
-        """What is left when no more frames come."""
+        """Return ``log p`` of the frames that are left at the end."""
         frames, self.waiting = self.waiting, self.waiting[:0]
-        return self._heard(frames)
+        return self._log_p(frames)
 
     @torch.no_grad()
-    def _heard(self, frames: Tensor) -> Array:
-        if not len(frames):
+    def _log_p(self, frames: Tensor) -> Array:
+        if not frames.size(0):
             return np.zeros((0, self.network.options.vocab_size), np.float32)
         x = self.front.step(frames).numpy()
         hidden = np.stack([self.layers.step(row) for row in x])
@@ -227,22 +228,26 @@ class _SpeechStream:
 
 
 def ctc_nll(scores: Tensor, lengths: Tensor, targets: Tensor, sizes: Tensor) -> Tensor:
-    """``-log p`` of each utterance's units by CTC (Graves et al. 2006): [B].
+    """Return the CTC loss ``-log p`` [B] in nats of each utterance's tokens (Graves et al. 2006).
 
     Args:
         scores: ``log p`` [S, B, V].
-        lengths: frames of each [B].
-        targets: units [B, U], filled up with anything.
-        sizes: units of each [B]; with repeats they must fit into the frames, or the loss is infinite.
+        lengths: [B], frames of each utterance.
+        targets: tokens [B, U], padded with any value.
+        sizes: [B], tokens of each utterance. If they do not fit into the frames, the loss is infinite.
     """
     return F.ctc_loss(scores, targets, lengths, sizes, blank=BLANK, reduction="none")
 
 
 def has_ctc_path(lengths: Tensor, targets: Tensor, sizes: Tensor) -> Tensor:
-    """Whether each utterance's frames are enough for its units [B]: one for each, and a blank between equal ones.
+    """Return whether each utterance has enough frames [B]: one for each token, and a blank between equal tokens.
 
-    Where they are not, the loss is infinite and its gradient is no number.
+    Otherwise the CTC loss is infinite and its gradient is NaN. Arguments as in :func:`ctc_nll`.
+
+    Example:
+        >>> has_ctc_path(torch.tensor([2, 3]), torch.tensor([[1, 1], [1, 1]]), torch.tensor([2, 2]))
+        tensor([False,  True])
     """
-    there = torch.arange(1, targets.size(1), device=targets.device) < sizes[:, None]
-    repeats = ((targets[:, 1:] == targets[:, :-1]) & there).sum(1)
+    valid = torch.arange(1, targets.size(1), device=targets.device) < sizes[:, None]
+    repeats = ((targets[:, 1:] == targets[:, :-1]) & valid).sum(1)
     return sizes + repeats <= lengths

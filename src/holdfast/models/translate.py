@@ -1,11 +1,12 @@
-"""A recurrent encoder and decoder with attention.
+"""A recurrent encoder-decoder network with attention.
 
-The decoder's first layer reads the target sentence; what it gives attends to the source, and the layers above read both
-(Wu et al. 2016; Chen et al. 2018). So a layer runs over all steps in one call. With input feeding (Luong et al. 2015)
-the first layer also reads the last step's readout, and steps are run one by one.
+The decoder's first layer reads the target sentence. Its outputs attend to the source, and the layers
+above read both (Wu et al. 2016; Chen et al. 2018), so that each layer runs over all steps in one call.
+With input feeding (Luong et al. 2015), the first layer also reads the readout of the step before, and
+the steps run one by one.
 
-Letters: S source places, T target steps, B sentences, N rows of the decoder (B, or B times the hypotheses of each),
-E embedding size, H hidden size, M = 2 H memory size, L layers, V target units.
+Letters: S source positions, T target steps, B sentences, N rows of the decoder (B, or B times the
+hypotheses of each), E embedding size, H hidden size, M = 2 H memory size, A key size, V target tokens.
 """
 
 from __future__ import annotations
@@ -26,20 +27,20 @@ _STATES = {"rnn": 1, "gru": 1, "lstm": 2}
 
 @dataclass(frozen=True, kw_only=True)
 class TranslationOptions:
-    """What a translation network is made of.
+    """Architecture of a translation network.
 
     Attributes:
         cell: a name in :data:`holdfast.nn.layers.LAYERS`.
-        embedding_size: E, of both languages.
-        hidden_size: H, of each direction of the encoder and of the decoder.
+        embedding_size: E, for both languages.
+        hidden_size: H of the decoder and of each direction of the encoder.
         encoder_layers, decoder_layers: recurrent layers.
         attention: a name in :data:`holdfast.nn.attention.ATTENTIONS`.
-        input_feeding: the decoder also reads its last readout.
-        tied: the output's weights are the target embedding's.
-        shared: source and target have one embedding.
-        embedding_dropout: probability of dropping a unit of the sentence, whole.
-        dropout: probability of dropping a number of embeddings, between layers and of the readout; the same at every
-            step (Gal & Ghahramani 2016).
+        input_feeding: whether the decoder also reads its last readout.
+        tied: whether the output layer shares the target embedding's weights.
+        shared: whether source and target share one embedding.
+        embedding_dropout: probability of dropping a whole token of the sentence.
+        dropout: dropout probability of embeddings, between layers and of the readout, with one mask for all
+            time steps (Gal & Ghahramani 2016).
     """
 
     cell: str = "gru"
@@ -57,59 +58,59 @@ class TranslationOptions:
 
 @dataclass(frozen=True)
 class Memory:
-    """What the decoder reads of the source: ``values`` [B, S, M], ``keys`` [B, S, A], ``mask`` [B, S]."""
+    """The encoded source: ``values`` [B, S, M], ``keys`` [B, S, A], ``mask`` [B, S]."""
 
     values: Tensor
     keys: Tensor
     mask: Tensor
 
     def select(self, sentences: Tensor) -> Memory:
-        """The memory of some sentences only."""
+        """Return the memory of these sentences."""
         return Memory(self.values[sentences], self.keys[sentences], self.mask[sentences])
 
 
 @dataclass(frozen=True)
 class _DecoderState:
-    """Of every layer the parts of its state, each [1, N, H], and the last readout [1, N, E]."""
+    """The state tensors of every layer, each [1, N, H], and the last readout [1, N, E]."""
 
     layers: tuple[tuple[Tensor, ...], ...]
     readout: Tensor
 
     def select(self, rows: Tensor) -> _DecoderState:
-        """The state of some rows, one more than once where it is named so."""
+        """Return the state of these rows; a row may occur more than once."""
         layers = tuple(tuple(part[:, rows] for part in layer) for layer in self.layers)
         return _DecoderState(layers, self.readout[:, rows])
 
 
 @dataclass(frozen=True)
 class DecoderOutput:
-    """Readouts [T, N, E], attention weights [T, N, S], and the state behind the last step."""
+    """Readouts [T, N, E], attention weights [T, N, S], and the state after the last step."""
 
     readouts: Tensor
     weights: Tensor
     state: _DecoderState
 
 
-class Embedding(nn.Module):
-    """Units -> embeddings, with whole units and then locked numbers dropped in training."""
+class _Embedding(nn.Module):
+    """An embedding with token dropout and locked dropout."""
 
     def __init__(self, table: nn.Embedding, options: TranslationOptions) -> None:
         super().__init__()
-        self.table, self.units = table, options.embedding_dropout
+        self.table, self.token_dropout = table, options.embedding_dropout
         self.locked = LockedDropout(options.dropout)
 
-    def forward(self, units: Tensor) -> Tensor:
-        """[T, B] -> [T, B, E]."""
-        embedded: Tensor = self.table(units)
-        if self.training and self.units:
-            keep = 1 - self.units
-            embedded = embedded * embedded.new_empty(*units.shape, 1).bernoulli_(keep).div_(keep)
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Map [T, B] to [T, B, E]."""
+        embedded: Tensor = self.table(tokens)
+        if self.training and self.token_dropout:
+            keep = 1 - self.token_dropout
+            embedded = embedded * embedded.new_empty(*tokens.shape, 1).bernoulli_(keep).div_(keep)
         dropped: Tensor = self.locked(embedded)
         return dropped
 
 
-class Encoder(nn.Module):
-    """Layers in both directions."""
+class _Encoder(nn.Module):
+    """Bidirectional recurrent layers."""
 
     def __init__(self, options: TranslationOptions) -> None:
         super().__init__()
@@ -119,7 +120,7 @@ class Encoder(nn.Module):
         self.dropout = LockedDropout(options.dropout)
 
     def forward(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """[S, B, E] -> outputs [S, B, M], and the last layer's state at the ends of both directions [B, M]."""
+        """Map [S, B, E] to outputs [S, B, M] and the last layer's final state of both directions [B, M]."""
         state: Any = None
         for layer in self.layers:
             x, state = layer(x, lengths=lengths)
@@ -128,8 +129,8 @@ class Encoder(nn.Module):
         return x, hidden.transpose(0, 1).flatten(1)
 
 
-class Decoder(nn.Module):
-    """Layers that write the translation, with the attention behind the first."""
+class _Decoder(nn.Module):
+    """Recurrent layers, with attention after the first."""
 
     def __init__(self, options: TranslationOptions, extra: int = 0) -> None:
         super().__init__()
@@ -144,24 +145,24 @@ class Decoder(nn.Module):
         self.dropout = LockedDropout(options.dropout)
 
     def memory(self, outputs: Tensor, lengths: Tensor) -> Memory:
-        """The encoder's outputs [S, B, M] as a memory."""
+        """Return the memory of the encoder's outputs [S, B, M]."""
         values = outputs.transpose(0, 1).contiguous()
         mask = length_mask(lengths.to(values.device), values.size(1))
         return Memory(values, self.attention.keys(values), mask)
 
     def start(self, ends: Tensor) -> _DecoderState:
-        """The state before the first step, of the encoder's state at its ends [B, M]: ``tanh(W e)``."""
+        """Return the initial state ``tanh(W e)`` from the encoder's final state e [B, M]."""
         parts = torch.tanh(self.bridge(ends)).chunk((len(self.above) + 1) * self.parts, -1)
         layers = [parts[k : k + self.parts] for k in range(0, len(parts), self.parts)]
-        readout = ends.new_zeros(1, len(ends), self.read.out_features)
+        readout = ends.new_zeros(1, ends.size(0), self.read.out_features)
         return _DecoderState(tuple(tuple(p[None].contiguous() for p in layer) for layer in layers), readout)
 
     def forward(self, x: Tensor, memory: Memory, state: _DecoderState) -> DecoderOutput:
-        """Read embeddings [T, N, E]; rows of one sentence stand side by side."""
+        """Read embeddings [T, N, E]; the rows of a sentence are adjacent."""
         return self._run(x, memory, state, self._masks(x))
 
     def _masks(self, x: Tensor) -> list[Tensor]:
-        """Dropout of what each layer above, the readout and the output read: one mask each for all steps."""
+        """Return the dropout masks of the layers above, of the readout and of the output, for all steps."""
         inner = [self.dropout.mask(x, self.first.hidden_size) for _ in range(len(self.above) + 1)]
         return [*inner, self.dropout.mask(x, self.read.out_features)]
 
@@ -183,22 +184,22 @@ class Decoder(nn.Module):
         return outputs, after if self.parts > 1 else (after,)
 
     def _attended(self, hidden: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
-        """Contexts [T, N, M] and weights [T, N, S]; the rows of a sentence are more queries to its memory."""
+        """Return contexts [T, N, M] and weights [T, N, S]; all rows of a sentence query its memory."""
         steps, rows = hidden.shape[:2]
-        sentences = len(memory.mask)
+        sentences = memory.mask.size(0)
         queries = hidden.view(steps, sentences, -1, hidden.size(-1)).transpose(0, 1).flatten(1, 2)
         contexts, weights = attend(self.attention(queries, memory.keys), memory.values, memory.mask)
         return _by_step(contexts, steps, rows), _by_step(weights, steps, rows)
 
 
-class _FeedingDecoder(Decoder):
-    """The same with input feeding: step by step, each reads the readout of the last."""
+class _FeedingDecoder(_Decoder):
+    """A decoder with input feeding: each step reads the readout of the step before."""
 
     def __init__(self, options: TranslationOptions) -> None:
         super().__init__(options, extra=options.embedding_size)
 
     def forward(self, x: Tensor, memory: Memory, state: _DecoderState) -> DecoderOutput:
-        """Read embeddings [T, N, E]; rows of one sentence stand side by side."""
+        """Read embeddings [T, N, E]; the rows of a sentence are adjacent."""
         steps, masks = [], self._masks(x)
         for step in x.split(1):
             done = self._run(torch.cat([step, state.readout], -1), memory, state, masks)
@@ -209,7 +210,7 @@ class _FeedingDecoder(Decoder):
 
 
 class TranslationNetwork(nn.Module):
-    """Encoder, decoder, and the softmax over the next target unit.
+    """Encoder, decoder, and a softmax over the next target token.
 
     Example:
         >>> import torch
@@ -220,40 +221,41 @@ class TranslationNetwork(nn.Module):
         (torch.Size([5, 2, 40]), torch.Size([5, 2, 7]))
     """
 
-    def __init__(self, units: tuple[int, int], options: TranslationOptions) -> None:
+    def __init__(self, vocab_sizes: tuple[int, int], options: TranslationOptions) -> None:
         super().__init__()
         self.options = options
-        tables = [_table(count, options.embedding_size) for count in units]
+        tables = [_table(count, options.embedding_size) for count in vocab_sizes]
         if options.shared:
             tables[0] = tables[1]
-        self.source, self.target = (Embedding(table, options) for table in tables)
-        self.encoder = Encoder(options)
-        self.decoder = (_FeedingDecoder if options.input_feeding else Decoder)(options)
-        self.output = nn.Linear(options.embedding_size, units[1])
+        self.source, self.target = (_Embedding(table, options) for table in tables)
+        self.encoder = _Encoder(options)
+        self.decoder = (_FeedingDecoder if options.input_feeding else _Decoder)(options)
+        self.output = nn.Linear(options.embedding_size, vocab_sizes[1])
         if options.tied:
             self.output.weight = self.target.table.weight
         nn.init.zeros_(self.output.bias)
 
-    def encode(self, units: Tensor, lengths: Tensor) -> tuple[Memory, _DecoderState]:
-        """Source units [S, B] of these lengths [B]: what the decoder reads, and its state before the first step."""
-        outputs, ends = self.encoder(self.source(units), lengths)
+    def encode(self, tokens: Tensor, lengths: Tensor) -> tuple[Memory, _DecoderState]:
+        """Encode source tokens [S, B] with lengths [B]; return the memory and the decoder's initial state."""
+        outputs, ends = self.encoder(self.source(tokens), lengths)
         return self.decoder.memory(outputs, lengths), self.decoder.start(ends)
 
-    def decode(self, units: Tensor, memory: Memory, state: _DecoderState) -> DecoderOutput:
-        """Read target units [T, N]."""
-        decoded: DecoderOutput = self.decoder(self.target(units), memory, state)
+    def decode(self, tokens: Tensor, memory: Memory, state: _DecoderState) -> DecoderOutput:
+        """Read target tokens [T, N]."""
+        decoded: DecoderOutput = self.decoder(self.target(tokens), memory, state)
         return decoded
 
     def scores(self, readouts: Tensor) -> Tensor:
-        """``log p`` up to a constant, of every target unit: [..., E] -> [..., V]."""
+        """Map readouts [..., E] to logits [..., V] of the next token."""
         scores: Tensor = self.output(readouts)
         return scores
 
     def nll(self, readouts: Tensor, targets: Tensor, smoothing: float = 0.0) -> Tensor:
-        """``-sum_v q_v log p_v`` of each target [N] behind readouts [N, E]: [N].
+        """Return ``-sum_v q_v log p_v`` [N] in nats of targets [N] from readouts [N, E].
 
-        q is 1 at the target; of that ``smoothing`` is spread over all units (Szegedy et al. 2016). This differs from
-        the plain ``-log p`` by the score of the target less the mean score, which need a row of the weights each.
+        q is 1 at the target, less ``smoothing``, which is spread over all tokens (Szegedy et al. 2016).
+        This is ``-log p`` plus ``smoothing`` times the target's logit minus the mean logit, each of
+        which needs one row of weights.
         """
         plain = F.cross_entropy(self.scores(readouts), targets, reduction="none")
         if not smoothing:
@@ -265,28 +267,28 @@ class TranslationNetwork(nn.Module):
 
 
 class StepwiseTranslator:
-    """A network that has read some sentences and writes their translations unit by unit, for a search."""
+    """Translates encoded sentences token by token (:class:`holdfast.decoding.beam_search.StepwiseModel`)."""
 
     def __init__(self, network: TranslationNetwork, memory: Memory, state: _DecoderState) -> None:
         self.network, self.memory, self.state = network, memory, state
 
-    def step(self, units: Tensor) -> tuple[Tensor, Tensor]:
-        """Read units [N]: ``log p`` [N, V] of the next ones, and the attention weights [N, S]."""
-        decoded = self.network.decode(units[None].to(self.memory.mask.device), self.memory, self.state)
+    def step(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        """Read tokens [N]; return ``log p`` [N, V] of the next ones and the attention weights [N, S]."""
+        decoded = self.network.decode(tokens[None].to(self.memory.mask.device), self.memory, self.state)
         self.state = decoded.state
         return self.network.scores(decoded.readouts[0]).log_softmax(-1), decoded.weights[0]
 
     def select(self, rows: Tensor, sentences: Tensor) -> None:
-        """Go on with some rows, and with the memory of these sentences."""
+        """Continue with these rows, and with the memory of these sentences."""
         self.state, self.memory = self.state.select(rows), self.memory.select(sentences)
 
 
-def _table(units: int, size: int) -> nn.Embedding:
-    table = nn.Embedding(units, size)
+def _table(vocab_size: int, size: int) -> nn.Embedding:
+    table = nn.Embedding(vocab_size, size)
     nn.init.normal_(table.weight, std=size**-0.5)
     return table
 
 
 def _by_step(x: Tensor, steps: int, rows: int) -> Tensor:
-    """[B, T * K, X] -> [T, N, X]."""
-    return x.view(len(x), steps, -1, x.size(-1)).transpose(0, 1).reshape(steps, rows, x.size(-1))
+    """Map [B, T * K, X] to [T, N, X]."""
+    return x.view(x.size(0), steps, -1, x.size(-1)).transpose(0, 1).reshape(steps, rows, x.size(-1))

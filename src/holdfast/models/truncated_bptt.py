@@ -1,4 +1,4 @@
-"""A text read in several streams side by side: for training with the state carried on, and for scoring."""
+"""Read a text in parallel streams: train by truncated back-propagation through time, and score texts."""
 
 from __future__ import annotations
 
@@ -16,60 +16,64 @@ from holdfast.errors import UserError
 from holdfast.models.language import RecurrentLanguageModel
 from holdfast.nn.cells import State
 
-Batch = tuple[Tensor, Tensor, Tensor]
-"""Units [T, B], those that follow them [T, B], and how much of its state each stream keeps before them [B]: 0 or 1."""
-CHUNK = 256
+_Batch = tuple[Tensor, Tensor, Tensor]
+"""Tokens [T, B], the tokens that follow them [T, B], and the factor of each stream's state before them [B]: 0 or 1."""
+_CHUNK = 256
 """Steps that are scored at once."""
-STREAMS_OF_VALIDATION, LEAST_OF_VALIDATION = 32, 1000
-"""Validation is read side by side in so many streams, of no fewer units than this: each begins without context."""
+_STREAMS, _MIN_TOKENS = 32, 1000
+"""Validation reads at most so many streams, each of at least so many tokens: every stream begins without context."""
 
 
 class StreamSettings(Protocol):
-    """What is asked of a training along streams: as the settings of a language model's are."""
+    """The settings of :class:`StreamTraining`, as those of a language model have them."""
 
     @property
     def seed(self) -> int:
-        """Of the places where epochs begin, and of the resets."""
+        """Seed of the offsets of epochs and of the resets."""
         ...
 
     @property
     def steps(self) -> int:
-        """Units after which back-propagation is cut."""
+        """Time steps after which back-propagation is truncated."""
         ...
 
     @property
     def reset(self) -> float:
-        """Probability that a stream's state is set back to zeros there."""
+        """Probability that the state of a stream is reset to zeros there."""
         ...
 
     @property
     def activation(self) -> float:
-        """Penalty on the size of the last layer's outputs."""
+        """Weight of the activation regularization of the last layer's outputs."""
         ...
 
     @property
     def change(self) -> float:
-        """Penalty on their change from step to step."""
+        """Weight of the temporal activation regularization, on the change from step to step."""
         ...
 
     def streams(self, length: int) -> int:
-        """Streams that a text of so many units is read in: each has two pieces of ``steps`` or more."""
+        """Return the number of streams for a text of ``length`` tokens, each of at least twice ``steps``."""
         ...
 
 
 class StreamTraining:
-    """What the training loop asks for: steps along B streams of the text, the state carried from one to the next.
+    """Train along B streams of a text, with the state carried from one step to the next.
 
-    An epoch begins with a state of zeros, at a place within the first ``steps`` units that its number and the seed
-    choose. A stream's state is set back to zeros by chance too (Melis et al. 2018, arXiv 1707.05589): a network that
-    is hardly ever trained on the first units of a text may fail on them, and go on failing.
+    It is a :class:`holdfast.training.trainable.Trainable`. An epoch begins with zero states, at an
+    offset below ``steps`` that depends on its number and the seed. The state of a stream is also reset
+    at random (Melis et al. 2018, arXiv 1707.05589): a network that rarely sees the first tokens of a
+    text in training may fail on them.
 
     Args:
         module: the network.
-        settings: how it is trained.
-        train: the text's units [n].
-        valid: those of the validation part.
-        begin: the unit that stands before the first.
+        settings: the training settings.
+        train: tokens [n] of the training split.
+        valid: tokens of the validation split.
+        begin: the token before the first.
+
+    Raises:
+        UserError: the training split is too short.
     """
 
     monitor = "valid_loss"
@@ -87,35 +91,35 @@ class StreamTraining:
         self.streams = settings.streams(len(train))
         if self.streams < 1:
             raise UserError(
-                "The training part is at least twice as long as --steps.",
-                f"It has {len(train)} units for {self.steps} steps.",
-                "Give more data, or fewer --steps.",
+                "The training split must be at least twice as long as --steps.",
+                f"It has {len(train)} tokens for {self.steps} steps.",
+                "Add data, or lower --steps.",
             )
         self.length = len(train) // self.streams
         self.steps_per_epoch = (self.length - self.steps) // self.steps
         self.state: list[State] | None = None
 
     def text(self, epoch: int) -> Array:
-        """The units [n] that an epoch reads: the same in each, here."""
+        """Return the tokens [n] of an epoch; a subclass may vary them."""
         return self.train
 
-    def batches(self, epoch: int) -> Iterator[Batch]:
-        """Pieces of the streams, one after the other."""
+    def batches(self, epoch: int) -> Iterator[_Batch]:
+        """Yield consecutive segments of the streams."""
         self.state = None
         text = self.text(epoch)[: self.streams * self.length].reshape(self.streams, self.length)
-        generator = np.random.default_rng((self.settings.seed, epoch))
-        first = int(generator.integers(self.steps))
+        rng = np.random.default_rng((self.settings.seed, epoch))
+        first = int(rng.integers(self.steps))
         for k in range(self.steps_per_epoch):
             at = first + k * self.steps
-            piece = torch.from_numpy(text[:, at : at + self.steps + 1].astype(np.int64).T.copy())
-            kept = generator.random(self.streams) >= self.settings.reset
-            yield piece[:-1], piece[1:], torch.from_numpy(kept.astype(np.float32))
+            segment = torch.from_numpy(text[:, at : at + self.steps + 1].astype(np.int64).T.copy())
+            kept = rng.random(self.streams) >= self.settings.reset
+            yield segment[:-1], segment[1:], torch.from_numpy(kept.astype(np.float32))
 
-    def loss(self, batch: Batch) -> Tensor:
-        """Nats per unit, and the two penalties on the last layer's outputs (Merity et al. 2017)."""
-        units, following, kept = batch
-        hidden, state = self.module(units, self.state and [_scaled(one, kept) for one in self.state])
-        self.state = [detach_state(one) for one in state]
+    def loss(self, batch: _Batch) -> Tensor:
+        """Return nats per token, plus the two regularization terms (Merity et al. 2017)."""
+        tokens, following, kept = batch
+        hidden, state = self.module(tokens, self.state and [_scaled(layer, kept) for layer in self.state])
+        self.state = [detach_state(layer) for layer in state]
         loss: Tensor = self.module.output.nll(hidden.dropped.flatten(0, 1), following.flatten()).mean()
         if self.settings.activation:
             loss = loss + self.settings.activation * hidden.dropped.square().mean()
@@ -124,29 +128,29 @@ class StreamTraining:
         return loss
 
     def validate(self) -> dict[str, float]:
-        """Nats per unit of the validation part, read in a few streams."""
-        streams = max(1, min(STREAMS_OF_VALIDATION, len(self.valid) // LEAST_OF_VALIDATION))
+        """Return nats per token of the validation split, read in a few streams."""
+        streams = max(1, min(_STREAMS, len(self.valid) // _MIN_TOKENS))
         return {self.monitor: float(text_nll(self.module, self.valid, self.begin, streams).mean())}
 
     def carried(self) -> dict[str, Tensor]:
-        """The state, by layer and place."""
+        """Return the carried state as tensors named ``layer.index``."""
         layers = self.state or []
-        return {f"{k}.{j}": t for k, one in enumerate(layers) for j, t in enumerate(_parts(one))}
+        return {f"{k}.{j}": t for k, layer in enumerate(layers) for j, t in enumerate(_tensors(layer))}
 
     def restore(self, carried: dict[str, Tensor]) -> None:
-        """Carry on with this state."""
+        """Restore what :meth:`carried` returned."""
         device = next(self.module.parameters()).device
         count = len({name.partition(".")[0] for name in carried})
-        found = [
+        layers = [
             [t.to(device) for name, t in sorted(carried.items()) if name.startswith(f"{k}.")]
             for k in range(count)
         ]
-        self.state = [_state(parts) for parts in found] or None
+        self.state = [_state(tensors) for tensors in layers] or None
 
 
 @dataclass(frozen=True)
 class ScoredChunk:
-    """Some steps of a text that was read: the last layer's outputs [T, B, E], what followed and its nats [T, B]."""
+    """Consecutive steps of a text: the last layer's outputs [T, B, E], the tokens that follow and their nats [T, B]."""
 
     hidden: Tensor
     following: Tensor
@@ -157,83 +161,84 @@ class ScoredChunk:
 def score_chunks(
     module: RecurrentLanguageModel, ids: Array, begin: int, streams: int = 1
 ) -> Iterator[ScoredChunk]:
-    """Read a text of n units in evaluation; where the streams are not equally long, the last is filled up.
+    """Score a text of n tokens in evaluation mode, chunk by chunk; the last stream may be padded.
 
     Args:
         module: the network.
-        ids: [n].
-        begin: the unit that stands before the first.
-        streams: parts that are read side by side, each from a state of zeros: 1 is exact.
+        ids: tokens [n].
+        begin: the token before the first.
+        streams: parts that are read in parallel, each from a zero state; 1 is exact.
     """
     module.eval()
     device = next(module.parameters()).device
     length = -(-len(ids) // streams)
     state: list[State] | None = None
     starts = np.arange(streams) * length
-    for at in range(0, length, CHUNK):
-        steps = np.arange(at, min(at + CHUNK, length))
+    for at in range(0, length, _CHUNK):
+        steps = np.arange(at, min(at + _CHUNK, length))
         places = steps[:, None] + starts
-        units = np.where(places > 0, ids[np.clip(places - 1, 0, len(ids) - 1)], begin)
+        tokens = np.where(places > 0, ids[np.clip(places - 1, 0, len(ids) - 1)], begin)
         following = _on(ids[np.minimum(places, len(ids) - 1)], device)
-        hidden, state = module(_on(units, device), state)
-        found = module.output.nll(hidden.raw.flatten(0, 1), following.flatten())
-        yield ScoredChunk(hidden.raw, following, found.view(following.shape))
+        hidden, state = module(_on(tokens, device), state)
+        nll = module.output.nll(hidden.raw.flatten(0, 1), following.flatten())
+        yield ScoredChunk(hidden.raw, following, nll.view(following.shape))
 
 
 def text_nll(module: RecurrentLanguageModel, ids: Array, begin: int, streams: int = 1) -> NDArray[np.float32]:
-    """``-log p`` of every unit [n] of a text, as :func:`score_chunks` finds it."""
-    found = [piece.nll.cpu() for piece in score_chunks(module, ids, begin, streams)]
-    return torch.cat(found).T.reshape(-1)[: len(ids)].numpy()
+    """Return ``-log p`` [n] in nats of every token of a text; arguments as in :func:`score_chunks`."""
+    chunks = [chunk.nll.cpu() for chunk in score_chunks(module, ids, begin, streams)]
+    return torch.cat(chunks).T.reshape(-1)[: len(ids)].numpy()
 
 
 @torch.no_grad()
 def texts_nll(module: RecurrentLanguageModel, texts: Sequence[Array], end: int) -> list[NDArray[np.float32]]:
-    """``-log p`` [n + 1] of every unit of some texts [n] and of the end of each, every text read by itself.
+    """Return ``-log p`` [n + 1] in nats of every token and of the end of each text [n].
 
     Args:
         module: the network.
-        texts: units, of any lengths.
-        end: the unit that stands behind each text, and before it.
+        texts: tokens of texts of any lengths; each is read from a zero state.
+        end: the token before and after each text.
     """
     module.eval()
     device = next(module.parameters()).device
-    found: list[NDArray[np.float32]] = [np.zeros(0, np.float32)] * len(texts)
+    results: list[NDArray[np.float32]] = [np.zeros(0, np.float32)] * len(texts)
     order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
-    for at in range(0, len(order), STREAMS_OF_VALIDATION):
-        some = order[at : at + STREAMS_OF_VALIDATION]
+    for at in range(0, len(order), _STREAMS):
+        some = order[at : at + _STREAMS]
         table = np.full((max(len(texts[i]) for i in some) + 2, len(some)), end)
         for column, i in enumerate(some):
             table[1 : len(texts[i]) + 1, column] = texts[i]
         state: list[State] | None = None
-        pieces = []
-        for start in range(0, len(table) - 1, CHUNK):
-            piece = _on(table[start : start + CHUNK + 1], device)
-            hidden, state = module(piece[:-1], state)
-            pieces.append(module.output.nll(hidden.raw.flatten(0, 1), piece[1:].flatten()).view_as(piece[1:]))
-        nats = torch.cat(pieces).T.cpu().numpy()
-        for row, i in enumerate(some):
-            found[i] = nats[row, : len(texts[i]) + 1]
-    return found
+        chunks = []
+        for start in range(0, len(table) - 1, _CHUNK):
+            tokens = _on(table[start : start + _CHUNK + 1], device)
+            hidden, state = module(tokens[:-1], state)
+            nll = module.output.nll(hidden.raw.flatten(0, 1), tokens[1:].flatten())
+            chunks.append(nll.view_as(tokens[1:]))
+        rows = torch.cat(chunks).T.cpu().numpy()
+        for row, i in zip(rows, some):
+            results[i] = row[: len(texts[i]) + 1]
+    return results
 
 
 def _on(numbers: Array, device: torch.device) -> Tensor:
     return torch.from_numpy(numbers.astype(np.int64)).to(device)
 
 
-def _parts(state: State) -> Sequence[Tensor]:
+def _tensors(state: State) -> Sequence[Tensor]:
     return state if isinstance(state, tuple) else (state,)
 
 
-def _scaled(state: State, share: Tensor) -> Any:
-    """The state of each stream [1, B, H] times its share [B]."""
-    return _state([part * share[:, None].to(part) for part in _parts(state)])
+def _scaled(state: State, factor: Tensor) -> Any:
+    """Multiply the state of each stream [1, B, H] by its factor [B]."""
+    return _state([tensor * factor[:, None].to(tensor) for tensor in _tensors(state)])
 
 
 def detach_state(state: State) -> Any:
-    """The same state, through which nothing is learnt."""
-    return _state([part.detach() for part in _parts(state)])
+    """Return the same state without its gradient history."""
+    return _state([tensor.detach() for tensor in _tensors(state)])
 
 
-def _state(parts: Sequence[Tensor]) -> Any:
-    """A layer's state in the form of its ``hx``."""
-    return tuple(parts) if len(parts) > 1 else parts[0]
+def _state(tensors: Sequence[Tensor]) -> Any:
+    """Return a layer's state in the form of its ``hx``."""
+    return tuple(tensors) if len(tensors) > 1 else tensors[0]

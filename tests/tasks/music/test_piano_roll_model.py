@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from holdfast.data.music.piano_roll import KEYS, RollPiece
 from holdfast.data.music.pieces import digest, read_pieces
 from holdfast.models.music import (
+    _OCTAVE,
     FREE,
-    OCTAVE,
     OUTPUTS,
     SILENT,
     SOUNDS,
@@ -99,7 +99,7 @@ def moved_by_hand(moves: Any, context: Context, k: int) -> torch.Tensor:
     """What the keys that sounded say of key k, by their distance from it; nothing of the end."""
     found = moves.linear(context.hidden)[0]
     return sum(
-        (found[k - j + OCTAVE] for j in range(FEW) if context.frame[0, j] and k < FEW), torch.tensor(0.0)
+        (found[k - j + _OCTAVE] for j in range(FEW) if context.frame[0, j] and k < FEW), torch.tensor(0.0)
     )
 
 
