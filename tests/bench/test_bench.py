@@ -68,14 +68,14 @@ def test_json_goes_to_stdout_alone(capsys: Any) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--modes", "sleeping"], "--modes are among inference"),
+        (["--modes", "sleeping"], "--modes must be among inference"),
         (["--peers", "torch,nobody"], "'nobody'"),
-        (["--cells", "cnn"], "--cells are among"),
-        (["--shapes", "2x3x5"], "A shape is BATCHxINPUTxHIDDENxSTEPS"),
-        (["--shapes", "2x3x0x5"], "A shape is"),
-        (["--threads", "0"], "--threads is at least 1"),
-        (["--repetitions", "0"], "--repetitions is at least 1"),
-        (["--modes", "streaming", "--shapes", "2x3x5x4"], "streaming takes shapes of one step"),
+        (["--cells", "cnn"], "--cells must be among"),
+        (["--shapes", "2x3x5"], "A shape must be BATCHxINPUTxHIDDENxSTEPS"),
+        (["--shapes", "2x3x0x5"], "A shape must be"),
+        (["--threads", "0"], "--threads must be at least 1"),
+        (["--repetitions", "0"], "--repetitions must be at least 1"),
+        (["--modes", "streaming", "--shapes", "2x3x5x4"], "shapes must have one step for streaming"),
     ],
 )
 def test_what_cannot_be_measured_is_refused_in_words(words: list[str], message: str, capsys: Any) -> None:

@@ -337,7 +337,7 @@ def test_claims_of_music(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
     [
         (["--fractions", "0.001,1"], "At 0.001: It has"),
         (["--fractions", "0.5,0.501,1"], "as many as the smaller one"),
-        (["--fractions", "half,1"], "--fractions is numbers, with commas between"),
+        (["--fractions", "half,1"], "--fractions must be numbers with commas between"),
         (["--seeds", "1"], "at least 2 seeds"),
         (["--cells", "lstm"], "Given: lstm."),
     ],

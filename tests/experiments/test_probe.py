@@ -187,7 +187,7 @@ def test_images_of_idx_files_are_read_and_put_in_another_order(tmp_path: Path) -
         (["adding", "--learning-rate", "0"], ("--learning-rate is greater than 0", "0.0", "0.001")),
         (["adding", "--budget", "soon"], ("A duration must be hours", "'soon'", "10m")),
         (["adding", "--device", "cuda:99"], ("device", "cuda:99", "--device auto")),
-        (["adding", "--images", "x"], ("The flags of holdfast probe adding", "'--images'", "--help")),
+        (["adding", "--images", "x"], ("A flag of holdfast probe adding", "'--images'", "--help")),
         (
             ["images", "--images", "a.idx"],
             ("must come together", "--labels was not given", "Give --labels FILE"),

@@ -1,4 +1,4 @@
-"""What is measured: a mode of use, a cell and a shape; and the layer, input and lengths that all peers get."""
+"""Cases: a mode, a cell and a shape, with the layer, input and lengths that all peers share."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from holdfast.nn.recurrent import Recurrent
 
 
 class Shape(NamedTuple):
-    """Sizes of a case: B, I, H, T. ``str()`` is the name by which ``--shapes`` takes it."""
+    """Sizes of a case: B, I, H, T. ``str()`` gives the form that ``--shapes`` accepts."""
 
     batch: int
     inputs: int
@@ -29,12 +29,12 @@ class Shape(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> Shape:
-        """Read ``"32x128x128x100"``."""
+        """Parse ``"32x128x128x100"``."""
         if not re.fullmatch(r"[1-9]\d*(x[1-9]\d*){3}", text):
             raise UserError(
-                "A shape is BATCHxINPUTxHIDDENxSTEPS, four whole numbers.",
+                "A shape must be BATCHxINPUTxHIDDENxSTEPS, four whole numbers.",
                 f"It was {text!r}.",
-                f"Known ones are {', '.join(map(str, SHAPES + STEPS))}; any other of this form will do.",
+                f"Give one of {', '.join(map(str, SHAPES + STEPS))}, or any other of this form.",
             )
         return cls(*map(int, text.split("x")))
 
@@ -56,7 +56,7 @@ STEPS = tuple(Shape(1, size, size, 1) for size in (64, 128, 256, 512, 1024))
 
 
 class _CellKind(NamedTuple):
-    """A cell as Holdfast's layer, torch.nn's layer and torch.nn's single step."""
+    """A cell as Holdfast's layer, torch.nn's layer and torch.nn's cell."""
 
     layer: Callable[..., Recurrent]
     torch: Callable[..., nn.RNNBase]
@@ -71,19 +71,19 @@ CELLS = {
 
 
 class Refused(Exception):  # noqa: N818 - a reason, not a failure
-    """Why a peer (or this version of Holdfast) has no such case, in words that follow "skipped: "."""
+    """Why a peer (or this version of Holdfast) does not support a case; printed after "skipped: "."""
 
 
 @dataclass(frozen=True)
 class Case:
-    """One comparison. Everything random in it comes from fixed seeds: every peer gets the same numbers.
+    """One comparison. All random numbers have fixed seeds, so that every peer gets the same ones.
 
     Attributes:
         mode: a name in :data:`holdfast.bench.modes.MODES`.
         cell: a name in :data:`CELLS`.
         shape: the sizes.
-        threads: how many threads each peer may use.
-        variant: which of the mode's variants, such as an option; "" where it has none.
+        threads: threads of each peer.
+        variant: variant of the mode, such as an option; "" if it has none.
     """
 
     mode: str
@@ -96,24 +96,24 @@ class Case:
         return " ".join(filter(None, (self.mode, self.variant, self.cell, str(self.shape))))
 
     def build(self, **options: Any) -> Recurrent:
-        """A layer of Holdfast's with some options."""
+        """Build Holdfast's layer with some options."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
             return CELLS[self.cell].layer(self.shape.inputs, self.shape.hidden, **options)
 
     @cached_property
     def layer(self) -> Recurrent:
-        """Holdfast's plain layer, whose weights all peers get."""
+        """Holdfast's layer without options; all peers use its weights."""
         return self.build()
 
     def torch_layer(self) -> nn.RNNBase:
-        """torch.nn's layer with the same weights."""
+        """Return torch.nn's layer with the same weights."""
         theirs = CELLS[self.cell].torch(self.shape.inputs, self.shape.hidden)
         theirs.load_state_dict(self.layer.state_dict())
         return theirs
 
     def arrays(self) -> tuple[Any, Any, Any, Any]:
-        """The plain layer's weights and biases as numpy arrays, in torch.nn's order."""
+        """Return the layer's weights and biases as numpy arrays, in torch.nn's order."""
         weights = self.layer.weights("_l0")
         tensors = (weights.weight_ih, weights.weight_hh, weights.bias_ih, weights.bias_hh)
         ih, hh, bias_ih, bias_hh = (t.detach().numpy() for t in tensors if t is not None)
@@ -129,16 +129,16 @@ class Case:
     def lengths(self) -> Tensor:
         """A length for each sequence [B], uniform from a tenth of the steps to all of them."""
         batch, steps = self.shape.batch, self.shape.steps
-        drawn = torch.Generator().manual_seed(2)
-        return torch.randint(max(1, steps // 10), steps + 1, (batch,), generator=drawn)
+        generator = torch.Generator().manual_seed(2)
+        return torch.randint(max(1, steps // 10), steps + 1, (batch,), generator=generator)
 
     def flop(self, layer: nn.Module) -> float:
-        """Two for each multiply-add of the products of a forward pass; steps past a sequence's end do not count."""
+        """Return 2 flop for each multiply-add of a forward pass, without the steps after a sequence's end."""
         tokens = int(self.lengths.sum()) if self.mode == "ragged" else self.shape.batch * self.shape.steps
         matrices = (p for p in layer.parameters() if p.dim() == 2)
         return 2.0 * tokens * sum(p.numel() for p in matrices)
 
 
 def parse_shapes(names: Sequence[str]) -> list[Shape]:
-    """Shapes by name, each once."""
+    """Parse shapes, without duplicates."""
     return list(dict.fromkeys(Shape.parse(name) for name in names))

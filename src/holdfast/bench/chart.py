@@ -1,4 +1,4 @@
-"""The picture of a result: for each mode and cell, how many times faster Holdfast is than each peer."""
+"""Plot of a result: how many times faster Holdfast is than each peer, by mode and cell."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from holdfast.bench.comparison import OURS
 from holdfast.bench.peers import PEERS
 from holdfast.reporting.plots import BLACK, picture
 
-COLOURS = {
+_COLORS = {
     "torch": "#d1793f",
     "torch-packed": "#e3a87c",
     "torch-padded": "#b3541e",
@@ -30,9 +30,9 @@ COLOURS = {
     "reference": "#5d676c",
     "fp32": "#8c7aa8",
 }
-"""Each peer's, the same in every panel; kin have kindred ones."""
+"""Peer -> color, the same in every panel; related peers have similar colors."""
 
-WORDS = {
+_LABELS = {
     "torch-packed": "torch, packed",
     "torch-padded": "torch, padded",
     "torch-cell": "torch, single-step cell",
@@ -44,18 +44,18 @@ WORDS = {
     "reference": "Holdfast's reference kernel",
     "fp32": "Holdfast in float32",
 }
-"""Names for the legend; the others stand as they are."""
+"""Peer -> label in the legend, if it is not the name."""
 
-Values = Mapping[str, Mapping[str, float]]
+_Values = Mapping[str, Mapping[str, float]]
 """Label -> peer -> ratio."""
 
 _SHADE = "#f6e9e2"
-LEAST, MOST = 0.5, 2.0
-"""The axis reaches at least from here to there."""
+_LEAST, _MOST = 0.5, 2.0
+"""The axis covers at least this range."""
 
 
 def chart(result: Mapping[str, Any], path: Path) -> Path:
-    """Draw a PNG: a row of panels for each mode, a column for each cell, bars for each shape (or variant) and peer."""
+    """Plot into a PNG: a row of panels for each mode, a column for each cell, a bar for each shape and peer."""
     grid = panels(result["rows"])
     modes, cells = list(dict.fromkeys(m for m, _ in grid)), list(dict.fromkeys(c for _, c in grid))
     layout = {mode: slots([grid.get((mode, cell), {}) for cell in cells]) for mode in modes}
@@ -73,7 +73,7 @@ def chart(result: Mapping[str, Any], path: Path) -> Path:
 
 
 def panels(rows: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str], dict[str, dict[str, float]]]:
-    """(mode, cell) -> label -> peer -> ratio; where a mode has variants, their geometric means over the shapes."""
+    """Return (mode, cell) -> label -> peer -> ratio; for variants, geometric means over the shapes."""
     found: dict[tuple[str, str], dict[str, dict[str, list[float]]]] = {}
     for row in rows:
         if row["peer"] != OURS:
@@ -90,15 +90,15 @@ def panels(rows: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str], dict[str,
 
 
 def _label_of(shape: str) -> str:
-    """A shape in words."""
+    """Describe a shape."""
     batch, inputs, hidden, steps = Shape.parse(shape)
     if steps == 1:
         return f"hidden {hidden}"
     return f"batch {batch}, {inputs} → {hidden}, {steps} steps"
 
 
-def slots(values: Sequence[Values]) -> list[tuple[str, list[str]]]:
-    """Every label of a row of panels with every peer that it has in any of them, so that the panels line up."""
+def slots(values: Sequence[_Values]) -> list[tuple[str, list[str]]]:
+    """Return every label of a row of panels with all its peers, so that the panels line up."""
     found: dict[str, dict[str, None]] = {}
     for panel in values:
         for label, peers in panel.items():
@@ -106,15 +106,15 @@ def slots(values: Sequence[Values]) -> list[tuple[str, list[str]]]:
     return [(label, list(peers)) for label, peers in found.items()]
 
 
-def _panel(ax: Axes, values: Values, rows: Sequence[tuple[str, Sequence[str]]], labelled: bool) -> None:
-    """Bars from the line at 1, to the right where Holdfast is faster; each with its figure."""
+def _panel(ax: Axes, values: _Values, rows: Sequence[tuple[str, Sequence[str]]], labelled: bool) -> None:
+    """Plot bars from the line at 1, to the right where Holdfast is faster, each with its value."""
     place, ticks = 0, []
     for label, peers in rows:
         ticks.append(place + (len(peers) - 1) / 2)
         for peer in peers:
             ratio = values.get(label, {}).get(peer)
             if ratio is not None:
-                _bar(ax, place, ratio, COLOURS.get(peer, BLACK))
+                _bar(ax, place, ratio, _COLORS.get(peer, BLACK))
             place += 1
         place += 1
     ax.set(xscale="log", ylim=(place - 1.2, -0.8))
@@ -127,28 +127,28 @@ def _panel(ax: Axes, values: Values, rows: Sequence[tuple[str, Sequence[str]]], 
 
 
 def _same_axis(line: Sequence[Axes]) -> None:
-    """The widest range that a panel of the row needs, for all; shaded where Holdfast is slower."""
+    """Give all panels of a row the same range, shaded where Holdfast is slower."""
     bars = [bar for ax in line for bar in ax.patches if isinstance(bar, Rectangle)]
     ends = [end for bar in bars for end in (bar.get_x(), bar.get_x() + bar.get_width())]
-    low, high = min([LEAST, *ends]) / 1.6, max([MOST, *ends]) * 1.8
+    low, high = min([_LEAST, *ends]) / 1.6, max([_MOST, *ends]) * 1.8
     for ax in line:
         ax.set_xlim(low, high)
         ax.axvspan(low, 1, color=_SHADE, lw=0, zorder=0)
 
 
-def _bar(ax: Axes, place: float, ratio: float, colour: str) -> None:
-    ax.barh(place, ratio - 1, left=1, height=0.9, color=colour)
+def _bar(ax: Axes, place: float, ratio: float, color: str) -> None:
+    ax.barh(place, ratio - 1, left=1, height=0.9, color=color)
     side, factor = ("left", 1.04) if ratio >= 1 else ("right", 0.96)
     text = f"{ratio:.2g}" if ratio < 10 else f"{ratio:.0f}"
     ax.text(ratio * factor, place, text, ha=side, va="center", size=7)
 
 
-def _legend(figure: Figure, result: Mapping[str, Any], grid: Mapping[Any, Values]) -> None:
+def _legend(figure: Figure, result: Mapping[str, Any], grid: Mapping[Any, _Values]) -> None:
     shown = {peer for values in grid.values() for peers in values.values() for peer in peers}
-    handles = [Patch(color=COLOURS.get(p, BLACK), label=WORDS.get(p, p)) for p in PEERS if p in shown]
+    handles = [Patch(color=_COLORS.get(p, BLACK), label=_LABELS.get(p, p)) for p in PEERS if p in shown]
     machine, threads = result["machine"], result["threads"]
     figure.suptitle(
-        "How many times faster Holdfast is than each peer; in the shaded part it is slower\n"
+        "How many times faster Holdfast is than each peer; it is slower in the shaded area\n"
         f"{machine['processor']}, {machine['isa'] or 'no native core'}, {threads} thread{'s' * (threads > 1)}, "
         f"{result['date'].split()[0]}",
         ha="left",

@@ -1,4 +1,4 @@
-"""One case: Holdfast and each peer made ready, held against each other, and timed side by side."""
+"""Run one case: prepare Holdfast and each peer, compare their results, and time them side by side."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Announce = Callable[[str], None]
 
 @dataclass
 class Findings:
-    """What has been measured so far, and what has not: those skipped and those with wrong results, with reasons."""
+    """Measurements so far, and what was skipped or gave wrong results, with reasons."""
 
     rows: list[dict[str, Any]] = field(default_factory=list)
     skipped: list[dict[str, str]] = field(default_factory=list)
@@ -34,11 +34,11 @@ class Findings:
 
 
 class Wrong(Exception):  # noqa: N818 - a finding, not a failure
-    """A peer's result is not Holdfast's."""
+    """The result of a peer differs from Holdfast's."""
 
 
 def run_case(case: Case, peers: Sequence[str], request: Request, into: Findings, announce: Announce) -> None:
-    """Measure one case and add what is found."""
+    """Measure one case and add the findings."""
     gc.collect()
     into.peaks += [found for found in [peak()] if found is not None]
     runners: dict[str, Runner] = {}
@@ -48,14 +48,14 @@ def run_case(case: Case, peers: Sequence[str], request: Request, into: Findings,
             torch.set_num_threads(case.threads)
             if name == OURS:
                 runners[name] = MODES[case.mode].run(case)
-                expected = result(runners[name])
+                expected = _result(runners[name])
             else:
-                runners[name] = checked(PEERS[name], case, expected)
-        except Exception as error:  # whatever one cannot do is told, and the others are measured
-            told = into.wrong if isinstance(error, Wrong) else into.skipped
-            told.append({**place(case), "peer": name, "reason": reason(error)})
+                runners[name] = _checked(PEERS[name], case, expected)
+        except Exception as error:  # a peer that fails is reported; the others are measured
+            failures = into.wrong if isinstance(error, Wrong) else into.skipped
+            failures.append({**_case_fields(case), "peer": name, "reason": _reason(error)})
             announce(
-                f"  {'WRONG, not timed' if isinstance(error, Wrong) else 'skipped'}: {name}: {reason(error)}"
+                f"  {'WRONG, not timed' if isinstance(error, Wrong) else 'skipped'}: {name}: {_reason(error)}"
             )
             if name == OURS:
                 return
@@ -64,45 +64,45 @@ def run_case(case: Case, peers: Sequence[str], request: Request, into: Findings,
     announce("  " + ", ".join(f"{name} {1e3 * timing.median:.4g} ms" for name, timing in found.items()))
 
 
-def result(runner: Runner) -> list[Array]:
-    """What a runner computes at its second call, where a stream goes on from its first step."""
+def _result(runner: Runner) -> list[Array]:
+    """Return the result of a runner's second call: the second step of a stream."""
     runner.call()
     return list(runner.read(runner.call()))
 
 
-def checked(peer: Peer, case: Case, expected: Sequence[Array]) -> Runner:
-    """A peer's runner, once its result is known to be Holdfast's.
+def _checked(peer: Peer, case: Case, expected: Sequence[Array]) -> Runner:
+    """Return the runner of a peer after comparing its result with Holdfast's.
 
     Raises:
-        Refused: the peer has no such case.
-        Wrong: its result is another.
+        Refused: the peer does not support the case.
+        Wrong: the results differ.
     """
     runner = peer.make(case)
     if not peer.checked:
         runner.call()
         return runner
-    found, tolerance = result(runner), MODES[case.mode].tolerance
+    found, tolerance = _result(runner), MODES[case.mode].tolerance
     apart = max(difference(*pair) for pair in zip(expected, found, strict=False))
     if not apart <= tolerance:  # NaN is wrong as well
-        raise Wrong(f"its result differs by {apart:.2g} of the largest value, allowed are {tolerance:.2g}")
+        raise Wrong(f"its result differs by {apart:.2g} of the largest value; {tolerance:.2g} is allowed")
     return runner
 
 
 def difference(expected: Array, found: Array) -> float:
-    """The largest difference as a share of the largest value, or of 1 where that is more."""
+    """Return the largest difference divided by the largest value, or by 1 if that is greater."""
     if expected.shape != found.shape:
         raise Wrong(f"its result has the shape {found.shape}, not {expected.shape}")
     return float(np.max(np.abs(found - expected)) / max(1.0, float(np.max(np.abs(expected)))))
 
 
-def reason(error: Exception) -> str:
-    """Why something was not measured, in one line."""
+def _reason(error: Exception) -> str:
+    """Return in one line why something was not measured."""
     text = " ".join(str(error).split())
     return text if isinstance(error, Refused | Wrong) else f"{type(error).__name__}: {text[:300]}"
 
 
 def timed(case: Case, runners: Mapping[str, Runner], request: Request) -> dict[str, Timing]:
-    """A timing of each runner: the faster one, where a peer may have one thread or all."""
+    """Time each runner; a peer that runs with one thread and with all has the faster timing."""
     entries: dict[tuple[str, int], Entry] = {}
     for name, runner in runners.items():
         several = name != OURS and PEERS[name].best_threads
@@ -116,16 +116,16 @@ def timed(case: Case, runners: Mapping[str, Runner], request: Request) -> dict[s
     return best
 
 
-def place(case: Case) -> dict[str, str]:
-    """Which case, for JSON."""
+def _case_fields(case: Case) -> dict[str, str]:
+    """Return the fields of the case for JSON."""
     return {"mode": case.mode, "variant": case.variant, "cell": case.cell, "shape": str(case.shape)}
 
 
 def row(case: Case, name: str, found: Mapping[str, Timing], runner: Runner) -> dict[str, Any]:
-    """A peer's figures in one case; ``ratio`` is how many times as long it takes as Holdfast."""
+    """Return the measurements of a peer in one case; ``ratio`` is its time divided by Holdfast's."""
     timing = found[name]
     return {
-        **place(case),
+        **_case_fields(case),
         "peer": name,
         "threads": timing.threads,
         "repetitions": len(timing.seconds),

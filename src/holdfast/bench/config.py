@@ -1,4 +1,4 @@
-"""What is to be measured, checked, and the cases that it means."""
+"""The request of a benchmark, its check, and its cases."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from holdfast.bench.modes import MODES
 from holdfast.bench.peers import PEERS
 from holdfast.errors import UserError
 
-Names = Mapping[str, Sequence[str]]
+_Names = Mapping[str, Sequence[str]]
 
 KNOWN: dict[str, list[str]] = {"modes": list(MODES), "cells": list(CELLS), "peers": list(PEERS)}
 
@@ -20,12 +20,12 @@ class Request:
     """What to measure.
 
     Attributes:
-        modes, cells, peers: names; all when empty.
-        shapes: sizes; each mode's own when empty.
-        threads: how many threads each peer may use; torch's number when None.
-        repetitions: timings of each peer in each case, at most.
-        budget: seconds for the timings of a case, beyond the first few.
-        quick: each mode's few shapes.
+        modes, cells, peers: names; all if empty.
+        shapes: sizes; those of each mode if empty.
+        threads: threads of each peer; torch's number if None.
+        repetitions: maximum number of timings of each peer in each case.
+        budget: seconds for the timings of a case, after the first few.
+        quick: use the few quick shapes of each mode.
     """
 
     modes: Sequence[str] = ()
@@ -39,37 +39,37 @@ class Request:
 
 
 QUICK = Request(cells=("gru", "lstm"), repetitions=3, budget=1.0, quick=True)
-"""What ``--quick`` stands for, where nothing else is said."""
+"""The request of ``--quick``."""
 
 
-def check(request: Request) -> Names:
-    """The modes, cells and peers that are meant, all of them known.
+def check(request: Request) -> _Names:
+    """Return the modes, cells and peers of a request.
 
     Raises:
-        UserError: an unknown name, or a number that makes no sense, or shapes that no mode takes.
+        UserError: a name is unknown, a number is below 1, or no mode takes the shapes.
     """
     for kind, names in KNOWN.items():
         for name in getattr(request, kind):
             if name not in names:
-                rule = f"--{kind} are among {', '.join(names)}."
+                rule = f"--{kind} must be among {', '.join(names)}."
                 raise UserError(
                     rule, f"It was {name!r}.", "Name some of these, or leave the flag out for all."
                 )
     for flag, value in (("threads", request.threads), ("repetitions", request.repetitions)):
         if value is not None and value < 1:
-            raise UserError(f"--{flag} is at least 1.", f"It was {value}.", "Give 1 or more.")
+            raise UserError(f"--{flag} must be at least 1.", f"It was {value}.", "Give 1 or more.")
     wanted = {kind: list(dict.fromkeys(getattr(request, kind) or names)) for kind, names in KNOWN.items()}
     if next(cases(request, wanted, 1), None) is None:
         raise UserError(
-            "streaming takes shapes of one step, and every other mode shapes of several.",
+            "The shapes must have one step for streaming, and several steps for the other modes.",
             f"The shapes were {', '.join(map(str, request.shapes))}; the modes {', '.join(wanted['modes'])}.",
             "Give another shape or another mode.",
         )
     return wanted
 
 
-def cases(request: Request, names: Names, threads: int) -> Iterator[Case]:
-    """Every case of the request, mode by mode."""
+def cases(request: Request, names: _Names, threads: int) -> Iterator[Case]:
+    """Yield every case of a request, mode by mode."""
     for name in names["modes"]:
         mode = MODES[name]
         shapes = request.shapes or (mode.quick if request.quick else mode.shapes)

@@ -1,4 +1,4 @@
-"""The machine and the libraries, as a result must name them."""
+"""Description of the machine and the libraries for a result."""
 
 from __future__ import annotations
 
@@ -15,29 +15,29 @@ from holdfast.nn.kernels import native
 _CACHES = Path("/sys/devices/system/cpu/cpu0/cache")
 
 
-def machine() -> dict[str, Any]:
-    """Processor, cores, caches, the instruction set of Holdfast's core and of torch, the system."""
-    told = info()
-    cpu = told["cpu"]
+def _machine() -> dict[str, Any]:
+    """Describe processor, cores, caches, the instruction sets of Holdfast's core and of torch, and the system."""
+    found = info()
+    cpu = found["cpu"]
     return {
         "processor": cpu["model"],
         "cores": cpu["usable"],
         "features": cpu["features"],
-        "caches": caches(_CACHES),
-        "isa": told["native"]["isa"],
+        "caches": _caches(_CACHES),
+        "isa": found["native"]["isa"],
         "torch_isa": cpu["torch_capability"],
         "system": platform.platform(),
     }
 
 
 def heading(distributions: Iterable[str]) -> dict[str, Any]:
-    """What every result begins with: when, where and with which versions."""
+    """Return the head of a result: date, machine and versions."""
     date = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
-    return {"date": date, "machine": machine(), "versions": versions(distributions)}
+    return {"date": date, "machine": _machine(), "versions": _versions(distributions)}
 
 
-def caches(folder: Path) -> dict[str, str]:
-    """Level and type -> size, as Linux tells them of the first core; nothing where it does not."""
+def _caches(folder: Path) -> dict[str, str]:
+    """Return level and type -> size of the first core's caches; empty except on Linux."""
     found = {}
     for index in sorted(folder.glob("index*")):
         level, kind, size = ((index / name).read_text().strip() for name in ("level", "type", "size"))
@@ -45,8 +45,8 @@ def caches(folder: Path) -> dict[str, str]:
     return found
 
 
-def versions(distributions: Iterable[str]) -> dict[str, str]:
-    """Those that are installed, Python and Holdfast's own first."""
+def _versions(distributions: Iterable[str]) -> dict[str, str]:
+    """Return the installed versions, with Python and Holdfast first."""
     found = {"python": platform.python_version()}
     for name in ("holdfast", *distributions):
         try:
@@ -57,5 +57,5 @@ def versions(distributions: Iterable[str]) -> dict[str, str]:
 
 
 def peak() -> float | None:
-    """The flop/s of one thread's multiply-adds now; None without the native core."""
+    """Measure the peak flop/s of one thread; None without the native core."""
     return None if native.available() else native.peak()

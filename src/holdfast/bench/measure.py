@@ -1,4 +1,4 @@
-"""Times of several runners side by side: every repetition times each of them, so that all see the same machine."""
+"""Time several runners side by side: each repetition times all of them, under the same conditions."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ import torch
 Key = TypeVar("Key")
 
 SHORT = 5e-2
-"""Seconds: what takes less is called several times in a row and timed together, after one call that is not timed."""
+"""Seconds. A shorter call is repeated and timed as a block, after one untimed call."""
 
 PAUSE = 2e-3
-"""Seconds before each timing, in which the waiting threads of the one before it fall asleep."""
+"""Seconds before each timing, so that waiting threads of the previous one go to sleep."""
 
 FEWEST = 5
-"""Repetitions that are done however long they take (fewer only where fewer were asked for)."""
+"""Minimum number of repetitions, whatever their time (fewer only on request)."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """What is timed, with how many of torch's threads, and how often at most."""
+    """A call to time, the number of torch threads, and the maximum number of timings."""
 
     call: Callable[[], Any]
     threads: int
@@ -35,19 +35,19 @@ class Entry:
 
 @dataclass
 class Timing:
-    """Seconds of one call, one for each repetition."""
+    """Seconds per call, for each repetition."""
 
     threads: int
     seconds: list[float] = field(default_factory=list)
 
     @property
     def median(self) -> float:
-        """The middle one."""
+        """Return the median."""
         return statistics.median(self.seconds)
 
     @property
     def spread(self) -> float:
-        """Half the middle range (quartile to quartile) as a share of the median; 0 for a single one."""
+        """Return half the interquartile range divided by the median; 0 for a single repetition."""
         if len(self.seconds) < 2:
             return 0.0
         low, _, high = statistics.quantiles(self.seconds, n=4, method="inclusive")
@@ -55,12 +55,12 @@ class Timing:
 
 
 def interleaved(entries: Mapping[Key, Entry], repetitions: int, budget: float) -> dict[Key, Timing]:
-    """Time entries that have been called before.
+    """Time entries that were called before.
 
     Args:
-        entries: by name; every second repetition goes through them backwards.
-        repetitions: of each entry, at most.
-        budget: seconds after which no repetition begins, but for the first :data:`FEWEST`.
+        entries: by name; every second repetition runs them in reverse order.
+        repetitions: maximum number for each entry.
+        budget: seconds after which no repetition starts, except the first :data:`FEWEST`.
     """
     before = torch.get_num_threads()
     calls = {name: 1 if entry.most == 1 else _calls(entry) for name, entry in entries.items()}
@@ -81,7 +81,7 @@ def _order(names: Sequence[Key], repetition: int) -> Sequence[Key]:
 
 
 def _calls(entry: Entry) -> int:
-    """How many calls make up one timing."""
+    """Return the number of calls in one timing."""
     torch.set_num_threads(entry.threads)
     entry.call()
     start = perf_counter()
@@ -90,7 +90,7 @@ def _calls(entry: Entry) -> int:
 
 
 def _time(entry: Entry, calls: int) -> float:
-    """Seconds of one call."""
+    """Return the seconds per call."""
     torch.set_num_threads(entry.threads)
     time.sleep(PAUSE)
     if calls > 1:

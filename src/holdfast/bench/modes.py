@@ -1,4 +1,4 @@
-"""Ways of using a layer, and how Holdfast runs each."""
+"""Modes: ways to use a layer, and how Holdfast runs each."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from holdfast.bench.runners import Runner, attribute, differentiated, inference,
 from holdfast.nn.recurrent import Recurrent
 
 _BACKWARD = 3
-"""Times the forward pass: backward multiplies by the weights again, and the inputs by the gradients."""
+"""Flop of forward and backward divided by forward: backward has two more products of the same size."""
 
 
 @dataclass(frozen=True)
 class _Mode:
-    """A way of using a layer.
+    """A way to use a layer.
 
     Attributes:
-        text: what is done, for tables and pictures.
-        run: how Holdfast does it.
-        tolerance: by how much a peer's result may differ from Holdfast's, as a share of the largest value.
-        variants: cell -> the names of the mode's variants.
-        shapes: those measured when none are named.
-        quick: those of ``--quick``.
+        text: description for tables and plots.
+        run: makes Holdfast's runner of a case.
+        tolerance: allowed difference between the results of a peer and of Holdfast, relative to the largest value.
+        variants: cell -> names of the mode's variants.
+        shapes: default shapes.
+        quick: shapes of ``--quick``.
     """
 
     text: str
@@ -39,7 +39,7 @@ class _Mode:
     quick: tuple[Shape, ...] = SHAPES[1:2]
 
     def takes(self, shape: Shape) -> bool:
-        """Whether a shape is of this mode's kind: one step, or a sequence."""
+        """Return whether a shape fits this mode: one step, or a sequence."""
         return (shape.steps == 1) == (self.shapes[0].steps == 1)
 
 
@@ -86,7 +86,7 @@ def _int8(case: Case) -> Runner:
 
 # -- options -----------------------------------------------------------------------------------------------------
 
-COMMON: dict[str, dict[str, Any]] = {
+_COMMON: dict[str, dict[str, Any]] = {
     "layer_norm": {"layer_norm": True},
     "recurrent_dropout": {"recurrent_dropout": 0.2},
     "zoneout": {"zoneout": 0.1},
@@ -94,24 +94,24 @@ COMMON: dict[str, dict[str, Any]] = {
     "learn_initial_state": {"learn_initial_state": True},
     "trace": {},
 }
-"""Option -> the arguments that switch it on; the trace is no argument but another call."""
+"""Option -> arguments that switch it on; trace has no argument, as it is another call."""
 
 _OWN: Mapping[str, dict[str, dict[str, Any]]] = {
     "gru": {"reset_after=False": {"reset_after": False}},
     "lstm": {"peephole": {"peephole": True}, "coupled": {"coupled": True}, "proj_size": {}},
     "rnn": {},
 }
-"""Those that one cell alone has; a projection is to half of the hidden size."""
+"""Options of one cell only; proj_size is half of the hidden size."""
 
 
 def options(cell: str) -> tuple[str, ...]:
-    """Every option of a cell."""
-    return (*COMMON, *_OWN[cell])
+    """Return every option of a cell."""
+    return (*_COMMON, *_OWN[cell])
 
 
 def with_option(case: Case, **more: Any) -> Runner:
-    """The training of a layer with the case's option on."""
-    arguments = dict((COMMON | _OWN[case.cell])[case.variant])
+    """Run the training of a layer with the option of the case."""
+    arguments = dict((_COMMON | _OWN[case.cell])[case.variant])
     if case.variant == "proj_size":
         arguments["proj_size"] = max(1, case.shape.hidden // 2)
     layer = case.build(**arguments, **more)
@@ -121,13 +121,13 @@ def with_option(case: Case, **more: Any) -> Runner:
 
 
 def _output_sum(layer: Recurrent, x: Tensor) -> Tensor:
-    """The sum of the outputs."""
+    """Return the sum of the outputs."""
     total: Tensor = layer(x)[0].sum()
     return total
 
 
 def _traced_sum(layer: Recurrent, x: Tensor) -> Tensor:
-    """The sum of every gate, candidate and state, the output among them."""
+    """Return the sum of every gate, candidate, state and output."""
     parts = [values.sum() for values in layer.trace(x).values()]
     return sum(parts[1:], parts[0])
 

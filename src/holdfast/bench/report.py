@@ -1,4 +1,4 @@
-"""A result as tables for a terminal and as sentences."""
+"""The result as tables and sentences for the terminal."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Rows = Sequence[Mapping[str, Any]]
 
 
 class Table(NamedTuple):
-    """A title, the names of the columns, and lines of text."""
+    """A title, column names, and lines of text."""
 
     title: str
     header: list[str]
@@ -20,7 +20,7 @@ class Table(NamedTuple):
 
 
 def tables(result: Mapping[str, Any]) -> list[Table]:
-    """One table for each mode: how many times as long each peer takes as Holdfast."""
+    """Return one table for each mode, with each peer's time divided by Holdfast's."""
     by_mode: dict[str, list[Mapping[str, Any]]] = {}
     for row in result["rows"]:
         by_mode.setdefault(row["mode"], []).append(row)
@@ -28,7 +28,7 @@ def tables(result: Mapping[str, Any]) -> list[Table]:
 
 
 def _means(result: Mapping[str, Any], mode: str) -> dict[tuple[str, str], dict[str, float]]:
-    """(variant, cell) -> peer -> the geometric mean over the shapes, where there are several."""
+    """Return (variant, cell) -> peer -> geometric mean over the shapes, if there are several."""
     found: dict[tuple[str, str], dict[str, float]] = {}
     for entry in result["summary"]:
         if entry["mode"] == mode and entry["shapes"] > 1:
@@ -54,6 +54,10 @@ def _table(mode: str, rows: Rows, means: Mapping[tuple[str, str], Mapping[str, f
     )
 
 
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
 def _name(variant: str, cell: str, shape: str) -> str:
     return " ".join(filter(None, (cell, shape, variant)))
 
@@ -68,15 +72,15 @@ def _ratio(row: Mapping[str, Any] | None) -> str:
 
 
 def sentences(result: Mapping[str, Any]) -> list[str]:
-    """The machine, and what was not measured and why."""
+    """Describe the machine, and what was not measured and why."""
     machine, peak = result["machine"], result["peak_gflops_per_thread"]
-    own = "without the native core" if peak is None else f"{machine['isa']}, peak {peak} GFLOP/s a thread"
+    own = "without the native core" if peak is None else f"{machine['isa']}, peak {peak} GFLOP/s per thread"
     lines = [
-        "Under each peer: how many times as long it takes as Holdfast (above 1, Holdfast is faster).",
-        f"{machine['processor']}, {result['threads']} thread(s) of {machine['cores']} core(s), {own}.",
+        "Each peer's column: its time divided by Holdfast's (above 1, Holdfast is faster).",
+        f"{machine['processor']}, {_count(result['threads'], 'thread')} on {_count(machine['cores'], 'core')}, {own}.",
     ]
     lines += [f"missing: {peer}: {reason}" for peer, reason in result["missing"].items()]
     for what in ("skipped", "wrong"):
-        told = dict.fromkeys((entry["mode"], entry["peer"], entry["reason"]) for entry in result[what])
-        lines += [f"{what}: {mode}, {peer}: {reason}" for mode, peer, reason in told]
+        reasons = dict.fromkeys((entry["mode"], entry["peer"], entry["reason"]) for entry in result[what])
+        lines += [f"{what}: {mode}, {peer}: {reason}" for mode, peer, reason in reasons]
     return lines

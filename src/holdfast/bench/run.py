@@ -1,4 +1,4 @@
-"""The whole measurement, as data that JSON can hold."""
+"""Run the whole benchmark and collect the result as JSON data."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ def bench(
     announce: Announce = lambda text: None,
     keep: Callable[[Result], None] = lambda result: None,
 ) -> Result:
-    """Measure everything that a request names.
+    """Measure the cases of a request.
 
     Args:
         request: what to measure.
-        announce: takes a line of progress.
-        keep: takes the result so far after each case, so that an interruption costs one case.
+        announce: receives lines of progress.
+        keep: receives the result so far after each case, so that an interruption loses one case only.
 
     Returns:
         ``machine``, ``versions``, ``threads``, ``date``, the peak, ``rows``, their ``summary``, and what is
@@ -43,7 +43,7 @@ def bench(
         announce(f"missing: {name}: {reason}")
     peers = [name for name in names["peers"] if name not in missing]
     frame, found, todo = (
-        description(request, threads, missing),
+        _description(request, threads, missing),
         Findings(),
         list(cases(request, names, threads)),
     )
@@ -58,13 +58,13 @@ def bench(
 
 
 def _missing_peers(names: Sequence[str]) -> dict[str, str]:
-    """Peer -> why it cannot be used here and how to install it."""
+    """Return peer -> why it cannot be used here, and how to install it."""
     reasons = {name: PEERS[name].missing() for name in names}
     return {name: reason for name, reason in reasons.items() if reason is not None}
 
 
-def description(request: Request, threads: int, missing: Mapping[str, str]) -> Result:
-    """The part of the result that is known beforehand."""
+def _description(request: Request, threads: int, missing: Mapping[str, str]) -> Result:
+    """Return the part of the result that does not depend on the measurements."""
     needed = dict.fromkeys(distribution for peer in PEERS.values() for distribution in peer.needs.values())
     return {
         "format": 1,
@@ -76,7 +76,7 @@ def description(request: Request, threads: int, missing: Mapping[str, str]) -> R
 
 
 def result(frame: Result, found: Findings) -> Result:
-    """Everything, with Holdfast's share of the peak, which is the median of those measured before each case."""
+    """Return the whole result; the peak is the median of the peaks measured before each case."""
     peak = round(statistics.median(found.peaks) / 1e9, 1) if found.peaks else None
     rows = [{**row, "percent_of_peak": _percent(row["gflops"], peak, frame["threads"])} for row in found.rows]
     return {
@@ -94,7 +94,7 @@ def _percent(gflops: float | None, peak: float | None, threads: int) -> float | 
 
 
 def summary(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """For each mode, variant, cell and peer the geometric mean and the least of the ratios over the shapes."""
+    """Return the geometric mean and the minimum of the ratios over the shapes, by mode, variant, cell and peer."""
     groups: dict[tuple[str, str, str, str], list[float]] = {}
     for row in rows:
         if row["peer"] != OURS:

@@ -1,4 +1,4 @@
-"""Something that can be timed, and how to read what it computed."""
+"""Runners: a call to time, and how to read its result."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from holdfast.bench.cases import Case, Refused
 
 
 def _as_arrays(result: Any) -> list[Array]:
-    """A result (one tensor or several, of any library) as float32 arrays."""
+    """Convert a result (one or several tensors of any library) to float32 arrays."""
     several = result if isinstance(result, tuple | list) else [result]
     return [
         part.detach().float().numpy().copy() if isinstance(part, Tensor) else np.array(part, dtype=np.float32)
@@ -30,10 +30,10 @@ class Runner:
     """A case as one library runs it.
 
     Attributes:
-        call: what is timed. Inference gives y [T, B, H]; training the gradients of x and of the two weights
-            (fewer will do), in torch.nn's layout; a stream y [B, H] of one more step.
-        read: what ``call`` gives as arrays, for comparison.
-        flop: of one call, where the share of the peak is wanted.
+        call: the function to time. Inference returns y [T, B, H]; training the gradients of x and the two weights
+            (or fewer), in torch.nn's layout; a stream y [B, H] of one more step.
+        read: converts the result of ``call`` to arrays, for comparison.
+        flop: flop of one call, for the share of the peak.
     """
 
     call: Callable[[], Any]
@@ -42,12 +42,12 @@ class Runner:
 
 
 def library(name: str) -> Any:
-    """A module that need not be installed; it is an Any for the type checker, whether it is or not."""
+    """Import an optional module; the type checker sees Any."""
     return import_module(name)
 
 
 def inference(layer: nn.Module, x: Tensor, *more: Any, dtype: torch.dtype | None = None) -> Runner:
-    """The forward pass of a torch module, without gradients; with ``dtype`` under autocast."""
+    """Run the forward pass of a torch module without gradients, under autocast if ``dtype`` is given."""
     layer = layer.eval()
 
     def call() -> Tensor:
@@ -59,7 +59,7 @@ def inference(layer: nn.Module, x: Tensor, *more: Any, dtype: torch.dtype | None
 
 
 def training(layer: nn.Module, x: Tensor, *more: Any, dtype: torch.dtype | None = None) -> Runner:
-    """Forward and backward of a torch module, the input's gradient included."""
+    """Run forward and backward of a torch module, with the gradient of the input."""
 
     def loss(x: Tensor) -> Tensor:
         total: Tensor = layer(x, *more)[0].sum()
@@ -71,7 +71,7 @@ def training(layer: nn.Module, x: Tensor, *more: Any, dtype: torch.dtype | None 
 def differentiated(
     layer: nn.Module, x: Tensor, loss: Callable[[Tensor], Tensor], dtype: torch.dtype | None = None
 ) -> Runner:
-    """A loss and its gradients by the input and all of a layer's parameters."""
+    """Run a loss and its gradients with respect to the input and the parameters."""
     leaf = x.detach().clone().requires_grad_()
     layer = layer.train()
     weights: list[Any] = [layer.weight_ih_l0, layer.weight_hh_l0]
@@ -92,11 +92,11 @@ def _autocast(dtype: torch.dtype | None) -> AbstractContextManager[Any]:
 
 
 MAKERS: dict[str, Callable[..., Runner]] = {"inference": inference, "training": training}
-"""How a torch module is run."""
+"""Kind of run -> the function that makes a runner of a torch module."""
 
 
 def low_precision(case: Case, layer: nn.Module) -> Runner:
-    """A torch module as a variant of bf16 asks: its weights converted, or under autocast."""
+    """Run a torch module in a variant of bf16: with converted weights, or under autocast."""
     use, _, cast = case.variant.partition(" ")
     if cast == "autocast":
         return MAKERS[use](layer, case.x, dtype=torch.bfloat16)
@@ -104,7 +104,7 @@ def low_precision(case: Case, layer: nn.Module) -> Runner:
 
 
 def attribute(owner: Any, name: str) -> Any:
-    """A part of Holdfast that this version may not have."""
+    """Return an attribute that this version of Holdfast may lack."""
     if not hasattr(owner, name):
         raise Refused("not in this version of Holdfast")
     return getattr(owner, name)

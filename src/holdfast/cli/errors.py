@@ -1,4 +1,4 @@
-"""What went wrong, as a text on stderr and an exit code: 2 for the user, 1 for a bug, 130 for Ctrl-C."""
+"""Errors as text on stderr and an exit code: 2 for a user's mistake, 1 for a bug, 130 for Ctrl-C."""
 
 from __future__ import annotations
 
@@ -22,25 +22,25 @@ from cyclopts import (
 from holdfast.errors import UserError, missing_library
 
 USER, BUG, INTERRUPTED, CLOSED = 2, 1, 130, 141
-"""Exit codes: a mistake or the system's refusal, a bug, Ctrl-C, and a closed stdout (128 + SIGPIPE)."""
+"""Exit codes: a user's mistake or a system error, a bug, Ctrl-C, and a closed stdout (128 + SIGPIPE)."""
 
-EXTRAS = dict.fromkeys(("polars", "statsmodels", "sklearn", "matplotlib", "tensorboard"), "forecast") | {
+_EXTRAS = dict.fromkeys(("polars", "statsmodels", "sklearn", "matplotlib", "tensorboard"), "forecast") | {
     "tokenizers": "text",
     "sacrebleu": "text",
     **dict.fromkeys(("soundfile", "soxr", "kaldi_native_fbank", "jiwer", "rapidfuzz"), "speech"),
     **dict.fromkeys(("symusic", "miditok", "music21", "scipy"), "music"),
 }
-"""Library, by the name under which it is imported -> an extra that has it."""
+"""Import name of a library -> the extra that installs it."""
 
-NUMBERS = {int: "a whole number", float: "a number"}
+_NUMBERS = {int: "a whole number", float: "a number"}
 
 
 def report(error: BaseException) -> int:
-    """Print an error to stderr, and say with which code to exit."""
+    """Print an error to stderr and return the exit code."""
     if isinstance(error, KeyboardInterrupt):
         return _say("Interrupted.", code=INTERRUPTED)
     if isinstance(error, BrokenPipeError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nothing more to flush into
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the flush at exit must not fail
         return CLOSED
     known = _as_user_error(error)
     if known is not None:
@@ -54,7 +54,7 @@ def report(error: BaseException) -> int:
 
 
 def notice(text: str) -> None:
-    """A line for the user on stderr."""
+    """Print a line to stderr."""
     _say(text, code=0)
 
 
@@ -69,14 +69,15 @@ def _as_user_error(error: BaseException) -> UserError | None:
         return error
     if isinstance(error, CycloptsError):
         return _of_command_line(error)
-    if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and _out_of_memory(str(error))):
+    text = str(error)
+    if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and _out_of_memory(text)):
         return UserError(
             "The work must fit into memory.",
-            f"There was not enough: {str(error).splitlines()[0] if str(error) else 'no more to be had'}.",
+            f"There was not enough: {text.splitlines()[0]}." if text else "There was not enough.",
             "Give a smaller --batch-size, --hidden-size or --lookback, or a shorter file.",
         )
-    if isinstance(error, ModuleNotFoundError) and (error.name or "").partition(".")[0] in EXTRAS:
-        return missing_library(error, EXTRAS[(error.name or "").partition(".")[0]])
+    if isinstance(error, ModuleNotFoundError) and (error.name or "").partition(".")[0] in _EXTRAS:
+        return missing_library(error, _EXTRAS[(error.name or "").partition(".")[0]])
     return _of_system(error) if isinstance(error, OSError) else None
 
 
@@ -101,9 +102,11 @@ def _of_system(error: OSError) -> UserError:
 # -- the command line --------------------------------------------------------------------------------------------
 
 
-def unknown(what: str, got: str, known: list[str], usage: str) -> UserError:
-    """An unknown verb or task, with the nearest one that there is."""
-    return UserError(f"{what} are: {', '.join(known)}.", f"It was {got!r}.", _nearest(got, known, usage))
+def _unknown(what: str, got: str, known: list[str], usage: str) -> UserError:
+    """Return the error for an unknown command or task, with the nearest known one."""
+    return UserError(
+        f"The {what} must be one of: {', '.join(known)}.", f"It was {got!r}.", _nearest(got, known, usage)
+    )
 
 
 def _nearest(got: str, known: list[str], usage: str) -> str:
@@ -120,28 +123,32 @@ def _of_command_line(error: CycloptsError) -> UserError:
         flags = [name for argument in error.argument_collection for name in argument.names if name[0] == "-"]
         got = error.token.keyword or error.token.value
         return UserError(
-            f"The flags of {usage} are those of its --help.", f"It was {got!r}.", _nearest(got, flags, usage)
+            f"A flag of {usage} must be one that its --help lists.",
+            f"It was {got!r}.",
+            _nearest(got, flags, usage),
         )
     if isinstance(error, CoercionError) and error.argument is not None:
         return _of_value(error)
     if isinstance(error, MissingArgumentError) and error.argument is not None:
         name = error.keyword or error.argument.name
-        return UserError(f"{name} needs a value.", "None was given.", f"See {usage} --help.")
+        return UserError(f"{name} must have a value.", "None was given.", f"See {usage} --help.")
     if isinstance(error, RepeatArgumentError):
         name = error.token.keyword or error.token.value
         return UserError(
-            f"{name} is given once.", "It was given again.", f"Keep one of them; see {usage} --help."
+            f"{name} must be given once.", "It was given again.", f"Keep one of them; see {usage} --help."
         )
     if isinstance(error, UnusedCliTokensError):
         extra = " ".join(error.unused_tokens or [])
         return UserError(
-            f"{usage} takes no more than its arguments.", f"Left over: {extra}.", f"See {usage} --help."
+            f"{usage} must have no further arguments.", f"Left over: {extra}.", f"See {usage} --help."
         )
-    return UserError(f"{usage} is called as its --help says.", f"{error}".strip(), f"See {usage} --help.")
+    return UserError(
+        f"{usage} must be called as its --help shows.", f"{error}".strip(), f"See {usage} --help."
+    )
 
 
 def _of_value(error: CoercionError) -> UserError:
-    """A value that is not of its flag's type."""
+    """Return the error for a value that is not of its flag's type."""
     assert error.argument is not None
     name = (error.token.keyword if error.token else None) or error.argument.name
     got = error.token.value if error.token else " ".join(token.value for token in error.argument.tokens)
@@ -150,12 +157,14 @@ def _of_value(error: CoercionError) -> UserError:
     if choices:
         near = get_close_matches(got, choices, 1, cutoff=0.4)
         fix = f"Did you mean {near[0]}?" if near else f"Give for example {name} {choices[0]}."
-        return UserError(f"{name} is one of {', '.join(choices)}.", f"It was {got!r}.", fix)
+        return UserError(f"{name} must be one of {', '.join(choices)}.", f"It was {got!r}.", fix)
     types = (hint, *get_args(hint))
-    kind = next((text for number, text in NUMBERS.items() if number in types), "of another form")
+    kind = next(
+        (text for number, text in _NUMBERS.items() if number in types), "of the type that --help shows"
+    )
     if get_origin(hint) is tuple:
-        kind = "numbers, with commas between"
-    return UserError(f"{name} is {kind}.", f"It was {got!r}.", "See --help for its meaning and default.")
+        kind = "numbers with commas between"
+    return UserError(f"{name} must be {kind}.", f"It was {got!r}.", f"See {name} in the --help.")
 
 
 def _literals(hint: Any) -> tuple[Any, ...]:
@@ -163,29 +172,29 @@ def _literals(hint: Any) -> tuple[Any, ...]:
 
 
 def check_names(tokens: list[str], commands: list[str], tasks: Mapping[str, list[str]]) -> None:
-    """Refuse an unknown verb or task before the flags are read.
+    """Refuse an unknown verb or task before the flags are parsed.
 
     Args:
         tokens: the command line.
-        commands: the verbs, and the flags that stand alone.
-        tasks: for each verb that takes a task, its tasks.
+        commands: the verbs, and the flags without a verb.
+        tasks: the tasks of each verb that takes one.
 
     Raises:
-        UserError: with the nearest name.
+        UserError: a name is unknown; the error suggests the nearest one.
     """
     if not tokens or (tokens[0] in commands and tokens[0].startswith("-")):
         return
     verb, *rest = tokens
     if verb not in commands:
-        raise unknown(
-            "Verbs", verb, sorted(name for name in commands if not name.startswith("-")), "holdfast"
+        raise _unknown(
+            "command", verb, sorted(name for name in commands if not name.startswith("-")), "holdfast"
         )
     known = tasks.get(verb)
     if known is None or rest[:1] in (["--help"], ["-h"]):
         return
     if not rest:
         raise UserError(
-            f"holdfast {verb} needs a task.", "None was named.", f"Tasks are: {', '.join(known)}."
+            f"holdfast {verb} must have a task.", "None was named.", f"Give one of: {', '.join(known)}."
         )
     if rest[0] not in known:
-        raise unknown("Tasks", rest[0], known, f"holdfast {verb}")
+        raise _unknown("task", rest[0], known, f"holdfast {verb}")

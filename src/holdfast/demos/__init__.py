@@ -1,4 +1,4 @@
-"""The main job of each task on data that needs no download."""
+"""The main job of each task, on data that needs no download."""
 
 from __future__ import annotations
 
@@ -21,14 +21,16 @@ DEMOS = {
 
 
 def demo(task: str, out: Path, announce: Announce = lambda text: None) -> Demo:
-    """Run a task's demo and write its data, pictures and page into ``out`` (an earlier demo there is replaced).
+    """Run a task's demo and write its data, plots and report into ``out``, in place of an earlier demo.
 
     Raises:
-        UserError: a task without a demo, or a folder that cannot be written.
+        UserError: the task has no demo, or the folder cannot be written.
     """
     if task not in DEMOS:
         raise UserError(
-            f"Demos are: {', '.join(DEMOS)}.", f"Asked for was {task!r}.", "Run holdfast demo forecast."
+            f"A demo must be one of: {', '.join(DEMOS)}.",
+            f"It was {task!r}.",
+            "Run for example: holdfast demo forecast.",
         )
     module, _, name = DEMOS[task].partition(":")
     found: Demo = getattr(import_module(module), name)(out, announce)

@@ -1,4 +1,4 @@
-"""What the demos have alike: cells compared on data that a demo has written."""
+"""The common part of the demos: write the data, and compare cells on them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Announce = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Demo:
-    """What a demo made: its data file, the comparison, the page, and commands to try next."""
+    """Result of a demo: data file, comparison, report, and commands to try next."""
 
     data: Path
     comparison: Comparison
@@ -28,15 +28,15 @@ class Demo:
     next: tuple[str, ...]
 
 
-def written(out: Path, task: str, config: Any, name: str, text: str) -> Path:
-    """The demo's data file in its folder, with its settings, by which an earlier demo's folder is known."""
+def write_data(out: Path, task: str, config: Any, name: str, text: str) -> Path:
+    """Write the data file and the settings of a demo; the settings mark the folder as that of a demo."""
     data = new_folder(out, overwrite=True) / name
     save_config(out / "config.toml", task, config)
     write_atomic(data, text)
     return data
 
 
-def compared(
+def compare_cells(
     task: str,
     config: Any,
     data: Path,
@@ -46,7 +46,7 @@ def compared(
     seeds: int = 1,
     next: Callable[[str], Sequence[Sequence[str]]],
 ) -> Demo:
-    """GRU and LSTM among the simple methods; ``next`` gives commands to try with the better cell."""
+    """Compare GRU and LSTM with the baselines; ``next`` returns commands to try with the better cell."""
     out = data.parent
     found = compare(
         task,

@@ -1,18 +1,18 @@
-"""CO2 in the air above Mauna Loa, half a year ahead."""
+"""Demo of forecast: CO2 in the air above Mauna Loa, half a year ahead."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from holdfast.config import Training
-from holdfast.demos.base import Announce, Demo, compared, written
+from holdfast.demos.base import Announce, Demo, compare_cells, write_data
 from holdfast.tasks.forecast.config import DataConfig, ForecastConfig, NetworkConfig
 
 
 def forecast_demo(out: Path, announce: Announce = lambda text: None) -> Demo:
-    """GRU and LSTM forecast the CO2 in the air above Mauna Loa half a year ahead, among the baselines.
+    """Compare GRU and LSTM with baselines on the CO2 in the air above Mauna Loa, half a year ahead.
 
-    The weekly series (1958 to 2001, with gaps) is the one that statsmodels carries: Keeling & Whorf 2004, Scripps.
+    The weekly series (1958 to 2001, with gaps) comes with statsmodels: Keeling & Whorf 2004, Scripps.
     """
     config = ForecastConfig(
         data=DataConfig(target=("co2",), season=52),
@@ -21,25 +21,27 @@ def forecast_demo(out: Path, announce: Announce = lambda text: None) -> Demo:
         horizon=26,
         lookback=104,
     )
-    data = written(out, "forecast", config, "co2.csv", co2_csv())
+    data = write_data(out, "forecast", config, "co2.csv", co2_csv())
     announce(f"CO2 at Mauna Loa, weekly: {data}; 26 weeks ahead")
     title = "CO2 above Mauna Loa, 26 weeks ahead"
-    return compared("forecast", config, data, title, announce, seeds=3, next=lambda cell: _next(data, cell))
+    return compare_cells(
+        "forecast", config, data, title, announce, seeds=3, next=lambda cell: _next(data, cell)
+    )
 
 
 def _next(data: Path, cell: str) -> list[list[str]]:
     run, plot = data.parent / "run", data.parent / "forecast.png"
-    asked = ["--recipe", str(data.parent / "config.toml"), "--cell", cell]
+    settings = ["--recipe", str(data.parent / "config.toml"), "--cell", cell]
     return [
-        ["holdfast", "train", "forecast", str(data), *asked, "--out", str(run)],
+        ["holdfast", "train", "forecast", str(data), *settings, "--out", str(run)],
         ["holdfast", "predict", str(run), str(data), "--plot", str(plot)],
-        ["holdfast", "backtest", "forecast", str(data), *asked],
+        ["holdfast", "backtest", "forecast", str(data), *settings],
         ["holdfast", "train", "forecast", "YOUR.csv", "--target", "COLUMN", "--horizon", "STEPS"],
     ]
 
 
 def co2_csv() -> str:
-    """The series as CSV text; weeks without a measurement are empty."""
+    """Return the series as CSV; weeks without a measurement are empty."""
     from statsmodels.datasets import co2
 
     series = co2.load().data["co2"]

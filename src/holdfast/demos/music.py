@@ -1,4 +1,4 @@
-"""Chorales by Bach, which come with the library music21."""
+"""Demo of music: chorales by Bach, which come with the library music21."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
-from holdfast.demos.base import Announce, Demo, compared, written
+from holdfast.demos.base import Announce, Demo, compare_cells, write_data
 from holdfast.errors import missing_library
 from holdfast.reporting.comparison import Comparison
 from holdfast.reporting.summary import best_cell
@@ -16,38 +16,40 @@ from holdfast.tasks.music.result import sentences
 from holdfast.tasks.music.task import Composer
 
 CHORALES = 120
-"""Chorales that are read, the first of 371: each takes a tenth of a second the first time."""
-VOICES = 4
+"""The number of chorales to read, of 371. The first reading of a chorale takes 0.1 s."""
+_VOICES = 4
 _STEPS_PER_BEAT = 2
-"""Frames of a quarter: quavers."""
-BARS, TEMPO, KEY, TEMPERATURE, SEED = 8, 80, "C major", 0.8, 1
-"""Of the chorale that is composed."""
+"""Frames of a quarter note; a frame is an eighth note."""
+_PIECE: dict[str, Any] = {"bars": 8, "tempo": 80, "key": "C major", "temperature": 0.8, "seed": 1}
+"""The request for the composed chorale."""
 
 
 def music_demo(out: Path, announce: Announce = lambda text: None) -> Demo:
-    """GRU and LSTM learn chorales in four voices, quaver by quaver; the better one then composes one."""
+    """Compare GRU and LSTM with baselines on chorales in four voices, and compose a chorale with the better one."""
     config = MusicConfig(
         data=MusicData(steps_per_beat=_STEPS_PER_BEAT),
         network=NetworkConfig(hidden_size=128, chord_size=64, dropout=0.2),
         training=MusicTraining(epochs=40, batch_size=8, learning_rate=5e-3, steps=120),
     )
     announce(f"Reading {CHORALES} chorales ...")
-    data = written(out, "music", config, "chorales.json", chorales())
+    data = write_data(out, "music", config, "chorales.json", chorales())
     announce(f"{CHORALES} chorales by Bach: {data}")
-    found = compared("music", config, data, "Chorales by Bach", announce, next=lambda cell: _next(data, cell))
-    composed(config, found.comparison, data, announce)
+    found = compare_cells(
+        "music", config, data, "Chorales by Bach", announce, next=lambda cell: _next(data, cell)
+    )
+    _compose(config, found.comparison, data, announce)
     return found
 
 
-def composed(config: MusicConfig, comparison: Comparison, data: Path, announce: Announce) -> None:
-    """Train the better cell once more, keep the run, and write a chorale as MIDI, picture and sound."""
+def _compose(config: MusicConfig, comparison: Comparison, data: Path, announce: Announce) -> None:
+    """Train the better cell again, save the run, and write a chorale as MIDI, plot and audio."""
     cell = best_cell(comparison)
     epochs = max(run["epochs"] for run in comparison.runs if run["cell"] == cell)
     network: NetworkConfig = replace(config.network, cell=cast(Any, cell))
     own = replace(config, network=network, training=replace(config.training, epochs=epochs))
     announce(f"composing a chorale with the {cell.upper()} ...")
     model = Composer(own).fit(data, out=data.parent / "composer", overwrite=True)
-    piece = model.compose(bars=BARS, tempo=TEMPO, key=KEY, temperature=TEMPERATURE, seed=SEED)
+    piece = model.compose(**_PIECE)
     files = [data.parent / f"chorale.{ending}" for ending in ("mid", "png", "wav")]
     piece.save(files[0], plot=files[1], wav=files[2])
     for line in (f"a chorale: {', '.join(map(str, files))}", *sentences(piece.told())):
@@ -56,10 +58,10 @@ def composed(config: MusicConfig, comparison: Comparison, data: Path, announce: 
 
 def _next(data: Path, cell: str) -> list[list[str]]:
     run, folder = str(data.parent / "run"), data.parent
-    asked = ["--recipe", str(folder / "config.toml"), "--cell", cell]
+    settings = ["--recipe", str(folder / "config.toml"), "--cell", cell]
     files = ["--midi", str(folder / "mine.mid"), "--plot", str(folder / "mine.png")]
     return [
-        ["holdfast", "train", "music", str(data), *asked, "--out", run],
+        ["holdfast", "train", "music", str(data), *settings, "--out", run],
         ["holdfast", "predict", run, "--key", "D minor", "--bars", "8", *files],
         ["holdfast", "predict", run, "--harmonize", "MELODY.mid", *files],
         ["holdfast", "train", "music", "FOLDER_OF_MIDI", "--model", "events", "--steps-per-beat", "8"],
@@ -67,7 +69,7 @@ def _next(data: Path, cell: str) -> list[list[str]]:
 
 
 def chorales() -> str:
-    """The first chorales with four voices as JSON: a list of pieces, of frames, of pitches."""
+    """Return the first chorales with four voices as JSON: a list of pieces, of frames, of pitches."""
     try:
         from music21 import corpus
     except ModuleNotFoundError as error:
@@ -75,15 +77,15 @@ def chorales() -> str:
     found: list[list[list[int]]] = []
     for name in corpus.chorales.Iterator(returnType="filename"):
         score = corpus.parse(name)
-        if len(score.parts) == VOICES:
-            found.append(frames(score))
+        if len(score.parts) == _VOICES:
+            found.append(_frames(score))
         if len(found) == CHORALES:
             break
     return json.dumps(found)
 
 
-def frames(score: Any) -> list[list[int]]:
-    """Pitches [T] of lists of the notes that sound at the beginning of each frame."""
+def _frames(score: Any) -> list[list[int]]:
+    """Return the pitches that sound at the start of each frame: T lists."""
     notes = [
         (float(note.offset), float(note.offset + note.quarterLength), pitch.midi)
         for part in score.parts

@@ -1,4 +1,4 @@
-"""Commands to a house, spoken by a synthesiser in many voices."""
+"""Demo of speech: commands to a smart home, spoken by a speech synthesizer in many voices."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ from functools import partial
 from pathlib import Path
 
 from holdfast.data.prefetch import prefetch
-from holdfast.demos.base import Announce, Demo, compared, written
+from holdfast.demos.base import Announce, Demo, compare_cells, write_data
 from holdfast.errors import UserError
 from holdfast.tasks.speech.config import NetworkConfig, SoundConfig, SpeechConfig, SpeechTraining
 
 PHRASES = 780
-"""Phrases that are spoken, as many in each voice."""
+"""The number of phrases, equally many in each voice."""
 VOICES = tuple(
     f"{accent}+{kind}" for accent in ("en-us", "en-gb", "en-gb-scotland") for kind in ("m1", "m3", "f2", "f4")
 )
 """Accents and voices of espeak-ng."""
 STRANGER = "en-us+m7"
-"""The voice of the test part, which training never hears."""
-WORDS_A_MINUTE, PITCHES = (120, 190), (30, 65)
-ROOMS, DEVICES = ("kitchen", "bedroom", "garden", "garage"), ("light", "heater", "fan", "radio")
-NAMES = ("anna", "oliver", "maria", "henry")
-NUMBERS = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+"""The voice of the test split, which training never hears."""
+_WORDS_A_MINUTE, _PITCHES = (120, 190), (30, 65)
+_ROOMS, _DEVICES = ("kitchen", "bedroom", "garden", "garage"), ("light", "heater", "fan", "radio")
+_NAMES = ("anna", "oliver", "maria", "henry")
+_NUMBERS = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 
 
 @dataclass(frozen=True)
 class Spoken:
-    """A phrase, the voice that says it, how many words a minute, and how high, from 0 to 99."""
+    """A phrase, its voice, the words per minute, and the pitch from 0 to 99."""
 
     text: str
     voice: str
@@ -40,7 +40,7 @@ class Spoken:
 
 
 def speech_demo(out: Path, announce: Announce = lambda text: None) -> Demo:
-    """GRU and LSTM learn to write commands spoken by espeak-ng in 12 voices, and are tested on a 13th."""
+    """Compare GRU and LSTM with baselines on commands spoken by espeak-ng: 12 voices, tested on a 13th."""
     config = SpeechConfig(
         data=SoundConfig(token="word", split="0.9/0.1/0", hold_out=STRANGER),
         network=NetworkConfig(hidden_size=96, num_layers=1, subsampling=4, channels=96),
@@ -48,20 +48,20 @@ def speech_demo(out: Path, announce: Announce = lambda text: None) -> Demo:
     )
     _check_espeak()
     said = phrases(PHRASES)
-    data = written(out, "speech", config, "spoken.tsv", manifest(said))
+    data = write_data(out, "speech", config, "spoken.tsv", manifest(said))
     announce(f"espeak-ng says {len(said)} commands in {len(VOICES) + 1} voices ...")
     speak(said, data.parent)
-    announce(f"Sounds and their texts: {data}")
+    announce(f"Audio files and their texts: {data}")
     title = "Spoken commands, tested on a new voice"
-    return compared("speech", config, data, title, announce, next=lambda cell: _next(data, cell))
+    return compare_cells("speech", config, data, title, announce, next=lambda cell: _next(data, cell))
 
 
 def _next(data: Path, cell: str) -> list[list[str]]:
     run, own = data.parent / "run", data.parent / "own.wav"
-    asked = ["--recipe", str(data.parent / "config.toml"), "--cell", cell]
+    settings = ["--recipe", str(data.parent / "config.toml"), "--cell", cell]
     sound = str(data.parent / "0.wav")
     return [
-        ["holdfast", "train", "speech", str(data), *asked, "--out", str(run)],
+        ["holdfast", "train", "speech", str(data), *settings, "--out", str(run)],
         ["holdfast", "predict", str(run), sound, "--times", "--plot", str(data.parent / "words.png")],
         ["espeak-ng", "-v", STRANGER, "-w", str(own), "garage heater off"],
         ["holdfast", "predict", str(run), str(own)],
@@ -70,52 +70,52 @@ def _next(data: Path, cell: str) -> list[list[str]]:
 
 
 def phrases(count: int, seed: int = 0) -> list[Spoken]:
-    """Commands drawn by chance, as many for each voice, in turn, and none twice."""
+    """Sample distinct commands, equally many for each voice."""
     rng = random.Random(seed)
     voices = (*VOICES, STRANGER)
     found: dict[Spoken, None] = {}
     while len(found) < count:
         voice = voices[len(found) % len(voices)]
-        found[Spoken(_command(rng), voice, rng.randint(*WORDS_A_MINUTE), rng.randint(*PITCHES))] = None
+        found[Spoken(_command(rng), voice, rng.randint(*_WORDS_A_MINUTE), rng.randint(*_PITCHES))] = None
     return list(found)
 
 
 def _command(rng: random.Random) -> str:
-    draw = rng.choice
+    pick = rng.choice
     kinds = (
-        lambda: draw((*ROOMS, *DEVICES, *NAMES, *NUMBERS, "call", "on", "off")),
-        lambda: " ".join(draw(NUMBERS) for _ in range(rng.randint(1, 4))),
-        lambda: f"{draw(ROOMS)} {draw(DEVICES)} {draw(('on', 'off'))}",
-        lambda: f"call {draw(NAMES)}",
+        lambda: pick((*_ROOMS, *_DEVICES, *_NAMES, *_NUMBERS, "call", "on", "off")),
+        lambda: " ".join(pick(_NUMBERS) for _ in range(rng.randint(1, 4))),
+        lambda: f"{pick(_ROOMS)} {pick(_DEVICES)} {pick(('on', 'off'))}",
+        lambda: f"call {pick(_NAMES)}",
     )
-    return draw(kinds)()
+    return pick(kinds)()
 
 
 def manifest(said: Iterable[Spoken]) -> str:
-    """The phrases' files, texts and voices."""
+    """Return the manifest: file, text and voice of each phrase."""
     rows = (f"{number}.wav\t{one.text}\t{one.voice}\n" for number, one in enumerate(said))
     return "path\ttext\tspeaker\n" + "".join(rows)
 
 
 def _check_espeak() -> None:
-    """Refuse where there is no espeak-ng.
+    """Check that espeak-ng is installed.
 
     Raises:
-        UserError: how to install it.
+        UserError: it is not.
     """
     if shutil.which("espeak-ng") is None:
         raise UserError(
-            "This demo's speech is made by the program espeak-ng.",
-            "There is none on the PATH.",
+            "The program espeak-ng must be installed: it speaks the phrases of this demo.",
+            "It is not on the PATH.",
             "Install it: apt install espeak-ng (Debian, Ubuntu) or brew install espeak-ng (macOS).",
         )
 
 
 def speak(said: Iterable[Spoken], folder: Path) -> None:
-    """Write each phrase's sound, by its number, as ``0.wav``, ``1.wav`` and so on.
+    """Write the audio of each phrase as ``0.wav``, ``1.wav`` and so on.
 
     Raises:
-        UserError: espeak-ng refuses, such as a voice that it lacks.
+        UserError: espeak-ng fails, for example because it lacks a voice.
     """
     work: Iterator[None] = prefetch(partial(_speak_one, folder), enumerate(said))
     for _ in work:
@@ -128,7 +128,7 @@ def _speak_one(folder: Path, numbered: tuple[int, Spoken]) -> None:
     done = subprocess.run(["espeak-ng", *how, one.text], capture_output=True, text=True, check=False)
     if done.returncode:
         raise UserError(
-            "espeak-ng says the phrases.",
+            "espeak-ng must have the voices of this demo.",
             f"With the voice {one.voice} it failed: {done.stderr.strip() or done.returncode}.",
-            "Install a whole espeak-ng, with its voices.",
+            "Install espeak-ng with all its voices.",
         )

@@ -1,4 +1,4 @@
-"""Dates in figures, to be written out in words."""
+"""Demo of translate: dates in digits, written out in words."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import random
 from datetime import date
 from pathlib import Path
 
-from holdfast.demos.base import Announce, Demo, compared, written
+from holdfast.demos.base import Announce, Demo, compare_cells, write_data
 from holdfast.files import write_atomic
 from holdfast.tasks.translate.config import (
     NetworkConfig,
@@ -17,7 +17,7 @@ from holdfast.tasks.translate.config import (
 )
 
 DATES = 3000
-FIRST, LAST = date(1700, 1, 1).toordinal(), date(2099, 12, 31).toordinal()
+_FIRST, _LAST = date(1700, 1, 1).toordinal(), date(2099, 12, 31).toordinal()
 
 _ONES = (
     *("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven"),
@@ -29,64 +29,64 @@ _ORDINALS |= {"nine": "ninth", "twelve": "twelfth", "twenty": "twentieth", "thir
 
 
 def translate_demo(out: Path, announce: Announce = lambda text: None) -> Demo:
-    """GRU and LSTM read dates character by character and write them in words, as "the third of July ..."."""
+    """Compare GRU and LSTM with baselines on dates to write in words, such as "the third of July ..."."""
     config = TranslateConfig(
         data=PairsConfig(token="character", split="rest/200/300"),
         network=NetworkConfig(hidden_size=64, decoder_layers=1, dropout=0.1),
         training=TranslateTraining(epochs=6, batch_size=600, learning_rate=1e-2),
         search=SearchConfig(beam=2),
     )
-    data = written(out, "translate", config, "dates.tsv", dates())
+    data = write_data(out, "translate", config, "dates.tsv", dates())
     write_atomic(out / "questions.txt", "2001-02-03\n1789-07-14\n1969-07-20\n2040-12-31\n")
     announce(f"{DATES:,} dates and their words: {data}")
-    return compared(
+    return compare_cells(
         "translate", config, data, "Dates in words", announce, next=lambda cell: _next(data, cell)
     )
 
 
 def _next(data: Path, cell: str) -> list[list[str]]:
-    run, picture = data.parent / "run", data.parent / "attention.png"
-    asked = ["--recipe", str(data.parent / "config.toml"), "--cell", cell]
+    run, plot = data.parent / "run", data.parent / "attention.png"
+    settings = ["--recipe", str(data.parent / "config.toml"), "--cell", cell]
     return [
-        ["holdfast", "train", "translate", str(data), *asked, "--out", str(run)],
-        ["holdfast", "predict", str(run), str(data.parent / "questions.txt"), "--plot", str(picture)],
+        ["holdfast", "train", "translate", str(data), *settings, "--out", str(run)],
+        ["holdfast", "predict", str(run), str(data.parent / "questions.txt"), "--plot", str(plot)],
         ["holdfast", "train", "translate", "YOUR.tsv"],
     ]
 
 
 def dates() -> str:
-    """Dates drawn by chance from four centuries, each once, with their words behind a tab."""
-    drawn = random.Random(0).sample(range(FIRST, LAST + 1), DATES)
+    """Sample distinct dates of four centuries; each line is a date, a tab, and the date in words."""
+    drawn = random.Random(0).sample(range(_FIRST, _LAST + 1), DATES)
     days = [date.fromordinal(number) for number in drawn]
     return "".join(f"{day.isoformat()}\t{in_words(day)}\n" for day in days)
 
 
 def in_words(day: date) -> str:
-    """A date as it is said.
+    """Return a date in words.
 
     Example:
         >>> in_words(date(1984, 7, 3)), in_words(date(2000, 10, 21))
         ('the third of July nineteen eighty-four', 'the twenty-first of October two thousand')
     """
-    return f"the {_ordinal(day.day)} of {day:%B} {year(day.year)}"
+    return f"the {_ordinal(day.day)} of {day:%B} {_year(day.year)}"
 
 
 def _ordinal(number: int) -> str:
-    """``21`` -> ``twenty-first``."""
+    """Convert ``21`` to ``twenty-first``."""
     before, dash, last = _cardinal(number).rpartition("-")
     return before + dash + _ORDINALS.get(last, f"{last}th")
 
 
 def _cardinal(number: int) -> str:
-    """``84`` -> ``eighty-four``, below 100."""
+    """Convert ``84``, or another number below 100, to ``eighty-four``."""
     if number < len(_ONES):
         return _ONES[number]
     tens, ones = divmod(number, 10)
     return _TENS[tens] + (f"-{_ONES[ones]}" if ones else "")
 
 
-def year(number: int) -> str:
-    """``1905`` -> ``nineteen oh five``."""
+def _year(number: int) -> str:
+    """Convert ``1905`` to ``nineteen oh five``."""
     century, rest = divmod(number, 100)
     if rest == 0:
         return "two thousand" if century == 20 else f"{_cardinal(century)} hundred"

@@ -1,4 +1,4 @@
-"""Whom Holdfast is held against: :data:`PEERS`."""
+"""The peers: libraries to compare Holdfast with, in :data:`PEERS`."""
 
 from holdfast.bench.peers import jax, keras, onnx, openvino, own, torch_nn
 from holdfast.bench.peers.peer import Peer

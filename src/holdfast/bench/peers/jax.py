@@ -1,4 +1,4 @@
-"""JAX: a jitted lax.scan over steps, the inputs projected by one product beforehand."""
+"""JAX: a jitted lax.scan over steps, after one product for all inputs."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from holdfast.bench.cases import Case
 from holdfast.bench.peers.peer import Peer
 from holdfast.bench.runners import Runner, library
 
-Step = Callable[[Any, Any, Any, Any], tuple[Any, Any]]
+_Step = Callable[[Any, Any, Any, Any], tuple[Any, Any]]
 """(state, W x + b of a step, W_hh^T, b_hh) -> (state, output)."""
 
 
 @cache
 def started(threads: int) -> Any:
-    """The module jax with its threads made: as many as the processors on which it finds itself when it starts.
+    """Import and start jax with a number of threads.
 
-    That is the only setting there is, so the processors of this thread are fewer for as long as that takes. A later
-    call with another number finds JAX started and cannot change it.
+    JAX starts one thread for each processor that it may use, and has no other setting. This function limits the
+    processors during the start. A later call with another number has no effect.
     """
     jax = library("jax")
     jax.config.update("jax_platforms", "cpu")
@@ -35,8 +35,8 @@ def started(threads: int) -> Any:
     return jax
 
 
-def gru(jax: Any) -> Step:
-    """One step, as in :class:`holdfast.nn.cells.GRUEquations`."""
+def _gru(jax: Any) -> _Step:
+    """Return one step, as in :class:`holdfast.nn.cells.GRUEquations`."""
 
     def step(h: Any, projected: Any, weight: Any, bias: Any) -> tuple[Any, Any]:
         reset, update, new = jax.numpy.split(projected, 3, -1)
@@ -49,8 +49,8 @@ def gru(jax: Any) -> Step:
     return step
 
 
-def lstm(jax: Any) -> Step:
-    """One step, as in :class:`holdfast.nn.cells.LSTMEquations`."""
+def _lstm(jax: Any) -> _Step:
+    """Return one step, as in :class:`holdfast.nn.cells.LSTMEquations`."""
 
     def step(state: Any, projected: Any, weight: Any, bias: Any) -> tuple[Any, Any]:
         h, c = state
@@ -62,8 +62,8 @@ def lstm(jax: Any) -> Step:
     return step
 
 
-def rnn(jax: Any) -> Step:
-    """One step, as in :class:`holdfast.nn.cells.RNNEquations`."""
+def _rnn(jax: Any) -> _Step:
+    """Return one step, as in :class:`holdfast.nn.cells.RNNEquations`."""
 
     def step(h: Any, projected: Any, weight: Any, bias: Any) -> tuple[Any, Any]:
         h = jax.numpy.tanh(projected + h @ weight + bias)
@@ -72,12 +72,12 @@ def rnn(jax: Any) -> Step:
     return step
 
 
-STEPS: dict[str, Callable[[Any], Step]] = {"gru": gru, "lstm": lstm, "rnn": rnn}
+_STEPS: dict[str, Callable[[Any], _Step]] = {"gru": _gru, "lstm": _lstm, "rnn": _rnn}
 
 
-def layer(case: Case, jax: Any) -> tuple[Callable[[Any, Any], Any], Any]:
-    """(weights, x) -> y [T, B, H], and the weights."""
-    step = STEPS[case.cell](jax)
+def _layer(case: Case, jax: Any) -> tuple[Callable[[Any, Any], Any], Any]:
+    """Return the function (weights, x) -> y [T, B, H], and the weights."""
+    step = _STEPS[case.cell](jax)
     zeros = jax.numpy.zeros((case.shape.batch, case.shape.hidden))
     start = (zeros, zeros) if case.cell == "lstm" else zeros
 
@@ -89,18 +89,18 @@ def layer(case: Case, jax: Any) -> tuple[Callable[[Any, Any], Any], Any]:
     return apply, tuple(map(jax.numpy.asarray, case.arrays()))
 
 
-def inference(case: Case) -> Runner:
-    """The forward pass."""
+def _inference(case: Case) -> Runner:
+    """Run the forward pass."""
     jax = started(case.threads)
-    apply, weights = layer(case, jax)
+    apply, weights = _layer(case, jax)
     compiled, x = jax.jit(apply), jax.numpy.asarray(case.x.numpy())
     return Runner(lambda: jax.block_until_ready(compiled(weights, x)))
 
 
-def training(case: Case) -> Runner:
-    """The sum of the outputs with its gradients by the weights and the input."""
+def _training(case: Case) -> Runner:
+    """Run the sum of the outputs and its gradients with respect to the weights and the input."""
     jax = started(case.threads)
-    apply, weights = layer(case, jax)
+    apply, weights = _layer(case, jax)
     compiled = jax.jit(jax.value_and_grad(lambda weights, x: apply(weights, x).sum(), (0, 1)))
     x = jax.numpy.asarray(case.x.numpy())
 
@@ -111,4 +111,4 @@ def training(case: Case) -> Runner:
     return Runner(call)
 
 
-PEERS = {"jax": Peer({"inference": inference, "training": training}, {"jax": "jax"})}
+PEERS = {"jax": Peer({"inference": _inference, "training": _training}, {"jax": "jax"})}

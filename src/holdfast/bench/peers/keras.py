@@ -1,4 +1,4 @@
-"""Keras on JAX: its layer's stateless call, jitted."""
+"""Keras on JAX: the jitted stateless call of its layer."""
 
 from __future__ import annotations
 
@@ -14,66 +14,64 @@ from holdfast.bench.peers.peer import Peer
 from holdfast.bench.runners import Runner, library
 from holdfast.nn.convert import to_keras
 
-os.environ.setdefault(
-    "KERAS_BACKEND", "jax"
-)  # which Keras reads when it is imported, by missing() at the latest
+os.environ.setdefault("KERAS_BACKEND", "jax")  # read when Keras is imported
 
-LAYERS: dict[str, tuple[str, dict[str, Any]]] = {
+_LAYERS: dict[str, tuple[str, dict[str, Any]]] = {
     "gru": ("GRU", {"reset_after": True}),
     "lstm": ("LSTM", {}),
     "rnn": ("SimpleRNN", {}),
 }
 
 
-def layer(case: Case) -> tuple[Any, Any]:
-    """Keras' layer with the case's weights, and its input [B, T, I]."""
+def _layer(case: Case) -> tuple[Any, Any]:
+    """Return Keras' layer with the weights of the case, and its input [B, T, I]."""
     jax, keras = started(case.threads), library("keras")
     if keras.backend.backend() != "jax":
-        raise Refused("its backend here is not JAX (KERAS_BACKEND)")
-    kind, arguments = LAYERS[case.cell]
+        raise Refused("its backend is not JAX (KERAS_BACKEND)")
+    kind, arguments = _LAYERS[case.cell]
     made = getattr(keras.layers, kind)(case.shape.hidden, return_sequences=True, **arguments)
     x = jax.numpy.asarray(case.x.transpose(0, 1).numpy())
     made.build(x.shape)
-    made.set_weights(weights(case))
+    made.set_weights(_weights(case))
     return made, x
 
 
-def weights(case: Case) -> list[Array]:
-    """Those of Holdfast's layer in Keras' layout."""
+def _weights(case: Case) -> list[Array]:
+    """Return the weights of Holdfast's layer in Keras' layout."""
     if case.cell != "rnn":
         return list(to_keras(case.layer))
     ih, hh, bias_ih, bias_hh = case.arrays()
     return [ih.T, hh.T, bias_ih + bias_hh]
 
 
-def read(result: Any) -> list[Array]:
-    """[B, T, ...] as [T, B, ...]."""
+def _read(result: Any) -> list[Array]:
+    """Transpose [B, T, ...] to [T, B, ...]."""
     return [np.asarray(result).swapaxes(0, 1)]
 
 
-def values(made: Any) -> tuple[Any, Any]:
-    """A layer's weights and its other variables, as JAX arrays."""
+def _values(made: Any) -> tuple[Any, Any]:
+    """Return a layer's weights and its other variables as JAX arrays."""
     return [v.value for v in made.trainable_variables], [v.value for v in made.non_trainable_variables]
 
 
-def inference(case: Case) -> Runner:
-    """The forward pass."""
-    made, x = layer(case)
-    jax, (trained, others) = started(case.threads), values(made)
+def _inference(case: Case) -> Runner:
+    """Run the forward pass."""
+    made, x = _layer(case)
+    jax, (trained, others) = started(case.threads), _values(made)
     compiled = jax.jit(lambda trained, x: made.stateless_call(trained, others, x)[0])
-    return Runner(lambda: jax.block_until_ready(compiled(trained, x)), read)
+    return Runner(lambda: jax.block_until_ready(compiled(trained, x)), _read)
 
 
-def training(case: Case) -> Runner:
-    """The sum of the outputs with its gradients by the weights and the input."""
-    made, x = layer(case)
-    jax, (trained, others) = started(case.threads), values(made)
+def _training(case: Case) -> Runner:
+    """Run the sum of the outputs and its gradients with respect to the weights and the input."""
+    made, x = _layer(case)
+    jax, (trained, others) = started(case.threads), _values(made)
 
     def loss(trained: Any, x: Any) -> Any:
         return made.stateless_call(trained, others, x)[0].sum()
 
     compiled = jax.jit(jax.value_and_grad(loss, (0, 1)))
-    return Runner(lambda: jax.block_until_ready(compiled(trained, x))[1][1], read)
+    return Runner(lambda: jax.block_until_ready(compiled(trained, x))[1][1], _read)
 
 
-PEERS = {"keras": Peer({"inference": inference, "training": training}, {"jax": "jax", "keras": "keras"})}
+PEERS = {"keras": Peer({"inference": _inference, "training": _training}, {"jax": "jax", "keras": "keras"})}

@@ -1,4 +1,4 @@
-"""The layer as an ONNX model, and ONNX Runtime, which runs it."""
+"""ONNX Runtime on the layer as an ONNX model."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ from holdfast.bench.cases import Case, Refused
 from holdfast.bench.peers.peer import Peer
 from holdfast.bench.runners import Runner, library
 
-OPSET, IR_VERSION = 17, 8
+_OPSET, _IR_VERSION = 17, 8
 
-GATES = {"gru": (1, 0, 2), "lstm": (0, 3, 1, 2), "rnn": (0,)}
-"""ONNX' gates among torch's: z, r, n of r, z, n; i, o, f, c of i, f, c, o."""
+_GATES = {"gru": (1, 0, 2), "lstm": (0, 3, 1, 2), "rnn": (0,)}
+"""Index of each ONNX gate in torch's order: z, r, n in r, z, n; i, o, f, c in i, f, c, o."""
 
 _OPERATORS: dict[str, tuple[str, dict[str, int]]] = {
     "gru": ("GRU", {"linear_before_reset": 1}),
     "lstm": ("LSTM", {}),
     "rnn": ("RNN", {}),
 }
-"""With the attribute by which the reset gate comes after the product, as in torch."""
+"""Operator and attributes; linear_before_reset applies the reset gate after the product, as torch does."""
 
 
 def states(case: Case) -> dict[str, Array]:
-    """Name -> zeros [1, B, H] of each state."""
+    """Return name -> zeros [1, B, H] of each state."""
     names = ("h", "c") if case.cell == "lstm" else ("h",)
     batch, _, hidden, _ = case.shape
     return {name: np.zeros((1, batch, hidden), np.float32) for name in names}
 
 
 def model(case: Case) -> Any:
-    """One operator: X and the initial state in; Y [T, 1, B, H] and the final state out."""
+    """Build a model of one operator: X and initial state to Y [T, 1, B, H] and final state."""
     helper, proto = library("onnx.helper"), library("onnx").TensorProto
     batch, inputs, hidden, steps = case.shape
 
@@ -42,7 +42,7 @@ def model(case: Case) -> Any:
         return helper.make_tensor_value_info(name, proto.FLOAT, sizes)
 
     def constant(name: str, *blocks: Array) -> Any:
-        order = list(GATES[case.cell])
+        order = list(_GATES[case.cell])
         turned = [b.reshape(len(order), hidden, *b.shape[1:])[order].reshape(b.shape) for b in blocks]
         return library("onnx.numpy_helper").from_array(np.concatenate(turned)[None], name)
 
@@ -62,17 +62,17 @@ def model(case: Case) -> Any:
         [value("Y", steps, 1, batch, hidden), *(value(name, 1, batch, hidden) for name in after)],
         [constant("W", ih), constant("R", hh), constant("B", bias_ih, bias_hh)],
     )
-    opset = [helper.make_opsetid("", OPSET)]
-    return helper.make_model(graph, opset_imports=opset, ir_version=IR_VERSION)
+    opset = [helper.make_opsetid("", _OPSET)]
+    return helper.make_model(graph, opset_imports=opset, ir_version=_IR_VERSION)
 
 
 def read(result: Any) -> list[Array]:
-    """Y [T, 1, B, H] without its direction."""
+    """Return Y [T, 1, B, H] without the axis of directions."""
     return [np.asarray(result[0])[:, 0]]
 
 
-def session(case: Case, made: Any) -> Any:
-    """A session with the case's threads."""
+def _session(case: Case, made: Any) -> Any:
+    """Open a session with the threads of the case."""
     runtime = library("onnxruntime")
     options = runtime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = case.threads, 1
@@ -80,16 +80,16 @@ def session(case: Case, made: Any) -> Any:
     return runtime.InferenceSession(made.SerializeToString(), options, providers=["CPUExecutionProvider"])
 
 
-def whole(case: Case, made: Any = None) -> Runner:
-    """The sequence from a state of zeros."""
-    ready = session(case, made or model(case))
+def _whole(case: Case, made: Any = None) -> Runner:
+    """Run the sequence from a zero state."""
+    ready = _session(case, made or model(case))
     feed = {"X": case.x.numpy(), **{f"initial_{name}": zeros for name, zeros in states(case).items()}}
     return Runner(lambda: ready.run(["Y"], feed), read)
 
 
-def step(case: Case) -> Runner:
-    """One step, its state fed back."""
-    ready, names = session(case, model(case)), list(states(case))
+def _step(case: Case) -> Runner:
+    """Run one step at a time, with the state fed back."""
+    ready, names = _session(case, model(case)), list(states(case))
     feed = {"X": case.x.numpy(), **{f"initial_{name}": zeros for name, zeros in states(case).items()}}
     wanted = [f"final_{name}" for name in names]
 
@@ -102,10 +102,10 @@ def step(case: Case) -> Runner:
     return Runner(call, lambda result: [result[0][0]])
 
 
-def int8(case: Case) -> Runner:
-    """ONNX Runtime's dynamic quantisation, which knows the LSTM alone."""
+def _int8(case: Case) -> Runner:
+    """Run ONNX Runtime's dynamic quantization, which supports LSTM only."""
     if case.cell != "lstm":
-        raise Refused("quantises the LSTM alone")
+        raise Refused("quantizes LSTMs only")
     onnx = library("onnx")
     with tempfile.TemporaryDirectory() as folder:
         plain, turned = Path(folder) / "plain.onnx", Path(folder) / "int8.onnx"
@@ -115,12 +115,13 @@ def int8(case: Case) -> Runner:
         made = onnx.load(turned)
     kinds = sorted({node.op_type for node in made.graph.node})
     if "DynamicQuantizeLSTM" not in kinds:
-        raise Refused(f"left it unquantised: {', '.join(kinds)}")
-    return whole(case, made)
+        raise Refused(f"left it unquantized: {', '.join(kinds)}")
+    return _whole(case, made)
 
 
 PEERS = {
     "onnxruntime": Peer(
-        {"inference": whole, "streaming": step, "int8": int8}, {"onnx": "onnx", "onnxruntime": "onnxruntime"}
+        {"inference": _whole, "streaming": _step, "int8": _int8},
+        {"onnx": "onnx", "onnxruntime": "onnxruntime"},
     )
 }

@@ -1,4 +1,4 @@
-"""OpenVINO, which reads the ONNX model."""
+"""OpenVINO on the ONNX model."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from holdfast.bench.peers.peer import Peer
 from holdfast.bench.runners import Runner, library
 
 
-def request(case: Case) -> Any:
-    """The compiled model in float32, with the case's threads."""
+def _request(case: Case) -> Any:
+    """Compile the model in float32 with the threads of the case."""
     core = library("openvino").Core()
     settings = {
         "INFERENCE_NUM_THREADS": case.threads,
@@ -24,16 +24,16 @@ def request(case: Case) -> Any:
     return core.compile_model(made, "CPU", settings).create_infer_request()
 
 
-def whole(case: Case) -> Runner:
-    """The sequence from a state of zeros."""
-    ready = request(case)
+def _whole(case: Case) -> Runner:
+    """Run the sequence from a zero state."""
+    ready = _request(case)
     feed = [case.x.numpy(), *onnx.states(case).values()]
     return Runner(lambda: ready.infer(feed, share_inputs=True, share_outputs=True), onnx.read)
 
 
-def step(case: Case) -> Runner:
-    """One step, its state fed back."""
-    ready = request(case)
+def _step(case: Case) -> Runner:
+    """Run one step at a time, with the state fed back."""
+    ready = _request(case)
     feed = [case.x.numpy(), *onnx.states(case).values()]
 
     def call() -> Any:
@@ -46,5 +46,5 @@ def step(case: Case) -> Runner:
 
 
 PEERS = {
-    "openvino": Peer({"inference": whole, "streaming": step}, {"onnx": "onnx", "openvino": "openvino"}),
+    "openvino": Peer({"inference": _whole, "streaming": _step}, {"onnx": "onnx", "openvino": "openvino"}),
 }

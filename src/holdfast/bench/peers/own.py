@@ -1,4 +1,4 @@
-"""Holdfast against itself: without the option, by the reference kernel, in float32."""
+"""Holdfast itself as a peer: without the option, on the reference kernel, or in float32."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from holdfast.bench.peers.peer import Peer
 from holdfast.bench.runners import MAKERS, Runner
 
 
-def fp32(case: Case) -> Runner:
-    """The plain layer in float32, in training or inference."""
+def _fp32(case: Case) -> Runner:
+    """Run the layer without options in float32, in training or inference."""
     use = case.variant.partition(" ")[0] or "inference"
     return MAKERS[use](case.layer, case.x)
 
@@ -26,5 +26,5 @@ PEERS = {
     "reference": Peer(
         {"options": lambda case: with_option(case, kernel="reference")}, {}, checked=False, once=True
     ),
-    "fp32": Peer({"bf16": fp32, "int8": fp32}, {}),
+    "fp32": Peer({"bf16": _fp32, "int8": _fp32}, {}),
 }

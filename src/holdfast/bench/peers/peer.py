@@ -1,4 +1,4 @@
-"""What a peer is."""
+"""The description of a peer."""
 
 from __future__ import annotations
 
@@ -13,15 +13,14 @@ _Maker = Callable[[Case], Runner]
 
 @dataclass(frozen=True)
 class Peer:
-    """Something that Holdfast is held against.
+    """A library, or a variant of Holdfast, to compare Holdfast with.
 
     Attributes:
-        makers: mode -> how to make a case ready; raises :class:`Refused` where the peer has no such thing.
-        needs: the modules that it imports, by the names of their distributions.
-        best_threads: it runs on torch's threads, of which more are not always better: it is timed with one and
-            with all, and the faster counts.
-        checked: its results are Holdfast's, and are compared before it is timed.
-        once: it is so slow that it is timed once.
+        makers: mode -> function that prepares a case; raises :class:`Refused` if the peer does not support it.
+        needs: module that it imports -> name of the distribution.
+        best_threads: time it with one thread and with all, and keep the faster timing.
+        checked: compare its results with Holdfast's before timing.
+        once: time it once only, as it is slow.
     """
 
     makers: Mapping[str, _Maker]
@@ -31,7 +30,7 @@ class Peer:
     once: bool = False
 
     def missing(self) -> str | None:
-        """None when it can be used here, else why not and how to install it."""
+        """Return None if it can be used here, else why not and how to install it."""
         for module, distribution in self.needs.items():
             try:
                 library(module)
@@ -43,11 +42,11 @@ class Peer:
         return None
 
     def make(self, case: Case) -> Runner:
-        """The case, ready to be timed.
+        """Prepare a case.
 
         Raises:
-            Refused: this peer has no such case.
+            Refused: this peer does not support the case.
         """
         if case.mode not in self.makers:
-            raise Refused(f"has no {case.mode}")
+            raise Refused(f"does not support {case.mode}")
         return self.makers[case.mode](case)

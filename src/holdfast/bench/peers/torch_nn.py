@@ -1,4 +1,4 @@
-"""torch.nn: its layers, on packed and padded batches too, its single steps, its bfloat16 and its int8."""
+"""torch.nn: layers (also on packed and padded batches), single steps, bfloat16 and int8."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from holdfast.bench.peers.peer import Peer
 from holdfast.bench.runners import Runner, differentiated, inference, low_precision, training
 
 
-def packed(case: Case) -> Runner:
-    """pack_padded_sequence, the layer, pad_packed_sequence."""
+def _packed(case: Case) -> Runner:
+    """Run pack_padded_sequence, the layer, and pad_packed_sequence."""
     layer = case.torch_layer()
 
     def loss(x: Tensor) -> Tensor:
@@ -26,8 +26,8 @@ def packed(case: Case) -> Runner:
     return differentiated(layer, case.x, loss)
 
 
-def step(case: Case) -> Runner:
-    """torch.nn's layer on a sequence of one step, its state given back to it."""
+def _step(case: Case) -> Runner:
+    """Run torch.nn's layer on one step at a time, with its state fed back."""
     layer, x = case.torch_layer().eval(), case.x
     state: Any = None
 
@@ -41,7 +41,7 @@ def step(case: Case) -> Runner:
 
 
 def _cell_step(case: Case) -> Runner:
-    """torch.nn's cell, which is one step."""
+    """Run torch.nn's cell, one step at a time."""
     cell, x = CELLS[case.cell].step(case.shape.inputs, case.shape.hidden), case.x[0]
     cell.load_state_dict({name.removesuffix("_l0"): w for name, w in case.layer.state_dict().items()})
     state: Any = None
@@ -56,12 +56,12 @@ def _cell_step(case: Case) -> Runner:
     return Runner(call)
 
 
-def int8(case: Case) -> Runner:
-    """torch.ao's dynamic quantisation."""
+def _int8(case: Case) -> Runner:
+    """Run torch.ao's dynamic quantization."""
     if case.cell == "rnn":
-        raise Refused("quantises no RNN")
+        raise Refused("does not quantize RNNs")
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that another library will take this over
+        warnings.simplefilter("ignore")  # deprecated in favor of torchao
         quantize: Any = torch.ao.quantization.quantize_dynamic
         module = quantize(nn.ModuleList([case.torch_layer()]), {CELLS[case.cell].torch}, torch.qint8)
     return inference(module[0], case.x)
@@ -73,14 +73,14 @@ PEERS = {
         {
             "inference": lambda case: inference(case.torch_layer(), case.x),
             "training": lambda case: training(case.torch_layer(), case.x),
-            "streaming": step,
+            "streaming": _step,
             "bf16": lambda case: low_precision(case, case.torch_layer()),
-            "int8": int8,
+            "int8": _int8,
         },
         _TORCH,
         best_threads=True,
     ),
-    "torch-packed": Peer({"ragged": packed}, _TORCH, best_threads=True),
+    "torch-packed": Peer({"ragged": _packed}, _TORCH, best_threads=True),
     "torch-padded": Peer(
         {"ragged": lambda case: training(case.torch_layer(), case.x)},
         _TORCH,
