@@ -171,7 +171,7 @@ def test_images_of_idx_files_are_read_and_put_in_another_order(tmp_path: Path) -
     ("flags", "expected"),
     [
         (["addin"], ("adding, copy, order, images", "'addin'", "Did you mean adding?")),
-        ([], ("needs a", "none", "adding, copy, order, images")),
+        ([], ("must have a", "none", "adding, copy, order, images")),
         (["adding", "--length", "3"], ("--length is at least 4", "It was 3", "--length 600")),
         (["order", "--length", "19"], ("--length is at least 20", "It was 19", "--length 100")),
         (
