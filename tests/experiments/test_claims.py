@@ -16,11 +16,11 @@ from holdfast.config import build_config
 from holdfast.errors import UserError
 from holdfast.experiments.claims.run import (
     ExperimentDesign,
-    lengthen,
-    matched_size,
-    network_variants,
-    plan_runs,
-    settings_by_fraction,
+    _lengthen,
+    _matched_size,
+    _network_variants,
+    _plan_runs,
+    _settings_by_fraction,
 )
 from holdfast.experiments.claims.summary import (
     claims_to_dict,
@@ -30,12 +30,12 @@ from holdfast.experiments.claims.summary import (
     verdict_table,
 )
 from holdfast.experiments.claims.verdicts import (
-    LESS_TIME,
+    _LESS_TIME,
+    _SAME_MEMORY,
     LOWER_LOSS,
-    SAME_MEMORY,
     Claim,
+    _steps_to_loss,
     evaluate_claims,
-    steps_to_loss,
 )
 from holdfast.experiments.compare import with_changes
 from holdfast.reporting.comparison import Comparison
@@ -164,10 +164,10 @@ def test_runs_of_another_kind_are_refused() -> None:
 
 
 def test_updates_to_a_goal() -> None:
-    assert steps_to_loss({"valid_losses": [3.0, 5.0, 1.0], "updates_per_epoch": 10}, 2.0) == pytest.approx(
+    assert _steps_to_loss({"valid_losses": [3.0, 5.0, 1.0], "updates_per_epoch": 10}, 2.0) == pytest.approx(
         27.5
     )
-    assert steps_to_loss({"valid_losses": [1.0], "updates_per_epoch": 10}, 2.0) == 10
+    assert _steps_to_loss({"valid_losses": [1.0], "updates_per_epoch": 10}, 2.0) == 10
 
 
 def test_words_tables_and_json_agree() -> None:
@@ -194,8 +194,8 @@ def test_words_tables_and_json_agree() -> None:
 
 
 def test_the_smallest_effects_that_matter() -> None:
-    assert LESS_TIME.high == pytest.approx(log(0.95)) and LOWER_LOSS.high == -0.02
-    assert [*SAME_MEMORY] == pytest.approx([-log(1.25), log(1.25)])
+    assert _LESS_TIME.high == pytest.approx(log(0.95)) and LOWER_LOSS.high == -0.02
+    assert [*_SAME_MEMORY] == pytest.approx([-log(1.25), log(1.25)])
 
 
 # -- the runs ----------------------------------------------------------------------------------------------------
@@ -207,7 +207,7 @@ def test_the_matched_size_is_the_closest(hidden: int, inputs: int) -> None:
         return gates * (inputs * units + units * units + 2 * units)
 
     target = count(4, hidden)
-    size = matched_size(lambda units: count(3, units), target, hidden)
+    size = _matched_size(lambda units: count(3, units), target, hidden)
     best = min(range(1, 2 * hidden), key=lambda units: abs(count(3, units) - target))
     assert abs(count(3, size) - target) == abs(count(3, best) - target)
     assert abs(count(3, size) / target - 1) < 0.06
@@ -223,7 +223,7 @@ def test_networks_of_equal_parameters_and_what_is_planned(tmp_path: Path) -> Non
     make, fields = task_class("forecast"), {"horizon": 3, "hidden_size": 48, "epochs": 4, "batch_size": 8}
     config = build_config(settings_class("forecast", "config"), fields | {"target": "temp"})
     prepared = make(config).prepare(table_of(tmp_path / "a.csv"))
-    named = network_variants(make, config, prepared, ("lstm", "gru", "rnn"))
+    named = _network_variants(make, config, prepared, ("lstm", "gru", "rnn"))
     counts = {}
     for name, own in named.items():
         module, _ = make(with_changes(config, 0, **own)).untrained(prepared)
@@ -233,14 +233,14 @@ def test_networks_of_equal_parameters_and_what_is_planned(tmp_path: Path) -> Non
     assert counts[gru] == pytest.approx(counts["lstm"], rel=0.02)
     assert counts[rnn] == pytest.approx(counts["lstm"], rel=0.02)
     parts = {0.25: prepared.fraction(0.25), 1.0: prepared}
-    own = settings_by_fraction(make, config, parts)
+    own = _settings_by_fraction(make, config, parts)
     steps = {share: make(config).untrained(data)[1].steps_per_epoch for share, data in parts.items()}
     assert own[1.0].training.epochs == 4 and own[0.25].training.epochs == round(4 * steps[1.0] / steps[0.25])
-    planned = plan_runs(own, named, parts, 2)
+    planned = _plan_runs(own, named, parts, 2)
     assert len(planned) == 2 * 2 * 5 and len({run.key for run in planned}) == len(planned)
     assert [run.name for run in planned[:5]] == [*named]
     assert [run.name for run in planned[10:15]] == [*[*named][1:], "lstm"]
-    assert lengthen(config, 0.01).training.epochs == 1
+    assert _lengthen(config, 0.01).training.epochs == 1
 
 
 @pytest.mark.parametrize(
@@ -288,7 +288,7 @@ def test_claims_of_a_table_and_going_on(
     command += ["--fractions", "0.25,1", "--out", out]
     monkeypatch.setattr(compare, "save_json", then_ctrl_c)
     _, err = call(capsys, *command, code=130)
-    assert "the same command with --resume goes on" in err
+    assert "repeat the command with --resume" in err
     first = json.loads((out / "comparison.json").read_text())["runs"]
     monkeypatch.setattr(compare, "save_json", whole)
     text, err = call(capsys, *command, "--resume")

@@ -32,7 +32,7 @@ from holdfast.experiments.probes.config import (
 )
 from holdfast.experiments.probes.definitions import PROBE_CLASSES, TEST, VALID, Adding, Copy, Images, Order
 from holdfast.experiments.probes.results import ProbeResults
-from holdfast.experiments.probes.run import ProbeTrainable, run_probe, train_run
+from holdfast.experiments.probes.run import _ProbeTrainable, run_probe, train_run
 from holdfast.files import OutputFolder
 from holdfast.models.probe import ProbeNetwork
 from refusals import Expected, refused
@@ -283,8 +283,8 @@ def test_metrics_by_hand() -> None:
 @pytest.mark.parametrize("name", PROBES)
 def test_splits_are_fixed_and_training_sequences_differ_by_seed(name: str) -> None:
     probe: Any = PROBE_CLASSES[type(SHORT[name])](SHORT[name])
-    one, two = (ProbeTrainable(probe, SHORT[name], "gru", seed) for seed in (1, 2))
-    again = ProbeTrainable(probe, SHORT[name], "gru", 1)
+    one, two = (_ProbeTrainable(probe, SHORT[name], "gru", seed) for seed in (1, 2))
+    again = _ProbeTrainable(probe, SHORT[name], "gru", 1)
     assert all(torch.equal(a, b) for a, b in zip(probe.valid(), probe.valid(), strict=True))
     drawn = [next(iter(learner.batches(epoch)))[0] for learner in (one, two) for epoch in (1, 2)]
     assert torch.equal(drawn[0], next(iter(again.batches(1)))[0])
@@ -312,7 +312,7 @@ def test_a_curriculum_lengthens_the_delay_of_training_alone() -> None:
     config = CopyConfig(
         length=40, hidden_size=4, steps=8, every=2, curriculum=0.5, device="cpu", batch_size=2
     )
-    learner = ProbeTrainable(Copy(config), config, "rnn", 0)
+    learner = _ProbeTrainable(Copy(config), config, "rnn", 0)
     assert [len(x) - 20 for epoch in range(1, 5) for x, _ in learner.batches(epoch)] == [
         2,
         4,
@@ -325,7 +325,7 @@ def test_a_curriculum_lengthens_the_delay_of_training_alone() -> None:
 @pytest.mark.parametrize("cell", CELLS)
 def test_the_network_is_a_layer_and_a_linear_one(cell: str) -> None:
     config = CopyConfig(length=5, hidden_size=6, input_scale=3.0)
-    network = ProbeTrainable(Copy(config), config, cell, 4).module
+    network = _ProbeTrainable(Copy(config), config, cell, 4).module
     x, _ = Copy(config).sample(3, torch.Generator().manual_seed(0))
     found = network(x)
     twin: Any = {"rnn": torch.nn.RNN, "gru": torch.nn.GRU, "lstm": torch.nn.LSTM}[cell.partition("-")[0]](
@@ -343,10 +343,10 @@ def test_the_network_is_a_layer_and_a_linear_one(cell: str) -> None:
 def test_metrics_do_not_depend_on_how_a_split_is_batched(monkeypatch: pytest.MonkeyPatch) -> None:
     config = CopyConfig(length=5, hidden_size=6)
     probe = Copy(config)
-    learner = ProbeTrainable(probe, config, "gru", 0)
+    learner = _ProbeTrainable(probe, config, "gru", 0)
     inputs, targets = probe.sample(7, torch.Generator().manual_seed(0))
     whole = {name: v.tolist() for name, v in probe.metrics(learner.module(inputs), targets).items()}
-    monkeypatch.setattr(probe_run, "STEPS_AT_ONCE", 3 * len(inputs))
+    monkeypatch.setattr(probe_run, "_STEPS_AT_ONCE", 3 * len(inputs))
     found = learner.metrics((inputs, targets))
     assert found.keys() == whole.keys()
     for name, value in whole.items():

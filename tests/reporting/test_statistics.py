@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from holdfast.errors import UserError
-from holdfast.reporting.statistics import Bounds, holm_correction, paired_test, sign_flip_p
+from holdfast.reporting.statistics import Bounds, _sign_flip_p, holm_correction, paired_test
 
 DIFFERENCES = [-0.31, -0.12, -0.25, -0.22, -0.05]
 
@@ -108,7 +108,7 @@ def _all_sign_flips(values: list[float]) -> float:
 
 @given(st.lists(st.integers(-9, 9).map(lambda x: x / 10), min_size=2, max_size=8))
 def test_sign_flips_by_enumeration(values: list[float]) -> None:
-    assert sign_flip_p(values) == pytest.approx(_all_sign_flips(values))
+    assert _sign_flip_p(values) == pytest.approx(_all_sign_flips(values))
 
 
 @pytest.mark.parametrize(
@@ -116,12 +116,12 @@ def test_sign_flips_by_enumeration(values: list[float]) -> None:
     [(DIFFERENCES, 0.0625), ([d + 0.19 for d in DIFFERENCES], 1.0), ([d + 0.12 for d in DIFFERENCES], 0.25)],
 )
 def test_sign_flips_of_five_pairs(values: list[float], expected: float) -> None:
-    assert sign_flip_p(values) == pytest.approx(_all_sign_flips(values)) == expected
+    assert _sign_flip_p(values) == pytest.approx(_all_sign_flips(values)) == expected
 
 
 def test_sign_flips_of_many_pairs_are_sampled() -> None:
-    assert sign_flip_p([1.0] * 30) < 0.001 < 0.9 < sign_flip_p([1.0, -1.0] * 15)
-    assert sign_flip_p([0.3, -0.1] * 10) == sign_flip_p([0.3, -0.1] * 10)
+    assert _sign_flip_p([1.0] * 30) < 0.001 < 0.9 < _sign_flip_p([1.0, -1.0] * 15)
+    assert _sign_flip_p([0.3, -0.1] * 10) == _sign_flip_p([0.3, -0.1] * 10)
 
 
 @given(st.lists(st.floats(0, 1), max_size=9))

@@ -67,7 +67,7 @@ def test_a_run_interrupted_repeatedly_resumes_exactly(tmp_path: Path) -> None:
 def test_a_killed_run_resumes_from_the_last_saved_epoch(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loop, "SAVE_EVERY", 0.0)
+    monkeypatch.setattr(loop, "_SAVE_EVERY", 0.0)
     whole = Sums()
     expected = run(whole)
 
@@ -132,7 +132,7 @@ def test_a_state_survives_a_kill(tmp_path: Path) -> None:
     code = (
         "import os, pathlib, sys; sys.path[:0] = [sys.argv[2]]\n"
         "import sums as t, holdfast.training.loop\n"
-        "holdfast.training.loop.SAVE_EVERY = 0.0\n"
+        "holdfast.training.loop._SAVE_EVERY = 0.0\n"
         "def kill(*now):\n"
         "    if now == (3, 1): os.kill(os.getpid(), 9)\n"
         "t.run(t.Sums(kill), folder=pathlib.Path(sys.argv[1]))\n"

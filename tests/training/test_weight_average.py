@@ -11,7 +11,7 @@ from holdfast.checkpoint import WEIGHTS, load_weights
 from holdfast.config import Training
 from holdfast.errors import UserError
 from holdfast.training import fit
-from holdfast.training.checkpoints import WARM, BestCheckpoints, WeightAverage
+from holdfast.training.checkpoints import _WARM, BestCheckpoints, WeightAverage
 from sums import BASE, Sums, assert_same, run, weights
 
 
@@ -24,7 +24,7 @@ def test_the_average_is_the_sum_written_out() -> None:
             for p in module.parameters():
                 p.add_(torch.randn_like(p))
         average.update(step)
-        decay = min(0.9, (1 + step) / (WARM + step))
+        decay = min(0.9, (1 + step) / (_WARM + step))
         expected = {n: decay * expected[n] + (1 - decay) * p.detach() for n, p in module.named_parameters()}
     own = {name: p.detach().clone() for name, p in module.named_parameters()}
     with average.in_place():

@@ -137,7 +137,7 @@ def train_runs(
         if model.history.stopped == "interrupted":
             raise KeyboardInterrupt
         options.keep(run, model)
-        run_metrics = model.metrics | training_record(model) | {"cell": name, "share": share}
+        run_metrics = model.metrics | _training_record(model) | {"cell": name, "share": share}
         baseline_metrics = comparison.baselines or model.metrics["baselines"]
         comparison = replace(comparison, runs=[*comparison.runs, run_metrics], baselines=baseline_metrics)
         save_runs(comparison, options.into)
@@ -150,7 +150,7 @@ def save_runs(comparison: Comparison, into: OutputFolder | None) -> None:
         save_json(into.folder / COMPARISON_FILE, comparison.to_dict())
 
 
-def training_record(model: Any) -> dict[str, Any]:
+def _training_record(model: Any) -> dict[str, Any]:
     """Return the sizes of a trained model and its validation losses."""
     from holdfast.nn.recurrent import Recurrent
 

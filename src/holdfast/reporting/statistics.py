@@ -96,7 +96,7 @@ def paired_test(differences: Sequence[float], bounds: Bounds) -> PairedTest:
     distance = abs(effect - nearest)
     p = 2 * float(stats.t.sf(distance / error, count - 1)) if error else float(distance == 0)
     decision = _decision(low, high, bounds)
-    return PairedTest(decision, effect, low, high, count, p, sign_flip_p([d - nearest for d in differences]))
+    return PairedTest(decision, effect, low, high, count, p, _sign_flip_p([d - nearest for d in differences]))
 
 
 def _decision(low: float, high: float, bounds: Bounds) -> Decision:
@@ -119,11 +119,11 @@ def failure_reason(result: PairedTest, bounds: Bounds) -> str:
     return "no difference that matters" if negligible else ""
 
 
-def sign_flip_p(differences: Sequence[float]) -> float:
+def _sign_flip_p(differences: Sequence[float]) -> float:
     """Return the two-sided p of "the mean is 0" by scipy's permutation test of paired samples.
 
     Example:
-        >>> sign_flip_p([1.0, 2.0, 3.0])  # 2 of the 8 sign patterns have a sum of at least 6 in size
+        >>> _sign_flip_p([1.0, 2.0, 3.0])  # 2 of the 8 sign patterns have a sum of at least 6 in size
         0.25
     """
     result = _library("scipy.stats").permutation_test(

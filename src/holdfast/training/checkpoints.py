@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-Weights = dict[str, Tensor]
+_Weights = dict[str, Tensor]
 
 
 class BestCheckpoints:
@@ -21,7 +21,7 @@ class BestCheckpoints:
 
     def __init__(self, count: int) -> None:
         self.count = count
-        self.kept: list[tuple[float, int, Weights]] = []
+        self.kept: list[tuple[float, int, _Weights]] = []
 
     def offer(self, value: float, epoch: int, module: nn.Module) -> bool:
         """Copy the module's weights if they are among the best, and return whether they are the very best.
@@ -50,11 +50,11 @@ class BestCheckpoints:
         return [(value, epoch) for value, epoch, _ in self.kept]
 
     @property
-    def weights(self) -> Weights:
+    def weights(self) -> _Weights:
         """The very best weights; empty if none were offered."""
         return self.kept[0][2] if self.kept else {}
 
-    def mean(self) -> Weights:
+    def mean(self) -> _Weights:
         """Return the mean of all checkpoints; integer tensors (counts) are those of the best one."""
         every = [weights for *_, weights in self.kept]
         return {
@@ -62,7 +62,7 @@ class BestCheckpoints:
             for name, best in self.weights.items()
         }
 
-    def state(self) -> Weights:
+    def state(self) -> _Weights:
         """Return all weights, named by rank and name."""
         return {
             f"{place}.{name}": t for place, (*_, kept) in enumerate(self.kept) for name, t in kept.items()
@@ -70,15 +70,15 @@ class BestCheckpoints:
 
     def restore(self, epochs: Sequence[tuple[float, int]], state: Mapping[str, Tensor]) -> None:
         """Restore the checkpoints from :attr:`epochs` and :meth:`state`."""
-        kept: list[Weights] = [{} for _ in epochs]
+        kept: list[_Weights] = [{} for _ in epochs]
         for name, tensor in state.items():
             place, _, of_module = name.partition(".")
             kept[int(place)][of_module] = tensor
         self.kept = [(value, epoch, weights) for (value, epoch), weights in zip(epochs, kept, strict=True)]
 
 
-WARM = 10
-"""In the first steps the average forgets faster: after n steps its decay is at most (1 + n) / (WARM + n)."""
+_WARM = 10
+"""In the first steps the average forgets faster: after n steps its decay is at most (1 + n) / (10 + n)."""
 
 
 class WeightAverage:
@@ -97,7 +97,7 @@ class WeightAverage:
     def update(self, steps: int) -> None:
         """Add the weights after this many steps to the average."""
         if self.decay:
-            decay = min(self.decay, (1 + steps) / (WARM + steps))
+            decay = min(self.decay, (1 + steps) / (_WARM + steps))
             torch._foreach_lerp_([*self.averages.values()], [*self.parameters.values()], 1 - decay)
 
     @contextmanager
@@ -116,7 +116,7 @@ class WeightAverage:
             parameter.copy_(self.averages[name])
             self.averages[name].copy_(own)
 
-    def state(self) -> Weights:
+    def state(self) -> _Weights:
         """Return the averages by parameter name."""
         return self.averages
 

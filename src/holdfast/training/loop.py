@@ -40,7 +40,7 @@ __all__ = ["History", "fit"]
 _READ_EVERY = 0.1
 """Seconds between two reads of the loss; each read waits for the device."""
 
-SAVE_EVERY = 5.0
+_SAVE_EVERY = 5.0
 """Least seconds between two saves at the ends of epochs. A killed process loses the current epoch, or
 these seconds if epochs are shorter; a run that ends or is interrupted is always saved."""
 
@@ -201,7 +201,7 @@ class TrainingRun:
         self._validate()
         position.epoch, position.step, position.loss_sum = position.epoch + 1, 0, 0.0
         position.epoch_began = self.elapsed
-        if monotonic() - self.saved_at >= SAVE_EVERY:
+        if monotonic() - self.saved_at >= _SAVE_EVERY:
             self._save()
 
     def _batches(self) -> Iterator[Any]:

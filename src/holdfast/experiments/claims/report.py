@@ -33,7 +33,7 @@ _MARKERS = {"holds": "o", "does not hold": "X", "not decided": "d"}
 _LINES = {"lstm": (plots.BLACK, "-"), "gru": (plots.BLUE, "-"), "rnn": (plots.GREY, "-")}
 _MATCHED = {"gru": (plots.ORANGE, "--"), "rnn": (plots.GREY, ":")}
 
-Run = Mapping[str, Any]
+_Run = Mapping[str, Any]
 
 
 def write_claims_report(found: Comparison, claims: Sequence[Claim], title: str, folder: Path) -> Path:
@@ -110,7 +110,7 @@ def _forest(ax: Axes, scale: Scale, claims: Sequence[Claim]) -> None:
 def _plot_fractions(found: Comparison, path: Path) -> Path:
     """Plot validation loss and gap against the share of the training split, a line for each network."""
     shares = PairedRuns(found).shares
-    panels: dict[str, Callable[[Run], float]] = {
+    panels: dict[str, Callable[[_Run], float]] = {
         "validation loss": lambda run: run["valid_loss"],
         "validation minus training loss": lambda run: run["valid_loss"] - run["train_loss"],
     }

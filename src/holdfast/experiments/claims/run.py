@@ -95,9 +95,9 @@ def run_claims(
     if not into.resume:
         check_new_folder(into.folder, into.overwrite)
     prepared = make(config).prepare(files.data, files.valid, files.test)
-    parts = {share: training_fraction(prepared, share) for share in sorted(design.fractions)}
-    own = settings_by_fraction(make, config, parts)
-    planned = plan_runs(own, network_variants(make, config, prepared, design.cells), parts, design.seeds)
+    parts = {share: _training_fraction(prepared, share) for share in sorted(design.fractions)}
+    own = _settings_by_fraction(make, config, parts)
+    planned = _plan_runs(own, _network_variants(make, config, prepared, design.cells), parts, design.seeds)
     comparison = start_or_resume(task, config, prepared, into)
 
     def keep(run: PlannedRun, model: Any) -> None:
@@ -107,7 +107,7 @@ def run_claims(
 
     options = replace(options, into=into, keep=keep)
     comparison = train_runs(comparison, planned, prepared, options)
-    comparison = measure_networks(comparison, make, planned, weights, options)
+    comparison = _measure_networks(comparison, make, planned, weights, options)
     tested = evaluate_claims(comparison, make.scoreboard.metric(comparison.runs[0]["model"]))
     save_json(into.folder / _CLAIMS_FILE, claims_to_dict(comparison, tested))
     return comparison, tested
@@ -116,12 +116,12 @@ def run_claims(
 # -- the runs ---------------------------------------------------------------------------------------------
 
 
-def training_fraction(prepared: Any, share: float) -> Any:
+def _training_fraction(prepared: Any, share: float) -> Any:
     """Return the data with a share of the training split."""
     return prepared if share == 1.0 else prepared.fraction(share)
 
 
-def network_variants(
+def _network_variants(
     make: Any, config: Any, prepared: Any, cells: Sequence[str]
 ) -> dict[str, dict[str, Any]]:
     """Return network name -> its own settings: each cell, and each cell with as many parameters as the LSTM.
@@ -137,17 +137,17 @@ def network_variants(
 
     found: dict[str, dict[str, Any]] = {cell: {"cell": cell} for cell in cells}
     for cell in cells:
-        matched = matched_size(lambda units, cell=cell: count(cell, units), count("lstm", size), size)  # type: ignore[misc]
+        matched = _matched_size(lambda units, cell=cell: count(cell, units), count("lstm", size), size)  # type: ignore[misc]
         if matched != size:
             found[f"{cell}-{matched}"] = {"cell": cell, "hidden_size": matched}
     return found
 
 
-def matched_size(count: Callable[[int], int], target: int, start: int) -> int:
+def _matched_size(count: Callable[[int], int], target: int, start: int) -> int:
     """Return the hidden size whose number of parameters is closest to a target; the number grows with the size.
 
     Example:
-        >>> matched_size(lambda units: 3 * units * units, 4 * 64 * 64, 64)
+        >>> _matched_size(lambda units: 3 * units * units, 4 * 64 * 64, 64)
         74
     """
     low, high = 1, start
@@ -159,7 +159,7 @@ def matched_size(count: Callable[[int], int], target: int, start: int) -> int:
     return min(low, high, key=lambda units: abs(count(units) - target))
 
 
-def settings_by_fraction(make: Any, config: Any, parts: dict[float, Any]) -> dict[float, Any]:
+def _settings_by_fraction(make: Any, config: Any, parts: dict[float, Any]) -> dict[float, Any]:
     """Return the settings for each share of the training split, with as many optimizer steps as for all data.
 
     Raises:
@@ -184,17 +184,17 @@ def settings_by_fraction(make: Any, config: Any, parts: dict[float, Any]) -> dic
                 "Give more data, or larger --fractions.",
             )
         before = size
-    return {share: lengthen(config, steps[1.0] / own) for share, own in steps.items()}
+    return {share: _lengthen(config, steps[1.0] / own) for share, own in steps.items()}
 
 
-def lengthen(config: Any, times: float) -> Any:
+def _lengthen(config: Any, times: float) -> Any:
     """Return the settings with the epochs and the patience multiplied."""
     training = config.training
     epochs, patience = (max(1, round(value * times)) for value in (training.epochs, training.patience))
     return replace(config, training=replace(training, epochs=epochs, patience=patience))
 
 
-def plan_runs(
+def _plan_runs(
     own: dict[float, Any], networks: dict[str, dict[str, Any]], parts: dict[float, Any], seeds: int
 ) -> list[PlannedRun]:
     """Plan all runs: those of a pair follow each other, and the first network changes with the seed."""
@@ -213,7 +213,7 @@ def plan_runs(
 # -- speed and memory of the networks on all data ----------------------------------------------------------------
 
 
-def measure_networks(
+def _measure_networks(
     comparison: Comparison, make: Any, planned: Sequence[PlannedRun], weights: Path, options: RunOptions
 ) -> Comparison:
     """Measure the speed and the memory of each network on all data, if they are not measured yet."""
@@ -232,7 +232,7 @@ def measure_networks(
             path = weights / _weights_of(run)
             if "half_life" not in completed[run.key] and path.exists():
                 options.announce(f"measuring memory: {run.name}, seed {seed} ...")
-                completed[run.key] = completed[run.key] | measure_memory(make, run, path)
+                completed[run.key] = completed[run.key] | _measure_memory(make, run, path)
         comparison = replace(comparison, runs=[*completed.values()])
         save_runs(comparison, options.into)
     return comparison
@@ -242,7 +242,7 @@ def _weights_of(run: PlannedRun) -> str:
     return f"{run.name}-seed-{run.config.training.seed}.safetensors"
 
 
-def measure_memory(make: Any, run: PlannedRun, path: Path) -> dict[str, Any]:
+def _measure_memory(make: Any, run: PlannedRun, path: Path) -> dict[str, Any]:
     """Measure how far a trained network remembers (:func:`holdfast.insight.memory_curve`).
 
     Returns:

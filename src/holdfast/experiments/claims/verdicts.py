@@ -22,8 +22,8 @@ from holdfast.reporting.statistics import (
 )
 from holdfast.tasks.metrics import Metric
 
-Run = Mapping[str, Any]
-_Value = Callable[[Run], float]
+_Run = Mapping[str, Any]
+_Value = Callable[[_Run], float]
 Scale = Literal["ratio", "share"]
 
 FASTER = 0.05
@@ -33,8 +33,8 @@ AS_FAR = 1.25
 _SMALL_DATA = 0.25
 """Up to this fraction of the training split the data count as small."""
 
-LESS_TIME = Bounds(-inf, log(1 - FASTER))
-SAME_MEMORY = Bounds(-log(AS_FAR), log(AS_FAR))
+_LESS_TIME = Bounds(-inf, log(1 - FASTER))
+_SAME_MEMORY = Bounds(-log(AS_FAR), log(AS_FAR))
 _MORE_MEMORY = Bounds(log(AS_FAR), inf)
 
 MEMORY = {
@@ -43,10 +43,10 @@ MEMORY = {
 }
 """Measurement of memory -> its key in a run."""
 
-GAP, LOSS = "validation minus training loss", "validation loss"
-LOSSES: dict[str, _Value] = {
-    GAP: lambda run: float(run["valid_loss"] - run["train_loss"]),
-    LOSS: lambda run: float(run["valid_loss"]),
+_GAP, _LOSS = "validation minus training loss", "validation loss"
+_LOSSES: dict[str, _Value] = {
+    _GAP: lambda run: float(run["valid_loss"] - run["train_loss"]),
+    _LOSS: lambda run: float(run["valid_loss"]),
 }
 
 _NEEDED = {"recurrent_parameters", "hidden_size", "updates_per_epoch", "valid_losses"}
@@ -110,7 +110,7 @@ class PairedRuns:
         self.shares = sorted({run["share"] for run in comparison.runs})
         self.small = [s for s in self.shares if s <= _SMALL_DATA] or self.shares[:1]
 
-    def at(self, one: str, other: str, *shares: float) -> list[list[tuple[Run, Run]]]:
+    def at(self, one: str, other: str, *shares: float) -> list[list[tuple[_Run, _Run]]]:
         """Return the pairs of runs at each share, for the seeds whose runs at all these shares are complete."""
         wanted = [(name, share) for name in (one, other) for share in shares]
         seeds = sorted({seed for *_, seed in self.runs})
@@ -132,10 +132,10 @@ def evaluate_claims(comparison: Comparison, metric: Metric) -> list[Claim]:
     for equal in ("hidden size", "parameters"):
         gru, lstm, rnn = (pairs.network_name(cell, equal) for cell in ("gru", "lstm", "rnn"))
         if gru is not None and lstm is not None:
-            claims += _gru_and_lstm(PairedNetworks(pairs, gru, lstm, equal), metric)
+            claims += _gru_and_lstm(_PairedNetworks(pairs, gru, lstm, equal), metric)
         if rnn is not None:
             for gated in filter(None, (gru, lstm)):
-                claims += _gated_and_plain(PairedNetworks(pairs, gated, rnn, equal))
+                claims += _gated_and_plain(_PairedNetworks(pairs, gated, rnn, equal))
     tested = [place for place, claim in enumerate(claims) if claim.finding is not None]
     corrected = holm_correction([claims[place].finding.p for place in tested])  # type: ignore[union-attr]
     for place, p in zip(tested, corrected, strict=True):
@@ -170,56 +170,56 @@ def by_fraction(comparison: Comparison) -> dict[float, list[Claim]]:
     pairs = PairedRuns(comparison)
     claims: dict[float, list[Claim]] = {share: [] for share in pairs.shares}
     for equal in ("hidden size", "parameters"):
-        networks = PairedNetworks(pairs, pairs.network_name("gru", equal) or "gru", "lstm", equal)
+        networks = _PairedNetworks(pairs, pairs.network_name("gru", equal) or "gru", "lstm", equal)
         for share in pairs.shares:
             claims[share] += [
-                networks.share("", what, value, shares=[share]) for what, value in LOSSES.items()
+                networks.share("", what, value, shares=[share]) for what, value in _LOSSES.items()
             ]
     return claims
 
 
-def _gru_and_lstm(networks: PairedNetworks, metric: Metric) -> Iterator[Claim]:
+def _gru_and_lstm(networks: _PairedNetworks, metric: Metric) -> Iterator[Claim]:
     data = " on small data" if networks.pairs.small[-1] <= _SMALL_DATA else ""
     faster, overfits = "a GRU trains faster", f"a GRU overfits less{data}"
-    yield networks.ratio(faster, "seconds per optimizer step", LESS_TIME, lambda r: r["update_seconds"])
+    yield networks.ratio(faster, "seconds per optimizer step", _LESS_TIME, lambda r: r["update_seconds"])
     yield from networks.to_goal(faster)
-    gap = networks.share(overfits, f"{GAP}, {networks.where}", LOSSES[GAP])
+    gap = networks.share(overfits, f"{_GAP}, {networks.where}", _LOSSES[_GAP])
     if gap.means is not None and max(gap.means) <= 0:
         gap = replace(gap, remark="; ".join(filter(None, ("neither overfits", gap.remark))))
     yield gap
     suits = f"a GRU is better{data}"
-    yield networks.share(suits, f"{LOSS}, {networks.where}", LOSSES[LOSS])
+    yield networks.share(suits, f"{_LOSS}, {networks.where}", _LOSSES[_LOSS])
     part = networks.whole[0][0]["split"]
 
-    def loss_of(run: Run) -> float:
+    def loss_of(run: _Run) -> float:
         return metric.shortfall(run["model"][metric.name])
 
     yield networks.share(suits, f"{part} {metric.shortfall_label}, {networks.where}", loss_of, loss_of)
     for measured, key in MEMORY.items():
-        yield networks.memory("a GRU remembers as far as an LSTM", measured, SAME_MEMORY, key)
+        yield networks.memory("a GRU remembers as far as an LSTM", measured, _SAME_MEMORY, key)
 
 
-def _gated_and_plain(networks: PairedNetworks) -> Iterator[Claim]:
+def _gated_and_plain(networks: _PairedNetworks) -> Iterator[Claim]:
     gated = networks.one.partition("-")[0].upper()
     learns = f"a gated {gated} learns better than a plain RNN"
-    yield networks.share(learns, f"{LOSS}, all data", LOSSES[LOSS], shares=[1.0])
+    yield networks.share(learns, f"{_LOSS}, all data", _LOSSES[_LOSS], shares=[1.0])
     for measured, key in MEMORY.items():
         yield networks.memory(
             f"a gated {gated} remembers farther than a plain RNN", measured, _MORE_MEMORY, key
         )
 
 
-def _common_goal(pairs: Sequence[tuple[Run, Run]]) -> float:
+def _common_goal(pairs: Sequence[tuple[_Run, _Run]]) -> float:
     """Return a validation loss that all runs reach: :data:`SMALLEST_LOSS_EFFECT` above the worst run's best."""
     worst = max(min(run["valid_losses"]) for pair in pairs for run in pair)
     return float(worst + SMALLEST_LOSS_EFFECT * abs(worst))
 
 
-def steps_to_loss(run: Run, goal: float) -> float:
+def _steps_to_loss(run: _Run, goal: float) -> float:
     """Return the optimizer steps until a run's validation loss reaches a goal, interpolated linearly between epochs.
 
     Example:
-        >>> steps_to_loss({"valid_losses": [3.0, 2.0, 1.0], "updates_per_epoch": 10}, 1.5)
+        >>> _steps_to_loss({"valid_losses": [3.0, 2.0, 1.0], "updates_per_epoch": 10}, 1.5)
         25.0
     """
     losses, each = run["valid_losses"], run["updates_per_epoch"]
@@ -234,7 +234,7 @@ def steps_to_loss(run: Run, goal: float) -> float:
 
 
 @dataclass(frozen=True)
-class PairedNetworks:
+class _PairedNetworks:
     """Two networks with paired runs."""
 
     pairs: PairedRuns
@@ -248,7 +248,7 @@ class PairedNetworks:
         return f"{_listed([f'{100 * share:.3g}' for share in self.pairs.small])} % of the data"
 
     @property
-    def whole(self) -> list[tuple[Run, Run]]:
+    def whole(self) -> list[tuple[_Run, _Run]]:
         """The pairs of runs on all data."""
         return self.pairs.at(self.one, self.other, 1.0)[0]
 
@@ -261,8 +261,8 @@ class PairedNetworks:
         """Test a claim about the optimizer steps and seconds to a common loss, if that takes more than an epoch."""
         goal = _common_goal(self.whole)
         values: dict[str, _Value] = {
-            "optimizer steps": lambda run: steps_to_loss(run, goal),
-            "seconds": lambda run: steps_to_loss(run, goal) * float(run["update_seconds"]),
+            "optimizer steps": lambda run: _steps_to_loss(run, goal),
+            "seconds": lambda run: _steps_to_loss(run, goal) * float(run["update_seconds"]),
         }
         at_once = all(run["valid_losses"][0] <= goal for pair in self.whole for run in pair)
         for what, value in values.items():
@@ -270,7 +270,7 @@ class PairedNetworks:
             if at_once:
                 yield self._undecided(claim, measured, "ratio", "all runs reach it in the first epoch")
             else:
-                yield self.ratio(claim, measured, LESS_TIME, value)
+                yield self.ratio(claim, measured, _LESS_TIME, value)
 
     def share(
         self,
@@ -312,7 +312,7 @@ class PairedNetworks:
         if any(run[key] <= 0 for run in runs):
             return self._undecided(claim, measured, "ratio", "some are 0")
         tested = self.ratio(claim, measured, bounds, lambda run: run[key])
-        if bounds == SAME_MEMORY and tested.finding is not None and tested.decision == "does not hold":
+        if bounds == _SAME_MEMORY and tested.finding is not None and tested.decision == "does not hold":
             return replace(tested, remark="less far" if tested.finding.effect < 0 else "farther")
         return tested
 

@@ -29,10 +29,10 @@ from holdfast.experiments.probes.sequences import Example, generator
 VALID, TEST = 500, 2000
 """Most sequences in the validation and test splits."""
 
-OF_VALID, OF_TEST, OF_TRAINING = 0, 1, 2
+_OF_VALID, _OF_TEST, OF_TRAINING = 0, 1, 2
 """First number of each split's random key, so that no two splits share random numbers."""
 
-CLOSE = 0.04
+_CLOSE = 0.04
 """An adding error below this counts as correct (Hochreiter & Schmidhuber 1997)."""
 
 _FIRST_SHARE = 0.05
@@ -90,11 +90,11 @@ class _Sampled:
 
     def valid(self) -> Example:
         """Implement :class:`Probe`."""
-        return self.sample(VALID, generator(OF_VALID))
+        return self.sample(VALID, generator(_OF_VALID))
 
     def test(self) -> Example:
         """Implement :class:`Probe`."""
-        return self.sample(TEST, generator(OF_TEST))
+        return self.sample(TEST, generator(_OF_TEST))
 
 
 class Adding(_Sampled):
@@ -105,7 +105,7 @@ class Adding(_Sampled):
 
     def __init__(self, config: AddingConfig) -> None:
         self.reach = config.length
-        self.chance = {"mse": 1 / 6, "within_0.04": 2 * CLOSE - CLOSE**2}
+        self.chance = {"mse": 1 / 6, "within_0.04": 2 * _CLOSE - _CLOSE**2}
 
     def sample(self, count: int, random: torch.Generator, progress: float = 1.0) -> Example:
         """Implement :class:`Probe`."""
@@ -118,7 +118,7 @@ class Adding(_Sampled):
     def metrics(self, outputs: Tensor, targets: Tensor) -> dict[str, Tensor]:
         """Implement :class:`Probe`."""
         error = outputs.squeeze(-1) - targets
-        return {"mse": error.square().mean(), "within_0.04": (error.abs() < CLOSE).double().mean()}
+        return {"mse": error.square().mean(), "within_0.04": (error.abs() < _CLOSE).double().mean()}
 
 
 class Copy(_Sampled):

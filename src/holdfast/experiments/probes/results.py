@@ -11,7 +11,7 @@ from typing import Any, Self
 from holdfast.experiments.probes.config import PROBES
 from holdfast.reporting.comparison import Spread, restored
 
-Run = dict[str, Any]
+_Run = dict[str, Any]
 
 _RUN_KEYS = {"cell", "seed", "solved", "steps", "seconds", "stopped", "parameters", "test", "curve"}
 """Keys of each run, see :func:`holdfast.experiments.probes.run.train_run`."""
@@ -42,7 +42,7 @@ class ProbeResults:
     criterion: float
     chance: Mapping[str, float]
     nothing: str
-    runs: list[Run] = field(default_factory=list)
+    runs: list[_Run] = field(default_factory=list)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any], where: str) -> Self:
@@ -58,7 +58,7 @@ class ProbeResults:
         """The cells in the order of their runs."""
         return list(dict.fromkeys(run["cell"] for run in self.runs))
 
-    def of(self, cell: str) -> list[Run]:
+    def of(self, cell: str) -> list[_Run]:
         """Return the runs of a cell."""
         return [run for run in self.runs if run["cell"] == cell]
 
@@ -72,7 +72,7 @@ class ProbeResults:
         values = [run["test"][name] for run in self.of(cell)]
         return Spread.of([math.nan if value is None else value for value in values])
 
-    def solved(self, cell: str) -> list[Run]:
+    def solved(self, cell: str) -> list[_Run]:
         """Return the runs of a cell that met the criterion."""
         return [run for run in self.of(cell) if run["solved"]]
 

@@ -110,11 +110,11 @@ def _earlier(folder: Path, config: ProbeConfig, new: ProbeResults) -> ProbeResul
     return old
 
 
-STEPS_AT_ONCE = 1 << 16
+_STEPS_AT_ONCE = 1 << 16
 """Time steps, over all sequences, that are evaluated at once; this bounds the memory."""
 
 
-class ProbeTrainable:
+class _ProbeTrainable:
     """The network of one cell with a probe's data and loss, for :func:`holdfast.training.fit`.
 
     Attributes:
@@ -171,7 +171,7 @@ class ProbeTrainable:
     def metrics(self, split: Example) -> dict[str, Any]:
         """Return the probe's metrics on a split: numbers, or lists of numbers."""
         inputs, targets = split
-        count = max(1, STEPS_AT_ONCE // len(inputs))
+        count = max(1, _STEPS_AT_ONCE // len(inputs))
         device = self.module.output.weight.device
         sums: dict[str, Tensor] = {}
         for x, y in zip(inputs.split(count, 1), targets.split(count, -1), strict=True):
@@ -193,7 +193,7 @@ def train_run(
     Raises:
         KeyboardInterrupt: Ctrl-C was pressed.
     """
-    learner = ProbeTrainable(probe, config, cell, seed)
+    learner = _ProbeTrainable(probe, config, cell, seed)
     try:
         history = fit(learner, config.training(seed), progress=progress)
         stopped, seconds = str(history.stopped), history.seconds

@@ -15,7 +15,7 @@ SYMBOLS, COPIED = 8, 10
 """The copy task's number of symbols, without blank and delimiter, and how many of them are to be repeated."""
 
 BLANK, DELIMITER = SYMBOLS, SYMBOLS + 1
-DISTRACTORS, FIRST, SECOND, BEGIN, END = 4, 4, 5, 6, 7
+_DISTRACTORS, FIRST, SECOND, BEGIN, END = 4, 4, 5, 6, 7
 """Symbols of temporal order: a, b, c, d are 0 to 3, X is 4, Y is 5; one symbol begins a sequence and one ends it."""
 
 Example = tuple[Tensor, Tensor]
@@ -110,7 +110,7 @@ def order(count: int, length: int, random: torch.Generator) -> Example:
         >>> [[s for s in row if s in (FIRST, SECOND)] for row in x.T.tolist()], y.tolist()
         ([[4, 5], [5, 4]], [1, 2])
     """
-    inputs = torch.randint(0, DISTRACTORS, (length, count), generator=random)
+    inputs = torch.randint(0, _DISTRACTORS, (length, count), generator=random)
     inputs[0], inputs[-1] = BEGIN, END
     which = torch.randint(0, 2, (2, count), generator=random)
     for kind, tenth in zip(which, (1, 5), strict=True):
