@@ -7,6 +7,11 @@
 PYTHON ?= python3
 TESTS ?=
 
+# How long OpenMP's threads spin while they wait (src/holdfast/_threads.py); your own setting is kept.
+ifndef OMP_WAIT_POLICY
+export GOMP_SPINCOUNT ?= 3000
+endif
+
 BIN := .venv/bin
 READY := .venv/.ready
 MODULES := .venv/.modules

@@ -59,7 +59,7 @@ void release(float* memory) { ::operator delete(memory, page); }
 
 }  // namespace
 
-void expect_large([[maybe_unused]] float* array, [[maybe_unused]] int64_t n) {
+void advise_huge_pages([[maybe_unused]] float* array, [[maybe_unused]] int64_t n) {
 #ifdef __linux__
   constexpr uintptr_t large = 1 << 21;
   const uintptr_t first = (reinterpret_cast<uintptr_t>(array) + large - 1) / large * large;
@@ -76,7 +76,7 @@ Buffer::Buffer(int64_t floats) {
   if (!memory) {
     size = floats;
     memory = static_cast<float*>(::operator new(size_t(std::max<int64_t>(size, 1)) * sizeof(float), page));
-    expect_large(memory, size);
+    advise_huge_pages(memory, size);
   }
   if (poisoned) std::fill(memory, memory + size, std::numeric_limits<float>::quiet_NaN());
 }

@@ -7,7 +7,7 @@
 namespace holdfast {
 
 // Asks for large pages: a fresh array of many megabytes costs more in page faults than the work on it.
-void expect_large(float* array, int64_t n);
+void advise_huge_pages(float* array, int64_t n);
 
 void poison(bool on);
 

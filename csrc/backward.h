@@ -1,4 +1,4 @@
-// The backward loop, from the last step to the first. Fused: a member takes some units of all rows. Whole
+// The backward loop, from the last step to the first. Fused: a worker takes some units of all rows. Whole
 // rows (layer norm, projection, reset before the product) are in general_backward.h.
 #pragma once
 
@@ -6,7 +6,7 @@
 
 namespace holdfast::HOLDFAST_ISA {
 
-// A crew's scratch in the backward loop, and each member's sums.
+// A team's scratch in the backward loop, and each worker's sums.
 template <class Cell>
 struct BackWorkspace {
   static constexpr int G = Cell::gates, V = Slots<Cell>::count;
@@ -20,11 +20,11 @@ struct BackWorkspace {
            2 * G * padded(s.hidden);
   }
 
-  static int64_t own_floats(const Sequence& s) {  // for each member
+  static int64_t own_floats(const Sequence& s) {  // for each worker
     return 2 * V * padded(s.hidden) + row_stride((Cell::saved + 2) * s.hidden) + 4 * padded(s.hidden);
   }
 
-  BackWorkspace(const Sequence& s, int64_t rows, const Scratch& scratch, const Member& member)
+  BackWorkspace(const Sequence& s, int64_t rows, const Scratch& scratch, const Worker& worker)
       : P(s.width),
         H(s.hidden),
         wide(row_stride(P)),
@@ -41,7 +41,7 @@ struct BackWorkspace {
     dc = take(rows * narrow), dm = take(rows * narrow);
     da[0] = take(rows * gates), da[1] = take(rows * gates);
     dx = take(rows * G * apart), dpre = take(rows * G * apart);
-    next = scratch.sums + member.id * own_floats(s);
+    next = scratch.sums + worker.id * own_floats(s);
     far = take(V * apart), near = take(V * apart), zeros = take(row_stride((Cell::saved + 2) * H));
     cells = take(4 * apart);
   }
@@ -111,8 +111,8 @@ struct BackRow {
 // d W_hh of each row and unit of h, times the mask, is added to dh.
 template <class Cell>
 void flow_back(const Sequence& s, const Rows& rows, const BackWorkspace<Cell>& w, const Operand& left,
-               const float* panels, const Member& member) {
-  product<1, 2>(left, panels, w.P, member, [&](int64_t r, int64_t unit, const vec* sums) {
+               const float* panels, const Worker& worker) {
+  product<1, 2>(left, panels, w.P, worker, [&](int64_t r, int64_t unit, const vec* sums) {
     const float* mask = shift(s.mask, rows.order[r] * w.P);
     for (int64_t u = 0; u < 2 && unit + u * width < w.P; ++u) {
       const int64_t place = unit + u * width;
@@ -124,21 +124,21 @@ void flow_back(const Sequence& s, const Rows& rows, const BackWorkspace<Cell>& w
 
 template <class Cell>
 void start_back(const Sequence& s, const Adjoint& g, const Rows& rows, const BackWorkspace<Cell>& w,
-                const Member& member) {
-  const Share own = member.share(rows.count);
+                const Worker& worker) {
+  const Range own = worker.share(rows.count);
   for (int64_t r = own.first; r < own.last; ++r) {
     copy(w.dh + r * w.wide, shift(g.dh, rows.order[r] * w.P), w.P);
     if (Cell::cell_state) copy(w.dc + r * w.narrow, shift(g.dc, rows.order[r] * s.hidden), s.hidden);
   }
-  member.meet();
+  worker.wait();
 }
 
 template <class Cell>
 void finish_back(const Sequence& s, const Adjoint& g, const Rows& rows, const BackWorkspace<Cell>& w,
-                 const Member& member) {
+                 const Worker& worker) {
   w.flush();
-  member.meet();
-  const Share own = member.share(rows.count);
+  worker.wait();
+  const Range own = worker.share(rows.count);
   for (int64_t r = own.first; r < own.last; ++r) {
     copy(g.dh0 + rows.order[r] * w.P, w.dh + r * w.wide, w.P);
     if (Cell::cell_state) copy(g.dc0 + rows.order[r] * s.hidden, w.dc + r * w.narrow, s.hidden);
@@ -148,14 +148,14 @@ void finish_back(const Sequence& s, const Adjoint& g, const Rows& rows, const Ba
 constexpr int64_t flush_steps = 32;
 
 template <class Cell, bool Noisy>
-void backward_fused(const Sequence& s, const Adjoint& g, const Rows& rows, const Panels& panels,
-                    const Scratch& scratch, const Member& member) {
+void backward_fused(const Sequence& s, const Adjoint& g, const Rows& rows, const PackedWeights& panels,
+                    const Scratch& scratch, const Worker& worker) {
   constexpr int G = Cell::gates, S = Cell::saved;
-  const BackWorkspace<Cell> w(s, rows.count, scratch, member);
+  const BackWorkspace<Cell> w(s, rows.count, scratch, worker);
   const int64_t H = s.hidden, block = 2 * width;
-  const Share blocks_own = member.share(blocks(H, 2));
-  const Share units{blocks_own.first * block, blocks_own.last * block < H ? blocks_own.last * block : H};
-  start_back(s, g, rows, w, member);
+  const Range blocks_own = worker.share(blocks(H, 2));
+  const Range units{blocks_own.first * block, blocks_own.last * block < H ? blocks_own.last * block : H};
+  start_back(s, g, rows, w, worker);
   each_step({0, s.steps, s.steps, !s.reverse}, rows, [&](int64_t step, int64_t t, int64_t active) {
     float* da = w.da[step & 1];
     for (int64_t r = 0; r < active; ++r) {
@@ -181,12 +181,12 @@ void backward_fused(const Sequence& s, const Adjoint& g, const Rows& rows, const
       }
     }
     if (step % flush_steps == 0) w.flush();
-    member.meet();
-    flow_back(s, rows, w, {active, da, w.gates, G * H}, panels.recurrent, member);
-    clear(g.dprojected, G * H, t, s, rows, active, member);
-    clear(g.drecurrent, H, t, s, rows, active, member);
+    worker.wait();
+    flow_back(s, rows, w, {active, da, w.gates, G * H}, panels.recurrent, worker);
+    clear(g.dprojected, G * H, t, s, rows, active, worker);
+    clear(g.drecurrent, H, t, s, rows, active, worker);
   });
-  finish_back(s, g, rows, w, member);
+  finish_back(s, g, rows, w, worker);
 }
 
 }  // namespace holdfast::HOLDFAST_ISA

@@ -1,5 +1,5 @@
-// The only file that knows Python. Arrays come as addresses (0 is absent) in the order of the fields that
-// read them; kernels/operators.py vouches for them.
+// The binding: the only file that includes Python's headers. Arrays come as addresses (0: absent) in the
+// order of the fields that receive them. The Python caller has checked them.
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
 #include <nanobind/stl/string.h>
@@ -18,7 +18,7 @@ using Addresses = std::vector<uintptr_t>;
 
 namespace {
 
-// Hands out one address after the other.
+// Assigns one address after the other to fields.
 class Reader {
  public:
   explicit Reader(const Addresses& addresses) : addresses(addresses) {}
@@ -52,47 +52,53 @@ Call call(const std::vector<int64_t>& sizes, const std::vector<double>& zoneout,
   return {s, reader};
 }
 
-void forward(const std::string& cell, int threads, bool alike, const std::vector<int64_t>& sizes,
+// count, deterministic, available: holdfast::Threads.
+using Threads = std::tuple<int, bool, int>;
+
+holdfast::Threads read(const Threads& threads) {
+  return {std::get<0>(threads), std::get<1>(threads), std::get<2>(threads)};
+}
+
+void forward(const std::string& cell, const Threads& threads, const std::vector<int64_t>& sizes,
              const std::vector<double>& zoneout, const Addresses& arrays) {
   Call c = call(sizes, zoneout, arrays);
   holdfast::Outputs out{};
   c.reader.into(out.y, out.h, out.c, out.saved, out.normed);
-  holdfast::run_forward(cell, c.sequence, out, {threads, alike});
+  holdfast::run_forward(cell, c.sequence, out, read(threads));
 }
 
-void backward(const std::string& cell, int threads, bool alike, const std::vector<int64_t>& sizes,
+void backward(const std::string& cell, const Threads& threads, const std::vector<int64_t>& sizes,
               const std::vector<double>& zoneout, const Addresses& arrays) {
   Call c = call(sizes, zoneout, arrays);
   holdfast::Adjoint g{};
   c.reader.into(g.y, g.saved, g.normed, g.dy, g.dh, g.dc, g.dsaved, g.dprojected, g.drecurrent, g.dhidden,
                 g.dh0, g.dc0, g.dvectors);
-  holdfast::run_backward(cell, c.sequence, g, {threads, alike});
+  holdfast::run_backward(cell, c.sequence, g, read(threads));
 }
 
 using In = nb::ndarray<const float, nb::c_contig, nb::device::cpu>;
 using Out = nb::ndarray<float, nb::c_contig, nb::device::cpu>;
 using Layers = std::vector<std::tuple<std::vector<int64_t>, std::vector<double>, Addresses>>;
 
-void make_stream(holdfast::Stream* self, const std::string& cell, const Layers& layers, int64_t batch,
-                 int threads) {
+void make_stream(holdfast::Stream* self, const std::string& cell, const Layers& layers, int64_t batch) {
   std::vector<holdfast::Sequence> sequences;
   for (const auto& [sizes, zoneout, arrays] : layers)
     sequences.push_back(call(sizes, zoneout, arrays).sequence);
-  new (self) holdfast::Stream(cell, sequences, batch, threads);
+  new (self) holdfast::Stream(cell, sequences, batch);
 }
 
-void step(holdfast::Stream& stream, const In& x, const Out& y) {
+void step(holdfast::Stream& stream, const In& x, const Out& y, int threads) {
   if (int64_t(x.size()) != stream.batch() * stream.inputs() ||
       int64_t(y.size()) != stream.batch() * stream.outputs())
     throw nb::value_error("the sizes do not fit the stream's");
   const float* from = x.data();
   float* to = y.data();
   nb::gil_scoped_release release;
-  stream.step(from, to);
+  stream.step(from, to, threads);
 }
 
-void step_at(holdfast::Stream& stream, uintptr_t x, uintptr_t y) {
-  stream.step(reinterpret_cast<const float*>(x), reinterpret_cast<float*>(y));
+void step_at(holdfast::Stream& stream, uintptr_t x, uintptr_t y, int threads) {
+  stream.step(reinterpret_cast<const float*>(x), reinterpret_cast<float*>(y), threads);
 }
 
 void copy_state(holdfast::Stream& stream, int64_t layer, bool cell, bool set, uintptr_t array) {
@@ -113,7 +119,7 @@ NB_MODULE(_native, m) {
   nb::class_<holdfast::Stream>(m, "Stream")
       .def("__init__", &make_stream)
       .def("resize", &holdfast::Stream::resize)
-      .def("step", &step, nb::arg().noconvert(), nb::arg().noconvert())
+      .def("step", &step, nb::arg().noconvert(), nb::arg().noconvert(), nb::arg())
       .def("step_at", &step_at, nb::call_guard<nb::gil_scoped_release>())
       .def("copy_state", &copy_state);
   m.def("forward", &forward, nb::call_guard<nb::gil_scoped_release>());

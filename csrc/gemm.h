@@ -6,8 +6,8 @@
 // vectors of sums fills the registers, and the more rows, the fewer times a strip comes from the caches.
 #pragma once
 
-#include "crew.h"
 #include "simd.h"
+#include "team.h"
 
 namespace holdfast::HOLDFAST_ISA {
 
@@ -38,12 +38,12 @@ struct Matrix {
   int64_t hidden, depth, apart, along;
 };
 
-// Visits the outputs of the member's share of blocks: visit(to, output, present), where output number
+// Visits the outputs of the worker's share of blocks: visit(to, output, present), where output number
 // ``output`` (past the last unit it is not present) has one float in each row of S vectors from ``to`` on.
 template <int G, int U, class Visit>
-void each_output(const Matrix& m, int64_t rows, float* panels, const Member& member, const Visit& visit) {
+void each_output(const Matrix& m, int64_t rows, float* panels, const Worker& worker, const Visit& visit) {
   constexpr int V = G * U, S = strip<V>;
-  const Share own = member.share(blocks(m.hidden, U));
+  const Range own = worker.share(blocks(m.hidden, U));
   for (int64_t block = own.first; block < own.last; ++block)
     for (int v = 0; v < V; ++v)
       for (int lane = 0; lane < width; ++lane) {
@@ -56,9 +56,9 @@ void each_output(const Matrix& m, int64_t rows, float* panels, const Member& mem
 // A strip's row: the bias or the weights of one k, of v = u G + g, unit = (block U + u) width + lane. Zero
 // past the last unit.
 template <int G, int U>
-void pack(const Matrix& m, float* panels, const Member& member) {
+void pack(const Matrix& m, float* panels, const Worker& worker) {
   constexpr int row = strip<G * U> * width;
-  each_output<G, U>(m, 1 + m.depth, panels, member, [&](float* to, int64_t output, bool present) {
+  each_output<G, U>(m, 1 + m.depth, panels, worker, [&](float* to, int64_t output, bool present) {
     *to = present && m.bias ? m.bias[output] : 0.0f;
     const float* from = m.weights + output * m.apart;
     for (int64_t k = 0; k < m.depth; ++k) to[(1 + k) * row] = present ? from[k * m.along] : 0.0f;
@@ -150,15 +150,15 @@ void sum_rows(int64_t rows, const Left& left, int64_t first, const float* panel,
     sum_rows<R - 1, V>(rows, left, first, panel, next, sums);
 }
 
-// For each block of the member's share and each row: finish(row, first unit of the block, sums of the V
+// For each block of the worker's share and each row: finish(row, first unit of the block, sums of the V
 // vectors). Rows are dealt evenly to tiles. ``Left`` is an Operand or what int8.h makes of one.
 template <int G, int U, class Left, class Finish>
-void product(const Left& left, const float* panels, int64_t hidden, const Member& member,
+void product(const Left& left, const float* panels, int64_t hidden, const Worker& worker,
              const Finish& finish) {
   constexpr int V = G * U, R = most_sums / strip<V>;
   const int64_t rows = left.rows, tiles = (rows + R - 1) / R, size = left.panel_rows() * V * width;
   const int64_t part = left.panel_rows() / asking * strip<V> * width;
-  const Share own = member.share(blocks(hidden, U));
+  const Range own = worker.share(blocks(hidden, U));
   for (int64_t block = own.first; block < own.last; ++block)
     for (int64_t i = 0; i < tiles; ++i) {
       const int64_t first = rows * i / tiles, count = rows * (i + 1) / tiles - first;
@@ -180,8 +180,8 @@ struct Float32 {
   }
 
   template <int G, int U>
-  static void pack(const Matrix& m, float* panels, const Member& member) {
-    HOLDFAST_ISA::pack<G, U>(m, panels, member);
+  static void pack(const Matrix& m, float* panels, const Worker& worker) {
+    HOLDFAST_ISA::pack<G, U>(m, panels, worker);
   }
 
   const Operand& left(const Operand& operand) const { return operand; }

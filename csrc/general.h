@@ -1,5 +1,5 @@
 // The forward loop of layer norm, of a projected hidden state and of the reset before the product: the
-// product is stored, and then each member of the crew takes whole rows.
+// product is stored, and then each worker of the team takes whole rows.
 #pragma once
 
 #include "forward.h"
@@ -8,7 +8,7 @@
 namespace holdfast::HOLDFAST_ISA {
 
 // Some gates of a row, normalised in place, then gain and bias; ``normed`` keeps the values before these.
-inline void normalise(float* row, int64_t apart, int64_t H, Share gates, const float* gain, const float* bias,
+inline void normalise(float* row, int64_t apart, int64_t H, Range gates, const float* gain, const float* bias,
                       float* normed, float* inverses) {
   for (int64_t g = gates.first; g < gates.last; ++g) {
     float* values = row + g * apart;
@@ -35,7 +35,7 @@ struct Row {
   float* sums() const { return w.product + r * G * w.apart; }
   float* gate() const { return w.gate + r * w.narrow; }
 
-  void normalise_product(Share gates) const {
+  void normalise_product(Range gates) const {
     if (!s.norm_hh) return;
     float* normed = shift(out.normed, at * (2 * G * w.H + 2 * G));
     normalise(sums(), w.apart, w.H, gates, s.norm_hh, s.bias_hh, shift(normed, G * w.H),
@@ -72,11 +72,11 @@ struct Row {
       vec recurrent[G];
       for (int g = 0; g < G; ++g) recurrent[g] = load(sums() + g * w.apart + unit);
       const Lane own = lane(unit);
-      const Stepped stepped = Cell::step(recurrent, own);
-      store(gate() + unit, stepped.gate);
-      store(sums() + unit, cut(stepped.cell, own.n));  // the first gate's sums have served
+      const StepResult result = Cell::step(recurrent, own);
+      store(gate() + unit, result.gate);
+      store(sums() + unit, cut(result.cell, own.n));  // the first gate's sums have served
       if constexpr (Cell::cell_state)
-        own.save(Cell::saved - 1, settle_cell(s, at, unit, stepped.cell, w.c + r * w.narrow + unit));
+        own.save(Cell::saved - 1, update_cell(s, at, unit, result.cell, w.c + r * w.narrow + unit));
     }
     if (s.norm_ch) normalise(sums(), w.apart, w.H, {0, 1}, s.norm_ch, s.norm_ch_bias, nullptr, nullptr);
     for (int64_t unit = 0; unit < w.H; unit += width) {
@@ -85,13 +85,13 @@ struct Row {
     }
   }
 
-  void settle_unit(int64_t unit, vec value) const {
+  void update_unit(int64_t unit, vec value) const {
     const int64_t place = r * w.wide + unit;
-    settle(s, at, b, unit, value, w.h + place, w.operand[0] + place, out.y + at * w.P + unit);
+    update_hidden(s, at, b, unit, value, w.h + place, w.operand[0] + place, out.y + at * w.P + unit);
   }
 
   void finish() const {  // without a projection
-    for (int64_t unit = 0; unit < w.H; unit += width) settle_unit(unit, load(gate() + unit));
+    for (int64_t unit = 0; unit < w.H; unit += width) update_unit(unit, load(gate() + unit));
   }
 
   void save_output() const {
@@ -105,8 +105,8 @@ struct General {
   const Sequence& s;
   const Outputs& out;
   const Rows& rows;
-  const Panels& panels;
-  const Member& member;
+  const PackedWeights& panels;
+  const Worker& worker;
   const Workspace<Cell> w;
   const Format format{chunk_steps(rows.count) * rows.count, s.inputs > s.hidden  ? s.inputs
                                                             : s.hidden > s.width ? s.hidden
@@ -118,21 +118,21 @@ struct General {
 
   template <class Visit>
   void each_row(int64_t active, const Visit& visit) const {
-    const Share own = member.share(active);
+    const Range own = worker.share(active);
     for (int64_t r = own.first; r < own.last; ++r) visit(r);
-    member.meet();
+    worker.wait();
   }
 
   // x W_ih + b_ih of a chunk: [row][gate][unit], normalised.
   void project_chunk(const Span& span, float* inputs, float* projected) const {
-    project<Cell>(format, s, span, rows, panels.input, inputs, member,
+    project<Cell>(format, s, span, rows, panels.input, inputs, worker,
                   [&](int64_t r, int64_t unit, const vec* sums) {
                     store_gates<G, U>(projected + r * G * w.apart, unit, w.apart, sums);
                   });
-    member.meet();
+    worker.wait();
     if (!s.norm_ih) return;
     each_step(span, rows, [&](int64_t, int64_t t, int64_t active) {
-      const Share own = member.share(active);
+      const Range own = worker.share(active);
       for (int64_t r = own.first; r < own.last; ++r) {
         float* normed = shift(out.normed, (t * s.batch + rows.order[r]) * (2 * G * w.H + 2 * G));
         normalise(projected + r * G * w.apart, w.apart, w.H, {0, G}, s.norm_ih, s.bias_ih, normed,
@@ -140,17 +140,17 @@ struct General {
       }
       projected += active * G * w.apart;
     });
-    member.meet();
+    worker.wait();
   }
 
   // W_hh h of all gates; with the reset before the product, r and z in the place of theirs.
   void recur(int64_t t, int64_t active, const float* x) const {
     constexpr int first = Cell::reset_before ? 2 : G;
     const auto left = format.left({active, w.operand[0], w.wide, w.P});
-    product<first, U>(left, panels.recurrent, w.H, member, [&](int64_t r, int64_t unit, const vec* sums) {
+    product<first, U>(left, panels.recurrent, w.H, worker, [&](int64_t r, int64_t unit, const vec* sums) {
       store_gates<first, U>(w.product + r * G * w.apart, unit, w.apart, sums);
     });
-    member.meet();
+    worker.wait();
     if constexpr (Cell::reset_before) {
       each_row(active, [&](int64_t r) {
         const Row<Cell> own = row(r, t, x + r * G * w.apart);
@@ -158,10 +158,10 @@ struct General {
         own.reset();
       });
       const auto reset = format.left({active, w.operand2, w.wide, w.P});
-      product<1, 2>(reset, panels.candidate, w.H, member, [&](int64_t r, int64_t unit, const vec* sums) {
+      product<1, 2>(reset, panels.candidate, w.H, worker, [&](int64_t r, int64_t unit, const vec* sums) {
         store_gates<1, 2>(w.product + (r * G + first) * w.apart, unit, w.apart, sums);
       });
-      member.meet();
+      worker.wait();
     }
   }
 
@@ -175,16 +175,16 @@ struct General {
     });
     if (!s.weight_hr) return;
     const auto left = format.left({active, w.gate, w.narrow, w.H});
-    product<1, 2>(left, panels.projection, w.P, member, [&](int64_t r, int64_t unit, const vec* sums) {
+    product<1, 2>(left, panels.projection, w.P, worker, [&](int64_t r, int64_t unit, const vec* sums) {
       const Row<Cell> own = row(r, t, x);
-      own.settle_unit(unit, sums[0]);
-      if (unit + width < w.P) own.settle_unit(unit + width, sums[1]);
+      own.update_unit(unit, sums[0]);
+      if (unit + width < w.P) own.update_unit(unit + width, sums[1]);
     });
-    member.meet();
+    worker.wait();
   }
 
   void run(const Scratch& scratch) const {
-    start(s, rows, w, member);
+    start(s, rows, w, worker);
     const int64_t together = chunk_steps(rows.count), S = Cell::saved + (s.weight_hr != nullptr);
     float* projected = scratch.chunk + together * rows.count * row_stride(s.inputs);
     for (Span span{0, 0, s.steps, s.reverse}; span.first < s.steps; span.first = span.last) {
@@ -194,12 +194,12 @@ struct General {
       each_step(span, rows, [&](int64_t, int64_t t, int64_t active) {
         step(t, active, x);
         x += active * G * w.apart;
-        clear(out.y, w.P, t, s, rows, active, member);
-        clear(out.saved, S * w.H, t, s, rows, active, member);
-        clear(out.normed, 2 * G * w.H + 2 * G, t, s, rows, active, member);
+        clear(out.y, w.P, t, s, rows, active, worker);
+        clear(out.saved, S * w.H, t, s, rows, active, worker);
+        clear(out.normed, 2 * G * w.H + 2 * G, t, s, rows, active, worker);
       });
     }
-    const Share own = member.share(rows.count);
+    const Range own = worker.share(rows.count);
     for (int64_t r = own.first; r < own.last; ++r) {
       copy(out.h + rows.order[r] * w.P, w.h + r * w.wide, w.P);
       if (Cell::cell_state) copy(out.c + rows.order[r] * w.H, w.c + r * w.narrow, w.H);

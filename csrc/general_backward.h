@@ -1,5 +1,5 @@
 // The backward loop of layer norm, of a projected hidden state and of the reset before the product: each
-// member takes whole rows, and meets the others before and after each product.
+// worker takes whole rows, and meets the others before and after each product.
 #pragma once
 
 #include "backward.h"
@@ -81,7 +81,7 @@ struct GeneralBackRow : BackRow<Cell> {
   }
 
   // Through the gains and the normalisation of some gates, in place. ``part`` is 0 for x's, 1 for h's.
-  void norm_gradient(float* d, Share gates, int part) const {
+  void norm_gradient(float* d, Range gates, int part) const {
     const float* gain = part ? s.norm_hh : s.norm_ih;
     if (!gain) return;
     const float* normed = g.normed + at * (2 * G * w.H + 2 * G);
@@ -128,22 +128,22 @@ struct GeneralBackward {
   const Sequence& s;
   const Adjoint& g;
   const Rows& rows;
-  const Panels& panels;
-  const Member& member;
+  const PackedWeights& panels;
+  const Worker& worker;
   const BackWorkspace<Cell> w;
 
   template <class Visit>
   void each_row(int64_t t, int64_t active, const Visit& visit) const {
-    const Share own = member.share(active);
+    const Range own = worker.share(active);
     for (int64_t r = own.first; r < own.last; ++r) visit(GeneralBackRow<Cell>(s, g, w, rows, r, t));
-    member.meet();
+    worker.wait();
   }
 
   void multiply(const Operand& left, const float* panel, int64_t outputs, float* to, int64_t stride) const {
-    product<1, 2>(left, panel, outputs, member, [&](int64_t r, int64_t unit, const vec* sums) {
+    product<1, 2>(left, panel, outputs, worker, [&](int64_t r, int64_t unit, const vec* sums) {
       store_gates<1, 2>(to + r * stride, unit, 0, sums);
     });
-    member.meet();
+    worker.wait();
   }
 
   void step(int64_t t, int64_t active) const {
@@ -166,20 +166,20 @@ struct GeneralBackward {
       });
     }
     flow_back(s, rows, w, {active, w.da[0], w.gates, (Cell::reset_before ? 2 : G) * w.H}, panels.recurrent,
-              member);
-    member.meet();
+              worker);
+    worker.wait();
   }
 
   void run() const {
-    start_back(s, g, rows, w, member);
+    start_back(s, g, rows, w, worker);
     each_step({0, s.steps, s.steps, !s.reverse}, rows, [&](int64_t number, int64_t t, int64_t active) {
       step(t, active);
       if (number % flush_steps == 0) w.flush();
-      clear(g.dprojected, G * w.H, t, s, rows, active, member);
-      clear(g.drecurrent, G * w.H, t, s, rows, active, member);
-      clear(g.dhidden, w.P, t, s, rows, active, member);
+      clear(g.dprojected, G * w.H, t, s, rows, active, worker);
+      clear(g.drecurrent, G * w.H, t, s, rows, active, worker);
+      clear(g.dhidden, w.P, t, s, rows, active, worker);
     });
-    finish_back(s, g, rows, w, member);
+    finish_back(s, g, rows, w, worker);
   }
 };
 

@@ -11,14 +11,14 @@ struct Gru : Stateless {
   static constexpr const char* name = "gru";
   static constexpr int gates = 3, units = units_of(gates), saved = 4;
 
-  static HOLDFAST_INLINE Stepped blend(const Lane& lane, vec r, vec z, vec n) {
+  static HOLDFAST_INLINE StepResult blend(const Lane& lane, vec r, vec z, vec n) {
     lane.save(0, r);
     lane.save(1, z);
     lane.save(2, n);
     return {(1.0f - z) * n + z * load(lane.h), vec{}};
   }
 
-  static HOLDFAST_INLINE Stepped step(const vec* recurrent, const Lane& lane) {
+  static HOLDFAST_INLINE StepResult step(const vec* recurrent, const Lane& lane) {
     const vec r = sigmoid(lane.projected(0) + recurrent[0]);
     const vec z = sigmoid(lane.projected(1) + recurrent[1]);
     const vec n = hyperbolic_tangent(lane.projected(2) + r * recurrent[2]);
@@ -48,7 +48,7 @@ struct ResetBefore : Gru {
   static constexpr bool reset_before = true;
 
   // r and z are ready.
-  static HOLDFAST_INLINE Stepped step(const vec* recurrent, const Lane& lane) {
+  static HOLDFAST_INLINE StepResult step(const vec* recurrent, const Lane& lane) {
     return blend(lane, recurrent[0], recurrent[1], hyperbolic_tangent(lane.projected(2) + recurrent[2]));
   }
 

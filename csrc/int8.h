@@ -136,14 +136,14 @@ struct Int8 {
   }
 
   template <int G, int U>
-  static void pack(const Matrix& m, float* panels, const Member& member) {
+  static void pack(const Matrix& m, float* panels, const Worker& worker) {
     constexpr int64_t row = strip<G * U> * width;
-    each_output<G, U>(m, 3 + fours(m.depth), panels, member, [&](float* to, int64_t output, bool present) {
+    each_output<G, U>(m, 3 + fours(m.depth), panels, worker, [&](float* to, int64_t output, bool present) {
       pack_output(m, output, present, to, row);
     });
   }
 
-  // Each member makes its own copy: it costs less than to wait for another's.
+  // Each worker makes its own copy: it costs less than to wait for another's.
   Quantised left(const Operand& operand) const {
     for (int64_t r = 0; r < operand.rows; ++r)
       quantise(operand.a + r * operand.stride, operand.depth, memory.get() + r * stride, stride);

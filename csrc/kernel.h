@@ -33,43 +33,43 @@ struct Entry {
             Slots<Cell>::count};
   }
 
-  static void pack_forward(const Sequence& s, const Panels& panels, const Member& member) {
+  static void pack_forward(const Sequence& s, const PackedWeights& panels, const Worker& worker) {
     const int64_t H = s.hidden, P = s.width, I = s.inputs;
     const float* bias_ih = s.norm_ih ? nullptr : s.bias_ih;  // added after the normalisation
     const float* bias_hh = s.norm_hh ? nullptr : s.bias_hh;
-    Format::template pack<G, U>({s.weight_ih, bias_ih, H, I, I, 1}, panels.input, member);
-    Format::template pack<first, U>({s.weight_hh, bias_hh, H, P, P, 1}, panels.recurrent, member);
+    Format::template pack<G, U>({s.weight_ih, bias_ih, H, I, I, 1}, panels.input, worker);
+    Format::template pack<first, U>({s.weight_hh, bias_hh, H, P, P, 1}, panels.recurrent, worker);
     if (Cell::reset_before)
       Format::template pack<1, 2>({s.weight_hh + 2 * H * P, shift(bias_hh, 2 * H), H, P, P, 1},
-                                  panels.candidate, member);
+                                  panels.candidate, worker);
     if (s.weight_hr)
-      Format::template pack<1, 2>({s.weight_hr, nullptr, P, H, H, 1}, panels.projection, member);
+      Format::template pack<1, 2>({s.weight_hr, nullptr, P, H, H, 1}, panels.projection, worker);
   }
 
-  static void pack_adjoint(const Sequence& s, const Panels& panels, const Member& member) {
+  static void pack_adjoint(const Sequence& s, const PackedWeights& panels, const Worker& worker) {
     const int64_t H = s.hidden, P = s.width;
-    pack<1, 2>({s.weight_hh, nullptr, P, first * H, 1, P}, panels.recurrent, member);
+    pack<1, 2>({s.weight_hh, nullptr, P, first * H, 1, P}, panels.recurrent, worker);
     if (Cell::reset_before)
-      pack<1, 2>({s.weight_hh + 2 * H * P, nullptr, P, H, 1, P}, panels.candidate, member);
-    if (s.weight_hr) pack<1, 2>({s.weight_hr, nullptr, H, P, 1, H}, panels.projection, member);
+      pack<1, 2>({s.weight_hh + 2 * H * P, nullptr, P, H, 1, P}, panels.candidate, worker);
+    if (s.weight_hr) pack<1, 2>({s.weight_hr, nullptr, H, P, 1, H}, panels.projection, worker);
   }
 
-  static void forward(const Sequence& s, const Outputs& out, const Rows& rows, const Panels& panels,
-                      const Scratch& scratch, const Member& member) {
+  static void forward(const Sequence& s, const Outputs& out, const Rows& rows, const PackedWeights& panels,
+                      const Scratch& scratch, const Worker& worker) {
     if (general(s))
-      General<Cell, Format>{s, out, rows, panels, member, {s, rows.count, scratch.states}}.run(scratch);
+      General<Cell, Format>{s, out, rows, panels, worker, {s, rows.count, scratch.states}}.run(scratch);
     else if constexpr (!Cell::reset_before)
       (s.noisy() ? forward_fused<Cell, Format, true>
-                 : forward_fused<Cell, Format, false>)(s, out, rows, panels, scratch, member);
+                 : forward_fused<Cell, Format, false>)(s, out, rows, panels, scratch, worker);
   }
 
-  static void backward(const Sequence& s, const Adjoint& g, const Rows& rows, const Panels& panels,
-                       const Scratch& scratch, const Member& member) {
+  static void backward(const Sequence& s, const Adjoint& g, const Rows& rows, const PackedWeights& panels,
+                       const Scratch& scratch, const Worker& worker) {
     if (general(s))
-      GeneralBackward<Cell>{s, g, rows, panels, member, {s, rows.count, scratch, member}}.run();
+      GeneralBackward<Cell>{s, g, rows, panels, worker, {s, rows.count, scratch, worker}}.run();
     else if constexpr (!Cell::reset_before)
       (s.noisy() ? backward_fused<Cell, true> : backward_fused<Cell, false>)(s, g, rows, panels, scratch,
-                                                                             member);
+                                                                             worker);
   }
 };
 

@@ -20,7 +20,7 @@ struct Lstm {
     return lane.projected(gate) + recurrent[gate];
   }
 
-  static HOLDFAST_INLINE Stepped step(const vec* recurrent, const Lane& lane) {
+  static HOLDFAST_INLINE StepResult step(const vec* recurrent, const Lane& lane) {
     const vec before = load(lane.c);
     vec f = argument(F, recurrent, lane), i = argument(0, recurrent, lane), o = argument(O, recurrent, lane);
     if constexpr (Peephole) f += lane.peep(F) * before;
@@ -41,13 +41,13 @@ struct Lstm {
     return Coupled ? 1.0f - lane.saved(F) : lane.saved(0);
   }
 
-  static HOLDFAST_INLINE Stepped recall(const BackLane& lane) {
+  static HOLDFAST_INLINE StepResult recall(const BackLane& lane) {
     return {lane.saved(O), lane.saved(F) * lane.cell() + input(lane) * lane.saved(G)};
   }
 
-  static HOLDFAST_INLINE vec output(const Stepped& s) { return s.gate * hyperbolic_tangent(s.cell); }
+  static HOLDFAST_INLINE vec output(const StepResult& s) { return s.gate * hyperbolic_tangent(s.cell); }
 
-  static HOLDFAST_INLINE Pair output_gradient(vec dh, const Stepped& s) {
+  static HOLDFAST_INLINE Pair output_gradient(vec dh, const StepResult& s) {
     const vec tanh_c = hyperbolic_tangent(s.cell);
     return {dh * tanh_c, dh * s.gate * (1.0f - tanh_c * tanh_c)};
   }
@@ -60,7 +60,7 @@ struct Lstm {
   }
 
   static HOLDFAST_INLINE Pair gradient(const Pair& d, const BackLane& lane) {
-    const Stepped s = recall(lane);
+    const StepResult s = recall(lane);
     const vec i = input(lane), f = lane.saved(F), g = lane.saved(G), before = lane.cell();
     const vec d_o = (d.gate + lane.outside(O)) * s.gate * (1.0f - s.gate);
     const vec dc = d.cell + through(peepholes - 1, d_o, s.cell, lane);

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "crew.h"
+#include "team.h"
 
 namespace holdfast {
 
@@ -52,7 +52,7 @@ struct Adjoint {
   float* dvectors;    // [V, H], sums over steps and batch: ``Slots`` in sequence.h
 };
 
-// The sequences of one crew, the longest first: those active at a step come before all others.
+// The sequences of one team, the longest first: those active at a step come before all others.
 struct Rows {
   int64_t count;
   const int64_t* order;    // index in the batch
@@ -60,18 +60,18 @@ struct Rows {
 };
 
 // The weights as the products read them, with their biases: see gemm.h.
-struct Panels {
+struct PackedWeights {
   float *input, *recurrent, *candidate, *projection;
 };
 
-// What one crew works in. States start at zero; the rest holds anything.
+// What one team works in. States start at zero; the rest holds anything.
 struct Scratch {
   float *states, *chunk, *sums;
 };
 
 struct Sizes {
   int64_t input, recurrent, candidate, projection;  // floats of the panels
-  int64_t states, row, sums;                        // for each sequence, row of a chunk, member
+  int64_t states, row, sums;                        // for each sequence, row of a chunk, worker
   int64_t vectors;                                  // V
 };
 
@@ -79,13 +79,14 @@ struct Sizes {
 struct Kernel {
   const char *name, *suffix;  // of the cell; of the kind of its weights: gemm.h, int8.h
   int64_t gates, saved, peepholes;
-  bool (*by_rows)(const Sequence&);  // members take rows: general.h
+  bool (*by_rows)(const Sequence&);  // workers take rows: general.h
   Sizes (*sizes)(const Sequence&, bool backward);
-  void (*pack)(const Sequence&, const Panels&, const Member&);
-  void (*forward)(const Sequence&, const Outputs&, const Rows&, const Panels&, const Scratch&, const Member&);
-  void (*pack_adjoint)(const Sequence&, const Panels&, const Member&);  // null: forward only
-  void (*backward)(const Sequence&, const Adjoint&, const Rows&, const Panels&, const Scratch&,
-                   const Member&);
+  void (*pack)(const Sequence&, const PackedWeights&, const Worker&);
+  void (*forward)(const Sequence&, const Outputs&, const Rows&, const PackedWeights&, const Scratch&,
+                  const Worker&);
+  void (*pack_adjoint)(const Sequence&, const PackedWeights&, const Worker&);  // null: forward only
+  void (*backward)(const Sequence&, const Adjoint&, const Rows&, const PackedWeights&, const Scratch&,
+                   const Worker&);
 };
 
 // Space for n floats and a whole tile past them; the odd number of cache lines keeps rows out of the same
@@ -111,13 +112,14 @@ const Isa& isa();  // the one selected; at first the environment's HOLDFAST_ISA 
 double peak();  // flop/s of one thread's multiply-adds: the best of some milliseconds
 
 struct Threads {
-  int count;
-  bool alike;  // the same result, to the last bit, whatever the count
+  int count;           // torch's number: how the work is divided
+  bool deterministic;  // the same result to the last bit, whatever the count
+  int available;       // that may run now; the result does not depend on it
 };
 
 void eager(bool on);  // for tests: threads work together however little there is to do
 bool is_eager();
-inline double worth(double work) { return is_eager() ? 1.0 : work; }
+inline double unless_eager(double work) { return is_eager() ? 1.0 : work; }
 
 void run_forward(const std::string& cell, const Sequence&, const Outputs&, const Threads&);
 void run_backward(const std::string& cell, const Sequence&, const Adjoint&, const Threads&);

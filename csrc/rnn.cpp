@@ -21,7 +21,7 @@ struct Rnn : Stateless {
   static constexpr const char* name = Function::name;
   static constexpr int gates = 1, units = 2, saved = 1;
 
-  static HOLDFAST_INLINE Stepped step(const vec* recurrent, const Lane& lane) {
+  static HOLDFAST_INLINE StepResult step(const vec* recurrent, const Lane& lane) {
     const vec h = Function::value(lane.projected(0) + recurrent[0]);
     lane.save(0, h);
     return {h, vec{}};

@@ -1,8 +1,8 @@
 // What the loops over time of all cells share. A cell gives the equations of one vector of hidden units:
 //   name, gates, units (vectors per tile), saved (S), peepholes, cell_state, reset_before
-//   Stepped step(const vec* recurrent, const Lane&): from W_hh h + b_hh of each gate
-//   vec output(Stepped): the hidden state; Pair output_gradient(vec dh, Stepped)
-//   Stepped recall(const BackLane&): what output() was given, from what the step saved
+//   StepResult step(const vec* recurrent, const Lane&): from W_hh h + b_hh of each gate
+//   vec output(StepResult): the hidden state; Pair output_gradient(vec dh, StepResult)
+//   StepResult recall(const BackLane&): what output() was given, from what the step saved
 //   Pair gradient(Pair, const BackLane&): emits the gates' gradients, returns what flows past them to h and c
 #pragma once
 
@@ -14,11 +14,11 @@
 namespace holdfast::HOLDFAST_ISA {
 
 // What the output is made of: an LSTM's output gate and new cell; otherwise the hidden state itself.
-struct Stepped {
+struct StepResult {
   vec gate, cell;
 };
 
-// Gradients with respect to the two of a Stepped, or to the old hidden state and cell.
+// Gradients with respect to the two of a StepResult, or to the old hidden state and cell.
 struct Pair {
   vec gate, cell;
 };
@@ -80,9 +80,9 @@ struct Slots {
 struct Stateless {
   static constexpr int peepholes = 0;
   static constexpr bool cell_state = false, reset_before = false;
-  static HOLDFAST_INLINE vec output(const Stepped& s) { return s.gate; }
-  static HOLDFAST_INLINE Pair output_gradient(vec dh, const Stepped&) { return {dh, vec{}}; }
-  static HOLDFAST_INLINE Stepped recall(const BackLane&) { return {vec{}, vec{}}; }
+  static HOLDFAST_INLINE vec output(const StepResult& s) { return s.gate; }
+  static HOLDFAST_INLINE Pair output_gradient(vec dh, const StepResult&) { return {dh, vec{}}; }
+  static HOLDFAST_INLINE StepResult recall(const BackLane&) { return {vec{}, vec{}}; }
 };
 
 // Steps first ... last - 1 of the loop over ``steps``; ``down`` runs from the last t to the first.
@@ -119,11 +119,11 @@ inline void scaled(float* to, const float* from, const float* factors, int64_t n
   for (int64_t i = 0; i < n; ++i) to[i] = from[i] * factors[i];
 }
 
-// Zero array[t, row] of the member's share of the rows that are past their end; null is skipped.
+// Zero array[t, row] of the worker's share of the rows that are past their end; null is skipped.
 inline void clear(float* array, int64_t size, int64_t t, const Sequence& s, const Rows& rows, int64_t active,
-                  const Member& member) {
+                  const Worker& worker) {
   if (!array) return;
-  const Share own = member.share(rows.count - active);
+  const Range own = worker.share(rows.count - active);
   for (int64_t r = active + own.first; r < active + own.last; ++r)
     memset(array + (t * s.batch + rows.order[r]) * size, 0, size * sizeof(float));
 }

@@ -1,4 +1,4 @@
-// One step at a time: the layers of a stack with their weights packed once, and their states.
+// The layers of a stack, one step at a time: weights that are packed once, and states.
 #pragma once
 
 #include <memory>
@@ -12,13 +12,13 @@ namespace holdfast {
 
 class Stream {
  public:
-  // Each layer's x, h0, c0 and lengths are ignored; its batch is that of the stream. Nothing given is kept.
-  Stream(const std::string& cell, const std::vector<Sequence>& layers, int64_t batch, int threads);
+  // Each layer's x, h0, c0 and lengths are ignored; its batch is that of the stream. All arrays are copied.
+  Stream(const std::string& cell, const std::vector<Sequence>& layers, int64_t batch);
   Stream(const Stream&) = delete;
   Stream& operator=(const Stream&) = delete;
 
-  void resize(int64_t batch);           // states are zero afterwards
-  void step(const float* x, float* y);  // [B, I] -> [B, P]
+  void resize(int64_t batch);                        // sets all states to zero
+  void step(const float* x, float* y, int threads);  // [B, I] -> [B, P], on at most that many threads
 
   int64_t batch() const { return sequences; }
   int64_t inputs() const { return layers.front().shape.inputs; }
@@ -30,19 +30,18 @@ class Stream {
  private:
   struct Layer {
     Sequence shape;
-    std::vector<std::vector<float>> vectors;  // copies of those that are not packed
-    std::unique_ptr<Buffer> panels, room;
-    Panels packed;
+    std::vector<std::vector<float>> vectors;  // copies of the weights that are not packed
+    std::unique_ptr<Buffer> weights, buffers;
+    PackedWeights packed;
     std::vector<float> h, c, y;
     Scratch scratch;
   };
 
   void pack(Layer& layer);
-  int threads_worth() const;
-  void run(const float* x, float* y, const Member& member);
+  int useful_threads(int threads) const;
+  void run(const float* x, float* y, const Worker& worker);
 
   const Kernel& kernel;
-  const int threads;
   int64_t sequences = 0;
   std::vector<Layer> layers;
   std::vector<int64_t> order, ones;

@@ -1,5 +1,5 @@
-// Work shared out to threads: those of GNU's OpenMP runtime where the process has one (torch brings it),
-// since a pool of our own would compete with torch's for the cores; otherwise threads that live for one call.
+// Run work on several threads at once. They are those of GNU's OpenMP runtime if the process has one (torch
+// brings it): a pool of our own would compete with torch's for the cores. Otherwise they live for one call.
 #pragma once
 
 #include <atomic>
@@ -15,17 +15,17 @@ namespace holdfast {
 
 inline std::atomic<bool> forked{false};
 #ifdef __linux__
-inline const int watched = pthread_atfork(nullptr, nullptr, [] { forked = true; });
+inline const int fork_handler = pthread_atfork(nullptr, nullptr, [] { forked = true; });
 #endif
 
-// Runs a function on a team of threads, and the size of the team within it.
+// How to run a function on a team of threads, and how to get the team's size inside it.
 struct OpenMp {
   void (*fork)(void (*run)(void*), void* data, unsigned threads, unsigned flags) = nullptr;
   int (*size)() = nullptr;
 };
 
-// Null where there is no such runtime, and in a forked process, in which its threads are gone and it would
-// wait for them for ever.
+// Null without such a runtime, and in a forked process: the runtime's threads are gone there, and it would
+// wait for them forever.
 inline OpenMp openmp() {
 #ifdef __linux__
   static const OpenMp found{
@@ -37,54 +37,60 @@ inline OpenMp openmp() {
 #endif
 }
 
+// One parallel call: work(0) ... work(count - 1).
 template <class Work>
-struct Team {
+struct Region {
   const Work& work;
   const int count;
   int (*size)();
   std::atomic<int> next{0};
-  std::atomic<int> go{0};  // without OpenMP: 1 run, -1 go home
+  std::atomic<int> start{0};  // without OpenMP: 1 run, -1 return
 
   static void run(void* data) {
-    Team& team = *static_cast<Team*>(data);
-    if (team.size() != team.count) return;
-    team.work(team.next++);
+    Region& region = *static_cast<Region*>(data);
+    if (region.size() != region.count) return;
+    region.work(region.next++);
   }
 
-  static void run_when_told(Team* team) {
-    while (team->go == 0) std::this_thread::yield();
-    if (team->go > 0) team->work(team->next++);
+  static void run_after_start(Region* region) {
+    region->start.wait(0);
+    if (region->start > 0) region->work(region->next++);
+  }
+
+  void release(int value) {
+    start = value;
+    start.notify_all();
   }
 };
 
 template <class Work>
-bool on_new_threads(Team<Work>& team) {
+bool run_on_new_threads(Region<Work>& region) {
   std::vector<std::thread> threads;
-  threads.reserve(team.count);
+  threads.reserve(region.count);
   try {
-    for (int i = 1; i < team.count; ++i) threads.emplace_back(Team<Work>::run_when_told, &team);
-    team.go = 1;
-    team.work(team.next++);
+    for (int i = 1; i < region.count; ++i) threads.emplace_back(Region<Work>::run_after_start, &region);
+    region.release(1);
+    region.work(region.next++);
   } catch (const std::system_error&) {  // the system grants no more threads
-    team.go = -1;
+    region.release(-1);
   }
   for (std::thread& thread : threads) thread.join();
-  return team.go > 0;
+  return region.start > 0;
 }
 
-// work(0) ... work(count - 1), all at the same time, so that they may wait for each other. False, with
-// nothing done, where that many threads are not to be had.
+// Run work(0) ... work(count - 1), all at the same time, so that they may wait for each other. Return false,
+// with nothing done, if that many threads are not available.
 template <class Work>
-bool together(int count, const Work& work) {
+bool run_parallel(int count, const Work& work) {
   if (count == 1) {
     work(0);
     return true;
   }
   const OpenMp runtime = openmp();
-  Team<Work> team{work, count, runtime.size};
-  if (!runtime.fork || !runtime.size) return on_new_threads(team);
-  runtime.fork(Team<Work>::run, &team, unsigned(count), 0);
-  return team.next > 0;
+  Region<Work> region{work, count, runtime.size};
+  if (!runtime.fork || !runtime.size) return run_on_new_threads(region);
+  runtime.fork(Region<Work>::run, &region, unsigned(count), 0);
+  return region.next > 0;
 }
 
 }  // namespace holdfast

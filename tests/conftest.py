@@ -7,6 +7,9 @@ import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import holdfast  # noqa: F401 - before torch, which reads once how long its threads spin
+
+# isort: split
 import pytest
 import torch
 from hypothesis import HealthCheck, settings

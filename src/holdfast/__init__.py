@@ -8,6 +8,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from holdfast import _threads as _threads  # sets how long OpenMP's threads spin, before torch is imported
+
 if TYPE_CHECKING:
     from holdfast import insight as insight
     from holdfast.errors import UserError as UserError

@@ -1,10 +1,14 @@
-// The core without Python, on layers drawn at random: `stress FIRST COUNT [DUMP]`.
+// The core without Python, on random layers: `stress FIRST COUNT [DUMP]`.
 //
-// Scratch memory is filled with NaN and every array ends where its allocation ends. For each number: two runs
-// give the same bits, every instruction set and number of threads the same within rounding, several callers
-// at once the same as one, steps of a stream the same as the sequence; nothing is NaN, and past a sequence's
-// end all is zero. DUMP takes everything computed as float32, to be held against another machine's.
+// Scratch memory is filled with NaN, and every array ends where its allocation ends. For each number: two
+// runs give the same bits, also on fewer threads than the work was divided for; every instruction set and
+// number of threads gives the same within rounding; several callers at once get what one gets; a stream's
+// steps equal the whole sequence; no value is NaN, and all is zero after a sequence's end. DUMP receives all
+// results as float32, for a comparison with another machine's.
+//
+// First, teams of workers pass a barrier many times, each with delays that make some of them sleep.
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
@@ -111,11 +115,13 @@ struct Case {
 
 using Results = std::vector<Array>;
 
-// What a run that leaves it out does not pass for.
+// An array whose elements a run must all write.
 Array unset(size_t n) { return Array(n, NAN); }
 
 // y, h, c, saved, normed, then the gradients.
-Results run(const Case& drawn, int threads) {
+constexpr Threads one_thread{1, false, 1};
+
+Results run(const Case& drawn, const Threads& threads) {
   const Sequence& s = drawn.s;
   const int64_t H = s.hidden, P = s.width, G = drawn.kind.gates, tokens = s.steps * s.batch;
   const int64_t slots = drawn.kind.saved + (s.weight_hr != nullptr);
@@ -123,8 +129,7 @@ Results run(const Case& drawn, int threads) {
   Array saved = unset(tokens * slots * H), normed = unset(s.norm_ih ? tokens * (2 * G * H + 2 * G) : 0);
   float* kept = drawn.int8 ? nullptr : saved.data();
   run_forward(drawn.cell(), s,
-              {y.data(), h.data(), c.data(), kept, s.norm_ih && kept ? normed.data() : nullptr},
-              {threads, false});
+              {y.data(), h.data(), c.data(), kept, s.norm_ih && kept ? normed.data() : nullptr}, threads);
   if (drawn.int8) return {y, h, c};
   Random random(drawn.number + 1);
   const Array dy = random.array(tokens * P), dh = random.array(s.batch * P), dc = random.array(s.batch * H);
@@ -142,7 +147,7 @@ Results run(const Case& drawn, int threads) {
   g.dprojected = dprojected.data(), g.drecurrent = drecurrent.empty() ? nullptr : drecurrent.data();
   g.dhidden = s.weight_hr ? dhidden.data() : nullptr, g.dh0 = dh0.data();
   g.dc0 = drawn.kind.lstm ? dc0.data() : nullptr, g.dvectors = dvectors.data();
-  run_backward(drawn.cell(), s, g, {threads, false});
+  run_backward(drawn.cell(), s, g, threads);
   return {y, h, c, saved, normed, dprojected, drecurrent, dhidden, dh0, dc0, dvectors};
 }
 
@@ -167,14 +172,15 @@ void check_itself(const Case& drawn, const Results& found) {
     for (int64_t b = 0; b < s.batch; ++b)
       for (int64_t i = 0; t >= s.lengths[b] && i < s.width; ++i)
         if (found[0][(t * s.batch + b) * s.width + i] != 0) drawn.fail("an output past the end is not zero");
-  if (run(drawn, 1) != found) drawn.fail("a second run differs");
+  if (run(drawn, one_thread) != found) drawn.fail("a second run differs");
 }
 
 void check_callers(const Case& drawn) {
-  const Results alone = run(drawn, 2);
+  const Threads two{2, false, 2};
+  const Results alone = run(drawn, two);
   std::vector<Results> found(3);
   std::vector<std::thread> callers;
-  for (Results& results : found) callers.emplace_back([&] { results = run(drawn, 2); });
+  for (Results& results : found) callers.emplace_back([&] { results = run(drawn, two); });
   for (std::thread& caller : callers) caller.join();
   for (const Results& results : found)
     if (results != alone) drawn.fail("callers at once differ");
@@ -183,33 +189,64 @@ void check_callers(const Case& drawn) {
 void check_stream(const Case& drawn, const Results& whole, int threads) {
   const Sequence& s = drawn.s;
   if (s.reverse || s.lengths || s.mask || s.zoneout[0].kept > 0 || s.zoneout[1].kept > 0) return;
-  Stream stream(drawn.cell(), {s}, s.batch + 1, threads);
+  Stream stream(drawn.cell(), {s}, s.batch + 1);
   stream.resize(s.batch);
   std::copy_n(s.h0, s.batch * s.width, stream.h(0).data());
   if (s.c0) std::copy_n(s.c0, s.batch * s.hidden, stream.c(0).data());
   Array y(whole[0].size());
   for (int64_t t = 0; t < s.steps; ++t)
-    stream.step(s.x + t * s.batch * s.inputs, y.data() + t * s.batch * s.width);
+    stream.step(s.x + t * s.batch * s.inputs, y.data() + t * s.batch * s.width, threads);
   check_close(drawn, "a stream", {whole[0]}, {y}, drawn.int8 ? 0.05f : 1e-5f);
 }
 
 // int8: a value on the edge may be rounded the other way.
+void check_threads(const Case& drawn, const std::string& set, const Results& found, int threads) {
+  const std::string what = set + ", " + std::to_string(threads) + " threads";
+  const Results all = run(drawn, {threads, false, threads});
+  check_close(drawn, what, found, all, drawn.int8 ? 0.05f : 1e-4f);
+  for (int available = 1; available < threads; ++available)
+    if (run(drawn, {threads, false, available}) != all)
+      drawn.fail(what + " of which " + std::to_string(available) + " run: the bits differ");
+}
+
 void check(const Case& drawn, std::ofstream& dump) {
   select_isa("baseline");
-  const Results found = run(drawn, 1);
+  const Results found = run(drawn, one_thread);
   eager(drawn.number % 2);
   check_itself(drawn, found);
   for (const std::string& set : isas()) {
     select_isa(set);
-    for (int threads : {1, 2, 4})
-      check_close(drawn, set + ", " + std::to_string(threads) + " threads", found, run(drawn, threads),
-                  drawn.int8 ? 0.05f : 1e-4f);
+    for (int threads : {1, 2, 4}) check_threads(drawn, set, found, threads);
     check_stream(drawn, found, 1 + int(drawn.number % 3));
   }
   if (drawn.number % 4 == 0) check_callers(drawn);
   for (const Array& array : found)
     if (dump)
       dump.write(reinterpret_cast<const char*>(array.data()), std::streamsize(array.size() * sizeof(float)));
+}
+
+// Each worker counts its turns; after every wait all must have counted as many. Now and then one comes late,
+// so that the others sleep.
+void check_barrier(int size, int turns) {
+  Team team(size);
+  std::vector<int64_t> counts(size);
+  std::atomic<bool> failed{false};
+  const auto work = [&](int id) {
+    Random random(uint64_t(id) + 1);
+    const Worker worker{&team, id};
+    for (int turn = 1; turn <= turns; ++turn) {
+      if (random.one_in(50)) std::this_thread::sleep_for(3 * spin_time);
+      ++counts[id];
+      worker.wait();
+      for (int64_t count : counts)
+        if (count != turn) failed = true;
+      worker.wait();
+    }
+  };
+  std::vector<std::thread> threads;
+  for (int id = 0; id < size; ++id) threads.emplace_back(work, id);
+  for (std::thread& thread : threads) thread.join();
+  if (failed) std::fprintf(stderr, "a team of %d: a worker passed the barrier early\n", size), std::exit(1);
 }
 
 }  // namespace
@@ -221,6 +258,7 @@ int main(int count, char** arguments) {
   std::ofstream dump;
   if (count > 3) dump.open(arguments[3], std::ios::binary);
   if (!dump) return std::fprintf(stderr, "cannot write %s\n", arguments[3]), 2;
+  for (int size : {2, 3, 4, 9}) check_barrier(size, 2000);
   poison(true);
   for (uint64_t number = first; number < first + cases; ++number) check(Case(number), dump);
   std::string sets;

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from holdfast.errors import UserError
+from holdfast.nn.kernels import thread_count
 
 missing: str | None = None
 try:
@@ -127,13 +128,13 @@ Sizes = Sequence[int]
 def forward(cell: str, sizes: Sizes, zoneout: Tensor | None, arrays: Arrays) -> None:
     """``sizes``: T, B, I, H, P, reverse. Arrays by the names of csrc/recurrent.h; one that is not given is absent."""
     numbers, addresses = _prepared(zoneout, arrays, (*_PROBLEM, *OUTPUTS))
-    _core.forward(cell, *_threads(), list(sizes), numbers, addresses)
+    _core.forward(cell, _core_threads(), list(sizes), numbers, addresses)
 
 
 def backward(cell: str, sizes: Sizes, zoneout: Tensor | None, arrays: Arrays) -> None:
     """As :func:`forward`."""
     numbers, addresses = _prepared(zoneout, arrays, (*_PROBLEM, *_BACKWARD))
-    _core.backward(cell, *_threads(), list(sizes), numbers, addresses)
+    _core.backward(cell, _core_threads(), list(sizes), numbers, addresses)
 
 
 @contextmanager
@@ -157,13 +158,19 @@ def _threads() -> tuple[int, bool]:
     return torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
 
 
+def _core_threads() -> tuple[int, bool, int]:
+    """The same, and how many of them may run now (csrc/recurrent.h, ``Threads``)."""
+    threads, deterministic = _threads()
+    return threads, deterministic, thread_count.current.available(threads)
+
+
 Layer = tuple[Sizes, Tensor | None, Arrays]
 
 
 def stream(cell: str, layers: Sequence[Layer], batch: int) -> _core.Stream:
     """The layers of a stack, as :func:`forward` takes each; the weights are copied."""
     given = [(list(sizes), *_prepared(zoneout, arrays, _PROBLEM)) for sizes, zoneout, arrays in layers]
-    return _core.Stream(cell, given, batch, torch.get_num_threads())
+    return _core.Stream(cell, given, batch)
 
 
 def _prepared(

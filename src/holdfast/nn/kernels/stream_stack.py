@@ -10,7 +10,7 @@ from torch import Tensor
 
 from holdfast._typing import Array
 from holdfast.nn.cells import State
-from holdfast.nn.kernels import binding
+from holdfast.nn.kernels import binding, thread_count
 from holdfast.nn.kernels.native import Native, arguments
 from holdfast.nn.kernels.problem import Problem
 
@@ -29,6 +29,10 @@ def misfit(x: Tensor | Array, shapes: Shapes) -> Exception:
 
 def _empty(*shape: int) -> Tensor:
     return torch.empty(shape, dtype=torch.float32, device="cpu")  # whatever torch's defaults are
+
+
+def _threads() -> int:
+    return thread_count.current.available(torch.get_num_threads())
 
 
 class NativeSteps:
@@ -53,7 +57,7 @@ class NativeSteps:
         if shape is None or x.dtype is not torch.float32 or x.device.type != "cpu":
             raise misfit(x, shapes)
         x, y = x.contiguous(), _empty(*shape)
-        self._core.step_at(x.data_ptr(), y.data_ptr())
+        self._core.step_at(x.data_ptr(), y.data_ptr(), _threads())
         return y
 
     def array(self, x: Array, shapes: Shapes) -> Array:
@@ -62,7 +66,7 @@ class NativeSteps:
         if shape is None or x.dtype != np.float32:
             raise misfit(x, shapes)
         y: Array = np.empty(shape, np.float32)
-        self._core.step(np.ascontiguousarray(x), y)
+        self._core.step(np.ascontiguousarray(x), y, _threads())
         return y
 
     def get(self, batch: int) -> list[State]:

@@ -1,0 +1,42 @@
+"""How long waiting OpenMP threads spin: a default that must be set before torch is imported.
+
+GNU's OpenMP runtime (libgomp, part of torch on Linux) lets a thread that waits spin 300,000 times before it sleeps. On
+an idle machine that saves the wake-up. If another program needs the core, the spinning thread takes the time of the
+one it waits for: a training step with two threads becomes 10 to 200 times slower. 3,000 turns cost nothing measurable
+on an idle machine. Measure with ``python bench/busy_machine.py``.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable, MutableMapping
+from dataclasses import dataclass
+
+SPINCOUNT = "3000"
+_VARIABLES = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")
+
+
+@dataclass(frozen=True)
+class SpinSetting:
+    """The setting, who made it (``environment``, ``holdfast`` or ``nobody``), and whether torch can have read it."""
+
+    variable: str
+    value: str | None
+    source: str
+    effective: bool
+
+
+def set_default(environ: MutableMapping[str, str], modules: Iterable[str]) -> SpinSetting:
+    """Set ``GOMP_SPINCOUNT`` unless the environment has a setting or torch, which reads it once, is imported."""
+    for variable in _VARIABLES:
+        if variable in environ:
+            return SpinSetting(variable, environ[variable], "environment", True)
+    if "torch" in modules:
+        return SpinSetting("GOMP_SPINCOUNT", None, "nobody", False)
+    environ["GOMP_SPINCOUNT"] = SPINCOUNT
+    return SpinSetting("GOMP_SPINCOUNT", SPINCOUNT, "holdfast", True)
+
+
+SETTING = set_default(os.environ, sys.modules)
+"""What this process found or set when Holdfast was imported."""
