@@ -9,7 +9,7 @@ TESTS ?=
 
 # How long OpenMP's threads spin while they wait (src/holdfast/_threads.py); your own setting is kept.
 ifndef OMP_WAIT_POLICY
-export GOMP_SPINCOUNT ?= 3000
+export GOMP_SPINCOUNT ?= 2000
 endif
 
 BIN := .venv/bin

@@ -19,13 +19,12 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from statistics import median
-from time import perf_counter, sleep
+from time import perf_counter
 
 BATCH, TIME, INPUT, HIDDEN = 32, 20, 32, 64
 LAYERS = ("hf.GRU", "hf.LSTM", "torch.nn.GRU", "torch.nn.LSTM", "torch.nn.Linear")
-BLOCK_SECONDS, BLOCK_STEPS = 0.25, 3
-SETTLE_SECONDS = 2.5
-"""Between the start of the busy program and the first measurement: the layers notice it within a second or two."""
+WARMUP_SECONDS, BLOCK_SECONDS, LEAST_STEPS = 0.5, 0.25, 3
+"""The warm-up lets the layers notice that the machine has become idle or busy."""
 
 Times = dict[tuple[str, str, bool], list[float]]
 """(setting, layer, busy) -> milliseconds per step of each block."""
@@ -52,17 +51,19 @@ def serve(setting: str) -> None:
         found = layer(x)
         (found[0] if isinstance(found, tuple) else found).sum().backward()
 
-    for name in layers:
-        for _ in range(5):
+    def block(name: str, seconds: float) -> float:
+        steps, start = 0, perf_counter()
+        while steps < LEAST_STEPS or perf_counter() - start < seconds:
             step(name)
+            steps += 1
+        return 1e3 * (perf_counter() - start) / steps
+
+    for name in layers:
+        block(name, 0.0)
     print("ready", flush=True)
     for line in sys.stdin:
-        step(line.strip())  # wakes what slept while the other processes had their turns
-        steps, start = 0, perf_counter()
-        while steps < BLOCK_STEPS or perf_counter() - start < BLOCK_SECONDS:
-            step(line.strip())
-            steps += 1
-        print(1e3 * (perf_counter() - start) / steps, flush=True)
+        block(line.strip(), WARMUP_SECONDS)
+        print(block(line.strip(), BLOCK_SECONDS), flush=True)
 
 
 @contextmanager
@@ -111,7 +112,6 @@ def measure(settings: list[str], rounds: int, threads: int) -> Times:
         for _ in range(rounds):
             for busy in (False, True):
                 with busy_program(busy):
-                    sleep(SETTLE_SECONDS)
                     for layer in LAYERS:
                         for setting, process in processes.items():
                             times.setdefault((setting, layer, busy), []).append(ask(process, layer))

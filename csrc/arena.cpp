@@ -22,7 +22,7 @@ struct Piece {
   int64_t size;
 };
 
-// The pieces not in use. Lives as long as the process: a thread may give back its scratch at any time.
+// The unused pieces. Lives as long as the process: a thread may return its scratch at any time.
 struct Arena {
   std::mutex guard;
   std::vector<Piece> pieces;
@@ -33,14 +33,14 @@ Arena& arena() {
   return only;
 }
 
-#ifdef __linux__  // a process forked while another thread holds the lock would wait for it for ever
-const int watched = pthread_atfork([] { arena().guard.lock(); }, [] { arena().guard.unlock(); },
-                                   [] { arena().guard.unlock(); });
+#ifdef __linux__  // a process forked while another thread holds the lock would wait for it forever
+const int fork_handler = pthread_atfork([] { arena().guard.lock(); }, [] { arena().guard.unlock(); },
+                                        [] { arena().guard.unlock(); });
 #endif
 
 std::atomic<bool> poisoned{false};
 
-// The smallest piece that holds n floats and is not much too large; null if there is none.
+// Take the smallest piece that holds n floats and is not much larger. Null if there is none.
 Piece reuse(int64_t n) {
   Arena& a = arena();
   const std::lock_guard lock(a.guard);
@@ -86,7 +86,7 @@ Buffer::~Buffer() {
   const std::lock_guard lock(a.guard);
   a.pieces.push_back({memory, size});
   if (a.pieces.size() <= most_kept) return;
-  release(a.pieces.front().memory);  // the one not used for longest
+  release(a.pieces.front().memory);  // the least recently used one
   a.pieces.erase(a.pieces.begin());
 }
 

@@ -1,12 +1,13 @@
-// Scratch memory that is used again: fresh pages cost more than the work on them. ``poison`` fills what is
-// handed out with NaN, so that tests see a value that was read before it was written.
+// Reused scratch memory: fresh pages cost more than the work on them. ``poison`` fills each buffer with NaN,
+// so that tests detect a value that is read before it is written.
 #pragma once
 
 #include <cstdint>
 
 namespace holdfast {
 
-// Asks for large pages: a fresh array of many megabytes costs more in page faults than the work on it.
+// Ask the system for large pages: a new array of many megabytes costs more in page faults than the work on
+// it.
 void advise_huge_pages(float* array, int64_t n);
 
 void poison(bool on);

@@ -1,5 +1,5 @@
-// The backward loop, from the last step to the first. Fused: a worker takes some units of all rows. Whole
-// rows (layer norm, projection, reset before the product) are in general_backward.h.
+// The backward loop, from the last step to the first, in which a worker takes some units of all rows.
+// general_backward.h has the options that need whole rows (layer norm, projection, reset before the product).
 #pragma once
 
 #include "sequence.h"
@@ -11,8 +11,8 @@ template <class Cell>
 struct BackWorkspace {
   static constexpr int G = Cell::gates, V = Slots<Cell>::count;
   int64_t P, H, wide, narrow, apart, gates;  // strides: of a row of h, of c, between gates, of a row of da
-  float *dh, *dc, *da[2];                    // da: the operand of the product with W_hh, in turns
-  float *fresh, *dm, *dreset, *dx, *dpre;    // general: see there
+  float *dh, *dc, *da[2];                    // da: the operand of the product with W_hh, alternating by step
+  float *fresh, *dm, *dreset, *dx, *dpre;    // for general_backward.h
   float *zeros, *near, *far;
 
   static int64_t floats(const Sequence& s) {  // for each sequence
@@ -48,7 +48,7 @@ struct BackWorkspace {
 
   float* cells;  // four rows: c, c normalised, gradients of the output gate and of c
 
-  // Sums over many steps are added up in two levels: a single one loses digits.
+  // Add the near sums to the far sums. Sums over many steps need two levels: a single one loses digits.
   void flush() const {
     for (int64_t i = 0; i < V * apart; i += width) {
       store(far + i, load(far + i) + load(near + i));
@@ -57,7 +57,7 @@ struct BackWorkspace {
   }
 };
 
-// What belongs to row r at time t, and the lane of one of its vectors.
+// The arrays of row r at time t, and the lane of one of its vectors.
 template <class Cell>
 struct BackRow {
   const Sequence& s;
@@ -97,7 +97,7 @@ struct BackRow {
             w.apart};
   }
 
-  // The shares of the old value that zoneout kept.
+  // The fraction of the old value that zoneout kept.
   template <bool Noisy>
   vec kept_hidden(int64_t unit) const {
     return Noisy ? keep(s.zoneout[0], at * s.width + unit) : vec{};
@@ -108,7 +108,7 @@ struct BackRow {
   }
 };
 
-// d W_hh of each row and unit of h, times the mask, is added to dh.
+// Add da W_hh of each row and unit of h, times the mask, to dh.
 template <class Cell>
 void flow_back(const Sequence& s, const Rows& rows, const BackWorkspace<Cell>& w, const Operand& left,
                const float* panels, const Worker& worker) {

@@ -1,7 +1,7 @@
-# holdfast_core(target): the core's sources, and the kernels once for each instruction set with its compiler flags.
+# holdfast_core(target): add the core's sources to a target, and the kernels once for each instruction set with its flags.
 find_package(Threads REQUIRED)
 add_library(holdfast_options INTERFACE)
-set(HOLDFAST_OPTIMISE -O3 CACHE STRING "How the core is optimised")
+set(HOLDFAST_OPTIMISE -O3 CACHE STRING "Optimization flags of the core")
 set(HOLDFAST_AVX512 ON CACHE BOOL "Build the kernels for AVX-512 too")
 if(NOT MSVC)  # contraction to fused multiply-add is wanted; -ffast-math is not: NaN must survive
   target_compile_options(holdfast_options INTERFACE ${HOLDFAST_OPTIMISE} -ffp-contract=fast -Wall -Wextra)
@@ -19,7 +19,7 @@ endfunction()
 
 function(holdfast_core target)
   set(kernels rnn lstm gru peak)
-  foreach(source dispatch run arena stream)
+  foreach(source dispatch run arena stream team)
     target_sources(${target} PRIVATE ${HOLDFAST_CSRC}/${source}.cpp)
   endforeach()
   target_include_directories(${target} PRIVATE ${HOLDFAST_CSRC})

@@ -1,4 +1,4 @@
-// The instruction sets: which were built, which run here, which one is used.
+// The instruction sets: those that were built, those that run here, and the selected one.
 #include <algorithm>
 #include <atomic>
 #include <chrono>
@@ -7,7 +7,7 @@
 
 #include "recurrent.h"
 
-// Kernels have static initialisers that are constant: no order between the sources is needed.
+// Kernels have constant static initialisers, so the order of the sources does not matter.
 #define HOLDFAST_DECLARE(set)                                                                               \
   namespace holdfast::set {                                                                                 \
   extern const Kernel *const rnn_tanh,                                                                      \
@@ -35,7 +35,7 @@ HOLDFAST_DECLARE(avx512vnni)
 namespace holdfast {
 namespace {
 
-// Those of the build that this processor has, the best first.
+// Return the built sets that this processor has, the best first.
 std::vector<Isa> runnable() {
   std::vector<Isa> found;
 #ifdef HOLDFAST_HAS_AVX512

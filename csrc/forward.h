@@ -1,5 +1,5 @@
-// The forward loop of most cells: the gate functions run on the registers of the product (general.h has the
-// rest).
+// The forward loop of most cells: the gate functions run on the registers of the matrix product. general.h
+// has the other cells and options.
 #pragma once
 
 #include "int8.h"
@@ -7,11 +7,11 @@
 
 namespace holdfast::HOLDFAST_ISA {
 
-// A team's scratch in the forward loop: rows of states, and what a general step needs besides.
+// A team's scratch in the forward loop: rows of states, and buffers of the general step.
 template <class Cell>
 struct Workspace {
   int64_t P, H, wide, narrow, apart;  // strides: of a row of h, of a row of c, between gates
-  float *operand[2], *h, *c;          // h times its mask, in turns; h; c
+  float *operand[2], *h, *c;          // h times its mask, alternating by step; h; c
   float *operand2, *gate, *product;   // r * operand; output gate, then m; W_hh h of each gate
 
   static int64_t floats(const Sequence& s) {  // for each sequence
@@ -30,7 +30,8 @@ struct Workspace {
   }
 };
 
-// x W_ih + b_ih of the active rows of a span, step after step; ``place`` stores the sums of a row and unit.
+// Compute x W_ih + b_ih of the active rows of a span, step after step. ``place`` stores the sums of a row and
+// unit.
 template <class Cell, class Format, class Place>
 void project(const Format& format, const Sequence& s, const Span& span, const Rows& rows, const float* panels,
              float* inputs, const Worker& worker, const Place& place) {
@@ -46,7 +47,8 @@ void project(const Format& format, const Sequence& s, const Span& span, const Ro
   product<Cell::gates, Cell::units>(format.left({count, inputs, stride, I}), panels, s.hidden, worker, place);
 }
 
-// A sequence's initial state stands in both operands: in the reverse direction it joins at its own end.
+// Copy each sequence's initial state to both operands: in the reverse direction a sequence starts at its own
+// end.
 template <class Cell>
 void start(const Sequence& s, const Rows& rows, const Workspace<Cell>& w, const Worker& worker) {
   const Range own = worker.share(rows.count);
@@ -60,7 +62,7 @@ void start(const Sequence& s, const Rows& rows, const Workspace<Cell>& w, const 
   worker.wait();
 }
 
-// The next state of a vector of units of the hidden state: zoneout, and the operand of the next step.
+// Store the next hidden state of a vector of units, with zoneout, and the operand of the next step.
 HOLDFAST_INLINE void update_hidden(const Sequence& s, int64_t at, int64_t b, int64_t unit, vec fresh,
                                    float* h, float* operand, float* y) {
   const int64_t n = s.width - unit;

@@ -1,9 +1,10 @@
 // The small matrix product of one time step: sums[row][v] = panel's bias + sum_k a[row][k] * panel[k][v].
 //
 // The weights are packed once per call into panels. A panel belongs to a block of U vectors of hidden units
-// and holds the V = G U vectors of all gates of these units, so that what the gate functions need is summed
-// together. It is cut into strips of S vectors, each with its k = bias, 0 ... depth-1: a tile of R rows and S
-// vectors of sums fills the registers, and the more rows, the fewer times a strip comes from the caches.
+// and holds the V = G U vectors of all gates of these units: one tile sums everything that the gate functions
+// need. A panel is divided into strips of S vectors, each with its k = bias, 0 ... depth-1. The sums of R
+// rows and S vectors fill the registers. The more rows a tile has, the fewer times a strip is read from the
+// caches.
 #pragma once
 
 #include "simd.h"
@@ -20,7 +21,7 @@ constexpr int most_sums = registers == 32 ? 24 : 12;
 template <int R, int V>
 constexpr int tile_vectors = R * V <= most_sums ? V : strip<V>;
 
-// Vectors of units of a block, for a cell: an even number of vectors where strips are to be had.
+// Vectors of units in a block, for a cell: an even number of vectors where that allows strips.
 constexpr int units_of(int gates) { return registers == 32 || gates % 2 == 0 ? 1 : 2; }
 
 constexpr int64_t blocks(int64_t hidden, int units) { return (hidden + units * width - 1) / (units * width); }
@@ -30,7 +31,8 @@ constexpr int64_t panel_size(int64_t hidden, int64_t depth) {
   return blocks(hidden, U) * (1 + depth) * G * U * width;
 }
 
-// A matrix to pack: gates * hidden outputs by depth; an output's weights lie ``along`` apart, outputs
+// A matrix to pack: gates * hidden outputs by depth. An output's weights are ``along`` floats apart, two
+// outputs
 // ``apart``.
 struct Matrix {
   const float* weights;
@@ -38,8 +40,8 @@ struct Matrix {
   int64_t hidden, depth, apart, along;
 };
 
-// Visits the outputs of the worker's share of blocks: visit(to, output, present), where output number
-// ``output`` (past the last unit it is not present) has one float in each row of S vectors from ``to`` on.
+// Call visit(to, output, present) for the outputs of the worker's share of blocks. Output number ``output``
+// has one float in each row of S vectors from ``to`` on. It is not present past the last unit.
 template <int G, int U, class Visit>
 void each_output(const Matrix& m, int64_t rows, float* panels, const Worker& worker, const Visit& visit) {
   constexpr int V = G * U, S = strip<V>;
@@ -53,8 +55,8 @@ void each_output(const Matrix& m, int64_t rows, float* panels, const Worker& wor
       }
 }
 
-// A strip's row: the bias or the weights of one k, of v = u G + g, unit = (block U + u) width + lane. Zero
-// past the last unit.
+// Pack a matrix. A strip's row has the bias or the weights of one k, for v = u G + g and unit = (block U + u)
+// width + lane. It is zero past the last unit.
 template <int G, int U>
 void pack(const Matrix& m, float* panels, const Worker& worker) {
   constexpr int row = strip<G * U> * width;
@@ -65,13 +67,13 @@ void pack(const Matrix& m, float* panels, const Worker& worker) {
   });
 }
 
-// Independent chains of additions where a tile has too few sums to hide the latency of one.
+// Independent chains of additions, for tiles with too few sums to hide the latency of an addition.
 template <int R, int V>
 constexpr int chains = R * V >= 8   ? 1
                        : R * V >= 4 ? 2
                                     : 4;
 
-// Some vectors of a panel's row, in strips of S that lie ``apart``.
+// Load some vectors of a panel's row. Its strips of S vectors are ``apart`` floats apart.
 template <int W, int S>
 HOLDFAST_INLINE void load_row(const float* panel, int64_t apart, vec (&row)[W]) {
   HOLDFAST_UNROLL
@@ -91,11 +93,11 @@ HOLDFAST_INLINE void accumulate(const float* a, int64_t stride, const float* pan
   }
 }
 
-// Weights that the next block of units needs come nearer while this one's are summed: each tile asks for one
-// of their rows each this many k, so that this many tiles ask for all of them.
-constexpr int asking = 4, line_floats = 16;
+// Prefetch: while one block of units is summed, its tiles prefetch the weights of the next block. Each tile
+// prefetches one row for every ``prefetch_every`` k, so that this many tiles prefetch all rows.
+constexpr int prefetch_every = 4, line_floats = 16;
 
-// sums[r V + v] for R rows and W of V vectors; ``next`` is what to bring nearer.
+// Compute sums[r V + v] for R rows and W of V vectors, and prefetch ``next``.
 template <int R, int W, int V>
 HOLDFAST_INLINE void tile(const float* a, int64_t stride, const float* panel, const float* next,
                           int64_t depth, vec* sums) {
@@ -106,12 +108,12 @@ HOLDFAST_INLINE void tile(const float* a, int64_t stride, const float* panel, co
   for (int r = 0; r < R; ++r) load_row<W, S>(panel, apart, sum[0][r]);
   panel += row;
   int64_t k = 0;
-  for (; k + asking <= depth; k += asking, next += row) {
-    if constexpr (R > 1)  // a single row takes what the memory gives
+  for (; k + prefetch_every <= depth; k += prefetch_every, next += row) {
+    if constexpr (R > 1)  // a single row is limited by memory bandwidth
       for (int v = 0; v < W; v += S)
         for (int line = 0; line < row; line += line_floats) prefetch(next + v / S * apart + line);
     HOLDFAST_UNROLL
-    for (int c = 0; c < asking; ++c, panel += row)
+    for (int c = 0; c < prefetch_every; ++c, panel += row)
       accumulate<R, W, S>(a + k + c, stride, panel, apart, sum[c % C]);
   }
   for (; k < depth; ++k, panel += row) accumulate<R, W, S>(a + k, stride, panel, apart, sum[0]);
@@ -124,7 +126,7 @@ HOLDFAST_INLINE void tile(const float* a, int64_t stride, const float* panel, co
   }
 }
 
-// The left operand: rows of ``depth`` floats, ``stride`` apart.
+// The left operand: rows of ``depth`` floats that are ``stride`` floats apart.
 struct Operand {
   int64_t rows;
   const float* a;
@@ -150,29 +152,29 @@ void sum_rows(int64_t rows, const Left& left, int64_t first, const float* panel,
     sum_rows<R - 1, V>(rows, left, first, panel, next, sums);
 }
 
-// For each block of the worker's share and each row: finish(row, first unit of the block, sums of the V
-// vectors). Rows are dealt evenly to tiles. ``Left`` is an Operand or what int8.h makes of one.
+// Call finish(row, first unit of the block, sums of the V vectors) for each block of the worker's share and
+// each row. The rows are divided evenly among tiles. ``Left`` is an Operand or its quantised form (int8.h).
 template <int G, int U, class Left, class Finish>
 void product(const Left& left, const float* panels, int64_t hidden, const Worker& worker,
              const Finish& finish) {
   constexpr int V = G * U, R = most_sums / strip<V>;
   const int64_t rows = left.rows, tiles = (rows + R - 1) / R, size = left.panel_rows() * V * width;
-  const int64_t part = left.panel_rows() / asking * strip<V> * width;
+  const int64_t part = left.panel_rows() / prefetch_every * strip<V> * width;
   const Range own = worker.share(blocks(hidden, U));
   for (int64_t block = own.first; block < own.last; ++block)
     for (int64_t i = 0; i < tiles; ++i) {
       const int64_t first = rows * i / tiles, count = rows * (i + 1) / tiles - first;
       const float* panel = panels + block * size;
       vec sums[R * V];
-      sum_rows<R, V>(count, left, first, panel, panel + size + i % asking * part, sums);
+      sum_rows<R, V>(count, left, first, panel, panel + size + i % prefetch_every * part, sums);
       for (int64_t r = 0; r < count; ++r) finish(first + r, block * U * width, sums + r * V);
     }
 }
 
-// Weights as they are given; int8.h has the other kind.
+// float32 weights, as they are given. int8.h has int8 weights.
 struct Float32 {
   static constexpr const char* suffix = "";
-  Float32(int64_t, int64_t) {}  // most rows and greatest depth of a product
+  Float32(int64_t, int64_t) {}  // largest number of rows and largest depth of a product
 
   template <int G, int U>
   static constexpr int64_t size(int64_t hidden, int64_t depth) {

@@ -1,5 +1,5 @@
-// The forward loop of layer norm, of a projected hidden state and of the reset before the product: the
-// product is stored, and then each worker of the team takes whole rows.
+// The forward loop for layer norm, a projected hidden state and the reset before the product: it stores the
+// matrix product, and then each worker of the team takes whole rows.
 #pragma once
 
 #include "forward.h"
@@ -7,7 +7,8 @@
 
 namespace holdfast::HOLDFAST_ISA {
 
-// Some gates of a row, normalised in place, then gain and bias; ``normed`` keeps the values before these.
+// Normalise some gates of a row in place, then apply gain and bias. ``normed`` keeps the values before gain
+// and bias.
 inline void normalise(float* row, int64_t apart, int64_t H, Range gates, const float* gain, const float* bias,
                       float* normed, float* inverses) {
   for (int64_t g = gates.first; g < gates.last; ++g) {
@@ -29,7 +30,7 @@ struct Row {
   const Outputs& out;
   const Workspace<Cell>& w;
   int64_t r, t;
-  const float* x;  // projected input, a gate each ``w.apart``
+  const float* x;  // projected input; gates are ``w.apart`` floats apart
   int64_t b, at;   // in the batch; t * B + b
 
   float* sums() const { return w.product + r * G * w.apart; }
@@ -54,7 +55,7 @@ struct Row {
             shift(out.saved, at * S * w.H + unit)};
   }
 
-  // r and z take the place of their sums; the candidate's operand is r times the others'.
+  // Replace the sums of r and z by the gates. The candidate's operand is r times that of the other gates.
   void reset() const {
     for (int64_t unit = 0; unit < w.H; unit += width) {
       float* to = sums() + unit;
@@ -74,7 +75,8 @@ struct Row {
       const Lane own = lane(unit);
       const StepResult result = Cell::step(recurrent, own);
       store(gate() + unit, result.gate);
-      store(sums() + unit, cut(result.cell, own.n));  // the first gate's sums have served
+      store(sums() + unit,
+            cut(result.cell, own.n));  // overwrites the first gate's sums, which are no longer needed
       if constexpr (Cell::cell_state)
         own.save(Cell::saved - 1, update_cell(s, at, unit, result.cell, w.c + r * w.narrow + unit));
     }
@@ -123,7 +125,7 @@ struct General {
     worker.wait();
   }
 
-  // x W_ih + b_ih of a chunk: [row][gate][unit], normalised.
+  // Compute x W_ih + b_ih of a chunk, normalised: [row][gate][unit].
   void project_chunk(const Span& span, float* inputs, float* projected) const {
     project<Cell>(format, s, span, rows, panels.input, inputs, worker,
                   [&](int64_t r, int64_t unit, const vec* sums) {
@@ -143,7 +145,7 @@ struct General {
     worker.wait();
   }
 
-  // W_hh h of all gates; with the reset before the product, r and z in the place of theirs.
+  // Compute W_hh h of all gates. With the reset before the product, r and z replace their sums.
   void recur(int64_t t, int64_t active, const float* x) const {
     constexpr int first = Cell::reset_before ? 2 : G;
     const auto left = format.left({active, w.operand[0], w.wide, w.P});

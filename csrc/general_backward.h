@@ -1,5 +1,5 @@
-// The backward loop of layer norm, of a projected hidden state and of the reset before the product: each
-// worker takes whole rows, and meets the others before and after each product.
+// The backward loop for layer norm, a projected hidden state and the reset before the product: each worker
+// takes whole rows, and waits for the others before and after each matrix product.
 #pragma once
 
 #include "backward.h"
@@ -15,12 +15,13 @@ struct GeneralBackRow : BackRow<Cell> {
   static constexpr int G = Cell::gates, S = Cell::saved;
   using Base::Base;
 
-  float* dx() const { return w.dx + r * G * w.apart; }      // gradients of the gates' arguments: x's part
-  float* dpre() const { return w.dpre + r * G * w.apart; }  // and h's
+  float* dx() const { return w.dx + r * G * w.apart; }  // gradients of the gates' arguments: the part of x
+  float* dpre() const { return w.dpre + r * G * w.apart; }  // and the part of h
   BackLane lane(int64_t unit) const { return Base::lane(unit, dx(), dpre(), w.apart, w.cells); }
   float* cells(int which) const { return w.cells + which * w.apart; }
 
-  // What arrives at the new state, apart from what zoneout lets pass to the old one.
+  // Split the gradient of the new state: ``fresh`` goes through the step, dh keeps what zoneout passes to the
+  // old state.
   void arrive() const {
     float *dh = w.dh + r * w.wide, *fresh = w.fresh + r * w.wide;
     for (int64_t unit = 0; unit < w.P; unit += width) {
@@ -32,7 +33,8 @@ struct GeneralBackRow : BackRow<Cell> {
     if (g.dhidden) copy(g.dhidden + at * w.P, fresh, w.P);
   }
 
-  // From the gradient of the output m to those of the output gate and of c, in cells(2) and cells(3).
+  // Compute the gradients of the output gate and of c, in cells(2) and cells(3), from the gradient of the
+  // output m.
   void output_gradient(const float* dm) const {
     float *c = cells(0), *normed = cells(1), *dgate = cells(2), *dcell = cells(3);
     for (int64_t unit = 0; unit < w.H; unit += width)
@@ -80,7 +82,7 @@ struct GeneralBackRow : BackRow<Cell> {
     }
   }
 
-  // Through the gains and the normalisation of some gates, in place. ``part`` is 0 for x's, 1 for h's.
+  // Backpropagate through the gains and the normalisation of some gates, in place. ``part``: 0 of x, 1 of h.
   void norm_gradient(float* d, Range gates, int part) const {
     const float* gain = part ? s.norm_hh : s.norm_ih;
     if (!gain) return;
@@ -99,7 +101,7 @@ struct GeneralBackRow : BackRow<Cell> {
     }
   }
 
-  // From the gradient of r times the operand; what it gives to h goes into dh.
+  // Backpropagate the gradient of r times the operand, and add the part of h to dh.
   void reset_gradient() const {
     float* dh = w.dh + r * w.wide;
     for (int64_t unit = 0; unit < w.P; unit += width) {
@@ -110,7 +112,8 @@ struct GeneralBackRow : BackRow<Cell> {
     }
   }
 
-  // The gradients of the products leave: x's for dW_ih and dx, h's (apart with layer norm) for dW_hh and dh.
+  // Write the gradients of the products: of x for dW_ih and dx, of h (which differs with layer norm) for
+  // dW_hh and dh.
   void leave() const {
     norm_gradient(dx(), {0, G}, 0);
     for (int gate = 0; gate < G; ++gate) {

@@ -1,4 +1,4 @@
-// Gated recurrent unit, PyTorch's order of gates. Saved: r, z, n and the fourth below.
+// Gated recurrent unit, with PyTorch's order of gates. Saved: r, z, n and the fourth value below.
 //   r, z = sigmoid(x + W h + b);  h' = (1 - z) n + z h
 //   gru:              n = tanh(x + r (W h + b)); saved W h + b
 //   gru_reset_before: n = tanh(x + W (r h) + b); saved r h
@@ -26,7 +26,7 @@ struct Gru : Stateless {
     return blend(lane, r, z, n);
   }
 
-  // With respect to the candidate's argument; emits the update gate's.
+  // Return the gradient of the candidate's argument, and emit that of the update gate.
   static HOLDFAST_INLINE vec candidate_gradient(vec dh, vec z, const BackLane& lane) {
     const vec n = lane.saved(2);
     lane.emit(1, (dh * (lane.before() - n) + lane.outside(1)) * z * (1.0f - z));
@@ -47,7 +47,7 @@ struct ResetBefore : Gru {
   static constexpr const char* name = "gru_reset_before";
   static constexpr bool reset_before = true;
 
-  // r and z are ready.
+  // The first two are r and z, not sums.
   static HOLDFAST_INLINE StepResult step(const vec* recurrent, const Lane& lane) {
     return blend(lane, recurrent[0], recurrent[1], hyperbolic_tangent(lane.projected(2) + recurrent[2]));
   }
@@ -58,7 +58,8 @@ struct ResetBefore : Gru {
     return {d.gate * z, vec{}};
   }
 
-  // From the gradient of r times the operand, which W of the candidate read; returns the operand's.
+  // Return the gradient of the operand, from that of r times the operand, which the candidate's weights
+  // multiply.
   static HOLDFAST_INLINE vec reset_gradient(vec dreset, vec operand, const BackLane& lane) {
     const vec r = lane.saved(0);
     lane.emit(0, (dreset * operand + lane.outside(0)) * r * (1.0f - r));

@@ -1,8 +1,9 @@
-// int8 weights: the product of gemm.h on a quarter of the bytes, for the forward pass.
-//   weight ~ scale * q, q in -127 ... 127, a scale for each output; activation ~ scale * (q - 64), q in 1 ...
-//   127, a scale for each row. 7 bits of activation are what every instruction set sums without saturation,
-//   so all give the same sums. A panel: bias, scale and -64 times the sum of q (as integers), then rows in
-//   which a lane holds four consecutive k of its output.
+// int8 weights: the product of gemm.h with a quarter of the bytes, for the forward pass.
+//   weight ~ scale * q, q in -127 ... 127, one scale for each output
+//   activation ~ scale * (q - 64), q in 1 ... 127, one scale for each row
+// All instruction sets sum 7-bit activations without saturation, and so give the same sums. A panel has the
+// bias, the scale and -64 times the sum of q (as integers), then rows in which a lane holds four consecutive
+// k of its output.
 #pragma once
 
 #include "arena.h"
@@ -20,7 +21,7 @@ HOLDFAST_INLINE vec to_float(ints x) { return vec(x); }
 
 constexpr int activation_zero = 64, activation_most = 63, weight_most = 127;
 
-// sum + the four products of bytes in each lane; those of a are unsigned, those of b signed.
+// Return sum + the four products of bytes in each lane. The bytes of a are unsigned, those of b signed.
 HOLDFAST_INLINE ints dot(ints sum, ints a, ints b) {
 #if defined(__AVX512VNNI__)
   return ints(_mm512_dpbusd_epi32(__m512i(sum), __m512i(a), __m512i(b)));
@@ -44,7 +45,7 @@ HOLDFAST_INLINE ints splat_bytes(const uint8_t* four) {
 
 constexpr int64_t fours(int64_t depth) { return (depth + 3) / 4; }
 
-// Rows of bytes with the scale of each before them.
+// Rows of bytes, each after its scale.
 struct Quantised {
   int64_t rows;
   const float* a;
@@ -82,7 +83,7 @@ struct Quantised {
   }
 };
 
-// The largest size of n values, or NaN if one of them is not finite.
+// Return the largest absolute value of n values, or NaN if one of them is not finite.
 inline float largest(const float* values, int64_t n) {
   vec most = {}, finite = {};
   for (int64_t i = 0; i < n; i += width) {
@@ -96,24 +97,24 @@ inline float largest(const float* values, int64_t n) {
   return result;
 }
 
-// to[k] = round(values[k] factor) + zero for some k; past n, zero.
+// Set to[k] = round(values[k] factor) + zero for the k of one block. Past n the values are zero.
 constexpr int64_t block_bytes = 64;
 inline void round_block(const float* values, int64_t n, float factor, int zero, uint8_t* to) {
   float scaled[block_bytes] = {};
   for (int64_t k = 0; k < n && k < block_bytes; ++k) scaled[k] = values[k] * factor;
-  for (int64_t k = 0; k < block_bytes; ++k)  // positive before it is cut
+  for (int64_t k = 0; k < block_bytes; ++k)  // positive, since conversion to int truncates
     to[k] = uint8_t(int32_t(scaled[k] + 128.5f) - 128 + zero);
 }
 
-// What values are divided by, and one over it: 0 where all are zero or one is not finite, which the scale
-// tells.
+// The divisor of some values and its inverse. The inverse is 0 if all values are zero or one is not finite;
+// the scale is then 0 or NaN.
 struct Scale {
   float scale, factor;
   Scale(const float* values, int64_t n, int most)
       : scale(largest(values, n) / float(most)), factor(scale > 0 ? 1.0f / scale : 0.0f) {}
 };
 
-// [scale][bytes], up to the end of the row's space.
+// Write [scale][bytes], up to the end of the row's space.
 inline void quantise(const float* values, int64_t depth, float* to, int64_t space) {
   const Scale own(values, depth, activation_most);
   to[0] = own.scale;
@@ -143,7 +144,7 @@ struct Int8 {
     });
   }
 
-  // Each worker makes its own copy: it costs less than to wait for another's.
+  // Each worker quantises its own copy: that costs less than to wait for another worker.
   Quantised left(const Operand& operand) const {
     for (int64_t r = 0; r < operand.rows; ++r)
       quantise(operand.a + r * operand.stride, operand.depth, memory.get() + r * stride, stride);
@@ -154,7 +155,7 @@ struct Int8 {
   const int64_t stride;
   const Buffer memory;
 
-  // The depth lies together in memory, as it does in all weights of a forward pass.
+  // An output's weights are contiguous, as in all weight matrices of a forward pass.
   static void pack_output(const Matrix& m, int64_t output, bool present, float* to, int64_t row) {
     const float* weights = m.weights + output * m.apart;
     const int64_t depth = present ? m.depth : 0;

@@ -1,4 +1,4 @@
-// A cell as an entry of the table that dispatch.cpp chooses from.
+// A cell's entry in the table of dispatch.cpp.
 #pragma once
 
 #include "general.h"
@@ -73,7 +73,7 @@ struct Entry {
   }
 };
 
-// A cell's two kernels; int8 weights run forward only.
+// A cell's two kernels. int8 weights run forward only.
 template <class Cell>
 constexpr Kernel kernels_of[] = {
     {Cell::name, Float32::suffix, Cell::gates, Cell::saved, Cell::peepholes, Entry<Cell, Float32>::general,

@@ -1,6 +1,7 @@
-// Long short-term memory, PyTorch's order of gates. Saved: the gates and the cell, after any zoneout.
+// Long short-term memory, with PyTorch's order of gates. Saved: the gates and the cell state, after any
+// zoneout.
 //   i, f, o = sigmoid(x + W h + b);  g = tanh(x + W h + b);  c' = f c + i g;  h' = o tanh(c')
-// With peepholes i and f also see c, and o sees c'. Coupled: i = 1 - f, which has no weights.
+// With peepholes i and f also read c, and o reads c'. Coupled: i = 1 - f, without weights of its own.
 #include "kernel.h"
 
 namespace holdfast::HOLDFAST_ISA {
@@ -11,7 +12,8 @@ struct Lstm {
   static constexpr const char* names[2][2] = {{"lstm", "lstm_coupled"},
                                               {"lstm_peephole", "lstm_coupled_peephole"}};
   static constexpr const char* name = names[Peephole][Coupled];
-  static constexpr int F = !Coupled, G = F + 1, O = F + 2;  // the forget gate's number, and the next ones'
+  static constexpr int F = !Coupled, G = F + 1,
+                       O = F + 2;  // numbers of the forget gate, the candidate and the output gate
   static constexpr int gates = O + 1, units = units_of(gates), saved = gates + 1,
                        peepholes = Peephole ? gates - 1 : 0;
   static constexpr bool cell_state = true, reset_before = false;
@@ -52,7 +54,7 @@ struct Lstm {
     return {dh * tanh_c, dh * s.gate * (1.0f - tanh_c * tanh_c)};
   }
 
-  // The gradient of a gate's peephole, and what flows through it.
+  // Add to the gradient of a gate's peephole, and return the gradient that passes through it.
   static HOLDFAST_INLINE vec through(int which, vec gradient, vec cell, const BackLane& lane) {
     if constexpr (!Peephole) return vec{};
     lane.add(Slots<Lstm>::peepholes + which, gradient * cell);

@@ -1,5 +1,5 @@
-// Zoneout: which units keep their old value at a step, by a hash of their place, so that nothing is stored
-// and the backward pass finds the same (kernels/noise.py computes the same numbers).
+// Zoneout: a hash of a unit's position decides whether it keeps its old value at a step. Nothing is stored,
+// and the backward pass computes the same. nn/kernels/noise.py computes the same numbers.
 #pragma once
 
 #include "recurrent.h"
@@ -7,8 +7,8 @@
 
 namespace holdfast::HOLDFAST_ISA {
 
-// The share of the old value of the units at ``place`` and after it. The mixer's constants are "lowbias32"
-// (C. Wellons, hash-prospector).
+// Return the kept fraction of the old value, for the units from position ``place`` on. The hash is
+// "lowbias32" (C. Wellons, hash-prospector).
 HOLDFAST_INLINE vec keep(const Zoneout& zoneout, int64_t place) {
   bits x = (iota() + uint32_t(place)) * 0x9e3779b9u + zoneout.key;
   x = (x ^ (x >> 16)) * 0x21f0aaadu;

@@ -1,5 +1,4 @@
-// Layer normalisation of one gate of one sequence: n units in a row of a whole number of vectors, zero past
-// n.
+// Layer normalisation of one gate of one sequence: n units, in a row of whole vectors that is zero past n.
 #pragma once
 
 #include "simd.h"
@@ -8,7 +7,7 @@ namespace holdfast::HOLDFAST_ISA {
 
 constexpr float norm_epsilon = 1e-5f;
 
-// In place: (x - mean) / sigma; returns 1 / sigma.
+// Compute (x - mean) / sigma in place, and return 1 / sigma.
 inline float standardise(float* row, int64_t n) {
   vec sum = {}, squares = {};
   for (int64_t i = 0; i < n; i += width) sum += load(row + i, n - i);
@@ -22,7 +21,7 @@ inline float standardise(float* row, int64_t n) {
   return inverse;
 }
 
-// In place, from the gradient of the normalised values to that of the values.
+// Convert the gradient of the normalised values into that of the values, in place.
 inline void standardise_gradient(float* d, const float* normed, float inverse, int64_t n) {
   vec sum = {}, product = {};
   for (int64_t i = 0; i < n; i += width) {

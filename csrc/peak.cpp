@@ -1,14 +1,14 @@
-// The most that one thread can multiply and add: registers only, no memory.
+// The peak rate of one thread's multiply-adds: in registers, without memory.
 #include "recurrent.h"
 #include "simd.h"
 
 namespace holdfast::HOLDFAST_ISA {
 
-// Some rounds of independent multiply-adds, enough of them to hide their latency; returns how many flop they
-// were.
+// Run some rounds of independent multiply-adds, enough to hide their latency. Return the number of flop.
 double peak(int64_t rounds) {
   constexpr int chains = 12;
-  volatile float one = 0.999f, other = 0.001f;  // read at run time: nothing can be computed beforehand
+  volatile float one = 0.999f,
+                 other = 0.001f;  // read at run time, so that the compiler cannot compute the result
   const vec a = splat(one), b = splat(other);
   vec sum[chains];
   for (int k = 0; k < chains; ++k) sum[k] = splat(other * k);

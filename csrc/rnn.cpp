@@ -1,4 +1,4 @@
-// Elman's network: h' = f(x + W h + b), f tanh or relu. Saved: h', before any zoneout.
+// Elman network: h' = f(x + W h + b), with f tanh or relu. Saved: h', before any zoneout.
 #include "kernel.h"
 
 namespace holdfast::HOLDFAST_ISA {

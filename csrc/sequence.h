@@ -1,9 +1,11 @@
-// What the loops over time of all cells share. A cell gives the equations of one vector of hidden units:
+// Shared parts of the loops over time. A cell defines the equations of one vector of hidden units:
 //   name, gates, units (vectors per tile), saved (S), peepholes, cell_state, reset_before
 //   StepResult step(const vec* recurrent, const Lane&): from W_hh h + b_hh of each gate
 //   vec output(StepResult): the hidden state; Pair output_gradient(vec dh, StepResult)
-//   StepResult recall(const BackLane&): what output() was given, from what the step saved
-//   Pair gradient(Pair, const BackLane&): emits the gates' gradients, returns what flows past them to h and c
+//   StepResult recall(const BackLane&): the argument of output(), from the saved values of the step
+//   Pair gradient(Pair, const BackLane&): emits the gates' gradients; returns the gradients that reach h and
+//   c
+//     without passing W_hh
 #pragma once
 
 #include "gates.h"
@@ -13,12 +15,13 @@
 
 namespace holdfast::HOLDFAST_ISA {
 
-// What the output is made of: an LSTM's output gate and new cell; otherwise the hidden state itself.
+// The argument of output(): an LSTM's output gate and new cell state; for other cells the hidden state
+// itself.
 struct StepResult {
   vec gate, cell;
 };
 
-// Gradients with respect to the two of a StepResult, or to the old hidden state and cell.
+// Gradients with respect to the two vectors of a StepResult, or to the old hidden state and cell state.
 struct Pair {
   vec gate, cell;
 };
@@ -26,7 +29,7 @@ struct Pair {
 // One vector of units of one sequence at one step; n of its lanes are units.
 struct Lane {
   int64_t hidden, n;
-  const float* x;  // projected input of gate 0; the other gates' lie ``apart``
+  const float* x;  // projected input of gate 0; gates are ``apart`` floats apart
   int64_t apart;
   const float* h;  // hidden state and cell before the step
   const float* c;
@@ -46,12 +49,12 @@ struct BackLane {
   const float* c_previous;
   const float* peephole;
   const float* values;    // saved by the step
-  const float* external;  // gradient of these values from outside
-  float* dx;              // gradient of the projected input, gate 0; the other gates' lie ``apart``
+  const float* external;  // gradient of these values from outside the layer
+  float* dx;              // gradient of the projected input, gate 0; gates are ``apart`` floats apart
   float* da;              // gradient of W_hh h + b_hh likewise: operand of the product with W_hh
   int64_t apart;
-  float* candidate;  // a GRU's da of the candidate once more
-  float* sums;       // of the gradients of vectors, a slot each ``slot`` floats
+  float* candidate;  // a second copy of da of a GRU's candidate
+  float* sums;       // of the gradients of vectors; slots are ``slot`` floats apart
   int64_t slot;
 
   HOLDFAST_INLINE vec saved(int i) const { return load(values + i * hidden, n); }
@@ -68,7 +71,8 @@ struct BackLane {
   HOLDFAST_INLINE void emit(int gate, vec value) const { emit(gate, value, value); }
 };
 
-// Where the sums of vectors' gradients stand: the G gates' biases, b_hh of a GRU's candidate, then these.
+// The order of the sums of vectors' gradients: the biases of the G gates, b_hh of a GRU's candidate, then
+// these.
 template <class Cell>
 struct Slots {
   static constexpr int candidate = Cell::gates, peepholes = candidate + 1,
@@ -91,7 +95,7 @@ struct Span {
   bool down;
 };
 
-// visit(step number, t, active rows) in the order of the loop.
+// Call visit(step number, t, active rows) in the order of the loop.
 template <class Visit>
 void each_step(const Span& span, const Rows& rows, const Visit& visit) {
   int64_t active = span.down ? 0 : rows.count;
@@ -103,7 +107,7 @@ void each_step(const Span& span, const Rows& rows, const Visit& visit) {
   }
 }
 
-// An absent array stays absent.
+// Advance a pointer by n floats. A null pointer stays null.
 template <class Float>
 HOLDFAST_INLINE Float* shift(Float* array, int64_t n) {
   return array ? array + n : nullptr;
@@ -113,13 +117,13 @@ HOLDFAST_INLINE void copy(float* to, const float* from, int64_t n) {
   if (to && from) memcpy(to, from, n * sizeof(float));
 }
 
-// to = from * factors; absent factors are 1.
+// Set to = from * factors. Absent factors are 1.
 inline void scaled(float* to, const float* from, const float* factors, int64_t n) {
   if (!factors) return copy(to, from, n);
   for (int64_t i = 0; i < n; ++i) to[i] = from[i] * factors[i];
 }
 
-// Zero array[t, row] of the worker's share of the rows that are past their end; null is skipped.
+// Zero array[t, row] for the worker's share of the rows that are past their end. A null array is skipped.
 inline void clear(float* array, int64_t size, int64_t t, const Sequence& s, const Rows& rows, int64_t active,
                   const Worker& worker) {
   if (!array) return;
@@ -128,7 +132,7 @@ inline void clear(float* array, int64_t size, int64_t t, const Sequence& s, cons
     memset(array + (t * s.batch + rows.order[r]) * size, 0, size * sizeof(float));
 }
 
-// A gate's row of a matrix product is stored whole: sums of unit ``unit`` onwards, gate after gate.
+// Store the sums of a matrix product from unit ``unit`` on, gate after gate.
 template <int G, int U>
 HOLDFAST_INLINE void store_gates(float* row, int64_t unit, int64_t apart, const vec* sums) {
   HOLDFAST_UNROLL

@@ -1,6 +1,6 @@
-// The vector type of one instruction set. Every source that includes this is compiled once per set, into the
-// namespace holdfast::<HOLDFAST_ISA>, with that set's compiler flags; such sources use no templates of the
-// standard library, which the linker could share between the sets.
+// The vector type of one instruction set. Every source that includes this file is compiled once per set, into
+// the namespace holdfast::<HOLDFAST_ISA>, with that set's compiler flags. Such sources use no templates of
+// the standard library: the linker could share their code between the sets.
 #pragma once
 
 #include <math.h>
@@ -62,7 +62,7 @@ HOLDFAST_INLINE void prefetch(const float* from) {
 #endif
 }
 
-// The first n lanes; the others are zero. n may be 0 or less: nothing is read.
+// Load the first n lanes; the others are zero. If n is 0 or less, nothing is read.
 HOLDFAST_INLINE vec load(const float* from, int64_t n) {
   if (n >= width) return load(from);
   vec value = {};
@@ -124,7 +124,7 @@ HOLDFAST_INLINE float square_root(float x) {
 
 HOLDFAST_INLINE bits bits_of(uint32_t value) { return value - bits{}; }
 
-// NaN passes through both: a comparison with it is false, and AVX's instruction gives its second operand.
+// Both keep NaN: a comparison with it is false, and AVX's instruction returns its second operand.
 HOLDFAST_INLINE vec at_least(vec x, float low) {
 #if defined(__AVX2__) && !defined(__AVX512F__)
   return _mm256_max_ps(splat(low), x);

@@ -2,7 +2,7 @@
 
 GNU's OpenMP runtime (libgomp, part of torch on Linux) lets a thread that waits spin 300,000 times before it sleeps. On
 an idle machine that saves the wake-up. If another program needs the core, the spinning thread takes the time of the
-one it waits for: a training step with two threads becomes 10 to 200 times slower. 3,000 turns cost nothing measurable
+one it waits for: a training step with two threads becomes 10 to 200 times slower. 2,000 turns cost nothing measurable
 on an idle machine. Measure with ``python bench/busy_machine.py``.
 """
 
@@ -13,7 +13,7 @@ import sys
 from collections.abc import Iterable, MutableMapping
 from dataclasses import dataclass
 
-SPINCOUNT = "3000"
+SPINCOUNT = "2000"
 _VARIABLES = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")
 
 

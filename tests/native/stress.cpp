@@ -9,6 +9,7 @@
 // First, teams of workers pass a barrier many times, each with delays that make some of them sleep.
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
@@ -235,7 +236,7 @@ void check_barrier(int size, int turns) {
     Random random(uint64_t(id) + 1);
     const Worker worker{&team, id};
     for (int turn = 1; turn <= turns; ++turn) {
-      if (random.one_in(50)) std::this_thread::sleep_for(3 * spin_time);
+      if (random.one_in(50)) std::this_thread::sleep_for(std::chrono::microseconds(3 * spin_microseconds));
       ++counts[id];
       worker.wait();
       for (int64_t count : counts)

@@ -16,7 +16,10 @@ from pathlib import Path
 from time import monotonic, process_time
 
 INTERVAL = 0.5
-"""Seconds for which a measurement is used. /proc/stat counts in hundredths of a second."""
+"""Seconds for which a decision is kept. /proc/stat counts in hundredths of a second."""
+
+SOON = 0.2
+"""The same after a pause: that decision rests on the average over the pause."""
 
 TOLERATED = 0.4
 """Cores' worth of other programs' work that takes no core away: the background of an idle machine. A program that
@@ -155,7 +158,7 @@ def _affinity() -> set[int]:
 
 
 class ThreadCount:
-    """The decision for this moment; the machine is looked at once in :data:`INTERVAL`."""
+    """The decision for this moment; it is kept for :data:`INTERVAL`."""
 
     def __init__(
         self, watch: Callable[[], Callable[[], Machine]], clock: Callable[[], float] = monotonic
@@ -180,7 +183,8 @@ class ThreadCount:
         if self._clock() >= self._until and self._guard.acquire(blocking=False):
             try:
                 self._machine, self._decisions = self._look(), {}
-                self._until = self._clock() + INTERVAL
+                now = self._clock()
+                self._until = now + (SOON if now > self._until + INTERVAL else INTERVAL)
             finally:
                 self._guard.release()
         decision = self._decisions.get(wanted)
