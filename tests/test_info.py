@@ -89,6 +89,17 @@ def test_the_native_core_is_told_with_its_reason(told: dict[str, Any]) -> None:
     assert core["isa"] == (None if core["reason"] else native.isa())
 
 
+def test_the_threads_of_the_layers_and_the_spin_setting_are_in_the_text(told: dict[str, Any]) -> None:
+    threads = told["threads"]
+    assert 1 <= threads["layers"] <= torch.get_num_threads()
+    text = module.render(told)
+    assert f"the native core's layers use {threads['layers']} now: {threads['reason']}" in text
+    assert (
+        threads["spin"]["value"] is None
+        or f"{threads['spin']['variable']}={threads['spin']['value']}" in text
+    )
+
+
 def test_the_text_names_everything(told: dict[str, Any]) -> None:
     text = module.render(told)
     for word in (

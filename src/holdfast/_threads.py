@@ -26,6 +26,15 @@ class SpinSetting:
     source: str
     effective: bool
 
+    def __str__(self) -> str:
+        """One sentence for ``holdfast info``."""
+        if not self.effective:
+            return (
+                f"{self.variable} is not set: torch was imported before holdfast. "
+                f"Import holdfast first, or set {self.variable}={SPINCOUNT}."
+            )
+        return f"{self.variable}={self.value}, set by {'the ' * (self.source == 'environment')}{self.source}"
+
 
 def set_default(environ: MutableMapping[str, str], modules: Iterable[str]) -> SpinSetting:
     """Set ``GOMP_SPINCOUNT`` unless the environment has a setting or torch, which reads it once, is imported."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,9 @@ from typing import Any
 import torch
 
 import holdfast
+from holdfast import _threads
 from holdfast.nn.cells import CELLS, Cell, Weights
-from holdfast.nn.kernels import KERNELS, Plan, Problem, choose, native
+from holdfast.nn.kernels import KERNELS, Plan, Problem, choose, native, thread_count
 
 CORE = ("torch", "numpy", "safetensors", "lightning-fabric")
 EXTRAS = {"forecast": ("polars", "statsmodels", "scikit-learn", "scipy", "matplotlib", "tensorboard")}
@@ -39,8 +41,9 @@ def info() -> dict[str, Any]:
     """Everything ``holdfast info`` tells, as data that JSON can hold.
 
     Returns:
-        ``versions``, ``extras`` (extra -> library -> version or None), ``cpu``, ``devices``, ``native`` and
-        ``kernels``: for each device, dtype and cell the kernel that ``auto`` chooses and why those before it refused.
+        ``versions``, ``extras`` (extra -> library -> version or None), ``cpu``, ``devices``, ``native``,
+        ``threads`` and ``kernels``: for each device, dtype and cell the kernel that ``auto`` chooses, and why
+        those before it refused.
     """
     return {
         "versions": {"holdfast": holdfast.__version__, "python": platform.python_version()}
@@ -49,6 +52,7 @@ def info() -> dict[str, Any]:
         "cpu": _cpu(),
         "devices": ["cpu", *_accelerators()],
         "native": _native(),
+        "threads": _thread_use(),
         "kernels": [row for device, dtype in _places() for row in _plans(device, dtype)],
     }
 
@@ -95,6 +99,13 @@ def _native() -> dict[str, Any]:
     return {"isa": None if reason else native.isa(), "reason": reason}
 
 
+def _thread_use() -> dict[str, Any]:
+    """How many threads the layers of the native core use now and why, and how long waiting threads spin."""
+    now = thread_count.current.decide(torch.get_num_threads())
+    setting = asdict(_threads.SETTING) | {"text": str(_threads.SETTING)}
+    return {"layers": now.threads, "reason": now.reason, "spin": setting}
+
+
 def _places() -> list[tuple[str, torch.dtype]]:
     """The devices and dtypes for which each cell's kernel is told."""
     places = [("cpu", torch.float32), ("cpu", torch.float64)]
@@ -132,6 +143,8 @@ def render(info: dict[str, Any]) -> str:
             f"{cpu['model']} ({cpu['system']}), {cpu['usable']} of {cpu['cores']} cores usable",
             f"features: {' '.join(cpu['features']) or 'unknown'}; torch computes with {cpu['torch_capability']}",
             f"torch uses {cpu['threads']} thread(s)",
+            f"the native core's layers use {info['threads']['layers']} now: {info['threads']['reason']}",
+            f"waiting threads: {info['threads']['spin']['text']}",
         ],
         "Devices": info["devices"],
         "Native core": [f"missing: {core['reason']}" if core["reason"] else f"built in, runs {core['isa']}"],
