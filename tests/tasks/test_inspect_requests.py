@@ -533,4 +533,4 @@ def test_the_command_writes_a_page_and_pictures_of_each_side(
     for side in ("encoder", "decoder"):
         assert (out / side / "report.html").exists() and list((out / side).glob("*.png"))
     assert (out / "decoder" / "attention.png").exists()
-    assert capsys.readouterr().out.count("Memory as measured") == 2
+    assert capsys.readouterr().out.count("Measured memory") == 2
