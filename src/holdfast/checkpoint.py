@@ -1,4 +1,4 @@
-"""Weights and the state of a training run as safetensors files: data only, nothing is ever unpickled."""
+"""Weights and training state as safetensors files; nothing is ever unpickled."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from holdfast.errors import UserError
 from holdfast.files import listed, write_atomic
 
 WEIGHTS = "model.safetensors"
-"""The best weights, in a model folder."""
+"""File of the best weights in a run folder."""
 
 STATE = "state.safetensors"
-"""All that a run needs to go on, in a model folder."""
+"""File of everything needed to resume a run, in a run folder."""
 
 Tensors = Mapping[str, Tensor]
 
 
 def save_weights(path: Path, weights: nn.Module | Tensors) -> None:
-    """Write a module's parameters and buffers, or a state dict; the file is replaced as a whole.
+    """Write a module's parameters and buffers, or a state dict, atomically.
 
     Raises:
         UserError: the file cannot be written.
@@ -38,18 +38,18 @@ def save_weights(path: Path, weights: nn.Module | Tensors) -> None:
 
 
 def load_weights(path: Path, module: nn.Module) -> None:
-    """Read what :func:`save_weights` wrote into a module, wherever it lives.
+    """Load the weights that :func:`save_weights` wrote into a module on any device.
 
     Raises:
-        UserError: no such file, a damaged one, a newer format, or weights of another architecture (names the first
-            differences); the module is then unchanged.
+        UserError: the file is missing, damaged, of a newer format, or of another architecture (the
+            error names the first differences); the module is then unchanged.
     """
     tensors, _ = _read(Path(path))
     load_tensors(module, tensors, str(path))
 
 
 def save_arrays(path: Path, arrays: Mapping[str, Array]) -> None:
-    """Write numpy arrays by name, as :func:`save_weights` writes tensors.
+    """Write named numpy arrays, as :func:`save_weights` writes tensors.
 
     Raises:
         UserError: the file cannot be written.
@@ -58,16 +58,16 @@ def save_arrays(path: Path, arrays: Mapping[str, Array]) -> None:
 
 
 def load_arrays(path: Path) -> dict[str, Array]:
-    """Read what :func:`save_arrays` wrote.
+    """Load the arrays that :func:`save_arrays` wrote.
 
     Raises:
-        UserError: no such file, a damaged one, or a newer format.
+        UserError: the file is missing, damaged or of a newer format.
     """
     return {name: tensor.numpy() for name, tensor in _read(Path(path))[0].items()}
 
 
 def load_tensors(module: nn.Module, tensors: Tensors, where: str) -> None:
-    """Copy tensors into a module after comparing all names and shapes.
+    """Copy tensors into a module after checking all names and shapes.
 
     Raises:
         UserError: a name or a shape differs.
@@ -87,22 +87,22 @@ def load_tensors(module: nn.Module, tensors: Tensors, where: str) -> None:
     ]
     if differences:
         raise UserError(
-            "Weights fit only the architecture that they were trained with.",
-            f"{where} is of another: {'; '.join(differences)}.",
-            "Use the file with its own config.toml, or train anew.",
+            "The weights must belong to this architecture.",
+            f"Those in {where} do not: {'; '.join(differences)}.",
+            "Use the file with its own config.toml, or train again.",
         )
     module.load_state_dict(dict(tensors))
 
 
 def save_state(folder: Path, tensors: Mapping[str, Tensors], values: Mapping[str, Any]) -> None:
-    """Write the state of a run: groups of tensors, and values that JSON holds (in the header of the same file).
+    """Write the state of a run to one file: groups of tensors, and JSON values in the header.
 
-    One file, replaced in one step: a crash at any moment leaves the previous state or the new one.
+    The file is replaced in one step: a crash leaves either the previous state or the new one.
 
     Args:
-        folder: the model folder.
+        folder: the run folder.
         tensors: group -> name -> tensor; a group's name has no ``"/"``.
-        values: anything that JSON holds; tuples come back as lists.
+        values: anything that JSON can hold; tuples are loaded as lists.
 
     Raises:
         UserError: the file cannot be written.
@@ -114,10 +114,11 @@ def save_state(folder: Path, tensors: Mapping[str, Tensors], values: Mapping[str
 
 
 def load_state(folder: Path) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]]:
-    """Read what :func:`save_state` wrote: (group -> name -> tensor on the CPU, values). An empty group is absent.
+    """Load what :func:`save_state` wrote: (group -> name -> tensor on the CPU, values). Empty
+    groups are absent.
 
     Raises:
-        UserError: nothing to resume in the folder, a damaged file, or a newer format.
+        UserError: the folder has no state to resume, or the file is damaged or of a newer format.
     """
     flat, values = _read(Path(folder) / STATE)
     tensors: dict[str, dict[str, Tensor]] = {}
@@ -128,7 +129,9 @@ def load_state(folder: Path) -> tuple[dict[str, dict[str, Tensor]], dict[str, An
 
 
 def optimizer_state(optimizer: torch.optim.Optimizer) -> tuple[dict[str, Tensor], list[dict[str, Any]]]:
-    """An optimizer's tensors, named ``"PARAMETER.KEY"``, and its parameter groups; not copies."""
+    """Return an optimizer's tensors, named ``"PARAMETER.KEY"``, and its parameter groups, without
+    copying.
+    """
     state = optimizer.state_dict()
     tensors = {
         f"{i}.{key}": tensor for i, entries in state["state"].items() for key, tensor in entries.items()
@@ -137,7 +140,7 @@ def optimizer_state(optimizer: torch.optim.Optimizer) -> tuple[dict[str, Tensor]
 
 
 def load_optimizer(optimizer: torch.optim.Optimizer, tensors: Tensors, groups: list[dict[str, Any]]) -> None:
-    """Put :func:`optimizer_state` back into an optimizer of the same parameters."""
+    """Restore :func:`optimizer_state` in an optimizer of the same parameters."""
     state: dict[int, dict[str, Tensor]] = {}
     for name, tensor in tensors.items():
         index, _, key = name.partition(".")
@@ -147,7 +150,7 @@ def load_optimizer(optimizer: torch.optim.Optimizer, tensors: Tensors, groups: l
 
 
 def _serialised(tensors: Tensors, values: dict[str, Any]) -> bytes:
-    """Copies, because safetensors refuses shared memory (tied weights, cuDNN's flat weights)."""
+    """Serialize copies: safetensors refuses shared memory (tied weights, cuDNN's flat weights)."""
     copies = {
         name: t.detach().cpu().clone(memory_format=torch.contiguous_format) for name, t in tensors.items()
     }
@@ -163,15 +166,15 @@ def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
     except FileNotFoundError as error:
         raise UserError(
-            f"A trained run's folder holds {path.name}.",
+            f"A run folder must hold {path.name}.",
             f"There is none in {path.parent}.",
-            "Check the folder's name, or train first.",
+            "Check the name of the folder, or train first.",
         ) from error
     except (OSError, SafetensorError, ValueError) as error:
         raise UserError(
-            f"{path} must be a whole safetensors file.",
-            f"It is damaged or something else: {error}.",
-            "Take it from a backup, or train anew.",
+            f"{path} must be a complete safetensors file.",
+            f"It cannot be read: {error}.",
+            "Restore it from a backup, or train again.",
         ) from error
     check_format(header.get("format", FORMAT), str(path))
     return tensors, header.get("values", {})

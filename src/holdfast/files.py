@@ -1,4 +1,4 @@
-"""Writing files so that nobody ever finds half of one, and the rule for output folders."""
+"""Atomic file writes, JSON, and the rules for output folders."""
 
 from __future__ import annotations
 
@@ -33,27 +33,29 @@ RUN_FILES = (
     "report.html",
     "plots",
 )
-"""What is written into the folder of a run, a comparison or a backtest; :func:`new_folder` removes these when it may
-overwrite."""
+"""Names of everything that Holdfast writes into an output folder; :func:`new_folder` removes these
+on overwrite."""
 
 
 @dataclass(frozen=True)
 class DataFiles:
-    """The files of an experiment; a part without its own is cut from ``data``."""
+    """The data files of an experiment; a split without its own file is cut from ``data``."""
 
     data: Path
     valid: Path | None = None
     test: Path | None = None
 
     def arguments(self) -> list[str]:
-        """As on a command line."""
+        """Return the files as command-line arguments."""
         others = (("--valid", self.valid), ("--test", self.test))
         return [str(self.data), *(word for flag, path in others if path for word in (flag, str(path)))]
 
 
 @dataclass(frozen=True)
 class OutputFolder:
-    """The folder that results go into, whether to write over Holdfast's earlier ones there, and whether to go on."""
+    """The folder for results, whether to overwrite earlier ones there, and whether to resume the
+    run in it.
+    """
 
     folder: Path
     overwrite: bool = False
@@ -61,19 +63,18 @@ class OutputFolder:
 
 
 def write_atomic(path: Path, data: bytes | str) -> None:
-    """Write a file whole or not at all; text is UTF-8 with ``\\n``.
+    """Write a file completely or not at all; text is written as UTF-8 with ``\\n``.
 
-    The data go to a temporary file in the same folder, reach the disk, and then take the name in one step: a crash
-    leaves the previous file.
+    The data go to a temporary file in the same folder, are flushed to disk, and then replace the
+    target in one step. A crash leaves the previous file.
 
     Raises:
-        UserError: the folder or the disk refuses (full, read-only, no permission); no temporary file is left.
+        UserError: the file cannot be written (disk full, read-only, no permission); no temporary
+            file remains.
     """
     path = Path(path)
     if path.is_dir():
-        raise UserError(
-            "A file is written under a name of its own.", f"{path} is a folder.", "Give a file's name."
-        )
+        raise UserError("The output must be a file.", f"{path} is a folder.", "Give the name of a file.")
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with temporary.open("wb") as file:
@@ -89,52 +90,52 @@ def write_atomic(path: Path, data: bytes | str) -> None:
 
 
 def check_targets(targets: Mapping[str, Path | None], sources: Sequence[Path | None] = ()) -> None:
-    """Refuse files that cannot be written, before anything is made that would go into them.
+    """Refuse output files that cannot be written, before any work is done.
 
     Args:
-        targets: name of the flag -> the file; None is not asked for.
-        sources: files that are read.
+        targets: name of the flag -> its output file; None: not requested.
+        sources: the input files.
 
     Raises:
-        UserError: two files are the same, one is a folder or in no folder, or would take the place of a source.
+        UserError: two outputs are the same file, an output is a folder or its folder does not
+            exist, or an output would overwrite an input.
     """
     asked = {name: Path(path) for name, path in targets.items() if path is not None}
     for name, path in asked.items():
         same = [other for other, one in asked.items() if other != name and one.resolve() == path.resolve()]
         if same:
-            rule, got = "Each result has a file of its own.", f"--{name} and --{same[0]} are both {path}."
+            rule, got = "Each result must have its own file.", f"--{name} and --{same[0]} are both {path}."
             raise UserError(rule, got, "Give another name to one of them.")
         if path.is_dir():
-            rule = f"--{name} is a file, written under a name of its own."
-            raise UserError(rule, f"{path} is a folder.", "Give a file's name.")
+            raise UserError(f"--{name} must be a file.", f"{path} is a folder.", "Give the name of a file.")
         if not path.resolve().parent.is_dir():
             raise UserError(
-                f"The file of --{name} is written into a folder that is there.",
+                f"The folder for --{name} must exist.",
                 f"There is no {path.parent}.",
-                "Make it, or give another name.",
+                "Create it, or give another name.",
             )
         if any(
             one is not None and path.exists() and path.resolve() == Path(one).resolve() for one in sources
         ):
             raise UserError(
-                "A result does not take the place of its data.",
+                "A result must not overwrite its data.",
                 f"{path} is the data file.",
                 "Give another name.",
             )
 
 
 def save_json(path: Path, values: Mapping[str, Any]) -> None:
-    """Write a JSON object by :func:`write_atomic`."""
+    """Write a JSON object with :func:`write_atomic`."""
     write_atomic(path, to_json(values) + "\n")
 
 
 def to_json(values: Mapping[str, Any]) -> str:
-    """A mapping as JSON text; what is not finite is null."""
+    """Return a mapping as JSON text; numbers that are not finite become null."""
     return json.dumps(_plain(values), indent=1, allow_nan=False)
 
 
 def _plain(value: Any) -> Any:
-    """A value that JSON can hold."""
+    """Return a value as JSON can hold it."""
     if isinstance(value, Mapping):
         return {str(name): _plain(entry) for name, entry in value.items()}
     if isinstance(value, list | tuple):
@@ -148,35 +149,35 @@ def load_json(path: Path) -> dict[str, Any]:
     """Read a JSON object, such as ``metrics.json``.
 
     Raises:
-        UserError: no such file, or no JSON object in it.
+        UserError: the file is missing or holds no JSON object.
     """
     path = Path(path)
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         reason = error.strerror or str(error)
-        fix = "Copy the whole folder again, or train anew."
+        fix = "Copy the whole folder again, or train again."
         raise UserError(f"{path} must be readable.", f"The system says: {reason}.", fix) from error
     except ValueError as error:
-        raise UserError(f"{path} must be a JSON file.", f"It is not: {error}.", "Train anew.") from error
+        raise UserError(f"{path} must be a JSON file.", f"It is not: {error}.", "Train again.") from error
     if not isinstance(values, dict):
         raise UserError(
-            f"{path} must hold a JSON object.", f"It holds a {type(values).__name__}.", "Train anew."
+            f"{path} must hold a JSON object.", f"It holds a {type(values).__name__}.", "Train again."
         )
     return values
 
 
 def new_folder(path: Path, *, overwrite: bool = False, resume: bool = False) -> Path:
-    """Make the output folder of a run, with its parents.
+    """Create an output folder, with its parents.
 
     Args:
-        path: the folder. For a new run it does not exist or is empty.
-        overwrite: accept the folder of an earlier run (one with Holdfast's ``config.toml``) and remove the run's files
-            (:data:`RUN_FILES`) from it; other files stay.
-        resume: accept a folder that is not empty and leave everything in it.
+        path: the folder; for a new run it must be missing or empty.
+        overwrite: accept the folder of an earlier run (one with Holdfast's ``config.toml``) and
+            delete the run's files (:data:`RUN_FILES`); other files stay.
+        resume: accept a folder that is not empty and keep everything in it.
 
     Raises:
-        UserError: the folder is not empty, is a file, or cannot be made.
+        UserError: the folder is not empty, is a file, or cannot be created.
     """
     path = Path(path)
     _check_folder(path)
@@ -192,7 +193,8 @@ def new_folder(path: Path, *, overwrite: bool = False, resume: bool = False) -> 
 
 
 def check_new_folder(path: Path, overwrite: bool) -> list[str]:
-    """What an output folder holds, if a new run may begin in it (:func:`new_folder`); nothing is written.
+    """Return the names in an output folder if a new run may use it (:func:`new_folder`); write
+    nothing.
 
     Raises:
         UserError: as :func:`new_folder`.
@@ -207,28 +209,28 @@ def check_new_folder(path: Path, overwrite: bool) -> list[str]:
 def _check_folder(path: Path) -> None:
     if path.exists() and not path.is_dir():
         raise UserError(
-            "The output folder is a folder.", f"{path} is a file.", "Give another name with --out."
+            "The output folder must not be a file.", f"{path} is a file.", "Give another name with --out."
         )
 
 
 def _check_old(path: Path, names: list[str], overwrite: bool) -> None:
-    """A folder that holds something is written over only when that is asked for and it is one of Holdfast's."""
+    """Refuse a folder that is not empty, unless it is a run folder and may be overwritten."""
     ours = _is_run(path)
     if ours and overwrite:
         return
     ways = ["Give another folder with --out"]
-    ways += ["go on with its run with --resume"] if "state.safetensors" in names else []
-    ways += ["write over it with --overwrite"] if ours else []
-    what = "" if ours or not overwrite else ", and nothing by which Holdfast knows its own"
+    ways += ["continue its run with --resume"] if "state.safetensors" in names else []
+    ways += ["replace its run with --overwrite"] if ours else []
+    what = "" if ours or not overwrite else ", and is not a run folder of Holdfast"
     raise UserError(
-        "A new run needs a new or empty folder.",
+        "The folder for a new run must be new or empty.",
         f"{path} holds {listed(names)}{what}.",
         ", or ".join(ways) + ".",
     )
 
 
 def _is_run(path: Path) -> bool:
-    """Whether a folder has a ``config.toml`` as Holdfast writes it, with a format and a task."""
+    """Return whether a folder has a ``config.toml`` of Holdfast, with a format and a task."""
     try:
         values = tomllib.loads((path / "config.toml").read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -244,7 +246,7 @@ def _remove(path: Path) -> None:
 
 
 def listed(names: Sequence[str], separator: str = ", ") -> str:
-    """The first three of some names, and how many more there are."""
+    """Return the first three names, and how many more there are."""
     return separator.join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
@@ -253,5 +255,5 @@ def _refused(rule: str, error: OSError) -> UserError:
     return UserError(
         rule,
         f"The system refused: {reason}.",
-        "Free some space, change the permissions, or give another folder.",
+        "Free some disk space, change the permissions, or give another folder.",
     )

@@ -1,4 +1,4 @@
-"""Libraries of the extra ``holdfast[forecast]``, imported when they are used: some take seconds."""
+"""Libraries that Holdfast's extras install, imported at first use: some take seconds."""
 
 from importlib import import_module
 from types import ModuleType
@@ -6,13 +6,13 @@ from types import ModuleType
 from holdfast.errors import missing_library
 
 
-def load_extra(module: str) -> ModuleType:
-    """Import a module of the extra.
+def load_extra(module: str, extra: str) -> ModuleType:
+    """Import a module that ``holdfast[extra]`` installs.
 
     Raises:
-        UserError: it is not installed.
+        UserError: the library is not installed.
     """
     try:
         return import_module(module)
     except ModuleNotFoundError as error:
-        raise missing_library(error, "forecast") from None
+        raise missing_library(error, extra) from None

@@ -56,9 +56,9 @@ def test_little_is_padding() -> None:
 
 
 def test_bounds_below_one_are_refused() -> None:
-    with pytest.raises(UserError, match="--tokens is at least 1"):
+    with pytest.raises(UserError, match="--tokens must be at least 1"):
         TokenBatches([1], 0)
-    with pytest.raises(UserError, match="--batch-size is at least 1"):
+    with pytest.raises(UserError, match="--batch-size must be at least 1"):
         TokenBatches([1], 1, 0)
 
 

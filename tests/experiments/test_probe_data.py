@@ -16,11 +16,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from holdfast.data.vision.idx import TYPES, read_idx
 from holdfast.data.vision.images import (
+    TYPES,
     ImageSet,
     LabelledImages,
     bundled_digits,
+    read_idx,
     read_images,
     split_images,
     synthetic_digits,

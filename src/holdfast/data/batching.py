@@ -1,4 +1,4 @@
-"""Batches of sequences of like length, so that little of a batch is padding."""
+"""Batches of sequences of similar length, which need little padding."""
 
 from __future__ import annotations
 
@@ -11,17 +11,18 @@ from holdfast.errors import UserError
 
 
 class TokenBatches:
-    """Batches of sequence numbers whose padded size is bounded, in another order and mixture each epoch.
+    """Batches of sequence indices with a bounded padded size, shuffled anew each epoch.
 
-    Lengths are rounded up to a quarter of their power of two (1 ... 8, 10, 12, 14, 16, 20, ...); sequences of the same
-    rounded length are shuffled, and the row of all of them is cut where a batch is full. So the cuts, and with them
-    the number of batches, are the same in every epoch.
+    Lengths are rounded up to a quarter of their power of two (1 ... 8, 10, 12, 14, 16, 20, ...).
+    Sequences of the same rounded length are shuffled; the sorted row of all sequences is cut
+    wherever a batch is full. The cuts, and so the number of batches, are the same in every epoch.
 
     Args:
-        lengths: steps of each sequence [N].
-        tokens: most steps in a batch, padding counted; a sequence longer than that is a batch of its own.
-        size: most sequences in a batch.
-        seed: seed of the order.
+        lengths: time steps of each sequence [N].
+        tokens: maximum number of time steps in a batch, padding included; a longer sequence is a
+            batch by itself.
+        size: maximum number of sequences in a batch.
+        seed: seed of the shuffling.
 
     Raises:
         UserError: ``tokens`` or ``size`` below 1.
@@ -37,7 +38,9 @@ class TokenBatches:
     ) -> None:
         for name, value in (("tokens", tokens), ("batch-size", size)):
             if value is not None and value < 1:
-                raise UserError(f"--{name} is at least 1.", f"It was {value}.", f"Give --{name} 1 or more.")
+                raise UserError(
+                    f"--{name} must be at least 1.", f"It was {value}.", f"Give --{name} 1 or more."
+                )
         self.rounded, self.seed = rounded(np.asarray(lengths, np.int64)), seed
         self.cuts = _cuts(np.sort(self.rounded), tokens, size or len(self.rounded))
 
@@ -45,7 +48,7 @@ class TokenBatches:
         return len(self.cuts) - 1
 
     def of(self, epoch: int) -> list[Array]:
-        """The batches of an epoch: numbers of sequences, each of 0 ... N - 1 once."""
+        """Return the batches of an epoch: arrays of sequence indices, each of 0 ... N - 1 once."""
         random = np.random.default_rng((self.seed, epoch))
         shuffled = random.permutation(len(self.rounded))
         row = shuffled[np.argsort(self.rounded[shuffled], kind="stable")]
@@ -54,14 +57,14 @@ class TokenBatches:
 
 
 def rounded(lengths: Array) -> Array:
-    """Lengths rounded up to a multiple of a quarter of the power of two that they reach."""
+    """Round lengths up to a multiple of a quarter of the power of two that they reach."""
     quarter = 2 ** np.maximum(np.floor(np.log2(np.maximum(lengths, 1))).astype(np.int64) - 2, 0)
     found: Array = -(-lengths // quarter) * quarter
     return found
 
 
 def _cuts(lengths: Array, tokens: int, size: int) -> list[int]:
-    """Where the batches of sorted lengths begin and end."""
+    """Return where the batches of sorted lengths begin and end."""
     cuts = [0]
     for at, length in enumerate(lengths.tolist()):
         count = at - cuts[-1] + 1

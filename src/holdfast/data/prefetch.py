@@ -1,4 +1,4 @@
-"""Work done ahead by threads: what libraries compute without holding Python's lock."""
+"""Prefetching: results computed in advance by threads, for libraries that release Python's lock."""
 
 from __future__ import annotations
 
@@ -7,31 +7,33 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
-Given = TypeVar("Given")
-Found = TypeVar("Found")
+_Item = TypeVar("_Item")
+_Result = TypeVar("_Result")
 
 _WORKERS = 2
-"""Threads that work ahead."""
+"""Number of threads."""
 
 
 def prefetch(
-    work: Callable[[Given], Found], items: Iterable[Given], *, workers: int = _WORKERS, most: int = 8
-) -> Iterator[Found]:
-    """``map(work, items)``, computed by some threads, with at most so many results waiting.
+    work: Callable[[_Item], _Result], items: Iterable[_Item], *, workers: int = _WORKERS, buffer_size: int = 8
+) -> Iterator[_Result]:
+    """Yield ``map(work, items)``, computed by threads, with at most ``buffer_size`` results
+    waiting.
 
     Raises:
-        whatever ``work`` raises, in its place; work that has not begun is then given up.
+        whatever ``work`` raises, at its place in the order; work that has not started is then
+        cancelled.
 
     Example:
         >>> list(prefetch(abs, [-3, 2, -1]))
         [3, 2, 1]
     """
-    waiting: deque[Future[Found]] = deque()
+    waiting: deque[Future[_Result]] = deque()
     with ThreadPoolExecutor(workers) as pool:
         try:
             for item in items:
                 waiting.append(pool.submit(work, item))
-                if len(waiting) >= most:
+                if len(waiting) >= buffer_size:
                     yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()

@@ -1,15 +1,17 @@
-"""Which file the validation and the test part come from."""
+"""The sizes of the training, validation and test splits."""
 
 from __future__ import annotations
 
 from holdfast.config import fractions
 
 OwnFiles = tuple[bool, bool]
-"""Whether the validation and the test part have a file of their own."""
+"""Whether the validation and the test split each have their own file."""
 
 
 def split_fractions(split: str, own: OwnFiles) -> tuple[float, float, float]:
-    """Training, validation and test part of the training file: what has its own file leaves its share to training.
+    """Return the fractions of the training file for the training, validation and test split.
+
+    A split with its own file takes nothing: its fraction goes to training.
 
     Example:
         >>> split_fractions("0.5/0.25/0.25", (True, False))
@@ -21,11 +23,11 @@ def split_fractions(split: str, own: OwnFiles) -> tuple[float, float, float]:
 
 
 def split_notes(own: OwnFiles, tested: bool) -> tuple[str, ...]:
-    """What is told where one of the two has a file of its own and the other one is cut from the training file.
+    """Return a note if one split has its own file and the other is cut from the training file.
 
-    ``tested`` says whether there is a test part.
+    ``tested`` says whether there is a test split.
     """
     if all(own) or not any(own) or (own[0] and not tested):
         return ()
     name, flag = ("test", "--test") if own[0] else ("validation", "--valid")
-    return (f"the {name} part is cut from the training file; {flag} gives it a file of its own",)
+    return (f"the {name} split is cut from the training file; {flag} gives it its own file",)

@@ -1,4 +1,4 @@
-"""Text through a pipe: lines of stdin, and entries in groups of those that are there already."""
+"""Text from a pipe: the lines of stdin, in batches of those that have arrived."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from typing import Any
 
 from holdfast.errors import UserError
 
-NOTHING = object()
+_NOTHING = object()
 
 
 def stdin_lines(encoding: str) -> Iterator[str]:
-    """The lines of stdin as they come, with their ends (the last one may have none).
+    """Yield the lines of stdin as they arrive, with their line ends (the last may have none).
 
     Raises:
-        UserError: bytes that are no text in the encoding, with their line.
+        UserError: a line is not text in this encoding.
     """
     name = "utf-8-sig" if codecs.lookup(encoding).name == "utf-8" else encoding
     decoder = codecs.getincrementaldecoder(name)()
@@ -29,9 +29,9 @@ def stdin_lines(encoding: str) -> Iterator[str]:
             rest += decoder.decode(raw, final=not raw)
         except UnicodeDecodeError as error:
             raise UserError(
-                f"Stdin is read as {encoding}.",
+                f"Stdin must be {encoding}.",
                 f"Line {number} is not: {error}.",
-                "Convert it, for example by iconv -f latin1 -t utf-8.",
+                "Convert it, for example with iconv -f latin1 -t utf-8.",
             ) from error
         *whole, rest = rest.replace("\r\n", "\n").split("\n")
         yield from (f"{line}\n" for line in whole)
@@ -40,13 +40,15 @@ def stdin_lines(encoding: str) -> Iterator[str]:
 
 
 def stdin_is_terminal() -> bool:
-    """Whether stdin is a terminal, at which nobody may be typing."""
+    """Return whether stdin is a terminal (or missing), where no input may ever arrive."""
     return sys.stdin is None or sys.stdin.isatty()
 
 
-def batch_available(entries: Iterable[str], most: int) -> Iterator[list[str]]:
-    """Up to so many of the entries at once: those that are there; where none is, the next one is waited for."""
-    queue: Queue[str | Exception | None] = Queue(4 * most)
+def batch_available(entries: Iterable[str], max_size: int) -> Iterator[list[str]]:
+    """Yield batches of the entries that have arrived, at most ``max_size`` each; wait only when
+    there are none.
+    """
+    queue: Queue[str | Exception | None] = Queue(4 * max_size)
 
     def read() -> None:
         try:
@@ -61,11 +63,11 @@ def batch_available(entries: Iterable[str], most: int) -> Iterator[list[str]]:
     while isinstance(entry, str):
         group = [entry]
         entry = _next(queue)
-        while isinstance(entry, str) and len(group) < most:
+        while isinstance(entry, str) and len(group) < max_size:
             group.append(entry)
             entry = _next(queue)
         yield group
-        if entry is NOTHING:
+        if entry is _NOTHING:
             entry = queue.get()
     if isinstance(entry, Exception):
         raise entry
@@ -75,4 +77,4 @@ def _next(queue: Queue[Any]) -> Any:
     try:
         return queue.get_nowait()
     except Empty:
-        return NOTHING
+        return _NOTHING

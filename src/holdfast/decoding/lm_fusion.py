@@ -99,9 +99,9 @@ class NGramWordModel:
 
     def word(self, state: Hashable, word: str) -> tuple[Hashable, float]:
         """Return the last n - 1 words, and the word's ``log p``."""
-        number = self.words.numbers.get(word)
+        number = self.words.ids.get(word)
         cost = 0.0 if number is not None else UNKNOWN_COST
-        number = self.words.numbers["<unk>"] if number is None else number
+        number = self.words.ids["<unk>"] if number is None else number
         context: Any = state
         kept = (*context, number)[-(self.order - 1) :] if self.order > 1 else ()
         return kept, self._log_p(context, number) - cost
@@ -109,7 +109,7 @@ class NGramWordModel:
     def end(self, state: Hashable) -> float:
         """Return ``log p`` of the end of the sentence."""
         context: Any = state
-        return self._log_p(context, self.words.numbers[LINE_END])
+        return self._log_p(context, self.words.ids[LINE_END])
 
     def _computed(self, context: tuple[int, ...], number: int) -> float:
         before, text = np.array(context, np.int64), np.array([number], np.int64)

@@ -46,7 +46,7 @@ def test_rates_that_differ(tmp_path: Path) -> None:
     those += [said(write(tmp_path / f"o{k}.wav", tone(0.1, 8000), 8000)) for k in range(2)]
     assert most_common_rate(those) == 16000 and most_common_rate(those[2:4]) == 8000
     assert rate_notes({"training": those[:3], "test": those}, 16000) == (
-        "other rates in the test part, brought to 16,000 samples a second: o0.wav (8,000), o1.wav (8,000)",
+        "the test split has other rates, resampled to 16,000 samples per second: o0.wav (8,000), o1.wav (8,000)",
     )
 
 
@@ -57,15 +57,15 @@ def test_clipped_files(tmp_path: Path, subtype: str) -> None:
     those.append(said(write(tmp_path / "loud.wav", loud, 16000, subtype)))
     [note] = check_audio({"training": those})
     share = f"{(np.abs(soundfile.read(tmp_path / 'loud.wav')[0]) >= 0.99).mean():.1%}"
-    assert note == f"clipped in the training part (share of samples at full scale): loud.wav ({share})"
+    assert note == f"clipped in the training split (fraction of samples at full scale): loud.wav ({share})"
 
 
 def test_silent_files(tmp_path: Path) -> None:
     quiet = said(write(tmp_path / "quiet.wav", 0.001 * tone(0.1)))
     assert check_audio({"training": [*sounds(tmp_path, 3), quiet]}) == (
-        "silent in the training part: quiet.wav",
+        "silent in the training split: quiet.wav",
     )
-    with pytest.raises(UserError, match=r"Every file of the test part is silent, such as quiet.wav"):
+    with pytest.raises(UserError, match=r"Every file of the test split is silent, such as quiet.wav"):
         check_audio({"training": sounds(tmp_path, 3), "test": [quiet]})
 
 
@@ -76,13 +76,13 @@ def test_the_same_sound_twice_also_in_another_format(tmp_path: Path) -> None:
     assert facts_of(twin.paths[0]) == facts_of(those[1].paths[0])
     [note] = check_audio({"training": [*those, twin]})
     assert note == (
-        "the same sound twice in the training part: twin.flac = s1.wav, with the text 'y' instead of 'x'"
+        "duplicate sounds in the training split: twin.flac = s1.wav, with the text 'y' instead of 'x'"
     )
     assert check_audio({"training": [*those, those[0]]}) == (
-        "the same sound twice in the training part: s0.wav",
+        "duplicate sounds in the training split: s0.wav",
     )
     [note] = check_audio({"training": those, "test": [twin, *sounds(tmp_path, 2, 10)]})
-    assert note.startswith("sounds of the test part that are in the training part too")
+    assert note.startswith("sounds of the test split that are also in the training split")
     assert note.endswith("twin.flac = s1.wav")
 
 
@@ -95,8 +95,8 @@ def test_a_file_of_joined_sounds_that_is_in_two_parts(tmp_path: Path) -> None:
     }
     notes = check_audio(parts)
     assert [note.split(", so")[0] for note in notes] == [
-        "sounds of the test part that are in the training part too",
-        "sounds of the test part that are in the validation part too",
+        "sounds of the test split that are also in the training split",
+        "sounds of the test split that are also in the validation split",
     ]
     assert notes[0].endswith(": s2.wav") and notes[1].endswith(": s3.wav")
 
@@ -105,10 +105,10 @@ def test_speakers_of_two_parts(tmp_path: Path) -> None:
     those = [said(tmp_path / "a.wav", speaker=who) for who in ("jo", "al", None, "bo")]
     notes = shared_speakers({"training": those[:3], "validation": those[2:], "test": those[1:]})
     first, second = notes
-    assert first.startswith("speakers of the test part who are in the training part") and first.endswith(
-        ": al"
-    )
-    assert second.startswith("speakers of the test part who are in the validation part")
+    assert first.startswith(
+        "speakers of the test split who are also in the training split"
+    ) and first.endswith(": al")
+    assert second.startswith("speakers of the test split who are also in the validation split")
     assert second.endswith(": bo")
 
 
@@ -118,8 +118,8 @@ def test_features_are_checked_as_sounds_are(tmp_path: Path) -> None:
         np.save(tmp_path / f"{name}.npy", array)
     notes = check_audio({"training": [said(tmp_path / f"{name}.npy") for name in ("still", "a", "b")]})
     assert notes == (
-        "silent in the training part: still.npy",
-        "the same sound twice in the training part: b.npy = a.npy",
+        "silent in the training split: still.npy",
+        "duplicate sounds in the training split: b.npy = a.npy",
     )
 
 
@@ -127,7 +127,7 @@ def test_a_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
     those = sounds(tmp_path, 12)
     those[7].paths[0].write_text("text")
     for run in (lambda: check_audio({"training": those}), lambda: most_common_rate(those)):
-        with pytest.raises(UserError, match=r"s7.wav is none that can be read"):
+        with pytest.raises(UserError, match=r"s7.wav cannot be read"):
             run()
 
 
@@ -149,9 +149,9 @@ def test_the_least_frames_are_those_with_a_finite_loss(units: list[int], frames:
 def test_texts_too_long_for_their_frames_are_left_out(tmp_path: Path) -> None:
     those = [said(tmp_path / f"{name}.wav") for name in "abcd"]
     kept, lost = long_enough("training", those, [9, 8, 0, 100], [5, 5, 0, 5], 2)
-    assert kept == [0, 3] and lost == "b.wav (5 needed, 4 there), c.wav (0 needed, 0 there)"
+    assert kept == [0, 3] and lost == "b.wav (needs 5, has 4), c.wav (needs 0, has 0)"
     assert long_enough("training", those, [10] * 4, [5] * 4, 2) == ([0, 1, 2, 3], None)
     with pytest.raises(
-        UserError, match=r"No utterance of the test part has enough, such as a.wav \(6 needed, 5"
+        UserError, match=r"No utterance of the test split has enough, such as a.wav \(needs 6, has 5"
     ):
         long_enough("test", those, [10] * 4, [6] * 4, 2)

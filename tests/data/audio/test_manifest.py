@@ -66,7 +66,7 @@ def test_columns_may_have_other_names_and_texts_spaces(folder: Path) -> None:
 def test_another_encoding(folder: Path) -> None:
     (folder / "all.csv").write_bytes("path,text\na.wav,été\n".encode("latin-1"))
     assert read_utterances(folder / "all.csv", encoding="latin-1")[0].text == "été"
-    with pytest.raises(UserError, match=r"read as utf-8.*Line 2"):
+    with pytest.raises(UserError, match=r"must be utf-8.*Line 2"):
         read_utterances(folder / "all.csv")
 
 
@@ -102,16 +102,16 @@ def test_sounds_without_transcripts(folder: Path) -> None:
     [
         ("", r"empty \(0 bytes\)"),
         ("path\ttext\n", "It has no rows"),
-        ("file\ttext\na.wav\tx\n", r"path-field is a column .*'path' is not among: file, text"),
+        ("file\ttext\na.wav\tx\n", r"path-field must be a column .*'path' is not among: file, text"),
         ("path\ttxt\na.wav\tx\n", r"'text' is not among: path, txt\. Did you mean 'txt'"),
-        ("path\ttext\na.wav\tx\nc.wav\ty\nb.wav\tz\n", "Line 3 names .*c.wav, which is not there"),
-        ("path\ttext\na.wav\tx\na.wav c.wav\ty\n", "Line 3 names .*c.wav, which is not there"),
+        ("path\ttext\na.wav\tx\nc.wav\ty\nb.wav\tz\n", "Line 3 names .*c.wav, which does not exist"),
+        ("path\ttext\na.wav\tx\na.wav c.wav\ty\n", "Line 3 names .*c.wav, which does not exist"),
         ("path\ttext\ndeep\tx\n", "Line 2 names .*deep, which is a folder"),
-        ("path\ttext\n\tx\n", "Each row .* names a file. Line 2 .* has ''"),
-        ("path\ttext\na.wav\tx\nb.wav\t  \n", "has a transcript. Line 3 of .* has none"),
+        ("path\ttext\n\tx\n", "Each row .* must name a file. Line 2 .* has ''"),
+        ("path\ttext\na.wav\tx\nb.wav\t  \n", "must have a transcript. Line 3 of .* has none"),
         ("path\ttext\na.wav f.npy\tx\n", "Line 2 of .* has both: a.wav f.npy"),
-        ("path\ttext\na.wav\tx\nf.npy\ty\n", "f.npy holds features and a.wav sound"),
-        ("path\ttext\na.wav\tx\ty\n", r"as many fields as its header \(2\)\. Line 2 has 3"),
+        ("path\ttext\na.wav\tx\nf.npy\ty\n", "f.npy holds features and a.wav holds sound"),
+        ("path\ttext\na.wav\tx\ty\n", r"as many fields as the header \(2\)\. Line 2 has 3"),
     ],
 )
 def test_a_manifest_with_a_mistake_is_refused(folder: Path, text: str, message: str) -> None:
@@ -121,7 +121,7 @@ def test_a_manifest_with_a_mistake_is_refused(folder: Path, text: str, message: 
 
 def test_a_speaker_field_that_is_named_must_be_there(folder: Path) -> None:
     path = manifest(folder, "path\ttext\na.wav\tx\n")
-    with pytest.raises(UserError, match="speaker-field is a column"):
+    with pytest.raises(UserError, match="speaker-field must be a column"):
         read_utterances(path, ManifestFields(speaker="who"))
 
 
@@ -129,7 +129,7 @@ def test_a_speaker_field_that_is_named_must_be_there(folder: Path) -> None:
     ("name", "message"),
     [
         ("missing.tsv", "There is no .*missing.tsv"),
-        ("a.wav", r"listed in a manifest .* ends in \.wav"),
+        ("a.wav", r"must be in a manifest .* ending \.wav"),
         (".", "has none. Name a manifest in it, such as all.tsv"),
         ("deep", "has none. Give a manifest"),
     ],

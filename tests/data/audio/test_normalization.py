@@ -73,7 +73,7 @@ def test_live_numbers_are_those_of_the_whole(sizes: list[int], kind: str) -> Non
 
 @pytest.mark.parametrize("kind", ["utterance", "speaker"])
 def test_what_needs_the_whole_is_not_live(kind: str) -> None:
-    with pytest.raises(UserError, match=f"normalises by {kind}"):
+    with pytest.raises(UserError, match=f"normalizes by {kind}"):
         fit_normalizer(kind, utterances(5), F).stream()
 
 
@@ -98,9 +98,9 @@ def test_what_is_saved_comes_back(kind: str) -> None:
 
 
 def test_mistakes_are_told() -> None:
-    with pytest.raises(UserError, match=r"normalised by: global, .* It was 'globel'"):
+    with pytest.raises(UserError, match=r"must be one of: global, .* It was 'globel'"):
         fit_normalizer("globel", utterances(5), F)
     with pytest.raises(UserError, match="at least one frame"):
         fit_normalizer("global", utterances(0), F)
-    with pytest.raises(UserError, match="lack some"):
+    with pytest.raises(UserError, match="One is missing"):
         normalizer_from_state("global", {})

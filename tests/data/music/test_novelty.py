@@ -155,5 +155,5 @@ def test_a_corpus_is_read_back_as_it_was() -> None:
     assert len(TrainingNotes.from_state(state).piece(0).lines()) == 4
     del state["corpus.voices"]  # as it was written at first
     assert len(TrainingNotes.from_state(state).piece(0).lines()) == 2
-    with pytest.raises(UserError, match="as training wrote them"):
+    with pytest.raises(UserError, match="must hold the notes"):
         TrainingNotes.from_state({})

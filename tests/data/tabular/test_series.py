@@ -64,7 +64,7 @@ def test_missing_rows_are_inserted_and_told(tmp_path: Path) -> None:
     days = [f"2024-01-{d:02d},{d}" for d in range(1, 29) if d not in (10, 11)]
     found = panel(tmp_path, "\n".join(["date,y", *days]))
     assert len(found.series[0].times) == 28 and np.isnan(found.series[0].values[9:11, 0]).all()
-    assert any(note.startswith("2 rows missing") and "2024-01-10" in note for note in found.notes)
+    assert any(note.startswith("2 missing rows") and "2024-01-10" in note for note in found.notes)
 
 
 def test_several_series_keep_their_rows(tmp_path: Path) -> None:
@@ -103,9 +103,9 @@ def test_rows_in_order_are_not_told_to_be_sorted(tmp_path: Path) -> None:
 def test_series_one_after_the_other_ask_for_their_column(tmp_path: Path) -> None:
     """Such rows are neither in order nor single: the cause is told first."""
     text = "date,who,y\n2024-01-01,a,1\n2024-01-02,a,2\n2024-01-01,b,1\n2024-01-02,b,2\n"
-    with pytest.raises(UserError, match=r"stands twice.*--series"):
+    with pytest.raises(UserError, match=r"occurs twice.*--series"):
         panel(tmp_path, text)
-    with pytest.raises(UserError, match="stands 3 times"):
+    with pytest.raises(UserError, match="occurs 3 times"):
         panel(tmp_path, "date,y\n" + "2024-01-01,1\n" * 3)
 
 
@@ -192,7 +192,7 @@ def test_one_wrong_year_is_no_reason_to_fill_the_memory(tmp_path: Path) -> None:
 
 def test_gaps_of_a_step_that_was_asked_for_are_filled(tmp_path: Path) -> None:
     found = panel(tmp_path, "date,y\n2024-01-01,1\n2024-01-02,2\n2024-01-31,3\n", frequency="1d")
-    assert len(found.series[0].times) == 31 and "28 rows missing" in " ".join(found.notes)
+    assert len(found.series[0].times) == 31 and "28 missing rows" in " ".join(found.notes)
 
 
 @pytest.mark.parametrize(
@@ -213,7 +213,7 @@ def test_real_files(shared_data: Callable[[str], Path], name: str, target: str, 
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("date,y\n2024-01-01,1\n2024-01-01,2\n", "stands twice"),
+        ("date,y\n2024-01-01,1\n2024-01-01,2\n", "occurs twice"),
         ("date,y\n2024-01-01,1\n2024-01-02,two\n", "Line 3 has 'two'"),
         ("date,y\n2024-01-01,1\n2024-01-02,2,5\n", "decimal point"),
         ("date,y\n2024-01-01,inf\n2024-01-02,1\n", "finite"),
@@ -225,7 +225,7 @@ def test_real_files(shared_data: Callable[[str], Path], name: str, target: str, 
         ("date,y\n2024-01-01T00:00Z,1\n99:00Z,2\n", "Line 3 has '99:00Z'"),
         ("year,month,y\n2024,1,1\n2024,1.5,2\n", "Line 3 has 2024, 1.5"),
         ("date,y\n03/04/2024,1\n04/04/2024,2\n", "day/month or month/day"),
-        ("date,y\n2024-01-01 00:00+01:00,1\n2024-01-01 01:00,2\n", "carries none"),
+        ("date,y\n2024-01-01 00:00+01:00,1\n2024-01-01 01:00,2\n", "has none"),
         ("date,y\n2024-01-01,1\n", "at least 2 rows"),
         ("date,z\n2024-01-01,1\n2024-01-02,1\n", "'y' is not among"),
         ("year,month,day,y\n2024,2,30,1\n2024,3,1,2\n", "2024, 2, 30"),
@@ -309,5 +309,5 @@ def test_midnights_in_a_zone_are_dates(tmp_path: Path) -> None:
 
 
 def test_an_open_quote_is_told_with_its_line(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"Quotes in .* begins in line 3"):
+    with pytest.raises(UserError, match=r"Quotes in .* begins at line 3"):
         panel(tmp_path, 'date,y\n2024-01-01,1\n2024-01-02,"1\n2024-01-03,2\n')

@@ -116,16 +116,16 @@ def test_any_column_as_text() -> None:
     [
         ("", "is empty", "header and rows"),
         ("\n \n", "only blank lines", "header and rows"),
-        ("a,b\n", "There are none", "with data"),
-        ("a,b", "There are none", "with data"),
+        ("a,b\n", "It has none", "with data"),
+        ("a,b", "It has none", "with data"),
         ("\na,b\n1,2\n", "It is blank", "Remove that line"),
         ("a,b\n1,2\n3\n", "Line 3 has 1", "Correct that line"),
         ("a,b\n1,2\n\n3,4,5\n", "Line 4 has 3", "Correct that line"),
-        ("a,b,a\n1,2,3\n", "Twice there is: a.", "Rename one"),
-        ("a, b,b \n1,2,3\n", "Twice there is: b.", "Rename one"),
-        (",a,\n1,2,3\n", "a column without a name", "Rename one"),
-        ("a,b\n1,2\nM\xfcnchen,3\n".encode("latin1"), "Line 3 holds the byte 0xfc", "iconv -f latin1"),
-        ("a,b\n1,2\n".encode("utf-16"), "Line 1 holds the byte 0xff", "iconv -f utf-16"),
+        ("a,b,a\n1,2,3\n", "more than once: a.", "Rename the columns"),
+        ("a, b,b \n1,2,3\n", "more than once: b.", "Rename the columns"),
+        (",a,\n1,2,3\n", "(no name)", "Rename the columns"),
+        ("a,b\n1,2\nM\xfcnchen,3\n".encode("latin1"), "byte 0xfc at line 3", "iconv -f latin1"),
+        ("a,b\n1,2\n".encode("utf-16"), "byte 0xff at line 1", "iconv -f utf-16"),
         (b"PNG\r\n\x1a\n\0\0\0", "binary data", "Export it as CSV"),
     ],
 )
@@ -143,9 +143,9 @@ def test_a_path_that_is_no_file(tmp_path: Path) -> None:
         read_table(tmp_path / "none" / "wether.csv")
     with pytest.raises(UserError, match="is a folder"):
         read_table(tmp_path)
-    with pytest.raises(UserError, match=r"ends in \.xlsx"):
+    with pytest.raises(UserError, match=r"has the ending \.xlsx"):
         read_table(written(tmp_path, "PK", "book.xlsx"))
-    with pytest.raises(UserError, match="ends in nothing"):
+    with pytest.raises(UserError, match=r"has the ending \(none\)"):
         read_table(written(tmp_path, "a\n1\n", "data"))
 
 
@@ -165,12 +165,12 @@ def test_a_parquet_file_that_is_cut_off(tmp_path: Path, keep: float) -> None:
     whole = tmp_path / "whole.parquet"
     pl.DataFrame({"y": np.arange(100.0)}).write_parquet(whole)
     data = whole.read_bytes()
-    with pytest.raises(UserError, match=r"whole Parquet file|is empty"):
+    with pytest.raises(UserError, match=r"complete Parquet file|is empty"):
         read_table(written(tmp_path, data[: int(keep * len(data))], "part.parquet"))
 
 
 def test_a_parquet_file_without_rows(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="needs rows"):
+    with pytest.raises(UserError, match="must have rows"):
         parquet(tmp_path, [], pl.Float64)
 
 
@@ -187,17 +187,17 @@ def test_a_column_that_is_not_there() -> None:
 @pytest.mark.parametrize(
     ("value", "got", "fix"),
     [
-        ("two", "Line 3 has 'two'", "Mend that field"),
-        ("12 C", "Line 3 has '12 C'", "Mend that field"),
-        ("1_000", "Line 3 has '1_000'", "Mend that field"),
+        ("two", "Line 3 has 'two'", "Correct that field"),
+        ("12 C", "Line 3 has '12 C'", "Correct that field"),
+        ("1_000", "Line 3 has '1_000'", "Correct that field"),
         ('"2,5"', "Line 3 has '2,5'", "decimal point"),
         ('"-2,5e3"', "Line 3 has '-2,5e3'", "decimal point"),
         ('"1.000,5"', "Line 3 has '1.000,5'", "decimal point"),
-        ('"1,000.5"', "Line 3 has '1,000.5'", "between thousands"),
-        ("inf", "Line 3 has inf", "Mend or empty"),
-        ("-Infinity", "Line 3 has -Infinity", "Mend or empty"),
-        ("1e39", "Line 3 has 1e39", "change the unit"),
-        ("1e999", "Line 3 has 1e999", "Mend or empty"),
+        ('"1,000.5"', "Line 3 has '1,000.5'", "thousands separators"),
+        ("inf", "Line 3 has inf", "Correct or empty"),
+        ("-Infinity", "Line 3 has -Infinity", "Correct or empty"),
+        ("1e39", "Line 3 has 1e39", "use a larger unit"),
+        ("1e999", "Line 3 has 1e999", "Correct or empty"),
     ],
 )
 def test_a_value_that_is_no_number(tmp_path: Path, value: str, got: str, fix: str) -> None:
@@ -223,5 +223,5 @@ def test_a_column_without_any_value(tmp_path: Path) -> None:
     ],
 )
 def test_a_column_of_another_type(tmp_path: Path, values: list[object], dtype: pl.DataType) -> None:
-    with pytest.raises(UserError, match=r"holds numbers\. Line 2 has"):
+    with pytest.raises(UserError, match=r"must hold numbers\. Line 2 has"):
         numeric_column(parquet(tmp_path, values, dtype), "y", "target")

@@ -82,19 +82,19 @@ def test_pairs_without_a_side_are_left_out_and_told(tmp_path: Path) -> None:
         parallel(tmp_path, source="ein Hund\n\nzwei\n", target="a dog\nx\n\n")
     )
     assert list(pairs) == PAIRS[:1]
-    assert notes == ("2 pairs of train lack a side and are left out",)
+    assert notes == ("train: 2 pairs lack a side and are left out",)
 
 
 BAD: dict[str, tuple[Callable[[Path], Path], ParallelFormat, str]] = {
     "different numbers of lines": (
         lambda f: parallel(f, target="a dog\n"),
         ParallelFormat(pair="de-en"),
-        r"train\.de has 2 and .*train\.en has 1",
+        r"train\.de has 2 lines and .*train\.en has 1",
     ),
     "one more empty line": (
         lambda f: parallel(f, target="a dog\ntwo cats\n\n"),
         ParallelFormat(pair="de-en"),
-        r"has 2 and .* has 3",
+        r"has 2 lines and .* has 3",
     ),
     "a wrong pair": (
         parallel,
@@ -120,20 +120,20 @@ BAD: dict[str, tuple[Callable[[Path], Path], ParallelFormat, str]] = {
         ParallelFormat(pair="de-en"),
         "holds none",
     ),
-    "one column": (lambda f: table(f, "ein Hund\nzwei\n"), ParallelFormat(), "Line 1 of .* has one"),
+    "one column": (lambda f: table(f, "ein Hund\nzwei\n"), ParallelFormat(), "Line 1 of .* has only one"),
     "a line of one column": (lambda f: table(f, "ein\tone\nzwei\n"), ParallelFormat(), "Line 2 has 1"),
     "one column for both": (lambda f: table(f, "a\tb\n"), ParallelFormat(source="2"), "Both were column 2"),
     "no such column": (
         lambda f: table(f, "ein\tone\n"),
         ParallelFormat(source="3"),
-        "column 3 of .*, which has 2",
+        "from 1 to 2 here. It was 3",
     ),
-    "column nought": (lambda f: table(f, "ein\tone\n"), ParallelFormat(source="0"), "column 0"),
+    "column nought": (lambda f: table(f, "ein\tone\n"), ParallelFormat(source="0"), "It was 0"),
     "no such name": (lambda f: table(f, "de\ten\nein\tone\n"), ParallelFormat("", "fr", "en"), "not among"),
     "bad JSON": (
         lambda f: table(f, '{"source": "a", "target": "b"}\n{"source": \n', "x.jsonl"),
         ParallelFormat(),
-        "Line 2 is no JSON",
+        "Line 2 is not JSON",
     ),
     "JSON that is a list": (lambda f: table(f, "[1]\n", "x.jsonl"), ParallelFormat(), "Line 1 holds a list"),
     "a missing field": (

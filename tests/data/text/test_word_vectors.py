@@ -28,11 +28,11 @@ def test_known_words_get_their_vectors(tmp_path: Path, header: str) -> None:
     [
         ("cat 1 2 3\ndog 1 2\n", r"the same size \(3\)\. Line 2 has 2 numbers"),
         ("2 3\ncat 1 2 3\ndog 1 2 3 4\n", r"the same size \(3\)\. Line 3 has 4 numbers"),
-        ("cat 1 2 x\n", "holds finite numbers. Line 1 has 'x'"),
+        ("cat 1 2 x\n", "finite numbers. Line 1 has 'x'"),
         ("2 2\ncat 1 2\ndog nan 2\n", "Line 3 has 'nan'"),
         ("cat\n", "Line 1 has 0 numbers"),
-        ("bird 1 2\n", "holds none of 4"),
-        ("", "holds none of 4"),
+        ("bird 1 2\n", "has none of the 4"),
+        ("", "has none of the 4"),
     ],
 )
 def test_refusals(tmp_path: Path, text: str, message: str) -> None:

@@ -303,7 +303,7 @@ def test_word_vectors_begin_the_embedding(tmp_path: Path) -> None:
     model = SequenceClassifier(text="text", vectors=str(vectors), hidden_size=4, epochs=1)
     prepared = model.prepare(data)
     net = trainable.begun(model.config, prepared)
-    number = prepared.schema.encoder.units.numbers["great"]
+    number = prepared.schema.encoder.units.ids["great"]
     assert net.inputs.embedding.weight[number].tolist() == [1, 2, 3]
     model.fit(data, out=tmp_path / "run")
     vectors.unlink()

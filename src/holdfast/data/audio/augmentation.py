@@ -1,4 +1,4 @@
-"""More utterances from those there are: other speeds, added noise, and blanked stretches of frames and bands."""
+"""Augmentation of speech: speed perturbation, added noise, and SpecAugment masks."""
 
 from __future__ import annotations
 
@@ -13,35 +13,37 @@ from holdfast.data.audio.sound_files import SOUND_SUFFIXES, Samples, read_sound,
 from holdfast.errors import UserError
 
 SLOWEST, FASTEST = 0.5, 2.0
-"""Speeds at which speech is still some."""
+"""Speeds at which speech stays intelligible."""
 _RANGE = 20.0
-"""dB from the least signal-to-noise ratio that is drawn to the greatest."""
+"""Width of the range of signal-to-noise ratios that are sampled, in dB."""
 _MOST_NOISE = 1800.0
-"""Seconds of a folder's noise that are kept."""
-SHARE = 0.2
-"""Share of an utterance that one blanked stretch covers at most."""
+"""Seconds of noise that are kept of a folder."""
+_MAX_MASKED = 0.2
+"""Largest fraction of an utterance that one time mask covers."""
 
 
 def change_speed(samples: Samples, rate: int, speed: float) -> Samples:
-    """Samples [n] played faster: ``n / speed`` samples, their pitch ``speed`` times as high (Ko et al. 2015).
+    """Return samples [n] played at another speed: ``n / speed`` samples, pitch times ``speed`` (Ko
+    et al. 2015).
 
     Raises:
-        UserError: a speed outside 0.5 ... 2.
+        UserError: the speed is outside 0.5 ... 2.
     """
     if not SLOWEST <= speed <= FASTEST:
-        rule = f"A speed is between {SLOWEST} and {FASTEST}."
+        rule = f"A speed must be between {SLOWEST} and {FASTEST}."
         raise UserError(rule, f"It was {speed}.", "Give for example 0.9, 1.0 and 1.1.")
     return samples if speed == 1 else resample(samples, rate * speed, rate)
 
 
 @dataclass(frozen=True)
 class Noise:
-    """Noise at a signal-to-noise ratio drawn from ``least`` to ``least + 20`` dB: white, pink, or of files.
+    """Noise at a signal-to-noise ratio sampled from ``least`` to ``least + 20`` dB: white, pink, or
+    from files.
 
     Attributes:
-        least: the least ratio, in dB.
-        files: sounds to draw stretches from; white and pink noise where there are none.
-        left_out: how many files were not read, because the others last half an hour already.
+        least: the lowest ratio, in dB.
+        files: sounds to sample from; empty: white and pink noise.
+        left_out: number of files that were not read because the others already last half an hour.
 
     Example:
         >>> noise = Noise.of(10.0, None, rate=8000)
@@ -55,13 +57,14 @@ class Noise:
 
     @classmethod
     def of(cls, least: float, folder: Path | None, rate: int) -> Self:
-        """Noise of the sounds in a folder and its folders, or white and pink noise.
+        """Return noise from the sounds in a folder tree, or white and pink noise.
 
         Raises:
-            UserError: a ratio outside -20 ... 100 dB, no folder, no sounds in it, or only silent ones.
+            UserError: the ratio is outside -20 ... 100 dB, or the folder is missing or has no sound
+                that is not silent.
         """
         if not -20 <= least <= 100:
-            rule = "A signal-to-noise ratio is between -20 and 100 dB."
+            rule = "A signal-to-noise ratio must be between -20 and 100 dB."
             raise UserError(rule, f"It was {least}.", "Give for example --noise 10.")
         if folder is None:
             return cls(least)
@@ -78,19 +81,19 @@ class Noise:
             seconds += len(samples) / rate
             files += [samples] if samples.any() else []
         if not files:
-            got = "has no sounds that are not silent" if folder.is_dir() else "is no folder"
-            rule = "Noise is taken from the sounds in a folder."
+            got = "has only silent sounds or none" if folder.is_dir() else "is not a folder"
+            rule = "Noise must come from a folder of sounds."
             raise UserError(
-                rule, f"{folder} {got}.", "Give another, or leave it out for white and pink noise."
+                rule, f"{folder} {got}.", "Give another folder, or leave it out for white and pink noise."
             )
         return cls(least, tuple(files), len(paths) - read)
 
     def __call__(self, samples: Samples, generator: np.random.Generator) -> Samples:
-        """The samples [n] with noise; silence stays as it is."""
+        """Return the samples [n] with noise; silence is unchanged."""
         ratio = generator.uniform(self.least, self.least + _RANGE)
-        return add_noise(samples, self._drawn(len(samples), generator), ratio)
+        return add_noise(samples, self._sample(len(samples), generator), ratio)
 
-    def _drawn(self, size: int, generator: np.random.Generator) -> Samples:
+    def _sample(self, size: int, generator: np.random.Generator) -> Samples:
         if not self.files:
             return white_noise(size, generator) if generator.random() < 0.5 else pink_noise(size, generator)
         noise = self.files[generator.integers(len(self.files))]
@@ -100,7 +103,9 @@ class Noise:
 
 
 def add_noise(samples: Samples, noise: Samples, ratio: float) -> Samples:
-    """``x + a n`` with ``a`` such that ``10 log10(mean(x^2) / mean((a n)^2))`` is the ratio in dB, both [n]."""
+    """Return ``x + a n``, both [n], where ``a`` gives ``10 log10(mean(x^2) / mean((a n)^2))`` =
+    ratio in dB.
+    """
     powers = [float(np.mean(np.square(x, dtype=np.float64))) if len(x) else 0.0 for x in (samples, noise)]
     if 0 in powers:
         return samples
@@ -110,12 +115,12 @@ def add_noise(samples: Samples, noise: Samples, ratio: float) -> Samples:
 
 
 def white_noise(size: int, generator: np.random.Generator) -> Samples:
-    """Noise [n] with equal power at all frequencies."""
+    """Sample noise [n] with equal power at all frequencies."""
     return generator.standard_normal(size, np.float32)
 
 
 def pink_noise(size: int, generator: np.random.Generator) -> Samples:
-    """Noise [n] whose power falls as 1 / frequency."""
+    """Sample noise [n] whose power falls as 1 / frequency."""
     spectrum = np.fft.rfft(white_noise(size, generator))
     spectrum /= np.sqrt(np.maximum(np.arange(len(spectrum)), 1))
     return np.fft.irfft(spectrum, size).astype(np.float32) if size else np.zeros(0, np.float32)
@@ -123,13 +128,13 @@ def pink_noise(size: int, generator: np.random.Generator) -> Samples:
 
 @dataclass(frozen=True)
 class Masks:
-    """Stretches that are blanked (SpecAugment: Park et al. 2019).
+    """The sizes of time and frequency masks (SpecAugment: Park et al. 2019).
 
     Attributes:
-        times: stretches of frames.
-        width: longest of them, in frames; also at most a fifth of the utterance.
-        bands: stretches of bands.
-        height: widest of them, in bands.
+        times: number of time masks.
+        width: maximum width of a time mask, in frames; also at most a fifth of the utterance.
+        bands: number of frequency masks.
+        height: maximum height of a frequency mask, in bands.
     """
 
     times: int = 0
@@ -139,19 +144,21 @@ class Masks:
 
 
 def apply_masks(features: Frames, generator: np.random.Generator, masks: Masks) -> Frames:
-    """A copy of the features [T, F] in which stretches are each band's mean; their widths and places are drawn."""
+    """Return a copy of features [T, F] in which masks, sampled in size and place, hold each band's
+    mean.
+    """
     found, means = features.copy(), features.mean(0) if len(features) else features.sum(0)
     frames, bands = features.shape
     for _ in range(masks.times):
-        start, stop = _stretch(frames, min(masks.width, int(SHARE * frames)), generator)
+        start, stop = _interval(frames, min(masks.width, int(_MAX_MASKED * frames)), generator)
         found[start:stop] = means
     for _ in range(masks.bands):
-        start, stop = _stretch(bands, min(masks.height, bands), generator)
+        start, stop = _interval(bands, min(masks.height, bands), generator)
         found[:, start:stop] = means[start:stop]
     return found
 
 
-def _stretch(size: int, most: int, generator: np.random.Generator) -> tuple[int, int]:
-    width = int(generator.integers(most + 1))
+def _interval(size: int, max_width: int, generator: np.random.Generator) -> tuple[int, int]:
+    width = int(generator.integers(max_width + 1))
     start = int(generator.integers(size - width + 1))
     return start, start + width

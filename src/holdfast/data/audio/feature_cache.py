@@ -1,4 +1,6 @@
-"""The frames of utterances: filterbanks of their sounds, or ready features, computed once and kept."""
+"""Features of utterances: filterbanks of their sounds, or precomputed features, computed once and
+cached.
+"""
 
 from __future__ import annotations
 
@@ -20,55 +22,54 @@ from holdfast.errors import UserError
 from holdfast.files import write_atomic
 
 Change = Callable[[Samples], Samples]
-"""What is done to the samples of an utterance, such as adding noise."""
+"""A change of an utterance's samples, such as added noise."""
 _FORM = 2
-"""Number of the way in which kept files are made: another one makes them anew."""
+"""Version of the cached files; another version recomputes them."""
 
 
 class Features(Protocol):
-    """What gives the frames of utterances."""
+    """A source of features for utterances."""
 
     @property
     def size(self) -> int:
-        """F, the numbers of a frame."""
+        """F, the numbers in a frame."""
         ...
 
     @property
     def rate(self) -> int | None:
-        """Samples a second of the sounds; None for ready features."""
+        """Samples per second of the sounds; None for precomputed features."""
         ...
 
     def get(self, utterance: Utterance, speed: float = 1.0, change: Change | None = None) -> Frames:
-        """Its frames [T, F], float32, which are not to be written to.
+        """Return the frames [T, F] of an utterance as float32, read-only.
 
         Args:
-            utterance: its files are joined in order.
-            speed: at which its sound is played; kept as that of speed 1 is.
-            change: is done to its samples; what it gives is not kept.
+            utterance: the utterance; its files are joined in order.
+            speed: playback speed of the sound; cached for each speed.
+            change: a change of the samples; its result is not cached.
 
         Raises:
-            UserError: everything that is wrong with a file; speed or change of ready features.
+            UserError: a file breaks a rule, or a speed or change is given for precomputed features.
         """
         ...
 
     def all(self, utterances: Iterable[Utterance], speed: float = 1.0) -> Iterator[Frames]:
-        """Those of each, computed by threads."""
+        """Yield the frames of each utterance, computed by threads."""
         ...
 
 
 def feature_source(
     utterances: Sequence[Utterance], rate: int, bands: int, cache: Path | None = None
 ) -> SoundFeatures | ReadyFeatures:
-    """Filterbanks at this rate with so many bands; or the ready features that the utterances have.
+    """Return a source of filterbanks, or of the precomputed features that the utterances have.
 
     Args:
-        utterances: of them at least one.
-        rate, bands: of :class:`Filterbanks`; ready features need none.
-        cache: folder to keep filterbanks in as .npy files, from where they are mapped into memory; None keeps them in
-            memory.
+        utterances: at least one utterance.
+        rate, bands: arguments of :class:`Filterbanks`, ignored for precomputed features.
+        cache: folder for filterbanks as .npy files, which are memory-mapped; None: cache in memory.
 
     Raises:
-        UserError: as :class:`Filterbanks`; a first file of features that is none.
+        UserError: as :class:`Filterbanks`; or the first file of features breaks a rule.
     """
     if utterances[0].ready:
         return ReadyFeatures(read_features(utterances[0].paths[0]).shape[1], _MemoryCache())
@@ -81,19 +82,19 @@ def feature_source(
 class SoundFeatures:
     """Filterbanks of sounds; the sounds of an utterance are joined as samples."""
 
-    def __init__(self, filterbanks: Filterbanks, keeping: _Cache | None = None) -> None:
+    def __init__(self, filterbanks: Filterbanks, cache: _Cache | None = None) -> None:
         self.filterbanks, self.rate, self.size = filterbanks, filterbanks.rate, filterbanks.bands
-        self._kept = keeping or _NoCache()
+        self._cache = cache or _NoCache()
 
     def uncached(self) -> SoundFeatures:
-        """The same, which keeps nothing."""
+        """Return the same source without a cache."""
         return SoundFeatures(self.filterbanks)
 
     def get(self, utterance: Utterance, speed: float = 1.0, change: Change | None = None) -> Frames:
         """See :meth:`Features.get`."""
         if change is not None:
             return self.filterbanks(change(self._samples(utterance, speed)))
-        return self._kept.get(utterance, speed, lambda: self.filterbanks(self._samples(utterance, speed)))
+        return self._cache.get(utterance, speed, lambda: self.filterbanks(self._samples(utterance, speed)))
 
     def all(self, utterances: Iterable[Utterance], speed: float = 1.0) -> Iterator[Frames]:
         """See :meth:`Features.all`."""
@@ -104,25 +105,25 @@ class SoundFeatures:
 
 
 class ReadyFeatures:
-    """Features that are ready in .npy files; those of an utterance are joined as frames."""
+    """Precomputed features in .npy files; the files of an utterance are joined as frames."""
 
-    def __init__(self, size: int, keeping: _Cache | None = None) -> None:
+    def __init__(self, size: int, cache: _Cache | None = None) -> None:
         self.size, self.rate = size, None
-        self._kept = keeping or _NoCache()
+        self._cache = cache or _NoCache()
 
     def uncached(self) -> ReadyFeatures:
-        """The same, which keeps nothing."""
+        """Return the same source without a cache."""
         return ReadyFeatures(self.size)
 
     def get(self, utterance: Utterance, speed: float = 1.0, change: Change | None = None) -> Frames:
         """See :meth:`Features.get`."""
         if speed != 1 or change is not None:
             raise UserError(
-                "Speed and noise are changed in sound.",
+                "--speeds and --noise must be used with sounds.",
                 f"{utterance.name} holds features.",
-                "Leave out --speeds and --noise; masks are for features too.",
+                "Leave out --speeds and --noise; use masks, which work on features too.",
             )
-        return self._kept.get(utterance, speed, lambda: self._joined(utterance))
+        return self._cache.get(utterance, speed, lambda: self._joined(utterance))
 
     def all(self, utterances: Iterable[Utterance], speed: float = 1.0) -> Iterator[Frames]:
         """See :meth:`Features.all`."""
@@ -134,38 +135,39 @@ class ReadyFeatures:
             parts.append(read_features(path))
             if parts[-1].shape[1] != self.size:
                 raise UserError(
-                    f"All features have as many numbers a frame: {self.size}.",
+                    f"All features must have {self.size} numbers in a frame.",
                     f"{path} has {parts[-1].shape[1]}.",
-                    "Compute it as the others were, or leave it out.",
+                    "Compute it like the others, or leave it out.",
                 )
         return np.concatenate(parts)
 
 
 def joined_samples(utterance: Utterance, rate: int) -> Samples:
-    """The sounds of an utterance at one rate, one after the other [n]."""
+    """Return the sounds of an utterance, joined in order and resampled to one rate [n]."""
     if utterance.ready:
         raise UserError(
-            "This model listens to sounds.",
+            "The input of this model must be sound.",
             f"{utterance.name} holds features ({FEATURES}).",
-            "Give the sounds, as in training.",
+            "Give sounds, as in training.",
         )
     return np.concatenate([read_sound(path, rate)[0] for path in utterance.paths])
 
 
 def read_features(path: Path) -> Frames:
-    """Ready features [T, F] of a .npy file, as float32.
+    """Read precomputed features [T, F] from a .npy file, as float32.
 
     Raises:
-        UserError: no such file, no array of floats with two axes, no frames, or something that is no number.
+        UserError: the file is missing, holds no two-dimensional array of floats, has no frames, or
+            a value is not finite.
     """
-    rule = f"Ready features are a {FEATURES} file with an array [frames, numbers] of floats."
+    rule = f"Precomputed features must be a {FEATURES} file with an array [frames, numbers] of floats."
     fix = "Compute it again, or leave it out."
     try:
         found: Any = np.load(path, allow_pickle=False)
     except OSError as error:
         raise UserError(rule, f"{path} cannot be read: {error.strerror or error}.", fix) from error
     except (ValueError, EOFError) as error:
-        raise UserError(rule, f"{path} is no such file, or is cut: {error}.", fix) from error
+        raise UserError(rule, f"{path} is not, or is cut off: {error}.", fix) from error
     if not isinstance(found, np.ndarray) or found.ndim != 2 or found.dtype.kind != "f":
         form = (
             f"shape {found.shape} and type {found.dtype}"
@@ -174,48 +176,48 @@ def read_features(path: Path) -> Frames:
         )
         raise UserError(rule, f"{path} has {form}.", fix)
     if 0 in found.shape:
-        raise UserError(rule, f"{path} has shape {found.shape}: nothing.", fix)
-    with np.errstate(over="ignore"):  # told below
+        raise UserError(rule, f"{path} is empty: shape {found.shape}.", fix)
+    with np.errstate(over="ignore"):  # reported below
         frames = found.astype(np.float32, copy=False)
     if not np.isfinite(frames).all():
         row = int(np.flatnonzero(~np.isfinite(frames).all(1))[0])
-        raise UserError("Features are finite numbers.", f"Frame {row} of {path} has others.", fix)
+        raise UserError("Features must be finite numbers.", f"Frame {row} of {path} has others.", fix)
     return frames
 
 
-# -- keeping -----------------------------------------------------------------------------------------------------
+# -- caches ------------------------------------------------------------------------------------------------------
 
 
 class _Cache(Protocol):
-    """What keeps frames."""
+    """A cache of frames."""
 
     def get(self, utterance: Utterance, speed: float, compute: Callable[[], Frames]) -> Frames:
-        """What is kept, or what is computed."""
+        """Return the cached or computed frames."""
         ...
 
 
 class _NoCache:
-    """Keeps nothing."""
+    """No cache."""
 
     def get(self, utterance: Utterance, speed: float, compute: Callable[[], Frames]) -> Frames:
-        """What is computed."""
+        """Return the computed frames."""
         return compute()
 
 
 def _files(utterance: Utterance) -> tuple[tuple[str, int, int], ...]:
-    """By what files are known: places, sizes and times of their last change."""
+    """Identify files by their paths, sizes and modification times."""
     stats = [(path, path.stat()) for path in utterance.paths]
     return tuple((str(path.resolve()), stat.st_size, stat.st_mtime_ns) for path, stat in stats)
 
 
 class _MemoryCache:
-    """Keeps frames in memory."""
+    """A cache in memory."""
 
     def __init__(self) -> None:
         self._frames: dict[Any, Frames] = {}
 
     def get(self, utterance: Utterance, speed: float, compute: Callable[[], Frames]) -> Frames:
-        """What is kept, or what is computed and kept from now on."""
+        """Return the cached frames; compute and cache them the first time."""
         key = (_files(utterance), speed)
         if key not in self._frames:
             self._frames[key] = compute()
@@ -223,13 +225,15 @@ class _MemoryCache:
 
 
 class _FolderCache:
-    """Keeps frames in a folder: a file for each utterance and speed, named by what its frames depend on."""
+    """A cache in a folder: one file for each utterance and speed, named by a hash of what the
+    frames depend on.
+    """
 
     def __init__(self, folder: Path, filterbanks: Filterbanks) -> None:
         self._writing = Lock()
         self.folder, self.settings = folder, (_FORM, filterbanks.rate, filterbanks.bands)
         if folder.exists() and not folder.is_dir():
-            raise UserError("Frames are kept in a folder.", f"{folder} is a file.", "Give another --cache.")
+            raise UserError("--cache must be a folder.", f"{folder} is a file.", "Give another --cache.")
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -238,7 +242,7 @@ class _FolderCache:
             raise UserError(rule, f"The system refused: {reason}.", "Give another --cache.") from error
 
     def get(self, utterance: Utterance, speed: float, compute: Callable[[], Frames]) -> Frames:
-        """What is kept, or what is computed and kept from now on."""
+        """Return the cached frames; compute and cache them the first time."""
         path = self.folder / f"{self._key(utterance, speed)}{FEATURES}"
         if not path.exists():
             data = io.BytesIO()
@@ -249,11 +253,11 @@ class _FolderCache:
             return np.load(path, mmap_mode="r", allow_pickle=False)  # type: ignore[no-any-return]
         except (OSError, ValueError, EOFError) as error:
             raise UserError(
-                f"{path} holds frames as Holdfast wrote them.",
+                f"{path} must hold the frames that Holdfast wrote.",
                 f"It is damaged: {error}.",
-                f"Remove the folder {self.folder}; it is made anew.",
+                f"Delete the folder {self.folder}; it is computed again.",
             ) from error
 
     def _key(self, utterance: Utterance, speed: float) -> str:
-        """Of the files' places, sizes and times, the speed and the settings."""
+        """Return a hash of the files' paths, sizes and times, the speed and the settings."""
         return sha256(repr((self.settings, speed, _files(utterance))).encode()).hexdigest()[:32]

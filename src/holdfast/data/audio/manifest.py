@@ -1,4 +1,4 @@
-"""Which sounds are said to be what: manifests, trees as LibriSpeech's, and sounds without transcripts."""
+"""Utterances from manifests, from folders like LibriSpeech's, and from sounds without transcripts."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from holdfast.data.text.text_files import TextFiles
 from holdfast.errors import UserError
 
 FEATURES = ".npy"
-"""Ending of files of ready features [T, F]."""
+"""Ending of files of precomputed features [T, F]."""
 _TRANSCRIPTS = "*.trans.txt"
-"""Files of a tree as LibriSpeech's: a line holds an utterance's name and its text."""
+"""Transcript files of a folder like LibriSpeech's: each line holds an utterance's name and text."""
 NAMES = ("path", "paths")
-"""Columns that paths are read from when none is named."""
+"""Default columns for the paths."""
 
 
 @dataclass(frozen=True)
 class Utterance:
-    """Something that was said.
+    """An utterance.
 
     Attributes:
-        name: by which the user knows it: its files as the manifest names them, or its name in a tree.
-        paths: its files, which follow one another: sounds, or all of them ready features.
-        text: what was said, with single spaces between words; empty where no transcript was asked for.
-        speaker: who said it, where that is known.
+        name: its files as the manifest names them, or its name in a folder.
+        paths: its files in order: all sounds, or all precomputed features.
+        text: the transcript, with single spaces between words; empty if none was requested.
+        speaker: the speaker, if known.
     """
 
     name: str
@@ -38,18 +38,18 @@ class Utterance:
 
     @property
     def ready(self) -> bool:
-        """Whether its files hold features instead of sound."""
+        """Whether its files hold precomputed features instead of sound."""
         return self.paths[0].suffix.lower() == FEATURES
 
 
 @dataclass(frozen=True)
 class ManifestFields:
-    """Columns of a manifest.
+    """The columns of a manifest.
 
     Attributes:
-        path: of the paths, from the manifest's folder; None: ``path`` or ``paths``.
-        text: of the transcripts; None: ``text``.
-        speaker: of the speakers; None: ``speaker``, where there is such a column.
+        path: column of the paths, relative to the manifest's folder; None: ``path`` or ``paths``.
+        text: column of the transcripts; None: ``text``.
+        speaker: column of the speakers; None: ``speaker``, if there is such a column.
     """
 
     path: str | None = None
@@ -63,21 +63,22 @@ _DEFAULT = ManifestFields()
 def read_utterances(
     path: Path, fields: ManifestFields = _DEFAULT, encoding: str = "utf-8", *, transcribed: bool = True
 ) -> list[Utterance]:
-    """The utterances of a manifest (.tsv, .csv, .jsonl, .parquet) or of a folder with ``*.trans.txt`` files.
+    """Read the utterances of a manifest (.tsv, .csv, .jsonl, .parquet) or of a folder with
+    ``*.trans.txt`` files.
 
-    Several paths in one cell, with spaces between (or a list), are joined in order; a path that exists with the space
-    in its name is that file.
+    Several paths in one cell, separated by spaces (or as a list), are joined in order; an existing
+    path that contains the space is that one file.
 
     Args:
         path: the manifest or the folder.
         fields: the manifest's columns.
-        encoding: of the manifest, or of the transcripts.
-        transcribed: whether each must have a transcript. If not, ``path`` may also be a file of sound or of features,
-            or a folder of such files.
+        encoding: encoding of the manifest or the transcripts.
+        transcribed: whether each utterance must have a transcript. If not, ``path`` may also be a
+            file of sound or of features, or a folder of such files.
 
     Raises:
-        UserError: no utterances, a column or a file that is not there, a transcript that is empty, sounds and
-            features mixed; each with its line.
+        UserError: there are no utterances, a column or a file is missing, a transcript is empty, or
+            sounds and features are mixed (the error names the line).
 
     Example:
         >>> import tempfile
@@ -102,18 +103,18 @@ def read_utterances(
 
 def _there(path: Path) -> Path:
     if not path.exists():
-        raise UserError("The sound must be there.", f"There is no {path}.", "Check the name.")
+        raise UserError("The sound file must exist.", f"There is no {path}.", "Check the name.")
     return path
 
 
 def _check_kinds(path: Path, found: Sequence[Utterance]) -> None:
-    """All sounds, or all ready features."""
+    """Check that all files are sounds or all are features."""
     kinds = {one.ready: one for one in found}
     if len(kinds) == 2:
         raise UserError(
-            f"The files of {path} are all sounds, or all features ({FEATURES}).",
-            f"{kinds[True].name} holds features and {kinds[False].name} sound.",
-            "Keep them in two manifests.",
+            f"The files of {path} must be all sounds or all features ({FEATURES}).",
+            f"{kinds[True].name} holds features and {kinds[False].name} holds sound.",
+            "Write two manifests.",
         )
 
 
@@ -123,8 +124,8 @@ def _check_kinds(path: Path, found: Sequence[Utterance]) -> None:
 def _manifest(path: Path, fields: ManifestFields, encoding: str, transcribed: bool) -> list[Utterance]:
     if path.suffix.lower() not in READERS:
         raise UserError(
-            "Utterances are listed in a manifest (.tsv, .csv, .jsonl, .parquet), or are a folder as LibriSpeech's.",
-            f"{path} ends in {path.suffix or 'nothing'}.",
+            "Utterances must be in a manifest (.tsv, .csv, .jsonl, .parquet) or in a folder like LibriSpeech's.",
+            f"{path} has the ending {path.suffix or '(none)'}.",
             "Give a manifest with the columns path and text.",
         )
     records = read_records(path, encoding)
@@ -141,7 +142,7 @@ def _paths(records: Records, name: str | None) -> Sequence[Any]:
 
 
 def _files(manifest: Path, place: str, value: Any) -> tuple[str, tuple[Path, ...]]:
-    """The name and the files of a row."""
+    """Return the name and the files of a row."""
     names = _names(manifest, place, value)
     if len(names) == 1 and not (manifest.parent / names[0]).exists():
         names = names[0].split()
@@ -149,13 +150,13 @@ def _files(manifest: Path, place: str, value: Any) -> tuple[str, tuple[Path, ...
     missing = next((file for file in files if not file.is_file()), None)
     if missing is not None:
         raise UserError(
-            f"The files that {manifest} names must be there; their paths begin at its folder.",
-            f"{place} names {missing}, which is {'a folder' if missing.is_dir() else 'not there'}.",
+            f"The files that {manifest} names must exist; paths are relative to its folder.",
+            f"{place} names {missing}, which {'is a folder' if missing.is_dir() else 'does not exist'}.",
             "Correct or remove that line.",
         )
     if len({file.suffix.lower() == FEATURES for file in files}) == 2:
         raise UserError(
-            "The files of an utterance are all sounds, or all features (.npy).",
+            "The files of an utterance must be all sounds or all features (.npy).",
             f"{place} of {manifest} has both: {' '.join(names)}.",
             "Correct or remove that line.",
         )
@@ -166,9 +167,9 @@ def _names(manifest: Path, place: str, value: Any) -> list[str]:
     names = value if isinstance(value, list) else [value]
     if not names or not all(isinstance(name, str) and name.strip() for name in names):
         raise UserError(
-            "Each row of a manifest names a file.",
+            "Each row of a manifest must name a file.",
             f"{place} of {manifest} has {value!r}.",
-            "Fill it in, or remove that line.",
+            "Fill in the path, or remove that line.",
         )
     return [name.strip() for name in names]
 
@@ -178,15 +179,15 @@ def _texts(records: Records, name: str) -> list[str]:
     for place, text in zip(records.places, texts, strict=True):
         if not text:
             raise UserError(
-                "Each utterance has a transcript.",
+                "Each utterance must have a transcript.",
                 f"{place} of {records.path} has none.",
-                "Write what is said, or remove that line.",
+                "Write the transcript, or remove that line.",
             )
     return texts
 
 
 def _spoken(records: Records, name: str) -> list[str]:
-    """The transcripts, where there are some."""
+    """Return the transcripts, empty where there are none."""
     return [_text(value) for value in records.columns.get(name, [None] * len(records))]
 
 
@@ -211,11 +212,11 @@ def _tree(folder: Path, encoding: str, transcribed: bool) -> list[Utterance]:
     if not found:
         manifests = sorted(p.name for p in folder.iterdir() if p.suffix.lower() in READERS)
         raise UserError(
-            f"A folder of transcribed speech has files {_TRANSCRIPTS} with lines NAME TEXT, as LibriSpeech's.",
+            f"A folder of transcribed speech must have files {_TRANSCRIPTS} with lines NAME TEXT, like LibriSpeech's.",
             f"{folder} has {'only empty ones' if lists else 'none'}.",
             f"Name a manifest in it, such as {manifests[0]}."
             if manifests
-            else "Give a manifest: path, text.",
+            else "Give a manifest with the columns path and text.",
         )
     return found
 
@@ -229,7 +230,7 @@ def _transcripts(path: Path, encoding: str) -> Iterator[Utterance]:
         sound = next((p for p in (path.with_name(name + end) for end in SOUND_SUFFIXES) if p.is_file()), None)
         if sound is None or not words:
             raise UserError(
-                f"Each line of {path.name} has the name of a sound beside it and its text.",
+                f"Each line of {path.name} must have the name of a sound in the same folder, and its text.",
                 f"Line {number} of {path}: {f'there is no {name}.flac or .wav' if words else f'{name} has no text'}.",
                 "Correct or remove that line.",
             )
@@ -242,7 +243,7 @@ def _sounds(folder: Path) -> list[Utterance]:
     )
     if not files:
         raise UserError(
-            f"A folder of speech holds sounds ({', '.join(SOUND_SUFFIXES[:3])} ...) or features ({FEATURES}).",
+            f"A folder of speech must hold sounds ({', '.join(SOUND_SUFFIXES[:3])} ...) or features ({FEATURES}).",
             f"{folder} holds none.",
             "Give another folder, or a file.",
         )

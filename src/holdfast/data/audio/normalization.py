@@ -1,10 +1,12 @@
-"""Features brought to mean 0 and deviation 1: over the training part, an utterance, a speaker, or what was heard."""
+"""Normalization of features to mean 0 and deviation 1: over the training split, an utterance, a
+speaker or a stream.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Protocol, Self
+from typing import ClassVar, Protocol, Self
 
 import numpy as np
 
@@ -13,17 +15,17 @@ from holdfast.data.audio.filterbanks import Frames
 from holdfast.errors import UserError
 
 MIN_DEVIATION = 1e-2
-"""Least deviation that is divided by: a band that never changes stays near 0."""
-WINDOW = 300.0
-"""Frames that the training part's statistics count for when those of what was heard are taken."""
+"""Smallest deviation to divide by: a band that never changes stays near 0."""
+_PRIOR_FRAMES = 300.0
+"""Number of frames that the training split's statistics count for in running normalization."""
 
 
 @dataclass(frozen=True)
 class Statistics:
-    """Sums over frames, from which mean and deviation come.
+    """Sums over frames, which give the mean and the deviation.
 
     Attributes:
-        count: frames.
+        count: number of frames.
         total, squares: sum [F] of the frames, and of their squares.
     """
 
@@ -33,7 +35,7 @@ class Statistics:
 
     @classmethod
     def of(cls, features: Iterable[Frames], size: int) -> Self:
-        """Over all frames of some utterances [T, F]; ``size`` is F."""
+        """Sum over all frames of utterances [T, F]; ``size`` is F."""
         count, total, squares = 0, np.zeros(size), np.zeros(size)
         for frames in features:
             count += len(frames)
@@ -45,17 +47,17 @@ class Statistics:
         return Statistics(self.count + other.count, self.total + other.total, self.squares + other.squares)
 
     def weighted(self, count: float) -> Statistics:
-        """The same mean and deviation, as if of so many frames."""
+        """Return the same mean and deviation as if from ``count`` frames."""
         share = count / self.count
         return Statistics(count, self.total * share, self.squares * share)
 
     @property
     def deviation(self) -> Array:
-        """Standard deviation [F]."""
+        """The standard deviation [F]."""
         return np.asarray(_deviation(self.total / self.count, self.squares / self.count))
 
     def normalize(self, frames: Frames) -> Frames:
-        """``(x - mean) / deviation`` of frames [T, F]."""
+        """Return ``(x - mean) / deviation`` of frames [T, F]."""
         return _normalize(frames, np.float64(self.count), self.total, self.squares)
 
 
@@ -69,134 +71,117 @@ def _deviation(mean: Array, square: Array) -> Array:
     return found
 
 
-class Normalizer(Protocol):
-    """A way to normalise the frames of an utterance.
+class _NormalizationStream(Protocol):
+    """Normalizes the frames of a stream."""
+
+    def accept(self, frames: Frames) -> Frames:
+        """Return the next frames [t, F], normalized."""
+        ...
+
+
+@dataclass(frozen=True)
+class Normalizer:
+    """Base of the ways to normalize the frames of an utterance.
 
     Attributes:
-        kind: its name in :data:`NORMALIZERS`.
+        statistics: statistics of the training split.
+        kind: the name in :data:`NORMALIZERS`.
     """
 
+    statistics: Statistics
     kind: ClassVar[str]
 
     def __call__(self, frames: Frames, speaker: str | None = None) -> Frames:
-        """Normalised frames [T, F] of a whole utterance."""
-        ...
+        """Normalize the frames [T, F] of a whole utterance."""
+        raise NotImplementedError
 
     def fit_speakers(self, features: Iterable[Frames], speakers: Sequence[str | None]) -> Normalizer:
-        """The same for a part with these utterances: what it needs to know of their speakers is taken from them."""
-        ...
+        """Return the normalizer for a split: one by speaker takes their statistics from these
+        utterances.
+        """
+        return self
 
-    def stream(self) -> _NormalisationStream:
-        """The same for frames as they come.
+    def stream(self) -> _NormalizationStream:
+        """Return the same normalization for a stream.
 
         Raises:
-            UserError: it needs to know frames that are yet to come.
+            UserError: it needs frames that are yet to come.
         """
-        ...
+        raise UserError(
+            "A stream must be normalized without its future frames.",
+            f"This model normalizes by {self.kind}.",
+            "Train with --normalise running, global or none.",
+        )
 
 
-class _NormalisationStream(Protocol):
-    """Normalises frames as they come."""
+class _Framewise(Normalizer):
+    """A normalizer that treats each frame by itself, in an utterance as in a stream."""
 
     def accept(self, frames: Frames) -> Frames:
-        """Normalised frames [t, F] of those that came."""
-        ...
+        """Return the next frames [t, F], normalized."""
+        return self(frames)
+
+    def stream(self) -> _NormalizationStream:
+        """Return itself."""
+        return self
 
 
-@dataclass(frozen=True)
-class _Unchanged:
-    """Leaves frames as they are."""
+class _Unchanged(_Framewise):
+    """No normalization."""
 
-    statistics: Statistics
-    kind: ClassVar[str] = "none"
+    kind = "none"
 
     def __call__(self, frames: Frames, speaker: str | None = None) -> Frames:
-        """The frames."""
+        """Return the frames."""
         return frames
 
-    def fit_speakers(self, features: Iterable[Frames], speakers: Sequence[str | None]) -> Normalizer:
-        """Itself."""
-        return self
 
-    def accept(self, frames: Frames) -> Frames:
-        """The frames."""
-        return frames
+class _Global(_Framewise):
+    """Mean and deviation over all frames of the training split."""
 
-    def stream(self) -> _NormalisationStream:
-        """Itself."""
-        return self
-
-
-@dataclass(frozen=True)
-class _Global:
-    """By mean and deviation over all frames of the training part."""
-
-    statistics: Statistics
-    kind: ClassVar[str] = "global"
+    kind = "global"
 
     def __call__(self, frames: Frames, speaker: str | None = None) -> Frames:
-        """Normalised frames."""
+        """Normalize the frames."""
         return self.statistics.normalize(frames)
 
-    def fit_speakers(self, features: Iterable[Frames], speakers: Sequence[str | None]) -> Normalizer:
-        """Itself."""
-        return self
 
-    def accept(self, frames: Frames) -> Frames:
-        """Normalised frames: each is by itself."""
-        return self.statistics.normalize(frames)
+class _ByUtterance(Normalizer):
+    """Mean over the frames of each utterance, deviation over the training split.
 
-    def stream(self) -> _NormalisationStream:
-        """Itself."""
-        return self
-
-
-@dataclass(frozen=True)
-class _ByUtterance:
-    """By the mean over the frames of each utterance, and the deviation over the training part.
-
-    A short word has too few frames for a deviation of its own: spoken digits were recognised better without.
+    A short word has too few frames for its own deviation: spoken digits were recognized better
+    without.
     """
 
-    statistics: Statistics
-    kind: ClassVar[str] = "utterance"
+    kind = "utterance"
 
     def __call__(self, frames: Frames, speaker: str | None = None) -> Frames:
-        """Normalised frames."""
+        """Normalize the frames."""
         if not len(frames):
             return frames
         own: Frames = (frames - frames.mean(0, dtype=np.float64)) / self.statistics.deviation
         return own.astype(np.float32)
 
-    def fit_speakers(self, features: Iterable[Frames], speakers: Sequence[str | None]) -> Normalizer:
-        """Itself."""
-        return self
-
-    def stream(self) -> _NormalisationStream:
-        """Refused."""
-        raise _not_live(self.kind)
-
 
 @dataclass(frozen=True)
-class _BySpeaker:
-    """By mean and deviation over all frames of an utterance's speaker in the same part.
+class _BySpeaker(Normalizer):
+    """Mean and deviation over all frames of the speaker in the same split.
 
-    An utterance whose speaker is not known is one of a speaker of its own.
+    An utterance of an unknown speaker is normalized by itself.
     """
 
-    statistics: Statistics
     speakers: Mapping[str, Statistics] | None = None
-    kind: ClassVar[str] = "speaker"
+    kind = "speaker"
 
     def __call__(self, frames: Frames, speaker: str | None = None) -> Frames:
-        """Normalised frames."""
+        """Normalize the frames."""
+        if not len(frames):
+            return frames
         known = (self.speakers or {}).get(speaker or "")
-        return (
-            (known or Statistics.of([frames], frames.shape[1])).normalize(frames) if len(frames) else frames
-        )
+        return (known or Statistics.of([frames], frames.shape[1])).normalize(frames)
 
     def fit_speakers(self, features: Iterable[Frames], speakers: Sequence[str | None]) -> Normalizer:
-        """With the speakers of these utterances."""
+        """Return the normalizer with the statistics of the speakers of these utterances."""
         size = len(self.statistics.total)
         found: dict[str, Statistics] = {}
         for frames, speaker in zip(features, speakers, strict=True):
@@ -204,75 +189,66 @@ class _BySpeaker:
                 found[speaker] = found.get(speaker, Statistics.of([], size)) + Statistics.of([frames], size)
         return replace(self, speakers=found)
 
-    def stream(self) -> _NormalisationStream:
-        """Refused."""
-        raise _not_live(self.kind)
-
 
 @dataclass(frozen=True)
-class RunningNormalizer:
-    """By mean and deviation over what was heard so far, the frame itself among it.
+class RunningNormalizer(Normalizer):
+    """Mean and deviation over all frames so far, the current one included.
 
-    ``mean_t = (w m + x_1 + ... + x_t) / (w + t)``, and the same of the squares, where ``m`` is the mean over the
-    training part, which so counts for ``w`` frames.
+    ``mean_t = (w m + x_1 + ... + x_t) / (w + t)``, and likewise for the squares; ``m`` is the mean
+    over the training split, which so counts for ``w`` frames.
     """
 
-    statistics: Statistics
-    window: float = WINDOW
-    kind: ClassVar[str] = "running"
+    window: float = _PRIOR_FRAMES
+    kind = "running"
 
     def __call__(self, frames: Frames, speaker: str | None = None) -> Frames:
-        """Normalised frames."""
+        """Normalize the frames."""
         return self.stream().accept(frames)
 
-    def fit_speakers(self, features: Iterable[Frames], speakers: Sequence[str | None]) -> Normalizer:
-        """Itself."""
-        return self
-
-    def stream(self) -> _NormalisationStream:
-        """For frames as they come."""
+    def stream(self) -> _NormalizationStream:
+        """Return the running normalization of a new stream."""
         return _RunningStream(self.statistics.weighted(self.window))
 
 
 class _RunningStream:
-    """What was heard so far; the sums are added frame by frame, so that any blocks give the same numbers."""
+    """Running statistics; the sums grow frame by frame, so that any blocks give the same numbers."""
 
     def __init__(self, prior: Statistics) -> None:
-        self.heard = prior
+        self._heard = prior
 
     def accept(self, frames: Frames) -> Frames:
-        """Normalised frames [t, F] of those that came."""
+        """Return the next frames [t, F], normalized."""
         if not len(frames):
             return frames
-        total = _summed(self.heard.total, frames.astype(np.float64))
-        squares = _summed(self.heard.squares, np.square(frames, dtype=np.float64))
-        counts = self.heard.count + np.arange(1, len(frames) + 1, dtype=np.float64)
-        self.heard = Statistics(float(counts[-1]), total[-1], squares[-1])
+        total = _running_sums(self._heard.total, frames.astype(np.float64))
+        squares = _running_sums(self._heard.squares, np.square(frames, dtype=np.float64))
+        counts = self._heard.count + np.arange(1, len(frames) + 1, dtype=np.float64)
+        self._heard = Statistics(float(counts[-1]), total[-1], squares[-1])
         return _normalize(frames, counts[:, None], total, squares)
 
 
-def _summed(before: Array, rows: Array) -> Array:
-    """Sums [t, F] up to each row, from those before [F]."""
+def _running_sums(before: Array, rows: Array) -> Array:
+    """Return the sums [t, F] up to each row, starting from ``before`` [F]."""
     found: Array = np.cumsum(np.concatenate([before[None], rows]), 0)[1:]
     return found
 
 
-NORMALIZERS: dict[str, Any] = {
+NORMALIZERS: dict[str, type[Normalizer]] = {
     found.kind: found for found in (_Global, _ByUtterance, _BySpeaker, RunningNormalizer, _Unchanged)
 }
-"""Name -> way to normalise, made of the training part's statistics."""
+"""Kind -> class; each is made from the statistics of the training split."""
 
 
 def fit_normalizer(kind: str, train: Iterable[Frames], size: int) -> Normalizer:
-    """A way to normalise, with the statistics of the training part's utterances.
+    """Fit a normalizer on the utterances of the training split.
 
     Args:
         kind: ``global``, ``utterance``, ``speaker``, ``running`` or ``none``.
-        train: frames [T, F] of each.
+        train: frames [T, F] of each utterance.
         size: F.
 
     Raises:
-        UserError: no such kind, or no frames.
+        UserError: there is no such kind, or there are no frames.
 
     Example:
         >>> frames = np.arange(12, dtype=np.float32).reshape(6, 2)
@@ -280,19 +256,18 @@ def fit_normalizer(kind: str, train: Iterable[Frames], size: int) -> Normalizer:
         [0.0, 0.0]
     """
     if kind not in NORMALIZERS:
-        rule = f"Features are normalised by: {', '.join(NORMALIZERS)}."
-        raise UserError(rule, f"It was {kind!r}.", "Give one of these with --normalise.")
+        rule = f"--normalise must be one of: {', '.join(NORMALIZERS)}."
+        raise UserError(rule, f"It was {kind!r}.", "Give one of these.")
     statistics = Statistics.of(train, size)
     if not statistics.count:
-        rule = "The training part has at least one frame."
+        rule = "The training split must have at least one frame."
         raise UserError(rule, "It has none.", "Give longer sounds: a frame is 25 ms.")
-    found: Normalizer = NORMALIZERS[kind](statistics)
-    return found
+    return NORMALIZERS[kind](statistics)
 
 
-def normalizer_state(normalisation: Any) -> dict[str, Array]:
-    """The training part's statistics as arrays by name."""
-    own: Statistics = normalisation.statistics
+def normalizer_state(normalizer: Normalizer) -> dict[str, Array]:
+    """Return the statistics of the training split as named arrays."""
+    own = normalizer.statistics
     return {
         "normalisation.count": np.array([own.count]),
         "normalisation.total": own.total,
@@ -301,25 +276,18 @@ def normalizer_state(normalisation: Any) -> dict[str, Array]:
 
 
 def normalizer_from_state(kind: str, arrays: Mapping[str, Array]) -> Normalizer:
-    """What :func:`normalizer_state` gave.
+    """Restore what :func:`normalizer_state` returned.
 
     Raises:
-        UserError: something lacks.
+        UserError: an array is missing.
     """
     try:
         count, total, squares = (
             np.asarray(arrays[f"normalisation.{name}"], np.float64) for name in ("count", "total", "squares")
         )
-        found: Normalizer = NORMALIZERS[kind](Statistics(float(count[0]), total, squares))
-        return found
+        return NORMALIZERS[kind](Statistics(float(count[0]), total, squares))
     except (KeyError, IndexError) as error:
-        rule = "A model's arrays hold the statistics of its features as training wrote them."
-        raise UserError(rule, f"They lack some: {error}.", "Copy the folder again, or train anew.") from error
-
-
-def _not_live(kind: str) -> UserError:
-    return UserError(
-        "Sound that comes is normalised without knowing what follows.",
-        f"This model normalises by {kind}.",
-        "Train with --normalise running, global or none.",
-    )
+        rule = "The model's arrays must hold the statistics of its features."
+        raise UserError(
+            rule, f"One is missing: {error}.", "Copy the folder again, or train again."
+        ) from error

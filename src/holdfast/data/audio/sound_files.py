@@ -1,4 +1,4 @@
-"""Sound from files and streams as numbers: any format of libsndfile, any rate, any number of channels."""
+"""Samples from sound files and streams: any libsndfile format, any rate, any number of channels."""
 
 from __future__ import annotations
 
@@ -12,25 +12,26 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from holdfast.errors import UserError, missing_library
+from holdfast.errors import UserError
+from holdfast.optional_imports import load_extra
 
 Samples = NDArray[np.float32]
 
 SOUND_SUFFIXES = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".au", ".caf", ".w64")
-"""Endings of sound files, where files are looked for in a folder; a file that is named may have any."""
+"""Endings of the sound files in a folder; a file given by name may have any ending."""
 _LACKING = 0.05
-"""Share of its samples that a compressed file may lack: some only estimate how many they hold."""
+"""Fraction of its samples that a compressed file may lack: some formats only estimate their number."""
 _ENDLESS = 0x7FFFFF00
-"""Bytes from which a wav file's header says only that its length was not known when it was written."""
+"""From this many bytes on, a wav header only says that the length was unknown when it was written."""
 _DATA = re.compile(r"^data : (\d+) \(should be (\d+)\)", re.MULTILINE)
 
 
 @dataclass(frozen=True)
 class _SoundInfo:
-    """What a sound file says of itself.
+    """The header of a sound file.
 
     Attributes:
-        rate: samples a second.
+        rate: samples per second.
         channels: number of channels.
         frames: samples of each channel.
     """
@@ -41,32 +42,33 @@ class _SoundInfo:
 
     @property
     def seconds(self) -> float:
-        """How long it lasts."""
+        """The duration."""
         return self.frames / self.rate
 
 
 def sound_info(path: Path) -> _SoundInfo:
-    """Rate, channels and length of a sound file, without decoding it.
+    """Read the rate, the channels and the length of a sound file without decoding it.
 
     Raises:
-        UserError: as :func:`read_sound`, but for what only decoding shows.
+        UserError: as :func:`read_sound`, except for what only decoding reveals.
     """
     with _opened(Path(path)) as file:
         return _SoundInfo(file.samplerate, file.channels, file.frames)
 
 
 def read_sound(path: Path, rate: int | None = None) -> tuple[Samples, int]:
-    """The samples of a sound file, the mean of its channels.
+    """Read the samples of a sound file as the mean of its channels.
 
     Args:
-        path: the file: wav, flac, ogg, mp3 or whatever libsndfile reads.
-        rate: samples a second that are asked for (resampled by soxr); None: those of the file.
+        path: the file: wav, flac, ogg, mp3 or any other format of libsndfile.
+        rate: samples per second to resample to (by soxr); None: the rate of the file.
 
     Returns:
         samples [n] within -1 ... 1, and their rate.
 
     Raises:
-        UserError: no such file, a folder, no sound, no samples, a damaged or cut file, samples that are no numbers.
+        UserError: the file is missing, a folder, not sound, empty, damaged or cut off, or a sample
+            is not finite.
 
     Example:
         >>> import tempfile, soundfile
@@ -88,7 +90,7 @@ def read_sound(path: Path, rate: int | None = None) -> tuple[Samples, int]:
 
 
 def resample(samples: Samples, rate: float, wanted: float) -> Samples:
-    """Samples [n] of one rate at another, by soxr in its high quality."""
+    """Resample samples [n] by soxr in high quality."""
     import soxr
 
     found: Samples = soxr.resample(samples, rate, wanted).astype(np.float32, copy=False)
@@ -98,23 +100,25 @@ def resample(samples: Samples, rate: float, wanted: float) -> Samples:
 def read_blocks(
     source: Path | BinaryIO, rate: int, seconds: float = 0.1, *, pcm_rate: int | None = None
 ) -> Iterator[Samples]:
-    """Sound block by block as it comes, in constant memory; together the blocks are all of it.
+    """Read sound in blocks, in constant memory.
 
     Args:
-        source: a sound file (mixed and resampled as :func:`read_sound` does), or a stream of raw 16-bit little-endian
-            samples of one channel, such as stdin.
-        rate: samples a second that are asked for.
-        seconds: length of a block before it is resampled; the last one may be shorter.
-        pcm_rate: samples a second of a stream; as ``rate`` when not given.
+        source: a sound file (mixed and resampled as :func:`read_sound` does), or a stream of raw
+            16-bit little-endian samples of one channel, such as stdin.
+        rate: samples per second to resample to.
+        seconds: length of a block before resampling; the last block may be shorter.
+        pcm_rate: samples per second of a stream; None: as ``rate``.
 
     Yields:
         samples [n] within -1 ... 1.
 
     Raises:
-        UserError: as :func:`read_sound`; a stream that begins like a sound file, or ends within a sample.
+        UserError: as :func:`read_sound`; or a stream begins like a sound file, or ends within a
+            sample.
     """
     if not 0 < seconds < float("inf"):
-        raise UserError("A block lasts more than 0 seconds.", f"It was {seconds}.", "Give for example 0.1.")
+        rule = "A block must last more than 0 seconds."
+        raise UserError(rule, f"It was {seconds}.", "Give for example 0.1.")
     if isinstance(source, Path):
         return _file_blocks(source, rate, seconds)
     own = pcm_rate or rate
@@ -154,9 +158,9 @@ def _pcm_blocks(stream: BinaryIO, size: int) -> Iterator[Samples]:
     while data := _exactly(stream, 2 * size):
         if first and data[:4] in (b"RIFF", b"fLaC", b"OggS", b"ID3\x03", b"ID3\x04"):
             raise UserError(
-                "A stream of sound is raw samples: 16 bits, little-endian, one channel, without a header.",
-                f"It begins as a file does: {data[:4]!r}.",
-                "Name the file instead, or convert it on the way: ffmpeg -i FILE -f s16le -ac 1 -ar RATE -.",
+                "A stream must be raw samples: 16 bits, little-endian, one channel, without a header.",
+                f"It begins like a sound file: {data[:4]!r}.",
+                "Name the file instead, or convert it in the pipe: ffmpeg -i FILE -f s16le -ac 1 -ar RATE -.",
             )
         first = False
         whole = len(data) // 2 * 2
@@ -164,30 +168,27 @@ def _pcm_blocks(stream: BinaryIO, size: int) -> Iterator[Samples]:
             yield np.frombuffer(data[:whole], "<i2").astype(np.float32) * np.float32(1 / 32768)
         if whole < len(data):
             raise UserError(
-                "A stream of sound holds samples of 16 bits, two bytes each.",
-                "It ended within one.",
+                "A stream must hold samples of 16 bits, two bytes each.",
+                "It ended within a sample.",
                 "Send 16-bit samples (s16le).",
             )
 
 
 def _exactly(stream: BinaryIO, size: int) -> bytes:
-    """So many bytes, or all that are left."""
+    """Read ``size`` bytes, or all that are left."""
     data = b""
     while len(data) < size and (more := stream.read(size - len(data))):
         data += more
     return data
 
 
-# -- what can be wrong -------------------------------------------------------------------------------------------
+# -- errors ------------------------------------------------------------------------------------------------------
 
 
 @contextlib.contextmanager
 def _opened(path: Path) -> Iterator[Any]:
-    try:
-        import soundfile
-    except ModuleNotFoundError as error:
-        raise missing_library(error, "speech") from error
-    rule = "Sound is read from a file."
+    soundfile = load_extra("soundfile", "speech")
+    rule = "The sound must be a file."
     if not path.exists():
         raise UserError(rule, f"There is no {path}.", "Check the name.")
     if path.is_dir():
@@ -200,7 +201,7 @@ def _opened(path: Path) -> Iterator[Any]:
         raise _unreadable(path, error) from error
     with file:
         if file.frames == 0:
-            raise _empty(path, "holds none")
+            raise _empty(path, "has none")
         yield file
 
 
@@ -211,9 +212,9 @@ def _unreadable(path: Path, error: Exception) -> UserError:
         reason = refusal.strerror or str(refusal)
         return UserError(f"{path} must be readable.", f"The system says: {reason}.", "Check its permissions.")
     return UserError(
-        "Sound is read from wav, flac, ogg and mp3 files.",
-        f"{path} is none that can be read: {_reason(error)}.",
-        "Convert it, for example by ffmpeg -i FILE -ac 1 new.wav; or copy it again, if it is damaged.",
+        "The sound must be a wav, flac, ogg or mp3 file.",
+        f"{path} cannot be read: {_reason(error)}.",
+        "Convert it, for example with ffmpeg -i FILE -ac 1 new.wav; or copy it again, if it is damaged.",
     )
 
 
@@ -222,7 +223,9 @@ def _reason(error: Exception) -> str:
 
 
 def _empty(path: Path, what: str) -> UserError:
-    return UserError("A sound file holds samples.", f"{path} {what}.", "Record it again, or leave it out.")
+    return UserError(
+        "A sound file must hold samples.", f"{path} {what}.", "Record it again, or leave it out."
+    )
 
 
 @contextlib.contextmanager
@@ -237,26 +240,32 @@ def _decoding(path: Path) -> Iterator[None]:
 
 def _damaged(path: Path, what: str) -> UserError:
     return UserError(
-        "A sound file is whole.", f"{path} is not: {what}.", "Copy or record it again, or leave it out."
+        "A sound file must be complete.",
+        f"{path} is not: {what}.",
+        "Copy or record it again, or leave it out.",
     )
 
 
 def _check_whole(path: Path, file: Any, read: int) -> None:
-    """Decoding gave all that the file says it holds, and a wav file all that its header says."""
+    """Check that decoding gave as many samples as the file, and as many bytes as a wav header,
+    declares.
+    """
     if read < (1 - _LACKING) * file.frames:
-        raise _damaged(path, f"it says that it holds {file.frames:,} samples, and {read:,} could be read")
+        raise _damaged(path, f"it declares {file.frames:,} samples, but {read:,} could be read")
     said = _DATA.search(file.extra_info)
     if said and int(said[2]) < int(said[1]) < _ENDLESS:
-        raise _damaged(path, f"its header says {int(said[1]):,} bytes of sound, and it has {int(said[2]):,}")
+        raise _damaged(
+            path, f"its header declares {int(said[1]):,} bytes of sound, but it has {int(said[2]):,}"
+        )
 
 
 def _mono(path: Path, found: Samples) -> Samples:
-    """Mean over the channels of [n, channels]."""
+    """Average the channels of [n, channels]."""
     samples: Samples = found[:, 0] if found.shape[1] == 1 else found.mean(1)
     if not np.isfinite(samples).all():
         place = int(np.flatnonzero(~np.isfinite(samples))[0])
         raise UserError(
-            "Samples are finite numbers.",
+            "Samples must be finite numbers.",
             f"{path} has {samples[place]} at sample {place:,} of a block of {len(samples):,}.",
             "Record or convert it again, or leave it out.",
         )

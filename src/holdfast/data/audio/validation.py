@@ -1,4 +1,4 @@
-"""What is wrong with recordings is told before training, by the name of the file."""
+"""Checks of recordings before training; notes and errors name the files."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ from holdfast.errors import UserError
 from holdfast.files import listed
 
 _FULL = 0.99
-"""Samples from here on are at full scale: the largest of 8 bits is 0.992."""
+"""Samples from this value on are at full scale: the largest of 8 bits is 0.992."""
 _CLIPPED = 0.001
-"""Share of samples at full scale from which a file is told to be clipped."""
+"""Fraction of samples at full scale from which a file counts as clipped."""
 SILENT = 0.001
-"""A sound whose samples are all below is silent (-60 dB of full scale)."""
+"""A sound whose samples are all smaller is silent (-60 dB of full scale)."""
 
-Parts = Mapping[str, Sequence[Utterance]]
-"""Name of each part, such as "training", and its utterances."""
-Notes = tuple[str, ...]
+Splits = Mapping[str, Sequence[Utterance]]
+"""Name of each split, such as "training", and its utterances."""
+_Notes = tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class _Facts:
-    """What a file holds.
+    """Properties of a file.
 
     Attributes:
-        digest: the same for files with the same samples or frames.
-        clipped: share of the samples at full scale.
-        silent: whether there is nothing to hear: no sample of a sound reaches 0.001, or all frames are the same.
+        digest: equal for files with the same samples or frames.
+        clipped: fraction of the samples at full scale.
+        silent: whether no sample reaches 0.001, or all frames are equal.
     """
 
     digest: str
@@ -46,50 +46,51 @@ class _Facts:
 
 
 def most_common_rate(utterances: Sequence[Utterance]) -> int:
-    """The rate that most files have, of two the lower one.
+    """Return the most common sampling rate; of two equally common ones, the lower.
 
     Raises:
-        UserError: a file that cannot be read.
+        UserError: a file cannot be read.
     """
     counts = Counter(_rates(utterances).values())
     return min(counts, key=lambda found: (-counts[found], found))
 
 
-def rate_notes(parts: Parts, rate: int) -> Notes:
-    """What is told of files that have another rate than the one they are brought to."""
+def rate_notes(splits: Splits, rate: int) -> _Notes:
+    """Return notes on files that must be resampled to ``rate``."""
     notes: list[str] = []
-    for part, those in parts.items():
+    for split, those in splits.items():
         others = [f"{path.name} ({other:,})" for path, other in _rates(those).items() if other != rate]
         if others:
             notes.append(
-                f"other rates in the {part} part, brought to {rate:,} samples a second: {listed(others)}"
+                f"the {split} split has other rates, resampled to {rate:,} samples per second: {listed(others)}"
             )
     return tuple(notes)
 
 
 def _rates(utterances: Sequence[Utterance]) -> dict[Path, int]:
     paths = _files(utterances)
-    return dict(zip(paths, prefetch(lambda path: sound_info(path).rate, paths, most=64), strict=True))
+    return dict(zip(paths, prefetch(lambda path: sound_info(path).rate, paths, buffer_size=64), strict=True))
 
 
-def check_audio(parts: Parts) -> Notes:
-    """What is told of the files of all parts: clipped and silent ones, duplicates, and shared speakers.
+def check_audio(splits: Splits) -> _Notes:
+    """Return notes on the files of all splits: clipped and silent ones, duplicates, and shared
+    speakers.
 
-    Each file is read once, by threads.
+    Threads read each file once.
 
     Raises:
-        UserError: a file that cannot be read, or a part of silent files only.
+        UserError: a file cannot be read, or all files of a split are silent.
     """
-    paths = dict.fromkeys(path for those in parts.values() for one in those for path in one.paths)
+    paths = dict.fromkeys(path for those in splits.values() for one in those for path in one.paths)
     facts = dict(zip(paths, prefetch(facts_of, paths), strict=True))
     notes: list[str] = []
-    for part, those in parts.items():
-        notes += [*_clipped(part, those, facts), *_silent(part, those, facts), *_twice(part, those, facts)]
-    return (*notes, *_shared_files(parts, facts), *shared_speakers(parts))
+    for split, those in splits.items():
+        notes += [*_clipped(split, those, facts), *_silent(split, those, facts), *_twice(split, those, facts)]
+    return (*notes, *_shared_files(splits, facts), *shared_speakers(splits))
 
 
 def facts_of(path: Path) -> _Facts:
-    """What a file of sound or of features holds."""
+    """Return the properties of a file of sound or of features."""
     if path.suffix.lower() == FEATURES:
         frames = read_features(path)
         return _Facts(_digest(frames), 0.0, bool((frames == frames[0]).all()))
@@ -107,30 +108,30 @@ def _files(those: Iterable[Utterance]) -> list[Path]:
     return list(dict.fromkeys(path for one in those for path in one.paths))
 
 
-def _clipped(part: str, those: Sequence[Utterance], facts: Mapping[Path, _Facts]) -> Notes:
+def _clipped(split: str, those: Sequence[Utterance], facts: Mapping[Path, _Facts]) -> _Notes:
     found = sorted(
         (path for path in _files(those) if facts[path].clipped >= _CLIPPED), key=lambda p: -facts[p].clipped
     )
     if not found:
         return ()
     named = listed([f"{path.name} ({facts[path].clipped:.1%})" for path in found])
-    return (f"clipped in the {part} part (share of samples at full scale): {named}",)
+    return (f"clipped in the {split} split (fraction of samples at full scale): {named}",)
 
 
-def _silent(part: str, those: Sequence[Utterance], facts: Mapping[Path, _Facts]) -> Notes:
+def _silent(split: str, those: Sequence[Utterance], facts: Mapping[Path, _Facts]) -> _Notes:
     files = _files(those)
     found = [path.name for path in files if facts[path].silent]
     if found and len(found) == len(files):
         raise UserError(
-            "Speech can be heard.",
-            f"Every file of the {part} part is silent, such as {found[0]}.",
+            "The recordings must not all be silent.",
+            f"Every file of the {split} split is silent, such as {found[0]}.",
             "Record again, or check how the files were converted.",
         )
-    return (f"silent in the {part} part: {listed(found)}",) if found else ()
+    return (f"silent in the {split} split: {listed(found)}",) if found else ()
 
 
-def _twice(part: str, those: Sequence[Utterance], facts: Mapping[Path, _Facts]) -> Notes:
-    """Utterances of the same sound."""
+def _twice(split: str, those: Sequence[Utterance], facts: Mapping[Path, _Facts]) -> _Notes:
+    """Return a note on utterances of the same sound in one split."""
     first: dict[tuple[str, ...], Utterance] = {}
     found = []
     for one in those:
@@ -144,70 +145,72 @@ def _twice(part: str, those: Sequence[Utterance], facts: Mapping[Path, _Facts]) 
             )
             same = "" if one.name == other.name else f" = {other.name}"
             found.append(f"{one.name}{same}{unlike}")
-    return (f"the same sound twice in the {part} part: {listed(found)}",) if found else ()
+    return (f"duplicate sounds in the {split} split: {listed(found)}",) if found else ()
 
 
-def _shared_files(parts: Parts, facts: Mapping[Path, _Facts]) -> Notes:
-    """Files of one part whose sound is in an earlier one too."""
+def _shared_files(splits: Splits, facts: Mapping[Path, _Facts]) -> _Notes:
+    """Return notes on files of one split whose sound is also in an earlier split."""
     notes: list[str] = []
     seen: dict[str, tuple[str, Path]] = {}
-    for part, those in parts.items():
+    for split, those in splits.items():
         found: dict[str, list[str]] = {}
         for path in _files(those):
-            other, where = seen.setdefault(facts[path].digest, (part, path))
-            if other != part:
+            other, where = seen.setdefault(facts[path].digest, (split, path))
+            if other != split:
                 found.setdefault(other, []).append(
                     path.name if path.name == where.name else f"{path.name} = {where.name}"
                 )
         notes += [
-            f"sounds of the {part} part that are in the {other} part too, so its figures are too good: {listed(names)}"
+            f"sounds of the {split} split that are also in the {other} split, so its metrics look too good: "
+            f"{listed(names)}"
             for other, names in found.items()
         ]
     return tuple(notes)
 
 
-def shared_speakers(parts: Parts) -> Notes:
-    """Speakers of one part who speak in an earlier one too."""
-    speakers = {part: {one.speaker for one in those if one.speaker} for part, those in parts.items()}
+def shared_speakers(splits: Splits) -> _Notes:
+    """Return notes on speakers of one split who also speak in an earlier one."""
+    speakers = {split: {one.speaker for one in those if one.speaker} for split, those in splits.items()}
     notes: list[str] = []
-    for (first, known), (part, own) in combinations(speakers.items(), 2):
+    for (first, known), (split, own) in combinations(speakers.items(), 2):
         if shared := sorted(known & own):
             notes.append(
-                f"speakers of the {part} part who are in the {first} part too, so its figures are not those of new "
+                f"speakers of the {split} split who are also in the {first} split, so its metrics do not hold for new "
                 f"speakers: {listed(shared)}"
             )
     return tuple(notes)
 
 
-def min_ctc_frames(units: Sequence[int]) -> int:
-    """The frames that CTC needs for some units: one for each, and a blank between two that are the same.
+def min_ctc_frames(tokens: Sequence[int]) -> int:
+    """Return the number of frames that CTC needs: one for each token, and a blank between two equal
+    ones.
 
     Example:
         >>> min_ctc_frames([5, 5, 3])
         4
     """
-    return len(units) + sum(a == b for a, b in pairwise(units))
+    return len(tokens) + sum(a == b for a, b in pairwise(tokens))
 
 
 def long_enough(
-    part: str, utterances: Sequence[Utterance], frames: Sequence[int], least: Sequence[int], subsampling: int
+    split: str, utterances: Sequence[Utterance], frames: Sequence[int], least: Sequence[int], subsampling: int
 ) -> tuple[list[int], str | None]:
-    """Which utterances have frames enough for CTC, by number, and the others by name, with what they lack.
+    """Return the indices of the utterances with enough frames for CTC, and a list of the others.
 
     Args:
-        part: its name.
+        split: name of the split.
         utterances: [N].
-        frames: [N], before they become fewer.
-        least: [N], of :func:`min_ctc_frames`.
-        subsampling: R: ``ceil(frames / R)`` are left.
+        frames: number of frames [N], before subsampling.
+        least: minimum number of frames [N], from :func:`min_ctc_frames`.
+        subsampling: R: ``ceil(frames / R)`` frames remain.
 
     Raises:
-        UserError: none has.
+        UserError: no utterance has enough.
     """
     left = [-(-count // subsampling) for count in frames]
     kept = [k for k, count in enumerate(left) if count >= max(least[k], 1)]
     lost = [
-        f"{one.name} ({least[k]} needed, {left[k]} there)"
+        f"{one.name} (needs {least[k]}, has {left[k]})"
         for k, one in enumerate(utterances)
         if left[k] < max(least[k], 1)
     ]
@@ -215,8 +218,8 @@ def long_enough(
         return kept, None
     if not kept:
         raise UserError(
-            "CTC needs a frame for each unit of a text, and one between two that are the same.",
-            f"No utterance of the {part} part has enough, such as {lost[0]}.",
+            "An utterance must have a frame for each token of its text, and one more between two equal tokens (CTC).",
+            f"No utterance of the {split} split has enough, such as {lost[0]}.",
             "Check that texts and sounds belong together, or give a lower --subsampling or --token word.",
         )
     return kept, listed(lost)

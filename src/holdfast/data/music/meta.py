@@ -1,4 +1,4 @@
-"""What stands at the head of a piece and changes along it: tempo, key and bars."""
+"""Tempo, key signature and time signature of a score."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from holdfast.data.music.key_detection import Key
 from holdfast.data.music.midi import load_symusic
 
 _USUAL_TEMPO = 120.0
-"""Quarters a minute where nothing is said, as the standard has it."""
+"""Quarter notes per minute without a tempo event, as the MIDI standard defines."""
 DEFAULT_TIME_SIGNATURE = (4, 4)
 
 
 @dataclass(frozen=True)
 class ScoreMeta:
-    """What is in force at some place of a piece.
+    """The tempo and the signatures at one point of a score.
 
     Attributes:
-        tempo: quarters a minute.
-        key: signature, where there is one.
-        signature: beats of a bar, and what a beat is.
+        tempo: quarter notes per minute.
+        key: key signature, if there is one.
+        signature: time signature: beats per bar, and the note value of a beat.
     """
 
     tempo: float = _USUAL_TEMPO
@@ -30,11 +30,11 @@ class ScoreMeta:
 
     @property
     def quarters_per_bar(self) -> float:
-        """Quarters of a bar."""
+        """Quarter notes per bar."""
         return 4 * self.signature[0] / self.signature[1]
 
     def apply_to(self, score: Any) -> Any:
-        """The score with this head in the place of its own."""
+        """Replace the tempos and signatures of a score; return the score."""
         symusic, unit = load_symusic(), "tick"
         score.tempos = [symusic.Tempo(0, self.tempo, ttype=unit)]
         score.time_signatures = [symusic.TimeSignature(0, *self.signature, ttype=unit)]
@@ -43,7 +43,9 @@ class ScoreMeta:
 
     @classmethod
     def of(cls, score: Any, quarter: float = 0.0) -> ScoreMeta:
-        """What is in force at a quarter of a score, or comes first; 120 and 4/4 where nothing does."""
+        """Return the tempo and signatures in force at a quarter note of a score; default: the first
+        ones, or 120, 4/4.
+        """
         ticks = quarter * score.ticks_per_quarter
         tempo = _in_force(score.tempos, ticks)
         key = _in_force([k for k in score.key_signatures if abs(k.key) <= 7], ticks)
@@ -60,7 +62,7 @@ def _signature(time: int, key: Key) -> Any:
 
 
 def _in_force(changes: Iterable[Any], ticks: float) -> Any:
-    """The last of some changes up to a time; the first where none is; None where there is none at all."""
+    """Return the last change up to a time, else the first change, else None."""
     ordered = sorted(changes, key=lambda change: change.time)
     return next((change for change in reversed(ordered) if change.time <= ticks), next(iter(ordered), None))
 
@@ -68,15 +70,15 @@ def _in_force(changes: Iterable[Any], ticks: float) -> Any:
 def copy_meta(
     score: Any, source: Any, until: float, since: float, tempo: float | None, key: Key | None
 ) -> Any:
-    """The score with the tempos, keys and bars of another one of the same ticks, with which it begins.
+    """Copy the tempos and signatures of the score that another score continues; return the latter.
 
     Args:
-        score: the score.
-        source: the other one.
-        until: quarter from which on nothing changes any more.
-        since: quarter from which on the key that is asked for holds.
-        tempo: instead of the other one's tempos, from the beginning on.
-        key: the key that is asked for.
+        score: the continued score, with the same ticks.
+        source: the score to copy from.
+        until: quarter note after which changes are not copied.
+        since: quarter note from which ``key`` holds.
+        tempo: a tempo for the whole score instead of the copied ones.
+        key: a requested key.
     """
     whole, symusic = source.ticks_per_quarter, load_symusic()
     for name in ("tempos", "time_signatures", "key_signatures"):
@@ -92,14 +94,14 @@ def copy_meta(
 
 
 def score_end(score: Any) -> float:
-    """Quarters up to the end of the last note."""
+    """Return the quarter notes up to the end of the last note."""
     tracks = [track.notes.numpy() for track in score.tracks if len(track.notes)]
     ends = [int((notes["time"] + notes["duration"]).max()) for notes in tracks]
     return max(ends, default=0) / float(score.ticks_per_quarter)
 
 
 def bar_lines(score: Any, quarters: float) -> list[float]:
-    """Where bars begin, in quarters, up to the first bar line at or behind a quarter."""
+    """Return the bar lines, in quarter notes, up to the first one at or after ``quarters``."""
     found = [0.0]
     while found[-1] < quarters - 1e-6:
         change = _in_force(score.time_signatures, found[-1] * score.ticks_per_quarter + 1e-6)
@@ -109,7 +111,7 @@ def bar_lines(score: Any, quarters: float) -> list[float]:
 
 
 def seconds_of(score: Any, quarters: float) -> float:
-    """How long the quarters from the beginning on are, along the tempos.
+    """Return the duration of the first quarter notes, with all tempo changes.
 
     Example:
         >>> from holdfast.data.music.midi import load_symusic

@@ -1,4 +1,4 @@
-"""Rolls as notes, voices and MIDI."""
+"""Piano rolls as notes, voices and MIDI."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from holdfast.data.music.piano_roll import LOWEST, Roll
 from holdfast.files import write_atomic
 
 _TICKS = 480
-"""Ticks of a beat in what is written, or a few more where its frames ask for it."""
+"""Ticks per beat of written files, or the next multiple of the frames per beat."""
 _VELOCITY = 80
 _CROSSING = 12.0
-"""Semitones that a voice rather leaps than cross another one."""
+"""Cost of crossing another voice, in semitones of leap."""
 _MOST_FREE = 12
-"""Free voices of which every choice is looked at."""
+"""Maximum number of free voices for which every assignment is tried."""
 _CHOIR = ("soprano", "alto", "tenor", "bass")
 """Names of four voices, from the top."""
 
@@ -34,7 +34,8 @@ class Note(NamedTuple):
 
 
 def notes_of(roll: Roll) -> list[Note]:
-    """The notes of a roll [T, K] by their beginnings, from the top down; a key that goes on sounding is one note.
+    """Return the notes of a roll [T, K] by onset, from the top down; a key that sounds on is one
+    note.
 
     Example:
         >>> notes_of(np.array([[1, 0], [1, 1], [0, 1]], bool))
@@ -48,11 +49,12 @@ def notes_of(roll: Roll) -> list[Note]:
 
 
 def split_voices(roll: Roll) -> list[list[Note]]:
-    """The notes of a roll by voices, the highest first.
+    """Split a roll into voices, the highest first.
 
-    There are as many voices as notes sound most often at once, each at home where its rank from the top usually is; a
-    chord of more notes takes more voices. Notes that begin together go to voices that are free, in the order of
-    their pitches, so that voices move little, stay near their homes and cross seldom.
+    The number of voices is the most frequent number of simultaneous notes; the home of a voice is
+    the mean key of its rank from the top. A larger chord adds voices. Notes that begin together go
+    to free voices in order of pitch, so that voices move little, stay near their homes and rarely
+    cross.
     """
     homes = _homes(roll)
     voices: list[list[Note]] = [[] for _ in homes]
@@ -72,7 +74,9 @@ def split_voices(roll: Roll) -> list[list[Note]]:
 
 
 def _homes(roll: Roll) -> list[float]:
-    """The mean key of each voice, the highest first, over the frames with the most frequent number of notes."""
+    """Return the mean key of each voice, the highest first, over frames with the most frequent
+    number of notes.
+    """
     counts = roll.sum(1)
     if not counts.any():
         return []
@@ -84,14 +88,14 @@ def _homes(roll: Roll) -> list[float]:
 def _way(
     voices: list[list[Note]], homes: list[float], sounding: dict[int, int], free: list[int], new: list[Note]
 ) -> tuple[int, ...]:
-    """The free voices that notes from the top down go to."""
+    """Assign notes, from the top down, to free voices."""
 
     def cost(voice: int, key: int) -> float:
         last = voices[voice][-1].key if voices[voice] else homes[voice]
         crossed = sum((key > at) != (voice < other) for other, at in sounding.items())
         return abs(last - key) + abs(homes[voice] - key) + _CROSSING * crossed
 
-    if len(free) > _MOST_FREE:  # there would be too many ways
+    if len(free) > _MOST_FREE:  # too many assignments to try
         return tuple(free[: len(new)])
     costs = {(i, note.key): cost(i, note.key) for i in free for note in new}
     ways = combinations(free, len(new))
@@ -99,7 +103,9 @@ def _way(
 
 
 def voice_names(count: int, first: int = 1) -> list[str]:
-    """Names of some voices from the top; four are a choir's, and so are three under a melody (``first=2``)."""
+    """Return names of voices from the top; four are a choir's, and so are three below a melody
+    (``first=2``).
+    """
     if count + first == len(_CHOIR) + 1:
         return list(_CHOIR[first - 1 :])
     return [f"voice {number}" for number in range(first, first + count)]
@@ -108,7 +114,7 @@ def voice_names(count: int, first: int = 1) -> list[str]:
 def score_of_voices(
     voices: Sequence[Sequence[Note]], steps_per_beat: int, heading: ScoreMeta, first: int = 1
 ) -> Any:
-    """Symusic's score of some voices, each a track with its name (:func:`voice_names`)."""
+    """Return symusic's score of voices, each a track with its name (:func:`voice_names`)."""
     symusic = load_symusic()
     scale = -(-_TICKS // steps_per_beat)
     score = symusic.Score(scale * steps_per_beat)
@@ -122,7 +128,7 @@ def score_of_voices(
 
 
 def score_of_roll(roll: Roll, steps_per_beat: int, heading: ScoreMeta | None = None) -> Any:
-    """Symusic's score of a roll, split into voices."""
+    """Return symusic's score of a roll, split into voices."""
     return score_of_voices(split_voices(roll), steps_per_beat, heading or ScoreMeta())
 
 

@@ -1,8 +1,9 @@
-"""What a piece has of a corpus: passages that stand there too, what repeats, and how often each pitch class sounds.
+"""Novelty of a piece: its overlap with the training set, its repetition, and its pitch classes.
 
-A piece is several lines of notes by their beginnings, from the lowest up where several begin together: all of it, its
-top line, and each of its voices; so a melody that is copied is found under whatever accompaniment. A passage is a run
-of such a line: pitches (or, whatever the transposition, steps from pitch to pitch) and the times between beginnings.
+A piece is several lines of notes by onset, from the lowest up where several begin together: all
+notes, the top line, and each voice; so a copied melody is found under any accompaniment. An overlap
+is a run of such a line: pitches (or, whatever the transposition, intervals) and the times between
+onsets.
 """
 
 from __future__ import annotations
@@ -18,21 +19,23 @@ from holdfast._typing import Array
 from holdfast.data.music.key_detection import likeliest_key
 from holdfast.errors import UserError
 
-BASE = 0x9E3779B97F4A7C15
+_HASH_BASE = 0x9E3779B97F4A7C15
 """Odd multiplier of the hash of a window, modulo 2^64."""
-WINDOW = 8
-"""Notes of a passage by which repetition is counted, and of the shortest that is called a copy."""
-_MUCH = 0.5
-"""Share of a line's notes above which a passage is called a copy."""
+_WINDOW = 8
+"""Notes in a window that counts as a repetition, and in the shortest overlap that counts as a copy."""
+_COPY_SHARE = 0.5
+"""Fraction of a line's notes above which an overlap counts as a copy."""
 ALL, TOP = "all", "top line"
-"""Lines of a piece, beside its voices."""
+"""Lines of a piece, in addition to its voices."""
 _LONGEST_PAUSE = 255
-"""Steps between beginnings above which all count alike."""
+"""Steps between onsets above which all pauses are equal."""
 
 
 @dataclass(frozen=True)
 class NoteArrays:
-    """The notes of a piece by their beginnings: ``starts`` [n] in steps, ``pitches``, ``lengths``, and ``voices``."""
+    """The notes of a piece by onset: arrays [n] of ``starts`` in steps, ``pitches``, ``lengths``
+    and ``voices``.
+    """
 
     starts: Array
     pitches: Array
@@ -41,40 +44,38 @@ class NoteArrays:
 
     @classmethod
     def of(cls, starts: Array, pitches: Array, lengths: Array, voices: Array | None = None) -> Self:
-        """Notes in any order, of one voice where none are given; those of a voice that begin together with the same
-        pitch are one.
-        """
+        """Sort notes of one or several voices; notes of equal voice, onset and pitch become one."""
         voices = np.zeros(len(starts), np.int64) if voices is None else voices
         order = np.lexsort((voices, pitches, starts))
         found = [np.asarray(x, np.int64)[order] for x in (starts, pitches, lengths, voices)]
         return cls(*found)._each_once(found[0], found[1], found[3])
 
     def _each_once(self, *by: Array) -> Self:
-        """Of notes that are alike in these and stand side by side the first."""
+        """Keep the first of neighbouring notes that are equal in these arrays."""
         new = np.ones(len(self), np.bool_)
         new[1:] = np.any([np.diff(x) != 0 for x in by], axis=0)
         return self[new]
 
     def __getitem__(self, chosen: Any) -> Self:
-        """Some of the notes."""
+        """Select notes."""
         return type(self)(*(x[chosen] for x in (self.starts, self.pitches, self.lengths, self.voices)))
 
     def __len__(self) -> int:
         return len(self.starts)
 
     def first(self, count: int) -> NoteArrays:
-        """The first so many of them."""
+        """Return the first notes."""
         return self[:count]
 
     @property
     def classes(self) -> Array:
-        """How long each pitch class sounds [12], as shares."""
+        """The relative duration of each pitch class [12]."""
         found = np.bincount(self.pitches % 12, self.lengths, minlength=12).astype(np.float64)
         shares: Array = found / max(float(found.sum()), 1e-300)
         return shares
 
     def top(self) -> NoteArrays:
-        """The top line: the notes above which nothing sounds when they begin.
+        """Return the top line: the notes above which nothing sounds at their onset.
 
         Example:
             >>> notes = NoteArrays.of(np.array([0, 0, 2, 4]), np.array([48, 72, 50, 71]), np.array([4, 4, 2, 1]))
@@ -94,7 +95,9 @@ class NoteArrays:
         return self[self.pitches >= highest[self.starts - first]]
 
     def lines(self) -> dict[str | int, NoteArrays]:
-        """All notes (:data:`ALL`), the top line (:data:`TOP`), and where it has several each voice by its number."""
+        """Return all notes (:data:`ALL`), the top line (:data:`TOP`), and, if there are several,
+        each voice by number.
+        """
         found: dict[str | int, NoteArrays] = {
             ALL: self._each_once(self.starts, self.pitches),
             TOP: self.top(),
@@ -103,7 +106,9 @@ class NoteArrays:
         return found | ({voice: self[self.voices == voice] for voice in voices} if len(voices) > 1 else {})
 
     def line(self, transposed: bool) -> Array:
-        """A number for each step to the next note [n - 1]: its time, and both pitches or how far they are apart."""
+        """Return a code for each step to the next note [n - 1]: its time, and both pitches or their
+        interval.
+        """
         times = np.minimum(np.diff(self.starts), _LONGEST_PAUSE)
         if transposed:
             return 1000 * times + 500 + np.diff(self.pitches)
@@ -112,14 +117,14 @@ class NoteArrays:
 
 @dataclass(frozen=True)
 class Overlap:
-    """A run of notes that a line of a piece has in common with a line of another piece.
+    """A run of notes that a line of a piece shares with a line of a training piece.
 
     Attributes:
-        notes: how many.
-        line: which line of the piece it is: :data:`ALL`, :data:`TOP`, or the number of a voice.
-        line_notes: notes of that line.
-        piece: the other piece's name.
-        step: where the run begins there.
+        notes: number of notes in the run.
+        line: the line of the piece: :data:`ALL`, :data:`TOP`, or the number of a voice.
+        line_notes: number of notes in that line.
+        piece: name of the training piece.
+        step: step at which the run begins there.
     """
 
     notes: int
@@ -130,22 +135,22 @@ class Overlap:
 
     @property
     def share(self) -> float:
-        """Of the line."""
+        """The fraction of the line that the run covers."""
         return self.notes / self.line_notes
 
     @property
     def is_copy(self) -> bool:
-        """Most of the line, and long enough not to be chance."""
-        return self.share > _MUCH and self.notes >= WINDOW
+        """Whether the run covers most of the line and is too long for chance."""
+        return self.share > _COPY_SHARE and self.notes >= _WINDOW
 
 
 _KINDS_OF_NUMBER = {"starts": np.int32, "pitches": np.uint8, "lengths": np.int32, "voices": np.uint16}
-"""What is kept of each note, and as what."""
+"""Saved arrays of notes -> dtype."""
 
 
 @dataclass(frozen=True)
 class TrainingNotes:
-    """The notes of the training pieces, one piece after the other; ``ends`` [p] is where each ends."""
+    """The notes of all training pieces, joined; ``ends`` [p] is where each piece ends."""
 
     names: tuple[str, ...]
     ends: Array
@@ -156,7 +161,7 @@ class TrainingNotes:
 
     @classmethod
     def of(cls, pieces: Sequence[tuple[str, NoteArrays]]) -> Self:
-        """The notes of pieces with their names."""
+        """Join the notes of named pieces."""
         notes = [piece for _, piece in pieces]
         joined = [np.concatenate([getattr(x, f) for x in notes]) for f in _KINDS_OF_NUMBER]
         return cls(tuple(name for name, _ in pieces), np.cumsum([len(x) for x in notes]), *joined)
@@ -165,38 +170,41 @@ class TrainingNotes:
         return len(self.names)
 
     def piece(self, place: int) -> NoteArrays:
-        """The notes of one of the pieces."""
+        """Return the notes of one piece."""
         some = slice(int(self.ends[place - 1]) if place else 0, int(self.ends[place]))
         return NoteArrays(*(getattr(self, name)[some] for name in _KINDS_OF_NUMBER))
 
     @property
     def sounding(self) -> list[int]:
-        """The places of the pieces that have notes."""
+        """The indices of the pieces that have notes."""
         return np.flatnonzero(np.diff(self.ends, prepend=0)).tolist()
 
     @cached_property
     def classes(self) -> Array:
-        """Mean share of each pitch class above the tonic [12]."""
+        """The mean relative duration of each pitch class above the tonic [12]."""
         found: Array = np.mean([above_tonic(self.piece(i)) for i in range(len(self))], axis=0)
         return found
 
     @cached_property
     def typical_distance(self) -> float:
-        """Median distance of a training piece's pitch classes from the mean."""
+        """The median :meth:`distance` of the training pieces."""
         return float(np.median([self.distance(self.piece(i)) for i in range(len(self))]))
 
     def typical_repetition(self, notes: int) -> float:
-        """Median of :func:`repetition` over the beginnings of the training pieces, of so many notes."""
+        """Return the median :func:`repetition` over the first notes of each training piece."""
         return float(np.median([repetition(self.piece(i).first(notes)) for i in range(len(self))]))
 
     def distance(self, notes: NoteArrays) -> float:
-        """Half the sum of the differences between shares of pitch classes above the tonic: 0 alike, 1 disjoint."""
+        """Return the total variation distance of the pitch classes above the tonic from the mean: 0
+        equal, 1 disjoint.
+        """
         return float(np.abs(above_tonic(notes) - self.classes).sum() / 2)
 
     def longest_overlap(self, notes: NoteArrays, *, transposed: bool) -> Overlap | None:
-        """The longest passage of a line of a piece that stands in a line of a training piece too.
+        """Return the longest overlap of a line of a piece with a line of a training piece.
 
-        One that is most of its line comes before a longer one that is not. None where there is none of two notes.
+        An overlap that covers most of its line comes before a longer one that does not. None: there
+        is none of two notes.
         """
         pieces, lines = self._lines
         rows = [line.line(transposed) for line in lines]
@@ -210,62 +218,64 @@ class TrainingNotes:
                 note = place - (int(borders[at - 1]) if at else 0)
                 step = int(lines[at].starts[note])
                 found.append(Overlap(length + 1, name, len(own), self.names[pieces[at]], step))
-        return max(
-            found, key=lambda passage: (passage.is_copy, passage.notes, -passage.line_notes), default=None
-        )
+        return max(found, key=lambda one: (one.is_copy, one.notes, -one.line_notes), default=None)
 
     @cached_property
     def _lines(self) -> tuple[list[int], list[NoteArrays]]:
-        """All lines of all pieces, and the piece of each."""
+        """All lines of all pieces, and the index of the piece of each."""
         every = [(i, line) for i in range(len(self)) for line in self.piece(i).lines().values()]
         return [piece for piece, _ in every], [line for _, line in every]
 
     def state(self) -> dict[str, Array]:
-        """Everything as arrays by name."""
+        """Return all data as named arrays."""
         names = np.frombuffer("\n".join(self.names).encode(), np.uint8).copy()
         arrays = {name: getattr(self, name).astype(kind) for name, kind in _KINDS_OF_NUMBER.items()}
         return {f"corpus.{k}": v for k, v in {"names": names, "ends": self.ends, **arrays}.items()}
 
     @classmethod
     def from_state(cls, arrays: Mapping[str, Array]) -> Self:
-        """What :meth:`state` gave.
+        """Restore what :meth:`state` returned.
 
         Raises:
-            UserError: something lacks.
+            UserError: an array is missing.
         """
         try:
             found = [arrays[f"corpus.{name}"] for name in ("names", "ends", "starts", "pitches", "lengths")]
-            found.append(arrays.get("corpus.voices", np.zeros(len(found[2]))))  # runs of old have one voice
+            found.append(arrays.get("corpus.voices", np.zeros(len(found[2]))))  # old runs have one voice
             names = tuple(found[0].tobytes().decode().split("\n"))
             return cls(names, *(x.astype(np.int64) for x in found[1:]))
         except (KeyError, ValueError) as error:
-            rule = "baselines.safetensors holds the training pieces' notes as training wrote them."
-            raise UserError(rule, f"They lack: {error}.", "Copy the folder again, or train anew.") from error
+            rule = "baselines.safetensors must hold the notes of the training pieces."
+            raise UserError(rule, f"Missing: {error}.", "Copy the folder again, or train again.") from error
 
 
 def above_tonic(notes: NoteArrays) -> Array:
-    """Shares of pitch classes [12], that of the likeliest key's tonic first."""
+    """Return the relative durations of the pitch classes [12], the tonic of the likeliest key
+    first.
+    """
     return np.roll(notes.classes, -likeliest_key(notes.classes).tonic)
 
 
 def repetition(notes: NoteArrays) -> float:
-    """Share of the passages of eight notes of the top line that stood earlier in it already, at the same pitches."""
+    """Return the fraction of eight-note windows of the top line that occur earlier in it at the
+    same pitches.
+    """
     line = notes.top().line(False)
-    if len(line) < WINDOW - 1:
+    if len(line) < _WINDOW - 1:
         return 0.0
-    windows = hashes(line, WINDOW - 1)
+    windows = hashes(line, _WINDOW - 1)
     return 1.0 - len(np.unique(windows)) / len(windows)
 
 
 def longest_common(one: Array, other: Array) -> tuple[int, int]:
-    """Where in ``other`` the longest run begins that ``one`` has too, and its length.
+    """Return where in ``other`` its longest run shared with ``one`` begins, and the length.
 
     Example:
         >>> longest_common(np.array([5, 1, 2, 3, 9]), np.array([1, 2, 0, 1, 2, 3, 4]))
         (3, 3)
     """
     least, most, place = 0, min(len(one), len(other)), 0
-    while least < most:  # a run of length n has runs of all smaller lengths
+    while least < most:  # a run of length n contains runs of all smaller lengths
         length = (least + most + 1) // 2
         mine, theirs = np.sort(hashes(one, length)), hashes(other, length)
         at = np.searchsorted(mine, theirs).clip(max=len(mine) - 1)  # faster than isin where one is short
@@ -278,12 +288,13 @@ def longest_common(one: Array, other: Array) -> tuple[int, int]:
 
 
 def hashes(line: Array, length: int) -> Array:
-    """A hash of each window [n - length + 1] of so many numbers: ``sum_i BASE^(length - 1 - i) x_i`` modulo 2^64.
+    """Hash each window [n - length + 1] of ``length`` numbers: ``sum_i BASE^(length - 1 - i) x_i``
+    modulo 2^64.
 
-    They are added up by doubling: a window of 2 m numbers is two of m.
+    Doubling adds them up: a window of 2 m numbers is two windows of m.
     """
     window = np.asarray(line, np.int64).astype(np.uint64) + np.uint64(1)
-    count, done, size, factor = len(line) - length + 1, 0, 1, BASE
+    count, done, size, factor = len(line) - length + 1, 0, 1, _HASH_BASE
     found = np.zeros(max(count, 0), np.uint64)
     while size <= length:
         if length & size:

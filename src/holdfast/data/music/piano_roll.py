@@ -1,4 +1,4 @@
-"""A piece of music as a piano roll: which of a piano's 88 keys sound in each frame."""
+"""Piano rolls: which of a piano's 88 keys sound in each frame."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ Roll = NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class RollPiece:
-    """A piece of music.
+    """A piece of music as a piano roll.
 
     Attributes:
-        name: where it stands in its file, or its file's name.
-        roll: [T, K]: whether each key sounds in each frame; key 0 is MIDI pitch 21.
-        left_out: what of the music a roll does not hold, such as "drums, left out of".
-        signature: beats of a bar, and what a beat is, where the file says so.
+        name: its place in the file, or the name of the file.
+        roll: whether each key sounds in each frame [T, K]; key 0 is MIDI pitch 21.
+        left_out: what the roll leaves out, such as "drums, left out of".
+        signature: time signature (beats per bar, note value of a beat), if the file has one.
     """
 
     name: str

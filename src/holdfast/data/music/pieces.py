@@ -1,7 +1,7 @@
-"""Pieces of music as piano rolls: which of a piano's 88 keys sound in each frame.
+"""Readers of piano rolls.
 
-Files: ``.mat`` with cells of rolls (Boulanger-Lewandowski et al. 2012), JSON with the pitches of each frame, and
-files or folders of MIDI and ABC, of which :mod:`holdfast.data.music.midi` makes rolls.
+Formats: ``.mat`` with cells of rolls (Boulanger-Lewandowski et al. 2012), JSON with the pitches of
+each frame, and files or folders of MIDI and ABC (:mod:`holdfast.data.music.midi`).
 """
 
 from __future__ import annotations
@@ -15,23 +15,25 @@ from typing import Any
 import numpy as np
 
 from holdfast.data.music.piano_roll import KEYS, LOWEST, Roll, RollPiece, RollPieces
-from holdfast.errors import UserError, missing_library
+from holdfast.errors import UserError
+from holdfast.optional_imports import load_extra
 
 SPLITS = ("train", "valid", "test")
-"""Parts of a file that carries its split."""
+"""Names of the splits in a file that is already split."""
 UNSPLIT = "whole"
-"""The only part of a file that carries none."""
+"""Name for all pieces of a file that is not split."""
 
 
 def read_pieces(path: Path, steps_per_beat: int = 4) -> dict[str, RollPieces]:
-    """The pieces of a file or folder, by part: ``train``, ``valid`` and ``test`` where it carries them, or ``whole``.
+    """Read the pieces of a file or folder by split: ``train``, ``valid`` and ``test`` if it has
+    them, else ``whole``.
 
     Args:
         path: ``.mat``, ``.json``, or a file or folder of MIDI or ABC.
-        steps_per_beat: frames of a beat, for MIDI and ABC; the others have frames already.
+        steps_per_beat: frames per beat, for MIDI and ABC only.
 
     Raises:
-        UserError: a file that cannot be read, or is not as it should be, with the piece and the frame.
+        UserError: a file is unreadable or malformed (the error names the piece and the frame).
 
     Example:
         >>> import pathlib, tempfile
@@ -42,15 +44,15 @@ def read_pieces(path: Path, steps_per_beat: int = 4) -> dict[str, RollPieces]:
     """
     path = Path(path)
     if not path.exists():
-        raise UserError("The data are a file or a folder.", f"There is no {path}.", "Check the name.")
+        raise UserError("The data file or folder must exist.", f"There is no {path}.", "Check the name.")
     reader = READERS.get(path.suffix.lower()) if path.is_file() else None
     return reader(path) if reader else _read_midi(path, steps_per_beat)
 
 
-def digest(parts: Iterable[RollPieces]) -> str:
-    """A hash of all rolls of some parts: the same data, the same hash."""
+def digest(splits: Iterable[RollPieces]) -> str:
+    """Return a hash of all rolls of the splits; equal data have equal hashes."""
     found = sha256()
-    for pieces in parts:
+    for pieces in splits:
         found.update(f"{len(pieces)};".encode())
         for piece in pieces:
             found.update(f"{piece.roll.shape};".encode() + np.packbits(piece.roll).tobytes())
@@ -58,7 +60,7 @@ def digest(parts: Iterable[RollPieces]) -> str:
 
 
 def transposed(roll: Roll, semitones: int) -> Roll:
-    """The roll [T, K] higher (or lower) by some semitones; no key may leave the keyboard.
+    """Transpose a roll [T, K] by semitones; no key may leave the keyboard.
 
     Example:
         >>> transposed(np.eye(3, dtype=bool)[:2], 1).astype(int)
@@ -69,7 +71,9 @@ def transposed(roll: Roll, semitones: int) -> Roll:
 
 
 def transposition_range(roll: Roll, most: int) -> tuple[int, int]:
-    """How far a roll can be transposed: the lowest and highest number of semitones, ``-most`` and ``most`` at most."""
+    """Return how far a roll can be transposed: the lowest and highest semitones, within ``-most``
+    ... ``most``.
+    """
     used = np.flatnonzero(roll.any(0))
     if not len(used):
         return 0, 0
@@ -80,11 +84,8 @@ def transposition_range(roll: Roll, most: int) -> tuple[int, int]:
 
 
 def _read_mat(path: Path) -> dict[str, RollPieces]:
-    """Cells ``traindata``, ``validdata``, ``testdata`` of arrays [T, 88] of 0 and 1."""
-    try:
-        from scipy.io import loadmat  # type: ignore[import-untyped]
-    except ModuleNotFoundError as error:
-        raise missing_library(error, "music") from error
+    """Read the cells ``traindata``, ``validdata``, ``testdata`` of arrays [T, 88] of 0 and 1."""
+    loadmat = load_extra("scipy.io", "music").loadmat
     rule = f"{path} must be a MATLAB file (to version 7.2) with cells traindata, validdata, testdata."
     try:
         values: Mapping[str, Any] = loadmat(path)
@@ -96,7 +97,7 @@ def _read_mat(path: Path) -> dict[str, RollPieces]:
     found = {part: values[name] for part, name in names.items() if name in values}
     if not found:
         have = ", ".join(name for name in values if not name.startswith("__")) or "nothing"
-        raise UserError(rule, f"It holds {have}.", "Name the cells so; one of them is enough.")
+        raise UserError(rule, f"It holds {have}.", "Rename the cells; one of the three is enough.")
     return {
         part: tuple(
             RollPiece(f"{names[part]}{{{i}}}", _checked(roll, path, f"{names[part]}{{{i}}}"))
@@ -107,13 +108,15 @@ def _read_mat(path: Path) -> dict[str, RollPieces]:
 
 
 def _checked(roll: object, path: Path, name: str) -> Roll:
-    rule = f"A piece in a .mat file is a matrix of 0 and 1, a row for each frame and {KEYS} columns."
+    rule = (
+        f"A piece in a .mat file must be a matrix of 0 and 1, with a row for each frame and {KEYS} columns."
+    )
     fix = "Correct that cell."
     if not isinstance(roll, np.ndarray) or roll.ndim != 2 or (roll.size and roll.shape[1] != KEYS):
         shape = f"the shape {roll.shape}" if isinstance(roll, np.ndarray) else "no shape"
         raise UserError(rule, f"{name} in {path} has {shape}.", fix)
     if roll.dtype.kind not in "buif" or not np.isin(roll, (0, 1)).all():
-        raise UserError(rule, f"{name} in {path} holds something else.", fix)
+        raise UserError(rule, f"{name} in {path} has other values.", fix)
     return roll.reshape(-1, KEYS).astype(np.bool_)
 
 
@@ -121,7 +124,9 @@ def _checked(roll: object, path: Path, name: str) -> Roll:
 
 
 def _read_json(path: Path) -> dict[str, RollPieces]:
-    """``{"train": [[[60, 64], ...], ...], ...}``: parts of pieces of frames of MIDI pitches; or a list of pieces."""
+    """Read ``{"train": [[[60, 64], ...], ...], ...}`` (splits, pieces, frames, MIDI pitches), or a
+    list of pieces.
+    """
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -149,8 +154,10 @@ def _read_json(path: Path) -> dict[str, RollPieces]:
 
 
 def _roll(frames: object, name: str, path: Path) -> Roll:
-    """The roll of a piece given as a list of frames, each a list of pitches."""
-    rule = f"A piece is a list of frames, each a list of MIDI pitches from {LOWEST} to {LOWEST + KEYS - 1}."
+    """Convert a list of frames, each a list of pitches, to a roll."""
+    rule = (
+        f"A piece must be a list of frames, each a list of MIDI pitches from {LOWEST} to {LOWEST + KEYS - 1}."
+    )
     fix = "Correct that place."
     if not isinstance(frames, list):
         raise UserError(rule, f"{name} in {path} is {_kind(frames)}.", fix)
@@ -166,7 +173,9 @@ def _roll(frames: object, name: str, path: Path) -> Roll:
 
 
 def _is_pitch(value: object) -> bool:
-    """A whole number of a key; 60.0 is one, as some writers of JSON have it."""
+    """Return whether a value is the whole number of a key; 60.0 counts, as some JSON writers
+    produce it.
+    """
     number = isinstance(value, int | float) and not isinstance(value, bool)
     return number and value in range(LOWEST, LOWEST + KEYS)
 
@@ -185,4 +194,4 @@ def _read_midi(path: Path, steps_per_beat: int) -> dict[str, RollPieces]:
 
 
 READERS: dict[str, Callable[[Path], dict[str, RollPieces]]] = {".mat": _read_mat, ".json": _read_json}
-"""Ending of a file -> its reader; all others are MIDI or ABC."""
+"""File ending -> reader; all other files are MIDI or ABC."""

@@ -1,7 +1,8 @@
-"""Expressive MIDI as a sequence of events (REMI: Huang & Yang 2020, arXiv 2002.00212), by the library MidiTok.
+"""Expressive MIDI as a sequence of events (REMI: Huang & Yang 2020, arXiv 2002.00212), by the
+library MidiTok.
 
-A piece is bars with their time signature, positions within them, and notes: the voice where it changes, pitch, velocity
-and length. Tempo and key stand for the whole piece, outside of the events.
+A piece is bars with their time signature, positions within them, and notes: the voice where it
+changes, pitch, velocity and length. Tempo and key hold for the whole piece and are not events.
 """
 
 from __future__ import annotations
@@ -18,26 +19,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from holdfast.data.music.piano_roll import KEYS, LOWEST
-from holdfast.errors import UserError, missing_library
+from holdfast.errors import UserError
+from holdfast.optional_imports import load_extra
 
 HIGHEST = LOWEST + KEYS - 1
 """MIDI pitch of a piano's highest key."""
-LONGEST = 12
-"""Beats of the longest note; a longer one is cut."""
+_LONGEST = 12
+"""Maximum length of a note in beats; longer notes are cut."""
 _VELOCITIES = 16
-"""Kinds of velocity."""
+"""Number of velocity levels."""
 _MOST_VOICES = 16
-"""Voices that are kept apart by their names; with more names in the data, instruments are."""
-COMMON = (4, 4)
-"""The time signature that stands for those that the training pieces do not have."""
+"""Maximum number of voices by name; with more names, voices are instruments."""
+_COMMON_TIME = (4, 4)
+"""The time signature that replaces those that the training pieces do not have."""
 _DRUMS = -1
-"""The library's number of the drums."""
+"""MidiTok's program number of the drums."""
 Ids = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class _Voice:
-    """A track: its name, its instrument (General MIDI's number from 0), and whether it is the drums."""
+    """A track: its name, its instrument (General MIDI program from 0), and whether it is the drums."""
 
     name: str
     program: int
@@ -45,7 +47,9 @@ class _Voice:
 
 
 def _voices_of(scores: Iterable[Any]) -> list[_Voice]:
-    """The voices of some pieces, the most frequent first: by name and instrument; by instrument alone where many."""
+    """Return the voices of pieces, the most frequent first: by name and instrument, or by
+    instrument if too many.
+    """
     counts = Counter(
         _Voice(track.name, track.program) for score in scores for track in score.tracks if not track.is_drum
     )
@@ -58,11 +62,11 @@ def _voices_of(scores: Iterable[Any]) -> list[_Voice]:
 
 
 class EventVocabulary:
-    """The events of some pieces, numbered.
+    """The vocabulary of REMI events, fitted on pieces.
 
     Args:
-        tokenizer: MidiTok's.
-        voices: what the numbers of its programs stand for.
+        tokenizer: MidiTok's tokenizer.
+        voices: the voice of each of its program numbers.
     """
 
     def __init__(self, tokenizer: Any, voices: Sequence[_Voice]) -> None:
@@ -75,27 +79,27 @@ class EventVocabulary:
 
     @property
     def drums(self) -> int | None:
-        """The event after which drums come; None where the training pieces have none."""
+        """The event that precedes drums; None if the training pieces have none."""
         found: int | None = self.tokenizer.vocab.get(f"Program_{_DRUMS}")
         return found
 
     @property
     def size(self) -> int:
-        """Number of events."""
+        """The number of events."""
         return len(self.names)
 
     @classmethod
     def fit(cls, scores: Sequence[Any], steps_per_beat: int) -> Self:
-        """The events that stand for some pieces."""
-        miditok = _miditok()
+        """Fit the vocabulary on pieces."""
+        miditok = load_extra("miditok", "music")
         voices = _voices_of(scores)
         drums = any(track.is_drum for score in scores for track in score.tracks)
-        signatures: dict[int, list[int]] = {COMMON[1]: [COMMON[0]]}
+        signatures: dict[int, list[int]] = {_COMMON_TIME[1]: [_COMMON_TIME[0]]}
         for n, d in sorted({(s.numerator, s.denominator) for one in scores for s in one.time_signatures}):
             signatures[d] = sorted({*signatures.get(d, []), n})
         config = miditok.TokenizerConfig(
             pitch_range=(LOWEST, HIGHEST + 1),
-            beat_res={(0, LONGEST): steps_per_beat},
+            beat_res={(0, _LONGEST): steps_per_beat},
             num_velocities=_VELOCITIES,
             special_tokens=["EOS"],
             remove_duplicated_notes=True,
@@ -109,7 +113,9 @@ class EventVocabulary:
         return cls(miditok.REMI(config), voices)
 
     def encode(self, score: Any) -> Ids:
-        """The events [n] of a piece; notes at one time stand by voice and pitch. Unknown drums are left out."""
+        """Return the events [n] of a piece; simultaneous notes are sorted by voice and pitch,
+        unknown drums left out.
+        """
         score = score.resample(self.steps, min_dur=1)
         if self.drums is None:
             score.tracks = [track for track in score.tracks if not track.is_drum]
@@ -121,11 +127,13 @@ class EventVocabulary:
         score.tracks = sorted(score.tracks, key=lambda track: (track.is_drum, track.program))
         for signature in score.time_signatures:
             if (signature.numerator, signature.denominator) not in self.signatures:
-                signature.numerator, signature.denominator = COMMON
+                signature.numerator, signature.denominator = _COMMON_TIME
         return np.asarray(self.tokenizer(score).ids, np.int64)
 
     def voice(self, track: Any) -> int:
-        """The number of a track's voice: that of its name and instrument, its name, its instrument, or the first."""
+        """Return the voice of a track by its name and instrument, its name, its instrument, or the
+        first voice.
+        """
         tests = (
             lambda v: (v.name, v.program) == (track.name, track.program),
             lambda v: v.name == track.name,
@@ -135,7 +143,7 @@ class EventVocabulary:
         return next(found, 0)
 
     def decode(self, ids: Iterable[int]) -> Any:
-        """The piece [symusic's score, in ticks] that some events stand for; what makes no sense is left out."""
+        """Convert events to a piece (symusic's score, in ticks); invalid events are left out."""
         score = self.tokenizer.decode([int(i) for i in ids if int(i) != self.begin])
         for track in score.tracks:
             if not track.is_drum:
@@ -144,7 +152,9 @@ class EventVocabulary:
         return score
 
     def transposition(self, semitones: int) -> Ids:
-        """The event [V] that each becomes when a piece is transposed; a pitch that would leave the piano stays."""
+        """Return the event [V] that each event becomes in transposition; a pitch beyond the piano
+        stays.
+        """
         table = np.arange(self.size)
         for pitch in range(LOWEST, HIGHEST + 1):
             if LOWEST <= pitch + semitones <= HIGHEST:
@@ -152,33 +162,35 @@ class EventVocabulary:
         return table
 
     def pitch(self, pitch: int) -> int:
-        """The number of a pitch."""
+        """Return the event of a pitch."""
         return int(self.tokenizer.vocab[f"Pitch_{pitch}"])
 
     def pitches(self) -> Ids:
-        """The pitch [V] of each event; -1 where it has none."""
+        """Return the pitch [V] of each event; -1 if it has none."""
         return np.array([int(n[6:]) if n.startswith("Pitch_") else -1 for n in self.names], np.int64)
 
     def is_note(self) -> NDArray[np.bool_]:
-        """Whether each event [V] is a note: a pitch, or a drum."""
+        """Return whether each event [V] is a note: a pitch or a drum."""
         return np.array([name.startswith(("Pitch_", "PitchDrum_")) for name in self.names])
 
     def changes(self, score: Any) -> tuple[str, ...]:
-        """What of a piece the events do not hold, or hold otherwise."""
+        """Return what the events leave out of a piece, or change in it."""
         notes = [(track.is_drum, track.notes.numpy()) for track in score.tracks if len(track.notes)]
         pitched = [found for drums, found in notes if not drums]
         far = any((found["pitch"] < LOWEST).any() or (found["pitch"] > HIGHEST).any() for found in pitched)
-        most = LONGEST * score.ticks_per_quarter
+        most = _LONGEST * score.ticks_per_quarter
         long = any((found["duration"] > most).any() for _, found in notes)
-        told = {
+        changed = {
             "drums, left out of": self.drums is None and any(drums for drums, _ in notes),
             "notes beyond a piano's keys, left out of": far,
-            f"notes of more than {LONGEST} beats, cut in": long,
+            f"notes of more than {_LONGEST} beats, cut in": long,
         }
-        return tuple(kind for kind, so in told.items() if so)
+        return tuple(change for change, so in changed.items() if so)
 
     def room(self, ids: Ids, most: int) -> tuple[int, int]:
-        """How far a piece can be transposed, at most by so many semitones: the lowest and the highest number."""
+        """Return how far a piece can be transposed: the lowest and highest semitones, within
+        ``-most`` ... ``most``.
+        """
         found = self.pitches()[ids]
         found = found[found >= 0]
         if not len(found):
@@ -186,7 +198,7 @@ class EventVocabulary:
         return -min(most, int(found.min()) - LOWEST), min(most, HIGHEST - int(found.max()))
 
     def state(self) -> dict[str, Any]:
-        """Everything, for JSON: MidiTok's own and the voices."""
+        """Return MidiTok's state and the voices as JSON can hold them."""
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "tokenizer.json"
             self.tokenizer.save(path)
@@ -195,30 +207,22 @@ class EventVocabulary:
 
     @classmethod
     def from_state(cls, values: Mapping[str, Any]) -> Self:
-        """What :meth:`state` gave.
+        """Restore what :meth:`state` returned.
 
         Raises:
-            UserError: it is damaged.
+            UserError: the values are damaged.
         """
-        miditok = _miditok()
+        miditok = load_extra("miditok", "music")
         try:
             with tempfile.TemporaryDirectory() as folder:
                 path = Path(folder) / "tokenizer.json"
                 path.write_text(json.dumps(values["tokenizer"]), encoding="utf-8")
                 found = cls(miditok.REMI(params=path), [_Voice(**voice) for voice in values["voices"]])
             if found.names != values["events"]:
-                raise ValueError("this version of MidiTok makes other events of them")
+                raise ValueError("this version of MidiTok gives other events")
         except Exception as error:  # the library raises errors of many kinds
-            rule = "data.json holds the events as training wrote them."
+            rule = "data.json must hold the events that training wrote."
             raise UserError(
-                rule, f"They are damaged: {error}.", "Copy the folder again, or train anew."
+                rule, f"They are damaged: {error}.", "Copy the folder again, or train again."
             ) from error
         return found
-
-
-def _miditok() -> Any:
-    try:
-        import miditok
-    except ModuleNotFoundError as error:
-        raise missing_library(error, "music") from error
-    return miditok

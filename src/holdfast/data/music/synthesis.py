@@ -1,4 +1,4 @@
-"""Sound from MIDI, by the synthesizer midirenderer and a soundfont that is on this machine."""
+"""Sound from scores, by the synthesizer midirenderer and a soundfont."""
 
 from __future__ import annotations
 
@@ -11,22 +11,24 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from holdfast.errors import UserError, missing_library
+from holdfast.errors import UserError
 from holdfast.files import write_atomic
+from holdfast.optional_imports import load_extra
 
 RATE = 48_000
-"""Samples a second, as the synthesizer makes them."""
+"""Samples per second of the synthesizer."""
 FOLDER = Path("/usr/share/sounds/sf2")
-"""Where Debian's packages put soundfonts."""
+"""Where Debian's packages install soundfonts."""
 _LOUDEST = 0.9
-"""Peak of what is written."""
+"""Peak of the written sound."""
 
 
 def find_soundfont(asked: Path | None = None) -> Path:
-    """The soundfont that is asked for; or one of this machine's; or the one that pretty_midi carries.
+    """Return the requested soundfont, else an installed one, else the one in the package
+    pretty_midi.
 
     Raises:
-        UserError: there is none, or it is no SF2 file.
+        UserError: there is none, or the file is not SF2.
     """
     if asked is not None:
         _check(Path(asked))
@@ -37,15 +39,15 @@ def find_soundfont(asked: Path | None = None) -> Path:
     found += [path for folder in folders for path in sorted(Path(folder).glob("*.sf2"))]
     if not found:
         raise UserError(
-            "Sound needs a soundfont.",
-            f"None is in {FOLDER}, and the package pretty_midi, which carries one, is not installed.",
+            "A soundfont must be installed.",
+            f"{FOLDER} has none, and the package pretty_midi, which contains one, is not installed.",
             "Give one with --soundfont FILE.sf2, or run: pip install 'holdfast[music]'.",
         )
     return found[0]
 
 
 def _check(path: Path) -> None:
-    rule = "A soundfont is an SF2 file."
+    rule = "A soundfont must be an SF2 file."
     try:
         with path.open("rb") as file:
             head = file.read(12)
@@ -56,24 +58,21 @@ def _check(path: Path) -> None:
     length = int.from_bytes(head[4:8], "little")
     if head[:4] != b"RIFF" or head[8:] != b"sfbk" or length + 8 > size:
         cut = head[:4] == b"RIFF" and head[8:] == b"sfbk"
-        got = f"{path} is {'cut off' if cut else 'none'}."
+        got = f"{path} is {'cut off' if cut else 'not'}."
         raise UserError(rule, got, "Give another one, or leave --soundfont out.")
 
 
 def sound_of(score: Any, soundfont: Path, seconds: float | None = None) -> NDArray[np.float32]:
-    """The sound [n, 2] of a score, left and right; of so many seconds where they are given, filled up with silence.
+    """Render a score as sound [n, 2], left and right; cut or pad it to ``seconds`` if given.
 
     Raises:
         UserError: the synthesizer is not installed, or cannot read the soundfont.
     """
-    try:
-        import midirenderer
-    except ModuleNotFoundError as error:
-        raise missing_library(error, "music") from error
+    midirenderer = load_extra("midirenderer", "music")
     try:
         rendered = midirenderer.render_wave_from(soundfont.read_bytes(), bytes(score.dumps_midi()))
     except (RuntimeError, ValueError) as error:
-        rule, got = "A soundfont is an SF2 file.", f"{soundfont} cannot be read: {error}."
+        rule, got = "A soundfont must be an SF2 file.", f"{soundfont} cannot be read: {error}."
         raise UserError(rule, got, "Give another one with --soundfont.") from error
     with wave.open(io.BytesIO(rendered)) as file:
         samples = np.frombuffer(file.readframes(file.getnframes()), "<i2").reshape(-1, file.getnchannels())
@@ -86,7 +85,7 @@ def sound_of(score: Any, soundfont: Path, seconds: float | None = None) -> NDArr
 
 
 def save_wav(path: Path, sound: NDArray[np.float32]) -> None:
-    """Write a sound [n, 2] as a WAV file of 16 bits."""
+    """Write sound [n, 2] as a 16-bit WAV file."""
     content = io.BytesIO()
     with wave.open(content, "wb") as file:
         file.setnchannels(sound.shape[1])

@@ -1,4 +1,4 @@
-"""Where in the day, the week and the year a time lies, as smooth features."""
+"""Calendar features: the time of day, of the week and of the year as sines and cosines."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ _CYCLES = {
 
 
 def calendar_features(times: Array, frequency: Frequency) -> tuple[Array, tuple[str, ...]]:
-    """Sine and cosine of each cycle that the frequency resolves.
+    """Return the sine and cosine of each cycle that the frequency resolves.
 
     Args:
         times: [N] datetime64[us], or row numbers, which have no calendar.
-        frequency: decides which cycles there are, and so K.
+        frequency: determines the cycles, and with them K.
 
     Returns:
-        float32 [N, K] and K names such as ``("day_sin", "day_cos")``.
+        features as float32 [N, K], and K names such as ``("day_sin", "day_cos")``.
     """
     cycles = _CYCLES[frequency.unit] if times.dtype.kind == "M" else ()
     phases = [2 * np.pi * _phase(times, cycle) for cycle in cycles]
@@ -39,7 +39,9 @@ def calendar_features(times: Array, frequency: Frequency) -> tuple[Array, tuple[
 
 
 def _phase(times: Array, cycle: str) -> Array:
-    """Share of the cycle that has gone by, in [0, 1): the week begins on Thursday, as the epoch did."""
+    """Return the elapsed fraction of the cycle, in [0, 1); the week begins on Thursday, as the
+    epoch did.
+    """
     if cycle == "year":
         start = times.astype("datetime64[Y]")
         length = (start + 1).astype("datetime64[us]") - start.astype("datetime64[us]")

@@ -1,4 +1,6 @@
-"""The step between rows: found, read from text, laid out as a grid, and the season it suggests."""
+"""The time step between rows: inferred or parsed, the grid that it spans, and the season that it
+suggests.
+"""
 
 from __future__ import annotations
 
@@ -35,14 +37,15 @@ _SEASONS = {
     "quarter": (4,),
 }
 _MOST_INSERTED = 0.25
-"""A grid that would add more than this share of the rows is none: each row then counts as one step."""
+"""Largest fraction of rows that a grid may add; beyond it each row counts as one time step."""
 _CLEAR = 0.9
-"""A season counts as found when its naive forecast has less than this share of the last value's error."""
+"""A season counts as found if the seasonal naive forecast's error is below this fraction of the
+naive forecast's."""
 
 
 @dataclass(frozen=True)
 class Frequency:
-    """``count`` units between two rows; the unit ``"step"`` counts rows, whatever their times.
+    """A time step of ``count`` units; the unit ``"step"`` counts rows, whatever their times.
 
     Example:
         >>> Frequency.parse("30min").code, str(Frequency.parse("1mo"))
@@ -54,7 +57,7 @@ class Frequency:
 
     @property
     def code(self) -> str:
-        """Short form: ``30min``, ``1h``, ``1mo``, ``rows``."""
+        """The short form: ``30min``, ``1h``, ``1mo``, ``rows``."""
         return "rows" if self.unit == "step" else f"{self.count}{UNITS[self.unit]}"
 
     def __str__(self) -> str:
@@ -62,13 +65,17 @@ class Frequency:
 
     @classmethod
     def parse(cls, text: str) -> Frequency:
-        """Read a short form; anything else is a UserError."""
+        """Parse a short form.
+
+        Raises:
+            UserError: the text is not a frequency.
+        """
         match = re.fullmatch(r"(\d*)\s*(s|min|h|d|w|mo|q|y)", text.strip())
         if text.strip() == "rows":
             return cls("step")
         if match is None or match[1].strip("0") == "" != match[1]:
             raise UserError(
-                "A frequency is a number with s, min, h, d, w, mo, q or y, or the word rows.",
+                "A frequency must be a number with s, min, h, d, w, mo, q or y, or the word rows.",
                 f"It was {text!r}.",
                 "Give for example --frequency 30min, 1h, 1d, 1mo or rows.",
             )
@@ -76,7 +83,9 @@ class Frequency:
 
 
 def infer(times: Array) -> Frequency:
-    """The most common step of sorted times [N] (datetime64[us]), or ``step`` where most rows do not follow it."""
+    """Return the most common step of sorted times [N] (datetime64[us]), or ``step`` if most rows do
+    not follow it.
+    """
     days = np.diff(times.astype("datetime64[D]")).astype(int)
     for unit, (low, high) in {"month": (28, 31), "quarter": (90, 92), "year": (365, 366)}.items():
         if _mostly(days, low, high) and _regular(times, Frequency(unit)):
@@ -96,14 +105,16 @@ def _mostly(days: Array, low: int, high: int) -> bool:
 
 
 def _regular(times: Array, frequency: Frequency) -> bool:
-    """Whether every time lies on one grid that adds few rows."""
+    """Return whether every time lies on one grid that adds few rows."""
     if grid_length(times, frequency) > (1 + _MOST_INSERTED) * len(times):
         return False
     return bool(np.isin(times, grid(times, frequency)).all())
 
 
 def grid_length(times: Array, frequency: Frequency) -> int:
-    """How many rows :func:`grid` has, without laying it out: one wrong year may mean billions."""
+    """Return the length of :func:`grid` without building it: one wrong year may mean billions of
+    rows.
+    """
     if frequency.unit == "step":
         return len(times)
     if frequency.unit in _MONTHS:
@@ -113,7 +124,9 @@ def grid_length(times: Array, frequency: Frequency) -> int:
 
 
 def grid(times: Array, frequency: Frequency) -> Array:
-    """All times from the first to the last at a frequency, those missing among ``times`` included."""
+    """Return all times from the first to the last at a frequency, with those missing from
+    ``times``.
+    """
     if frequency.unit == "step":
         return times
     steps = np.arange(grid_length(times, frequency))
@@ -124,10 +137,10 @@ def grid(times: Array, frequency: Frequency) -> Array:
 
 
 def future(times: Array, frequency: Frequency, horizon: int) -> Array:
-    """The next ``horizon`` times after the last; row numbers go on counting.
+    """Return the next ``horizon`` times after the last; row numbers continue.
 
-    Where rows count as steps whatever their times, the median step is added on; days of which none is a Saturday or
-    a Sunday go on without them (holidays are not known).
+    If rows count as steps whatever their times, the median step is added. Daily times without any
+    Saturday or Sunday continue without weekends (holidays are not known).
     """
     ahead = np.arange(1, horizon + 1)
     if times.dtype.kind == "M" and frequency.unit in _MONTHS:
@@ -140,7 +153,7 @@ def future(times: Array, frequency: Frequency, horizon: int) -> Array:
 
 
 def _business_days(times: Array) -> bool:
-    """Whether most steps are a day, and no time lies on a weekend though they span one."""
+    """Return whether most steps are one day and no time is on a weekend, although they span one."""
     if times.dtype.kind != "M" or times[-1] - times[0] < np.timedelta64(7, "D"):
         return False
     a_day = bool(np.median(np.diff(times).astype(np.int64)) == 86_400_000_000)
@@ -148,7 +161,7 @@ def _business_days(times: Array) -> bool:
 
 
 def _step(times: Array, frequency: Frequency) -> np.timedelta64 | int:
-    """What one step adds to a time, or to a row number."""
+    """Return what one step adds to a time, or to a row number."""
     if times.dtype.kind != "M":
         return 1
     if frequency.unit == "step":
@@ -157,7 +170,7 @@ def _step(times: Array, frequency: Frequency) -> np.timedelta64 | int:
 
 
 def _day(times: Array) -> int:
-    """The day of the month on which the times lie: 31 where each is a month's last."""
+    """Return the day of the month of the times: 31 if each is the last day of its month."""
     days = times.astype("datetime64[D]")
     months = times.astype("datetime64[M]")
     if (days + 1 == (months + 1).astype("datetime64[D]")).all():
@@ -166,7 +179,9 @@ def _day(times: Array) -> int:
 
 
 def _months(start: np.datetime64, frequency: Frequency, steps: Array, day: int) -> Array:
-    """Whole months after ``start``: on that day of the month, or on its last where it is shorter."""
+    """Return times whole months after ``start``, on this day of the month or on the last day of a
+    shorter month.
+    """
     months = start.astype("datetime64[M]") + steps * _MONTHS[frequency.unit] * frequency.count
     lengths = ((months + 1).astype("datetime64[D]") - months.astype("datetime64[D]")).astype(int)
     days = months.astype("datetime64[D]") + (np.minimum(day, lengths) - 1)
@@ -175,15 +190,16 @@ def _months(start: np.datetime64, frequency: Frequency, steps: Array, day: int) 
 
 
 def find_season(values: Array, frequency: Frequency) -> int:
-    """The season for which repeating the last one beats repeating the last value most clearly; 1 for none.
+    """Return the season whose seasonal naive forecast clearly beats the naive forecast; 1 if there
+    is none.
 
-    Both simple forecasts are tried one season ahead on the values without their straight line; the season's error must
-    be below :data:`_CLEAR` of the other's. Candidates are those that the frequency suggests; where rows count as steps,
-    every lag up to a third of the rows (400 at most).
+    Both baselines forecast one season ahead, on the values minus their straight line; the seasonal
+    error must be below :data:`_CLEAR` of the other. The frequency suggests the candidates; if rows
+    count as steps, every lag up to a third of the rows (at most 400) is one.
 
     Args:
         values: [N], NaN where missing.
-        frequency: the step between rows.
+        frequency: the time step between rows.
     """
     candidates = _SEASONS.get(frequency.unit, tuple(range(2, 401)) if frequency.unit == "step" else ())
     lags = sorted(c // frequency.count for c in candidates if c % frequency.count == 0)
@@ -203,13 +219,15 @@ def _without_line(values: Array) -> Array:
 
 
 def _ratio(distance: Callable[[int], float], season: int) -> float:
-    """Error of the seasonal naive forecast over that of the last value, 1 to ``season`` steps ahead."""
+    """Return the seasonal naive forecast's error over the naive forecast's, 1 to ``season`` steps
+    ahead.
+    """
     steps = np.unique(np.linspace(1, season, min(season, 24)).round().astype(int))
     last = float(np.mean([distance(int(step)) for step in steps]))
     return distance(season) / last if last > 0 else 1.0
 
 
 def _distance(values: Array, lag: int) -> float:
-    """Mean absolute difference of values ``lag`` steps apart."""
+    """Return the mean absolute difference of values ``lag`` steps apart."""
     away = np.abs(values[lag:] - values[:-lag])
     return float(np.nanmean(away)) if not np.isnan(away).all() else 0.0

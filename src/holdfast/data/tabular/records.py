@@ -1,4 +1,4 @@
-"""Records with texts in them, from CSV, TSV, JSON lines or Parquet: every field as it stands in the file."""
+"""Records with text fields from CSV, TSV, JSON lines or Parquet; no field is converted."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from holdfast.errors import UserError
 
 @dataclass(frozen=True)
 class Records:
-    """Rows of a file.
+    """The rows of a file.
 
     Attributes:
         path: the file.
-        columns: name -> value of each row; None where there is none.
-        places: how each row is found in the file, such as "Line 7".
+        columns: name -> value of each row; None where it is missing.
+        places: the place of each row in the file, such as "Line 7".
     """
 
     path: Path
@@ -34,10 +34,10 @@ class Records:
         return len(self.places)
 
     def column(self, name: str, role: str) -> Sequence[Any]:
-        """A column by its name.
+        """Return a column by name.
 
         Raises:
-            UserError: no such column, with the nearest name.
+            UserError: there is no such column (the error gives the nearest name).
         """
         if name in self.columns:
             return self.columns[name]
@@ -45,34 +45,36 @@ class Records:
         fix = (
             f"Did you mean {near[0]!r}?"
             if near
-            else f"Rename the column in the file, or in training name one of these with --{role}."
+            else f"Rename the column in the file, or train with --{role} and one of these names."
         )
         raise UserError(
-            f"The {role} is a column of {self.path}.",
+            f"The {role} must be a column of {self.path}.",
             f"{name!r} is not among: {', '.join(self.columns)}.",
             fix,
         )
 
 
 def read_records(path: Path, encoding: str = "utf-8") -> Records:
-    """Read a file by its ending.
+    """Read a file; its ending selects the format.
 
-    In a .tsv a quote is a character like any other, unless quotes stand in pairs around whole fields throughout.
+    In a .tsv file a quote is an ordinary character, unless quotes pair up around whole fields
+    throughout.
 
     Raises:
-        UserError: no such file, another ending, binary data, another encoding, ragged rows, damaged JSON, no rows.
+        UserError: the file is missing, has another ending or encoding, is binary, ragged or
+            damaged, or has no rows.
     """
     path = Path(path)
     if path.suffix.lower() not in READERS:
-        rule = f"Records are read from files that end in {', '.join(READERS)}."
-        raise UserError(rule, f"{path} ends in {path.suffix or 'nothing'}.", "Rename or convert it.")
+        rule = f"A file of records must end in {', '.join(READERS)}."
+        raise UserError(rule, f"{path} has the ending {path.suffix or '(none)'}.", "Rename or convert it.")
     if path.is_dir():
-        raise UserError("Records are read from a file.", f"{path} is a folder.", "Name a file in it.")
+        raise UserError("The records must be in a file.", f"{path} is a folder.", "Name a file in it.")
     if path.exists() and path.stat().st_size == 0:
-        raise UserError(f"{path} holds records.", "It is empty (0 bytes).", "Give a file with rows.")
+        raise UserError(f"{path} must hold records.", "It is empty (0 bytes).", "Give a file with rows.")
     found = READERS[path.suffix.lower()](path, encoding)
     if not len(found):
-        raise UserError(f"{path} holds records.", "It has no rows.", "Give a file with rows.")
+        raise UserError(f"{path} must hold records.", "It has no rows.", "Give a file with rows.")
     return found
 
 
@@ -83,9 +85,9 @@ def _read_csv(path: Path, encoding: str) -> Records:
         return _table(path, _quoted(text, separator))
     except csv.Error as error:
         raise UserError(
-            f"Quotes in {path} come in pairs, around whole fields.",
+            f"Quotes in {path} must come in pairs around whole fields.",
             f"They do not: {error}.",
-            "Correct them; in a file that ends in .tsv, with tabs, they need no pairs.",
+            "Correct them, or use a .tsv file with tabs, where quotes need no pairs.",
         ) from None
 
 
@@ -95,13 +97,13 @@ def _read_tsv(path: Path, encoding: str) -> Records:
     if '"' in text:
         try:
             return _table(path, _quoted(text, "\t"))
-        except (csv.Error, UserError):  # quotes that are not meant as such
+        except (csv.Error, UserError):  # the quotes do not enclose fields
             pass
     return _table(path, lines)
 
 
 def _quoted(text: str, separator: str) -> list[tuple[int, list[str]]]:
-    """Line and fields of each record; a quoted field may hold line breaks."""
+    """Return the line and the fields of each record; a quoted field may hold line breaks."""
     csv.field_size_limit(sys.maxsize)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
     rows, start = [], 1
@@ -113,19 +115,20 @@ def _quoted(text: str, separator: str) -> list[tuple[int, list[str]]]:
 
 
 def _table(path: Path, rows: list[tuple[int, list[str]]]) -> Records:
-    """Records under a header."""
+    """Build records from rows with a header."""
     if not rows:
-        raise UserError(f"{path} holds records.", "It holds only blank lines.", "Give a file with rows.")
+        raise UserError(f"{path} must hold records.", "It has only blank lines.", "Give a file with rows.")
     header = [name.strip() for name in rows[0][1]]
     twice = sorted({name for name in header if header.count(name) > 1})
     if twice:
-        raise UserError(f"Column names in {path} differ.", f"Twice there is: {twice[0]}.", "Rename one.")
+        rule = f"Column names in {path} must be unique."
+        raise UserError(rule, f"This name occurs twice: {twice[0]}.", "Rename one column.")
     for line, row in rows[1:]:
         if len(row) != len(header):
             raise UserError(
-                f"Each row of {path} has as many fields as its header ({len(header)}).",
+                f"Each row of {path} must have as many fields as the header ({len(header)}).",
                 f"Line {line} has {len(row)}.",
-                "Correct that line, or quote fields that hold the separator.",
+                "Correct that line, or quote fields that contain the separator.",
             )
     columns = {name: [row[k] for _, row in rows[1:]] for k, name in enumerate(header)}
     return Records(path, columns, [f"Line {line}" for line, _ in rows[1:]])
@@ -143,20 +146,20 @@ def _read_json(path: Path, encoding: str) -> Records:
 
 
 def json_object(path: Path, number: int, line: str) -> dict[str, Any]:
-    """The object that a line of a file of JSON lines holds.
+    """Parse the JSON object on one line of a JSON lines file.
 
     Raises:
-        UserError: it holds none.
+        UserError: the line holds no JSON object.
     """
     try:
         value = json.loads(line)
     except ValueError as error:
-        got = f"Line {number} is no JSON: {error}."
+        got = f"Line {number} is not JSON: {error}."
     else:
         if isinstance(value, dict):
             return value
         got = f"Line {number} holds a {type(value).__name__}."
-    raise UserError(f"Each line of {path} is a JSON object.", got, "Correct that line.")
+    raise UserError(f"Each line of {path} must be a JSON object.", got, "Correct that line.")
 
 
 def _read_parquet(path: Path, encoding: str) -> Records:

@@ -1,4 +1,4 @@
-"""One or several regular series from a table: columns by role, times found and checked, gaps made visible."""
+"""Regular time series from a table: columns by role, checked times, and gaps as NaN."""
 
 from __future__ import annotations
 
@@ -25,7 +25,8 @@ from holdfast.files import listed
 _Groups = list[tuple[str, Array]]
 
 _MOST_GAPS = 100
-"""A grid with more than this many rows for each row of the file is refused: the step, or a time, is wrong."""
+"""Largest number of grid rows for each row of the file; beyond it the frequency or a time must be
+wrong."""
 
 
 @dataclass(frozen=True)
@@ -33,10 +34,11 @@ class Columns:
     """Column names by role.
 
     Attributes:
-        targets: what is forecast.
-        time: the time column, or its parts joined by commas (``"year,month,day,hour"``); found when None.
-        series: tells several series in one file apart.
-        past: covariates known up to now.
+        targets: the columns to forecast.
+        time: the time column, or its parts joined by commas (``"year,month,day,hour"``); None:
+            found automatically.
+        series: the column that names the series, for several series in one file.
+        past: covariates known up to the present.
         known: covariates known in advance.
     """
 
@@ -48,16 +50,16 @@ class Columns:
 
     @property
     def values(self) -> tuple[str, ...]:
-        """The columns of numbers: targets, past and known covariates."""
+        """The numeric columns: targets, past and known covariates."""
         return self.targets + self.past + self.known
 
 
 @dataclass(frozen=True)
 class Series:
-    """One series in order of time.
+    """One series, sorted by time.
 
-    ``times`` [N] datetime64[us], or row numbers from 0 where the file has no time; ``values`` float64 [N, C], NaN where
-    missing: C targets, past and known covariates.
+    ``times`` [N] are datetime64[us], or row numbers from 0 if the file has no time. ``values`` are
+    float64 [N, C], NaN where missing; the C columns are targets, past and known covariates.
     """
 
     name: str
@@ -67,7 +69,7 @@ class Series:
 
 @dataclass(frozen=True)
 class Panel:
-    """All series of a file, the step between their rows, and what the user should be told of them."""
+    """All series of a file, their frequency, and notes for the user."""
 
     series: tuple[Series, ...]
     columns: Columns
@@ -76,16 +78,16 @@ class Panel:
 
 
 def read_panel(path: Path, columns: Columns, *, frequency: str | None = None, sort: bool = False) -> Panel:
-    """Read a file into regular series; rows missing from the grid of times come as NaN and are told.
+    """Read a file into regular series; rows missing from the time grid become NaN and are noted.
 
     Args:
-        path: CSV or Parquet.
-        columns: column names; the time column is found when it is not named.
-        frequency: the step between rows, such as ``"1h"``; found when None.
-        sort: sort by time instead of refusing a file that is not sorted.
+        path: a CSV or Parquet file.
+        columns: column names by role.
+        frequency: the step between rows, such as ``"1h"``; None: inferred.
+        sort: sort by time instead of refusing an unsorted file.
 
     Raises:
-        UserError: everything that is wrong with the file, its columns or its times.
+        UserError: the file, its columns or its times break a rule.
     """
     frame = read_table(path)
     with name_lines(path):
@@ -102,7 +104,9 @@ def read_panel(path: Path, columns: Columns, *, frequency: str | None = None, so
 def _read_columns(
     frame: pl.DataFrame, columns: Columns
 ) -> tuple[Columns, Array, Array, _Groups, tuple[str, ...]]:
-    """The columns with their time, times [N], values [N, C], rows of each series, and what to tell."""
+    """Return the columns with the time column, times [N], values [N, C], rows of each series, and
+    notes.
+    """
     time, notes = find_time(frame, columns.time)
     columns = replace(columns, time=time)
     _check_roles(columns)
@@ -122,27 +126,28 @@ def _unused(frame: pl.DataFrame, columns: Columns) -> list[str]:
 
 def _check_roles(columns: Columns) -> None:
     if not columns.targets:
-        raise UserError("A forecast has a target.", "No column was named.", "Name one with --target.")
+        raise UserError("A forecast must have a target.", "No column was named.", "Name one with --target.")
     time = () if columns.time is None else tuple(columns.time.split(","))
     own = () if columns.series is None else (columns.series,)
     names = [*columns.targets, *columns.past, *columns.known, *time, *own]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise UserError(
-            "A column has one role: target, past, known, time or series.",
-            f"More than one has: {', '.join(twice)}.",
+            "A column must have one role only: target, past, known, time or series.",
+            f"These have more than one: {', '.join(twice)}.",
             "Name each column once.",
         )
 
 
 def _split(frame: pl.DataFrame, name: str | None) -> list[tuple[str, Array]]:
-    """Series names and their row numbers, in the order of their first rows."""
+    """Return the name and the row numbers of each series, in order of their first rows."""
     if name is None:
         return [("", np.arange(frame.height))]
     labels = as_text(require_column(frame, name, "series column"))
     if labels.null_count():
         row = int(labels.is_null().arg_max() or 0)
-        raise RowError(f"Each row names its series in {name!r}.", row, "does not.", "Fill that field.")
+        rule = f"Each row must name its series in {name!r}."
+        raise RowError(rule, row, "does not.", "Fill in that field.")
     rows = pl.DataFrame({"label": labels, "row": np.arange(frame.height)})
     grouped = rows.group_by("label", maintain_order=True).agg("row")
     return [(label, part.to_numpy()) for label, part in zip(grouped["label"], grouped["row"], strict=True)]
@@ -151,7 +156,8 @@ def _split(frame: pl.DataFrame, name: str | None) -> list[tuple[str, Array]]:
 def _series(name: str, times: Array, values: Array, columns: Columns, sort: bool) -> Series:
     label = f"series {name!r}" if name else "file"
     if len(times) < 2:
-        raise UserError("A series has at least 2 rows.", f"The {label} has {len(times)}.", "Give more data.")
+        rule = "A series must have at least 2 rows."
+        raise UserError(rule, f"The {label} has {len(times)}.", "Give more data.")
     if times.dtype.kind != "M":
         return Series(name, np.arange(len(times)), values)
     _refuse_twice(times, label, columns)
@@ -159,7 +165,7 @@ def _series(name: str, times: Array, values: Array, columns: Columns, sort: bool
     if back.any() and not sort:
         row = int(back.argmax())
         raise UserError(
-            "Rows stand in order of time.",
+            "Rows must be in order of time.",
             f"In the {label} {_text(times[row + 1])} comes after {_text(times[row])}.",
             "Sort the file, or give --sort.",
         )
@@ -168,7 +174,7 @@ def _series(name: str, times: Array, values: Array, columns: Columns, sort: bool
 
 
 def _back(times: Array) -> Array:
-    """Where the next row's time is earlier [N - 1]."""
+    """Return where the next row's time is earlier [N - 1]."""
     earlier: Array = times[1:] < times[:-1]
     return earlier
 
@@ -179,9 +185,9 @@ def _refuse_twice(times: Array, label: str, columns: Columns) -> None:
         return
     fix = "" if columns.series else ", or name the column that tells series apart: --series"
     raise UserError(
-        "A time stands once in a series.",
-        f"In the {label} {_text(found[counts.argmax()])} stands {_times(int(counts.max()))}.",
-        f"Remove all but one{fix}. Where clocks are put back, write times with their zone.",
+        "Each time must occur once in a series.",
+        f"In the {label} {_text(found[counts.argmax()])} occurs {_times(int(counts.max()))}.",
+        f"Remove all but one{fix}. If clocks were set back, write the times with their zone.",
     )
 
 
@@ -194,7 +200,7 @@ def _text(time: np.datetime64) -> str:
 
 
 def _common_frequency(parts: list[Series]) -> Frequency:
-    """The step that most series have; rows count as steps where there is no time."""
+    """Return the step that most series have; without times, rows count as steps."""
     if parts[0].times.dtype.kind != "M":
         return Frequency("step")
     found = [infer(s.times) for s in parts]
@@ -202,24 +208,24 @@ def _common_frequency(parts: list[Series]) -> Frequency:
 
 
 def _regular(series: Series, frequency: Frequency) -> Series:
-    """The series on the whole grid, NaN where the file has no row."""
+    """Return the series on the full grid, NaN where the file has no row."""
     if series.times.dtype.kind != "M" or frequency.unit == "step":
         return series
     length = grid_length(series.times, frequency)
     if length > _MOST_GAPS * len(series.times):
         raise UserError(
-            "The step between rows fits the times.",
+            "The frequency must fit the times.",
             f"From {_text(series.times[0])} to {_text(series.times[-1])} a row every {frequency} makes {length:,} "
             f"rows, of which the file has {len(series.times):,}{_in(series)}.",
-            "Mend a wrong time, give a longer --frequency, or --frequency rows to count each row as one step.",
+            "Correct a wrong time, give a longer --frequency, or use --frequency rows to count each row as one step.",
         )
     whole = grid(series.times, frequency)
     off = ~np.isin(series.times, whole)
     if off.any():
         raise UserError(
-            f"Every time lies on a grid of {frequency}.",
+            f"Every time must lie on a grid of {frequency}.",
             f"{_text(series.times[off.argmax()])} does not{_in(series)}.",
-            "Give the right --frequency, or --frequency rows to count each row as one step.",
+            "Give the right --frequency, or use --frequency rows to count each row as one step.",
         )
     if len(whole) == len(series.times):
         return series
@@ -236,7 +242,7 @@ def _step_note(frequency: Frequency, time: str | None, given: bool) -> tuple[str
     if time is None or given:
         return ()
     if frequency.unit == "step":
-        return ("the times are not evenly spaced: each row counts as one step (give --frequency for a grid)",)
+        return ("the times are not evenly spaced: each row counts as one step (--frequency sets a grid)",)
     return (f"one row every {frequency}",)
 
 
@@ -247,12 +253,12 @@ def _gap_notes(parts: list[Series], series: tuple[Series, ...], columns: Columns
         pair = next((s, p) for s, p in zip(series, parts, strict=True) if len(s.times) > len(p.times))
         first = pair[0].times[~np.isin(pair[0].times, pair[1].times)][0]
         notes.append(
-            f"{inserted} rows missing between the first and the last time were inserted as gaps, "
-            f"first at {_text(first)}"
+            f"{inserted} missing {'row was' if inserted == 1 else 'rows were'} inserted as gaps, "
+            f"the first at {_text(first)}"
         )
     for column, name in enumerate(columns.values):
         missing = sum(int(np.isnan(p.values[:, column]).sum()) for p in parts)
-        how = "" if name in columns.targets else ": the last one seen stands in"
+        how = "" if name in columns.targets else ": replaced by the last known value"
         if missing:
-            notes.append(f"{missing} missing values in {name!r}{how}")
+            notes.append(f"{missing} missing value{'s' * (missing > 1)} in {name!r}{how}")
     return notes

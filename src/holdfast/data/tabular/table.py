@@ -1,4 +1,4 @@
-"""Reading a table from a file, with a message for everything that can be wrong with it."""
+"""Tables from CSV and Parquet files, with an error for everything that can be wrong with them."""
 
 from __future__ import annotations
 
@@ -17,17 +17,18 @@ from holdfast.errors import UserError
 
 NULLS = ["", "NA", "N/A", "NaN", "nan", "null", "NULL", "None", "-", "?"]
 _LARGEST = float(np.finfo(np.float32).max)
-"""Values are kept in 32 bits: nothing larger fits."""
+"""Values are stored in 32 bits: larger ones do not fit."""
 
 
 class RowError(UserError):
-    """A mistake in one row, counted from 0 below the header; :func:`name_lines` says where that is in the file.
+    """A mistake in one row, counted from 0 below the header; :func:`name_lines` adds the row's
+    place in the file.
 
     Args:
-        rule: what holds.
-        row: its number.
-        got: what that row has, to follow "Line 7 ".
-        fix: what to do.
+        rule: what must hold.
+        row: the number of the row.
+        got: what the row has, to follow "Line 7 ".
+        fix: what the user can do.
     """
 
     def __init__(self, rule: str, row: int, got: str, fix: str) -> None:
@@ -37,7 +38,9 @@ class RowError(UserError):
 
 @contextlib.contextmanager
 def name_lines(path: Path) -> Iterator[None]:
-    """Turn a :class:`RowError` into one that names the line of a text file, as an editor counts, or a Parquet row."""
+    """Convert a :class:`RowError` into an error that names the line of a text file, or the row of a
+    Parquet file.
+    """
     try:
         yield
     except RowError as error:
@@ -47,12 +50,14 @@ def name_lines(path: Path) -> Iterator[None]:
 
 
 def read_table(path: Path) -> pl.DataFrame:
-    """Read a CSV (comma, semicolon or tab; a header; UTF-8) or Parquet file.
+    """Read a CSV file (comma, semicolon or tab; a header; UTF-8) or a Parquet file.
 
-    Columns of a text file come as text, with :data:`NULLS` as null: :func:`numeric_column` says where a number is none.
+    Columns of a text file are text, with :data:`NULLS` as null; :func:`numeric_column` converts
+    them.
 
     Raises:
-        UserError: no such file, not readable, empty, not UTF-8, ragged, not a table, no rows, a column twice.
+        UserError: the file is missing, unreadable, empty, not UTF-8 or ragged, has no rows, or
+            repeats a column name.
     """
     path = Path(path)
     _check_path(path)
@@ -64,12 +69,12 @@ def read_table(path: Path) -> pl.DataFrame:
             f"{path} must be readable.", f"The system says: {reason}.", "Check its permissions."
         ) from None
     if frame.height == 0:
-        raise UserError(f"{path} needs rows below its header.", "There are none.", "Give a file with data.")
+        raise UserError(f"{path} must have rows below its header.", "It has none.", "Give a file with data.")
     return frame
 
 
 def _check_path(path: Path) -> None:
-    rule = "The data are a CSV or Parquet file."
+    rule = "The data must be a CSV or Parquet file."
     if not path.exists():
         near = get_close_matches(
             path.name, [p.name for p in path.parent.glob("*")] if path.parent.is_dir() else [], 1
@@ -80,7 +85,9 @@ def _check_path(path: Path) -> None:
         raise UserError(rule, f"{path} is a folder.", "Name a file in it.")
     if path.suffix.lower() not in READERS:
         raise UserError(
-            rule, f"{path} ends in {path.suffix or 'nothing'}.", "Name a .csv, .tsv, .txt or .parquet file."
+            rule,
+            f"{path} has the ending {path.suffix or '(none)'}.",
+            "Name a .csv, .tsv, .txt or .parquet file.",
         )
     if path.stat().st_size == 0:
         raise UserError(rule, f"{path} is empty (0 bytes).", "Give a file with a header and rows.")
@@ -94,7 +101,7 @@ def _read_parquet(path: Path) -> pl.DataFrame:
             raise
         reason = str(error).splitlines()[0]
         raise UserError(
-            f"{path} must be a whole Parquet file.",
+            f"{path} must be a complete Parquet file.",
             f"It cannot be read: {reason}.",
             "Copy or export it again.",
         ) from None
@@ -110,23 +117,23 @@ def _read_text(path: Path) -> pl.DataFrame:
     except pl.exceptions.PolarsError as error:
         reason = str(error).splitlines()[0]
         raise UserError(
-            f"{path} must be a CSV file.", f"It cannot be read: {reason}.", "Correct that."
+            f"{path} must be a CSV file.", f"It cannot be read: {reason}.", "Correct the file."
         ) from None
     frame.columns = header
     return frame.with_columns(pl.all().str.strip_chars().replace(NULLS, [None] * len(NULLS)))
 
 
 def _lines(path: Path) -> tuple[list[str], str, list[str]]:
-    """The lines of a text file, what separates its fields, and its header."""
+    """Return the lines of a text file, its separator and its header."""
     lines = _decode(path).split("\n")
     separator = max(",;\t", key=lines[0].count)
     return lines, separator, [name.strip() for name in next(csv.reader(lines[:1], delimiter=separator))]
 
 
 def _decode(path: Path) -> str:
-    """The text with ``\\n`` between its lines, none at its end, and no byte order mark."""
+    """Return the text with ``\\n`` between its lines, none at the end, and no byte order mark."""
     data = path.read_bytes()
-    rule = f"{path} must be a text file in UTF-8."
+    rule = f"{path} must be UTF-8 text."
     wide = data.startswith((b"\xff\xfe", b"\xfe\xff"))
     if b"\0" in data[:4096] and not wide:
         raise UserError(rule, "It holds binary data.", "Export it as CSV, or name a Parquet file .parquet.")
@@ -136,28 +143,31 @@ def _decode(path: Path) -> str:
         line = data.count(b"\n", 0, error.start) + 1
         raise UserError(
             rule,
-            f"Line {line} holds the byte 0x{data[error.start]:02x}, which is none.",
+            f"It is not UTF-8: byte 0x{data[error.start]:02x} at line {line}.",
             f"Convert it: iconv -f {'utf-16' if wide else 'latin1'} -t utf-8 FILE > NEW.csv",
         ) from None
     if not text.strip():
-        raise UserError(rule, "It holds only blank lines.", "Give a file with a header and rows.")
+        raise UserError(rule, "It has only blank lines.", "Give a file with a header and rows.")
     return text.replace("\r\n", "\n").replace("\r", "\n").rstrip("\n")
 
 
 def _check_header(path: Path, header: list[str]) -> None:
     if not any(header):
-        raise UserError(f"The first line of {path} names its columns.", "It is blank.", "Remove that line.")
+        rule = f"The first line of {path} must name the columns."
+        raise UserError(rule, "It is blank.", "Remove that line.")
     twice = sorted({name for name in header if header.count(name) > 1})
     if twice:
         raise UserError(
-            f"Column names in {path} differ.",
-            f"Twice there is: {', '.join(name or 'a column without a name' for name in twice)}.",
-            "Rename one.",
+            f"Column names in {path} must be unique.",
+            f"These occur more than once: {', '.join(name or '(no name)' for name in twice)}.",
+            "Rename the columns.",
         )
 
 
 def _check_ragged(path: Path, lines: list[str], separator: str, width: int) -> set[int]:
-    """Every row has as many fields as the header; returns the numbers of the blank lines between rows, from 0."""
+    """Check that every row has ``width`` fields; return the numbers of the blank lines between
+    rows, from 0.
+    """
     blank, end = set(), 0
     try:
         for start, end, row in _records(lines, separator):
@@ -165,21 +175,23 @@ def _check_ragged(path: Path, lines: list[str], separator: str, width: int) -> s
                 blank.add(start)
             elif row and len(row) != width:
                 raise UserError(
-                    f"Each row of {path} has as many fields as its header ({width}).",
+                    f"Each row of {path} must have as many fields as the header ({width}).",
                     f"Line {end} has {len(row)}.",
-                    "Correct that line, or quote fields that hold the separator.",
+                    "Correct that line, or quote fields that contain the separator.",
                 )
     except csv.Error as error:
         raise UserError(
-            f"Quotes in {path} come in pairs, around whole fields.",
-            f"The row that begins in line {end + 1} cannot be read: {error}.",
+            f"Quotes in {path} must come in pairs around whole fields.",
+            f"The row that begins at line {end + 1} cannot be read: {error}.",
             "Correct the quotes there.",
         ) from None
     return blank
 
 
 def _records(lines: list[str], separator: str) -> Iterator[tuple[int, int, list[str]]]:
-    """First line (from 0), the one behind the last, and fields of each record; a quoted field may hold line breaks."""
+    """Yield each record's first line (from 0), the line after its last, and its fields (quoted ones
+    may span lines).
+    """
     reader, start = csv.reader((line + "\n" for line in lines), delimiter=separator, strict=True), 0
     for row in reader:
         yield start, reader.line_num, row
@@ -187,12 +199,12 @@ def _records(lines: list[str], separator: str) -> Iterator[tuple[int, int, list[
 
 
 def _is_blank(row: list[str], width: int) -> bool:
-    """A line without anything; in a file of one column that is a missing value."""
+    """Return whether a line is blank; in a file of one column a blank line is a missing value."""
     return width > 1 and len(row) <= 1 and not "".join(row).strip()
 
 
 def _line(path: Path, row: int) -> int:
-    """The line on which a row of a text file begins, as an editor counts: the header is line 1."""
+    """Return the line on which a row of a text file begins; the header is line 1."""
     lines, separator, header = _lines(path)
     records = _records(lines, separator)
     starts = [start + 1 for start, _, fields in records if not _is_blank(fields, len(header))]
@@ -206,14 +218,18 @@ READERS: dict[str, Callable[[Path], pl.DataFrame]] = {
     ".parquet": _read_parquet,
     ".pq": _read_parquet,
 }
-"""File ending -> reader; columns may come as text or as numbers, missing values as null or NaN."""
+"""File ending -> reader; columns are text or numbers, missing values null or NaN."""
 
 
 # -- columns ----------------------------------------------------------------------------------------------------
 
 
 def require_column(frame: pl.DataFrame, name: str, role: str) -> pl.Series:
-    """A column by its name; a missing one is a UserError with the closest match."""
+    """Return a column by name.
+
+    Raises:
+        UserError: there is no such column (the error gives the closest name).
+    """
     if name not in frame.columns:
         near = get_close_matches(name, frame.columns, 1)
         names = ", ".join(frame.columns[:12]) + (", ..." if len(frame.columns) > 12 else "")
@@ -223,11 +239,12 @@ def require_column(frame: pl.DataFrame, name: str, role: str) -> pl.Series:
 
 
 def numeric_column(frame: pl.DataFrame, name: str, role: str, gaps: bool = True) -> Array:
-    """A column as float64 [N], NaN where missing; ``gaps`` says whether that is a remedy.
+    """Return a column as float64 [N], NaN where missing; ``gaps``: the error may suggest to leave a
+    field empty.
 
     Raises:
-        UserError: no such column, text, infinity or a number beyond :data:`_LARGEST` in it (the line is named), or no
-            value at all.
+        UserError: there is no such column, it has no value at all, or a value is text, infinite or
+            beyond :data:`_LARGEST` (the error names the line).
     """
     column = require_column(frame, name, role)
     plain = column.dtype.is_numeric() or column.dtype in (pl.String, pl.Boolean, pl.Null)
@@ -242,20 +259,20 @@ def numeric_column(frame: pl.DataFrame, name: str, role: str, gaps: bool = True)
     if beyond.any():
         row = int(beyond.argmax())
         raise RowError(
-            f"The {role} {name!r} holds finite numbers, of 32 bits.",
+            f"The {role} {name!r} must hold finite 32-bit numbers.",
             row,
             f"has {column[row]}.",
-            f"Mend{' or empty' if gaps else ''} that field, or change the unit.",
+            f"Correct{' or empty' if gaps else ''} that field, or use a larger unit.",
         )
     if np.isnan(values).all():
         raise UserError(
-            f"The {role} {name!r} needs values.", "All of them are missing.", "Name another column."
+            f"The {role} {name!r} must have values.", "All of them are missing.", "Name another column."
         )
     return values
 
 
 def as_text(column: pl.Series) -> pl.Series:
-    """A column of any type as text, null where missing."""
+    """Return a column of any type as text, null where missing."""
     if column.dtype == pl.String:
         return column
     return pl.Series(column.name, [None if v is None else str(v) for v in column], dtype=pl.String)
@@ -265,8 +282,8 @@ def _refuse_text(column: pl.Series, row: int, role: str, gaps: bool) -> None:
     value = str(column.dtype) if column.dtype.is_nested() else str(column[row])
     comma = re.fullmatch(r"[+-]?[\d.,' ]*,[\d.,' ]*(e[+-]?\d+)?", value, re.IGNORECASE)
     fix = (
-        "Write numbers with a decimal point, and nothing between thousands."
+        "Write numbers with a decimal point and without thousands separators."
         if comma
-        else f"Mend that field{', or leave it empty where it is missing' if gaps else ''}."
+        else f"Correct that field{', or leave it empty if the value is missing' if gaps else ''}."
     )
-    raise RowError(f"The {role} {column.name!r} holds numbers.", row, f"has {value!r}.", fix)
+    raise RowError(f"The {role} {column.name!r} must hold numbers.", row, f"has {value!r}.", fix)

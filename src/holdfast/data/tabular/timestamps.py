@@ -1,4 +1,4 @@
-"""The time column: found or named, read from text, checked."""
+"""The time column: find it, parse it and check it."""
 
 from __future__ import annotations
 
@@ -34,18 +34,20 @@ _SLASHED = tuple(
 _ZONED = ("%Y-%m-%dT%H:%M:%S%.f%z", "%Y-%m-%dT%H:%M%z")
 
 _DATE = r"^(\d{4}[-/]\d{1,2}[-/]\d{1,2}|\d{1,2}[./]\d{1,2}[./]\d{4})([ T].*)?$"
-"""How a whole date looks; a year has four digits, so that 13/02/24 is not taken for the year 13."""
+"""Pattern of a full date; the year has four digits, so that 13/02/24 is not read as the year 13."""
 _YEAR = r"^[12]\d{3}$"
 _SHORT = rf"{_YEAR}|^\d{{4}}-\d{{1,2}}$|^[12]\d{{7}}$"
-"""Years, months and dates without signs between: taken for times only in a column named like one."""
+"""Years, months and dates without separators: times only in a column whose name says so."""
 _ZONE = r"(Z|[+-]\d{2}:?\d{2})$"
 
 
 def find_time(frame: pl.DataFrame, named: str | None) -> tuple[str | None, tuple[str, ...]]:
-    """The time column's name, or its parts joined by commas, and what to tell of the choice.
+    """Return the name of the time column (or of its parts, joined by commas), and notes on the
+    choice.
 
-    A column is taken by its type, else by its name and values, else by its values alone (half of them or more look like
-    dates); else the parts year, month (day, hour, minute); else there is none, and rows are numbered.
+    The column is found by its type, else by its name and values, else by its values alone (at least
+    half look like dates). Otherwise columns named year, month (day, hour, minute) form the time.
+    Without any, rows are numbered.
     """
     if named is not None:
         return _named(frame, named), ()
@@ -60,13 +62,13 @@ def find_time(frame: pl.DataFrame, named: str | None) -> tuple[str | None, tuple
         more = f" (also possible: {', '.join(candidates[1:])})" if len(candidates) > 1 else ""
         return candidates[0], (f"time column found: {candidates[0]!r}{more}",)
     if parts:
-        return ",".join(parts), (f"time is put together from the columns {', '.join(parts)}",)
+        return ",".join(parts), (f"time is built from the columns {', '.join(parts)}",)
     why = f" ({likely[0]!r} holds no dates such as 2024-05-31)" if likely else ""
-    return None, (f"no time column found{why}: rows are taken as evenly spaced (name it with --time)",)
+    return None, (f"no time column found{why}: rows count as evenly spaced (--time names the column)",)
 
 
 def _named(frame: pl.DataFrame, named: str) -> str:
-    """A column, or the parts of a time in their order."""
+    """Check a named time column, or the named parts of a time; return the parts in order."""
     names = [name.strip() for name in named.split(",")]
     if named in frame.columns or len(names) == 1:
         require_column(frame, named, "time column")
@@ -77,15 +79,17 @@ def _named(frame: pl.DataFrame, named: str) -> str:
     parts = [found[p] for p in PARTS if p in found]
     if len(parts) != len(names) or tuple(p.lower() for p in parts) != PARTS[: len(parts)]:
         raise UserError(
-            "The parts of a time are columns named year, month, day, hour and minute, from the year on.",
+            "The columns of a time must be named year, month, day, hour and minute, without a gap from the year on.",
             f"They were: {', '.join(names)}.",
-            "Rename the columns, or join them to one.",
+            "Rename the columns, or join them into one.",
         )
     return ",".join(parts)
 
 
 def _parts(frame: pl.DataFrame, lower: dict[str, str]) -> list[str]:
-    """The columns of numbers that are named year, month and so on, as far as they go; none for a year alone."""
+    """Return the numeric columns named year, month and so on, up to the first gap; none for a year
+    alone.
+    """
     parts: list[str] = []
     for part in PARTS:
         if part not in lower or not _mostly(frame[lower[part]], r"^\d{1,4}(\.0)?$"):
@@ -95,16 +99,18 @@ def _parts(frame: pl.DataFrame, lower: dict[str, str]) -> list[str]:
 
 
 def _mostly(column: pl.Series, pattern: str) -> bool:
-    """Whether at least half of the first values look like this."""
+    """Return whether at least half of the first values match a pattern."""
     looks = as_text(column.drop_nulls().head(1000)).str.contains(pattern)
     return len(looks) > 0 and 2 * int(looks.sum()) >= len(looks)
 
 
 def read_times(frame: pl.DataFrame, time: str | None) -> tuple[Array, tuple[str, ...]]:
-    """Times as datetime64[us] [N], or row numbers where there is no time column; and what to tell.
+    """Return times as datetime64[us] [N], or row numbers if there is no time column; and notes for
+    the user.
 
     Raises:
-        UserError: a time that is missing or cannot be read (the line is named), or times with and without a zone.
+        UserError: a time is missing or unreadable (the error names the line), or only some times
+            have a zone.
     """
     if time is None:
         return np.arange(frame.height), ()
@@ -123,7 +129,8 @@ def read_times(frame: pl.DataFrame, time: str | None) -> tuple[Array, tuple[str,
 def _refuse_missing(column: pl.Series) -> None:
     if column.null_count():
         row = int(column.is_null().arg_max() or 0)
-        raise RowError(f"Each row has its time in {column.name!r}.", row, "has none.", "Fill or remove it.")
+        rule = f"Each row must have a time in {column.name!r}."
+        raise RowError(rule, row, "has none.", "Fill in the time, or remove the row.")
 
 
 def _from_temporal(column: pl.Series) -> tuple[Array, tuple[str, ...]]:
@@ -132,7 +139,7 @@ def _from_temporal(column: pl.Series) -> tuple[Array, tuple[str, ...]]:
         return _to_array(column.dt.replace_time_zone(None)), (f"dates in {zone}",)
     if zone:
         return _to_array(column.dt.convert_time_zone("UTC").dt.replace_time_zone(None)), (
-            f"times in {zone} were taken to UTC",
+            f"times in {zone} were converted to UTC",
         )
     return _to_array(column.cast(pl.Datetime("us"))), ()
 
@@ -149,25 +156,27 @@ def _from_text(text: pl.Series) -> tuple[Array, tuple[str, ...]]:
     if not zoned.all():
         row = int((~zoned).arg_max() or 0)
         raise RowError(
-            "Either all times carry a time zone or none does.",
+            "All times must have a time zone, or none.",
             row,
-            f"({text[row]!r}) carries none; others do.",
-            "Write all of them in one zone.",
+            f"({text[row]!r}) has none; others have one.",
+            "Write all times in one zone.",
         )
     clock = text.str.replace(_ZONE, "")
     if clock.str.contains(r"[ T]00:00(:00(\.0+)?)?$").all():
-        return _to_array(_local(clock)), ("midnights with a zone were taken as dates",)
+        return _to_array(_local(clock)), ("midnights with a zone count as dates",)
     iso = text.str.replace(" ", "T", literal=True).str.replace("Z$", "+00:00")
     parsed, minutes = (
         iso.str.to_datetime(form, strict=False, time_zone="UTC", time_unit="us") for form in _ZONED
     )
     parsed = parsed.zip_with(parsed.is_not_null(), minutes)
     _refuse_unread(text, parsed)
-    return _to_array(parsed.dt.replace_time_zone(None)), ("times with a zone were taken to UTC",)
+    return _to_array(parsed.dt.replace_time_zone(None)), ("times with a zone were converted to UTC",)
 
 
 def _local(text: pl.Series) -> pl.Series:
-    """Times in the one format that reads every value; day/month against month/day must be beyond doubt."""
+    """Parse times in the one format that reads every value; day/month and month/day must not be
+    ambiguous.
+    """
     tried = []
     for form in _FORMATS:
         tried.append(_try(text, form))
@@ -177,9 +186,9 @@ def _local(text: pl.Series) -> pl.Series:
     fits = [parsed for parsed in slashed if not parsed.null_count()]
     if len(fits) > 1 and not fits[0].equals(fits[1]):
         raise UserError(
-            "Dates must be beyond doubt.",
-            f"{text[0]!r} may be day/month or month/day throughout the file.",
-            "Write them as YYYY-MM-DD.",
+            "Dates must not be ambiguous.",
+            f"{text[0]!r} may be day/month or month/day, and so may all others in the file.",
+            "Write the dates as YYYY-MM-DD.",
         )
     best = min((*fits, *tried, *slashed), key=lambda parsed: parsed.null_count())
     _refuse_unread(text, best)
@@ -200,15 +209,17 @@ def _refuse_unread(text: pl.Series, parsed: pl.Series) -> None:
     if parsed.null_count():
         row = int(parsed.is_null().arg_max() or 0)
         raise RowError(
-            f"Times in {text.name!r} are dates such as 2024-05-31 or 2024-05-31 13:00:00.",
+            f"Times in {text.name!r} must be dates such as 2024-05-31 or 2024-05-31 13:00:00.",
             row,
             f"has {text[row]!r}.",
-            "Mend that field, or name another --time column.",
+            "Correct that field, or name another --time column.",
         )
 
 
 def _from_parts(frame: pl.DataFrame, names: list[str]) -> Array:
-    """Year, month, day, hour, minute in columns of their own -> datetime64[us]; without a day, the month's first."""
+    """Join columns of year, month, day, hour and minute into datetime64[us]; a missing day is the
+    first.
+    """
     for name in names:
         _refuse_missing(frame[name])
     parts = pl.DataFrame({name.lower(): _whole(frame[name]) for name in names})
@@ -221,15 +232,15 @@ def _from_parts(frame: pl.DataFrame, names: list[str]) -> Array:
     if joined.null_count():
         row = int(joined.is_null().arg_max() or 0)
         raise RowError(
-            f"The columns {', '.join(names)} make a time.",
+            f"The columns {', '.join(names)} must form a valid time.",
             row,
             f"has {', '.join(str(frame[n][row]) for n in names)}.",
-            "Mend that line.",
+            "Correct that line.",
         )
     return _to_array(joined)
 
 
 def _whole(column: pl.Series) -> pl.Series:
-    """Whole numbers; anything else is null."""
+    """Convert a column to whole numbers; anything else becomes null."""
     numbers = as_text(column).cast(pl.Float64, strict=False)
     return numbers.set(numbers != numbers.floor(), None).cast(pl.Int64, strict=False)

@@ -1,4 +1,4 @@
-"""Sentences and their translations: from two parallel files, a table of tabs, or JSON lines."""
+"""Sentence pairs from two parallel files, a tab-separated table, or JSON lines."""
 
 from __future__ import annotations
 
@@ -30,19 +30,19 @@ class SentencePairs:
         return zip(self.sources, self.targets, strict=True)
 
     def __getitem__(self, chosen: Iterable[int]) -> SentencePairs:
-        """The pairs of these numbers."""
+        """Return the pairs at these indices."""
         numbers = list(chosen)
         return SentencePairs(tuple(self.sources[i] for i in numbers), tuple(self.targets[i] for i in numbers))
 
     @classmethod
     def of(cls, pairs: Iterable[tuple[str, str]]) -> SentencePairs:
-        """From pairs one by one."""
+        """Collect single pairs."""
         rows = list(pairs)
         return cls(tuple(source for source, _ in rows), tuple(target for _, target in rows))
 
     @property
     def digest(self) -> str:
-        """SHA-256 of all sentences."""
+        """The SHA-256 of all sentences."""
         digest = sha256()
         for sentence in chain(self.sources, ["\n"], self.targets):
             digest.update(f"{sentence}\n".encode("utf-8", "surrogatepass"))
@@ -51,13 +51,15 @@ class SentencePairs:
 
 @dataclass(frozen=True)
 class ParallelFormat:
-    """How a file holds its pairs.
+    """How a file stores its sentence pairs.
 
     Attributes:
-        pair: the endings of two parallel files, such as ``"de-en"``; the path is then what stands before them.
-        source, target: names of the fields (JSON lines, or a table with a header), or numbers of columns from 1 (a
-            table without one). None: ``source`` and ``target`` in JSON lines, the columns 1 and 2 in a table.
-        encoding: of the files.
+        pair: the endings of two parallel files, such as ``"de-en"``; the path is then their common
+            prefix.
+        source, target: field names (JSON lines, or a table with a header) or column numbers from 1
+            (a table without one). None: the fields ``source`` and ``target``, or the columns 1 and
+            2.
+        encoding: encoding of the files.
     """
 
     pair: str | None = None
@@ -66,10 +68,10 @@ class ParallelFormat:
     encoding: str = "utf-8"
 
     def read(self, path: Path) -> tuple[SentencePairs, tuple[str, ...]]:
-        """The pairs of which both sides say something, and what the user should be told.
+        """Read the pairs whose two sides both have text; also return notes for the user.
 
         Raises:
-            UserError: for everything that is wrong with a file.
+            UserError: a file is missing or malformed.
         """
         if self.pair is None and not path.exists():
             raise _missing(path)
@@ -81,34 +83,35 @@ class ParallelFormat:
             pairs = _table(path, self.source or "1", self.target or "2", self.encoding)
         whole = SentencePairs.of((s, t) for s, t in pairs if s and t)
         if not len(whole):
-            rule = "A file of translations holds pairs of sentences."
-            raise UserError(rule, f"{path} holds none.", "Give a file with sentences on both sides.")
+            rule = "A file of translations must hold sentence pairs."
+            raise UserError(rule, f"{path} holds none.", "Give a file with text on both sides.")
         left_out = len(pairs) - len(whole)
-        return whole, (f"{left_out:,} pairs of {path.name} lack a side and are left out",) if left_out else ()
+        lacking = "1 pair lacks a side and is" if left_out == 1 else f"{left_out:,} pairs lack a side and are"
+        return whole, (f"{path.name}: {lacking} left out",) if left_out else ()
 
 
 def read_lines(path: Path, encoding: str) -> list[str]:
-    """The lines of a file, without the white space around them.
+    """Return the lines of a file, without white space around them.
 
     Raises:
-        UserError: as :class:`holdfast.data.text.text_files.TextFiles`, and for a folder.
+        UserError: as :class:`holdfast.data.text.text_files.TextFiles`; or the path is a folder.
     """
     if path.is_dir():
-        raise UserError("Sentences are read from a file.", f"{path} is a folder.", "Name a file in it.")
+        raise UserError("The sentences must be in a file.", f"{path} is a folder.", "Name a file in it.")
     text = "".join(TextFiles.of(path, encoding).chunks())
     return [line.strip() for line in text.removesuffix("\n").split("\n")] if text else []
 
 
 def language_pair(pair: str) -> tuple[str, str]:
-    """``"de-en"`` -> ``("de", "en")``.
+    """Parse a pair of endings: ``"de-en"`` -> ``("de", "en")``.
 
     Raises:
-        UserError: anything else.
+        UserError: the text is not a pair.
     """
     source, dash, target = pair.partition("-")
     if not (source and dash and target) or source == target or "/" in pair:
         raise UserError(
-            "A pair names the endings of two files with a dash between.",
+            "--pair must be two file endings with a dash between them.",
             f"It was {pair!r}.",
             "Give for example --pair de-en for train.de and train.en.",
         )
@@ -116,68 +119,68 @@ def language_pair(pair: str) -> tuple[str, str]:
 
 
 def _missing(path: Path) -> UserError:
-    sides = sorted(p.suffix[1:] for p in path.parent.glob(f"{path.name}.*")) if path.name else []
+    endings = sorted(p.suffix[1:] for p in path.parent.glob(f"{path.name}.*")) if path.name else []
     fix = (
-        f"For the parallel files {path.name}.{sides[0]} and {path.name}.{sides[1]} give --pair {sides[0]}-{sides[1]}."
-        if len(sides) == 2
+        f"Give --pair {'-'.join(endings)} for the parallel files {path.name}.{endings[0]} and {path.name}.{endings[1]}."
+        if len(endings) == 2
         else "Check the name."
     )
-    return UserError("The pairs must be there.", f"There is no {path}.", fix)
+    return UserError("The file of pairs must exist.", f"There is no {path}.", fix)
 
 
 def _parallel(prefix: Path, pair: str, encoding: str) -> SentencePairs:
     files = [prefix.with_name(f"{prefix.name}.{side}") for side in language_pair(pair)]
     missing = [path for path in files if not path.exists()]
     if missing:
-        beside = sorted({p.name for p in prefix.parent.glob(f"{prefix.stem}*")}) if prefix.name else []
+        others = sorted({p.name for p in prefix.parent.glob(f"{prefix.stem}*")}) if prefix.name else []
         fix = (
             f"Leave the ending off: {prefix.with_suffix('')}."
             if prefix.suffix[1:] in language_pair(pair)
-            else f"Beside it are: {listed(beside)}."
-            if beside
-            else "Give what stands before the endings, as in data/train."
+            else f"Choose from the files there: {listed(others)}."
+            if others
+            else "Give the common part of both names, such as data/train."
         )
         raise UserError(
-            f"With --pair {pair} the data are the files {files[0].name} and {files[1].name}.",
+            f"With --pair {pair}, the files {files[0].name} and {files[1].name} must exist.",
             f"There is no {missing[0]}.",
             fix,
         )
     source, target = (read_lines(path, encoding) for path in files)
     if len(source) != len(target):
         raise UserError(
-            "Parallel files have as many lines, each the translation of the other's.",
-            f"{files[0]} has {len(source):,} and {files[1]} has {len(target):,}.",
-            "Take both from the same release, or find the line that one of them lacks.",
+            "Parallel files must have the same number of lines: line N of one translates line N of the other.",
+            f"{files[0]} has {len(source):,} lines and {files[1]} has {len(target):,}.",
+            "Take both from the same release, or add the line that one of them lacks.",
         )
     return SentencePairs(tuple(source), tuple(target))
 
 
 def _table(path: Path, source: str, target: str, encoding: str) -> SentencePairs:
-    """Columns between tabs; a name stands in the first line."""
+    """Read two columns of a tab-separated table; named columns need a header."""
     rows = [line.split("\t") for line in read_lines(path, encoding)]
     first = next((number for number, row in enumerate(rows) if any(row)), None)
     if first is None:
         return SentencePairs((), ())
     if len(rows[first]) < 2:
         raise UserError(
-            "A table of translations has columns with tabs between.",
-            f"Line {first + 1} of {path} has one.",
-            "Separate both sentences by a tab, or give --pair de-en for two parallel files.",
+            "A table of translations must have columns separated by tabs.",
+            f"Line {first + 1} of {path} has only one column.",
+            "Separate the two sentences by a tab, or give --pair de-en for two parallel files.",
         )
     named = not (source.isdigit() and target.isdigit())
     places = [_place(path, rows[first], name) for name in (source, target)]
     if places[0] == places[1]:
         raise UserError(
-            "Source and target are two columns.",
+            "Source and target must be different columns.",
             f"Both were column {places[0] + 1} of {path}.",
-            "Give two with --source-field and --target-field.",
+            "Name two columns with --source-field and --target-field.",
         )
     for number, row in enumerate(rows, 1):
         if len(row) <= max(places) and any(row):
             raise UserError(
-                f"Every line of {path} has at least {max(places) + 1} columns with tabs between.",
+                f"Every line of {path} must have at least {max(places) + 1} columns separated by tabs.",
                 f"Line {number} has {len(row)}.",
-                "Mend or remove that line.",
+                "Correct or remove that line.",
             )
     filled = [row for row in rows[first + named :] if any(row)]
     return SentencePairs.of((row[places[0]].strip(), row[places[1]].strip()) for row in filled)
@@ -187,14 +190,14 @@ def _place(path: Path, header: Sequence[str], name: str) -> int:
     if name.isdigit():
         if not 1 <= int(name) <= max(len(header), 1):
             raise UserError(
-                "Columns are counted from 1.",
-                f"Asked for was column {name} of {path}, which has {len(header)}.",
-                "Give --source-field and --target-field.",
+                f"A column number must be from 1 to {len(header)} here.",
+                f"It was {name} for {path}.",
+                "Choose other numbers with --source-field and --target-field.",
             )
         return int(name) - 1
     if name not in header:
         raise UserError(
-            "A field is a name in the table's first line, or the number of a column.",
+            "A field must be a name in the table's first line, or the number of a column.",
             f"{name!r} is not among: {listed(header)}.",
             "Give for example --source-field 1 --target-field 2.",
         )
@@ -208,20 +211,22 @@ def _json_lines(path: Path, source: str, target: str, encoding: str) -> Sentence
             if not isinstance(values.get(name), str):
                 got = f"has {name} = {values[name]!r}" if name in values else f"has no {name!r}"
                 raise UserError(
-                    f"Every line of {path} has the texts {source!r} and {target!r}.",
+                    f"Every line of {path} must have the texts {source!r} and {target!r}.",
                     f"Line {number} {got}.",
-                    "Mend it, or name the fields with --source-field and --target-field.",
+                    "Correct that line, or name the fields with --source-field and --target-field.",
                 )
         return " ".join(values[source].split()), " ".join(values[target].split())
 
     return SentencePairs.of(pair(n, line) for n, line in enumerate(read_lines(path, encoding), 1) if line)
 
 
-# -- cutting -----------------------------------------------------------------------------------------------------
+# -- splitting ---------------------------------------------------------------------------------------------------
 
 
 def sentence_groups(pairs: SentencePairs) -> np.ndarray:
-    """A number for each pair [N], the same for all that share a sentence with one another, also over third ones."""
+    """Return a group number for each pair [N]; pairs that share a sentence, even via other pairs,
+    share a group.
+    """
     parents = list(range(len(pairs)))
     first: dict[tuple[int, str], int] = {}
     for number, both in enumerate(pairs):
@@ -238,26 +243,27 @@ def _root(parents: list[int], at: int) -> int:
 
 
 def split_pairs(pairs: SentencePairs, counts: Sequence[int], seed: int) -> list[SentencePairs]:
-    """Parts with at least so many distinct target sentences each, drawn by chance, and the rest first.
+    """Sample splits with a given number of distinct target sentences each; return the remaining
+    pairs first.
 
-    Pairs that share a sentence go to the same part. A group larger than what a part still needs goes to the rest,
-    so that a part ends with just its number unless only large groups are left.
+    Pairs that share a sentence go to the same split. A group larger than what a split still needs
+    goes to the rest, so a split gets exactly its number unless only large groups are left.
 
     Args:
-        pairs: all of them.
-        counts: of each part to be drawn.
-        seed: of the draw.
+        pairs: all pairs.
+        counts: distinct target sentences of each split.
+        seed: seed of the sampling.
     """
     number = sentence_groups(pairs)
     members: dict[int, list[int]] = {}
     for at, group in enumerate(number.tolist()):
         members.setdefault(group, []).append(at)
     order = np.random.default_rng(seed).permutation(sorted(members)).tolist()
-    parts: list[list[int]] = [[] for _ in (None, *counts)]
+    splits: list[list[int]] = [[] for _ in (None, *counts)]
     needs = [0, *counts]
     for group in order:
         size = len({pairs.targets[i] for i in members[group]})
         chosen = next((k for k in range(1, len(needs)) if size <= needs[k]), 0)
         needs[chosen] -= size
-        parts[chosen] += members[group]
-    return [pairs[sorted(part)] for part in parts]
+        splits[chosen] += members[group]
+    return [pairs[sorted(split)] for split in splits]

@@ -1,4 +1,4 @@
-"""Text from files and folders, in pieces, so that a corpus may be larger than the memory."""
+"""Text from files and folders, read in chunks: a dataset may be larger than memory."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from typing import TextIO
 from holdfast.errors import UserError
 
 CHUNK = 1 << 20
-"""Characters that are read at once."""
+"""Characters per chunk."""
 
 
 @dataclass(frozen=True)
 class TextFiles:
-    """The text of some files, one after the other; line ends are ``\\n``.
+    """The text of several files, in order; line ends are ``\\n``.
 
     Attributes:
         paths: the files.
-        encoding: of all of them; a byte order mark of UTF-8 is passed over.
+        encoding: the encoding of all files; a UTF-8 byte order mark is skipped.
     """
 
     paths: Sequence[Path]
@@ -29,29 +29,31 @@ class TextFiles:
 
     @classmethod
     def of(cls, path: Path, encoding: str = "utf-8") -> TextFiles:
-        """A file, or all files in a folder and its folders (by name; hidden ones are passed over).
+        """Return the text of a file, or of all files in a folder tree (sorted by name, without
+        hidden files).
 
         Raises:
-            UserError: nothing there, an empty folder, or an unknown encoding.
+            UserError: the path is missing, the folder is empty, or the encoding is unknown.
         """
         try:
             "".encode(encoding)  # knows codecs that make no text, such as base64, as well
         except (LookupError, UnicodeError) as error:
-            rule = "The encoding is one of texts that Python knows."
+            rule = "The encoding must be a text encoding that Python knows."
             raise UserError(rule, f"It was {encoding!r}.", "Give for example utf-8 or latin-1.") from error
         if not path.exists():
-            raise UserError("The text must be there.", f"There is no {path}.", "Check the name.")
+            raise UserError("The text file must exist.", f"There is no {path}.", "Check the name.")
         paths = sorted(_files(path)) if path.is_dir() else [path]
         if not paths:
-            rule = "A folder of texts holds files."
+            rule = "A folder of texts must hold files."
             raise UserError(rule, f"{path} holds none.", "Give another folder, or a file.")
         return cls(paths, encoding)
 
     def chunks(self) -> Iterator[str]:
-        """The text, piece by piece; a piece ends behind a line, or in a long one behind white space.
+        """Yield the text in chunks that end after a line, or inside a very long line after white
+        space.
 
         Raises:
-            UserError: bytes that are no text in the encoding, with their file and line.
+            UserError: a file is not text in this encoding (the error names the line).
         """
         name = "utf-8-sig" if codecs.lookup(self.encoding).name == "utf-8" else self.encoding
         for path in self.paths:
@@ -64,21 +66,21 @@ class TextFiles:
     def _undecodable(self, path: Path, name: str, error: UnicodeError) -> UserError:
         line = 1 + _line_ends_before_error(path, name)
         return UserError(
-            f"A text is read as {self.encoding}.",
+            f"The text must be {self.encoding}.",
             f"Line {line} of {path} is not: {error}.",
-            "Correct that line, or convert the file, for example by iconv -f latin1 -t utf-8 (training also takes "
-            "--encoding latin-1); or is it no text at all?",
+            "Correct that line, convert the file (for example with iconv -f latin1 -t utf-8), or train with "
+            "--encoding latin-1; or check that it is a text file at all.",
         )
 
 
-def characters_between(pieces: Iterable[str], start: int, stop: int) -> Iterator[str]:
-    """The characters ``start`` to ``stop`` (excluded) of a text."""
+def characters_between(chunks: Iterable[str], start: int, stop: int) -> Iterator[str]:
+    """Yield the characters ``start`` to ``stop`` (excluded) of a text in chunks."""
     at = 0
-    for piece in pieces:
-        part = piece[max(start - at, 0) : max(stop - at, 0)]
-        if part:
-            yield part
-        at += len(piece)
+    for chunk in chunks:
+        inside = chunk[max(start - at, 0) : max(stop - at, 0)]
+        if inside:
+            yield inside
+        at += len(chunk)
         if at >= stop:
             return
 
@@ -92,23 +94,25 @@ def _files(folder: Path) -> Iterator[Path]:
 
 def _checked(path: Path, file: TextIO) -> Iterator[str]:
     lines = 1
-    while piece := file.read(CHUNK):
-        if "\0" in piece:
-            line = lines + piece[: piece.index("\0")].count("\n")
+    while chunk := file.read(CHUNK):
+        if "\0" in chunk:
+            line = lines + chunk[: chunk.index("\0")].count("\n")
             raise UserError(
-                "A text holds characters, no binary data.",
+                "A text file must not hold binary data.",
                 f"Line {line} of {path} has a zero byte.",
-                "Give a text file; one in utf-16 is converted by iconv, or in training named by --encoding utf-16.",
+                "Give a text file; convert UTF-16 with iconv, or train with --encoding utf-16.",
             )
-        lines += piece.count("\n")
-        yield piece
+        lines += chunk.count("\n")
+        yield chunk
 
 
-def _whole_lines(pieces: Iterable[str]) -> Iterator[str]:
-    """The same text, cut behind line ends; a line longer than a piece behind white space, where it has some."""
+def _whole_lines(chunks: Iterable[str]) -> Iterator[str]:
+    """Cut the same text after line ends; cut a line longer than a chunk after white space, if it
+    has any.
+    """
     rest = ""
-    for piece in pieces:
-        rest += piece
+    for chunk in chunks:
+        rest += chunk
         end = rest.rfind("\n") + 1 or (_last_space(rest) if len(rest) > CHUNK else 0)
         if end:
             yield rest[:end]
@@ -118,30 +122,30 @@ def _whole_lines(pieces: Iterable[str]) -> Iterator[str]:
 
 
 def _last_space(text: str) -> int:
-    """Behind the last white space; 0 where there is none."""
+    """Return the position after the last white space; 0 if there is none."""
     if text[-1:].isspace():
         return len(text)
-    _, *behind = text.rsplit(None, 1)
-    return len(text) - len(behind[0]) if behind else 0
+    _, *last = text.rsplit(None, 1)
+    return len(text) - len(last[0]) if last else 0
 
 
 def _line_ends_before_error(path: Path, encoding: str) -> int:
     decoder = codecs.getincrementaldecoder(encoding)()
     found = 0
     with path.open("rb") as file:
-        while piece := file.read(CHUNK):
+        while chunk := file.read(CHUNK):
             before = decoder.getstate()
             try:
-                found += decoder.decode(piece).count("\n")
+                found += decoder.decode(chunk).count("\n")
             except UnicodeError:
                 decoder.setstate(before)
-                return found + _until_error(decoder, piece).count("\n")
+                return found + _until_error(decoder, chunk).count("\n")
     return found
 
 
-def _until_error(decoder: codecs.IncrementalDecoder, piece: bytes) -> str:
+def _until_error(decoder: codecs.IncrementalDecoder, chunk: bytes) -> str:
     text = ""
     with contextlib.suppress(UnicodeError):
-        for number in piece:
+        for number in chunk:
             text += decoder.decode(bytes([number]))
     return text

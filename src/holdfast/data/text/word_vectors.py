@@ -1,4 +1,6 @@
-"""Word vectors from a text file: GloVe's format, and that of word2vec and fastText, which has a header."""
+"""Word vectors from a text file in the format of GloVe, or of word2vec and fastText (with a
+header).
+"""
 
 from __future__ import annotations
 
@@ -13,25 +15,26 @@ from holdfast.errors import UserError
 
 
 def read_vectors(path: Path, numbers: Mapping[str, int]) -> tuple[Array, Array]:
-    """The vectors of known words.
+    """Read the vectors of the words in a vocabulary.
 
-    Each line holds a word and its E numbers, with spaces between; a first line of two whole numbers (how many words, E)
-    is passed over.
+    Each line holds a word and its E numbers, separated by spaces. A first line of two whole numbers
+    (word count, E) is skipped.
 
     Args:
         path: the file, in UTF-8.
-        numbers: word -> its number, below V.
+        numbers: word -> its id, below V.
 
     Returns:
-        vectors [V, E] (zeros where the file lacks a word), and whether each was found [V].
+        vectors [V, E] (zeros for words that the file lacks), and whether each word was found [V].
 
     Raises:
-        UserError: vectors of different sizes, something that is no number (with its line), or none of the words there.
+        UserError: the vectors differ in size, a value is not a finite number (the error names the
+            line), or the file has none of the words.
     """
     size, found = 0, {}
     number = 0
-    for piece in TextFiles.of(Path(path)).chunks():
-        for line in piece.removesuffix("\n").split("\n"):
+    for chunk in TextFiles.of(Path(path)).chunks():
+        for line in chunk.removesuffix("\n").split("\n"):
             number += 1
             fields = line.rstrip().split(" ")
             if (number == 1 and _is_header(fields)) or not line.strip():
@@ -43,9 +46,9 @@ def read_vectors(path: Path, numbers: Mapping[str, int]) -> tuple[Array, Array]:
                 found[numbers[word]] = _parsed(path, number, fields[-size:])
     if not found:
         raise UserError(
-            "A file of word vectors holds words of the training texts.",
-            f"{path} holds none of {len(numbers):,}.",
-            "Give vectors of the same language, in lower case.",
+            "The word vectors must cover words of the training texts.",
+            f"{path} has none of the {len(numbers):,} words.",
+            "Give vectors for the same language, in lower case.",
         )
     vectors, known = np.zeros((max(numbers.values()) + 1, size), np.float32), np.array(sorted(found))
     vectors[known] = np.array([found[n] for n in known.tolist()])
@@ -59,13 +62,13 @@ def _is_header(fields: list[str]) -> bool:
 
 
 def _check_size(path: Path, line: int, fields: list[str], size: int) -> None:
-    """A word may hold spaces, where what is too much is no number."""
+    """Check a line's size; extra fields that are not numbers belong to a word with spaces."""
     extra = len(fields) - 1 - size
     if size < 1 or extra < 0 or (extra > 0 and _is_number(fields[1])):
         raise UserError(
-            f"All vectors of {path} have the same size ({max(size, 1)}).",
+            f"All vectors in {path} must have the same size ({max(size, 1)}).",
             f"Line {line} has {len(fields) - 1} numbers.",
-            "Correct that line, or take the file anew.",
+            "Correct that line, or download the file again.",
         )
 
 
@@ -89,5 +92,5 @@ def _parsed(path: Path, line: int, fields: list[str]) -> Array:
 
 
 def _no_number(path: Path, line: int, field: str) -> UserError:
-    rule = f"Behind the word, each line of {path} holds finite numbers."
-    return UserError(rule, f"Line {line} has {field!r}.", "Correct that line, or take the file anew.")
+    rule = f"Each line of {path} must hold a word and finite numbers."
+    return UserError(rule, f"Line {line} has {field!r}.", "Correct that line, or download the file again.")

@@ -89,7 +89,7 @@ class Ets:
     def _model(self, values: Array) -> Any:
         """The model of one channel [n] in statsmodels, with its first states."""
         states = start(values[: self.schema.lookback], self.season)
-        return load_extra(_STATSMODELS).ETSModel(
+        return load_extra(_STATSMODELS, "forecast").ETSModel(
             values,
             error="add",
             trend="add",

@@ -45,7 +45,7 @@ class Linear:
 
     def fit(self, train: Part, valid: Part) -> None:
         """Fit the weights [h, R] and biases [h] for each penalty, and keep those that validate best."""
-        model = load_extra("sklearn.linear_model")
+        model = load_extra("sklearn.linear_model", "forecast")
         inputs, targets = self._pairs(train, _SAMPLES)
         held_inputs, held_targets = self._pairs(valid, _VALID_SAMPLES)
         scale = ((inputs - inputs.mean(0)) ** 2).sum() / self.length or 1.0

@@ -115,6 +115,7 @@ class Sounds:
 
     def arrays(self) -> dict[str, Array]:
         """The normalisation's arrays by name."""
+        assert self.normalisation is not None
         return normalizer_state(self.normalisation)
 
     def normalised_by(self, arrays: Mapping[str, Array]) -> Self:
