@@ -223,7 +223,7 @@ def _check_old(path: Path, names: list[str], overwrite: bool) -> None:
     ways += ["replace its run with --overwrite"] if ours else []
     what = "" if ours or not overwrite else ", and is not a run folder of Holdfast"
     raise UserError(
-        "The folder for a new run must be new or empty.",
+        "A new run must have a new or empty folder.",
         f"{path} holds {listed(names)}{what}.",
         ", or ".join(ways) + ".",
     )
@@ -255,5 +255,5 @@ def _refused(rule: str, error: OSError) -> UserError:
     return UserError(
         rule,
         f"The system refused: {reason}.",
-        "Free some disk space, change the permissions, or give another folder.",
+        "Free some space, change the permissions, or give another folder.",
     )

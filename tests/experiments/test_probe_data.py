@@ -132,16 +132,16 @@ GOOD = idx(np.arange(6).reshape(2, 3))
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (b"", "begins with the bytes of none"),
-        (b"\x89PNG\r\n", "begins with the bytes 89 50 4e 47"),
-        (bytes([0, 0, 7, 1, 0, 0, 0, 0]), "begins with the bytes 00 00 07 01"),
-        (bytes([0, 0, 8, 0]), "begins with the bytes 00 00 08 00"),
-        (GOOD[:9], "ends within its header, after 9 of 12 bytes"),
-        (GOOD[:-1], "says 2 x 3 numbers, 6 bytes, and 5 bytes follow"),
-        (GOOD + b"x", "says 2 x 3 numbers, 6 bytes, and 7 bytes follow"),
-        (gzip.compress(GOOD)[:-9], "compressed by gzip, and damaged"),
-        (gzip.compress(GOOD)[:-8] + b"12345678", "compressed by gzip, and damaged"),
-        (b"\x1f\x8bnonsense that is long enough", "compressed by gzip, and damaged"),
+        (b"", "begins with no bytes"),
+        (b"\x89PNG\r\n", "begins with 89 50 4e 47"),
+        (bytes([0, 0, 7, 1, 0, 0, 0, 0]), "begins with 00 00 07 01"),
+        (bytes([0, 0, 8, 0]), "begins with 00 00 08 00"),
+        (GOOD[:9], "ends inside its header, after 9 of 12 bytes"),
+        (GOOD[:-1], "declares 2 x 3 numbers, 6 bytes, but 5 bytes follow"),
+        (GOOD + b"x", "declares 2 x 3 numbers, 6 bytes, but 7 bytes follow"),
+        (gzip.compress(GOOD)[:-9], "gzipped and damaged"),
+        (gzip.compress(GOOD)[:-8] + b"12345678", "gzipped and damaged"),
+        (b"\x1f\x8bnonsense that is long enough", "gzipped and damaged"),
     ],
 )
 def test_damaged_files_are_refused(tmp_path: Path, data: bytes, message: str) -> None:
@@ -221,7 +221,7 @@ def test_the_digits_of_scikit_learn_are_there() -> None:
     [
         (np.zeros((3, 4)), np.zeros(3), "are 3 x 4"),
         (np.zeros((0, 2, 2)), np.zeros(0), "are 0 x 2 x 2"),
-        (np.zeros((3, 2, 2)), np.zeros(4), "4 of uint8, .* 3 images"),
+        (np.zeros((3, 2, 2)), np.zeros(4), "4 of uint8; .* 3 images"),
         (np.zeros((3, 2, 2)), np.zeros((3, 1)), "3 x 1 of uint8"),
     ],
 )

@@ -499,10 +499,10 @@ BAD: dict[str, tuple[str, str, tuple[str, str, str]]] = {
         ("looks back on 50 rows", "has 2", "more of the past"),
     ),
     "language": ("a.txt", "x", ("2 units", "has 1", "longer")),
-    "sentences": ("a.csv", "said\nhello\n", ("text is a column", "'text' is not", "--text")),
+    "sentences": ("a.csv", "said\nhello\n", ("text must be a column", "'text' is not", "--text")),
     "measured": ("a.csv", "series,step,x,label\ns0,0,1,up\ns0,1,2,up\n", ("x, y", "has x", "rename")),
     "translate": ("a.tsv", "", ("has a sentence", "has none", "another file")),
-    "speech": ("a.tsv", "path\ttext\nno.wav\tone\n", ("must be there", "no.wav", "correct or remove")),
+    "speech": ("a.tsv", "path\ttext\nno.wav\tone\n", ("must exist", "no.wav", "correct or remove")),
     "rolls": ("a.mid", "no music", ("a MIDI file", "MThd", "export")),
     "events": ("a.mid", "no music", ("a MIDI file", "MThd", "export")),
 }

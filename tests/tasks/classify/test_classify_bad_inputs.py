@@ -24,33 +24,33 @@ def with_row(row: str) -> str:
 
 
 FILES: dict[str, tuple[str, str | bytes, list[str], Expected]] = {
-    "no file of that name": ("b.csv", GOOD, TEXT, ("must be there", "There is no", "Check the name")),
-    "an empty file": ("a.csv", "", TEXT, ("holds records", "is empty (0 bytes)", "with rows")),
-    "a header only": ("a.csv", "text,label\n", TEXT, ("holds records", "no rows", "with rows")),
-    "binary data": ("a.csv", b"text,label\nx\0\1\2,a\n", TEXT, ("no binary", "Line 2", "--encoding")),
-    "a picture": ("a.png", b"\x89PNG", TEXT, ("files that end in .csv", "ends in .png", "convert")),
-    "latin-1": ("a.csv", b"text,label\nok,a\ncaf\xe9,b\n", TEXT, ("read as utf-8", "Line 3", "latin-1")),
+    "no file of that name": ("b.csv", GOOD, TEXT, ("must exist", "There is no", "Check the name")),
+    "an empty file": ("a.csv", "", TEXT, ("hold records", "is empty (0 bytes)", "with rows")),
+    "a header only": ("a.csv", "text,label\n", TEXT, ("hold records", "no rows", "with rows")),
+    "binary data": ("a.csv", b"text,label\nx\0\1\2,a\n", TEXT, ("not hold binary", "Line 2", "--encoding")),
+    "a picture": ("a.png", b"\x89PNG", TEXT, ("file of records must end in .csv", "ending .png", "convert")),
+    "latin-1": ("a.csv", b"text,label\nok,a\ncaf\xe9,b\n", TEXT, ("must be utf-8", "Line 3", "latin-1")),
     "an unknown encoding": (
         "a.csv",
         GOOD,
         [*TEXT, "--encoding", "utf-9"],
         ("Python knows", "'utf-9'", "latin-1"),
     ),
-    "a ragged row": ("a.csv", with_row("a,b,c"), TEXT, ("its header (2)", "Line 42 has 3", "quote")),
+    "a ragged row": ("a.csv", with_row("a,b,c"), TEXT, ("the header (2)", "Line 42 has 3", "quote")),
     "an open quote": ("a.csv", with_row('"a,b'), TEXT, ("in pairs", "They do not", "Correct them")),
-    "damaged JSON": ("a.jsonl", '{"text": "a"\n', TEXT, ("a JSON object", "Line 1 is no JSON", "Correct")),
-    "a column twice": ("a.csv", "text,text\na,b\n", TEXT, ("differ", "Twice there is: text", "Rename")),
+    "damaged JSON": ("a.jsonl", '{"text": "a"\n', TEXT, ("a JSON object", "Line 1 is not JSON", "Correct")),
+    "a column twice": ("a.csv", "text,text\na,b\n", TEXT, ("unique", "occurs twice: text", "Rename")),
     "a wrong text column": (
         "a.csv",
         GOOD,
         ["--text", "txt"],
-        ("text is a column", "'txt' is not among: text, label", "Did you mean 'text'"),
+        ("text must be a column", "'txt' is not among: text, label", "Did you mean 'text'"),
     ),
     "a wrong label column": (
         "a.csv",
         GOOD,
         [*TEXT, "--label", "stars"],
-        ("label is a column", "'stars' is not among", "--label"),
+        ("label must be a column", "'stars' is not among", "--label"),
     ),
     "an empty text": ("a.csv", with_row(",good"), TEXT, ("at least one character", "Line 42", "Remove")),
     "a text of white space": ("a.csv", with_row("  ,good"), TEXT, ("at least one", "Line 42", "fill in")),
@@ -105,13 +105,13 @@ FILES: dict[str, tuple[str, str | bytes, list[str], Expected]] = {
         "a.csv",
         ROWS.replace("a,1,1,2,u", "a,1,1,high,u"),
         SERIES,
-        ("holds numbers", "Line 3 has 'high'", "Mend"),
+        ("hold numbers", "Line 3 has 'high'", "Correct"),
     ),
     "an infinite channel": (
         "a.csv",
         ROWS.replace("a,1,1,2,u", "a,1,1,inf,u"),
         SERIES,
-        ("finite", "Line 3", "Mend"),
+        ("finite", "Line 3", "Correct"),
     ),
     "a channel that is not there": (
         "a.csv",
@@ -165,16 +165,16 @@ def test_a_mistake_in_a_file_is_told(name: str, tmp_path: Path, capsys: pytest.C
 
 
 SETTINGS: dict[str, tuple[list[str], Expected]] = {
-    "no length": (["--max-length", "0"], ("--max-length is at least 1", "It was 0", "--max-length 400")),
-    "no vocabulary": (["--vocabulary", "1"], ("--vocabulary is at least 2", "It was 1", "20000")),
-    "no unit": (["--hidden-size", "0"], ("--hidden-size is at least 1", "It was 0", "64")),
+    "no length": (["--max-length", "0"], ("--max-length must be at least 1", "It was 0", "--max-length 400")),
+    "no vocabulary": (["--vocabulary", "1"], ("--vocabulary must be at least 2", "It was 1", "20000")),
+    "no unit": (["--hidden-size", "0"], ("--hidden-size must be at least 1", "It was 0", "64")),
     "all words dropped": (["--word-dropout", "1"], ("[0, 1)", "It was 1", "--word-dropout 0.2")),
-    "no token": (["--tokens", "0"], ("--tokens is at least 1", "It was 0", "16384")),
+    "no token": (["--tokens", "0"], ("--tokens must be at least 1", "It was 0", "16384")),
     "a split above one": (["--split", "0.9/0.2/0.1"], ("sum of at most 1", "0.9/0.2/0.1", "0.9/0.05/0.05")),
     "a split of words": (["--split", "most"], ("train/valid/test", "'most'", "--split")),
     "an empty separator": (["--separator", ""], ("--separator", "''", "';'")),
     "an unknown pooling": (["--pooling", "min"], ("pooling", "min", "")),
-    "vectors that are not there": (["--vectors", "none.txt"], ("must be there", "none.txt", "Check")),
+    "vectors that are not there": (["--vectors", "none.txt"], ("must exist", "none.txt", "Check")),
 }
 
 
@@ -194,7 +194,7 @@ def test_a_wrong_setting_is_told(name: str, tmp_path: Path, capsys: pytest.Captu
     [
         ("great 1 2\nfilm 1 2 3\n", ("same size (2)", "Line 2 has 3 numbers", "Correct")),
         ("great 1 2\nfilm 1 two\n", ("finite numbers", "Line 2 has 'two'", "Correct")),
-        ("zebra 1 2\n", ("words of the training texts", "holds none", "same language")),
+        ("zebra 1 2\n", ("words of the training texts", "has none", "same language")),
         ("great 1 2\n", ("--embedding-size is that", "It was 6", "Leave it out")),
     ],
 )
@@ -224,7 +224,7 @@ USES: dict[str, tuple[list[str], str, Expected]] = {
     "no labels to score": (
         ["evaluate", "texts", "FILE"],
         "text\na film\n",
-        ("label is a column", "'label' is not among: text", "--label"),
+        ("label must be a column", "'label' is not among: text", "--label"),
     ),
     "an empty text": (
         ["predict", "texts", "FILE"],
@@ -310,11 +310,11 @@ def test_a_damaged_folder_is_told(trained: Path, tmp_path: Path, capsys: pytest.
 
     copy = Path(shutil.copytree(trained / "texts", tmp_path / "copy"))
     (copy / "data.json").write_text('{"kind": "text", "digest": ""}')
-    expected = ("as training wrote", "damaged", "Copy the folder again")
+    expected = ("that training wrote", "damaged", "Copy the folder again")
     refused(capsys, ["predict", copy, "--text", "so"], expected)
     (copy / "data.json").write_text((trained / "texts" / "data.json").read_text())
     (copy / "baselines.safetensors").write_bytes(b"")
-    expected = ("whole safetensors file", "damaged", "backup")
+    expected = ("complete safetensors file", "cannot be read", "backup")
     refused(capsys, ["predict", copy, "--text", "so"], expected)
 
 

@@ -84,14 +84,14 @@ def drums(score: Any) -> None:
 
 
 DATA: dict[str, tuple[Make, list[str], Expected]] = {
-    "no such file": (lambda f: f / "none.mid", [], ("a file or a folder", "there is no", "name")),
+    "no such file": (lambda f: f / "none.mid", [], ("file or folder must exist", "there is no", "name")),
     "a folder without music": (
         lambda f: f,
         [],
-        ("a folder of music holds files that end in .mid", "holds none", "another folder"),
+        ("a folder of music must hold files that end in .mid", "holds none", "another folder"),
     ),
-    "a file of another kind": (alone("a.txt", "la la"), [], ("files that end in", "a.txt", "give")),
-    "a wav file": (alone("a.wav", b"RIFF"), [], ("files that end in", "a.wav", "give")),
+    "a file of another kind": (alone("a.txt", "la la"), [], ("must end in", "a.txt", "give")),
+    "a wav file": (alone("a.wav", b"RIFF"), [], ("must end in", "a.wav", "give")),
     "nothing in it": (alone("a.mid", b""), [], ("a.mid must be a midi file", "it is empty", "export")),
     "a wav named .mid": (
         alone("a.mid", b"RIFF\x24\x00\x00\x00WAVEfmt "),
@@ -120,9 +120,9 @@ DATA: dict[str, tuple[Make, list[str], Expected]] = {
     "unknown events": (
         alone("a.mid", WHOLE.replace(TEMPO, b"\xf4\x51\x03" + TEMPO[3:])),
         [],
-        ("a.mid", "unknown kind of event", "export"),
+        ("a.mid", "event of unknown type", "export"),
     ),
-    "no notes": (alone("a.mid", midi(silence)), [], ("music has notes", "a.mid has none", "leave")),
+    "no notes": (alone("a.mid", midi(silence)), [], ("music must have notes", "a.mid has none", "leave")),
     "times without end": (
         alone("a.mid", midi(endless)),
         [],
@@ -131,12 +131,12 @@ DATA: dict[str, tuple[Make, list[str], Expected]] = {
     "drums alone, as a roll": (
         alone("a.mid", midi(drums)),
         [],
-        ("keys of a piano", "none of these but drums", "--model events"),
+        ("keys of a piano", "has none, only drums", "--model events"),
     ),
     "notes beyond the piano": (
         alone("a.mid", midi(far)),
         [],
-        ("keys of a piano", "none of these.", "octaves"),
+        ("keys of a piano", "has none.", "octaves"),
     ),
     "a bad one among good ones": (
         among("05x.mid", b"MThd"),
@@ -148,10 +148,10 @@ DATA: dict[str, tuple[Make, list[str], Expected]] = {
         [],
         ("a.mid must be a midi file", "empty", "export"),
     ),
-    "abc without a tune": (alone("a.abc", "la la la\n"), [], ("tunes in abc", "begins with x:", "correct")),
-    "abc without a key": (alone("a.abc", "X:1\nT:a\nabc|\n"), [], ("a tune in abc", "abc2midi", "correct")),
-    "abc without notes": (alone("a.abc", "X:1\nK:C\n\n"), [], ("music has notes", "a.abc", "leave")),
-    "abc that is binary": (alone("a.abc", b"X:1\n\0\xff\0"), [], ("tunes in abc", "x:", "correct")),
+    "abc without a tune": (alone("a.abc", "la la la\n"), [], ("hold abc tunes", "begins with x:", "correct")),
+    "abc without a key": (alone("a.abc", "X:1\nT:a\nabc|\n"), [], ("an abc tune", "abc2midi", "correct")),
+    "abc without notes": (alone("a.abc", "X:1\nK:C\n\n"), [], ("music must have notes", "a.abc", "leave")),
+    "abc that is binary": (alone("a.abc", b"X:1\n\0\xff\0"), [], ("hold abc tunes", "x:", "correct")),
     "pieces without a note": (
         alone("a.json", "[" + ", ".join(["[[], [], []]"] * 10) + "]"),
         [],
@@ -165,7 +165,7 @@ DATA: dict[str, tuple[Make, list[str], Expected]] = {
     "steps of a beat without end": (
         lambda f: folder_of(f / "midi"),
         ["--steps-per-beat", "100000"],
-        ("--steps-per-beat is at most", "100000", "give"),
+        ("--steps-per-beat must be at most", "100000", "give"),
     ),
     "one piece for three parts": (alone("a.mid", WHOLE), [], ("each part has a piece", "holds 1", "more")),
     "one piece of events": (
@@ -181,12 +181,12 @@ DATA: dict[str, tuple[Make, list[str], Expected]] = {
     "no steps in a beat": (
         lambda f: folder_of(f / "midi"),
         ["--steps-per-beat", "0"],
-        ("--steps-per-beat is at least 1", "it was 0", "give"),
+        ("--steps-per-beat must be at least 1", "it was 0", "give"),
     ),
     "transposed too far": (
         lambda f: folder_of(f / "midi"),
         ["--transpose", "13"],
-        ("--transpose is in 0 ... 12", "13", "give"),
+        ("--transpose must be in 0 ... 12", "13", "give"),
     ),
     "chords of events": (
         lambda f: folder_of(f / "midi"),
@@ -206,7 +206,7 @@ DATA: dict[str, tuple[Make, list[str], Expected]] = {
     "no numbers for a token": (
         lambda f: folder_of(f / "midi"),
         ["--model", "events", "--embedding-size", "0"],
-        ("--embedding-size is at least 1", "0", "give"),
+        ("--embedding-size must be at least 1", "0", "give"),
     ),
 }
 
@@ -248,33 +248,36 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 ASKED: dict[str, tuple[list[str], Expected]] = {
-    "no bars": (["roll", "--bars", "0"], ("--bars is at least 1", "0", "give")),
-    "bars without end": (["roll", "--bars", "1000000"], ("--bars is at most", "1000000", "give")),
-    "no seconds": (["roll", "--seconds", "0"], ("--seconds is above 0", "0", "give")),
-    "seconds below 0": (["roll", "--seconds", "-3"], ("--seconds is above 0", "-3", "give")),
+    "no bars": (["roll", "--bars", "0"], ("--bars must be at least 1", "0", "give")),
+    "bars without end": (["roll", "--bars", "1000000"], ("--bars must be at most", "1000000", "give")),
+    "no seconds": (["roll", "--seconds", "0"], ("--seconds must be above 0", "0", "give")),
+    "seconds below 0": (["roll", "--seconds", "-3"], ("--seconds must be above 0", "-3", "give")),
     "bars and seconds": (
         ["roll", "--bars", "4", "--seconds", "4"],
         ("one length", "--bars and --seconds", "leave one"),
     ),
-    "colder than cold": (["roll", "--temperature", "-1"], ("--temperature is at least 0", "-1", "give")),
-    "a share above 1": (["events", "--top-p", "1.5"], ("--top-p is in (0, 1]", "1.5", "give")),
+    "colder than cold": (["roll", "--temperature", "-1"], ("--temperature must be at least 0", "-1", "give")),
+    "a share above 1": (["events", "--top-p", "1.5"], ("--top-p must be in (0, 1]", "1.5", "give")),
     "a share of a roll": (["roll", "--top-p", "0.9"], ("--top-p is of tokens", "rolls", "leave it out")),
-    "no key": (["roll", "--key", "H dur"], ("--key is a letter", "h dur", "d minor")),
-    "too slow": (["roll", "--tempo", "0"], ("--tempo is in 10", "0", "give")),
-    "a seed below 0": (["roll", "--seed", "-1"], ("--seed is at least 0", "-1", "give")),
-    "no proposals": (["roll", "--proposals", "0"], ("--proposals is at least 1", "0", "give")),
-    "midi under another ending": (["roll", "--midi", "a.wav"], ("--midi is a file", "a.wav", ".mid")),
-    "a picture under another ending": (["roll", "--plot", "a.jpg"], ("--plot is a file", "a.jpg", ".png")),
-    "sound under another ending": (["roll", "--wav", "a.mp3"], ("--wav is a file", "a.mp3", ".wav")),
-    "sound in no folder": (["roll", "--wav", "none/a.wav"], ("folder that is there", "none", "make it")),
-    "midi in no folder": (["roll", "--midi", "none/a.mid"], ("folder that is there", "none", "make it")),
+    "no key": (["roll", "--key", "H dur"], ("--key must be a letter", "h dur", "d minor")),
+    "too slow": (["roll", "--tempo", "0"], ("--tempo must be in 10", "0", "give")),
+    "a seed below 0": (["roll", "--seed", "-1"], ("--seed must be at least 0", "-1", "give")),
+    "no proposals": (["roll", "--proposals", "0"], ("--proposals must be at least 1", "0", "give")),
+    "midi under another ending": (["roll", "--midi", "a.wav"], ("--midi must be a file", "a.wav", ".mid")),
+    "a picture under another ending": (
+        ["roll", "--plot", "a.jpg"],
+        ("--plot must be a file", "a.jpg", ".png"),
+    ),
+    "sound under another ending": (["roll", "--wav", "a.mp3"], ("--wav must be a file", "a.mp3", ".wav")),
+    "sound in no folder": (["roll", "--wav", "none/a.wav"], ("must exist", "none", "create it")),
+    "midi in no folder": (["roll", "--midi", "none/a.mid"], ("must exist", "none", "create it")),
     "a soundfont without sound": (
         ["roll", "--soundfont", "rubbish.sf2"],
         ("a soundfont makes sound", "without --wav", "give --wav"),
     ),
     "a soundfont that is none": (
         ["roll", "--wav", "a.wav", "--soundfont", "rubbish.sf2"],
-        ("an sf2 file", "rubbish.sf2 is none", "another"),
+        ("an sf2 file", "rubbish.sf2 is not", "another"),
     ),
     "a soundfont that is cut off": (
         ["roll", "--wav", "a.wav", "--soundfont", "cut.sf2"],
@@ -284,9 +287,12 @@ ASKED: dict[str, tuple[list[str], Expected]] = {
         ["roll", "--wav", "a.wav", "--soundfont", "no.sf2"],
         ("an sf2 file", "no.sf2 cannot be read", "check"),
     ),
-    "a primer that is not there": (["roll", "no.mid"], ("a file or a folder", "there is no no.mid", "name")),
+    "a primer that is not there": (
+        ["roll", "no.mid"],
+        ("file or folder must exist", "there is no no.mid", "name"),
+    ),
     "a primer that is damaged": (["events", "damaged.mid"], ("damaged.mid must be", "ends", "export")),
-    "a primer without notes": (["events", "empty.mid"], ("music has notes", "empty.mid", "leave")),
+    "a primer without notes": (["events", "empty.mid"], ("music must have notes", "empty.mid", "leave")),
     "a primer that is a folder": (["roll", "midi"], ("one piece", "is a folder", "give")),
     "a primer that begins late": (
         ["roll", "late.mid", "--primer-bars", "2"],
@@ -301,7 +307,7 @@ ASKED: dict[str, tuple[list[str], Expected]] = {
         ["roll", "--harmonize", "chords.mid"],
         ("one note at a time", "chords.mid has 2 at once, first at beat 0", "before the next"),
     ),
-    "a melody that is not there": (["roll", "--harmonize", "no.mid"], ("a file or", "no.mid", "name")),
+    "a melody that is not there": (["roll", "--harmonize", "no.mid"], ("file or folder", "no.mid", "name")),
     "a melody with a length": (
         ["roll", "--harmonize", "melody.mid", "--bars", "4"],
         ("keeps its length", "--bars", "leave"),
@@ -312,19 +318,19 @@ ASKED: dict[str, tuple[list[str], Expected]] = {
     ),
     "midi in the place of the primer": (
         ["roll", "chords.mid", "--midi", "chords.mid"],
-        ("the place of its data", "chords.mid", "another name"),
+        ("overwrite its data", "chords.mid", "another name"),
     ),
     "midi and the result in one file": (
         ["roll", "--midi", "x.mid", "--out", "x.mid"],
-        ("a file of its own", "--midi and --out are both x.mid", "another name"),
+        ("its own file", "--midi and --out are both x.mid", "another name"),
     ),
     "the result in no folder": (
         ["roll", "--out", "none/x.json"],
-        ("the file of --out", "there is no none", "make it"),
+        ("the folder for --out", "there is no none", "create it"),
     ),
     "a picture in the place of a folder": (
         ["roll", "--plot", "folder.png"],
-        ("--plot is a file", "folder.png is a folder", "a file's name"),
+        ("--plot must be a file", "folder.png is a folder", "the name of a file"),
     ),
     "a melody of tokens": (
         ["roll", "--harmonize", "melody.mid", "--top-p", "0.9"],
@@ -340,13 +346,16 @@ ASKED: dict[str, tuple[list[str], Expected]] = {
     ),
     "proposals without end": (
         ["roll", "--harmonize", "melody.mid", "--proposals", "1000000"],
-        ("--proposals is at most", "1000000", "give"),
+        ("--proposals must be at most", "1000000", "give"),
     ),
     "a seed without end": (
         ["roll", "--seed", "99999999999999999999"],
-        ("--seed is at most", "99999999999999999999", "give"),
+        ("--seed must be at most", "99999999999999999999", "give"),
     ),
-    "hotter than hot": (["roll", "--temperature", "1e300"], ("--temperature is at most", "e+300", "give")),
+    "hotter than hot": (
+        ["roll", "--temperature", "1e300"],
+        ("--temperature must be at most", "e+300", "give"),
+    ),
     "more bars than the primer has": (
         ["roll", "chords.mid", "--primer-bars", "9"],
         ("bars of the primer", "chords.mid has 4, not 9", "fewer"),
@@ -361,7 +370,7 @@ ASKED: dict[str, tuple[list[str], Expected]] = {
     ),
     "midi in the place of the melody": (
         ["roll", "--harmonize", "melody.mid", "--midi", "melody.mid"],
-        ("the place of its data", "melody.mid", "another name"),
+        ("overwrite its data", "melody.mid", "another name"),
     ),
 }
 

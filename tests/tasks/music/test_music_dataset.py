@@ -137,12 +137,12 @@ BAD_MAT: dict[str, tuple[Callable[[Path], object], str]] = {
         r"traindata\{2\} in .* has the shape \(4, 87\)",
     ),
     "keys in rows": (lambda p: write_mat(p, testdata=cells(roll_of([[60]] * 5).T)), r"the shape \(88, 5\)"),
-    "velocities": (lambda p: write_mat(p, traindata=cells(roll_of([[60]]) * 100)), "holds something else"),
-    "no numbers": (lambda p: write_mat(p, traindata=cells(np.full((2, 88), np.nan))), "holds something else"),
+    "velocities": (lambda p: write_mat(p, traindata=cells(roll_of([[60]]) * 100)), "has other values"),
+    "no numbers": (lambda p: write_mat(p, traindata=cells(np.full((2, 88), np.nan))), "has other values"),
     "letters": (lambda p: write_mat(p, traindata=cells("abc")), "has the shape"),
     "cells in cells": (
         lambda p: write_mat(p, traindata=cells(cells(*[roll_of([[60]])] * 88))),
-        "holds something else",
+        "has other values",
     ),
 }
 

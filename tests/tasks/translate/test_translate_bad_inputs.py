@@ -26,8 +26,8 @@ TINY: dict[str, Any] = {
 }
 
 SETTINGS: dict[str, tuple[dict[str, Any], str]] = {
-    "a vocabulary too small": ({"vocabulary": 3}, r"--vocabulary is at least 16"),
-    "no length": ({"max_length": 0}, r"--max-length is at least 1"),
+    "a vocabulary too small": ({"vocabulary": 3}, r"--vocabulary must be at least 16"),
+    "no length": ({"max_length": 0}, r"--max-length must be at least 1"),
     "a split that is none": ({"split": "a/b/c"}, r"'a/b/c'"),
     "a split of two": ({"split": "0.9/0.1"}, r"'0\.9/0\.1'"),
     "a split above 1": ({"split": "0.9/0.2/0.2"}, r"'0\.9/0\.2/0\.2'"),
@@ -35,15 +35,15 @@ SETTINGS: dict[str, tuple[dict[str, Any], str]] = {
     "half a sentence": ({"split": "rest/2.5/3"}, r"'rest/2\.5/3'"),
     "a pair and fields": ({"pair": "de-en", "source_field": "de"}, "Parallel files have no fields"),
     "an unknown token": ({"token": "syllable"}, "token"),
-    "no hidden unit": ({"hidden_size": 0}, "--hidden-size is at least 1"),
-    "no layer": ({"decoder_layers": 0}, "--decoder-layers is at least 1"),
-    "all dropped": ({"dropout": 1.0}, r"--dropout is in \[0, 1\)"),
-    "all smoothed": ({"label_smoothing": 1.0}, r"--label-smoothing is in \[0, 1\)"),
-    "sampling below 0": ({"sampling": -0.1}, r"--sampling is in \[0, 1\)"),
+    "no hidden unit": ({"hidden_size": 0}, "--hidden-size must be at least 1"),
+    "no layer": ({"decoder_layers": 0}, "--decoder-layers must be at least 1"),
+    "all dropped": ({"dropout": 1.0}, r"--dropout must be in \[0, 1\)"),
+    "all smoothed": ({"label_smoothing": 1.0}, r"--label-smoothing must be in \[0, 1\)"),
+    "sampling below 0": ({"sampling": -0.1}, r"--sampling must be in \[0, 1\)"),
     "an unknown attention": ({"attention": "global"}, "attention"),
-    "a beam of none": ({"beam": 0}, "--beam is at least 1"),
-    "a beam of all": ({"beam": 100_000}, "--beam is at most 1000"),
-    "a length penalty below 0": ({"length_penalty": -1.0}, "--length-penalty is at least 0"),
+    "a beam of none": ({"beam": 0}, "--beam must be at least 1"),
+    "a beam of all": ({"beam": 100_000}, "--beam must be at most 1000"),
+    "a length penalty below 0": ({"length_penalty": -1.0}, "--length-penalty must be at least 0"),
     "an unknown field": ({"hiden_size": 3}, "hidden_size"),
 }
 
@@ -57,18 +57,18 @@ def test_settings(name: str) -> None:
 
 
 ASKED: dict[str, tuple[dict[str, Any], str]] = {
-    "a beam of none": ({"beam": 0}, "--beam is at least 1"),
-    "no best": ({"n_best": 0}, "--n-best is at least 1"),
+    "a beam of none": ({"beam": 0}, "--beam must be at least 1"),
+    "no best": ({"n_best": 0}, "--n-best must be at least 1"),
     "more than the beam has": ({"n_best": 6}, "6 with a beam of 5"),
     "more than the asked beam has": ({"n_best": 3, "beam": 2}, "3 with a beam of 2"),
     "a drawn beam": ({"sample": True, "beam": 3}, "--sample"),
     "drawn best": ({"sample": True, "n_best": 3}, "--sample"),
     "too cold": ({"sample": True, "temperature": -1.0}, "--temperature is at least 0"),
-    "a seed below 0": ({"sample": True, "seed": -1}, "--seed is at least 0"),
+    "a seed below 0": ({"sample": True, "seed": -1}, "--seed must be at least 0"),
     "a temperature without a draw": ({"temperature": 0.5}, "--sample was not given"),
     "a seed without a draw": ({"seed": 3}, "--sample was not given"),
-    "coverage below 0": ({"coverage_penalty": -0.1}, "--coverage-penalty is at least 0"),
-    "no number": ({"length_penalty": float("nan")}, "--length-penalty is at least 0"),
+    "coverage below 0": ({"coverage_penalty": -0.1}, "--coverage-penalty must be at least 0"),
+    "no number": ({"length_penalty": float("nan")}, "--length-penalty must be at least 0"),
     "a picture that is none": ({"plot": Path("a.jpg")}, r"a\.jpg"),
 }
 
@@ -122,7 +122,7 @@ def test_data_that_cannot_be_learnt_from(tmp_path: Path, name: str) -> None:
 
 def test_stdin_in_another_encoding_is_told_with_its_line(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"ag\nbh\nT\xfcr\n")))
-    with pytest.raises(UserError, match=r"read as utf-8\. Line 3 is not"):
+    with pytest.raises(UserError, match=r"must be utf-8\. Line 3 is not"):
         list(predicted(load(run), None, Prediction()))
 
 

@@ -110,7 +110,7 @@ class Normalizer:
         raise UserError(
             "A stream must be normalized without its future frames.",
             f"This model normalizes by {self.kind}.",
-            "Train with --normalise running, global or none.",
+            "Train with --normalize running, global or none.",
         )
 
 
@@ -256,7 +256,7 @@ def fit_normalizer(kind: str, train: Iterable[Frames], size: int) -> Normalizer:
         [0.0, 0.0]
     """
     if kind not in NORMALIZERS:
-        rule = f"--normalise must be one of: {', '.join(NORMALIZERS)}."
+        rule = f"--normalize must be one of: {', '.join(NORMALIZERS)}."
         raise UserError(rule, f"It was {kind!r}.", "Give one of these.")
     statistics = Statistics.of(train, size)
     if not statistics.count:
