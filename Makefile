@@ -2,7 +2,7 @@
 # out of date, says what it does, and stops at the first error with the reason.
 #
 # PYTHON: the interpreter that makes .venv, e.g. `make test PYTHON=python3.12`.
-# TESTS:  what `make test` runs, e.g. `make test TESTS=tests/nn/test_cells.py`.
+# TESTS:  what `make test` runs, in one process, e.g. `make test TESTS=tests/nn/test_cells.py`.
 
 PYTHON ?= python3
 TESTS ?=
@@ -18,17 +18,22 @@ MODULES := .venv/.modules
 SOURCES_OF_SETUP := pyproject.toml constraints.txt $(wildcard CMakeLists.txt csrc/*) $(MODULES)
 CXX_FILES := $(wildcard csrc/*.h csrc/*.cpp tests/native/*.cpp)
 
+# A worker for each core, 8 at most; a file's tests go to one worker, since they share trained models.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadfile --cov
+QUICK := build/coverage.quick
+COVERED := $(shell find src tests recipes docs -type f -not -name '*.pyc') $(wildcard *.md)
+
 # An editable install remembers where each module was: it is made anew when modules come, go or move.
 $(shell mkdir -p .venv; find src -name '*.py' | sort > $(MODULES).new; \
   cmp -s $(MODULES).new $(MODULES) && rm $(MODULES).new || mv $(MODULES).new $(MODULES))
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test check format sanitize neon clean
+.PHONY: help setup demo test test-all check format sanitize neon clean
 
 help:  ## show this list
 	@echo "Holdfast: the jobs are"
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-14s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-16s %s\n", $$1, $$2 }'
 
 setup: $(READY)  ## make .venv and install Holdfast with its development tools into it
 
@@ -36,9 +41,27 @@ demo: $(READY)  ## train, evaluate and forecast on data that needs no download
 	@echo "==> holdfast demo"
 	@$(BIN)/holdfast demo
 
-test: $(READY)  ## run the tests
+ifeq ($(TESTS),)
+test:  ## run the tests but for those marked slow (a few minutes)
+	@rm -f $(QUICK)
+	@$(MAKE) --no-print-directory $(QUICK)
+else
+test: $(READY)
 	@echo "==> pytest $(TESTS)"
 	@$(BIN)/python -m pytest $(TESTS)
+endif
+
+# What the quick tests covered; made anew after a change, so that `make test test-all` runs no test twice.
+$(QUICK): $(READY) $(COVERED)
+	@echo "==> pytest, without the slow tests"
+	@mkdir -p $(@D)
+	@COVERAGE_FILE=$@.new $(PYTEST) --cov-report= -m "not slow"
+	@mv $@.new $@
+
+test-all: $(QUICK)  ## run every test, and state the line coverage
+	@echo "==> pytest, the slow tests"
+	@cp $(QUICK) build/coverage.all
+	@COVERAGE_FILE=build/coverage.all $(PYTEST) --cov-append --cov-report=term:skip-covered --cov-fail-under=95 -m slow
 
 check: $(READY)  ## run the linters and the type checker; changes nothing
 	@echo "==> ruff check"
