@@ -63,11 +63,14 @@ test-all: $(QUICK)  ## run every test, and state the line coverage
 	@cp $(QUICK) build/coverage.all
 	@COVERAGE_FILE=build/coverage.all $(PYTEST) --cov-append --cov-report=term:skip-covered --cov-fail-under=95 -m slow
 
-check: $(READY)  ## run the linters and the type checker; changes nothing
+check: $(READY)  ## run the linters, the spelling and the type checker; changes nothing
 	@echo "==> ruff check"
 	@$(BIN)/ruff check
 	@echo "==> ruff format --check"
 	@$(BIN)/ruff format --check
+	@echo "==> codespell, white space"
+	@$(BIN)/codespell
+	@if git rev-parse --is-inside-work-tree >/dev/null 2>&1; then git diff --check "$$(git hash-object -t tree /dev/null)"; fi
 	@echo "==> mypy src"
 	@$(BIN)/mypy src
 	@echo "==> clang-format --dry-run"
