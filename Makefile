@@ -22,6 +22,7 @@ CXX_FILES := $(wildcard csrc/*.h csrc/*.cpp tests/native/*.cpp)
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadfile --cov
 QUICK := build/coverage.quick
 COVERED := $(shell find src tests recipes docs -type f -not -name '*.pyc') $(wildcard *.md)
+WHEEL := build/wheel
 
 # An editable install remembers where each module was: it is made anew when modules come, go or move.
 $(shell mkdir -p .venv; find src -name '*.py' | sort > $(MODULES).new; \
@@ -29,7 +30,7 @@ $(shell mkdir -p .venv; find src -name '*.py' | sort > $(MODULES).new; \
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test test-all check format sanitize neon clean
+.PHONY: help setup demo test test-all check format wheel sanitize neon clean
 
 help:  ## show this list
 	@echo "Holdfast: the jobs are"
@@ -81,6 +82,22 @@ format: $(READY)  ## fix what the linters can fix and format every file
 	@$(BIN)/ruff check --fix-only
 	@$(BIN)/ruff format
 	@$(if $(CXX_FILES),$(BIN)/clang-format -i $(CXX_FILES),true)
+
+wheel: $(READY)  ## build a wheel in dist, audit it, and try every task with it in a clean environment (minutes)
+	@echo "==> building the wheel"
+	@rm -rf $(WHEEL)
+	@$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation \
+	  --config-settings cmake.define.HOLDFAST_NATIVE=ON --wheel-dir $(WHEEL)/built .
+	@echo "==> auditwheel"
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/auditwheel repair --wheel-dir $(WHEEL)/audited $(WHEEL)/built/*.whl
+	@$(BIN)/auditwheel show $(WHEEL)/audited/*.whl
+	@mkdir -p dist && cp $(WHEEL)/audited/*.whl dist/ && ls -l $(WHEEL)/audited/*.whl | awk '{ printf "%s: %.2f MB\n", $$NF, $$5 / 1e6 }'
+	@echo "==> a clean environment without a compiler"
+	@$(PYTHON) -m venv $(WHEEL)/env
+	@for wheel in $(WHEEL)/audited/*.whl; do PATH="$(CURDIR)/$(WHEEL)/env/bin" $(WHEEL)/env/bin/python -m pip install --quiet \
+	  --disable-pip-version-check --constraint constraints.txt "$$wheel[forecast,text,speech,music,insight]" || exit 1; done
+	@echo "==> every task with the wheel"
+	@PATH="$(CURDIR)/$(WHEEL)/env/bin" $(WHEEL)/env/bin/python tests/wheel_smoke.py --no-compiler
 
 STRESS := tests/native
 LAYERS ?= 2000
