@@ -128,6 +128,7 @@ def test_a_peer_that_fails_is_told_and_the_others_measured(monkeypatch: pytest.M
     assert sum(row["peer"] == "torch" for row in found["rows"]) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["inference", "training", "ragged", "streaming", "bf16", "int8"])
 @pytest.mark.parametrize("peer", [name for name in PEERS if name not in ("plain", "reference", "fp32")])
 def test_peers_compute_what_holdfast_does(peer: str, mode: str) -> None:

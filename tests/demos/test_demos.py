@@ -27,6 +27,7 @@ def test_a_demo_is_one_of_a_task(task: str) -> None:
     assert task in TASKS and callable(getattr(import_module(module), name))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", DEMOS)
 def test_a_demo_shortened_runs_and_so_do_the_commands_it_gives(
     task: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -308,6 +308,7 @@ def test_claims_of_a_table_and_going_on(
     assert "must keep its settings" in err
 
 
+@pytest.mark.slow
 def test_claims_of_music(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     flags = [
         "--hidden-size",

@@ -69,6 +69,7 @@ def test_a_run_is_inspected_in_words_a_page_and_pictures(
     assert "GRU language model reading play.txt" in page and "http://" not in page and "https://" not in page
 
 
+@pytest.mark.slow
 def test_the_terminal_view_fits_the_terminal(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -138,6 +139,7 @@ def test_the_distance_of_a_gradient_is_told_where_sequences_are_shorter() -> Non
     assert "100" not in " ".join(header) and row[header.index("gradient left")].endswith(" after 39 steps")
 
 
+@pytest.mark.slow
 def test_records_of_a_file_do_not_say_the_same_twice(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -307,6 +307,7 @@ def test_whatever_the_labels_are_they_stay_text(
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
 
+@pytest.mark.browser
 @pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
 def test_in_a_browser_the_chosen_step_shows_its_numbers_and_nothing_complains(tmp_path: Path) -> None:
     found = inspection()

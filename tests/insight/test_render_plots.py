@@ -181,12 +181,14 @@ def test_a_picture_says_in_how_many_sequences_units_were_looked_for() -> None:
         assert "The search used 64 sequences" in title
 
 
+@pytest.mark.slow
 def test_nothing_is_drawn_of_units_whose_feature_never_changes(tmp_path: Path) -> None:
     found = inspection()
     still = replace(found.steps, features={name: np.zeros(120) for name in found.steps.features})
     assert not any(path.stem == "tracked" for path in write_plots(replace(found, steps=still), tmp_path))
 
 
+@pytest.mark.slow
 def test_a_second_inspection_leaves_none_of_the_first_one_s_pictures_but_all_other_files(
     tmp_path: Path,
 ) -> None:

@@ -434,6 +434,7 @@ def test_what_the_core_cannot_read_is_an_error(change: dict[str, Any], message: 
         recur(replace(make("lstm", 4, 3, 7), **change))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ragged", [False, True])
 @pytest.mark.parametrize("cell", GATES)
 def test_the_operators_keep_the_rules_of_torch_library(cell: str, ragged: bool) -> None:

@@ -40,6 +40,7 @@ class Layer(torch.nn.Module):
         return Native().run(self.problem(x)).outputs
 
 
+@pytest.mark.slow
 @needs_core
 @pytest.mark.filterwarnings("default")  # torch's compiler warns of its own deprecations
 @pytest.mark.parametrize("cell", GATES)
@@ -111,6 +112,7 @@ def run_python(program: str, **environment: str) -> subprocess.CompletedProcess[
     )
 
 
+@pytest.mark.slow
 @needs_core
 def test_the_environment_chooses_the_instruction_set() -> None:
     program = "from holdfast.nn.kernels import native; print(native.isa())"

@@ -11,6 +11,7 @@ import pytest
 SOURCE = Path(__file__).parents[1] / "native"
 
 
+@pytest.mark.slow
 def test_random_layers_are_alike_on_every_set_thread_count_and_caller(tmp_path: Path) -> None:
     cmake, compiler = shutil.which("cmake"), shutil.which("c++") or shutil.which("g++")
     if cmake is None or compiler is None:

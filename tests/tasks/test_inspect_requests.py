@@ -525,6 +525,7 @@ def test_a_sound_of_no_frame_is_refused(
     refused(capsys, ["inspect", case("speech").run, path], ("25 ms", "short.wav does not", "longer"))
 
 
+@pytest.mark.slow
 def test_the_command_writes_a_page_and_pictures_of_each_side(
     case: Callable[[str], Case], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -48,6 +48,7 @@ def test_a_device_is_named_at_use(task: str, tmp_path: Path, capsys: pytest.Capt
         refused(capsys, [*words, "--device", "cuda:77"], ("on this machine", "'cuda:77'", "--device auto"))
 
 
+@pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
 @pytest.mark.parametrize("task", DATA)
 def test_a_model_goes_from_the_gpu_to_the_cpu_and_back(task: str, tmp_path: Path) -> None:

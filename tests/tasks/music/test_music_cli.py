@@ -89,6 +89,7 @@ def test_train_tells_what_was_found_and_writes_the_run(
     assert "surprise at a frame" in page and page.count("data:image/png") >= 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("output", "cell", "epochs"), [("autoregressive", "lstm", 40), ("independent", "gru", 100)]
 )
@@ -135,6 +136,7 @@ def test_evaluate_prints_one_json_object(
     assert (other["part"], other["pieces"], other["steps"]) == ("file", 3, 33)
 
 
+@pytest.mark.slow
 def test_pieces_without_a_split_are_split_by_the_piece(
     files: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -203,6 +203,7 @@ def test_a_file_that_changed_is_heard_anew(folder: Path, tmp_path: Path) -> None
         assert model.predict(path) == [text]
 
 
+@pytest.mark.slow
 def test_letters_are_heard_live_as_in_files(folder: Path, tmp_path: Path) -> None:
     settings = {**LIVE, "token": "character", "subsampling": 1, "epochs": 6}
     model = SpeechRecognizer(**settings).fit(folder / "train.tsv", valid=folder / "valid.tsv")

@@ -40,6 +40,7 @@ def spoken(folder: Path, count: int, seed: int) -> Path:
     return folder / "all.tsv"
 
 
+@pytest.mark.slow
 @needs_espeak
 def test_speech_is_made_learnt_and_heard(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
