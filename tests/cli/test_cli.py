@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import importlib
 import json
 import os
 import signal
@@ -17,7 +18,7 @@ import numpy as np
 import pytest
 
 from holdfast.checkpoint import load_arrays
-from holdfast.cli import main
+from holdfast.cli import app, main
 from holdfast.cli.output import score_table
 from holdfast.cli.params import help_texts
 from holdfast.config import Training, load_config, settings_of
@@ -441,6 +442,7 @@ def test_help_lists_every_setting_with_its_text_and_default(
     verb: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "400")
+    importlib.reload(app)  # cyclopts keeps the width of each command's first output
     out, _ = call(capsys, verb, "forecast", "--help")
     lines = {line.split()[1]: " ".join(line.split()) for line in out.splitlines() if line[:4] == "│ --"}
     for field in settings_of(ForecastConfig):
