@@ -24,14 +24,9 @@ from holdfast.tasks.language.generate import until, written
 from holdfast.tasks.language.task import LanguageModel
 from holdfast.tasks.language.trainable import build
 from holdfast.tasks.registry import load
+from plain_text import SENTENCES, text
 
 SMALL = {"hidden_size": 12, "steps": 8, "batch_size": 4, "epochs": 3, "learning_rate": 0.02, "num_layers": 2}
-SENTENCES = ["the cat sat on the mat", "a dog saw the cat", "it rained", "the dog sat and the cat ran"]
-
-
-def text(lines: int = 90) -> str:
-    random = np.random.default_rng(0)
-    return "".join(f"{SENTENCES[i]}\n" for i in random.integers(0, len(SENTENCES), lines))
 
 
 @pytest.fixture(scope="module")

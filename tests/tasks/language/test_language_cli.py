@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_language import text
 
 from holdfast.cli import main
 from holdfast.config import save_config
 from holdfast.tasks.language.config import LanguageConfig
+from plain_text import text
 from refusals import Expected, refused
 
 FLAGS = ["--hidden-size", "8", "--steps", "8", "--batch-size", "4", "--epochs", "2", "--num-layers", "1"]
