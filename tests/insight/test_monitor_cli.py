@@ -15,7 +15,6 @@ from holdfast.cli import main
 from holdfast.insight.monitor.warning_log import read_warnings
 from holdfast.models import truncated_bptt
 from labelled import series
-from plain_text import text
 
 SMALL = ["--cell", "gru", "--hidden-size", "8"]
 TEXT = "the cat sat on the mat\na dog saw the cat\nit rained\nthe dog sat and the cat ran\n" * 22
