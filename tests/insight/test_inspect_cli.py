@@ -91,7 +91,7 @@ def test_the_terminal_view_fits_the_terminal(
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["{gru}", "{missing}"], ("text must be there", "missing.txt", "Check the name")),
+        (["{gru}", "{missing}"], ("text file must exist", "missing.txt", "Check the name")),
         (["{gru}", "{empty}"], ("2 units or more", "has 1", "longer one")),
         (["{missing}", "{play}"], ("loaded from the folder", "There is no folder", "--out")),
         (["{gru}", "{play}", "--steps", "1"], ("at least 2", "It was 1", "1000")),

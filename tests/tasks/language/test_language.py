@@ -343,7 +343,7 @@ def test_a_part_with_its_own_file_leaves_its_share_to_training(tmp_path: Path) -
     (tmp_path / "valid.txt").write_text(text(5))
     found = prepared(tmp_path, "ab" * 500, split="0.3/0.2/0.1")
     assert (len(found.train), found.test is not None and len(found.test)) == (500, 100)
-    assert any("test part is cut from the training file" in note for note in found.notes)
+    assert any("test split is cut from the training file" in note for note in found.notes)
 
 
 def test_other_text_to_score_is_other_data(tmp_path: Path) -> None:

@@ -149,7 +149,7 @@ def test_pieces_without_a_split_are_split_by_the_piece(
     _, err = call(capsys, *common, "--out", tmp_path / "c", "--test", files / "test.json")
     own = load(tmp_path / "c")
     assert (own.metrics["training_size"], own.metrics["pieces"]) == (15, 3)
-    assert "the validation part is cut from the training file" in err
+    assert "the validation split is cut from the training file" in err
     both = ["--valid", files / "tunes.mat", "--test", files / "tunes.mat", "--out", tmp_path / "d"]
     call(capsys, *common, *both)
     assert (load(tmp_path / "d").metrics["training_size"], load(tmp_path / "d").metrics["pieces"]) == (20, 4)

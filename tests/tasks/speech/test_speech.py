@@ -27,7 +27,7 @@ from holdfast.tasks.speech.task import SpeechRecognizer
 from holdfast.tasks.speech.trainable import UtteranceTraining
 from tones import GAP, RATE, SMALL, WORD, spoken, write
 
-LIVE = {**SMALL, "bidirectional": False, "normalise": "running", "subsampling": 4}
+LIVE = {**SMALL, "bidirectional": False, "normalize": "running", "subsampling": 4}
 
 
 @pytest.fixture(scope="module")

@@ -63,7 +63,7 @@ ASKED: dict[str, tuple[dict[str, Any], str]] = {
     "more than the asked beam has": ({"n_best": 3, "beam": 2}, "3 with a beam of 2"),
     "a drawn beam": ({"sample": True, "beam": 3}, "--sample"),
     "drawn best": ({"sample": True, "n_best": 3}, "--sample"),
-    "too cold": ({"sample": True, "temperature": -1.0}, "--temperature is at least 0"),
+    "too cold": ({"sample": True, "temperature": -1.0}, "--temperature must be at least 0"),
     "a seed below 0": ({"sample": True, "seed": -1}, "--seed must be at least 0"),
     "a temperature without a draw": ({"temperature": 0.5}, "--sample was not given"),
     "a seed without a draw": ({"seed": 3}, "--sample was not given"),
