@@ -208,7 +208,7 @@ def test_occlusion_of_a_saturated_answer_is_not_compared() -> None:
     whole = Inspection("title", request.steps, [], attribution=found)
     (words,) = summary.sentences(whole)
     assert "No single time step influences the prediction" in words and "rank correlation" not in words
-    assert "gradients: step x (0 back), step x (1 back)" in words and "nan" not in words
+    assert "gradients): step x (0 back), step x (1 back)" in words and "nan" not in words
     (words,) = summary.sentences(replace(whole, attribution=replace(found, incomplete=0.2)))
     assert "Neither attribution method" in words and "most" not in words
     assert "not comparable" in captions.correlation(found.agreement)
@@ -223,7 +223,7 @@ def test_an_answer_that_turns_at_a_point_takes_more_points_or_goes_by_occlusion(
     assert found[0].incomplete < 0.01  # with 128 points 0.18
     assert found[1].incomplete == pytest.approx(0.252, abs=0.02)
     (words,) = summary.sentences(Inspection("title", request.steps, [], attribution=found[1]))
-    assert "by occlusion" in words and "too much to rely on them" in words
+    assert "(occlusion)" in words and "too much to rely on them" in words
 
 
 def test_rank_agreement() -> None:

@@ -103,7 +103,7 @@ def test_the_terminal_view_fits_the_terminal(
             ["{gru}", "{play}", "--compare-with", "{rnn}/../gru"],
             ("must name other runs", "given twice", "each run once"),
         ),
-        (["{gru}", "{binary}"], ("read as utf-8", "Line 1", "convert the file")),
+        (["{gru}", "{binary}"], ("text must be UTF-8", "Line 1", "convert the file")),
     ],
 )
 def test_mistakes_are_told(

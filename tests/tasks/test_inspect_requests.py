@@ -484,9 +484,9 @@ def test_a_text_goes_by_occlusion_where_gradients_miss_the_change() -> None:
     steps = Steps(["a", "b", "c"])
     missed = Attribution("answer", np.array([9.0, 0, 0]), np.array([0, 0, 1.0]), 0.1, 2.0)
     (words,) = summary.sentences(Inspection("title", steps, [], attribution=missed))
-    assert "most, by occlusion: step c (0 back)" in words and "too much to rely on them" in words
+    assert "(occlusion): step c (0 back)" in words and "too much to rely on them" in words
     (words,) = summary.sentences(Inspection("title", steps, [], attribution=replace(missed, incomplete=0.01)))
-    assert "most, by integrated gradients: step a (2 back)" in words
+    assert "(integrated gradients): step a (2 back)" in words
 
 
 # -- bad input --------------------------------------------------------------------------------------------------

@@ -277,7 +277,7 @@ class ModelInspector:
             run,
             self._steps(first, steps),
             largest if score is None else Score("score", lambda output: score(output).reshape(-1)[0], None),
-            None if loss is None else Loss("as returned by loss=", lambda: float(loss())),
+            None if loss is None else Loss("in the unit of loss=", lambda: float(loss())),
             notes=notes,
         )
         return analyze(_with_float32_copy(request, inputs, named))

@@ -107,15 +107,15 @@ def memory(curve: MemoryCurve, kind: str) -> str:
     if isinf(curve.half_life):
         falls = f"stays above half of its peak {throughout}"
     else:
-        falls = f"falls to half of its peak after {_duration(curve.half_life, kind)}"
+        falls = f"falls to half of its peak in {_duration(curve.half_life, kind)}"
         if isinf(curve.reach):
             falls += f" and stays above {SMALL:.0%} {throughout}"
         else:
-            falls += f" and to {SMALL:.0%} after {_duration(curve.reach, kind)}"
+            falls += f" and to {SMALL:.0%} in {_duration(curve.reach, kind)}"
     if isnan(curve.agreement):
         check = "Finite differences could not check this: they were lost in rounding."
     elif curve.agreement <= _AGREES:
-        check = f"Finite differences and Jacobian products agree within {curve.agreement:.1%}."
+        check = f"Finite differences and Jacobian products agree within {max(curve.agreement, 0.001):.1%}."
     else:
         check = (
             f"Finite differences and Jacobian products differ by up to {curve.agreement:.1%}: read these numbers "
@@ -134,7 +134,8 @@ def attribution(one: Attribution, found: Inspection) -> str:
     order = [k for k in np.argsort(-sizes, kind="stable")[:5] if sizes[k] >= MATTERS * sizes.max() > 0]
     named = ", ".join(_influential(one, int(k), found) for k in order)
     if whole or not isnan(one.agreement):
-        most = f"The time steps that influenced the {one.target} most, by {method}: {named or 'none'}."
+        these = "this time step" if len(order) == 1 else "these time steps"
+        most = f"The {one.target} was influenced most by {these} ({method}): {named or 'none'}."
     else:
         most = f"Neither attribution method can say which time steps influenced the {one.target}."
     return (
@@ -166,16 +167,18 @@ def ablation(one: Ablation, found: Inspection) -> Iterator[str]:
     units = [cut for cut in one.components if cut.kind == "unit"]
     if units:
         cut = max(units, key=lambda cut: cut.loss)
-        yield (
-            f"Of the {len(units)} units with the strongest output, ablated one at a time, {cut.name} of "
-            f"{found.layers[cut.layer].name} changes the loss most: by {cut.loss - one.loss:+.2g} {one.unit}."
-        )
+        strongest = f"of the {len(units)} units with the strongest output, ablated one at a time"
+        if cut.loss > one.loss:
+            yield (
+                f"{strongest.capitalize()}, {cut.name} of {found.layers[cut.layer].name} raises the loss most: by "
+                f"{cut.loss - one.loss:.2g} {one.unit}."
+            )
+        else:
+            yield f"None {strongest}, raises the loss."
 
 
 def _worst_of_each_gate(one: Ablation, cuts: Sequence[AblatedComponent]) -> list[AblatedComponent]:
-    """Return, for each gate, the ablation (at its mean, open or shut) that changes the loss
-    most.
-    """
+    """Return, for each gate, the ablation that changes the loss most."""
     found: dict[tuple[int, str], AblatedComponent] = {}
     for cut in cuts:
         key = cut.layer, cut.name.partition(" gate ")[0]
