@@ -100,9 +100,11 @@ def check_targets(targets: Mapping[str, Path | None], sources: Sequence[Path | N
         UserError: two outputs are the same file, an output is a folder or its folder does not
             exist, or an output would overwrite an input.
     """
-    asked = {name: Path(path) for name, path in targets.items() if path is not None}
-    for name, path in asked.items():
-        same = [other for other, one in asked.items() if other != name and one.resolve() == path.resolve()]
+    requested = {name: Path(path) for name, path in targets.items() if path is not None}
+    for name, path in requested.items():
+        same = [
+            other for other, one in requested.items() if other != name and one.resolve() == path.resolve()
+        ]
         if same:
             rule, got = "Each result must have its own file.", f"--{name} and --{same[0]} are both {path}."
             raise UserError(rule, got, "Give another name to one of them.")

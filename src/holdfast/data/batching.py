@@ -11,7 +11,7 @@ from holdfast.errors import UserError
 
 
 class TokenBatches:
-    """Batches of sequence indices with a bounded padded size, shuffled anew each epoch.
+    """Batches of sequence indices with a bounded padded size, reshuffled each epoch.
 
     Lengths are rounded up to a quarter of their power of two (1 ... 8, 10, 12, 14, 16, 20, ...).
     Sequences of the same rounded length are shuffled; the sorted row of all sequences is cut

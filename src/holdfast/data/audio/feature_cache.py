@@ -130,16 +130,16 @@ class ReadyFeatures:
         return prefetch(lambda one: self.get(one, speed), utterances)
 
     def _joined(self, utterance: Utterance) -> Frames:
-        parts = []
+        arrays = []
         for path in utterance.paths:
-            parts.append(read_features(path))
-            if parts[-1].shape[1] != self.size:
+            arrays.append(read_features(path))
+            if arrays[-1].shape[1] != self.size:
                 raise UserError(
                     f"All features must have {self.size} numbers in a frame.",
-                    f"{path} has {parts[-1].shape[1]}.",
+                    f"{path} has {arrays[-1].shape[1]}.",
                     "Compute it like the others, or leave it out.",
                 )
-        return np.concatenate(parts)
+        return np.concatenate(arrays)
 
 
 def joined_samples(utterance: Utterance, rate: int) -> Samples:

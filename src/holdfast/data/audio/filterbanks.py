@@ -13,7 +13,7 @@ from holdfast.optional_imports import load_extra
 
 Frames = NDArray[np.float32]
 
-WINDOW, SHIFT = 0.025, 0.010
+WINDOW, _SHIFT = 0.025, 0.010
 """Window length and frame shift, in seconds."""
 _FULL_SCALE = 32768.0
 """Kaldi's samples have 16 bits."""
@@ -113,7 +113,7 @@ def _options(rate: int, bands: int) -> Any:
     options.frame_opts.samp_freq = rate
     options.frame_opts.dither = 0.0
     options.frame_opts.frame_length_ms = 1000 * WINDOW
-    options.frame_opts.frame_shift_ms = 1000 * SHIFT
+    options.frame_opts.frame_shift_ms = 1000 * _SHIFT
     options.frame_opts.snip_edges = True
     options.mel_opts.num_bins = bands
     return options

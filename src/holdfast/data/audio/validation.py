@@ -25,7 +25,7 @@ _CLIPPED = 0.001
 SILENT = 0.001
 """A sound whose samples are all smaller is silent (-60 dB of full scale)."""
 
-Splits = Mapping[str, Sequence[Utterance]]
+_Splits = Mapping[str, Sequence[Utterance]]
 """Name of each split, such as "training", and its utterances."""
 _Notes = tuple[str, ...]
 
@@ -55,7 +55,7 @@ def most_common_rate(utterances: Sequence[Utterance]) -> int:
     return min(counts, key=lambda found: (-counts[found], found))
 
 
-def rate_notes(splits: Splits, rate: int) -> _Notes:
+def rate_notes(splits: _Splits, rate: int) -> _Notes:
     """Return notes on files that must be resampled to ``rate``."""
     notes: list[str] = []
     for split, those in splits.items():
@@ -72,7 +72,7 @@ def _rates(utterances: Sequence[Utterance]) -> dict[Path, int]:
     return dict(zip(paths, prefetch(lambda path: sound_info(path).rate, paths, buffer_size=64), strict=True))
 
 
-def check_audio(splits: Splits) -> _Notes:
+def check_audio(splits: _Splits) -> _Notes:
     """Return notes on the files of all splits: clipped and silent ones, duplicates, and shared
     speakers.
 
@@ -148,7 +148,7 @@ def _twice(split: str, those: Sequence[Utterance], facts: Mapping[Path, _Facts])
     return (f"duplicate sounds in the {split} split: {listed(found)}",) if found else ()
 
 
-def _shared_files(splits: Splits, facts: Mapping[Path, _Facts]) -> _Notes:
+def _shared_files(splits: _Splits, facts: Mapping[Path, _Facts]) -> _Notes:
     """Return notes on files of one split whose sound is also in an earlier split."""
     notes: list[str] = []
     seen: dict[str, tuple[str, Path]] = {}
@@ -168,7 +168,7 @@ def _shared_files(splits: Splits, facts: Mapping[Path, _Facts]) -> _Notes:
     return tuple(notes)
 
 
-def shared_speakers(splits: Splits) -> _Notes:
+def shared_speakers(splits: _Splits) -> _Notes:
     """Return notes on speakers of one split who also speak in an earlier one."""
     speakers = {split: {one.speaker for one in those if one.speaker} for split, those in splits.items()}
     notes: list[str] = []

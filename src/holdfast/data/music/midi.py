@@ -17,7 +17,7 @@ from holdfast.errors import UserError
 from holdfast.files import listed
 from holdfast.optional_imports import load_extra
 
-MIDI_ENDINGS, ABC_ENDINGS = (".mid", ".midi", ".kar"), (".abc",)
+_MIDI_ENDINGS, _ABC_ENDINGS = (".mid", ".midi", ".kar"), (".abc",)
 _MOST_BEATS = 20_000
 """Maximum number of beats, more than two hours: a longer piece has wrong times."""
 _SHORT_BAR = 1.0
@@ -61,7 +61,7 @@ def read_scores(path: Path) -> list[ScorePiece]:
 
 
 def _files(path: Path) -> list[Path]:
-    endings = MIDI_ENDINGS + ABC_ENDINGS
+    endings = _MIDI_ENDINGS + _ABC_ENDINGS
     if not path.exists():
         raise UserError("The music file or folder must exist.", f"There is no {path}.", "Check the name.")
     if path.is_dir():
@@ -85,7 +85,7 @@ def _read(file: Path, name: str) -> Iterator[ScorePiece]:
     except OSError as error:
         rule, got = f"{name} must be readable.", f"The system says: {error.strerror or error}."
         raise UserError(rule, got, "Change its permissions, or leave it out.") from error
-    if file.suffix.lower() in ABC_ENDINGS:
+    if file.suffix.lower() in _ABC_ENDINGS:
         return iter(list(_tunes(data, name)))
     return iter([ScorePiece(name, parse_midi(data, name))])
 

@@ -93,17 +93,17 @@ def _read_mat(path: Path) -> dict[str, RollPieces]:
         raise UserError(
             rule, f"It cannot be read: {error}.", "Copy it again, or save it with -v7."
         ) from error
-    names = {part: f"{part}data" for part in SPLITS}
-    found = {part: values[name] for part, name in names.items() if name in values}
+    names = {split: f"{split}data" for split in SPLITS}
+    found = {split: values[name] for split, name in names.items() if name in values}
     if not found:
         have = ", ".join(name for name in values if not name.startswith("__")) or "nothing"
         raise UserError(rule, f"It holds {have}.", "Rename the cells; one of the three is enough.")
     return {
-        part: tuple(
-            RollPiece(f"{names[part]}{{{i}}}", _checked(roll, path, f"{names[part]}{{{i}}}"))
+        split: tuple(
+            RollPiece(f"{names[split]}{{{i}}}", _checked(roll, path, f"{names[split]}{{{i}}}"))
             for i, roll in enumerate(np.ravel(cells), 1)
         )
-        for part, cells in found.items()
+        for split, cells in found.items()
     }
 
 
@@ -138,18 +138,18 @@ def _read_json(path: Path) -> dict[str, RollPieces]:
         ) from error
     rule = f"{path} must hold a list of pieces, or an object of such lists with the names train, valid, test."
     fix = 'Write for example {"train": [[[60, 64], [62]]]}: pieces of frames of MIDI pitches.'
-    parts = values if isinstance(values, dict) else {UNSPLIT: values}
-    strange = [name for name in parts if name not in (*SPLITS, UNSPLIT)]
-    if strange or not parts:
+    splits = values if isinstance(values, dict) else {UNSPLIT: values}
+    strange = [name for name in splits if name not in (*SPLITS, UNSPLIT)]
+    if strange or not splits:
         raise UserError(rule, f"It has {', '.join(map(repr, strange)) or 'nothing'}.", fix)
-    for name, pieces in parts.items():
+    for name, pieces in splits.items():
         if not isinstance(pieces, list):
             raise UserError(rule, f"{name} is {_kind(pieces)}.", fix)
     return {
-        part: tuple(
-            RollPiece(f"{part}[{i}]", _roll(piece, f"{part}[{i}]", path)) for i, piece in enumerate(pieces)
+        split: tuple(
+            RollPiece(f"{split}[{i}]", _roll(piece, f"{split}[{i}]", path)) for i, piece in enumerate(pieces)
         )
-        for part, pieces in parts.items()
+        for split, pieces in splits.items()
     }
 
 

@@ -23,16 +23,16 @@ _LOUDEST = 0.9
 """Peak of the written sound."""
 
 
-def find_soundfont(asked: Path | None = None) -> Path:
+def find_soundfont(requested: Path | None = None) -> Path:
     """Return the requested soundfont, else an installed one, else the one in the package
     pretty_midi.
 
     Raises:
         UserError: there is none, or the file is not SF2.
     """
-    if asked is not None:
-        _check(Path(asked))
-        return Path(asked)
+    if requested is not None:
+        _check(Path(requested))
+        return Path(requested)
     found = sorted(FOLDER.glob("*.sf2"))
     package = importlib.util.find_spec("pretty_midi")  # found without loading it
     folders = (package.submodule_search_locations or []) if package else []

@@ -92,13 +92,13 @@ def read_panel(path: Path, columns: Columns, *, frequency: str | None = None, so
     frame = read_table(path)
     with name_lines(path):
         columns, times, values, groups, notes = _read_columns(frame, columns)
-    parts = [_series(n, times[rows], values[rows], columns, sort) for n, rows in groups]
+    raw = [_series(n, times[rows], values[rows], columns, sort) for n, rows in groups]
     more = ("rows were sorted by time",) if any(_back(times[rows]).any() for _, rows in groups) else ()
-    step = Frequency.parse(frequency) if frequency else _common_frequency(parts)
-    series = tuple(_regular(s, step) for s in parts)
-    gaps = _gap_notes(parts, series, columns)
-    told = (*notes, *more, *_step_note(step, columns.time, bool(frequency)), *gaps)
-    return Panel(series, columns, step, told)
+    step = Frequency.parse(frequency) if frequency else _common_frequency(raw)
+    series = tuple(_regular(s, step) for s in raw)
+    gaps = _gap_notes(raw, series, columns)
+    all_notes = (*notes, *more, *_step_note(step, columns.time, bool(frequency)), *gaps)
+    return Panel(series, columns, step, all_notes)
 
 
 def _read_columns(
@@ -183,7 +183,7 @@ def _refuse_twice(times: Array, label: str, columns: Columns) -> None:
     found, counts = np.unique(times, return_counts=True)
     if (counts == 1).all():
         return
-    fix = "" if columns.series else ", or name the column that tells series apart: --series"
+    fix = "" if columns.series else ", or name the column of the series with --series"
     raise UserError(
         "Each time must occur once in a series.",
         f"In the {label} {_text(found[counts.argmax()])} occurs {_times(int(counts.max()))}.",
@@ -199,11 +199,11 @@ def _text(time: np.datetime64) -> str:
     return str(time.astype("datetime64[s]")).replace("T", " ")
 
 
-def _common_frequency(parts: list[Series]) -> Frequency:
+def _common_frequency(raw: list[Series]) -> Frequency:
     """Return the step that most series have; without times, rows count as steps."""
-    if parts[0].times.dtype.kind != "M":
+    if raw[0].times.dtype.kind != "M":
         return Frequency("step")
-    found = [infer(s.times) for s in parts]
+    found = [infer(s.times) for s in raw]
     return max(found, key=found.count)
 
 
@@ -216,7 +216,7 @@ def _regular(series: Series, frequency: Frequency) -> Series:
         raise UserError(
             "The frequency must fit the times.",
             f"From {_text(series.times[0])} to {_text(series.times[-1])} a row every {frequency} makes {length:,} "
-            f"rows, of which the file has {len(series.times):,}{_in(series)}.",
+            f"rows, but the file has {len(series.times):,}{_in(series)}.",
             "Correct a wrong time, give a longer --frequency, or use --frequency rows to count each row as one step.",
         )
     whole = grid(series.times, frequency)
@@ -246,18 +246,18 @@ def _step_note(frequency: Frequency, time: str | None, given: bool) -> tuple[str
     return (f"one row every {frequency}",)
 
 
-def _gap_notes(parts: list[Series], series: tuple[Series, ...], columns: Columns) -> list[str]:
+def _gap_notes(raw: list[Series], series: tuple[Series, ...], columns: Columns) -> list[str]:
     notes = []
-    inserted = sum(len(s.times) - len(p.times) for s, p in zip(series, parts, strict=True))
+    inserted = sum(len(s.times) - len(p.times) for s, p in zip(series, raw, strict=True))
     if inserted:
-        pair = next((s, p) for s, p in zip(series, parts, strict=True) if len(s.times) > len(p.times))
+        pair = next((s, p) for s, p in zip(series, raw, strict=True) if len(s.times) > len(p.times))
         first = pair[0].times[~np.isin(pair[0].times, pair[1].times)][0]
         notes.append(
             f"{inserted} missing {'row was' if inserted == 1 else 'rows were'} inserted as gaps, "
             f"the first at {_text(first)}"
         )
     for column, name in enumerate(columns.values):
-        missing = sum(int(np.isnan(p.values[:, column]).sum()) for p in parts)
+        missing = sum(int(np.isnan(p.values[:, column]).sum()) for p in raw)
         how = "" if name in columns.targets else ": replaced by the last known value"
         if missing:
             notes.append(f"{missing} missing value{'s' * (missing > 1)} in {name!r}{how}")
