@@ -51,7 +51,7 @@ METRIC = Metric("accuracy", "accuracy", "", direction="higher", perfect=1.0)
 def run(cell: str, seed: int, share: float, **more: Any) -> dict[str, Any]:
     gru = cell != "lstm"
     wobble = 0.001 * (seed + 1) * (1 if gru else -1)
-    figures = {
+    values = {
         "hidden_size": {"lstm": 4, "gru": 4}.get(cell, 5),
         "parameters": {"lstm": 500, "gru": 400}.get(cell, 490),
         "recurrent_parameters": {"lstm": 400, "gru": 300}.get(cell, 390),
@@ -66,7 +66,7 @@ def run(cell: str, seed: int, share: float, **more: Any) -> dict[str, Any]:
         "reach": 30.0 if gru else 60.0,
         "longest": 99,
     }
-    return {"cell": cell, "seed": seed, "share": share, "split": "test"} | figures | more
+    return {"cell": cell, "seed": seed, "share": share, "split": "test"} | values | more
 
 
 def found(cells: tuple[str, ...] = ("lstm", "gru", "gru-5"), **more: Any) -> Comparison:
@@ -98,7 +98,7 @@ def test_what_the_runs_say() -> None:
     assert [claim.one for claim in tested] == ["gru"] * 9 + ["gru-5"] * 8
 
 
-def test_the_opposite_is_told() -> None:
+def test_the_opposite_is_remarked() -> None:
     runs = [dict(r, update_seconds=2.0 + r["seed"] / 9 if r["cell"] == "gru" else 1.0) for r in found().runs]
     slower = by_measure(evaluate_claims(Comparison("classify", runs, {}, ()), METRIC))[
         "seconds per optimizer step"
@@ -150,11 +150,11 @@ def test_a_loss_that_all_reach_at_once_tells_nothing_of_speed() -> None:
     assert own["seconds to a validation loss of 1.01"].decision == "not decided"
 
 
-def test_no_gap_is_told() -> None:
-    told = by_measure(evaluate_claims(found(train_loss=3.0), METRIC))[
+def test_no_gap_is_remarked() -> None:
+    gap = by_measure(evaluate_claims(found(train_loss=3.0), METRIC))[
         "validation minus training loss, 10 % of the data"
     ]
-    assert told.remark.startswith("neither overfits")
+    assert gap.remark.startswith("neither overfits")
 
 
 def test_runs_of_another_kind_are_refused() -> None:
@@ -170,7 +170,7 @@ def test_updates_to_a_goal() -> None:
     assert _steps_to_loss({"valid_losses": [1.0], "updates_per_epoch": 10}, 2.0) == 10
 
 
-def test_words_tables_and_json_agree() -> None:
+def test_sentences_tables_and_json_agree() -> None:
     comparison = found()
     tested = evaluate_claims(comparison, METRIC)
     values = claims_to_dict(comparison, tested)
@@ -232,11 +232,11 @@ def test_networks_of_equal_parameters_and_what_is_planned(tmp_path: Path) -> Non
     (rnn,) = (name for name in named if name.startswith("rnn-"))
     assert counts[gru] == pytest.approx(counts["lstm"], rel=0.02)
     assert counts[rnn] == pytest.approx(counts["lstm"], rel=0.02)
-    parts = {0.25: prepared.fraction(0.25), 1.0: prepared}
-    own = _settings_by_fraction(make, config, parts)
-    steps = {share: make(config).untrained(data)[1].steps_per_epoch for share, data in parts.items()}
+    by_share = {0.25: prepared.fraction(0.25), 1.0: prepared}
+    own = _settings_by_fraction(make, config, by_share)
+    steps = {share: make(config).untrained(data)[1].steps_per_epoch for share, data in by_share.items()}
     assert own[1.0].training.epochs == 4 and own[0.25].training.epochs == round(4 * steps[1.0] / steps[0.25])
-    planned = _plan_runs(own, named, parts, 2)
+    planned = _plan_runs(own, named, by_share, 2)
     assert len(planned) == 2 * 2 * 5 and len({run.key for run in planned}) == len(planned)
     assert [run.name for run in planned[:5]] == [*named]
     assert [run.name for run in planned[10:15]] == [*[*named][1:], "lstm"]
@@ -270,7 +270,7 @@ def call(capsys: pytest.CaptureFixture[str], *words: str | Path, code: int = 0) 
     return capsys.readouterr()
 
 
-def test_claims_of_a_table_and_going_on(
+def test_claims_of_a_table_and_resume(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from holdfast.experiments import compare
@@ -343,7 +343,7 @@ def test_claims_of_music(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
         (["--cells", "lstm"], "Given: lstm."),
     ],
 )
-def test_what_cannot_be_tried_is_told(
+def test_a_refused_design_is_explained(
     flags: list[str], words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     data, out = table_of(tmp_path / "a.csv"), tmp_path / "out"

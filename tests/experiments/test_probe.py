@@ -286,12 +286,12 @@ def test_splits_are_fixed_and_training_sequences_differ_by_seed(name: str) -> No
     one, two = (_ProbeTrainable(probe, SHORT[name], "gru", seed) for seed in (1, 2))
     again = _ProbeTrainable(probe, SHORT[name], "gru", 1)
     assert all(torch.equal(a, b) for a, b in zip(probe.valid(), probe.valid(), strict=True))
-    drawn = [next(iter(learner.batches(epoch)))[0] for learner in (one, two) for epoch in (1, 2)]
-    assert torch.equal(drawn[0], next(iter(again.batches(1)))[0])
-    pools = [*drawn, probe.valid()[0], probe.test()[0]]
+    sampled = [next(iter(learner.batches(epoch)))[0] for learner in (one, two) for epoch in (1, 2)]
+    assert torch.equal(sampled[0], next(iter(again.batches(1)))[0])
+    pools = [*sampled, probe.valid()[0], probe.test()[0]]
     rows = [{tuple(row.flatten().tolist()) for row in pool.unbind(1)} for pool in pools]
     if name == "images":  # training is from one set, in another order each time
-        assert not rows[4] & rows[0] and len({tuple(pool[:, 0, 0].tolist()) for pool in drawn}) == 4
+        assert not rows[4] & rows[0] and len({tuple(pool[:, 0, 0].tolist()) for pool in sampled}) == 4
     elif name != "order":  # whose short sequences may repeat by chance
         assert all(not a & b for k, a in enumerate(rows) for b in rows[k + 1 :])
     assert len(probe.valid()[0][0]) == (359 if name == "images" else VALID)
@@ -424,14 +424,14 @@ def made(
     }
 
 
-def told(*runs: dict[str, Any]) -> list[str]:
+def described(*runs: dict[str, Any]) -> list[str]:
     probe = Order(OrderConfig())
     found = ProbeResults("order", 200, "accuracy", True, 0.99, probe.chance, probe.nothing, list(runs))
     return [results.title(found), results.criterion_sentence(found), *results.verdict_sentences(found)]
 
 
 def test_verdicts_in_words() -> None:
-    title, rule, *found = told(
+    title, rule, *found = described(
         made("rnn", 0.27), made("gru", 0.6, stopped="budget"), made("lstm", 0.995, solved=True)
     )
     assert title == "Temporal order: which of two symbols came first, in 200 time steps"
@@ -448,7 +448,7 @@ def test_verdicts_in_words() -> None:
 
 
 def test_verdicts_over_seeds() -> None:
-    *_, sentence = told(made("gru", 1.0, solved=True), made("gru", 0.5, seed=1))
+    *_, sentence = described(made("gru", 1.0, solved=True), made("gru", 0.5, seed=1))
     assert (
         sentence
         == "The GRU solved it with 1 of 2 seeds, after 1,500 steps (31 s): test accuracy 0.75 ± 0.35."

@@ -98,10 +98,10 @@ def test_the_four_orders_are_equally_likely() -> None:
 
 def test_each_key_has_random_numbers_of_its_own() -> None:
     keys = [(), (0,), (1,), (0, 1), (1, 0), (0, 0, 1), (2, 0, 1), (2, 1, 0)]
-    drawn = [tuple(torch.rand(4, generator=sequences.generator(*key)).tolist()) for key in keys]
+    sampled = [tuple(torch.rand(4, generator=sequences.generator(*key)).tolist()) for key in keys]
     again = [tuple(torch.rand(4, generator=sequences.generator(*key)).tolist()) for key in keys]
-    assert drawn == again
-    assert len({*drawn}) == len(keys)
+    assert sampled == again
+    assert len({*sampled}) == len(keys)
 
 
 # -- IDX -----------------------------------------------------------------------------------------------------------
@@ -175,17 +175,17 @@ def some(count: int, rows: int = 2, columns: int = 3) -> LabelledImages:
     return LabelledImages(random.integers(10, 21, (count, rows, columns)), np.arange(count) % 3 * 4)
 
 
-def rows_of(part: LabelledImages) -> list[tuple[float, ...]]:
-    return [(*image.ravel().tolist(), label) for image, label in zip(*part, strict=True)]
+def rows_of(split: LabelledImages) -> list[tuple[float, ...]]:
+    return [(*image.ravel().tolist(), label) for image, label in zip(*split, strict=True)]
 
 
 def test_a_set_without_a_test_part_is_cut_in_three_without_loss() -> None:
     whole = some(50)
     found = split_images(whole)
-    assert [len(part.labels) for part in (found.train, found.valid, found.test)] == [30, 10, 10]
+    assert [len(split.labels) for split in (found.train, found.valid, found.test)] == [30, 10, 10]
     low, high = 10, 20  # of the pixels above
     scaled = LabelledImages(((whole.images - low) / (high - low)).astype(np.float32), whole.labels // 4)
-    together = Counter(row for part in (found.train, found.valid, found.test) for row in rows_of(part))
+    together = Counter(row for split in (found.train, found.valid, found.test) for row in rows_of(split))
     assert together == Counter(rows_of(scaled))
     assert found.classes == 3
     again = split_images(whole)
@@ -195,7 +195,7 @@ def test_a_set_without_a_test_part_is_cut_in_three_without_loss() -> None:
 def test_a_test_set_of_its_own_is_taken_whole() -> None:
     test = some(7)
     found = split_images(some(50), test)
-    assert [len(part.labels) for part in (found.train, found.valid, found.test)] == [40, 10, 7]
+    assert [len(split.labels) for split in (found.train, found.valid, found.test)] == [40, 10, 7]
     assert np.array_equal(found.test.labels * 4, test.labels)
 
 
@@ -211,7 +211,7 @@ def test_the_digits_drawn_here_light_the_segments_of_a_display() -> None:
 
 def test_the_digits_of_scikit_learn_are_there() -> None:
     found: ImageSet = split_images(bundled_digits())
-    assert [len(part.labels) for part in (found.train, found.valid, found.test)] == [1078, 359, 360]
+    assert [len(split.labels) for split in (found.train, found.valid, found.test)] == [1078, 359, 360]
     assert found.classes == 10 and found.train.images.shape[1:] == (8, 8)
     assert found.train.images.min() == 0 and found.train.images.max() == 1
 

@@ -95,9 +95,9 @@ def run_claims(
     if not into.resume:
         check_new_folder(into.folder, into.overwrite)
     prepared = make(config).prepare(files.data, files.valid, files.test)
-    parts = {share: _training_fraction(prepared, share) for share in sorted(design.fractions)}
-    own = _settings_by_fraction(make, config, parts)
-    planned = _plan_runs(own, _network_variants(make, config, prepared, design.cells), parts, design.seeds)
+    by_share = {share: _training_fraction(prepared, share) for share in sorted(design.fractions)}
+    own = _settings_by_fraction(make, config, by_share)
+    planned = _plan_runs(own, _network_variants(make, config, prepared, design.cells), by_share, design.seeds)
     comparison = start_or_resume(task, config, prepared, into)
 
     def keep(run: PlannedRun, model: Any) -> None:
@@ -159,14 +159,14 @@ def _matched_size(count: Callable[[int], int], target: int, start: int) -> int:
     return min(low, high, key=lambda units: abs(count(units) - target))
 
 
-def _settings_by_fraction(make: Any, config: Any, parts: dict[float, Any]) -> dict[float, Any]:
+def _settings_by_fraction(make: Any, config: Any, by_share: dict[float, Any]) -> dict[float, Any]:
     """Return the settings for each share of the training split, with as many optimizer steps as for all data.
 
     Raises:
         UserError: a fraction has too few examples, or no more than a smaller one.
     """
     before, steps = _LEAST - 1, {}
-    for share, prepared in parts.items():
+    for share, prepared in by_share.items():
         size, got = len(prepared.train), ""
         if size <= before:
             got = f"It has {size}" + (", as many as the smaller one." if before >= _LEAST else ".")
@@ -195,14 +195,14 @@ def _lengthen(config: Any, times: float) -> Any:
 
 
 def _plan_runs(
-    own: dict[float, Any], networks: dict[str, dict[str, Any]], parts: dict[float, Any], seeds: int
+    own: dict[float, Any], networks: dict[str, dict[str, Any]], by_share: dict[float, Any], seeds: int
 ) -> list[PlannedRun]:
     """Plan all runs: those of a pair follow each other, and the first network changes with the seed."""
     planned = []
     for turn, seed in enumerate(seed_range(own[1.0], seeds)):
         first = turn % len(networks)
         names = [*networks][first:] + [*networks][:first]
-        for share, prepared in parts.items():
+        for share, prepared in by_share.items():
             planned += [
                 PlannedRun(name, with_changes(own[share], seed, **networks[name]), share, prepared)
                 for name in names

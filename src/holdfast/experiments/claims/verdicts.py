@@ -189,12 +189,12 @@ def _gru_and_lstm(networks: _PairedNetworks, metric: Metric) -> Iterator[Claim]:
     yield gap
     suits = f"a GRU is better{data}"
     yield networks.share(suits, f"{_LOSS}, {networks.where}", _LOSSES[_LOSS])
-    part = networks.whole[0][0]["split"]
+    split = networks.whole[0][0]["split"]
 
     def loss_of(run: _Run) -> float:
         return metric.shortfall(run["model"][metric.name])
 
-    yield networks.share(suits, f"{part} {metric.shortfall_label}, {networks.where}", loss_of, loss_of)
+    yield networks.share(suits, f"{split} {metric.shortfall_label}, {networks.where}", loss_of, loss_of)
     for measured, key in MEMORY.items():
         yield networks.memory("a GRU remembers as far as an LSTM", measured, _SAME_MEMORY, key)
 
@@ -230,7 +230,7 @@ def _steps_to_loss(run: _Run, goal: float) -> float:
     return float(each * (place + (before - goal) / (before - now)))
 
 
-# -- how they are tested -----------------------------------------------------------------------------------------
+# -- the tests -----------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -346,5 +346,5 @@ def network_label(name: str) -> str:
     return name.upper()
 
 
-def _listed(words: Sequence[str]) -> str:
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+def _listed(items: Sequence[str]) -> str:
+    return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}"
