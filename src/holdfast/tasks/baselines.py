@@ -23,11 +23,13 @@ class Baseline(ABC, Generic[S, Y]):
 
     Attributes:
         name: key in results, such as ``"seasonal_naive"``.
+        note: what the user should know about the fit; empty for nothing.
         fitted: whether :meth:`state` has arrays.
         optional: whether saved results may lack it.
     """
 
     name: str
+    note: str = ""
     fitted: ClassVar[bool] = True
     optional: ClassVar[bool] = False
 
@@ -83,6 +85,7 @@ class BaselineSet(Generic[S, Y]):
                 member.fit(train, valid)
             except LeftOut as reason:
                 self._leave_out(member, str(reason))
+        self.notes += [member.note for member in self.members if member.note]
         return self
 
     def each(self, split: S) -> Iterator[tuple[str, Y]]:

@@ -133,7 +133,7 @@ class TaskContract(ABC, Generic[S, P, Y]):
         return [["holdfast", "predict", run, files[0]]]
 
     @classmethod
-    def split_notes(cls, result: Mapping[str, Any]) -> list[str]:
+    def remarks(cls, result: Mapping[str, Any]) -> list[str]:
         """Return sentences that a task adds to its verdict."""
         return []
 
@@ -156,7 +156,7 @@ class TaskContract(ABC, Generic[S, P, Y]):
         own = result["model"][metric.name]
         bar = compared_with(board, metric, own, result["baselines"], cls.instead(result))
         first = cls.sentence.format(**result, label=metric.label, own=own, bar=bar)
-        return [first, *variants(metric, result), *cls.split_notes(result)]
+        return [first, *variants(metric, result), *cls.remarks(result)]
 
     @classmethod
     def instead(cls, result: Mapping[str, Any]) -> str:

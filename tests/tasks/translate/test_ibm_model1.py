@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from holdfast.data.text.parallel import SentencePairs
 from holdfast.errors import UserError
 from holdfast.tasks.translate import ibm_model1
-from holdfast.tasks.translate.baselines import Baselines
+from holdfast.tasks.translate.baselines import baseline_set
 from holdfast.tasks.translate.ibm_model1 import NOTHING, Alignment
+from holdfast.tasks.translate.preprocessing import PairSplit
 
 Sentence = list[str]
 
@@ -59,23 +60,26 @@ def test_the_classic_example() -> None:
     assert found == {"das": "the", "Haus": "house", "Buch": "book", "ein": "a"}
 
 
+def split(pairs: SentencePairs) -> PairSplit:
+    return PairSplit(pairs, [], [])
+
+
 def test_only_so_many_pairs_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ibm_model1, "MOST", 13)
     pairs = SentencePairs(("a b", "c d", "e f"), ("A B", "C D", "E F"))  # 6 cells each
-    found = Baselines.fit(pairs, lower=False)
-    assert found.notes == ("word_by_word was fitted on the first 2 of 3 training pairs",)
-    assert set(found.table) == {"a", "b", "c", "d"}
+    found = baseline_set(lower=False).fit(split(pairs), split(pairs))
+    assert found.notes == ["word_by_word was fitted on the first 2 of 3 training pairs"]
+    assert set(found.members[1].table) == {"a", "b", "c", "d"}  # type: ignore[attr-defined]
 
 
 def test_baselines_write_and_come_back() -> None:
-    found = Baselines.fit(
-        SentencePairs(("Das Haus .", "das Buch !", "ein Buch"), ("The house .", "the book !", "a book")), True
-    )
-    again = Baselines.from_state(found.state(), True)
+    pairs = SentencePairs(("Das Haus .", "das Buch !", "ein Buch"), ("The house .", "the book !", "a book"))
+    found = baseline_set(lower=True).fit(split(pairs), split(pairs))
+    again = baseline_set(lower=True).load_state(found.state())
     for one in (found, again):
-        assert dict(one.each(["DAS Buch, Pferd"])) == {
+        assert dict(one.each(split(SentencePairs(("DAS Buch, Pferd",), ("",))))) == {
             "copy": ["das buch, pferd"],
             "word_by_word": ["the book, pferd"],
         }
     with pytest.raises(UserError, match="lacks"):
-        Baselines.from_state({}, True)
+        baseline_set(lower=True).load_state({})

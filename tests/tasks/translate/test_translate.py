@@ -19,11 +19,11 @@ from holdfast.errors import UserError
 from holdfast.tasks.registry import load
 from holdfast.tasks.translate import inference
 from holdfast.tasks.translate.config import Prediction
-from holdfast.tasks.translate.dataset import Vocabularies, prepare
+from holdfast.tasks.translate.dataset import read_dataset
 from holdfast.tasks.translate.predict import predicted
-from holdfast.tasks.translate.report import run_report
+from holdfast.tasks.translate.preprocessing import PairPreprocessing
 from holdfast.tasks.translate.task import Translator
-from holdfast.tasks.translate.tokenizer import Vocabulary
+from holdfast.tasks.translate.tokenizer import SentenceTokenizer
 
 GERMAN = ["eins", "zwei", "drei", "vier", "fünf", "sechs"]
 ENGLISH = ["one", "two", "three", "four", "five", "six"]
@@ -60,7 +60,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
     model = Translator(pair="de-en", epochs=9, **SMALL)
     model.fit(path / "train", valid=path / "val", test=path / "test", out=path / "run")
-    run_report(model, path / "run")
+    model.report(path / "run")
     return path
 
 
@@ -161,7 +161,7 @@ def test_a_translation_does_not_wait_for_the_next_sentence(folder: Path) -> None
 def test_sentences_that_are_too_long_are_cut_and_told(model: Translator, tmp_path: Path) -> None:
     (tmp_path / "in.txt").write_text("eins zwei\n" + "eins " * 150 + "\n")
     assert written(model, tmp_path / "in.txt").startswith("two one\n")
-    assert model.notes == ("cut behind 100 units (--max-length): 1 of the sentences",)
+    assert model.notes == ("cut after 100 tokens (--max-length): 1 of the sentences",)
 
 
 def test_n_best(model: Translator, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -209,22 +209,22 @@ def test_what_was_left_out_doubled_or_unknown_is_told(tmp_path: Path) -> None:
     (tmp_path / "train.tsv").write_text("".join(rows))
     (tmp_path / "valid.tsv").write_text("a1 b\tA1 B\nneu\tB\n" + "b " * 21 + "\tB\n")
     config = Translator(token="word", max_length=20, split="0.9/0.1/0").config
-    found = prepare(config, tmp_path / "train.tsv", tmp_path / "valid.tsv")
+    found = read_dataset(config, tmp_path / "train.tsv", tmp_path / "valid.tsv")
     assert found.notes == (
-        "training pairs longer than 20 units, left out: 1",
-        "sources of the validation part cut behind 20 units: 1",
+        "training pairs longer than 20 tokens, left out: 1",
+        "sources of the validation split cut after 20 tokens: 1",
         "validation pairs that are training pairs as well: 1 of 3",
-        "4.17% of the validation part's source words are unknown",
+        "4.17% of the validation split's source words are unknown",
     )
     assert len(found.train) == 30 and found.test is None
 
 
 def test_a_translation_may_be_as_long_as_those_of_training(tmp_path: Path) -> None:
     (tmp_path / "train.tsv").write_text("".join(f"{i}\t{'x' * i}\n" for i in range(20, 50)))
-    found = prepare(Translator(token="character", split="rest/1/0").config, tmp_path / "train.tsv")
+    found = read_dataset(Translator(token="character", split="rest/1/0").config, tmp_path / "train.tsv")
     most = max(len(target) for target in found.train.targets)
-    assert found.vocabularies.longest(np.zeros(2, np.int64), 100) == most
-    again = Vocabularies.from_state(json.loads(json.dumps(found.vocabularies.state())), tmp_path)
+    assert found.preprocessing.longest(np.zeros(2, np.int64), 100) == most
+    again = PairPreprocessing.from_dict(json.loads(json.dumps(found.preprocessing.to_dict())), tmp_path)
     assert [again.longest(np.zeros(n, np.int64), 100) for n in (0, 2)] == [10, most]
     assert (
         again.longest(np.zeros(20, np.int64), 15) == 10 + 40
@@ -235,8 +235,8 @@ def test_vocabularies_are_of_the_training_part_only(tmp_path: Path) -> None:
     (tmp_path / "train.tsv").write_text("".join(f"a{i}\tA{i}\n" for i in range(50)))
     (tmp_path / "valid.tsv").write_text("nur hier\tonly here\n")
     config = Translator(token="word").config
-    found = prepare(config, tmp_path / "train.tsv", tmp_path / "valid.tsv", tmp_path / "valid.tsv")
-    assert not {"nur", "hier", "only", "here"} & set(found.vocabularies.source.units.state())
+    found = read_dataset(config, tmp_path / "train.tsv", tmp_path / "valid.tsv", tmp_path / "valid.tsv")
+    assert not {"nur", "hier", "only", "here"} & set(found.preprocessing.source.tokens.state())
     few = found.fraction(0.2)
     assert [s for s, _ in few.train.pairs] == [f"a{i}" for i in range(40, 50)]
 
@@ -246,7 +246,7 @@ def test_parts_cut_from_the_data_share_no_sentence(tmp_path: Path) -> None:
     pairs = {(f"s{random.integers(300)}", f"t{random.integers(300)}") for _ in range(150)}
     (tmp_path / "pairs.tsv").write_text("".join(f"{s}\t{t}\n" for s, t in sorted(pairs)))
     for split, most in (("0.8/0.1/0.1", None), ("rest/10/20", (10, 20))):
-        found = prepare(Translator(token="word", split=split).config, tmp_path / "pairs.tsv")
+        found = read_dataset(Translator(token="word", split=split).config, tmp_path / "pairs.tsv")
         assert found.test is not None
         parts = [found.train.pairs, found.valid.pairs, found.test.pairs]
         assert sum(map(len, parts)) == len(pairs)
@@ -259,7 +259,7 @@ def test_parts_cut_from_the_data_share_no_sentence(tmp_path: Path) -> None:
 
 def test_a_split_below_one_leaves_pairs_out(tmp_path: Path) -> None:
     (tmp_path / "pairs.tsv").write_text("".join(f"s{i}\tt{i}\n" for i in range(100)))
-    found = prepare(Translator(token="word", split="0.3/0.2/0.1").config, tmp_path / "pairs.tsv")
+    found = read_dataset(Translator(token="word", split="0.3/0.2/0.1").config, tmp_path / "pairs.tsv")
     assert found.test is not None
     assert [len(found.train), len(found.valid), len(found.test)] == [30, 20, 10]
 
@@ -268,8 +268,8 @@ def test_a_split_below_one_leaves_pairs_out(tmp_path: Path) -> None:
 @pytest.mark.parametrize("lower", [False, True])
 def test_sentences_survive_the_vocabulary(unit: str, lower: bool, tmp_path: Path) -> None:
     text = ["Ein Mann, der lacht.", "Zwei große Hunde!", "(Wo?) Da: 1984."]
-    own = Vocabulary.fit(text, unit, 300, lower)
-    again = Vocabulary.from_state(json.loads(json.dumps(own.state())), tmp_path)
+    own = SentenceTokenizer.fit(text, unit, 300, lower)
+    again = SentenceTokenizer.from_dict(json.loads(json.dumps(own.to_dict())), tmp_path)
     for one in (own, again):
         for sentence in text:
             numbers = one.encode(sentence).tolist()
@@ -280,11 +280,11 @@ def test_sentences_survive_the_vocabulary(unit: str, lower: bool, tmp_path: Path
 
 
 def test_a_shared_vocabulary_is_one(folder: Path) -> None:
-    found = prepare(
+    found = read_dataset(
         Translator(pair="de-en", shared=True, vocabulary=300).config, folder / "train", folder / "val"
     )
-    assert found.vocabularies.source is found.vocabularies.target
-    assert "source" not in found.vocabularies.state()
+    assert found.preprocessing.source is found.preprocessing.target
+    assert "source" not in found.preprocessing.to_dict()
 
 
 # -- going on ----------------------------------------------------------------------------------------------------
@@ -296,10 +296,10 @@ def test_an_interrupted_run_goes_on_to_the_same_end(folder: Path, tmp_path: Path
     whole = Translator(**fields).fit(folder / "train", **files)
     begun = Translator(**fields)
     steps = 0
-    make = begun._network
+    make = begun.trainable
 
-    def interrupting(prepared: Any) -> Any:
-        module, training = make(prepared)
+    def interrupting(module: Any, dataset: Any) -> Any:
+        training = make(module, dataset)
         loss = training.loss
 
         def counted(batch: Any) -> torch.Tensor:
@@ -310,9 +310,9 @@ def test_an_interrupted_run_goes_on_to_the_same_end(folder: Path, tmp_path: Path
             return loss(batch)
 
         training.loss = counted  # type: ignore[method-assign]
-        return module, training
+        return training
 
-    begun._network = interrupting  # type: ignore[method-assign]
+    begun.trainable = interrupting  # type: ignore[method-assign]
     begun.fit(folder / "train", **files, out=tmp_path / "run")
     assert begun.history is not None and begun.history.stopped == "interrupted"
     with pytest.raises(UserError, match="stopped before its end"):
@@ -341,5 +341,5 @@ def test_cells_can_be_compared(folder: Path) -> None:
 def test_the_real_captions_are_read(shared_data: Any) -> None:
     folder = shared_data("multi30k/train.de").parent
     config = Translator(pair="de-en", lower=True, vocabulary=1000).config
-    found = prepare(config, folder / "val", folder / "test_2016_flickr", folder / "test_2017_flickr")
+    found = read_dataset(config, folder / "val", folder / "test_2016_flickr", folder / "test_2017_flickr")
     assert (len(found.train), len(found.valid), len(found.test or ())) == (1014, 1000, 1000)

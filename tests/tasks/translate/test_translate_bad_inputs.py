@@ -93,7 +93,7 @@ def test_what_is_asked(run: Path, name: str, monkeypatch: pytest.MonkeyPatch) ->
 DATA: dict[str, tuple[Callable[[Path], Path], dict[str, Any], str]] = {
     "one pair for three parts": (lambda f: put(f, "a\tb\n"), {}, "none is left"),
     "one group of pairs": (lambda f: put(f, "a\tb\n" * 50), {}, "none is left"),
-    "all too long": (lambda f: put(f, distinct(40)), {"max_length": 1}, "at most 1 units"),
+    "all too long": (lambda f: put(f, distinct(40)), {"max_length": 1}, "at most 1 tokens"),
     "subwords without bytes": (
         lambda f: put(f, distinct(40)),
         {"token": "subword", "vocabulary": 100},

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from holdfast.data.text.parallel import SentencePairs
 from holdfast.models.translate import StepwiseTranslator, TranslationNetwork, TranslationOptions
 from holdfast.tasks.translate.config import TranslateConfig, TranslateTraining
-from holdfast.tasks.translate.dataset import Part
+from holdfast.tasks.translate.preprocessing import PairSplit
 from holdfast.tasks.translate.trainable import NONE, PairTraining, batch, mean_nats, nats, padded
 
 V, ENDS = (11, 13), (0, 1)
@@ -138,13 +138,13 @@ def test_dropping_whole_units_keeps_the_mean() -> None:
 # -- training ----------------------------------------------------------------------------------------------------
 
 
-def part(lengths: list[tuple[int, int]]) -> Part:
+def part(lengths: list[tuple[int, int]]) -> PairSplit:
     random = np.random.default_rng(0)
     sources, targets = ([random.integers(2, v, n[k]) for n in lengths] for k, v in ((0, V[0]), (1, V[1])))
-    return Part(SentencePairs(("",) * len(lengths), ("",) * len(lengths)), sources, targets)
+    return PairSplit(SentencePairs(("",) * len(lengths), ("",) * len(lengths)), sources, targets)
 
 
-def training(own: Part, **fields: Any) -> PairTraining:
+def training(own: PairSplit, **fields: Any) -> PairTraining:
     config = TranslateConfig(training=TranslateTraining(batch_size=20, **fields))
     return PairTraining(network(), config, (own, own), ENDS)
 

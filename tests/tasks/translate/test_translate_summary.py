@@ -10,12 +10,12 @@ import pytest
 
 from holdfast.demos.translate import DATES, dates, in_words
 from holdfast.tasks.translate.metrics import Scorer
-from holdfast.tasks.translate.summary import next_commands, title, verdict
+from holdfast.tasks.translate.task import Translator
 
 
 def result(own: float, copy: float, words: float) -> dict[str, Any]:
     return {
-        "part": "test",
+        "split": "test",
         "sentences": 1000,
         "model": {"bleu": own},
         "baselines": {"copy": {"bleu": copy}, "word_by_word": {"bleu": words}},
@@ -24,13 +24,13 @@ def result(own: float, copy: float, words: float) -> dict[str, Any]:
 
 
 def test_the_verdict_is_honest() -> None:
-    assert title(result(30.0, 1.0, 10.0)) == "translate, test part, 1,000 sentences"
-    better, signature = verdict(result(30.0, 1.0, 10.0))
-    assert "BLEU is 30.0" in better and "each word's likeliest translation (10)" in better
+    assert Translator.scored_on(result(30.0, 1.0, 10.0)) == "translate, test split, 1,000 sentences"
+    better, signature = Translator.verdict(result(30.0, 1.0, 10.0))
+    assert "BLEU is 30.0" in better and "the likeliest translation of each word (10)" in better
     assert "tok:13a" in signature
-    assert "BELOW" in verdict(result(9.0, 1.0, 10.0))[0]
-    assert "use the source as it stands instead" in verdict(result(9.0, 50.0, 10.0))[0]
-    assert ["holdfast", "evaluate", "runs/x", "--json"] in next_commands("runs/x", ["train"], [])
+    assert "BELOW" in Translator.verdict(result(9.0, 1.0, 10.0))[0]
+    assert "use the source unchanged instead" in Translator.verdict(result(9.0, 50.0, 10.0))[0]
+    assert ["holdfast", "evaluate", "runs/x", "--json"] in Translator.next_commands("runs/x", ["train"], [])
 
 
 def test_bleu_by_hand() -> None:

@@ -1,72 +1,67 @@
-"""What a translation network has to beat: the source as it stands, and each word by its likeliest translation."""
+"""What a translation network has to beat: the source unchanged, and the likeliest translation of each word."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Self
+from collections.abc import Mapping
 
 import numpy as np
 
 from holdfast._typing import Array
-from holdfast.data.text.parallel import SentencePairs
-from holdfast.errors import UserError
+from holdfast.tasks.baselines import Baseline, BaselineSet, Rule
 from holdfast.tasks.translate.ibm_model1 import Alignment
+from holdfast.tasks.translate.preprocessing import PairSplit
 from holdfast.tasks.translate.tokenizer import joined, words
 
 
-@dataclass(frozen=True)
-class Baselines:
-    """``copy`` writes the source; ``word_by_word`` the likeliest translation of each word by IBM model 1.
+def baseline_set(lower: bool) -> BaselineSet[PairSplit, list[str]]:
+    """Return both baselines, not fitted; with ``lower`` they write lower case."""
+    return BaselineSet([Copy(lower), WordByWord(lower)])
 
-    Attributes:
-        table: source word -> target word; a word that is not in it is copied.
-        lower: whether all is in lower case.
-        notes: what to tell of the fit.
-    """
 
-    table: Mapping[str, str]
-    lower: bool
-    notes: tuple[str, ...] = ()
+class Copy(Rule[PairSplit, list[str]]):
+    """The source unchanged."""
 
-    @classmethod
-    def fit(cls, train: SentencePairs, lower: bool) -> Self:
+    name = "copy"
+
+    def __init__(self, lower: bool) -> None:
+        self.lower = lower
+
+    def predict(self, split: PairSplit) -> list[str]:
+        """Return the sources."""
+        return [_cased(source, self.lower) for source in split.pairs.sources]
+
+
+class WordByWord(Baseline[PairSplit, list[str]]):
+    """The likeliest translation of each word by IBM model 1; a word that training never saw is copied."""
+
+    name = "word_by_word"
+
+    def __init__(self, lower: bool) -> None:
+        self.lower = lower
+        self.table: Mapping[str, str] = {}
+
+    def fit(self, train: PairSplit, valid: PairSplit) -> None:
         """Align the words of the training pairs."""
-        split = [(words(_cased(s, lower)), words(_cased(t, lower))) for s, t in train]
+        split = [(words(_cased(s, self.lower)), words(_cased(t, self.lower))) for s, t in train.pairs]
         alignment = Alignment.fit(split)
-        read = alignment.sentences
-        note = f"word_by_word was fitted on the first {read:,} of {len(split):,} training pairs"
-        return cls(alignment.likeliest(), lower, (note,) if read < len(split) else ())
+        self.table = alignment.likeliest()
+        if alignment.sentences < len(split):
+            self.note = f"word_by_word was fitted on the first {alignment.sentences:,} of {len(split):,} training pairs"
 
-    def each(self, sources: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
-        """Name and translations of every baseline."""
-        texts = [_cased(source, self.lower) for source in sources]
-        yield "copy", texts
-        yield "word_by_word", [joined(self.table.get(w, w) for w in words(text)) for text in texts]
+    def predict(self, split: PairSplit) -> list[str]:
+        """Translate word by word."""
+        texts = (_cased(source, self.lower) for source in split.pairs.sources)
+        return [joined(self.table.get(word, word) for word in words(text)) for text in texts]
 
     def state(self) -> dict[str, Array]:
-        """Everything as arrays by name: words in UTF-8 with a line's end between."""
-        sides = {"sources": list(self.table), "targets": list(self.table.values())}
-        texts = {f"word_by_word.{name}": "\n".join(side) for name, side in sides.items()}
-        return {name: np.frombuffer(text.encode(), np.uint8) for name, text in texts.items()}
+        """Return both columns of the table, in UTF-8 with line ends between the words."""
+        columns = {"sources": list(self.table), "targets": list(self.table.values())}
+        return {name: np.frombuffer("\n".join(column).encode(), np.uint8) for name, column in columns.items()}
 
-    @classmethod
-    def from_state(cls, arrays: Mapping[str, Array], lower: bool) -> Self:
-        """What :meth:`state` gave.
-
-        Raises:
-            UserError: something lacks.
-        """
-        try:
-            sides = [
-                bytes(arrays[f"word_by_word.{name}"]).decode().split("\n") for name in ("sources", "targets")
-            ]
-            return cls(dict(zip(*sides, strict=True)), lower)
-        except (KeyError, ValueError) as error:
-            rule = "baselines.safetensors holds the words as training wrote them."
-            raise UserError(
-                rule, f"It lacks some: {error}.", "Copy the folder again, or train anew."
-            ) from error
+    def load_state(self, arrays: Mapping[str, Array]) -> None:
+        """Take the table."""
+        columns = [bytes(arrays[name]).decode().split("\n") for name in ("sources", "targets")]
+        self.table = dict(zip(*columns, strict=True))
 
 
 def _cased(text: str, lower: bool) -> str:

@@ -16,7 +16,7 @@ from holdfast.decoding.sampling import sampling_filters
 from holdfast.errors import UserError
 from holdfast.models.translate import StepwiseTranslator, TranslationNetwork
 from holdfast.tasks.translate.config import Prediction, SearchConfig
-from holdfast.tasks.translate.dataset import Vocabularies
+from holdfast.tasks.translate.preprocessing import PairPreprocessing
 from holdfast.tasks.translate.tokenizer import source_words
 from holdfast.tasks.translate.trainable import source_batch
 
@@ -42,11 +42,11 @@ class Translation:
 
 
 @dataclass(frozen=True)
-class Interpreter:
-    """A trained network with its vocabularies and a way to search."""
+class BatchTranslator:
+    """A trained network with its preprocessing and a way to search."""
 
     module: TranslationNetwork
-    vocabularies: Vocabularies
+    preprocessing: PairPreprocessing
     search: Search
     most: int
 
@@ -55,7 +55,7 @@ class Interpreter:
 
         ``first`` is the number of the first one, on which draws depend.
         """
-        whole = [self.vocabularies.source.encode(s) for s in sentences]
+        whole = [self.preprocessing.source.encode(s) for s in sentences]
         sources = [ids[: self.most] for ids in whole]
         there = [i for i, ids in enumerate(sources) if len(ids)]
         found: list[list[Translation]] = [[Translation("", 0.0)] for _ in sentences]
@@ -87,28 +87,28 @@ class Interpreter:
         lengths = [len(ids) for ids in sources]
         batches = TokenBatches(lengths, max(1, _UNITS_AT_ONCE // self.search.size))
         for chosen in batches.of(epoch=0):
-            units, sizes = source_batch([sources[i] for i in chosen], self.vocabularies.source.end)
+            units, sizes = source_batch([sources[i] for i in chosen], self.preprocessing.source.end)
             writer = StepwiseTranslator(self.module, *self.module.encode(units.to(device), sizes.to(device)))
-            longest = [self.vocabularies.longest(sources[i], self.most) for i in chosen]
+            longest = [self.preprocessing.longest(sources[i], self.most) for i in chosen]
             own = [numbers[i] for i in chosen]
             for i, those in zip(
-                chosen, self.search(writer, self.vocabularies.target.end, longest, own), strict=True
+                chosen, self.search(writer, self.preprocessing.target.end, longest, own), strict=True
             ):
                 found[i] = those
         return found
 
     def _translation(self, sentence: str, source: Ids, found: Hypothesis, cut: bool) -> Translation:
-        target, weights = self.vocabularies.target, found.attention[:, : len(source) + 1]
+        target, weights = self.preprocessing.target, found.attention[:, : len(source) + 1]
         text = target.decode(found.tokens, self._copied(sentence, weights))
-        names = [*self.vocabularies.source.names(source.tolist()), "\N{RETURN SYMBOL}"]
+        names = [*self.preprocessing.source.names(source.tolist()), "\N{RETURN SYMBOL}"]
         units = tuple(target.names(list(found.tokens)))
         return Translation(text, found.score, tuple(names), units, weights, cut)
 
     def _copied(self, sentence: str, weights: Array) -> list[str]:
         """The source word that each step attended to most (Luong et al. 2015), where units are words."""
-        if not (self.vocabularies.source.words and self.vocabularies.target.words and len(weights)):
+        if not (self.preprocessing.source.words and self.preprocessing.target.words and len(weights)):
             return []
-        words = source_words(sentence, self.vocabularies.source)
+        words = source_words(sentence, self.preprocessing.source)
         return [words[place] for place in weights[:, :-1].argmax(1)]
 
 

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -19,11 +19,14 @@ from holdfast.insight.analysis.features import of_tokens, side_by_side
 from holdfast.insight.analysis.request import FeatureBatch, InspectionRequest, Loss, Score
 from holdfast.insight.analysis.results import Steps
 from holdfast.models.translate import DecoderOutput
-from holdfast.tasks.translate import dataset, trainable
-from holdfast.tasks.translate.dataset import Part, Vocabularies
+from holdfast.tasks.translate import trainable
+from holdfast.tasks.translate.dataset import parallel_format
 from holdfast.tasks.translate.inference import Translation
-from holdfast.tasks.translate.task import Translator
-from holdfast.tasks.translate.tokenizer import Vocabulary, source_words
+from holdfast.tasks.translate.preprocessing import PairPreprocessing, PairSplit
+from holdfast.tasks.translate.tokenizer import SentenceTokenizer, source_words
+
+if TYPE_CHECKING:
+    from holdfast.tasks.translate.task import Translator
 
 BATCH, LEAST, LOOKED_AT = 16, 4, 128
 """Pairs in which memory and gradients are measured, at most, and at least where there are as many of one length; and
@@ -39,18 +42,18 @@ _OTHERWISE = {
 
 @dataclass(frozen=True)
 class _Looked:
-    """A network with its vocabularies, the pairs that are looked at, whether they are the file's, and notes."""
+    """A network with its preprocessing, the pairs that are looked at, whether they are the file's, and notes."""
 
     module: Any
-    vocabularies: Vocabularies
-    part: Part
+    preprocessing: PairPreprocessing
+    split: PairSplit
     given: bool
     notes: tuple[str, ...]
 
     def run(self, chosen: Sequence[int]) -> Callable[[], DecoderOutput]:
         """What puts some pairs through the network."""
         device = next(self.module.parameters()).device
-        own = trainable.on(device, trainable.batch(self.part, chosen, self.vocabularies.ends))
+        own = trainable.on(device, trainable.batch(self.split, chosen, self.preprocessing.ends))
         return lambda: self.module.decode(own.inputs, *self.module.encode(own.source, own.lengths))
 
 
@@ -71,7 +74,7 @@ def subjects(model: Translator, data: Path, steps: int) -> list[InspectionReques
         Steps(()),
         replace(score, step=None),  # of a place in the other sentence
         _loss(looked) if looked.given else None,
-        looked.run(_of_one_length(looked.part)),
+        looked.run(_of_one_length(looked.split)),
         layers=("encoder",),
         notes=looked.notes,
         name="encoder",
@@ -93,26 +96,25 @@ def subjects(model: Translator, data: Path, steps: int) -> list[InspectionReques
 
 def _read(model: Translator, data: Path, steps: int) -> _Looked:
     """The first pairs, both sides cut to so many steps with their end."""
-    vocabularies, settings = model.vocabularies, model.config.data
-    assert vocabularies is not None
+    (module, preprocessing), settings = model.fitted(), model.config.data
     given = not data.is_file() if settings.pair else _has_pairs(data, settings.encoding)
     if given:
-        whole, notes = dataset.layout_of(settings).read(data)
+        whole, notes = parallel_format(settings).read(data)
     else:
         sentences = [line for line in read_lines(data, settings.encoding) if line][:LOOKED_AT]
         whole = SentencePairs.of(zip(sentences, model.predict(sentences), strict=True))
         notes = ("The file has no translations: they are the model's own, and there is no loss to measure.",)
-    some = dataset.number(whole[range(min(LOOKED_AT, len(whole)))], vocabularies)
-    part = dataset.shortened(some, min(settings.max_length, steps - 1))
-    part = part[[i for i in range(len(part)) if len(part.sources[i]) and len(part.targets[i])]]
-    if not len(part):
+    some = preprocessing.encode(whole[range(min(LOOKED_AT, len(whole)))])
+    split = some.shortened(min(settings.max_length, steps - 1))
+    split = split[[i for i in range(len(split)) if len(split.sources[i]) and len(split.targets[i])]]
+    if not len(split):
         raise UserError(
             "A file that is inspected has a sentence, and a translation that is not empty.",
             f"{data} has {'none that the model translates' if len(whole) else 'none'}.",
             "Give another file, or train for longer.",
         )
-    told = f"Units that track something were looked for in the first {len(part)} pairs."
-    return _Looked(model.module, vocabularies, part, given, (*notes, told))
+    told = f"Units that track something were looked for in the first {len(split)} pairs."
+    return _Looked(module, preprocessing, split, given, (*notes, told))
 
 
 def _has_pairs(data: Path, encoding: str) -> bool:
@@ -122,11 +124,11 @@ def _has_pairs(data: Path, encoding: str) -> bool:
     return any("\t" in line for line in read_lines(data, encoding)[:LOOKED_AT])
 
 
-def _of_one_length(part: Part) -> list[int]:
+def _of_one_length(split: PairSplit) -> list[int]:
     """Pairs with the longest translations of which there are enough: the decoder is told of no ends."""
-    counts = Counter(map(len, part.targets))
-    length = max((n for n, count in counts.items() if count >= LEAST), default=len(part.targets[0]))
-    return [i for i, target in enumerate(part.targets) if len(target) == length][:BATCH]
+    counts = Counter(map(len, split.targets))
+    length = max((n for n, count in counts.items() if count >= LEAST), default=len(split.targets[0]))
+    return [i for i, target in enumerate(split.targets) if len(target) == length][:BATCH]
 
 
 # -- what a step is ---------------------------------------------------------------------------------------------
@@ -135,9 +137,9 @@ def _of_one_length(part: Part) -> list[int]:
 def _described(subject: InspectionRequest, looked: _Looked, side: str) -> InspectionRequest:
     """The subject with the steps of the first sentence of a side, and what is known of all of them."""
     source = side == "source"
-    vocabulary = looked.vocabularies.source if source else looked.vocabularies.target
-    part = looked.part
-    every, texts = (part.sources, part.pairs.sources) if source else (part.targets, part.pairs.targets)
+    vocabulary = looked.preprocessing.source if source else looked.preprocessing.target
+    split = looked.split
+    every, texts = (split.sources, split.pairs.sources) if source else (split.targets, split.pairs.targets)
     end = [vocabulary.end]
     read = [np.concatenate([ids, end] if source else [end, ids]) for ids in every]
     each = [_features(ids, vocabulary) for ids in read]
@@ -147,8 +149,8 @@ def _described(subject: InspectionRequest, looked: _Looked, side: str) -> Inspec
     own = {name: each[0][name] for name in features}
     return replace(
         subject,
-        steps=Steps(labels, vocabulary.units.kind, features=own),
-        feature_batch=FeatureBatch(looked.run(range(len(part))), features),
+        steps=Steps(labels, vocabulary.tokens.kind, features=own),
+        feature_batch=FeatureBatch(looked.run(range(len(split))), features),
     )
 
 
@@ -158,16 +160,16 @@ def _names_of_layers(above: int) -> dict[str, str]:
     return {name: f"decoder, layer {k + 1}" for k, name in enumerate(found)}
 
 
-def _names(text: str, ids: Ids, vocabulary: Vocabulary) -> list[str]:
+def _names(text: str, ids: Ids, vocabulary: SentenceTokenizer) -> list[str]:
     """Words as they stand in the sentence, other units as the vocabulary shows them."""
     return source_words(text, vocabulary)[: len(ids)] if vocabulary.words else vocabulary.names(ids.tolist())
 
 
-def _features(ids: Ids, vocabulary: Vocabulary) -> dict[str, Array]:
-    known = of_tokens(ids, vocabulary.units)
+def _features(ids: Ids, vocabulary: SentenceTokenizer) -> dict[str, Array]:
+    known = of_tokens(ids, vocabulary.tokens)
     found = {name: values for name, values in known.items() if name not in _OTHERWISE}
     place = np.arange(1.0, len(ids) + 1)
-    return {"position": place, f"{vocabulary.units.kind}s to the end": len(ids) - place, **found}
+    return {"position": place, f"{vocabulary.tokens.kind}s to the end": len(ids) - place, **found}
 
 
 # -- score, loss and picture ------------------------------------------------------------------------------------
@@ -175,24 +177,24 @@ def _features(ids: Ids, vocabulary: Vocabulary) -> dict[str, Array]:
 
 def _score(looked: _Looked) -> Score:
     """The log-probability of the first word of the translation that the model would write otherwise, or of its last."""
-    module, vocabulary, ids = looked.module, looked.vocabularies.target, looked.part.targets[0]
+    module, vocabulary, ids = looked.module, looked.preprocessing.target, looked.split.targets[0]
     module.eval()
     with torch.no_grad():
         likeliest = module.scores(looked.run([0])().readouts[:, 0]).argmax(-1).tolist()
-    names = _names(looked.part.pairs.targets[0], ids, vocabulary)
+    names = _names(looked.split.pairs.targets[0], ids, vocabulary)
     spoken = [k for k, name in enumerate(names) if any(c.isalnum() for c in name)] or [0]
     place = next((k for k, unit in enumerate(ids) if likeliest[k] != unit), spoken[-1])
     unit, other = int(ids[place]), likeliest[place]
-    rather = "" if other == unit else f" (the model would write {vocabulary.units.token(other)!r})"
+    rather = "" if other == unit else f" (the model would write {vocabulary.tokens.token(other)!r})"
     name = f"log-probability of {names[place]!r} in place {place + 1} of the translation{rather}"
     return Score(name, lambda answer: module.scores(answer.readouts[place, 0]).log_softmax(-1)[unit], place)
 
 
 def _loss(looked: _Looked) -> Loss:
-    ends = looked.vocabularies.ends
-    name = f"nats per target {looked.vocabularies.target.units.kind}"
-    on = f"on the first {len(looked.part)} pairs"
-    return Loss(name, lambda: trainable.mean_nats(looked.module, looked.part, ends), on)
+    ends = looked.preprocessing.ends
+    name = f"nats per target {looked.preprocessing.target.tokens.kind}"
+    on = f"on the first {len(looked.split)} pairs"
+    return Loss(name, lambda: trainable.mean_nats(looked.module, looked.split, ends), on)
 
 
 @torch.no_grad()
@@ -200,9 +202,9 @@ def _attention(looked: _Looked, path: Path) -> Path:
     """The picture of what the decoder attended to while it wrote the first translation."""
     from holdfast.tasks.translate.plots import attention_plot  # loads matplotlib
 
-    part, vocabularies = looked.part, looked.vocabularies
-    source = _names(part.pairs.sources[0], part.sources[0], vocabularies.source)
-    target = _names(part.pairs.targets[0], part.targets[0], vocabularies.target)
+    split, preprocessing = looked.split, looked.preprocessing
+    source = _names(split.pairs.sources[0], split.sources[0], preprocessing.source)
+    target = _names(split.pairs.targets[0], split.targets[0], preprocessing.target)
     looked.module.eval()
     weights = looked.run([0])().weights[: len(target), 0].cpu().numpy()
     return attention_plot([Translation("", 0.0, (*source, END), tuple(target), weights)], path)

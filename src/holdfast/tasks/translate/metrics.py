@@ -1,4 +1,4 @@
-"""Translations against references: BLEU and chrF by sacrebleu, with their signatures."""
+"""BLEU and chrF of translations, by sacrebleu."""
 
 from __future__ import annotations
 
@@ -6,6 +6,34 @@ from collections.abc import Sequence
 from typing import Any
 
 from holdfast.errors import missing_library
+from holdfast.tasks.metrics import Metric, Scoreboard
+
+SCOREBOARD = Scoreboard(
+    (
+        Metric(
+            "bleu",
+            "BLEU",
+            "share of runs of 1 to 4 words that the reference has too, less for short translations: 0 to 100",
+            direction="higher",
+            perfect=100.0,
+        ),
+        Metric(
+            "chrf",
+            "chrF",
+            "F score of the runs of 1 to 6 characters that translation and reference share: 0 to 100",
+            direction="higher",
+            perfect=100.0,
+        ),
+        Metric(
+            "perplexity",
+            "perplexity",
+            "as if so many tokens were equally likely at each place of the reference; not comparable between "
+            "kinds of token",
+        ),
+    ),
+    examples="pairs",
+    baselines={"copy": "the source unchanged", "word_by_word": "the likeliest translation of each word"},
+)
 
 
 class Scorer:
@@ -27,7 +55,7 @@ class Scorer:
         }
 
     def __call__(self, translations: Sequence[str], references: Sequence[str]) -> dict[str, float]:
-        """Both figures of translations [N] against one reference each [N]."""
+        """Return both metrics of translations [N] compared with one reference each [N]."""
         return {
             name: float(metric.corpus_score(list(translations), [list(references)]).score)
             for name, metric in self.metrics.items()
@@ -35,5 +63,5 @@ class Scorer:
 
     @property
     def signatures(self) -> dict[str, str]:
-        """How each figure was computed, once something was scored."""
+        """How each metric was computed, once something was scored."""
         return {name: str(metric.get_signature()) for name, metric in self.metrics.items()}

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from holdfast.data.stdin import stdin_lines
 from holdfast.data.text.parallel import read_lines
 from holdfast.tasks.translate.config import Prediction
 from holdfast.tasks.translate.inference import Translation
-from holdfast.tasks.translate.task import Translator
+
+if TYPE_CHECKING:
+    from holdfast.tasks.translate.task import Translator
 
 DRAWN = 4
 """Sentences of which the attention is drawn, at most."""
@@ -35,7 +38,7 @@ def counted(model: Translator, found: Iterable[list[Translation]]) -> Iterator[l
         cut += those[0].cut
         yield those
     most = model.config.data.max_length
-    model.notes = (f"cut behind {most} units (--max-length): {cut:,} of the sentences",) if cut else ()
+    model.notes = (f"cut after {most} tokens (--max-length): {cut:,} of the sentences",) if cut else ()
 
 
 def told(found: Iterable[list[Translation]]) -> Iterator[str]:

@@ -1,46 +1,38 @@
-"""The page of a translator's training run."""
+"""What the report of a translator adds: the first translations, and their attention."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from holdfast.files import write_atomic
-from holdfast.reporting.html import Section, write_report
-from holdfast.reporting.sections import data_section, metrics_section, result_section
+from holdfast.reporting.html import Section
 from holdfast.tasks.translate.plots import attention_plot
-from holdfast.tasks.translate.summary import verdict
-from holdfast.tasks.translate.task import Translator
 
-EXAMPLES = 20
-"""Translations that are shown beside their references."""
-PICTURES = 2
-"""Translations whose attention is drawn."""
+if TYPE_CHECKING:
+    from holdfast.tasks.translate.task import Translator
+
+_EXAMPLES = 20
+"""Translations that are shown next to their references."""
+_PLOTTED = 2
+"""Translations whose attention is plotted."""
 
 
-def run_report(model: Translator, folder: Path) -> Path:
-    """``report.html`` with ``plots/``: figures, learning curves, first translations and their attention.
-
-    The translations are in ``plots/translations.tsv`` as well.
-    """
-    result, history = model.metrics, model.history
-    assert history is not None
-    prepared = model.prepared
-    part = (prepared.test or prepared.valid)[range(min(EXAMPLES, len(prepared.test or prepared.valid)))]
-    found = [those[0] for those in model.interpreter().all(part.pairs.sources)]
+def sections(model: Translator, plots: Path) -> list[Section]:
+    """Return the first translations, which are written to ``plots/translations.tsv`` as well, and their attention."""
+    assert model.dataset is not None
+    name, split = model.dataset.scored
+    split = split[range(min(_EXAMPLES, len(split)))]
+    found = [best for best, *_ in model.translator().all(split.pairs.sources)]
     rows = [["source", "translation", "reference"]]
-    rows += [[s, one.text, t] for (s, t), one in zip(part.pairs, found, strict=True)]
-    plots = folder / "plots"
-    figures = result_section(result, history, model.scoreboard, verdict(result), plots)
+    rows += [[s, one.text, t] for (s, t), one in zip(split.pairs, found, strict=True)]
     write_atomic(plots / "translations.tsv", "".join("\t".join(row) + "\n" for row in rows))
-    some = [one for one in found if one.target][:PICTURES]
+    some = [one for one in found if one.target][:_PLOTTED]
     pictures = [attention_plot(some, plots / "attention.png")] if some else []
-    sections = [
-        figures,
+    words = "Dark cells show the source tokens that the network attended to while it wrote each target token."
+    return [
         Section(
-            "First translations", [f"The first {len(part)} of the {result['split']} split, not chosen."], rows
+            "First translations", [f"The first {len(split)} pairs of the {name} split, not chosen."], rows
         ),
-        Section("Attention", ["Dark: what a target unit looks at in the source."], pictures=pictures),
-        data_section(result["notes"]),
-        metrics_section(model.scoreboard.known(result["model"])),
+        Section("Attention", [words], pictures=pictures),
     ]
-    return write_report(folder / "report.html", "Translation", sections)

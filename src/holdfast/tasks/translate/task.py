@@ -1,37 +1,41 @@
-"""The translator: fit, evaluate, predict, save and load."""
+"""The translator."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from math import exp
 from pathlib import Path
 from typing import Any
 
-import torch
+from torch import nn
 
-from holdfast._typing import Array
-from holdfast.files import load_json, save_json
-from holdfast.tasks.legacy import LEARNT, TaskModel
-from holdfast.tasks.translate import dataset, trainable
-from holdfast.tasks.translate.baselines import Baselines
+from holdfast.insight.analysis.request import InspectionRequest
+from holdfast.models.translate import TranslationNetwork
+from holdfast.reporting.html import Section
+from holdfast.tasks.baselines import BaselineSet
+from holdfast.tasks.dataset import Dataset
+from holdfast.tasks.task import Task
+from holdfast.tasks.translate.baselines import baseline_set
 from holdfast.tasks.translate.config import Prediction, TranslateConfig
-from holdfast.tasks.translate.dataset import Part, Prepared, Vocabularies
-from holdfast.tasks.translate.inference import Interpreter, Translation, search_of
-from holdfast.tasks.translate.metrics import Scorer
+from holdfast.tasks.translate.dataset import read_dataset, read_whole
+from holdfast.tasks.translate.inference import BatchTranslator, Translation, search_of
+from holdfast.tasks.translate.metrics import SCOREBOARD, Scorer
+from holdfast.tasks.translate.preprocessing import PairPreprocessing, PairSplit
+from holdfast.tasks.translate.trainable import PairTraining, build, mean_nats
 
-_TRAIN_PAIRS = 2000
-"""Training pairs, spread evenly, on which the training loss is taken again without dropout."""
+_LOSS_PAIRS = 2000
+"""Training pairs, spread evenly, on which the training loss is measured without dropout."""
 
 
-class Translator(TaskModel):
+class Translator(Task[TranslateConfig, PairSplit, PairPreprocessing, list[str]]):
     """An LSTM, GRU or RNN that reads a sentence and writes its translation, with attention.
 
     Args:
-        config: every setting; or give its fields by name, which go to the part that has them.
+        config: every setting. Or give its fields by name, which go to the section that has them.
         fields: for example ``pair="de-en", cell="lstm", hidden_size=512`` (see :class:`TranslateConfig`).
 
     Raises:
-        UserError: a field that does not exist, or a value outside its rule.
+        UserError: a field does not exist, or a value is outside its rule.
 
     Example:
         >>> import pathlib, tempfile
@@ -45,112 +49,138 @@ class Translator(TaskModel):
     """
 
     task = "translate"
-    settings = TranslateConfig
+    config_class = TranslateConfig
+    scoreboard = SCOREBOARD
+    size = "{sentences:,} sentences"
+    title = "Translation"
+    data_settings = (
+        *("pair", "source_field", "target_field", "encoding", "lower", "token", "vocabulary", "split"),
+    )
+    sentence = "The network's BLEU is {own:.1f}; {bar}"
 
     def __init__(self, config: TranslateConfig | None = None, **fields: Any) -> None:
         super().__init__(config, **fields)
-        self.vocabularies: Vocabularies | None = None
-        self.digest = ""
         self.scorer = Scorer(self.config.data.lower)
 
-    def prepare(
-        self, data: Path | str, valid: Path | str | None = None, test: Path | str | None = None
-    ) -> Prepared:
-        """Read the files and number their units; does not depend on the cell, the network or the seed."""
-        others = [None if path is None else Path(path) for path in (valid, test)]
-        return dataset.prepare(self.config, Path(data), *others)
+    # -- data and network ----------------------------------------------------------------------------------------
 
-    def fit_baselines(self, prepared: Prepared) -> Baselines:
-        """The source as it stands, and each word's likeliest translation."""
-        return Baselines.fit(prepared.train.pairs, self.config.data.lower)
+    def read(
+        self, data: Path, valid: Path | None, test: Path | None
+    ) -> Dataset[PairSplit, PairPreprocessing]:
+        """Read the files and number their tokens."""
+        return read_dataset(self.config, data, valid, test)
 
-    def _learn(self, prepared: Prepared) -> None:
-        self.vocabularies, self.digest = prepared.vocabularies, prepared.digest
+    def read_split(self, path: Path) -> tuple[PairSplit, tuple[str, ...]]:
+        """Read a file as one split."""
+        return read_whole(path, self.config.data, self.fitted()[1])
 
-    def _save_learnt(self, folder: Path) -> None:
-        assert self.vocabularies is not None
-        save_json(folder / LEARNT, {"digest": self.digest, **self.vocabularies.state()})
+    def read_preprocessing(self, values: Mapping[str, Any], where: Path) -> PairPreprocessing:
+        """Rebuild the vocabularies."""
+        return PairPreprocessing.from_dict(values, where)
 
-    def _load_learnt(self, path: Path) -> None:
-        learnt = load_json(path)
-        self.vocabularies = Vocabularies.from_state(learnt, path)
-        self.digest = str(learnt.get("digest", ""))
+    def baseline_set(self, preprocessing: PairPreprocessing) -> BaselineSet[PairSplit, list[str]]:
+        """Return the source unchanged, and the likeliest translation of each word."""
+        return baseline_set(self.config.data.lower)
 
-    def _empty(self) -> torch.nn.Module:
-        assert self.vocabularies is not None
-        return trainable.build(self.config, self.vocabularies)
+    def network(self, preprocessing: PairPreprocessing) -> nn.Module:
+        """Build the untrained network."""
+        return build(self.config, preprocessing)
 
-    def _take_arrays(self, arrays: dict[str, Array]) -> None:
-        self.baselines = Baselines.from_state(arrays, self.config.data.lower)
+    def trainable(self, module: nn.Module, dataset: Dataset[PairSplit, PairPreprocessing]) -> PairTraining:
+        """Return batches of pairs of similar length."""
+        assert isinstance(module, TranslationNetwork)
+        splits = dataset.train, dataset.valid
+        return PairTraining(module, self.config, splits, dataset.preprocessing.ends)
 
-    def _is_learnt(self, folder: Path, prepared: Prepared) -> bool:
-        return load_json(folder / LEARNT).get("digest") == prepared.digest
+    # -- results -------------------------------------------------------------------------------------------------
 
-    def _network(self, prepared: Prepared) -> tuple[torch.nn.Module, trainable.PairTraining]:
-        module = trainable.build(self.config, prepared.vocabularies)
-        parts = prepared.train, prepared.valid
-        return module, trainable.PairTraining(module, self.config, parts, prepared.vocabularies.ends)
+    def predictions(self, split: PairSplit) -> list[str]:
+        """Return the best translation of every source."""
+        return self.translator().texts(split.pairs.sources)
 
-    def _judge(self, prepared: Prepared, training: trainable.PairTraining) -> dict[str, Any]:
-        name = "test" if prepared.test else "validation"
-        step = max(1, len(prepared.train) // _TRAIN_PAIRS)
-        some = prepared.train[range(0, len(prepared.train), step)]
-        return self._scores(prepared.test or prepared.valid, name) | {
-            "train_loss": trainable.mean_nats(training.module, some, training.ends),
-            "valid_loss": trainable.mean_nats(training.module, prepared.valid, training.ends),
-            "training_size": len(prepared.train),
-            "training_steps": sum(map(len, [*prepared.train.sources, *prepared.train.targets])),
+    def score(self, split: PairSplit, predictions: list[str]) -> dict[str, float]:
+        """Return ``bleu`` and ``chrf``."""
+        return self.scorer(predictions, split.pairs.targets)
+
+    def network_metrics(self, split: PairSplit) -> dict[str, float]:
+        """Return the perplexity as well."""
+        module, preprocessing = self.fitted()
+        nats = mean_nats(module, split, preprocessing.ends)
+        return super().network_metrics(split) | {"perplexity": exp(min(nats, 700.0))}
+
+    def measure(self, split: PairSplit) -> dict[str, Any]:
+        """Return the number of sentences, and how BLEU and chrF were computed."""
+        return {"sentences": len(split), "signatures": self.scorer.signatures}
+
+    def losses(
+        self, dataset: Dataset[PairSplit, PairPreprocessing], trainable: PairTraining
+    ) -> dict[str, float]:
+        """Return the losses in nats per target token, and how many tokens an epoch reads."""
+        train = dataset.train
+        some = train[range(0, len(train), max(1, len(train) // _LOSS_PAIRS))]
+        return {
+            "train_loss": mean_nats(trainable.module, some, trainable.ends),
+            "valid_loss": mean_nats(trainable.module, dataset.valid, trainable.ends),
+            "training_steps": sum(map(len, [*train.sources, *train.targets])),
         }
 
-    # -- figures -------------------------------------------------------------------------------------------------
+    @classmethod
+    def result_keys(cls) -> list[str]:
+        """Return the keys that ``evaluate --json`` prints."""
+        return [*super().result_keys(), "signatures"]
 
-    def _figures(self, part: Part) -> dict[str, float]:
-        module, vocabularies = self._fitted()
-        found = self.interpreter().texts(part.pairs.sources)
-        nats = trainable.mean_nats(module, part, vocabularies.ends)
-        return self._scored(found, part) | {"perplexity": exp(min(nats, 700.0))}
+    @classmethod
+    def remarks(cls, result: Mapping[str, Any]) -> list[str]:
+        """Return how BLEU was computed."""
+        return [f"BLEU by sacrebleu: {result['signatures']['bleu']}."]
 
-    def _baseline_figures(self, part: Part) -> dict[str, dict[str, float]]:
-        return {name: self._scored(found, part) for name, found in self.baselines.each(part.pairs.sources)}
-
-    def _scored(self, translations: list[str], part: Part) -> dict[str, float]:
-        return self.scorer(translations, part.pairs.targets)
-
-    def _size(self, part: Part) -> dict[str, Any]:
-        return {"sentences": len(part), "signatures": self.scorer.signatures}
-
-    def _read(self, path: Path) -> Part:
-        _, vocabularies = self._fitted()
-        part, self.notes = dataset.of_file(path, self.config.data, vocabularies)
-        return part
+    @classmethod
+    def examples(cls, run: str, files: Sequence[str]) -> list[list[str]]:
+        """Return commands that translate."""
+        return [
+            ["holdfast", "predict", run, "SENTENCES.txt", "--plot", "attention.png"],
+            ["holdfast", "predict", run, "SENTENCES.txt", "--beam", "5", "--n-best", "3"],
+        ]
 
     # -- use -----------------------------------------------------------------------------------------------------
 
-    def predict(self, sentences: Iterable[str], **asked: Any) -> list[str]:
-        """The best translation of every sentence.
+    def predict(self, sentences: Iterable[str], **options: Any) -> list[str]:
+        """Return the best translation of every sentence.
 
         Args:
             sentences: of the source language; an empty one has an empty translation.
-            asked: ``beam``, ``length_penalty``, ``coverage_penalty``, ``sample``, ``temperature``, ``seed`` (see
+            options: ``beam``, ``length_penalty``, ``coverage_penalty``, ``sample``, ``temperature``, ``seed`` (see
                 :class:`Prediction`).
 
         Raises:
-            UserError: a value outside its rule.
+            UserError: a value is outside its rule.
         """
-        return [those[0].text for those in self.stream(sentences, Prediction(**asked))]
+        return [found[0].text for found in self.stream(sentences, Prediction(**options))]
 
-    def stream(self, sentences: Iterable[str], asked: Prediction) -> Iterator[list[Translation]]:
-        """Of every sentence its translations, the best first and at most ``n_best``, as sentences come."""
-        found = self.interpreter(asked).stream(sentences)
-        return (those[: asked.n_best] for those in found)
+    def stream(self, sentences: Iterable[str], options: Prediction) -> Iterator[list[Translation]]:
+        """Yield the translations of every sentence as it comes, the best first and at most ``n_best``."""
+        return (found[: options.n_best] for found in self.translator(options).stream(sentences))
 
-    def interpreter(self, asked: Prediction | None = None) -> Interpreter:
-        """The network with its vocabularies and the search that is asked for."""
-        module, vocabularies = self._fitted()
-        search = search_of(self.config.search, asked or Prediction())
-        return Interpreter(module, vocabularies, search, self.config.data.max_length)
+    def translator(self, options: Prediction | None = None) -> BatchTranslator:
+        """Return the network with its vocabularies and a search."""
+        module, preprocessing = self.fitted()
+        search = search_of(self.config.search, options or Prediction())
+        return BatchTranslator(module, preprocessing, search, self.config.data.max_length)
 
-    def _fitted(self) -> tuple[Any, Vocabularies]:
-        module = self._trained()
-        assert self.vocabularies is not None
-        return module, self.vocabularies
+    def write_predictions(self, data: Path | None, asked: Prediction) -> Iterator[str]:
+        """Yield a line for each line of a file or of stdin."""
+        from holdfast.tasks.translate.predict import predicted
+
+        return predicted(self, data, asked)
+
+    def inspections(self, data: Path, steps: int) -> list[InspectionRequest]:
+        """Return the encoder over the first sentence, and the decoder over its translation."""
+        from holdfast.tasks.translate.inspect import subjects
+
+        return subjects(self, data, steps)
+
+    def report_sections(self, plots: Path) -> list[Section]:
+        """Return the first translations and their attention."""
+        from holdfast.tasks.translate.report import sections
+
+        return sections(self, plots)

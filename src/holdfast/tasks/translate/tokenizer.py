@@ -1,9 +1,9 @@
-"""One language's side: sentences to numbers and back."""
+"""One side of a pair: sentences to token numbers and back."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -19,7 +19,7 @@ _AFTER = re.compile(r"(?<=[(\[¿¡]) ")
 
 
 def words(sentence: str) -> list[str]:
-    """A sentence's words, its punctuation apart.
+    """Split a sentence into words and punctuation.
 
     Example:
         >>> words("Two men, one dog's ball.")
@@ -29,7 +29,7 @@ def words(sentence: str) -> list[str]:
 
 
 def joined(found: Iterable[str]) -> str:
-    """Words as a sentence, no space before its punctuation.
+    """Join words to a sentence, without spaces before punctuation.
 
     Example:
         >>> joined(["Two", "men", ",", "one", "ball", "."])
@@ -39,98 +39,98 @@ def joined(found: Iterable[str]) -> str:
 
 
 @dataclass(frozen=True)
-class Vocabulary:
-    """The units of a language; the number of a line's end begins and ends each sentence."""
+class SentenceTokenizer:
+    """The tokens of a language; the number of a line end begins and ends each sentence."""
 
-    units: Tokenizer
+    tokens: Tokenizer
     lower: bool
 
     @classmethod
-    def fit(cls, sentences: Iterable[str], unit: str, most: int, lower: bool) -> Self:
-        """The units of the training part.
+    def fit(cls, sentences: Iterable[str], kind: str, most: int, lower: bool) -> Self:
+        """Collect the vocabulary of the training split.
 
         Raises:
-            UserError: a vocabulary that is smaller than the units need.
+            UserError: the vocabulary is too small for its kind of token.
         """
-        if unit == "subword" and most <= 256:
+        if kind == "subword" and most <= 256:
             raise UserError(
-                "A vocabulary of subwords holds the 256 bytes and more.",
+                "A vocabulary of subwords must have more than the 256 bytes.",
                 f"It was {most}.",
                 "Give for example --vocabulary 4000.",
             )
-        pieces = (f"{_prepared(sentence, unit, lower)}\n" for sentence in sentences)
-        return cls(TOKENIZERS[unit].fit(pieces, most), lower)
+        pieces = (f"{_prepared(sentence, kind, lower)}\n" for sentence in sentences)
+        return cls(TOKENIZERS[kind].fit(pieces, most), lower)
 
     @property
     def size(self) -> int:
-        """V."""
-        return self.units.size
+        """Size of the vocabulary, V."""
+        return self.tokens.size
 
     @property
     def end(self) -> int:
-        """The number before a sentence's first and behind its last unit."""
-        return self.units.begin
+        """The token before a sentence's first and after its last one."""
+        return self.tokens.begin
 
     @property
     def words(self) -> bool:
-        """Whether the units are words, which may be unknown."""
-        return self.units.kind == "word"
+        """Whether the tokens are words, which may be unknown."""
+        return self.tokens.kind == "word"
 
     def encode(self, sentence: str) -> Ids:
-        """The numbers of a sentence, without its end."""
-        found = self.units.encode(_prepared(sentence, self.units.kind, self.lower))
+        """Return the token numbers of a sentence, without its end token."""
+        found = self.tokens.encode(_prepared(sentence, self.tokens.kind, self.lower))
         return found[:-1] if len(found) and found[-1] == self.end else found
 
     def decode(self, numbers: Sequence[int], unknown: Sequence[str] = ()) -> str:
-        """The sentence of some numbers.
+        """Return the sentence of some token numbers.
 
         Args:
             numbers: [T].
-            unknown: [T], what to write where the number is that of unknown words; as it is called when empty.
+            unknown: [T], what to write in place of an unknown word; its name when empty.
         """
         if not self.words:
-            return " ".join(self.units.decode(list(numbers)).split())
-        names = [self.units.token(n) for n in numbers]
+            return " ".join(self.tokens.decode(list(numbers)).split())
+        names = [self.tokens.token(n) for n in numbers]
         if unknown:
             names = [
-                other if n == self.units.unknown else name for n, name, other in zip(numbers, names, unknown)
+                other if n == self.tokens.unknown else name for n, name, other in zip(numbers, names, unknown)
             ]
         return joined(names)
 
     def names(self, numbers: Sequence[int]) -> list[str]:
-        """Each unit as it is shown."""
-        return [self.units.token(n) for n in numbers]
+        """Return each token as it is shown."""
+        return [self.tokens.token(n) for n in numbers]
 
-    def state(self) -> dict[str, Any]:
-        """Everything, for JSON."""
-        return {"lower": self.lower, **tokenizer_to_dict(self.units)}
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as values that JSON can hold."""
+        return {"lower": self.lower, **tokenizer_to_dict(self.tokens)}
 
     @classmethod
-    def from_state(cls, state: dict[str, Any], where: Path) -> Self:
-        """What :meth:`state` gave.
+    def from_dict(cls, values: Mapping[str, Any], where: Path) -> Self:
+        """Rebuild it from :meth:`to_dict`.
 
         Raises:
             UserError: it is damaged.
         """
-        return cls(tokenizer_from_dict(state, where), bool(state.get("lower")))
+        return cls(tokenizer_from_dict(values, where), bool(values.get("lower")))
 
 
-def source_words(sentence: str, vocabulary: Vocabulary) -> list[str]:
-    """What stands in a sentence at each of its units, for words."""
-    return words(sentence.lower() if vocabulary.lower else sentence)
+def source_words(sentence: str, tokenizer: SentenceTokenizer) -> list[str]:
+    """Return the words of a sentence as the file has them, one per token."""
+    return words(sentence.lower() if tokenizer.lower else sentence)
 
 
-def unknown_share(vocabulary: Vocabulary, encoded: Sequence[Ids]) -> float:
-    """Share of the units that the vocabulary lacks."""
-    if vocabulary.units.unknown is None or not encoded:
+def unknown_share(tokenizer: SentenceTokenizer, encoded: Sequence[Ids]) -> float:
+    """Return the share of tokens that the vocabulary lacks."""
+    if tokenizer.tokens.unknown is None or not encoded:
         return 0.0
     whole = np.concatenate(encoded)
-    return float((whole == vocabulary.units.unknown).mean()) if len(whole) else 0.0
+    return float((whole == tokenizer.tokens.unknown).mean()) if len(whole) else 0.0
 
 
-def _prepared(sentence: str, unit: str, lower: bool) -> str:
-    """The text whose units are counted: a space before it, so that its first word is one as any other."""
+def _prepared(sentence: str, kind: str, lower: bool) -> str:
+    """Return the text to cut into tokens; a space before subwords makes the first word like any other."""
     text = sentence.strip().lower() if lower else sentence.strip()
-    if unit == "word":
+    if kind == "word":
         return " ".join(words(text))
-    return f" {text}" if text and unit == "subword" else text
+    return f" {text}" if text and kind == "subword" else text

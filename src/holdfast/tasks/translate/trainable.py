@@ -13,7 +13,7 @@ from holdfast.data.batching import TokenBatches
 from holdfast.data.text.tokenizers import Ids
 from holdfast.models.translate import TranslationNetwork, TranslationOptions
 from holdfast.tasks.translate.config import TranslateConfig
-from holdfast.tasks.translate.dataset import Part, Vocabularies
+from holdfast.tasks.translate.preprocessing import PairPreprocessing, PairSplit
 
 _Ends = tuple[int, int]
 """The units at the ends of source and target sentences."""
@@ -24,8 +24,8 @@ SCORED_AT_ONCE = 4000
 """Units of a batch where nothing is trained."""
 
 
-def build(config: TranslateConfig, vocabularies: Vocabularies) -> TranslationNetwork:
-    """An untrained network for both vocabularies."""
+def build(config: TranslateConfig, preprocessing: PairPreprocessing) -> TranslationNetwork:
+    """An untrained network for both preprocessing."""
     net = config.network
     options = TranslationOptions(
         cell=net.cell,
@@ -40,7 +40,7 @@ def build(config: TranslateConfig, vocabularies: Vocabularies) -> TranslationNet
         embedding_dropout=net.embedding_dropout,
         dropout=net.dropout,
     )
-    return TranslationNetwork((vocabularies.source.size, vocabularies.target.size), options)
+    return TranslationNetwork((preprocessing.source.size, preprocessing.target.size), options)
 
 
 @dataclass  # lightning moves no frozen one to a device
@@ -57,12 +57,12 @@ class Batch:
     own: Tensor
 
 
-def batch(part: Part, chosen: Sequence[int], ends: _Ends, own: float = 0.0) -> Batch:
+def batch(split: PairSplit, chosen: Sequence[int], ends: _Ends, own: float = 0.0) -> Batch:
     """Some pairs as tensors."""
     end = ends[1]
-    inputs = [np.concatenate([[end], part.targets[i]]) for i in chosen]
-    targets = [np.concatenate([part.targets[i], [end]]) for i in chosen]
-    source, lengths = source_batch([part.sources[i] for i in chosen], ends[0])
+    inputs = [np.concatenate([[end], split.targets[i]]) for i in chosen]
+    targets = [np.concatenate([split.targets[i], [end]]) for i in chosen]
+    source, lengths = source_batch([split.sources[i] for i in chosen], ends[0])
     read, write = (torch.from_numpy(padded(t, fill)) for t, fill in ((inputs, end), (targets, NONE)))
     return Batch(source, lengths, read, write, torch.tensor(own))
 
@@ -90,7 +90,11 @@ class PairTraining:
     monitor = "valid_loss"
 
     def __init__(
-        self, module: TranslationNetwork, config: TranslateConfig, parts: tuple[Part, Part], ends: _Ends
+        self,
+        module: TranslationNetwork,
+        config: TranslateConfig,
+        parts: tuple[PairSplit, PairSplit],
+        ends: _Ends,
     ) -> None:
         self.module, self.settings, self.ends = module, config.training, ends
         self.train, self.valid = parts
@@ -127,7 +131,7 @@ class PairTraining:
         return Batch(batch.source, batch.lengths, inputs, batch.targets, batch.own)
 
     def validate(self) -> dict[str, float]:
-        """Nats of each target unit of the validation part."""
+        """Nats of each target unit of the validation split."""
         return {self.monitor: mean_nats(self.module, self.valid, self.ends)}
 
 
@@ -140,14 +144,14 @@ def nats(module: TranslationNetwork, batch: Batch, smoothing: float = 0.0) -> Te
 
 
 @torch.no_grad()
-def mean_nats(module: TranslationNetwork, part: Part, ends: _Ends) -> float:
-    """Nats of each target unit and end of a part, in evaluation."""
+def mean_nats(module: TranslationNetwork, split: PairSplit, ends: _Ends) -> float:
+    """Nats of each target unit and end of a split, in evaluation."""
     training = module.training
     module.eval()
     device = next(module.parameters()).device
     total, count = 0.0, 0
-    for chosen in TokenBatches(lengths(part), SCORED_AT_ONCE).of(epoch=0):
-        own = on(device, batch(part, chosen.tolist(), ends))
+    for chosen in TokenBatches(lengths(split), SCORED_AT_ONCE).of(epoch=0):
+        own = on(device, batch(split, chosen.tolist(), ends))
         found = nats(module, own)
         total, count = total + float(found.sum()), count + len(found)
     module.train(training)
@@ -159,7 +163,7 @@ def on(device: torch.device, batch: Batch) -> Batch:
     return Batch(*(getattr(batch, name).to(device) for name in Batch.__dataclass_fields__))
 
 
-def lengths(part: Part) -> Ids:
+def lengths(split: PairSplit) -> Ids:
     """Units of the longer side of each pair, with its end."""
-    pairs = zip(part.sources, part.targets, strict=True)
+    pairs = zip(split.sources, split.targets, strict=True)
     return np.array([max(len(source), len(target)) + 1 for source, target in pairs], np.int64)
