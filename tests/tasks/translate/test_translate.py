@@ -75,7 +75,7 @@ def test_it_learns_to_turn_sentences_around(model: Translator) -> None:
     assert result["model"]["perplexity"] < 1.2
     assert result["baselines"]["copy"]["bleu"] < 5
     assert 5 < result["baselines"]["word_by_word"]["bleu"] < 60
-    assert result["task"] == "translate" and result["part"] == "test" and result["sentences"] == 60
+    assert result["task"] == "translate" and result["split"] == "test" and result["sentences"] == 60
     assert result["signatures"]["bleu"].startswith("nrefs:1|case:mixed|eff:no|tok:13a|smooth:exp|version:")
     assert model.predict(["eins zwei drei", "", "sechs"]) == ["three two one", "", "six"]
 
@@ -91,9 +91,9 @@ def test_the_figures_are_those_of_the_translations(model: Translator, folder: Pa
 
 def test_many_sentences_are_translated_in_groups(model: Translator, monkeypatch: pytest.MonkeyPatch) -> None:
     sources = [" ".join(GERMAN[i % 6 : i % 6 + 1 + i % 3]) for i in range(25)]
-    whole = model.interpreter().texts(sources)
+    whole = model.translator().texts(sources)
     monkeypatch.setattr(inference, "TEXTS_AT_ONCE", 7)
-    assert model.interpreter().texts(sources) == whole == model.predict(sources)
+    assert model.translator().texts(sources) == whole == model.predict(sources)
 
 
 def test_the_loaded_model_is_the_saved_one(folder: Path) -> None:
