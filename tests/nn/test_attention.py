@@ -36,7 +36,7 @@ def by_hand(module: Multiplicative | Additive, query: list[float], place: list[f
 
 @pytest.mark.parametrize("name", ATTENTIONS)
 @torch.no_grad()
-def test_scores_weights_and_contexts_are_those_of_the_papers(name: str) -> None:
+def test_scores_weights_and_contexts_follow_the_papers(name: str) -> None:
     module = ATTENTIONS[name](H, M)
     queries, memory = torch.randn(B, T, H), torch.randn(B, S, M)
     contexts, weights = attend(module(queries, module.keys(memory)), memory, length_mask(LENGTHS, S))

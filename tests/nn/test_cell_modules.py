@@ -1,4 +1,4 @@
-"""RNNCell, GRUCell and LSTMCell against torch.nn: outputs, gradients, parameters, errors and text."""
+"""RNNCell, GRUCell and LSTMCell against torch.nn: outputs, gradients, parameters, errors."""
 
 from __future__ import annotations
 

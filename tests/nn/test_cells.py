@@ -37,18 +37,18 @@ class Arrays(dict[str, Any]):
 
 
 class NormedArrays(Arrays):
-    """The same with each gate's two parts normalised on their own before the biases (Ba et al. 2016)."""
+    """Arrays whose products are normalized for each gate, before the biases (Ba et al. 2016)."""
 
     def x(self, gate: int, x: Array) -> Array:
         rows = self.rows(gate)
-        return normalised(x @ self["weight_ih"][rows].T) * self["ih_gain"][rows] + self["bias_ih"][rows]
+        return normalized(x @ self["weight_ih"][rows].T) * self["ih_gain"][rows] + self["bias_ih"][rows]
 
     def h(self, gate: int, h: Array) -> Array:
         rows = self.rows(gate)
-        return normalised(h @ self["weight_hh"][rows].T) * self["hh_gain"][rows] + self["bias_hh"][rows]
+        return normalized(h @ self["weight_hh"][rows].T) * self["hh_gain"][rows] + self["bias_hh"][rows]
 
 
-def normalised(a: Array) -> Array:
+def normalized(a: Array) -> Array:
     mean = a.sum(-1, keepdims=True) / a.shape[-1]
     variance = ((a - mean) ** 2).sum(-1, keepdims=True) / a.shape[-1]
     return np.asarray((a - mean) / np.sqrt(variance + 1e-5))
@@ -59,8 +59,8 @@ def sigmoid(a: Array) -> Array:
 
 
 def shown(w: Arrays, c: Array) -> Array:
-    """What an LSTM's output gate opens onto: tanh of the cell, normalised where the layer is."""
-    return np.tanh(normalised(c) * w["ch_gain"] + w["ch_bias"] if "ch_gain" in w else c)
+    """Return tanh of an LSTM's cell state, which is normalized with layer norm."""
+    return np.tanh(normalized(c) * w["ch_gain"] + w["ch_bias"] if "ch_gain" in w else c)
 
 
 def rnn_tanh(w: Arrays, x: Array, h: Array) -> dict[str, Array]:
@@ -204,7 +204,7 @@ def test_a_projection_follows_the_output_gate() -> None:
 
 
 @pytest.mark.parametrize("name", CELLS)
-def test_a_cell_describes_itself(name: str) -> None:
+def test_the_attributes_of_a_cell_match_its_step(name: str) -> None:
     cell = CELLS[name]
     assert cell.name == name
     assert cell.states in (("hidden",), ("hidden", "cell"))

@@ -1,4 +1,4 @@
-"""Recomputation in segments gives the outputs and the gradients of the whole."""
+"""Recomputation in segments gives the same outputs and gradients."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MADE: dict[str, tuple[type[Recurrent], dict[str, Any]]] = {
 
 
 def run(layer: Recurrent, x: torch.Tensor, lengths: list[int] | None) -> list[torch.Tensor]:
-    """Outputs and gradients, with the noise of one seed."""
+    """Return outputs and gradients; the seed fixes the noise."""
     layer.zero_grad()
     leaf = x.clone().requires_grad_()
     torch.manual_seed(5)
@@ -45,8 +45,8 @@ def test_segments_change_nothing(name: str, kernel: str, lengths: list[int] | No
         torch.testing.assert_close(got, wanted, rtol=1e-5, atol=1e-5)
 
 
-def test_what_is_kept_grows_with_the_root_of_the_steps() -> None:
-    """Bytes that autograd holds between forward and backward, besides what the layer's caller holds."""
+def test_saved_bytes_grow_with_the_square_root_of_the_steps() -> None:
+    """Count the bytes that autograd saves for backward, without those of the caller."""
 
     def kept(recompute: bool) -> int:
         layer, x = LSTM(1, 16, recompute=recompute), torch.randn(2500, 1, 1)

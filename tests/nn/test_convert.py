@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 import holdfast
 from holdfast.errors import UserError
-from holdfast.nn.convert import Report, accelerate, from_keras, from_torch, to_keras, to_torch
+from holdfast.nn.convert import AccelerateReport, accelerate, from_keras, from_torch, to_keras, to_torch
 from holdfast.nn.layers import GRU, LSTM, RNN
 from holdfast.nn.recurrent import Recurrent
 
@@ -23,7 +23,7 @@ I, H, T, B = 3, 5, 6, 2  # noqa: E741
 
 
 def values(result: Any) -> list[Tensor]:
-    """The tensors of a layer's result, flat."""
+    """Flatten a layer's result to a list of tensors."""
     output, state = result
     return [output, *(state if isinstance(state, tuple) else (state,))]
 
@@ -78,19 +78,19 @@ def test_torch_both_ways(name: str) -> None:
         (lambda: RNN(I, H, learn_initial_state=True), "learn_initial_state"),
     ],
 )
-def test_what_torch_lacks_is_named(layer: Callable[[], Recurrent], named: str) -> None:
+def test_options_that_torch_lacks_are_named(layer: Callable[[], Recurrent], named: str) -> None:
     with pytest.raises(ValueError, match=named):
         to_torch(layer())
 
 
-def test_starting_values_need_no_counterpart() -> None:
+def test_options_for_initial_values_need_no_counterpart() -> None:
     assert isinstance(to_torch(LSTM(I, H, forget_bias=1.0, kernel="reference", zoneout=(0.0, 0.0))), nn.LSTM)
 
 
 @pytest.mark.parametrize(
     "module", [nn.Linear(2, 2), nn.LSTMCell(2, 2), LSTM(2, 2)], ids=lambda m: type(m).__name__
 )
-def test_only_torch_layers_come_from_torch(module: nn.Module) -> None:
+def test_from_torch_refuses_other_modules(module: nn.Module) -> None:
     with pytest.raises(UserError, match=type(module).__name__):
         from_torch(module)
 
@@ -99,7 +99,7 @@ def test_only_torch_layers_come_from_torch(module: nn.Module) -> None:
 
 
 class Tagger(nn.Module):
-    """A model as people write it: layers nested, in lists, under two names."""
+    """A typical model: layers nested, in lists, and with two names."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -134,9 +134,9 @@ def test_a_model_is_accelerated_in_place() -> None:
     assert str(accelerate(model)) == "The model has no recurrent layers of torch.nn."
 
 
-def test_an_optimizer_made_before_goes_on() -> None:
+def test_an_optimizer_made_before_keeps_working() -> None:
     plain = Tagger()
-    plain.encoder.dropout = 0.0  # it draws from another stream of random numbers
+    plain.encoder.dropout = 0.0  # dropout would sample other masks
     tokens = torch.randint(0, 11, (B, T))
     fast = copy.deepcopy(plain)
     ends = []
@@ -156,7 +156,7 @@ def test_an_optimizer_made_before_goes_on() -> None:
 
 
 class OwnLSTM(nn.LSTM):
-    """Someone's subclass."""
+    """A subclass of a user."""
 
 
 def hooked() -> nn.Module:
@@ -189,7 +189,9 @@ def extended() -> nn.Module:
         (lambda: nn.GRUCell(I, H), "GRUCell runs one time step"),
     ],
 )
-def test_what_would_lose_something_is_kept_and_reported(module: Callable[[], nn.Module], reason: str) -> None:
+def test_modules_that_would_lose_something_are_kept_and_reported(
+    module: Callable[[], nn.Module], reason: str
+) -> None:
     model = nn.Sequential(module(), nn.Linear(H, 1))
     first = model[0]
     report = accelerate(model)
@@ -198,7 +200,7 @@ def test_what_would_lose_something_is_kept_and_reported(module: Callable[[], nn.
     assert str(report).startswith("Replaced: none.\nKept:\n  0: ")
 
 
-def test_a_model_that_is_a_layer_comes_in_the_report() -> None:
+def test_a_model_that_is_a_layer_is_replaced_in_the_report() -> None:
     layer = nn.GRU(I, H)
     report = accelerate(layer)
     assert isinstance(report.model, GRU) and report.replaced == [""]
@@ -228,10 +230,10 @@ def test_only_modules_are_accelerated() -> None:
         accelerate("model")  # type: ignore[arg-type]
 
 
-def test_the_public_names_are_these() -> None:
+def test_the_public_names_are_the_functions() -> None:
     assert holdfast.accelerate is accelerate
     assert holdfast.from_keras is from_keras and holdfast.to_keras is to_keras
-    assert isinstance(accelerate(nn.Linear(1, 1)), Report)
+    assert isinstance(accelerate(nn.Linear(1, 1)), AccelerateReport)
 
 
 # -- Keras ----------------------------------------------------------------------------------------------------
@@ -311,7 +313,7 @@ def test_a_layer_from_keras_follows_keras_equations(name: str, with_bias: bool) 
 
 @pytest.mark.parametrize("name", KERAS)
 def test_a_trained_layer_goes_to_keras(name: str) -> None:
-    """Both of PyTorch's biases are filled, which Keras adds up where it has only one."""
+    """Keras has one bias where PyTorch has two, and gets their sum."""
     equations, _, _, convention = KERAS[name]
     layer = (GRU if convention else LSTM)(I, H, batch_first=True, dtype=torch.float64, **convention)
     x = torch.randn(B, T, I, dtype=torch.float64)
@@ -321,7 +323,7 @@ def test_a_trained_layer_goes_to_keras(name: str) -> None:
 
 @pytest.mark.parametrize("name", KERAS)
 def test_stacked_bidirectional_layers_come_from_keras(name: str) -> None:
-    """Keras' Bidirectional(merge_mode="concat"): the backward half runs and returns the sequence reversed."""
+    """Keras' Bidirectional(merge_mode="concat"): the backward half returns the sequence reversed."""
     equations, gates, bias, _ = KERAS[name]
     groups = [keras_weights(gates, bias, size) for size in (I, I, 2 * H, 2 * H)]
     flat = [array for group in groups for array in group]
@@ -357,7 +359,7 @@ def test_float32_weights_give_a_float32_layer_and_arguments_pass_through() -> No
     ],
     ids=["too_few", "too_many", "swapped", "cut", "one_gate", "short_bias", "2d_bias", "integers"],
 )
-def test_wrong_shapes_are_told_with_the_expected_ones(change: Callable[..., Any], message: str) -> None:
+def test_an_error_names_the_expected_shapes(change: Callable[..., Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         from_keras(change(keras_weights(4, (4 * H,))))
 
@@ -368,7 +370,7 @@ def test_a_second_layer_of_the_wrong_size_is_named() -> None:
         from_keras(flat, num_layers=2)
 
 
-def test_a_reset_convention_against_the_bias_is_an_error() -> None:
+def test_a_reset_convention_that_contradicts_the_bias_is_an_error() -> None:
     with pytest.raises(UserError, match="the shape of the bias implies it"):
         from_keras(keras_weights(3, (2, 3 * H)), reset_after=False)
 
@@ -382,6 +384,6 @@ def test_a_reset_convention_against_the_bias_is_an_error() -> None:
         (lambda: GRU(I, H, zoneout=0.1), "zoneout"),
     ],
 )
-def test_what_keras_lacks_is_named(layer: Callable[[], Recurrent], named: str) -> None:
+def test_options_that_keras_lacks_are_named(layer: Callable[[], Recurrent], named: str) -> None:
     with pytest.raises(ValueError, match=named):
         to_keras(layer())

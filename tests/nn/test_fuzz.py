@@ -1,7 +1,7 @@
-"""Layers drawn at random, against the reference kernel in float64: outputs, states, traces and all gradients.
+"""Random layers against the reference kernel in float64: outputs, states, traces and all gradients.
 
-Scratch memory is filled with NaN. ``HOLDFAST_FUZZ=2000 pytest tests/nn/test_fuzz.py`` draws as many; a failure names
-its number and what was drawn.
+Scratch memory is filled with NaN. ``HOLDFAST_FUZZ=2000 pytest tests/nn/test_fuzz.py`` draws as
+many; a failure names its number and what was drawn.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ pytestmark = pytest.mark.skipif(native.available() is not None, reason=f"no core
 
 COUNT = int(os.environ.get("HOLDFAST_FUZZ", "60"))
 TOLERANCE = 5e-5
-"""Of the largest value of a tensor."""
+"""Relative to the largest value of a tensor."""
 
 
 @pytest.fixture(autouse=True)
 def _as_before() -> Iterator[None]:
-    """Scratch memory of NaN; afterwards the instruction set and the threads of before."""
+    """Fill work memory with NaN; restore the instruction set and the threads afterwards."""
     threads = torch.get_num_threads()
     native.binding._core.poison(True)
     yield
@@ -70,7 +70,7 @@ def draw_layer(random: Random) -> tuple[type[Recurrent], dict[str, Any]]:
 
 
 def draw_call(random: Random, layer: Recurrent) -> dict[str, Any]:
-    """An input, its lengths and its state; float64, as the reference takes them."""
+    """An input, its lengths and its state, in float64 for the reference."""
     steps, batch = random.randint(1, 20), random.choice([1, random.randint(2, 12), 40])
     shape = (batch, steps) if layer.batch_first else (steps, batch)
     lengths = (
@@ -87,7 +87,7 @@ def draw_call(random: Random, layer: Recurrent) -> dict[str, Any]:
 
 
 def tensors(result: Any) -> list[Tensor]:
-    """All of a nested result."""
+    """Flatten a nested result to a list of tensors."""
     if isinstance(result, Tensor):
         return [result]
     parts = result.values() if isinstance(result, dict) else result
@@ -97,7 +97,7 @@ def tensors(result: Any) -> list[Tensor]:
 def run(
     layer: Recurrent, call: dict[str, Any], trace: bool, dtype: torch.dtype, seed: int, kernel: str
 ) -> dict[str, Tensor]:
-    """Everything that comes out, and the gradients of a weighted sum of it by everything that goes in."""
+    """Return all outputs, and the gradients of their weighted sum with respect to all inputs."""
     layer = copy.deepcopy(layer).to(dtype)
     layer.options = replace(layer.options, kernel=kernel)
     x, given = call["x"].detach().to(dtype, copy=True).requires_grad_(), call["hx"]
@@ -117,17 +117,17 @@ def run(
 
 
 def error(found: Tensor, exact: Tensor) -> float:
-    """The largest difference."""
+    """Return the largest difference."""
     return (found.double() - exact).abs().max().item() if exact.numel() else 0.0
 
 
 def bound(exact: Tensor) -> float:
-    """The largest that is allowed."""
+    """Return the largest allowed difference."""
     return TOLERANCE * max(exact.abs().max().item() if exact.numel() else 0.0, 1e-2)
 
 
 @pytest.mark.parametrize("number", range(COUNT))
-def test_a_drawn_layer_equals_the_reference(number):
+def test_a_random_layer_equals_the_reference(number):
     random = Random(number)
     torch.manual_seed(number)
     make, arguments = draw_layer(random)

@@ -1,4 +1,4 @@
-"""How weights start: as in torch.nn, orthogonal, chrono, and the forget gate's bias."""
+"""Initial weights: torch.nn's, orthogonal, chrono, and the forget bias."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_the_same_seed_gives_the_values_of_torch(name: str, arguments: dict[str,
     for (theirs, their_next), (ours, our_next) in zip(states[:2], states[2:], strict=True):
         assert list(ours) == list(theirs)
         assert all(torch.equal(ours[key], theirs[key]) for key in theirs)
-        assert torch.equal(our_next, their_next)  # as many numbers drawn, too
+        assert torch.equal(our_next, their_next)  # the same number of samples, too
 
 
 def test_gates_have_their_rows_in_order() -> None:
@@ -65,19 +65,19 @@ def test_orthogonal_makes_each_gates_recurrent_matrix_orthogonal(proj_size: int)
 
 
 def test_chrono_spreads_an_lstms_memory_over_the_time_scale() -> None:
-    """b_f = log U(1, T_max - 1) and b_i = -b_f, so that exp(b_f) is uniform (Tallec & Ollivier 2018)."""
+    """``b_f = log U(1, T_max - 1)``, ``b_i = -b_f``: exp(b_f) is uniform (Tallec & Ollivier 2018)."""
     layer = LSTM(3, H, init=chrono(100))
     forget, given = rows(layer, "bias_ih_l0", "forget"), rows(layer, "bias_ih_l0", "input")
     scale = forget.exp()
     assert 1 <= float(scale.min()) < 5 and 95 < float(scale.max()) <= 99
-    assert abs(float(scale.mean()) - 50) < 5  # the mean's own spread is 99 / sqrt(12 * 400) = 1.4
+    assert abs(float(scale.mean()) - 50) < 5  # the standard error of the mean is 99 / sqrt(12 * 400) = 1.4
     assert abs(float(scale.std()) - 98 / 12**0.5) < 3
     torch.testing.assert_close(given, -forget)
     for gate in ("forget", "input"):
         assert not rows(layer, "bias_hh_l0", gate).any()
 
 
-def test_chrono_leaves_everything_else_as_torch_has_it() -> None:
+def test_chrono_initializes_everything_else_like_torch() -> None:
     layer, bound = LSTM(3, H, init=chrono(100)), H**-0.5
     for name, parameter in layer.named_parameters():
         others = (
@@ -109,7 +109,7 @@ def test_the_forget_bias_is_split_as_value_and_zero(init: str, coupled: bool) ->
     assert (rows(layer, "bias_ih_l0", "forget") == 1.5).all()
 
 
-def test_an_own_function_fills_every_parameter_of_torch() -> None:
+def test_a_function_of_the_user_fills_every_parameter_of_torch() -> None:
     seen = []
 
     def fill(cell: Cell, name: str, parameter: Tensor, hidden_size: int) -> None:
@@ -140,7 +140,7 @@ def test_chrono_takes_a_time_scale_only() -> None:
 
 @pytest.mark.parametrize("name", INITIALIZERS)
 @pytest.mark.parametrize("layer", [RNN, GRU, LSTM])
-def test_every_initialiser_fills_every_layer(layer: Any, name: str) -> None:
+def test_every_initializer_fills_every_layer(layer: Any, name: str) -> None:
     made = layer(3, 5, num_layers=2, bidirectional=True, init=name)
     assert all(torch.isfinite(p).all() for p in made.parameters())
     assert all(p.any() for n, p in made.named_parameters() if n.startswith("weight"))

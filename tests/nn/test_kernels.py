@@ -1,4 +1,4 @@
-"""One conformance test over every cell and every kernel, and what the door to the kernels promises."""
+"""One conformance test over every cell and kernel, and tests of how a kernel is chosen."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def build(
     steps: int = 6,
     layer_norm: bool = False,
 ) -> Problem:
-    """A problem in float64 whose values float32 holds too; four sequences."""
+    """Build a float64 problem of four sequences whose values are exact in float32."""
     rows, inputs, batch = len(cell.gates) * hidden, hidden + 2, 4
     bound = hidden**-0.5
 
@@ -47,12 +47,12 @@ def build(
 
 
 def leaves(problem: Problem) -> list[Tensor]:
-    """Everything that a gradient flows to."""
+    """Return every tensor that gets a gradient."""
     return [problem.x, *problem.state, *(t for t in vars(problem.weights).values() if isinstance(t, Tensor))]
 
 
 def cast(problem: Problem, dtype: torch.dtype) -> Problem:
-    """A copy with new leaves of another dtype."""
+    """Copy a problem with new leaves of another dtype."""
 
     def new(tensor: Any) -> Any:
         return tensor.detach().to(dtype).requires_grad_() if isinstance(tensor, Tensor) else tensor
@@ -66,7 +66,7 @@ def tensors(result: ScanResult) -> list[Tensor]:
 
 
 def gradients(result: ScanResult, problem: Problem, create_graph: bool = False) -> list[Tensor]:
-    """Of a weighted sum of the outputs and the final state, whose weights a seed draws."""
+    """Return the gradients of a sum of outputs and final state with random weights."""
     generator = torch.Generator().manual_seed(7)
     loss = sum((t * torch.randn(t.shape, generator=generator).to(t.dtype)).sum() for t in tensors(result))
     assert isinstance(loss, Tensor)
@@ -89,7 +89,7 @@ RAGGED = [6, 1, 0, 4]
 
 
 def skip_refused(kernel: str, problem: Problem) -> None:
-    """Skip a kernel that cannot run here, as the compiled core where there was no compiler."""
+    """Skip a kernel that cannot run here, like the compiled core without a compiler."""
     if (reason := KERNELS[kernel].refuses(problem)) is not None:
         pytest.skip(reason)
 
@@ -102,7 +102,7 @@ def skip_refused(kernel: str, problem: Problem) -> None:
 def test_a_kernel_conforms_to_the_reference(
     cell: str, kernel: str, lengths: list[int] | None, reverse: bool, dtype: torch.dtype
 ) -> None:
-    """Outputs, states and all gradients; a kernel that refuses does so with its reason, by name and in the plan."""
+    """Compare outputs, states and all gradients; a refusal gives its reason in error and plan."""
     for hidden in SIZES:
         exact = build(CELLS[cell], hidden, lengths, reverse)
         problem = cast(exact, dtype)
@@ -138,7 +138,7 @@ def test_a_kernel_conforms_at_a_large_odd_size(cell: str, reverse: bool) -> None
 def test_a_trace_holds_the_gates_of_every_step(cell: str, kernel: str, reverse: bool) -> None:
     exact = replace(build(CELLS[cell], 5, RAGGED, reverse), trace=True)
     problem = cast(exact, torch.float32)
-    with torch.no_grad():  # a kernel may refuse to trace where a gradient would have to flow
+    with torch.no_grad():  # a kernel may refuse to trace if a gradient is needed
         if KERNELS[kernel].refuses(problem) is not None:
             return
         expected, got = REFERENCE.run(exact).activations, scan(problem, kernel).activations
@@ -152,7 +152,7 @@ def test_a_trace_holds_the_gates_of_every_step(cell: str, kernel: str, reverse: 
 @pytest.mark.parametrize("reverse", [False, True], ids=["forward", "reverse"])
 @pytest.mark.parametrize("cell", CELLS)
 def test_a_ragged_batch_is_each_sequence_on_its_own(cell: str, reverse: bool) -> None:
-    """The oracle of the reference: the loop over one sequence of its own length, without any lengths."""
+    """Test the reference: run each sequence alone, without lengths."""
     ragged = build(CELLS[cell], 5, RAGGED, reverse)
     result = REFERENCE.run(ragged)
     for row, length in enumerate(RAGGED):
@@ -200,7 +200,7 @@ def test_gradients_flow_without_biases_and_to_some_inputs_only(cell: str, kernel
 @pytest.mark.parametrize("kernel", KERNELS)
 @pytest.mark.parametrize("cell", ["rnn_tanh", "gru", "lstm"])
 def test_second_derivatives_agree(cell: str, kernel: str, lengths: list[int] | None) -> None:
-    """The gradient of the gradients' squared sum, in float32, against the reference in float64."""
+    """Differentiate the sum of squared gradients, and compare with the reference in float64."""
     exact = build(CELLS[cell], 5, lengths)
     problem = cast(exact, torch.float32)
     skip_refused(kernel, problem)
@@ -230,7 +230,7 @@ def test_auto_differentiates_twice_in_float64(cell: str) -> None:
 # -- choosing -------------------------------------------------------------------------------------------------
 
 
-def test_auto_takes_the_first_that_can_and_says_why() -> None:
+def test_auto_takes_the_first_kernel_that_can_run_and_says_why() -> None:
     problem = cast(build(CELLS["gru"], 5), torch.float32)
     plan = choose(problem)
     assert plan.kernel == next(name for name, k in KERNELS.items() if k.refuses(problem) is None)
@@ -240,7 +240,7 @@ def test_auto_takes_the_first_that_can_and_says_why() -> None:
     assert variant.kernel == "reference" and "gru_reset_before" in variant.refused["aten"]
 
 
-def test_what_is_rounded_is_said() -> None:
+def test_a_plan_says_what_is_rounded() -> None:
     problem = cast(build(CELLS["gru"], 5), torch.bfloat16)
     skip_refused("native", problem)
     assert str(choose(problem)).endswith("; torch.bfloat16 is computed in float32 and rounded at the end")
@@ -264,7 +264,7 @@ def test_a_plan_reads_as_a_sentence() -> None:
     ],
     ids=["recurrent_dropout", "zoneout", "layer_norm", "peephole"],
 )
-def test_what_only_the_reference_knows_is_refused_by_the_others(change: Any) -> None:
+def test_other_kernels_refuse_what_only_the_reference_runs(change: Any) -> None:
     problem = change(build(CELLS["gru"], 5))  # in float64
     assert choose(problem).kernel == "reference"
     for name in set(KERNELS) - {"reference"}:

@@ -1,4 +1,4 @@
-"""The layers as drop-in for torch.nn, and what they add: lengths, traces, plans, transforms."""
+"""The layers as drop-in for torch.nn, and their lengths, traces, plans and transforms."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from holdfast.nn.kernels.native import available
 from holdfast.nn.layers import GRU, LSTM, RNN
 from holdfast.nn.recurrent import Recurrent
 
-# torch itself says this once
+# torch itself warns once
 pytestmark = pytest.mark.filterwarnings("ignore:LSTM with projections is not supported with oneDNN")
 
 INPUT, H, T, B = 3, 5, 6, 4
@@ -108,7 +108,7 @@ def test_a_wrong_call_raises_what_torch_raises(call: str) -> None:
 
 
 @pytest.mark.parametrize("kernel", ["auto", "aten", "reference"])
-def test_an_lstm_says_how_many_states_it_takes(kernel: str) -> None:
+def test_an_lstm_says_how_many_states_it_needs(kernel: str) -> None:
     with pytest.raises(RuntimeError, match=r"hx must hold 2 tensor\(s\) of state, but got 1"):
         LSTM(INPUT, H, kernel=kernel)(X, H0)
 
@@ -141,7 +141,7 @@ def test_arguments_attributes_and_state_dict_are_those_of_torch(name: str, args:
 
 
 def test_the_text_of_a_layer() -> None:
-    """torch's text for torch's arguments, then what is beyond them."""
+    """torch's text for torch's arguments, then our options."""
     for args, kwargs in [((3, 5), {}), ((3, 5, 2), {"bias": False, "dropout": 0.1, "bidirectional": True})]:
         assert str(GRU(*args, **kwargs)) == str(nn.GRU(*args, **kwargs))
     assert str(LSTM(3, 5, proj_size=2, layer_norm=True)) == "LSTM(3, 5, proj_size=2, layer_norm=True)"
@@ -153,12 +153,12 @@ def test_the_text_of_a_layer() -> None:
     assert Own(3, 5, peephole=True).mode == "LSTM"
 
 
-def test_dropout_between_layers_that_are_not_there_is_told() -> None:
+def test_dropout_of_a_single_layer_warns() -> None:
     with pytest.warns(UserWarning, match="dropout"):
         nn.GRU(INPUT, H, dropout=0.5)
-    with pytest.warns(UserWarning, match="dropout acts between layers") as told:
+    with pytest.warns(UserWarning, match="dropout acts between layers") as warned:
         GRU(INPUT, H, dropout=0.5)
-    assert told[0].filename == __file__
+    assert warned[0].filename == __file__
 
 
 @pytest.mark.parametrize("layer", LAYERS)
@@ -235,10 +235,10 @@ def test_an_empty_batch_is_a_batch(layer: Any) -> None:
     batch_first=st.booleans(),
     with_state=st.booleans(),
 )
-def test_a_ragged_batch_is_torchs_packed_one(
+def test_a_ragged_batch_equals_torchs_packed_sequence(
     lengths: list[int], layer: Any, num_layers: int, bidirectional: bool, batch_first: bool, with_state: bool
 ) -> None:
-    """Sequence by sequence through torch.nn; an empty one gives zeros and its initial state."""
+    """Compare each sequence with torch.nn; an empty one gives zeros and its initial state."""
     torch.manual_seed(len(lengths))
     arguments: dict[str, Any] = {
         "num_layers": num_layers,
@@ -280,7 +280,7 @@ LENGTHS: list[Any] = [
 
 
 @pytest.mark.parametrize("lengths", LENGTHS, ids=lambda lengths: f"{type(lengths).__name__}")
-def test_lengths_come_as_any_integers(lengths: Any) -> None:
+def test_lengths_can_be_integers_of_any_kind(lengths: Any) -> None:
     layer, x = GRU(INPUT, H, bidirectional=True), torch.randn(T, B, INPUT)
     assert_same(layer(x, lengths=lengths), layer(x, None, torch.tensor(RAGGED)), tolerance=0.0)
 
@@ -302,13 +302,13 @@ def test_wrong_lengths_are_refused(lengths: Any, error: type[Exception], message
         GRU(INPUT, H)(X, lengths=lengths)
 
 
-def test_lengths_come_once() -> None:
+def test_a_packed_sequence_takes_no_lengths() -> None:
     with pytest.raises(ValueError, match="has its own lengths"):
         GRU(INPUT, H)(packed(), lengths=RAGGED)
 
 
 @pytest.mark.parametrize("kernel", ["auto", "aten", "reference"])
-def test_what_stands_past_the_end_does_not_matter(kernel: str) -> None:
+def test_padding_does_not_matter(kernel: str) -> None:
     layer = LSTM(INPUT, H, 2, bidirectional=True, kernel=kernel)
     x = torch.randn(T, B, INPUT)
     spoilt = x.clone()
@@ -370,18 +370,18 @@ def test_a_plan_names_the_kernel_and_the_reasons() -> None:
     plan = GRU(INPUT, H, reset_after=False, dtype=torch.float64).plan(X.double(), H0.double(), RAGGED)
     assert plan.kernel == "reference" and set(plan.refused) == {"native", "aten"}
     assert LSTM(INPUT, H, kernel="reference").plan(packed(), [H0, H0]).kernel == "reference"
-    with pytest.raises(RuntimeError, match=r"kernel 'aten' cannot run this: .* no layer normalisation"):
+    with pytest.raises(RuntimeError, match=r"kernel 'aten' cannot run this: .* no layer normalization"):
         GRU(INPUT, H, layer_norm=True, kernel="aten").plan(X)
 
 
-def test_a_plan_uses_up_no_random_numbers() -> None:
+def test_a_plan_does_not_change_the_random_state() -> None:
     layer, before = GRU(INPUT, H, zoneout=0.1, weight_drop=0.1, recurrent_dropout=0.1), torch.get_rng_state()
     layer.plan(X)
     assert torch.equal(torch.get_rng_state(), before)
 
 
 @pytest.mark.parametrize("layer", LAYERS)
-def test_a_kernel_asked_for_by_name_is_never_replaced(layer: Any) -> None:
+def test_a_named_kernel_is_never_replaced(layer: Any) -> None:
     made = layer(INPUT, H, kernel="native", dtype=torch.float64)
     with pytest.raises(RuntimeError, match="kernel 'native' cannot run this"):
         made(X.double())
@@ -428,7 +428,7 @@ def test_forward_mode_derivatives(layer: Any) -> None:
 
 
 class Tagger(nn.Module):
-    """A model around a layer, as it is compiled and exported."""
+    """A model with a layer, to compile and to export."""
 
     def __init__(self, layer: Any, **arguments: Any) -> None:
         super().__init__()
@@ -477,7 +477,7 @@ def test_a_model_compiles_without_a_graph_break(layer: Any, lengths: Any, argume
 @pytest.mark.parametrize("ragged", [False, True], ids=["full", "ragged"])
 @pytest.mark.parametrize("layer", [GRU, LSTM])
 def test_a_model_is_exported_for_any_batch_and_time(layer: Any, ragged: bool) -> None:
-    """Through the compiled core; torch's own kernels and the reference loop fix T."""
+    """Export with the compiled core; torch's kernels and the reference fix T."""
     model, tokens = Tagger(layer).eval(), torch.randint(0, 11, (3, 5))
     if (missing := available()) is not None:
         pytest.skip(missing)

@@ -22,7 +22,7 @@ def pinball(error: float, level: float) -> float:
 @given(
     st.lists(st.tuples(numbers, numbers, st.sampled_from(["seen", "nan", "masked"])), min_size=1, max_size=8)
 )
-def test_losses_equal_plain_loops_over_what_was_seen(rows: list[tuple[float, float, str]]) -> None:
+def test_losses_equal_plain_loops_over_observed_targets(rows: list[tuple[float, float, str]]) -> None:
     target = torch.tensor([math.nan if kind == "nan" else y for y, _, kind in rows]).reshape(1, -1, 1)
     mask = torch.tensor([float(kind != "masked") for *_, kind in rows]).reshape(1, -1, 1)
     output = torch.tensor([[x, x + 1, x + 2] for _, x, _ in rows]).reshape(1, -1, 1, 3)

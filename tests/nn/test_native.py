@@ -28,7 +28,7 @@ from holdfast import _native
 
 GATES = {"rnn_tanh": 1, "rnn_relu": 1, "gru": 3, "lstm": 4}
 FUNCTIONS = {"rnn_tanh": torch.tanh, "rnn_relu": torch.relu}
-TOLERANCE = 1e-5  # of the largest value
+TOLERANCE = 1e-5  # relative to the largest value
 
 
 @pytest.fixture(params=native.isas(), autouse=True)
@@ -40,7 +40,7 @@ def isa(request: pytest.FixtureRequest) -> Iterator[str]:
 
 @dataclass
 class Inputs:
-    """What ``recur`` takes, in its order."""
+    """The arguments of ``recur``, in order."""
 
     x: Tensor
     h0: Tensor
@@ -61,7 +61,7 @@ class Inputs:
         }
 
     def copy(self, dtype: torch.dtype = torch.float32, *, grad: bool = True) -> Inputs:
-        """Leaves of their own."""
+        """Copy the tensors to new leaves."""
         made = {n: t.detach().to(dtype, copy=True).requires_grad_(grad) for n, t in self.tensors().items()}
         return replace(self, **made)
 
@@ -96,7 +96,7 @@ def make(
 
 
 def arguments(inputs: Inputs) -> tuple[Any, ...]:
-    """As the operator takes them."""
+    """Return the operator's arguments."""
     state = [s for s in (inputs.h0, inputs.c0) if s is not None]
     weights = [inputs.weight_ih, inputs.weight_hh, inputs.bias_ih, inputs.bias_hh]
     present = (
@@ -112,7 +112,7 @@ def recur(inputs: Inputs, save: bool = True) -> tuple[Tensor, ...]:
 
 
 def oracle(inputs: Inputs) -> tuple[Tensor, Tensor, Tensor]:
-    """PyTorch's documented equations, sequence by sequence, step by step."""
+    """Run PyTorch's documented equations, by sequence and step."""
     steps, batch, _ = inputs.x.shape
     projected = F.linear(inputs.x, inputs.weight_ih, inputs.bias_ih)
     lengths = [steps] * batch if inputs.lengths is None else inputs.lengths.tolist()
@@ -203,7 +203,7 @@ def test_any_shape(
 
 @pytest.mark.parametrize("ragged", [False, True])
 @pytest.mark.parametrize("cell", GATES)
-@pytest.mark.parametrize("sizes", [(60, 13, 300), (18, 40, 116)], ids=str)  # 40 by 3: crews of 14, 13 and 13
+@pytest.mark.parametrize("sizes", [(60, 13, 300), (18, 40, 116)], ids=str)  # 40 by 3: teams of 14, 13 and 13
 def test_threads_share_the_batch_without_changing_anything(
     cell: str, ragged: bool, sizes: tuple[int, int, int]
 ) -> None:
@@ -254,7 +254,7 @@ def test_deterministic_algorithms_make_thread_counts_alike(
 FORK = """
 import os, torch, holdfast
 torch.set_num_threads(2)
-layer, x = holdfast.GRU(16, 128), torch.randn(24, 8, 16)  # so small that torch itself takes one thread
+layer, x = holdfast.GRU(16, 128), torch.randn(24, 8, 16)  # so small that torch uses one thread
 with torch.no_grad():
     before = layer(x)[0]
     torch.ones(2000, 2000) @ torch.ones(2000, 2000)
@@ -267,7 +267,7 @@ with torch.no_grad():
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_a_forked_process_works() -> None:
-    """OpenMP's threads are gone there: it would wait for them for ever."""
+    """OpenMP's threads do not exist in a fork: it would wait for them forever."""
     command = [sys.executable, "-W", "ignore", "-c", FORK]
     assert subprocess.run(command, timeout=60, check=False).returncode == 0
 
@@ -308,7 +308,7 @@ def test_past_the_end_everything_saved_and_every_gradient_is_zero(cell: str) -> 
 
 
 def gate_values(x: Tensor) -> tuple[Tensor, Tensor]:
-    """The core's tanh and sigmoid: without recurrent weights a cell is its gate function."""
+    """Return the core's tanh and sigmoid, by cells with zero recurrent weights."""
     x = x.view(1, -1, 1)
     h0 = torch.zeros(x.size(1), 1)
 
@@ -404,14 +404,14 @@ def test_inputs_need_not_be_contiguous_and_are_not_changed() -> None:
 
 
 @pytest.mark.parametrize("save", [True, False])
-def test_what_is_saved_changes_no_output(save: bool) -> None:
+def test_saving_activations_changes_no_output(save: bool) -> None:
     inputs = make("gru", 4, 3, 9)
     y, h, _, saved, _ = recur(inputs, save)
     assert torch.equal(y, recur(inputs)[0]) and torch.equal(h, recur(inputs)[1])
     assert saved.numel() == (4 * 3 * 36 if save else 0)
 
 
-def test_a_gradient_without_what_it_needs_is_an_error() -> None:
+def test_a_gradient_without_saved_activations_is_an_error() -> None:
     with pytest.raises(UserError, match="save=True"):
         recur(make("gru", 4, 3, 9).copy(), save=False)
 

@@ -1,4 +1,4 @@
-"""The native kernel as layers meet it: the compiler, export, traces, refusals, the choice of instruction set."""
+"""The native kernel in layers: compile, export, traces, refusals, instruction sets."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ GATES = {"rnn_tanh": 1, "rnn_relu": 1, "gru": 3, "lstm": 4}
 
 
 class Layer(torch.nn.Module):
-    """The least that uses the operator as a layer does."""
+    """A minimal module that calls the kernel like a layer."""
 
     def __init__(self, cell: str) -> None:
         super().__init__()
@@ -44,7 +44,7 @@ class Layer(torch.nn.Module):
 @needs_core
 @pytest.mark.filterwarnings("default")  # torch's compiler warns of its own deprecations
 @pytest.mark.parametrize("cell", GATES)
-def test_torch_compile_takes_it_whole(cell: str) -> None:
+def test_torch_compile_makes_one_graph(cell: str) -> None:
     layer = Layer(cell)
     compiled = torch.compile(layer, fullgraph=True, dynamic=True, backend="aot_eager")
     for steps, batch in ((3, 2), (5, 4)):
@@ -69,7 +69,7 @@ def test_export_with_any_batch_and_any_number_of_steps(cell: str) -> None:
 
 @needs_core
 @pytest.mark.parametrize("cell", GATES)
-def test_the_trace_names_what_the_cell_names(cell: str) -> None:
+def test_a_trace_has_the_names_of_the_cell(cell: str) -> None:
     layer, x = Layer(cell), torch.randn(5, 3, 4)
     with torch.no_grad():
         result = Native().run(replace(layer.problem(x), trace=True))

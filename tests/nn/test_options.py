@@ -1,4 +1,4 @@
-"""What a layer does beyond torch.nn: each option on its own, and all pairs of them together."""
+"""Options that torch.nn does not have: each alone, and all pairs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from holdfast.nn.layers import GRU, LSTM, RNN
 from holdfast.nn.options import Options
 from holdfast.nn.recurrent import Recurrent
 
-# torch itself says this once
+# torch itself warns once
 pytestmark = pytest.mark.filterwarnings("ignore:LSTM with projections is not supported with oneDNN")
 
 INPUT, H, T, B = 3, 5, 6, 4
@@ -67,7 +67,7 @@ PAIRS = [
 
 @pytest.mark.parametrize(("layer", "first", "second"), PAIRS)
 def test_any_two_options_work_together_or_say_why_not(layer: str, first: str, second: str) -> None:
-    """Forward, backward, trace and lengths, over two layers in both directions."""
+    """Run forward, backward, trace and lengths, with two layers and both directions."""
     arguments: dict[str, Any] = {"num_layers": 2, "bidirectional": True}
     arguments |= OPTIONS[layer][first] | OPTIONS[layer][second]
     if (reason := EXCLUSIVE.get(frozenset({first, second}))) is not None:
@@ -101,7 +101,7 @@ def check_trace(layer: Recurrent, x: Tensor) -> None:
 
 
 def spy(layer: Recurrent, *args: Any, **kwargs: Any) -> list[Problem]:
-    """The problems that a call of the layer hands to the kernels."""
+    """Return the problems that a call of the layer passes to the kernels."""
     seen: list[Problem] = []
     scan = kernels.scan
 
@@ -118,7 +118,7 @@ def spy(layer: Recurrent, *args: Any, **kwargs: Any) -> list[Problem]:
 
 
 def test_recurrent_dropout_drops_the_same_units_at_every_step(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Spied on at the cell: each step sees one mask per sequence, of zeros and 1 / (1 - p), new in each call."""
+    """Each step has the same mask for a sequence, of 0 and 1 / (1 - p), new in each call."""
     cell = CELLS["gru"]
     step, masks = type(cell).step, list[Tensor]()
 
@@ -141,13 +141,13 @@ def test_recurrent_dropout_drops_the_same_units_at_every_step(monkeypatch: pytes
     assert not torch.equal(masks[0] == 0, dropped)
 
 
-def test_recurrent_dropout_scales_what_it_keeps_and_rests_in_evaluation() -> None:
+def test_recurrent_dropout_scales_kept_units_and_is_off_in_evaluation() -> None:
     layer = LSTM(INPUT, 400, recurrent_dropout=0.25)
     (problem,) = spy(layer, torch.randn(T, B, INPUT))
     assert problem.noise is not None and problem.noise.dropout_mask is not None
     mask = problem.noise.dropout_mask
     torch.testing.assert_close(mask.unique(), torch.tensor([0.0, 1 / 0.75]))
-    assert abs(float((mask == 0).float().mean()) - 0.25) < 0.05  # 1600 draws: a spread of 0.011
+    assert abs(float((mask == 0).float().mean()) - 0.25) < 0.05  # 1600 samples: a standard error of 0.011
     (problem,) = spy(layer.eval(), torch.randn(T, B, INPUT))
     assert problem.noise is None
 
@@ -156,13 +156,13 @@ def test_recurrent_dropout_scales_what_it_keeps_and_rests_in_evaluation() -> Non
 
 
 def test_zoneout_keeps_units_with_its_probability_in_training() -> None:
-    """A unit zoned out has its old value exactly; both states draw on their own."""
+    """A unit that is kept has exactly its old value; both states are sampled independently."""
     layer = LSTM(INPUT, 50, zoneout=(0.1, 0.4))
     traced = layer.trace(torch.randn(40, B, INPUT))
     for state, rate in (("hidden", 0.1), ("cell", 0.4)):
         values = traced[state][0, 0]
         same = (values[1:] == values[:-1]).float().mean()
-        assert abs(float(same) - rate) < 0.02  # 7800 draws: a spread of at most 0.006
+        assert abs(float(same) - rate) < 0.02  # 7800 samples: a standard error of at most 0.006
 
 
 def test_zoneout_is_its_expectation_in_evaluation() -> None:
@@ -192,7 +192,7 @@ def test_weight_drop_drops_recurrent_weights_for_a_whole_call() -> None:
     for number, problem in enumerate(problems):
         dropped, full = problem.weights.weight_hh, layer.get_parameter(f"weight_hh_l{number}")
         kept = dropped != 0
-        assert abs(float(kept.float().mean()) - 0.5) < 0.03  # 6400 draws: a spread of 0.006
+        assert abs(float(kept.float().mean()) - 0.5) < 0.03  # 6400 samples: a standard error of 0.006
         torch.testing.assert_close(dropped[kept], 2 * full[kept])
         assert problem.weights.weight_ih is layer.get_parameter(f"weight_ih_l{number}")
     first, second = (spy(layer, torch.randn(T, B, INPUT))[0].weights.weight_hh for _ in range(2))
@@ -201,7 +201,7 @@ def test_weight_drop_drops_recurrent_weights_for_a_whole_call() -> None:
     assert torch.equal(problem.weights.weight_hh, layer.get_parameter("weight_hh_l0"))
 
 
-def test_a_learnt_state_is_where_sequences_start_unless_one_is_given() -> None:
+def test_sequences_start_from_the_learned_state_without_hx() -> None:
     layer = LSTM(INPUT, H, num_layers=2, bidirectional=True, learn_initial_state=True, proj_size=2)
     nn.init.normal_(layer.get_parameter("initial_hidden"))
     nn.init.normal_(layer.get_parameter("initial_cell"))
@@ -215,7 +215,7 @@ def test_a_learnt_state_is_where_sequences_start_unless_one_is_given() -> None:
 
 
 def test_layer_norm_over_a_sequence_by_hand() -> None:
-    """A whole layer norm RNN in numpy: each part normalised to mean 0 and variance 1, gain, then bias."""
+    """Run a layer norm RNN in numpy: normalize each part, then apply gain and bias."""
     layer = RNN(INPUT, H, layer_norm=True, dtype=torch.float64)
     for name in ("norm_ih_l0", "norm_hh_l0"):
         nn.init.normal_(layer.get_parameter(name))
@@ -233,7 +233,7 @@ def test_layer_norm_over_a_sequence_by_hand() -> None:
         np.testing.assert_allclose(got[t], h, rtol=0, atol=1e-12)
 
 
-def test_layer_norm_forgets_the_scale_of_the_input() -> None:
+def test_layer_norm_does_not_depend_on_the_scale_of_the_input() -> None:
     layer = GRU(INPUT, H, layer_norm=True)
     x = torch.randn(T, B, INPUT) + 1
     torch.testing.assert_close(layer(x)[0], layer(1000 * x)[0], rtol=0, atol=1e-3)
@@ -285,7 +285,7 @@ def test_numbers_of_numpy_are_numbers() -> None:
     assert Options().zoneout_rates(CELLS["lstm"]) == (0.0, 0.0)
 
 
-def test_an_unknown_option_is_told_with_the_nearest() -> None:
+def test_an_unknown_option_is_an_error_with_the_nearest_name() -> None:
     with pytest.raises(TypeError, match=r"GRU\(\) got .* 'layernorm', did you mean 'layer_norm'"):
         GRU(3, 5, layernorm=True)  # type: ignore[call-arg]
     with pytest.raises(TypeError, match="its options are layer_norm"):

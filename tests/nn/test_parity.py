@@ -20,7 +20,7 @@ TOLERANCE = {torch.float64: 1e-10, torch.float32: 1e-5}
 
 @dataclass
 class Configuration:
-    """A layer, its arguments and its input, drawn from a seed."""
+    """A random layer, its arguments and its input."""
 
     seed: int
     name: str = field(init=False)
@@ -52,7 +52,7 @@ class Configuration:
             self.lengths.sort(reverse=True)
 
     def tensors(self) -> tuple[Tensor, tuple[Tensor, ...] | None]:
-        """The input and the initial state, in float64 with values that float32 holds too."""
+        """Return the input and the initial state, in float64 with values exact in float32."""
         generator = torch.Generator().manual_seed(self.seed)
         batch = () if self.form == "unbatched" else (self.batch,)
         shape = (*batch, self.steps) if self.arguments["batch_first"] else (self.steps, *batch)
@@ -64,7 +64,7 @@ class Configuration:
         return x.double(), state if self.with_state else None
 
     def arrange(self, x: Tensor) -> Tensor | PackedSequence:
-        """The input in its form: as it is, not contiguous, or packed."""
+        """Return the input padded, not contiguous, or packed."""
         if self.form == "strided":
             return torch.stack([x, x], -1)[..., 0]
         if self.form in ("sorted", "unsorted"):
@@ -73,7 +73,7 @@ class Configuration:
         return x
 
     def run(self, layer: nn.Module, dtype: torch.dtype) -> list[Tensor]:
-        """Outputs, final state and the gradients of the input, the initial state and all parameters."""
+        """Return outputs, final state and the gradients of input, state and all parameters."""
         x, state = self.tensors()
         x = x.to(dtype).requires_grad_()
         hx = None if state is None else tuple(s.to(dtype).requires_grad_() for s in state)
@@ -87,7 +87,7 @@ class Configuration:
 
 
 def difference(got: Tensor, expected: Tensor) -> float:
-    """The largest difference, relative to the largest value expected (to 0.1 where saturated units leave less)."""
+    """Return the largest difference relative to the largest value, or to 0.1 if that is larger."""
     assert got.shape == expected.shape
     scale = expected.detach().abs().max().clamp(min=0.1)
     return float((got.detach().double() - expected.detach()).abs().max() / scale)
@@ -95,15 +95,15 @@ def difference(got: Tensor, expected: Tensor) -> float:
 
 @pytest.fixture(scope="module")
 def worst(request: pytest.FixtureRequest) -> Iterator[dict[str, float]]:
-    """Layer and type -> the largest difference, printed in the end."""
+    """Layer and dtype -> the largest difference, printed at the end."""
     found: dict[str, float] = {}
     yield found
-    told = ", ".join(f"{name} {value:.1e}" for name, value in sorted(found.items()))
+    shown = ", ".join(f"{name} {value:.1e}" for name, value in sorted(found.items()))
     with request.config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
-        sys.stdout.write(f"\nlargest difference from torch.nn in float64: {told}\n")
+        sys.stdout.write(f"\nlargest difference from torch.nn in float64: {shown}\n")
 
 
-# torch.nn itself says this once
+# torch.nn itself warns once
 @pytest.mark.filterwarnings("ignore:LSTM with projections is not supported with oneDNN")
 @pytest.mark.parametrize("seed", range(500))
 def test_a_random_configuration_agrees_with_torch(seed: int, worst: dict[str, float]) -> None:

@@ -1,4 +1,4 @@
-"""int8 weights: against the same rounding done in torch, on every instruction set; and what users do with it."""
+"""int8 weights against the same rounding in torch, on every instruction set; and their use."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ LAYERS = {
 
 
 def rounded(values: Tensor, most: int) -> Tensor:
-    """Each row to multiples of its largest value's ``most``-th part."""
+    """Round each row to multiples of its largest value divided by ``most``."""
     scale = values.abs().amax(-1, keepdim=True) / most
     return (values / scale.clamp_min(1e-30)).round() * scale
 
 
 def rounded_weights(layer: holdfast.GRU) -> holdfast.GRU:
-    """A layer of the reference kernel in float64 whose matrices are what int8 can hold."""
+    """A float64 layer of the reference kernel whose weights are exact in int8."""
     for name, parameter in layer.named_parameters():
         if parameter.dim() == 2 and name.startswith("weight"):
             parameter.data = rounded(parameter.data, 127)
@@ -54,7 +54,7 @@ def isa(request):
 
 
 @pytest.mark.parametrize("name", LAYERS)
-def test_a_step_is_that_of_the_rounded_weights_and_input(name, isa):
+def test_a_step_equals_that_of_rounded_weights_and_inputs(name, isa):
     torch.manual_seed(0)
     layer, x = LAYERS[name](), torch.randn(1, 5, 13)
     with torch.no_grad():
@@ -107,12 +107,10 @@ def test_instruction_sets_and_threads_sum_the_same_integers(name, threads):
         native.binding._core.select("auto")
         torch.set_num_threads(before)
     for result in results:
-        assert (
-            result - results[0]
-        ).abs().max() < 0.02  # a value on the edge may round to its other neighbour
+        assert (result - results[0]).abs().max() < 0.02  # a value on the edge may round the other way
 
 
-def test_it_is_close_to_the_model_on_ragged_bidirectional_stacks():
+def test_a_ragged_bidirectional_stack_is_close_to_the_model():
     torch.manual_seed(3)
     layer = holdfast.LSTM(8, 64, 2, bidirectional=True, proj_size=32)
     x, lengths = torch.randn(20, 6, 8), torch.tensor([20, 3, 11, 1, 20, 7])
@@ -124,7 +122,7 @@ def test_it_is_close_to_the_model_on_ragged_bidirectional_stacks():
     assert torch.equal(h[-2, 1], y[2, 1, :32])
 
 
-def test_a_stream_of_it_equals_the_sequence():
+def test_an_int8_stream_equals_the_whole_sequence():
     torch.manual_seed(4)
     small, x = holdfast.quantize(holdfast.GRU(8, 40, 2)), torch.randn(15, 1, 8)
     stream = small.stream()
@@ -135,7 +133,7 @@ def test_a_stream_of_it_equals_the_sequence():
     assert np.abs(steps - whole.numpy()).max() < 1e-5
 
 
-def test_models_of_torch_are_taken_and_left_as_they_are():
+def test_models_of_torch_are_quantized_as_copies():
     model = nn.Sequential(nn.Embedding(11, 8), nn.LSTM(8, 24))
     before = {name: value.clone() for name, value in model.state_dict().items()}
     small = holdfast.quantize(model)
@@ -151,7 +149,7 @@ def test_models_of_torch_are_taken_and_left_as_they_are():
     nn.Sequential(nn.Embedding(11, 8), nn.LSTM(8, 24)).load_state_dict(torch.load(file))
 
 
-def test_what_stays_in_float32_is_told():
+def test_layers_that_stay_in_float32_are_reported():
     normed = torch.nn.utils.parametrizations.weight_norm(torch.nn.LSTM(3, 4), "weight_hh_l0")
     model = torch.nn.ModuleList([torch.nn.GRU(3, 4), normed])
     with pytest.warns(UserWarning, match="Not quantized:\n  1: "):
@@ -159,15 +157,15 @@ def test_what_stays_in_float32_is_told():
     assert small[0].options.kernel == "int8"
 
 
-def test_gradients_are_refused_in_words():
+def test_gradients_are_refused_with_a_reason():
     small = holdfast.quantize(holdfast.GRU(3, 4))
     with pytest.raises(RuntimeError, match=r"forward only.*torch\.no_grad"):
         small(torch.randn(2, 1, 3, requires_grad=True))
-    small(torch.randn(2, 1, 3))  # nothing asks for one
+    small(torch.randn(2, 1, 3))  # needs no gradient
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
-def test_what_is_not_finite_is_seen_in_the_result(value):
+def test_nonfinite_inputs_show_in_the_result(value):
     small, x = holdfast.quantize(holdfast.GRU(3, 4)), torch.randn(5, 2, 3)
     x[2, 0, 1] = value
     with torch.no_grad():
@@ -184,7 +182,7 @@ def test_zeros_stay_zeros():
 
 
 @pytest.mark.parametrize("what", [nn.Linear(2, 3), "model"])
-def test_what_has_no_recurrent_layer_is_refused(what):
+def test_a_model_without_recurrent_layers_is_refused(what):
     with pytest.raises(UserError, match="must get a"):
         holdfast.quantize(what)
 
@@ -195,7 +193,7 @@ def test_the_plan_says_that_it_rounds():
     assert to_torch(small)  # the weights are still there
 
 
-def test_evaluate_tells_what_rounding_costs(tmp_path, capsys):
+def test_evaluate_reports_the_loss_by_rounding(tmp_path, capsys):
     series = 10 + np.sin(np.arange(300) / 5) + np.random.default_rng(0).normal(0, 0.1, 300)
     (tmp_path / "a.csv").write_text("y\n" + "\n".join(f"{v:.4f}" for v in series))
     common = [

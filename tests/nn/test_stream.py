@@ -35,7 +35,7 @@ def made(name: str, **more: Any) -> Recurrent:
 
 
 def whole(layer: Recurrent, x: torch.Tensor) -> tuple[torch.Tensor, Any]:
-    """In evaluation: outputs [T, B, P] and the state."""
+    """Return outputs [T, B, P] and the state in evaluation."""
     with torch.no_grad():
         y, state = layer.eval()(x.transpose(0, 1) if layer.batch_first else x)
     layer.train()
@@ -104,7 +104,7 @@ def test_a_state_is_saved_and_restored(name: str) -> None:
     assert all(torch.equal(stream.step(x_t), y) for x_t, y in zip(x[5:], wanted, strict=True))
 
 
-def test_reset_begins_anew() -> None:
+def test_reset_restores_the_initial_state() -> None:
     stream, x = made("reset_before").stream(3), torch.randn(3, INPUT)
     first = stream.step(x)
     stream.step(x)
@@ -114,7 +114,7 @@ def test_reset_begins_anew() -> None:
 
 @pytest.mark.parametrize("kernel", ["auto", "reference"])
 def test_sessions_join_and_leave(kernel: str) -> None:
-    """Three sessions, of which one comes later and one goes sooner, are three streams of their own."""
+    """Three sessions equal three streams, though one joins later and one leaves earlier."""
     layer, x = made("lstm", kernel=kernel), torch.randn(T, 3, INPUT)
     alone, joint = [layer.stream() for _ in range(3)], layer.stream(2)
     for t in range(T):
@@ -127,7 +127,7 @@ def test_sessions_join_and_leave(kernel: str) -> None:
     assert joint.sessions == [1, 2] and len(joint) == 2
 
 
-def test_a_session_may_begin_where_another_stands() -> None:
+def test_a_session_may_start_from_the_state_of_another() -> None:
     layer, x = made("projected"), torch.randn(T, 1, INPUT)
     stream = layer.stream()
     for x_t in x[:6]:
@@ -164,12 +164,12 @@ def test_double_precision_runs_through_the_layer() -> None:
         (np.zeros(4, np.float32), ValueError, "one of the shapes"),
     ],
 )
-def test_what_does_not_fit_is_told(x: Any, error: type[Exception], message: str) -> None:
+def test_an_input_that_does_not_fit_is_an_error(x: Any, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         made("gru").stream().step(x)
 
 
-def test_what_cannot_stream_is_told() -> None:
+def test_layers_and_states_that_do_not_fit_are_errors() -> None:
     with pytest.raises(ValueError, match="bidirectional"):
         GRU(INPUT, H, bidirectional=True).stream()
     with pytest.raises(ValueError, match="at least 1"):

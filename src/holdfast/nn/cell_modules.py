@@ -128,7 +128,7 @@ class RNNCell(_SingleStateCell):
         hidden_size: int,
         bias: bool = True,
         nonlinearity: str = "tanh",
-        device: torch.device | str | None = None,
+        device: torch.device | str | int | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
         if f"rnn_{nonlinearity}" not in CELLS:
@@ -174,7 +174,7 @@ class GRUCell(_SingleStateCell):
         input_size: int,
         hidden_size: int,
         bias: bool = True,
-        device: torch.device | str | None = None,
+        device: torch.device | str | int | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__(CELLS["gru"], input_size, hidden_size, bias, {"device": device, "dtype": dtype})
@@ -209,7 +209,7 @@ class LSTMCell(_CellModule):
         input_size: int,
         hidden_size: int,
         bias: bool = True,
-        device: torch.device | str | None = None,
+        device: torch.device | str | int | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__(CELLS["lstm"], input_size, hidden_size, bias, {"device": device, "dtype": dtype})

@@ -26,7 +26,7 @@ _THEIRS = {"rnn_tanh": nn.RNN, "rnn_relu": nn.RNN, "gru": nn.GRU, "lstm": nn.LST
 
 
 @dataclass
-class Report:
+class AccelerateReport:
     """What :func:`accelerate` did.
 
     Attributes:
@@ -51,7 +51,7 @@ class Report:
         return "\n".join(f"  {name or 'the model itself'}: {reason}" for name, reason in self.kept.items())
 
 
-def accelerate(model: nn.Module) -> Report:
+def accelerate(model: nn.Module) -> AccelerateReport:
     """Replace each torch.nn RNN, LSTM and GRU of a model with Holdfast's layer, in place.
 
     The new layers share the old layers' parameters, so optimizers keep working. ``requires_grad``,
@@ -81,7 +81,7 @@ def accelerate(model: nn.Module) -> Report:
         raise UserError(
             "accelerate must get a torch.nn.Module.", f"It got a {type(model).__name__}.", "Pass the model."
         )
-    report, new = Report(model), dict[nn.Module, nn.Module]()
+    report, new = AccelerateReport(model), dict[nn.Module, nn.Module]()
     for name, module in list(model.named_modules(remove_duplicate=False)):
         if not isinstance(module, nn.RNNBase | nn.RNNCellBase):
             continue
@@ -95,7 +95,7 @@ def accelerate(model: nn.Module) -> Report:
     return report
 
 
-def _place(report: Report, name: str, layer: nn.Module) -> None:
+def _place(report: AccelerateReport, name: str, layer: nn.Module) -> None:
     report.replaced.append(name)
     if not name:
         report.model = layer

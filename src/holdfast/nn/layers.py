@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Unpack
 
+import torch
 from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
 
@@ -71,8 +72,8 @@ class RNN(_SingleState):
         batch_first: bool = False,
         dropout: float = 0.0,
         bidirectional: bool = False,
-        device: Any = None,
-        dtype: Any = None,
+        device: torch.device | str | int | None = None,
+        dtype: torch.dtype | None = None,
         **options: Unpack[OptionArguments],
     ) -> None:
         if f"rnn_{nonlinearity}" not in CELLS:
@@ -113,8 +114,8 @@ class GRU(_SingleState):
         batch_first: bool = False,
         dropout: float = 0.0,
         bidirectional: bool = False,
-        device: Any = None,
-        dtype: Any = None,
+        device: torch.device | str | int | None = None,
+        dtype: torch.dtype | None = None,
         reset_after: bool = True,
         **options: Unpack[OptionArguments],
     ) -> None:
@@ -155,8 +156,8 @@ class LSTM(Recurrent):
         dropout: float = 0.0,
         bidirectional: bool = False,
         proj_size: int = 0,
-        device: Any = None,
-        dtype: Any = None,
+        device: torch.device | str | int | None = None,
+        dtype: torch.dtype | None = None,
         **options: Unpack[LSTMArguments],
     ) -> None:
         coupled, peephole = options.pop("coupled", False), options.pop("peephole", False)
@@ -189,7 +190,7 @@ class LSTM(Recurrent):
         Raises:
             RuntimeError, ValueError, TypeError: as in torch.nn, or ``lengths`` does not fit.
         """
-        return self._forward(input, hx, lengths)  # type: ignore[no-any-return]
+        return self._forward(input, hx, lengths)
 
 
 LAYERS: dict[str, Callable[..., Recurrent]] = {"rnn": RNN, "gru": GRU, "lstm": LSTM}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ from holdfast.nn.cells import State
 from holdfast.nn.kernels.problem import transformed
 
 if TYPE_CHECKING:
-    from holdfast.nn.recurrent import Recurrent
+    from holdfast.nn.recurrent import Lengths, Recurrent
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class SequenceBatch:
         return state if self.batched else tuple(s.squeeze(1) for s in state)
 
 
-def arrange(layer: Recurrent, input: Any, hx: State | None, lengths: Any) -> SequenceBatch:
+def arrange(layer: Recurrent, input: Any, hx: State | None, lengths: Lengths) -> SequenceBatch:
     """Check an input and convert it to the kernels' layout.
 
     Args:
@@ -77,7 +78,9 @@ def arrange(layer: Recurrent, input: Any, hx: State | None, lengths: Any) -> Seq
     return SequenceBatch(x, state, lengths, batched, layer.batch_first)
 
 
-def _from_packed(layer: Recurrent, packed: PackedSequence, hx: State | None, lengths: Any) -> SequenceBatch:
+def _from_packed(
+    layer: Recurrent, packed: PackedSequence, hx: State | None, lengths: Lengths
+) -> SequenceBatch:
     if lengths is not None:
         raise ValueError("a PackedSequence has its own lengths: pass no lengths= with it")
     _check_input(layer, packed.data)
@@ -138,7 +141,7 @@ def _check_state(
     return hx if batched else tuple(s.unsqueeze(1) for s in hx)
 
 
-def _as_lengths(lengths: Any, x: Tensor) -> Tensor:
+def _as_lengths(lengths: Tensor | Sequence[int], x: Tensor) -> Tensor:
     """Convert B integers to int64 [B] on the device of ``x`` [T, B, I].
 
     The values are checked against 0..T, unless the check would wait for an accelerator or break a

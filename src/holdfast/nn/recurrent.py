@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from holdfast.nn.stream import Stream
 
 Lengths = Tensor | Sequence[int] | None
+Hidden = Tensor | tuple[Tensor, ...] | None
+"""``hx`` of any layer: a tensor, or a pair (h, c) for an LSTM."""
+
 _NO_OPTIONS = Options()
 _DEFAULTS = {"num_layers": 1, "bias": True, "batch_first": False, "dropout": 0.0, "bidirectional": False}
 
@@ -150,7 +153,9 @@ class Recurrent(nn.Module):
 
     # -- running -----------------------------------------------------------------------------------
 
-    def _forward(self, input: Tensor | PackedSequence, hx: State | None, lengths: Lengths) -> Any:
+    def _forward(
+        self, input: Tensor | PackedSequence, hx: State | None, lengths: Lengths
+    ) -> tuple[Any, State]:
         sequence = layout.arrange(self, input, hx, lengths)
         results = self._run(sequence)
         outputs = _joined(results[-self.num_directions :])
@@ -239,7 +244,7 @@ class Recurrent(nn.Module):
 
     # -- insight -----------------------------------------------------------------------------------
 
-    def plan(self, x: Tensor | PackedSequence, hx: Any = None, lengths: Lengths = None) -> Plan:
+    def plan(self, x: Tensor | PackedSequence, hx: Hidden = None, lengths: Lengths = None) -> Plan:
         """Return the kernel that ``layer(x, hx, lengths)`` would use, and why others cannot run.
 
         Nothing runs, and the state of the random number generators stays the same.
@@ -256,7 +261,7 @@ class Recurrent(nn.Module):
         with torch.random.fork_rng([sequence.x.device] if sequence.x.is_cuda else []):
             return kernels.choose(self._problem(sequence.x, sequence, 0, 0, trace=False), self.options.kernel)
 
-    def trace(self, x: Tensor, hx: Any = None, lengths: Lengths = None) -> dict[str, Tensor]:
+    def trace(self, x: Tensor, hx: Hidden = None, lengths: Lengths = None) -> dict[str, Tensor]:
         """Return every gate, candidate and state, for each time step, layer and direction.
 
         Args:
@@ -285,7 +290,7 @@ class Recurrent(nn.Module):
         rows = (self.num_layers, self.num_directions)
         return {name: sequence.restore_steps(values).unflatten(0, rows) for name, values in stacked.items()}
 
-    def _as_state(self, hx: Any) -> State | None:
+    def _as_state(self, hx: Hidden) -> State | None:
         return (hx,) if isinstance(hx, Tensor) else hx
 
 

@@ -16,7 +16,7 @@ from holdfast.nn.kernels.native import Int8, Native
 from holdfast.nn.kernels.stream_stack import NativeSteps, Shapes, misfit
 
 if TYPE_CHECKING:
-    from holdfast.nn.recurrent import Recurrent
+    from holdfast.nn.recurrent import Hidden, Recurrent
 
 
 class Stream:
@@ -103,14 +103,14 @@ class Stream:
         return joined if len(joined) == 2 else joined[0]
 
     @state.setter
-    def state(self, hx: Any) -> None:
+    def state(self, hx: Tensor | State) -> None:
         self._steps.set(self._by_layer(hx, len(self.sessions)))
 
     def reset(self) -> None:
         """Set every session back to the initial state."""
         self._steps.set([tuple(s.expand(len(self.sessions), -1) for s in state) for state in self._start])
 
-    def join(self, state: Any = None) -> int:
+    def join(self, state: Hidden = None) -> int:
         """Add a session, in the last row.
 
         Args:
@@ -147,7 +147,7 @@ class Stream:
         self.sessions.remove(session)
         self._shape()
 
-    def _by_layer(self, hx: Any, batch: int) -> list[State]:
+    def _by_layer(self, hx: Tensor | State, batch: int) -> list[State]:
         """Split ``hx`` into the states [B, width] of each layer."""
         states = (hx,) if isinstance(hx, Tensor) else tuple(hx)
         wanted = [(self._layer.num_layers, batch, width) for width in self._layer._widths]

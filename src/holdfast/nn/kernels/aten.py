@@ -30,7 +30,7 @@ class Aten:
         weights = problem.weights
         reasons = {
             f"torch.nn has no cell {problem.cell.name!r}": problem.cell.name not in _RUN,
-            "torch.nn has no layer normalisation": weights.norm is not None,
+            "torch.nn has no layer normalization": weights.norm is not None,
             "torch.nn has no recurrent dropout and no zoneout": problem.noise is not None,
             "torch's fused kernels do not return the gates": problem.trace,
             "a torch.func transform or forward-mode differentiation is active": transformed(),
