@@ -29,7 +29,7 @@ class SingleLayer(Recurrent):
         self, x: Tensor, state: State | None = None, lengths: Tensor | None = None
     ) -> tuple[Tensor, State]:
         """Map [T, B, I] to outputs [T, B, P] and the final state [1, B, ...]."""
-        return self._forward(x, state, lengths)  # type: ignore[no-any-return]
+        return self._forward(x, state, lengths)
 
 
 @dataclass(frozen=True)
