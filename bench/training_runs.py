@@ -26,7 +26,7 @@ import holdfast
 from holdfast.bench.environment import heading
 from holdfast.config import load_config
 from holdfast.nn.kernels import KERNELS
-from holdfast.tasks.forecast import Forecaster
+from holdfast.tasks.forecast.task import Forecaster
 from holdfast.tasks.forecast.config import ForecastConfig
 
 ROOT = Path(__file__).parents[1]
@@ -75,13 +75,13 @@ def forecast(path: Path, cell: str, kind: str) -> Callable[[], float]:
         network=replace(recipe.network, cell=cell.lower()),
         training=replace(recipe.training, epochs=EPOCHS),
     )
-    prepared = Forecaster(config).prepare(path)
+    dataset = Forecaster(config).prepare(path)
     offered = {name: k for name, k in KERNELS.items() if kind == "holdfast" or name != "native"}
 
     def run() -> float:
         with mock.patch.dict(KERNELS, offered, clear=True):
             start = perf_counter()
-            Forecaster(config).fit_prepared(prepared)
+            Forecaster(config).fit_dataset(dataset)
             return (perf_counter() - start) / EPOCHS
 
     return run

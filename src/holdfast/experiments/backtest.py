@@ -13,8 +13,8 @@ from holdfast.errors import UserError
 from holdfast.files import OutputFolder, new_folder, save_json
 from holdfast.tasks.forecast.config import ForecastConfig
 from holdfast.tasks.forecast.dataset import TRAINED_ONCE
+from holdfast.tasks.forecast.preprocessing import WindowSplit, time_text
 from holdfast.tasks.forecast.task import Forecaster
-from holdfast.tasks.forecast.windows import Part, when
 
 
 def backtest(
@@ -50,8 +50,8 @@ def backtest(
     results: list[dict[str, Any]] = []
     for k, split in enumerate(_splits(config, folds)):
         model = Forecaster(replace(config, data=replace(config.data, split=split)))
-        prepared = model.prepare(data)
-        if prepared.test is None:
+        dataset = model.prepare(data)
+        if dataset.test is None:
             raise UserError(
                 f"Each block of a backtest must be at least as long as the horizon ({config.horizon} rows).",
                 f"With {folds} folds and --split {config.data.split} a block is shorter.",
@@ -63,22 +63,19 @@ def backtest(
         announce(
             f"fold {k + 1} of {folds}: training on the first {_training_share(split):.0%} of the rows ..."
         )
-        model.fit_prepared(prepared)
+        model.fit_dataset(dataset)
         if model.history is not None and model.history.stopped == "interrupted":
             raise KeyboardInterrupt
-        results.append(model.metrics | {"from": _first_time(prepared.test)})
+        results.append(model.metrics | {"from": _first_time(dataset.test)})
         if into is not None:
             save_json(into.folder / "backtest.json", _summary(config, results))
     return _summary(config, results)
 
 
-def _first_time(split: Part) -> str:
+def _first_time(split: WindowSplit) -> str:
     """Return the earliest time (or row) that is forecast."""
-    times = [
-        split.rows.panel.series[s].times[origin - split.rows.first[s]]
-        for origin, s in zip(split.origins, split.series, strict=True)
-    ]
-    return when(min(times))
+    places = (split.place(window) for window in range(len(split)))
+    return time_text(min(series.times[start] for series, start in places))
 
 
 def _training_share(split: str) -> float:
@@ -88,7 +85,7 @@ def _training_share(split: str) -> float:
 
 
 def _splits(config: ForecastConfig, folds: int) -> list[str]:
-    train, valid, test = config.data.parts()
+    train, valid, test = config.data.split_sizes()
     if folds < 2 or train >= 1 or test <= 0:
         raise UserError(
             "A backtest must have at least 2 folds, and a --split in fractions with a test split.",

@@ -42,7 +42,7 @@ class TaskContract(ABC, Generic[S, P, Y]):
     size: ClassVar[str]
     """How much was scored, as a format of the keys of :meth:`measure`, such as ``"{windows:,} windows"``."""
     title: ClassVar[str]
-    """Title of the report, as a format of a result."""
+    """Title of the report, as a format of a result and of ``config``."""
     data_settings: ClassVar[tuple[str, ...]] = ()
     """Settings that another command on the same data needs as well."""
     sentence: ClassVar[str] = "The network's {label} is {own:.4g}; {bar}"

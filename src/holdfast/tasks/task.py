@@ -282,7 +282,7 @@ class Task(TaskContract[S, P, Y], Generic[C, S, P, Y]):
             data_section(result["notes"]),
             metrics_section(self.scoreboard.known(result["model"])),
         ]
-        return write_report(folder / "report.html", self.title.format(**result), sections)
+        return write_report(folder / "report.html", self.title.format(**result, config=self.config), sections)
 
     # -- run folder ----------------------------------------------------------------------------------------------
 

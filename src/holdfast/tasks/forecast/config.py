@@ -1,4 +1,4 @@
-"""Every setting of a forecaster: flags, the recipe's schema, ``config.toml`` and the constructor are these fields."""
+"""Settings of a forecaster: flags, recipe fields, ``config.toml`` and constructor arguments."""
 
 from __future__ import annotations
 
@@ -12,20 +12,21 @@ from holdfast.errors import UserError
 
 @dataclass(kw_only=True)
 class DataConfig:
-    """What the columns are and how the rows are used.
+    """Columns and rows of the data.
 
     Attributes:
         target: column to forecast, or several.
-        time: time column, or parts such as year,month,day,hour; found when not named.
-        series: column that tells several series in one file apart.
-        past: covariates known up to now only.
-        known: covariates known in advance (holidays, prices set, ...).
-        frequency: step between rows: 30min, 1h, 1d, 1w, 1mo, 1q, 1y, or rows; found when not named.
-        season: steps in a season; found when not given (1: none).
-        missing: gaps in a target are masked in the loss and the score, filled with the last value, or an error.
-        split: training, validation and test part, in order: fractions (0.7/0.1/0.2) or rows (8640/2880/2880).
-        returns: forecast log returns of prices, against the random walk.
-        sort: sort rows by time instead of refusing unsorted files.
+        time: time column, or several such as year,month,day,hour; found automatically when not given.
+        series: column that names the series, where a file holds several.
+        past: covariates known up to the present only.
+        known: covariates known in advance, such as holidays.
+        frequency: step between rows: 30min, 1h, 1d, 1w, 1mo, 1q, 1y, or rows; found automatically when not given.
+        season: steps in a season, 1 for none; found automatically when not given.
+        missing: treatment of missing targets: mask (leave out of loss and metrics), fill (repeat the last value) or
+            error.
+        split: training, validation and test split, in order: fractions (0.7/0.1/0.2) or rows (8640/2880/2880).
+        returns: forecast log returns of prices, and compare with the random walk.
+        sort: sort the rows by time; an unsorted file is an error otherwise.
     """
 
     target: tuple[str, ...] = ()
@@ -42,15 +43,20 @@ class DataConfig:
 
     def __post_init__(self) -> None:
         if not self.target:
-            raise UserError("A forecaster needs a target column.", "None was named.", "Give --target COLUMN.")
+            raise UserError("A forecaster must have a target column.", "None was given.", "Give --target COLUMN.")
         if self.season is not None and self.season < 1:
             raise UserError(
-                "A season has at least 1 step.", f"It was {self.season}.", "Give --season 1 for none."
+                "A season must have at least 1 step.", f"It was {self.season}.", "Give --season 1 for none."
             )
-        self.parts()
+        self.split_sizes()
 
-    def parts(self) -> tuple[float, float, float]:
-        """The three numbers of ``split``."""
+    @property
+    def target_names(self) -> str:
+        """Names of the targets, for a title."""
+        return ", ".join(self.target)
+
+    def split_sizes(self) -> tuple[float, float, float]:
+        """Return the three numbers of ``split``."""
         try:
             train, valid, test = (float(part) for part in self.split.split("/"))
         except ValueError:
@@ -58,7 +64,7 @@ class DataConfig:
         fractions = train < 1
         if not (train > 0 and valid > 0 and test >= 0) or (fractions and train + valid + test > 1 + 1e-9):
             raise UserError(
-                "A split is train/valid/test, as fractions with a sum of at most 1 or as numbers of rows.",
+                "--split must be TRAIN/VALID/TEST: fractions with a sum of at most 1, or numbers of rows.",
                 f"It was {self.split!r}.",
                 "Give for example --split 0.7/0.1/0.2 or --split 8640/2880/2880.",
             )
@@ -70,13 +76,13 @@ class NetworkConfig:
     """The network.
 
     Attributes:
-        model: recurrent (reads every step) or segment (reads segments of each channel on its own: SegRNN).
+        model: recurrent (reads every step) or segment (SegRNN: reads segments of each target separately).
         cell: rnn, gru or lstm.
-        hidden_size: units of a layer.
+        hidden_size: hidden units of a layer.
         num_layers: recurrent layers.
-        dropout: dropout probability, in training only.
-        residual: what the network corrects: the last value, the mean or the values of the last season, or none (auto:
-            the season where one is found, the last value otherwise and for segment, none for returns).
+        dropout: dropout probability during training.
+        residual: forecast that the network corrects: the last value, the mean or the values of the last season, or none
+            (auto: the season where there is one, otherwise and for segment the last value, none for returns).
         segment: steps in a segment (segment model only).
     """
 
@@ -93,12 +99,17 @@ class NetworkConfig:
             if getattr(self, name) < 1:
                 flag = "--" + name.replace("_", "-")
                 raise UserError(
-                    f"{flag} is at least 1.", f"It was {getattr(self, name)}.", f"Give {flag} 1 or more."
+                    f"{flag} must be at least 1.", f"It was {getattr(self, name)}.", f"Give {flag} 1 or more."
                 )
         if not 0 <= self.dropout < 1:
             raise UserError(
-                "Dropout is in [0, 1).", f"It was {self.dropout}.", "Give for example --dropout 0.1."
+                "--dropout must be in [0, 1).", f"It was {self.dropout}.", "Give for example --dropout 0.1."
             )
+
+    @property
+    def targets_only(self) -> bool:
+        """Whether the network reads the targets only."""
+        return self.model == "segment"
 
 
 @dataclass(kw_only=True)
@@ -110,10 +121,10 @@ class ForecastConfig:
         network: the network.
         training: the training run.
         horizon: steps ahead to forecast.
-        lookback: steps the network reads (default: twice the season, at least the horizon, at most a quarter of
-            the training rows).
-        quantiles: levels of the intervals; 0.5 is the point forecast.
-        loss: pinball (gives quantiles), mae or mse (intervals then come from validation errors).
+        lookback: steps that the network reads; when not given twice the season, at least the horizon and at most a
+            quarter of the training rows.
+        quantiles: quantile levels of the intervals; 0.5 is the point forecast.
+        loss: pinball (forecasts quantiles), mae or mse (intervals come from the validation errors).
     """
 
     data: DataConfig
@@ -125,25 +136,25 @@ class ForecastConfig:
     loss: Literal["pinball", "mae", "mse"] = "pinball"
 
     def __post_init__(self) -> None:
-        if self.network.model == "segment" and (self.data.past or self.data.known):
+        if self.network.targets_only and (self.data.past or self.data.known):
             raise UserError(
-                "The segment model reads the targets only.",
-                f"Covariates were named: {', '.join(self.data.past + self.data.known)}.",
-                "Leave them out, or take --model recurrent.",
+                "The segment model must have no covariates.",
+                f"Given: {', '.join(self.data.past + self.data.known)}.",
+                "Leave them out, or give --model recurrent.",
             )
         if self.horizon < 1:
             raise UserError(
-                "A horizon is at least 1 step.", f"It was {self.horizon}.", "Give --horizon 1 or more."
+                "A horizon must be at least 1 step.", f"It was {self.horizon}.", "Give --horizon 1 or more."
             )
         if self.lookback is not None and self.lookback < 1:
             raise UserError(
-                "A look-back is at least 1 step.", f"It was {self.lookback}.", "Give --lookback 1 or more."
+                "A look-back must be at least 1 step.", f"It was {self.lookback}.", "Give --lookback 1 or more."
             )
         levels = self.quantiles
         ordered = list(levels) == sorted(set(levels)) and all(0 < q < 1 for q in levels)
         if not ordered or 0.5 not in levels:
             raise UserError(
-                "Quantiles are increasing levels in (0, 1) that contain 0.5.",
+                "Quantile levels must increase, lie in (0, 1) and contain 0.5.",
                 f"They were {', '.join(map(str, levels)) or 'none'}.",
                 "Give for example --quantiles 0.1,0.5,0.9.",
             )
@@ -151,11 +162,11 @@ class ForecastConfig:
 
 @dataclass(kw_only=True)
 class Prediction:
-    """What is asked of a forecast.
+    """Settings of a prediction.
 
     Attributes:
-        plot: PNG file to draw the forecast into.
-        method: the network, or one of the simple methods that evaluate names, such as linear.
+        plot: PNG file to write a plot of the forecast to.
+        method: network, or a baseline that evaluate lists, such as linear.
     """
 
     plot: Path | None = None

@@ -1,4 +1,4 @@
-"""Exponential smoothing as a baseline: fitted once on the training rows, then filtered, never refitted.
+"""Exponential smoothing as a baseline, fitted once on the training rows.
 
 ETS(A,Ad,A) of Hyndman et al. 2008, "Forecasting with Exponential Smoothing", with level l, damped trend b and
 season s of m steps; the error is e_t = y_t - (l_{t-1} + phi b_{t-1} + s_{t-m}):
@@ -8,13 +8,13 @@ season s of m steps; the error is e_t = y_t - (l_{t-1} + phi b_{t-1} + s_{t-m}):
     s_t = s_{t-m} + gamma e_t
     forecast of step k from origin o (its last row is o - 1):  l + (phi + ... + phi^k) b + s_{o - m + (k - 1) mod m}
 
-Letters as in :mod:`holdfast.tasks.forecast.windows`; n rows of one channel, m steps in a season.
+Letters as in :mod:`holdfast.tasks.forecast.preprocessing`; n rows of one channel, m steps in a season.
 """
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,73 +22,84 @@ import numpy as np
 
 from holdfast._typing import Array
 from holdfast.optional_imports import load_extra
-from holdfast.tasks.forecast.preprocessing import Schema
-from holdfast.tasks.forecast.windows import Part
+from holdfast.tasks.baselines import LeftOut
+from holdfast.tasks.forecast.baselines import PointBaseline
+from holdfast.tasks.forecast.preprocessing import ForecastPreprocessing, WindowSplit
 
 _STATSMODELS = "statsmodels.tsa.exponential_smoothing.ets"
 
 FIT_ROWS = 3000
-"""The latest training rows of a series that the parameters are fitted on, to keep it in seconds."""
+"""Latest training rows of a series that the parameters are fitted on, so that a fit takes seconds."""
 
 _LONGEST_SEASON = 366
-"""A longer season is left out: each step of the filter moves all of its states."""
+"""A longer season is left out: each step of the filter updates all of its states."""
 
-MOST_FITS = 64
-"""With more series times channels than this there is no such baseline."""
+_MOST_FITS = 64
+"""Series times channels above which this baseline is left out."""
 
 _START_SEASONS = 10
-"""Seasons at the start of a series, at most, that the first states are taken from."""
+"""Maximum number of seasons, at the start of a series, that the first states are estimated from."""
 
 START = (0.1, 0.01, 0.01, 0.98)
-"""alpha, beta, gamma, phi before fitting; kept where nothing can be fitted."""
+"""alpha, beta, gamma and phi before fitting; kept where nothing can be fitted."""
 
 
-class Ets:
+class Ets(PointBaseline):
     """Exponential smoothing with an additive damped trend, and an additive season where there is one.
 
     The parameters alpha, beta, gamma and phi are fitted by maximum likelihood (statsmodels) for each series and
-    channel. The first states come from the first look-back rows of a series, of which no window forecasts any: so a
-    forecast owes nothing to values at or behind its origin.
+    channel. The first states come from the first look-back rows of a series, which no window forecasts: a forecast does
+    not depend on values at or after its origin.
     """
 
     name = "ets"
 
-    def __init__(self, schema: Schema) -> None:
-        self.schema = schema
+    def __init__(self, preprocessing: ForecastPreprocessing, levels: Sequence[float] = (0.5,)) -> None:
+        super().__init__(levels)
+        self.preprocessing = preprocessing
         self.season = 1
-        self.parameters = np.tile(START, (len(schema.scales), len(schema.targets), 1))
+        self.parameters = np.tile(START, (len(preprocessing.scales), len(preprocessing.targets), 1))
 
-    def fit(self, train: Part, valid: Part) -> None:
+    def _check_count(self) -> None:
+        series, channels, _ = self.parameters.shape
+        if series * channels > _MOST_FITS:
+            raise LeftOut(f"it would need {series * channels} fits (series times targets), more than {_MOST_FITS}")
+
+    def fit_point(self, train: WindowSplit, valid: WindowSplit) -> None:
         """Fit the parameters [S, C, 4] on the last ``FIT_ROWS`` training rows of each series.
 
-        There is a season where each series has two of it in these rows, and it has at most ``_LONGEST_SEASON`` steps.
+        There is a season if each series has two of them in these rows, and it has at most ``_LONGEST_SEASON`` steps.
+
+        Raises:
+            LeftOut: there are too many series and targets.
         """
+        self._check_count()
         values = {name: rows[-FIT_ROWS:] for name, rows in _training_rows(train).items()}
-        self.season = _season(self.schema.season, min(len(rows) for rows in values.values()))
-        for s, name in enumerate(self.schema.scales):
-            for channel in range(len(self.schema.targets)):
+        self.season = _season(self.preprocessing.season, min(len(rows) for rows in values.values()))
+        for s, name in enumerate(self.preprocessing.scales):
+            for channel in range(len(self.preprocessing.targets)):
                 if name in values:
                     self.parameters[s, channel] = self._fit(values[name][:, channel])
 
     def _fit(self, values: Array) -> Array:
-        """alpha, beta, gamma, phi of one channel [n]; ``START`` where no likelihood can tell (a constant, few rows)."""
+        """Return alpha, beta, gamma and phi of one channel [n]; ``START`` for a constant or a few rows."""
         parameters = np.array(START)
         if len(values) <= len(START) or np.ptp(values) == 0:
             return parameters
         with warnings.catch_warnings(), np.errstate(all="ignore"):
-            warnings.simplefilter("ignore")  # where the search stops early, its best parameters are taken
+            warnings.simplefilter("ignore")  # a search that stops early has good parameters too
             fitted = self._model(values).fit(disp=False, return_params=True)
         if np.isfinite(fitted).all():
             parameters[self._free()] = fitted
         return parameters
 
     def _free(self) -> list[int]:
-        """Positions of the parameters that the model has: there is no gamma without a season."""
+        """Return the positions of the parameters that the model has: there is no gamma without a season."""
         return [0, 1, 2, 3] if self.season > 1 else [0, 1, 3]
 
     def _model(self, values: Array) -> Any:
-        """The model of one channel [n] in statsmodels, with its first states."""
-        states = start(values[: self.schema.lookback], self.season)
+        """Return the statsmodels model of one channel [n], with its first states."""
+        states = start(values[: self.preprocessing.lookback], self.season)
         return load_extra(_STATSMODELS, "forecast").ETSModel(
             values,
             error="add",
@@ -102,21 +113,21 @@ class Ets:
             initial_seasonal=states.season,
         )
 
-    def forecast(self, part: Part) -> Array:
-        """Point forecasts [W, h, C]: one pass of the filter over each series, from its first row to the last origin."""
-        point = np.empty((len(part), part.horizon, len(self.schema.targets)), np.float32)
-        names = list(self.schema.scales)
-        for s in np.unique(part.series):
-            own, first = part.series == s, part.rows.first[s]
-            values = part.rows.filled[first : part.origins[own].max()].numpy().astype(np.float64)
-            fitted = self.parameters[names.index(part.rows.panel.series[s].name)]
+    def point(self, split: WindowSplit) -> Array:
+        """Return the point forecasts [W, h, C]: one pass of the filter over each series, up to the last origin."""
+        point = np.empty((len(split), split.horizon, len(self.preprocessing.targets)), np.float32)
+        names = list(self.preprocessing.scales)
+        for s in np.unique(split.series):
+            own, first = split.series == s, split.table.first[s]
+            values = split.table.filled[first : split.origins[own].max()].numpy().astype(np.float64)
+            fitted = self.parameters[names.index(split.table.panel.series[s].name)]
             for channel, parameters in enumerate(fitted):
-                paths = self._paths(values[:, channel], parameters, part.origins[own] - first, part.horizon)
+                paths = self._paths(values[:, channel], parameters, split.origins[own] - first, split.horizon)
                 point[own, :, channel] = paths
         return point
 
     def _paths(self, values: Array, parameters: Array, origins: Array, horizon: int) -> Array:
-        """Forecasts of one channel [n] from each origin, counted in its rows: [W] -> [W, h]."""
+        """Return the forecasts of one channel [n] from each origin, counted in its rows: [W] -> [W, h]."""
         model = self._model(values)
         states = model.smooth(parameters[self._free()], return_raw=True)[1]
         steps = np.arange(horizon)
@@ -128,17 +139,19 @@ class Ets:
         return paths
 
     def state(self) -> dict[str, Array]:
-        """What :meth:`fit` found."""
-        return {"parameters": self.parameters, "season": np.array([self.season])}
+        """Return the parameters and the season."""
+        return {"parameters": self.parameters, "season": np.array([self.season])} | super().state()
 
-    def load(self, arrays: Mapping[str, Array]) -> None:
-        """Take what :meth:`state` gave."""
+    def load_state(self, arrays: Mapping[str, Array]) -> None:
+        """Take the parameters and the season."""
+        self._check_count()
+        super().load_state(arrays)
         self.parameters, self.season = arrays["parameters"], int(arrays["season"][0])
 
 
 @dataclass(frozen=True)
 class _States:
-    """Before the first row: level, trend, and the season [m] from the first row's on."""
+    """States before the first row: level, trend, and the season [m] that begins at the first row."""
 
     level: float
     trend: float
@@ -146,11 +159,11 @@ class _States:
 
 
 def start(values: Array, season: int) -> _States:
-    """First states by the classical rule: a line through the first seasons' means, and the mean rest of each phase.
+    """Estimate the first states: a line through the first seasons' means, and the mean remainder of each phase.
 
     Args:
-        values: the first rows [n]; at most ``_START_SEASONS`` whole seasons of them are used. Fewer than one season
-            gives the line alone.
+        values: the first rows [n]; at most ``_START_SEASONS`` whole seasons of them are used. With less than one
+            season there is only the line.
         season: m, 1 for none.
     """
     length = season if len(values) >= season else 1
@@ -168,10 +181,10 @@ def _season(season: int, rows: int) -> int:
     return season if season <= _LONGEST_SEASON and rows >= 2 * season else 1
 
 
-def _training_rows(train: Part) -> dict[str, Array]:
-    """Targets of each series up to the end of its last training window: name -> [n, C]."""
-    rows, spans = train.rows, {}
+def _training_rows(train: WindowSplit) -> dict[str, Array]:
+    """Return the targets of each series up to the end of its last training window: name -> [n, C]."""
+    table, spans = train.table, {}
     for s in np.unique(train.series):
         stop = train.origins[train.series == s].max() + train.horizon
-        spans[rows.panel.series[s].name] = rows.filled[rows.first[s] : stop].numpy().astype(np.float64)
+        spans[table.panel.series[s].name] = table.filled[table.first[s] : stop].numpy().astype(np.float64)
     return spans

@@ -1,21 +1,21 @@
-"""A linear forecaster as a baseline: the whole horizon at once from the last values (NLinear: Zeng et al. 2023)."""
+"""A linear baseline: the whole horizon at once from the last values (NLinear: Zeng et al. 2023)."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from holdfast._typing import Array
 from holdfast.optional_imports import load_extra
-from holdfast.tasks.forecast.preprocessing import Schema
-from holdfast.tasks.forecast.windows import Part
+from holdfast.tasks.forecast.baselines import PointBaseline
+from holdfast.tasks.forecast.preprocessing import ForecastPreprocessing, WindowSplit
 
-LONGEST = 336
-"""Values looked back on, at most."""
+_LONGEST = 336
+"""Maximum number of values that a forecast is made from."""
 
 _SAMPLES = 20_000
-"""Training windows times channels, at most, spread evenly."""
+"""Maximum number of training windows times channels; the windows are spread evenly."""
 
 _VALID_SAMPLES = 5_000
 """The same for the choice of the penalty."""
@@ -23,28 +23,31 @@ _VALID_SAMPLES = 5_000
 PENALTIES = (1e-5, 1e-3, 1e-1, 10.0, 1000.0)
 """Ridge penalties, as multiples of the mean square of the inputs times the number of samples."""
 
-BLOCK = 4096
-"""Windows forecast together, to bound memory."""
+_BLOCK = 4096
+"""Windows that are forecast together, to limit memory."""
 
 
-class Linear:
-    """Ridge regression from the last R values (at most the look-back) to all h steps, one for all channels and series.
+class Linear(PointBaseline):
+    """Ridge regression from the last R values (at most the look-back) to all h steps, shared by all channels and series.
 
     ``y[k] = anchor + b[k] + sum_r w[k, r] (x[r] - anchor)``, where the anchor is the last value; returns have anchor 0.
-    The penalty is the one with the least squared error on the validation part. Gaps in the targets that it learns from
-    are at the last seen value.
+    The penalty is the one with the smallest squared error on the validation split. Gaps in the training targets have the
+    last seen value.
     """
 
     name = "linear"
 
-    def __init__(self, schema: Schema, returns: bool) -> None:
-        self.length = min(schema.lookback, LONGEST)
+    def __init__(
+        self, preprocessing: ForecastPreprocessing, returns: bool, levels: Sequence[float] = (0.5,)
+    ) -> None:
+        super().__init__(levels)
+        self.length = min(preprocessing.lookback, _LONGEST)
         self.anchored = not returns
         self.weight = np.zeros((1, self.length))
         self.bias = np.zeros(1)
 
-    def fit(self, train: Part, valid: Part) -> None:
-        """Fit the weights [h, R] and biases [h] for each penalty, and keep those that validate best."""
+    def fit_point(self, train: WindowSplit, valid: WindowSplit) -> None:
+        """Fit the weights [h, R] and biases [h] for each penalty, and keep the best on the validation split."""
         model = load_extra("sklearn.linear_model", "forecast")
         inputs, targets = self._pairs(train, _SAMPLES)
         held_inputs, held_targets = self._pairs(valid, _VALID_SAMPLES)
@@ -57,44 +60,45 @@ class Linear:
             if error < best:
                 best, self.weight, self.bias = error, weight, bias
 
-    def _pairs(self, part: Part, samples: int) -> tuple[Array, Array]:
-        """Inputs and targets, both less the anchor, of windows spread evenly: [w * C, R], [w * C, h]."""
-        origins = part.origins[spread(part, samples)]
-        inputs, anchor = self._inputs(part, origins)
-        return inputs, _cut(part, origins, part.horizon) - anchor
+    def _pairs(self, split: WindowSplit, samples: int) -> tuple[Array, Array]:
+        """Return inputs and targets, both less the anchor, of windows spread evenly: [w * C, R], [w * C, h]."""
+        origins = split.origins[spread(split, samples)]
+        inputs, anchor = self._inputs(split, origins)
+        return inputs, _cut(split, origins, split.horizon) - anchor
 
-    def _inputs(self, part: Part, origins: Array) -> tuple[Array, Array]:
-        """The last R values less the anchor, and the anchor: [w] origins -> [w * C, R], [w * C, 1]."""
-        values = _cut(part, origins - self.length, self.length)
+    def _inputs(self, split: WindowSplit, origins: Array) -> tuple[Array, Array]:
+        """Return the last R values less the anchor, and the anchor: [w] origins -> [w * C, R], [w * C, 1]."""
+        values = _cut(split, origins - self.length, self.length)
         anchor = values[:, -1:] if self.anchored else np.zeros_like(values[:, -1:])
         return values - anchor, anchor
 
-    def forecast(self, part: Part) -> Array:
-        """Point forecasts [W, h, C]."""
-        point = np.empty((len(part), part.horizon, part.rows.filled.size(1)), np.float32)
-        for begin in range(0, len(part), BLOCK):
-            origins = part.origins[begin : begin + BLOCK]
-            inputs, anchor = self._inputs(part, origins)
+    def point(self, split: WindowSplit) -> Array:
+        """Return the point forecasts [W, h, C]."""
+        point = np.empty((len(split), split.horizon, split.table.filled.size(1)), np.float32)
+        for begin in range(0, len(split), _BLOCK):
+            origins = split.origins[begin : begin + _BLOCK]
+            inputs, anchor = self._inputs(split, origins)
             paths = inputs @ self.weight.T + self.bias + anchor
-            point[begin : begin + BLOCK] = paths.reshape(len(origins), -1, part.horizon).transpose(0, 2, 1)
+            point[begin : begin + _BLOCK] = paths.reshape(len(origins), -1, split.horizon).transpose(0, 2, 1)
         return point
 
     def state(self) -> dict[str, Array]:
-        """What :meth:`fit` found."""
-        return {"weight": self.weight, "bias": self.bias}
+        """Return weights and biases."""
+        return {"weight": self.weight, "bias": self.bias} | super().state()
 
-    def load(self, arrays: Mapping[str, Array]) -> None:
-        """Take what :meth:`state` gave."""
+    def load_state(self, arrays: Mapping[str, Array]) -> None:
+        """Take weights and biases."""
+        super().load_state(arrays)
         self.weight, self.bias = arrays["weight"], arrays["bias"]
 
 
-def spread(part: Part, samples: int) -> Array:
-    """Numbers of windows, evenly spread, that give at most ``samples`` over all channels (at least one window)."""
-    count = min(len(part), max(1, samples // part.rows.filled.size(1)))
-    return np.linspace(0, len(part) - 1, count).round().astype(np.int64)
+def spread(split: WindowSplit, samples: int) -> Array:
+    """Return numbers of windows, spread evenly, with at most ``samples`` over all channels (at least one window)."""
+    count = min(len(split), max(1, samples // split.table.filled.size(1)))
+    return np.linspace(0, len(split) - 1, count).round().astype(np.int64)
 
 
-def _cut(part: Part, starts: Array, length: int) -> Array:
-    """Rows from each start on, channel by channel: [w] -> [w * C, length]."""
-    values = part.rows.filled.numpy()[starts[:, None] + np.arange(length)]
+def _cut(split: WindowSplit, starts: Array, length: int) -> Array:
+    """Return ``length`` rows from each start, channel by channel: [w] -> [w * C, length]."""
+    values = split.table.filled.numpy()[starts[:, None] + np.arange(length)]
     return values.transpose(0, 2, 1).reshape(-1, length).astype(np.float64)

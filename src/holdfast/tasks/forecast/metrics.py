@@ -1,4 +1,4 @@
-"""Figures of forecasts. Values that are missing (NaN) in the truth are left out everywhere.
+"""Metrics of forecasts. Values that are missing (NaN) in the truth are left out everywhere.
 
 Shapes: W windows, h horizon, C columns, Q quantile levels; truth and point forecasts [W, h, C], quantiles [W, h, C, Q].
 """
@@ -6,70 +6,177 @@ Shapes: W windows, h horizon, C columns, Q quantile levels; truth and point fore
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
+import torch
 
 from holdfast._typing import Array
 from holdfast.errors import UserError
+from holdfast.tasks.forecast.preprocessing import WindowSplit
+from holdfast.tasks.metrics import Metric, Scoreboard
+
+SCOREBOARD = Scoreboard(
+    (
+        Metric("mae", "MAE", "mean absolute error, in the unit of the column"),
+        Metric(
+            "rmse",
+            "RMSE",
+            "square root of the mean squared error, in the unit of the column; large errors count more",
+        ),
+        Metric("smape", "sMAPE", "symmetric mean absolute percentage error, 0 to 200", "%"),
+        Metric(
+            "mase",
+            "MASE",
+            "mean absolute error divided by that of the seasonal naive forecast on the training split; "
+            "below 1 is better than that forecast",
+        ),
+        Metric("pinball", "pinball loss", "mean error of the quantiles, in the unit of the column"),
+        Metric(
+            "coverage",
+            "coverage",
+            "share of the values between the outer quantiles; 0.8 is right for 10 % to 90 %",
+            direction="none",
+        ),
+        Metric(
+            "mse_z",
+            "standardized MSE",
+            "mean squared error after each column is scaled to standard deviation 1, as in published tables",
+        ),
+        Metric("mae_z", "standardized MAE", "mean absolute error on the same scale"),
+        Metric(
+            "direction",
+            "direction",
+            "share of the changes whose sign was forecast; 0.5 is chance",
+            direction="higher",
+            perfect=1.0,
+        ),
+    ),
+    examples="windows",
+    baselines={
+        "last_value": "the last value",
+        "seasonal_naive": "the seasonal naive forecast",
+        "drift": "drift",
+        "ets": "ETS",
+        "linear": "the linear model",
+        "random_walk": "the random walk",
+    },
+)
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """Forecasts of every window, on the network's scale: ``point`` [W, h, C] and ``quantiles`` [W, h, C, Q]."""
+
+    point: Array
+    quantiles: Array
+
+
+def truth(split: WindowSplit) -> Array:
+    """Return the true values on the network's scale: [W, h, C], NaN where missing."""
+    return split.truth(torch.arange(len(split))).numpy()
+
+
+def error_quantiles(point: Array, split: WindowSplit, levels: Sequence[float]) -> Array:
+    """Return the quantiles of ``truth - point`` over all windows, for each step and column: [h, C, Q].
+
+    Taken from the validation split and added to later point forecasts, they give intervals that do not depend on the
+    split to be scored (split conformal prediction: Vovk et al. 2005). A step that is never observed gets 0.
+    """
+    errors = truth(split) - point
+    table = np.zeros((*errors.shape[1:], len(levels)))
+    for step in range(errors.shape[1]):
+        for channel in range(errors.shape[2]):
+            own = errors[:, step, channel]
+            own = own[~np.isnan(own)]
+            if len(own):
+                table[step, channel] = np.quantile(own, levels)
+    return table
+
+
+def with_intervals(point: Array, errors: Array) -> Forecast:
+    """Add the quantiles of earlier errors [h, C, Q] to point forecasts."""
+    return Forecast(point, point[..., None] + errors)
+
+
+def score(split: WindowSplit, forecast: Forecast, levels: Sequence[float]) -> dict[str, float]:
+    """Return every metric of a forecast: in the columns' units, and ``mse_z`` and ``mae_z`` on the training scale.
+
+    Where returns are forecast there is ``direction``, without returns of zero and forecasts of zero; there is no
+    ``smape``, which means nothing for values around zero.
+    """
+    came, table = truth(split), split.table
+    in_units = [split.unscale(values) for values in (came, forecast.point, forecast.quantiles)]
+    metrics = metrics_of(*in_units, levels, table.mase(split.series))
+    metrics |= {"mse_z": mse(came, forecast.point), "mae_z": mae(came, forecast.point)}
+    if table.prices is not None:
+        del metrics["smape"]
+        still = 1e-5 * table.std(split.series)  # the return of a constant price, except for rounding
+        metrics |= _direction(*in_units[:2], still)
+    return metrics
+
+
+def _direction(came: Array, point: Array, still: Array) -> dict[str, float]:
+    seen = ~np.isnan(came) & (np.abs(came) > still) & (np.abs(point) > 1e-12)
+    return {"direction": float(np.mean(np.sign(came[seen]) == np.sign(point[seen])))} if seen.any() else {}
+
+
+def metrics_of(
+    truth: Array, point: Array, quantiles: Array, levels: Sequence[float], scale: Array
+) -> dict[str, float]:
+    """Return ``mae rmse smape``, ``mase`` where it exists, and with two levels or more ``pinball coverage``."""
+    metrics = {"mae": mae(truth, point), "rmse": rmse(truth, point), "smape": smape(truth, point)}
+    scaled = mase(truth, point, scale)
+    metrics |= {} if scaled is None else {"mase": scaled}
+    if len(levels) > 1:
+        metrics["pinball"] = pinball(truth, quantiles, levels)
+        metrics["coverage"] = coverage(truth, quantiles[..., 0], quantiles[..., -1])
+    return metrics
 
 
 def _observed(truth: Array) -> Array:
     seen: Array = ~np.isnan(truth)
     if not seen.any():
         raise UserError(
-            "A forecast is scored against observed values.",
+            "A forecast must be scored against observed values.",
             "All values of the target are missing there.",
-            "Score a part of the file in which the target was observed.",
+            "Score rows in which the target was observed.",
         )
     return seen
 
 
 def _error(truth: Array, forecast: Array) -> Array:
-    """``y - f`` in 64 bits, so that squares of large values fit."""
+    """Return ``y - f`` in 64 bits, so that squares of large values fit."""
     error: Array = np.subtract(truth, forecast, dtype=np.float64)
     return error
 
 
 def mae(truth: Array, forecast: Array) -> float:
-    """Mean absolute error ``mean |y - f|``, in the columns' unit."""
+    """Return the mean absolute error ``mean |y - f|``, in the columns' unit."""
     seen = _observed(truth)
     return float(np.abs(_error(truth, forecast))[seen].mean())
 
 
 def mse(truth: Array, forecast: Array) -> float:
-    """Mean squared error ``mean (y - f)^2``, in the square of the columns' unit."""
+    """Return the mean squared error ``mean (y - f)^2``, in the square of the columns' unit."""
     seen = _observed(truth)
     return float(np.square(_error(truth, forecast))[seen].mean())
 
 
 def rmse(truth: Array, forecast: Array) -> float:
-    """Root of the mean squared error, in the columns' unit."""
+    """Return the square root of the mean squared error, in the columns' unit."""
     return float(np.sqrt(mse(truth, forecast)))
 
 
 def smape(truth: Array, forecast: Array) -> float:
-    """Symmetric mean absolute percentage error ``mean 200 |y - f| / (|y| + |f|)``, 0 to 200; 0/0 counts as 0."""
+    """Return the symmetric mean absolute percentage error ``mean 200 |y - f| / (|y| + |f|)``, 0 to 200; 0/0 is 0."""
     seen = _observed(truth)
     error, size = np.abs(_error(truth, forecast))[seen], _error(np.abs(truth), -np.abs(forecast))[seen]
     return float(200 * np.divide(error, size, out=np.zeros_like(error), where=size > 0).mean())
 
 
-def seasonal_scale(train: Array, season: int) -> Array:
-    """MASE's denominator: mean absolute error of the seasonal naive forecast on the training rows [N, C] -> [C].
-
-    0 for a column that repeats itself exactly, or that is shorter than a season.
-    """
-    if len(train) <= season:
-        return np.zeros(train.shape[1])
-    error = np.abs(train[season:] - train[:-season])
-    seen = ~np.isnan(error)
-    total = np.where(seen, error, 0.0).sum(0, dtype=np.float64)
-    scale: Array = total / np.maximum(seen.sum(0), 1)
-    return scale
-
-
 def mase(truth: Array, forecast: Array, scale: Array) -> float | None:
-    """Mean absolute scaled error ``mean |y - f| / scale`` (Hyndman & Koehler 2006), no unit.
+    """Return the mean absolute scaled error ``mean |y - f| / scale`` (Hyndman & Koehler 2006), without unit.
 
     Args:
         scale: of :func:`seasonal_scale`, [C] or [W, 1, C].
@@ -85,7 +192,7 @@ def mase(truth: Array, forecast: Array, scale: Array) -> float | None:
 
 
 def pinball(truth: Array, quantiles: Array, levels: Sequence[float]) -> float:
-    """Quantile loss ``mean max(q e, (q - 1) e)``, ``e = y - f_q`` (Koenker & Bassett 1978), in the columns' unit."""
+    """Return the quantile loss ``mean max(q e, (q - 1) e)``, ``e = y - f_q`` (Koenker & Bassett 1978), in the columns' unit."""
     seen = _observed(truth)
     error = _error(truth[..., None], quantiles)
     level = np.asarray(levels)
@@ -93,19 +200,6 @@ def pinball(truth: Array, quantiles: Array, levels: Sequence[float]) -> float:
 
 
 def coverage(truth: Array, low: Array, high: Array) -> float:
-    """Share of values that lie within [low, high]; the interval's level is what to expect."""
+    """Return the share of values in [low, high]; a right interval has the share that its level says."""
     seen = _observed(truth)
     return float(((truth >= low) & (truth <= high))[seen].mean())
-
-
-def score(
-    truth: Array, point: Array, quantiles: Array | None, levels: Sequence[float], scale: Array
-) -> dict[str, float]:
-    """``mae rmse smape``, ``mase`` where it exists, and with two levels or more ``pinball coverage``."""
-    figures = {"mae": mae(truth, point), "rmse": rmse(truth, point), "smape": smape(truth, point)}
-    scaled = mase(truth, point, scale)
-    figures |= {} if scaled is None else {"mase": scaled}
-    if quantiles is not None and len(levels) > 1:
-        figures["pinball"] = pinball(truth, quantiles, levels)
-        figures["coverage"] = coverage(truth, quantiles[..., 0], quantiles[..., -1])
-    return figures

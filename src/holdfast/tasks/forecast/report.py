@@ -1,79 +1,61 @@
-"""Pages of forecasts: a training run, and a walk forward."""
+"""What the report of a forecaster adds, and the report of a backtest."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from holdfast.reporting import plots
 from holdfast.reporting.html import Section, metric_table, write_report
-from holdfast.reporting.sections import data_section, metrics_section, result_section
-from holdfast.tasks.forecast.plots import draw_windows
-from holdfast.tasks.forecast.summary import MEASURE, verdict
-from holdfast.tasks.forecast.task import Forecaster
-from holdfast.tasks.forecast.windows import Part
+from holdfast.reporting.sections import data_section, metrics_section
+from holdfast.tasks.contract import Result
+from holdfast.tasks.forecast.metrics import SCOREBOARD
+from holdfast.tasks.forecast.plots import window_plots
 
-EXAMPLES = 3
+if TYPE_CHECKING:
+    from holdfast.tasks.forecast.task import Forecaster
 
-
-def run_report(forecaster: Forecaster, folder: Path) -> Path:
-    """``report.html`` with ``plots/`` of a run that was just trained: figures, learning curves, example forecasts."""
-    result, history = forecaster.metrics, forecaster.history
-    assert history is not None and forecaster.prepared is not None
-    pictures = folder / "plots"
-    part = forecaster.prepared.test or forecaster.prepared.valid
-    examples = plots.forecasts(
-        _examples(forecaster, part), forecaster.config.quantiles, pictures / "forecasts.png"
-    )
-    words = f"Windows of the {result['split']} split, spread evenly over it."
-    sections = [
-        result_section(result, history, forecaster.scoreboard, verdict(result), pictures),
-        Section("Forecasts", [words], pictures=[examples]),
-        data_section(result["notes"]),
-        metrics_section(forecaster.scoreboard.known(result["model"])),
-    ]
-    title = f"Forecast of {', '.join(forecaster.config.data.target)}, {forecaster.config.horizon} steps ahead"
-    return write_report(folder / "report.html", title, sections)
+_EXAMPLES = 3
+"""Windows in a report."""
 
 
-def _examples(forecaster: Forecaster, part: Part) -> list[plots.Window]:
-    """A few windows with the best baseline beside."""
-    assert forecaster.baselines is not None
-    chosen = np.unique(np.linspace(0, len(part) - 1, EXAMPLES).round().astype(int)).tolist()
-    few = Part(part.rows, part.origins[chosen], part.series[chosen], part.horizon)
-    name, _ = MEASURE.best(forecaster.metrics["baselines"])
-    return draw_windows(
-        few, forecaster.forecast(few), {n: f for n, f in forecaster.baselines.each(few) if n == name}
-    )
+def sections(model: Forecaster, folder: Path) -> list[Section]:
+    """Return a section with a few windows, and the best baseline's forecasts of them."""
+    assert model.dataset is not None and model.baselines is not None
+    name, split = model.dataset.scored
+    few = split.select(np.unique(np.linspace(0, len(split) - 1, _EXAMPLES).round().astype(int)))
+    baseline, _ = SCOREBOARD.best(SCOREBOARD.metrics[0], model.metrics["baselines"])
+    windows = window_plots(few, model.predictions(few), {baseline: model.by_baseline(baseline, few)})
+    picture = plots.forecasts(windows, model.config.quantiles, folder / "forecasts.png")
+    return [Section("Forecasts", [f"Windows spread evenly over the {name} split."], pictures=[picture])]
 
 
-def backtest_report(result: dict[str, Any], title: str, folder: Path) -> Path:
-    """``report.html`` with ``plots/`` of a walk forward: means over the blocks, and block by block."""
-    metric, name = MEASURE.metric, str(result["cell"]).upper()
+def backtest_report(result: Result, title: str, folder: Path, verdict: Sequence[str]) -> Path:
+    """Write ``report.html`` with ``plots/`` for a backtest: means over the blocks, and each block."""
+    metric, name = SCOREBOARD.metric(result["model"]).name, str(result["cell"]).upper()
     rows = {name: result["model"], **result["baselines"]}
-    by_block = {row: [_figures(fold, row, name)[metric] for fold in result["folds"]] for row in rows}
-    means = {row: (figures[metric], 0.0) for row, figures in rows.items()}
+    by_block = {row: [_metrics(fold, row, name)[metric] for fold in result["folds"]] for row in rows}
+    means = {row: (metrics[metric], 0.0) for row, metrics in rows.items()}
     means[name] = (means[name][0], result["spread"][metric])
     begins = [fold["from"] for fold in result["folds"]]
-    pictures = folder / "plots"
-    drawn = [
-        plots.bars(means, [name], metric, "all blocks", pictures / "backtest.png"),
-        plots.blocks(by_block, [name], metric, begins, pictures / "blocks.png"),
+    pictures = [
+        plots.bars(means, [name], metric, "all blocks", folder / "plots" / "backtest.png"),
+        plots.blocks(by_block, [name], metric, begins, folder / "plots" / "blocks.png"),
     ]
     blocks = [["from", *rows], *([b, *(f"{by_block[r][k]:.4g}" for r in rows)] for k, b in enumerate(begins))]
-    sections = [
-        Section("Result", verdict(result), metric_table(rows), [name], drawn),
-        Section(
-            f"{metric} of each block", ["Trained anew before each block, on all rows before it."], blocks
-        ),
+    words = ["The network was trained again before each block, on all rows before it."]
+    page = [
+        Section("Result", verdict, metric_table(rows), [name], pictures),
+        Section(f"{metric} of each block", words, blocks),
         data_section(result["notes"]),
-        metrics_section(Forecaster.scoreboard.known(result["model"])),
+        metrics_section(SCOREBOARD.known(result["model"])),
     ]
-    return write_report(folder / "report.html", title, sections)
+    return write_report(folder / "report.html", title, page)
 
 
-def _figures(fold: dict[str, Any], row: str, own: str) -> dict[str, float]:
-    figures: dict[str, float] = fold["model"] if row == own else fold["baselines"][row]
-    return figures
+def _metrics(fold: dict[str, Any], row: str, own: str) -> dict[str, float]:
+    metrics: dict[str, float] = fold["model"] if row == own else fold["baselines"][row]
+    return metrics

@@ -1,39 +1,51 @@
-"""The forecaster: fit, evaluate, predict, save and load."""
+"""The forecaster."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
+from torch import nn
 
 from holdfast._typing import Array
 from holdfast.errors import UserError
-from holdfast.tasks.forecast import prediction, trainable
-from holdfast.tasks.forecast.baselines import Baselines
-from holdfast.tasks.forecast.config import ForecastConfig
-from holdfast.tasks.forecast.dataset import Prepared, prepare, rows_for, whole_file
-from holdfast.tasks.forecast.preprocessing import Schema
-from holdfast.tasks.forecast.scoring import Forecast, error_quantiles, score, with_intervals
-from holdfast.tasks.forecast.windows import Part, feature_widths, widths
-from holdfast.tasks.legacy import LEARNT, TaskModel
+from holdfast.insight.analysis.request import InspectionRequest
+from holdfast.reporting.comparison import Comparison
+from holdfast.reporting.html import Section
+from holdfast.reporting.summary import TIE, best_cell
+from holdfast.tasks.baselines import BaselineSet
+from holdfast.tasks.contract import Result
+from holdfast.tasks.dataset import Dataset
+from holdfast.tasks.forecast import trainable
+from holdfast.tasks.forecast.baselines import Drift, LastValue, MeanReturn, RandomWalk, SeasonalNaive
+from holdfast.tasks.forecast.config import ForecastConfig, Prediction
+from holdfast.tasks.forecast.dataset import read_dataset, read_whole
+from holdfast.tasks.forecast.ets import Ets
+from holdfast.tasks.forecast.linear import Linear
+from holdfast.tasks.forecast.metrics import SCOREBOARD, Forecast, error_quantiles, score, with_intervals
+from holdfast.tasks.forecast.predict import forecast_table, last_windows
+from holdfast.tasks.forecast.preprocessing import ForecastPreprocessing, WindowSplit
+from holdfast.tasks.forecast.trainable import WindowTraining
+from holdfast.tasks.metrics import Values
+from holdfast.tasks.task import Task
 
 if TYPE_CHECKING:
     import polars as pl
 
-_TRAIN_WINDOWS = 2000
-"""Training windows, spread evenly, on which the training loss is taken again without dropout."""
+_LOSS_WINDOWS = 2000
+"""Training windows, spread evenly, on which the training loss is measured without dropout."""
 
 
-class Forecaster(TaskModel):
+class Forecaster(Task[ForecastConfig, WindowSplit, ForecastPreprocessing, Forecast]):
     """An LSTM, GRU or RNN that forecasts the next steps of one or several series.
 
     Args:
-        config: every setting; or give its fields by name, which go to the part that has them.
+        config: every setting. Or give its fields by name, which go to the section that has them.
         fields: for example ``target="temp", horizon=24, cell="gru"`` (see :class:`ForecastConfig`).
 
     Raises:
-        UserError: a field that does not exist, or a value outside its rule.
+        UserError: a field does not exist, or a value is outside its rule.
 
     Example:
         >>> Forecaster(target="temp", horizon=24, cell="lstm").config.network.cell
@@ -41,104 +53,164 @@ class Forecaster(TaskModel):
     """
 
     task = "forecast"
-    settings = ForecastConfig
+    config_class = ForecastConfig
+    scoreboard = SCOREBOARD
+    size = "{windows:,} windows"
+    title = "Forecast of {config.data.target_names}, {config.horizon} steps ahead"
+    data_settings = (
+        "target",
+        "horizon",
+        "time",
+        "series",
+        "past",
+        "known",
+        "frequency",
+        "season",
+        "returns",
+        "sort",
+    )
+    sentence = "The network's {label} is {own:.4g} on {windows:,} windows; {bar}"
 
     def __init__(self, config: ForecastConfig | None = None, **fields: Any) -> None:
         super().__init__(config, **fields)
-        self.schema: Schema | None = None
         self.intervals: Array | None = None
 
-    def prepare(
-        self, data: Path | str, valid: Path | str | None = None, test: Path | str | None = None
-    ) -> Prepared:
-        """Read the files and cut them into windows; does not depend on the cell, the network or the seed."""
-        others = [None if path is None else Path(path) for path in (valid, test)]
-        return prepare(self.config, Path(data), *others)
+    # -- data and network ----------------------------------------------------------------------------------------
 
-    def fit_baselines(self, prepared: Prepared) -> Baselines:
-        """What the network has to beat, fitted on the same windows."""
-        return Baselines.fit(self.config, prepared.schema, prepared.train, prepared.valid)
+    def read(
+        self, data: Path, valid: Path | None, test: Path | None
+    ) -> Dataset[WindowSplit, ForecastPreprocessing]:
+        """Read the files and cut them into windows."""
+        return read_dataset(self.config, data, valid, test)
 
-    def _learn(self, prepared: Prepared) -> None:
-        self.schema = prepared.schema
+    def read_split(self, path: Path) -> tuple[WindowSplit, tuple[str, ...]]:
+        """Read every window of a file.
 
-    def _save_learnt(self, folder: Path) -> None:
-        assert self.schema is not None
-        self.schema.save(folder / LEARNT)
-
-    def _load_learnt(self, path: Path) -> None:
-        self.schema = Schema.load(path)
-
-    def _empty(self) -> torch.nn.Module:
-        assert self.schema is not None
-        sizes = feature_widths(self.schema, wide=self.config.network.model == "recurrent")
-        return trainable.build(self.config, self.schema, *sizes)
-
-    def _arrays(self) -> dict[str, Array]:
-        own = {} if self.intervals is None else {"model.intervals": self.intervals}
-        return super()._arrays() | own
-
-    def _take_arrays(self, arrays: dict[str, Array]) -> None:
-        assert self.schema is not None
-        self.intervals = arrays.pop("model.intervals", None)
-        self.baselines = Baselines.from_state(self.config, self.schema, arrays)
-
-    def _is_learnt(self, folder: Path, prepared: Prepared) -> bool:
-        return Schema.load(folder / LEARNT) == prepared.schema
-
-    def _network(self, prepared: Prepared) -> tuple[torch.nn.Module, trainable.WindowTraining]:
-        module = trainable.build(self.config, prepared.schema, *widths(prepared.train.rows))
-        return module, trainable.WindowTraining(module, self.config, prepared.train, prepared.valid)
-
-    def _judge(self, prepared: Prepared, training: trainable.WindowTraining) -> dict[str, Any]:
-        self.intervals = self._fit_intervals(prepared.valid)
-        name = "test" if prepared.test else "validation"
-        return self._scores(prepared.test or prepared.valid, name) | {
-            "train_loss": training.mean_loss(prepared.train, _TRAIN_WINDOWS),
-            "valid_loss": training.mean_loss(prepared.valid),
-            "training_size": len(prepared.train),
-        }
-
-    def _fit_intervals(self, valid: Part) -> Array | None:
-        """Quantiles of the validation errors [h, C, Q], where the loss gives none."""
-        if self.config.loss == "pinball":
-            return None
-        module, _ = self._fitted()
-        return error_quantiles(trainable.run(module, valid)[..., 0], valid, self.config.quantiles)
-
-    # -- figures -------------------------------------------------------------------------------------------------
-
-    def _read(self, path: Path) -> Part:
-        _, schema = self._fitted()
-        part = whole_file(rows_for(path, self.config, schema), self.config)
-        if not len(part):
-            longest = max(len(s.times) for s in part.rows.panel.series)
+        Raises:
+            UserError: anything is wrong with it, or it has fewer rows than a window.
+        """
+        _, preprocessing = self.fitted()
+        split = read_whole(path, self.config, preprocessing)
+        panel = split.table.panel
+        if not len(split):
             raise UserError(
-                f"Scoring needs look-back + horizon rows ({schema.lookback} + {self.config.horizon}).",
-                f"The longest series in {path} has {longest}.",
+                "A file must have at least look-back + horizon rows to be scored "
+                f"({preprocessing.lookback} + {self.config.horizon}).",
+                f"The longest series in {path} has {max(len(s.times) for s in panel.series)}.",
                 "Give a longer file.",
             )
-        self.notes = part.rows.panel.notes
-        return part
+        return split, panel.notes
 
-    def forecast(self, part: Part) -> Forecast:
-        """Point and quantile forecasts of every window, on the network's scale."""
-        module, _ = self._fitted()
-        output = trainable.run(module, part)
+    def read_preprocessing(self, values: Mapping[str, Any], where: Path) -> ForecastPreprocessing:
+        """Rebuild columns, season and scales."""
+        return ForecastPreprocessing.from_dict(values, where)
+
+    def baseline_set(self, preprocessing: ForecastPreprocessing) -> BaselineSet[WindowSplit, Forecast]:
+        """Return the baselines of levels or of returns."""
+        levels, returns, season = self.config.quantiles, self.config.data.returns, preprocessing.season
+        linear = Linear(preprocessing, returns, levels)
+        if returns:
+            return BaselineSet([RandomWalk(levels), MeanReturn(levels), linear])
+        seasonal = [SeasonalNaive(season, levels)] if season > 1 else []
+        return BaselineSet([LastValue(levels), *seasonal, Drift(levels), Ets(preprocessing, levels), linear])
+
+    def network(self, preprocessing: ForecastPreprocessing) -> nn.Module:
+        """Build the untrained network."""
+        return trainable.build(self.config, preprocessing)
+
+    def trainable(
+        self, module: nn.Module, dataset: Dataset[WindowSplit, ForecastPreprocessing]
+    ) -> WindowTraining:
+        """Return batches of training windows."""
+        return WindowTraining(module, self.config, dataset.train, dataset.valid)
+
+    # -- results -------------------------------------------------------------------------------------------------
+
+    def calibrate(self, dataset: Dataset[WindowSplit, ForecastPreprocessing]) -> None:
+        """Fit the quantiles of the validation errors [h, C, Q], where the loss gives no quantiles."""
+        if self.config.loss != "pinball":
+            point = trainable.outputs(self.fitted_module(), dataset.valid)[..., 0]
+            self.intervals = error_quantiles(point, dataset.valid, self.config.quantiles)
+
+    def arrays(self) -> dict[str, Array]:
+        """Return the quantiles of the validation errors."""
+        return {} if self.intervals is None else {"model.intervals": self.intervals}
+
+    def load_arrays(self, arrays: dict[str, Array]) -> None:
+        """Take what :meth:`arrays` returned."""
+        self.intervals = arrays.get("model.intervals")
+
+    def predictions(self, split: WindowSplit) -> Forecast:
+        """Return point and quantile forecasts of every window, on the network's scale."""
+        found = trainable.outputs(self.fitted_module(), split)
         if self.config.loss == "pinball":
-            return Forecast(output[..., self.config.quantiles.index(0.5)], output)
+            return Forecast(found[..., self.config.quantiles.index(0.5)], found)
         assert self.intervals is not None
-        return with_intervals(output[..., 0], self.intervals)
+        return with_intervals(found[..., 0], self.intervals)
 
-    def _figures(self, part: Part) -> dict[str, float]:
-        return score(self.forecast(part), part, self.config.quantiles)
+    def by_baseline(self, name: str, split: WindowSplit) -> Forecast:
+        """Return a baseline's forecasts of every window, on the network's scale.
 
-    def _baseline_figures(self, part: Part) -> dict[str, dict[str, float]]:
+        Raises:
+            UserError: there is no baseline of this name.
+        """
         assert self.baselines is not None
-        return {n: score(f, part, self.config.quantiles) for n, f in self.baselines.each(part)}
+        members = {member.name: member for member in self.baselines.members}
+        if name not in members:
+            methods = ", ".join(["network", *members])
+            raise UserError(f"The method must be one of {methods}.", f"It was {name!r}.", "Give one of these.")
+        return members[name].predict(split)
 
-    def _size(self, part: Part) -> dict[str, Any]:
-        return {"windows": len(part)}
+    def score(self, split: WindowSplit, predictions: Forecast) -> dict[str, float]:
+        """Return every metric of a forecast."""
+        return score(split, predictions, self.config.quantiles)
+
+    def measure(self, split: WindowSplit) -> dict[str, Any]:
+        """Return the number of windows."""
+        return {"windows": len(split)}
+
+    def losses(
+        self, dataset: Dataset[WindowSplit, ForecastPreprocessing], trainable: WindowTraining
+    ) -> dict[str, float]:
+        """Return the losses, in the unit of the loss that was chosen."""
+        return {
+            "train_loss": trainable.mean_loss(dataset.train, _LOSS_WINDOWS),
+            "valid_loss": trainable.mean_loss(dataset.valid),
+        }
+
+    @classmethod
+    def instead(cls, result: Mapping[str, Any]) -> str:
+        """Return the command that forecasts with the best baseline; a backtest keeps no model for it."""
+        if result["split"] == "backtest":
+            return ""
+        name, _ = cls.scoreboard.best(cls.scoreboard.metric(result["model"]), result["baselines"])
+        return f" (predict --method {name})"
+
+    @classmethod
+    def remarks(cls, result: Mapping[str, Any]) -> list[str]:
+        """Return a sentence that compares a forecast of prices with the random walk."""
+        return _prices(result["model"], result["baselines"])
+
+    @classmethod
+    def conclusions(cls, comparison: Comparison) -> list[str]:
+        """Return what a comparison of cells says; for prices, whether the best one beats the random walk."""
+        best = best_cell(comparison)
+        names = [n for n in ("mae", "direction") if all(n in run["model"] for run in comparison.runs)]
+        own = {name: comparison.metric(best, name).mean for name in names}
+        return [*super().conclusions(comparison), *_prices(own, comparison.baselines)]
+
+    @classmethod
+    def examples(cls, run: str, files: Sequence[str]) -> list[list[str]]:
+        """Return the command that forecasts what follows a file."""
+        return [["holdfast", "predict", run, files[0], "--out", "forecast.csv", "--plot", "forecast.png"]]
+
+    @classmethod
+    def next_commands(cls, run: str, files: list[str], asked: list[str]) -> list[list[str]]:
+        """Return what makes sense after a training run, and a backtest of the same settings."""
+        predict, *others = super().next_commands(run, files, asked)
+        if "--known" in asked:
+            predict[3] = "RECENT.csv"  # it must reach into the future
+        return [predict, *others, ["holdfast", "backtest", cls.task, files[0], *asked]]
 
     # -- use -----------------------------------------------------------------------------------------------------
 
@@ -149,39 +221,67 @@ class Forecaster(TaskModel):
 
         Args:
             data: a file that ends where the forecast begins, with at least a look-back of rows. Covariates known in
-                advance are read from rows behind, in which the targets are empty.
-            plot: PNG file to draw the forecast of the first target into (of at most 6 series).
+                advance are read from later rows, in which the targets are empty.
+            plot: PNG file for a plot of the first target (of at most 6 series).
             method: ``"network"``, or a baseline by its name, such as ``"linear"``.
 
         Returns:
-            One row for each series, target and step: the time, ``forecast`` (the network's median; with ``loss`` mae
-            or mse, and of a baseline, its own point forecast) and a column for each quantile, in the columns' units
-            (prices where returns are forecast).
+            One row for each series, target and step: the time, ``forecast`` and a column for each quantile, in the
+            columns' units (prices where returns are forecast). ``forecast`` is the network's median; with ``loss`` mae
+            or mse, and for a baseline, it is the point forecast.
         """
-        _, schema = self._fitted()
-        part = prediction.last_windows(Path(data), self.config, schema)
-        self.notes = part.rows.panel.notes
-        forecast = self._by(method, part)
+        _, preprocessing = self.fitted()
+        split = last_windows(Path(data), self.config, preprocessing)
+        self.notes = split.table.panel.notes
+        forecast = self.predictions(split) if method == "network" else self.by_baseline(method, split)
         if plot is not None:
             from holdfast.tasks.forecast.plots import prediction_plot  # loads matplotlib
 
-            prediction_plot(part, forecast, self.config.quantiles, Path(plot))
-        return prediction.table(part, forecast, self.config)
+            prediction_plot(split, forecast, self.config.quantiles, Path(plot))
+        return forecast_table(split, forecast, self.config)
 
-    def _by(self, method: str, part: Part) -> Forecast:
-        """Forecasts by the network or by a baseline."""
-        if method == "network":
-            return self.forecast(part)
-        assert self.baselines is not None
-        names = [member.name for member in self.baselines.members]
-        if method not in names:
+    def write_predictions(self, data: Path | None, asked: Prediction) -> Iterator[str]:
+        """Yield a forecast as CSV, and write a plot of it."""
+        if data is None:
             raise UserError(
-                f"Methods are: network, {', '.join(names)}.", f"It was {method!r}.", "Give one of these."
+                "A forecaster must get a file: the forecast begins where it ends.",
+                "No file was given.",
+                "Give one: holdfast predict RUN FILE.",
             )
-        found: Forecast = next(f for name, f in self.baselines.each(part) if name == method)
-        return found
+        yield self.predict(data, plot=asked.plot, method=asked.method).write_csv()
 
-    def _fitted(self) -> tuple[torch.nn.Module, Schema]:
-        module = self._trained()
-        assert self.schema is not None
-        return module, self.schema
+    def inspections(self, data: Path, steps: int) -> list[InspectionRequest]:
+        """Return the last window of a file as what to inspect."""
+        from holdfast.tasks.forecast.inspect import subjects
+
+        return subjects(self, data)
+
+    def report_sections(self, plots: Path) -> list[Section]:
+        """Return a section with example forecasts."""
+        from holdfast.tasks.forecast.report import sections  # loads matplotlib
+
+        return sections(self, plots)
+
+    @classmethod
+    def backtest_report(cls, result: Result, title: str, folder: Path) -> Path:
+        """Write the report of a backtest."""
+        from holdfast.tasks.forecast.report import backtest_report  # loads matplotlib
+
+        return backtest_report(result, title, folder, cls.verdict(result))
+
+
+def _prices(model: Values, baselines: Mapping[str, Values]) -> list[str]:
+    """Return a sentence on a forecast of prices, which is hardly ever better than the random walk."""
+    if "random_walk" not in baselines:
+        return []
+    values = {name: metrics["mae"] for name, metrics in baselines.items()}
+    own, walk, drift = model["mae"], values["random_walk"], values.get("drift", float("inf"))
+    best, bar = ("mean return", drift) if drift < walk else ("random walk", walk)
+    if own < walk * (1 - TIE):
+        found = f"It is {1 - own / walk:.1%} better than the random walk. Costs and luck are not counted: doubt it first."
+    elif min(values.values()) < bar * (1 - TIE):
+        found = "The network is no better than the random walk."
+    else:
+        found = f"Nothing beat the {best}: these returns are not predictable from past prices."
+    signs = f" It had the direction right {model['direction']:.1%} of the time." if "direction" in model else ""
+    return [found + signs]
