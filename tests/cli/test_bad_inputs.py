@@ -441,7 +441,7 @@ def test_too_few_rows_to_look_back_on(
 ) -> None:
     data = tmp_path / "short.csv"
     data.write_text(csv(rows(5)))
-    refused(capsys, ["predict", trained, data], ("8 rows", "has 5", "more of the past"))
+    refused(capsys, ["predict", trained, data], ("8 rows", "has 5", "more rows of the past"))
 
 
 def test_other_columns(trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

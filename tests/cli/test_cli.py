@@ -216,7 +216,7 @@ def test_the_folder_has_a_name_by_default(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     _, err = call(capsys, "train", "forecast", data, *FLAGS, "--epochs", "1", "--cell", "rnn")
-    assert "The run's folder is runs/weather-rnn." in err
+    assert "The run folder is runs/weather-rnn." in err
     assert (tmp_path / "runs" / "weather-rnn" / "metrics.json").exists()
 
 
@@ -276,7 +276,7 @@ def test_a_simple_method_forecasts_too(trained: Path, data: Path, capsys: pytest
         last = float(list(csv.DictReader(file))[-1]["temp"])
     assert [float(row["forecast"]) for row in rows] == pytest.approx([last] * HORIZON, rel=1e-6)
     assert main(["predict", str(trained), str(data), "--method", "liner"]) == 2
-    assert "Methods are: network, last_value" in capsys.readouterr().err
+    assert "The method must be one of network, last_value" in capsys.readouterr().err
 
 
 def test_a_result_does_not_replace_its_data(

@@ -25,7 +25,7 @@ from holdfast.insight.analysis.memory import memory_curve
 from holdfast.insight.analysis.request import FeatureBatch, InspectionRequest, Score
 from holdfast.insight.analysis.results import Attribution, Inspection, Steps
 from holdfast.tasks.classify.task import SequenceClassifier
-from holdfast.tasks.forecast import reading
+from holdfast.tasks.forecast import inspect as forecast_inspect
 from holdfast.tasks.forecast.inspect import WINDOWS
 from holdfast.tasks.forecast.task import Forecaster
 from holdfast.tasks.language.task import LanguageModel
@@ -266,7 +266,7 @@ def test_a_window_alone_has_no_loss(case: Callable[[str], Case], tmp_path: Path)
 
 def test_december_is_beside_january() -> None:
     days = np.array(["2015-12-31", "2016-01-01", "2016-07-01"], "datetime64[us]")
-    found = reading.features(days, np.zeros((3, 1)), ["x"], "day")
+    found = forecast_inspect.step_features(days, np.zeros((3, 1)), ["x"], "day")
     near = np.stack([found["month (sine)"], found["month (cosine)"]])
     assert np.hypot(*(near[:, 0] - near[:, 1])) == pytest.approx(2 * np.sin(np.pi / 12))
     assert np.hypot(*(near[:, 2] - near[:, 1])) == pytest.approx(2)

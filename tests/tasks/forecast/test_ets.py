@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from handmade import Array, part_of, rows_of, seasonal
+from handmade import Array, seasonal, split_of, table_of
 from holdfast.tasks.forecast import ets as ets_module
 from holdfast.tasks.forecast.ets import START, Ets, start
-from holdfast.tasks.forecast.scoring import truth
+from holdfast.tasks.forecast.metrics import truth
 
 
 def oracle(values: Array, season: int, lookback: int, parameters: Array, horizon: int) -> Array:
@@ -36,16 +36,16 @@ def oracle(values: Array, season: int, lookback: int, parameters: Array, horizon
 @pytest.mark.parametrize(("season", "lookback"), [(1, 20), (7, 21), (12, 5)])
 def test_ets_is_the_forecast_of_statsmodels_at_every_origin(season: int, lookback: int) -> None:
     values = seasonal(200, max(season, 9), channels=2)
-    rows = rows_of(values[:90], values, season=season, lookback=lookback)
-    model = Ets(rows.schema)
-    model.fit(part_of(rows, 15, [(0, 60), (0, 120)]), part_of(rows, 15))
+    table = table_of(values[:90], values, season=season, lookback=lookback)
+    model = Ets(table.preprocessing)
+    model.fit(split_of(table, 15, [(0, 60), (0, 120)]), split_of(table, 15))
     assert model.season == season
-    part = part_of(rows, 15)
-    point = model.forecast(part)
-    for w in [7, 8, 25, 60, len(part) - 1]:  # statsmodels itself fails before the end of the first season
-        s = part.series[w]
+    split = split_of(table, 15)
+    point = model.point(split)
+    for w in [7, 8, 25, 60, len(split) - 1]:  # statsmodels itself fails before the end of the first season
+        s = split.series[w]
         for c in range(2):
-            before = rows.filled[rows.first[s] : part.origins[w], c].numpy().astype(np.float64)
+            before = table.filled[table.first[s] : split.origins[w], c].numpy().astype(np.float64)
             expected = oracle(before, season, lookback, model.parameters[s, c], 15)
             np.testing.assert_allclose(point[w, :, c], expected, rtol=2e-5, atol=2e-5)
 
@@ -53,30 +53,30 @@ def test_ets_is_the_forecast_of_statsmodels_at_every_origin(season: int, lookbac
 @given(season=st.integers(1, 9), lookback=st.integers(1, 30), horizon=st.integers(1, 25))
 def test_ets_follows_its_equations(season: int, lookback: int, horizon: int) -> None:
     values = seasonal(60, 5)[:, 0]
-    rows = rows_of(values, season=season, lookback=lookback)
+    table = table_of(values, season=season, lookback=lookback)
     alpha, beta, gamma, phi = parameters = np.array([0.4, 0.1, 0.3, 0.9])
-    model = Ets(rows.schema)
-    model.load({"parameters": parameters[None, None], "season": np.array([season])})
-    table = rows.filled[:, 0].numpy().astype(np.float64)
-    first = start(table[:lookback], season)
+    model = Ets(table.preprocessing)
+    model.parameters, model.season = parameters[None, None], season
+    values = table.filled[:, 0].numpy().astype(np.float64)
+    first = start(values[:lookback], season)
     level, trend, seasons = first.level, first.trend, list(first.season)
     expected = {}
-    for t, value in enumerate(table):
+    for t, value in enumerate(values):
         error = value - (level + phi * trend + seasons[t])
         level, trend = level + phi * trend + alpha * error, phi * trend + beta * error
         seasons.append(seasons[t] + (gamma * error if season > 1 else 0))
         damped = [sum(phi**j for j in range(1, k + 1)) for k in range(1, horizon + 1)]
         expected[t + 1] = [level + d * trend + seasons[t + 1 + k % season] for k, d in enumerate(damped)]
-    part = part_of(rows, horizon)
-    point = model.forecast(part)[..., 0]
-    np.testing.assert_allclose(point, [expected[o] for o in part.origins], atol=1e-5)
+    split = split_of(table, horizon)
+    point = model.point(split)[..., 0]
+    np.testing.assert_allclose(point, [expected[o] for o in split.origins], atol=1e-5)
 
 
 def test_ets_finds_likelier_parameters_than_it_starts_from() -> None:
-    rows = rows_of(seasonal(300, 12), season=12, lookback=24)
-    model = Ets(rows.schema)
-    model.fit(part_of(rows, 12), part_of(rows, 12))
-    judge = model._model(rows.filled[:, 0].numpy().astype(np.float64))
+    table = table_of(seasonal(300, 12), season=12, lookback=24)
+    model = Ets(table.preprocessing)
+    model.fit(split_of(table, 12), split_of(table, 12))
+    judge = model._model(table.filled[:, 0].numpy().astype(np.float64))
     assert judge.loglike(model.parameters[0, 0]) > judge.loglike(np.array(START)) + 1
 
 
@@ -88,9 +88,9 @@ def test_ets_is_fitted_on_training_rows_only(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(ets_module, "FIT_ROWS", 110)
     fitted = []
     for own in (values, later, early):
-        rows = rows_of(own, season=12, lookback=24)
-        model = Ets(rows.schema)
-        model.fit(part_of(rows, 12, [(0, 200)]), part_of(rows, 12))
+        table = table_of(own, season=12, lookback=24)
+        model = Ets(table.preprocessing)
+        model.fit(split_of(table, 12, [(0, 200)]), split_of(table, 12))
         fitted.append(model.parameters)
     np.testing.assert_array_equal(fitted[0], fitted[1])
     np.testing.assert_array_equal(fitted[0], fitted[2])
@@ -114,11 +114,11 @@ def test_first_states_are_those_of_a_line_with_a_season() -> None:
 )
 @pytest.mark.parametrize("season", [1, 12])
 def test_ets_stays_finite_where_the_likelihood_has_no_maximum(values: Array, season: int) -> None:
-    rows = rows_of(values, season=season, lookback=min(24, len(values) - 1))
-    model = Ets(rows.schema)
-    part = part_of(rows, 1)
-    model.fit(part, part)
+    table = table_of(values, season=season, lookback=min(24, len(values) - 1))
+    model = Ets(table.preprocessing)
+    split = split_of(table, 1)
+    model.fit(split, split)
     assert model.season == (season if len(values) >= 2 * season else 1)
     assert np.isfinite(model.parameters).all()
-    error = np.abs(model.forecast(part) - truth(part)).max()
+    error = np.abs(model.point(split) - truth(split)).max()
     assert error < (0.1 if season == 12 and len(values) > 12 else 1.5)

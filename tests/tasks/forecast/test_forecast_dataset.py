@@ -1,4 +1,4 @@
-"""From a file to windows: log returns over gaps, parts cut at common times, and the loss over what was observed."""
+"""From a file to windows: log returns over gaps, splits cut at common times, and the loss over what was observed."""
 
 from pathlib import Path
 
@@ -7,13 +7,12 @@ import polars as pl
 import pytest
 import torch
 
-from handmade import config_of, part_of, rows_of
+from handmade import config_of, split_of, table_of
 from holdfast.data.tabular.frequency import Frequency
 from holdfast.data.tabular.series import Columns, Panel, Series
 from holdfast.tasks.forecast.config import DataConfig, ForecastConfig
-from holdfast.tasks.forecast.dataset import prepare
+from holdfast.tasks.forecast.dataset import read_dataset, to_returns
 from holdfast.tasks.forecast.trainable import WindowTraining
-from holdfast.tasks.forecast.windows import to_returns
 
 NAN = np.nan
 
@@ -44,17 +43,17 @@ def test_several_series_are_cut_at_the_same_times(tmp_path: Path) -> None:
     )
     frame.write_csv(tmp_path / "y.csv")
     data = DataConfig(target=("y",), series="who", split="0.6/0.2/0.2")
-    found = prepare(ForecastConfig(data=data, horizon=2, lookback=3), tmp_path / "y.csv")
+    found = read_dataset(ForecastConfig(data=data, horizon=2, lookback=3), tmp_path / "y.csv")
     assert found.test is not None
     firsts = {"training": 0, "validation": 60, "test": 80}
-    for name, part in zip(firsts, (found.train, found.valid, found.test), strict=True):
-        for series in np.unique(part.series):
-            own = part.rows.panel.series[series]
-            origins = own.times[part.origins[part.series == series] - part.rows.first[series]]
+    for name, split in zip(firsts, (found.train, found.valid, found.test), strict=True):
+        for series in np.unique(split.series):
+            own = split.table.panel.series[series]
+            origins = own.times[split.origins[split.series == series] - split.table.first[series]]
             begin = max(np.datetime64(days[firsts[name]]), own.times[3])
             assert origins.min() == begin, (name, own.name)
             assert origins.max() <= np.datetime64(days[firsts[name]]) + 60
-    assert set(found.test.series) == {0}  # the early one ends where the test part begins
+    assert set(found.test.series) == {0}  # the early one ends where the test split begins
 
 
 def test_a_series_without_a_training_window_is_named(tmp_path: Path) -> None:
@@ -63,9 +62,9 @@ def test_a_series_without_a_training_window_is_named(tmp_path: Path) -> None:
     frame = pl.DataFrame({"date": days + days[53:], "who": ["whole"] * 100 + ["short"] * 47, "y": values})
     frame.write_csv(tmp_path / "y.csv")
     data = DataConfig(target=("y",), series="who", split="0.6/0.2/0.2")
-    found = prepare(ForecastConfig(data=data, horizon=2), tmp_path / "y.csv")
+    found = read_dataset(ForecastConfig(data=data, horizon=2), tmp_path / "y.csv")
     assert "series too short for a training window, but scored: short" in found.notes
-    assert found.schema.lookback == 8
+    assert found.preprocessing.lookback == 8
 
 
 def test_other_values_times_and_units_are_other_data(tmp_path: Path) -> None:
@@ -74,7 +73,7 @@ def test_other_values_times_and_units_are_other_data(tmp_path: Path) -> None:
 
     def digest(start: str, y: np.ndarray) -> str:
         pl.DataFrame({"date": _days(start, 60), "y": y}).write_csv(tmp_path / "y.csv")
-        return prepare(config, tmp_path / "y.csv").digest
+        return read_dataset(config, tmp_path / "y.csv").digest
 
     same = digest("2024-01-01", values)
     assert digest("2024-01-01", values) == same
@@ -84,9 +83,9 @@ def test_other_values_times_and_units_are_other_data(tmp_path: Path) -> None:
 def test_one_series_is_cut_by_its_rows(tmp_path: Path) -> None:
     pl.DataFrame({"date": _days("2024-01-01", 50), "y": np.arange(50.0)}).write_csv(tmp_path / "y.csv")
     config = ForecastConfig(data=DataConfig(target=("y",), split="30/10/10"), horizon=1, lookback=5)
-    found = prepare(config, tmp_path / "y.csv")
+    found = read_dataset(config, tmp_path / "y.csv")
     assert found.test is not None
-    assert [part.origins.tolist() for part in (found.train, found.valid, found.test)] == [
+    assert [split.origins.tolist() for split in (found.train, found.valid, found.test)] == [
         list(range(5, 30)),
         list(range(30, 40)),
         list(range(40, 50)),
@@ -97,8 +96,8 @@ def test_the_loss_is_a_mean_over_what_was_observed(monkeypatch: pytest.MonkeyPat
     """Batches with few observed targets weigh little: the same figure whatever the size of the batches."""
     values = np.random.default_rng(0).normal(size=40)
     values[5:25] = NAN
-    part = part_of(rows_of(values, lookback=2), 4)
-    config = config_of(part.rows.schema, 4)
+    split = split_of(table_of(values, lookback=2), 4)
+    config = config_of(split.table.preprocessing, 4)
 
     class Zero(torch.nn.Module):
         def __init__(self) -> None:
@@ -108,9 +107,9 @@ def test_the_loss_is_a_mean_over_what_was_observed(monkeypatch: pytest.MonkeyPat
         def forward(self, past: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
             return self.bias + torch.zeros(len(past), 4, 1, 3)
 
-    training = WindowTraining(Zero(), config, part, part)
-    came = part.truth(torch.arange(len(part))).numpy()
+    training = WindowTraining(Zero(), config, split, split)
+    came = split.truth(torch.arange(len(split))).numpy()
     expected = np.nanmean([np.maximum(q * came, (q - 1) * came) for q in config.quantiles])
     for size in (1, 3, 512):
         monkeypatch.setattr("holdfast.tasks.forecast.trainable._WINDOWS_AT_ONCE", size)
-        assert np.isclose(training.mean_loss(part), expected, rtol=1e-6)
+        assert np.isclose(training.mean_loss(split), expected, rtol=1e-6)

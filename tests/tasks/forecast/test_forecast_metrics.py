@@ -8,6 +8,7 @@ from hypothesis.extra.numpy import arrays
 
 from holdfast.errors import UserError
 from holdfast.tasks.forecast import metrics
+from holdfast.tasks.forecast.preprocessing import seasonal_scale
 
 TRUTH = np.array([[[1.0], [2.0]], [[3.0], [np.nan]]])
 FORECAST = np.array([[[2.0], [0.0]], [[3.0], [9.0]]])
@@ -35,13 +36,13 @@ def test_pinball_and_coverage_by_hand() -> None:
 
 def test_seasonal_scale_is_the_seasonal_naive_error_on_the_training_rows() -> None:
     train = np.array([[1.0], [5.0], [2.0], [7.0], [np.nan], [6.0]])
-    assert metrics.seasonal_scale(train, 2) == pytest.approx([(1 + 2 + 1) / 3])
-    assert metrics.seasonal_scale(train, 9) == pytest.approx([0.0])
+    assert seasonal_scale(train, 2) == pytest.approx([(1 + 2 + 1) / 3])
+    assert seasonal_scale(train, 9) == pytest.approx([0.0])
 
 
 def test_a_series_that_repeats_itself_has_no_mase() -> None:
     assert metrics.mase(TRUTH, FORECAST, np.array([0.0])) is None
-    assert "mase" not in metrics.score(TRUTH, FORECAST, None, (0.5,), np.array([0.0]))
+    assert "mase" not in metrics.metrics_of(TRUTH, FORECAST, FORECAST[..., None], (0.5,), np.array([0.0]))
 
 
 def test_nothing_observed_is_told() -> None:
@@ -77,7 +78,7 @@ def test_the_others_against_a_loop(
     truth, levels = np.where(gone, np.nan, truth), (0.1, 0.5, 0.9)
     quantiles = np.sort(quantiles, -1)
     seen = [at for at in np.ndindex(truth.shape) if not gone[at]]
-    found = metrics.score(truth, quantiles[..., 1], quantiles, levels, scale)
+    found = metrics.metrics_of(truth, quantiles[..., 1], quantiles, levels, scale)
 
     smape, mase, pinball, covered = [], [], [], []
     for at in seen:
@@ -111,6 +112,6 @@ def test_the_names_of_a_score() -> None:
     quantiles = np.stack([FORECAST - 1, FORECAST, FORECAST + 1], -1)
     scale = np.array([1.0])
     names = {"mae", "rmse", "smape", "mase"}
-    assert metrics.score(TRUTH, FORECAST, None, (0.5,), scale).keys() == names
-    whole = metrics.score(TRUTH, FORECAST, quantiles, (0.1, 0.5, 0.9), scale)
+    assert metrics.metrics_of(TRUTH, FORECAST, FORECAST[..., None], (0.5,), scale).keys() == names
+    whole = metrics.metrics_of(TRUTH, FORECAST, quantiles, (0.1, 0.5, 0.9), scale)
     assert whole.keys() == names | {"pinball", "coverage"}

@@ -98,13 +98,13 @@ def test_filled_prices_move_once(tmp_path: Path) -> None:
     prices[100:105] = np.nan
     data = write(tmp_path / "y.csv", prices)
     for missing, gap in (("fill", [0.0] * 5), ("mask", [np.nan] * 5)):
-        rows = hf.Forecaster(target="y", returns=True, missing=missing, **SMALL).prepare(data).train.rows
-        returns = rows.panel.series[0].values[:, 0]
+        table = hf.Forecaster(target="y", returns=True, missing=missing, **SMALL).prepare(data).train.table
+        returns = table.panel.series[0].values[:, 0]
         assert np.array_equal(returns[99:104], gap, equal_nan=True)
         assert np.isclose(returns[104], np.log(prices[105] / prices[99]))
-        scale = rows.schema.scale("")
+        scale = table.preprocessing.scale("")
         seen = (
-            rows.filled[99:104, 0].numpy() * scale.std[0] + scale.mean[0]
+            table.filled[99:104, 0].numpy() * scale.std[0] + scale.mean[0]
         )  # what the network reads: no move
         assert np.allclose(seen, 0.0, atol=1e-8)
 
@@ -116,7 +116,7 @@ def test_a_damaged_schema_is_told(tmp_path: Path) -> None:
     whole = path.read_text()
     for damaged in (whole.replace('"lookback": 24', '"lookback": "x"'), whole[:50], "[]", "{}"):
         path.write_text(damaged)
-        with pytest.raises(UserError, match=r"data\.json cannot be read"):
+        with pytest.raises(UserError, match=r"data\.json must"):
             hf.load(run)
 
 
@@ -133,11 +133,11 @@ def test_small_parts_and_unused_columns_are_told(tmp_path: Path) -> None:
         tmp_path / "y.csv"
     )
     notes = " ".join(hf.Forecaster(target="y", past="wind").prepare(tmp_path / "y.csv").notes)
-    assert "the test part has 8 windows" in notes and "not used: rain (" in notes
+    assert "the test split has only 8 windows" in notes and "not used: rain (" in notes
 
 
 def test_a_missing_target_is_named() -> None:
-    with pytest.raises(UserError, match="A forecaster needs a target column"):
+    with pytest.raises(UserError, match="A forecaster must have a target column"):
         hf.Forecaster(horizon=3)
 
 

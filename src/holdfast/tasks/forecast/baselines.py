@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 
 import numpy as np
 
@@ -133,7 +134,6 @@ def _last(split: WindowSplit) -> Array:
 
 
 def _first_seen(split: WindowSplit) -> Array:
-    """Return the row of each series' first value [S, C]; the row after its last one where a channel has none."""
-    seen, first = split.table.targets.isfinite().numpy(), split.table.first
-    bounds = zip(first[:-1], first[1:], strict=True)
+    """Return the row of each series' first value; the row after its last one where it has none: [S, C]."""
+    seen, bounds = split.table.targets.isfinite().numpy(), pairwise(split.table.first)
     return np.array([np.where(seen[a:b].any(0), a + seen[a:b].argmax(0), b) for a, b in bounds])

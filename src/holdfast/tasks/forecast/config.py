@@ -43,7 +43,9 @@ class DataConfig:
 
     def __post_init__(self) -> None:
         if not self.target:
-            raise UserError("A forecaster must have a target column.", "None was given.", "Give --target COLUMN.")
+            raise UserError(
+                "A forecaster must have a target column.", "None was given.", "Give --target COLUMN."
+            )
         if self.season is not None and self.season < 1:
             raise UserError(
                 "A season must have at least 1 step.", f"It was {self.season}.", "Give --season 1 for none."
@@ -148,7 +150,9 @@ class ForecastConfig:
             )
         if self.lookback is not None and self.lookback < 1:
             raise UserError(
-                "A look-back must be at least 1 step.", f"It was {self.lookback}.", "Give --lookback 1 or more."
+                "A look-back must be at least 1 step.",
+                f"It was {self.lookback}.",
+                "Give --lookback 1 or more.",
             )
         levels = self.quantiles
         ordered = list(levels) == sorted(set(levels)) and all(0 < q < 1 for q in levels)

@@ -63,7 +63,9 @@ class Ets(PointBaseline):
     def _check_count(self) -> None:
         series, channels, _ = self.parameters.shape
         if series * channels > _MOST_FITS:
-            raise LeftOut(f"it would need {series * channels} fits (series times targets), more than {_MOST_FITS}")
+            raise LeftOut(
+                f"it would need {series * channels} fits (series times targets), more than {_MOST_FITS}"
+            )
 
     def fit_point(self, train: WindowSplit, valid: WindowSplit) -> None:
         """Fit the parameters [S, C, 4] on the last ``FIT_ROWS`` training rows of each series.

@@ -32,6 +32,7 @@ _OF_A_DAY = ("second", "minute", "hour")
 """Units of time that are shorter than a day."""
 _MONTHS = ("month", "quarter")
 
+
 def subjects(model: Forecaster, data: Path) -> list[InspectionRequest]:
     """Return the last window of a file's first series.
 
@@ -110,6 +111,7 @@ def _notes(every: WindowSplit, scored: WindowSplit) -> list[str]:
 
 # -- steps of a window ---------------------------------------------------------------------------------------------
 
+
 @dataclass(frozen=True)
 class _Sequence:
     """Steps of a window: labels [T], rows [F, T] and their names, and the features of each sequence in it."""
@@ -139,7 +141,9 @@ def _by_segments(window: WindowSplit, size: int) -> _Sequence:
     places = np.arange(len(times) % size, len(times), size)
     targets = values[places[0] :, : len(preprocessing.targets)].reshape(len(places), size, -1)
     means = targets.mean(1)
-    labels = [f"from {_time_label(times[p], unit)}, mean {m:.4g}" for p, m in zip(places, means[:, 0], strict=True)]
+    labels = [
+        f"from {_time_label(times[p], unit)}, mean {m:.4g}" for p, m in zip(places, means[:, 0], strict=True)
+    ]
     names = [f"{preprocessing.targets[0]}, row {k + 1} of the segment" for k in range(size)]
     each = [step_features(times[places], own[:, None], ["mean of the segment"], unit) for own in means.T]
     return _Sequence("segment", labels, targets[:, :, 0].T, names, each)
@@ -150,7 +154,7 @@ _LAYOUTS = {"recurrent": _by_rows, "segment": _by_segments}
 
 
 def _look_back(window: WindowSplit) -> tuple[Array, Array]:
-    """Return times [L] and values [L, C] (in their units, NaN where missing) of the rows that a window looks back on."""
+    """Return times [L] and values [L, C] of the look-back of a window, in the columns' units."""
     series, end = window.place(0)
     some = slice(end - window.table.preprocessing.lookback, end)
     return series.times[some], series.values[some].astype(np.float64)

@@ -28,11 +28,11 @@ _BLOCK = 4096
 
 
 class Linear(PointBaseline):
-    """Ridge regression from the last R values (at most the look-back) to all h steps, shared by all channels and series.
+    """Ridge regression from the last R values to all h steps, shared by all channels and series.
 
     ``y[k] = anchor + b[k] + sum_r w[k, r] (x[r] - anchor)``, where the anchor is the last value; returns have anchor 0.
-    The penalty is the one with the smallest squared error on the validation split. Gaps in the training targets have the
-    last seen value.
+    R is at most the look-back. The penalty has the smallest squared error on the validation split. Gaps in the training
+    targets have the last seen value.
     """
 
     name = "linear"

@@ -106,13 +106,13 @@ def score(split: WindowSplit, forecast: Forecast, levels: Sequence[float]) -> di
     ``smape``, which means nothing for values around zero.
     """
     came, table = truth(split), split.table
-    in_units = [split.unscale(values) for values in (came, forecast.point, forecast.quantiles)]
-    metrics = metrics_of(*in_units, levels, table.mase(split.series))
+    true, point = split.unscale(came), split.unscale(forecast.point)
+    metrics = metrics_of(true, point, split.unscale(forecast.quantiles), levels, table.mase(split.series))
     metrics |= {"mse_z": mse(came, forecast.point), "mae_z": mae(came, forecast.point)}
     if table.prices is not None:
         del metrics["smape"]
         still = 1e-5 * table.std(split.series)  # the return of a constant price, except for rounding
-        metrics |= _direction(*in_units[:2], still)
+        metrics |= _direction(true, point, still)
     return metrics
 
 
@@ -192,7 +192,10 @@ def mase(truth: Array, forecast: Array, scale: Array) -> float | None:
 
 
 def pinball(truth: Array, quantiles: Array, levels: Sequence[float]) -> float:
-    """Return the quantile loss ``mean max(q e, (q - 1) e)``, ``e = y - f_q`` (Koenker & Bassett 1978), in the columns' unit."""
+    """Return the quantile loss ``mean max(q e, (q - 1) e)``, ``e = y - f_q``, in the columns' unit.
+
+    Source: Koenker & Bassett 1978.
+    """
     seen = _observed(truth)
     error = _error(truth[..., None], quantiles)
     level = np.asarray(levels)

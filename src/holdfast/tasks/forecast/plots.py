@@ -18,7 +18,9 @@ _MOST_SERIES = 6
 """Maximum number of series in one plot."""
 
 
-def window_plots(split: WindowSplit, forecast: Forecast, others: Mapping[str, Forecast]) -> list[plots.Window]:
+def window_plots(
+    split: WindowSplit, forecast: Forecast, others: Mapping[str, Forecast]
+) -> list[plots.Window]:
     """Return every window's first target in its unit, with a past of up to three horizons."""
     came, point, quantiles = (split.unscale(v) for v in (truth(split), forecast.point, forecast.quantiles))
     compared = {name: split.unscale(other.point) for name, other in others.items()}

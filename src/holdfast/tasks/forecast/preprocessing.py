@@ -77,7 +77,9 @@ class ForecastPreprocessing:
         Raises:
             UserError: a column of a series has no values there.
         """
-        train = [s.values[slice(*span)].astype(np.float64) for s, span in zip(panel.series, spans, strict=True)]
+        train = [
+            s.values[slice(*span)].astype(np.float64) for s, span in zip(panel.series, spans, strict=True)
+        ]
         season = config.data.season or _season(panel, train, config.data.returns)
         count = len(panel.columns.targets)
         rows = int(np.median([len(values) for values in train]))
@@ -91,7 +93,9 @@ class ForecastPreprocessing:
             season=season,
             lookback=config.lookback or _lookback(rows, season, config.horizon),
             gaps=any(bool(np.isnan(values[:, :count]).any()) for values in train),
-            scales={s.name: _fit_scale(s.name, v, panel, season) for s, v in zip(panel.series, train, strict=True)},
+            scales={
+                s.name: _fit_scale(s.name, v, panel, season) for s, v in zip(panel.series, train, strict=True)
+            },
         )
 
     def scale(self, series: str) -> Scale:

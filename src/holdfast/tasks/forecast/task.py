@@ -158,7 +158,9 @@ class Forecaster(Task[ForecastConfig, WindowSplit, ForecastPreprocessing, Foreca
         members = {member.name: member for member in self.baselines.members}
         if name not in members:
             methods = ", ".join(["network", *members])
-            raise UserError(f"The method must be one of {methods}.", f"It was {name!r}.", "Give one of these.")
+            raise UserError(
+                f"The method must be one of {methods}.", f"It was {name!r}.", "Give one of these."
+            )
         return members[name].predict(split)
 
     def score(self, split: WindowSplit, predictions: Forecast) -> dict[str, float]:
@@ -278,10 +280,13 @@ def _prices(model: Values, baselines: Mapping[str, Values]) -> list[str]:
     own, walk, drift = model["mae"], values["random_walk"], values.get("drift", float("inf"))
     best, bar = ("mean return", drift) if drift < walk else ("random walk", walk)
     if own < walk * (1 - TIE):
-        found = f"It is {1 - own / walk:.1%} better than the random walk. Costs and luck are not counted: doubt it first."
+        gain = f"{1 - own / walk:.1%}"
+        found = f"It is {gain} better than the random walk. Costs and luck are not counted: doubt it first."
     elif min(values.values()) < bar * (1 - TIE):
         found = "The network is no better than the random walk."
     else:
         found = f"Nothing beat the {best}: these returns are not predictable from past prices."
-    signs = f" It had the direction right {model['direction']:.1%} of the time." if "direction" in model else ""
+    signs = (
+        f" It had the direction right {model['direction']:.1%} of the time." if "direction" in model else ""
+    )
     return [found + signs]

@@ -68,7 +68,9 @@ class WindowTraining:
 
     monitor = "valid_loss"
 
-    def __init__(self, module: nn.Module, config: ForecastConfig, train: WindowSplit, valid: WindowSplit) -> None:
+    def __init__(
+        self, module: nn.Module, config: ForecastConfig, train: WindowSplit, valid: WindowSplit
+    ) -> None:
         self.module, self.train, self.valid = module, train, valid
         self.batch_size, self.seed = config.training.batch_size, config.training.seed
         self.criterion = _LOSSES[config.loss](config)
