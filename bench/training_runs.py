@@ -26,8 +26,8 @@ import holdfast
 from holdfast.bench.environment import heading
 from holdfast.config import load_config
 from holdfast.nn.kernels import KERNELS
-from holdfast.tasks.forecast.task import Forecaster
 from holdfast.tasks.forecast.config import ForecastConfig
+from holdfast.tasks.forecast.task import Forecaster
 
 ROOT = Path(__file__).parents[1]
 BATCH, STEPS, HIDDEN, UPDATES, EPOCHS = 64, 128, 256, 10, 2

@@ -496,7 +496,7 @@ BAD: dict[str, tuple[str, str, tuple[str, str, str]]] = {
     "segments": (
         "a.csv",
         "time,temp,wind\n2024-01-01T00:00,1,1\n2024-01-01T01:00,2,2\n",
-        ("looks back on 50 rows", "has 2", "more of the past"),
+        ("a look-back of 50 rows", "has 2", "more rows of the past"),
     ),
     "language": ("a.txt", "x", ("2 units", "has 1", "longer")),
     "sentences": ("a.csv", "said\nhello\n", ("text must be a column", "'text' is not", "--text")),
