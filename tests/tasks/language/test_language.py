@@ -20,7 +20,7 @@ from holdfast.tasks.dataset import Dataset
 from holdfast.tasks.language import dataset, neural_cache
 from holdfast.tasks.language.config import LanguageConfig
 from holdfast.tasks.language.dynamic_evaluation import dynamic_nats
-from holdfast.tasks.language.generate import until, written
+from holdfast.tasks.language.generate import generated, until
 from holdfast.tasks.language.task import LanguageModel
 from holdfast.tasks.language.trainable import build
 from holdfast.tasks.registry import load
@@ -206,7 +206,7 @@ def test_the_cache_is_its_definition(window: int) -> None:
 
 def test_the_cache_is_tuned_to_the_least_surprise() -> None:
     net, repeated = module(), np.tile(IDS[:40], 12)
-    share, sharpness = neural_cache.tuned(score_chunks(net, repeated, 3), 100)
+    share, sharpness = neural_cache.tune(score_chunks(net, repeated, 3), 100)
     found = neural_cache.look_up(score_chunks(net, repeated, 3), 100, neural_cache.SHARPNESSES)
     best = found[sharpness].mixed(share).mean()
     assert best == min(
@@ -313,7 +313,7 @@ class Told:
 )
 def test_what_is_written_ends_after_its_length(units: bytes, expected: list[str]) -> None:
     told: Any = Told([*units, 0, 0])
-    assert [*written(told, ByteTokenizer(), [], len(units), [], 0)] == expected
+    assert [*generated(told, ByteTokenizer(), [], len(units), [], 0)] == expected
 
 
 def test_a_prompt_of_words_may_end_in_a_space(tmp_path: Path) -> None:

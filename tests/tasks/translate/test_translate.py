@@ -161,7 +161,7 @@ def test_a_translation_does_not_wait_for_the_next_sentence(folder: Path) -> None
 def test_sentences_that_are_too_long_are_cut_and_told(model: Translator, tmp_path: Path) -> None:
     (tmp_path / "in.txt").write_text("eins zwei\n" + "eins " * 150 + "\n")
     assert written(model, tmp_path / "in.txt").startswith("two one\n")
-    assert model.notes == ("cut after 100 tokens (--max-length): 1 of the sentences",)
+    assert model.notes == ("sources cut after 100 tokens (--max-length): 1",)
 
 
 def test_n_best(model: Translator, monkeypatch: pytest.MonkeyPatch) -> None:

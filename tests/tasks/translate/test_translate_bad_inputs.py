@@ -33,7 +33,10 @@ SETTINGS: dict[str, tuple[dict[str, Any], str]] = {
     "a split above 1": ({"split": "0.9/0.2/0.2"}, r"'0\.9/0\.2/0\.2'"),
     "a split without validation": ({"split": "0.9/0/0.1"}, r"'0\.9/0/0\.1'"),
     "half a sentence": ({"split": "rest/2.5/3"}, r"'rest/2\.5/3'"),
-    "a pair and fields": ({"pair": "de-en", "source_field": "de"}, "Parallel files have no fields"),
+    "a pair and fields": (
+        {"pair": "de-en", "source_field": "de"},
+        "Parallel files must come without field names",
+    ),
     "an unknown token": ({"token": "syllable"}, "token"),
     "no hidden unit": ({"hidden_size": 0}, "--hidden-size must be at least 1"),
     "no layer": ({"decoder_layers": 0}, "--decoder-layers must be at least 1"),
@@ -59,14 +62,14 @@ def test_settings(name: str) -> None:
 ASKED: dict[str, tuple[dict[str, Any], str]] = {
     "a beam of none": ({"beam": 0}, "--beam must be at least 1"),
     "no best": ({"n_best": 0}, "--n-best must be at least 1"),
-    "more than the beam has": ({"n_best": 6}, "6 with a beam of 5"),
-    "more than the asked beam has": ({"n_best": 3, "beam": 2}, "3 with a beam of 2"),
+    "more than the beam has": ({"n_best": 6}, "They are 6 and 5"),
+    "more than the asked beam has": ({"n_best": 3, "beam": 2}, "They are 3 and 2"),
     "a drawn beam": ({"sample": True, "beam": 3}, "--sample"),
     "drawn best": ({"sample": True, "n_best": 3}, "--sample"),
     "too cold": ({"sample": True, "temperature": -1.0}, "--temperature must be at least 0"),
     "a seed below 0": ({"sample": True, "seed": -1}, "--seed must be at least 0"),
-    "a temperature without a draw": ({"temperature": 0.5}, "--sample was not given"),
-    "a seed without a draw": ({"seed": 3}, "--sample was not given"),
+    "a temperature without a draw": ({"temperature": 0.5}, "There is no --sample"),
+    "a seed without a draw": ({"seed": 3}, "There is no --sample"),
     "coverage below 0": ({"coverage_penalty": -0.1}, "--coverage-penalty must be at least 0"),
     "no number": ({"length_penalty": float("nan")}, "--length-penalty must be at least 0"),
     "a picture that is none": ({"plot": Path("a.jpg")}, r"a\.jpg"),
@@ -128,7 +131,7 @@ def test_stdin_in_another_encoding_is_told_with_its_line(run: Path, monkeypatch:
 
 def test_a_picture_of_nothing(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"\n\n")))
-    with pytest.raises(UserError, match="They are empty"):
+    with pytest.raises(UserError, match="The first ones are empty"):
         list(predicted(load(run), None, Prediction(plot=tmp_path / "a.png")))
 
 

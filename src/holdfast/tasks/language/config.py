@@ -1,4 +1,4 @@
-"""Every setting of a language model: the flags, the schema of recipes and ``config.toml``, and the constructor."""
+"""Every setting of a language model: its flags, the schema of recipes and ``config.toml``, and keyword arguments."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from holdfast.validation import check_at_least, check_fraction, invalid_setting
 
 @dataclass(kw_only=True)
 class TextConfig:
-    """What the text is cut into, and its parts.
+    """The text: its tokens and its splits.
 
     Attributes:
         token: character, byte, word (between white space) or subword (byte-pair encoding).
-        vocabulary: size of the vocabulary, the most frequent units; all when not given (8,000 subwords).
-        encoding: of the files, such as utf-8, latin-1 or utf-16.
-        split: training, validation and test part, in order: fractions of the characters.
+        vocabulary: number of tokens, the most frequent ones; all when not given (8,000 subwords).
+        encoding: encoding of the files, such as utf-8, latin-1 or utf-16.
+        split: training, validation and test split, in this order, as fractions of the characters.
     """
 
     token: Literal["character", "byte", "word", "subword"] = "character"
@@ -33,7 +33,7 @@ class TextConfig:
         least = {"byte": inf, "subword": 256}.get(self.token, 0)
         if self.vocabulary is not None and self.vocabulary < least:
             raise UserError(
-                "Bytes have no --vocabulary, and subwords one of 256 or more.",
+                "A --vocabulary must have at least 256 subwords; bytes have none.",
                 f"It was {self.vocabulary} for {self.token}s.",
                 "Leave it out, or give for example --token subword --vocabulary 8000.",
             )
@@ -46,18 +46,18 @@ class NetworkConfig:
 
     Attributes:
         cell: rnn, gru or lstm.
-        hidden_size: units of a layer.
-        embedding_size: numbers that stand for a unit of the text; as the hidden size when not given.
+        hidden_size: hidden units of each layer.
+        embedding_size: size of the token embeddings; the hidden size when not given.
         num_layers: recurrent layers.
-        tied: the output layer's weights are the embedding's; the last layer then has the embedding's size.
-        sampled: units of the softmax that are computed in training, such as 2000 of 10000, half of them always (of
-            words the most frequent ones) and the others drawn anew in each step; all when 0.
-        adaptive: cuts of the vocabulary, below its size, for an adaptive softmax, such as 2000,10000; a full softmax
-            when not given.
-        input_dropout: dropout of the embedding's numbers, the same at every step.
-        hidden_dropout: dropout between layers, the same units at every step.
-        output_dropout: dropout before the output layer, the same units at every step.
-        embedding_dropout: dropout of whole units of the text.
+        tied: share the weights of embedding and output layer; the last layer then has the embedding's size.
+        sampled: tokens of the softmax that training computes, such as 2000 of 10000: the most frequent half of them
+            always, the others sampled in each optimizer step; 0 computes all.
+        adaptive: sizes at which an adaptive softmax cuts the vocabulary, such as 2000,10000; a full softmax when not
+            given.
+        input_dropout: dropout of the embeddings, with one mask for all time steps.
+        hidden_dropout: dropout between layers, with one mask for all time steps.
+        output_dropout: dropout before the output layer, with one mask for all time steps.
+        embedding_dropout: dropout of whole tokens.
         weight_drop: dropout of the recurrent weights.
     """
 
@@ -81,40 +81,40 @@ class NetworkConfig:
             check_fraction(name, getattr(self, name))
         if list(self.adaptive) != sorted({cut for cut in self.adaptive if cut > 0}):
             raise UserError(
-                "The cuts of an adaptive softmax are increasing and above 0.",
+                "The cuts of an adaptive softmax must increase and be above 0.",
                 f"They were {', '.join(map(str, self.adaptive))}.",
                 "Give for example --adaptive 2000,10000.",
             )
         if self.sampled < 0 or (self.sampled and self.adaptive):
             raise UserError(
-                "--sampled is at least 0, and no part of an adaptive softmax.",
+                "--sampled must be at least 0, and cannot be combined with --adaptive.",
                 f"It was {self.sampled}{' with --adaptive' if self.adaptive else ''}.",
                 "Give for example --sampled 2000 alone.",
             )
         if self.tied and self.num_layers == 1 and self.embedding_size not in (None, self.hidden_size):
             raise UserError(
-                "With tied weights the last layer has the embedding's size.",
-                f"The only layer was to have {self.hidden_size} units, and the embedding {self.embedding_size}.",
+                "With tied weights the only layer must have the embedding's size.",
+                f"The layer has {self.hidden_size} units, and the embedding {self.embedding_size}.",
                 "Give one of the two alone, or --no-tied.",
             )
         if self.adaptive and self.tied:
             raise UserError(
-                "An adaptive softmax has weights of its own.",
-                "tied was on as well.",
+                "An adaptive softmax must have weights of its own.",
+                "The weights are tied as well.",
                 "Give --no-tied with --adaptive.",
             )
 
 
 @dataclass(kw_only=True)
 class LanguageTraining(Training):
-    """How a language model is trained: along a few streams of the text, with the state carried on.
+    """The training run: a few streams of the text, each of which carries its state on.
 
     Attributes:
-        batch_size: streams that are read side by side.
-        steps: units after which back-propagation is cut.
-        reset: probability that a stream's state is set back to zeros there, so that beginnings are learnt.
-        activation: penalty on the size of the last layer's outputs (activation regularisation).
-        change: penalty on their change from step to step (temporal activation regularisation).
+        batch_size: streams that are read in parallel.
+        steps: tokens after which back-propagation through time is truncated.
+        reset: probability of resetting a stream's state to zeros there, so that the network learns beginnings.
+        activation: penalty on the size of the last layer's outputs (activation regularization).
+        change: penalty on their change from one time step to the next (temporal activation regularization).
     """
 
     epochs: int = 20
@@ -127,7 +127,7 @@ class LanguageTraining(Training):
     change: float = 0.0
 
     def streams(self, length: int) -> int:
-        """Streams that a text of so many units is read in: each has two pieces of ``steps`` or more."""
+        """Return in how many streams a text of ``length`` tokens is read; each has at least twice ``steps`` tokens."""
         return min(self.batch_size, length // (2 * self.steps))
 
     def __post_init__(self) -> None:
@@ -138,8 +138,8 @@ class LanguageTraining(Training):
             check_at_least(name, getattr(self, name), 0, 1)
         if self.change and self.steps < 2:
             raise UserError(
-                "--change is about two steps or more.",
-                f"--steps was {self.steps}.",
+                "--change needs at least 2 --steps.",
+                f"There is {self.steps}.",
                 "Give more --steps, or leave --change out.",
             )
 
@@ -152,7 +152,7 @@ class LanguageConfig:
         text: the text.
         network: the network.
         training: the training run.
-        order: longest n-gram of the simple method beside the network; found on the validation part when not given.
+        order: order of the n-gram baseline; chosen on the validation split when not given.
     """
 
     text: TextConfig = field(default_factory=TextConfig)
@@ -166,14 +166,14 @@ class LanguageConfig:
 
 @dataclass(kw_only=True)
 class LanguageScoring(Scoring):
-    """What is asked of an evaluation.
+    """Options of an evaluation.
 
     Attributes:
-        cache: also score with a neural cache of so many units, such as 2000.
-        cache_share: share of the cache in the probability, in (0, 1).
-        cache_sharpness: how much more the cache looks at the units that stood in a similar place; 0 looks at all alike.
-        dynamic: also score with weights that go on learning from the text, at this learning rate, such as 0.05.
-        tune: text, such as the validation file, on which cache-share and cache-sharpness are chosen.
+        cache: also score with a neural cache of this many tokens, such as 2000.
+        cache_share: weight of the cache in the probability, in (0, 1).
+        cache_sharpness: how strongly the cache prefers tokens in similar contexts; 0 weighs all alike.
+        dynamic: also score with dynamic evaluation at this learning rate, such as 0.05: the weights adapt to the text.
+        tune: text on which cache-share and cache-sharpness are chosen, such as the validation file.
     """
 
     cache: int | None = None
@@ -191,24 +191,24 @@ class LanguageScoring(Scoring):
             raise invalid_setting("dynamic", "above 0", self.dynamic, 0.05)
         if self.tune is not None and self.cache is None:
             raise UserError(
-                "--tune chooses how a cache is used.", "No --cache was given.", "Give --cache 2000 as well."
+                "--tune must come with --cache.", "There is no --cache.", "Give --cache 2000 as well."
             )
 
 
 @dataclass(kw_only=True)
 class Prediction:
-    r"""What is asked of a language model: to write, or to score a text.
+    r"""Options of a prediction: write a text, or score one.
 
     Attributes:
-        prompt: text that is written on.
-        length: units to write.
-        temperature: below 1 the likely becomes likelier, 0 takes the likeliest always.
-        top_k: draw from so many of the likeliest units only.
-        top_p: draw from the likeliest units that together have this probability only.
-        repetition_penalty: above 1 makes units rarer that have come before.
-        stop: end before this text, in which \n is a line's end; may be given several times.
-        seed: seed of the drawing; another text each time when not given.
-        score: no writing: the surprise at each unit of the prompt or of a file, as CSV.
+        prompt: text to continue.
+        length: tokens to write.
+        temperature: below 1 likely tokens become likelier; 0 always takes the likeliest.
+        top_k: sample from this many of the likeliest tokens only.
+        top_p: sample from the likeliest tokens that together have this probability only.
+        repetition_penalty: above 1, tokens that occurred before become less likely.
+        stop: end before this text, in which \n is a line end; may be repeated.
+        seed: seed of the sampling; a different text each time when not given.
+        score: instead of writing, score each token of the prompt or of a file, as CSV.
     """
 
     prompt: str = ""
@@ -224,11 +224,13 @@ class Prediction:
     def __post_init__(self) -> None:
         check_at_least("length", self.length, 1, 500)
         if "" in (self.stop or []):
-            raise UserError("--stop is some text.", "It was empty.", "Give for example --stop '\\n'.")
+            raise UserError("--stop must not be empty.", "It was.", "Give for example --stop '\\n'.")
         check_at_least("seed", self.seed, 0, 0)
-        drawing = [f.name for f in fields(self)[1:-1] if getattr(self, f.name) != f.default]
-        if self.score and drawing:
-            flags = ", ".join("--" + name.replace("_", "-") for name in drawing)
+        options = [f.name for f in fields(self)[1:-1] if getattr(self, f.name) != f.default]
+        if self.score and options:
+            flags = ", ".join("--" + name.replace("_", "-") for name in options)
             raise UserError(
-                "--score writes nothing, so nothing is drawn.", f"Given with it: {flags}.", "Leave that out."
+                "--score must come without options for writing.",
+                f"Given with it: {flags}.",
+                "Leave them out.",
             )

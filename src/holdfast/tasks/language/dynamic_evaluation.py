@@ -1,6 +1,6 @@
-"""Dynamic evaluation (Krause et al. 2018, arXiv 1709.07432): a copy of the weights goes on learning while it reads.
+"""Dynamic evaluation (Krause et al. 2018, arXiv 1709.07432): a copy of the weights adapts to the text.
 
-Each piece of text is scored before it is learnt from: ``w <- w - rate * gradient + PULL * (w_trained - w)``.
+Each chunk of text is scored before the weights adapt to it: ``w <- w - rate * gradient + PULL * (w_trained - w)``.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from holdfast.models.truncated_bptt import detach_state
 from holdfast.nn.cells import State
 
 STEPS = 20
-"""Units of a piece."""
+"""Tokens of a chunk."""
 _PULL = 0.001
 _CLIP = 1.0
-"""Largest norm of a piece's gradient."""
+"""Largest norm of a chunk's gradient."""
 
 
 def dynamic_nats(module: RecurrentLanguageModel, ids: Array, begin: int, rate: float) -> NDArray[np.float32]:
-    """``-log p`` of every unit [n] of a text, read in one stream."""
+    """Return ``-log p`` of every token [n] of a text, read in one stream."""
     learning = copy.deepcopy(module).eval()
     device = next(learning.parameters()).device
     text = torch.from_numpy(np.concatenate([[begin], ids]).astype(np.int64)).to(device)[:, None]
@@ -32,8 +32,8 @@ def dynamic_nats(module: RecurrentLanguageModel, ids: Array, begin: int, rate: f
     found = []
     trained = [parameter.detach().clone() for parameter in learning.parameters()]
     for at in range(0, len(ids), STEPS):
-        units, following = text[at : at + STEPS + 1][:-1], text[at + 1 : at + STEPS + 1]
-        hidden, after = learning(units, state)
+        tokens, following = text[at : at + STEPS + 1][:-1], text[at + 1 : at + STEPS + 1]
+        hidden, after = learning(tokens, state)
         state = [detach_state(one) for one in after]
         scores = learning.output.nll(hidden.raw.flatten(0, 1), following.flatten())
         found.append(scores.detach().cpu())

@@ -1,4 +1,4 @@
-"""Writing on: units drawn one after the other, by streams of the layers."""
+"""Text generation: tokens sampled one after the other, by streams of the layers."""
 
 from __future__ import annotations
 
@@ -14,41 +14,41 @@ _LONGEST_CHARACTER = 4
 """Bytes of a character in UTF-8, at most."""
 
 
-def written(
+def generated(
     writer: IncrementalDecoder,
-    units: Tokenizer,
+    tokenizer: Tokenizer,
     prompt: Sequence[int],
     length: int,
     through: Sequence[Filter],
     seed: int | None,
 ) -> Iterator[str]:
-    """The ``length`` units after a prompt, as text, piece by piece; part of a character waits for the rest of it."""
+    """Yield the text of ``length`` tokens after a prompt, piece by piece; half a character waits for its rest."""
     random = np.random.default_rng(seed)
-    so_far = [units.begin, *prompt]
-    for unit in so_far[:-1]:
-        writer.step(unit)
+    so_far = [tokenizer.begin, *prompt]
+    for token in so_far[:-1]:
+        writer.step(token)
     before, waiting = list(prompt[-1:]), list[int]()
     for _ in range(length):
         so_far.append(sample(writer.step(so_far[-1]), so_far[1:], through, random))
         waiting.append(so_far[-1])
-        text = _behind(units, before, waiting)
+        text = _text_after(tokenizer, before, waiting)
         if text.endswith("\N{REPLACEMENT CHARACTER}") and len(waiting) < _LONGEST_CHARACTER:
             continue
         yield text
         before, waiting = waiting[-1:], []
     if waiting:
-        yield _behind(units, before, waiting)
+        yield _text_after(tokenizer, before, waiting)
 
 
-def _behind(units: Tokenizer, before: list[int], new: list[int]) -> str:
-    """The text of new units behind the one before them, with what joins them."""
-    if not units.separator:
-        return units.decode(new)
-    return units.decode(before + new)[len(units.decode(before)) :]
+def _text_after(tokenizer: Tokenizer, before: list[int], new: list[int]) -> str:
+    """Return the text that new tokens add after the one before them, with what joins them."""
+    if not tokenizer.separator:
+        return tokenizer.decode(new)
+    return tokenizer.decode(before + new)[len(tokenizer.decode(before)) :]
 
 
 def until(pieces: Iterator[str], stops: Sequence[str]) -> Iterator[str]:
-    """The text before the first of some strings; what may be the beginning of one waits for the rest."""
+    """Yield the text before the first stop string; a possible beginning of one waits for its rest."""
     held = ""
     keep = max((len(stop) for stop in stops), default=1) - 1
     for piece in pieces:

@@ -1,4 +1,4 @@
-"""What is looked at in a language model: a text, unit by unit, and what the model expects after it."""
+"""What to inspect in a language model: a text, token by token, and what the model predicts after it."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ if TYPE_CHECKING:
     from holdfast.tasks.language.task import LanguageModel
 
 WINDOW, WINDOWS = 200, 16
-"""Units of each piece, and pieces, in which memory and gradients are measured."""
+"""Tokens of each stretch, and stretches, on which memory and gradients are measured."""
 SCORED, STREAMS = 4000, 4
-"""Units on which the loss is measured when something is switched off, and streams in which they are read."""
+"""Tokens on which ablation measures the loss, and streams in which they are read."""
 
 
 def subjects(model: LanguageModel, data: Path, steps: int) -> list[InspectionRequest]:
-    """The first units of a text; memory, gradients and the loss are of more of it.
+    """Return the first tokens of a text; memory, gradients and the loss are measured on more of it.
 
     Raises:
-        UserError: the file cannot be read, or is shorter than 2 units.
+        UserError: the file cannot be read, or has fewer than 2 tokens.
     """
     module, preprocessing = model.fitted()
-    units = preprocessing.tokenizer
+    tokens = preprocessing.tokenizer
     ids = read_whole(data, model.config, preprocessing).ids
     if len(ids) < 2:
         raise UserError(
-            "A text that is inspected has 2 units or more.", f"{data} has {len(ids)}.", "Give a longer one."
+            "A text to inspect must have at least 2 tokens.", f"{data} has {len(ids)}.", "Give a longer one."
         )
     shown = ids[:steps]
     kind = model.config.text.token
@@ -47,11 +47,11 @@ def subjects(model: LanguageModel, data: Path, steps: int) -> list[InspectionReq
             f"{model.config.network.cell.upper()} language model reading {data.name}",
             module,
             lambda: module(_on(shown[:, None], module))[0].raw,
-            described(shown, units, kind),
-            _expected(module, units, shown),
+            described(shown, tokens, kind),
+            _expected(module, tokens, shown),
             Loss(
                 f"nats per {kind}",
-                lambda: _loss(module, ids[:SCORED], units.begin),
+                lambda: _loss(module, ids[:SCORED], tokens.begin),
                 f"on the first {min(len(ids), SCORED):,} {kind}s",
             ),
             lambda: module(_on(_pieces(ids), module)),
@@ -59,22 +59,22 @@ def subjects(model: LanguageModel, data: Path, steps: int) -> list[InspectionReq
     ]
 
 
-def described(ids: Array, units: Tokenizer, kind: str) -> Steps:
-    """The units of a text, with what is known of each."""
-    return Steps(labels(ids, units), kind, features=changing(of_tokens(ids, units)))
+def described(ids: Array, tokens: Tokenizer, kind: str) -> Steps:
+    """Return the tokens of a text with their features."""
+    return Steps(labels(ids, tokens), kind, features=changing(of_tokens(ids, tokens)))
 
 
-def _expected(module: Any, units: Tokenizer, ids: Array) -> Score:
-    """The log-probability of what the model holds most likely after the last unit."""
+def _expected(module: Any, tokens: Tokenizer, ids: Array) -> Score:
+    """Return the log-probability of the likeliest token after the last one."""
     with torch.no_grad():
         found = _log_probabilities(module, module(_on(ids[:, None], module))[0].raw)
     best = int(found.argmax())
-    name = f"log-probability of {units.token(best)!r} as what comes after the last {units.kind}"
+    name = f"log-probability of {tokens.token(best)!r} after the last {tokens.kind}"
     return Score(name, lambda answer: _log_probabilities(module, answer)[best])
 
 
 def _log_probabilities(module: Any, hidden: Tensor) -> Tensor:
-    """Of every unit [V], after the last of the outputs [T, 1, E]."""
+    """Return that of every token [V] after the last of the outputs [T, 1, E]."""
     found: Tensor = module.output.log_probabilities(hidden[-1])[0]
     return found
 
@@ -84,7 +84,7 @@ def _loss(module: Any, ids: Array, begin: int) -> float:
 
 
 def _pieces(ids: Array) -> Array:
-    """[T, B] pieces of a text next to each other."""
+    """Return [T, B] stretches of a text."""
     length = min(WINDOW, len(ids))
     count = min(WINDOWS, len(ids) // length)
     return ids[: length * count].reshape(count, length).T

@@ -26,7 +26,7 @@ from holdfast.tasks.language import neural_cache, trainable
 from holdfast.tasks.language.config import LanguageConfig, LanguageScoring, Prediction
 from holdfast.tasks.language.dataset import read_dataset, read_whole
 from holdfast.tasks.language.dynamic_evaluation import dynamic_nats
-from holdfast.tasks.language.generate import until, written
+from holdfast.tasks.language.generate import generated, until
 from holdfast.tasks.language.metrics import SCOREBOARD, score
 from holdfast.tasks.language.preprocessing import TextPreprocessing, TextSplit, unknown_notes
 from holdfast.tasks.task import Task
@@ -167,7 +167,7 @@ class LanguageModel(Task[LanguageConfig, TextSplit, TextPreprocessing, Array]):
         share, sharpness = scoring.cache_share, scoring.cache_sharpness
         if scoring.tune is not None:
             tune = read_whole(Path(scoring.tune), self.config, preprocessing)
-            share, sharpness = neural_cache.tuned(score_chunks(module, tune.ids, begin), window)
+            share, sharpness = neural_cache.tune(score_chunks(module, tune.ids, begin), window)
         found = neural_cache.look_up(score_chunks(module, split.ids, begin), window, [sharpness])[sharpness]
         return score(split, found.mixed(share)) | {"share": share, "sharpness": sharpness}
 
@@ -210,7 +210,7 @@ class LanguageModel(Task[LanguageConfig, TextSplit, TextPreprocessing, Array]):
         start = encode_known(tokens, prompt, "A prompt") if prompt else np.zeros(0, np.int64)
         if tokens.separator and prompt and not prompt.endswith("\n") and start[-1] == tokens.begin:
             start = start[:-1]  # the prompt's line goes on
-        pieces = written(
+        pieces = generated(
             IncrementalDecoder(module), tokens, start.tolist(), wanted.length, through, wanted.seed
         )
         joined = (

@@ -7,18 +7,18 @@ from holdfast.models.language import LanguageOptions, RecurrentLanguageModel
 from holdfast.tasks.language.config import LanguageConfig
 
 
-def build(config: LanguageConfig, units: int) -> RecurrentLanguageModel:
-    """An untrained network for a vocabulary of ``units``.
+def build(config: LanguageConfig, tokens: int) -> RecurrentLanguageModel:
+    """Build the untrained network for a vocabulary of ``tokens``.
 
     Raises:
-        UserError: an adaptive softmax is cut behind the end of the vocabulary.
+        UserError: an adaptive softmax is cut beyond the end of the vocabulary.
     """
     net = config.network
-    if net.adaptive and net.adaptive[-1] >= units - 1:
+    if net.adaptive and net.adaptive[-1] >= tokens - 1:
         raise UserError(
-            f"The cuts of an adaptive softmax are below {units - 1}: the vocabulary has {units} {config.text.token}s.",
+            f"The cuts of an adaptive softmax must be below {tokens - 1}; the vocabulary has {tokens} tokens.",
             f"They were {', '.join(map(str, net.adaptive))}.",
-            "Leave out what is above, or --adaptive altogether.",
+            "Leave out larger cuts, or --adaptive altogether.",
         )
     options = LanguageOptions(
         cell=net.cell,
@@ -34,4 +34,4 @@ def build(config: LanguageConfig, units: int) -> RecurrentLanguageModel:
         embedding_dropout=net.embedding_dropout,
         weight_drop=net.weight_drop,
     )
-    return RecurrentLanguageModel(units, options)
+    return RecurrentLanguageModel(tokens, options)

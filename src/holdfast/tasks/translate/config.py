@@ -1,4 +1,4 @@
-"""Every setting of a translator: the flags, the schema of recipes and ``config.toml``, and the constructor."""
+"""Every setting of a translator: its flags, the schema of recipes and ``config.toml``, and keyword arguments."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from holdfast.errors import UserError
 from holdfast.validation import check_at_least, check_fraction, invalid_setting
 
 WIDEST = 1000
-"""Hypotheses of a beam."""
+"""Most hypotheses of a beam."""
 
 
 @dataclass(kw_only=True)
 class PairsConfig:
-    """The sentences, what they are cut into, and their parts.
+    """The sentence pairs: their files, tokens and splits.
 
     Attributes:
-        pair: endings of two parallel files: with de-en the data train are train.de (source) and train.en (target).
-        source_field: name of the source in JSON lines or a table with a header, or number of its column (default:
+        pair: endings of two parallel files: with de-en, the data train are train.de (source) and train.en (target).
+        source_field: field of the source in JSON lines or a table with a header, or number of its column (default:
             source, or column 1).
-        target_field: the same of the target (default: target, or column 2).
-        encoding: of the files, such as utf-8 or latin-1.
-        lower: read and write lower case only; figures are then those of lower case.
+        target_field: field or column of the target (default: target, or column 2).
+        encoding: encoding of the files, such as utf-8 or latin-1.
+        lower: convert everything to lower case; the metrics then compare lower case.
         token: subword (byte-pair encoding), word (with punctuation apart) or character.
-        vocabulary: most units of each language, or of both together where they are shared.
+        vocabulary: most tokens of each language, or of both together where they are shared.
         shared: one vocabulary and one embedding for both languages.
-        max_length: longer pairs are left out of training, longer sentences cut in use, in units.
-        split: training, validation and test part where they have no files: fractions, or rest/2000/2000 for so many
+        max_length: most tokens of a sentence; longer pairs are left out of training, longer sources are cut.
+        split: training, validation and test split without files of their own, as fractions or as rest/2000/2000
             distinct target sentences; pairs that share a sentence stay together.
     """
 
@@ -49,14 +49,14 @@ class PairsConfig:
             check_at_least(name, getattr(self, name), least, example)
         if self.pair is not None and (self.source_field or self.target_field):
             raise UserError(
-                "Parallel files have no fields.",
+                "Parallel files must come without field names.",
                 "Both --pair and a field were given.",
                 "Leave out --source-field and --target-field.",
             )
         self.parts(1000)
 
     def parts(self, sentences: int) -> tuple[int, int, int]:
-        """How many of the distinct target sentences go to the validation and to the test part, and to none."""
+        """Return how many of the distinct target sentences go to the validation split, the test split, and neither."""
         words = self.split.split("/")
         try:
             shares = [0.0 if words[0] == "rest" else float(words[0]), *map(float, words[1:])]
@@ -64,7 +64,7 @@ class PairsConfig:
             shares = []
         if not _is_split(words, shares):
             raise UserError(
-                "A split is train/valid/test, as fractions with a sum of at most 1, or rest/VALID/TEST sentences.",
+                "A split must be train/valid/test, as fractions with a sum of at most 1, or rest/VALID/TEST sentences.",
                 f"It was {self.split!r}.",
                 "Give for example --split 0.9/0.05/0.05 or --split rest/2000/2000.",
             )
@@ -88,15 +88,15 @@ class NetworkConfig:
 
     Attributes:
         cell: rnn, gru or lstm.
-        hidden_size: units of a layer, in each direction of the encoder.
-        embedding_size: numbers that stand for a unit of the text; as the hidden size when not given.
-        encoder_layers: recurrent layers that read, in both directions.
-        decoder_layers: recurrent layers that write.
+        hidden_size: hidden units of each layer, in each direction of the encoder.
+        embedding_size: size of the token embeddings; the hidden size when not given.
+        encoder_layers: bidirectional recurrent layers that read the source.
+        decoder_layers: recurrent layers that write the target.
         attention: multiplicative (Luong) or additive (Bahdanau).
-        input_feeding: the decoder also reads its last attention; slower, since steps then go one by one.
-        tied: the output layer's weights are the target embedding's.
-        dropout: dropout of embeddings, between layers and of the readout, the same units at every step.
-        embedding_dropout: dropout of whole units of the text.
+        input_feeding: the decoder also reads its previous attention output; slower, since steps run one by one.
+        tied: share the weights of target embedding and output layer.
+        dropout: dropout of embeddings, between layers and before the output, with one mask for all time steps.
+        embedding_dropout: dropout of whole tokens.
     """
 
     cell: Literal["rnn", "gru", "lstm"] = "gru"
@@ -119,13 +119,13 @@ class NetworkConfig:
 
 @dataclass(kw_only=True)
 class TranslateTraining(Training):
-    """How a translator is trained: on batches of sentences of like length.
+    """The training run: batches of sentences of similar length.
 
     Attributes:
-        batch_size: units of the longer side in a batch, padding counted.
-        label_smoothing: share of the probability that is spread over all units in the loss.
-        sampling: share of the target units that are replaced by the network's own guess when it is trained, growing
-            from none to this over the epochs (scheduled sampling).
+        batch_size: tokens of the longer side in a batch, padding included.
+        label_smoothing: probability that the loss spreads over all tokens.
+        sampling: share of target tokens that training replaces by the network's own prediction, growing from 0 over
+            the epochs (scheduled sampling).
     """
 
     epochs: int = 30
@@ -142,12 +142,12 @@ class TranslateTraining(Training):
 
 @dataclass(kw_only=True)
 class SearchConfig:
-    """How translations are looked for when the model is scored.
+    """The search for a translation when the model is scored.
 
     Attributes:
-        beam: hypotheses that are followed at once; 1 is greedy.
-        length_penalty: power of (5 + length) / 6 by which a hypothesis' log probability is divided.
-        coverage_penalty: weight of the penalty for source units that were not attended to.
+        beam: hypotheses that the beam search keeps; 1 is greedy search.
+        length_penalty: exponent of (5 + length) / 6, which divides the log-probability of a hypothesis.
+        coverage_penalty: weight of the penalty for source tokens without attention.
     """
 
     beam: int = 5
@@ -166,7 +166,7 @@ class TranslateConfig:
         data: the sentences.
         network: the network.
         training: the training run.
-        search: how translations are looked for.
+        search: the search for a translation.
     """
 
     data: PairsConfig = field(default_factory=PairsConfig)
@@ -177,17 +177,17 @@ class TranslateConfig:
 
 @dataclass(kw_only=True)
 class Prediction:
-    """What a translator is asked for.
+    """Options of a prediction.
 
     Attributes:
-        beam: hypotheses that are followed at once; as in training's scores when not given.
-        length_penalty: the higher, the longer the translations; as in training's scores when not given.
-        coverage_penalty: the higher, the less is left untranslated; as in training's scores when not given.
-        n_best: give so many translations of each sentence, with their number and score, separated by tabs.
-        sample: draw the translation by chance instead of looking for the likeliest.
-        temperature: of the draw; below 1 the likely become likelier.
-        seed: of the draw.
-        plot: PNG file to draw the attention of the first sentences into.
+        beam: hypotheses that the beam search keeps; as in training when not given.
+        length_penalty: higher values give longer translations; as in training when not given.
+        coverage_penalty: higher values leave less untranslated; as in training when not given.
+        n_best: print this many translations of each sentence, with number and score, separated by tabs.
+        sample: sample a translation instead of searching for the likeliest.
+        temperature: temperature of the sampling; below 1 likely tokens become likelier.
+        seed: seed of the sampling.
+        plot: PNG file for a plot of the attention of the first sentences.
     """
 
     beam: int | None = None
@@ -204,19 +204,19 @@ class Prediction:
         check_at_least("n_best", self.n_best, 1, 3)
         check_at_least("seed", self.seed, 0, 0)
         if self.plot is not None and Path(self.plot).suffix.lower() != ".png":
-            rule = "A plot is a PNG file."
+            rule = "A plot must be a PNG file."
             raise UserError(rule, f"Its name was {self.plot}.", "Give --plot attention.png.")
         if not self.sample and (self.temperature != 1 or self.seed):
             raise UserError(
-                "--temperature and --seed are those of a draw.",
-                "--sample was not given.",
+                "--temperature and --seed must come with --sample.",
+                "There is no --sample.",
                 "Give it as well, or leave them out.",
             )
         if self.sample and (self.n_best > 1 or self.beam is not None):
             raise UserError(
-                "A drawn translation has no beam and no n best.",
-                "--sample came with --beam or --n-best.",
-                "Leave one of them out.",
+                "--sample must come without --beam and --n-best.",
+                "It came with one of them.",
+                "Leave one out.",
             )
 
 

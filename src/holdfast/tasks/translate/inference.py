@@ -1,4 +1,4 @@
-"""From sentences to translations: batches of like length, a search, and words back from numbers."""
+"""From sentences to translations: batches of similar length, a search, and text from token numbers."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from holdfast.tasks.translate.preprocessing import PairPreprocessing
 from holdfast.tasks.translate.tokenizer import source_words
 from holdfast.tasks.translate.trainable import source_batch
 
-_UNITS_AT_ONCE = 3000
-"""Source units of a batch, times the hypotheses of each sentence."""
+_BATCH_TOKENS = 3000
+"""Source tokens of a batch, times the hypotheses of each sentence."""
 TEXTS_AT_ONCE, LINES_AT_ONCE = 4000, 256
 """Sentences that are sorted by length together."""
 
 
 @dataclass(frozen=True)
 class Translation:
-    """A translation with its score, and for pictures the units of both sides and the attention [T, S].
+    """A translation with its score, the tokens of both sides and the attention [T, S] for plots.
 
-    ``cut`` tells that the source was too long and only its beginning was read.
+    ``cut``: the source was too long, and only its beginning was read.
     """
 
     text: str
@@ -43,7 +43,7 @@ class Translation:
 
 @dataclass(frozen=True)
 class BatchTranslator:
-    """A trained network with its preprocessing and a way to search."""
+    """A trained network with its preprocessing and a search."""
 
     module: TranslationNetwork
     preprocessing: PairPreprocessing
@@ -51,27 +51,27 @@ class BatchTranslator:
     most: int
 
     def all(self, sentences: Sequence[str], first: int = 0) -> list[list[Translation]]:
-        """Translations of every sentence, the best first; of an empty one an empty translation.
+        """Return the translations of every sentence, the best first; an empty one has an empty translation.
 
-        ``first`` is the number of the first one, on which draws depend.
+        ``first`` is the number of the first sentence, on which sampling depends.
         """
         whole = [self.preprocessing.source.encode(s) for s in sentences]
         sources = [ids[: self.most] for ids in whole]
         there = [i for i, ids in enumerate(sources) if len(ids)]
         found: list[list[Translation]] = [[Translation("", 0.0)] for _ in sentences]
         hypotheses = self._hypotheses([sources[i] for i in there], [first + i for i in there])
-        for i, those in zip(there, hypotheses, strict=True):
+        for i, candidates in zip(there, hypotheses, strict=True):
             cut = len(whole[i]) > self.most
-            found[i] = [self._translation(sentences[i], sources[i], one, cut) for one in those]
+            found[i] = [self._translation(sentences[i], sources[i], one, cut) for one in candidates]
         return found
 
     def texts(self, sentences: Sequence[str]) -> list[str]:
-        """The best translation of every sentence, some thousand at a time."""
+        """Return the best translation of every sentence, a few thousand at a time."""
         groups = (sentences[at : at + TEXTS_AT_ONCE] for at in range(0, len(sentences), TEXTS_AT_ONCE))
-        return [those[0].text for group in groups for those in self.all(group)]
+        return [candidates[0].text for group in groups for candidates in self.all(group)]
 
     def stream(self, sentences: Iterable[str]) -> Iterator[list[Translation]]:
-        """The same in order, as sentences come: those that are there already are translated together."""
+        """Yield the translations of sentences in order as they arrive; those available are translated together."""
         first = 0
         for group in batch_available(sentences, LINES_AT_ONCE):
             yield from self.all(group, first)
@@ -85,49 +85,49 @@ class BatchTranslator:
         device = next(self.module.parameters()).device
         found: list[list[Hypothesis]] = [[] for _ in sources]
         lengths = [len(ids) for ids in sources]
-        batches = TokenBatches(lengths, max(1, _UNITS_AT_ONCE // self.search.size))
+        batches = TokenBatches(lengths, max(1, _BATCH_TOKENS // self.search.size))
         for chosen in batches.of(epoch=0):
-            units, sizes = source_batch([sources[i] for i in chosen], self.preprocessing.source.end)
-            writer = StepwiseTranslator(self.module, *self.module.encode(units.to(device), sizes.to(device)))
+            tokens, sizes = source_batch([sources[i] for i in chosen], self.preprocessing.source.end)
+            writer = StepwiseTranslator(self.module, *self.module.encode(tokens.to(device), sizes.to(device)))
             longest = [self.preprocessing.longest(sources[i], self.most) for i in chosen]
             own = [numbers[i] for i in chosen]
-            for i, those in zip(
+            for i, candidates in zip(
                 chosen, self.search(writer, self.preprocessing.target.end, longest, own), strict=True
             ):
-                found[i] = those
+                found[i] = candidates
         return found
 
     def _translation(self, sentence: str, source: Ids, found: Hypothesis, cut: bool) -> Translation:
         target, weights = self.preprocessing.target, found.attention[:, : len(source) + 1]
         text = target.decode(found.tokens, self._copied(sentence, weights))
         names = [*self.preprocessing.source.names(source.tolist()), "\N{RETURN SYMBOL}"]
-        units = tuple(target.names(list(found.tokens)))
-        return Translation(text, found.score, tuple(names), units, weights, cut)
+        tokens = tuple(target.names(list(found.tokens)))
+        return Translation(text, found.score, tuple(names), tokens, weights, cut)
 
     def _copied(self, sentence: str, weights: Array) -> list[str]:
-        """The source word that each step attended to most (Luong et al. 2015), where units are words."""
+        """Return the source word with the most attention at each step (Luong et al. 2015), where tokens are words."""
         if not (self.preprocessing.source.words and self.preprocessing.target.words and len(weights)):
             return []
         words = source_words(sentence, self.preprocessing.source)
         return [words[place] for place in weights[:, :-1].argmax(1)]
 
 
-def search_of(settings: SearchConfig, asked: Prediction) -> Search:
-    """The search that is asked for; what is not asked for is as in the settings.
+def search_of(settings: SearchConfig, options: Prediction) -> Search:
+    """Return the search that the options describe; the settings give what they leave open.
 
     Raises:
-        UserError: more translations than the beam has, or filters outside their rule.
+        UserError: more translations than the beam has, or an invalid filter.
     """
-    if asked.sample:
-        return Sampling(sampling_filters(asked.temperature, None, None, 1.0), asked.seed)
+    if options.sample:
+        return Sampling(sampling_filters(options.temperature, None, None, 1.0), options.seed)
     size, length, coverage = (
-        getattr(settings, name) if getattr(asked, name) is None else getattr(asked, name)
+        getattr(settings, name) if getattr(options, name) is None else getattr(options, name)
         for name in ("beam", "length_penalty", "coverage_penalty")
     )
-    if asked.n_best > size:
+    if options.n_best > size:
         raise UserError(
-            "The n best are taken from the beam.",
-            f"Asked for were {asked.n_best} with a beam of {size}.",
-            f"Give --beam {asked.n_best} or more.",
+            "--n-best must be at most --beam.",
+            f"They are {options.n_best} and {size}.",
+            f"Give --beam {options.n_best} or more.",
         )
     return GreedySearch() if size == 1 else BeamSearch(size, length, coverage)

@@ -1,4 +1,4 @@
-"""What is looked at in a translator: the first pair of a file, read by the encoder and written by the decoder."""
+"""What to inspect in a translator: the first pair of a file, read by the encoder and written by the decoder."""
 
 from __future__ import annotations
 
@@ -28,21 +28,22 @@ from holdfast.tasks.translate.tokenizer import SentenceTokenizer, source_words
 if TYPE_CHECKING:
     from holdfast.tasks.translate.task import Translator
 
-BATCH, LEAST, LOOKED_AT = 16, 4, 128
-"""Pairs in which memory and gradients are measured, at most, and at least where there are as many of one length; and
-pairs in which units that track something are looked for, and on which the loss is measured."""
+_BATCH, _LEAST = 16, 4
+"""Most and fewest pairs of one length on which memory and gradients are measured."""
+_PAIRS = 128
+"""Pairs that are searched for feature units, and on which the loss is measured."""
 END = "\N{RETURN SYMBOL}"
-"""How the end of a sentence is shown; the decoder reads it first."""
+"""Label of the end token, which the decoder reads first."""
 _OTHERWISE = {
     "position in the sentence", "position in the text", "position in the line", "position in the paragraph",
     "speaker's name",
 }  # fmt: skip
-"""Features of a text that a single sentence has not, or has as ``position``."""
+"""Features of a text that a single sentence lacks, or has as ``position``."""
 
 
 @dataclass(frozen=True)
-class _Looked:
-    """A network with its preprocessing, the pairs that are looked at, whether they are the file's, and notes."""
+class _Inspected:
+    """A network with its preprocessing, the pairs to inspect, whether the file gives both sides, and notes."""
 
     module: Any
     preprocessing: PairPreprocessing
@@ -51,94 +52,94 @@ class _Looked:
     notes: tuple[str, ...]
 
     def run(self, chosen: Sequence[int]) -> Callable[[], DecoderOutput]:
-        """What puts some pairs through the network."""
+        """Return a function that runs the network on some pairs."""
         device = next(self.module.parameters()).device
         own = trainable.on(device, trainable.batch(self.split, chosen, self.preprocessing.ends))
         return lambda: self.module.decode(own.inputs, *self.module.encode(own.source, own.lengths))
 
 
 def subjects(model: Translator, data: Path, steps: int) -> list[InspectionRequest]:
-    """The encoder over the first sentence, and the decoder over its translation.
+    """Return requests for the encoder on the first sentence, and for the decoder on its translation.
 
-    The translation is the file's; of a file of sentences alone it is the model's own.
+    The translation is the file's, or the model's own where the file has sentences only.
 
     Raises:
-        UserError: what is wrong with the file, or it has no sentence.
+        UserError: anything is wrong with the file, or it has no sentence.
     """
-    looked = _read(model, data, steps)
-    name, score = model.config.network.cell.upper(), _score(looked)
+    inspected = _read(model, data, steps)
+    name, score = model.config.network.cell.upper(), _score(inspected)
     encoder = InspectionRequest(
         f"{name} translator: its encoder reading the first sentence of {data.name}",
-        looked.module,
-        looked.run([0]),
+        inspected.module,
+        inspected.run([0]),
         Steps(()),
-        replace(score, step=None),  # of a place in the other sentence
-        _loss(looked) if looked.given else None,
-        looked.run(_of_one_length(looked.split)),
+        replace(score, step=None),  # its place is in the other sentence
+        _loss(inspected) if inspected.given else None,
+        inspected.run(_of_one_length(inspected.split)),
         layers=("encoder",),
-        notes=looked.notes,
+        notes=inspected.notes,
         name="encoder",
     )
     decoder = replace(
         encoder,
         title=f"{name} translator: its decoder writing the first translation of {data.name}",
         layers=("decoder",),
-        extra_plots=lambda folder: [_attention(looked, folder / "attention.png")],
+        extra_plots=lambda folder: [_attention(inspected, folder / "attention.png")],
         score=score,
         name="decoder",
-        names=_names_of_layers(len(looked.module.decoder.above)),
+        names=_names_of_layers(len(inspected.module.decoder.above)),
     )
     if not model.config.network.input_feeding:
-        return [_described(encoder, looked, "source"), _described(decoder, looked, "target")]
-    note = "The decoder reads its own last output at each step (--input-feeding): it is not taken apart."
-    return [replace(_described(encoder, looked, "source"), notes=(*looked.notes, note))]
+        return [_described(encoder, inspected, "source"), _described(decoder, inspected, "target")]
+    note = "The decoder reads its own previous output at each step (--input-feeding), so it is not inspected."
+    return [replace(_described(encoder, inspected, "source"), notes=(*inspected.notes, note))]
 
 
-def _read(model: Translator, data: Path, steps: int) -> _Looked:
-    """The first pairs, both sides cut to so many steps with their end."""
+def _read(model: Translator, data: Path, steps: int) -> _Inspected:
+    """Read the first pairs, both sides cut to ``steps`` with their end tokens."""
     (module, preprocessing), settings = model.fitted(), model.config.data
     given = not data.is_file() if settings.pair else _has_pairs(data, settings.encoding)
     if given:
         whole, notes = parallel_format(settings).read(data)
     else:
-        sentences = [line for line in read_lines(data, settings.encoding) if line][:LOOKED_AT]
+        sentences = [line for line in read_lines(data, settings.encoding) if line][:_PAIRS]
         whole = SentencePairs.of(zip(sentences, model.predict(sentences), strict=True))
         notes = ("The file has no translations: they are the model's own, and there is no loss to measure.",)
-    some = preprocessing.encode(whole[range(min(LOOKED_AT, len(whole)))])
+    some = preprocessing.encode(whole[range(min(_PAIRS, len(whole)))])
     split = some.shortened(min(settings.max_length, steps - 1))
     split = split[[i for i in range(len(split)) if len(split.sources[i]) and len(split.targets[i])]]
     if not len(split):
         raise UserError(
-            "A file that is inspected has a sentence, and a translation that is not empty.",
+            "A file to inspect must have a sentence and a translation that is not empty.",
             f"{data} has {'none that the model translates' if len(whole) else 'none'}.",
             "Give another file, or train for longer.",
         )
-    told = f"Units that track something were looked for in the first {len(split)} pairs."
-    return _Looked(module, preprocessing, split, given, (*notes, told))
+    note = f"The first {len(split)} pairs were searched for feature units."
+    return _Inspected(module, preprocessing, split, given, (*notes, note))
 
 
 def _has_pairs(data: Path, encoding: str) -> bool:
-    """Whether a file holds translations as well: columns, or JSON lines."""
+    """Return whether a file has translations as well: columns, or JSON lines."""
     if not data.is_file() or data.suffix.lower() in (".jsonl", ".ndjson", ".json"):
         return True
-    return any("\t" in line for line in read_lines(data, encoding)[:LOOKED_AT])
+    return any("\t" in line for line in read_lines(data, encoding)[:_PAIRS])
 
 
 def _of_one_length(split: PairSplit) -> list[int]:
-    """Pairs with the longest translations of which there are enough: the decoder is told of no ends."""
+    """Return pairs with the longest translations of one length, since the decoder gets no lengths."""
     counts = Counter(map(len, split.targets))
-    length = max((n for n, count in counts.items() if count >= LEAST), default=len(split.targets[0]))
-    return [i for i, target in enumerate(split.targets) if len(target) == length][:BATCH]
+    length = max((n for n, count in counts.items() if count >= _LEAST), default=len(split.targets[0]))
+    return [i for i, target in enumerate(split.targets) if len(target) == length][:_BATCH]
 
 
-# -- what a step is ---------------------------------------------------------------------------------------------
+# -- steps -----------------------------------------------------------------------------------------------------
 
 
-def _described(subject: InspectionRequest, looked: _Looked, side: str) -> InspectionRequest:
-    """The subject with the steps of the first sentence of a side, and what is known of all of them."""
+def _described(request: InspectionRequest, inspected: _Inspected, side: str) -> InspectionRequest:
+    """Add the steps of the first sentence of a side, and the features of all sentences."""
     source = side == "source"
-    vocabulary = looked.preprocessing.source if source else looked.preprocessing.target
-    split = looked.split
+    vocabulary = inspected.preprocessing.source if source else inspected.preprocessing.target
+    split = inspected.split
     every, texts = (split.sources, split.pairs.sources) if source else (split.targets, split.pairs.targets)
     end = [vocabulary.end]
     read = [np.concatenate([ids, end] if source else [end, ids]) for ids in every]
@@ -148,20 +149,20 @@ def _described(subject: InspectionRequest, looked: _Looked, side: str) -> Inspec
     labels = [*names, END] if source else [END, *names]
     own = {name: each[0][name] for name in features}
     return replace(
-        subject,
+        request,
         steps=Steps(labels, vocabulary.tokens.kind, features=own),
-        feature_batch=FeatureBatch(looked.run(range(len(split))), features),
+        feature_batch=FeatureBatch(inspected.run(range(len(split))), features),
     )
 
 
 def _names_of_layers(above: int) -> dict[str, str]:
-    """What the decoder's layers are called by their places -> in words."""
+    """Return names of the decoder's layers in the model -> names for readers."""
     found = ["decoder first", *(f"decoder above {k}" for k in range(above))]
     return {name: f"decoder, layer {k + 1}" for k, name in enumerate(found)}
 
 
 def _names(text: str, ids: Ids, vocabulary: SentenceTokenizer) -> list[str]:
-    """Words as they stand in the sentence, other units as the vocabulary shows them."""
+    """Return words as the sentence has them, other tokens as the vocabulary names them."""
     return source_words(text, vocabulary)[: len(ids)] if vocabulary.words else vocabulary.names(ids.tolist())
 
 
@@ -172,39 +173,39 @@ def _features(ids: Ids, vocabulary: SentenceTokenizer) -> dict[str, Array]:
     return {"position": place, f"{vocabulary.tokens.kind}s to the end": len(ids) - place, **found}
 
 
-# -- score, loss and picture ------------------------------------------------------------------------------------
+# -- score, loss and plot --------------------------------------------------------------------------------------
 
 
-def _score(looked: _Looked) -> Score:
-    """The log-probability of the first word of the translation that the model would write otherwise, or of its last."""
-    module, vocabulary, ids = looked.module, looked.preprocessing.target, looked.split.targets[0]
+def _score(inspected: _Inspected) -> Score:
+    """Return the log-probability of the first word that the model would translate differently, or of the last."""
+    module, vocabulary, ids = inspected.module, inspected.preprocessing.target, inspected.split.targets[0]
     module.eval()
     with torch.no_grad():
-        likeliest = module.scores(looked.run([0])().readouts[:, 0]).argmax(-1).tolist()
-    names = _names(looked.split.pairs.targets[0], ids, vocabulary)
+        likeliest = module.scores(inspected.run([0])().readouts[:, 0]).argmax(-1).tolist()
+    names = _names(inspected.split.pairs.targets[0], ids, vocabulary)
     spoken = [k for k, name in enumerate(names) if any(c.isalnum() for c in name)] or [0]
-    place = next((k for k, unit in enumerate(ids) if likeliest[k] != unit), spoken[-1])
-    unit, other = int(ids[place]), likeliest[place]
-    rather = "" if other == unit else f" (the model would write {vocabulary.tokens.token(other)!r})"
-    name = f"log-probability of {names[place]!r} in place {place + 1} of the translation{rather}"
-    return Score(name, lambda answer: module.scores(answer.readouts[place, 0]).log_softmax(-1)[unit], place)
+    place = next((k for k, token in enumerate(ids) if likeliest[k] != token), spoken[-1])
+    token, other = int(ids[place]), likeliest[place]
+    rather = "" if other == token else f" (the model would write {vocabulary.tokens.token(other)!r})"
+    name = f"log-probability of {names[place]!r} at position {place + 1} of the translation{rather}"
+    return Score(name, lambda answer: module.scores(answer.readouts[place, 0]).log_softmax(-1)[token], place)
 
 
-def _loss(looked: _Looked) -> Loss:
-    ends = looked.preprocessing.ends
-    name = f"nats per target {looked.preprocessing.target.tokens.kind}"
-    on = f"on the first {len(looked.split)} pairs"
-    return Loss(name, lambda: trainable.mean_nats(looked.module, looked.split, ends), on)
+def _loss(inspected: _Inspected) -> Loss:
+    ends = inspected.preprocessing.ends
+    name = f"nats per target {inspected.preprocessing.target.tokens.kind}"
+    on = f"on the first {len(inspected.split)} pairs"
+    return Loss(name, lambda: trainable.mean_nats(inspected.module, inspected.split, ends), on)
 
 
 @torch.no_grad()
-def _attention(looked: _Looked, path: Path) -> Path:
-    """The picture of what the decoder attended to while it wrote the first translation."""
+def _attention(inspected: _Inspected, path: Path) -> Path:
+    """Plot the attention of the decoder on the first translation."""
     from holdfast.tasks.translate.plots import attention_plot  # loads matplotlib
 
-    split, preprocessing = looked.split, looked.preprocessing
+    split, preprocessing = inspected.split, inspected.preprocessing
     source = _names(split.pairs.sources[0], split.sources[0], preprocessing.source)
     target = _names(split.pairs.targets[0], split.targets[0], preprocessing.target)
-    looked.module.eval()
-    weights = looked.run([0])().weights[: len(target), 0].cpu().numpy()
+    inspected.module.eval()
+    weights = inspected.run([0])().weights[: len(target), 0].cpu().numpy()
     return attention_plot([Translation("", 0.0, (*source, END), tuple(target), weights)], path)

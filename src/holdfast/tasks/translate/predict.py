@@ -1,4 +1,4 @@
-"""What ``holdfast predict`` writes for a translator."""
+"""Output of ``holdfast predict`` for a translator."""
 
 from __future__ import annotations
 
@@ -14,47 +14,47 @@ from holdfast.tasks.translate.inference import Translation
 if TYPE_CHECKING:
     from holdfast.tasks.translate.task import Translator
 
-DRAWN = 4
-"""Sentences of which the attention is drawn, at most."""
+_PLOTTED = 4
+"""Most sentences whose attention is plotted."""
 
 
-def predicted(model: Translator, data: Path | None, asked: Prediction) -> Iterator[str]:
-    """A line for each line of a file, or of stdin (no file, or ``-``), as they come; with ``n_best`` some for each."""
+def predicted(model: Translator, data: Path | None, options: Prediction) -> Iterator[str]:
+    """Yield a line for each line of a file or of stdin (no file, or ``-``) as it comes; with ``n_best`` several."""
     encoding = model.config.data.encoding
     if data is None or str(data) == "-":
         sentences: Iterable[str] = (line.strip() for line in stdin_lines(encoding))
     else:
         sentences = read_lines(data, encoding)
-    found = counted(model, model.stream(sentences, asked))
-    if asked.plot is not None:
-        found = drawn(found, asked.plot)
-    return told(found) if asked.n_best > 1 else (f"{those[0].text}\n" for those in found)
+    found = _counted(model, model.stream(sentences, options))
+    if options.plot is not None:
+        found = _plotted(found, options.plot)
+    return _table(found) if options.n_best > 1 else (f"{best.text}\n" for best, *_ in found)
 
 
-def counted(model: Translator, found: Iterable[list[Translation]]) -> Iterator[list[Translation]]:
-    """The same; in the end the model's notes tell how many sentences were cut."""
+def _counted(model: Translator, found: Iterable[list[Translation]]) -> Iterator[list[Translation]]:
+    """Pass translations on; at the end the model's notes say how many sources were cut."""
     cut = 0
-    for those in found:
-        cut += those[0].cut
-        yield those
+    for candidates in found:
+        cut += candidates[0].cut
+        yield candidates
     most = model.config.data.max_length
-    model.notes = (f"cut after {most} tokens (--max-length): {cut:,} of the sentences",) if cut else ()
+    model.notes = (f"sources cut after {most} tokens (--max-length): {cut:,}",) if cut else ()
 
 
-def told(found: Iterable[list[Translation]]) -> Iterator[str]:
-    """The sentence's number from 1, the score and the text of every translation, with tabs between."""
-    for number, those in enumerate(found, 1):
-        for one in those:
+def _table(found: Iterable[list[Translation]]) -> Iterator[str]:
+    """Yield the sentence's number from 1, the score and the text of every translation, separated by tabs."""
+    for number, candidates in enumerate(found, 1):
+        for one in candidates:
             yield f"{number}\t{one.score:.4f}\t{one.text}\n"
 
 
-def drawn(found: Iterator[list[Translation]], path: Path) -> Iterator[list[Translation]]:
-    """The same, with the attention of the first ones drawn in the end."""
+def _plotted(found: Iterator[list[Translation]], path: Path) -> Iterator[list[Translation]]:
+    """Pass translations on; at the end plot the attention of the first ones."""
     from holdfast.tasks.translate.plots import attention_plot  # loads matplotlib
 
     first: list[Translation] = []
-    for those in found:
-        if len(first) < DRAWN:
-            first.append(those[0])
-        yield those
+    for candidates in found:
+        if len(first) < _PLOTTED:
+            first.append(candidates[0])
+        yield candidates
     attention_plot(first, path)

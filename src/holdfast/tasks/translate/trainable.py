@@ -1,4 +1,4 @@
-"""The network of a translator: built from the configuration, trained on pairs."""
+"""The network of a translator and its training on sentence pairs."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from holdfast.tasks.translate.config import TranslateConfig
 from holdfast.tasks.translate.preprocessing import PairPreprocessing, PairSplit
 
 _Ends = tuple[int, int]
-"""The units at the ends of source and target sentences."""
+"""The end tokens of source and target sentences."""
 
 NONE = -100
-"""Stands in targets behind a sentence's end."""
+"""Fills targets after the end of a sentence."""
 SCORED_AT_ONCE = 4000
-"""Units of a batch where nothing is trained."""
+"""Tokens of a batch that is only scored."""
 
 
 def build(config: TranslateConfig, preprocessing: PairPreprocessing) -> TranslationNetwork:
-    """An untrained network for both preprocessing."""
+    """Build the untrained network for both vocabularies."""
     net = config.network
     options = TranslationOptions(
         cell=net.cell,
@@ -45,9 +45,9 @@ def build(config: TranslateConfig, preprocessing: PairPreprocessing) -> Translat
 
 @dataclass  # lightning moves no frozen one to a device
 class Batch:
-    """Source units [S, B] and their lengths [B]; what the decoder reads [T, B] and is to write [T, B].
+    """Source tokens [S, B] and their lengths [B]; what the decoder reads [T, B] and must predict [T, B].
 
-    ``own`` is the share [] of read units that are replaced by the network's guess.
+    ``own`` is the share [] of read tokens that the network's own predictions replace.
     """
 
     source: Tensor
@@ -58,7 +58,7 @@ class Batch:
 
 
 def batch(split: PairSplit, chosen: Sequence[int], ends: _Ends, own: float = 0.0) -> Batch:
-    """Some pairs as tensors."""
+    """Return some pairs as tensors."""
     end = ends[1]
     inputs = [np.concatenate([[end], split.targets[i]]) for i in chosen]
     targets = [np.concatenate([split.targets[i], [end]]) for i in chosen]
@@ -68,13 +68,13 @@ def batch(split: PairSplit, chosen: Sequence[int], ends: _Ends, own: float = 0.0
 
 
 def source_batch(sources: Sequence[Ids], end: int) -> tuple[Tensor, Tensor]:
-    """Source units [S, B], each sentence with its end, and lengths [B]."""
+    """Return source tokens [S, B], each sentence with its end token, and lengths [B]."""
     ended = [np.append(ids, end) for ids in sources]
     return torch.from_numpy(padded(ended, end)), torch.tensor([len(ids) for ids in ended])
 
 
 def padded(sequences: Sequence[Ids], fill: int) -> Ids:
-    """Sequences side by side: [T, B], the shorter ones filled up."""
+    """Return sequences as columns [T, B], the shorter ones padded."""
     table = np.full((max(map(len, sequences)), len(sequences)), fill, np.int64)
     for column, sequence in enumerate(sequences):
         table[: len(sequence), column] = sequence
@@ -82,7 +82,7 @@ def padded(sequences: Sequence[Ids], fill: int) -> Ids:
 
 
 class PairTraining:
-    """What the training loop asks for: batches of sentences of like length, their loss, and the validation's.
+    """Batches of sentences of similar length, their loss, and the loss of the validation split.
 
     The batches of an epoch depend on the seed and the epoch alone.
     """
@@ -104,22 +104,22 @@ class PairTraining:
         self.steps_per_epoch = len(self.buckets)
 
     def batches(self, epoch: int) -> Iterator[Batch]:
-        """Every training pair once in an epoch."""
+        """Yield every training pair once."""
         settings = self.settings
         own = settings.sampling * min(1.0, (epoch - 1) / max(1, settings.epochs - 1))
         for chosen in self.buckets.of(epoch):
             yield batch(self.train, chosen.tolist(), self.ends, own)
 
     def loss(self, batch: Batch) -> Tensor:
-        """Cross entropy of each target unit and end, with smoothed labels (Szegedy et al. 2016)."""
+        """Return the cross entropy per target token, with smoothed labels (Szegedy et al. 2016)."""
         if self.settings.sampling:
             batch = self._sampled(batch)
         return nats(self.module, batch, self.settings.label_smoothing).mean()
 
     def _sampled(self, batch: Batch) -> Batch:
-        """The batch with some of the units read replaced by the network's guess of them (Bengio et al. 2015).
+        """Replace some of the tokens read by the network's own predictions (Bengio et al. 2015).
 
-        The guesses come from reading the right units, for all steps at once (Mihaylova & Martins 2019).
+        The predictions come from reading the right tokens, for all steps at once (Mihaylova & Martins 2019).
         """
         with torch.no_grad():
             memory, state = self.module.encode(batch.source, batch.lengths)
@@ -131,12 +131,12 @@ class PairTraining:
         return Batch(batch.source, batch.lengths, inputs, batch.targets, batch.own)
 
     def validate(self) -> dict[str, float]:
-        """Nats of each target unit of the validation split."""
+        """Return the nats per target token of the validation split."""
         return {self.monitor: mean_nats(self.module, self.valid, self.ends)}
 
 
 def nats(module: TranslationNetwork, batch: Batch, smoothing: float = 0.0) -> Tensor:
-    """The cross entropy of every target unit of a batch: [N]."""
+    """Return the cross entropy of every target token of a batch: [N]."""
     memory, state = module.encode(batch.source, batch.lengths)
     readouts = module.decode(batch.inputs, memory, state).readouts
     there = batch.targets != NONE
@@ -145,7 +145,7 @@ def nats(module: TranslationNetwork, batch: Batch, smoothing: float = 0.0) -> Te
 
 @torch.no_grad()
 def mean_nats(module: TranslationNetwork, split: PairSplit, ends: _Ends) -> float:
-    """Nats of each target unit and end of a split, in evaluation."""
+    """Return the nats per target token of a split, end tokens included, in evaluation mode."""
     training = module.training
     module.eval()
     device = next(module.parameters()).device
@@ -159,11 +159,11 @@ def mean_nats(module: TranslationNetwork, split: PairSplit, ends: _Ends) -> floa
 
 
 def on(device: torch.device, batch: Batch) -> Batch:
-    """The batch on a device."""
+    """Return the batch on a device."""
     return Batch(*(getattr(batch, name).to(device) for name in Batch.__dataclass_fields__))
 
 
 def lengths(split: PairSplit) -> Ids:
-    """Units of the longer side of each pair, with its end."""
+    """Return the tokens of the longer side of each pair, with its end token."""
     pairs = zip(split.sources, split.targets, strict=True)
     return np.array([max(len(source), len(target)) + 1 for source, target in pairs], np.int64)
