@@ -17,7 +17,6 @@ from torch import nn
 
 from holdfast.cli import main
 from holdfast.data.music.piano_roll import LOWEST
-from holdfast.data.music.remi import EventVocabulary
 from holdfast.errors import UserError
 from holdfast.insight.analysis import summary
 from holdfast.insight.analysis.inspection import analyze
@@ -29,7 +28,7 @@ from holdfast.tasks.forecast import inspect as forecast_inspect
 from holdfast.tasks.forecast.inspect import WINDOWS
 from holdfast.tasks.forecast.task import Forecaster
 from holdfast.tasks.language.task import LanguageModel
-from holdfast.tasks.music import frame_features, token_features
+from holdfast.tasks.music.features import event_features, frame_features
 from holdfast.tasks.music.task import Composer
 from holdfast.tasks.registry import TASKS
 from holdfast.tasks.speech import spectral_features
@@ -388,7 +387,7 @@ def test_frames_of_a_roll(case: Callable[[str], Case], tmp_path: Path) -> None:
     (subject,) = looked(case("rolls"), steps=10)
     assert list(subject.steps.labels[:3]) == ["bar 1, beat 1", "bar 1, beat 1 + 1/2", "bar 1, beat 2"]
     assert subject.steps.labels[8] == "bar 2, beat 1" and subject.steps.kind == "frame"
-    pieces = case("rolls").model.part(case("rolls").data)
+    pieces = case("rolls").model.read_split(case("rolls").data)[0].pieces
     roll = pieces[0].roll[:10]
     assert subject.steps.features["highest pitch"].tolist() == [
         np.flatnonzero(row)[-1] + LOWEST for row in roll
@@ -396,17 +395,17 @@ def test_frames_of_a_roll(case: Callable[[str], Case], tmp_path: Path) -> None:
     assert subject.extra_plots is not None
     (picture,) = subject.extra_plots(tmp_path)
     assert picture.read_bytes().startswith(b"\x89PNG")
-    silent = frame_features.features(np.zeros((2, 88), bool), 2, 8)
+    silent = frame_features(np.zeros((2, 88), bool), 2, 8)
     assert np.isnan(silent["mean pitch"]).all() and silent["number of notes"].tolist() == [0, 0]
 
 
 def test_tokens_of_a_piece(case: Callable[[str], Case]) -> None:
     one = case("events")
-    vocabulary = EventVocabulary.from_state(one.model.learnt)
+    vocabulary = one.model.preprocessing.vocabulary
     names = ["EOS_None", "Bar_None", "TimeSig_4/4", "Position_3", "Program_1", "Pitch_60", "Velocity_79",
              "Duration_1.1.2", "Position_4"]  # fmt: skip
     ids = np.array([vocabulary.names.index(name) for name in names])
-    labels, found = token_features.read(ids, vocabulary)
+    labels, found = event_features(ids, vocabulary)
     voice = vocabulary.voices[1].name
     assert labels == [
         "begin",

@@ -52,7 +52,7 @@ def _compose(config: MusicConfig, comparison: Comparison, data: Path, announce: 
     piece = model.compose(**_PIECE)
     files = [data.parent / f"chorale.{ending}" for ending in ("mid", "png", "wav")]
     piece.save(files[0], plot=files[1], wav=files[2])
-    for line in (f"a chorale: {', '.join(map(str, files))}", *sentences(piece.told())):
+    for line in (f"a chorale: {', '.join(map(str, files))}", *sentences(piece.summary())):
         announce(line)
 
 

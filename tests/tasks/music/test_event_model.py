@@ -1,4 +1,4 @@
-"""Events: pieces as tokens and back, transposition, streams, and figures against a computation by hand."""
+"""Events: pieces as tokens and back, transposition, streams, and metrics against a computation by hand."""
 
 from __future__ import annotations
 
@@ -23,8 +23,10 @@ from holdfast.data.music.remi import HIGHEST, EventVocabulary
 from holdfast.errors import UserError
 from holdfast.models.language import LanguageOptions, RecurrentLanguageModel
 from holdfast.models.truncated_bptt import texts_nll
-from holdfast.tasks.music.event_model import EventTraining, encoded, figures, moved, total_nats
+from holdfast.tasks.music.metrics import score_events
+from holdfast.tasks.music.preprocessing import EventPreprocessing
 from holdfast.tasks.music.task import Composer
+from holdfast.tasks.music.trainable import EventTraining, event_nats
 from holdfast.tasks.registry import load
 from musical import melody
 
@@ -52,7 +54,8 @@ def piece(seed: int, bars: int = 4, signature: tuple[int, int] = (4, 4)) -> Any:
 
 
 SCORES = [piece(seed) for seed in range(6)]
-VOCABULARY = EventVocabulary.fit(SCORES, STEPS)
+PREPROCESSING = EventPreprocessing.fit([ScorePiece(str(i), one) for i, one in enumerate(SCORES)], STEPS)
+VOCABULARY = PREPROCESSING.vocabulary
 
 
 def rows(score: Any) -> list[tuple[Any, ...]]:
@@ -105,8 +108,9 @@ def test_room_is_what_the_keyboard_leaves() -> None:
         score.tracks[0].notes.append(symusic.Note(0, 4, pitch, 80))
     ids = VOCABULARY.encode(ScoreMeta().apply_to(score))
     assert VOCABULARY.room(ids, 5) == (-1, 3) and VOCABULARY.room(ids[:0], 5) == (0, 0)
-    part = encoded(VOCABULARY, [ScorePiece("far", score)])
-    assert moved(VOCABULARY, part, [4]).lines[0].ids.tolist() == part.lines[0].ids.tolist()
+    split = PREPROCESSING.encode([ScorePiece("far", score)])
+    assert PREPROCESSING.transposed(split, [4]).pieces[0].ids.tolist() == split.pieces[0].ids.tolist()
+    assert PREPROCESSING.transposed(split, [3]).pieces[0].ids.tolist() != split.pieces[0].ids.tolist()
 
 
 def test_many_names_make_voices_of_instruments() -> None:
@@ -119,7 +123,7 @@ def test_many_names_make_voices_of_instruments() -> None:
     assert [(voice.name, voice.program) for voice in voices] == [("", 0), ("", 73)]
 
 
-def test_what_events_do_not_hold_is_told(tmp_path: Path) -> None:
+def test_notes_name_what_events_leave_out(tmp_path: Path) -> None:
     for seed in range(10):
         save_midi(tmp_path / f"{seed}.mid", piece(seed))
     score = piece(3)
@@ -127,13 +131,13 @@ def test_what_events_do_not_hold_is_told(tmp_path: Path) -> None:
     score.tracks[0].notes.append(symusic.Note(0, STEPS, 120, 80))
     save_midi(tmp_path / "3.mid", score)
     model = Composer(**(SMALL | {"epochs": 1})).fit(tmp_path)
-    told = ("notes beyond a piano's keys, left out of 3.mid", "notes of more than 12 beats, cut in 3.mid")
-    assert set(told) <= set(model.metrics["notes"])
+    notes = ("notes beyond a piano's keys, left out of 3.mid", "notes of more than 12 beats, cut in 3.mid")
+    assert set(notes) <= set(model.metrics["notes"])
     model.evaluate(tmp_path / "3.mid")
-    assert model.notes == told
+    assert model.notes == notes
     model.evaluate(tmp_path / "4.mid")
     assert model.notes == ()
-    assert VOCABULARY.changes(score) == tuple(one.removesuffix(" 3.mid") for one in told)
+    assert VOCABULARY.changes(score) == tuple(one.removesuffix(" 3.mid") for one in notes)
     assert EventVocabulary.fit([melody(2)], STEPS).changes(piece(1)) == ("drums, left out of",)
 
 
@@ -147,20 +151,20 @@ def network() -> RecurrentLanguageModel:
 
 def test_pieces_side_by_side_are_scored_as_one_by_one() -> None:
     net = network()
-    part = encoded(VOCABULARY, [ScorePiece(str(i), piece(i, bars=1 + i)) for i in range(4)])
-    found = texts_nll(net, [line.ids for line in part.lines], part.end)
-    for line, nats in zip(part.lines, found, strict=True):
-        text = torch.tensor([part.end, *line.ids, part.end])[:, None]
+    split = PREPROCESSING.encode([ScorePiece(str(i), piece(i, bars=1 + i)) for i in range(4)])
+    found = texts_nll(net, [one.ids for one in split.pieces], split.end)
+    for one, nats in zip(split.pieces, found, strict=True):
+        text = torch.tensor([split.end, *one.ids, split.end])[:, None]
         with torch.no_grad():
             hidden, _ = net(text[:-1])
             expected = -net.output.log_probabilities(hidden.raw).gather(2, text[1:, :, None]).flatten()
         np.testing.assert_allclose(nats, expected, rtol=1e-4, atol=1e-5)
     total = sum(float(nats.sum(dtype=np.float64)) for nats in found)
-    assert total_nats(net, part) == pytest.approx(total)
+    assert event_nats(net, split).tolist() == np.concatenate(found).tolist()
     every = sum(piece(i, bars=1 + i).note_num() for i in range(4))  # drums have tokens as others have
-    assert part.notes == every and part.tokens == sum(len(line.ids) + 1 for line in part.lines)
-    expected_figures = (total / part.tokens, total / every)
-    assert tuple(figures(total, part).values())[:2] == pytest.approx(expected_figures)
+    assert split.note_count == every and split.steps == sum(len(one.ids) + 1 for one in split.pieces)
+    metrics = score_events(split, event_nats(net, split))
+    assert tuple(metrics.values())[:2] == pytest.approx((total / split.steps, total / every))
 
 
 @pytest.fixture(scope="module")
@@ -173,13 +177,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_only_training_pieces_are_transposed_and_each_comes_once_in_an_epoch(folder: Path) -> None:
     model = Composer(**SMALL)
-    prepared = model.prepare(folder)
-    training = model.kind.training(model.kind.network(prepared.learnt), prepared)
+    dataset = model.prepare(folder)
+    preprocessing, training = dataset.preprocessing, model.untrained(dataset)[1]
+    assert isinstance(preprocessing, EventPreprocessing)
     assert isinstance(training, EventTraining)
-    end, table = prepared.train.end, prepared.vocabulary.pitches()
+    end, table = preprocessing.vocabulary.begin, preprocessing.vocabulary.pitches()
     texts = [training.text(epoch) for epoch in (1, 2)]
     assert texts[0].tolist() == training.text(1).tolist() != texts[1].tolist()
-    tunes = [line.ids for line in prepared.train.lines]
+    tunes = [one.ids for one in dataset.train.pieces]
     for text in texts:
         pieces = np.split(text, np.flatnonzero(text == end) + 1)[:-1]
         moves = []
@@ -188,21 +193,21 @@ def test_only_training_pieces_are_transposed_and_each_comes_once_in_an_epoch(fol
             fits = [set(by[table[other] >= 0].tolist()) for other, by in near]
             moves += [by for by in fits if len(by) == 1 and -2 <= next(iter(by)) <= 2][:1]
         assert len(moves) == len(tunes) == 10
-    valid = prepared.valid.lines[0]
-    assert valid.ids.tolist() == prepared.vocabulary.encode(piece(int(valid.name[:2]))).tolist()
+    valid = dataset.valid.pieces[0]
+    assert valid.ids.tolist() == preprocessing.vocabulary.encode(piece(int(valid.name[:2]))).tolist()
 
 
 def test_a_run_is_scored_among_n_grams_saved_and_loaded(folder: Path, tmp_path: Path) -> None:
     model = Composer(**SMALL).fit(folder, out=tmp_path / "run")
     metrics = model.metrics
-    assert metrics["unit"] == "token" and metrics["pieces"] == 1
+    assert metrics["step_kind"] == "token" and metrics["pieces"] == 1
     assert set(metrics["baselines"]) >= {"unigram"} and "nll_per_note" in metrics["model"]
     assert {path.suffix for path in (tmp_path / "run").iterdir()} <= {
         ".toml", ".json", ".safetensors", ".csv", ""
     }  # fmt: skip
     again = load(tmp_path / "run")
     assert again.evaluate(folder)["model"] == pytest.approx(model.evaluate(folder)["model"])
-    assert again.corpus.names == model.corpus.names
+    assert again.training_notes.names == model.training_notes.names
 
 
 def test_a_run_that_is_resumed_ends_as_one_that_was_not_interrupted(
@@ -222,8 +227,8 @@ def test_a_run_that_is_resumed_ends_as_one_that_was_not_interrupted(
     assert stopped.history is not None and stopped.history.stopped == "interrupted"
     resumed = Composer(**SMALL).fit(folder, out=tmp_path / "run", resume=True)
     assert resumed.metrics["model"] == whole.metrics["model"]
-    for name, tensor in whole.fitted().state_dict().items():
-        assert torch.equal(tensor, resumed.fitted().state_dict()[name])
+    for name, tensor in whole.fitted_module().state_dict().items():
+        assert torch.equal(tensor, resumed.fitted_module().state_dict()[name])
 
 
 def test_songs_as_tokens_and_back_are_the_same_tokens(shared_data: Callable[[str], Path]) -> None:
@@ -231,7 +236,7 @@ def test_songs_as_tokens_and_back_are_the_same_tokens(shared_data: Callable[[str
     songs = [song for file in files for song in read_scores(file)]
     vocabulary = EventVocabulary.fit([song.score for song in songs], 8)
     assert sorted(voice.name for voice in vocabulary.voices) == ["BRIDGE", "MELODY", "PIANO"]
-    for song, line in zip(songs, encoded(vocabulary, songs).lines, strict=True):
-        again = vocabulary.decode(line.ids)
-        assert vocabulary.encode(again).tolist() == line.ids.tolist()
-        assert line.count == again.note_num() <= song.score.note_num() <= 1.02 * line.count
+    for song, one in zip(songs, EventPreprocessing(vocabulary, (4, 4)).encode(songs).pieces, strict=True):
+        again = vocabulary.decode(one.ids)
+        assert vocabulary.encode(again).tolist() == one.ids.tolist()
+        assert one.note_count == again.note_num() <= song.score.note_num() <= 1.02 * one.note_count

@@ -1,4 +1,4 @@
-"""Every mistake that a user can make with music, through the command line: rule, cause and remedy, nothing written."""
+"""Mistakes in music through the command line: each message has rule, cause and fix, and nothing is written."""
 
 from __future__ import annotations
 
@@ -155,28 +155,32 @@ DATA: dict[str, tuple[Make, list[str], Expected]] = {
     "pieces without a note": (
         alone("a.json", "[" + ", ".join(["[[], [], []]"] * 10) + "]"),
         [],
-        ("notes of a pitch", "a.json", "give pieces"),
+        ("must have notes of a pitch", "a.json", "give pieces"),
     ),
     "drums alone, as events": (
         many(drums),
         ["--model", "events"],
-        ("notes of a pitch", "midi have none", "give pieces"),
+        ("must have notes of a pitch", "midi have none", "give pieces"),
     ),
     "steps of a beat without end": (
         lambda f: folder_of(f / "midi"),
         ["--steps-per-beat", "100000"],
         ("--steps-per-beat must be at most", "100000", "give"),
     ),
-    "one piece for three parts": (alone("a.mid", WHOLE), [], ("each part has a piece", "holds 1", "more")),
+    "one piece for three splits": (
+        alone("a.mid", WHOLE),
+        [],
+        ("each split must have at least 1 piece", "has 1 for 3 splits", "more"),
+    ),
     "one piece of events": (
         alone("a.mid", WHOLE),
         ["--model", "events"],
-        ("each part has a piece", "holds 1", "more"),
+        ("each split must have at least 1 piece", "has 1 for 3 splits", "more"),
     ),
     "steps longer than the pieces": (
         lambda f: folder_of(f / "midi"),
         ["--model", "events", "--steps", "100000"],
-        ("twice as long as --steps", "100000", "fewer --steps"),
+        ("twice as long as --steps", "100000", "lower --steps"),
     ),
     "no steps in a beat": (
         lambda f: folder_of(f / "midi"),
@@ -191,17 +195,17 @@ DATA: dict[str, tuple[Make, list[str], Expected]] = {
     "chords of events": (
         lambda f: folder_of(f / "midi"),
         ["--model", "events", "--chord-size", "64"],
-        ("--chord-size is of --model roll", "--model events", "leave it out"),
+        ("--chord-size must be used with --model roll", "--model events", "leave it out"),
     ),
     "keys of events": (
         lambda f: folder_of(f / "midi"),
         ["--model", "events", "--output", "independent"],
-        ("--output is of --model roll", "--model events", "leave it out"),
+        ("--output must be used with --model roll", "--model events", "leave it out"),
     ),
     "tokens of a roll": (
         lambda f: folder_of(f / "midi"),
         ["--embedding-size", "64"],
-        ("--embedding-size is of --model events", "--model roll", "leave it out"),
+        ("--embedding-size must be used with --model events", "--model roll", "leave it out"),
     ),
     "no numbers for a token": (
         lambda f: folder_of(f / "midi"),
@@ -254,17 +258,20 @@ ASKED: dict[str, tuple[list[str], Expected]] = {
     "seconds below 0": (["roll", "--seconds", "-3"], ("--seconds must be above 0", "-3", "give")),
     "bars and seconds": (
         ["roll", "--bars", "4", "--seconds", "4"],
-        ("one length", "--bars and --seconds", "leave one"),
+        ("must have one length", "--bars and --seconds", "leave one"),
     ),
     "colder than cold": (["roll", "--temperature", "-1"], ("--temperature must be at least 0", "-1", "give")),
     "a share above 1": (["events", "--top-p", "1.5"], ("--top-p must be in (0, 1]", "1.5", "give")),
-    "a share of a roll": (["roll", "--top-p", "0.9"], ("--top-p is of tokens", "rolls", "leave it out")),
+    "a share of a roll": (
+        ["roll", "--top-p", "0.9"],
+        ("--top-p must be used with a model of events", "rolls", "leave it out"),
+    ),
     "no key": (["roll", "--key", "H dur"], ("--key must be a letter", "h dur", "d minor")),
     "too slow": (["roll", "--tempo", "0"], ("--tempo must be in 10", "0", "give")),
     "a seed below 0": (["roll", "--seed", "-1"], ("--seed must be at least 0", "-1", "give")),
     "no proposals": (["roll", "--proposals", "0"], ("--proposals must be at least 1", "0", "give")),
     "midi under another ending": (["roll", "--midi", "a.wav"], ("--midi must be a file", "a.wav", ".mid")),
-    "a picture under another ending": (
+    "a plot under another ending": (
         ["roll", "--plot", "a.jpg"],
         ("--plot must be a file", "a.jpg", ".png"),
     ),
@@ -273,7 +280,7 @@ ASKED: dict[str, tuple[list[str], Expected]] = {
     "midi in no folder": (["roll", "--midi", "none/a.mid"], ("must exist", "none", "create it")),
     "a soundfont without sound": (
         ["roll", "--soundfont", "rubbish.sf2"],
-        ("a soundfont makes sound", "without --wav", "give --wav"),
+        ("--soundfont must be used with --wav", "not given", "give --wav"),
     ),
     "a soundfont that is none": (
         ["roll", "--wav", "a.wav", "--soundfont", "rubbish.sf2"],
@@ -293,28 +300,31 @@ ASKED: dict[str, tuple[list[str], Expected]] = {
     ),
     "a primer that is damaged": (["events", "damaged.mid"], ("damaged.mid must be", "ends", "export")),
     "a primer without notes": (["events", "empty.mid"], ("music must have notes", "empty.mid", "leave")),
-    "a primer that is a folder": (["roll", "midi"], ("one piece", "is a folder", "give")),
+    "a primer that is a folder": (["roll", "midi"], ("must be a single file", "is a folder", "give")),
     "a primer that begins late": (
         ["roll", "late.mid", "--primer-bars", "2"],
-        ("a primer has notes", "late.mid have none", "more --primer-bars"),
+        ("a primer must have notes", "late.mid have none", "more --primer-bars"),
     ),
-    "bars of no primer": (["roll", "--primer-bars", "2"], ("those of a primer", "none", "give")),
+    "bars of no primer": (
+        ["roll", "--primer-bars", "2"],
+        ("must be used with a primer", "none", "name a midi file"),
+    ),
     "a melody for events": (
         ["events", "--harmonize", "melody.mid"],
-        ("a model of rolls", "events", "--model roll"),
+        ("by a model of piano rolls", "events", "--model roll"),
     ),
     "a melody of chords": (
         ["roll", "--harmonize", "chords.mid"],
-        ("one note at a time", "chords.mid has 2 at once, first at beat 0", "before the next"),
+        ("must have one note at a time", "chords.mid has 2 at once, first at beat 0", "before the next"),
     ),
     "a melody that is not there": (["roll", "--harmonize", "no.mid"], ("file or folder", "no.mid", "name")),
     "a melody with a length": (
         ["roll", "--harmonize", "melody.mid", "--bars", "4"],
-        ("keeps its length", "--bars", "leave"),
+        ("without a length", "--bars", "leave"),
     ),
     "a melody and a primer": (
         ["roll", "chords.mid", "--harmonize", "melody.mid"],
-        ("a primer, or harmonises", "were given", "leave one"),
+        ("a primer or harmonize", "were given", "leave one"),
     ),
     "midi in the place of the primer": (
         ["roll", "chords.mid", "--midi", "chords.mid"],
@@ -328,21 +338,21 @@ ASKED: dict[str, tuple[list[str], Expected]] = {
         ["roll", "--out", "none/x.json"],
         ("the folder for --out", "there is no none", "create it"),
     ),
-    "a picture in the place of a folder": (
+    "a plot in the place of a folder": (
         ["roll", "--plot", "folder.png"],
         ("--plot must be a file", "folder.png is a folder", "the name of a file"),
     ),
     "a melody of tokens": (
         ["roll", "--harmonize", "melody.mid", "--top-p", "0.9"],
-        ("keeps its length", "--top-p was given", "leave it out"),
+        ("without a length, a primer", "--top-p was given", "leave it out"),
     ),
     "a melody with bars of a primer": (
         ["roll", "--harmonize", "melody.mid", "--primer-bars", "1"],
-        ("keeps its length", "--primer-bars was given", "leave it out"),
+        ("without a length, a primer", "--primer-bars was given", "leave it out"),
     ),
     "proposals of no melody": (
         ["roll", "--proposals", "3"],
-        ("under a melody", "no melody", "--harmonize"),
+        ("used with a melody", "none", "--harmonize"),
     ),
     "proposals without end": (
         ["roll", "--harmonize", "melody.mid", "--proposals", "1000000"],
@@ -358,15 +368,15 @@ ASKED: dict[str, tuple[list[str], Expected]] = {
     ),
     "more bars than the primer has": (
         ["roll", "chords.mid", "--primer-bars", "9"],
-        ("bars of the primer", "chords.mid has 4, not 9", "fewer"),
+        ("at most the bars of the primer", "chords.mid has 4, not 9", "fewer"),
     ),
     "a primer too fast": (
         ["roll", "fast.mid"],
-        ("a tempo is from 10 to 400", "fast.mid has 5000", "--tempo"),
+        ("a tempo must be from 10 to 400", "fast.mid has 5000", "--tempo"),
     ),
     "a primer in bars that the training pieces do not have": (
         ["events", "five.mid"],
-        ("bars are of a kind", "those of five.mid are 5/4; theirs are 4/4", "another primer"),
+        ("time signature of a primer must", "that of five.mid is 5/4; theirs are 4/4", "another primer"),
     ),
     "midi in the place of the melody": (
         ["roll", "--harmonize", "melody.mid", "--midi", "melody.mid"],

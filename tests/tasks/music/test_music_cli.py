@@ -72,7 +72,7 @@ def call(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> tuple[st
     return out, err
 
 
-def test_train_tells_what_was_found_and_writes_the_run(
+def test_train_prints_the_results_and_writes_the_run(
     files: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = tmp_path / "run"
@@ -111,7 +111,7 @@ def test_it_learns_an_order_of_chords(
     assert main(["train", "music", str(files / "tunes.mat"), *flags]) == 0
     metrics = load(tmp_path / "run").metrics
     markov = metrics["baselines"]["markov"]
-    assert metrics["part"] == "test"
+    assert metrics["split"] == "test"
     assert metrics["model"]["nll_per_frame"] < markov["nll_per_frame"] / 2
     assert metrics["model"]["note_accuracy"] > 0.7 > markov["note_accuracy"]
 
@@ -120,20 +120,20 @@ def test_evaluate_prints_one_json_object(
     trained: Path, files: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     result = json.loads(call(capsys, "evaluate", trained, "--json")[0])
-    names = {"task", "part", "model", "baselines", "parameters", "seconds", "pieces", "steps", "unit"}
+    names = {"task", "split", "model", "baselines", "parameters", "seconds", "pieces", "steps", "step_kind"}
     assert set(result) == names
-    assert (result["task"], result["part"], result["unit"]) == ("music", "test", "frame")
+    assert (result["task"], result["split"], result["step_kind"]) == ("music", "test", "frame")
     assert (result["pieces"], result["steps"]) == (4, 7 + 8 + 9 + 10)
     assert set(result["baselines"]) == {"marginal", "markov"}
     assert set(result["model"]) == {"nll_per_frame", "note_accuracy"} == set(result["baselines"]["markov"])
     out, err = call(capsys, "evaluate", trained, files / "tunes.mat", "--json", "--int8")
     again = json.loads(out)
-    assert "carries a split: its test part is scored" in err
+    assert "has splits: its test split is scored" in err
     assert again["model"]["nll_per_frame"] == pytest.approx(result["model"]["nll_per_frame"], rel=1e-5)
     assert again["baselines"] == result["baselines"] and again["steps"] == result["steps"]
     assert again["int8"]["nll_per_frame"] == pytest.approx(result["model"]["nll_per_frame"], rel=0.02)
     other = json.loads(call(capsys, "evaluate", trained, files / "test.json", "--json")[0])
-    assert (other["part"], other["pieces"], other["steps"]) == ("file", 3, 33)
+    assert (other["split"], other["pieces"], other["steps"]) == ("file", 3, 33)
 
 
 @pytest.mark.slow
@@ -179,7 +179,7 @@ def test_a_budget_stops_with_the_best_kept(
 def test_cells_are_compared(files: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     asked = ["--cells", "rnn,gru,lstm", "--seeds", "1", *FLAGS[:-1], "1", "--out", tmp_path / "cells"]
     out, _ = call(capsys, "compare", "music", files / "tunes.mat", *asked)
-    for words in ("RNN", "GRU", "LSTM", "markov", "nll_per_frame", "one seed cannot tell"):
+    for words in ("RNN", "GRU", "LSTM", "markov", "nll_per_frame", "one seed cannot decide"):
         assert words in out
     found = json.loads((tmp_path / "cells" / "comparison.json").read_text())
     assert [run["cell"] for run in found["runs"]] == ["rnn", "gru", "lstm"]
@@ -209,12 +209,12 @@ TRAIN: dict[str, tuple[list[str], Expected]] = {
     "a mat without the cells": (["other.mat"], ("traindata", "x", "cells")),
     "a damaged mat": (["damaged.mat"], ("MATLAB", "cannot be read", "again")),
     "pitches outside the keys": (["far.json"], ("21 to 108", "200", "Correct")),
-    "no pieces": (["empty.json"], ("a piece", "holds 0", "--split")),
-    "one piece for three parts": (["one.json"], ("a piece", "holds 1", "--split")),
+    "no pieces": (["empty.json"], ("1 piece", "has 0", "--split")),
+    "one piece for three splits": (["one.json"], ("1 piece", "has 1", "--split")),
     "only pieces of one frame to learn from": (["short.json"], ("two frames", "short.json", "more pieces")),
     "a test file of short pieces": (
         ["few.json", "--test", "silent_test.json"],
-        ("test part", "silent_test.json", "more pieces"),
+        ("test split", "silent_test.json", "more pieces"),
     ),
     "a split of two": (["few.json", "--split", "0.5/0.5"], ("train/valid/test", "0.5/0.5", "--split")),
     "an octave and more": (["few.json", "--transpose", "13"], ("--transpose", "13", "5")),
@@ -259,7 +259,7 @@ def test_a_mistake_in_training(name: str, folder: Path, capsys: pytest.CaptureFi
 
 SCORED: dict[str, tuple[str, Expected]] = {
     "no pieces": ("empty.json", ("two frames", "empty.json", "whole pieces")),
-    "a test part of short pieces": ("silent_test.json", ("two frames", "test part", "whole pieces")),
+    "a test split of short pieces": ("silent_test.json", ("two frames", "test split", "whole pieces")),
     "pitches outside the keys": ("far.json", ("21 to 108", "200", "Correct")),
     "a damaged mat": ("damaged.mat", ("MATLAB", "cannot be read", "again")),
 }
@@ -272,7 +272,7 @@ def test_a_mistake_in_scoring(name: str, trained: Path, capsys: pytest.CaptureFi
     refused(capsys, ["evaluate", trained, file], expected)
 
 
-def test_short_pieces_and_those_of_two_parts_are_told(
+def test_notes_name_short_pieces_and_those_of_two_splits(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     parts = {"train": [tune(0), tune(1), [[60]]], "valid": [tune(0), []], "test": [tune(5), tune(1)]}
@@ -285,7 +285,7 @@ def test_short_pieces_and_those_of_two_parts_are_told(
 
 @pytest.mark.parametrize("name", ["data.json", "model.safetensors", "baselines.safetensors", "metrics.json"])
 @pytest.mark.parametrize("content", [None, b"", b"{}", b'{"learnt": {}}', b"\x00\xff damaged"])
-def test_a_damaged_run_is_told(
+def test_a_damaged_run_is_refused(
     name: str, content: bytes | None, trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = Path(shutil.copytree(trained, tmp_path / "copy"))
@@ -300,4 +300,4 @@ def test_a_resumed_run_keeps_its_data(
 ) -> None:
     run = Path(shutil.copytree(trained, tmp_path / "run"))
     again = ["train", "music", files / "tunes.json", "--out", run, "--resume"]
-    refused(capsys, again, ("keeps its settings and its data", "data differ", "--out"))
+    refused(capsys, again, ("must keep its settings and its data", "data differ", "--out"))

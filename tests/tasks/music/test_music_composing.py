@@ -21,8 +21,8 @@ from holdfast.data.music.notes import ScoreMeta, save_midi
 from holdfast.data.music.piano_roll import KEYS, LOWEST
 from holdfast.models.music import SILENT, SOUNDS
 from holdfast.tasks.music.config import Prediction
-from holdfast.tasks.music.piano_roll_composer import composed, generator, melody_known
-from holdfast.tasks.music.request import wish_of
+from holdfast.tasks.music.piano_roll_composer import compose, generator, known_under
+from holdfast.tasks.music.request import CompositionRequest
 from holdfast.tasks.music.result import sentences
 from holdfast.tasks.music.task import Composer
 from holdfast.tasks.registry import load
@@ -111,12 +111,12 @@ def test_a_melody_that_is_harmonised_is_unchanged_and_at_the_top(runs: dict[str,
         (n.time, n.duration, n.pitch) for n in given.score.tracks[0].notes
     ]
     whole, top = (roll_of(song, 2) for song in (ScorePiece("whole", found.score), given))
-    assert not (whole[: len(top)] & melody_known_above(top)).any()
+    assert not (whole[: len(top)] & above_the_melody(top)).any()
     assert others and sum(len(track.notes) for track in others) > 0
     assert all(track.name.startswith("voice ") or track.name in ("alto", "tenor", "bass") for track in others)
 
 
-def melody_known_above(top: Any) -> Any:
+def above_the_melody(top: Any) -> Any:
     """[T, K]: the keys above a tune's note."""
     return np.array([np.arange(KEYS) > (np.flatnonzero(f).max() if f.any() else KEYS) for f in top])
 
@@ -127,9 +127,9 @@ def test_what_is_known_under_a_melody(keys: list[int | None]) -> None:
     for frame, key in enumerate(keys):
         if key is not None:
             tune[frame, key] = True
-    known = melody_known(tune, wish_of(Prediction(), None))
+    known = known_under(tune, CompositionRequest.of(Prediction(), None))
     np.testing.assert_array_equal(known == SOUNDS, tune)
-    np.testing.assert_array_equal(known == SILENT, melody_known_above(tune))
+    np.testing.assert_array_equal(known == SILENT, above_the_melody(tune))
 
 
 def test_without_a_seed_each_piece_is_another_one() -> None:
@@ -141,7 +141,7 @@ def test_without_a_seed_each_piece_is_another_one() -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_predict_writes_midi_picture_and_sound(
+def test_predict_writes_midi_plot_and_sound(
     runs: dict[str, Path], kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     files = [tmp_path / f"piece.{ending}" for ending in ("mid", "png", "wav")]
@@ -149,42 +149,43 @@ def test_predict_writes_midi_picture_and_sound(
     code = main(["predict", str(runs[kind]), "--seconds", "5", "--tempo", "96", "--seed", "1", *flags])
     out, err = capsys.readouterr()
     assert code == 0, err
-    told = json.loads(out)
-    assert told["tempo"] == 96 and told["seconds"] == 5 and told["midi"] == str(files[0])
-    assert told["copied"]["piece"].endswith(".mid") and 0 < told["copied"]["share"] <= 1
-    assert "the longest passage that stands in a training piece" in err and "The sound is in" in err
-    assert sum(voice["notes"] for voice in told["voices"]) == len(rows(read_scores(files[0])[0].score))
+    summary = json.loads(out)
+    assert summary["tempo"] == 96 and summary["seconds"] == 5 and summary["midi"] == str(files[0])
+    assert summary["copied"]["piece"].endswith(".mid") and 0 < summary["copied"]["share"] <= 1
+    assert "longest passage that is in a training piece" in err and "The audio is in" in err
+    assert sum(voice["notes"] for voice in summary["voices"]) == len(rows(read_scores(files[0])[0].score))
     assert files[1].read_bytes().startswith(b"\x89PNG")
     with wave.open(str(files[2])) as file:
         samples = np.frombuffer(file.readframes(file.getnframes()), "<i2")
         assert file.getnframes() == 5 * file.getframerate() and np.abs(samples.astype(int)).max() > 10_000
 
 
-def test_a_memorised_piece_is_told(runs: dict[str, Path]) -> None:
+def test_the_summary_names_a_copied_piece(runs: dict[str, Path]) -> None:
     model = load(runs["events"])
     found = model.compose(bars=2, seed=0)
-    copy = type(found)(piece(3), found.wish, model.corpus, found.steps_per_beat)
-    told = copy.told()
-    assert told["copied"]["piece"] == "03.mid" and told["copied"]["share"] == 1
-    assert any("most of it is a copy" in sentence for sentence in sentences(told))
+    copy = type(found)(piece(3), found.request, model.training_notes, found.steps_per_beat)
+    summary = copy.summary()
+    assert summary["copied"]["piece"] == "03.mid" and summary["copied"]["share"] == 1
+    assert any("most of it is a copy" in sentence for sentence in sentences(summary))
 
 
 def test_the_first_frame_of_a_new_piece_is_that_of_a_training_piece(runs: dict[str, Path]) -> None:
     model = load(runs["roll"])
     roll = roll_of(ScorePiece("new", model.compose(bars=1, seed=8).score), 2)
     first = set((np.flatnonzero(roll[0]) + LOWEST).tolist())
-    starts = [model.corpus.piece(i) for i in range(len(model.corpus))]
+    training = model.training_notes
+    starts = [training.piece(i) for i in range(len(training))]
     assert first in [set(notes.pitches[notes.starts == 0].tolist()) for notes in starts]
 
 
-def test_a_piece_without_notes_is_written_and_told_too(runs: dict[str, Path], tmp_path: Path) -> None:
+def test_a_piece_without_notes_is_written_and_summarized_too(runs: dict[str, Path], tmp_path: Path) -> None:
     model = load(runs["roll"])
     silent = model.compose(bars=1, seed=0)
     for track in silent.score.tracks:
         track.notes.clear()
-    told = silent.told()
-    assert told["notes"] == 0 and told["copied"] is None and told["likeliest_key"] is None
-    assert len(sentences(told)) == 2
+    summary = silent.summary()
+    assert summary["notes"] == 0 and summary["copied"] is None and summary["likeliest_key"] is None
+    assert len(sentences(summary)) == 2
     silent.save(tmp_path / "a.mid", tmp_path / "a.png", tmp_path / "a.wav")
     with wave.open(str(tmp_path / "a.wav")) as file:
         assert file.getnframes() == 2 * file.getframerate()  # four quarters at a tempo of 120
@@ -208,7 +209,7 @@ def drummed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def test_drums_that_a_roll_leaves_out_are_told(drummed: Path) -> None:
+def test_notes_name_the_drums_that_a_roll_leaves_out(drummed: Path) -> None:
     notes = Composer(steps_per_beat=2).prepare(drummed).notes
     assert any(note.startswith("drums, left out of ") for note in notes)
     assert not any("drums" in note for note in Composer(model="events").prepare(drummed).notes)
@@ -231,13 +232,13 @@ def test_events_keep_drums_on_a_track_of_their_own(
 
 
 @pytest.mark.parametrize("steps", [1, 2, 3])
-def test_a_note_that_ends_the_primer_between_frames_is_gone_on_from(
+def test_a_primer_that_ends_between_frames_is_continued(
     runs: dict[str, Path], tmp_path: Path, steps: int
 ) -> None:
     score = melody(1)
     score.tracks[0].notes.append(symusic.Note(4 * 480 - 7, 7, 60, 80))
     save_midi(tmp_path / "late.mid", score)
-    wish = wish_of(Prediction(bars=1, seed=0), read_scores(tmp_path / "late.mid")[0])
+    request = CompositionRequest.of(Prediction(bars=1, seed=0), read_scores(tmp_path / "late.mid")[0])
     model = load(runs["roll"])
-    found = composed(model.fitted(), model.corpus, steps, wish)
+    found = compose(model.fitted_module(), model.training_notes, steps, request)
     assert rows(found, 4) == rows(read_scores(tmp_path / "late.mid")[0].score)

@@ -17,7 +17,7 @@ from holdfast.data.music.piano_roll import KEYS, LOWEST
 from holdfast.models.music import PianoRollNetwork, PianoRollOptions
 from holdfast.tasks.music import piano_roll_composer
 from holdfast.tasks.music.config import Prediction
-from holdfast.tasks.music.request import Wish, wish_of
+from holdfast.tasks.music.request import CompositionRequest
 
 MELODY = 3
 """Its key: three more are below it."""
@@ -41,12 +41,13 @@ def tune(frames: int = FRAMES) -> Any:
     return roll
 
 
-def wish(proposals: int, seed: int, frames: int = FRAMES) -> Wish:
+def request(proposals: int, seed: int, frames: int = FRAMES) -> CompositionRequest:
     song = ScorePiece("tune", score_of_roll(tune(frames), 2))
-    return wish_of(Prediction(harmonize=Path("tune.mid"), proposals=proposals, seed=seed), song).under
+    asked = Prediction(harmonize=Path("tune.mid"), proposals=proposals, seed=seed)
+    return CompositionRequest.of(asked, song)
 
 
-CORPUS = TrainingNotes.of([("one", NoteArrays.of(np.zeros(1), np.array([MELODY + LOWEST]), np.ones(1)))])
+TRAINING = TrainingNotes.of([("one", NoteArrays.of(np.zeros(1), np.array([MELODY + LOWEST]), np.ones(1)))])
 
 
 def likelihoods(model: PianoRollNetwork) -> dict[tuple[int, ...], float]:
@@ -65,7 +66,7 @@ def likelihoods(model: PianoRollNetwork) -> dict[tuple[int, ...], float]:
 
 def drawn(model: PianoRollNetwork, proposals: int, seed: int) -> tuple[int, ...]:
     with torch.no_grad():
-        roll = piano_roll_composer.accompanied(model, CORPUS, tune(), wish(proposals, seed))
+        roll = piano_roll_composer.accompanied(model, TRAINING, tune(), request(proposals, seed))
     assert roll[:, MELODY].all() and not roll[:, MELODY + 1 :].any()
     return tuple(int(way) for way in roll[1:, :MELODY] @ [4, 2, 1])
 
@@ -79,11 +80,11 @@ def test_of_many_proposals_the_likeliest_of_all_is_kept(model: PianoRollNetwork)
 def test_proposals_that_make_the_melody_unlikely_are_given_up(
     model: PianoRollNetwork, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def mean(alike: float) -> float:
-        monkeypatch.setattr(piano_roll_composer, "ALIKE", alike)
+    def mean(share: float) -> float:
+        monkeypatch.setattr(piano_roll_composer, "_RESAMPLED_BELOW", share)
         with torch.no_grad():
             rolls = [
-                piano_roll_composer.accompanied(model, CORPUS, tune(16), wish(8, seed, 16))
+                piano_roll_composer.accompanied(model, TRAINING, tune(16), request(8, seed, 16))
                 for seed in range(12)
             ]
             found = torch.from_numpy(np.stack(rolls, 1)).float()
@@ -91,4 +92,4 @@ def test_proposals_that_make_the_melody_unlikely_are_given_up(
             nats = model.output.nll(context[torch.ones(15, 12, dtype=torch.bool)], found[1:].flatten(0, 1))
         return -float(nats.sum()) / 12
 
-    assert mean(piano_roll_composer.ALIKE) > mean(0.0) + 1  # 0: never
+    assert mean(piano_roll_composer._RESAMPLED_BELOW) > mean(0.0) + 1  # 0: never

@@ -79,7 +79,7 @@ def test_the_bars_of_a_primer_are_kept_where_it_rests(
 ) -> None:
     save_midi(tmp_path / "rests.mid", of_notes((0, 4, 60), (4, 4, 62), (16, 4, 64)))
     found = load(runs[kind]).compose(tmp_path / "rests.mid", primer_bars=4, bars=2, seed=1)
-    assert found.wish.start == 16 and found.seconds == pytest.approx(24 * 60 / 100)
+    assert found.request.start == 16 and found.seconds == pytest.approx(24 * 60 / 100)
     assert begun(found.score, 8) >= 16
 
 
@@ -88,17 +88,17 @@ def test_tempos_keys_and_bars_of_a_primer_are_kept(runs: dict[str, Path], kind: 
     save_midi(tmp_path / "changing.mid", changing())
     model = Composer.load(runs[kind])
     if kind == "events":
-        with pytest.raises(Exception, match=r"Those of changing\.mid are 3/4; theirs are 4/4"):
+        with pytest.raises(Exception, match=r"That of changing\.mid is 3/4; theirs are 4/4"):
             model.compose(tmp_path / "changing.mid", bars=2, seed=1)
         again = model.compose(tmp_path / "changing.mid", primer_bars=1, bars=2, seed=1)
         assert maps(again.score) == ([(0, 60)], [(0, 4, 4)], [(0, 1)])
         return
     found = model.compose(tmp_path / "changing.mid", bars=2, seed=1)
     assert maps(found.score) == maps(changing())
-    assert (found.wish.start, found.wish.beats) == (10, 6)  # two more bars of 3/4
-    assert found.seconds == pytest.approx(4 + 12 / 2) and found.told()["signature"] == "3/4"
+    assert (found.request.start, found.request.beats) == (10, 6)  # two more bars of 3/4
+    assert found.seconds == pytest.approx(4 + 12 / 2) and found.summary()["signature"] == "3/4"
     timed = model.compose(tmp_path / "changing.mid", seconds=5, seed=1)
-    assert timed.wish.beats == 10 and timed.seconds == pytest.approx(7 + 5)
+    assert timed.request.beats == 10 and timed.seconds == pytest.approx(7 + 5)
     other = model.compose(tmp_path / "changing.mid", bars=1, tempo=90, key="E minor", seed=1)
     assert maps(other.score)[0] == [(0, 90)] and other.seconds == pytest.approx(13 * 60 / 90)
     assert maps(other.score)[2] == [(0, 1), (BAR, 2), (4800, 1)]  # the primer's bars keep theirs
@@ -123,8 +123,8 @@ def test_new_pieces_are_in_the_most_frequent_bars(kind: str, tmp_path: Path) -> 
         save_midi(tmp_path / f"{seed:02}.mid", ScoreMeta(100, None, signature).apply_to(piece(seed, 3)))
     model = Composer(**tiny(kind)).fit(tmp_path)
     found = model.compose(bars=2, seed=1)
-    assert found.wish.heading.signature == ScoreMeta.of(found.score).signature == (3, 4)
-    assert found.wish.beats == 6 and found.told()["signature"] == "3/4"
+    assert found.request.meta.signature == ScoreMeta.of(found.score).signature == (3, 4)
+    assert found.request.beats == 6 and found.summary()["signature"] == "3/4"
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -161,16 +161,16 @@ def test_pieces_without_notes_are_not_begun_with(tmp_path: Path) -> None:
 
 
 def test_a_short_piece_is_no_copy(runs: dict[str, Path]) -> None:
-    told = load(runs["roll"]).compose(seconds=0.01, seed=1).told()
-    assert told["copied"] is None or not told["copied"]["is_copy"]
+    summary = load(runs["roll"]).compose(seconds=0.01, seed=1).summary()
+    assert summary["copied"] is None or not summary["copied"]["is_copy"]
 
 
 def test_a_primer_and_a_melody_are_refused_in_python_too(runs: dict[str, Path], tmp_path: Path) -> None:
     save_midi(tmp_path / "melody.mid", melody())
     model = load(runs["roll"])
-    with pytest.raises(Exception, match="a primer, or harmonises"):
+    with pytest.raises(Exception, match="a primer or harmonize"):
         model.compose(tmp_path / "melody.mid", harmonize=tmp_path / "melody.mid")
-    with pytest.raises(Exception, match="--primer-bars are those of a primer"):
+    with pytest.raises(Exception, match="--primer-bars must be used with a primer"):
         model.predict(primer_bars=2)
     one, same = model.predict(bars=2, seed=3), model.compose(bars=2, seed=3)
     assert np.array_equal(one.score.dumps_midi(), same.score.dumps_midi())

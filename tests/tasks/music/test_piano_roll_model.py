@@ -1,4 +1,4 @@
-"""Models of piano rolls against brute force: likelihoods, draws, stretches, padding, transposition, baselines."""
+"""Models of piano rolls against brute force: likelihoods, samples, segments, padding, transposition, baselines."""
 
 from __future__ import annotations
 
@@ -28,10 +28,20 @@ from holdfast.models.music import (
     chords,
     lowest,
 )
-from holdfast.tasks.music.baselines import Baselines
+from holdfast.tasks.dataset import Dataset
+from holdfast.tasks.music.baselines import roll_baselines
 from holdfast.tasks.music.config import MusicConfig
-from holdfast.tasks.music.dataset import Prepared
-from holdfast.tasks.music.trainable import RollTraining, batch, cut, figures, mean_nats, moved, nats
+from holdfast.tasks.music.metrics import score_rolls
+from holdfast.tasks.music.preprocessing import RollPreprocessing, RollSplit
+from holdfast.tasks.music.trainable import (
+    RollTraining,
+    batch,
+    frame_nats,
+    mean_nats,
+    predict_rolls,
+    randomly_transposed,
+    segments,
+)
 
 FEW = 5
 EVERY = torch.tensor(list(product([0.0, 1.0], repeat=FEW)), dtype=torch.float64)
@@ -247,7 +257,7 @@ def test_a_temperature_of_zero_takes_the_likeliest_and_a_low_one_nearly_always(o
     assert (cold == coldest).all(-1).double().mean() > 0.95
 
 
-# -- stretches and padding ---------------------------------------------------------------------------------------
+# -- segments and padding ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("output", OUTPUTS)
@@ -255,13 +265,21 @@ def test_a_temperature_of_zero_takes_the_likeliest_and_a_low_one_nearly_always(o
 def test_padding_counts_for_nothing(output: str) -> None:
     model = small(output, keys=KEYS)
     pieces = [random_piece(length, length) for length in (2, 9, 23)]
-    alone = [nats(model, _double(batch([p.roll]))) for p in pieces]
-    together = nats(model, _double(batch([p.roll for p in pieces])))
+    alone = [frame_nats(model, _double(batch([p.roll]))) for p in pieces]
+    together = frame_nats(model, _double(batch([p.roll for p in pieces])))
     assert [len(found) for found in alone] == [1, 8, 22]
     assert together.sum().item() == pytest.approx(sum(found.sum().item() for found in alone), rel=1e-10)
     mean = sum(found.sum().item() for found in alone) / 31
-    assert mean_nats(model.float(), tuple(pieces)) == pytest.approx(mean, rel=1e-5)
-    assert figures(model, tuple(pieces))["nll_per_frame"] == pytest.approx(mean, rel=1e-5)
+    split = RollSplit(tuple(pieces[::-1]))  # not the order of the batches
+    assert mean_nats(model.float(), split) == pytest.approx(mean, rel=1e-5)
+    found = predict_rolls(model, split)
+    assert score_rolls(split, found)["nll_per_frame"] == pytest.approx(mean, rel=1e-5)
+    expected = np.concatenate([nats.numpy() for nats in alone[::-1]])
+    np.testing.assert_allclose(found.nats, expected, rtol=1e-4)
+    for p, first in zip(split.pieces, (0, 22, 30), strict=True):
+        context = model(torch.from_numpy(p.roll[:-1, None]).float())[0][:, 0]
+        likeliest = model.output.sample(context, temperature=0.0).frames.numpy()
+        assert np.array_equal(found.keys[first : first + len(p) - 1], likeliest)
 
 
 def _double(pair: tuple[torch.Tensor, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
@@ -284,19 +302,19 @@ def test_frame_by_frame_is_the_same_as_at_once() -> None:
 @given(st.integers(2, 60), st.integers(1, 20))
 def test_every_frame_but_the_first_is_scored_once(length: int, steps: int) -> None:
     roll = random_piece(length, 0).roll
-    stretches = cut(roll, steps)
-    assert np.array_equal(np.concatenate([roll[:1], *(stretch[1:] for stretch in stretches)]), roll)
-    scored = [len(stretch) - 1 for stretch in stretches]
+    parts = segments(roll, steps)
+    assert np.array_equal(np.concatenate([roll[:1], *(one[1:] for one in parts)]), roll)
+    scored = [len(one) - 1 for one in parts]
     assert max(scored) <= steps and max(scored) - min(scored) <= 1
-    assert all(np.array_equal(a[-1], b[0]) for a, b in pairwise(stretches))
+    assert all(np.array_equal(a[-1], b[0]) for a, b in pairwise(parts))
 
 
 def training(pieces: tuple[RollPiece, ...], **data: Any) -> RollTraining:
     config = MusicConfig()
     config.training.batch_size, config.training.steps, config.data.transpose = 2, 8, data["transpose"]
-    return RollTraining(
-        small("independent", keys=KEYS).float(), config, Prepared(pieces, pieces, None, (), "")
-    )
+    split = RollSplit(pieces)
+    dataset = Dataset(split, split, None, RollPreprocessing((4, 4)), (), "")
+    return RollTraining(small("independent", keys=KEYS).float(), config, dataset)
 
 
 def test_training_pieces_are_transposed_anew_in_each_epoch_and_validation_is_not() -> None:
@@ -318,9 +336,9 @@ def test_training_pieces_are_transposed_anew_in_each_epoch_and_validation_is_not
     assert len(shifts) > 5
     first = [torch.cat([frames for frames, _ in own.batches(epoch)], 1) for epoch in (1, 1, 2)]
     assert torch.equal(first[0], first[1]) and not torch.equal(first[0], first[2])
-    before = digest([own.valid])
-    assert own.validate() == {"valid_loss": mean_nats(own.module, pieces)}
-    assert digest([own.valid]) == before == digest([pieces])
+    before = digest([own.valid.pieces])
+    assert own.validate() == {"valid_loss": mean_nats(own.module, RollSplit(pieces))}
+    assert digest([own.valid.pieces]) == before == digest([pieces])
     plain = training(pieces, transpose=0)
     kept = {
         frames[:, b].bool().numpy().tobytes() for frames, _ in plain.batches(1) for b in range(frames.size(1))
@@ -331,10 +349,11 @@ def test_training_pieces_are_transposed_anew_in_each_epoch_and_validation_is_not
 def test_a_piece_at_the_keyboards_end_stays_on_it() -> None:
     whole = piece([0, 87], [3])
     assert all(
-        np.array_equal(moved(whole.roll, 5, np.random.default_rng(seed)), whole.roll) for seed in range(20)
+        np.array_equal(randomly_transposed(whole.roll, 5, np.random.default_rng(seed)), whole.roll)
+        for seed in range(20)
     )
     silent = piece([], [])
-    assert not moved(silent.roll, 5, np.random.default_rng(0)).any()
+    assert not randomly_transposed(silent.roll, 5, np.random.default_rng(0)).any()
 
 
 @given(st.integers(1, 30), st.integers(0, 3))
@@ -349,28 +368,38 @@ def test_an_epoch_has_the_number_of_batches_it_says(count: int, epoch: int) -> N
 # -- baselines -----------------------------------------------------------------------------------------------------
 
 
+def fitted(pieces: tuple[RollPiece, ...]) -> Any:
+    return roll_baselines().fit(RollSplit(pieces), RollSplit(pieces))
+
+
+def scored(baselines: Any, pieces: tuple[RollPiece, ...]) -> dict[str, dict[str, float]]:
+    split = RollSplit(pieces)
+    return {name: score_rolls(split, found) for name, found in baselines.each(split)}
+
+
 def test_baselines_by_hand() -> None:
     train = (piece([5], [5], [5, 7]), piece([7], [5]))
-    found = Baselines.fit(train)
+    found = fitted(train)
+    marginal, markov = (one.probability for one in found.members)
     # scored frames: {5}, {5, 7} after {5}, {5}; and {5} after {7}
-    assert found.marginal[5] == pytest.approx((3 + 1) / (3 + 2)) and found.marginal[7] == pytest.approx(2 / 5)
-    assert found.marginal[0] == pytest.approx(1 / 5)
-    assert found.markov[1, 5] == pytest.approx((2 + 1) / (2 + 2))
-    assert found.markov[0, 5] == pytest.approx((1 + 1) / (1 + 2))
-    assert found.markov[0, 7] == pytest.approx((1 + 1) / (2 + 2))
-    assert found.markov[1, 7] == pytest.approx((0 + 1) / (1 + 2))
+    assert marginal[5] == pytest.approx((3 + 1) / (3 + 2)) and marginal[7] == pytest.approx(2 / 5)
+    assert marginal[0] == pytest.approx(1 / 5)
+    assert markov[1, 5] == pytest.approx((2 + 1) / (2 + 2))
+    assert markov[0, 5] == pytest.approx((1 + 1) / (1 + 2))
+    assert markov[0, 7] == pytest.approx((1 + 1) / (2 + 2))
+    assert markov[1, 7] == pytest.approx((0 + 1) / (1 + 2))
     test = (piece([5], [7]),)
-    scores = found.figures(test)
+    scores = scored(found, test)
     others = -86 * math.log(4 / 5)
     assert scores["marginal"]["nll_per_frame"] == pytest.approx(others - math.log(1 / 5) - math.log(2 / 5))
     assert scores["markov"]["nll_per_frame"] == pytest.approx(others - math.log(1 / 4) - math.log(2 / 4))
     assert scores["marginal"]["note_accuracy"] == scores["markov"]["note_accuracy"] == 0.0
-    again = Baselines.from_state(found.state()).figures(test)
+    again = scored(roll_baselines().load_state(found.state()), test)
     assert again == scores
 
 
 @pytest.mark.parametrize(("name", "bar"), [("JSB_Chorales", 10.49), ("Nottingham", 5.15)])
 def test_markov_on_record(shared_data: Callable[[str], Path], name: str, bar: float) -> None:
     parts = read_pieces(shared_data(f"music/{name}.mat"))
-    found = Baselines.fit(parts["train"]).figures(parts["test"])
+    found = scored(fitted(parts["train"]), parts["test"])
     assert found["markov"]["nll_per_frame"] == pytest.approx(bar, abs=0.005)

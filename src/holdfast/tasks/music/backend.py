@@ -1,96 +1,129 @@
-"""What kinds of models of music there are, and what each must be able to do."""
+"""The two kinds of models of music, and what each must be able to do."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Generic, TypeVar
 
 from torch import nn
 
-from holdfast._typing import Array
 from holdfast.data.music.midi import ScorePiece
 from holdfast.data.music.novelty import TrainingNotes
+from holdfast.data.music.piano_roll import RollPiece
+from holdfast.tasks.baselines import BaselineSet
+from holdfast.tasks.dataset import Dataset, P
 from holdfast.tasks.music.config import MusicConfig
-from holdfast.tasks.music.request import Wish
+from holdfast.tasks.music.metrics import MusicPredictions
+from holdfast.tasks.music.preprocessing import MusicPreprocessing, MusicSplit
+from holdfast.tasks.music.request import CompositionRequest
 from holdfast.training.trainable import Trainable
 
-Figures = dict[str, float]
+T = TypeVar("T")
+S = TypeVar("S", bound=MusicSplit)
+Y = TypeVar("Y")
 
 
-class Kind(Protocol):
-    """A kind of model: how pieces become numbers, the network on them, its training, its baselines and its figures.
+class MusicBackend(ABC, Generic[T, S, P, Y]):
+    """How pieces become numbers, the network that reads them, its training, its baselines and its composing.
 
-    ``Composer`` asks nothing else of it. A *part* is whatever the kind makes of some pieces. What ``prepare`` returns
-    has ``train``, ``valid`` and ``test`` (a part, or None), ``notes`` and ``digest`` (as every task's has), ``learnt``
-    (what the network needs to know of the data, for JSON) and ``latest(share)``.
+    ``T`` is a piece as it is read, ``S`` an encoded split, ``P`` the preprocessing, ``Y`` the predictions for a split.
+
+    Args:
+        config: every setting.
     """
 
-    def prepare(self, data: Path, valid: Path | None, test: Path | None) -> Any:
-        """Read the files and cut them into parts."""
-        ...
+    def __init__(self, config: MusicConfig) -> None:
+        self.config = config
 
-    def read(self, path: Path, learnt: Mapping[str, Any]) -> tuple[Any, tuple[str, ...]]:
-        """A file that is to be scored, as a part, and what to tell of it."""
-        ...
+    # -- data ----------------------------------------------------------------------------------------------------
 
-    def network(self, learnt: Mapping[str, Any]) -> nn.Module:
-        """The untrained network."""
-        ...
+    @abstractmethod
+    def read_pieces(self, path: Path) -> Mapping[str, tuple[T, ...]]:
+        """Read the pieces of a file by split: ``train``, ``valid`` and ``test`` if it has them, else ``whole``."""
 
-    def training(self, module: nn.Module, prepared: Any) -> Trainable:
-        """Its training; the monitor is ``valid_loss``."""
-        ...
+    @abstractmethod
+    def fit_preprocessing(self, pieces: tuple[T, ...]) -> P:
+        """Fit the preprocessing on the training pieces."""
 
-    def fit_baselines(self, prepared: Any) -> Any:
-        """What it has to beat: with ``state()``, ``notes`` and ``figures(part)`` (name -> metrics)."""
-        ...
+    @abstractmethod
+    def read_preprocessing(self, values: Mapping[str, Any], where: Path) -> P:
+        """Rebuild the preprocessing from ``data.json``."""
 
-    def baselines(self, arrays: Mapping[str, Array]) -> Any:
-        """The baselines whose ``state()`` this is."""
-        ...
+    @abstractmethod
+    def encode(self, preprocessing: P, pieces: tuple[T, ...]) -> S:
+        """Encode pieces as a split."""
 
-    def figures(self, module: nn.Module, part: Any) -> Figures:
-        """The metrics of a network on a part."""
-        ...
+    @abstractmethod
+    def digest(self, splits: Mapping[str, S]) -> str:
+        """Return a hash of all splits; equal data have equal hashes."""
 
-    def loss(self, module: nn.Module, part: Any) -> float:
-        """What the training makes small, on a part in evaluation."""
-        ...
+    def notes(self, train: S) -> tuple[str, ...]:
+        """Return what the user should know about the training split."""
+        return ()
 
-    def corpus(self, part: Any) -> TrainingNotes:
-        """The notes of the training pieces, by which copies are known."""
-        ...
+    # -- network -------------------------------------------------------------------------------------------------
 
-    def composed(
-        self, module: nn.Module, learnt: Mapping[str, Any], corpus: TrainingNotes, wish: Wish
+    @abstractmethod
+    def network(self, preprocessing: P) -> nn.Module:
+        """Build the untrained network."""
+
+    @abstractmethod
+    def trainable(self, module: nn.Module, dataset: Dataset[S, P]) -> Trainable:
+        """Return batches, loss and validation; the monitored metric is ``valid_loss``."""
+
+    @abstractmethod
+    def baselines(self, preprocessing: P) -> BaselineSet[S, Y]:
+        """Return the baselines, not fitted."""
+
+    @abstractmethod
+    def predictions(self, module: nn.Module, split: S) -> Y:
+        """Return the network's predictions for a split."""
+
+    @abstractmethod
+    def score(self, split: S, predictions: Y) -> dict[str, float]:
+        """Return the metrics of predictions."""
+
+    @abstractmethod
+    def loss(self, module: nn.Module, split: S) -> float:
+        """Return the loss that training minimizes, without dropout."""
+
+    # -- composing -----------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def compose(
+        self, module: nn.Module, preprocessing: P, training_notes: TrainingNotes, request: CompositionRequest
     ) -> Any:
-        """A new piece, or its primer and what comes behind, as symusic's score."""
-        ...
+        """Return a new piece, or a primer and its continuation, as symusic's score."""
 
-    def harmonised(self, module: nn.Module, corpus: TrainingNotes, melody: ScorePiece, wish: Wish) -> Any:
-        """A melody with the other voices under it, as symusic's score.
+    @abstractmethod
+    def harmonize(
+        self,
+        module: nn.Module,
+        training_notes: TrainingNotes,
+        melody: ScorePiece,
+        request: CompositionRequest,
+    ) -> Any:
+        """Return a melody with other voices under it, as symusic's score.
 
         Raises:
-            UserError: a kind of model that cannot, or no melody.
+            UserError: this kind of model cannot harmonize, or the file is not a melody.
         """
-        ...
-
-    def size(self, part: Any) -> dict[str, Any]:
-        """How much a part is: ``pieces``, ``steps``, and what a step is called, ``unit``."""
-        ...
 
 
-KINDS = {
-    "roll": "holdfast.tasks.music.piano_roll_model:Rolls",
-    "events": "holdfast.tasks.music.event_model:Events",
+_BACKENDS = {
+    "roll": "holdfast.tasks.music.piano_roll_model:PianoRollBackend",
+    "events": "holdfast.tasks.music.event_model:EventBackend",
 }
-"""Name of a model -> its kind, as ``module:name``."""
+"""Value of ``--model`` -> its backend, as ``module:name``."""
+
+AnyBackend = MusicBackend[RollPiece | ScorePiece, MusicSplit, MusicPreprocessing, MusicPredictions]
 
 
-def kind_of(config: MusicConfig) -> Kind:
-    """The kind of model that a configuration asks for."""
-    module, _, name = KINDS[config.network.model].partition(":")
-    found: Kind = getattr(import_module(module), name)(config)
-    return found
+def backend_of(config: MusicConfig) -> AnyBackend:
+    """Return the backend of the kind of model that the settings name."""
+    module, _, name = _BACKENDS[config.network.model].partition(":")
+    backend: AnyBackend = getattr(import_module(module), name)(config)
+    return backend

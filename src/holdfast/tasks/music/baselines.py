@@ -1,83 +1,92 @@
-"""What a model of rolls has to beat: each key by itself, without and with the frame before."""
+"""Baselines of music: each key by itself for piano rolls, n-grams for events."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 
 from holdfast._typing import Array
-from holdfast.data.music.piano_roll import RollPieces
-from holdfast.errors import UserError
-from holdfast.tasks.music.metrics import Counts
+from holdfast.decoding.ngram import MAX_TOKENS
+from holdfast.tasks.baselines import Baseline, BaselineSet, NGramBaselineSet
+from holdfast.tasks.music.metrics import LONGEST_NGRAM, RollPredictions
+from holdfast.tasks.music.preprocessing import EventPreprocessing, EventSplit, RollSplit
 
 
-@dataclass(frozen=True)
-class Baselines:
-    """Probabilities that a key sounds, with one count more of each kind than was seen (Laplace).
+class Marginal(Baseline[RollSplit, RollPredictions]):
+    """How often each key sounds: probabilities [K], with one count added to each outcome (Laplace)."""
 
-    Attributes:
-        marginal: [K].
-        markov: [2, K]: after a frame in which it did not, and in which it did.
-    """
+    name = "marginal"
+    prefix = ""
+    probability: Array
 
-    marginal: Array
-    markov: Array
-    notes: tuple[str, ...] = ()
+    def fit(self, train: RollSplit, valid: RollSplit) -> None:
+        """Count in the training pieces, which are not transposed."""
+        _, frames = _pairs(train)
+        self.probability = _smoothed(frames.sum(0), len(frames))
 
-    @classmethod
-    def fit(cls, pieces: RollPieces) -> Self:
-        """Count in the training pieces, without transposing them."""
-        before, after = _pairs(pieces)
-        return cls(
-            _share(after.sum(0), len(after)),
-            np.stack([_share((after & (before == b)).sum(0), (before == b).sum(0)) for b in (False, True)]),
-        )
-
-    def figures(self, pieces: RollPieces) -> dict[str, dict[str, float]]:
-        """Name -> ``nll_per_frame`` and ``note_accuracy``."""
-        before, after = _pairs(pieces)
-        marginal = np.broadcast_to(self.marginal, after.shape)
-        return {
-            "marginal": _figures(marginal, after),
-            "markov": _figures(np.where(before, self.markov[1], self.markov[0]), after),
-        }
+    def predict(self, split: RollSplit) -> RollPredictions:
+        """Predict each key by itself."""
+        before, frames = _pairs(split)
+        table = np.atleast_2d(self.probability)
+        probability = np.where(before, table[-1], table[0])
+        nats = -np.log(np.where(frames, probability, 1 - probability))
+        return RollPredictions(nats.sum(-1), probability > 0.5)
 
     def state(self) -> dict[str, Array]:
-        """Everything as arrays by name."""
-        return {"marginal": self.marginal, "markov": self.markov}
+        """Return the probabilities."""
+        return {self.name: self.probability}
 
-    @classmethod
-    def from_state(cls, arrays: Mapping[str, Array]) -> Self:
-        """What :meth:`state` gave.
-
-        Raises:
-            UserError: something lacks.
-        """
-        try:
-            return cls(arrays["marginal"], arrays["markov"])
-        except KeyError as error:
-            rule = "baselines.safetensors holds the baselines as training wrote them."
-            raise UserError(rule, f"It lacks {error}.", "Copy the folder again, or train anew.") from error
+    def load_state(self, arrays: Mapping[str, Array]) -> None:
+        """Take the probabilities."""
+        self.probability = arrays[self.name]
 
 
-def _pairs(pieces: RollPieces) -> tuple[Array, Array]:
-    """All frames but the last and all but the first of each piece: [N, K] each."""
-    return (
-        np.concatenate([piece.roll[:-1] for piece in pieces]),
-        np.concatenate([piece.roll[1:] for piece in pieces]),
-    )
+class Markov(Marginal):
+    """How often each key sounds after a frame without it and after a frame with it: probabilities [2, K]."""
+
+    name = "markov"
+
+    def fit(self, train: RollSplit, valid: RollSplit) -> None:
+        """Count in the training pieces, which are not transposed."""
+        before, frames = _pairs(train)
+        same = (before == sounded for sounded in (False, True))
+        self.probability = np.stack([_smoothed((frames & one).sum(0), one.sum(0)) for one in same])
 
 
-def _share(sounding: Array, frames: Any) -> Array:
-    found: Array = (sounding + 1.0) / (frames + 2.0)
-    return found
+class EventNGrams(NGramBaselineSet[EventSplit]):
+    """Unigrams and n-grams of the training pieces, in as many transpositions as can be counted.
+
+    Args:
+        preprocessing: the vocabulary.
+        most: largest transposition, in semitones up or down.
+    """
+
+    def __init__(self, preprocessing: EventPreprocessing, most: int) -> None:
+        super().__init__(EventSplit.joined, preprocessing.vocabulary.size, LONGEST_NGRAM)
+        self.preprocessing, self.most = preprocessing, most
+
+    def fit(self, train: EventSplit, valid: EventSplit) -> EventNGrams:
+        """Count the n-grams of the transposed training pieces, the untransposed ones last."""
+        copies = max(1, min(2 * self.most + 1, MAX_TOKENS // train.steps))
+        moves = sorted(range(-self.most, self.most + 1), key=abs)[:copies]
+        moved = [self.preprocessing.transposed(train, [by] * len(train)).pieces for by in moves[::-1]]
+        super().fit(EventSplit(tuple(piece for pieces in moved for piece in pieces), train.end), valid)
+        return self
 
 
-def _figures(probability: Array, frames: Array) -> dict[str, float]:
-    nats = -np.log(np.where(frames, probability, 1 - probability))
-    counts = Counts()
-    counts.add(probability > 0.5, frames)
-    return {"nll_per_frame": float(nats.sum(-1).mean()), "note_accuracy": counts.accuracy}
+def roll_baselines() -> BaselineSet[RollSplit, RollPredictions]:
+    """Return the baselines of piano rolls."""
+    return BaselineSet([Marginal(), Markov()])
+
+
+def _pairs(split: RollSplit) -> tuple[Array, Array]:
+    """Return all frames but the last, and all but the first, of each piece: [N, K] each."""
+    rolls = [piece.roll for piece in split.pieces]
+    return np.concatenate([roll[:-1] for roll in rolls]), np.concatenate([roll[1:] for roll in rolls])
+
+
+def _smoothed(sounding: Array, frames: Any) -> Array:
+    probability: Array = (sounding + 1.0) / (frames + 2.0)
+    return probability

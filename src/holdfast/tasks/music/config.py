@@ -1,4 +1,4 @@
-"""Every setting of a composer: the flags, the schema of recipes and ``config.toml``, and the constructor."""
+"""Settings of a composer: its flags, the keys of recipes and ``config.toml``, and the constructor's arguments."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ from holdfast.data.music.key_detection import Key
 from holdfast.errors import UserError
 from holdfast.validation import check_at_least, check_at_most, check_fraction, flag_name, invalid_setting
 
-OCTAVE = 12
+_OCTAVE = 12
 _MOST_STEPS = 96
-"""Steps of a beat."""
-PROPOSALS, MOST_PROPOSALS = 32, 4096
-"""Accompaniments that are drawn side by side, and at most."""
-HOTTEST, MOST_SEED = 100, 2**32 - 1
-LONGEST_SECONDS, MOST_BARS = 3600, 2000
-"""Of a piece that is composed."""
+"""Most steps of a beat."""
+PROPOSALS, _MOST_PROPOSALS = 32, 4096
+"""Accompaniments that are sampled in parallel, by default and at most."""
+_HOTTEST, _MOST_SEED = 100, 2**32 - 1
+_LONGEST_SECONDS, _MOST_BARS = 3600, 2000
+"""Longest composition."""
 SLOWEST, FASTEST = 10, 400
-"""Tempos, in quarters a minute."""
+"""Range of tempos, in quarters per minute."""
 
 
 @dataclass(kw_only=True)
 class MusicData:
-    """How the pieces are read, and their parts.
+    """How the pieces are read and split.
 
     Attributes:
-        split: training, validation and test part of files that carry no split: fractions of the pieces.
-        transpose: training pieces are moved up or down by up to so many semitones, anew in each epoch.
-        steps_per_beat: frames of a beat (a quarter), of MIDI and ABC; other files have frames already, for which this
-            says how they are written when composing.
+        split: fractions of the pieces for training, validation and test, where the file has no splits.
+        transpose: transpose each training piece at random by up to so many semitones, anew in each epoch.
+        steps_per_beat: frames of a beat (a quarter) in MIDI and ABC files. Other files have frames already: for them
+            it is the length of a frame in composed pieces.
     """
 
     split: str = "0.8/0.1/0.1"
@@ -40,8 +40,8 @@ class MusicData:
 
     def __post_init__(self) -> None:
         fractions(self.split)
-        if not 0 <= self.transpose <= OCTAVE:
-            raise invalid_setting("transpose", f"in 0 ... {OCTAVE}", self.transpose, 5)
+        if not 0 <= self.transpose <= _OCTAVE:
+            raise invalid_setting("transpose", f"in 0 ... {_OCTAVE}", self.transpose, 5)
         check_at_least("steps_per_beat", self.steps_per_beat, 1, 4)
         check_at_most("steps_per_beat", self.steps_per_beat, _MOST_STEPS, 4)
 
@@ -51,15 +51,15 @@ class NetworkConfig:
     """The network.
 
     Attributes:
-        model: roll (which keys sound in each frame) or events (expressive MIDI, one token after the other).
-        output: of a roll: autoregressive (a chord as a whole, note by note) or independent (each key by itself).
+        model: roll (piano roll: which keys sound in each frame) or events (expressive MIDI, token by token).
+        output: output layer of a roll model: autoregressive (a chord note by note) or independent (each key by itself).
         cell: rnn, gru or lstm.
-        hidden_size: units of a layer.
-        num_layers: recurrent layers over time.
-        embedding_size: numbers that stand for a token of events.
-        chord_size: units that choose the next note of a chord.
-        input_dropout: dropout of keys that are read, the same at every frame.
-        dropout: dropout between layers and before the output, the same units at every frame.
+        hidden_size: hidden units of a recurrent layer.
+        num_layers: number of recurrent layers.
+        embedding_size: size of a token's embedding in an events model.
+        chord_size: hidden units of the layer that predicts the next note of a chord, in a roll model.
+        input_dropout: dropout of input keys or of embedding components, the same ones at every step.
+        dropout: dropout between layers and before the output, of the same units at every step.
         weight_drop: dropout of the recurrent weights.
     """
 
@@ -87,13 +87,13 @@ class NetworkConfig:
             check_fraction(name, getattr(self, name))
 
     def _check_kind(self) -> None:
-        """What is of one kind of model is not given to the other."""
+        """Refuse settings that only the other kind of model has."""
         for kind, names in (("roll", ("output", "chord_size")), ("events", ("embedding_size",))):
             for name in names:
                 default = type(self).__dataclass_fields__[name].default
                 if self.model != kind and getattr(self, name) != default:
                     raise UserError(
-                        f"{flag_name(name)} is of --model {kind}.",
+                        f"{flag_name(name)} must be used with --model {kind}.",
                         f"It was given with --model {self.model}.",
                         "Leave it out.",
                     )
@@ -104,8 +104,9 @@ class MusicTraining(Training):
     """How a composer is trained.
 
     Attributes:
-        batch_size: stretches of pieces in a batch.
-        steps: frames or tokens of a stretch, at most: longer pieces are cut into stretches of like length.
+        batch_size: segments of pieces in a batch, or streams of events.
+        steps: most frames of a segment (longer pieces are cut into segments of similar lengths), or tokens after which
+            back-propagation is truncated.
     """
 
     epochs: int = 60
@@ -136,23 +137,23 @@ class MusicConfig:
 
 @dataclass(kw_only=True)
 class Prediction:
-    """What is asked of a composer: a new piece, or with a MIDI file behind the run, its primer, one that begins so.
+    """How a piece is composed: a new one, or the continuation of a primer, a MIDI file named after the run.
 
     Attributes:
-        bars: bars to compose, behind the primer where there is one; 16 when neither bars nor seconds are given.
-        seconds: the same in seconds.
-        temperature: below 1 the likely becomes likelier, 0 takes the likeliest always.
-        top_p: of events: draw from the likeliest tokens that together have this probability only.
-        primer_bars: go on after so many bars of the primer; after all of it when not given.
-        key: such as 'D minor', which is held: nothing outside of its scale is composed; any when not given.
-        tempo: quarters a minute; the primer's, or 120, when not given.
-        harmonize: MIDI file of a melody, under which a roll model puts the other voices.
-        proposals: accompaniments that are drawn side by side, of which the likeliest is kept; 32 when not given.
-        seed: seed of the drawing; another piece each time when not given.
+        bars: number of bars to compose, after the primer where there is one; 16 by default.
+        seconds: length to compose in seconds, instead of --bars.
+        temperature: below 1 makes probable notes more probable, 0 always takes the most probable one.
+        top_p: events model: sample from the most probable tokens that have this probability together.
+        primer_bars: continue after so many bars of the primer; after all of it by default.
+        key: key of the new bars, such as 'D minor': only notes of its scale are composed; any note by default.
+        tempo: quarters per minute; that of the primer, or 120, by default.
+        harmonize: MIDI file of a melody, under which a roll model composes other voices.
+        proposals: accompaniments to sample, of which the most probable is kept; 32 by default.
+        seed: seed of the sampling; another piece each time by default.
         midi: MIDI file to write.
-        plot: PNG file to draw the notes into.
-        wav: WAV file to write the sound into.
-        soundfont: SF2 file of the instruments; one that is on this machine when not given.
+        plot: PNG file to plot the notes in.
+        wav: WAV file to write the sound in.
+        soundfont: SF2 file with the instruments' sounds; an installed one by default.
     """
 
     bars: int | None = None
@@ -176,13 +177,13 @@ class Prediction:
         check_at_least("temperature", self.temperature, 0, 1.0)
         check_at_least("proposals", self.proposals, 1, 32)
         check_at_least("seed", self.seed, 0, 0)
-        if self.seconds is not None and not 0 < self.seconds <= LONGEST_SECONDS:
-            raise invalid_setting("seconds", f"above 0 and at most {LONGEST_SECONDS}", self.seconds, 30)
+        if self.seconds is not None and not 0 < self.seconds <= _LONGEST_SECONDS:
+            raise invalid_setting("seconds", f"above 0 and at most {_LONGEST_SECONDS}", self.seconds, 30)
         for name, most, example in (
-            ("bars", MOST_BARS, 16),
-            ("proposals", MOST_PROPOSALS, PROPOSALS),
-            ("seed", MOST_SEED, 0),
-            ("temperature", HOTTEST, 1.0),
+            ("bars", _MOST_BARS, 16),
+            ("proposals", _MOST_PROPOSALS, PROPOSALS),
+            ("seed", _MOST_SEED, 0),
+            ("temperature", _HOTTEST, 1.0),
         ):
             check_at_most(name, getattr(self, name), most, example)
         if self.top_p is not None and not 0 < self.top_p <= 1:
@@ -200,44 +201,46 @@ class Prediction:
         self._check_together()
 
     def _check_together(self) -> None:
-        """What cannot be asked for together."""
+        """Refuse settings that exclude each other."""
         lengths = [name for name in ("bars", "seconds") if getattr(self, name) is not None]
         if len(lengths) == 2:
             raise UserError(
-                "A piece has one length.", "--bars and --seconds were given.", "Leave one of them out."
+                "A piece must have one length.", "--bars and --seconds were given.", "Leave one of them out."
             )
-        idle = [
+        unused = [
             name for name in ("bars", "seconds", "primer_bars", "top_p") if getattr(self, name) is not None
         ]
-        if self.harmonize is not None and idle:
+        if self.harmonize is not None and unused:
             raise UserError(
-                "A melody that is harmonised keeps its length, and its chords are drawn as a whole.",
-                f"{flag_name(idle[0])} was given.",
+                "--harmonize must be used without a length, a primer and --top-p.",
+                f"{flag_name(unused[0])} was given.",
                 "Leave it out.",
             )
         if self.harmonize is None and self.proposals is not None:
             raise UserError(
-                "--proposals are accompaniments under a melody.",
-                "No melody was given.",
+                "--proposals must be used with a melody.",
+                "None was given.",
                 "Give one with --harmonize MELODY.mid, or leave it out.",
             )
         if self.soundfont is not None and self.wav is None:
-            rule, got = "A soundfont makes sound.", "--soundfont was given without --wav."
+            rule, got = "--soundfont must be used with --wav.", "--wav was not given."
             raise UserError(rule, got, "Give --wav FILE.wav as well.")
 
     def check_primer(self, primer: Path | str | None) -> None:
-        """What cannot be asked for with a primer, or without one.
+        """Check the settings against the primer.
 
         Raises:
-            UserError: it was asked for.
+            UserError: a setting needs a primer and there is none, or excludes one.
         """
         if primer is not None and self.harmonize is not None:
             raise UserError(
-                "A piece goes on with a primer, or harmonises a melody.",
+                "A piece must continue a primer or harmonize a melody, not both.",
                 f"{primer} and --harmonize were given.",
                 "Leave one of them out.",
             )
         if primer is None and self.primer_bars is not None:
             raise UserError(
-                "--primer-bars are those of a primer.", "None was given.", "Give a MIDI file behind the run."
+                "--primer-bars must be used with a primer.",
+                "None was given.",
+                "Name a MIDI file after the run.",
             )

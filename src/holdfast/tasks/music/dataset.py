@@ -1,174 +1,139 @@
-"""From files to the pieces of the training, validation and test part."""
+"""From files to the pieces of the training, validation and test split."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 
-from holdfast.data.music.meta import DEFAULT_TIME_SIGNATURE
-from holdfast.data.music.piano_roll import KEYS, RollPieces
-from holdfast.data.music.pieces import SPLITS, UNSPLIT, digest, read_pieces
+from holdfast.data.music.pieces import SPLITS, UNSPLIT
 from holdfast.data.splits import split_fractions, split_notes
 from holdfast.errors import UserError
 from holdfast.files import listed
+from holdfast.tasks.dataset import Dataset, P
+from holdfast.tasks.music.backend import MusicBackend, S, Y
 from holdfast.tasks.music.config import MusicData
+from holdfast.tasks.music.preprocessing import MusicSplit
 
-P = TypeVar("P")
+T = TypeVar("T")
 _SPLIT_SEED = 0
-"""Which pieces come into which part does not depend on the training's seed."""
+"""Seed of the split: it does not depend on the training's seed."""
+_FIX = "Give more pieces, files of their own with --valid and --test, or another --split."
 
 
-@dataclass(frozen=True)
-class Prepared:
-    """The three parts (``test`` may be None), what a network must know of them, and what the user should be told."""
-
-    train: RollPieces
-    valid: RollPieces
-    test: RollPieces | None
-    notes: tuple[str, ...]
-    digest: str
-    learnt: dict[str, Any] = field(default_factory=lambda: {"keys": KEYS})
-
-    def fraction(self, share: float) -> Prepared:
-        """The same with only the last share of the training pieces, to see what less data does."""
-        kept = max(1, round(len(self.train) * share))
-        return replace(self, train=self.train[len(self.train) - kept :])
-
-
-def prepare(settings: MusicData, data: Path, valid: Path | None = None, test: Path | None = None) -> Prepared:
-    """Read the pieces: parts as the file carries them, from files of their own, or drawn by their shares.
+def read_dataset(
+    backend: MusicBackend[T, S, P, Y], data: Path, valid: Path | None = None, test: Path | None = None
+) -> Dataset[S, P]:
+    """Read the pieces, split off what has no file and no split of its own, fit the preprocessing and encode.
 
     Raises:
-        UserError: for everything that is wrong with a file, and for a part without pieces.
+        UserError: anything is wrong with a file, or a split has no piece.
     """
-    found = read_pieces(data, settings.steps_per_beat)
-    parts, notes = drawn(settings, data, found, (valid is not None, test is not None))
+    own = (valid is not None, test is not None)
+    pieces, notes = _split(backend.config.data, data, backend.read_pieces(data), own)
     for name, path in (("valid", valid), ("test", test)):
         if path is not None:
-            parts[name] = one_part(read_pieces(path, settings.steps_per_beat), name)
-    long = {name: scored(pieces) for name, pieces in parts.items()}
-    for name in ("train", "valid"):
-        if not long.get(name):
-            raise _none_left(name, data if name == "train" else valid or data)
-    if test is not None and not long["test"]:
-        raise _none_left("test", test)
-    if not any(piece.roll.any() for piece in long["train"]):
-        raise no_notes(data)
-    contents = {name: [(p.name, p.roll.tobytes()) for p in pieces] for name, pieces in long.items()}
-    told = (
-        *notes,
-        *_told_beats(settings, long["train"]),
-        *_short(parts),
-        *left_out(p for part in parts.values() for p in part),
-        *repeated(contents),
-    )
-    learnt = {"keys": KEYS, "signature": usual([piece.signature for piece in long["train"]])}
-    own = digest(long.get(name, ()) for name in SPLITS)
-    return Prepared(long["train"], long["valid"], long.get("test") or None, told, own, learnt)
+            pieces[name] = _pieces_of(backend.read_pieces(path), name)
+    preprocessing = backend.fit_preprocessing(pieces.get("train", ()))
+    splits = {name: backend.encode(preprocessing, some) for name, some in pieces.items()}
+    for name, path in (("train", data), ("valid", valid or data), ("test", test)):
+        if path is not None and not (name in splits and len(splits[name])):
+            raise UserError(
+                f"The {name} split must have a piece of two frames or more.", f"{path} has none for it.", _FIX
+            )
+    train, test_split = splits["train"], splits.get("test")
+    if not any(map(len, train.notes())):
+        raise UserError(
+            "Training pieces must have notes of a pitch.",
+            f"Those of {data} have none.",
+            "Give pieces with notes.",
+        )
+    notes = (*notes, *backend.notes(train), *_left_out(splits.values()), *_repeated(splits))
+    scored = test_split if test_split is not None and len(test_split) else None
+    return Dataset(train, splits["valid"], scored, preprocessing, notes, backend.digest(splits))
 
 
-def _told_beats(settings: MusicData, pieces: RollPieces) -> tuple[str, ...]:
-    """What is told of frames whose length nobody said."""
-    default = MusicData().steps_per_beat
-    if settings.steps_per_beat != default or any(piece.signature for piece in pieces):
-        return ()
-    return (f"the file does not say how long a frame is: {default} are taken for a beat (--steps-per-beat)",)
+def read_whole(path: Path, backend: MusicBackend[T, S, P, Y], preprocessing: P) -> tuple[S, tuple[str, ...]]:
+    """Read the pieces of a file as one split, and return notes on them; of a file with splits, its test split.
+
+    Raises:
+        UserError: anything is wrong with the file, or nothing in it can be scored.
+    """
+    found = backend.read_pieces(path)
+    split = backend.encode(preprocessing, _pieces_of(found, "test"))
+    has_splits = "train" in found or "valid" in found
+    if not len(split):
+        raise UserError(
+            "A file that is scored must have a piece of two frames or more.",
+            f"{path} has none{' in its test split' * has_splits}.",
+            "Give a file of whole pieces.",
+        )
+    notes = (f"{path.name} has splits: its test split is scored",) * has_splits
+    return split, (*notes, *_left_out([split]))
 
 
-def usual(signatures: Sequence[tuple[int, int] | None]) -> tuple[int, int]:
-    """The most frequent time signature, in which is composed when nothing else is asked for; 4/4 where none is."""
-    known = Counter(signature for signature in signatures if signature is not None)
-    return known.most_common(1)[0][0] if known else DEFAULT_TIME_SIGNATURE
-
-
-def no_notes(path: Path) -> UserError:
-    """Of training pieces in which nothing sounds."""
-    return UserError(
-        "Training pieces have notes of a pitch.", f"Those of {path} have none.", "Give pieces that have."
-    )
-
-
-def one_part(found: dict[str, RollPieces], name: str) -> RollPieces:
-    """What a file holds of a part: that of its split, or where it carries none, everything."""
+def _pieces_of(found: Mapping[str, tuple[T, ...]], name: str) -> tuple[T, ...]:
+    """Return the pieces of a split, or all pieces where the file has no splits."""
     return found.get(name) or found.get(UNSPLIT) or ()
 
 
-def scored(pieces: RollPieces) -> RollPieces:
-    """Pieces in which something can be scored: a frame after the first."""
-    return tuple(piece for piece in pieces if len(piece) > 1)
-
-
-def drawn(
-    settings: MusicData, data: Path, found: dict[str, tuple[P, ...]], own: tuple[bool, bool]
-) -> tuple[dict[str, tuple[P, ...]], tuple[str, ...]]:
-    """The parts of the data file: its own, or drawn from all that it has for training."""
-    missing = tuple(name not in found and not has for name, has in zip(("valid", "test"), own))
-    if UNSPLIT not in found and not any(missing):
+def _split(
+    settings: MusicData, data: Path, found: Mapping[str, tuple[T, ...]], own: tuple[bool, bool]
+) -> tuple[dict[str, tuple[T, ...]], tuple[str, ...]]:
+    """Return the splits of the data file, and notes: those it has, and the others sampled from its pieces."""
+    has_valid, has_test = (has or name in found for name, has in zip(("valid", "test"), own, strict=True))
+    if UNSPLIT not in found and has_valid and has_test:
         return dict(found), ()
     whole = found.get(UNSPLIT) or found.get("train", ())
-    have = tuple(has or name in found for name, has in zip(("valid", "test"), own))
-    _, valid, test = split_fractions(settings.split, (have[0], have[1]))
-    sizes = {name: _count(share, len(whole)) for name, share in (("valid", valid), ("test", test)) if share}
+    _, valid, test = split_fractions(settings.split, (has_valid, has_test))
+    sizes = {
+        name: max(1, round(share * len(whole))) for name, share in (("valid", valid), ("test", test)) if share
+    }
     if sum(sizes.values()) >= len(whole):
         raise UserError(
-            "Each part has a piece at least.",
-            f"{data} holds {len(whole)} for {len(sizes) + 1} parts.",
-            "Give more pieces, files of their own with --valid and --test, or another --split.",
+            "Each split must have at least 1 piece.",
+            f"{data} has {len(whole)} for {len(sizes) + 1} splits.",
+            _FIX,
         )
     order = iter(np.random.default_rng(_SPLIT_SEED).permutation(len(whole)).tolist())
     places = {name: sorted(next(order) for _ in range(size)) for name, size in sizes.items()}
-    drawn = {name: tuple(whole[i] for i in chosen) for name, chosen in places.items()}
-    taken = {i for chosen in places.values() for i in chosen}
-    train = tuple(piece for i, piece in enumerate(whole) if i not in taken)
-    carried = {name: pieces for name, pieces in found.items() if name in SPLITS}
-    return carried | drawn | {"train": train}, split_notes((have[0], have[1]), bool(sizes.get("test")))
+    sampled = {name: tuple(whole[i] for i in chosen) for name, chosen in places.items()}
+    train = tuple(whole[i] for i in sorted(order))
+    kept = {name: pieces for name, pieces in found.items() if name in SPLITS}
+    return kept | sampled | {"train": train}, split_notes((has_valid, has_test), bool(sizes.get("test")))
 
 
-def _count(share: float, pieces: int) -> int:
-    return max(1, round(share * pieces))
+# -- notes -------------------------------------------------------------------------------------------------------
 
 
-def _none_left(name: str, path: Path) -> UserError:
-    return UserError(
-        f"The {name} part holds pieces of two frames or more.",
-        f"{path} has none for it.",
-        "Give more pieces, files of their own with --valid and --test, or another --split.",
-    )
-
-
-def _short(parts: dict[str, RollPieces]) -> tuple[str, ...]:
-    """What is told of pieces that are left out."""
-    names = [piece.name for pieces in parts.values() for piece in pieces if len(piece) < 2]
-    return (told_short(names),) if names else ()
-
-
-def left_out(pieces: Iterable[Any]) -> tuple[str, ...]:
-    """What is told of music that pieces [with ``name`` and ``left_out``] do not hold."""
+def _left_out(splits: Any) -> tuple[str, ...]:
+    """Return notes on pieces, and on music in pieces, that the splits leave out."""
+    splits = list(splits)
+    short = [name for split in splits for name in split.short]
     names: dict[str, list[str]] = {}
-    for piece in pieces:
-        for kind in piece.left_out:
-            names.setdefault(kind, []).append(piece.name)
-    return tuple(f"{kind} {listed(names[kind])}" for kind in sorted(names))
+    for split in splits:
+        for piece in split.pieces:
+            for kind in piece.left_out:
+                names.setdefault(kind, []).append(piece.name)
+    found = tuple(f"{kind} {listed(names[kind])}" for kind in sorted(names))
+    return (
+        (f"pieces of fewer than two frames, left out: {len(short):,} ({listed(short)})",) if short else ()
+    ) + found
 
 
-def told_short(names: Sequence[str]) -> str:
-    """What is told of pieces in which nothing can be scored."""
-    return f"pieces of fewer than two frames, left out: {len(names):,} ({listed(names)})"
-
-
-def repeated(parts: Mapping[str, Sequence[tuple[str, bytes]]]) -> tuple[str, ...]:
-    """What is told of pieces [name and content] that are scored and that training sees as well."""
-    train = {content for _, content in parts["train"]}
-    found = []
-    for part, name in (("valid", "validation"), ("test", "test")):
-        pieces = parts.get(part, ())
-        same = [piece for piece, content in pieces if content in train]
+def _repeated(splits: Mapping[str, MusicSplit]) -> tuple[str, ...]:
+    """Return notes on scored pieces that are training pieces as well."""
+    train, found = set(splits["train"].contents()), []
+    for split, name in (("valid", "validation"), ("test", "test")):
+        if split not in splits:
+            continue
+        pieces: Sequence[Any] = splits[split].pieces
+        same = [
+            p.name for p, content in zip(pieces, splits[split].contents(), strict=True) if content in train
+        ]
         if same:
-            told = f"{len(same):,} of {len(pieces):,} ({listed(same)})"
-            found.append(f"{name} pieces that are training pieces as well: {told}")
+            count = f"{len(same):,} of {len(pieces):,} ({listed(same)})"
+            found.append(f"{name} pieces that are training pieces as well: {count}")
     return tuple(found)

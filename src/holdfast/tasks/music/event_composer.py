@@ -1,4 +1,4 @@
-"""Composing with a model of events: token after token, bar after bar."""
+"""Composing with a model of events: token by token, bar by bar."""
 
 from __future__ import annotations
 
@@ -14,69 +14,74 @@ from holdfast.decoding.sampling import Filter, sample, sampling_filters
 from holdfast.errors import UserError
 from holdfast.models.incremental import IncrementalDecoder
 from holdfast.models.language import RecurrentLanguageModel
-from holdfast.tasks.music.request import Wish, cut, put_behind
+from holdfast.tasks.music.request import CompositionRequest, clipped, merged
 
 _MOST_TOKENS = 800
-"""Tokens of a bar: where a model writes more of them, the bar is ended."""
+"""Most tokens of a bar: where a model writes more, the bar ends."""
 
 
-def composed(module: RecurrentLanguageModel, vocabulary: EventVocabulary, wish: Wish) -> Any:
-    """Symusic's score of a piece, behind its primer where there is one."""
-    if wish.primer is not None and wish.heading.signature not in vocabulary.signatures:
+def compose(module: RecurrentLanguageModel, vocabulary: EventVocabulary, request: CompositionRequest) -> Any:
+    """Return symusic's score of a new piece, or of a primer and its continuation."""
+    primer, meta = request.primer, request.meta
+    if primer is not None and meta.signature not in vocabulary.signatures:
         raise UserError(
-            "A primer's bars are of a kind that the training pieces have.",
-            f"Those of {wish.primer.name} are {_told([wish.heading.signature])}; theirs are "
-            f"{_told(vocabulary.signatures)}.",
+            "The time signature of a primer must be one of the training pieces'.",
+            f"That of {primer.name} is {_named([meta.signature])}; theirs are {_named(vocabulary.signatures)}.",
             "Give another primer, or train with such pieces too.",
         )
-    primer = [] if wish.primer is None else vocabulary.encode(wish.primer.score).tolist()
-    bars = ceil(wish.beats / wish.heading.quarters_per_bar - 1e-9)
-    tokens = written(module, vocabulary, wish, primer, bars)
-    if wish.primer is None:
-        return cut(vocabulary.decode(tokens), wish.beats)
-    new = cut(vocabulary.decode(tokens), wish.beats)
+    begun = [] if primer is None else vocabulary.encode(primer.score).tolist()
+    bars = ceil(request.beats / meta.quarters_per_bar - 1e-9)
+    new = clipped(vocabulary.decode(_sampled(module, vocabulary, request, begun, bars)), request.beats)
+    if primer is None:
+        return new
 
     def place(tracks: Sequence[Any], _: int, track: Any) -> int | None:
         own = vocabulary.voice(track)
         same = (i for i, t in enumerate(tracks) if t.is_drum == track.is_drum)
         return next((i for i in same if track.is_drum or vocabulary.voice(tracks[i]) == own), None)
 
-    return put_behind(wish.primer.score, new, wish.start, place)
+    return merged(primer.score, new, request.start, place)
 
 
-def _told(signatures: Sequence[tuple[int, ...]]) -> str:
+def _named(signatures: Sequence[tuple[int, ...]]) -> str:
     return ", ".join("/".join(map(str, one)) for one in signatures)
 
 
-def written(
+def _sampled(
     module: RecurrentLanguageModel,
     vocabulary: EventVocabulary,
-    wish: Wish,
+    request: CompositionRequest,
     primer: Sequence[int],
     bars: int,
 ) -> list[int]:
-    """The tokens of so many bars behind a primer: the voice that the primer ends with, then a bar."""
-    writer, random = IncrementalDecoder(module), np.random.default_rng(wish.seed)
-    through = [held(vocabulary, wish), *sampling_filters(wish.temperature, None, wish.top_p, 1.0)]
+    """Return the tokens of so many bars after a primer: the voice that the primer ends with, then a bar."""
+    decoder, random = IncrementalDecoder(module), np.random.default_rng(request.seed)
+    filters = [
+        _allowed(vocabulary, request),
+        *sampling_filters(request.temperature, None, request.top_p, 1.0),
+    ]
     bar = vocabulary.names.index("Bar_None")
     for token in (vocabulary.begin, *primer):
-        writer.step(token)
+        decoder.step(token)
     voice = [token for token in primer if vocabulary.names[token].startswith("Program_")][-1:]
     found, begun, since = [*voice, bar], 1, 0
     while True:
-        token = sample(writer.step(found[-1]), found, through, random) if since < _MOST_TOKENS else bar
+        token = sample(decoder.step(found[-1]), found, filters, random) if since < _MOST_TOKENS else bar
         begun, since = (begun + 1, 0) if token == bar else (begun, since + 1)
         if begun > bars:
             return found
         found.append(token)
 
 
-def held(vocabulary: EventVocabulary, wish: Wish) -> Filter:
-    """Only what may follow the last token, in the key and the bars that are held; drums only of drums; no end."""
+def _allowed(vocabulary: EventVocabulary, request: CompositionRequest) -> Filter:
+    """Return a filter that keeps what may follow the last token, in the requested key and time signature.
+
+    Drum notes follow only drums, and the end is never kept.
+    """
     pitches = vocabulary.pitches()
-    signature = "/".join(map(str, wish.heading.signature))
+    signature = "/".join(map(str, request.meta.signature))
     kinds = np.array([name.split("_")[0] for name in vocabulary.names])
-    allowed = ((pitches < 0) | wish.scale[pitches % 12]) & ~np.isin(kinds, ("EOS", "PAD"))
+    allowed = ((pitches < 0) | request.scale[pitches % 12]) & ~np.isin(kinds, ("EOS", "PAD"))
     allowed &= pitches <= HIGHEST
     allowed &= (kinds != "TimeSig") | (np.array(vocabulary.names) == f"TimeSig_{signature}")
     drums = vocabulary.drums

@@ -1,50 +1,55 @@
-"""What is looked at in a composer: the first piece of a file, frame by frame or token by token, and what follows."""
+"""What ``holdfast inspect`` looks at in a composer: the first piece of a file, frame by frame or event by event."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from holdfast._typing import Array
-from holdfast.data.music.meta import DEFAULT_TIME_SIGNATURE, ScoreMeta
+from holdfast.data.music.meta import ScoreMeta
 from holdfast.data.music.piano_roll import LOWEST, Roll, RollPiece
-from holdfast.data.music.remi import EventVocabulary
 from holdfast.errors import UserError
 from holdfast.insight.analysis.features import side_by_side
 from holdfast.insight.analysis.request import FeatureBatch, InspectionRequest, Loss, Score
 from holdfast.insight.analysis.results import Steps
 from holdfast.models.truncated_bptt import texts_nll
-from holdfast.tasks.music import frame_features, token_features
-from holdfast.tasks.music.plots import pitch_name
-from holdfast.tasks.music.task import Composer
-from holdfast.tasks.music.trainable import mean_nats
+from holdfast.tasks.music.features import event_features, frame_features, frame_label, pitch_name
+from holdfast.tasks.music.preprocessing import EventPreprocessing, EventSplit, RollSplit
+from holdfast.tasks.music.trainable import batch, mean_nats
 
-PIECES, WINDOW, ENOUGH = 16, 200, 8
-"""Pieces in which units that track something are looked for, and frames of each; memory and gradients are measured in
-their first steps, as many as enough of them have."""
-SCORED, TOKENS = 1500, 300
-"""Frames, at least, on which a model of rolls' loss is measured when something is switched off; tokens of each piece on
-which that of a model of events is, and in which units that track something are looked for."""
+if TYPE_CHECKING:
+    from holdfast.tasks.music.task import Composer
+
+_PIECES, _WINDOW, _ENOUGH = 16, 200, 8
+"""Pieces in which feature units are searched, and frames of each; pieces whose common first steps are enough to measure
+memory and gradients."""
+_SCORED, _TOKENS = 1500, 300
+"""Frames, at least, on which the loss of a model of rolls is measured when something is switched off; tokens of each
+piece on which that of a model of events is measured, and in which feature units are searched."""
 
 
 def subjects(model: Composer, data: Path, steps: int) -> list[InspectionRequest]:
-    """The first piece of a file.
+    """Return a request for the first piece of a file.
 
     Raises:
-        UserError: what is wrong with the file, or there is no note in it.
+        UserError: anything is wrong with the file, or it has no note.
     """
-    return _LOOKS[model.config.network.model](model, data, steps)
+    split, _ = model.read_split(data)
+    request = (
+        _rolls(model, split, steps) if isinstance(split, RollSplit) else _events(model, split, data, steps)
+    )
+    return [request]
 
 
 def _rectangle(lengths: Sequence[int]) -> tuple[int, list[int]]:
-    """A number of steps, and the pieces that have as many: the longest ones, of which there are enough."""
+    """Return a number of steps that enough pieces have, and these pieces."""
     longest = sorted(lengths, reverse=True)
-    length = min(WINDOW, longest[min(ENOUGH, len(longest)) - 1])
+    length = min(_WINDOW, longest[min(_ENOUGH, len(longest)) - 1])
     return length, [i for i, own in enumerate(lengths) if own >= length]
 
 
@@ -52,67 +57,66 @@ def _title(model: Composer, name: str) -> str:
     return f"{model.config.network.cell.upper()} model of music reading {name}"
 
 
-def _told(count: int) -> str:
-    return f"Units that track something were looked for in {count} pieces."
+def _pieces(count: int) -> str:
+    return f"{count} piece{'s' * (count != 1)}"
 
 
-# -- rolls ------------------------------------------------------------------------------------------------------
+def _searched(count: int) -> str:
+    return f"Units that track a feature were searched in {_pieces(count)}."
 
 
-def _rolls(model: Composer, data: Path, steps: int) -> list[InspectionRequest]:
-    module, pieces = model.fitted(), model.part(data)
+# -- rolls -------------------------------------------------------------------------------------------------------
+
+
+def _rolls(model: Composer, split: RollSplit, steps: int) -> InspectionRequest:
+    (module, preprocessing), pieces = model.fitted(), split.pieces
     per_beat = model.config.data.steps_per_beat
-    usual = tuple(model.learnt.get("signature", DEFAULT_TIME_SIGNATURE))
-    bar = round(ScoreMeta(signature=pieces[0].signature or usual).quarters_per_bar * per_beat)
+    signature = pieces[0].signature or preprocessing.signature
+    bar = round(ScoreMeta(signature=signature).quarters_per_bar * per_beat)
     roll = pieces[0].roll[: min(steps, len(pieces[0]) - 1)]
     following = pieces[0].roll[len(roll)]
-    some: Sequence[RollPiece] = pieces[:PIECES]
-    each = [frame_features.features(piece.roll[:WINDOW], per_beat, bar) for piece in some]
+    some: Sequence[RollPiece] = pieces[:_PIECES]
+    each = [frame_features(piece.roll[:_WINDOW], per_beat, bar) for piece in some]
     known = side_by_side(each)
-    own = frame_features.features(roll, per_beat, bar)
+    own = frame_features(roll, per_beat, bar)
     length, chosen = _rectangle([len(piece) for piece in some])
-    labels = [frame_features.label(place, per_beat, bar) for place in range(len(roll))]
+    labels = [frame_label(place, per_beat, bar) for place in range(len(roll))]
     scored = _first(pieces)
-    return [
-        InspectionRequest(
-            _title(model, pieces[0].name),
-            module,
-            _run(module, [roll]),
-            Steps(labels, "frame", *_keys(roll), {name: own[name] for name in known}),
-            _next_frame(module, following),
-            Loss("nats per frame", lambda: mean_nats(module, scored), f"on {len(scored)} pieces"),
-            _run(module, [some[i].roll[:length] for i in chosen]),
-            FeatureBatch(_run(module, [piece.roll[:WINDOW] for piece in some]), known),
-            extra_plots=lambda folder: [_drawn(module, some, per_beat, folder / "expected.png")],
-            notes=(_told(len(some)), f"Bars are taken to begin with the piece, of {bar} frames each."),
-        )
-    ]
+    return InspectionRequest(
+        _title(model, pieces[0].name),
+        module,
+        _run(module, [roll]),
+        Steps(labels, "frame", *_keys(roll), {name: own[name] for name in known}),
+        _next_frame(module, following),
+        Loss("nats per frame", lambda: mean_nats(module, scored), f"on {_pieces(len(scored))}"),
+        _run(module, [some[i].roll[:length] for i in chosen]),
+        FeatureBatch(_run(module, [piece.roll[:_WINDOW] for piece in some]), known),
+        extra_plots=lambda folder: [_plotted(module, some, per_beat, folder / "expected.png")],
+        notes=(_searched(len(some)), f"Bars are assumed to begin with the piece, with {bar} frames each."),
+    )
 
 
-def _first(pieces: Sequence[RollPiece]) -> tuple[RollPiece, ...]:
-    """The first pieces that have so many frames together."""
+def _first(pieces: Sequence[RollPiece]) -> RollSplit:
+    """Return the first pieces that have enough frames together."""
     before = np.cumsum([0, *map(len, pieces)])[:-1]
-    return tuple(piece for piece, count in zip(pieces, before, strict=True) if count < SCORED)
+    return RollSplit(tuple(piece for piece, count in zip(pieces, before, strict=True) if count < _SCORED))
 
 
-def _run(module: Any, rolls: Sequence[Roll]) -> Callable[[], Any]:
-    """The context after each frame of some rolls; shorter ones end with silence."""
-    table = np.zeros((max(map(len, rolls)), len(rolls), rolls[0].shape[1]), np.float32)
-    for column, roll in enumerate(rolls):
-        table[: len(roll), column] = roll
-    x = torch.from_numpy(table).to(next(module.parameters()).device)
+def _run(module: Any, rolls: list[Roll]) -> Callable[[], Any]:
+    """Return a function that gives the context after each frame of some rolls, padded with silence."""
+    x = batch(rolls)[0].to(next(module.parameters()).device)
     return lambda: module(x)[0]
 
 
 def _keys(roll: Roll) -> tuple[Array, list[str]]:
-    """The keys [F, T] between the lowest and the highest that sounds, and what they are called."""
+    """Return the keys [F, T] from the lowest to the highest that sounds, and their names."""
     used = np.flatnonzero(roll.any(0))
     low, high = (int(used[0]), int(used[-1]) + 1) if len(used) else (0, 1)
     return roll.T[low:high].astype(np.float32), [pitch_name(LOWEST + key) for key in range(low, high)]
 
 
 def _next_frame(module: Any, following: Roll) -> Score:
-    """The log-probability of the frame that follows."""
+    """Return the log-probability of the frame that follows."""
     chord = " ".join(pitch_name(LOWEST + int(key)) for key in np.flatnonzero(following))
     wanted = torch.from_numpy(following[None].astype(np.float32))
 
@@ -123,56 +127,50 @@ def _next_frame(module: Any, following: Roll) -> Score:
     return Score(f"log-probability of {chord or 'silence'} as what follows", of)
 
 
-def _drawn(module: Any, pieces: Sequence[RollPiece], steps: int, path: Path) -> Path:
-    from holdfast.tasks.music.expectation_plot import expected_plot  # loads matplotlib
+def _plotted(module: Any, pieces: Sequence[RollPiece], steps: int, path: Path) -> Path:
+    from holdfast.tasks.music.plots import plot_expectation  # loads matplotlib
 
-    return expected_plot(module, pieces, steps, path)
-
-
-# -- events -----------------------------------------------------------------------------------------------------
+    return plot_expectation(module, pieces, steps, path)
 
 
-def _events(model: Composer, data: Path, steps: int) -> list[InspectionRequest]:
-    module, part = model.fitted(), model.part(data)
-    vocabulary = EventVocabulary.from_state(model.learnt)
-    lines = [line for line in part.lines if len(line.ids)]
-    if not lines:
-        raise UserError("A file that is inspected has notes.", f"{data} has none.", "Give another piece.")
-    whole = [np.concatenate([[part.end], line.ids, [part.end]]) for line in lines[:PIECES]]
-    ids, following = whole[0][:-1][:steps], int(whole[0][min(steps, len(whole[0]) - 1)])
-    known = side_by_side([token_features.read(own[:-1][:TOKENS], vocabulary)[1] for own in whole])
-    labels, own = token_features.read(ids, vocabulary)
-    length, chosen = _rectangle([len(own) - 1 for own in whole])
-    name = (
-        token_features.read(np.array([*ids, following]), vocabulary)[0][-1]
-        if following != part.end
-        else "the end"
-    )
-    scored = [line.ids[:TOKENS] for line in lines[:PIECES]]
-    return [
-        InspectionRequest(
-            _title(model, lines[0].name),
-            module,
-            _read(module, [ids], part.end),
-            Steps(labels, "token", features={name: own[name] for name in known}),
-            Score(
-                f"log-probability of {name!r} as what follows",
-                lambda answer: module.output.log_probabilities(answer.raw[-1])[0][following],
-            ),
-            Loss(
-                "nats per token",
-                lambda: _nats_per_token(module, scored, part.end),
-                f"on {len(scored)} pieces",
-            ),
-            _read(module, [whole[i][:length] for i in chosen], part.end),
-            FeatureBatch(_read(module, [own[:-1][:TOKENS] for own in whole], part.end), known),
-            notes=(_told(len(whole)),),
+# -- events ------------------------------------------------------------------------------------------------------
+
+
+def _events(model: Composer, split: EventSplit, data: Path, steps: int) -> InspectionRequest:
+    module, preprocessing = model.fitted()
+    assert isinstance(preprocessing, EventPreprocessing)
+    vocabulary, end = preprocessing.vocabulary, split.end
+    pieces = [piece for piece in split.pieces if len(piece.ids)]
+    if not pieces:
+        raise UserError(
+            "A file that is inspected must have notes.", f"{data} has none.", "Give another piece."
         )
-    ]
+    whole = [np.concatenate([[end], piece.ids, [end]]) for piece in pieces[:_PIECES]]
+    ids, following = whole[0][:-1][:steps], int(whole[0][min(steps, len(whole[0]) - 1)])
+    known = side_by_side([event_features(own[:-1][:_TOKENS], vocabulary)[1] for own in whole])
+    labels, own = event_features(ids, vocabulary)
+    length, chosen = _rectangle([len(own) - 1 for own in whole])
+    after = event_features(np.array([*ids, following]), vocabulary)[0][-1]
+    name = "the end" if following == end else after
+    scored = [piece.ids[:_TOKENS] for piece in pieces[:_PIECES]]
+    return InspectionRequest(
+        _title(model, pieces[0].name),
+        module,
+        _read(module, [ids], end),
+        Steps(labels, "token", features={name: own[name] for name in known}),
+        Score(
+            f"log-probability of {name!r} as what follows",
+            lambda answer: module.output.log_probabilities(answer.raw[-1])[0][following],
+        ),
+        Loss("nats per token", lambda: _nats_per_token(module, scored, end), f"on {_pieces(len(scored))}"),
+        _read(module, [whole[i][:length] for i in chosen], end),
+        FeatureBatch(_read(module, [own[:-1][:_TOKENS] for own in whole], end), known),
+        notes=(_searched(len(whole)),),
+    )
 
 
 def _read(module: Any, texts: Sequence[Array], end: int) -> Callable[[], Any]:
-    """The outputs after each event of some pieces; shorter ones are filled up with ends."""
+    """Return a function that gives the outputs after each event of some pieces, padded with ends."""
     table = np.full((max(map(len, texts)), len(texts)), end, np.int64)
     for column, ids in enumerate(texts):
         table[: len(ids), column] = ids
@@ -181,10 +179,6 @@ def _read(module: Any, texts: Sequence[Array], end: int) -> Callable[[], Any]:
 
 
 def _nats_per_token(module: Any, texts: Sequence[Array], end: int) -> float:
-    """Over some pieces, those that were cut without an end."""
-    found = [nats[:TOKENS] for nats in texts_nll(module, texts, end)]
+    """Return the mean over some pieces; those that were cut count without an end."""
+    found = [nats[:_TOKENS] for nats in texts_nll(module, texts, end)]
     return float(np.concatenate(found).mean(dtype=np.float64))
-
-
-_LOOKS = {"roll": _rolls, "events": _events}
-"""Name of a model -> what is looked at in it."""

@@ -1,39 +1,106 @@
-"""Metrics of frames."""
+"""Metrics of piano rolls and of events."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from math import exp
+
+import numpy as np
+
+from holdfast._typing import Array
+from holdfast.tasks.metrics import Metric, Scoreboard
+from holdfast.tasks.music.preprocessing import EventSplit, RollSplit
+
+LONGEST_NGRAM = 6
+"""Longest n-grams of events that are tried."""
+
+SCOREBOARD = Scoreboard(
+    (
+        Metric(
+            "nll_per_frame",
+            "nats per frame",
+            "mean surprise at a frame, -ln p of all its keys together; the first frame of a piece is not scored",
+            "nats",
+        ),
+        Metric(
+            "nll_per_token",
+            "nats per token",
+            "mean surprise at a token (bar, position, voice, pitch, velocity, length or end), -ln p",
+            "nats",
+        ),
+        Metric(
+            "nll_per_note", "nats per note", "surprise at all tokens, divided by the number of notes", "nats"
+        ),
+        Metric(
+            "perplexity",
+            "perplexity",
+            "exp(nll_per_token): as if so many tokens were equally likely at each place",
+        ),
+        Metric(
+            "note_accuracy",
+            "note accuracy",
+            "share of correct keys among all keys that sounded or were predicted, TP / (TP + FP + FN)",
+            direction="higher",
+            perfect=1.0,
+        ),
+    ),
+    examples="pieces",
+    baselines={
+        "marginal": "how often each key sounds",
+        "markov": "each key by whether it sounded just before",
+        "unigram": "the frequency of each token",
+    }
+    | {f"kneser_ney_{n}gram": f"Kneser-Ney {n}-grams" for n in range(2, LONGEST_NGRAM + 1)},
+)
 
 
-@dataclass
-class Counts:
-    """Keys over all frames: rightly said to sound, wrongly said to, and missed.
+@dataclass(frozen=True)
+class RollPredictions:
+    """Predictions for all frames but the first of each piece, in the order of the split.
 
-    ``note_accuracy`` is ``TP / (TP + FP + FN)`` over all frames but the first of each piece (Bay, Ehmann & Downie 2009,
-    as Boulanger-Lewandowski et al. 2012 use it), of the frame that is said to come: of independent keys those with a
-    probability above 1/2, of a chord the likeliest note each time, from the top down.
-
-    Example:
-        >>> import numpy as np
-        >>> counts = Counts()
-        >>> counts.add(np.array([[True, True, False]]), np.array([[True, False, True]]))
-        >>> round(counts.accuracy, 3)
-        0.333
+    Attributes:
+        nats: ``-ln p`` of each frame [N].
+        keys: keys that are predicted to sound [N, K]: of independent keys those with a probability above 1/2; of a
+            chord the likeliest note each time, from the top down.
     """
 
-    right: int = 0
-    wrong: int = 0
-    missed: int = 0
+    nats: Array
+    keys: Array
 
-    def add(self, said: Any, sounding: Any) -> None:
-        """Count frames [N, K] that were said, and those that came: booleans of numpy or torch."""
-        self.right += int((said & sounding).sum())
-        self.wrong += int((said & ~sounding).sum())
-        self.missed += int((~said & sounding).sum())
 
-    @property
-    def accuracy(self) -> float:
-        """Between 0 and 1; 1 where nothing sounds and nothing was said to."""
-        every = self.right + self.wrong + self.missed
-        return self.right / every if every else 1.0
+MusicPredictions = RollPredictions | Array
+"""Predictions for rolls, or ``-ln p`` of every event [n]."""
+
+
+def score_rolls(split: RollSplit, predictions: RollPredictions) -> dict[str, float]:
+    """Return ``nll_per_frame`` and ``note_accuracy``."""
+    sounding = np.concatenate([piece.roll[1:] for piece in split.pieces])
+    return {
+        "nll_per_frame": float(predictions.nats.mean(dtype=np.float64)),
+        "note_accuracy": note_accuracy(predictions.keys, sounding),
+    }
+
+
+def note_accuracy(predicted: Array, sounding: Array) -> float:
+    """Return ``TP / (TP + FP + FN)`` of keys [N, K]; 1 where nothing sounds and nothing was predicted.
+
+    The definition is that of Bay, Ehmann & Downie (2009), as Boulanger-Lewandowski et al. (2012) use it.
+
+    Example:
+        >>> predicted, sounding = np.array([[True, True, False]]), np.array([[True, False, True]])
+        >>> round(note_accuracy(predicted, sounding), 3)
+        0.333
+    """
+    either = int((predicted | sounding).sum())
+    return int((predicted & sounding).sum()) / either if either else 1.0
+
+
+def score_events(split: EventSplit, nats: Array) -> dict[str, float]:
+    """Return the metrics of the nats [n] of every event of a split, with the end of each piece."""
+    total = float(nats.sum(dtype=np.float64))
+    each = total / split.steps
+    return {
+        "nll_per_token": each,
+        "nll_per_note": total / max(1, split.note_count),
+        "perplexity": exp(min(each, 700.0)),
+    }

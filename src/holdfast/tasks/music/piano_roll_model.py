@@ -1,4 +1,4 @@
-"""Models of piano rolls: which keys sound in the next frame."""
+"""Backend of piano rolls: which keys sound in the next frame."""
 
 from __future__ import annotations
 
@@ -6,64 +6,61 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from torch import nn
 
-from holdfast._typing import Array
 from holdfast.data.music.midi import ScorePiece
-from holdfast.data.music.notes import notes_of
-from holdfast.data.music.novelty import NoteArrays, TrainingNotes
-from holdfast.data.music.piano_roll import KEYS, LOWEST, RollPiece, RollPieces
-from holdfast.data.music.pieces import read_pieces
+from holdfast.data.music.novelty import TrainingNotes
+from holdfast.data.music.piano_roll import KEYS, RollPiece, RollPieces
+from holdfast.data.music.pieces import SPLITS, digest, read_pieces
 from holdfast.errors import UserError
 from holdfast.models.music import PianoRollNetwork, PianoRollOptions
+from holdfast.tasks.baselines import BaselineSet
+from holdfast.tasks.dataset import Dataset
 from holdfast.tasks.music import piano_roll_composer
-from holdfast.tasks.music.baselines import Baselines
-from holdfast.tasks.music.config import MusicConfig
-from holdfast.tasks.music.dataset import Prepared, left_out, one_part, prepare, scored, told_short
-from holdfast.tasks.music.request import Wish
-from holdfast.tasks.music.trainable import RollTraining, figures, mean_nats
+from holdfast.tasks.music.backend import MusicBackend
+from holdfast.tasks.music.baselines import roll_baselines
+from holdfast.tasks.music.config import MusicData
+from holdfast.tasks.music.metrics import RollPredictions, score_rolls
+from holdfast.tasks.music.preprocessing import RollPreprocessing, RollSplit
+from holdfast.tasks.music.request import CompositionRequest
+from holdfast.tasks.music.trainable import RollTraining, mean_nats, predict_rolls
 
 
-class Rolls:
-    """The kind of model that reads and says rolls."""
+class PianoRollBackend(MusicBackend[RollPiece, RollSplit, RollPreprocessing, RollPredictions]):
+    """Models that read and compose piano rolls."""
 
-    def __init__(self, config: MusicConfig) -> None:
-        self.config = config
+    def read_pieces(self, path: Path) -> dict[str, RollPieces]:
+        """Read the pieces of a file as rolls."""
+        return read_pieces(path, self.config.data.steps_per_beat)
 
-    def prepare(self, data: Path, valid: Path | None, test: Path | None) -> Prepared:
-        """Read the files and cut them into parts."""
-        return prepare(self.config.data, data, valid, test)
+    def fit_preprocessing(self, pieces: RollPieces) -> RollPreprocessing:
+        """Find the most frequent time signature."""
+        return RollPreprocessing.fit(pieces)
 
-    def read(self, path: Path, learnt: Mapping[str, Any]) -> tuple[RollPieces, tuple[str, ...]]:
-        """The pieces of a file that is to be scored; of one that carries a split, its test part.
+    def read_preprocessing(self, values: Mapping[str, Any], where: Path) -> RollPreprocessing:
+        """Read the time signature."""
+        return RollPreprocessing.from_dict(values, where)
 
-        Raises:
-            UserError: nothing in it can be scored.
-        """
-        found = read_pieces(path, self.config.data.steps_per_beat)
-        pieces = one_part(found, "test")
-        long, names = scored(pieces), [piece.name for piece in pieces if len(piece) < 2]
-        if not long:
-            raise UserError(
-                "What is scored has pieces of two frames or more.",
-                f"{path} has none{' in its test part' * ('train' in found)}.",
-                "Give a file of whole pieces.",
-            )
-        carried = "train" in found or "valid" in found
-        notes = [f"{path.name} carries a split: its test part is scored"] if carried else []
-        return long, (*notes, *([told_short(names)] if names else []), *left_out(pieces))
+    def encode(self, preprocessing: RollPreprocessing, pieces: RollPieces) -> RollSplit:
+        """Return the pieces as a split."""
+        return preprocessing.encode(pieces)
 
-    def network(self, learnt: Mapping[str, Any]) -> PianoRollNetwork:
-        """The untrained network.
+    def digest(self, splits: Mapping[str, RollSplit]) -> str:
+        """Return a hash of all rolls."""
+        return digest(splits[name].pieces if name in splits else () for name in SPLITS)
 
-        Raises:
-            UserError: what was learnt is damaged.
-        """
-        net, keys = self.config.network, learnt.get("keys")
-        if keys != KEYS:
-            rule = f"data.json says how many keys a roll has: {KEYS}."
-            raise UserError(rule, f"It says {keys}.", "Copy the run's folder again, or train anew.")
+    def notes(self, train: RollSplit) -> tuple[str, ...]:
+        """Return a note where neither the file nor the user says how long a frame is."""
+        steps, default = self.config.data.steps_per_beat, MusicData().steps_per_beat
+        if steps != default or any(piece.signature for piece in train.pieces):
+            return ()
+        return (
+            f"the file does not say how long a frame is: a beat is taken as {default} frames (--steps-per-beat)",
+        )
+
+    def network(self, preprocessing: RollPreprocessing) -> PianoRollNetwork:
+        """Build the untrained network."""
+        net = self.config.network
         options = PianoRollOptions(
             cell=net.cell,
             output=net.output,
@@ -76,53 +73,55 @@ class Rolls:
         )
         return PianoRollNetwork(KEYS, options)
 
-    def training(self, module: nn.Module, prepared: Prepared) -> RollTraining:
-        """Its training."""
-        assert isinstance(module, PianoRollNetwork)
-        return RollTraining(module, self.config, prepared)
+    def trainable(self, module: nn.Module, dataset: Dataset[RollSplit, RollPreprocessing]) -> RollTraining:
+        """Return batches of segments of the training pieces."""
+        return RollTraining(_rolls(module), self.config, dataset)
 
-    def fit_baselines(self, prepared: Prepared) -> Baselines:
-        """How often each key sounds, and how often after it did and did not."""
-        return Baselines.fit(prepared.train)
+    def baselines(self, preprocessing: RollPreprocessing) -> BaselineSet[RollSplit, RollPredictions]:
+        """Return how often each key sounds, and how often after it did and did not."""
+        return roll_baselines()
 
-    def baselines(self, arrays: Mapping[str, Array]) -> Baselines:
-        """The baselines of these arrays."""
-        return Baselines.from_state(arrays)
+    def predictions(self, module: nn.Module, split: RollSplit) -> RollPredictions:
+        """Return the nats and the likeliest keys of every frame."""
+        return predict_rolls(_rolls(module), split)
 
-    def figures(self, module: nn.Module, part: RollPieces) -> dict[str, float]:
-        """``nll_per_frame`` and ``note_accuracy``."""
-        assert isinstance(module, PianoRollNetwork)
-        return figures(module, part)
+    def score(self, split: RollSplit, predictions: RollPredictions) -> dict[str, float]:
+        """Return ``nll_per_frame`` and ``note_accuracy``."""
+        return score_rolls(split, predictions)
 
-    def loss(self, module: nn.Module, part: RollPieces) -> float:
-        """Nats of a frame."""
-        assert isinstance(module, PianoRollNetwork)
-        return mean_nats(module, part)
+    def loss(self, module: nn.Module, split: RollSplit) -> float:
+        """Return nats per frame."""
+        return mean_nats(_rolls(module), split)
 
-    def corpus(self, part: RollPieces) -> TrainingNotes:
-        """The notes of the training pieces, in frames."""
-        return TrainingNotes.of([(piece.name, _notes(piece)) for piece in part])
-
-    def composed(
-        self, module: nn.Module, learnt: Mapping[str, Any], corpus: TrainingNotes, wish: Wish
+    def compose(
+        self,
+        module: nn.Module,
+        preprocessing: RollPreprocessing,
+        training_notes: TrainingNotes,
+        request: CompositionRequest,
     ) -> Any:
-        """A new piece, or its primer and what comes behind, as symusic's score."""
-        assert isinstance(module, PianoRollNetwork)
-        if wish.top_p is not None:
-            rule, got = "--top-p is of tokens.", "This is a model of rolls."
-            raise UserError(rule, got, "Leave it out, or give a lower --temperature.")
-        return piano_roll_composer.composed(module, corpus, self.config.data.steps_per_beat, wish)
+        """Return a new piece, or a primer and its continuation."""
+        if request.top_p is not None:
+            raise UserError(
+                "--top-p must be used with a model of events.",
+                "This is a model of piano rolls.",
+                "Leave it out, or give a lower --temperature.",
+            )
+        steps = self.config.data.steps_per_beat
+        return piano_roll_composer.compose(_rolls(module), training_notes, steps, request)
 
-    def harmonised(self, module: nn.Module, corpus: TrainingNotes, melody: ScorePiece, wish: Wish) -> Any:
-        """A melody with the other voices under it, as symusic's score."""
-        assert isinstance(module, PianoRollNetwork)
-        return piano_roll_composer.harmonised(module, corpus, self.config.data.steps_per_beat, melody, wish)
+    def harmonize(
+        self,
+        module: nn.Module,
+        training_notes: TrainingNotes,
+        melody: ScorePiece,
+        request: CompositionRequest,
+    ) -> Any:
+        """Return a melody with other voices under it."""
+        steps = self.config.data.steps_per_beat
+        return piano_roll_composer.harmonize(_rolls(module), training_notes, steps, melody, request)
 
-    def size(self, part: RollPieces) -> dict[str, Any]:
-        """Pieces, and the frames of them that are scored: all but the first of each."""
-        return {"pieces": len(part), "steps": sum(len(piece) - 1 for piece in part), "unit": "frame"}
 
-
-def _notes(piece: RollPiece) -> NoteArrays:
-    starts, ends, keys = np.array(notes_of(piece.roll), np.int64).reshape(-1, 3).T
-    return NoteArrays.of(starts, keys + LOWEST, ends - starts)
+def _rolls(module: nn.Module) -> PianoRollNetwork:
+    assert isinstance(module, PianoRollNetwork)
+    return module

@@ -1,4 +1,4 @@
-"""What is wished of a composition, whatever the model, and how its parts are put together."""
+"""What a composition must be, whatever the model, and how scores are joined."""
 
 from __future__ import annotations
 
@@ -16,29 +16,29 @@ from holdfast.data.music.novelty import NoteArrays
 from holdfast.errors import UserError
 from holdfast.tasks.music.config import FASTEST, PROPOSALS, SLOWEST, Prediction
 
-_USUAL_BARS = 16
-"""Bars that are composed when no length is given."""
+_DEFAULT_BARS = 16
+"""Bars to compose where no length is given."""
 _COLDEST = 1e-6
-"""Temperature below which the likeliest is taken always: divided by less, numbers overflow."""
+"""Temperatures below it count as 0: a division by them would overflow."""
 _LATEST = 1e-3
-"""Quarters before the end of a primer at which its last tempo, key and bar are looked up."""
+"""Quarters before the end of a primer at which its last tempo, key and time signature are looked up."""
 
 
 @dataclass(frozen=True)
-class Wish:
-    """What is wished.
+class CompositionRequest:
+    """What to compose.
 
     Attributes:
-        heading: tempo, key and bars of what is composed.
-        beats: quarters to compose, behind the primer.
-        primer: what is gone on with.
+        meta: tempo, key and time signature of the new bars.
+        beats: quarters to compose, after the primer where there is one.
+        primer: piece to continue; None for a new one.
         start: quarters of the primer, up to the end of its last bar.
-        scale: [12] the pitch classes that may be composed.
+        scale: whether each pitch class may be composed [12].
         tempo, key: those that were asked for; None for the primer's.
         temperature, top_p, seed, proposals: as in :class:`Prediction`.
     """
 
-    heading: ScoreMeta
+    meta: ScoreMeta
     beats: float
     primer: ScorePiece | None
     start: float
@@ -50,97 +50,90 @@ class Wish:
     seed: int | None = None
     proposals: int = PROPOSALS
 
-    def head(self, score: Any) -> Any:
-        """The score with its tempos, keys and bars: a primer's own as far as it goes, as long as nothing is asked."""
+    def with_meta(self, score: Any) -> Any:
+        """Return the score with its tempos, keys and time signatures; the bars of a primer keep theirs."""
         if self.primer is None:
-            return self.heading.apply_to(score)
+            return self.meta.apply_to(score)
         return copy_meta(
             score, self.primer.score, self.start, self.start if self.beats else 0.0, self.tempo, self.key
         )
 
-    @property
-    def under(self) -> Wish:
-        """The same for what goes with the primer instead of behind it, as the voices under a melody."""
-        return replace(self, beats=0.0)
+    @classmethod
+    def of(
+        cls, asked: Prediction, primer: ScorePiece | None, signature: tuple[int, int] = DEFAULT_TIME_SIGNATURE
+    ) -> CompositionRequest:
+        """Return what the settings ask for; the primer gives what they leave open.
+
+        Args:
+            asked: the settings.
+            primer: piece to continue, or melody to harmonize.
+            signature: time signature of a piece without a primer.
+
+        Raises:
+            UserError: the primer lacks what is asked of it, or is too slow or too fast.
+        """
+        start, meta = 0.0, ScoreMeta(signature=signature)
+        if primer is not None:
+            primer, start = _first_bars(primer, asked.primer_bars)
+            meta = ScoreMeta.of(primer.score, max(0.0, start - _LATEST))
+            if asked.tempo is None:
+                _check_tempos(primer)
+        key = None if asked.key is None else Key.of(asked.key)
+        meta = replace(meta, tempo=asked.tempo or meta.tempo, key=key or meta.key)
+        beats = (asked.bars or _DEFAULT_BARS) * meta.quarters_per_bar
+        if asked.seconds is not None:
+            beats = asked.seconds * meta.tempo / 60
+        if asked.harmonize is not None:  # the new voices sound with the melody, not after it
+            beats = 0.0
+        scale = np.ones(12, np.bool_) if key is None else key.scale
+        temperature = asked.temperature if asked.temperature > _COLDEST else 0.0
+        sampling = (temperature, asked.top_p, asked.seed, asked.proposals or PROPOSALS)
+        return cls(meta, beats, primer, start, scale, asked.tempo, key, *sampling)
 
 
-def wish_of(
-    asked: Prediction, primer: ScorePiece | None, signature: tuple[int, int] = DEFAULT_TIME_SIGNATURE
-) -> Wish:
-    """What is asked for, with what the primer says where nothing is; without a primer, in bars of this signature.
-
-    Raises:
-        UserError: what is asked of the primer it does not have, or it is too slow or too fast.
-    """
-    start, heading = 0.0, ScoreMeta(signature=signature)
-    if primer is not None:
-        primer, start = _begun(primer, asked.primer_bars)
-        heading = ScoreMeta.of(primer.score, max(0.0, start - _LATEST))
-        if asked.tempo is None:
-            _check_tempos(primer)
-    key = None if asked.key is None else Key.of(asked.key)
-    heading = replace(heading, tempo=asked.tempo or heading.tempo, key=key or heading.key)
-    beats = (asked.bars or _USUAL_BARS) * heading.quarters_per_bar
-    if asked.seconds is not None:
-        beats = asked.seconds * heading.tempo / 60
-    scale = np.ones(12, np.bool_) if key is None else key.scale
-    return Wish(
-        heading, beats, primer, start, scale, asked.tempo, key,
-        asked.temperature if asked.temperature > _COLDEST else 0.0,
-        asked.top_p, asked.seed, asked.proposals or PROPOSALS,
-    )  # fmt: skip
-
-
-def _begun(primer: ScorePiece, bars: int | None) -> tuple[ScorePiece, float]:
-    """The first bars of a primer, or all of it, and the quarters of these."""
+def _first_bars(primer: ScorePiece, bars: int | None) -> tuple[ScorePiece, float]:
+    """Return the first bars of a primer, or all of it, and their length in quarters."""
     lines = bar_lines(primer.score, score_end(primer.score))
     if bars is None:
         return primer, lines[-1]
     if bars >= len(lines):
         raise UserError(
-            "--primer-bars are bars of the primer.",
+            "--primer-bars must be at most the bars of the primer.",
             f"{primer.name} has {len(lines) - 1}, not {bars}.",
             "Give fewer, or leave it out.",
         )
-    return _first_beats(primer, lines[bars]), lines[bars]
+    beats = lines[bars]
+    score = primer.score.clip(0, round(beats * primer.score.ticks_per_quarter), clip_end=True)
+    if not score.note_num():
+        got = f"The first {beats:g} beats of {primer.name} have none."
+        raise UserError("A primer must have notes.", got, "Give more --primer-bars, or leave it out.")
+    return ScorePiece(primer.name, score), beats
 
 
 def _check_tempos(primer: ScorePiece) -> None:
     wrong = [t.qpm for t in primer.score.tempos if not SLOWEST <= t.qpm <= FASTEST]
     if wrong:
         raise UserError(
-            f"A tempo is from {SLOWEST} to {FASTEST} quarters a minute.",
+            f"A tempo must be from {SLOWEST} to {FASTEST} quarters per minute.",
             f"{primer.name} has {wrong[0]:.6g}.",
             "Give another one with --tempo.",
         )
 
 
-def one_song(path: Path) -> ScorePiece:
-    """The piece of a MIDI file, or the first tune of an ABC file.
+def read_piece(path: Path) -> ScorePiece:
+    """Read the piece of a MIDI file, or the first tune of an ABC file.
 
     Raises:
-        UserError: a folder, or no such piece.
+        UserError: it is a folder, or has no piece.
     """
     if Path(path).is_dir():
-        raise UserError("One piece is gone on with.", f"{path} is a folder.", "Give a MIDI file.")
+        rule = "A primer or a melody must be a single file."
+        raise UserError(rule, f"{path} is a folder.", "Give a MIDI file.")
     return read_scores(path)[0]
 
 
-def _first_beats(song: ScorePiece, beats: float) -> ScorePiece:
-    """The beginning of a piece, of so many quarters.
-
-    Raises:
-        UserError: there is no note in it.
-    """
-    score = song.score.clip(0, round(beats * song.score.ticks_per_quarter), clip_end=True)
-    if not score.note_num():
-        got = f"The first {beats:g} beats of {song.name} have none."
-        raise UserError("A primer has notes.", got, "Give more --primer-bars, or leave them out.")
-    return ScorePiece(song.name, score)
-
-
 def notes_in(score: Any, steps_per_beat: int, start: float = 0.0) -> NoteArrays:
-    """The notes of a score from a quarter on, drums left out, in steps; the voice of each is its track's number."""
+    """Return the notes of a score from a quarter on, without drums, in steps; a note's voice is its track number."""
     tracks = [(i, t.notes.numpy()) for i, t in enumerate(score.tracks) if not t.is_drum and len(t.notes)]
     nothing = [np.zeros(0, np.int64)]
     time, pitch, length = (
@@ -154,16 +147,16 @@ def notes_in(score: Any, steps_per_beat: int, start: float = 0.0) -> NoteArrays:
     return NoteArrays.of(steps, pitch[later], lengths.clip(min=1), voice[later])
 
 
-def put_behind(
+def merged(
     first: Any, then: Any, start: float, place: Callable[[Sequence[Any], int, Any], int | None]
 ) -> Any:
-    """A score with the notes of another one behind it.
+    """Return a score with the notes of another one from a quarter on.
 
     Args:
-        first: it keeps its tracks as they are.
-        then: its notes come on a track of the first one, or on one of their own.
-        start: quarters of the first one, at which the other begins.
-        place: (the first one's tracks, number of a track, that track) -> number of the first one's track, or None.
+        first: score whose tracks stay as they are.
+        then: score whose notes are added, on a track of the first one or on one of their own.
+        start: quarter of the first score at which the other one begins.
+        place: (tracks of the first score, number of a track, that track) -> number of the first score's track, or None.
     """
     symusic, score = load_symusic(), first.copy()
     whole, scale = score.ticks_per_quarter, score.ticks_per_quarter / then.ticks_per_quarter
@@ -179,7 +172,7 @@ def put_behind(
     return score
 
 
-def cut(score: Any, beats: float) -> Any:
-    """The score up to a quarter: what begins later is left out, what sounds on ends there."""
+def clipped(score: Any, beats: float) -> Any:
+    """Return the score up to a quarter: later notes are left out, and longer ones end there."""
     end = round(beats * score.ticks_per_quarter)
     return score.clip(0, end, clip_end=True)

@@ -1,35 +1,40 @@
-"""The composer: fit, evaluate, compose, save and load."""
+"""The composer."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
+from torch import nn
 
 from holdfast._deprecated import renamed_settings
 from holdfast._typing import Array
-from holdfast.data.music.meta import DEFAULT_TIME_SIGNATURE
 from holdfast.data.music.novelty import TrainingNotes
-from holdfast.errors import UserError
-from holdfast.files import load_json, save_json
-from holdfast.tasks.legacy import LEARNT, TaskModel
-from holdfast.tasks.music.backend import kind_of
+from holdfast.insight.analysis.request import InspectionRequest
+from holdfast.reporting.html import Section
+from holdfast.tasks.baselines import BaselineSet
+from holdfast.tasks.dataset import Dataset
+from holdfast.tasks.music.backend import backend_of
 from holdfast.tasks.music.config import MusicConfig, Prediction
-from holdfast.tasks.music.request import one_song, wish_of
+from holdfast.tasks.music.dataset import read_dataset, read_whole
+from holdfast.tasks.music.metrics import SCOREBOARD, MusicPredictions
+from holdfast.tasks.music.preprocessing import MusicPreprocessing, MusicSplit
+from holdfast.tasks.music.request import CompositionRequest, read_piece
 from holdfast.tasks.music.result import Composition
+from holdfast.tasks.task import Task
 from holdfast.training.trainable import Trainable
 
 
-class Composer(TaskModel):
-    """An LSTM, GRU or RNN that says what comes next in a piece of music: it scores pieces, and composes.
+class Composer(Task[MusicConfig, MusicSplit, MusicPreprocessing, MusicPredictions]):
+    """An LSTM, GRU or RNN that predicts the next frame or event of a piece of music: it scores pieces, and composes.
 
     Args:
-        config: every setting; or give its fields by name, which go to the part that has them.
+        config: every setting. Or give its fields by name, which go to the section that has them.
         fields: for example ``output="independent", cell="gru", hidden_size=128`` (see :class:`MusicConfig`).
 
     Raises:
-        UserError: a field that does not exist, or a value outside its rule.
+        UserError: a field does not exist, or a value is outside its rule.
 
     Example:
         >>> import json, pathlib, tempfile
@@ -37,132 +42,147 @@ class Composer(TaskModel):
         >>> tune = [[60, 64, 67], [60, 65, 69], [59, 62, 67], [60, 64, 67]] * 4
         >>> _ = path.write_text(json.dumps([tune] * 10))
         >>> model = Composer(hidden_size=16, chord_size=16, transpose=0, epochs=10, batch_size=2, learning_rate=0.02)
-        >>> figures = model.fit(path).metrics
-        >>> figures["model"]["nll_per_frame"] < figures["baselines"]["markov"]["nll_per_frame"]
+        >>> metrics = model.fit(path).metrics
+        >>> metrics["model"]["nll_per_frame"] < metrics["baselines"]["markov"]["nll_per_frame"]
         True
     """
 
     task = "music"
-    settings = MusicConfig
+    config_class = MusicConfig
+    scoreboard = SCOREBOARD
+    renamed = {"unit": "step_kind"}  # noqa: RUF012
+    size = "{steps:,} {step_kind}s of {pieces:,} pieces"
+    title = "Music"
+    data_settings = ("split", "steps_per_beat", "model")
+    sentence = "The network needs {own:.4g} nats for each {step_kind}; {bar}"
 
     def __init__(self, config: MusicConfig | None = None, **fields: Any) -> None:
         super().__init__(config, **fields)
-        self.kind = kind_of(self.config)
-        self.learnt: dict[str, Any] = {}
-        self.digest = ""
-        self.corpus: TrainingNotes | None = None
+        self.backend = backend_of(self.config)
+        self.training_notes: TrainingNotes | None = None
 
-    def prepare(
-        self, data: Path | str, valid: Path | str | None = None, test: Path | str | None = None
-    ) -> Any:
-        """Read the files and cut them into parts; does not depend on the cell, the network's size or the seed."""
-        others = [None if path is None else Path(path) for path in (valid, test)]
-        return self.kind.prepare(Path(data), *others)
+    # -- data and network ----------------------------------------------------------------------------------------
 
-    def fit_baselines(self, prepared: Any) -> Any:
-        """What the network has to beat, counted in the training pieces."""
-        return self.kind.fit_baselines(prepared)
+    def read(
+        self, data: Path, valid: Path | None, test: Path | None
+    ) -> Dataset[MusicSplit, MusicPreprocessing]:
+        """Read the pieces and encode them."""
+        return read_dataset(self.backend, data, valid, test)
 
-    def _learn(self, prepared: Any) -> None:
-        self.learnt, self.digest = prepared.learnt, prepared.digest
-        self.corpus = self.kind.corpus(prepared.train)
+    def read_split(self, path: Path) -> tuple[MusicSplit, tuple[str, ...]]:
+        """Read the pieces of a file or folder as one split."""
+        return read_whole(path, self.backend, self.fitted()[1])
 
-    def _save_learnt(self, folder: Path) -> None:
-        save_json(folder / LEARNT, {"digest": self.digest, "learnt": self.learnt})
+    def read_preprocessing(self, values: Mapping[str, Any], where: Path) -> MusicPreprocessing:
+        """Rebuild the preprocessing."""
+        return self.backend.read_preprocessing(values, where)
 
-    def _load_learnt(self, path: Path) -> None:
-        found = load_json(path)
-        learnt = found.get("learnt")
-        if not isinstance(learnt, dict):
-            raise UserError(
-                f"{path} holds what the network knows of the data, as training wrote it.",
-                "It lacks that.",
-                "Copy the folder again, or train anew.",
-            )
-        self.learnt, self.digest = learnt, str(found.get("digest", ""))
+    def baseline_set(self, preprocessing: MusicPreprocessing) -> BaselineSet[MusicSplit, MusicPredictions]:
+        """Return the baselines of rolls or of events."""
+        return self.backend.baselines(preprocessing)
 
-    def _is_learnt(self, folder: Path, prepared: Any) -> bool:
-        return bool(load_json(folder / LEARNT).get("digest") == prepared.digest)
+    def network(self, preprocessing: MusicPreprocessing) -> nn.Module:
+        """Build the untrained network."""
+        return self.backend.network(preprocessing)
 
-    def _network(self, prepared: Any) -> tuple[torch.nn.Module, Trainable]:
-        module = self.kind.network(prepared.learnt)
-        return module, self.kind.training(module, prepared)
+    def trainable(self, module: nn.Module, dataset: Dataset[MusicSplit, MusicPreprocessing]) -> Trainable:
+        """Return batches of segments of the pieces, or streams along them."""
+        return self.backend.trainable(module, dataset)
 
-    def _empty(self) -> torch.nn.Module:
-        return self.kind.network(self.learnt)
+    def untrained(self, dataset: Dataset[MusicSplit, MusicPreprocessing]) -> tuple[nn.Module, Trainable]:
+        """Return the network as its training begins, and its trainable; keep the notes of the training pieces."""
+        self.training_notes = dataset.train.training_notes()
+        return super().untrained(dataset)
 
-    def _arrays(self) -> dict[str, Array]:
-        """The baselines, and the notes of the training pieces, by which copies are known."""
-        assert self.corpus is not None
-        return super()._arrays() | self.corpus.state()
+    def arrays(self) -> dict[str, Array]:
+        """Return the notes of the training pieces."""
+        return self._training_notes().state()
 
-    def _take_arrays(self, arrays: dict[str, Array]) -> None:
-        self.baselines, self.corpus = self.kind.baselines(arrays), TrainingNotes.from_state(arrays)
+    def load_arrays(self, arrays: dict[str, Array]) -> None:
+        """Take the notes of the training pieces."""
+        self.training_notes = TrainingNotes.from_state(arrays)
 
-    def _judge(self, prepared: Any, training: Any) -> dict[str, Any]:
-        name = "test" if prepared.test else "validation"
-        return self._scores(prepared.test or prepared.valid, name) | {
-            "train_loss": self.kind.loss(training.module, prepared.train),
-            "valid_loss": self.kind.loss(training.module, prepared.valid),
-            "training_size": len(prepared.train),
-            "training_steps": self.kind.size(prepared.train)["steps"],
+    def _training_notes(self) -> TrainingNotes:
+        assert self.training_notes is not None
+        return self.training_notes
+
+    # -- results -------------------------------------------------------------------------------------------------
+
+    def predictions(self, split: MusicSplit) -> MusicPredictions:
+        """Return the nats of every frame with its likeliest keys, or the nats of every event."""
+        return self.backend.predictions(self.fitted_module(), split)
+
+    def score(self, split: MusicSplit, predictions: MusicPredictions) -> dict[str, float]:
+        """Return the metrics of frames or of events."""
+        return self.backend.score(split, predictions)
+
+    def measure(self, split: MusicSplit) -> dict[str, Any]:
+        """Return the number of pieces and of scored time steps, and what a time step is."""
+        return {"pieces": len(split), "steps": split.steps, "step_kind": split.step_kind}
+
+    def losses(
+        self, dataset: Dataset[MusicSplit, MusicPreprocessing], trainable: Trainable
+    ) -> dict[str, float]:
+        """Return the losses in nats per time step, and the number of training steps."""
+        return {
+            "train_loss": self.backend.loss(trainable.module, dataset.train),
+            "valid_loss": self.backend.loss(trainable.module, dataset.valid),
+            "training_steps": dataset.train.steps,
         }
 
-    # -- figures -------------------------------------------------------------------------------------------------
-
-    def _figures(self, part: Any) -> dict[str, float]:
-        return self.kind.figures(self._trained(), part)
-
-    def _baseline_figures(self, part: Any) -> dict[str, dict[str, float]]:
-        found: dict[str, dict[str, float]] = self.baselines.figures(part)
-        return found
-
-    def _size(self, part: Any) -> dict[str, Any]:
-        return self.kind.size(part)
+    @classmethod
+    def examples(cls, run: str, files: Sequence[str]) -> list[list[str]]:
+        """Return commands that compose a piece, and that continue a primer."""
+        piece = ["--midi", "piece.mid", "--plot", "piece.png", "--wav", "piece.wav"]
+        return [
+            ["holdfast", "predict", run, "--bars", "16", *piece],
+            ["holdfast", "predict", run, "PRIMER.mid", "--primer-bars", "4", *piece],
+        ]
 
     # -- use -----------------------------------------------------------------------------------------------------
 
     def compose(self, primer: Path | str | None = None, **asked: Any) -> Composition:
-        """A new piece; with ``harmonize`` the other voices under a melody.
+        """Compose a piece, or continue a primer; with ``harmonize`` put other voices under a melody.
 
         Args:
-            primer: MIDI file that is gone on with.
-            asked: ``bars``, ``seconds``, ``temperature``, ``key``, ``tempo``, ``seed`` and the others of
-                :class:`Prediction`; its files are not written.
+            primer: MIDI file to continue.
+            asked: ``bars``, ``seconds``, ``temperature``, ``key``, ``tempo``, ``seed`` and the other fields of
+                :class:`Prediction`; the files that it names are not written.
 
         Raises:
-            UserError: a value outside its rule, or what is wrong with a file.
+            UserError: a value is outside its rule, or anything is wrong with a file.
         """
         wanted = Prediction(**renamed_settings(asked, warn=True))
         wanted.check_primer(primer)
-        module, corpus, steps = self._trained(), self.corpus, self.config.data.steps_per_beat
-        assert corpus is not None
+        (module, preprocessing), notes = self.fitted(), self._training_notes()
         if wanted.harmonize is not None:
-            melody = one_song(wanted.harmonize)
-            wish = wish_of(wanted, melody).under
-            score = self.kind.harmonised(module, corpus, melody, wish)
+            melody = read_piece(wanted.harmonize)
+            request = CompositionRequest.of(wanted, melody)
+            score = self.backend.harmonize(module, notes, melody, request)
         else:
-            signature: Any = tuple(self.learnt.get("signature", DEFAULT_TIME_SIGNATURE))
-            wish = wish_of(wanted, None if primer is None else one_song(Path(primer)), signature)
-            score = self.kind.composed(module, self.learnt, corpus, wish)
-        return Composition(wish.head(score), wish, corpus, steps)
+            piece = None if primer is None else read_piece(Path(primer))
+            request = CompositionRequest.of(wanted, piece, preprocessing.signature)
+            score = self.backend.compose(module, preprocessing, notes, request)
+        return Composition(request.with_meta(score), request, notes, self.config.data.steps_per_beat)
 
     def predict(self, primer: Path | str | None = None, **asked: Any) -> Composition:
-        """What the model makes of a primer, as other tasks' models have it: the same as :meth:`compose`."""
+        """Compose: the same as :meth:`compose`, under the name that other tasks use."""
         return self.compose(primer, **asked)
 
-    def fitted(self) -> Any:
-        """The network, once there is one.
+    def write_predictions(self, data: Path | None, asked: Prediction) -> Iterator[str]:
+        """Compose, write the files that the settings name, and yield a summary as JSON."""
+        from holdfast.tasks.music.predict import predicted
 
-        Raises:
-            UserError: there is none yet.
-        """
-        return self._trained()
+        return predicted(self, data, asked)
 
-    def part(self, path: Path) -> Any:
-        """The pieces of a file, as they are scored."""
-        return self._read(path)
+    def inspections(self, data: Path, steps: int) -> list[InspectionRequest]:
+        """Return the first piece of a file as what to inspect."""
+        from holdfast.tasks.music.inspect import subjects
 
-    def _read(self, path: Path) -> Any:
-        part, self.notes = self.kind.read(path, self.learnt)
-        return part
+        return subjects(self, data, steps)
+
+    def report_sections(self, plots: Path) -> list[Section]:
+        """Return a section with a piece that the model composes."""
+        from holdfast.tasks.music.report import sections
+
+        return sections(self, plots)

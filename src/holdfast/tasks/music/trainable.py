@@ -1,67 +1,82 @@
-"""Training and scoring models of piano rolls: stretches of pieces side by side, and what counts of them."""
+"""Training and evaluation of the networks: piano rolls in batches of segments, events in streams."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from holdfast._typing import Array
 from holdfast.data.batching import TokenBatches
-from holdfast.data.music.piano_roll import Roll, RollPieces
+from holdfast.data.music.piano_roll import Roll
 from holdfast.data.music.pieces import transposed, transposition_range
+from holdfast.models.language import RecurrentLanguageModel
 from holdfast.models.music import Context, PianoRollNetwork
-from holdfast.tasks.music.config import MusicConfig
-from holdfast.tasks.music.dataset import Prepared
-from holdfast.tasks.music.metrics import Counts
+from holdfast.models.truncated_bptt import StreamTraining, texts_nll
+from holdfast.tasks.dataset import Dataset
+from holdfast.tasks.music.config import MusicConfig, MusicTraining
+from holdfast.tasks.music.metrics import RollPredictions
+from holdfast.tasks.music.preprocessing import (
+    EventPreprocessing,
+    EventSplit,
+    Ids,
+    RollPreprocessing,
+    RollSplit,
+)
 
 Batch = tuple[Tensor, Tensor]
 """Frames [T + 1, B, K], of which the first T are read and the last T scored, and how many of those count [B]."""
-SCORED_AT_ONCE = 8000
-"""Frames of a batch where nothing is trained."""
+_EVALUATED_AT_ONCE = 8000
+"""Frames of a batch in evaluation."""
 
 
 class RollTraining:
-    """What the training loop asks for: batches of stretches of like length, their loss, and the validation's.
+    """Trainable of piano rolls: batches of segments of similar lengths, each transposed at random.
 
-    The batches of an epoch, and by how much each stretch is transposed in it, depend on the seed and the epoch alone.
+    The batches and transpositions of an epoch depend on the seed and the epoch only.
     """
 
     monitor = "valid_loss"
 
-    def __init__(self, module: PianoRollNetwork, config: MusicConfig, prepared: Prepared) -> None:
-        self.module, self.valid = module, prepared.valid
+    def __init__(
+        self, module: PianoRollNetwork, config: MusicConfig, dataset: Dataset[RollSplit, RollPreprocessing]
+    ) -> None:
+        self.module, self.valid = module, dataset.valid
         self.seed, self.most = config.training.seed, config.data.transpose
-        self.stretches = [
-            stretch for piece in prepared.train for stretch in cut(piece.roll, config.training.steps)
+        self.segments = [
+            segment
+            for piece in dataset.train.pieces
+            for segment in segments(piece.roll, config.training.steps)
         ]
-        lengths = [len(stretch) - 1 for stretch in self.stretches]
+        lengths = [len(segment) - 1 for segment in self.segments]
         size = config.training.batch_size
         self.buckets = TokenBatches(lengths, max(lengths) * size, size, self.seed)
         self.steps_per_epoch = len(self.buckets)
 
     def batches(self, epoch: int) -> Iterator[Batch]:
-        """Every stretch once in an epoch."""
+        """Yield every segment once."""
         random = np.random.default_rng((self.seed, epoch, 1))
         for chosen in self.buckets.of(epoch):
-            yield batch([moved(self.stretches[i], self.most, random) for i in chosen.tolist()])
+            yield batch([randomly_transposed(self.segments[i], self.most, random) for i in chosen.tolist()])
 
     def loss(self, batch: Batch) -> Tensor:
-        """Nats of a frame."""
-        return nats(self.module, batch).mean()
+        """Return nats per frame."""
+        return frame_nats(self.module, batch).mean()
 
     def validate(self) -> dict[str, float]:
-        """Nats of a frame of the validation part."""
+        """Return nats per frame of the validation split."""
         return {self.monitor: mean_nats(self.module, self.valid)}
 
 
-def cut(roll: Roll, steps: int) -> list[Roll]:
-    """Stretches of at most ``steps`` scored frames, of like length, each with the frame before them.
+def segments(roll: Roll, steps: int) -> list[Roll]:
+    """Cut a roll into segments of similar lengths with at most ``steps`` scored frames and the frame before them.
 
     Example:
-        >>> [len(stretch) for stretch in cut(np.zeros((12, 88), bool), 5)]
+        >>> [len(segment) for segment in segments(np.zeros((12, 88), bool), 5)]
         [5, 4, 5]
     """
     count = -(-(len(roll) - 1) // steps)
@@ -69,14 +84,14 @@ def cut(roll: Roll, steps: int) -> list[Roll]:
     return [roll[a : b + 1] for a, b in pairwise(borders)]
 
 
-def moved(roll: Roll, most: int, random: np.random.Generator) -> Roll:
-    """The roll transposed by up to ``most`` semitones, as far as the keyboard reaches."""
+def randomly_transposed(roll: Roll, most: int, random: np.random.Generator) -> Roll:
+    """Transpose a roll by up to ``most`` semitones, within the keyboard."""
     low, high = transposition_range(roll, most)
     return transposed(roll, int(random.integers(low, high + 1)))
 
 
 def batch(rolls: list[Roll]) -> Batch:
-    """Rolls side by side, the shorter ones filled up with silence that counts for nothing."""
+    """Join rolls to a batch; shorter ones are padded with silence, which is not scored."""
     lengths = [len(roll) for roll in rolls]
     table = np.zeros((max(lengths), len(rolls), rolls[0].shape[1]), np.float32)
     for column, roll in enumerate(rolls):
@@ -84,35 +99,37 @@ def batch(rolls: list[Roll]) -> Batch:
     return torch.from_numpy(table), torch.tensor(lengths) - 1
 
 
-def counted(batch: Batch) -> Tensor:
-    """Which frames of a batch count: [T, B]."""
+def _scored(batch: Batch) -> Tensor:
+    """Return whether each frame of a batch is scored [T, B]."""
     frames, lengths = batch
     return torch.arange(len(frames) - 1, device=frames.device)[:, None] < lengths
 
 
-def nats(module: PianoRollNetwork, batch: Batch) -> Tensor:
-    """``-log p`` of every frame that counts [N]."""
+def frame_nats(module: PianoRollNetwork, batch: Batch) -> Tensor:
+    """Return ``-log p`` of every scored frame of a batch [N]."""
     context, _ = module(batch[0][:-1])
-    there = counted(batch)
-    return module.output.nll(context[there], batch[0][1:][there])
+    scored = _scored(batch)
+    return module.output.nll(context[scored], batch[0][1:][scored])
 
 
-def _in_evaluation(module: PianoRollNetwork, pieces: RollPieces) -> Iterator[tuple[Context, Tensor]]:
-    """Contexts [N] and the frames that follow them [N, K], of whole pieces, some at a time."""
+def _in_evaluation(
+    module: PianoRollNetwork, split: RollSplit
+) -> Iterator[tuple[list[int], Tensor, Context, Tensor]]:
+    """Yield, for some pieces at a time: their numbers, and of each scored frame its column, context and keys."""
     module.eval()
     device = next(module.parameters()).device
-    buckets = TokenBatches([len(piece) - 1 for piece in pieces], SCORED_AT_ONCE)
+    buckets = TokenBatches([len(piece) - 1 for piece in split.pieces], _EVALUATED_AT_ONCE)
     for chosen in buckets.of(epoch=0):
-        own = batch([pieces[i].roll for i in chosen.tolist()])
-        frames, there = own[0].to(device), counted(own).to(device)
-        yield module(frames[:-1])[0][there], frames[1:][there]
+        own = batch([split.pieces[i].roll for i in chosen.tolist()])
+        frames, scored = own[0].to(device), _scored(own).to(device)
+        yield chosen.tolist(), scored.nonzero()[:, 1], module(frames[:-1])[0][scored], frames[1:][scored]
 
 
 @torch.no_grad()
-def mean_nats(module: PianoRollNetwork, pieces: RollPieces) -> float:
-    """Nats of a frame: summed over the keys, averaged over all frames but the first of each piece."""
+def mean_nats(module: PianoRollNetwork, split: RollSplit) -> float:
+    """Return nats per frame: summed over the keys, averaged over all frames but the first of each piece."""
     training, total, count = module.training, 0.0, 0
-    for context, frames in _in_evaluation(module, pieces):
+    for _, _, context, frames in _in_evaluation(module, split):
         found = module.output.nll(context, frames)
         total, count = total + float(found.double().sum()), count + len(found)
     module.train(training)
@@ -120,9 +137,73 @@ def mean_nats(module: PianoRollNetwork, pieces: RollPieces) -> float:
 
 
 @torch.no_grad()
-def figures(module: PianoRollNetwork, pieces: RollPieces) -> dict[str, float]:
-    """``nll_per_frame``, and ``note_accuracy`` of the likeliest frame by the rule of the output's ``sample``."""
-    counts = Counts()
-    for context, frames in _in_evaluation(module, pieces):
-        counts.add(module.output.sample(context, temperature=0.0).frames, frames > 0)
-    return {"nll_per_frame": mean_nats(module, pieces), "note_accuracy": counts.accuracy}
+def predict_rolls(module: PianoRollNetwork, split: RollSplit) -> RollPredictions:
+    """Return the nats of every frame but the first of each piece, and the likeliest keys of each."""
+    nats, keys = ([np.zeros(0)] * len(split) for _ in range(2))
+    for chosen, columns, context, frames in _in_evaluation(module, split):
+        surprise = module.output.nll(context, frames).cpu().numpy()
+        likeliest = module.output.sample(context, temperature=0.0).frames.cpu().numpy()
+        for column, place in enumerate(chosen):
+            own = (columns == column).cpu().numpy()
+            nats[place], keys[place] = surprise[own], likeliest[own]
+    return RollPredictions(np.concatenate(nats), np.concatenate(keys))
+
+
+# -- events ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Streams:
+    """Settings of the streams (:class:`holdfast.models.truncated_bptt.StreamSettings`)."""
+
+    training: MusicTraining
+    reset: float = 0.01
+    activation: float = 0.0
+    change: float = 0.0
+
+    @property
+    def seed(self) -> int:
+        """Seed of the training run."""
+        return self.training.seed
+
+    @property
+    def steps(self) -> int:
+        """Tokens after which back-propagation is truncated."""
+        return self.training.steps
+
+    def streams(self, length: int) -> int:
+        """Return in how many streams so many tokens are read."""
+        return min(self.training.batch_size, length // (2 * self.steps))
+
+
+class EventTraining(StreamTraining):
+    """Trainable of events: streams along all training pieces, shuffled and transposed at random in each epoch."""
+
+    def __init__(
+        self,
+        module: RecurrentLanguageModel,
+        config: MusicConfig,
+        dataset: Dataset[EventSplit, EventPreprocessing],
+    ) -> None:
+        self.dataset, self.most = dataset, config.data.transpose
+        train, valid = dataset.train, dataset.valid
+        super().__init__(module, _Streams(config.training), train.joined(), valid.joined(), train.end)
+
+    def text(self, epoch: int) -> Ids:
+        """Return the events of an epoch, one piece after the other."""
+        train, preprocessing = self.dataset.train, self.dataset.preprocessing
+        random = np.random.default_rng((self.settings.seed, epoch, 1))
+        pieces = [train.pieces[place] for place in random.permutation(len(train))]
+        room = [preprocessing.vocabulary.room(piece.ids, self.most) for piece in pieces]
+        by = [int(random.integers(low, high + 1)) for low, high in room]
+        return preprocessing.transposed(replace(train, pieces=tuple(pieces)), by).joined()
+
+    def validate(self) -> dict[str, float]:
+        """Return nats per token of the validation split, each piece read from its beginning."""
+        nats = event_nats(self.module, self.dataset.valid)
+        return {self.monitor: float(nats.mean(dtype=np.float64))}
+
+
+def event_nats(module: RecurrentLanguageModel, split: EventSplit) -> Array:
+    """Return ``-log p`` of every event and end of a split [n], each piece read from its beginning."""
+    return np.concatenate(texts_nll(module, [piece.ids for piece in split.pieces], split.end))

@@ -1,4 +1,4 @@
-"""The picture of what a model of rolls expects."""
+"""The plot of what a model of piano rolls expects."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 
 from holdfast.cli import main
 from holdfast.models.music import OUTPUTS, PianoRollNetwork, PianoRollOptions
-from holdfast.tasks.music.expectation_plot import DRAWS, expected
+from holdfast.tasks.music.plots import SAMPLES, expectation
 from musical import folder_of, trained
 
 FEW = 5
@@ -26,7 +26,7 @@ def test_the_probability_of_a_key_is_that_of_all_frames_with_it(output: str) -> 
     for parameter in model.output.parameters():
         parameter.copy_(torch.randn_like(parameter))
     roll = np.random.default_rng(0).random((6, FEW)) < 0.4
-    chances, nats = expected(model, roll)
+    chances, nats = expectation(model, roll)
     frames = torch.from_numpy(roll).double()
     context = model(frames[:-1, None])[0][:, 0]
     every = torch.tensor(list(product([0.0, 1.0], repeat=FEW)), dtype=torch.float64)
@@ -34,13 +34,15 @@ def test_the_probability_of_a_key_is_that_of_all_frames_with_it(output: str) -> 
         some = context[torch.full((len(every),), t)]
         p = (-model.output.nll(some, every)).exp()
         exact = (p[:, None] * every).sum(0).numpy()
-        error = 5 * np.sqrt(exact * (1 - exact) / DRAWS) + 2 / DRAWS if output == "autoregressive" else 1e-12
+        error = (
+            5 * np.sqrt(exact * (1 - exact) / SAMPLES) + 2 / SAMPLES if output == "autoregressive" else 1e-12
+        )
         assert (np.abs(chances[t] - exact) <= error).all()
         place = int((every == frames[t + 1]).all(1).nonzero())
         assert nats[t] == pytest.approx(-float(p[place].log()))
 
 
-def test_what_a_model_of_rolls_expects_is_drawn_beside_the_page(tmp_path: Path) -> None:
+def test_inspect_plots_what_a_model_of_rolls_expects_next_to_the_report(tmp_path: Path) -> None:
     folder = folder_of(tmp_path / "midi")
     run = trained(folder, tmp_path / "roll")
     assert main(["inspect", str(run), str(folder), "--steps", "20"]) == 0
