@@ -217,4 +217,4 @@ def test_evaluate_reports_the_loss_by_rounding(tmp_path, capsys):
     assert main(["evaluate", str(tmp_path / "run"), str(tmp_path / "a.csv"), "--int8"]) == 0
     assert "In int8 it is" in capsys.readouterr().out
     assert main(["evaluate", str(tmp_path / "run"), "--int8"]) == 2
-    assert "int8 is scored on a file" in capsys.readouterr().err
+    assert "int8 must be scored on a file" in capsys.readouterr().err

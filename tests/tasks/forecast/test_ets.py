@@ -1,4 +1,4 @@
-"""Exponential smoothing against its equations and against statsmodels."""
+"""Exponential smoothing compared with its equations and with statsmodels."""
 
 from typing import Any
 

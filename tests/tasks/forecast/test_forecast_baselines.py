@@ -1,4 +1,4 @@
-"""The baselines against hand computation and published figures; each is blind to the future."""
+"""The baselines compared with hand-computed and published values; none sees the future."""
 
 import sys
 from collections.abc import Callable
@@ -37,10 +37,10 @@ def test_last_value_repeats_the_last_value_of_each_channel() -> None:
     np.testing.assert_array_equal(LastValue().point(at(table, 3, 2)), [[[4, 40], [4, 40]]])
 
 
-def test_drift_draws_on_the_line_from_the_first_to_the_last_value() -> None:
+def test_drift_continues_the_line_from_the_first_to_the_last_value() -> None:
     table = table_of(np.array([5.0, 5.0]), np.array([1.0, 2.0, 4.0, 7.0]))
     np.testing.assert_array_equal(Drift().point(at(table, 6, 3))[0, :, 0], [9, 11, 13])
-    np.testing.assert_array_equal(Drift().point(at(table, 3, 2))[0, :, 0], [1, 1])  # one value is no line
+    np.testing.assert_array_equal(Drift().point(at(table, 3, 2))[0, :, 0], [1, 1])  # one value makes no line
 
 
 def test_drift_begins_at_the_first_value_that_was_seen() -> None:
@@ -190,7 +190,7 @@ def test_many_series_are_not_smoothed() -> None:
         Ets(preprocessing_of(names, 2, 1, 5))._check_count()
 
 
-def test_what_is_left_out_is_said() -> None:
+def test_a_baseline_that_is_left_out_is_named() -> None:
     table = table_of(*[np.random.default_rng(i).normal(size=12) for i in range(65)], lookback=2)
     split = split_of(table, 1)
     fitted = set_of(table.preprocessing, 1).fit(split, split)
@@ -215,7 +215,7 @@ def test_intervals_come_from_the_validation_errors(returns: bool) -> None:
 
 
 @pytest.mark.parametrize("returns", [LEVELS, RETURNS])
-def test_fitted_baselines_are_kept_as_arrays(returns: bool, tmp_path: Path) -> None:
+def test_fitted_baselines_are_saved_as_arrays(returns: bool, tmp_path: Path) -> None:
     table, _ = base(returns)
     split, valid = split_of(table, 8), split_of(table, 8, [(90, 120), (80, 100)])
     fitted = set_of(table.preprocessing, 8, returns).fit(split, valid)
@@ -235,7 +235,7 @@ def test_fitted_baselines_are_kept_as_arrays(returns: bool, tmp_path: Path) -> N
         ("sklearn.linear_model", lambda preprocessing: Linear(preprocessing, returns=False)),
     ],
 )
-def test_a_missing_library_is_told_with_its_remedy(
+def test_a_missing_library_is_named_with_the_command_that_installs_it(
     missing: str, made: Callable[[ForecastPreprocessing], PointBaseline], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     table = table_of(seasonal(60, 6), lookback=5)
@@ -244,7 +244,7 @@ def test_a_missing_library_is_told_with_its_remedy(
         made(table.preprocessing).fit(split_of(table, 2), split_of(table, 2))
 
 
-def test_figures_on_a_public_data_set_are_the_published_ones(shared_data: Callable[[str], Path]) -> None:
+def test_metrics_on_a_public_dataset_are_the_published_ones(shared_data: Callable[[str], Path]) -> None:
     """Zeng et al. 2023, table 2, ETTh1 at 96 steps: Repeat MSE 1.295, MAE 0.713; NLinear 0.374, 0.394."""
     file = shared_data("ett/ETTh1.csv")
     raw = np.loadtxt(file, delimiter=",", skiprows=1, usecols=range(1, 8))[:14400]

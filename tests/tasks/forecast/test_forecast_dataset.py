@@ -1,4 +1,4 @@
-"""From a file to windows: log returns over gaps, splits cut at common times, and the loss over what was observed."""
+"""From a file to windows: log returns over gaps, splits cut at common times, the loss of observed targets."""
 
 from pathlib import Path
 
@@ -92,8 +92,14 @@ def test_one_series_is_cut_by_its_rows(tmp_path: Path) -> None:
     ]
 
 
-def test_the_loss_is_a_mean_over_what_was_observed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Batches with few observed targets weigh little: the same figure whatever the size of the batches."""
+def test_a_fraction_has_the_latest_windows_of_each_series() -> None:
+    split = split_of(table_of(np.zeros((11, 1)), np.zeros((5, 1))), 1)
+    kept = split.fraction(0.3)
+    assert kept.origins.tolist() == [8, 9, 10, 15] and kept.series.tolist() == [0, 0, 0, 1]
+
+
+def test_the_loss_is_a_mean_over_the_observed_targets(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Batches are weighted by their observed targets: their size does not change the loss."""
     values = np.random.default_rng(0).normal(size=40)
     values[5:25] = NAN
     split = split_of(table_of(values, lookback=2), 4)

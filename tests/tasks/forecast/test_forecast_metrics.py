@@ -1,4 +1,4 @@
-"""Metrics against hand-computed cases and a slow loop."""
+"""Metrics compared with hand-computed cases and a slow loop."""
 
 import numpy as np
 import pytest
@@ -45,7 +45,7 @@ def test_a_series_that_repeats_itself_has_no_mase() -> None:
     assert "mase" not in metrics.metrics_of(TRUTH, FORECAST, FORECAST[..., None], (0.5,), np.array([0.0]))
 
 
-def test_nothing_observed_is_told() -> None:
+def test_a_truth_without_observed_values_is_refused() -> None:
     with pytest.raises(UserError, match="missing"):
         metrics.mae(np.full((1, 1, 1), np.nan), np.zeros((1, 1, 1)))
 

@@ -1,4 +1,4 @@
-"""The forecaster's promises that no other test holds: large values, late starts, resumed runs, prices."""
+"""The forecaster: large values, late starts, resumed runs, prices, notes."""
 
 from pathlib import Path
 from typing import Any
@@ -74,7 +74,7 @@ def test_a_forecast_begins_after_the_last_target_whatever_is_done_about_gaps(tmp
     assert table["time"][0] == "2024-01-13 07:00:00"  # hour 295
 
 
-def test_prices_go_on_from_the_last_one(tmp_path: Path) -> None:
+def test_forecast_prices_start_from_the_last_one(tmp_path: Path) -> None:
     prices = 100 * np.exp(np.random.default_rng(0).normal(0, 0.01, 300).cumsum())
     data = write(tmp_path / "y.csv", prices)
     model = hf.Forecaster(target="y", horizon=3, returns=True, **SMALL).fit(data)
@@ -86,7 +86,7 @@ def test_prices_go_on_from_the_last_one(tmp_path: Path) -> None:
 
 
 def test_unmoved_prices_have_no_direction(tmp_path: Path) -> None:
-    """Every second price is the one before: only the moves count, and drift, always up here, is right on each."""
+    """Every second price repeats the one before; only moves count, and drift forecasts each of them."""
     prices = 100 * 1.01 ** (np.arange(400) // 2)
     data = write(tmp_path / "y.csv", prices)
     model = hf.Forecaster(target="y", horizon=2, returns=True, **SMALL).fit(data)
@@ -109,7 +109,7 @@ def test_filled_prices_move_once(tmp_path: Path) -> None:
         assert np.allclose(seen, 0.0, atol=1e-8)
 
 
-def test_a_damaged_schema_is_told(tmp_path: Path) -> None:
+def test_a_damaged_preprocessing_is_refused(tmp_path: Path) -> None:
     data, run = write(tmp_path / "y.csv", np.random.default_rng(0).normal(size=300)), tmp_path / "run"
     hf.Forecaster(target="y", horizon=6, **SMALL).fit(data, out=run)
     path = run / "data.json"
@@ -120,7 +120,7 @@ def test_a_damaged_schema_is_told(tmp_path: Path) -> None:
             hf.load(run)
 
 
-def test_what_was_found_is_told(tmp_path: Path) -> None:
+def test_notes_name_what_was_chosen(tmp_path: Path) -> None:
     data = write(tmp_path / "y.csv", np.sin(np.arange(400) * 2 * np.pi / 24))
     notes = hf.Forecaster(target="y", horizon=6).prepare(data).notes
     assert "season found: 24 steps" in notes and "look-back chosen: 48 steps" in notes
@@ -128,7 +128,7 @@ def test_what_was_found_is_told(tmp_path: Path) -> None:
     assert not any("season" in note or "look-back" in note for note in notes)
 
 
-def test_small_parts_and_unused_columns_are_told(tmp_path: Path) -> None:
+def test_notes_name_small_splits_and_unused_columns(tmp_path: Path) -> None:
     pl.DataFrame({"y": np.arange(40.0), "rain": np.ones(40), "wind": np.ones(40)}).write_csv(
         tmp_path / "y.csv"
     )
@@ -141,7 +141,7 @@ def test_a_missing_target_is_named() -> None:
         hf.Forecaster(horizon=3)
 
 
-def test_a_walk_forward_takes_means_over_the_folds_that_have_a_metric() -> None:
+def test_a_backtest_takes_means_over_the_folds_that_have_a_metric() -> None:
     def fold(**model: float) -> dict[str, Any]:
         rest = {"parameters": 1, "seconds": 1.0, "windows": 2, "notes": ["a"]}
         return {"model": model, "baselines": {"drift": {"mae": 2.0}}, **rest}

@@ -1,4 +1,4 @@
-"""The linear baseline against least squares."""
+"""The linear baseline compared with least squares."""
 
 import numpy as np
 import pytest

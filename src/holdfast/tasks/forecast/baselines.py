@@ -1,7 +1,7 @@
-"""Baselines of a forecaster: simple forecasts of the same windows, from values before the origin only.
+"""Baselines of a forecaster, which read values before the origin only.
 
-All work on the network's scale; their forecasts do not depend on the scale. Letters as in
-:mod:`holdfast.tasks.forecast.preprocessing`.
+All work on the network's scale; in the columns' units their forecasts do not depend on it. Letters
+as in :mod:`holdfast.tasks.forecast.preprocessing`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from holdfast.tasks.forecast.preprocessing import WindowSplit
 
 
 class PointBaseline(Baseline[WindowSplit, Forecast]):
-    """A baseline with point forecasts; its intervals are the quantiles of its own validation errors.
+    """A baseline of point forecasts, with the quantiles of its validation errors as intervals.
 
     Attributes:
         levels: quantile levels.
@@ -68,7 +68,8 @@ class LastValue(PointBaseline):
 class SeasonalNaive(PointBaseline):
     """Repeat the last m steps before the origin: ``y[o + k] = y[o - m + k mod m]``.
 
-    May reach to before the look-back. A step of a season that begins before the series gets the last value.
+    The season may begin before the look-back. Steps before the start of the series get the last
+    value.
     """
 
     name = "seasonal_naive"
@@ -88,7 +89,8 @@ class SeasonalNaive(PointBaseline):
 class Drift(PointBaseline):
     """Continue the line from the first seen value of a series to the last one before the origin.
 
-    ``y[o + k] = y[o - 1] + (k + 1) (y[o - 1] - y[f]) / (o - 1 - f)`` with f the first row that has a value.
+    ``y[o + k] = y[o - 1] + (k + 1) (y[o - 1] - y[f]) / (o - 1 - f)`` with f the first row that has
+    a value.
     """
 
     name = "drift"
@@ -118,7 +120,10 @@ class RandomWalk(PointBaseline):
 
 
 class MeanReturn(PointBaseline):
-    """Forecast prices by the mean training return (a random walk with drift), which on the network's scale is 0."""
+    """Forecast prices by the mean training return (a random walk with drift).
+
+    On the network's scale it is 0.
+    """
 
     name = "drift"
 
@@ -134,6 +139,6 @@ def _last(split: WindowSplit) -> Array:
 
 
 def _first_seen(split: WindowSplit) -> Array:
-    """Return the row of each series' first value; the row after its last one where it has none: [S, C]."""
+    """Return the row of each series' first value, or the row after its end: [S, C]."""
     seen, bounds = split.table.targets.isfinite().numpy(), pairwise(split.table.first)
     return np.array([np.where(seen[a:b].any(0), a + seen[a:b].argmax(0), b) for a, b in bounds])

@@ -16,15 +16,18 @@ class DataConfig:
 
     Attributes:
         target: column to forecast, or several.
-        time: time column, or several such as year,month,day,hour; found automatically when not given.
+        time: time column, or several such as year,month,day,hour; found automatically when not
+            given.
         series: column that names the series, where a file holds several.
         past: covariates known up to the present only.
         known: covariates known in advance, such as holidays.
-        frequency: step between rows: 30min, 1h, 1d, 1w, 1mo, 1q, 1y, or rows; found automatically when not given.
+        frequency: step between rows: 30min, 1h, 1d, 1w, 1mo, 1q, 1y, or rows; found automatically
+            when not given.
         season: steps in a season, 1 for none; found automatically when not given.
-        missing: treatment of missing targets: mask (leave out of loss and metrics), fill (repeat the last value) or
-            error.
-        split: training, validation and test split, in order: fractions (0.7/0.1/0.2) or rows (8640/2880/2880).
+        missing: treatment of missing targets: mask (leave out of loss and metrics), fill (repeat
+            the last value) or error.
+        split: training, validation and test split, in order: fractions (0.7/0.1/0.2) or rows
+            (8640/2880/2880).
         returns: forecast log returns of prices, and compare with the random walk.
         sort: sort the rows by time; an unsorted file is an error otherwise.
     """
@@ -78,13 +81,15 @@ class NetworkConfig:
     """The network.
 
     Attributes:
-        model: recurrent (reads every step) or segment (SegRNN: reads segments of each target separately).
+        model: recurrent (reads every step) or segment (SegRNN: reads segments of each target
+            separately).
         cell: rnn, gru or lstm.
         hidden_size: hidden units of a layer.
         num_layers: recurrent layers.
         dropout: dropout probability during training.
-        residual: forecast that the network corrects: the last value, the mean or the values of the last season, or none
-            (auto: the season where there is one, otherwise and for segment the last value, none for returns).
+        residual: forecast that the network corrects: the last value, the mean or the values of the
+            last season, or none (auto: the season where there is one, otherwise and for segment the
+            last value, none for returns).
         segment: steps in a segment (segment model only).
     """
 
@@ -123,8 +128,8 @@ class ForecastConfig:
         network: the network.
         training: the training run.
         horizon: steps ahead to forecast.
-        lookback: steps that the network reads; when not given twice the season, at least the horizon and at most a
-            quarter of the training rows.
+        lookback: steps that the network reads; when not given twice the season, at least the
+            horizon and at most a quarter of the training rows.
         quantiles: quantile levels of the intervals; 0.5 is the point forecast.
         loss: pinball (forecasts quantiles), mae or mse (intervals come from the validation errors).
     """

@@ -1,4 +1,4 @@
-"""From files to training, validation and test windows; everything is fitted on the training rows only."""
+"""From files to windows of the training, validation and test split."""
 
 from __future__ import annotations
 
@@ -40,7 +40,8 @@ def read_dataset(
 ) -> Dataset[WindowSplit, ForecastPreprocessing]:
     """Read the training file (and the others, where given) and cut it into windows.
 
-    A split without a file of its own is cut from ``data`` in order of time, by ``config.data.split``.
+    All fitting uses the training rows only. A split without a file of its own is cut from ``data``
+    in order of time, by ``config.data.split``.
 
     Raises:
         UserError: anything is wrong with a file, or the series are too short for the windows.
@@ -76,7 +77,8 @@ def read_series(
 ) -> tuple[Panel, Array | None]:
     """Read a panel; where returns are forecast, as log returns and with the last prices.
 
-    ``preprocessing`` is given for another file than the training file: its time column and frequency then apply.
+    ``preprocessing`` is given for another file than the training file: its time column and
+    frequency then apply.
     """
     columns = Columns(
         targets=data.target,
@@ -146,7 +148,7 @@ def _require(split: WindowSplit, name: str, config: ForecastConfig) -> None:
 
 
 def _missing(panel: Panel, data: DataConfig) -> Panel:
-    """Treat gaps in the targets as ``missing`` says; ``mask`` leaves them for the loss and the score to leave out."""
+    """Treat gaps in the targets as ``missing`` says; ``mask`` keeps them."""
     count = len(panel.columns.targets)
     gaps = sum(int(np.isnan(s.values[:, :count]).sum()) for s in panel.series)
     if gaps == 0 or data.missing == "mask":
@@ -170,11 +172,11 @@ def _fill_targets(series: Series, count: int) -> Array:
 
 
 def to_returns(panel: Panel) -> tuple[Panel, Array]:
-    """Convert prices to log returns of the targets; also return the last price of each series and target [S, C].
+    """Return log returns of the target prices, and the last price of each series and target [S, C].
 
-    ``r_t = ln(p_t / p_s)`` with s the last row before t that has a price. After a gap it is the return over the whole
-    gap, so that returns summed up from any price give the later prices. The first row of each series has no return and
-    is left out.
+    ``r_t = ln(p_t / p_s)`` with s the last row before t that has a price. After a gap it is the
+    return over the whole gap, so that returns summed up from any price give the later prices. The
+    first row of each series has no return and is left out.
 
     Raises:
         UserError: a price is not positive.
@@ -204,8 +206,8 @@ def to_returns(panel: Panel) -> tuple[Panel, Array]:
 def _spans(panel: Panel, data: DataConfig, own: OwnFiles) -> list[tuple[Span, Span, Span]]:
     """Return the row ranges of the training, validation and test split of each series.
 
-    Several series are cut at the same times: no split of one series is later than a later split of another. Without
-    times, each is cut by its own rows.
+    Several series are cut at the same times: no split of one series is later than a later split of
+    another. Without times, each is cut by its own rows.
     """
     if panel.columns.time is None:
         return [_ranges(len(s.times), data, own, s.name) for s in panel.series]

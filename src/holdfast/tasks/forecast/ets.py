@@ -1,14 +1,16 @@
 """Exponential smoothing as a baseline, fitted once on the training rows.
 
-ETS(A,Ad,A) of Hyndman et al. 2008, "Forecasting with Exponential Smoothing", with level l, damped trend b and
-season s of m steps; the error is e_t = y_t - (l_{t-1} + phi b_{t-1} + s_{t-m}):
+ETS(A,Ad,A) of Hyndman et al. 2008, "Forecasting with Exponential Smoothing", with level l, damped
+trend b and season s of m steps; the error is e_t = y_t - (l_{t-1} + phi b_{t-1} + s_{t-m}):
 
     l_t = l_{t-1} + phi b_{t-1} + alpha e_t
     b_t = phi b_{t-1} + beta e_t
     s_t = s_{t-m} + gamma e_t
-    forecast of step k from origin o (its last row is o - 1):  l + (phi + ... + phi^k) b + s_{o - m + (k - 1) mod m}
+    forecast of step k from origin o, after row o - 1:
+        l + (phi + ... + phi^k) b + s_{o - m + (k - 1) mod m}
 
-Letters as in :mod:`holdfast.tasks.forecast.preprocessing`; n rows of one channel, m steps in a season.
+Letters as in :mod:`holdfast.tasks.forecast.preprocessing`; n rows of one channel, m steps in a
+season.
 """
 
 from __future__ import annotations
@@ -29,7 +31,7 @@ from holdfast.tasks.forecast.preprocessing import ForecastPreprocessing, WindowS
 _STATSMODELS = "statsmodels.tsa.exponential_smoothing.ets"
 
 FIT_ROWS = 3000
-"""Latest training rows of a series that the parameters are fitted on, so that a fit takes seconds."""
+"""Latest training rows of a series that the parameters are fitted on; more would take long."""
 
 _LONGEST_SEASON = 366
 """A longer season is left out: each step of the filter updates all of its states."""
@@ -45,11 +47,11 @@ START = (0.1, 0.01, 0.01, 0.98)
 
 
 class Ets(PointBaseline):
-    """Exponential smoothing with an additive damped trend, and an additive season where there is one.
+    """Exponential smoothing with an additive damped trend and, where there is one, a season.
 
-    The parameters alpha, beta, gamma and phi are fitted by maximum likelihood (statsmodels) for each series and
-    channel. The first states come from the first look-back rows of a series, which no window forecasts: a forecast does
-    not depend on values at or after its origin.
+    The parameters alpha, beta, gamma and phi are fitted by maximum likelihood (statsmodels) for
+    each series and channel. The first states come from the first look-back rows of a series, which
+    no window forecasts: a forecast does not depend on values at or after its origin.
     """
 
     name = "ets"
@@ -70,7 +72,8 @@ class Ets(PointBaseline):
     def fit_point(self, train: WindowSplit, valid: WindowSplit) -> None:
         """Fit the parameters [S, C, 4] on the last ``FIT_ROWS`` training rows of each series.
 
-        There is a season if each series has two of them in these rows, and it has at most ``_LONGEST_SEASON`` steps.
+        There is a season if each series has two of them in these rows, and it has at most
+        ``_LONGEST_SEASON`` steps.
 
         Raises:
             LeftOut: there are too many series and targets.
@@ -84,7 +87,7 @@ class Ets(PointBaseline):
                     self.parameters[s, channel] = self._fit(values[name][:, channel])
 
     def _fit(self, values: Array) -> Array:
-        """Return alpha, beta, gamma and phi of one channel [n]; ``START`` for a constant or a few rows."""
+        """Return alpha, beta, gamma and phi of one channel [n]; ``START`` for constant rows."""
         parameters = np.array(START)
         if len(values) <= len(START) or np.ptp(values) == 0:
             return parameters
@@ -96,7 +99,7 @@ class Ets(PointBaseline):
         return parameters
 
     def _free(self) -> list[int]:
-        """Return the positions of the parameters that the model has: there is no gamma without a season."""
+        """Return the positions of the fitted parameters: there is no gamma without a season."""
         return [0, 1, 2, 3] if self.season > 1 else [0, 1, 3]
 
     def _model(self, values: Array) -> Any:
@@ -116,7 +119,7 @@ class Ets(PointBaseline):
         )
 
     def point(self, split: WindowSplit) -> Array:
-        """Return the point forecasts [W, h, C]: one pass of the filter over each series, up to the last origin."""
+        """Return the point forecasts [W, h, C], by one pass of the filter over each series."""
         point = np.empty((len(split), split.horizon, len(self.preprocessing.targets)), np.float32)
         names = list(self.preprocessing.scales)
         for s in np.unique(split.series):
@@ -129,7 +132,7 @@ class Ets(PointBaseline):
         return point
 
     def _paths(self, values: Array, parameters: Array, origins: Array, horizon: int) -> Array:
-        """Return the forecasts of one channel [n] from each origin, counted in its rows: [W] -> [W, h]."""
+        """Return the forecasts of one channel [n] from each origin (its row): [W] -> [W, h]."""
         model = self._model(values)
         states = model.smooth(parameters[self._free()], return_raw=True)[1]
         steps = np.arange(horizon)
@@ -153,7 +156,7 @@ class Ets(PointBaseline):
 
 @dataclass(frozen=True)
 class _States:
-    """States before the first row: level, trend, and the season [m] that begins at the first row."""
+    """States before the first row: level, trend, and the season [m] from the first row on."""
 
     level: float
     trend: float
@@ -161,11 +164,13 @@ class _States:
 
 
 def start(values: Array, season: int) -> _States:
-    """Estimate the first states: a line through the first seasons' means, and the mean remainder of each phase.
+    """Estimate the first states from a line and a season.
+
+    The line goes through the first seasons' means; the season is the mean remainder of each phase.
 
     Args:
-        values: the first rows [n]; at most ``_START_SEASONS`` whole seasons of them are used. With less than one
-            season there is only the line.
+        values: the first rows [n]; at most ``_START_SEASONS`` whole seasons of them are used. With
+            less than one season there is only the line.
         season: m, 1 for none.
     """
     length = season if len(values) >= season else 1
@@ -184,7 +189,7 @@ def _season(season: int, rows: int) -> int:
 
 
 def _training_rows(train: WindowSplit) -> dict[str, Array]:
-    """Return the targets of each series up to the end of its last training window: name -> [n, C]."""
+    """Return name -> targets of a series up to the end of its last training window [n, C]."""
     table, spans = train.table, {}
     for s in np.unique(train.series):
         stop = train.origins[train.series == s].max() + train.horizon

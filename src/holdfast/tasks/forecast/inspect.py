@@ -1,4 +1,4 @@
-"""What ``holdfast inspect`` looks at in a forecaster: the last window of a file, step by step, and its forecast."""
+"""Inspection of a forecaster: the last window of a file, step by step, and its forecast."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from holdfast._typing import Array
 from holdfast.data.tabular.frequency import Frequency
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from holdfast.tasks.forecast.task import Forecaster
 
 WINDOWS, _FEATURE_WINDOWS, _LOSS_WINDOWS = 16, 64, 256
-"""Windows for memory and gradients, for the search for feature units, and for the loss without a unit or layer; all
-spread evenly over the file."""
+"""Windows that measure memory and gradients, in which feature units are searched for, and that
+measure the loss in an ablation; all spread evenly over the file."""
 _OF_A_DAY = ("second", "minute", "hour")
 """Units of time that are shorter than a day."""
 _MONTHS = ("month", "quarter")
@@ -78,7 +78,8 @@ def _spread(split: WindowSplit, most: int) -> WindowSplit:
     return split.select(spread(len(split), most).numpy())
 
 
-def _run(module: Any, split: WindowSplit) -> Callable[[], Tensor]:
+def _run(module: nn.Module, split: WindowSplit) -> Callable[[], Tensor]:
+    """Return a function that runs the network on every window."""
     device = next(module.parameters()).device
     every = torch.arange(len(split))
     past, known = split.past(every).to(device), split.known(every).to(device)
@@ -114,7 +115,7 @@ def _notes(every: WindowSplit, scored: WindowSplit) -> list[str]:
 
 @dataclass(frozen=True)
 class _Sequence:
-    """Steps of a window: labels [T], rows [F, T] and their names, and the features of each sequence in it."""
+    """Steps of a window: labels [T], rows [F, T] with names, and the features of each sequence."""
 
     kind: str
     labels: list[str]
@@ -178,7 +179,7 @@ def _time_label(time: object, unit: str) -> str:
 
 
 def step_features(times: Array, values: Array, names: Sequence[str], unit: str) -> dict[str, Array]:
-    """Return name -> [T]: calendar features, the value of each column, and its change from the step before."""
+    """Return name -> feature [T]: calendar, value and change of each column."""
     found = _calendar(times, unit) if times.dtype.kind == "M" else {}
     for name, own in zip(names, values.T, strict=True):
         found[name] = own
@@ -187,7 +188,7 @@ def step_features(times: Array, values: Array, names: Sequence[str], unit: str) 
 
 
 def _calendar(times: Array, unit: str) -> dict[str, Array]:
-    """Return hour, weekday and time of the year on a circle: Sunday is as near to Monday as Monday to Tuesday."""
+    """Return hour, weekday and month as sine and cosine: Sunday is next to Monday."""
     days = times.astype("datetime64[D]")
     found: dict[str, Array] = {}
     if unit in _OF_A_DAY:

@@ -30,9 +30,9 @@ _BLOCK = 4096
 class Linear(PointBaseline):
     """Ridge regression from the last R values to all h steps, shared by all channels and series.
 
-    ``y[k] = anchor + b[k] + sum_r w[k, r] (x[r] - anchor)``, where the anchor is the last value; returns have anchor 0.
-    R is at most the look-back. The penalty has the smallest squared error on the validation split. Gaps in the training
-    targets have the last seen value.
+    ``y[k] = anchor + b[k] + sum_r w[k, r] (x[r] - anchor)``, where the anchor is the last value;
+    returns have anchor 0. R is at most the look-back. The penalty has the smallest squared error on
+    the validation split. Gaps in the training targets have the last seen value.
     """
 
     name = "linear"
@@ -47,7 +47,7 @@ class Linear(PointBaseline):
         self.bias = np.zeros(1)
 
     def fit_point(self, train: WindowSplit, valid: WindowSplit) -> None:
-        """Fit the weights [h, R] and biases [h] for each penalty, and keep the best on the validation split."""
+        """Fit weights [h, R] and biases [h] for each penalty, and keep those that validate best."""
         model = load_extra("sklearn.linear_model", "forecast")
         inputs, targets = self._pairs(train, _SAMPLES)
         held_inputs, held_targets = self._pairs(valid, _VALID_SAMPLES)
@@ -61,13 +61,13 @@ class Linear(PointBaseline):
                 best, self.weight, self.bias = error, weight, bias
 
     def _pairs(self, split: WindowSplit, samples: int) -> tuple[Array, Array]:
-        """Return inputs and targets, both less the anchor, of windows spread evenly: [w * C, R], [w * C, h]."""
+        """Return inputs [w * C, R] and targets [w * C, h], less the anchor."""
         origins = split.origins[spread(split, samples)]
         inputs, anchor = self._inputs(split, origins)
         return inputs, _cut(split, origins, split.horizon) - anchor
 
     def _inputs(self, split: WindowSplit, origins: Array) -> tuple[Array, Array]:
-        """Return the last R values less the anchor, and the anchor: [w] origins -> [w * C, R], [w * C, 1]."""
+        """Return the last R values less the anchor [w * C, R], and the anchor [w * C, 1]."""
         values = _cut(split, origins - self.length, self.length)
         anchor = values[:, -1:] if self.anchored else np.zeros_like(values[:, -1:])
         return values - anchor, anchor
@@ -93,7 +93,7 @@ class Linear(PointBaseline):
 
 
 def spread(split: WindowSplit, samples: int) -> Array:
-    """Return numbers of windows, spread evenly, with at most ``samples`` over all channels (at least one window)."""
+    """Return numbers of windows, spread evenly: at most ``samples`` over all channels."""
     count = min(len(split), max(1, samples // split.table.filled.size(1)))
     return np.linspace(0, len(split) - 1, count).round().astype(np.int64)
 

@@ -1,6 +1,7 @@
 """Metrics of forecasts. Values that are missing (NaN) in the truth are left out everywhere.
 
-Shapes: W windows, h horizon, C columns, Q quantile levels; truth and point forecasts [W, h, C], quantiles [W, h, C, Q].
+Shapes: W windows, h horizon, C columns, Q quantile levels; truth and point forecasts [W, h, C],
+quantiles [W, h, C, Q].
 """
 
 from __future__ import annotations
@@ -66,7 +67,7 @@ SCOREBOARD = Scoreboard(
 
 @dataclass(frozen=True)
 class Forecast:
-    """Forecasts of every window, on the network's scale: ``point`` [W, h, C] and ``quantiles`` [W, h, C, Q]."""
+    """Forecasts on the network's scale: ``point`` [W, h, C] and ``quantiles`` [W, h, C, Q]."""
 
     point: Array
     quantiles: Array
@@ -78,10 +79,11 @@ def truth(split: WindowSplit) -> Array:
 
 
 def error_quantiles(point: Array, split: WindowSplit, levels: Sequence[float]) -> Array:
-    """Return the quantiles of ``truth - point`` over all windows, for each step and column: [h, C, Q].
+    """Return the quantiles of ``truth - point`` over all windows: [h, C, Q].
 
-    Taken from the validation split and added to later point forecasts, they give intervals that do not depend on the
-    split to be scored (split conformal prediction: Vovk et al. 2005). A step that is never observed gets 0.
+    Taken from the validation split and added to later point forecasts, they give intervals that do
+    not depend on the split to be scored (split conformal prediction: Vovk et al. 2005). A step that
+    is never observed gets 0.
     """
     errors = truth(split) - point
     table = np.zeros((*errors.shape[1:], len(levels)))
@@ -100,9 +102,10 @@ def with_intervals(point: Array, errors: Array) -> Forecast:
 
 
 def score(split: WindowSplit, forecast: Forecast, levels: Sequence[float]) -> dict[str, float]:
-    """Return every metric of a forecast: in the columns' units, and ``mse_z`` and ``mae_z`` on the training scale.
+    """Return every metric of a forecast.
 
-    Where returns are forecast there is ``direction``, without returns of zero and forecasts of zero; there is no
+    They are in the columns' units, except ``mse_z`` and ``mae_z``, which are on the training scale.
+    For returns there is ``direction``, which leaves out returns and forecasts of zero, and no
     ``smape``, which means nothing for values around zero.
     """
     came, table = truth(split), split.table
@@ -124,7 +127,10 @@ def _direction(came: Array, point: Array, still: Array) -> dict[str, float]:
 def metrics_of(
     truth: Array, point: Array, quantiles: Array, levels: Sequence[float], scale: Array
 ) -> dict[str, float]:
-    """Return ``mae rmse smape``, ``mase`` where it exists, and with two levels or more ``pinball coverage``."""
+    """Return the metrics in the columns' units.
+
+    ``mase`` only where it exists; ``pinball`` and ``coverage`` with two levels or more.
+    """
     metrics = {"mae": mae(truth, point), "rmse": rmse(truth, point), "smape": smape(truth, point)}
     scaled = mase(truth, point, scale)
     metrics |= {} if scaled is None else {"mase": scaled}
@@ -169,20 +175,21 @@ def rmse(truth: Array, forecast: Array) -> float:
 
 
 def smape(truth: Array, forecast: Array) -> float:
-    """Return the symmetric mean absolute percentage error ``mean 200 |y - f| / (|y| + |f|)``, 0 to 200; 0/0 is 0."""
+    """Return sMAPE, ``mean 200 |y - f| / (|y| + |f|)``, 0 to 200; 0/0 counts as 0."""
     seen = _observed(truth)
     error, size = np.abs(_error(truth, forecast))[seen], _error(np.abs(truth), -np.abs(forecast))[seen]
     return float(200 * np.divide(error, size, out=np.zeros_like(error), where=size > 0).mean())
 
 
 def mase(truth: Array, forecast: Array, scale: Array) -> float | None:
-    """Return the mean absolute scaled error ``mean |y - f| / scale`` (Hyndman & Koehler 2006), without unit.
+    """Return MASE, ``mean |y - f| / scale`` (Hyndman & Koehler 2006), without unit.
 
     Args:
         scale: of :func:`seasonal_scale`, [C] or [W, 1, C].
 
     Returns:
-        None where every scale is 0 (the training rows repeat themselves exactly); such columns are left out.
+        None where every scale is 0 (the training rows repeat themselves exactly); such columns are
+        left out.
     """
     scale = np.broadcast_to(scale, truth.shape)
     seen = _observed(truth) & (scale > 0)
@@ -203,6 +210,6 @@ def pinball(truth: Array, quantiles: Array, levels: Sequence[float]) -> float:
 
 
 def coverage(truth: Array, low: Array, high: Array) -> float:
-    """Return the share of values in [low, high]; a right interval has the share that its level says."""
+    """Return the share of values in [low, high]; ideally it is the level of the interval."""
     seen = _observed(truth)
     return float(((truth >= low) & (truth <= high))[seen].mean())

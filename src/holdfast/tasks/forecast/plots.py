@@ -56,7 +56,7 @@ def prediction_plot(split: WindowSplit, forecast: Forecast, levels: Sequence[flo
 
 
 def _priced(windows: list[plots.Window], split: WindowSplit, forecast: Forecast) -> list[plots.Window]:
-    """Convert windows of log returns to prices: forward from the last price, and backward through the past."""
+    """Convert windows of log returns to prices, forward and backward from the last price."""
     assert split.table.prices is not None
     point, quantiles = as_prices(split, forecast)
     priced = []

@@ -1,4 +1,4 @@
-"""Forecasts of the steps after the end of a file, as a table: the output of ``holdfast predict``."""
+"""Output of ``holdfast predict``: a forecast of the steps after the end of a file, as a table."""
 
 from __future__ import annotations
 
@@ -19,10 +19,11 @@ from holdfast.tasks.forecast.preprocessing import ForecastPreprocessing, WindowS
 
 
 def last_windows(path: Path, config: ForecastConfig, preprocessing: ForecastPreprocessing) -> WindowSplit:
-    """Return one window for each series of a file: it ends at the last observed target and forecasts what follows.
+    """Return one window for each series of a file; it forecasts what follows the last target.
 
     Raises:
-        UserError: there are too few rows to look back on, or a known covariate lacks values for the horizon.
+        UserError: there are too few rows to look back on, or a known covariate lacks values for the
+            horizon.
     """
     data = replace(config.data, missing="mask")  # gaps after the last target are forecast, not filled
     panel, prices = read_series(path, data, preprocessing)
@@ -74,7 +75,7 @@ def _extend(series: Series, end: int, horizon: int, panel: Panel) -> Series:
 
 
 def forecast_table(split: WindowSplit, forecast: Forecast, config: ForecastConfig) -> pl.DataFrame:
-    """Return a row for each series, target and step, in the columns' units; prices where returns were forecast."""
+    """Return a row for each series, target and step, in the columns' units (prices for returns)."""
     if config.data.returns:
         point, quantiles = as_prices(split, forecast)
     else:
@@ -99,7 +100,7 @@ def forecast_table(split: WindowSplit, forecast: Forecast, config: ForecastConfi
 def as_prices(split: WindowSplit, forecast: Forecast) -> tuple[Array, Array]:
     """Sum log returns up from the last price.
 
-    The spread of the sum takes the steps as independent: the squares of ``quantile - median`` add up.
+    The steps are taken as independent: the squares of ``quantile - median`` add up.
     """
     assert split.table.prices is not None
     point, quantiles = split.unscale(forecast.point), split.unscale(forecast.quantiles)

@@ -1,7 +1,7 @@
-"""The fitted preprocessing (columns, season, scales), the scaled table of all series, and windows cut from it.
+"""The fitted preprocessing, the scaled table of all series, and windows cut from it.
 
-Letters: N rows of all series, S series, W windows, B windows of a batch, L look-back, h horizon, C target channels,
-F features, K known future features, Q quantile levels.
+Letters: N rows of all series, S series, W windows, B windows of a batch, L look-back, h horizon, C
+target channels, F features, K known future features, Q quantile levels.
 """
 
 from __future__ import annotations
@@ -29,7 +29,9 @@ Span = tuple[int, int]
 
 @dataclass(frozen=True)
 class Scale:
-    """Scale of one series, fitted on its training rows, in the units of the columns (log returns of prices).
+    """Scale of one series, fitted on its training rows.
+
+    Its units are those of the columns; of log returns where returns are forecast.
 
     Attributes:
         mean, std: mean and standard deviation of each column.
@@ -47,10 +49,12 @@ class ForecastPreprocessing:
 
     Attributes:
         targets, past, known: column names by role.
-        time, series: the time column and the column that names the series; None where there is none.
+        time, series: the time column and the column that names the series; None where there is
+            none.
         frequency: step between rows.
         season, lookback: steps in a season, and steps that the network reads.
-        gaps: whether the training rows have missing targets; the network then also reads where they are.
+        gaps: whether the training rows have missing targets; the network then also reads where they
+            are.
         scales: name of a series -> its scale.
     """
 
@@ -145,7 +149,7 @@ class ForecastPreprocessing:
         )
 
     def widths(self, *, targets_only: bool) -> tuple[int, int]:
-        """Return F and K: how many features the network reads of each past and of each future step."""
+        """Return F and K: the number of features of a past and of a future step."""
         start = np.array([0]) if self.time is None else np.array(["2000-01-01"], "datetime64[us]")
         dates = calendar_features(start, Frequency.parse(self.frequency))[0].shape[1]
         features = len(self.columns) + dates + len(self.targets) * self.gaps
@@ -182,9 +186,11 @@ class SeriesTable:
         first: row at which each series starts, and N at the end [S + 1].
         targets: [N, C], NaN where missing.
         filled: [N, C], the last seen value where missing.
-        features: [N, F]: filled targets, past and known covariates, calendar, and gaps where there were any.
+        features: [N, F]: filled targets, past and known covariates, calendar, and gaps where there
+            were any.
         known: [N, K]: known covariates and calendar.
-        prices: last price of each series and target [S, C] where returns are forecast, otherwise None.
+        prices: last price of each series and target [S, C] where returns are forecast, otherwise
+            None.
     """
 
     panel: Panel
@@ -197,15 +203,15 @@ class SeriesTable:
     prices: Array | None = None
 
     def mean(self, series: Array) -> Array:
-        """Return the means of the targets for the series of each window: [W] -> [W, 1, C]."""
+        """Return the means of the targets for each window: [W] series -> [W, 1, C]."""
         return self._scales("mean", series)
 
     def std(self, series: Array) -> Array:
-        """Return the standard deviations of the targets for the series of each window: [W] -> [W, 1, C]."""
+        """Return the standard deviations of the targets for each window: [W] series -> [W, 1, C]."""
         return self._scales("std", series)
 
     def mase(self, series: Array) -> Array:
-        """Return the denominators of MASE for the series of each window: [W] -> [W, 1, C]."""
+        """Return the denominators of MASE for each window: [W] series -> [W, 1, C]."""
         return self._scales("mase", series)
 
     def _scales(self, name: str, series: Array) -> Array:
@@ -246,7 +252,7 @@ class WindowSplit:
         return self.select(np.concatenate([own[-max(1, round(len(own) * share)) :] for own in numbers]))
 
     def place(self, window: int) -> tuple[Series, int]:
-        """Return the series of a window, and the row of that series at which the forecast starts."""
+        """Return the series of a window, and the row of it at which the forecast starts."""
         number = int(self.series[window])
         return self.table.panel.series[number], int(self.origins[window] - self.table.first[number])
 
@@ -273,7 +279,7 @@ class WindowSplit:
 
 
 def _cut(table: Tensor, starts: Tensor, length: int) -> Tensor:
-    """Return rows ``starts .. starts + length - 1`` of a table: [N, width], [B] -> [B, length, width]."""
+    """Return ``length`` rows of a table from each start: [N, width], [B] -> [B, length, width]."""
     return table[starts[:, None] + torch.arange(length)]
 
 
@@ -302,7 +308,7 @@ def time_text(time: object) -> str:
 
 
 def fill(values: Array) -> Array:
-    """Carry the last seen value forward in each column; 0 (the mean of scaled data) before the first: [N, C]."""
+    """Repeat the last seen value in the gaps of each column; 0 before the first: [N, C]."""
     seen = np.where(np.isnan(values), -1, np.arange(len(values))[:, None])
     last = np.maximum.accumulate(seen, 0)
     carried = np.take_along_axis(values, np.maximum(last, 0), 0)
@@ -311,9 +317,10 @@ def fill(values: Array) -> Array:
 
 
 def seasonal_scale(train: Array, season: int) -> Array:
-    """Return MASE's denominator: the mean absolute error of the seasonal naive forecast on training rows [N, C] -> [C].
+    """Return the denominator of MASE for training rows: [N, C] -> [C].
 
-    0 for a column that repeats itself exactly, or that is shorter than a season.
+    It is the mean absolute error of the seasonal naive forecast, 0 for a column that repeats itself
+    exactly or is shorter than a season.
     """
     if len(train) <= season:
         return np.zeros(train.shape[1])
@@ -352,7 +359,7 @@ def _season(panel: Panel, train: Sequence[Array], returns: bool) -> int:
 
 
 def _lookback(rows: int, season: int, horizon: int) -> int:
-    """Return twice the season, at least the horizon and 8 steps, at most a quarter of the (median) training rows."""
+    """Return twice the season, at least the horizon and 8, at most a quarter of the rows."""
     return max(1, min(max(2 * season, horizon, 8), max(rows // 4, season)))
 
 

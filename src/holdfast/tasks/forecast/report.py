@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -34,7 +34,7 @@ def sections(model: Forecaster, folder: Path) -> list[Section]:
 
 
 def backtest_report(result: Result, title: str, folder: Path, verdict: Sequence[str]) -> Path:
-    """Write ``report.html`` with ``plots/`` for a backtest: means over the blocks, and each block."""
+    """Write ``report.html`` with ``plots/`` for a backtest: the means, and each block."""
     metric, name = SCOREBOARD.metric(result["model"]).name, str(result["cell"]).upper()
     rows = {name: result["model"], **result["baselines"]}
     by_block = {row: [_metrics(fold, row, name)[metric] for fold in result["folds"]] for row in rows}
@@ -56,6 +56,6 @@ def backtest_report(result: Result, title: str, folder: Path, verdict: Sequence[
     return write_report(folder / "report.html", title, page)
 
 
-def _metrics(fold: dict[str, Any], row: str, own: str) -> dict[str, float]:
+def _metrics(fold: Result, row: str, own: str) -> dict[str, float]:
     metrics: dict[str, float] = fold["model"] if row == own else fold["baselines"][row]
     return metrics

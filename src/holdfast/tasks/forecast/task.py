@@ -127,7 +127,7 @@ class Forecaster(Task[ForecastConfig, WindowSplit, ForecastPreprocessing, Foreca
     # -- results -------------------------------------------------------------------------------------------------
 
     def calibrate(self, dataset: Dataset[WindowSplit, ForecastPreprocessing]) -> None:
-        """Fit the quantiles of the validation errors [h, C, Q], where the loss gives no quantiles."""
+        """Fit the quantiles of the validation errors [h, C, Q], unless the loss gives quantiles."""
         if self.config.loss != "pinball":
             point = trainable.outputs(self.fitted_module(), dataset.valid)[..., 0]
             self.intervals = error_quantiles(point, dataset.valid, self.config.quantiles)
@@ -182,7 +182,7 @@ class Forecaster(Task[ForecastConfig, WindowSplit, ForecastPreprocessing, Foreca
 
     @classmethod
     def instead(cls, result: Mapping[str, Any]) -> str:
-        """Return the command that forecasts with the best baseline; a backtest keeps no model for it."""
+        """Return the command that forecasts with the best baseline; a backtest keeps no model."""
         if result["split"] == "backtest":
             return ""
         name, _ = cls.scoreboard.best(cls.scoreboard.metric(result["model"]), result["baselines"])
@@ -190,12 +190,12 @@ class Forecaster(Task[ForecastConfig, WindowSplit, ForecastPreprocessing, Foreca
 
     @classmethod
     def remarks(cls, result: Mapping[str, Any]) -> list[str]:
-        """Return a sentence that compares a forecast of prices with the random walk."""
+        """Return a sentence on forecasts of prices."""
         return _prices(result["model"], result["baselines"])
 
     @classmethod
     def conclusions(cls, comparison: Comparison) -> list[str]:
-        """Return what a comparison of cells says; for prices, whether the best one beats the random walk."""
+        """Return what a comparison of cells says; for prices, with the random walk as well."""
         best = best_cell(comparison)
         names = [n for n in ("mae", "direction") if all(n in run["model"] for run in comparison.runs)]
         own = {name: comparison.metric(best, name).mean for name in names}
@@ -222,15 +222,17 @@ class Forecaster(Task[ForecastConfig, WindowSplit, ForecastPreprocessing, Foreca
         """Forecast the steps after the end of a file.
 
         Args:
-            data: a file that ends where the forecast begins, with at least a look-back of rows. Covariates known in
-                advance are read from later rows, in which the targets are empty.
+            data: a file that ends where the forecast begins, with at least a look-back of rows.
+                Covariates known in advance are read from later rows, in which the targets are
+                empty.
             plot: PNG file for a plot of the first target (of at most 6 series).
             method: ``"network"``, or a baseline by its name, such as ``"linear"``.
 
         Returns:
-            One row for each series, target and step: the time, ``forecast`` and a column for each quantile, in the
-            columns' units (prices where returns are forecast). ``forecast`` is the network's median; with ``loss`` mae
-            or mse, and for a baseline, it is the point forecast.
+            One row for each series, target and step: the time, ``forecast`` and a column for each
+            quantile, in the columns' units (prices where returns are forecast). ``forecast`` is the
+            network's median; with ``loss`` mae or mse, and for a baseline, it is the point
+            forecast.
         """
         _, preprocessing = self.fitted()
         split = last_windows(Path(data), self.config, preprocessing)
@@ -273,7 +275,7 @@ class Forecaster(Task[ForecastConfig, WindowSplit, ForecastPreprocessing, Foreca
 
 
 def _prices(model: Values, baselines: Mapping[str, Values]) -> list[str]:
-    """Return a sentence on a forecast of prices, which is hardly ever better than the random walk."""
+    """Return a sentence that compares forecasts of prices with the random walk."""
     if "random_walk" not in baselines:
         return []
     values = {name: metrics["mae"] for name, metrics in baselines.items()}

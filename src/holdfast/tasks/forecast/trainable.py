@@ -53,7 +53,7 @@ def build(config: ForecastConfig, preprocessing: ForecastPreprocessing) -> nn.Mo
 
 
 def _residual(config: ForecastConfig, preprocessing: ForecastPreprocessing) -> str:
-    """Resolve ``auto``: none for returns, the season where the recurrent network has one, otherwise the last value."""
+    """Resolve ``auto``: none for returns, the season if there is one, otherwise the last value."""
     if config.data.returns:
         return "none"
     seasonal = 1 < preprocessing.season <= preprocessing.lookback and config.network.model == "recurrent"
@@ -77,7 +77,7 @@ class WindowTraining:
         self.steps_per_epoch = -(-len(train) // self.batch_size)
 
     def batches(self, epoch: int) -> Iterator[_Batch]:
-        """Yield past [B, L, F], known future [B, h, K] and truth [B, h, C]; every training window once in an epoch."""
+        """Yield past [B, L, F], known future [B, h, K] and truth [B, h, C]."""
         generator = torch.Generator().manual_seed(self.seed * 100_003 + epoch)
         for windows in torch.randperm(len(self.train), generator=generator).split(self.batch_size):
             yield _batch(self.train, windows)
