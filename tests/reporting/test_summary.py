@@ -44,7 +44,7 @@ def test_a_baseline_without_error_is_the_bar_too() -> None:
             "Nothing beat the mean return: these returns are not predictable",
         ),
         ({"random_walk": 1.0, "linear": 0.9}, "The network is no better than the random walk."),
-        ({"random_walk": 1.2, "linear": 0.9}, "It is 16.7% better than the random walk."),
+        ({"random_walk": 1.2, "linear": 0.9}, "The network is 16.7% better than the random walk."),
     ],
 )
 def test_prices_are_compared_with_the_random_walk(baselines: dict[str, float], sentence: str) -> None:

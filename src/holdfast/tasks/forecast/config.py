@@ -128,8 +128,8 @@ class ForecastConfig:
         network: the network.
         training: the training run.
         horizon: steps ahead to forecast.
-        lookback: steps that the network reads; when not given twice the season, at least the
-            horizon and at most a quarter of the training rows.
+        lookback: steps that the network reads; twice the season when not given (at least the
+            horizon, at most a quarter of the training rows).
         quantiles: quantile levels of the intervals; 0.5 is the point forecast.
         loss: pinball (forecasts quantiles), mae or mse (intervals come from the validation errors).
     """

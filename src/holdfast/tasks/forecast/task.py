@@ -283,12 +283,13 @@ def _prices(model: Values, baselines: Mapping[str, Values]) -> list[str]:
     best, bar = ("mean return", drift) if drift < walk else ("random walk", walk)
     if own < walk * (1 - TIE):
         gain = f"{1 - own / walk:.1%}"
-        found = f"It is {gain} better than the random walk. Costs and luck are not counted: doubt it first."
+        found = (
+            f"The network is {gain} better than the random walk. Doubt it: costs and chance are not counted."
+        )
     elif min(values.values()) < bar * (1 - TIE):
         found = "The network is no better than the random walk."
     else:
         found = f"Nothing beat the {best}: these returns are not predictable from past prices."
-    signs = (
-        f" It had the direction right {model['direction']:.1%} of the time." if "direction" in model else ""
-    )
-    return [found + signs]
+    if "direction" in model:
+        found += f" The network had the direction right {model['direction']:.1%} of the time."
+    return [found]
