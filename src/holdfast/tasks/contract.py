@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -146,7 +147,9 @@ class TaskContract(ABC, Generic[S, P, Y]):
     @classmethod
     def scored_on(cls, result: Mapping[str, Any]) -> str:
         """Return what was scored, as the title of a table."""
-        return f"{cls.task}, {result['split']} split, {cls.size.format(**result)}"
+        counted = re.sub(r"\b1 (\w+)s\b", r"1 \1", cls.size.format(**result))  # "1 window", not "1 windows"
+        where = "whole file" if result["split"] == "file" else f"{result['split']} split"
+        return f"{cls.task}, {where}, {counted}"
 
     @classmethod
     def verdict(cls, result: Mapping[str, Any]) -> list[str]:

@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 
 from holdfast.cli import main
 from holdfast.tasks.classify import trainable
-from holdfast.tasks.classify.baselines import Baselines
-from holdfast.tasks.classify.dataset import stratified
+from holdfast.tasks.classify.baselines import baseline_set
+from holdfast.tasks.classify.examples import stratified
 from holdfast.tasks.classify.preprocessing import TextEncoder
 from holdfast.tasks.classify.task import SequenceClassifier
 from holdfast.tasks.registry import load
@@ -83,8 +83,8 @@ def test_a_rule_is_learnt_and_the_folder_holds_all_of_it(name: str, request: pyt
 
 def test_saved_and_loaded_figures_are_those_of_training(of_series: Path) -> None:
     model = SequenceClassifier(series="series", step="step", **SMALL).fit(of_series / "rows.csv")
-    assert model.prepared.test is not None
-    stored, again = load(of_series / "run"), model._scores(model.prepared.test, "test")
+    assert model.dataset is not None and model.dataset.test is not None
+    stored, again = load(of_series / "run"), model._scores(model.dataset.test, "test")
     for key in ("model", "baselines"):
         assert stored.metrics[key] == again[key]
 
@@ -94,14 +94,14 @@ def test_probabilities_do_not_depend_on_the_company(name: str, request: pytest.F
     folder: Path = request.getfixturevalue(name)
     model = load(folder / "run")
     data = next(path for path in folder.iterdir() if path.is_file())
-    part = model._read(data)
+    part, _ = model.read_split(data)
     together, weights = (
-        model.probabilities(part),
+        model.predictions(part),
         trainable.weights_of_steps(model.module, part, model.config),
     )
     for row in range(0, len(part), 17):
         own = part.some(np.array([row]))
-        np.testing.assert_allclose(model.probabilities(own)[0], together[row], atol=1e-5)
+        np.testing.assert_allclose(model.predictions(own)[0], together[row], atol=1e-5)
         alone = trainable.weights_of_steps(model.module, own, model.config)[0]
         np.testing.assert_allclose(alone, weights[row], atol=1e-4)
         assert len(weights[row]) == len(part.inputs[row])
@@ -111,10 +111,10 @@ def test_probabilities_do_not_depend_on_the_company(name: str, request: pytest.F
 def test_baselines_come_back_from_their_arrays(name: str, request: pytest.FixtureRequest) -> None:
     folder: Path = request.getfixturevalue(name)
     model = load(folder / "run")
-    part = model._read(next(path for path in folder.iterdir() if path.is_file()))
+    part, _ = model.read_split(next(path for path in folder.iterdir() if path.is_file()))
     state = model.baselines.state()
     assert all(array.dtype.kind in "fiub" for array in state.values())
-    again = Baselines.from_state(state)
+    again = baseline_set(model.preprocessing).load_state(state)
     for (one, found), (two, other) in zip(model.baselines.each(part), again.each(part), strict=True):
         assert one == two
         np.testing.assert_array_equal(found, other)
@@ -132,7 +132,7 @@ def test_attention_looks_at_the_words_that_decide(of_texts: Path) -> None:
 def test_gradient_times_input_is_the_slope_along_the_input(of_several: Path) -> None:
     """The weights' sum is the change of the logit when the whole input grows: found here by a small step."""
     model = load(of_several / "run")
-    part = model._read(of_several / "said.jsonl").some(np.arange(5))
+    part = model.read_split(of_several / "said.jsonl")[0].some(np.arange(5))
     sums = [own.sum() for own in trainable.weights_of_steps(model.module, part, model.config)]
     x, lengths, _ = trainable.padded(part, np.arange(5))
     with torch.no_grad():
@@ -187,7 +187,7 @@ def test_the_page_holds_confusion_and_calibration(tmp_path: Path) -> None:
     assert main(["train", "classify", str(data), *flags]) == 0
     names = {path.name for path in (tmp_path / "run" / "plots").iterdir()}
     assert names == {"baselines.png", "learning.png", "confusion.png", "calibration.png"}
-    assert "Most surely wrong" in (tmp_path / "run" / "report.html").read_text()
+    assert "Worst mistakes" in (tmp_path / "run" / "report.html").read_text()
 
 
 def test_int8_and_comparison(of_texts: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -216,7 +216,7 @@ def test_a_comparison_takes_the_files_that_training_took(
     flags = [*small, "--cells", "gru", "--seeds", "1", "--json", "--out", str(tmp_path / "found")]
     assert main(["compare", "classify", *files, *flags]) == 0
     runs = json.loads(capsys.readouterr().out)["runs"]
-    assert [(run["part"], run["training_size"], run["examples"]) for run in runs] == [
+    assert [(run["split"], run["training_size"], run["examples"]) for run in runs] == [
         ("test", 40, 16),
     ]
 
@@ -262,7 +262,7 @@ def test_examples_that_are_all_different_are_shared_out_too() -> None:
 def test_the_vocabulary_and_the_scale_are_those_of_the_training_part(tmp_path: Path) -> None:
     train, other = file(tmp_path, "a.csv", texts(40)), file(tmp_path, "b.csv", "text,label\nzebra,good\n")
     prepared = SequenceClassifier(text="text").prepare(train, other, other)
-    units = prepared.schema.encoder.units
+    units = prepared.preprocessing.encoder.tokens
     assert "zebra" not in units.words and prepared.test.inputs[0].tolist() == [units.unknown]
     assert len(prepared.train) == 40
     one = file(tmp_path, "one.csv", series(20, seed=1))
@@ -270,7 +270,9 @@ def test_the_vocabulary_and_the_scale_are_those_of_the_training_part(tmp_path: P
     model = SequenceClassifier(series="series", step="step", hidden_size=4)
     prepared = model.prepare(one, two, two)
     rows = np.concatenate(prepared.train.inputs)
-    inputs = trainable.begun(model.config, prepared).inputs
+    net = trainable.build(model.config, prepared.preprocessing)
+    trainable.initialize(net, prepared)
+    inputs = net.inputs
     np.testing.assert_allclose(inputs.mean, rows.mean(0), rtol=1e-5)
     np.testing.assert_allclose(inputs.std, rows.std(0), rtol=1e-5)
 
@@ -291,10 +293,10 @@ def test_remarks(tmp_path: Path) -> None:
     other = file(tmp_path, "b.csv", "text,label\nWord3  thing,a\nnew thing that is long,b\n")
     notes = SequenceClassifier(text="text", max_length=3).prepare(data, other, other).notes
     assert any("imbalance" in note and "40" in note and "balanced" in note for note in notes)
-    assert any("duplicates: 1 of 2 examples of the test part" in note for note in notes)
-    assert any("2 of 2 examples of the test part are in the validation part" in note for note in notes)
-    assert any("of the words of the test part are not in the vocabulary" in note for note in notes)
-    assert any("50.0% of the test part are longer than 3 steps (up to 5)" in note for note in notes)
+    assert any("duplicates: 1 of 2 examples of the test split" in note for note in notes)
+    assert any("2 of 2 examples of the test split are in the validation split" in note for note in notes)
+    assert any("of the words of the test split are not in the vocabulary" in note for note in notes)
+    assert any("50.0% of the test split are longer than 3 steps (up to 5)" in note for note in notes)
 
 
 def test_word_vectors_begin_the_embedding(tmp_path: Path) -> None:
@@ -302,8 +304,9 @@ def test_word_vectors_begin_the_embedding(tmp_path: Path) -> None:
     data = file(tmp_path, "a.csv", texts(40))
     model = SequenceClassifier(text="text", vectors=str(vectors), hidden_size=4, epochs=1)
     prepared = model.prepare(data)
-    net = trainable.begun(model.config, prepared)
-    number = prepared.schema.encoder.units.ids["great"]
+    net = trainable.build(model.config, prepared.preprocessing)
+    trainable.initialize(net, prepared)
+    number = prepared.preprocessing.encoder.tokens.ids["great"]
     assert net.inputs.embedding.weight[number].tolist() == [1, 2, 3]
     model.fit(data, out=tmp_path / "run")
     vectors.unlink()
@@ -317,14 +320,14 @@ def test_units_number_a_text(unit: str) -> None:
     assert len(ids) == len(steps) > 0
     if unit == "word":
         assert steps == ["isn't", "it", "?"]
-        assert encoder.units.unknown not in ids
+        assert encoder.tokens.unknown not in ids
 
 
 def test_short_and_constant_series_are_no_trouble(tmp_path: Path) -> None:
     rows = [f"s{k},{k % 3 + n},7,{n * (k % 2)},{'ab'[k % 2]}" for k in range(40) for n in range(1 + k % 2)]
     data = file(tmp_path, "a.csv", "\n".join(["series,step,x,y,label", *rows]))
     model = SequenceClassifier(series="series", pooling="concat", class_weights="balanced", **SMALL).fit(data)
-    assert model.schema.encoder.channels == ("step", "x", "y")  # no --step was named
+    assert model.preprocessing.encoder.channels == ("step", "x", "y")  # no --step was named
     assert all(np.isfinite(list(model.metrics["model"].values())))
 
 
@@ -334,7 +337,7 @@ def test_balanced_weights_help_a_rare_class(tmp_path: Path) -> None:
     found = {}
     for weights in ("none", "balanced"):
         model = SequenceClassifier(text="text", class_weights=weights, **SMALL).fit(data)
-        logits = trainable.logits(model.module, model.prepared.valid, model.config)[0]
+        logits = trainable.logits(model.module, model.dataset.valid, model.config)[0]
         found[weights] = logits[1] - logits[0]
     assert found["none"] == pytest.approx(np.log(4 / 20), abs=0.3)  # the odds of the same text
     assert found["balanced"] == pytest.approx(0, abs=0.3)

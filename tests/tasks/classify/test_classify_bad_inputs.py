@@ -52,7 +52,7 @@ FILES: dict[str, tuple[str, str | bytes, list[str], Expected]] = {
         [*TEXT, "--label", "stars"],
         ("label must be a column", "'stars' is not among", "--label"),
     ),
-    "an empty text": ("a.csv", with_row(",good"), TEXT, ("at least one character", "Line 42", "Remove")),
+    "an empty text": ("a.csv", with_row(",good"), TEXT, ("at least 1 character", "Line 42", "Remove")),
     "a text of white space": ("a.csv", with_row("  ,good"), TEXT, ("at least one", "Line 42", "fill in")),
     "a number for a text": ("a.jsonl", '{"text": 3, "label": "a"}\n', TEXT, ("at least", "int", "Remove")),
     "an empty label": ("a.csv", with_row("hello,"), TEXT, ("has one label", "Line 42 has none", "Fill")),
@@ -68,7 +68,7 @@ FILES: dict[str, tuple[str, str | bytes, list[str], Expected]] = {
         TEXT,
         ("at least 2 classes", "only 'a'", "another class"),
     ),
-    "too few rows": ("a.csv", "text,label\nx,a\ny,b\n", TEXT, ("validation part", "It holds 0", "--split")),
+    "too few rows": ("a.csv", "text,label\nx,a\ny,b\n", TEXT, ("validation split", "It has 0", "--split")),
     "neither text nor series": ("a.csv", GOOD, [], ("--text COLUMN", "Neither was given", "one of the two")),
     "text and series": (
         "a.csv",
@@ -195,7 +195,7 @@ def test_a_wrong_setting_is_told(name: str, tmp_path: Path, capsys: pytest.Captu
         ("great 1 2\nfilm 1 2 3\n", ("same size (2)", "Line 2 has 3 numbers", "Correct")),
         ("great 1 2\nfilm 1 two\n", ("finite numbers", "Line 2 has 'two'", "Correct")),
         ("zebra 1 2\n", ("words of the training texts", "has none", "same language")),
-        ("great 1 2\n", ("--embedding-size is that", "It was 6", "Leave it out")),
+        ("great 1 2\n", ("--embedding-size must be that", "It was 6", "Leave it out")),
     ],
 )
 def test_a_mistake_in_word_vectors_is_told(
@@ -219,7 +219,7 @@ USES: dict[str, tuple[list[str], str, Expected]] = {
     "labels unseen in training": (
         ["evaluate", "texts", "FILE"],
         "text,label\na film,superb\na play,good\n",
-        ("those of the training part: bad, good", "has 'superb'", "remove their rows"),
+        ("those of the training split: bad, good", "has 'superb'", "remove their rows"),
     ),
     "no labels to score": (
         ["evaluate", "texts", "FILE"],
@@ -231,7 +231,7 @@ USES: dict[str, tuple[list[str], str, Expected]] = {
         "text\na film\n \nso\n",
         ("at least one", "Line 3", "fill"),
     ),
-    "no text": (["predict", "texts", "--text", " "], "", ("--text is a text", "It was empty", "a file")),
+    "no text": (["predict", "texts", "--text", " "], "", ("--text must be a text", "It was empty", "a file")),
     "nothing": (["predict", "texts"], "", ("file or a --text", "Neither", "one of the two")),
     "a file and a text": (
         ["predict", "texts", "FILE", "--text", "so"],
@@ -242,12 +242,12 @@ USES: dict[str, tuple[list[str], str, Expected]] = {
     "other channels": (
         ["predict", "series", "FILE"],
         "series,step,x,z\na,0,1,2\n",
-        ("training part: x, y", "has x, z", "Rename"),
+        ("training split: x, y", "has x, z", "Rename"),
     ),
     "a series' label unseen": (
         ["evaluate", "series", "FILE"],
         "series,step,x,y,label\na,0,1,2,side\n",
-        ("training part: down, up", "'side'", "train on examples"),
+        ("training split: down, up", "'side'", "train on examples"),
     ),
 }
 
@@ -270,8 +270,8 @@ def test_a_mistake_in_use_is_told(
 @pytest.mark.parametrize(
     ("run", "expected"),
     [
-        ("texts", ("at least one character", "Line 2 is empty", "Remove")),
-        ("series", ("in a file", "None was given", "CSV")),
+        ("texts", ("at least 1 character", "Line 2 is empty", "Remove")),
+        ("series", ("must get a file", "None was given", "CSV")),
     ],
 )
 def test_a_mistake_in_a_pipe_is_told(
@@ -293,7 +293,7 @@ def test_a_mistake_in_a_pipe_is_told(
 
 def test_a_resumed_run_keeps_its_data(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
     other = file(trained, "other.csv", texts(40, seed=5))
-    expected = ("keeps its settings and its data", "The data differ", "train anew")
+    expected = ("must keep its settings and its data", "The data differ", "train again")
     refused(capsys, ["train", "classify", other, "--out", trained / "texts", "--resume"], expected)
 
 
@@ -301,7 +301,7 @@ def test_labels_of_a_validation_file_unseen_in_training(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     data, other = file(tmp_path, "a.csv", GOOD), file(tmp_path, "b.csv", "text,label\nso,odd\n")
-    expected = ("those of the training part", "The validation part also has 'odd'", "train on examples")
+    expected = ("those of the training split", "The validation split also has 'odd'", "train on examples")
     refused(capsys, ["train", "classify", data, *TEXT, *QUICK, "--valid", other], expected)
 
 

@@ -15,7 +15,7 @@ FOUND = np.array([[0.7, 0.2, 0.1], [0.5, 0.3, 0.2], [0.1, 0.1, 0.8], [0.0, 0.95,
 
 
 def test_figures_by_hand() -> None:
-    figures = metrics.figures(FOUND, ONE_HOT, multiple=False)
+    figures = metrics.score(FOUND, ONE_HOT, multiple=False)
     assert figures["accuracy"] == 0.75
     assert figures["macro_f1"] == pytest.approx((2 / 3 + 2 / 3 + 1) / 3)
     gaps = (1 - 0.7, 0.5, 1 - 0.8, 1 - 0.95)  # four bins with one example each
@@ -26,14 +26,14 @@ def test_figures_by_hand() -> None:
 def test_figures_of_several_labels_by_hand() -> None:
     truth = np.array([[1, 0], [1, 1], [0, 0]])
     found = np.array([[0.9, 0.1], [0.8, 0.3], [0.2, 0.4]])
-    figures = metrics.figures(found, truth, multiple=True)
+    figures = metrics.score(found, truth, multiple=True)
     assert figures["accuracy"] == pytest.approx(2 / 3)
     assert figures["macro_f1"] == pytest.approx((1 + 0) / 2)
     assert figures["auroc"] == pytest.approx((1 + 0.5) / 2)
 
 
 def test_auroc_is_left_out_where_a_class_has_no_example() -> None:
-    assert "auroc" not in metrics.figures(FOUND[:2], ONE_HOT[:2], multiple=False)
+    assert "auroc" not in metrics.score(FOUND[:2], ONE_HOT[:2], multiple=False)
 
 
 def test_calibrated_probabilities_have_almost_no_error_and_sure_ones_their_own() -> None:

@@ -1,4 +1,4 @@
-"""Every setting of a classifier: the flags, the schema of recipes and ``config.toml``, and the constructor."""
+"""Every setting of a classifier: its flags, the schema of recipes and ``config.toml``, and keyword arguments."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from holdfast.validation import check_at_least, check_fraction, invalid_setting
 
 @dataclass(kw_only=True)
 class DataConfig:
-    """The file: texts, or series of measurements in long form, and their labels.
+    """The examples: texts, or series of measurements in long form, and their labels.
 
     Attributes:
-        text: column of the texts.
-        series: column that names the series that a row belongs to.
-        step: column by which the rows of a series are ordered; their order in the file when not given.
-        channels: columns of measurements; all but series, step and label when not given.
-        label: column of the labels.
-        separator: what stands between several labels of one example, such as ";"; one label each when not given.
-        token: what a text is cut into: word (lower case, punctuation apart), character, byte or subword.
-        vocabulary: size of the vocabulary, the most frequent units; all when not given (8,000 subwords).
-        vectors: file of word vectors that the embedding begins with (GloVe, word2vec or fastText, as text).
-        max_length: longer texts and series are cut to so many steps.
-        encoding: of text files, such as utf-8, latin-1 or utf-16.
-        split: training, validation and test part as fractions; each keeps the shares of the classes.
+        text: column with the texts.
+        series: column that names the series of each row.
+        step: column that orders the rows of a series; file order when not given.
+        channels: columns of measurements; all except series, step and label when not given.
+        label: column with the labels.
+        separator: character between several labels of one example, such as ";"; one label each when not given.
+        token: kind of token: word (lower case, punctuation apart), character, byte or subword.
+        vocabulary: number of tokens, the most frequent ones; all when not given (8,000 subwords).
+        vectors: file of word vectors that initialize the embedding (GloVe, word2vec or fastText, as text).
+        max_length: most time steps; longer texts and series are cut.
+        encoding: encoding of text files, such as utf-8, latin-1 or utf-16.
+        split: training, validation and test split as fractions; each keeps the class frequencies.
     """
 
     text: str | None = None
@@ -50,26 +50,26 @@ class DataConfig:
             raise invalid_setting("separator", "at least one character", "''", "';'")
         if self.vectors is not None and self.token != "word":
             raise UserError(
-                "--vectors are those of words.", f"--token was {self.token}.", "Give --token word."
+                "--vectors must come with --token word.", f"--token was {self.token}.", "Give --token word."
             )
         fractions(self.split)
 
     def kind(self) -> Literal["text", "series"]:
-        """What the examples are.
+        """Return what the examples are.
 
         Raises:
-            UserError: neither ``text`` nor ``series`` is given, or both, or what belongs to the other one.
+            UserError: neither ``text`` nor ``series`` is given, or both, or a setting of the other one.
         """
         if (self.text is None) == (self.series is None):
             got = "Neither was given." if self.text is None else "Both were given."
-            rule = "The examples are texts (--text COLUMN) or series of numbers (--series COLUMN)."
+            rule = "The examples must be texts (--text COLUMN) or series of numbers (--series COLUMN)."
             raise UserError(rule, got, "Give one of the two.")
         foreign = ("step", "channels") if self.text is not None else ("vectors", "vocabulary")
         given = [name for name in foreign if getattr(self, name)]
         if given:
             kind = "series of numbers" if self.text is not None else "texts"
             other = "--series" if self.text is not None else "--text"
-            raise UserError(f"--{given[0]} is for {kind}.", f"{other} was not given.", "Leave it out.")
+            raise UserError(f"--{given[0]} must come with {kind}.", f"There is no {other}.", "Leave it out.")
         return "text" if self.text is not None else "series"
 
 
@@ -79,15 +79,15 @@ class NetworkConfig:
 
     Attributes:
         cell: rnn, gru or lstm.
-        hidden_size: units of a layer, in each direction.
-        embedding_size: numbers that stand for a unit of a text, or that the channels are mapped to; that of the
-            vectors, or else 100, when not given.
+        hidden_size: hidden units of each layer, in each direction.
+        embedding_size: size of the token embeddings, or of the projection of the channels; that of the vectors, or
+            100, when not given.
         num_layers: recurrent layers.
-        bidirectional: read in both directions.
-        pooling: how the steps become one vector: last, mean, max, attention (a learnt mean), or concat of the first
-            three.
-        word_dropout: probability that a unit of a text is hidden in training.
-        input_dropout: dropout of the numbers of each step's input.
+        bidirectional: read each example in both directions.
+        pooling: how the time steps become one vector: last, mean, max, attention (a learned mean), or concat of the
+            first three.
+        word_dropout: probability of hiding a token in training.
+        input_dropout: dropout of the input of each time step.
         hidden_dropout: dropout between layers.
         output_dropout: dropout before the output layer.
     """
@@ -112,12 +112,12 @@ class NetworkConfig:
 
 @dataclass(kw_only=True)
 class ClassifyTraining(Training):
-    """How a classifier is trained: on batches of examples of like length.
+    """The training run: batches of examples of similar length.
 
     Attributes:
-        batch_size: examples in a batch, at most.
-        tokens: steps in a batch, at most, padding counted.
-        class_weights: balanced lets a rare class count as much as a frequent one; none counts every example alike.
+        batch_size: most examples in a batch.
+        tokens: most time steps in a batch, padding included.
+        class_weights: balanced weighs rare classes like frequent ones; none weighs every example alike.
         select_by: validation metric that selects the best epoch: the loss or the share of errors.
     """
 
@@ -139,7 +139,7 @@ class ClassifyConfig:
     """A classifier.
 
     Attributes:
-        data: the file.
+        data: the examples.
         network: the network.
         training: the training run.
     """
@@ -151,12 +151,12 @@ class ClassifyConfig:
 
 @dataclass(kw_only=True)
 class Prediction:
-    """What is asked of a classifier.
+    """Options of a prediction.
 
     Attributes:
         text: a text to classify, instead of a file.
-        weights: also the weight of each step in the decision: of attention where it pools by it, else gradient times
-            input.
+        weights: also print the weight of each time step in the decision: the attention weight where the network has
+            attention, else gradient times input.
     """
 
     text: str | None = None

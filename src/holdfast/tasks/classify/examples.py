@@ -1,4 +1,4 @@
-"""Labelled examples as they stand in a file: texts, or series of measurements."""
+"""Labelled examples as a file has them: texts, or series of measurements."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Labels = tuple[str, ...]
 
 @dataclass(frozen=True)
 class Examples:
-    """What a file holds.
+    """The examples of a file.
 
     Attributes:
         names: of each example: the number of its row, or its series' name.
@@ -46,7 +46,7 @@ class Examples:
         return len(self.items)
 
     def some(self, numbers: Sequence[int] | Array) -> Examples:
-        """Those with these numbers."""
+        """Return the examples of these numbers."""
         labels = None if self.labels is None else [self.labels[i] for i in numbers]
         return Examples(
             [self.names[i] for i in numbers], [self.items[i] for i in numbers], labels, self.channels
@@ -62,7 +62,7 @@ def read_examples(path: Path, data: DataConfig, *, labelled: bool) -> Examples:
         labelled: labels must be there.
 
     Raises:
-        UserError: for everything that is wrong with it.
+        UserError: anything is wrong with it.
     """
     return READERS[data.kind()](Path(path), data, labelled)
 
@@ -205,3 +205,26 @@ def _one_label(labels: pl.Series, rows: list[int], data: DataConfig, path: Path)
 
 READERS = {"text": _read_texts, "series": _read_series}
 """Kind -> reader."""
+
+
+def stratified(labels: Sequence[tuple[str, ...]], shares: Sequence[float]) -> list[Array]:
+    """Return the numbers of the examples of each split, in order and always the same; the rest is left out.
+
+    Examples with the same labels are shuffled, and each goes to the split that lacks most of its share. So every
+    split has its share of all examples, and nearly so of each class. The first example of every class goes to the
+    first split.
+    """
+    random = np.random.default_rng(0)
+    groups: dict[tuple[str, ...], list[int]] = {}
+    for row, own in enumerate(labels):
+        groups.setdefault(tuple(sorted(own)), []).append(row)
+    wanted = [*shares, 1.0 - sum(shares)]
+    splits: list[list[int]] = [[] for _ in wanted]
+    known: set[str] = set()
+    mixed = (row for _, rows in sorted(groups.items()) for row in random.permutation(rows).tolist())
+    for place, row in enumerate(mixed, 1):
+        lacking = [share * place - len(split) for share, split in zip(wanted, splits, strict=True)]
+        chosen = lacking.index(max(lacking)) if known.issuperset(labels[row]) else 0
+        known.update(labels[row] if chosen == 0 else ())
+        splits[chosen].append(row)
+    return [np.array(sorted(split), np.int64) for split in splits[:-1]]

@@ -1,10 +1,10 @@
-"""What is looked at in a classifier: the first records of a file, step by step, and what each is taken for."""
+"""What to inspect in a classifier: the first examples of a file, step by step, and the class of each."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from torch.nn import functional as F
@@ -16,45 +16,45 @@ from holdfast.insight.analysis.request import FeatureBatch, InspectionRequest, L
 from holdfast.insight.analysis.results import Steps
 from holdfast.models.classify import ClassifierOutput
 from holdfast.tasks.classify import metrics
-from holdfast.tasks.classify.dataset import Part, number
 from holdfast.tasks.classify.examples import read_examples
-from holdfast.tasks.classify.preprocessing import Schema, SeriesEncoder
-from holdfast.tasks.classify.task import SequenceClassifier
+from holdfast.tasks.classify.preprocessing import ClassifyPreprocessing, ExampleSplit, SeriesEncoder
 from holdfast.tasks.classify.trainable import padded
 
+if TYPE_CHECKING:
+    from holdfast.tasks.classify.task import SequenceClassifier
+
 _SHOWN = 2
-"""Records that are looked at."""
-BATCH, SEVERAL, SCORED = 16, 64, 128
-"""Records (the longest) in which memory and gradients are measured, in which units that track something are looked for,
-and on which the loss is measured when something is switched off."""
-SHORT = 24
-"""Steps below which a record is told to be short."""
+"""Examples that are inspected."""
+_BATCH, _SEVERAL, _SCORED = 16, 64, 128
+"""Longest examples on which memory and gradients are measured, examples that are searched for feature units, and
+examples on which ablation measures the loss."""
+_SHORT = 24
+"""Time steps below which a note says that an example is short."""
 
 
 def subjects(model: SequenceClassifier, data: Path, steps: int) -> list[InspectionRequest]:
-    """The first records of a file, which needs no labels; of longer ones the first steps.
+    """Return requests for the first examples of a file, which needs no labels; of long ones the first steps.
 
     Raises:
-        UserError: what is wrong with the file.
+        UserError: anything is wrong with the file.
     """
-    part, labelled, notes = _read(model, data, steps)
-    shown = [part.some(np.array([i])) for i in range(min(_SHOWN, len(part)))]
-    some = part.some(np.arange(min(SEVERAL, len(part))))
-    schema = model.schema
-    assert schema is not None
-    each = [_features(some, i, schema) for i in range(len(some))]
+    split, labelled, notes = _read(model, data, steps)
+    shown = [split.some(np.array([i])) for i in range(min(_SHOWN, len(split)))]
+    some = split.some(np.arange(min(_SEVERAL, len(split))))
+    preprocessing = model.fitted()[1]
+    each = [_features(some, i, preprocessing) for i in range(len(some))]
     features = side_by_side(each)
     several = FeatureBatch(_run(model, some), features)
     own = [{name: known[name] for name in features} for known in each]
     return [
         InspectionRequest(
-            f"{model.config.network.cell.upper()} classifier reading record {one.examples.names[0]} of {data.name}",
+            f"{model.config.network.cell.upper()} classifier reading example {one.examples.names[0]} of {data.name}",
             model.module,  # type: ignore[arg-type]
             _run(model, one),
-            _steps(one, schema, own[k]),
-            _decided(model, one, schema),
-            _loss(model, part) if labelled else None,
-            _run(model, part.some(np.argsort(-part.lengths, kind="stable")[:BATCH])),
+            _steps(one, preprocessing, own[k]),
+            _decided(model, one, preprocessing),
+            _loss(model, split) if labelled else None,
+            _run(model, split.some(np.argsort(-split.lengths, kind="stable")[:_BATCH])),
             several,
             notes=(*notes, *_short(one, steps)),
             name=f"record-{k + 1}",
@@ -63,55 +63,56 @@ def subjects(model: SequenceClassifier, data: Path, steps: int) -> list[Inspecti
     ]
 
 
-def _read(model: SequenceClassifier, data: Path, steps: int) -> tuple[Part, bool, list[str]]:
-    """The first records, whether they have labels, and what to tell of them."""
-    settings, schema = model.config.data, model.schema
-    assert schema is not None
+def _read(model: SequenceClassifier, data: Path, steps: int) -> tuple[ExampleSplit, bool, list[str]]:
+    """Read the first examples, whether they have labels, and notes."""
+    settings, (_, preprocessing) = model.config.data, model.fitted()
     examples = read_examples(data, settings, labelled=False)
     if not len(examples):
-        raise UserError("A file that is inspected has a record.", f"{data} has none.", "Give another.")
-    part = number(examples.some(range(min(SCORED, len(examples)))), schema, settings, str(data))
-    part = Part(part.examples, [own[:steps] for own in part.inputs], part.targets, part.whole)
+        raise UserError(
+            "A file to inspect must have at least 1 example.", f"{data} has none.", "Give another."
+        )
+    split = preprocessing.encode(examples.some(range(min(_SCORED, len(examples)))), settings, str(data))
+    split = ExampleSplit(split.examples, [own[:steps] for own in split.inputs], split.targets, split.whole)
     labelled = examples.labels is not None
-    notes = [f"Units that track something were looked for in the first {min(SEVERAL, len(part))} records."]
+    notes = [f"The first {min(_SEVERAL, len(split))} examples were searched for feature units."]
     if not labelled:
-        notes.append(f"The file has no column {settings.label!r}: there is no loss to measure.")
-    return part, labelled, notes
+        notes.append(f"The file has no column {settings.label!r}: the loss cannot be measured.")
+    return split, labelled, notes
 
 
-def _short(one: Part, steps: int) -> list[str]:
+def _short(one: ExampleSplit, steps: int) -> list[str]:
     taken, whole = len(one.inputs[0]), int(one.whole[0])
     if taken < whole:
-        return [f"The record has {whole:,} steps; the first {taken:,} are read."]
-    return [f"The record is short: {whole} steps."] if whole < SHORT else []
+        return [f"The example has {whole:,} steps; the first {taken:,} are read."]
+    return [f"The example is short: {whole} steps."] if whole < _SHORT else []
 
 
-def _run(model: SequenceClassifier, part: Part) -> Callable[[], ClassifierOutput]:
+def _run(model: SequenceClassifier, split: ExampleSplit) -> Callable[[], ClassifierOutput]:
     module: Any = model.module
-    x, lengths, _ = padded(part, np.arange(len(part)))
+    x, lengths, _ = padded(split, np.arange(len(split)))
     x, lengths = (own.to(module.output.weight.device) for own in (x, lengths))
     return lambda: module(x, lengths)
 
 
-# -- what a step is ---------------------------------------------------------------------------------------------
+# -- steps -----------------------------------------------------------------------------------------------------
 
 
-def _steps(one: Part, schema: Schema, features: dict[str, Array]) -> Steps:
-    """Words as they stand in the text, or the numbers of a series' steps with its channels as rows."""
+def _steps(one: ExampleSplit, preprocessing: ClassifyPreprocessing, features: dict[str, Array]) -> Steps:
+    """Return words as the text has them, or the numbers of a series' steps with its channels as rows."""
     own = one.inputs[0]
-    labels = schema.encoder.steps(one.examples.items[0])[: len(own)]
-    if isinstance(schema.encoder, SeriesEncoder):
-        return Steps(labels, "step", own.T, schema.encoder.channels, features)
-    return Steps(labels, schema.encoder.units.kind, features=features)
+    labels = preprocessing.encoder.steps(one.examples.items[0])[: len(own)]
+    if isinstance(preprocessing.encoder, SeriesEncoder):
+        return Steps(labels, "step", own.T, preprocessing.encoder.channels, features)
+    return Steps(labels, preprocessing.encoder.tokens.kind, features=features)
 
 
-def _features(part: Part, place: int, schema: Schema) -> dict[str, Array]:
-    """Name -> [T] of a record."""
-    own = part.inputs[place]
-    if not isinstance(schema.encoder, SeriesEncoder):
-        return of_tokens(own, schema.encoder.units)
-    found: dict[str, Array] = {"position in the record": np.arange(1.0, len(own) + 1)}
-    for name, values in zip(schema.encoder.channels, own.T.astype(np.float64), strict=True):
+def _features(split: ExampleSplit, place: int, preprocessing: ClassifyPreprocessing) -> dict[str, Array]:
+    """Return name -> [T] of an example."""
+    own = split.inputs[place]
+    if not isinstance(preprocessing.encoder, SeriesEncoder):
+        return of_tokens(own, preprocessing.encoder.tokens)
+    found: dict[str, Array] = {"position in the example": np.arange(1.0, len(own) + 1)}
+    for name, values in zip(preprocessing.encoder.channels, own.T.astype(np.float64), strict=True):
         found |= {name: values, f"change of {name}": changes(values)}
     return found
 
@@ -119,23 +120,22 @@ def _features(part: Part, place: int, schema: Schema) -> dict[str, Array]:
 # -- score and loss ---------------------------------------------------------------------------------------------
 
 
-def _decided(model: SequenceClassifier, one: Part, schema: Schema) -> Score:
-    """The calibrated log-probability of the likeliest class; where there may be several, its log odds."""
+def _decided(model: SequenceClassifier, one: ExampleSplit, preprocessing: ClassifyPreprocessing) -> Score:
+    """Return the calibrated log-probability of the likeliest class, or its log odds where there may be several."""
     module: Any = model.module
-    best = int(model.probabilities(one)[0].argmax())
-    if schema.multiple:
-        name = f"log odds of the label {schema.classes[best]!r}"
+    best = int(model.predictions(one)[0].argmax())
+    if preprocessing.multiple:
+        name = f"log odds of the label {preprocessing.classes[best]!r}"
         return Score(name, lambda answer: answer.logits[0, best] / module.temperature, None)
-    name = f"log-probability of the label {schema.classes[best]!r}"
+    name = f"log-probability of the label {preprocessing.classes[best]!r}"
     return Score(name, lambda answer: F.log_softmax(answer.logits[0] / module.temperature, -1)[best], None)
 
 
-def _loss(model: SequenceClassifier, part: Part) -> Loss:
-    """``-log p`` of the labels, by the probabilities that ``predict`` gives."""
-    assert model.schema is not None
-    multiple = model.schema.multiple
+def _loss(model: SequenceClassifier, split: ExampleSplit) -> Loss:
+    """Return ``-log p`` of the labels by the probabilities that ``predict`` returns."""
+    multiple = model.fitted()[1].multiple
 
     def surprise() -> float:
-        return metrics.surprise(model.probabilities(part), part.targets, multiple) / len(part)
+        return metrics.surprise(model.predictions(split), split.targets, multiple) / len(split)
 
-    return Loss("nats per record", surprise, f"on the first {len(part)} records")
+    return Loss("nats per record", surprise, f"on the first {len(split)} records")

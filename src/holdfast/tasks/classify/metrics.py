@@ -1,4 +1,4 @@
-"""Figures of probabilities for classes, and the temperature that makes them honest.
+"""Metrics of probabilities for classes, and the temperature that calibrates them.
 
 Shapes: N examples, K classes; probabilities and targets (0 and 1) [N, K].
 """
@@ -14,13 +14,48 @@ import numpy as np
 
 from holdfast._typing import Array
 from holdfast.errors import missing_library
+from holdfast.tasks.metrics import Metric, Scoreboard
 
 _BINS = 15
 """Bins of the calibration error."""
 
+SCOREBOARD = Scoreboard(
+    (
+        Metric(
+            "accuracy",
+            "accuracy",
+            "share of examples whose label, or all of whose labels, are right",
+            direction="higher",
+            perfect=1.0,
+        ),
+        Metric(
+            "macro_f1",
+            "macro F1",
+            "mean of F1 over the classes: a rare class counts as much as a frequent one",
+            direction="higher",
+            perfect=1.0,
+        ),
+        Metric(
+            "auroc",
+            "AUROC",
+            "probability that an example of a class gets a higher score for it than another example; 0.5 is chance",
+            direction="higher",
+            perfect=1.0,
+        ),
+        Metric("ece", "calibration error", "mean distance between confidence and accuracy; 0 is calibrated"),
+    ),
+    examples="examples",
+    baselines={
+        "majority": "the most frequent class",
+        "bag_of_words": "a bag of words and pairs of words",
+        "statistics": "logistic regression on simple statistics",
+        "nearest_neighbour": "the nearest neighbour",
+    },
+)
+
 
 def probabilities(logits: Array, temperature: float, multiple: bool) -> Array:
-    """``softmax(z / T)``, or of several classes ``sigmoid(z / T)``: [N, K]."""
+    """Return ``softmax(z / T)``, or ``sigmoid(z / T)`` where an example may have several classes: [N, K]."""
     scaled = logits.astype(np.float64) / temperature
     if multiple:
         return np.exp(-np.logaddexp(0.0, -scaled))
@@ -30,9 +65,9 @@ def probabilities(logits: Array, temperature: float, multiple: bool) -> Array:
 
 
 def fit_temperature(logits: Array, targets: Array, multiple: bool) -> float:
-    """The T in [0.05, 20] with the least surprise at the targets (Guo et al. 2017).
+    """Return the T in [0.05, 20] with the lowest loss on the targets (Guo et al. 2017).
 
-    The targets are smoothed by ``1 / (N + 2)`` (Platt 1999): N right answers do not prove that none is ever wrong.
+    The targets are smoothed by ``1 / (N + 2)`` (Platt 1999): N right predictions do not prove that none is ever wrong.
     """
     from scipy.optimize import minimize_scalar  # type: ignore[import-untyped]
 
@@ -47,22 +82,22 @@ def fit_temperature(logits: Array, targets: Array, multiple: bool) -> float:
 
 
 def surprise(found: Array, targets: Array, multiple: bool) -> float:
-    """The sum of ``-log p`` of the targets' classes; of several classes also of those that are not there."""
+    """Return the sum of ``-log p`` of the targets' classes; of several classes also of the absent ones."""
     clipped = np.clip(found, 1e-12, 1 - 1e-12)
     other = (1 - targets) * np.log(1 - clipped) if multiple else 0.0
     return -float((targets * np.log(clipped) + other).sum())
 
 
 def decisions(found: Array, multiple: bool) -> Array:
-    """The likeliest class, or of several those with more than a half: 0 and 1, [N, K]."""
+    """Return the likeliest class, or of several those above 0.5, as 0 and 1: [N, K]."""
     chosen: Array = found > 0.5 if multiple else np.arange(found.shape[1]) == found.argmax(1)[:, None]
     return chosen
 
 
-def figures(found: Array, targets: Array, multiple: bool) -> dict[str, float]:
-    """``accuracy macro_f1 ece``, and ``auroc`` where every class has examples and others.
+def score(found: Array, targets: Array, multiple: bool) -> dict[str, float]:
+    """Return ``accuracy``, ``macro_f1``, ``ece``, and ``auroc`` where every class has positive and negative examples.
 
-    Of several classes accuracy asks that all of an example's are right, and the others are means over the classes.
+    Where an example may have several classes, accuracy counts it only if all are right; the others are class means.
     """
     metrics = sklearn("metrics")
     chosen, truth = decisions(found, multiple), targets > 0.5
@@ -78,7 +113,7 @@ def figures(found: Array, targets: Array, multiple: bool) -> dict[str, float]:
 def by_class(
     found: Array, targets: Array, classes: Sequence[str], multiple: bool
 ) -> dict[str, dict[str, float]]:
-    """Class -> precision, recall, F1 and how many examples there are of it."""
+    """Return precision, recall, F1 and the number of examples of each class."""
     chosen, truth = decisions(found, multiple), targets > 0.5
     table = sklearn("metrics").precision_recall_fscore_support(truth, chosen, zero_division=0.0)
     names = ("precision", "recall", "f1", "examples")
@@ -90,7 +125,7 @@ def by_class(
 
 @dataclass(frozen=True)
 class Reliability:
-    """Confidence against how often it is right, in :data:`_BINS` equal bins: means and counts [BINS]."""
+    """Confidence and accuracy in :data:`_BINS` equal bins: means and counts [BINS]."""
 
     confidence: Array
     right: Array
@@ -103,7 +138,7 @@ class Reliability:
 
 
 def reliability(found: Array, targets: Array, multiple: bool) -> Reliability:
-    """Of the likeliest class's probability, or of several of every class's."""
+    """Return the reliability of the likeliest class's probability, or of every class's where there may be several."""
     if multiple:
         confidence, right = found.ravel(), targets.ravel() > 0.5
     else:
@@ -119,14 +154,14 @@ def reliability(found: Array, targets: Array, multiple: bool) -> Reliability:
 
 
 def confusion(found: Array, targets: Array) -> Array:
-    """How many examples of each class (row) were taken for each class (column): [K, K]."""
+    """Return how many examples of each class (row) were predicted as each class (column): [K, K]."""
     counts = np.zeros((targets.shape[1],) * 2, np.int64)
     np.add.at(counts, (targets.argmax(1), found.argmax(1)), 1)
     return counts
 
 
 def sklearn(name: str) -> Any:
-    """A module of scikit-learn, imported when it is used.
+    """Import a module of scikit-learn.
 
     Raises:
         UserError: it is not installed (``pip install 'holdfast[text]'``).

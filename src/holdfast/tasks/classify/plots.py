@@ -1,4 +1,4 @@
-"""Pictures of a classifier's results: which classes are taken for which, and how honest its probabilities are."""
+"""Plots of a classifier's results: confusion of classes, and calibration of probabilities."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from holdfast.reporting.plots import BLUE, GREY, draw
 from holdfast.tasks.classify.metrics import Reliability
 
 MOST = 30
-"""Classes up to which the matrix is drawn."""
+"""Most classes of a confusion matrix."""
 
 
 def confusion(counts: Array, classes: Sequence[str], where: str, path: Path) -> Path:
-    """The matrix [K, K]: rows are true classes, columns those decided for; shades are shares of a row."""
+    """Plot the matrix [K, K]: rows are true classes, columns predicted ones; shades are shares of a row."""
 
     def paint(axes: Sequence[Axes]) -> None:
         (ax,) = axes
@@ -29,22 +29,22 @@ def confusion(counts: Array, classes: Sequence[str], where: str, path: Path) -> 
             )
         ax.set_xticks(range(len(classes)), classes, rotation=45, ha="right")
         ax.set_yticks(range(len(classes)), classes)
-        ax.set(xlabel="taken for", ylabel="is", title=f"Classes of {where}")
+        ax.set(xlabel="prediction", ylabel="label", title=f"Classes of {where}")
 
     side = 2.2 + 0.42 * len(classes)
     return draw(path, (side, side), 1, paint)
 
 
-def honesty(found: Reliability, where: str, path: Path) -> Path:
-    """How often it is right where it is so sure: on the diagonal it is honest."""
+def calibration(found: Reliability, where: str, path: Path) -> Path:
+    """Plot accuracy against confidence: calibrated probabilities are on the diagonal."""
 
     def paint(axes: Sequence[Axes]) -> None:
         (ax,) = axes
         some = found.count > 0
-        ax.plot([0, 1], [0, 1], color=GREY, ls="--", label="honest")
+        ax.plot([0, 1], [0, 1], color=GREY, ls="--", label="calibrated")
         sizes = 10 + 200 * found.count[some] / found.count.sum()
         ax.scatter(found.confidence[some], found.right[some], s=sizes, color=BLUE, label="examples of a bin")
-        ax.set(xlabel="probability", ylabel="share that is right", title=f"Calibration on {where}")
+        ax.set(xlabel="probability", ylabel="accuracy", title=f"Calibration on {where}")
         ax.legend()
 
     return draw(path, (4.2, 4.2), 1, paint)

@@ -1,4 +1,4 @@
-"""What ``holdfast predict`` writes for a classifier."""
+"""Output of ``holdfast predict`` for a classifier."""
 
 from __future__ import annotations
 
@@ -10,32 +10,33 @@ from typing import TYPE_CHECKING, Any
 
 from holdfast.data.stdin import stdin_is_terminal, stdin_lines
 from holdfast.tasks.classify.config import Prediction
-from holdfast.tasks.classify.task import SequenceClassifier
 
 if TYPE_CHECKING:
     import polars as pl
 
+    from holdfast.tasks.classify.task import SequenceClassifier
 
-def predicted(model: SequenceClassifier, data: Path | None, asked: Prediction) -> Iterator[str]:
-    """CSV: a line for each example, with its label and the probability of each class; steps as ``word:weight``.
 
-    Without a file and a text the lines of stdin are classified, as they come.
+def predicted(model: SequenceClassifier, data: Path | None, options: Prediction) -> Iterator[str]:
+    """Yield a CSV line for each example: its label, the probability of each class, and steps as ``word:weight``.
+
+    Without a file and a text, the lines of stdin are classified as they arrive.
     """
-    for number, frame in enumerate(_frames(model, data, asked)):
+    for number, frame in enumerate(_frames(model, data, options)):
         if number == 0:
             yield _line([name for name in frame.columns if name != "steps"])
         for row in frame.iter_rows(named=True):
             steps, weights = row.pop("steps", ()), row.pop("weights", ())
             fields = [f"{v:.6f}" if isinstance(v, float) else v for v in row.values()]
             pairs = " ".join(f"{s}:{w:.4f}" for s, w in zip(steps, weights, strict=True))
-            yield _line([*fields, *([pairs] if asked.weights else [])])
+            yield _line([*fields, *([pairs] if options.weights else [])])
 
 
-def _frames(model: SequenceClassifier, data: Path | None, asked: Prediction) -> Iterator[pl.DataFrame]:
-    if data is None and asked.text is None and not stdin_is_terminal():
+def _frames(model: SequenceClassifier, data: Path | None, options: Prediction) -> Iterator[pl.DataFrame]:
+    if data is None and options.text is None and not stdin_is_terminal():
         lines = (line.strip() for line in stdin_lines(model.config.data.encoding))
-        return model.stream(lines, weights=asked.weights)
-    return iter([model.predict(data, text=asked.text, weights=asked.weights)])
+        return model.stream(lines, weights=options.weights)
+    return iter([model.predict(data, text=options.text, weights=options.weights)])
 
 
 def _line(fields: Iterable[Any]) -> str:

@@ -1,133 +1,165 @@
-"""What a classifier knows of its data: the classes, and how an example becomes numbers."""
+"""From examples to numbers: the classes, the vocabulary or the channels, and the splits that they encode."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Protocol, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
 from holdfast._typing import Array
 from holdfast.data.text.tokenizers import TOKENIZERS, Tokenizer, tokenizer_from_dict, tokenizer_to_dict
-from holdfast.errors import UserError
+from holdfast.errors import UserError, damaged
 from holdfast.files import listed
+from holdfast.tasks.classify.config import DataConfig
+from holdfast.tasks.classify.examples import Examples, stratified
 
 WORD = re.compile(r"'?\w+(?:['\u2019-]\w+)*|[^\w\s]")
-"""A word with its inner apostrophes and hyphens, or one sign of punctuation."""
-
-
-class Encoder(Protocol):
-    """From an example to what the network reads.
-
-    Attributes:
-        kind: ``"text"`` or ``"series"``.
-    """
-
-    kind: ClassVar[str]
-
-    def encode(self, item: Any) -> Array:
-        """Numbers of units [n], or values [n, C]."""
-        ...
-
-    def steps(self, item: Any) -> list[str]:
-        """What each step is called."""
-        ...
-
-    def state(self) -> dict[str, Any]:
-        """Everything, for JSON."""
-        ...
+"""A word with its inner apostrophes and hyphens, or one punctuation mark."""
 
 
 class TextEncoder:
-    """Units of a text."""
+    """Encode texts as token numbers."""
 
     kind: ClassVar[str] = "text"
 
-    def __init__(self, units: Tokenizer) -> None:
-        self.units = units
+    def __init__(self, tokens: Tokenizer) -> None:
+        self.tokens = tokens
 
     @classmethod
-    def fit(cls, texts: Iterable[str], unit: str, vocabulary: int | None) -> Self:
-        """The vocabulary of some texts."""
-        return cls(TOKENIZERS[unit].fit((_prepared(text, unit) for text in texts), vocabulary))
-
-    @classmethod
-    def from_state(cls, values: Mapping[str, Any], where: Path) -> Self:
-        """What :meth:`state` gave."""
-        return cls(tokenizer_from_dict(values, where))
+    def fit(cls, texts: Iterable[str], kind: str, vocabulary: int | None) -> Self:
+        """Collect the vocabulary of some texts."""
+        return cls(TOKENIZERS[kind].fit((_cleaned(text, kind) for text in texts), vocabulary))
 
     def encode(self, item: str) -> Array:
-        """The numbers [n] of its units."""
-        ids = self.units.encode(_prepared(item, self.units.kind))
-        return ids[:-1] if self.units.kind == "word" else ids  # words end with a line's end
+        """Return the token numbers [n] of a text."""
+        ids = self.tokens.encode(_cleaned(item, self.tokens.kind))
+        return ids[:-1] if self.tokens.kind == "word" else ids  # words end with a line end
 
     def steps(self, item: str) -> list[str]:
-        """The words as they stand in the text; other units as the vocabulary shows them."""
-        if self.units.kind == "word":
+        """Return the words as the text has them, other tokens as the vocabulary names them."""
+        if self.tokens.kind == "word":
             return WORD.findall(item.lower())
-        return [self.units.token(int(i)) for i in self.encode(item)]
+        return [self.tokens.token(int(i)) for i in self.encode(item)]
 
-    def state(self) -> dict[str, Any]:
-        """The vocabulary."""
-        return tokenizer_to_dict(self.units)
+    def to_dict(self) -> dict[str, Any]:
+        """Return the vocabulary as values that JSON can hold."""
+        return tokenizer_to_dict(self.tokens)
 
 
 @dataclass(frozen=True)
 class SeriesEncoder:
-    """Values as they are; the network standardises them."""
+    """Leave values as they are; the network standardizes them."""
 
     kind: ClassVar[str] = "series"
     channels: tuple[str, ...]
 
     def encode(self, item: Array) -> Array:
-        """The values [n, C]."""
+        """Return the values [n, C]."""
         return item
 
     def steps(self, item: Array) -> list[str]:
-        """The numbers of the steps, from 0."""
+        """Return the numbers of the time steps, from 0."""
         return [str(step) for step in range(len(item))]
 
-    def state(self) -> dict[str, Any]:
-        """The channels."""
+    def to_dict(self) -> dict[str, Any]:
+        """Return the channels."""
         return {"channels": list(self.channels)}
 
 
-def _prepared(text: str, unit: str) -> str:
-    return " ".join(WORD.findall(text.lower())) if unit == "word" else text
+def _cleaned(text: str, kind: str) -> str:
+    return " ".join(WORD.findall(text.lower())) if kind == "word" else text
 
 
 @dataclass(frozen=True)
-class Schema:
-    """The classes and the encoder.
+class ExampleSplit:
+    """Encoded examples.
+
+    Attributes:
+        examples: as the file has them.
+        inputs: token numbers [n] or values [n, C] of each.
+        targets: [N, K] of 0 and 1.
+        whole: time steps of each before it was cut [N].
+    """
+
+    examples: Examples
+    inputs: Sequence[Array]
+    targets: Array
+    whole: Array
+
+    def __len__(self) -> int:
+        return len(self.inputs)
+
+    @property
+    def lengths(self) -> Array:
+        """Time steps of each example [N]."""
+        return np.array([len(own) for own in self.inputs], np.int64)
+
+    def some(self, numbers: Array) -> ExampleSplit:
+        """Return the examples of these numbers."""
+        inputs = [self.inputs[i] for i in numbers]
+        return ExampleSplit(self.examples.some(numbers), inputs, self.targets[numbers], self.whole[numbers])
+
+    def fraction(self, share: float) -> ExampleSplit:
+        """Return a share of the examples of each class."""
+        assert self.examples.labels is not None
+        kept, _ = stratified(self.examples.labels, (share, 1.0 - share))
+        return self.some(kept)
+
+
+@dataclass(frozen=True)
+class ClassifyPreprocessing:
+    """The classes, and how an example becomes numbers.
 
     Attributes:
         classes: K labels, sorted.
-        multiple: an example may have several.
-        encoder: see :class:`Encoder`.
-        vector_size: E of the word vectors that training began with, where it did.
-        digest: by which the data are known again.
+        multiple: an example may have several labels.
+        encoder: of the examples.
+        vector_size: E of the word vectors that training began with; None without.
+        vectors: these word vectors [V, E], and which of the vocabulary have one [V]; not saved.
     """
 
     classes: tuple[str, ...]
     multiple: bool
     encoder: TextEncoder | SeriesEncoder
     vector_size: int | None
-    digest: str
+    vectors: tuple[Array, Array] | None = field(default=None, compare=False)
 
-    def targets(self, labels: Sequence[tuple[str, ...]], where: str) -> Array:
-        """Labels as [N, K] of 0 and 1.
+    def encode(self, examples: Examples, data: DataConfig, where: str) -> ExampleSplit:
+        """Encode examples; those longer than ``max_length`` are cut.
 
         Raises:
-            UserError: labels that training did not see, by name.
+            UserError: a text has no token, a label is unknown, or the channels differ.
         """
+        encoder = self.encoder
+        if isinstance(encoder, SeriesEncoder) and examples.channels != encoder.channels:
+            raise UserError(
+                f"The channels must be those of the training split: {', '.join(encoder.channels)}.",
+                f"{where} has {', '.join(examples.channels) or 'none'}.",
+                "Rename the columns, or train again.",
+            )
+        inputs = list(map(encoder.encode, examples.items))
+        whole = np.array(list(map(len, inputs)), np.int64)
+        if not whole.all():
+            raise UserError(
+                f"Each text must have at least 1 {data.token}.",
+                f"{where}: example {examples.names[int(whole.argmin())]} has none.",
+                "Remove it, or give --token byte.",
+            )
+        labels = examples.labels if examples.labels is not None else [()] * len(examples)
+        cut = [own[: data.max_length] for own in inputs]
+        return ExampleSplit(examples, cut, self._targets(labels, where), whole)
+
+    def _targets(self, labels: Sequence[tuple[str, ...]], where: str) -> Array:
+        """Return labels as [N, K] of 0 and 1."""
         numbers = {name: k for k, name in enumerate(self.classes)}
         unseen = sorted({label for own in labels for label in own if label not in numbers})
         if unseen:
             raise UserError(
-                f"Labels are those of the training part: {listed(self.classes)}.",
+                f"Labels must be those of the training split: {listed(self.classes)}.",
                 f"{where} also has {listed([repr(label) for label in unseen])}.",
                 "Correct these labels, remove their rows, or train on examples of them.",
             )
@@ -137,33 +169,70 @@ class Schema:
         return targets
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything, for JSON."""
+        """Return everything as values that JSON can hold."""
         return {
-            "digest": self.digest,
             "kind": self.encoder.kind,
             "classes": list(self.classes),
             "multiple": self.multiple,
             "vector_size": self.vector_size,
-            **self.encoder.state(),
+            **self.encoder.to_dict(),
         }
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any], where: Path) -> Self:
-        """What :meth:`to_dict` gave.
+        """Rebuild it from :meth:`to_dict`.
 
         Raises:
-            UserError: it is damaged.
+            UserError: something is missing or damaged.
         """
         try:
             encoder = (
-                TextEncoder.from_state(values, where)
+                TextEncoder(tokenizer_from_dict(values, where))
                 if values["kind"] == "text"
                 else SeriesEncoder(tuple(values["channels"]))
             )
-            size = values["vector_size"]
-            return cls(
-                tuple(values["classes"]), bool(values["multiple"]), encoder, size, str(values["digest"])
-            )
+            return cls(tuple(values["classes"]), bool(values["multiple"]), encoder, values["vector_size"])
         except (KeyError, TypeError) as error:
-            rule = f"{where} holds classes and a vocabulary as training wrote them."
-            raise UserError(rule, f"It lacks {error}.", "Copy the folder again, or train anew.") from error
+            raise damaged(where, f"It lacks {error}.") from error
+
+
+@dataclass(frozen=True)
+class EncodingLoss:
+    """What ``max_length`` cuts off examples, and what the vocabulary lacks; losses of several splits add up."""
+
+    examples: int = 0
+    cut: int = 0
+    longest: int = 0
+    tokens: int = 0
+    unknown: int = 0
+
+    @classmethod
+    def of(cls, split: ExampleSplit, preprocessing: ClassifyPreprocessing, data: DataConfig) -> Self:
+        """Count the losses of a split."""
+        encoder = preprocessing.encoder
+        unknown = encoder.tokens.unknown if isinstance(encoder, TextEncoder) else None
+        lacking = sum(int((own == unknown).sum()) for own in split.inputs) if unknown is not None else 0
+        cut = int((split.whole > data.max_length).sum()) if data.max_length is not None else 0
+        return cls(len(split), cut, int(split.whole.max(initial=0)), int(split.lengths.sum()), lacking)
+
+    def __add__(self, other: EncodingLoss) -> EncodingLoss:
+        return EncodingLoss(
+            self.examples + other.examples,
+            self.cut + other.cut,
+            max(self.longest, other.longest),
+            self.tokens + other.tokens,
+            self.unknown + other.unknown,
+        )
+
+    def notes(self, data: DataConfig, name: str) -> tuple[str, ...]:
+        """Return notes on the losses of what ``name`` names."""
+        notes = []
+        if self.cut:
+            notes.append(
+                f"{self.cut / self.examples:.1%} of the {name} are longer than {data.max_length} steps "
+                f"(up to {self.longest}) and are cut"
+            )
+        if self.unknown:
+            share = self.unknown / self.tokens
+            notes.append(f"{share:.2%} of the {data.token}s of the {name} are not in the vocabulary")
+        return tuple(notes)

@@ -1,76 +1,62 @@
-"""The page of a classifier's training run."""
+"""What the report of a classifier adds: confusion, calibration, metrics by class, and the worst mistakes."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from holdfast._typing import Array
-from holdfast.reporting.html import Section, metric_table, write_report
-from holdfast.reporting.sections import data_section, metrics_section, result_section
+from holdfast.reporting.html import Section, metric_table
 from holdfast.tasks.classify import metrics, plots
-from holdfast.tasks.classify.dataset import Part
-from holdfast.tasks.classify.summary import verdict
-from holdfast.tasks.classify.task import SequenceClassifier
+from holdfast.tasks.classify.preprocessing import ExampleSplit
+
+if TYPE_CHECKING:
+    from holdfast.tasks.classify.task import SequenceClassifier
 
 _WORST = 5
-"""Examples that are shown of those most surely wrong."""
-LONGEST = 200
+"""Mistakes that are shown."""
+_LONGEST = 200
 """Characters that are shown of a text."""
 
 
-def run_report(model: SequenceClassifier, folder: Path) -> Path:
-    """``report.html`` with ``plots/``: figures, learning curves, confused classes, calibration, the worst mistakes."""
-    result, history = model.metrics, model.history
-    assert history is not None
-    sections = [
-        result_section(result, history, model.scoreboard, verdict(result), folder / "plots"),
-        *_looked_at(model, folder / "plots"),
-        data_section(result["notes"]),
-        metrics_section(model.scoreboard.known(result["model"])),
-    ]
-    kind = "texts" if model.config.data.text is not None else "series"
-    return write_report(folder / "report.html", f"Classifier of {kind}", sections)
-
-
-def _looked_at(model: SequenceClassifier, folder: Path) -> list[Section]:
-    """Pictures and mistakes of the part that was scored."""
-    prepared, schema = model.prepared, model.schema
-    assert schema is not None
-    name, part = ("test", prepared.test) if prepared.test else ("validation", prepared.valid)
-    found, where = model.probabilities(part), f"the {name} part"
-    reliable = metrics.reliability(found, part.targets, schema.multiple)
-    drawn = [plots.honesty(reliable, where, folder / "calibration.png")]
-    if not schema.multiple and len(schema.classes) <= plots.MOST:
-        counts = metrics.confusion(found, part.targets)
-        drawn.insert(0, plots.confusion(counts, schema.classes, where, folder / "confusion.png"))
+def sections(model: SequenceClassifier, folder: Path) -> list[Section]:
+    """Return the sections about the split that was scored; plots are written into ``folder``."""
+    assert model.dataset is not None
+    preprocessing = model.dataset.preprocessing
+    name, split = model.dataset.scored
+    found, where = model.predictions(split), f"the {name} split"
+    reliable = metrics.reliability(found, split.targets, preprocessing.multiple)
+    pictures = [plots.calibration(reliable, where, folder / "calibration.png")]
+    if not preprocessing.multiple and len(preprocessing.classes) <= plots.MOST:
+        counts = metrics.confusion(found, split.targets)
+        pictures.insert(0, plots.confusion(counts, preprocessing.classes, where, folder / "confusion.png"))
     words = [
         f"Logits are divided by the temperature {model.metrics['temperature']:.3g}, fitted on validation."
     ]
-    by_class = metric_table(metrics.by_class(found, part.targets, schema.classes, schema.multiple))
+    by_class = metrics.by_class(found, split.targets, preprocessing.classes, preprocessing.multiple)
     return [
-        Section("Classes", words, by_class, pictures=drawn),
-        Section("Most surely wrong", [], _mistakes(model, part, found)),
+        Section("Classes", words, metric_table(by_class), pictures=pictures),
+        Section("Worst mistakes", [], _mistakes(model, split, found)),
     ]
 
 
-def _mistakes(model: SequenceClassifier, part: Part, found: Array) -> list[list[str]]:
-    """Examples whose true label had the least probability."""
-    schema = model.schema
-    assert schema is not None
-    truth = part.targets > 0.5
-    surest = np.where(truth, found, np.where(schema.multiple, 1 - found, 1.0)).min(1)
-    wrong = (metrics.decisions(found, schema.multiple) != truth).any(1)
+def _mistakes(model: SequenceClassifier, split: ExampleSplit, found: Array) -> list[list[str]]:
+    """Return the examples whose true label had the least probability."""
+    _, preprocessing = model.fitted()
+    truth = split.targets > 0.5
+    surest = np.where(truth, found, np.where(preprocessing.multiple, 1 - found, 1.0)).min(1)
+    chosen = metrics.decisions(found, preprocessing.multiple)
+    wrong = (chosen != truth).any(1)
     rows = [row for row in np.argsort(surest, kind="stable").tolist() if wrong[row]]
-    shown = {_shown(part, row): row for row in reversed(rows)}
-    rows = [row for row in rows if shown[_shown(part, row)] == row][:_WORST]
-    header = ["example", "is", "taken for", "its probability"]
-    names = np.array(schema.classes)
-    chosen = metrics.decisions(found, schema.multiple)
+    shown = {_shown(split, row): row for row in reversed(rows)}
+    rows = [row for row in rows if shown[_shown(split, row)] == row][:_WORST]
+    header = ["example", "label", "prediction", "probability of the label"]
+    names = np.array(preprocessing.classes)
     lines = [
         [
-            _shown(part, row),
+            _shown(split, row),
             ", ".join(names[truth[row]]),
             ", ".join(names[chosen[row]]),
             f"{surest[row]:.3g}",
@@ -80,8 +66,8 @@ def _mistakes(model: SequenceClassifier, part: Part, found: Array) -> list[list[
     return [header, *lines] if lines else [header, ["none", "", "", ""]]
 
 
-def _shown(part: Part, row: int) -> str:
-    item = part.examples.items[row]
+def _shown(split: ExampleSplit, row: int) -> str:
+    item = split.examples.items[row]
     if not isinstance(item, str):
-        return str(part.examples.names[row])
-    return item if len(item) <= LONGEST else item[:LONGEST] + " ..."
+        return str(split.examples.names[row])
+    return item if len(item) <= _LONGEST else item[:_LONGEST] + " ..."

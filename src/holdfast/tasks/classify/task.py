@@ -1,45 +1,56 @@
-"""The classifier: fit, evaluate, predict, save and load."""
+"""The classifier."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from holdfast._typing import Array
 from holdfast.data.stdin import batch_available
 from holdfast.errors import UserError
-from holdfast.files import load_json, save_json
+from holdfast.insight.analysis.request import InspectionRequest
 from holdfast.models.classify import ClassifierNetwork
-from holdfast.tasks.classify import metrics, trainable
-from holdfast.tasks.classify.baselines import Baselines
-from holdfast.tasks.classify.config import ClassifyConfig
-from holdfast.tasks.classify.dataset import Lost, Part, Prepared, number, prepare
+from holdfast.reporting.html import Section
+from holdfast.tasks.baselines import BaselineSet
+from holdfast.tasks.classify import metrics
+from holdfast.tasks.classify.baselines import baseline_set
+from holdfast.tasks.classify.config import ClassifyConfig, Prediction
+from holdfast.tasks.classify.dataset import read_dataset
 from holdfast.tasks.classify.examples import Examples, read_examples
-from holdfast.tasks.classify.preprocessing import Schema
-from holdfast.tasks.legacy import LEARNT, TaskModel
+from holdfast.tasks.classify.preprocessing import ClassifyPreprocessing, EncodingLoss, ExampleSplit
+from holdfast.tasks.classify.trainable import (
+    BatchTraining,
+    ClassifyDataset,
+    build,
+    initialize,
+    logits,
+    weights_of_steps,
+)
+from holdfast.tasks.task import Task
 
 if TYPE_CHECKING:
     import polars as pl
 
 TEXTS_AT_ONCE = 256
-"""Texts of a stream that are classified together, at most."""
-_TRAIN_EXAMPLES = 2000
-"""Training examples on which the training loss is taken again without dropout."""
+"""Most texts of a stream that are classified together."""
+_LOSS_EXAMPLES = 2000
+"""Training examples, spread evenly, on which the training loss is measured without dropout."""
 
 
-class SequenceClassifier(TaskModel):
-    """An LSTM, GRU or RNN that says which class, or classes, a text or a series of measurements is of.
+class SequenceClassifier(Task[ClassifyConfig, ExampleSplit, ClassifyPreprocessing, Array]):
+    """An LSTM, GRU or RNN that predicts the class, or the classes, of a text or a series of measurements.
 
     Args:
-        config: every setting; or give its fields by name, which go to the part that has them.
+        config: every setting. Or give its fields by name, which go to the section that has them.
         fields: for example ``text="review", label="stars", cell="lstm"`` (see :class:`ClassifyConfig`).
 
     Raises:
-        UserError: a field that does not exist, or a value outside its rule.
+        UserError: a field does not exist, or a value is outside its rule.
 
     Example:
         >>> import pathlib, tempfile
@@ -54,188 +65,202 @@ class SequenceClassifier(TaskModel):
     """
 
     task = "classify"
-    settings = ClassifyConfig
+    config_class = ClassifyConfig
+    scoreboard = metrics.SCOREBOARD
+    size = "{examples:,} examples"
+    title = "Classifier"
+    data_settings = (
+        *("text", "series", "step", "channels", "label", "separator", "token", "vocabulary", "vectors"),
+        *("max_length", "encoding", "split"),
+    )
+    sentence = "On {examples:,} examples the network's accuracy is {own:.4g}; {bar}"
 
-    def __init__(self, config: ClassifyConfig | None = None, **fields: Any) -> None:
-        super().__init__(config, **fields)
-        self.schema: Schema | None = None
+    # -- data and network ----------------------------------------------------------------------------------------
 
-    def prepare(
-        self, data: Path | str, valid: Path | str | None = None, test: Path | str | None = None
-    ) -> Prepared:
-        """Read the files and number what is in them; does not depend on the cell, the network or the seed."""
-        others = [None if path is None else Path(path) for path in (valid, test)]
-        return prepare(self.config, Path(data), *others)
+    def read(self, data: Path, valid: Path | None, test: Path | None) -> ClassifyDataset:
+        """Read the files and encode the examples."""
+        return read_dataset(self.config, data, valid, test)
 
-    def fit_baselines(self, prepared: Prepared) -> Baselines:
-        """Simple methods, fitted on the same examples."""
-        schema = prepared.schema
-        return Baselines.fit(schema.encoder.kind, prepared.train, prepared.valid, schema.multiple)
+    def read_split(self, path: Path) -> tuple[ExampleSplit, tuple[str, ...]]:
+        """Read a file as one split."""
+        return self._encoded(read_examples(path, self.config.data, labelled=True), str(path))
 
-    def _learn(self, prepared: Prepared) -> None:
-        self.schema = prepared.schema
+    def _encoded(self, examples: Examples, where: str) -> tuple[ExampleSplit, tuple[str, ...]]:
+        settings, (_, preprocessing) = self.config.data, self.fitted()
+        split = preprocessing.encode(examples, settings, where)
+        return split, EncodingLoss.of(split, preprocessing, settings).notes(settings, f"examples of {where}")
 
-    def _save_learnt(self, folder: Path) -> None:
-        save_json(folder / LEARNT, self._fitted()[1].to_dict())
+    def read_preprocessing(self, values: Mapping[str, Any], where: Path) -> ClassifyPreprocessing:
+        """Rebuild classes and vocabulary."""
+        return ClassifyPreprocessing.from_dict(values, where)
 
-    def _load_learnt(self, path: Path) -> None:
-        self.schema = Schema.from_dict(load_json(path), path)
+    def baseline_set(self, preprocessing: ClassifyPreprocessing) -> BaselineSet[ExampleSplit, Array]:
+        """Return the baselines of texts or of series."""
+        return baseline_set(preprocessing)
 
-    def _empty(self) -> torch.nn.Module:
-        assert self.schema is not None
-        return trainable.build(self.config, self.schema)
+    def network(self, preprocessing: ClassifyPreprocessing) -> nn.Module:
+        """Build the untrained network."""
+        return build(self.config, preprocessing)
 
-    def _take_arrays(self, arrays: dict[str, Array]) -> None:
-        self.baselines = Baselines.from_state(arrays)
+    def trainable(self, module: nn.Module, dataset: ClassifyDataset) -> BatchTraining:
+        """Return batches of examples of similar length."""
+        assert isinstance(module, ClassifierNetwork)
+        initialize(module, dataset)
+        return BatchTraining(module, self.config, dataset)
 
-    def _is_learnt(self, folder: Path, prepared: Prepared) -> bool:
-        return load_json(folder / LEARNT).get("digest") == prepared.digest
+    def calibrate(self, dataset: ClassifyDataset) -> None:
+        """Fit the temperature of the probabilities on the validation split."""
+        module, preprocessing = self.fitted()
+        found = logits(module, dataset.valid, self.config)
+        temperature = metrics.fit_temperature(found, dataset.valid.targets, preprocessing.multiple)
+        module.temperature.fill_(temperature)
 
-    def _network(self, prepared: Prepared) -> tuple[torch.nn.Module, trainable.BatchTraining]:
-        module = trainable.begun(self.config, prepared)
-        self.module = module
-        return module, trainable.BatchTraining(module, self.config, prepared)
+    # -- results -------------------------------------------------------------------------------------------------
 
-    def _judge(self, prepared: Prepared, training: trainable.BatchTraining) -> dict[str, Any]:
-        module, schema = self._fitted()
-        found, truth = trainable.logits(module, prepared.valid, self.config), prepared.valid.targets
-        module.temperature.fill_(metrics.fit_temperature(found, truth, schema.multiple))
-        name = "test" if prepared.test else "validation"
-        part = prepared.test or prepared.valid
-        return self._scores(part, name) | {
-            "train_loss": self._loss(training, _spread(prepared.train)),
-            "valid_loss": self._loss(training, prepared.valid),
-            "training_size": len(prepared.train),
-            "training_steps": int(prepared.train.lengths.sum()),
-            "temperature": float(module.temperature),
-            "classes": len(schema.classes),
+    def predictions(self, split: ExampleSplit) -> Array:
+        """Return calibrated probabilities [N, K]."""
+        module, preprocessing = self.fitted()
+        found = logits(module, split, self.config)
+        return metrics.probabilities(found, float(module.temperature), preprocessing.multiple)
+
+    def score(self, split: ExampleSplit, predictions: Array) -> dict[str, float]:
+        """Return ``accuracy``, ``macro_f1``, ``auroc`` and ``ece``."""
+        return metrics.score(predictions, split.targets, self.fitted()[1].multiple)
+
+    def measure(self, split: ExampleSplit) -> dict[str, Any]:
+        """Return the number of examples."""
+        return {"examples": len(split)}
+
+    def losses(self, dataset: ClassifyDataset, trainable: BatchTraining) -> dict[str, float]:
+        """Return the losses, the time steps of an epoch, the temperature, and the number of classes."""
+        train = dataset.train
+        every = max(1, len(train) // _LOSS_EXAMPLES)
+        some = train.some(np.arange(0, len(train), every)[:_LOSS_EXAMPLES])
+        return {
+            "train_loss": self._loss(trainable, some),
+            "valid_loss": self._loss(trainable, dataset.valid),
+            "training_steps": int(train.lengths.sum()),
+            "temperature": float(self.fitted_module().temperature),
+            "classes": len(dataset.preprocessing.classes),
         }
 
-    def _loss(self, training: trainable.BatchTraining, part: Part) -> float:
-        found = torch.from_numpy(trainable.logits(training.module, part, self.config))
-        return float(training.likelihood(found, torch.from_numpy(part.targets)))
+    def _loss(self, trainable: BatchTraining, split: ExampleSplit) -> float:
+        found = torch.from_numpy(logits(trainable.module, split, self.config))
+        return float(trainable.likelihood(found, torch.from_numpy(split.targets)))
 
-    # -- figures -------------------------------------------------------------------------------------------------
+    @classmethod
+    def remarks(cls, result: Mapping[str, Any]) -> list[str]:
+        """Return how well the probabilities are calibrated."""
+        return [f"Its probabilities differ from its accuracy by {result['model']['ece']:.1%} on average."]
 
-    def probabilities(self, part: Part) -> Array:
-        """Calibrated probabilities [N, K]."""
-        module, schema = self._fitted()
-        found = trainable.logits(module, part, self.config)
-        return metrics.probabilities(found, float(module.temperature), schema.multiple)
-
-    def _figures(self, part: Part) -> dict[str, float]:
-        return metrics.figures(self.probabilities(part), part.targets, self._fitted()[1].multiple)
-
-    def _baseline_figures(self, part: Part) -> dict[str, dict[str, float]]:
-        multiple = self._fitted()[1].multiple
-        each = self.baselines.each(part)
-        return {name: metrics.figures(found, part.targets, multiple) for name, found in each}
-
-    def _size(self, part: Part) -> dict[str, Any]:
-        return {"examples": len(part)}
-
-    def _read(self, path: Path) -> Part:
-        return self._numbered(read_examples(path, self.config.data, labelled=True), str(path))
-
-    def _numbered(self, examples: Examples, where: str) -> Part:
-        _, schema = self._fitted()
-        part = number(examples, schema, self.config.data, where)
-        self.notes = Lost.of(part, schema, self.config.data).notes(self.config.data, f"examples of {where}")
-        return part
+    @classmethod
+    def examples(cls, run: str, files: Sequence[str]) -> list[list[str]]:
+        """Return commands that classify, without and with the weight of each step."""
+        return [
+            ["holdfast", "predict", run, files[0], "--out", "labels.csv"],
+            ["holdfast", "predict", run, files[0], "--weights", "--out", "weights.csv"],
+        ]
 
     # -- use -----------------------------------------------------------------------------------------------------
 
     def predict(
         self, data: Path | str | None = None, *, text: str | None = None, weights: bool = False
     ) -> pl.DataFrame:
-        """The label of each example of a file, and the probability of each class.
+        """Return the label of each example of a file, and the probability of each class.
 
         Args:
             data: a file like that of training; it needs no labels.
             text: a text instead of a file.
-            weights: also the weight of each step (see :func:`network.weights_of_steps`).
+            weights: also return the weight of each time step (see :func:`trainable.weights_of_steps`).
 
         Returns:
-            a row for each example: ``row`` or ``series``, ``label`` (several with the separator between), ``p_CLASS``
+            a row for each example: ``row`` or ``series``, ``label`` (several are joined by the separator), ``p_CLASS``
             of each class, and with ``weights`` a list ``steps`` and a list ``weights``.
 
         Raises:
-            UserError: a file and a text, or neither, and whatever is wrong with the file.
+            UserError: a file and a text, or neither, or anything is wrong with the file.
         """
-        return self._predicted(self._asked(data, text), weights)
+        return self._table(self._asked(data, text), weights)
 
     def stream(self, texts: Iterable[str], *, weights: bool = False) -> Iterator[pl.DataFrame]:
-        """What :meth:`predict` gives, for texts as they come: those that are there already are read together.
+        """Yield what :meth:`predict` returns for texts as they arrive; those available are classified together.
 
         Raises:
-            UserError: the model is one of series, or a text is empty.
+            UserError: the model classifies series, or a text is empty.
         """
-        if self.config.data.kind() != "text":
-            raise UserError(
-                "A model of series classifies those in a file.", "None was given.", "Name a CSV file."
-            )
-        _, schema = self._fitted()
-        lost, first = Lost(), 1
+        settings = self.config.data
+        if settings.kind() != "text":
+            raise UserError("A model of series must get a file.", "None was given.", "Name a CSV file.")
+        _, preprocessing = self.fitted()
+        lost, first = EncodingLoss(), 1
         for group in batch_available(texts, TEXTS_AT_ONCE):
-            there = group[: group.index("")] if "" in group else group
-            if there:
-                names = [str(first + k) for k in range(len(there))]
-                part = number(Examples(names, there, None), schema, self.config.data, "stdin")
-                yield self._predicted(part, weights)
-                lost += Lost.of(part, schema, self.config.data)
-            first += len(there)
-            if len(there) < len(group):
+            whole = group[: group.index("")] if "" in group else group
+            if whole:
+                names = [str(first + k) for k in range(len(whole))]
+                split = preprocessing.encode(Examples(names, whole, None), settings, "stdin")
+                yield self._table(split, weights)
+                lost += EncodingLoss.of(split, preprocessing, settings)
+            first += len(whole)
+            if len(whole) < len(group):
                 raise UserError(
-                    "Each line that is classified has at least one character.",
+                    "Each line must have at least 1 character.",
                     f"Line {first} is empty.",
                     "Remove that line, or fill in its text.",
                 )
-        self.notes = lost.notes(self.config.data, "examples of stdin")
+        self.notes = lost.notes(settings, "examples of stdin")
 
-    def _predicted(self, part: Part, weights: bool) -> pl.DataFrame:
+    def _table(self, split: ExampleSplit, weights: bool) -> pl.DataFrame:
         import polars as pl
 
-        module, schema = self._fitted()
-        found = self.probabilities(part)
-        chosen = metrics.decisions(found, schema.multiple)
+        module, preprocessing = self.fitted()
+        found = self.predictions(split)
+        chosen = metrics.decisions(found, preprocessing.multiple)
         joint = self.config.data.separator or ""
-        names = np.array(schema.classes)
+        names, encoder = np.array(preprocessing.classes), preprocessing.encoder
         columns: dict[str, Any] = {
-            "row" if schema.encoder.kind == "text" else "series": part.examples.names,
+            "row" if encoder.kind == "text" else "series": split.examples.names,
             "label": [joint.join(names[own].tolist()) for own in chosen],
-            **{f"p_{name}": found[:, k] for k, name in enumerate(schema.classes)},
+            **{f"p_{name}": found[:, k] for k, name in enumerate(preprocessing.classes)},
         }
         if weights:
             columns["steps"] = [
-                schema.encoder.steps(item)[: len(own)]
-                for item, own in zip(part.examples.items, part.inputs, strict=True)
+                encoder.steps(item)[: len(own)]
+                for item, own in zip(split.examples.items, split.inputs, strict=True)
             ]
-            columns["weights"] = [
-                own.tolist() for own in trainable.weights_of_steps(module, part, self.config)
-            ]
+            columns["weights"] = [own.tolist() for own in weights_of_steps(module, split, self.config)]
         return pl.DataFrame(columns)
 
-    def _asked(self, data: Path | str | None, text: str | None) -> Part:
+    def _asked(self, data: Path | str | None, text: str | None) -> ExampleSplit:
         settings = self.config.data
         if (data is None) == (text is None):
             got = "Neither was given." if data is None else "Both were given."
-            raise UserError("A file or a --text is classified.", got, "Give one of the two.")
+            raise UserError("A file or a --text must be given.", got, "Give one of the two.")
         if text is None:
             assert data is not None
-            labels = read_examples(Path(data), settings, labelled=False)
-            return self._numbered(Examples(labels.names, labels.items, None, labels.channels), str(data))
-        if settings.kind() != "text" or not text.strip():
-            got = "It was empty." if not text.strip() else "The model is one of series."
-            raise UserError("--text is a text, for a model of texts.", got, "Give a file instead.")
-        return self._numbered(Examples(["1"], [text], None), "--text")
+            found = read_examples(Path(data), settings, labelled=False)
+            examples, where = Examples(found.names, found.items, None, found.channels), str(data)
+        else:
+            if settings.kind() != "text" or not text.strip():
+                got = "It was empty." if not text.strip() else "The model classifies series."
+                raise UserError("--text must be a text, for a model of texts.", got, "Give a file instead.")
+            examples, where = Examples(["1"], [text], None), "--text"
+        split, self.notes = self._encoded(examples, where)
+        return split
 
-    def _fitted(self) -> tuple[ClassifierNetwork, Schema]:
-        module = self._trained()
-        assert self.schema is not None
-        return module, self.schema
+    def write_predictions(self, data: Path | None, asked: Prediction) -> Iterator[str]:
+        """Yield a CSV line for each example of a file or line of stdin."""
+        from holdfast.tasks.classify.predict import predicted
 
+        return predicted(self, data, asked)
 
-def _spread(part: Part) -> Part:
-    """At most :data:`_TRAIN_EXAMPLES` examples, spread evenly."""
-    every = max(1, len(part) // _TRAIN_EXAMPLES)
-    return part.some(np.arange(0, len(part), every)[:_TRAIN_EXAMPLES])
+    def inspections(self, data: Path, steps: int) -> list[InspectionRequest]:
+        """Return the first examples of a file."""
+        from holdfast.tasks.classify.inspect import subjects
+
+        return subjects(self, data, steps)
+
+    def report_sections(self, plots: Path) -> list[Section]:
+        """Return metrics by class, calibration, and the worst mistakes."""
+        from holdfast.tasks.classify.report import sections
+
+        return sections(self, plots)

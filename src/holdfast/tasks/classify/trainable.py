@@ -1,4 +1,4 @@
-"""The network of a classifier, built from the configuration, and its training."""
+"""The network of a classifier and its training."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ from holdfast.models.classify import (
 )
 from holdfast.tasks.classify import metrics
 from holdfast.tasks.classify.config import ClassifyConfig
-from holdfast.tasks.classify.dataset import Part, Prepared
-from holdfast.tasks.classify.preprocessing import Schema, TextEncoder
+from holdfast.tasks.classify.preprocessing import ClassifyPreprocessing, ExampleSplit, TextEncoder
+from holdfast.tasks.dataset import Dataset
 
 Batch = tuple[Tensor, Tensor, Tensor]
-"""Units [T, B] or values [T, B, C], lengths [B], targets [B, K]."""
+"""Tokens [T, B] or values [T, B, C], lengths [B], targets [B, K]."""
 
 _SIZE = 100
-"""E where neither the settings nor word vectors say it."""
+"""E where neither the settings nor word vectors define it."""
 
 
-def build(config: ClassifyConfig, schema: Schema) -> ClassifierNetwork:
-    """An untrained network."""
+def build(config: ClassifyConfig, preprocessing: ClassifyPreprocessing) -> ClassifierNetwork:
+    """Build the untrained network."""
     net = config.network
-    size = net.embedding_size or schema.vector_size or _SIZE
+    size = net.embedding_size or preprocessing.vector_size or _SIZE
     options = ClassifierOptions(
-        classes=len(schema.classes),
+        classes=len(preprocessing.classes),
         cell=net.cell,
         hidden_size=net.hidden_size,
         num_layers=net.num_layers,
@@ -45,47 +45,48 @@ def build(config: ClassifyConfig, schema: Schema) -> ClassifierNetwork:
         hidden_dropout=net.hidden_dropout,
         output_dropout=net.output_dropout,
     )
-    if isinstance(schema.encoder, TextEncoder):
-        units = schema.encoder.units
-        return ClassifierNetwork(TokenEmbedding(units.size, size, units.unknown, net.word_dropout), options)
-    return ClassifierNetwork(ChannelProjection(len(schema.encoder.channels), size), options)
+    if isinstance(preprocessing.encoder, TextEncoder):
+        tokens = preprocessing.encoder.tokens
+        return ClassifierNetwork(TokenEmbedding(tokens.size, size, tokens.unknown, net.word_dropout), options)
+    return ClassifierNetwork(ChannelProjection(len(preprocessing.encoder.channels), size), options)
 
 
-def begun(config: ClassifyConfig, prepared: Prepared) -> ClassifierNetwork:
-    """An untrained network that has taken what the training part gives: word vectors, or the channels' scale."""
-    network = build(config, prepared.schema)
-    if prepared.vectors is not None:
-        vectors, known = map(torch.from_numpy, prepared.vectors)
+ClassifyDataset = Dataset[ExampleSplit, ClassifyPreprocessing]
+
+
+def initialize(network: ClassifierNetwork, dataset: ClassifyDataset) -> None:
+    """Give a network what the training split defines: word vectors, or the scale of the channels."""
+    if dataset.preprocessing.vectors is not None:
+        vectors, known = map(torch.from_numpy, dataset.preprocessing.vectors)
         with torch.no_grad():
             network.inputs.embedding.weight[known] = vectors[known]  # type: ignore[union-attr, operator]
     if isinstance(network.inputs, ChannelProjection):
-        rows = np.concatenate(prepared.train.inputs).astype(np.float64)
+        rows = np.concatenate(dataset.train.inputs).astype(np.float64)
         std = rows.std(0)
         network.inputs.mean.copy_(torch.from_numpy(rows.mean(0)))
         network.inputs.std.copy_(torch.from_numpy(np.where(std > 0, std, 1.0)))
-    return network
 
 
-def padded(part: Part, numbers: Array) -> Batch:
-    """Some examples side by side, filled up with zeros."""
-    own = [torch.from_numpy(part.inputs[i]) for i in numbers]
+def padded(split: ExampleSplit, numbers: Array) -> Batch:
+    """Return some examples as a batch, padded with zeros."""
+    own = [torch.from_numpy(split.inputs[i]) for i in numbers]
     lengths = torch.tensor([len(x) for x in own])
-    return torch.nn.utils.rnn.pad_sequence(own), lengths, torch.from_numpy(part.targets[numbers])
+    return torch.nn.utils.rnn.pad_sequence(own), lengths, torch.from_numpy(split.targets[numbers])
 
 
 class Likelihood:
-    """The loss: ``-log softmax(z)[k]`` of the one class, or of several the mean of each class's binary one.
+    """The loss: ``-log softmax(z)[k]`` of the one class, or the mean binary loss over the classes.
 
     Args:
         multiple: an example may have several classes.
-        weights: of the classes [K].
+        weights: class weights [K].
     """
 
     def __init__(self, multiple: bool, weights: Tensor) -> None:
         self.multiple, self.weights = multiple, weights
 
     def __call__(self, logits: Tensor, targets: Tensor) -> Tensor:
-        """Logits and targets [B, K] -> a scalar."""
+        """Return the scalar loss of logits and targets [B, K]."""
         weights = self.weights.to(logits.device)
         if self.multiple:
             return F.binary_cross_entropy_with_logits(logits, targets, pos_weight=weights)
@@ -93,7 +94,7 @@ class Likelihood:
 
 
 def class_weights(targets: Array, multiple: bool) -> Tensor:
-    """Weights [K] by which classes count alike: ``N / (K n_k)``; of several ``(N - n_k) / n_k`` for the positives."""
+    """Return weights [K] that balance the classes: ``N / (K n_k)``, or ``(N - n_k) / n_k`` for positives of several."""
     counts = np.maximum(targets.sum(0, dtype=np.float64), 1.0)
     weights = (
         np.maximum(len(targets) - counts, 1.0) / counts if multiple else len(targets) / (len(counts) * counts)
@@ -102,12 +103,12 @@ def class_weights(targets: Array, multiple: bool) -> Tensor:
 
 
 class BatchTraining:
-    """What the training loop asks for: batches of examples of like length, and the loss and errors in validation."""
+    """Batches of examples of similar length, their loss, and loss and errors of the validation split."""
 
-    def __init__(self, module: ClassifierNetwork, config: ClassifyConfig, prepared: Prepared) -> None:
+    def __init__(self, module: ClassifierNetwork, config: ClassifyConfig, dataset: ClassifyDataset) -> None:
         settings = config.training
-        self.module, self.config, self.train, self.valid = module, config, prepared.train, prepared.valid
-        multiple, classes = prepared.schema.multiple, len(prepared.schema.classes)
+        self.module, self.config, self.train, self.valid = module, config, dataset.train, dataset.valid
+        multiple, classes = dataset.preprocessing.multiple, len(dataset.preprocessing.classes)
         balanced = settings.class_weights == "balanced"
         weights = class_weights(self.train.targets, multiple) if balanced else torch.ones(classes)
         self.likelihood = Likelihood(multiple, weights)
@@ -116,17 +117,17 @@ class BatchTraining:
         self.steps_per_epoch = len(self.order)
 
     def batches(self, epoch: int) -> Iterator[Batch]:
-        """Batches in another order and mixture each epoch."""
+        """Yield batches in another order and mixture each epoch."""
         for numbers in self.order.of(epoch):
             yield padded(self.train, numbers)
 
     def loss(self, batch: Batch) -> Tensor:
-        """The mean loss."""
+        """Return the mean loss."""
         x, lengths, targets = batch
         return self.likelihood(self.module(x, lengths).logits, targets)
 
     def validate(self) -> dict[str, float]:
-        """Loss and share of errors on the validation part."""
+        """Return the loss and the share of errors on the validation split."""
         found = logits(self.module, self.valid, self.config)
         multiple = self.likelihood.multiple
         chosen = metrics.decisions(metrics.probabilities(found, 1.0, multiple), multiple)
@@ -135,40 +136,40 @@ class BatchTraining:
         return {"valid_loss": float(loss), "valid_error": float(1 - right.all(1).mean())}
 
 
-def logits(module: ClassifierNetwork, part: Part, config: ClassifyConfig) -> Array:
-    """Logits [N, K] of every example, in evaluation mode, without the temperature."""
-    found = np.zeros((len(part), module.output.out_features), np.float32)
-    for numbers, reading in read(module, part, config):
+def logits(module: ClassifierNetwork, split: ExampleSplit, config: ClassifyConfig) -> Array:
+    """Return the logits [N, K] of every example, in evaluation mode, without the temperature."""
+    found = np.zeros((len(split), module.output.out_features), np.float32)
+    for numbers, reading in read(module, split, config):
         found[numbers] = reading.logits.float().cpu().numpy()
     return found
 
 
 @torch.no_grad()
 def read(
-    module: ClassifierNetwork, part: Part, config: ClassifyConfig
+    module: ClassifierNetwork, split: ExampleSplit, config: ClassifyConfig
 ) -> Iterator[tuple[Array, ClassifierOutput]]:
-    """Numbers of some examples and what the network makes of them, batch by batch, in evaluation mode."""
+    """Yield the numbers of some examples and the network's output, batch by batch, in evaluation mode."""
     module.eval()
     device = module.output.weight.device
-    for numbers in _batches(part, config):
-        x, lengths, _ = padded(part, numbers)
+    for numbers in _batches(split, config):
+        x, lengths, _ = padded(split, numbers)
         yield numbers, module(x.to(device), lengths.to(device))
 
 
-def weights_of_steps(module: ClassifierNetwork, part: Part, config: ClassifyConfig) -> list[Array]:
-    """How much each step counts for the likeliest class of each example [n].
+def weights_of_steps(module: ClassifierNetwork, split: ExampleSplit, config: ClassifyConfig) -> list[Array]:
+    """Return the weight of each time step for the likeliest class of each example [n].
 
-    Attention's weights where the network pools by it; else ``x . dz/dx`` with x the embedded input and z that
-    class's logit (Denil et al. 2014), which may be negative: the step speaks against the class.
+    The attention weights where the network pools by attention; else ``x . dz/dx`` with x the embedded input and z that
+    class's logit (Denil et al. 2014). A negative weight is evidence against the class.
     """
     module.eval()
     device = module.output.weight.device
     found: dict[int, Array] = {}
-    for numbers in _batches(part, config):
-        x, lengths, _ = padded(part, numbers)
+    for numbers in _batches(split, config):
+        x, lengths, _ = padded(split, numbers)
         weights = _weights(module, x.to(device), lengths.to(device)).cpu().numpy()
-        found |= {int(i): weights[: len(part.inputs[i]), b] for b, i in enumerate(numbers)}
-    return [found[i] for i in range(len(part))]
+        found |= {int(i): weights[: len(split.inputs[i]), b] for b, i in enumerate(numbers)}
+    return [found[i] for i in range(len(split))]
 
 
 def _weights(module: ClassifierNetwork, x: Tensor, lengths: Tensor) -> Tensor:
@@ -184,6 +185,6 @@ def _weights(module: ClassifierNetwork, x: Tensor, lengths: Tensor) -> Tensor:
     return weights
 
 
-def _batches(part: Part, config: ClassifyConfig) -> list[Array]:
+def _batches(split: ExampleSplit, config: ClassifyConfig) -> list[Array]:
     size = 4 * config.training.batch_size
-    return TokenBatches(part.lengths, config.training.tokens, size).of(0) if len(part) else []
+    return TokenBatches(split.lengths, config.training.tokens, size).of(0) if len(split) else []
