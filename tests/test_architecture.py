@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 import holdfast
+from holdfast.tasks.registry import TASKS
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCE = ROOT / "src" / "holdfast"
@@ -268,3 +269,48 @@ def test_the_table_of_public_names_says_what_type_checkers_read() -> None:
 def test_an_unknown_public_name_is_an_error() -> None:
     with pytest.raises(AttributeError, match="GRUU"):
         _ = holdfast.GRUU
+
+
+def rules_of_errors(tree: ast.AST) -> Iterator[tuple[int, str]]:
+    """Line and literal text of the first argument of every UserError and RowError; expressions are empty."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") in ("UserError", "RowError"):
+            texts = [part.value for part in ast.walk(node.args[0]) if isinstance(part, ast.Constant)]
+            if isinstance(node.args[0], ast.Constant | ast.JoinedStr):
+                yield node.lineno, "".join(map(str, texts))
+
+
+@pytest.mark.parametrize("module", [m for m in MODULES if "speech" not in m and "legacy" not in m])
+def test_the_rule_of_an_error_says_must(module: str) -> None:
+    wrong = [
+        (line, rule)
+        for line, rule in rules_of_errors(ast.parse(MODULES[module].read_text()))
+        if not re.search(r"\b(must|cannot)\b", rule)
+    ]
+    assert not wrong
+
+
+FILES_OF_A_TASK = {
+    *("__init__", "config", "dataset", "preprocessing", "task", "trainable", "baselines"),
+    *("metrics", "predict", "plots", "report", "inspect"),
+}
+NEEDED = FILES_OF_A_TASK - {"baselines", "plots"}
+OWN_SUBJECTS = {
+    "forecast": {"ets", "linear"},
+    "language": {"dynamic_evaluation", "generate", "neural_cache"},
+    "classify": {"examples"},
+    "translate": {"ibm_model1", "inference", "tokenizer"},
+    "speech": {"augmentation", "decoder", "frontend", "segments", "spectral_features", "tokenizer"},
+    "music": {
+        *("backend", "features", "request", "result"),
+        *("event_model", "event_composer", "piano_roll_model", "piano_roll_composer"),
+    },
+}
+"""Files that a task has besides, each a subject of its own."""
+
+
+@pytest.mark.parametrize("task", [task for task in TASKS if task != "speech"])
+def test_task_folders_have_the_same_file_names(task: str) -> None:
+    names = {path.stem for path in (SOURCE / "tasks" / task).glob("*.py")}
+    assert names - FILES_OF_A_TASK <= OWN_SUBJECTS.get(task, set())
+    assert names >= NEEDED

@@ -175,7 +175,7 @@ def test_the_file_is_plain(tmp_path: Path) -> None:
         ("format = 1\ntask = 't'\nnmae = 'x'", "'nmae'.*Did you mean 'name'"),
         ("task = 't'\nname = 'x'\n[inner]\nunitz = 3", r"'inner\.unitz'.*Did you mean 'units'"),
         ("task = 't'\nname = 'x'\n[other]\nzz = 3", r"'other\.zz'"),
-        ("task = 't'\nname = 3", "name: .*string"),
+        ("task = 't'\nname = 3", "name must be valid: .*string"),
         ("task = 't'\nname = 'x'\n[inner]\nunits = '3'", r"inner\.units: .*integer.*'3'"),
         ("task = 't'\nname = 'x'\n[inner]\nunits = true", r"inner\.units"),
         ("task = 't'\nname = 'x'\n[inner]\nunits = 0", r"units is at least 1.*c\.toml"),

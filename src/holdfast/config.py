@@ -265,7 +265,7 @@ def from_dict(config_class: type[C], values: Mapping[str, Any], where: str) -> C
             if first["type"] != "missing"
             else f"It is missing in {where}."
         )
-        raise UserError(f"{name}: {first['msg']}.", got, f"Correct {name}.") from error
+        raise UserError(f"{name} must be valid: {first['msg']}.", got, f"Correct {name}.") from error
 
 
 class Setting(NamedTuple):

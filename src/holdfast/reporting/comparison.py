@@ -67,9 +67,9 @@ def restored(make: Callable[..., R], values: Mapping[str, Any], needed: set[str]
         whole = False
     if not whole:
         raise UserError(
-            f"{where} holds {what} as Holdfast wrote it.",
+            f"{where} must hold {what} as Holdfast wrote it.",
             "It is damaged.",
-            "Begin anew with another --out, or copy it again.",
+            "Start again with another --out, or copy it again.",
         )
     return found
 

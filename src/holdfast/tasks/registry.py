@@ -114,7 +114,7 @@ def load(folder: Path | str) -> Any:
         UserError: no such folder, none of a run, a run that has not ended, a damaged file or a newer format.
     """
     folder = Path(folder)
-    rule = "A model is loaded from the folder that training wrote."
+    rule = "A model must be loaded from a run folder that training wrote."
     if not folder.is_dir():
         got = f"{folder} is a file." if folder.exists() else f"There is no folder {folder}."
         raise UserError(rule, got, _nearby(folder))
@@ -125,20 +125,20 @@ def load(folder: Path | str) -> Any:
             raise UserError(rule, f"{folder} holds a {other}, which keeps no model.", _nearby(folder))
     if (folder / RUN_STATE).exists() and not (folder / RUN_METRICS).exists():
         raise UserError(
-            "A model is used when its training has ended.",
+            "The training of a model must have ended before it is used.",
             f"The training in {folder} was stopped before its end.",
-            f"Give the command that began it once more, with --out {folder} --resume.",
+            f"Repeat the command that started it with --out {folder} --resume.",
         )
     task, _ = read_config(folder / RUN_CONFIG)
     return task_class(task).load(folder)
 
 
 def _nearby(folder: Path) -> str:
-    """What to do about a missing folder: names those beside it that hold a run."""
+    """Return what to do about a missing folder: the run folders next to it."""
     try:
         runs = sorted(path.parent for path in folder.parent.glob(f"*/{_RUN_WEIGHTS}"))
     except OSError:
         runs = []
     if runs:
-        return f"Beside it are: {', '.join(map(str, runs[:5]))}."
+        return f"Run folders next to it: {', '.join(map(str, runs[:5]))}."
     return "Give the folder that --out named when the model was trained."

@@ -77,7 +77,7 @@ def _read_texts(path: Path, data: DataConfig, labelled: bool) -> Examples:
                 "is empty" if text is None or not str(text).strip() else f"is of type {type(text).__name__}"
             )
             raise UserError(
-                f"Each text in the column {data.text!r} of {path} has at least one character.",
+                f"Each text in the column {data.text!r} of {path} must have at least 1 character.",
                 f"{place}: it {what}.",
                 "Remove that row, or fill in its text.",
             )
@@ -109,7 +109,7 @@ def _split_labels(value: Any, place: str, data: DataConfig, path: Path) -> Label
         if isinstance(value, list)
         else "Fill it in, or remove that row; where examples may have several labels or none, give --separator."
     )
-    raise UserError(f"Each example of {path} has one label, in the column {data.label!r}.", got, fix)
+    raise UserError(f"Each example of {path} must have one label, in the column {data.label!r}.", got, fix)
 
 
 def _parts(value: Any, separator: str | None) -> list[Any]:
@@ -133,7 +133,7 @@ def _series(path: Path, frame: pl.DataFrame, data: DataConfig, labelled: bool) -
         name for name in frame.columns if name not in (data.series, data.step, data.label)
     )
     if not channels:
-        rule = "A series has at least one channel."
+        rule = "A series must have at least 1 channel."
         raise UserError(rule, f"{path} has no other column.", "Name columns of numbers with --channels.")
     values = np.stack([_observed(frame, name) for name in channels], 1).astype(np.float32)
     order = np.arange(frame.height) if data.step is None else _order(frame, data.step)
@@ -150,7 +150,7 @@ def _series(path: Path, frame: pl.DataFrame, data: DataConfig, labelled: bool) -
 def _filled(column: pl.Series, role: str) -> list[str]:
     if column.null_count():
         row = int(column.is_null().arg_max() or 0)
-        raise RowError(f"Each row names its {role}.", row, "has none.", "Fill it in, or remove that row.")
+        raise RowError(f"Each row must name its {role}.", row, "has none.", "Fill it in, or remove that row.")
     return column.to_list()
 
 
@@ -159,7 +159,7 @@ def _observed(frame: pl.DataFrame, name: str) -> Array:
     missing = np.isnan(values)
     if missing.any():
         raise RowError(
-            f"The channel {name!r} has a number in each row.",
+            f"The channel {name!r} must have a number in each row.",
             int(missing.argmax()),
             "has none.",
             "Fill in the gaps, for example with the value before, or leave the channel out with --channels.",
@@ -171,7 +171,7 @@ def _order(frame: pl.DataFrame, step: str) -> Array:
     steps = numeric_column(frame, step, "step", gaps=False)
     if np.isnan(steps).any():
         row = int(np.isnan(steps).argmax())
-        raise RowError("Each row has its step.", row, "has none.", "Fill it in, or remove that row.")
+        raise RowError("Each row must have its step.", row, "has none.", "Fill it in, or remove that row.")
     return np.argsort(steps, kind="stable")
 
 
@@ -181,9 +181,9 @@ def _check_steps(steps: Array, rows: dict[str, list[int]]) -> None:
         if len(same):
             row = own[int(same[0]) + 1]
             raise RowError(
-                "The steps of a series differ.",
+                "The steps of a series must differ.",
                 row,
-                f"has step {steps[row]:g} of series {name!r} once more.",
+                f"repeats step {steps[row]:g} of series {name!r}.",
                 "Remove one of the two rows, or give each series its own name.",
             )
 
@@ -193,13 +193,15 @@ def _one_label(labels: pl.Series, rows: list[int], data: DataConfig, path: Path)
     if len(found) > 1:
         first, second = sorted(found, key=lambda label: found[label])[:2]
         raise RowError(
-            "All rows of a series have the same label.",
+            "All rows of a series must have the same label.",
             found[second],
-            f"has {second!r} where its series has {first!r} before.",
+            f"has {second!r}, and an earlier row of its series {first!r}.",
             "Correct the label, or give each series its own name.",
         )
     if labels[rows[0]] is None and data.separator is None:
-        raise RowError("Each series has a label.", rows[0], "has none.", "Fill it in, or remove the series.")
+        raise RowError(
+            "Each series must have a label.", rows[0], "has none.", "Fill it in, or remove the series."
+        )
     return _split_labels(labels[rows[0]], f"Row {rows[0] + 1}", data, path)
 
 

@@ -138,7 +138,7 @@ class LanguageTraining(Training):
             check_at_least(name, getattr(self, name), 0, 1)
         if self.change and self.steps < 2:
             raise UserError(
-                "--change needs at least 2 --steps.",
+                "--change must come with at least 2 --steps.",
                 f"There is {self.steps}.",
                 "Give more --steps, or leave --change out.",
             )

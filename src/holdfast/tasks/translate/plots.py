@@ -27,7 +27,7 @@ def attention_plot(translations: Sequence[Translation], path: Path) -> Path:
     there = [one for one in translations if one.weights is not None and one.target]
     if not there:
         raise UserError(
-            "A plot of attention needs a translation that is not empty.",
+            "A plot of attention must have a translation that is not empty.",
             "The first ones are empty.",
             "Give other sentences, or train for longer.",
         )
