@@ -23,6 +23,7 @@ from holdfast.data.music.remi import HIGHEST, EventVocabulary
 from holdfast.errors import UserError
 from holdfast.models.language import LanguageOptions, RecurrentLanguageModel
 from holdfast.models.truncated_bptt import texts_nll
+from holdfast.tasks.music.baselines import EventNGrams
 from holdfast.tasks.music.metrics import score_events
 from holdfast.tasks.music.preprocessing import EventPreprocessing
 from holdfast.tasks.music.task import Composer
@@ -197,6 +198,21 @@ def test_only_training_pieces_are_transposed_and_each_comes_once_in_an_epoch(fol
     assert valid.ids.tolist() == preprocessing.vocabulary.encode(piece(int(valid.name[:2]))).tolist()
 
 
+def test_n_grams_are_counted_in_every_transposition() -> None:
+    train, valid = (
+        PREPROCESSING.encode([ScorePiece(str(i), piece(i)) for i in range(*ends)])
+        for ends in ((0, 3), (3, 5))
+    )
+    found = EventNGrams(PREPROCESSING, 2).fit(train, valid)
+    assert found.counts is not None
+    unigrams = found.counts.ngrams.levels[0]
+    assert unigrams.counts.sum() == 5 * train.steps
+    pitches = VOCABULARY.pitches()
+    seen = {int(pitches[ids]) for one in train.pieces for ids in one.ids} - {-1}
+    counted = {int(pitches[event]) for event in unigrams.keys} - {-1}
+    assert counted == {pitch + by for pitch in seen for by in range(-2, 3)}
+
+
 def test_a_run_is_scored_among_n_grams_saved_and_loaded(folder: Path, tmp_path: Path) -> None:
     model = Composer(**SMALL).fit(folder, out=tmp_path / "run")
     metrics = model.metrics
@@ -206,7 +222,11 @@ def test_a_run_is_scored_among_n_grams_saved_and_loaded(folder: Path, tmp_path: 
         ".toml", ".json", ".safetensors", ".csv", ""
     }  # fmt: skip
     again = load(tmp_path / "run")
-    assert again.evaluate(folder)["model"] == pytest.approx(model.evaluate(folder)["model"])
+    found, expected = again.evaluate(folder), model.evaluate(folder)
+    assert found["model"] == pytest.approx(expected["model"])
+    assert found["baselines"] == expected["baselines"]
+    steps = f"{metrics['steps']:,}"
+    assert model.scored_on(metrics) == f"music, test split, {steps} tokens of 1 piece"
     assert again.training_notes.names == model.training_notes.names
 
 

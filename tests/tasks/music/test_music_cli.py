@@ -1,4 +1,4 @@
-"""The composer through the command line: what it prints, and how mistakes are answered."""
+"""The composer through the command line: what it prints, and how it refuses mistakes."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ def roll(frames: list[list[int]]) -> np.ndarray:
 
 
 def write_mat(path: Path, train: int = 12, valid: int = 4, test: int = 4) -> Path:
-    parts = {}
+    splits = {}
     for name, count, first in (("train", train, 0), ("valid", valid, 100), ("test", test, 200)):
         cells = np.empty((1, count), object)
         for i in range(count):
             cells[0, i] = roll(tune(first + i, 8 + i % 5))
-        parts[f"{name}data"] = cells
-    savemat(path, parts)
+        splits[f"{name}data"] = cells
+    savemat(path, splits)
     return path
 
 
@@ -160,11 +160,11 @@ def test_a_run_that_is_resumed_ends_as_one_that_was_not_interrupted(
 ) -> None:
     common = ["train", "music", files / "tunes.mat", *FLAGS[:-2], "--schedule", "constant"]
     call(capsys, *common, "--epochs", "4", "--out", tmp_path / "whole")
-    call(capsys, *common, "--epochs", "2", "--out", tmp_path / "parts")
-    call(capsys, *common, "--epochs", "4", "--out", tmp_path / "parts", "--resume")
-    whole, parts = (load_file(tmp_path / name / "model.safetensors") for name in ("whole", "parts"))
-    assert whole.keys() == parts.keys()
-    assert all(np.array_equal(whole[name], parts[name]) for name in whole)
+    call(capsys, *common, "--epochs", "2", "--out", tmp_path / "resumed")
+    call(capsys, *common, "--epochs", "4", "--out", tmp_path / "resumed", "--resume")
+    whole, resumed = (load_file(tmp_path / name / "model.safetensors") for name in ("whole", "resumed"))
+    assert whole.keys() == resumed.keys()
+    assert all(np.array_equal(whole[name], resumed[name]) for name in whole)
 
 
 def test_a_budget_stops_with_the_best_kept(
@@ -226,7 +226,7 @@ TRAIN: dict[str, tuple[list[str], Expected]] = {
     "all dropped": (["few.json", "--dropout", "1"], ("--dropout", "1", "0.2")),
     "no recurrent weight left": (["few.json", "--weight-drop", "1"], ("--weight-drop", "1", "0.2")),
     "no keys read": (["few.json", "--input-dropout", "1"], ("--input-dropout", "1", "0.2")),
-    "stretches of nothing": (["few.json", "--steps", "0"], ("--steps", "0", "200")),
+    "segments without frames": (["few.json", "--steps", "0"], ("--steps", "0", "200")),
     "an unknown output": (["few.json", "--output", "chords"], ("", "chords", "")),
     "an unknown cell": (["few.json", "--cell", "tcn"], ("", "tcn", "")),
     "an unknown flag": (["few.json", "--hiden-size", "3"], ("", "hiden-size", "hidden-size")),
@@ -275,8 +275,8 @@ def test_a_mistake_in_scoring(name: str, trained: Path, capsys: pytest.CaptureFi
 def test_notes_name_short_pieces_and_those_of_two_splits(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    parts = {"train": [tune(0), tune(1), [[60]]], "valid": [tune(0), []], "test": [tune(5), tune(1)]}
-    (tmp_path / "tunes.json").write_text(json.dumps(parts))
+    splits = {"train": [tune(0), tune(1), [[60]]], "valid": [tune(0), []], "test": [tune(5), tune(1)]}
+    (tmp_path / "tunes.json").write_text(json.dumps(splits))
     _, err = call(capsys, "train", "music", tmp_path / "tunes.json", *FLAGS, "--out", tmp_path / "run")
     assert "fewer than two frames, left out: 2 (train[2], valid[1])" in err.replace("\n", " ")
     assert "validation pieces that are training pieces as well: 1 of 1 (valid[0])" in err
@@ -301,3 +301,8 @@ def test_a_resumed_run_keeps_its_data(
     run = Path(shutil.copytree(trained, tmp_path / "run"))
     again = ["train", "music", files / "tunes.json", "--out", run, "--resume"]
     refused(capsys, again, ("must keep its settings and its data", "data differ", "--out"))
+
+
+def test_results_of_an_earlier_version_are_read_under_their_new_names() -> None:
+    metrics = load(Path(__file__).parents[1] / "old_runs" / "music").metrics
+    assert metrics["step_kind"] == "frame" and "unit" not in metrics

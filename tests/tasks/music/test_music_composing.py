@@ -1,4 +1,4 @@
-"""Composing: what was asked is what comes, with rolls and with events."""
+"""Composing with rolls and with events: the piece is as requested."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from holdfast.data.music.midi import ScorePiece, read_scores, roll_of
 from holdfast.data.music.notes import ScoreMeta, save_midi
 from holdfast.data.music.piano_roll import KEYS, LOWEST
 from holdfast.models.music import SILENT, SOUNDS
-from holdfast.tasks.music.config import Prediction
-from holdfast.tasks.music.piano_roll_composer import compose, generator, known_under
+from holdfast.tasks.music.config import MusicConfig, MusicData, Prediction
+from holdfast.tasks.music.piano_roll_model import PianoRollBackend, generator, known_under
 from holdfast.tasks.music.request import CompositionRequest
 from holdfast.tasks.music.result import sentences
 from holdfast.tasks.music.task import Composer
@@ -61,7 +61,7 @@ def test_the_same_seed_gives_the_same_piece(runs: dict[str, Path], kind: str) ->
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_tempo_key_and_length_are_those_asked_for(runs: dict[str, Path], kind: str) -> None:
+def test_tempo_key_and_length_are_as_requested(runs: dict[str, Path], kind: str) -> None:
     found = load(runs[kind]).compose(seconds=6, tempo=80, key="Bb minor", seed=1)
     heading = ScoreMeta.of(found.score)
     assert (heading.tempo, heading.key) == (80, Key.of("Bb minor"))
@@ -133,8 +133,8 @@ def test_what_is_known_under_a_melody(keys: list[int | None]) -> None:
 
 
 def test_without_a_seed_each_piece_is_another_one() -> None:
-    drawn = [torch.rand(4, generator=generator(None)).tolist() for _ in range(2)]
-    assert drawn[0] != drawn[1]
+    samples = [torch.rand(4, generator=generator(None)).tolist() for _ in range(2)]
+    assert samples[0] != samples[1]
 
 
 # -- through the command line ----------------------------------------------------------------------------------------
@@ -240,5 +240,7 @@ def test_a_primer_that_ends_between_frames_is_continued(
     save_midi(tmp_path / "late.mid", score)
     request = CompositionRequest.of(Prediction(bars=1, seed=0), read_scores(tmp_path / "late.mid")[0])
     model = load(runs["roll"])
-    found = compose(model.fitted_module(), model.training_notes, steps, request)
+    module, preprocessing = model.fitted()
+    backend = PianoRollBackend(MusicConfig(data=MusicData(steps_per_beat=steps)))
+    found = backend.compose(module, preprocessing, model.training_notes, request)
     assert rows(found, 4) == rows(read_scores(tmp_path / "late.mid")[0].score)

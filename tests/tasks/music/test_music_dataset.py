@@ -1,4 +1,4 @@
-"""Piano rolls from files, and what can be wrong with them."""
+"""Piano rolls from files, and files that are refused."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ def cells(*rolls: Any) -> np.ndarray:
     return found
 
 
-def write_mat(path: Path, **parts: Any) -> Path:
-    savemat(path, parts)
+def write_mat(path: Path, **splits: Any) -> Path:
+    savemat(path, splits)
     return path
 
 
@@ -46,7 +46,7 @@ def test_a_mat_file_and_the_json_of_the_same_pieces_are_the_same(tmp_path: Path)
         "test": [[[72], [71]]],
     }
     (tmp_path / "a.json").write_text(json.dumps(tunes))
-    rolls = {f"{part}data": cells(*map(roll_of, pieces)) for part, pieces in tunes.items()}
+    rolls = {f"{split}data": cells(*map(roll_of, pieces)) for split, pieces in tunes.items()}
     from_mat, from_json = (
         read_pieces(write_mat(tmp_path / "a.mat", **rolls)),
         read_pieces(tmp_path / "a.json"),
@@ -66,7 +66,7 @@ def test_json_may_be_a_plain_list_and_have_whole_numbers_with_a_point(tmp_path: 
     assert np.array_equal(piece.roll, roll_of([[60], [62, 65]]))
 
 
-def test_the_digest_tells_parts_lengths_and_notes_apart() -> None:
+def test_the_digest_depends_on_splits_lengths_and_notes() -> None:
     a, b = RollPiece("a", roll_of([[60], [61]]).astype(bool)), RollPiece("b", roll_of([[60]]).astype(bool))
     renamed = RollPiece("other name", a.roll)
     assert digest([(a, b)]) == digest([(renamed, b)])
@@ -96,9 +96,9 @@ BAD_JSON: dict[str, tuple[str, str]] = {
     "a number": ("3", "whole is of type int"),
     "text": ('"abc"', "whole is of type str"),
     "an empty object": ("{}", "It has nothing"),
-    "an unknown part": ('{"training": []}', "'training'"),
-    "a part that is none": ('{"train": null}', "train is nothing"),
-    "a part that is an object": ('{"train": {"a": 1}}', "train is of type dict"),
+    "an unknown split": ('{"training": []}', "'training'"),
+    "a split that is null": ('{"train": null}', "train is nothing"),
+    "a split that is an object": ('{"train": {"a": 1}}', "train is of type dict"),
     "a piece that is a number": ('{"train": [3]}', r"train\[0\] in .* is of type int"),
     "a frame that is a number": ("[[[60]], [60, 62]]", r"Frame 0 of whole\[1\] in .* is of type int"),
     "a frame that is nothing": ("[[[60], null]]", r"Frame 1 of whole\[0\] in .* is nothing"),
@@ -156,7 +156,7 @@ def test_bad_mat(tmp_path: Path, name: str) -> None:
     assert "bad.mat" in str(caught.value) and caught.value.fix
 
 
-def test_a_mat_file_cut_off_anywhere_is_told_or_whole(tmp_path: Path) -> None:
+def test_a_mat_file_cut_off_anywhere_is_refused(tmp_path: Path) -> None:
     whole = write_mat(tmp_path / "whole.mat", traindata=cells(*[roll_of([C_MAJOR] * 9)] * 4)).read_bytes()
     for size in range(0, len(whole), 97):
         (tmp_path / "cut.mat").write_bytes(whole[:size])
@@ -170,8 +170,8 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
 
 
 def test_the_chorales_as_published(shared_data: Callable[[str], Path]) -> None:
-    parts = read_pieces(shared_data("music/JSB_Chorales.mat"))
-    assert {part: len(pieces) for part, pieces in parts.items()} == {"train": 229, "valid": 76, "test": 77}
-    assert digest(parts.values()) == digest(
-        read_pieces(shared_data("music/jsb-chorales-quarter.json"))[part] for part in parts
+    splits = read_pieces(shared_data("music/JSB_Chorales.mat"))
+    assert {split: len(pieces) for split, pieces in splits.items()} == {"train": 229, "valid": 76, "test": 77}
+    assert digest(splits.values()) == digest(
+        read_pieces(shared_data("music/jsb-chorales-quarter.json"))[split] for split in splits
     )

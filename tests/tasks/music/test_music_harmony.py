@@ -15,7 +15,7 @@ from holdfast.data.music.notes import score_of_roll
 from holdfast.data.music.novelty import NoteArrays, TrainingNotes
 from holdfast.data.music.piano_roll import KEYS, LOWEST
 from holdfast.models.music import PianoRollNetwork, PianoRollOptions
-from holdfast.tasks.music import piano_roll_composer
+from holdfast.tasks.music import piano_roll_model
 from holdfast.tasks.music.config import Prediction
 from holdfast.tasks.music.request import CompositionRequest
 
@@ -64,9 +64,9 @@ def likelihoods(model: PianoRollNetwork) -> dict[tuple[int, ...], float]:
     return found
 
 
-def drawn(model: PianoRollNetwork, proposals: int, seed: int) -> tuple[int, ...]:
+def sampled(model: PianoRollNetwork, proposals: int, seed: int) -> tuple[int, ...]:
     with torch.no_grad():
-        roll = piano_roll_composer.accompanied(model, TRAINING, tune(), request(proposals, seed))
+        roll = piano_roll_model.accompanied(model, TRAINING, tune(), request(proposals, seed))
     assert roll[:, MELODY].all() and not roll[:, MELODY + 1 :].any()
     return tuple(int(way) for way in roll[1:, :MELODY] @ [4, 2, 1])
 
@@ -74,17 +74,17 @@ def drawn(model: PianoRollNetwork, proposals: int, seed: int) -> tuple[int, ...]
 def test_of_many_proposals_the_likeliest_of_all_is_kept(model: PianoRollNetwork) -> None:
     exact = likelihoods(model)
     best = max(exact, key=lambda ways: exact[ways])
-    assert [drawn(model, 1000, seed) for seed in range(2)] == [best, best]
+    assert [sampled(model, 1000, seed) for seed in range(2)] == [best, best]
 
 
 def test_proposals_that_make_the_melody_unlikely_are_given_up(
     model: PianoRollNetwork, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def mean(share: float) -> float:
-        monkeypatch.setattr(piano_roll_composer, "_RESAMPLED_BELOW", share)
+        monkeypatch.setattr(piano_roll_model, "_RESAMPLED_BELOW", share)
         with torch.no_grad():
             rolls = [
-                piano_roll_composer.accompanied(model, TRAINING, tune(16), request(8, seed, 16))
+                piano_roll_model.accompanied(model, TRAINING, tune(16), request(8, seed, 16))
                 for seed in range(12)
             ]
             found = torch.from_numpy(np.stack(rolls, 1)).float()
@@ -92,4 +92,4 @@ def test_proposals_that_make_the_melody_unlikely_are_given_up(
             nats = model.output.nll(context[torch.ones(15, 12, dtype=torch.bool)], found[1:].flatten(0, 1))
         return -float(nats.sum()) / 12
 
-    assert mean(piano_roll_composer._RESAMPLED_BELOW) > mean(0.0) + 1  # 0: never
+    assert mean(piano_roll_model._RESAMPLED_BELOW) > mean(0.0) + 1  # 0: never

@@ -1,4 +1,4 @@
-"""Primers and lengths: bars that rest, tempos and bars that change, keys, and how long what is written is."""
+"""Primers and lengths: silent bars, changes of tempo and time signature, keys, and the length of what is written."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ def test_new_pieces_are_in_the_most_frequent_bars(kind: str, tmp_path: Path) -> 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(("seconds", "tempo"), [(30, 97.3), (1, 100), (0.01, 120), (7.7, 33)])
-def test_what_is_written_is_no_longer_than_asked(
+def test_a_written_piece_is_no_longer_than_requested(
     runs: dict[str, Path], kind: str, seconds: float, tempo: float, tmp_path: Path
 ) -> None:
     found = load(runs[kind]).compose(seconds=seconds, tempo=tempo, seed=1)

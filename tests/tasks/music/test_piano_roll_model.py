@@ -28,8 +28,9 @@ from holdfast.models.music import (
     chords,
     lowest,
 )
+from holdfast.tasks.baselines import BaselineSet
 from holdfast.tasks.dataset import Dataset
-from holdfast.tasks.music.baselines import roll_baselines
+from holdfast.tasks.music.baselines import Marginal, Markov
 from holdfast.tasks.music.config import MusicConfig
 from holdfast.tasks.music.metrics import score_rolls
 from holdfast.tasks.music.preprocessing import RollPreprocessing, RollSplit
@@ -185,49 +186,49 @@ def test_notes_are_read_from_the_top_down(frames: list[list[int]]) -> None:
         assert read[: len(notes) + 1, row].tolist() == [7, *notes]
 
 
-# -- draws -------------------------------------------------------------------------------------------------------
+# -- samples -------------------------------------------------------------------------------------------------------
 
-DRAWS = 40_000
+SAMPLES = 40_000
 
 
 def shares(frames: torch.Tensor) -> torch.Tensor:
-    """How often each frame of EVERY was drawn."""
+    """How often each frame of EVERY was sampled."""
     places = (frames.long() * 2 ** torch.arange(FEW - 1, -1, -1)).sum(-1)
     return torch.bincount(places, minlength=len(EVERY)) / len(frames)
 
 
-def within(found: torch.Tensor, expected: torch.Tensor, draws: int = DRAWS) -> bool:
-    """No share is further off than 5 standard deviations of a binomial share, and 2 draws for the rarest."""
-    deviation = (expected * (1 - expected) / draws).sqrt()
-    return bool(((found - expected).abs() <= 5 * deviation + 2 / draws).all())
+def within(found: torch.Tensor, expected: torch.Tensor, samples: int = SAMPLES) -> bool:
+    """No share is further off than 5 standard deviations of a binomial share, and 2 samples for the rarest."""
+    deviation = (expected * (1 - expected) / samples).sqrt()
+    return bool(((found - expected).abs() <= 5 * deviation + 2 / samples).all())
 
 
 @pytest.mark.parametrize("output", OUTPUTS)
 @torch.no_grad()
-def test_frames_are_drawn_as_often_as_they_are_likely(output: str) -> None:
+def test_frames_are_sampled_as_often_as_they_are_likely(output: str) -> None:
     model, context = small(output), some_context()
     expected = probabilities(model, context)
-    drawn = model.output.sample(times(context, DRAWS), random=torch.Generator().manual_seed(1))
-    assert within(shares(drawn.frames), expected) and not drawn.weight.any()
-    assert not within(shares(drawn.frames), expected.roll(1))
-    again = model.output.sample(times(context, DRAWS), random=torch.Generator().manual_seed(1))
-    assert torch.equal(again.frames, drawn.frames)
+    sampled = model.output.sample(times(context, SAMPLES), random=torch.Generator().manual_seed(1))
+    assert within(shares(sampled.frames), expected) and not sampled.weight.any()
+    assert not within(shares(sampled.frames), expected.roll(1))
+    again = model.output.sample(times(context, SAMPLES), random=torch.Generator().manual_seed(1))
+    assert torch.equal(again.frames, sampled.frames)
 
 
 @pytest.mark.parametrize("output", OUTPUTS)
 @torch.no_grad()
-def test_below_a_known_melody_the_rest_is_drawn_exactly(output: str) -> None:
+def test_below_a_known_melody_the_rest_is_sampled_exactly(output: str) -> None:
     model, context = small(output), some_context()
     expected = probabilities(model, context)
     melody = 3
     known = torch.tensor([FREE] * melody + [SOUNDS] + [SILENT] * (FEW - melody - 1))
     fits = (EVERY[:, melody] == 1) & (EVERY[:, melody + 1 :].sum(-1) == 0)
-    drawn = model.output.sample(
-        times(context, DRAWS), 1.0, known.expand(DRAWS, -1), torch.Generator().manual_seed(2)
+    sampled = model.output.sample(
+        times(context, SAMPLES), 1.0, known.expand(SAMPLES, -1), torch.Generator().manual_seed(2)
     )
     of_melody = expected[fits].sum()
-    assert torch.allclose(drawn.weight, of_melody.log().expand(DRAWS), rtol=1e-10)
-    assert within(shares(drawn.frames), torch.where(fits, expected / of_melody, 0.0))
+    assert torch.allclose(sampled.weight, of_melody.log().expand(SAMPLES), rtol=1e-10)
+    assert within(shares(sampled.frames), torch.where(fits, expected / of_melody, 0.0))
 
 
 @torch.no_grad()
@@ -236,12 +237,12 @@ def test_any_known_keys_are_kept_to_and_weighed_so_that_the_mean_is_their_probab
     expected = probabilities(model, context)
     known = torch.tensor([SOUNDS, FREE, SILENT, FREE, FREE])
     fits = (EVERY[:, 0] == 1) & (EVERY[:, 2] == 0)
-    drawn = model.output.sample(
-        times(context, DRAWS), 1.0, known.expand(DRAWS, -1), torch.Generator().manual_seed(3)
+    sampled = model.output.sample(
+        times(context, SAMPLES), 1.0, known.expand(SAMPLES, -1), torch.Generator().manual_seed(3)
     )
-    assert drawn.frames[:, 0].all() and not drawn.frames[:, 2].any()
-    weights = drawn.weight.exp()
-    error = weights.std() / math.sqrt(DRAWS)
+    assert sampled.frames[:, 0].all() and not sampled.frames[:, 2].any()
+    weights = sampled.weight.exp()
+    error = weights.std() / math.sqrt(SAMPLES)
     assert weights.std() > 0
     assert weights.mean().item() == pytest.approx(expected[fits].sum().item(), abs=5 * error.item())
 
@@ -302,11 +303,11 @@ def test_frame_by_frame_is_the_same_as_at_once() -> None:
 @given(st.integers(2, 60), st.integers(1, 20))
 def test_every_frame_but_the_first_is_scored_once(length: int, steps: int) -> None:
     roll = random_piece(length, 0).roll
-    parts = segments(roll, steps)
-    assert np.array_equal(np.concatenate([roll[:1], *(one[1:] for one in parts)]), roll)
-    scored = [len(one) - 1 for one in parts]
+    found = segments(roll, steps)
+    assert np.array_equal(np.concatenate([roll[:1], *(one[1:] for one in found)]), roll)
+    scored = [len(one) - 1 for one in found]
     assert max(scored) <= steps and max(scored) - min(scored) <= 1
-    assert all(np.array_equal(a[-1], b[0]) for a, b in pairwise(parts))
+    assert all(np.array_equal(a[-1], b[0]) for a, b in pairwise(found))
 
 
 def training(pieces: tuple[RollPiece, ...], **data: Any) -> RollTraining:
@@ -369,7 +370,7 @@ def test_an_epoch_has_the_number_of_batches_it_says(count: int, epoch: int) -> N
 
 
 def fitted(pieces: tuple[RollPiece, ...]) -> Any:
-    return roll_baselines().fit(RollSplit(pieces), RollSplit(pieces))
+    return BaselineSet([Marginal(), Markov()]).fit(RollSplit(pieces), RollSplit(pieces))
 
 
 def scored(baselines: Any, pieces: tuple[RollPiece, ...]) -> dict[str, dict[str, float]]:
@@ -394,12 +395,12 @@ def test_baselines_by_hand() -> None:
     assert scores["marginal"]["nll_per_frame"] == pytest.approx(others - math.log(1 / 5) - math.log(2 / 5))
     assert scores["markov"]["nll_per_frame"] == pytest.approx(others - math.log(1 / 4) - math.log(2 / 4))
     assert scores["marginal"]["note_accuracy"] == scores["markov"]["note_accuracy"] == 0.0
-    again = scored(roll_baselines().load_state(found.state()), test)
+    again = scored(BaselineSet([Marginal(), Markov()]).load_state(found.state()), test)
     assert again == scores
 
 
 @pytest.mark.parametrize(("name", "bar"), [("JSB_Chorales", 10.49), ("Nottingham", 5.15)])
 def test_markov_on_record(shared_data: Callable[[str], Path], name: str, bar: float) -> None:
-    parts = read_pieces(shared_data(f"music/{name}.mat"))
-    found = scored(fitted(parts["train"]), parts["test"])
+    splits = read_pieces(shared_data(f"music/{name}.mat"))
+    found = scored(fitted(splits["train"]), splits["test"])
     assert found["markov"]["nll_per_frame"] == pytest.approx(bar, abs=0.005)

@@ -13,6 +13,7 @@ from torch import nn
 from holdfast.data.music.midi import ScorePiece
 from holdfast.data.music.novelty import TrainingNotes
 from holdfast.data.music.piano_roll import RollPiece
+from holdfast.errors import UserError
 from holdfast.tasks.baselines import BaselineSet
 from holdfast.tasks.dataset import Dataset, P
 from holdfast.tasks.music.config import MusicConfig
@@ -24,16 +25,20 @@ from holdfast.training.trainable import Trainable
 T = TypeVar("T")
 S = TypeVar("S", bound=MusicSplit)
 Y = TypeVar("Y")
+M = TypeVar("M", bound=nn.Module)
 
 
-class MusicBackend(ABC, Generic[T, S, P, Y]):
+class MusicBackend(ABC, Generic[T, S, P, Y, M]):
     """How pieces become numbers, the network that reads them, its training, its baselines and its composing.
 
-    ``T`` is a piece as it is read, ``S`` an encoded split, ``P`` the preprocessing, ``Y`` the predictions for a split.
+    ``T`` is a piece as it is read, ``S`` an encoded split, ``P`` the preprocessing, ``Y`` the predictions for a split,
+    ``M`` the network.
 
     Args:
         config: every setting.
     """
+
+    preprocessing: type[P]
 
     def __init__(self, config: MusicConfig) -> None:
         self.config = config
@@ -49,10 +54,6 @@ class MusicBackend(ABC, Generic[T, S, P, Y]):
         """Fit the preprocessing on the training pieces."""
 
     @abstractmethod
-    def read_preprocessing(self, values: Mapping[str, Any], where: Path) -> P:
-        """Rebuild the preprocessing from ``data.json``."""
-
-    @abstractmethod
     def encode(self, preprocessing: P, pieces: tuple[T, ...]) -> S:
         """Encode pieces as a split."""
 
@@ -60,18 +61,18 @@ class MusicBackend(ABC, Generic[T, S, P, Y]):
     def digest(self, splits: Mapping[str, S]) -> str:
         """Return a hash of all splits; equal data have equal hashes."""
 
-    def notes(self, train: S) -> tuple[str, ...]:
+    def data_notes(self, train: S) -> tuple[str, ...]:
         """Return what the user should know about the training split."""
         return ()
 
     # -- network -------------------------------------------------------------------------------------------------
 
     @abstractmethod
-    def network(self, preprocessing: P) -> nn.Module:
+    def network(self, preprocessing: P) -> M:
         """Build the untrained network."""
 
     @abstractmethod
-    def trainable(self, module: nn.Module, dataset: Dataset[S, P]) -> Trainable:
+    def trainable(self, module: M, dataset: Dataset[S, P]) -> Trainable:
         """Return batches, loss and validation; the monitored metric is ``valid_loss``."""
 
     @abstractmethod
@@ -79,7 +80,7 @@ class MusicBackend(ABC, Generic[T, S, P, Y]):
         """Return the baselines, not fitted."""
 
     @abstractmethod
-    def predictions(self, module: nn.Module, split: S) -> Y:
+    def predictions(self, module: M, split: S) -> Y:
         """Return the network's predictions for a split."""
 
     @abstractmethod
@@ -87,30 +88,28 @@ class MusicBackend(ABC, Generic[T, S, P, Y]):
         """Return the metrics of predictions."""
 
     @abstractmethod
-    def loss(self, module: nn.Module, split: S) -> float:
+    def loss(self, module: M, split: S) -> float:
         """Return the loss that training minimizes, without dropout."""
 
     # -- composing -----------------------------------------------------------------------------------------------
 
     @abstractmethod
     def compose(
-        self, module: nn.Module, preprocessing: P, training_notes: TrainingNotes, request: CompositionRequest
+        self, module: M, preprocessing: P, training_notes: TrainingNotes, request: CompositionRequest
     ) -> Any:
         """Return a new piece, or a primer and its continuation, as symusic's score."""
 
-    @abstractmethod
-    def harmonize(
-        self,
-        module: nn.Module,
-        training_notes: TrainingNotes,
-        melody: ScorePiece,
-        request: CompositionRequest,
-    ) -> Any:
-        """Return a melody with other voices under it, as symusic's score.
+    def harmonize(self, module: M, training_notes: TrainingNotes, request: CompositionRequest) -> Any:
+        """Return a melody, the primer of the request, with other voices under it, as symusic's score.
 
         Raises:
-            UserError: this kind of model cannot harmonize, or the file is not a melody.
+            UserError: this kind of model cannot harmonize, or the primer is not a melody.
         """
+        raise UserError(
+            "A melody must be harmonized by a model of piano rolls.",
+            "This is a model of events.",
+            "Train with --model roll, or give the file as a primer, without --harmonize.",
+        )
 
 
 _BACKENDS = {
@@ -119,7 +118,7 @@ _BACKENDS = {
 }
 """Value of ``--model`` -> its backend, as ``module:name``."""
 
-AnyBackend = MusicBackend[RollPiece | ScorePiece, MusicSplit, MusicPreprocessing, MusicPredictions]
+AnyBackend = MusicBackend[RollPiece | ScorePiece, MusicSplit, MusicPreprocessing, MusicPredictions, nn.Module]
 
 
 def backend_of(config: MusicConfig) -> AnyBackend:

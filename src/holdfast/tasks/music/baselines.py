@@ -9,7 +9,7 @@ import numpy as np
 
 from holdfast._typing import Array
 from holdfast.decoding.ngram import MAX_TOKENS
-from holdfast.tasks.baselines import Baseline, BaselineSet, NGramBaselineSet
+from holdfast.tasks.baselines import Baseline, NGramBaselineSet
 from holdfast.tasks.music.metrics import LONGEST_NGRAM, RollPredictions
 from holdfast.tasks.music.preprocessing import EventPreprocessing, EventSplit, RollSplit
 
@@ -74,11 +74,6 @@ class EventNGrams(NGramBaselineSet[EventSplit]):
         moved = [self.preprocessing.transposed(train, [by] * len(train)).pieces for by in moves[::-1]]
         super().fit(EventSplit(tuple(piece for pieces in moved for piece in pieces), train.end), valid)
         return self
-
-
-def roll_baselines() -> BaselineSet[RollSplit, RollPredictions]:
-    """Return the baselines of piano rolls."""
-    return BaselineSet([Marginal(), Markov()])
 
 
 def _pairs(split: RollSplit) -> tuple[Array, Array]:

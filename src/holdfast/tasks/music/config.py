@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from math import inf
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 from holdfast.config import Training, fractions
 from holdfast.data.music.key_detection import Key
@@ -76,13 +77,8 @@ class NetworkConfig:
 
     def __post_init__(self) -> None:
         self._check_kind()
-        for name, example in (
-            ("hidden_size", 256),
-            ("num_layers", 1),
-            ("embedding_size", 128),
-            ("chord_size", 128),
-        ):
-            check_at_least(name, getattr(self, name), 1, example)
+        for name in ("hidden_size", "num_layers", "embedding_size", "chord_size"):
+            check_at_least(name, getattr(self, name), 1, getattr(type(self), name))
         for name in ("input_dropout", "dropout", "weight_drop"):
             check_fraction(name, getattr(self, name))
 
@@ -90,8 +86,7 @@ class NetworkConfig:
         """Refuse settings that only the other kind of model has."""
         for kind, names in (("roll", ("output", "chord_size")), ("events", ("embedding_size",))):
             for name in names:
-                default = type(self).__dataclass_fields__[name].default
-                if self.model != kind and getattr(self, name) != default:
+                if self.model != kind and getattr(self, name) != getattr(type(self), name):
                     raise UserError(
                         f"{flag_name(name)} must be used with --model {kind}.",
                         f"It was given with --model {self.model}.",
@@ -114,6 +109,13 @@ class MusicTraining(Training):
     learning_rate: float = 2e-3
     average: float = 0.99
     steps: int = 200
+    reset: ClassVar[float] = 0.01
+    activation: ClassVar[float] = 0.0
+    change: ClassVar[float] = 0.0
+
+    def streams(self, length: int) -> int:
+        """Return in how many streams so many events are read: each has at least twice ``steps``."""
+        return min(self.batch_size, length // (2 * self.steps))
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -172,20 +174,17 @@ class Prediction:
     soundfont: Path | None = None
 
     def __post_init__(self) -> None:
-        check_at_least("bars", self.bars, 1, 16)
-        check_at_least("primer_bars", self.primer_bars, 1, 4)
-        check_at_least("temperature", self.temperature, 0, 1.0)
-        check_at_least("proposals", self.proposals, 1, 32)
-        check_at_least("seed", self.seed, 0, 0)
+        for name, least, most, example in (
+            ("bars", 1, _MOST_BARS, 16),
+            ("primer_bars", 1, inf, 4),
+            ("proposals", 1, _MOST_PROPOSALS, PROPOSALS),
+            ("seed", 0, _MOST_SEED, 0),
+            ("temperature", 0, _HOTTEST, 1.0),
+        ):
+            check_at_least(name, getattr(self, name), least, example)
+            check_at_most(name, getattr(self, name), most, example)
         if self.seconds is not None and not 0 < self.seconds <= _LONGEST_SECONDS:
             raise invalid_setting("seconds", f"above 0 and at most {_LONGEST_SECONDS}", self.seconds, 30)
-        for name, most, example in (
-            ("bars", _MOST_BARS, 16),
-            ("proposals", _MOST_PROPOSALS, PROPOSALS),
-            ("seed", _MOST_SEED, 0),
-            ("temperature", _HOTTEST, 1.0),
-        ):
-            check_at_most(name, getattr(self, name), most, example)
         if self.top_p is not None and not 0 < self.top_p <= 1:
             raise invalid_setting("top_p", "in (0, 1]", self.top_p, 0.95)
         if self.tempo is not None and not SLOWEST <= self.tempo <= FASTEST:

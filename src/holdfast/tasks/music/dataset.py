@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 
+from holdfast.data.music.piano_roll import RollPiece
 from holdfast.data.music.pieces import SPLITS, UNSPLIT
 from holdfast.data.splits import split_fractions, split_notes
 from holdfast.errors import UserError
 from holdfast.files import listed
 from holdfast.tasks.dataset import Dataset, P
-from holdfast.tasks.music.backend import MusicBackend, S, Y
+from holdfast.tasks.music.backend import M, MusicBackend, S, Y
 from holdfast.tasks.music.config import MusicData
-from holdfast.tasks.music.preprocessing import MusicSplit
+from holdfast.tasks.music.preprocessing import EventPiece, MusicSplit
 
 T = TypeVar("T")
 _SPLIT_SEED = 0
@@ -24,7 +25,7 @@ _FIX = "Give more pieces, files of their own with --valid and --test, or another
 
 
 def read_dataset(
-    backend: MusicBackend[T, S, P, Y], data: Path, valid: Path | None = None, test: Path | None = None
+    backend: MusicBackend[T, S, P, Y, M], data: Path, valid: Path | None = None, test: Path | None = None
 ) -> Dataset[S, P]:
     """Read the pieces, split off what has no file and no split of its own, fit the preprocessing and encode.
 
@@ -40,22 +41,20 @@ def read_dataset(
     splits = {name: backend.encode(preprocessing, some) for name, some in pieces.items()}
     for name, path in (("train", data), ("valid", valid or data), ("test", test)):
         if path is not None and not (name in splits and len(splits[name])):
-            raise UserError(
-                f"The {name} split must have a piece of two frames or more.", f"{path} has none for it.", _FIX
-            )
+            rule = f"The {name} split must have a piece of two frames or more."
+            raise UserError(rule, f"{path} has none for it.", _FIX)
     train, test_split = splits["train"], splits.get("test")
     if not any(map(len, train.notes())):
-        raise UserError(
-            "Training pieces must have notes of a pitch.",
-            f"Those of {data} have none.",
-            "Give pieces with notes.",
-        )
-    notes = (*notes, *backend.notes(train), *_left_out(splits.values()), *_repeated(splits))
+        rule = "Training pieces must have notes of a pitch."
+        raise UserError(rule, f"Those of {data} have none.", "Give pieces with notes.")
+    notes = (*notes, *backend.data_notes(train), *_left_out(list(splits.values())), *_repeated(splits))
     scored = test_split if test_split is not None and len(test_split) else None
     return Dataset(train, splits["valid"], scored, preprocessing, notes, backend.digest(splits))
 
 
-def read_whole(path: Path, backend: MusicBackend[T, S, P, Y], preprocessing: P) -> tuple[S, tuple[str, ...]]:
+def read_whole(
+    path: Path, backend: MusicBackend[T, S, P, Y, M], preprocessing: P
+) -> tuple[S, tuple[str, ...]]:
     """Read the pieces of a file as one split, and return notes on them; of a file with splits, its test split.
 
     Raises:
@@ -88,15 +87,11 @@ def _split(
         return dict(found), ()
     whole = found.get(UNSPLIT) or found.get("train", ())
     _, valid, test = split_fractions(settings.split, (has_valid, has_test))
-    sizes = {
-        name: max(1, round(share * len(whole))) for name, share in (("valid", valid), ("test", test)) if share
-    }
+    shares = {"valid": valid, "test": test}
+    sizes = {name: max(1, round(share * len(whole))) for name, share in shares.items() if share}
     if sum(sizes.values()) >= len(whole):
-        raise UserError(
-            "Each split must have at least 1 piece.",
-            f"{data} has {len(whole)} for {len(sizes) + 1} splits.",
-            _FIX,
-        )
+        got = f"{data} has {len(whole)} for {len(sizes) + 1} splits."
+        raise UserError("Each split must have at least 1 piece.", got, _FIX)
     order = iter(np.random.default_rng(_SPLIT_SEED).permutation(len(whole)).tolist())
     places = {name: sorted(next(order) for _ in range(size)) for name, size in sizes.items()}
     sampled = {name: tuple(whole[i] for i in chosen) for name, chosen in places.items()}
@@ -108,31 +103,22 @@ def _split(
 # -- notes -------------------------------------------------------------------------------------------------------
 
 
-def _left_out(splits: Any) -> tuple[str, ...]:
+def _left_out(splits: Sequence[MusicSplit]) -> tuple[str, ...]:
     """Return notes on pieces, and on music in pieces, that the splits leave out."""
-    splits = list(splits)
     short = [name for split in splits for name in split.short]
-    names: dict[str, list[str]] = {}
-    for split in splits:
-        for piece in split.pieces:
-            for kind in piece.left_out:
-                names.setdefault(kind, []).append(piece.name)
-    found = tuple(f"{kind} {listed(names[kind])}" for kind in sorted(names))
-    return (
-        (f"pieces of fewer than two frames, left out: {len(short):,} ({listed(short)})",) if short else ()
-    ) + found
+    found = [f"pieces of fewer than two frames, left out: {len(short):,} ({listed(short)})"] if short else []
+    lacks = [(kind, piece.name) for split in splits for piece in split.pieces for kind in piece.left_out]
+    kinds = sorted({kind for kind, _ in lacks})
+    return (*found, *(f"{kind} {listed([name for own, name in lacks if own == kind])}" for kind in kinds))
 
 
 def _repeated(splits: Mapping[str, MusicSplit]) -> tuple[str, ...]:
     """Return notes on scored pieces that are training pieces as well."""
     train, found = set(splits["train"].contents()), []
     for split, name in (("valid", "validation"), ("test", "test")):
-        if split not in splits:
-            continue
-        pieces: Sequence[Any] = splits[split].pieces
-        same = [
-            p.name for p, content in zip(pieces, splits[split].contents(), strict=True) if content in train
-        ]
+        pieces: Sequence[RollPiece | EventPiece] = splits[split].pieces if split in splits else ()
+        contents = splits[split].contents() if pieces else []
+        same = [piece.name for piece, content in zip(pieces, contents, strict=True) if content in train]
         if same:
             count = f"{len(same):,} of {len(pieces):,} ({listed(same)})"
             found.append(f"{name} pieces that are training pieces as well: {count}")

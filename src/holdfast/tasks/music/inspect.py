@@ -40,10 +40,7 @@ def subjects(model: Composer, data: Path, steps: int) -> list[InspectionRequest]
         UserError: anything is wrong with the file, or it has no note.
     """
     split, _ = model.read_split(data)
-    request = (
-        _rolls(model, split, steps) if isinstance(split, RollSplit) else _events(model, split, data, steps)
-    )
-    return [request]
+    return [_rolls(model, split, steps) if isinstance(split, RollSplit) else _events(model, split, steps)]
 
 
 def _rectangle(lengths: Sequence[int]) -> tuple[int, list[int]]:
@@ -136,15 +133,14 @@ def _plotted(module: Any, pieces: Sequence[RollPiece], steps: int, path: Path) -
 # -- events ------------------------------------------------------------------------------------------------------
 
 
-def _events(model: Composer, split: EventSplit, data: Path, steps: int) -> InspectionRequest:
+def _events(model: Composer, split: EventSplit, steps: int) -> InspectionRequest:
     module, preprocessing = model.fitted()
     assert isinstance(preprocessing, EventPreprocessing)
     vocabulary, end = preprocessing.vocabulary, split.end
     pieces = [piece for piece in split.pieces if len(piece.ids)]
     if not pieces:
-        raise UserError(
-            "A file that is inspected must have notes.", f"{data} has none.", "Give another piece."
-        )
+        got = "Its pieces have none."
+        raise UserError("A file that is inspected must have notes.", got, "Give another file.")
     whole = [np.concatenate([[end], piece.ids, [end]]) for piece in pieces[:_PIECES]]
     ids, following = whole[0][:-1][:steps], int(whole[0][min(steps, len(whole[0]) - 1)])
     known = side_by_side([event_features(own[:-1][:_TOKENS], vocabulary)[1] for own in whole])

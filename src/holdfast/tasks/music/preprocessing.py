@@ -19,6 +19,7 @@ from holdfast.data.music.novelty import NoteArrays, TrainingNotes
 from holdfast.data.music.piano_roll import KEYS, LOWEST, RollPiece
 from holdfast.data.music.remi import EventVocabulary
 from holdfast.errors import damaged
+from holdfast.tasks.dataset import Dataset
 from holdfast.tasks.music.request import notes_in
 
 Ids = NDArray[np.int64]
@@ -225,6 +226,9 @@ class EventPreprocessing:
 
 MusicSplit = RollSplit | EventSplit
 MusicPreprocessing = RollPreprocessing | EventPreprocessing
+RollDataset = Dataset[RollSplit, RollPreprocessing]
+EventDataset = Dataset[EventSplit, EventPreprocessing]
+MusicDataset = Dataset[MusicSplit, MusicPreprocessing]
 
 
 def _most_frequent(signatures: Iterable[Signature | None]) -> Signature:

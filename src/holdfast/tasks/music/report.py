@@ -21,8 +21,5 @@ def sections(model: Composer, plots: Path) -> list[Section]:
     midi, plot = plots / "composed.mid", plots / "composed.png"
     piece.save(midi, plot)
     found = [f"{one[0].upper()}{one[1:]}." for one in sentences(piece.summary())]
-    words = [
-        f"{_BARS} bars with seed {_SEED}, not chosen from several. Listen to it: plots/composed.mid.",
-        *found,
-    ]
-    return [Section("What it composes", words, pictures=[plot])]
+    words = f"{_BARS} bars with seed {_SEED}, not chosen from several. Listen to it: plots/composed.mid."
+    return [Section("What it composes", [words, *found], pictures=[plot])]

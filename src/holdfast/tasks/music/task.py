@@ -14,12 +14,11 @@ from holdfast.data.music.novelty import TrainingNotes
 from holdfast.insight.analysis.request import InspectionRequest
 from holdfast.reporting.html import Section
 from holdfast.tasks.baselines import BaselineSet
-from holdfast.tasks.dataset import Dataset
 from holdfast.tasks.music.backend import backend_of
 from holdfast.tasks.music.config import MusicConfig, Prediction
 from holdfast.tasks.music.dataset import read_dataset, read_whole
 from holdfast.tasks.music.metrics import SCOREBOARD, MusicPredictions
-from holdfast.tasks.music.preprocessing import MusicPreprocessing, MusicSplit
+from holdfast.tasks.music.preprocessing import MusicDataset, MusicPreprocessing, MusicSplit
 from holdfast.tasks.music.request import CompositionRequest, read_piece
 from holdfast.tasks.music.result import Composition
 from holdfast.tasks.task import Task
@@ -55,17 +54,15 @@ class Composer(Task[MusicConfig, MusicSplit, MusicPreprocessing, MusicPrediction
     title = "Music"
     data_settings = ("split", "steps_per_beat", "model")
     sentence = "The network needs {own:.4g} nats for each {step_kind}; {bar}"
+    training_notes: TrainingNotes
 
     def __init__(self, config: MusicConfig | None = None, **fields: Any) -> None:
         super().__init__(config, **fields)
         self.backend = backend_of(self.config)
-        self.training_notes: TrainingNotes | None = None
 
     # -- data and network ----------------------------------------------------------------------------------------
 
-    def read(
-        self, data: Path, valid: Path | None, test: Path | None
-    ) -> Dataset[MusicSplit, MusicPreprocessing]:
+    def read(self, data: Path, valid: Path | None, test: Path | None) -> MusicDataset:
         """Read the pieces and encode them."""
         return read_dataset(self.backend, data, valid, test)
 
@@ -75,7 +72,7 @@ class Composer(Task[MusicConfig, MusicSplit, MusicPreprocessing, MusicPrediction
 
     def read_preprocessing(self, values: Mapping[str, Any], where: Path) -> MusicPreprocessing:
         """Rebuild the preprocessing."""
-        return self.backend.read_preprocessing(values, where)
+        return self.backend.preprocessing.from_dict(values, where)
 
     def baseline_set(self, preprocessing: MusicPreprocessing) -> BaselineSet[MusicSplit, MusicPredictions]:
         """Return the baselines of rolls or of events."""
@@ -85,26 +82,22 @@ class Composer(Task[MusicConfig, MusicSplit, MusicPreprocessing, MusicPrediction
         """Build the untrained network."""
         return self.backend.network(preprocessing)
 
-    def trainable(self, module: nn.Module, dataset: Dataset[MusicSplit, MusicPreprocessing]) -> Trainable:
+    def trainable(self, module: nn.Module, dataset: MusicDataset) -> Trainable:
         """Return batches of segments of the pieces, or streams along them."""
         return self.backend.trainable(module, dataset)
 
-    def untrained(self, dataset: Dataset[MusicSplit, MusicPreprocessing]) -> tuple[nn.Module, Trainable]:
+    def untrained(self, dataset: MusicDataset) -> tuple[nn.Module, Trainable]:
         """Return the network as its training begins, and its trainable; keep the notes of the training pieces."""
         self.training_notes = dataset.train.training_notes()
         return super().untrained(dataset)
 
     def arrays(self) -> dict[str, Array]:
         """Return the notes of the training pieces."""
-        return self._training_notes().state()
+        return self.training_notes.state()
 
     def load_arrays(self, arrays: dict[str, Array]) -> None:
         """Take the notes of the training pieces."""
         self.training_notes = TrainingNotes.from_state(arrays)
-
-    def _training_notes(self) -> TrainingNotes:
-        assert self.training_notes is not None
-        return self.training_notes
 
     # -- results -------------------------------------------------------------------------------------------------
 
@@ -120,9 +113,7 @@ class Composer(Task[MusicConfig, MusicSplit, MusicPreprocessing, MusicPrediction
         """Return the number of pieces and of scored time steps, and what a time step is."""
         return {"pieces": len(split), "steps": split.steps, "step_kind": split.step_kind}
 
-    def losses(
-        self, dataset: Dataset[MusicSplit, MusicPreprocessing], trainable: Trainable
-    ) -> dict[str, float]:
+    def losses(self, dataset: MusicDataset, trainable: Trainable) -> dict[str, float]:
         """Return the losses in nats per time step, and the number of training steps."""
         return {
             "train_loss": self.backend.loss(trainable.module, dataset.train),
@@ -154,11 +145,10 @@ class Composer(Task[MusicConfig, MusicSplit, MusicPreprocessing, MusicPrediction
         """
         wanted = Prediction(**renamed_settings(asked, warn=True))
         wanted.check_primer(primer)
-        (module, preprocessing), notes = self.fitted(), self._training_notes()
+        (module, preprocessing), notes = self.fitted(), self.training_notes
         if wanted.harmonize is not None:
-            melody = read_piece(wanted.harmonize)
-            request = CompositionRequest.of(wanted, melody)
-            score = self.backend.harmonize(module, notes, melody, request)
+            request = CompositionRequest.of(wanted, read_piece(wanted.harmonize))
+            score = self.backend.harmonize(module, notes, request)
         else:
             piece = None if primer is None else read_piece(Path(primer))
             request = CompositionRequest.of(wanted, piece, preprocessing.signature)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -17,14 +17,13 @@ from holdfast.data.music.pieces import transposed, transposition_range
 from holdfast.models.language import RecurrentLanguageModel
 from holdfast.models.music import Context, PianoRollNetwork
 from holdfast.models.truncated_bptt import StreamTraining, texts_nll
-from holdfast.tasks.dataset import Dataset
-from holdfast.tasks.music.config import MusicConfig, MusicTraining
+from holdfast.tasks.music.config import MusicConfig
 from holdfast.tasks.music.metrics import RollPredictions
 from holdfast.tasks.music.preprocessing import (
-    EventPreprocessing,
+    EventDataset,
     EventSplit,
     Ids,
-    RollPreprocessing,
+    RollDataset,
     RollSplit,
 )
 
@@ -42,9 +41,7 @@ class RollTraining:
 
     monitor = "valid_loss"
 
-    def __init__(
-        self, module: PianoRollNetwork, config: MusicConfig, dataset: Dataset[RollSplit, RollPreprocessing]
-    ) -> None:
+    def __init__(self, module: PianoRollNetwork, config: MusicConfig, dataset: RollDataset) -> None:
         self.module, self.valid = module, dataset.valid
         self.seed, self.most = config.training.seed, config.data.transpose
         self.segments = [
@@ -152,30 +149,6 @@ def predict_rolls(module: PianoRollNetwork, split: RollSplit) -> RollPredictions
 # -- events ------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class _Streams:
-    """Settings of the streams (:class:`holdfast.models.truncated_bptt.StreamSettings`)."""
-
-    training: MusicTraining
-    reset: float = 0.01
-    activation: float = 0.0
-    change: float = 0.0
-
-    @property
-    def seed(self) -> int:
-        """Seed of the training run."""
-        return self.training.seed
-
-    @property
-    def steps(self) -> int:
-        """Tokens after which back-propagation is truncated."""
-        return self.training.steps
-
-    def streams(self, length: int) -> int:
-        """Return in how many streams so many tokens are read."""
-        return min(self.training.batch_size, length // (2 * self.steps))
-
-
 class EventTraining(StreamTraining):
     """Trainable of events: streams along all training pieces, shuffled and transposed at random in each epoch."""
 
@@ -183,11 +156,11 @@ class EventTraining(StreamTraining):
         self,
         module: RecurrentLanguageModel,
         config: MusicConfig,
-        dataset: Dataset[EventSplit, EventPreprocessing],
+        dataset: EventDataset,
     ) -> None:
         self.dataset, self.most = dataset, config.data.transpose
         train, valid = dataset.train, dataset.valid
-        super().__init__(module, _Streams(config.training), train.joined(), valid.joined(), train.end)
+        super().__init__(module, config.training, train.joined(), valid.joined(), train.end)
 
     def text(self, epoch: int) -> Ids:
         """Return the events of an epoch, one piece after the other."""
