@@ -1,7 +1,7 @@
-"""Peak memory of one training step, each in a process of its own: Holdfast's layers beside torch.nn's.
+"""Peak memory of one training step, each in its own process: Holdfast's layers compared with torch.nn's.
 
-Prints one JSON object and, on stderr, a table. The figure is what the process's peak grew by after the modules were
-loaded and the input made: outputs, everything kept for the backward pass, gradients and scratch.
+Prints one JSON object and, on stderr, a table. The value is the growth of the process's peak after the
+modules are loaded and the input is made: outputs, everything kept for the backward pass, gradients and buffers.
 
     python bench/memory.py
 """
@@ -27,12 +27,12 @@ KINDS = ("torch.nn", "holdfast", "holdfast recompute")
 
 
 def peak() -> float:
-    """MiB of this process, at most so far."""
+    """Return the peak memory of this process in MiB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def step(kind: str, case: dict[str, object]) -> float:
-    """MiB that one training step adds, the last output being what the loss sees; run in a process of its own."""
+    """Return the MiB that one training step adds, with a loss on the last output; run in its own process."""
     import torch
 
     import holdfast
@@ -48,7 +48,7 @@ def step(kind: str, case: dict[str, object]) -> float:
 
 
 def main() -> None:
-    """Every case and kind."""
+    """Measure every case and kind."""
     if len(sys.argv) == 3:
         print(step(sys.argv[1], json.loads(sys.argv[2])))
         return

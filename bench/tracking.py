@@ -1,6 +1,6 @@
-"""How often an inspection names a unit by accident: an untrained LSTM reads noise, and features that it never saw.
+"""How often an inspection names a unit by chance: an untrained LSTM reads noise; the features are unrelated to it.
 
-Prints, for each length and feature, in how many runs some unit was said to follow it; right would be none.
+Prints, for each length and feature, the number of runs in which some unit was found to follow it. Correct is none.
 
     python bench/tracking.py
 """
@@ -23,7 +23,7 @@ KEEPS = 4.0
 
 
 def network(units: int = 128) -> torch.nn.LSTM:
-    """Two layers as torch begins them, but for the forget gates."""
+    """Return two layers as torch initializes them, except the forget gates."""
     made = torch.nn.LSTM(3, units, 2)
     with torch.no_grad():
         for bias in (made.bias_ih_l0, made.bias_ih_l1):
@@ -32,7 +32,7 @@ def network(units: int = 128) -> torch.nn.LSTM:
 
 
 def features(steps: int, random: np.random.Generator) -> dict[str, Array]:
-    """Name -> [T], none of which has to do with what is read."""
+    """Return name -> [T]: features that are unrelated to the input."""
     at = np.arange(steps)
     begin, end = np.sort(random.integers(0, steps, 2))
     lines = np.concatenate([np.arange(length) for length in random.integers(10, 50, steps // 10)])[:steps]
@@ -46,7 +46,7 @@ def features(steps: int, random: np.random.Generator) -> dict[str, Array]:
 
 
 def named(steps: int, seed: int) -> list[str]:
-    """The features that a unit is said to follow."""
+    """Return the features that a unit is found to follow."""
     torch.manual_seed(seed)
     model, x = network(), torch.randn(steps, 1, 3)
     known = features(steps, np.random.default_rng(seed))
@@ -60,7 +60,7 @@ def named(steps: int, seed: int) -> list[str]:
 
 
 def main() -> None:
-    """A line for each length, and one for all."""
+    """Print a line for each length, and one for all."""
     total: Counter[str] = Counter()
     names = features(60, np.random.default_rng(0))
     for steps, runs in RUNS.items():

@@ -1,8 +1,8 @@
-"""What the training loop adds to a step, against a bare PyTorch loop of the same work, side by side in one run.
+"""Overhead of the training loop per step, compared with a plain PyTorch loop of the same work in one run.
 
 The network is a small torch.nn.GRU (batch 32, hidden 64, 50 steps), where overhead shows most. ``fit`` runs with its
-progress bar, TensorBoard and history on; every few steps its batches pause for as many steps of the bare loop on a
-network of its own, so that both see the same machine at the same time. Prints one JSON object.
+progress bar, TensorBoard and history on. Every few steps it pauses for as many steps of the plain loop on a second
+network, so that both run under the same conditions. Prints one JSON object.
 
     python bench/training_overhead.py [--chunks 40] [--threads 1]
 """
@@ -50,7 +50,7 @@ class Bare:
         self.schedule = torch.optim.lr_scheduler.CosineAnnealingLR(self.optimizer, total)
 
     def run(self, batches: list[Tensor]) -> None:
-        """Some steps."""
+        """Run some steps."""
         for batch in batches:
             self.optimizer.zero_grad()
             loss = nn.functional.mse_loss(self.module(batch), batch.sum((0, 2))[:, None])
@@ -61,7 +61,7 @@ class Bare:
 
 
 class Interleaved:
-    """A trainable whose batches time themselves, and the bare loop between them."""
+    """A trainable that times its batches and runs the plain loop between them."""
 
     monitor = "mse"
 
@@ -74,7 +74,7 @@ class Interleaved:
         self.theirs: list[float] = []
 
     def batches(self, epoch: int) -> Iterator[Tensor]:
-        """Chunk by chunk: ours is timed from a chunk's first batch to the request for the next."""
+        """Yield batches; time each chunk from its first batch to the request for the next chunk."""
         for _ in range(self.steps_per_epoch // CHUNK):
             start = perf_counter()
             yield from self.data
@@ -84,11 +84,11 @@ class Interleaved:
             self.theirs.append(perf_counter() - middle)
 
     def loss(self, batch: Tensor) -> Tensor:
-        """As in the bare loop."""
+        """Return the same loss as the plain loop."""
         return nn.functional.mse_loss(self.module(batch), batch.sum((0, 2))[:, None])
 
     def validate(self) -> dict[str, float]:
-        """Next to nothing."""
+        """Return a constant."""
         return {"mse": 1.0}
 
 

@@ -1,7 +1,7 @@
-"""Seconds per epoch of whole trainings, with Holdfast's layers and with torch.nn's in the same model, in turns.
+"""Seconds per epoch of whole training runs, with Holdfast's layers and torch.nn's in the same model, alternating.
 
-The forecaster of recipes/beijing-temperature.toml (whole fit over two, its validation and scoring included), and a
-character language model of two layers of 256 units on a text. Every second pair of runs goes the other way round.
+The forecaster of recipes/beijing-temperature.toml (a whole fit divided by two, with validation and evaluation), and a
+character language model of two layers of 256 units on a text. Every second pair of runs is in reverse order.
 Prints one JSON object and, on stderr, a table.
 
     python bench/training_runs.py --csv pollution.csv --text tinyshakespeare.txt [--threads 2] [--pairs 3]
@@ -41,13 +41,13 @@ class Characters(nn.Module):
         self.embedding, self.rnn, self.output = nn.Embedding(symbols, HIDDEN), rnn, nn.Linear(HIDDEN, symbols)
 
     def forward(self, text: Tensor) -> Tensor:
-        """Text [T, B] -> scores [T, B, symbols]."""
+        """Map text [T, B] to logits [T, B, tokens]."""
         scores: Tensor = self.output(self.rnn(self.embedding(text))[0])
         return scores
 
 
 def language(path: Path, cell: str, kind: str) -> Callable[[], float]:
-    """Seconds that an epoch would take, from some of its updates."""
+    """Return the seconds of an epoch, extrapolated from some of its steps."""
     codes = torch.frombuffer(bytearray(path.read_bytes()), dtype=torch.uint8).long()
     symbols, text = codes.unique(return_inverse=True)
     module = holdfast if kind == "holdfast" else nn
@@ -68,7 +68,7 @@ def language(path: Path, cell: str, kind: str) -> Callable[[], float]:
 
 
 def forecast(path: Path, cell: str, kind: str) -> Callable[[], float]:
-    """Seconds of an epoch of the recipe; without the native kernel Holdfast's layers run torch.nn's own."""
+    """Return the seconds of an epoch of the recipe; without the native kernel, Holdfast's layers run torch.nn's."""
     recipe = load_config(ROOT / "recipes" / "beijing-temperature.toml", ForecastConfig)
     config = replace(
         recipe,
@@ -88,7 +88,7 @@ def forecast(path: Path, cell: str, kind: str) -> Callable[[], float]:
 
 
 def measure(make: Callable[[str], Callable[[], float]], pairs: int) -> dict[str, float]:
-    """Median seconds of each kind, and how many times faster Holdfast's is."""
+    """Return the median seconds of each kind, and how many times faster Holdfast is."""
     runs = {kind: make(kind) for kind in ("holdfast", "torch.nn")}
     seconds: dict[str, list[float]] = {kind: [] for kind in runs}
     for pair in range(pairs + 1):
@@ -101,7 +101,7 @@ def measure(make: Callable[[str], Callable[[], float]], pairs: int) -> dict[str,
 
 
 def main() -> None:
-    """Read the flags, measure, print."""
+    """Parse the flags, measure, print."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
