@@ -92,7 +92,7 @@ def test_the_terminal_view_fits_the_terminal(
     ("words", "message"),
     [
         (["{gru}", "{missing}"], ("text file must exist", "missing.txt", "Check the name")),
-        (["{gru}", "{empty}"], ("2 units or more", "has 1", "longer one")),
+        (["{gru}", "{empty}"], ("at least 2 tokens", "has 1", "longer one")),
         (["{missing}", "{play}"], ("loaded from the folder", "There is no folder", "--out")),
         (["{gru}", "{play}", "--steps", "1"], ("at least 2", "It was 1", "1000")),
         (

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from holdfast._deprecated import renamed_settings
 from holdfast.checkpoint import STATE
 from holdfast.config import MAY_CHANGE, Training
 from holdfast.errors import UserError
@@ -25,7 +26,9 @@ def check_resumed_settings(saved: Mapping[str, Any], training: Training, steps: 
         UserError: a setting or the number of steps differs.
     """
     now = asdict(training) | {"steps per epoch": steps}
-    then = asdict(type(training)()) | saved["training"] | {"steps per epoch": saved["steps"]}
+    then = (
+        asdict(type(training)()) | renamed_settings(saved["training"]) | {"steps per epoch": saved["steps"]}
+    )
     changed = [name for name in now if name not in MAY_CHANGE and now[name] != then.get(name)]
     if changed:
         raise UserError(
