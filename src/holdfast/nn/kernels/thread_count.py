@@ -150,7 +150,9 @@ class LoadMeter:
 
 def _busy_seconds() -> float | None:
     text = _read(Path("/proc/stat"))
-    return None if text is None else parse_busy_seconds(text, _affinity(), os.sysconf("SC_CLK_TCK"))
+    if text is None or not hasattr(os, "sysconf"):
+        return None
+    return parse_busy_seconds(text, _affinity(), os.sysconf("SC_CLK_TCK"))
 
 
 def _affinity() -> set[int]:
