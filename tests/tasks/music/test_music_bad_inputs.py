@@ -307,7 +307,7 @@ ASKED: dict[str, tuple[list[str], Expected]] = {
     ),
     "bars of no primer": (
         ["roll", "--primer-bars", "2"],
-        ("must be used with a primer", "none", "name a midi file"),
+        ("must be used with a primer", "none", "give a midi file"),
     ),
     "a melody for events": (
         ["events", "--harmonize", "melody.mid"],

@@ -211,7 +211,10 @@ TRAIN: dict[str, tuple[list[str], Expected]] = {
     "pitches outside the keys": (["far.json"], ("21 to 108", "200", "Correct")),
     "no pieces": (["empty.json"], ("1 piece", "has 0", "--split")),
     "one piece for three splits": (["one.json"], ("1 piece", "has 1", "--split")),
-    "only pieces of one frame to learn from": (["short.json"], ("two frames", "short.json", "more pieces")),
+    "only pieces of one frame to learn from": (
+        ["short.json"],
+        ("training split must have a piece of 2", "short.json", "more pieces"),
+    ),
     "a test file of short pieces": (
         ["few.json", "--test", "silent_test.json"],
         ("test split", "silent_test.json", "more pieces"),
@@ -258,8 +261,8 @@ def test_a_mistake_in_training(name: str, folder: Path, capsys: pytest.CaptureFi
 
 
 SCORED: dict[str, tuple[str, Expected]] = {
-    "no pieces": ("empty.json", ("two frames", "empty.json", "whole pieces")),
-    "a test split of short pieces": ("silent_test.json", ("two frames", "test split", "whole pieces")),
+    "no pieces": ("empty.json", ("2 frames", "empty.json", "whole pieces")),
+    "a test split of short pieces": ("silent_test.json", ("2 frames", "test split", "whole pieces")),
     "pitches outside the keys": ("far.json", ("21 to 108", "200", "Correct")),
     "a damaged mat": ("damaged.mat", ("MATLAB", "cannot be read", "again")),
 }
@@ -278,7 +281,7 @@ def test_notes_name_short_pieces_and_those_of_two_splits(
     splits = {"train": [tune(0), tune(1), [[60]]], "valid": [tune(0), []], "test": [tune(5), tune(1)]}
     (tmp_path / "tunes.json").write_text(json.dumps(splits))
     _, err = call(capsys, "train", "music", tmp_path / "tunes.json", *FLAGS, "--out", tmp_path / "run")
-    assert "fewer than two frames, left out: 2 (train[2], valid[1])" in err.replace("\n", " ")
+    assert "fewer than 2 frames, left out: 2 (train[2], valid[1])" in err.replace("\n", " ")
     assert "validation pieces that are training pieces as well: 1 of 1 (valid[0])" in err
     assert "test pieces that are training pieces as well: 1 of 2" in err
 

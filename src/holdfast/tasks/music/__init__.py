@@ -1,1 +1,1 @@
-"""Music: what comes next in a piece, and composing."""
+"""Music: predict what comes next in a piece, and compose."""

@@ -30,9 +30,9 @@ class MusicData:
 
     Attributes:
         split: fractions of the pieces for training, validation and test, where the file has no splits.
-        transpose: transpose each training piece at random by up to so many semitones, anew in each epoch.
-        steps_per_beat: frames of a beat (a quarter) in MIDI and ABC files. Other files have frames already: for them
-            it is the length of a frame in composed pieces.
+        transpose: transpose each training piece by up to so many semitones, at random in each epoch.
+        steps_per_beat: frames per beat (a quarter). Files that have frames already (.mat, .json) use it only where
+            pieces are composed.
     """
 
     split: str = "0.8/0.1/0.1"
@@ -109,7 +109,7 @@ class MusicTraining(Training):
     learning_rate: float = 2e-3
     average: float = 0.99
     steps: int = 200
-    reset: ClassVar[float] = 0.01
+    reset: ClassVar[float] = 0.01  # with these, a model of events is trained as a language model is
     activation: ClassVar[float] = 0.0
     change: ClassVar[float] = 0.0
 
@@ -139,7 +139,7 @@ class MusicConfig:
 
 @dataclass(kw_only=True)
 class Prediction:
-    """How a piece is composed: a new one, or the continuation of a primer, a MIDI file named after the run.
+    """Options of a prediction: a new piece, or the continuation of a primer (a MIDI file given after the run).
 
     Attributes:
         bars: number of bars to compose, after the primer where there is one; 16 by default.
@@ -241,5 +241,5 @@ class Prediction:
             raise UserError(
                 "--primer-bars must be used with a primer.",
                 "None was given.",
-                "Name a MIDI file after the run.",
+                "Give a MIDI file after the run.",
             )

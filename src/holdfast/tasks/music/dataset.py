@@ -21,6 +21,7 @@ from holdfast.tasks.music.preprocessing import EventPiece, MusicSplit
 T = TypeVar("T")
 _SPLIT_SEED = 0
 """Seed of the split: it does not depend on the training's seed."""
+_NAMES = {"train": "training", "valid": "validation", "test": "test"}
 _FIX = "Give more pieces, files of their own with --valid and --test, or another --split."
 
 
@@ -41,7 +42,7 @@ def read_dataset(
     splits = {name: backend.encode(preprocessing, some) for name, some in pieces.items()}
     for name, path in (("train", data), ("valid", valid or data), ("test", test)):
         if path is not None and not (name in splits and len(splits[name])):
-            rule = f"The {name} split must have a piece of two frames or more."
+            rule = f"The {_NAMES[name]} split must have a piece of 2 frames or more."
             raise UserError(rule, f"{path} has none for it.", _FIX)
     train, test_split = splits["train"], splits.get("test")
     if not any(map(len, train.notes())):
@@ -65,7 +66,7 @@ def read_whole(
     has_splits = "train" in found or "valid" in found
     if not len(split):
         raise UserError(
-            "A file that is scored must have a piece of two frames or more.",
+            "A file that is scored must have a piece of 2 frames or more.",
             f"{path} has none{' in its test split' * has_splits}.",
             "Give a file of whole pieces.",
         )
@@ -106,7 +107,7 @@ def _split(
 def _left_out(splits: Sequence[MusicSplit]) -> tuple[str, ...]:
     """Return notes on pieces, and on music in pieces, that the splits leave out."""
     short = [name for split in splits for name in split.short]
-    found = [f"pieces of fewer than two frames, left out: {len(short):,} ({listed(short)})"] if short else []
+    found = [f"pieces of fewer than 2 frames, left out: {len(short):,} ({listed(short)})"] if short else []
     lacks = [(kind, piece.name) for split in splits for piece in split.pieces for kind in piece.left_out]
     kinds = sorted({kind for kind, _ in lacks})
     return (*found, *(f"{kind} {listed([name for own, name in lacks if own == kind])}" for kind in kinds))
@@ -115,11 +116,11 @@ def _left_out(splits: Sequence[MusicSplit]) -> tuple[str, ...]:
 def _repeated(splits: Mapping[str, MusicSplit]) -> tuple[str, ...]:
     """Return notes on scored pieces that are training pieces as well."""
     train, found = set(splits["train"].contents()), []
-    for split, name in (("valid", "validation"), ("test", "test")):
+    for split in ("valid", "test"):
         pieces: Sequence[RollPiece | EventPiece] = splits[split].pieces if split in splits else ()
         contents = splits[split].contents() if pieces else []
         same = [piece.name for piece, content in zip(pieces, contents, strict=True) if content in train]
         if same:
             count = f"{len(same):,} of {len(pieces):,} ({listed(same)})"
-            found.append(f"{name} pieces that are training pieces as well: {count}")
+            found.append(f"{_NAMES[split]} pieces that are training pieces as well: {count}")
     return tuple(found)

@@ -76,7 +76,7 @@ def plot_expectation(module: PianoRollNetwork, pieces: Sequence[RollPiece], step
 
     Args:
         module: the network.
-        pieces: one or more, of two frames or more each.
+        pieces: one or more, of 2 frames or more each.
         steps: frames of a beat.
         path: PNG file to write.
     """

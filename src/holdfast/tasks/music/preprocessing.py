@@ -92,7 +92,7 @@ class _Pieces(ABC, Generic[T]):
 
 
 class RollSplit(_Pieces[RollPiece]):
-    """Pieces as piano rolls, of two frames or more each."""
+    """Pieces as piano rolls, of 2 frames or more each."""
 
     step_kind = "frame"
 
