@@ -54,7 +54,7 @@ def _recur_backward(
         new |= {"d" + name: torch.empty_like(given[name]) for name in shape.states()}
         new["dvectors"] = x.new_empty(shape.layout.vectors, shape.hidden)
         binding.backward(cell, shape.sizes(reverse), filled(extras, EXTRA_NAMES)[2], {**given, **new})
-        with binding.alike(), torch.autocast("cpu", enabled=False):
+        with binding.deterministic_products(), torch.autocast("cpu", enabled=False):
             return _collected(shape, given, new, cell, reverse, wanted)
 
 

@@ -44,7 +44,7 @@ WEIGHT_NAMES = (
 """Names of the operators' ``weights``, in order."""
 
 _PROBLEM = ("lengths", "x", "h0", "c0", *WEIGHT_NAMES, "mask")
-OUTPUTS = ("y", "h", "c", "saved", "normed")
+OUTPUT_NAMES = ("y", "h", "c", "saved", "normed")
 _BACKWARD = (
     *("y", "saved", "normed", "dy", "dh", "dc", "dsaved"),
     *("dprojected", "drecurrent", "dhidden", "dh0", "dc0", "dvectors"),
@@ -126,19 +126,26 @@ Sizes = Sequence[int]
 
 
 def forward(cell: str, sizes: Sizes, zoneout: Tensor | None, arrays: Arrays) -> None:
-    """``sizes``: T, B, I, H, P, reverse. Arrays by the names of csrc/recurrent.h; one that is not given is absent."""
-    numbers, addresses = _prepared(zoneout, arrays, (*_PROBLEM, *OUTPUTS))
+    """Run the forward pass of a cell.
+
+    Args:
+        cell: name of the cell, with the suffix of the kernel.
+        sizes: T, B, I, H, P and 1 for the reverse direction.
+        zoneout: see :meth:`holdfast.nn.kernels.noise.Zoneout.packed`.
+        arrays: inputs and outputs by the names of csrc/recurrent.h; None or no entry if absent.
+    """
+    numbers, addresses = _prepared(zoneout, arrays, (*_PROBLEM, *OUTPUT_NAMES))
     _core.forward(cell, _core_threads(), list(sizes), numbers, addresses)
 
 
 def backward(cell: str, sizes: Sizes, zoneout: Tensor | None, arrays: Arrays) -> None:
-    """As :func:`forward`."""
+    """Run the backward pass of a cell; arguments as for :func:`forward`."""
     numbers, addresses = _prepared(zoneout, arrays, (*_PROBLEM, *_BACKWARD))
     _core.backward(cell, _core_threads(), list(sizes), numbers, addresses)
 
 
 @contextmanager
-def alike() -> Iterator[None]:
+def deterministic_products() -> Iterator[None]:
     """Run torch's products on one thread if their result must not depend on the number of threads.
 
     That is so after ``torch.use_deterministic_algorithms(True)``.
@@ -154,21 +161,24 @@ def alike() -> Iterator[None]:
 
 
 def _threads() -> tuple[int, bool]:
-    """How many, and whether the result must not depend on it."""
+    """Return torch's number of threads, and whether results must not depend on it."""
     return torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
 
 
 def _core_threads() -> tuple[int, bool, int]:
-    """The same, and how many of them may run now (csrc/recurrent.h, ``Threads``)."""
+    """Return the same, and how many threads may run now (csrc/recurrent.h, ``Threads``)."""
     threads, deterministic = _threads()
     return threads, deterministic, thread_count.current.available(threads)
 
 
-Layer = tuple[Sizes, Tensor | None, Arrays]
+LayerArguments = tuple[Sizes, Tensor | None, Arrays]
 
 
-def stream(cell: str, layers: Sequence[Layer], batch: int) -> _core.Stream:
-    """The layers of a stack, as :func:`forward` takes each; the weights are copied."""
+def new_stream(cell: str, layers: Sequence[LayerArguments], batch: int) -> _core.Stream:
+    """Build a stack of layers that runs one time step at a time; the weights are copied.
+
+    Each layer is given by the last three arguments of :func:`forward`.
+    """
     given = [(list(sizes), *_prepared(zoneout, arrays, _PROBLEM)) for sizes, zoneout, arrays in layers]
     return _core.Stream(cell, given, batch)
 

@@ -115,8 +115,8 @@ def _weights(problem: Problem) -> OptionalTensors:
     return [*matrices, *gains]
 
 
-def arguments(problem: Problem) -> binding.Layer:
-    """Return the arguments of :func:`holdfast.nn.kernels.binding.stream` for one layer."""
+def arguments(problem: Problem) -> binding.LayerArguments:
+    """Return the arguments of :func:`holdfast.nn.kernels.binding.new_stream` for one layer."""
     weights = [None if w is None else w.detach().float() for w in _weights(problem)]
     shape = operators.CallShape.of(problem.x, weights, problem.cell.name)
     extras = operators.filled(_present(problem.x, _extras(problem)), operators.EXTRA_NAMES)

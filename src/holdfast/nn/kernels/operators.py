@@ -158,7 +158,7 @@ def _recur(
     shape = CallShape.of(x, own, cell)
     arrays: dict[str, Tensor | None] = {**ready_call(shape, x, state, own, filled(extras, EXTRA_NAMES))}
     outputs = _outputs(x, shape, "norm_ih" in arrays, save)
-    arrays |= {n: t if t.numel() else None for n, t in zip(binding.OUTPUTS, outputs, strict=True)}
+    arrays |= {n: t if t.numel() else None for n, t in zip(binding.OUTPUT_NAMES, outputs, strict=True)}
     binding.forward(cell, shape.sizes(reverse), filled(extras, EXTRA_NAMES)[2], arrays)
     return outputs
 

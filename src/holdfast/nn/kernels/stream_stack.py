@@ -48,7 +48,7 @@ class NativeSteps:
         first, batch = problems[0], problems[0].x.size(1)
         layers = [arguments(problem) for problem in problems]
         self._widths = [[s.size(-1) for s in problem.state] for problem in problems]
-        self._core = binding.stream(first.cell.name + kernel.suffix, layers, batch)
+        self._core = binding.new_stream(first.cell.name + kernel.suffix, layers, batch)
         self.set([problem.state for problem in problems])
 
     def tensor(self, x: Tensor, shapes: Shapes) -> Tensor:
