@@ -424,7 +424,9 @@ def test_tokens_of_a_piece(case: Callable[[str], Case]) -> None:
     assert found["pitch token"].tolist() == [float(name == "Pitch_60") for name in names]
     (subject,) = looked(one, steps=10)
     assert list(subject.steps.labels[:2]) == ["begin", "bar 1"] and subject.steps.kind == "token"
-    assert subject.score is not None and subject.score.name.endswith("as what follows")
+    assert subject.score is not None and subject.score.name.endswith(
+        ("as the next frame", "as the next token")
+    )
 
 
 # -- layers by name, several sequences --------------------------------------------------------------------------

@@ -121,7 +121,7 @@ def _next_frame(module: Any, following: Roll) -> Score:
         last = context[-1]
         return -module.output.nll(last, wanted.to(last.hidden))[0]  # type: ignore[no-any-return]
 
-    return Score(f"log-probability of {chord or 'silence'} as what follows", of)
+    return Score(f"log-probability of {chord or 'silence'} as the next frame", of)
 
 
 def _plotted(module: Any, pieces: Sequence[RollPiece], steps: int, path: Path) -> Path:
@@ -155,7 +155,7 @@ def _events(model: Composer, split: EventSplit, steps: int) -> InspectionRequest
         _read(module, [ids], end),
         Steps(labels, "token", features={name: own[name] for name in known}),
         Score(
-            f"log-probability of {name!r} as what follows",
+            f"log-probability of {name!r} as the next token",
             lambda answer: module.output.log_probabilities(answer.raw[-1])[0][following],
         ),
         Loss("nats per token", lambda: _nats_per_token(module, scored, end), f"on {_pieces(len(scored))}"),

@@ -46,8 +46,8 @@ SCOREBOARD = Scoreboard(
     ),
     examples="pieces",
     baselines={
-        "marginal": "how often each key sounds",
-        "markov": "each key by whether it sounded just before",
+        "marginal": "the frequency of each key",
+        "markov": "a first-order Markov model of each key",
         "unigram": "the frequency of each token",
     }
     | {f"kneser_ney_{n}gram": f"Kneser-Ney {n}-grams" for n in range(2, LONGEST_NGRAM + 1)},

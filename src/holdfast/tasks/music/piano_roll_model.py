@@ -77,7 +77,7 @@ class PianoRollBackend(
         return RollTraining(module, self.config, dataset)
 
     def baselines(self, preprocessing: RollPreprocessing) -> BaselineSet[RollSplit, RollPredictions]:
-        """Return how often each key sounds, and how often after it did and did not."""
+        """Return the frequency of each key, and a first-order Markov model of each key."""
         return BaselineSet([Marginal(), Markov()])
 
     def predictions(self, module: PianoRollNetwork, split: RollSplit) -> RollPredictions:
