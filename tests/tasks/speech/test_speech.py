@@ -1,4 +1,4 @@
-"""The recogniser from files to text, on a language of tones."""
+"""The recognizer from files to text, on a language of tones."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from holdfast.files import load_json
 from holdfast.tasks.language.task import LanguageModel
 from holdfast.tasks.registry import load
 from holdfast.tasks.speech.config import DecodingConfig
-from holdfast.tasks.speech.metrics import scores
+from holdfast.tasks.speech.metrics import score
 from holdfast.tasks.speech.segments import LONGEST
 from holdfast.tasks.speech.task import SpeechRecognizer
 from holdfast.tasks.speech.trainable import UtteranceTraining
@@ -54,7 +54,7 @@ def test_it_learns_to_hear(folder: Path, name: str) -> None:
     assert metrics["baselines"]["most_frequent"]["wer"] > 0.5
     assert metrics["model"]["real_time_factor"] > 0 and metrics["sound_seconds"] > 1
     found = load(folder / name).predict(folder / "test.tsv")
-    assert scores(found, texts(folder / "test.tsv"))["wer"] == metrics["model"]["wer"]
+    assert score(found, texts(folder / "test.tsv"))["wer"] == metrics["model"]["wer"]
 
 
 def test_what_is_loaded_hears_the_same(folder: Path) -> None:
@@ -73,13 +73,13 @@ def test_listening_live_is_as_hearing_the_whole(folder: Path) -> None:
     for asked in (DecodingConfig(), DecodingConfig(lm="ngram"), DecodingConfig(beam=4)):
         whole = dict(enumerate(model.predict(folder / "test.tsv", **vars(asked))))
         for number, text in whole.items():
-            ear = model.ear(asked)
+            stream = model.streaming_recognizer(asked)
             found = [
                 segment
-                for block in read_blocks(folder / "test" / f"{number}.wav", ear.rate, 0.037)
-                for segment in ear.accept(block)
+                for block in read_blocks(folder / "test" / f"{number}.wav", stream.rate, 0.037)
+                for segment in stream.accept(block)
             ]
-            found += ear.finish()
+            found += stream.finish()
             assert " ".join(segment.text for segment in found) == text
 
 
@@ -106,23 +106,23 @@ def test_words_stand_where_they_were_said(folder: Path) -> None:
 def test_an_endless_sound_is_heard_in_constant_memory(folder: Path) -> None:
     model, random = load(folder / "live"), np.random.default_rng(5)
     for asked in (DecodingConfig(), DecodingConfig(lm="ngram")):
-        ear = model.ear(asked)
+        stream = model.streaming_recognizer(asked)
         held, heard = [], 0
         for _ in range(60):
             sentence = np.concatenate(
                 [spoken(["low", "top"], random), random.normal(0, 0.003, int(1.5 * RATE))]
             ).astype(np.float32)
-            heard += len(ear.accept(sentence))
-            held.append(len(ear.listener.frames))
-        assert heard >= 50 and max(held) < LONGEST / ear.listener.step
+            heard += len(stream.accept(sentence))
+            held.append(len(stream.segmenter.frames))
+        assert heard >= 50 and max(held) < LONGEST / stream.segmenter.step
         assert max(held[30:]) <= max(held[:30]) + 5
 
 
 def test_a_sound_without_pauses_is_cut(folder: Path) -> None:
     model, random = load(folder / "live"), np.random.default_rng(5)
-    ear = model.ear(DecodingConfig())
+    stream = model.streaming_recognizer(DecodingConfig())
     sound = spoken(["low", "top", "mid", "high"] * 50, random)
-    segments = [*ear.accept(sound), *ear.finish()]
+    segments = [*stream.accept(sound), *stream.finish()]
     assert len(segments) > 1
     path = folder / "long.wav"
     soundfile.write(path, sound, RATE, subtype="FLOAT")
@@ -150,19 +150,17 @@ def test_hot_words_are_preferred(folder: Path) -> None:
 
 
 def test_a_speaker_is_held_out(folder: Path) -> None:
-    prepared = SpeechRecognizer(**SMALL, hold_out="ann").prepare(folder / "train.tsv")
-    assert prepared.test is not None and {one.speaker for one in prepared.test.utterances} == {"ann"}
-    assert {one.speaker for part in (prepared.train, prepared.valid) for one in part.utterances} == {"bob"}
-    assert len(prepared.train) + len(prepared.valid) + len(prepared.test) == 120
+    dataset = SpeechRecognizer(**SMALL, hold_out="ann").prepare(folder / "train.tsv")
+    assert dataset.test is not None and {one.speaker for one in dataset.test.utterances} == {"ann"}
+    assert {one.speaker for part in (dataset.train, dataset.valid) for one in part.utterances} == {"bob"}
+    assert len(dataset.train) + len(dataset.valid) + len(dataset.test) == 120
     with pytest.raises(UserError, match="ann, bob"):
         SpeechRecognizer(**SMALL, hold_out="eve").prepare(folder / "train.tsv")
 
 
 def test_parts_are_cut_by_chance_and_share_nothing(folder: Path) -> None:
-    prepared = SpeechRecognizer(**SMALL, split="0.7/0.2/0.1").prepare(folder / "train.tsv")
-    names = [
-        {one.name for one in part.utterances} for part in (prepared.train, prepared.valid, prepared.test)
-    ]  # type: ignore[union-attr]
+    dataset = SpeechRecognizer(**SMALL, split="0.7/0.2/0.1").prepare(folder / "train.tsv")
+    names = [{one.name for one in part.utterances} for part in (dataset.train, dataset.valid, dataset.test)]  # type: ignore[union-attr]
     assert [len(own) for own in names] == [84, 24, 12] and not names[0] & names[1] and not names[1] & names[2]
 
 
@@ -184,7 +182,7 @@ def test_an_interrupted_run_ends_as_an_uninterrupted_one(
     assert not (tmp_path / "run" / "metrics.json").exists()
     monkeypatch.setattr(UtteranceTraining, "loss", loss)
     resumed = SpeechRecognizer(**settings).fit(folder / "valid.tsv", out=tmp_path / "run", resume=True)
-    for a, b in zip(whole._trained().parameters(), resumed._trained().parameters(), strict=True):
+    for a, b in zip(whole.fitted_module().parameters(), resumed.fitted_module().parameters(), strict=True):
         assert torch.equal(a, b)
 
 
@@ -192,8 +190,8 @@ def test_what_is_too_short_for_its_text_does_no_harm(folder: Path) -> None:
     """An utterance of 0.35 s at double speed has fewer frames than letters."""
     settings = {**SMALL, "token": "character", "subsampling": 8, "speeds": (1.0, 2.0), "epochs": 1}
     model = SpeechRecognizer(**settings).fit(folder / "train.tsv", valid=folder / "valid.tsv")
-    assert all(bool(p.isfinite().all()) for p in model._trained().parameters())
-    assert any("too long for their frames" in note for note in model.prepared.notes)
+    assert all(bool(p.isfinite().all()) for p in model.fitted_module().parameters())
+    assert any("too long for their frames" in note for note in model.dataset.notes)
 
 
 def test_a_file_that_changed_is_heard_anew(folder: Path, tmp_path: Path) -> None:
@@ -215,9 +213,9 @@ def test_letters_are_heard_live_as_in_files(folder: Path, tmp_path: Path) -> Non
     ]
     soundfile.write(tmp_path / "two.wav", np.concatenate(pieces), RATE, subtype="FLOAT")
     for asked in (DecodingConfig(), DecodingConfig(lm="ngram")):
-        ear = model.ear(asked)
-        found = [s for block in read_blocks(tmp_path / "two.wav", RATE, 0.05) for s in ear.accept(block)]
-        found += ear.finish()
+        stream = model.streaming_recognizer(asked)
+        found = [s for block in read_blocks(tmp_path / "two.wav", RATE, 0.05) for s in stream.accept(block)]
+        found += stream.finish()
         assert [" ".join(s.text for s in found)] == model.predict(tmp_path / "two.wav", **vars(asked))
 
 

@@ -32,7 +32,7 @@ def spoken(folder: Path, count: int = 12) -> str:
 
 
 def features(folder: Path, count: int = 12, size: int = 5) -> str:
-    """The same as ready features."""
+    """The same as precomputed features."""
     for k in range(count):
         np.save(folder / f"{k}.npy", np.random.default_rng(k).normal(size=(30, size)).astype(np.float32))
     return HEADER + "".join(f"{k}.npy\t{'high' if k % 2 else 'low'}\ts\n" for k in range(count))
@@ -159,7 +159,7 @@ DATA: dict[str, tuple[Callable[[Path], str | bytes], Expected]] = {
     ),
     "one utterance": (
         lambda folder: HEADER + spoken(folder).splitlines()[1] + "\n",
-        ("part holds utterances", "none is left", "--split"),
+        ("must have at least 1 utterance", "only utterance is in other splits", "--split"),
     ),
 }
 
@@ -191,7 +191,7 @@ def test_what_is_no_manifest_is_told(
 
 
 SETTINGS: dict[str, tuple[list[str], Expected]] = {
-    "no speaker of that name": (["--hold-out", "s9"], ("a speaker of the data", "'s9'", "s0, s1, s2")),
+    "no speaker of that name": (["--hold-out", "s9"], ("a speaker in the data", "'s9'", "s0, s1, s2")),
     "a speaker column that is not there": (
         ["--speaker-field", "who"],
         ("speaker-field must be a column", "'who'", "--speaker-field"),
@@ -226,7 +226,7 @@ def test_a_wrong_setting_is_told(name: str, tmp_path: Path, capsys: pytest.Captu
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with runs: live, of whole utterances, and of ready features."""
+    """A folder with runs: live, of whole utterances, and of precomputed features."""
     folder = tmp_path_factory.mktemp("trained")
     (folder / "all.tsv").write_text(spoken(folder))
     (folder / "f").mkdir()
@@ -255,11 +255,17 @@ USES: dict[str, tuple[list[str], Expected]] = {
         ["predict", "live", "cut.wav", "--live"],
         ("be complete", "cut.wav is not", "leave"),
     ),
-    "features for sounds": (["predict", "live", "f/0.npy"], ("sounds, or ready features", "0.npy", "Give")),
-    "sounds for features": (["predict", "features", "0.wav"], ("sounds, or ready features", "0.wav", "Give")),
+    "features for sounds": (
+        ["predict", "live", "f/0.npy"],
+        ("sounds, or precomputed features", "0.npy", "Give"),
+    ),
+    "sounds for features": (
+        ["predict", "features", "0.wav"],
+        ("sounds, or precomputed features", "0.wav", "Give"),
+    ),
     "live features": (
         ["predict", "features", "f/0.npy", "--live"],
-        ("Live sound", "ready features", "Train"),
+        ("live sound", "precomputed features", "Train"),
     ),
     "live in both directions": (["predict", "both", "0.wav", "--live"], ("forwards", "both", "--no-bi")),
     "live by the whole": (
@@ -269,7 +275,7 @@ USES: dict[str, tuple[list[str], Expected]] = {
     "a rate without live": (["predict", "live", "0.wav", "--pcm-rate", "8000"], ("live", "--live", "Give")),
     "a rate of a file": (
         ["predict", "live", "0.wav", "--live", "--pcm-rate", "8000"],
-        ("from stdin", "says its own", "Leave"),
+        ("from stdin", "has its own rate", "Leave"),
     ),
     "transcripts that are not there": (
         ["evaluate", "live", "untold.tsv"],

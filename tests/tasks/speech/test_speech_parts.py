@@ -1,4 +1,4 @@
-"""The recogniser's parts: its alphabet, segments and words in time, templates, scores and settings."""
+"""Pieces of the recognizer: its tokenizer, segments and words in time, templates, scores and settings."""
 
 from __future__ import annotations
 
@@ -9,41 +9,45 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from holdfast.data.audio.feature_cache import ReadyFeatures
+from holdfast.data.audio.manifest import Utterance
 from holdfast.decoding.ctc import CTCDecoder, GreedyCTC, PrefixBeamSearch, Span
 from holdfast.errors import UserError
-from holdfast.tasks.speech.baselines import Baselines, Templates, shape
+from holdfast.tasks.speech.baselines import Templates, baseline_set, shape
 from holdfast.tasks.speech.config import DecodingConfig, Prediction, SoundConfig
-from holdfast.tasks.speech.metrics import edits, scores
-from holdfast.tasks.speech.segments import LONGEST, Listener, heard, text_of, words
-from holdfast.tasks.speech.tokenizer import Alphabet
+from holdfast.tasks.speech.frontend import Frontend
+from holdfast.tasks.speech.metrics import edits, score
+from holdfast.tasks.speech.preprocessing import SpeechSplit
+from holdfast.tasks.speech.segments import LONGEST, Segmenter, segments_of, text_of, words
+from holdfast.tasks.speech.tokenizer import CTCTokenizer
 
 SENTENCES = ["ab a", "ba  b", "abba", "café 日本 a"]
 
 
 @pytest.mark.parametrize("kind", ["character", "word", "subword"])
-def test_text_comes_back_from_its_units(kind: str, tmp_path: Path) -> None:
-    alphabet = Alphabet.fit(SENTENCES, kind, 300)
-    again = Alphabet.from_state(alphabet.state(), tmp_path)
+def test_text_comes_back_from_its_tokens(kind: str, tmp_path: Path) -> None:
+    tokenizer = CTCTokenizer.fit(SENTENCES, kind, 300)
+    again = CTCTokenizer.from_dict(tokenizer.to_dict(), tmp_path)
     for text in SENTENCES:
-        units = alphabet.encode(text)
-        assert 0 not in units and alphabet.decode(units) == " ".join(text.split())
-        assert again.encode(text) == units and again.decode(units) == alphabet.decode(units)
-        assert "".join(alphabet.pieces[unit] for unit in units).split() == text.split()
+        tokens = tokenizer.encode(text)
+        assert 0 not in tokens and tokenizer.decode(tokens) == " ".join(text.split())
+        assert again.encode(text) == tokens and again.decode(tokens) == tokenizer.decode(tokens)
+        assert "".join(tokenizer.pieces[token] for token in tokens).split() == text.split()
 
 
 def test_what_no_training_sentence_has_is_not_written() -> None:
-    assert Alphabet.fit(SENTENCES, "character", 0).unknown("ab x") == 1
-    assert Alphabet.fit(SENTENCES, "word", 0).unknown("ab c a") == 1
-    assert Alphabet.fit(SENTENCES, "subword", 300).unknown("ab x") == 1
+    assert CTCTokenizer.fit(SENTENCES, "character", 0).unknown("ab x") == 1
+    assert CTCTokenizer.fit(SENTENCES, "word", 0).unknown("ab c a") == 1
+    assert CTCTokenizer.fit(SENTENCES, "subword", 300).unknown("ab x") == 1
     with pytest.raises(UserError, match="damaged"):
-        Alphabet.from_state({"unit": "word"}, Path("data.json"))
+        CTCTokenizer.from_dict({"unit": "word"}, Path("data.json"))
 
 
 # -- segments ----------------------------------------------------------------------------------------------------
 
 
-def certain(path: list[int], units: int = 4) -> np.ndarray:
-    return np.log(np.eye(units)[path] * 0.96 + 0.01)
+def certain(path: list[int], tokens: int = 4) -> np.ndarray:
+    return np.log(np.eye(tokens)[path] * 0.96 + 0.01)
 
 
 @pytest.mark.parametrize("pieces", [["a ", "b ", "c "], [" ", "a", "b"], [" a", "b", " c"]])
@@ -55,41 +59,41 @@ def certain(path: list[int], units: int = 4) -> np.ndarray:
 def test_segments_are_the_same_in_any_blocks(
     pieces: list[str], decoding: CTCDecoder, path: list[int], blocks: list[int]
 ) -> None:
-    alphabet = Alphabet("character", pieces)
-    scores_ = certain(path) if path else np.zeros((0, 4))
-    listener, found, at = Listener(decoding, alphabet, 0.1), [], 0
+    tokenizer = CTCTokenizer("character", pieces)
+    scores = certain(path) if path else np.zeros((0, 4))
+    segmenter, found, at = Segmenter(decoding, tokenizer, 0.1), [], 0
     for block in blocks * 80:
-        found += listener.accept(scores_[at : at + block])
+        found += segmenter.accept(scores[at : at + block])
         at += block
-    found += listener.finish()
-    assert found == heard(scores_, decoding, alphabet, 0.1)
+    found += segmenter.finish()
+    assert found == segments_of(scores, decoding, tokenizer, 0.1)
     assert text_of(found).split() == [word.text for segment in found for word in segment.words]
 
 
 def test_a_word_ends_with_a_pause_in_the_text_as_in_time() -> None:
-    alphabet = Alphabet("character", [" ", "a", "b"])
-    found = heard(certain([2, 3] + [0] * 15 + [2, 3]), GreedyCTC(), alphabet, 0.1)
+    tokenizer = CTCTokenizer("character", [" ", "a", "b"])
+    found = segments_of(certain([2, 3] + [0] * 15 + [2, 3]), GreedyCTC(), tokenizer, 0.1)
     assert text_of(found) == "ab ab" and [s.text for s in found] == ["ab", "ab"]
 
 
-def test_a_long_segment_is_cut_behind_a_whole_word() -> None:
-    alphabet = Alphabet("character", [" ", "a", "b"])
+def test_a_long_segment_is_cut_after_a_whole_word() -> None:
+    tokenizer = CTCTokenizer("character", [" ", "a", "b"])
     path = ([2, 0, 3, 0, 1, 0] * 100)[: int(1.5 * LONGEST / 0.1)]
-    first, second = heard(certain(path), GreedyCTC(), alphabet, 0.1)
-    assert set(f"{first.text} {second.text}".split()) == {"ab"} and len(first.units) < len(path) / 2
+    first, second = segments_of(certain(path), GreedyCTC(), tokenizer, 0.1)
+    assert set(f"{first.text} {second.text}".split()) == {"ab"} and len(first.tokens) < len(path) / 2
 
 
 def test_a_segment_that_never_rests_is_cut_all_the_same() -> None:
-    listener = Listener(PrefixBeamSearch(size=2), Alphabet("character", [" ", "a", "b"]), 0.1)
+    segmenter = Segmenter(PrefixBeamSearch(size=2), CTCTokenizer("character", [" ", "a", "b"]), 0.1)
     for _ in range(3000):
-        listener.accept(certain([2, 3]))
-        assert len(listener.frames) <= 2 * LONGEST / 0.1
+        segmenter.accept(certain([2, 3]))
+        assert len(segmenter.frames) <= 2 * LONGEST / 0.1
 
 
 def test_a_pause_ends_a_segment_and_times_go_on() -> None:
-    alphabet = Alphabet("word", ["a ", "b ", "c "])
+    tokenizer = CTCTokenizer("word", ["a ", "b ", "c "])
     path = [0, 1, 1, 0, 2] + [0] * 12 + [3, 3]
-    first, second = heard(certain(path), GreedyCTC(), alphabet, 0.1)
+    first, second = segments_of(certain(path), GreedyCTC(), tokenizer, 0.1)
     assert [word.text for word in first.words] == ["a", "b"] and first.text == "a b"
     assert [(round(w.start, 3), round(w.end, 3)) for w in first.words] == [(0.1, 0.3), (0.4, 0.5)]
     assert [(round(w.start, 3), round(w.end, 3)) for w in second.words] == [(1.7, 1.9)]
@@ -97,19 +101,19 @@ def test_a_pause_ends_a_segment_and_times_go_on() -> None:
 
 
 def test_letters_become_words_in_time() -> None:
-    alphabet = Alphabet("character", [" ", "a", "b"])
+    tokenizer = CTCTokenizer("character", [" ", "a", "b"])
     spans = [Span(2, 0, 1, np.log(0.5)), Span(3, 2, 4, np.log(0.25)), Span(1, 5, 6, 0.0), Span(2, 7, 8, 0.0)]
-    first, second = words(spans, alphabet, 0.1, first=10)
+    first, second = words(spans, tokenizer, 0.1, first=10)
     assert (first.text, round(first.start, 3), round(first.end, 3)) == ("ab", 1.0, 1.4)
     assert first.confidence == pytest.approx((0.5 * 0.25 * 0.25) ** (1 / 3))
     assert second.text == "a" and second.confidence == 1.0
 
 
-def test_what_may_still_change_is_told_apart() -> None:
-    listener = Listener(GreedyCTC(), Alphabet("word", ["a ", "b ", "c "]), 0.1)
-    listener.accept(certain([1, 0, 2]))
-    assert listener.certain() == listener.open() == "a b"
-    letters = Listener(GreedyCTC(), Alphabet("character", [" ", "a", "b"]), 0.1)
+def test_what_may_still_change_is_open() -> None:
+    segmenter = Segmenter(GreedyCTC(), CTCTokenizer("word", ["a ", "b ", "c "]), 0.1)
+    segmenter.accept(certain([1, 0, 2]))
+    assert segmenter.certain() == segmenter.open() == "a b"
+    letters = Segmenter(GreedyCTC(), CTCTokenizer("character", [" ", "a", "b"]), 0.1)
     letters.accept(certain([2, 1, 3]))
     assert (letters.certain(), letters.open()) == ("a", "a b")
 
@@ -142,30 +146,39 @@ def test_distances_are_those_of_dynamic_time_warping() -> None:
     )
 
 
-def test_simple_methods_come_back_from_their_arrays() -> None:
+def split_of(sounds: list[np.ndarray], texts: list[str]) -> SpeechSplit:
+    frontend = Frontend(ReadyFeatures(3), "none")
+    return SpeechSplit([Utterance("", (), text) for text in texts], sounds, [[]] * len(texts), frontend)
+
+
+def test_baselines_come_back_from_their_arrays() -> None:
     random = np.random.default_rng(0)
     sounds = [random.normal(size=(9, 3)).astype(np.float32) for _ in range(6)]
-    fitted = Baselines.fit(sounds, ["yes", "no", "no", "yes", "no", "ja"])
-    again = Baselines.from_state(fitted.state())
-    assert dict(fitted.each(sounds)) == dict(again.each(sounds))
-    assert fitted.sentence == "no" and dict(fitted.each(sounds))["nearest_template"][1] == "no"
-    assert Baselines.fit(sounds, ["a b", "c", "c", "c", "c", "c"]).templates is None
-    with pytest.raises(UserError, match="lacks"):
-        Baselines.from_state({})
+    split = split_of(sounds, ["yes", "no", "no", "yes", "no", "ja"])
+    fitted = baseline_set().fit(split, split)
+    found = dict(fitted.each(split))
+    assert found == dict(baseline_set().load_state(fitted.state()).each(split))
+    assert set(found["most_frequent"]) == {"no"} and found["nearest_template"][1] == "no"
+    several = split_of(sounds, ["a b", "c", "c", "c", "c", "c"])
+    fitted = baseline_set().fit(several, several)
+    assert dict(fitted.each(several)).keys() == {"most_frequent"} and not fitted.notes
+    assert dict(baseline_set().load_state(fitted.state()).each(several)).keys() == {"most_frequent"}
+    with pytest.raises(UserError, match="lacks 'sentence'"):
+        baseline_set().load_state({})
 
 
 # -- scores ------------------------------------------------------------------------------------------------------
 
 
 def test_errors_are_counted_over_all_sentences() -> None:
-    figures = scores(["a x c", "", "d e"], ["a b c", "a", "d"])
-    assert figures["wer"] == pytest.approx(3 / 5)
-    assert (figures["substitutions"], figures["deletions"], figures["insertions"]) == (0.2, 0.2, 0.2)
-    assert figures["cer"] == pytest.approx((1 + 1 + 2) / 7) and figures["accuracy"] == 0.0
+    metrics = score(["a x c", "", "d e"], ["a b c", "a", "d"])
+    assert metrics["wer"] == pytest.approx(3 / 5)
+    assert (metrics["substitutions"], metrics["deletions"], metrics["insertions"]) == (0.2, 0.2, 0.2)
+    assert metrics["cer"] == pytest.approx((1 + 1 + 2) / 7) and metrics["accuracy"] == 0.0
 
 
 def test_spaces_do_not_count() -> None:
-    assert scores(["a  b "], ["a b"])["accuracy"] == 1.0
+    assert score(["a  b "], ["a b"])["accuracy"] == 1.0
 
 
 @given(st.lists(st.integers(1, 4), max_size=6), st.lists(st.integers(1, 4), max_size=6))

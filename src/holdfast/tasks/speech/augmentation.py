@@ -1,4 +1,4 @@
-"""Training utterances as they are heard in one epoch: at another speed, with noise, with blanked stretches."""
+"""Augmentation of training utterances: another speed, added noise, masked frames and bands."""
 
 from __future__ import annotations
 
@@ -12,47 +12,45 @@ import numpy as np
 from holdfast._typing import Array
 from holdfast.data.audio.augmentation import Masks, Noise, apply_masks
 from holdfast.data.audio.manifest import Utterance
-from holdfast.data.audio.normalization import Normalizer
 from holdfast.errors import UserError
 from holdfast.tasks.speech.config import AugmentConfig
-from holdfast.tasks.speech.frontend import Sounds
+from holdfast.tasks.speech.frontend import Frontend
 
 
 @dataclass(frozen=True)
 class Augmenter:
-    """Changes utterances by chance; ``normalise`` is that of the training part, which knows its speakers."""
+    """Changes utterances at random; ``frontend`` has the statistics of the training split's speakers."""
 
-    sounds: Sounds
-    normalise: Normalizer
+    frontend: Frontend
     speeds: tuple[float, ...]
     noise: Noise | None
     masks: Masks
 
     @classmethod
-    def of(cls, settings: AugmentConfig, sounds: Sounds, normalise: Normalizer) -> Self:
-        """As the settings say.
+    def of(cls, settings: AugmentConfig, frontend: Frontend) -> Self:
+        """Build it from the settings.
 
         Raises:
-            UserError: speeds or noise of ready features, or no noise in its folder.
+            UserError: speeds or noise are set for precomputed features, or the noise folder has no sounds.
         """
-        if sounds.rate is None and (settings.speeds != (1.0,) or settings.noise is not None):
+        if frontend.rate is None and (settings.speeds != (1.0,) or settings.noise is not None):
             raise UserError(
-                "Speed and noise are changed in sound.",
-                "The manifest names ready features.",
-                "Leave out --speeds and --noise; masks are for features too.",
+                "--speeds and --noise must be used with sounds.",
+                "The manifest names precomputed features.",
+                "Leave out --speeds and --noise; use masks, which work on features too.",
             )
         noise = None
         if settings.noise is not None:
             folder = None if settings.noise_folder is None else Path(settings.noise_folder)
-            noise = Noise.of(settings.noise, folder, sounds.rate or 0)
+            noise = Noise.of(settings.noise, folder, frontend.rate or 0)
         masks = Masks(settings.time_masks, settings.time_width, settings.band_masks, settings.band_width)
-        return cls(sounds, normalise, settings.speeds, noise, masks)
+        return cls(frontend, settings.speeds, noise, masks)
 
     def __call__(self, one: Utterance, frames: Array, seed: tuple[int, ...]) -> Array:
-        """An utterance's frames in one epoch; ``frames`` are those it has unchanged."""
+        """Return an utterance's frames in one epoch; ``frames`` are its unchanged ones."""
         generator = np.random.default_rng(seed)
         speed = float(generator.choice(self.speeds))
         if speed != 1 or self.noise is not None:
             change = None if self.noise is None else partial(self.noise, generator=generator)
-            frames = self.normalise(self.sounds.features.get(one, speed, change), one.speaker)
+            frames = self.frontend.normalized(one, self.frontend.features.get(one, speed, change))
         return apply_masks(frames, generator, self.masks) if self.masks.times or self.masks.bands else frames

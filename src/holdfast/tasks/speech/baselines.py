@@ -1,31 +1,32 @@
-"""What a recogniser has to beat: the most frequent sentence, and for single words the nearest template."""
+"""Baselines of speech: the most frequent sentence, and for single words the nearest template."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
 
 from holdfast._typing import Array
-from holdfast.errors import UserError
+from holdfast.tasks.baselines import Baseline, BaselineSet, LeftOut
+from holdfast.tasks.speech.preprocessing import SpeechSplit
 
 _TEMPLATES = 600
-"""Most training words that are kept as templates: as many of each word, spread over the training part."""
-EVERY = 2
-"""Of so many frames one is compared."""
+"""Most training words kept as templates: equally many of each word, spread over the training split."""
+_EVERY = 2
+"""Every second frame is compared."""
 
 
 @dataclass(frozen=True)
 class Templates:
-    """Words as they were said.
+    """Recorded words to compare with.
 
     Attributes:
-        frames: of all templates side by side [K, T, F], filled up with zeros.
-        lengths: [K].
-        texts: [K], the words.
+        frames: frames of all templates [K, T, F], padded with zeros.
+        lengths: number of frames [K].
+        texts: the words [K].
     """
 
     frames: Array
@@ -34,7 +35,7 @@ class Templates:
 
     @classmethod
     def of(cls, frames: Sequence[Array], texts: Sequence[str]) -> Self:
-        """Templates from training words, as many of each."""
+        """Choose templates from training words, equally many of each word."""
         by_text: dict[str, list[int]] = {}
         for i, text in enumerate(texts):
             by_text.setdefault(text, []).append(i)
@@ -51,14 +52,14 @@ class Templates:
         return cls(table, np.array([len(template) for template in own]), tuple(texts[i] for i in chosen))
 
     def nearest(self, frames: Array) -> str:
-        """The text of the template to which the dynamic time warping distance is least."""
+        """Return the text of the template with the smallest dynamic time warping distance."""
         return self.texts[int(self.distances(shape(frames)).argmin())]
 
     def distances(self, frames: Array) -> Array:
-        """The distance to each template [K] (Sakoe & Chiba 1978).
+        """Return the distance to each template [K] (Sakoe & Chiba 1978).
 
         ``d_ij = c_ij + min(d_{i-1,j}, d_{i,j-1}, d_{i-1,j-1})`` with ``c`` the Euclidean distance of two frames,
-        divided by the frames of both sounds.
+        divided by the number of frames of both sounds.
         """
         flat = self.frames.reshape(-1, self.frames.shape[-1])
         products = (flat @ frames.T).reshape(*self.frames.shape[:2], len(frames))
@@ -73,7 +74,7 @@ class Templates:
 
 
 def _next(before: Array, costs: Array, first: bool) -> Array:
-    """One more frame of the sound against all frames of the templates [K, T]."""
+    """Return the costs [K, T] of paths that end at the sound's next frame and each frame of the templates."""
     found = np.empty_like(before)
     found[:, 0] = costs[:, 0] + (0.0 if first else before[:, 0])
     for place in range(1, costs.shape[1]):
@@ -85,60 +86,77 @@ def _next(before: Array, costs: Array, first: bool) -> Array:
 
 
 def shape(frames: Array) -> Array:
-    """Every second frame, each band without its mean over the word, so that loudness and microphone matter less."""
-    some = frames[::EVERY].astype(np.float32)
+    """Return every second frame without each band's mean, so that loudness and microphone matter less."""
+    some = frames[::_EVERY].astype(np.float32)
     found: Array = some - some.mean(0)
     return found
 
 
-@dataclass(frozen=True)
-class Baselines:
-    """The most frequent sentence, and templates where all training sentences are single words."""
+class MostFrequent(Baseline[SpeechSplit, list[str]]):
+    """The most frequent training sentence."""
 
+    name = "most_frequent"
+    prefix = ""
     sentence: str
-    templates: Templates | None
-    notes: tuple[str, ...] = ()
 
-    @classmethod
-    def fit(cls, frames: Sequence[Array], texts: Sequence[str]) -> Self:
-        """From the training part."""
-        sentence = max(sorted(Counter(texts).items()), key=lambda entry: entry[1])[0]
-        single = all(len(text.split()) == 1 for text in texts) and all(len(own) >= EVERY for own in frames)
-        return cls(sentence, Templates.of(frames, texts) if single and len(set(texts)) > 1 else None)
+    def fit(self, train: SpeechSplit, valid: SpeechSplit) -> None:
+        """Count the sentences."""
+        self.sentence = max(sorted(Counter(train.texts).items()), key=lambda entry: entry[1])[0]
 
-    def each(self, frames: Sequence[Array]) -> Iterator[tuple[str, list[str]]]:
-        """Name and texts of every utterance."""
-        yield "most_frequent", [self.sentence] * len(frames)
-        if self.templates is not None:
-            yield "nearest_template", [self.templates.nearest(own) if len(own) else "" for own in frames]
+    def predict(self, split: SpeechSplit) -> list[str]:
+        """Predict the same sentence for every utterance."""
+        return [self.sentence] * len(split)
 
     def state(self) -> dict[str, Array]:
-        """Everything as arrays by name."""
-        own = {"sentence": _coded(self.sentence)}
-        if self.templates is None:
-            return own
-        frames, lengths = self.templates.frames, self.templates.lengths
-        return own | {"frames": frames, "lengths": lengths, "texts": _coded("\n".join(self.templates.texts))}
+        """Return the sentence as UTF-8 bytes."""
+        return {"sentence": _bytes(self.sentence)}
 
-    @classmethod
-    def from_state(cls, arrays: Mapping[str, Array]) -> Self:
-        """What :meth:`state` gave.
+    def load_state(self, arrays: Mapping[str, Array]) -> None:
+        """Take the sentence."""
+        self.sentence = _text(arrays["sentence"])
+
+
+class NearestTemplate(Baseline[SpeechSplit, list[str]]):
+    """The nearest recorded training word, where every training sentence is a single word."""
+
+    name = "nearest_template"
+    prefix = ""
+    templates: Templates
+
+    def fit(self, train: SpeechSplit, valid: SpeechSplit) -> None:
+        """Choose the templates.
 
         Raises:
-            UserError: something lacks.
+            LeftOut: some sentence has several words, all are equal, or some sound is too short.
         """
-        try:
-            sentence = _text(arrays["sentence"])
-            if "frames" not in arrays:
-                return cls(sentence, None)
-            texts = tuple(_text(arrays["texts"]).split("\n"))
-            return cls(sentence, Templates(arrays["frames"], arrays["lengths"], texts))
-        except KeyError as error:
-            rule = "baselines.safetensors holds the simple methods as training wrote them."
-            raise UserError(rule, f"It lacks {error}.", "Copy the folder again, or train anew.") from error
+        single = all(len(text.split()) == 1 for text in train.texts)
+        if not single or len(set(train.texts)) < 2 or any(len(own) < _EVERY for own in train.frames):
+            raise LeftOut
+        self.templates = Templates.of(train.frames, train.texts)
+
+    def predict(self, split: SpeechSplit) -> list[str]:
+        """Predict the word of the nearest template."""
+        return [self.templates.nearest(own) if len(own) else "" for own in split.frames]
+
+    def state(self) -> dict[str, Array]:
+        """Return the templates."""
+        frames, lengths, texts = self.templates.frames, self.templates.lengths, self.templates.texts
+        return {"frames": frames, "lengths": lengths, "texts": _bytes("\n".join(texts))}
+
+    def load_state(self, arrays: Mapping[str, Array]) -> None:
+        """Take the templates, where there are any."""
+        if "frames" not in arrays:
+            raise LeftOut
+        texts = tuple(_text(arrays["texts"]).split("\n"))
+        self.templates = Templates(arrays["frames"], arrays["lengths"], texts)
 
 
-def _coded(text: str) -> Array:
+def baseline_set() -> BaselineSet[SpeechSplit, list[str]]:
+    """Return the baselines of speech."""
+    return BaselineSet([MostFrequent(), NearestTemplate()])
+
+
+def _bytes(text: str) -> Array:
     return np.frombuffer(text.encode(), np.uint8).copy()
 
 

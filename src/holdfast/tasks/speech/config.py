@@ -1,4 +1,4 @@
-"""Every setting of a speech recogniser: the flags, the schema of recipes and ``config.toml``, and the constructor."""
+"""Every setting of a speech recognizer: the flags, the schema of recipes and ``config.toml``, and the constructor."""
 
 from __future__ import annotations
 
@@ -140,7 +140,7 @@ class NetworkConfig:
 
 @dataclass(kw_only=True)
 class SpeechTraining(Training):
-    """How a recogniser is trained: by CTC, on batches of utterances of like length.
+    """How a recognizer is trained: by CTC, on batches of utterances of like length.
 
     Attributes:
         batch_size: utterances in a batch, at most.
@@ -212,7 +212,7 @@ class DecodingConfig:
 
 @dataclass(kw_only=True)
 class SpeechConfig:
-    """A speech recogniser.
+    """A speech recognizer.
 
     Attributes:
         data: the recordings.
@@ -245,7 +245,7 @@ class SpeechScoring(DecodingConfig, Scoring):
 
 @dataclass(kw_only=True)
 class Prediction(DecodingConfig):
-    """What a recogniser is asked for.
+    """What a recognizer is asked for.
 
     Attributes:
         live: listen as the sound comes: to 16-bit PCM from stdin (mono, at --pcm-rate), or to a file in blocks.

@@ -1,11 +1,9 @@
-"""From recordings to the frames and units of the training, validation and test utterances."""
+"""From recordings to the encoded training, validation and test split."""
 
 from __future__ import annotations
 
 import itertools
-import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -14,137 +12,86 @@ import numpy as np
 
 from holdfast._typing import Array
 from holdfast.data.audio.manifest import ManifestFields, Utterance, read_utterances
-from holdfast.data.audio.sound_files import sound_info
 from holdfast.data.audio.validation import check_audio, long_enough, min_ctc_frames, rate_notes
 from holdfast.data.splits import split_fractions, split_notes
 from holdfast.errors import UserError
-from holdfast.tasks.speech.augmentation import Augmenter
+from holdfast.tasks.dataset import Dataset
 from holdfast.tasks.speech.config import SoundConfig, SpeechConfig
-from holdfast.tasks.speech.frontend import Sounds
-from holdfast.tasks.speech.segments import FRAME
-from holdfast.tasks.speech.tokenizer import Alphabet
+from holdfast.tasks.speech.frontend import Frontend
+from holdfast.tasks.speech.preprocessing import SpeechPreprocessing, SpeechSplit
 
-PARTS = ("training", "validation", "test")
-
-
-@dataclass(frozen=True)
-class Part:
-    """Utterances, their normalised frames [T, F], their units, and how many seconds it took to read them."""
-
-    utterances: list[Utterance]
-    frames: list[Array]
-    units: list[list[int]]
-    seconds_to_read: float = 0.0
-
-    def __len__(self) -> int:
-        return len(self.utterances)
-
-    def __getitem__(self, chosen: Iterable[int]) -> Part:
-        """The utterances of these numbers."""
-        numbers = list(chosen)
-        utterances, frames = [self.utterances[i] for i in numbers], [self.frames[i] for i in numbers]
-        return Part(utterances, frames, [self.units[i] for i in numbers])
-
-    @property
-    def texts(self) -> list[str]:
-        """What was said."""
-        return [one.text for one in self.utterances]
-
-    @property
-    def sound_seconds(self) -> float:
-        """How long they last; of ready features, whose frames are taken to be those of 10 ms, by their number."""
-        ready = sum(len(own) for one, own in zip(self.utterances, self.frames) if one.ready) * FRAME
-        files = [path for one in self.utterances if not one.ready for path in one.paths]
-        return ready + sum(sound_info(path).seconds for path in files)
+_NAMES = ("training", "validation", "test")
 
 
-@dataclass(frozen=True)
-class Prepared:
-    """The three parts (``test`` may be None), how sound becomes frames and text units, and what to tell the user."""
-
-    train: Part
-    valid: Part
-    test: Part | None
-    alphabet: Alphabet
-    sounds: Sounds
-    augmenter: Augmenter
-    notes: tuple[str, ...]
-    digest: str
-
-    def fraction(self, share: float) -> Prepared:
-        """The same with only the last share of the training part, to see what less data does."""
-        kept = max(1, round(len(self.train) * share))
-        return replace(self, train=self.train[range(len(self.train) - kept, len(self.train))])
-
-    def augmented(self, number: int, seed: tuple[int, ...]) -> Array:
-        """The frames of a training utterance, changed by chance."""
-        return self.augmenter(self.train.utterances[number], self.train.frames[number], seed)
-
-
-def prepare(
+def read_dataset(
     config: SpeechConfig, data: Path, valid: Path | None = None, test: Path | None = None
-) -> Prepared:
-    """Read the recordings, cut them into parts (those without a file of their own), and compute their frames.
+) -> Dataset[SpeechSplit, SpeechPreprocessing]:
+    """Read the recordings, split off what has no file of its own, and compute the frames.
 
     Raises:
-        UserError: for everything that is wrong with a file, and for a part without utterances.
+        UserError: anything is wrong with a file, or a split has no utterances.
     """
     settings = config.data
     whole = _read(data, settings)
     own = {name: _read(path, settings) for name, path in (("validation", valid), ("test", test)) if path}
-    parts = _parts(settings, whole, own)
-    spoken = {name: part for name, part in parts.items() if part}
-    sounds = Sounds.of(parts["training"], settings)
-    told = [*split_notes((valid is not None, test is not None), bool(parts["test"]))]
-    told += rate_notes(spoken, sounds.rate) if sounds.rate is not None else ()
-    timed = {name: _timed_frames(part, sounds) for name, part in parts.items()}
-    frames = {name: own for name, (own, _) in timed.items()}
-    told += check_audio(spoken)
-    sounds = sounds.fitted(frames["training"])
-    alphabet = Alphabet.fit((one.text for one in parts["training"]), settings.token, settings.vocabulary)
-    made = {name: _part(part, *timed[name], alphabet, sounds) for name, part in parts.items()}
-    train, too_long = _fitting(made, config.network.subsampling)
-    told += [*too_long, *_unknown(made, alphabet)]
-    return Prepared(
+    utterances = _split(settings, whole, own)
+    present = {name: those for name, those in utterances.items() if those}
+    frontend = Frontend.of(utterances["training"], settings)
+    notes = [*split_notes((valid is not None, test is not None), bool(utterances["test"]))]
+    notes += rate_notes(present, frontend.rate) if frontend.rate is not None else ()
+    recordings = {name: frontend.read(those) for name, those in utterances.items()}
+    notes += check_audio(present)
+    preprocessing = SpeechPreprocessing.fit(recordings["training"], frontend, settings)
+    splits = {name: preprocessing.encode(those) for name, those in recordings.items()}
+    train, too_long = _long_enough(splits, config.network.subsampling)
+    notes += [*too_long, *_unknown_notes(splits, preprocessing)]
+    return Dataset(
         train,
-        made["validation"],
-        made["test"] if len(made["test"]) else None,
-        alphabet,
-        sounds,
-        Augmenter.of(config.augment, sounds, sounds.among(parts["training"], frames["training"])),
-        tuple(told),
-        _digest(parts, alphabet, sounds),
+        splits["validation"],
+        splits["test"] if len(splits["test"]) else None,
+        preprocessing.with_ngrams(train.texts, config.order),
+        tuple(notes),
+        _digest(utterances, preprocessing),
     )
 
 
-def of_file(
-    path: Path, settings: SoundConfig, alphabet: Alphabet, sounds: Sounds
-) -> tuple[Part, tuple[str, ...]]:
-    """The utterances of a whole manifest or folder, and what to tell of them."""
+def read_whole(
+    path: Path, settings: SoundConfig, preprocessing: SpeechPreprocessing
+) -> tuple[SpeechSplit, tuple[str, ...]]:
+    """Read a whole manifest or folder as one split, with notes about it.
+
+    Raises:
+        UserError: anything is wrong with it.
+    """
     utterances = _read(path, settings, speakers=False)
-    sounds.check(utterances[0])
-    part = _part(utterances, *_timed_frames(utterances, sounds), alphabet, sounds)
-    return part, (*_speakerless(utterances, sounds), *_unknown({"file": part}, alphabet))
+    preprocessing.frontend.check(utterances[0])
+    split = preprocessing.encode(preprocessing.frontend.read(utterances))
+    return split, (
+        *_speaker_notes(utterances, preprocessing.frontend),
+        *_unknown_notes({"scored": split}, preprocessing),
+    )
 
 
-def to_hear(path: Path, settings: SoundConfig, sounds: Sounds) -> list[Utterance]:
-    """The utterances of a sound file, a folder of them or a manifest, whose text is not looked at."""
+def read_sounds(path: Path, settings: SoundConfig, frontend: Frontend) -> list[Utterance]:
+    """Return the utterances of a sound file, a folder of them or a manifest, whose text is not needed."""
     found = read_utterances(path, _fields(settings, False), settings.encoding, transcribed=False)
-    sounds.check(found[0])
+    frontend.check(found[0])
     return found
 
 
-def heard_frames(utterances: list[Utterance], sounds: Sounds) -> Iterator[tuple[Utterance, Array]]:
-    """Each utterance with its normalised frames, one after the other where the normalisation allows it."""
-    if sounds.kind == "speaker":
-        yield from zip(utterances, sounds.normalised(utterances, list(sounds.features.all(utterances))))
+def normalized_frames(utterances: list[Utterance], frontend: Frontend) -> Iterator[tuple[Utterance, Array]]:
+    """Yield each utterance with its normalized frames; only normalization by speaker reads all of them first."""
+    if frontend.kind == "speaker":
+        frames = list(frontend.features.all(utterances))
+        own = frontend.for_speakers(utterances, frames)
+        yield from ((one, own.normalized(one, each)) for one, each in zip(utterances, frames))
         return
-    for one, frames in zip(utterances, sounds.features.all(utterances)):
-        yield one, sounds.normalised([one], [frames])[0]
+    for one, each in zip(utterances, frontend.features.all(utterances)):
+        yield one, frontend.normalized(one, each)
 
 
 def _fields(settings: SoundConfig, speakers: bool = True) -> ManifestFields:
-    """The columns of a manifest; outside training speakers need not be known, where they do not matter."""
+    """Return the columns of a manifest; after training, speakers are read only where they matter."""
     speaker = settings.speaker_field if speakers or settings.normalize == "speaker" else None
     return ManifestFields(settings.path_field, settings.text_field or "text", speaker)
 
@@ -153,49 +100,38 @@ def _read(path: Path, settings: SoundConfig, speakers: bool = True) -> list[Utte
     return read_utterances(path, _fields(settings, speakers), settings.encoding)
 
 
-def _speakerless(utterances: Sequence[Utterance], sounds: Sounds) -> list[str]:
-    """What is told of utterances whose speaker matters and is not known."""
+def _speaker_notes(utterances: list[Utterance], frontend: Frontend) -> list[str]:
+    """Return a note on utterances whose speaker matters and is unknown."""
     count = sum(one.speaker is None for one in utterances)
-    if sounds.kind != "speaker" or not count:
+    if frontend.kind != "speaker" or not count:
         return []
-    return [f"{count:,} utterances have no speaker: each is normalised by itself"]
+    have = "utterance has" if count == 1 else "utterances have"
+    return [f"{count:,} {have} no speaker: each is normalized by itself"]
 
 
-def _timed_frames(utterances: list[Utterance], sounds: Sounds) -> tuple[list[Array], float]:
-    """The frames of each utterance, and how many seconds they took."""
-    began = time.perf_counter()
-    return list(sounds.features.all(utterances)), time.perf_counter() - began
-
-
-def _part(
-    utterances: list[Utterance], frames: Sequence[Array], took: float, alphabet: Alphabet, sounds: Sounds
-) -> Part:
-    normalised = sounds.normalised(utterances, frames)
-    return Part(utterances, normalised, [alphabet.encode(one.text) for one in utterances], took)
-
-
-def _parts(
+def _split(
     settings: SoundConfig, whole: list[Utterance], own: Mapping[str, list[Utterance]]
 ) -> dict[str, list[Utterance]]:
-    """The utterances of each part; what has no file is cut from the data (by a seed of its own, always the same)."""
+    """Return the utterances of each split; the random choice has a fixed seed of its own."""
     own = dict(own)
     if settings.hold_out is not None:
         whole, own["test"] = _held_out(settings, whole, own)
         if "validation" in own:
             own["validation"] = [one for one in own["validation"] if one.speaker != settings.hold_out]
-    asked = split_fractions(settings.split, ("validation" in own, "test" in own))
+    shares = split_fractions(settings.split, ("validation" in own, "test" in own))
     order = np.random.default_rng(0).permutation(len(whole))
-    counts = [round(share * len(whole)) for share in asked[1:]]
-    cuts = np.cumsum([0, *(max(n, 1) if share else 0 for n, share in zip(counts, asked[1:]))])
-    drawn = [sorted(order[a:b].tolist()) for a, b in itertools.pairwise(cuts)]
-    rest = sorted(order[cuts[-1] :].tolist()[: round(sum(asked) * len(whole)) - int(cuts[-1])])
-    found = {name: [whole[i] for i in rows] for name, rows in zip(PARTS, [rest, *drawn])} | own
-    for name in PARTS[: 3 if asked[2] or "test" in own else 2]:
+    counts = [round(share * len(whole)) for share in shares[1:]]
+    cuts = np.cumsum([0, *(max(n, 1) if share else 0 for n, share in zip(counts, shares[1:]))])
+    chosen = [sorted(order[a:b].tolist()) for a, b in itertools.pairwise(cuts)]
+    rest = sorted(order[cuts[-1] :].tolist()[: round(sum(shares) * len(whole)) - int(cuts[-1])])
+    found = {name: [whole[i] for i in rows] for name, rows in zip(_NAMES, [rest, *chosen])} | own
+    for name in _NAMES[: 3 if shares[2] or "test" in own else 2]:
         if not found[name]:
+            left = "Its only utterance is" if len(whole) == 1 else f"All {len(whole)} utterances are"
             raise UserError(
-                f"The {name} part holds utterances.",
-                f"Of the {len(whole)} utterances none is left for it.",
-                "Give more, files of their own with --valid and --test, or another --split.",
+                f"The {name} split must have at least 1 utterance.",
+                f"{left} in other splits.",
+                "Give more utterances, files of their own with --valid and --test, or another --split.",
             )
     return found
 
@@ -203,19 +139,21 @@ def _parts(
 def _held_out(
     settings: SoundConfig, whole: list[Utterance], own: Mapping[str, Any]
 ) -> tuple[list[Utterance], list[Utterance]]:
-    """The utterances of all speakers but one, and that one's."""
+    """Return the utterances of all speakers but one, and those of that one."""
     if "test" in own:
         raise UserError(
-            "The test part is a file or a speaker that is held out.",
+            "The test split must be a file or a held-out speaker.",
             "Both --test and --hold-out were given.",
             "Leave one of them out.",
         )
     speakers = sorted({one.speaker for one in whole if one.speaker is not None})
     if settings.hold_out not in speakers:
         raise UserError(
-            "--hold-out names a speaker of the data.",
+            "--hold-out must be a speaker in the data.",
             f"It was {settings.hold_out!r}.",
-            f"Speakers are: {', '.join(speakers[:20])}." if speakers else "The manifest names no speakers.",
+            f"Give one of these: {', '.join(speakers[:20])}."
+            if speakers
+            else "Add a column speaker to the manifest, or name one with --speaker-field.",
         )
     return (
         [one for one in whole if one.speaker != settings.hold_out],
@@ -223,38 +161,38 @@ def _held_out(
     )
 
 
-def _fitting(parts: Mapping[str, Part], subsampling: int) -> tuple[Part, list[str]]:
-    """The training utterances that CTC can be trained on, and what is told of texts too long for their sound."""
-    notes, train = [], parts["training"]
-    for name, part in parts.items():
-        lengths, least = list(map(len, part.frames)), list(map(min_ctc_frames, part.units))
-        kept, lost = (
-            long_enough(name, part.utterances, lengths, least, subsampling) if len(part) else ([], None)
-        )
-        train = part[kept] if name == "training" else train
+def _long_enough(splits: Mapping[str, SpeechSplit], subsampling: int) -> tuple[SpeechSplit, list[str]]:
+    """Return the training utterances that CTC can train on, and notes on texts too long for their sound."""
+    notes, train = [], splits["training"]
+    for name, split in splits.items():
+        if not len(split):
+            continue
+        lengths, least = list(map(len, split.frames)), list(map(min_ctc_frames, split.tokens))
+        kept, lost = long_enough(name, split.utterances, lengths, least, subsampling)
+        train = split.select(kept) if name == "training" else train
         if lost is not None:
             what = "left out" if name == "training" else "cannot all be right"
-            notes.append(f"texts of the {name} part that are too long for their frames ({what}): {lost}")
+            notes.append(f"texts of the {name} split that are too long for their frames ({what}): {lost}")
     return train, notes
 
 
-def _unknown(parts: Mapping[str, Part], alphabet: Alphabet) -> list[str]:
-    """How much of the other parts has no unit."""
+def _unknown_notes(splits: Mapping[str, SpeechSplit], preprocessing: SpeechPreprocessing) -> list[str]:
+    """Return notes on texts of the other splits that have no tokens."""
     notes = []
-    for name, part in parts.items():
-        lacking = sum(alphabet.unknown(text) for text in part.texts)
-        if lacking and name != "training":
-            what = "words" if alphabet.kind == "word" else "characters"
-            notes.append(
-                f"{lacking:,} {what} of the {name} part stand in no training sentence: they are never written"
-            )
+    for name, split in splits.items():
+        count = sum(preprocessing.tokenizer.unknown(text) for text in split.texts)
+        if count and name != "training":
+            what = "word" if preprocessing.tokenizer.kind == "word" else "character"
+            are = f"{what} of the {name} split is" if count == 1 else f"{what}s of the {name} split are"
+            notes.append(f"{count:,} {are} in no training sentence and cannot be recognized")
     return notes
 
 
-def _digest(parts: Mapping[str, list[Utterance]], alphabet: Alphabet, sounds: Sounds) -> str:
-    digest = sha256(repr((alphabet.pieces, sounds.rate, sounds.size)).encode())
-    for name, part in parts.items():
-        for one in part:
+def _digest(splits: Mapping[str, list[Utterance]], preprocessing: SpeechPreprocessing) -> str:
+    tokenizer, frontend = preprocessing.tokenizer, preprocessing.frontend
+    digest = sha256(repr((tokenizer.pieces, frontend.rate, frontend.size)).encode())
+    for name, utterances in splits.items():
+        for one in utterances:
             sizes = [path.stat().st_size for path in one.paths]
             digest.update(repr((name, one.name, one.text, one.speaker, sizes)).encode())
     return digest.hexdigest()

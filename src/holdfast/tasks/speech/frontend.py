@@ -1,11 +1,12 @@
-"""How a sound becomes the frames that the network reads: the front end, and the normalisation that was learnt."""
+"""Front end: from sound to the normalized frames that the network reads."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from holdfast._typing import Array
 from holdfast.data.audio.feature_cache import ReadyFeatures, SoundFeatures, feature_source
@@ -18,21 +19,35 @@ from holdfast.data.audio.normalization import (
     normalizer_state,
 )
 from holdfast.data.audio.validation import most_common_rate
-from holdfast.errors import UserError
+from holdfast.errors import UserError, damaged
 from holdfast.tasks.speech.config import SoundConfig
 
 
+class Recordings(NamedTuple):
+    """Utterances, their frames [T, F] before normalization, and the seconds that reading them took."""
+
+    utterances: list[Utterance]
+    frames: list[Array]
+    seconds: float
+
+
 @dataclass(frozen=True)
-class Sounds:
-    """A front end with its normalisation (None before it is learnt)."""
+class Frontend:
+    """Source of frames with its normalization.
+
+    Attributes:
+        features: computes or reads the frames.
+        kind: kind of normalization.
+        normalizer: None before it is fitted.
+    """
 
     features: SoundFeatures | ReadyFeatures
     kind: str
-    normalisation: Normalizer | None = None
+    normalizer: Normalizer | None = None
 
     @classmethod
     def of(cls, utterances: Sequence[Utterance], settings: SoundConfig) -> Self:
-        """For some training utterances, at the settings' rate or that of most files."""
+        """Return the front end for some training utterances, at the settings' rate or that of most files."""
         cache = None if settings.cache is None else Path(settings.cache)
         rate = settings.rate
         if rate is None and not utterances[0].ready:
@@ -40,100 +55,103 @@ class Sounds:
         features = feature_source(utterances, rate or 0, settings.bands, cache)
         return cls(features, settings.normalize)
 
-    def forgetful(self) -> Self:
-        """The same for use, in which no frames are kept."""
+    def uncached(self) -> Self:
+        """Return the same front end without a cache of frames."""
         return replace(self, features=self.features.uncached())
 
     @property
     def rate(self) -> int | None:
-        """Samples a second; None where features are ready."""
+        """Samples per second; None for precomputed features."""
         return self.features.rate
 
     @property
     def size(self) -> int:
-        """F, the numbers of a frame."""
+        """Number of features in a frame, F."""
         return self.features.size
 
+    def read(self, utterances: list[Utterance]) -> Recordings:
+        """Compute the frames of utterances."""
+        began = time.perf_counter()
+        return Recordings(utterances, list(self.features.all(utterances)), time.perf_counter() - began)
+
     def fitted(self, frames: Iterable[Array]) -> Self:
-        """With the normalisation of the training part."""
-        return replace(self, normalisation=fit_normalizer(self.kind, frames, self.size))
+        """Return it with the normalization of the training split."""
+        return replace(self, normalizer=fit_normalizer(self.kind, frames, self.size))
 
-    def normalised(self, utterances: Sequence[Utterance], frames: Sequence[Array]) -> list[Array]:
-        """The frames of some utterances as the network reads them."""
-        own = self.among(utterances, frames)
-        return [own(each, one.speaker) for one, each in zip(utterances, frames)]
+    def for_speakers(self, utterances: Sequence[Utterance], frames: Sequence[Array]) -> Self:
+        """Return it with the statistics of the speakers of these utterances, where they matter."""
+        assert self.normalizer is not None
+        speakers = [one.speaker for one in utterances]
+        return replace(self, normalizer=self.normalizer.fit_speakers(frames, speakers))
 
-    def among(self, utterances: Sequence[Utterance], frames: Sequence[Array]) -> Normalizer:
-        """The normalisation of a part with these utterances."""
-        assert self.normalisation is not None
-        return self.normalisation.fit_speakers(frames, [one.speaker for one in utterances])
+    def normalized(self, one: Utterance, frames: Array) -> Array:
+        """Return the frames of an utterance as the network reads them."""
+        assert self.normalizer is not None
+        return self.normalizer(frames, one.speaker)
 
     def check(self, one: Utterance) -> None:
-        """Refuse features where the network hears sounds, and the other way round."""
+        """Refuse features where the network reads sound, and sound where it reads features."""
         if one.ready == (self.rate is None):
             return
         raise UserError(
-            "A model hears what it was trained on: sounds, or ready features.",
+            "A model must get what it was trained on: sounds, or precomputed features.",
             f"{one.name} holds {'features' if one.ready else 'sound'}.",
-            "Give the others, or train anew.",
+            "Give the other kind, or train again.",
         )
 
-    def stream(self) -> _SoundStream:
-        """Frames as the network reads them, of samples as they come.
+    def stream(self) -> _FrameStream:
+        """Return the same front end for samples as they come.
 
         Raises:
-            UserError: the frames are not computed from sound, or normalised by what is known only at the end.
+            UserError: the frames are not computed from sound, or their normalization needs future frames.
         """
-        assert self.normalisation is not None
+        assert self.normalizer is not None
         if not isinstance(self.features, SoundFeatures):
             raise UserError(
-                "Live sound becomes frames as it did in training.",
-                "This model was trained on ready features.",
+                "A model for live sound must be trained on sound.",
+                "This model was trained on precomputed features.",
                 "Train one on sound files.",
             )
-        return _SoundStream(self.features.filterbanks, self.normalisation)
+        return _FrameStream(self.features.filterbanks, self.normalizer)
 
-    def description(self) -> dict[str, Any]:
-        """What the front end is, for JSON; the normalisation's arrays are kept elsewhere."""
+    def to_dict(self) -> dict[str, Any]:
+        """Return the settings as values that JSON can hold; :meth:`arrays` has the normalization."""
         return {"rate": self.rate, "features": self.size}
 
     @classmethod
-    def described(cls, described: Mapping[str, Any], settings: SoundConfig, where: Path) -> Self:
-        """What :meth:`description` gave.
+    def from_dict(cls, values: Mapping[str, Any], settings: SoundConfig, where: Path) -> Self:
+        """Rebuild it from :meth:`to_dict`, without its normalization.
 
         Raises:
             UserError: it is damaged.
         """
-        rate, size = described.get("rate"), described.get("features")
+        rate, size = values.get("rate"), values.get("features")
         if not isinstance(size, int) or not isinstance(rate, int | None):
-            rule = f"{where} holds the front end as training wrote it."
-            raise UserError(
-                rule, f"rate is {rate}, features {size}.", "Copy the folder again, or train anew."
-            )
+            raise damaged(where, f"It has the rate {rate} and {size} features.")
         features = ReadyFeatures(size) if rate is None else SoundFeatures(Filterbanks(rate, size))
         return cls(features, settings.normalize)
 
     def arrays(self) -> dict[str, Array]:
-        """The normalisation's arrays by name."""
-        assert self.normalisation is not None
-        return normalizer_state(self.normalisation)
+        """Return the arrays of the normalization."""
+        assert self.normalizer is not None
+        return normalizer_state(self.normalizer)
 
-    def normalised_by(self, arrays: Mapping[str, Array]) -> Self:
-        """With a normalisation's arrays."""
-        return replace(self, normalisation=normalizer_from_state(self.kind, arrays))
+    def with_arrays(self, arrays: Mapping[str, Array]) -> Self:
+        """Return it with the normalization of some arrays."""
+        return replace(self, normalizer=normalizer_from_state(self.kind, arrays))
 
 
-class _SoundStream:
-    """Samples in, normalised frames out."""
+class _FrameStream:
+    """Convert samples into normalized frames, block by block."""
 
-    def __init__(self, filterbanks: Filterbanks, normalisation: Normalizer) -> None:
-        self.filterbanks, self.normalisation = filterbanks.stream(), normalisation.stream()
+    def __init__(self, filterbanks: Filterbanks, normalizer: Normalizer) -> None:
+        self.filterbanks, self.normalizer = filterbanks.stream(), normalizer.stream()
         self.rate = filterbanks.rate
 
     def accept(self, samples: Array) -> Array:
-        """The frames [t, F] that became whole."""
-        return self.normalisation.accept(self.filterbanks.accept(samples))
+        """Return the frames [t, F] that these samples complete."""
+        return self.normalizer.accept(self.filterbanks.accept(samples))
 
     def finish(self) -> Array:
-        """Those that only the end makes whole."""
-        return self.normalisation.accept(self.filterbanks.finish())
+        """Return the frames that only the end completes."""
+        return self.normalizer.accept(self.filterbanks.finish())

@@ -1,4 +1,4 @@
-"""What is looked at in a recogniser: the first sound of a file, frame by frame, and what is heard in it."""
+"""Inspection of a speech recognizer: the first sound of a file, frame by frame."""
 
 from __future__ import annotations
 
@@ -19,25 +19,27 @@ from holdfast.errors import UserError
 from holdfast.insight.analysis.features import side_by_side
 from holdfast.insight.analysis.request import FeatureBatch, InspectionRequest, Loss, Score
 from holdfast.insight.analysis.results import Steps
-from holdfast.tasks.speech import dataset
+from holdfast.tasks.speech.dataset import normalized_frames, read_sounds
 from holdfast.tasks.speech.segments import FRAME
 from holdfast.tasks.speech.spectral_features import features, grouped, row_names
 from holdfast.tasks.speech.task import SpeechRecognizer
-from holdfast.tasks.speech.tokenizer import Alphabet
-from holdfast.tasks.speech.trainable import mean_nats, padded, scores_of
+from holdfast.tasks.speech.tokenizer import CTCTokenizer
+from holdfast.tasks.speech.trainable import log_probabilities, mean_nats, padded
 
-BATCH, LOOKED_AT = 16, 32
-"""Sounds (the longest) in which memory and gradients are measured; sounds, spread evenly, in which units that track
-something are looked for, and on which the loss is measured when something is switched off."""
-LONGEST = 60
-"""Characters of a sound's name that are shown."""
-SURE = 0.5
-"""Probability from which the unit that is heard at a frame is named."""
+_BATCH = 16
+"""Number of sounds, the longest ones, on which memory and gradients are measured."""
+_SEARCHED = 32
+"""Number of sounds, spread evenly, that are searched for units that track a feature, and on which the loss is measured
+when something is switched off."""
+_LONGEST = 60
+"""Most characters of a sound's name."""
+_SURE = 0.5
+"""Probability from which a frame's token is named."""
 
 
 @dataclass(frozen=True)
-class _Heard:
-    """Sounds with their frames as the network reads them, and as they are [T, F]."""
+class _Sounds:
+    """Sounds with their frames [T, F], normalized and plain."""
 
     utterances: list[Utterance]
     frames: list[Array]
@@ -45,65 +47,65 @@ class _Heard:
 
 
 def subjects(model: SpeechRecognizer, data: Path, steps: int) -> list[InspectionRequest]:
-    """The first sound of a file, folder or manifest; its steps are the frames that the recurrent layers are given.
+    """Return the first sound of a file, folder or manifest; its steps are the frames that the recurrent layers read.
 
     Raises:
-        UserError: what is wrong with the file, or the sound is shorter than a frame.
+        UserError: something is wrong with the file, or the sound is shorter than a frame.
     """
-    module, alphabet, sounds = model.module, model.alphabet, model.sounds
-    assert module is not None and alphabet is not None and sounds is not None
-    factor: int = module.options.subsampling  # type: ignore[union-attr, assignment]
-    heard = _read(model, data, steps * factor)
-    groups = [grouped(own, factor) for own in heard.plain]
-    each = [features(own, sounds.rate is not None, factor * FRAME) for own in groups]
+    module, preprocessing = model.fitted()
+    tokenizer, frontend = preprocessing.tokenizer, preprocessing.frontend
+    factor: int = module.options.subsampling
+    sounds = _read(model, data, steps * factor)
+    groups = [grouped(own, factor) for own in sounds.plain]
+    each = [features(own, frontend.rate is not None, factor * FRAME) for own in groups]
     known = side_by_side(each)
-    scores = scores_of(module, heard.frames[:1])[0]  # type: ignore[arg-type]
-    loss, notes = _loss(module, heard, alphabet)
-    longest = sorted(range(len(heard.frames)), key=lambda i: -len(heard.frames[i]))[:BATCH]
+    scores = log_probabilities(module, sounds.frames[:1])[0]
+    loss, notes = _loss(module, sounds, tokenizer)
+    longest = sorted(range(len(sounds.frames)), key=lambda i: -len(sounds.frames[i]))[:_BATCH]
     return [
         InspectionRequest(
-            f"{model.config.network.cell.upper()} recogniser hearing {_shortened(heard.utterances[0].name)}",
+            f"{model.config.network.cell.upper()} speech recognizer on {_shortened(sounds.utterances[0].name)}",
             module,
-            _run(module, heard.frames[:1]),
+            _run(module, sounds.frames[:1]),
             Steps(
-                _labels(scores, alphabet, factor * FRAME),
+                _labels(scores, tokenizer, factor * FRAME),
                 "frame",
                 groups[0].T,
-                row_names(sounds.rate, groups[0].shape[1]),
+                row_names(frontend.rate, groups[0].shape[1]),
                 {name: each[0][name] for name in known},
             ),
-            _score(scores, alphabet, factor * FRAME),
+            _score(scores, tokenizer, factor * FRAME),
             loss,
-            _run(module, [heard.frames[i] for i in longest]),
-            FeatureBatch(_run(module, heard.frames), known),
-            extra_plots=lambda folder: [_drawn(model, data, folder / "heard.png")],
+            _run(module, [sounds.frames[i] for i in longest]),
+            FeatureBatch(_run(module, sounds.frames), known),
+            extra_plots=lambda folder: [_plotted(model, data, folder / "heard.png")],
             notes=notes,
         )
     ]
 
 
-def _read(model: SpeechRecognizer, data: Path, most: int) -> _Heard:
-    """The first sound and some others, spread evenly, each cut to so many frames."""
-    assert model.sounds is not None
-    every = dataset.to_hear(data, model.config.data, model.sounds)
-    chosen = np.unique(np.linspace(0, len(every) - 1, LOOKED_AT).round().astype(int)).tolist()
-    whole = model.sounds.kind == "speaker"  # whose statistics are over all of them
-    read = list(dataset.heard_frames(every if whole else [every[i] for i in chosen], model.sounds))
+def _read(model: SpeechRecognizer, data: Path, most: int) -> _Sounds:
+    """Read the first sound and some others, spread evenly; each is cut to ``most`` frames."""
+    frontend = model.fitted()[1].frontend
+    every = read_sounds(data, model.config.data, frontend)
+    chosen = np.unique(np.linspace(0, len(every) - 1, _SEARCHED).round().astype(int)).tolist()
+    whole = frontend.kind == "speaker"  # statistics are over all sounds
+    read = list(normalized_frames(every if whole else [every[i] for i in chosen], frontend))
     found = [read[i] for i in chosen] if whole else read
     if not len(found[0][1]):
         raise UserError(
-            "A sound that is inspected lasts 25 ms or more.",
-            f"{found[0][0].name} does not.",
+            "An inspected sound must have at least 25 ms.",
+            f"{found[0][0].name} is shorter.",
             "Give a longer one.",
         )
     there = [(one, frames[:most]) for one, frames in found if len(frames)]
-    plain = [model.sounds.features.get(one)[:most] for one, _ in there]
-    return _Heard([one for one, _ in there], [frames for _, frames in there], plain)
+    plain = [frontend.features.get(one)[:most] for one, _ in there]
+    return _Sounds([one for one, _ in there], [frames for _, frames in there], plain)
 
 
 def _shortened(name: str) -> str:
-    """A name of several files by its beginning."""
-    return name if len(name) <= LONGEST else f"{name[:LONGEST]} ..."
+    """Return the beginning of a long name."""
+    return name if len(name) <= _LONGEST else f"{name[:_LONGEST]} ..."
 
 
 def _run(module: Any, frames: Sequence[Array]) -> Callable[[], tuple[Tensor, Tensor]]:
@@ -112,52 +114,61 @@ def _run(module: Any, frames: Sequence[Array]) -> Callable[[], tuple[Tensor, Ten
     return lambda: module(x, lengths)
 
 
-def _labels(scores: Array, alphabet: Alphabet, step: float) -> list[str]:
-    """The time of each frame, and the unit that is heard at it where the network is sure of one."""
+def _labels(scores: Array, tokenizer: CTCTokenizer, step: float) -> list[str]:
+    """Return the time of each frame, with its token where the network is sure of one."""
     best = scores.argmax(1)
-    sure = (best != BLANK) & (scores.max(1) >= np.log(SURE))
-    named = [f" {alphabet.pieces[unit].strip() or 'space'}" if yes else "" for unit, yes in zip(best, sure)]
+    sure = (best != BLANK) & (scores.max(1) >= np.log(_SURE))
+    named = [
+        f" {tokenizer.pieces[token].strip() or 'space'}" if yes else "" for token, yes in zip(best, sure)
+    ]
     return [f"{place * step:.2f} s{name}" for place, name in enumerate(named)]
 
 
-def _score(scores: Array, alphabet: Alphabet, step: float) -> Score:
-    """The log odds of the last unit that is heard, at the frame at which the network is surest of it."""
+def _score(scores: Array, tokenizer: CTCTokenizer, step: float) -> Score:
+    """Return the log odds of the last recognized token, at the frame where the network is surest of it."""
     spans = force_align(scores, decode(GreedyCTC(), scores))
     if not spans:
-        place, unit, called = len(scores) - 1, BLANK, "no unit"
+        place, token, called = len(scores) - 1, BLANK, "the blank"
     else:
-        unit, first = spans[-1].token, spans[-1].start
-        place = first + int(scores[first : spans[-1].end, unit].argmax())
-        called = repr(alphabet.pieces[unit].strip() or " ")
+        token, first = spans[-1].token, spans[-1].start
+        place = first + int(scores[first : spans[-1].end, token].argmax())
+        called = repr(tokenizer.pieces[token].strip() or " ")
     return Score(
         f"log odds of {called} at {place * step:.2f} s",
-        lambda answer: _log_odds(answer[0][place, 0], unit),
+        lambda answer: _log_odds(answer[0][place, 0], token),
         place,
     )
 
 
-def _log_odds(scores: Tensor, unit: int) -> Tensor:
-    """``log p / (1 - p)`` of one of the log-probabilities [N]; unlike ``log p`` it does not stand still where p is
-    nearly 1.
+def _log_odds(scores: Tensor, token: int) -> Tensor:
+    """Return ``log p / (1 - p)`` of one of the log-probabilities [N].
+
+    Unlike ``log p``, it still changes where p is near 1.
     """
-    others = torch.cat([scores[:unit], scores[unit + 1 :]])
-    return scores[unit] - others.logsumexp(0)
+    others = torch.cat([scores[:token], scores[token + 1 :]])
+    return scores[token] - others.logsumexp(0)
 
 
-def _loss(module: Any, heard: _Heard, alphabet: Alphabet) -> tuple[Loss | None, list[str]]:
-    """Nats of CTC for each unit of the sounds whose text is known; and what to tell."""
-    told = f"Units that track something were looked for in {len(heard.frames)} sounds of the file."
-    pairs = [(f, alphabet.encode(one.text)) for one, f in zip(heard.utterances, heard.frames) if one.text]
-    frames, units = [f for f, own in pairs if own], [own for _, own in pairs if own]
-    if not units or not isfinite(mean_nats(scores_of(module, frames), units)):
-        return None, [told, "The file does not say what is said: there is no loss to measure."]
+def _loss(module: Any, sounds: _Sounds, tokenizer: CTCTokenizer) -> tuple[Loss | None, list[str]]:
+    """Return the CTC loss per token of the sounds with a transcript, and notes."""
+    note = f"The search for units that track a feature used {_counted(len(sounds.frames))} of the file."
+    pairs = [(f, tokenizer.encode(one.text)) for one, f in zip(sounds.utterances, sounds.frames) if one.text]
+    frames, tokens = [f for f, own in pairs if own], [own for _, own in pairs if own]
+    if not tokens or not isfinite(mean_nats(log_probabilities(module, frames), tokens)):
+        return None, [note, "The file has no transcripts, so there is no loss to measure."]
     return Loss(
-        "nats per unit", lambda: mean_nats(scores_of(module, frames), units), f"on {len(units)} sounds"
-    ), [told]
+        "nats per token",
+        lambda: mean_nats(log_probabilities(module, frames), tokens),
+        f"on {_counted(len(tokens))}",
+    ), [note]
 
 
-def _drawn(model: SpeechRecognizer, data: Path, path: Path) -> Path:
-    """The first sounds as pictures."""
-    from holdfast.tasks.speech.plots import heard_plot  # loads matplotlib
+def _counted(sounds: int) -> str:
+    return f"{sounds} sound{'' if sounds == 1 else 's'}"
 
-    return heard_plot(model, data, path)
+
+def _plotted(model: SpeechRecognizer, data: Path, path: Path) -> Path:
+    """Plot the first sounds."""
+    from holdfast.tasks.speech.plots import transcript_plot  # loads matplotlib
+
+    return transcript_plot(model, data, path)

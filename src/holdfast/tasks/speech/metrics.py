@@ -1,4 +1,4 @@
-"""How recognised sentences are scored: word and character error rate, by the library jiwer."""
+"""Metrics of speech recognition: word and character error rate, computed by the library jiwer."""
 
 from __future__ import annotations
 
@@ -6,18 +6,48 @@ from collections.abc import Sequence
 from typing import Any
 
 from holdfast.errors import missing_library
+from holdfast.tasks.metrics import Metric, Scoreboard
 from holdfast.tasks.speech.tokenizer import spaced
 
+SCOREBOARD = Scoreboard(
+    (
+        Metric(
+            "wer", "word error rate", "words substituted, deleted and inserted per spoken word (0 is perfect)"
+        ),
+        Metric("cer", "character error rate", "the same for characters, spaces included"),
+        Metric(
+            "accuracy",
+            "accuracy",
+            "share of utterances with every word right",
+            direction="higher",
+            perfect=1.0,
+        ),
+        Metric("substitutions", "substitutions", "words substituted per spoken word"),
+        Metric("deletions", "deletions", "words deleted per spoken word"),
+        Metric("insertions", "insertions", "words inserted per spoken word"),
+        Metric(
+            "real_time_factor",
+            "real-time factor",
+            "seconds of computing per second of sound, from the file to the text, with this number of threads",
+        ),
+    ),
+    examples="utterances",
+    baselines={
+        "most_frequent": "the most frequent training sentence",
+        "nearest_template": "the nearest training word by dynamic time warping",
+    },
+)
 
-def scores(found: Sequence[str], wanted: Sequence[str]) -> dict[str, float]:
-    """``wer`` and ``cer`` with the shares of words that were replaced, inserted and left out, and ``accuracy``.
 
-    ``wer = (S + D + I) / N`` over all sentences together, N the words that were said; ``accuracy`` is the share of
-    sentences in which all is right.
+def score(found: Sequence[str], wanted: Sequence[str]) -> dict[str, float]:
+    """Return the metrics of recognized sentences.
+
+    ``wer = (S + D + I) / N`` counts substitutions, deletions and insertions over all sentences together; N is the
+    number of spoken words. ``accuracy`` is the share of sentences in which all is right.
 
     Example:
-        >>> figures = scores(["one two", "three"], ["one to", "three"])
-        >>> round(figures["wer"], 3), figures["substitutions"] == figures["wer"], figures["accuracy"]
+        >>> found = score(["one two", "three"], ["one to", "three"])
+        >>> round(found["wer"], 3), found["substitutions"] == found["wer"], found["accuracy"]
         (0.333, True, 0.5)
     """
     library = _jiwer()
@@ -36,7 +66,7 @@ def scores(found: Sequence[str], wanted: Sequence[str]) -> dict[str, float]:
 
 
 def edits(found: Sequence[int], wanted: Sequence[int]) -> int:
-    """The fewest units to replace, insert and leave out, by the library rapidfuzz, which jiwer stands on."""
+    """Return the edit distance of two token sequences, computed by the library rapidfuzz, which jiwer uses."""
     _jiwer()
     from rapidfuzz.distance import Levenshtein
 

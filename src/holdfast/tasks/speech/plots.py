@@ -1,4 +1,4 @@
-"""A sound as a picture: its spectrogram with the words below in time, and how sure the network is of each unit."""
+"""Plots of sounds: the spectrogram, the probability of each token, and the words over time."""
 
 from __future__ import annotations
 
@@ -15,19 +15,20 @@ from holdfast.decoding.ctc import Span, force_align
 from holdfast.errors import UserError
 from holdfast.reporting.plots import BLACK, BLUE, GREY, ORANGE, picture
 from holdfast.tasks.speech.config import DecodingConfig
-from holdfast.tasks.speech.decoder import Recogniser
+from holdfast.tasks.speech.decoder import Recognizer
 from holdfast.tasks.speech.segments import FRAME, Word, words
 from holdfast.tasks.speech.task import SpeechRecognizer
+from holdfast.tasks.speech.trainable import log_probabilities
 
-DRAWN = 3
-"""Sounds that are drawn, at most."""
-LONGEST = 15.0
-"""Seconds that are drawn, at most."""
+_SOUNDS = 3
+"""Most sounds in a plot."""
+_LONGEST = 15.0
+"""Most seconds in a plot."""
 
 
 @dataclass(frozen=True)
-class _Drawing:
-    """What is drawn of one sound: frames [T, F], ``log p`` [S, V], its units and words in time."""
+class _Alignment:
+    """One sound: frames [T, F], ``log p`` [S, V], timed tokens and words."""
 
     title: str
     frames: Array
@@ -37,45 +38,42 @@ class _Drawing:
     step: float
 
 
-def drawing(recogniser: Recogniser, title: str, frames: Array) -> _Drawing:
-    """One sound as it is heard, its first seconds."""
-    from holdfast.tasks.speech.trainable import scores_of
-
+def alignment(recognizer: Recognizer, title: str, frames: Array) -> _Alignment:
+    """Align the first seconds of one sound with its text."""
     if not len(frames):
         raise UserError(
-            "A sound that is drawn lasts 25 ms or more.", f"{title} does not.", "Give a longer one."
+            "A plotted sound must have at least 25 ms.", f"{title} is shorter.", "Give a longer one."
         )
-    some = frames[: round(LONGEST / FRAME)]
-    scores = scores_of(recogniser.module, [some])[0]
-    units = [unit for segment in recogniser.heard(some) for unit in segment.units]
-    spans = force_align(scores, units)
-    own = words(spans, recogniser.alphabet, recogniser.step)
-    return _Drawing(title, some, scores, spans, own, recogniser.step)
+    some = frames[: round(_LONGEST / FRAME)]
+    scores = log_probabilities(recognizer.module, [some])[0]
+    tokens = [token for segment in recognizer.segments(some) for token in segment.tokens]
+    spans = force_align(scores, tokens)
+    own = words(spans, recognizer.tokenizer, recognizer.step)
+    return _Alignment(title, some, scores, spans, own, recognizer.step)
 
 
-def heard_plot(model: SpeechRecognizer, data: Path, path: Path) -> Path:
-    """The first sounds of a file, folder or manifest with their text in time."""
-    assert model.alphabet is not None
-    recogniser = model.recogniser(DecodingConfig())
-    some = islice(model.sounds_of(data), DRAWN)
+def transcript_plot(model: SpeechRecognizer, data: Path, path: Path) -> Path:
+    """Plot the first sounds of a file, folder or manifest with their text over time."""
+    recognizer = model.recognizer(DecodingConfig())
+    some = islice(model.frames_of(data), _SOUNDS)
     return aligned_plot(
-        [drawing(recogniser, one.name, frames) for one, frames in some], model.alphabet.pieces, path
+        [alignment(recognizer, one.name, frames) for one, frames in some], recognizer.tokenizer.pieces, path
     )
 
 
-def aligned_plot(drawings: Sequence[_Drawing], names: Sequence[str], path: Path) -> Path:
-    """Sounds below each other; ``names`` says what each unit is called."""
-    heights = [3.0, 2.0, 0.6] * len(drawings)
-    with picture(path, (9, 3.8 * len(drawings))) as figure:
+def aligned_plot(alignments: Sequence[_Alignment], names: Sequence[str], path: Path) -> Path:
+    """Plot sounds one below the other; ``names`` are the names of the tokens."""
+    heights = [3.0, 2.0, 0.6] * len(alignments)
+    with picture(path, (9, 3.8 * len(alignments))) as figure:
         axes = figure.subplots(len(heights), 1, squeeze=False, gridspec_kw={"height_ratios": heights})[:, 0]
-        for place, one in enumerate(drawings):
+        for place, one in enumerate(alignments):
             _spectrogram(axes[3 * place], one)
-            _units(axes[3 * place + 1], one, names)
+            _tokens(axes[3 * place + 1], one, names)
             _words(axes[3 * place + 2], one)
     return path
 
 
-def _spectrogram(ax: Axes, one: _Drawing) -> None:
+def _spectrogram(ax: Axes, one: _Alignment) -> None:
     seconds = len(one.frames) * FRAME
     low, high = np.percentile(one.frames, [2, 99.5]) if len(one.frames) else (0.0, 1.0)
     ax.imshow(
@@ -94,21 +92,21 @@ def _spectrogram(ax: Axes, one: _Drawing) -> None:
     ax.tick_params(labelbottom=False)
 
 
-def _units(ax: Axes, one: _Drawing, names: Sequence[str]) -> None:
+def _tokens(ax: Axes, one: _Alignment, names: Sequence[str]) -> None:
     seconds = len(one.frames) * FRAME
     at = (np.arange(len(one.scores)) + 0.5) * one.step
     chances = np.exp(one.scores)
     ax.fill_between(at, chances[:, 0], color=GREY, alpha=0.35, lw=0)
-    for colour, unit in zip(_colours(), sorted({span.token for span in one.spans})):
-        ax.plot(at, chances[:, unit], color=colour, lw=1.2)
+    for color, token in zip(_colors(), sorted({span.token for span in one.spans})):
+        ax.plot(at, chances[:, token], color=color, lw=1.2)
     for span in one.spans:
         middle = (span.start + span.end) / 2 * one.step
         ax.text(middle, 1.04, _shown(names[span.token]), ha="center", va="bottom", fontsize=8)
-    ax.set(xlim=(0, seconds), ylim=(0, 1.25), yticks=[0, 0.5, 1], ylabel="units\n(grey: none)")
+    ax.set(xlim=(0, seconds), ylim=(0, 1.25), yticks=[0, 0.5, 1], ylabel="tokens\n(grey: blank)")
     ax.tick_params(labelbottom=False)
 
 
-def _words(ax: Axes, one: _Drawing) -> None:
+def _words(ax: Axes, one: _Alignment) -> None:
     edge = 0.05 * len(one.frames) * FRAME
     for word in one.words:
         middle = max((word.start + word.end) / 2, edge)
@@ -116,16 +114,16 @@ def _words(ax: Axes, one: _Drawing) -> None:
         ax.text(middle, 0.7, _shown(word.text), ha="center", va="top", fontsize=8)
         ax.text(middle, -0.25, f"{word.confidence:.2f}", ha="center", va="top", fontsize=7, color="#555555")
     ax.set(xlim=(0, len(one.frames) * FRAME), ylim=(-1.2, 1.2), yticks=[], ylabel="words")
-    ax.set_xlabel("seconds (below each word: how sure the network is of it)")
+    ax.set_xlabel("seconds (below each word: the network's confidence, 0 to 1)")
 
 
-def _colours() -> list[str]:
-    """Lines side by side, safe for colour-blind readers (Okabe & Ito 2008), again and again."""
+def _colors() -> list[str]:
+    """Return colors safe for color-blind readers (Okabe & Ito 2008), repeated."""
     return [BLUE, ORANGE, "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#0072b2", "#d55e00"] * 8
 
 
 def _shown(name: str) -> str:
-    """A name without what matplotlib would take for a formula; a space as a sign."""
+    """Return a name without formulas of matplotlib; a space becomes a visible character."""
     return (
         name.replace("$", r"\$").replace(" ", "\N{OPEN BOX}")
         if name.isspace()

@@ -1,4 +1,4 @@
-"""What ``holdfast predict`` writes for a speech recogniser."""
+"""Output of ``holdfast predict`` for a speech recognizer."""
 
 from __future__ import annotations
 
@@ -10,118 +10,119 @@ from holdfast._typing import Array
 from holdfast.data.audio.sound_files import read_blocks
 from holdfast.errors import UserError
 from holdfast.tasks.speech.config import Prediction
-from holdfast.tasks.speech.decoder import BLOCK, Ear
+from holdfast.tasks.speech.decoder import BLOCK, StreamingRecognizer
 from holdfast.tasks.speech.segments import Segment, Word, text_of
 from holdfast.tasks.speech.task import SpeechRecognizer
 from holdfast.training.progress import notice
 
 
 def predicted(model: SpeechRecognizer, data: Path | None, asked: Prediction) -> Iterator[str]:
-    """A line for each sound, or what is heard as it comes."""
+    """Yield a line of text for each sound, or words of live sound as they are recognized."""
     if asked.live:
-        return live(model, data, asked)
+        return _live(model, data, asked)
     if data is None or str(data) == "-":
         raise UserError(
-            "Sounds come from files.",
+            "Sounds must come from files.",
             "None was given.",
-            "Give a sound, a folder of sounds or a manifest; --live listens to 16-bit PCM from stdin.",
+            "Give a sound, a folder of sounds or a manifest. Or give --live for 16-bit PCM from stdin.",
         )
     found = ((one.name, segments) for one, segments in model.stream(data, asked))
     if asked.plot is not None:
-        _draw(model, data, asked, asked.plot)
-    return _lines(_counted(model, found), asked.times, alone=data.is_file() and not _listing(data))
+        _plot(model, data, asked, asked.plot)
+    return _lines(_counted(model, found), asked.times, alone=data.is_file() and not _is_manifest(data))
 
 
-def _draw(model: SpeechRecognizer, data: Path, asked: Prediction, path: Path) -> None:
-    """The first sound as a picture."""
-    from holdfast.tasks.speech.plots import aligned_plot, drawing  # loads matplotlib
+def _plot(model: SpeechRecognizer, data: Path, asked: Prediction, path: Path) -> None:
+    """Plot the first sound."""
+    from holdfast.tasks.speech.plots import aligned_plot, alignment  # loads matplotlib
 
-    assert model.alphabet is not None
-    one, frames = next(model.sounds_of(data))
-    aligned_plot([drawing(model.recogniser(asked), one.name, frames)], model.alphabet.pieces, path)
+    recognizer = model.recognizer(asked)
+    one, frames = next(model.frames_of(data))
+    aligned_plot([alignment(recognizer, one.name, frames)], recognizer.tokenizer.pieces, path)
 
 
 def _counted(
     model: SpeechRecognizer, found: Iterable[tuple[str, list[Segment]]]
 ) -> Iterator[tuple[str, list[Segment]]]:
-    """The same; in the end the model's notes tell in how many sounds nothing was recognised."""
+    """Yield the same; at the end, set a note on the sounds in which nothing was recognized."""
     empty = 0
     for name, segments in found:
         empty += not segments
         yield name, segments
-    model.notes = (f"in {empty:,} of the sounds nothing was recognised",) if empty else ()
+    sounds = "sound" if empty == 1 else "sounds"
+    model.notes = (f"nothing was recognized in {empty:,} {sounds}",) if empty else ()
 
 
-def _listing(data: Path) -> bool:
+def _is_manifest(data: Path) -> bool:
     from holdfast.data.tabular.records import READERS
 
     return data.suffix.lower() in READERS
 
 
 def _lines(found: Iterable[tuple[str, list[Segment]]], times: bool, alone: bool) -> Iterator[str]:
-    """The text of each sound, behind its name where there are several; or its words in time."""
+    """Yield the text of each sound, or its timed words; after its name where there are several sounds."""
     for name, segments in found:
         lead = "" if alone else f"{name}\t"
         if times:
-            yield from (f"{lead}{timed(word)}\n" for segment in segments for word in segment.words)
+            yield from (f"{lead}{_timed(word)}\n" for segment in segments for word in segment.words)
         else:
             yield f"{lead}{text_of(segments)}\n"
 
 
-def timed(word: Word) -> str:
-    """Begin and end in seconds, the word, and how sure the network is."""
+def _timed(word: Word) -> str:
+    """Return start and end in seconds, the word, and its confidence."""
     return f"{word.start:.2f}\t{word.end:.2f}\t{word.text}\t{word.confidence:.2f}"
 
 
 # -- live --------------------------------------------------------------------------------------------------------
 
 
-def live(model: SpeechRecognizer, data: Path | None, asked: Prediction) -> Iterator[str]:
-    """Words as they settle, a line for each segment; or each word in time, when its segment ends."""
-    ear = model.ear(asked)
+def _live(model: SpeechRecognizer, data: Path | None, asked: Prediction) -> Iterator[str]:
+    """Yield words as they become certain, one line per segment; or timed words at the end of their segment."""
+    stream = model.streaming_recognizer(asked)
     if asked.pcm_rate is not None and data is not None and str(data) != "-":
         raise UserError(
-            "--pcm-rate is that of sound from stdin.",
-            f"{data} was given, which says its own.",
+            "--pcm-rate must be used with sound from stdin.",
+            f"{data} was given, which has its own rate.",
             "Leave one of the two out.",
         )
     source = sys.stdin.buffer if data is None or str(data) == "-" else data
-    if isinstance(source, Path) and _listing(source):
+    if isinstance(source, Path) and _is_manifest(source):
         raise UserError(
-            "What is heard live is one sound.",
+            "Live sound must be a single sound.",
             f"{source} is a manifest.",
-            "Name a sound, or leave --live out; holdfast evaluate RUN MANIFEST --live scores all of them.",
+            "Give a sound, or leave out --live. To score a manifest: holdfast evaluate RUN MANIFEST --live.",
         )
-    blocks = read_blocks(source, ear.rate, BLOCK, pcm_rate=asked.pcm_rate)
+    blocks = read_blocks(source, stream.rate, BLOCK, pcm_rate=asked.pcm_rate)
     if not isinstance(source, Path):
-        notice(f"Listening to 16-bit samples of one channel, {asked.pcm_rate or ear.rate:,} a second.")
-    return _timed(ear, blocks) if asked.times else _settling(ear, blocks)
+        notice(f"Listening to 16-bit mono samples, {asked.pcm_rate or stream.rate:,} per second.")
+    return _timed_words(stream, blocks) if asked.times else _settling(stream, blocks)
 
 
-def _timed(ear: Ear, blocks: Iterable[Array]) -> Iterator[str]:
-    for segment in _segments(ear, blocks):
-        yield from (f"{timed(word)}\n" for word in (segment.words if segment else ()))
+def _timed_words(stream: StreamingRecognizer, blocks: Iterable[Array]) -> Iterator[str]:
+    for segment in _segments(stream, blocks):
+        yield from (f"{_timed(word)}\n" for word in (segment.words if segment else ()))
 
 
-def _settling(ear: Ear, blocks: Iterable[Array]) -> Iterator[str]:
-    """What is certain of the open segment is written at once, the rest when the segment ends."""
+def _settling(stream: StreamingRecognizer, blocks: Iterable[Array]) -> Iterator[str]:
+    """Yield the certain words of the open segment at once, and the rest when the segment ends."""
     written = ""
-    for segment in _segments(ear, blocks):
+    for segment in _segments(stream, blocks):
         if segment is not None:
             yield segment.text[len(written) :] + "\n"
             written = ""
-        elif len(certain := ear.certain()) > len(written):
+        elif len(certain := stream.certain()) > len(written):
             yield certain[len(written) :]
             written = certain
 
 
-def _segments(ear: Ear, blocks: Iterable[Array]) -> Iterator[Segment | None]:
-    """The segments as they end, and None behind each block; Ctrl-C ends the sound."""
+def _segments(stream: StreamingRecognizer, blocks: Iterable[Array]) -> Iterator[Segment | None]:
+    """Yield segments as they end, and None after each block; Ctrl-C ends the sound."""
     try:
         for block in blocks:
-            yield from ear.accept(block)
+            yield from stream.accept(block)
             yield None
     except KeyboardInterrupt:
-        yield from ear.finish()
+        yield from stream.finish()
         raise
-    yield from ear.finish()
+    yield from stream.finish()

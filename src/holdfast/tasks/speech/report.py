@@ -1,61 +1,48 @@
-"""The page of a recogniser's training run."""
+"""What the report of a speech recognizer adds: recognized sentences, and sounds with their text over time."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from holdfast.files import write_atomic
-from holdfast.reporting.html import Section, write_report
-from holdfast.reporting.sections import data_section, metrics_section, result_section
+from holdfast.reporting.html import Section
 from holdfast.tasks.speech.config import DecodingConfig
-from holdfast.tasks.speech.plots import aligned_plot, drawing
-from holdfast.tasks.speech.summary import verdict
+from holdfast.tasks.speech.plots import aligned_plot, alignment
 from holdfast.tasks.speech.task import SpeechRecognizer
 
-EXAMPLES = 20
-"""Sentences that are shown beside what was said."""
-PICTURES = 2
-"""Sounds that are drawn."""
+_SENTENCES = 20
+"""Sentences in the table."""
+_SOUNDS = 2
+"""Sounds in the plot."""
 
 
-def run_report(model: SpeechRecognizer, folder: Path) -> Path:
-    """``report.html`` with ``plots/``: figures, learning curves, first sentences, and sounds with their text in time.
-
-    All sentences of the scored part are in ``plots/sentences.tsv`` as well.
-    """
-    result, history = model.metrics, model.history
-    assert history is not None and model.alphabet is not None
-    prepared = model.prepared
-    part = prepared.test or prepared.valid
-    recogniser = model.recogniser(DecodingConfig())
-    found = recogniser.texts(part.frames)
-    rows = [["sound", "recognised", "said"]]
-    rows += [[one.name, text, one.text] for one, text in zip(part.utterances, found, strict=True)]
-    plots = folder / "plots"
-    figures = result_section(result, history, model.scoreboard, verdict(result), plots)
+def sections(model: SpeechRecognizer, plots: Path) -> list[Section]:
+    """Return the first sentences, and plots of the first sounds; all sentences go to ``sentences.tsv``."""
+    assert model.dataset is not None
+    name, split = model.dataset.scored
+    recognizer = model.recognizer(DecodingConfig())
+    rows = [["sound", "recognized", "transcript"]]
+    texts = recognizer.texts(split.frames)
+    rows += [[one.name, text, one.text] for one, text in zip(split.utterances, texts, strict=True)]
     write_atomic(plots / "sentences.tsv", "".join("\t".join(row) + "\n" for row in rows))
-    drawings = [
-        drawing(recogniser, f"{one.name}: {one.text}", frames)
-        for one, frames in list(zip(part.utterances, part.frames))[:PICTURES]
+    alignments = [
+        alignment(recognizer, f"{one.name}: {one.text}", frames)
+        for one, frames in list(zip(split.utterances, split.frames))[:_SOUNDS]
     ]
-    pictures = [aligned_plot(drawings, model.alphabet.pieces, plots / "words.png")]
+    plot = aligned_plot(alignments, recognizer.tokenizer.pieces, plots / "words.png")
     wrong = sum(row[1] != row[2] for row in rows[1:])
-    sections = [
-        figures,
+    shown = min(_SENTENCES, len(split))
+    first = f"The first {shown} sentences" if shown > 1 else "The first sentence"
+    have = f"{wrong:,} of {len(split):,} sentences {'has' if wrong == 1 else 'have'} an error"
+    return [
         Section(
             "First sentences",
-            [
-                f"The first {min(EXAMPLES, len(part))} of the {result['split']} split, not chosen; {wrong:,} of all "
-                f"{len(part):,} have an error. All are in plots/sentences.tsv."
-            ],
-            rows[: EXAMPLES + 1],
+            [f"{first} of the {name} split, not selected. {have}. All are in plots/sentences.tsv."],
+            rows[: _SENTENCES + 1],
         ),
         Section(
-            "Sound and text in time",
-            ["Above the frames as the network reads them, below the units where it is sure of them."],
-            pictures=pictures,
+            "Sounds and their text over time",
+            ["From top to bottom: normalized frames, probabilities of the tokens, and words."],
+            pictures=[plot],
         ),
-        data_section(result["notes"]),
-        metrics_section(model.scoreboard.known(result["model"])),
     ]
-    return write_report(folder / "report.html", "Speech recognition", sections)

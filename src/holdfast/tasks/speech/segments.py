@@ -1,4 +1,4 @@
-"""From what the network hears to words in time, segment by segment: a segment ends with a pause."""
+"""Convert CTC log-probabilities into timed words, segment by segment; a pause ends a segment."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ import numpy as np
 
 from holdfast._typing import Array
 from holdfast.decoding.ctc import BLANK, CTCDecoder, Span, force_align
-from holdfast.tasks.speech.tokenizer import Alphabet
+from holdfast.tasks.speech.tokenizer import CTCTokenizer
 
 FRAME = 0.01
-"""Seconds from one frame of sound to the next."""
+"""Seconds between frames."""
 PAUSE, LONGEST = 1.0, 30.0
-"""Seconds without a unit after which a segment ends, and seconds after which it ends behind the next whole word; after
-twice as many it ends where it is, so that memory stays bounded."""
+"""Seconds without a token that end a segment, and its length in seconds from which it ends after the
+next whole word. At twice that length it ends at once, so that memory stays bounded."""
 
 
 @dataclass(frozen=True)
 class Word:
-    """A word, its begin and end in seconds, and how sure the network is of its units: 0 to 1."""
+    """A word, its start and end in seconds, and the network's confidence in its tokens, 0 to 1."""
 
     text: str
     start: float
@@ -31,24 +31,24 @@ class Word:
 
 @dataclass(frozen=True)
 class Segment:
-    """Units between two pauses, their words in time, and their text."""
+    """Tokens between two pauses, their timed words, and their text."""
 
-    units: tuple[int, ...]
+    tokens: tuple[int, ...]
     words: tuple[Word, ...]
     text: str
 
 
-class Listener:
-    """Reads ``log p`` of frames as they come, and gives segments as they end; it keeps nothing of what has ended.
+class Segmenter:
+    """Decode ``log p`` of frames as they come into segments; keep nothing of segments that have ended.
 
     Args:
-        decoding: how units are found.
-        alphabet: the units.
-        step: seconds from one frame of the network to the next.
+        decoding: how tokens are found.
+        tokenizer: text of the tokens.
+        step: seconds between frames of the network.
     """
 
-    def __init__(self, decoding: CTCDecoder, alphabet: Alphabet, step: float) -> None:
-        self.alphabet, self.step = alphabet, step
+    def __init__(self, decoding: CTCDecoder, tokenizer: CTCTokenizer, step: float) -> None:
+        self.tokenizer, self.step = tokenizer, step
         self.decoder = decoding.stream()
         self.pause, self.longest = round(PAUSE / step), round(LONGEST / step)
         self.first = 0  # number of the segment's first frame
@@ -56,7 +56,7 @@ class Listener:
         self.frames: list[Array] = []
 
     def accept(self, scores: Array) -> list[Segment]:
-        """The segments that end within these frames [S, V]."""
+        """Return the segments that end within these frames [S, V]."""
         found: list[Segment] = []
         begun = 0
         for place, blank in enumerate((scores.argmax(1) == BLANK).tolist() if len(scores) else []):
@@ -72,20 +72,20 @@ class Listener:
         return found
 
     def _is_whole(self) -> bool:
-        """Whether the last unit that is known ends a word."""
+        """Return whether the last token so far ends a word."""
         best = self.decoder.best()
-        return bool(best) and self.alphabet.pieces[best[-1]].endswith(" ")
+        return bool(best) and self.tokenizer.pieces[best[-1]].endswith(" ")
 
     def certain(self) -> str:
-        """The first words of the segment that has not ended, as far as no later sound can change them."""
-        return self.alphabet.whole_words(self.decoder.certain())
+        """Return the first words of the open segment that no later sound can change."""
+        return self.tokenizer.whole_words(self.decoder.certain())
 
     def open(self) -> str:
-        """The text of that segment as it looks now."""
-        return self.alphabet.decode(self.decoder.best())
+        """Return the text of the open segment so far."""
+        return self.tokenizer.decode(self.decoder.best())
 
     def finish(self) -> list[Segment]:
-        """The last segment; the listener then begins anew."""
+        """Return the last segment; the next frames begin a new sound."""
         found = self._ended(self.decoder.finish())
         self.first, self.blanks = 0, 0
         return found
@@ -95,44 +95,44 @@ class Listener:
             self.decoder.accept(scores)
             self.frames += list(scores)
 
-    def _ended(self, units: Sequence[int]) -> list[Segment]:
+    def _ended(self, tokens: Sequence[int]) -> list[Segment]:
         scores = np.array(self.frames)
         first, self.first, self.frames = self.first, self.first + len(self.frames), []
-        if not units:
+        if not tokens:
             return []
-        text = self.alphabet.decode(units)
-        in_time = words(force_align(scores, units), self.alphabet, self.step, first)
-        return [Segment(tuple(units), tuple(in_time), text)] if text else []
+        text = self.tokenizer.decode(tokens)
+        timed = words(force_align(scores, tokens), self.tokenizer, self.step, first)
+        return [Segment(tuple(tokens), tuple(timed), text)] if text else []
 
 
-def heard(scores: Array, decoding: CTCDecoder, alphabet: Alphabet, step: float) -> list[Segment]:
-    """The segments of a whole utterance [S, V]."""
-    listener = Listener(decoding, alphabet, step)
-    return [*listener.accept(scores), *listener.finish()]
+def segments_of(scores: Array, decoding: CTCDecoder, tokenizer: CTCTokenizer, step: float) -> list[Segment]:
+    """Return the segments of a whole utterance [S, V]."""
+    segmenter = Segmenter(decoding, tokenizer, step)
+    return [*segmenter.accept(scores), *segmenter.finish()]
 
 
 def text_of(segments: Sequence[Segment]) -> str:
-    """The text of all segments together: a pause ends a word."""
+    """Return the text of all segments together; a pause ends a word."""
     return " ".join(segment.text for segment in segments)
 
 
-def words(spans: Sequence[Span], alphabet: Alphabet, step: float, first: int = 0) -> list[Word]:
-    """Units in time as words in time; ``first`` is the number of the first frame."""
+def words(spans: Sequence[Span], tokenizer: CTCTokenizer, step: float, first: int = 0) -> list[Word]:
+    """Convert timed tokens into timed words; ``first`` is the number of the first frame."""
     found: list[Word] = []
     own: list[Span] = []
     for span in spans:
-        piece = alphabet.pieces[span.token]
+        piece = tokenizer.pieces[span.token]
         if piece.startswith(" ") and own:
-            found, own = [*found, _word(own, alphabet, step, first)], []
+            found, own = [*found, _word(own, tokenizer, step, first)], []
         if piece.strip():
             own.append(span)
         if piece.endswith(" ") and own:
-            found, own = [*found, _word(own, alphabet, step, first)], []
-    return [*found, _word(own, alphabet, step, first)] if own else found
+            found, own = [*found, _word(own, tokenizer, step, first)], []
+    return [*found, _word(own, tokenizer, step, first)] if own else found
 
 
-def _word(spans: Sequence[Span], alphabet: Alphabet, step: float, first: int) -> Word:
+def _word(spans: Sequence[Span], tokenizer: CTCTokenizer, step: float, first: int) -> Word:
     frames = [span.end - span.start for span in spans]
     mean = sum(n * span.log_probability for n, span in zip(frames, spans)) / sum(frames)
     start, end = (first + spans[0].start) * step, (first + spans[-1].end) * step
-    return Word(alphabet.decode([span.token for span in spans]), start, end, exp(mean))
+    return Word(tokenizer.decode([span.token for span in spans]), start, end, exp(mean))

@@ -1,4 +1,4 @@
-"""What is known of each frame of a sound: its spectrum, how loud it is, and how high.
+"""Features of each frame of a sound: energy, spectral centroid, silence.
 
 Letters: T frames, S = ceil(T / R) groups of R frames, F bands.
 """
@@ -11,15 +11,15 @@ from holdfast._typing import Array
 from holdfast.insight.analysis.features import changes
 
 _QUIET = 30.0
-"""Decibels below the loudest frame of a sound from which a frame is silence."""
-LOWEST = 20.0
-"""Hertz at which the lowest band begins."""
+"""A frame that is this many decibels below the loudest frame of its sound is silence."""
+_LOWEST = 20.0
+"""Lower edge of the lowest band, in hertz."""
 _READY = 16
-"""Features that are named where they are ready, and not computed from sound."""
+"""Number of precomputed features that get a name."""
 
 
 def grouped(frames: Array, factor: int) -> Array:
-    """Means [S, F] of frames [T, F] in groups of R; of the last group as many as there are.
+    """Return the means [S, F] of frames [T, F] in groups of R; the last group may be smaller.
 
     Example:
         >>> grouped(np.array([[1.0], [3.0], [5.0]]), 2).ravel().tolist()
@@ -32,31 +32,31 @@ def grouped(frames: Array, factor: int) -> Array:
 
 
 def _centres(rate: int, bands: int) -> Array:
-    """Hertz [F] at which the bands have their middle: equally far on the mel scale, ``mel = 1127 ln(1 + Hz / 700)``.
+    """Return the center of each band in hertz [F]: evenly spaced on the mel scale, ``mel = 1127 ln(1 + Hz / 700)``.
 
     Example:
         >>> _centres(8000, 3).round().tolist()
         [451.0, 1140.0, 2240.0]
     """
-    low, high = (1127 * np.log1p(hertz / 700) for hertz in (LOWEST, rate / 2))
+    low, high = (1127 * np.log1p(hertz / 700) for hertz in (_LOWEST, rate / 2))
     middles = low + (high - low) * np.arange(1, bands + 1) / (bands + 1)
     return np.asarray(700 * np.expm1(middles / 1127))
 
 
 def row_names(rate: int | None, size: int) -> list[str]:
-    """What the numbers of a frame are called: the middle of a band, or the number of a ready feature."""
+    """Return the names of a frame's numbers: the center of a band, or the number of a precomputed feature."""
     if rate is None:
         return [f"feature {k + 1}" for k in range(size)]
     return [f"{hertz:.0f} Hz" for hertz in _centres(rate, size)]
 
 
 def features(frames: Array, sound: bool, step: float) -> dict[str, Array]:
-    """Name -> [S] of log-mel frames [S, F]; of ready features, the first ones.
+    """Return features [S] by name, of log-mel frames [S, F]; for precomputed features, the first ones.
 
     Args:
         frames: natural logarithms of the bands' energies.
         sound: whether they are computed from sound.
-        step: seconds from one to the next.
+        step: seconds between frames.
     """
     time = {"time": np.arange(len(frames)) * step}
     if not sound:

@@ -1,45 +1,49 @@
-"""The speech recogniser: fit, evaluate, predict, save and load."""
+"""The speech recognizer."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import torch
+from torch import nn
 
 from holdfast._typing import Array
 from holdfast.data.audio.manifest import Utterance
-from holdfast.decoding.lm_fusion import NGramWordModel
-from holdfast.decoding.ngram import NGramBaselines
 from holdfast.errors import UserError
-from holdfast.files import load_json, save_json
-from holdfast.tasks.legacy import LEARNT, TaskModel
-from holdfast.tasks.speech import dataset, trainable
-from holdfast.tasks.speech.baselines import Baselines
-from holdfast.tasks.speech.config import NGRAM, DecodingConfig, SpeechConfig, SpeechScoring
-from holdfast.tasks.speech.dataset import Part, Prepared
-from holdfast.tasks.speech.decoder import Ear, Recogniser, tuned
-from holdfast.tasks.speech.frontend import Sounds
-from holdfast.tasks.speech.metrics import scores
-from holdfast.tasks.speech.segments import Segment, text_of
-from holdfast.tasks.speech.tokenizer import Alphabet
+from holdfast.insight.analysis.request import InspectionRequest
+from holdfast.models.speech import SpeechNetwork
+from holdfast.reporting.html import Section
+from holdfast.tasks.baselines import BaselineSet
+from holdfast.tasks.contract import Result
+from holdfast.tasks.dataset import Dataset
+from holdfast.tasks.speech import trainable
+from holdfast.tasks.speech.baselines import baseline_set
+from holdfast.tasks.speech.config import NGRAM, DecodingConfig, Prediction, SpeechConfig, SpeechScoring
+from holdfast.tasks.speech.dataset import normalized_frames, read_dataset, read_sounds, read_whole
+from holdfast.tasks.speech.decoder import Recognizer, StreamingRecognizer, tuned
+from holdfast.tasks.speech.metrics import SCOREBOARD, score
+from holdfast.tasks.speech.preprocessing import SpeechPreprocessing, SpeechSplit
+from holdfast.tasks.speech.segments import FRAME, Segment, text_of
+from holdfast.tasks.speech.trainable import UtteranceTraining, log_probabilities, mean_nats
+from holdfast.tasks.task import Task
 
-_TRAIN_UTTERANCES = 500
-"""Training utterances, spread evenly, on which the training loss is taken again as they are."""
+_LOSS_UTTERANCES = 500
+"""Training utterances, spread evenly, on which the training loss is measured without augmentation."""
 
 
-class SpeechRecognizer(TaskModel):
-    """An LSTM, GRU or RNN that writes what it hears, trained by connectionist temporal classification.
+class SpeechRecognizer(Task[SpeechConfig, SpeechSplit, SpeechPreprocessing, list[str]]):
+    """An LSTM, GRU or RNN that transcribes speech, trained by connectionist temporal classification (CTC).
 
     Args:
-        config: every setting; or give its fields by name, which go to the part that has them.
+        config: every setting. Or give its fields by name, which go to the section that has them.
         fields: for example ``cell="lstm", token="word", bidirectional=False`` (see :class:`SpeechConfig`).
 
     Raises:
-        UserError: a field that does not exist, or a value outside its rule.
+        UserError: a field does not exist, or a value is outside its rule.
 
     Example:
         >>> import pathlib, tempfile
@@ -58,177 +62,196 @@ class SpeechRecognizer(TaskModel):
     """
 
     task = "speech"
-    settings = SpeechConfig
+    config_class = SpeechConfig
+    scoreboard = SCOREBOARD
+    size = "{utterances:,} utterances, {words:,} words, {sound_seconds:,.0f} s of sound"
+    title = "Speech recognition"
+    data_settings = (
+        "path_field",
+        "text_field",
+        "speaker_field",
+        "encoding",
+        "rate",
+        "bands",
+        "normalize",
+        "token",
+        "vocabulary",
+        "split",
+        "hold_out",
+    )
+    sentence = "The network's word error rate is {own:.2%} ({model[accuracy]:.2%} of the utterances are right); {bar}"
 
     def __init__(self, config: SpeechConfig | None = None, **fields: Any) -> None:
         super().__init__(config, **fields)
-        self.alphabet: Alphabet | None = None
-        self.sounds: Sounds | None = None
-        self.grams: NGramWordModel | None = None
-        self.chosen: dict[str, float] = {}
-        self.digest = ""
-        self.scoring = SpeechScoring()
+        self.decoding: dict[str, float] = {}  # weights of the n-grams, chosen on the validation split
+        self._scoring: SpeechScoring | None = None  # None while a training run is judged
 
-    def prepare(
-        self, data: Path | str, valid: Path | str | None = None, test: Path | str | None = None
-    ) -> Prepared:
-        """Read the recordings and cut them into parts; does not depend on the cell, the network or the seed."""
-        others = [None if path is None else Path(path) for path in (valid, test)]
-        return dataset.prepare(self.config, Path(data), *others)
+    # -- data and network ----------------------------------------------------------------------------------------
 
-    def fit_baselines(self, prepared: Prepared) -> Baselines:
-        """The most frequent sentence, and templates of single words."""
-        return Baselines.fit(prepared.train.frames, prepared.train.texts)
+    def read(
+        self, data: Path, valid: Path | None, test: Path | None
+    ) -> Dataset[SpeechSplit, SpeechPreprocessing]:
+        """Read the recordings and compute their frames."""
+        return read_dataset(self.config, data, valid, test)
 
-    def _learn(self, prepared: Prepared) -> None:
-        self.alphabet, self.sounds, self.digest = (
-            prepared.alphabet,
-            prepared.sounds.forgetful(),
-            prepared.digest,
-        )
-        self.grams = NGramWordModel.fit(prepared.train.texts, self.config.order)
+    def read_split(self, path: Path) -> tuple[SpeechSplit, tuple[str, ...]]:
+        """Read a manifest or folder as one split."""
+        return read_whole(path, self.config.data, self.fitted()[1])
 
-    def _save_learnt(self, folder: Path) -> None:
-        assert self.alphabet is not None and self.sounds is not None and self.grams is not None
-        own = {"digest": self.digest, "words": list(self.grams.words.words)}
-        save_json(folder / LEARNT, {**own, **self.sounds.description(), **self.alphabet.state()})
+    def read_preprocessing(self, values: Mapping[str, Any], where: Path) -> SpeechPreprocessing:
+        """Rebuild the tokenizer and the front end."""
+        return SpeechPreprocessing.from_dict(values, where, self.config.data)
 
-    def _load_learnt(self, path: Path) -> None:
-        self.learnt = load_json(path)
-        self.alphabet = Alphabet.from_state(self.learnt, path)
-        self.digest = str(self.learnt.get("digest", ""))
-        self.sounds = Sounds.described(self.learnt, self.config.data, path)
+    def arrays(self) -> dict[str, Array]:
+        """Return the n-grams and the normalization."""
+        assert self.preprocessing is not None
+        return self.preprocessing.arrays()
 
-    def _is_learnt(self, folder: Path, prepared: Prepared) -> bool:
-        return load_json(folder / LEARNT).get("digest") == prepared.digest
+    def load_arrays(self, arrays: dict[str, Array]) -> None:
+        """Take the n-grams and the normalization."""
+        assert self.preprocessing is not None
+        self.preprocessing = self.preprocessing.with_arrays(arrays)
 
-    def _empty(self) -> torch.nn.Module:
-        assert self.alphabet is not None and self.sounds is not None
-        return trainable.build(self.config, self.sounds.size, self.alphabet.size)
+    def baseline_set(self, preprocessing: SpeechPreprocessing) -> BaselineSet[SpeechSplit, list[str]]:
+        """Return the most frequent sentence, and the nearest template of single words."""
+        return baseline_set()
 
-    def _network(self, prepared: Prepared) -> tuple[torch.nn.Module, trainable.UtteranceTraining]:
-        module = trainable.build(self.config, prepared.sounds.size, prepared.alphabet.size)
-        return module, trainable.UtteranceTraining(module, self.config, prepared)
+    def network(self, preprocessing: SpeechPreprocessing) -> nn.Module:
+        """Build the untrained network."""
+        return trainable.build(self.config, preprocessing.frontend.size, preprocessing.tokenizer.size)
 
-    def _arrays(self) -> dict[str, Array]:
-        assert self.grams is not None and self.sounds is not None
-        grams = NGramBaselines(self.grams.ngrams, self.grams.order).state()
-        return (
-            super()._arrays()
-            | {f"ngram.{name}": array for name, array in grams.items()}
-            | self.sounds.arrays()
-        )
+    def trainable(
+        self, module: nn.Module, dataset: Dataset[SpeechSplit, SpeechPreprocessing]
+    ) -> UtteranceTraining:
+        """Return batches of augmented utterances with the CTC loss."""
+        assert isinstance(module, SpeechNetwork)
+        return UtteranceTraining(module, self.config, dataset)
 
-    def _take_arrays(self, arrays: dict[str, Array]) -> None:
-        assert self.sounds is not None
-        self.baselines = Baselines.from_state(arrays)
-        self.grams = NGramWordModel(
-            NGramBaselines.from_state(_named(arrays, "ngram")).ngrams,
-            [str(w) for w in self.learnt.get("words", [])],
-        )
-        self.sounds = self.sounds.normalised_by(arrays)
+    def calibrate(self, dataset: Dataset[SpeechSplit, SpeechPreprocessing]) -> None:
+        """Choose the weights of the n-grams on the validation split, where sentences have several words."""
+        several = any(" " in text.strip() for text in dataset.train.texts)
+        recognizer = self.recognizer(DecodingConfig())
+        self.decoding = tuned(recognizer, dataset.preprocessing.ngrams, dataset.valid) if several else {}
 
     @classmethod
-    def load(cls, folder: Path | str) -> SpeechRecognizer:
-        """Read what :meth:`save` wrote (see :meth:`holdfast.tasks.task.TaskModel.load`)."""
+    def load(cls, folder: Path | str) -> Self:
+        """Read what :meth:`save` wrote (see :meth:`holdfast.tasks.task.Task.load`)."""
         self = super().load(folder)
-        self.chosen = dict(self.metrics.get("decoding", {}))
+        self.decoding = dict(self.metrics.get("decoding", {}))
         return self
 
-    def _judge(self, prepared: Prepared, training: trainable.UtteranceTraining) -> dict[str, Any]:
-        part, name = prepared.test or prepared.valid, "test" if prepared.test else "validation"
-        step = max(1, len(prepared.train) // _TRAIN_UTTERANCES)
-        some = prepared.train[range(0, len(prepared.train), step)]
-        judged = self._scores(part, name) | {
-            "train_loss": trainable.mean_nats(trainable.scores_of(training.module, some.frames), some.units),
-            "valid_loss": training.validate()["valid_loss"],
-            "training_size": len(prepared.train),
-            "epoch_size": len(prepared.train),
-            "training_seconds_of_sound": round(sum(map(len, prepared.train.frames)) * 0.01, 2),
-        }
-        if any(" " in text.strip() for text in prepared.train.texts):
-            self.chosen = tuned(self.recogniser(DecodingConfig(lm=NGRAM)), self.grams, prepared.valid)
-            judged |= {"decoding": self.chosen, NGRAM: self._scored(part, DecodingConfig(lm=NGRAM))}
-        return judged
+    # -- results -------------------------------------------------------------------------------------------------
 
-    # -- figures -------------------------------------------------------------------------------------------------
+    def predictions(self, split: SpeechSplit) -> list[str]:
+        """Return the text of every utterance."""
+        return self.recognizer(DecodingConfig()).texts(split.frames)
 
-    def evaluate(self, data: Path | str | None = None, *, int8: bool = False, **asked: Any) -> dict[str, Any]:
-        """Figures of the model and of the simple methods on the same recordings.
+    def score(self, split: SpeechSplit, predictions: list[str]) -> dict[str, float]:
+        """Return word and character error rate, accuracy, and the shares of each kind of error."""
+        return score(predictions, split.texts)
 
-        Args:
-            data: a manifest or folder of which everything is scored; None gives the test part's figures from training.
-            int8: also score the model with its recurrent layers in int8 (:func:`holdfast.quantize`), on the file.
-            asked: ``lm``, ``beam``, ``lm_weight``, ``word_bonus``, ``hot_words``, ``hot_boost``, ``live`` (see
-                :class:`SpeechScoring`): other ways to score the file.
-
-        Returns:
-            as of every task, with ``utterances`` scored and their ``words`` and ``sound_seconds``; ``searched`` with
-            what was asked for, and ``live`` where asked.
-        """
-        scoring = SpeechScoring(**asked)
-        if data is None and scoring != SpeechScoring():
-            rule = "Other ways to decode score a file."
-            raise UserError(rule, "None was given.", "Give one that training did not see.")
-        self.scoring = scoring
-        try:
-            return super().evaluate(data, int8=int8)
-        finally:
-            self.scoring = SpeechScoring()
-
-    def _scores(self, part: Part, name: str) -> dict[str, Any]:
-        """What :meth:`evaluate` gives of a part, with the other ways to decode that are asked for."""
-        found, asked = super()._scores(part, name), self.scoring
-        if replace(asked, live=False) != SpeechScoring():
-            found["searched"] = self._scored(part, asked)
-        if asked.live:
-            found["live"] = self._scored_live(part, asked)
-        return found
-
-    def _figures(self, part: Part) -> dict[str, float]:
-        return self._scored(part, DecodingConfig())
-
-    def _scored(self, part: Part, decoding: DecodingConfig) -> dict[str, float]:
-        began = time.perf_counter()
-        texts = self.recogniser(decoding).texts(part.frames)
-        took = time.perf_counter() - began + part.seconds_to_read
-        return scores(texts, part.texts) | {"real_time_factor": took / max(part.sound_seconds, 1e-9)}
-
-    def _scored_live(self, part: Part, decoding: DecodingConfig) -> dict[str, float]:
-        began = time.perf_counter()
-        texts = [self.ear(decoding).text(one) for one in part.utterances]
-        took = time.perf_counter() - began
-        return scores(texts, part.texts) | {"real_time_factor": took / max(part.sound_seconds, 1e-9)}
-
-    def _baseline_figures(self, part: Part) -> dict[str, dict[str, float]]:
-        return {name: scores(found, part.texts) for name, found in self.baselines.each(part.frames)}
-
-    def _size(self, part: Part) -> dict[str, Any]:
-        words = sum(len(text.split()) for text in part.texts)
+    def measure(self, split: SpeechSplit) -> dict[str, Any]:
+        """Return the number of utterances and words, the seconds of sound, and the number of threads."""
         return {
-            "utterances": len(part),
-            "words": words,
-            "sound_seconds": round(part.sound_seconds, 2),
+            "utterances": len(split),
+            "words": sum(len(text.split()) for text in split.texts),
+            "sound_seconds": round(split.sound_seconds, 2),
             "threads": torch.get_num_threads(),
         }
 
-    def _read(self, path: Path) -> Part:
-        _, alphabet, sounds = self._fitted()
-        part, self.notes = dataset.of_file(path, self.config.data, alphabet, sounds)
-        return part
+    def losses(
+        self, dataset: Dataset[SpeechSplit, SpeechPreprocessing], trainable: UtteranceTraining
+    ) -> dict[str, float]:
+        """Return the CTC losses in nats per token, and how much sound an epoch hears."""
+        train = dataset.train
+        some = train.select(range(0, len(train), max(1, len(train) // _LOSS_UTTERANCES)))
+        return {
+            "train_loss": mean_nats(log_probabilities(trainable.module, some.frames), some.tokens),
+            "valid_loss": trainable.validate()["valid_loss"],
+            "epoch_size": len(train),
+            "training_seconds_of_sound": round(sum(map(len, train.frames)) * FRAME, 2),
+        }
+
+    def evaluate(self, data: Path | str | None = None, *, int8: bool = False, **asked: Any) -> Result:
+        """Score the model and the baselines on the same recordings.
+
+        Args:
+            data: a manifest or folder, scored as a whole. None returns the results of the test split from training.
+            int8: also score the model with its recurrent layers in int8 (:func:`holdfast.quantize`), on the file.
+            asked: ``lm``, ``beam``, ``lm_weight``, ``word_bonus``, ``hot_words``, ``hot_boost``, ``live`` (see
+                :class:`SpeechScoring`): other ways to decode the file.
+
+        Returns:
+            as for every task, with the number of ``utterances`` and ``words`` scored and their ``sound_seconds``;
+            ``searched`` with the decoding that was asked for, and ``live`` where asked for.
+        """
+        scoring = SpeechScoring(**asked)
+        if data is None and scoring != SpeechScoring():
+            rule = "Other ways to decode must score a file."
+            raise UserError(rule, "None was given.", "Give one that training did not see.")
+        self._scoring = scoring
+        try:
+            return super().evaluate(data, int8=int8)
+        finally:
+            self._scoring = None
+
+    def network_metrics(self, split: SpeechSplit) -> dict[str, float]:
+        """Return the metrics of greedy decoding, and its real-time factor."""
+        return self._scored(split, DecodingConfig())
+
+    def scored_otherwise(self, split: SpeechSplit) -> dict[str, Any]:
+        """Return the results of n-grams after training, and of the decoding asked for in an evaluation."""
+        asked = self._scoring
+        if asked is None:
+            if not self.decoding:
+                return {}
+            return {"decoding": self.decoding, NGRAM: self._scored(split, DecodingConfig(lm=NGRAM))}
+        searched = replace(asked, live=False) != SpeechScoring()
+        found: dict[str, Any] = {"searched": self._scored(split, asked)} if searched else {}
+        return found | ({"live": self._scored(split, asked, live=True)} if asked.live else {})
+
+    def _scored(self, split: SpeechSplit, asked: DecodingConfig, live: bool = False) -> dict[str, float]:
+        """Return the metrics of one way to decode."""
+        began = time.perf_counter() - (0.0 if live else split.seconds_to_read)
+        if live:
+            texts = [self.streaming_recognizer(asked).text(one) for one in split.utterances]
+        else:
+            texts = self.recognizer(asked).texts(split.frames)
+        took = time.perf_counter() - began
+        return score(texts, split.texts) | {"real_time_factor": took / max(split.sound_seconds, 1e-9)}
+
+    @classmethod
+    def remarks(cls, result: Mapping[str, Any]) -> list[str]:
+        """Return how fast the network is."""
+        factor, threads = result["model"]["real_time_factor"], result["threads"]
+        on = f"{threads} thread{'' if threads == 1 else 's'}"
+        return [f"Recognizing 1 second of sound takes {factor:.3g} s on {on}."]
+
+    @classmethod
+    def result_keys(cls) -> list[str]:
+        """Return the keys that ``evaluate --json`` prints."""
+        return [*super().result_keys(), "threads"]
+
+    @classmethod
+    def examples(cls, run: str, files: Sequence[str]) -> list[list[str]]:
+        """Return commands that transcribe a sound, and a folder with a language model."""
+        return [
+            ["holdfast", "predict", run, "SOUND.wav", "--times", "--plot", "words.png"],
+            ["holdfast", "predict", run, "FOLDER", "--lm", "ngram"],
+        ]
 
     # -- use -----------------------------------------------------------------------------------------------------
 
     def predict(self, data: Path | str | Iterable[Path | str], **asked: Any) -> list[str]:
-        """The text of every sound.
+        """Return the text of every sound.
 
         Args:
-            data: a sound file, several of them, a folder of sounds, or a manifest (whose text is not looked at).
+            data: a sound file, several of them, a folder of sounds, or a manifest (its texts are not read).
             asked: ``lm``, ``beam``, ``lm_weight``, ``word_bonus``, ``hot_words``, ``hot_boost`` (see
                 :class:`holdfast.tasks.speech.config.DecodingConfig`).
 
         Raises:
-            UserError: a file that is not there or no sound, a value outside its rule.
+            UserError: a file is missing or not a sound, or a value is outside its rule.
         """
         paths = [data] if isinstance(data, str | Path) else list(data)
         return [
@@ -238,54 +261,62 @@ class SpeechRecognizer(TaskModel):
         ]
 
     def stream(self, data: Path, asked: DecodingConfig) -> Iterator[tuple[Utterance, list[Segment]]]:
-        """Each utterance of a file, folder or manifest with what is said in it, one after the other."""
-        recogniser = self.recogniser(asked)
-        return ((one, recogniser.heard(frames)) for one, frames in self.sounds_of(data))
+        """Yield each utterance of a file, folder or manifest with its segments of text, one after the other."""
+        recognizer = self.recognizer(asked)
+        return ((one, recognizer.segments(frames)) for one, frames in self.frames_of(data))
 
-    def sounds_of(self, data: Path) -> Iterator[tuple[Utterance, Array]]:
-        """Each utterance of a file, folder or manifest with its frames as the network reads them."""
-        sounds = self._fitted()[2]
-        return dataset.heard_frames(dataset.to_hear(data, self.config.data, sounds), sounds)
+    def frames_of(self, data: Path) -> Iterator[tuple[Utterance, Array]]:
+        """Yield each utterance of a file, folder or manifest with its frames as the network reads them."""
+        frontend = self.fitted()[1].frontend
+        return normalized_frames(read_sounds(data, self.config.data, frontend), frontend)
 
-    def listen(self, **asked: Any) -> Ear:
-        """What listens live: give it samples as they come, and it gives segments of text as they end.
+    def listen(self, **asked: Any) -> StreamingRecognizer:
+        """Return a recognizer for live sound: it takes samples as they come, and returns segments as they end.
 
         Args:
-            asked: as of :meth:`predict`.
+            asked: as for :meth:`predict`.
 
         Raises:
-            UserError: the network reads in both directions, or needs the whole utterance to normalise it.
+            UserError: the network reads in both directions, or its normalization needs the whole utterance.
 
         Example::
 
-            ear = model.listen()
-            for block in microphone:                # float32, -1 ... 1, at model.rate samples a second
-                for segment in ear.accept(block):
+            stream = model.listen()
+            for block in microphone:                # float32, -1 ... 1, at model.rate samples per second
+                for segment in stream.accept(block):
                     print(segment.text)
         """
-        return self.ear(DecodingConfig(**asked))
+        return self.streaming_recognizer(DecodingConfig(**asked))
 
-    def ear(self, asked: DecodingConfig) -> Ear:
-        """As :meth:`listen`."""
-        module, _, sounds = self._fitted()
-        return Ear(module, sounds, self.recogniser(asked))
+    def streaming_recognizer(self, asked: DecodingConfig) -> StreamingRecognizer:
+        """Return what :meth:`listen` returns, from settings."""
+        module, preprocessing = self.fitted()
+        return StreamingRecognizer(module, preprocessing.frontend, self.recognizer(asked))
 
     @property
     def rate(self) -> int | None:
-        """Samples a second of the sound that the network hears; None where it reads ready features."""
-        return self._fitted()[2].rate
+        """Samples per second of the sound that the network reads; None for precomputed features."""
+        return self.fitted()[1].frontend.rate
 
-    def recogniser(self, asked: DecodingConfig) -> Recogniser:
-        """The network with its units and the search that is asked for."""
-        module, alphabet, _ = self._fitted()
-        return Recogniser.of(module, alphabet, asked, self.grams, self.chosen)
+    def recognizer(self, asked: DecodingConfig) -> Recognizer:
+        """Return the network with its tokenizer and a decoder."""
+        module, preprocessing = self.fitted()
+        return Recognizer.of(module, preprocessing.tokenizer, asked, preprocessing.ngrams, self.decoding)
 
-    def _fitted(self) -> tuple[Any, Alphabet, Sounds]:
-        module = self._trained()
-        assert self.alphabet is not None and self.sounds is not None
-        return module, self.alphabet, self.sounds
+    def write_predictions(self, data: Path | None, asked: Prediction) -> Iterator[str]:
+        """Yield a line of text for each sound, or words of live sound as they are recognized."""
+        from holdfast.tasks.speech.predict import predicted
 
+        return predicted(self, data, asked)
 
-def _named(arrays: dict[str, Array], prefix: str) -> dict[str, Array]:
-    """The arrays whose name begins so, without that beginning."""
-    return {name.removeprefix(f"{prefix}."): a for name, a in arrays.items() if name.startswith(f"{prefix}.")}
+    def inspections(self, data: Path, steps: int) -> list[InspectionRequest]:
+        """Return the first sound of a file as what to inspect."""
+        from holdfast.tasks.speech.inspect import subjects
+
+        return subjects(self, data, steps)
+
+    def report_sections(self, plots: Path) -> list[Section]:
+        """Return sections with recognized sentences, and with sounds and their text over time."""
+        from holdfast.tasks.speech.report import sections
+
+        return sections(self, plots)

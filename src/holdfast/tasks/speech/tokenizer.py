@@ -1,32 +1,32 @@
-"""The units that a recogniser writes, behind the blank: characters, words or subwords of the training sentences."""
+"""Tokenizer of a speech recognizer: characters, words or subwords of the training sentences."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
 from holdfast.decoding.ctc import BLANK
-from holdfast.errors import UserError, missing_library
+from holdfast.errors import UserError, damaged, missing_library
 
-UNKNOWN, SPACE = "<unk>", "▁"
-"""What the library tokenizers writes for a sign that it does not know, and for the space before a word."""
+_UNKNOWN, _SPACE = "<unk>", "▁"
+"""What the library tokenizers writes for an unknown character, and for the space before a word."""
 
 
-class Alphabet:
-    """Units 1 ... V - 1, and what each of them adds to a text; unit 0 is the blank and adds nothing.
+class CTCTokenizer:
+    """Tokens 1 ... V - 1, and the text that each of them adds; token 0 is the blank and adds nothing.
 
-    A text is its words with one space between. What stands in no training sentence has no unit.
+    A text is its words with one space between. Characters that no training sentence has get no token.
 
     Example:
-        >>> alphabet = Alphabet.fit(["ab a"], "character", 500)
-        >>> alphabet.encode("a b!"), alphabet.decode([2, 1, 3])
+        >>> tokenizer = CTCTokenizer.fit(["ab a"], "character", 500)
+        >>> tokenizer.encode("a b!"), tokenizer.decode([2, 1, 3])
         ([2, 1, 3], 'a b')
     """
 
-    def __init__(self, kind: str, pieces: Sequence[str], tokenizer: Any = None) -> None:
-        self.kind, self.pieces, self.tokenizer = kind, ("", *pieces), tokenizer
+    def __init__(self, kind: str, pieces: Sequence[str], library: Any = None) -> None:
+        self.kind, self.pieces, self.library = kind, ("", *pieces), library
         self.size = len(self.pieces)
         self.numbers = {piece: number for number, piece in enumerate(self.pieces) if number != BLANK}
         self.encode: Callable[[str], list[int]] = {
@@ -37,17 +37,17 @@ class Alphabet:
 
     @classmethod
     def fit(cls, texts: Iterable[str], kind: str, most: int) -> Self:
-        """The units of some sentences."""
+        """Collect the tokens of some sentences; ``most`` limits the number of subwords."""
         clean = [spaced(text) for text in texts]
         if kind == "subword":
-            return cls._of(_subwords_of(clean, most))
-        found = {unit for text in clean for unit in (text if kind == "character" else text.split())}
-        return cls(kind, [unit if kind == "character" else f"{unit} " for unit in sorted(found)])
+            return cls._of(_fit_subwords(clean, most))
+        found = {token for text in clean for token in (text if kind == "character" else text.split())}
+        return cls(kind, [token if kind == "character" else f"{token} " for token in sorted(found)])
 
     @classmethod
-    def _of(cls, tokenizer: Any) -> Self:
-        tokens = [tokenizer.id_to_token(number) for number in range(tokenizer.get_vocab_size())]
-        return cls("subword", [token.replace(SPACE, " ") for token in tokens if token != UNKNOWN], tokenizer)
+    def _of(cls, library: Any) -> Self:
+        tokens = [library.id_to_token(number) for number in range(library.get_vocab_size())]
+        return cls("subword", [token.replace(_SPACE, " ") for token in tokens if token != _UNKNOWN], library)
 
     def _characters(self, text: str) -> list[int]:
         return [self.numbers[sign] for sign in spaced(text) if sign in self.numbers]
@@ -56,59 +56,58 @@ class Alphabet:
         return [self.numbers[f"{word} "] for word in text.split() if f"{word} " in self.numbers]
 
     def _subwords(self, text: str) -> list[int]:
-        tokens = self.tokenizer.encode(spaced(text)).tokens
-        return [self.numbers[token.replace(SPACE, " ")] for token in tokens if token != UNKNOWN]
+        tokens = self.library.encode(spaced(text)).tokens
+        return [self.numbers[token.replace(_SPACE, " ")] for token in tokens if token != _UNKNOWN]
 
-    def decode(self, units: Sequence[int]) -> str:
-        """The text of some units."""
-        return spaced("".join(self.pieces[unit] for unit in units))
+    def decode(self, tokens: Sequence[int]) -> str:
+        """Return the text of some tokens."""
+        return spaced("".join(self.pieces[token] for token in tokens))
 
-    def whole_words(self, units: Sequence[int]) -> str:
-        """The words of some units that no further unit can make longer."""
-        spelt = "".join(self.pieces[unit] for unit in units)
-        return spaced(spelt[: spelt.rfind(" ") + 1])
+    def whole_words(self, tokens: Sequence[int]) -> str:
+        """Return the words of some tokens that no further token can make longer."""
+        spelled = "".join(self.pieces[token] for token in tokens)
+        return spaced(spelled[: spelled.rfind(" ") + 1])
 
     def unknown(self, text: str) -> int:
-        """How many characters, or words, of a text have no unit."""
+        """Return how many characters, or words, of a text have no token."""
         if self.kind == "word":
             return len(text.split()) - len(self.encode(text))
         known = {sign for piece in self.pieces for sign in piece}
         return sum(sign not in known for sign in spaced(text))
 
-    def state(self) -> dict[str, Any]:
-        """Everything, for JSON."""
-        own = json.loads(self.tokenizer.to_str()) if self.tokenizer is not None else list(self.pieces[1:])
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as values that JSON can hold."""
+        own = json.loads(self.library.to_str()) if self.library is not None else list(self.pieces[1:])
         return {"unit": self.kind, "units": own}
 
     @classmethod
-    def from_state(cls, state: Any, where: Path) -> Self:
-        """What :meth:`state` gave.
+    def from_dict(cls, values: Mapping[str, Any], where: Path) -> Self:
+        """Rebuild it from :meth:`to_dict`.
 
         Raises:
             UserError: it is damaged.
         """
         try:
-            if state["unit"] == "subword":
-                return cls._of(_tokenizers().Tokenizer.from_str(json.dumps(state["units"])))
-            return cls(state["unit"], [str(piece) for piece in state["units"]])
+            if values["unit"] == "subword":
+                return cls._of(_tokenizers().Tokenizer.from_str(json.dumps(values["units"])))
+            return cls(values["unit"], [str(piece) for piece in values["units"]])
         except UserError:
             raise
         except Exception as error:  # the library tokenizers raises no other class
-            rule = f"{where} holds the units as training wrote them."
-            raise UserError(rule, "They are damaged.", "Copy the folder again, or train anew.") from error
+            raise damaged(where, "Its tokens are damaged.") from error
 
 
 def spaced(text: str) -> str:
-    """The words of a text with one space between."""
+    """Return the words of a text with one space between."""
     return " ".join(text.split())
 
 
-def _subwords_of(texts: Sequence[str], most: int) -> Any:
-    """Byte-pair encoding of signs, not of bytes, so that every unit is some text; a word's first has its space."""
+def _fit_subwords(texts: Sequence[str], most: int) -> Any:
+    """Fit byte-pair encoding on characters, not bytes, so that every token is text; spaces begin words."""
     library = _tokenizers()
-    tokenizer = library.Tokenizer(library.models.BPE(unk_token=UNKNOWN))
+    tokenizer = library.Tokenizer(library.models.BPE(unk_token=_UNKNOWN))
     tokenizer.pre_tokenizer = library.pre_tokenizers.Metaspace()
-    trainer = library.trainers.BpeTrainer(vocab_size=most, special_tokens=[UNKNOWN], show_progress=False)
+    trainer = library.trainers.BpeTrainer(vocab_size=most, special_tokens=[_UNKNOWN], show_progress=False)
     tokenizer.train_from_iterator(texts, trainer)
     return tokenizer
 

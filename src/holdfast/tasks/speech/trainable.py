@@ -1,4 +1,4 @@
-"""The network of a recogniser: built from the configuration, trained by CTC on utterances."""
+"""The network of a speech recognizer, and its training by CTC."""
 
 from __future__ import annotations
 
@@ -15,25 +15,27 @@ from holdfast.data.batching import TokenBatches
 from holdfast.data.prefetch import prefetch
 from holdfast.decoding.ctc import GreedyCTC, decode
 from holdfast.models.speech import SpeechNetwork, SpeechOptions, ctc_nll, has_ctc_path
+from holdfast.tasks.dataset import Dataset
+from holdfast.tasks.speech.augmentation import Augmenter
 from holdfast.tasks.speech.config import SpeechConfig
-from holdfast.tasks.speech.dataset import Prepared
 from holdfast.tasks.speech.metrics import edits
+from holdfast.tasks.speech.preprocessing import SpeechPreprocessing, SpeechSplit
 
 Batch = tuple[Tensor, Tensor, Tensor, Tensor]
-"""Frames [T, B, F], lengths [B], units [B, U], how many [B]."""
+"""Frames [T, B, F], their number [B], tokens [B, U], their number [B]."""
 
-TIE = 0.01
-"""Weight of the loss beside the errors: it decides between epochs with as many, such as the first ones."""
-SCORED_AT_ONCE = 40_000
-"""Frames of a batch where nothing is trained."""
+_TIE = 0.01
+"""Weight of the loss next to the error rate: it decides between epochs with equal error rates, such as the first."""
+_SCORED_AT_ONCE = 40_000
+"""Frames in a batch without training."""
 
 
-def build(config: SpeechConfig, features: int, units: int) -> SpeechNetwork:
-    """An untrained network."""
+def build(config: SpeechConfig, features: int, tokens: int) -> SpeechNetwork:
+    """Build the untrained network."""
     net = config.network
     options = SpeechOptions(
         features=features,
-        vocab_size=units,
+        vocab_size=tokens,
         cell=net.cell,
         hidden_size=net.hidden_size,
         num_layers=net.num_layers,
@@ -48,10 +50,10 @@ def build(config: SpeechConfig, features: int, units: int) -> SpeechNetwork:
     return SpeechNetwork(options)
 
 
-def padded(frames: Sequence[Array], units: Sequence[Sequence[int]]) -> Batch:
-    """Utterances side by side, the shorter ones filled up with zeros."""
+def padded(frames: Sequence[Array], tokens: Sequence[Sequence[int]]) -> Batch:
+    """Batch utterances, padded with zeros."""
     own = [torch.from_numpy(np.ascontiguousarray(each)) for each in frames]
-    targets = [torch.tensor(list(each), dtype=torch.long) for each in units]
+    targets = [torch.tensor(list(each), dtype=torch.long) for each in tokens]
     return (
         torch.nn.utils.rnn.pad_sequence(own),
         torch.tensor([len(each) for each in own]),
@@ -61,54 +63,59 @@ def padded(frames: Sequence[Array], units: Sequence[Sequence[int]]) -> Batch:
 
 
 class UtteranceTraining:
-    """What the training loop asks for: batches of utterances of like length, changed anew in each epoch, and the loss.
+    """Trainable of a speech recognizer: batches of utterances of similar length, augmented anew in each epoch.
 
-    The batches of an epoch depend on the seed and the epoch alone.
+    The batches of an epoch depend only on the seed and the epoch.
     """
 
-    def __init__(self, module: SpeechNetwork, config: SpeechConfig, prepared: Prepared) -> None:
+    def __init__(
+        self, module: SpeechNetwork, config: SpeechConfig, dataset: Dataset[SpeechSplit, SpeechPreprocessing]
+    ) -> None:
         settings = config.training
-        self.module, self.prepared, self.seed = module, prepared, settings.seed
-        self.train, self.valid = prepared.train, prepared.valid
+        self.module, self.seed = module, settings.seed
+        self.train, self.valid = dataset.train, dataset.valid
+        self.augmenter = Augmenter.of(config.augment, self.train.frontend)
         self.monitor = f"valid_{settings.select_by}"
         lengths = [len(frames) for frames in self.train.frames]
         self.order = TokenBatches(lengths, settings.frames, settings.batch_size, settings.seed)
         self.steps_per_epoch = len(self.order)
 
     def batches(self, epoch: int) -> Iterator[Batch]:
-        """Every training utterance once in an epoch, made ready by threads."""
+        """Yield every training utterance once; threads prepare the batches."""
         return prefetch(partial(self._batch, epoch), self.order.of(epoch))
 
     def _batch(self, epoch: int, chosen: Array) -> Batch:
-        numbers = chosen.tolist()
-        frames = [self.prepared.augmented(i, (self.seed, epoch, i)) for i in numbers]
-        return padded(frames, [self.train.units[i] for i in numbers])
+        numbers, train = chosen.tolist(), self.train
+        frames = [
+            self.augmenter(train.utterances[i], train.frames[i], (self.seed, epoch, i)) for i in numbers
+        ]
+        return padded(frames, [train.tokens[i] for i in numbers])
 
     def loss(self, batch: Batch) -> Tensor:
-        """Nats of CTC, for each unit."""
-        frames, lengths, units, sizes = batch
+        """Return the CTC loss in nats per token."""
+        frames, lengths, tokens, sizes = batch
         scores, left = self.module(frames, lengths)
-        there = has_ctc_path(left, units, sizes)  # a faster utterance may have become too short for its units
+        there = has_ctc_path(left, tokens, sizes)  # a faster utterance may have become too short for its text
         nothing: Tensor = 0.0 * scores.sum()
         if not there.any():
             return nothing
-        nats = ctc_nll(scores[:, there], left[there], units[there], sizes[there])
+        nats = ctc_nll(scores[:, there], left[there], tokens[there], sizes[there])
         mean: Tensor = nats.sum() / sizes[there].sum().clamp(min=1)
         return mean
 
     def validate(self) -> dict[str, float]:
-        """Nats of each unit of the validation part, and the share of units that are wrong."""
-        found = scores_of(self.module, self.valid.frames)
-        errors = sum(edits(decode(GreedyCTC(), own), units) for own, units in zip(found, self.valid.units))
-        count = max(1, sum(map(len, self.valid.units)))
-        loss, error = mean_nats(found, self.valid.units), errors / count
-        return {"valid_loss": loss, "valid_error": error, "valid_joint": error + TIE * loss}
+        """Return the loss of the validation split in nats per token, and the share of wrong tokens."""
+        found = log_probabilities(self.module, self.valid.frames)
+        errors = sum(edits(decode(GreedyCTC(), own), tokens) for own, tokens in zip(found, self.valid.tokens))
+        count = max(1, sum(map(len, self.valid.tokens)))
+        loss, error = mean_nats(found, self.valid.tokens), errors / count
+        return {"valid_loss": loss, "valid_error": error, "valid_joint": error + _TIE * loss}
 
 
-def mean_nats(found: Sequence[Array], units: Sequence[Sequence[int]]) -> float:
-    """Nats of CTC for each unit, of utterances whose units fit into their frames; none fits: not a number."""
+def mean_nats(found: Sequence[Array], tokens: Sequence[Sequence[int]]) -> float:
+    """Return the CTC loss in nats per token, of utterances with enough frames; NaN where none has enough."""
     total, count = 0.0, 0
-    for own, wanted in zip(found, units):
+    for own, wanted in zip(found, tokens):
         if min_ctc_frames(wanted) > len(own):
             continue
         scores, targets = torch.from_numpy(own)[:, None], torch.tensor([list(wanted)], dtype=torch.long)
@@ -118,14 +125,14 @@ def mean_nats(found: Sequence[Array], units: Sequence[Sequence[int]]) -> float:
 
 
 @torch.no_grad()
-def scores_of(module: SpeechNetwork, frames: Sequence[Array]) -> list[Array]:
-    """``log p`` [S, V] of every utterance, in evaluation mode."""
+def log_probabilities(module: SpeechNetwork, frames: Sequence[Array]) -> list[Array]:
+    """Return ``log p`` [S, V] of every utterance, in evaluation mode."""
     training = module.training
     module.eval()
     device = module.output.weight.device
     found: list[Array] = [np.zeros((0, module.options.vocab_size), np.float32)] * len(frames)
     there = [i for i, own in enumerate(frames) if len(own)]
-    for chosen in TokenBatches([len(frames[i]) for i in there], SCORED_AT_ONCE).of(epoch=0):
+    for chosen in TokenBatches([len(frames[i]) for i in there], _SCORED_AT_ONCE).of(epoch=0):
         numbers = [there[k] for k in chosen.tolist()]
         x, lengths, _, _ = padded([frames[i] for i in numbers], [()] * len(numbers))
         scores, left = module(x.to(device), lengths.to(device))
