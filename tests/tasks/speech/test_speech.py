@@ -50,7 +50,7 @@ def texts(manifest: Path) -> list[str]:
 @pytest.mark.parametrize("name", ["both", "live"])
 def test_it_learns_to_hear(folder: Path, name: str) -> None:
     metrics = load_json(folder / name / "metrics.json")
-    assert metrics["model"]["wer"] < 0.05 and metrics["part"] == "test"
+    assert metrics["model"]["wer"] < 0.05 and metrics["split"] == "test"
     assert metrics["baselines"]["most_frequent"]["wer"] > 0.5
     assert metrics["model"]["real_time_factor"] > 0 and metrics["sound_seconds"] > 1
     found = load(folder / name).predict(folder / "test.tsv")
@@ -220,9 +220,9 @@ def test_letters_are_heard_live_as_in_files(folder: Path, tmp_path: Path) -> Non
 
 
 def test_hot_words_that_cannot_be_written_are_refused(folder: Path) -> None:
-    with pytest.raises(UserError, match="Did you mean 'top'"):
+    with pytest.raises(UserError, match="Give 'top' instead"):
         load(folder / "both").predict(folder / "test.tsv", hot_words=("Top",))
-    with pytest.raises(UserError, match="did not"):
+    with pytest.raises(UserError, match="'piano' is not"):
         load(folder / "both").predict(folder / "test.tsv", hot_words=("piano",))
 
 

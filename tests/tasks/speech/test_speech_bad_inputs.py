@@ -207,7 +207,10 @@ SETTINGS: dict[str, tuple[list[str], Expected]] = {
         ["--noise", "10", "--noise-folder", "no-such-folder"],
         ("a folder of sounds", "no-such-folder is not a folder", "white and pink"),
     ),
-    "a noise folder without noise": (["--noise-folder", "x"], ("at a signal", "No --noise", "--noise 10")),
+    "a noise folder without noise": (
+        ["--noise-folder", "x"],
+        ("used with --noise", "No --noise", "--noise 10"),
+    ),
     "a subsampling of 3": (["--subsampling", "3"], ("1, 2, 4 or 8", "It was 3", "--subsampling 2")),
     "a split of words": (["--split", "most"], ("split", "most", "--split")),
     "a cache that is a file": (["--cache", "FILE"], ("must be a folder", "is a file", "--cache")),

@@ -1,4 +1,4 @@
-"""Every setting of a speech recognizer: the flags, the schema of recipes and ``config.toml``, and the constructor."""
+"""Every setting of a speech recognizer: its flags, the schema of recipes and ``config.toml``, and keyword arguments."""
 
 from __future__ import annotations
 
@@ -11,33 +11,31 @@ from holdfast.config import Scoring, Training, fractions
 from holdfast.errors import UserError
 from holdfast.validation import check_at_least, check_fraction, invalid_setting
 
-WIDEST = 1000
-"""Prefixes of a beam."""
+_WIDEST = 1000
+"""Widest beam."""
 NGRAM = "ngram"
-"""The language model that is counted in the training part's own sentences."""
+"""Name of the language model that is counted in the training sentences."""
 
 
 @dataclass(kw_only=True)
 class SoundConfig:
-    """The recordings, what is taken of them, and their parts.
+    """The recordings, their frames and tokens, and the splits. An example is an utterance.
 
     Attributes:
-        path_field: column of a manifest with the sound's file, or several files that are joined (default: path or
-            paths).
-        text_field: column with what is said (default: text).
-        speaker_field: column with who speaks (default: speaker, where there is one).
-        encoding: of the manifest, such as utf-8 or latin-1.
-        rate: samples a second that every sound is brought to; that of most training files when not given.
-        bands: mel bands of a frame; frames are 25 ms long and begin every 10 ms.
-        normalize: each band by its mean and spread over the training part (global), the mean over the utterance, both
-            over all of a speaker's utterances, or both over what was heard so far (running); or none. Listening live
-            takes global, running or none.
+        path_field: column of a manifest with the sound file, or several files to join (default: path or paths).
+        text_field: column with the transcript (default: text).
+        speaker_field: column with the speaker (default: speaker, where there is one).
+        encoding: encoding of the manifest, such as utf-8 or latin-1.
+        rate: samples per second, to which every sound is resampled; the rate of most training files when not given.
+        bands: mel bands of a frame; frames are 25 ms long and start every 10 ms.
+        normalize: normalization of each band: by the mean and deviation of the training split (global), of all
+            utterances of the speaker (speaker), or of all frames so far (running); by the mean of the utterance
+            (utterance); or none. Live sound needs global, running or none.
         token: what the network writes: character, word or subword (byte-pair encoding).
-        vocabulary: most subwords.
-        split: training, validation and test part where they have no files: fractions of the utterances.
-        hold_out: a speaker whose utterances are the test part, and are in no other.
-        cache: folder for the frames of files, so that they are computed once; they are kept in memory only when not
-            given.
+        vocabulary: largest number of subwords.
+        split: training, validation and test split, in this order, as fractions of the utterances.
+        hold_out: speaker whose utterances are the test split, and are in no other.
+        cache: folder that keeps the frames of sound files for later runs; frames stay in memory when not given.
     """
 
     path_field: str | None = None
@@ -62,16 +60,16 @@ class SoundConfig:
 
 @dataclass(kw_only=True)
 class AugmentConfig:
-    """How training utterances are changed, anew in each epoch, so that there are more of them.
+    """Augmentation of the training utterances, new in each epoch.
 
     Attributes:
-        speeds: the speeds that each is played at by chance, such as 0.9,1.0,1.1 (Ko et al. 2015).
-        noise: least signal-to-noise ratio of added noise, in dB; none is added when not given.
-        noise_folder: folder of sounds to add; white and pink noise when not given.
-        time_masks: stretches of frames that are blanked (SpecAugment: Park et al. 2019).
-        time_width: longest of them, in frames; also at most a fifth of the utterance.
-        band_masks: stretches of bands that are blanked.
-        band_width: widest of them, in bands.
+        speeds: speeds to choose from at random, such as 0.9,1.0,1.1 (Ko et al. 2015).
+        noise: lowest signal-to-noise ratio of added noise, in dB; no noise when not given.
+        noise_folder: folder of sounds to add as noise; white and pink noise when not given.
+        time_masks: number of masked stretches of frames (SpecAugment: Park et al. 2019).
+        time_width: longest masked stretch, in frames; never more than a fifth of the utterance.
+        band_masks: number of masked stretches of bands.
+        band_width: widest masked stretch, in bands.
     """
 
     speeds: tuple[float, ...] = (1.0,)
@@ -91,7 +89,7 @@ class AugmentConfig:
             raise invalid_setting("noise", "-20 to 100 dB", self.noise, 10)
         if self.noise_folder is not None and self.noise is None:
             raise UserError(
-                "--noise-folder is added at a signal-to-noise ratio.",
+                "--noise-folder must be used with --noise, the signal-to-noise ratio.",
                 "No --noise was given.",
                 "Give for example --noise 10.",
             )
@@ -107,13 +105,13 @@ class NetworkConfig:
 
     Attributes:
         cell: rnn, gru or lstm.
-        hidden_size: units of a layer, in each direction.
+        hidden_size: hidden units of each layer, in each direction.
         num_layers: recurrent layers.
-        bidirectional: layers read forwards and backwards: for files; --no-bidirectional listens live.
-        front: how frames become fewer before the layers: convolution or stack (side by side).
-        subsampling: 1, 2, 4 or 8 frames become one.
-        channels: numbers of a frame that is left.
-        input_dropout: dropout before the layers.
+        bidirectional: read forwards and backwards, for sound files; live sound needs --no-bidirectional.
+        front: how subsampling joins frames before the recurrent layers: convolution, or stack (concatenation).
+        subsampling: number of frames that become one: 1, 2, 4 or 8.
+        channels: size of a frame after subsampling.
+        input_dropout: dropout before the recurrent layers.
         hidden_dropout: dropout between layers.
         output_dropout: dropout before the output layer.
     """
@@ -140,12 +138,12 @@ class NetworkConfig:
 
 @dataclass(kw_only=True)
 class SpeechTraining(Training):
-    """How a recognizer is trained: by CTC, on batches of utterances of like length.
+    """The training run: CTC on batches of utterances of similar length.
 
     Attributes:
-        batch_size: utterances in a batch, at most.
-        frames: frames in a batch, at most, padding counted.
-        select_by: validation metric that selects the best epoch: loss, error (of the tokens, greedily decoded), or
+        batch_size: most utterances in a batch.
+        frames: most frames in a batch, with padding.
+        select_by: validation metric that selects the best epoch: loss, error (token error rate of greedy decoding), or
             joint (error plus a hundredth of the loss).
     """
 
@@ -164,16 +162,17 @@ class SpeechTraining(Training):
 
 @dataclass(kw_only=True)
 class DecodingConfig:
-    """How text is found in what the network hears; what is not given is as in training.
+    """Decoding: how the network's output becomes text.
 
     Attributes:
-        beam: prefixes that are followed at once; 1 takes the likeliest unit of each frame (16 with a language model).
-        lm: language model that joins in: ngram (of the training part's sentences), the folder of a language model's run
-            (of words or characters), or none.
-        lm_weight: weight of its log probability; what was best with the n-grams on the validation part when not given.
-        word_bonus: nats that each word adds; as lm-weight when not given.
-        hot_words: words that are expected, such as names, with commas between.
-        hot_boost: nats that each of them adds.
+        beam: prefixes in the beam search; 1 is greedy decoding. The default is 1, or 16 with a language model or hot
+            words.
+        lm: language model for the search: ngram (of the training sentences), the run folder of a language model (of
+            words or characters), or none.
+        lm_weight: weight of its log probability; when not given, the best one of the n-grams on the validation split.
+        word_bonus: nats added for each word; when not given, the best value as for lm-weight.
+        hot_words: words to expect, such as names, separated by commas.
+        hot_boost: nats added for each hot word.
     """
 
     beam: int | None = None
@@ -185,8 +184,8 @@ class DecodingConfig:
 
     def __post_init__(self) -> None:
         check_at_least("beam", self.beam, 1, 16)
-        if self.beam is not None and self.beam > WIDEST:
-            raise invalid_setting("beam", f"at most {WIDEST}", self.beam, 16)
+        if self.beam is not None and self.beam > _WIDEST:
+            raise invalid_setting("beam", f"at most {_WIDEST}", self.beam, 16)
         check_at_least("lm_weight", self.lm_weight, 0, 0.5)
         for name in ("word_bonus", "hot_boost"):
             value = getattr(self, name)
@@ -194,19 +193,19 @@ class DecodingConfig:
                 raise invalid_setting(name, "a finite number", value, 1.0)
         if any(not word.strip() or " " in word.strip() for word in self.hot_words):
             raise invalid_setting(
-                "hot_words", "words with commas between", ",".join(self.hot_words) or "empty", "Jane,Joe"
+                "hot_words", "words separated by commas", ",".join(self.hot_words) or "empty", "Jane,Joe"
             )
         if self.beam == 1 and (self.hot_words or self.lm not in (None, "none")):
             raise UserError(
-                "A language model and hot words join a search.",
-                "--beam was 1, which is none.",
+                "A language model or hot words must have a beam of at least 2.",
+                "--beam was 1.",
                 "Give --beam 16, or leave it out.",
             )
         if (self.lm_weight is not None or self.word_bonus is not None) and self.lm in (None, "none"):
             raise UserError(
-                "--lm-weight and --word-bonus are those of a language model.",
+                "--lm-weight and --word-bonus must be used with a language model.",
                 "No --lm was given.",
-                "Give --lm ngram, or the folder of a language model's run.",
+                "Give --lm ngram, or the run folder of a language model.",
             )
 
 
@@ -216,10 +215,10 @@ class SpeechConfig:
 
     Attributes:
         data: the recordings.
-        augment: how they are changed in training.
+        augment: their augmentation in training.
         network: the network.
         training: the training run.
-        order: longest n-gram of the language model that is counted in the training part's sentences.
+        order: longest n-gram of the language model of the training sentences.
     """
 
     data: SoundConfig = field(default_factory=SoundConfig)
@@ -234,10 +233,10 @@ class SpeechConfig:
 
 @dataclass(kw_only=True)
 class SpeechScoring(DecodingConfig, Scoring):
-    """What is asked of an evaluation.
+    """Options of ``holdfast evaluate``.
 
     Attributes:
-        live: listen as --live does, block by block, instead of to whole files.
+        live: also score live recognition, which reads the sound block by block.
     """
 
     live: bool = False
@@ -245,14 +244,13 @@ class SpeechScoring(DecodingConfig, Scoring):
 
 @dataclass(kw_only=True)
 class Prediction(DecodingConfig):
-    """What a recognizer is asked for.
+    """Options of ``holdfast predict``.
 
     Attributes:
-        live: listen as the sound comes: to 16-bit PCM from stdin (mono, at --pcm-rate), or to a file in blocks.
-        pcm_rate: samples a second of what comes from stdin; the model's when not given.
-        times: a line for each word: from when to when the network was sure of it, in seconds, the word, and how sure
-            it was (0 to 1).
-        plot: PNG file to draw the first sound's spectrogram into, with its text in time.
+        live: recognize sound as it comes: 16-bit mono PCM from stdin (at --pcm-rate), or a file in blocks.
+        pcm_rate: samples per second of the sound from stdin; the model's rate when not given.
+        times: write one line for each word: start and end in seconds, the word, and the confidence (0 to 1).
+        plot: PNG file for a plot of the first sound: its spectrogram, with its text over time.
     """
 
     live: bool = False
@@ -264,11 +262,13 @@ class Prediction(DecodingConfig):
         super().__post_init__()
         check_at_least("pcm_rate", self.pcm_rate, 2000, 16000)
         if self.pcm_rate is not None and not self.live:
-            raise UserError("--pcm-rate is that of live sound.", "--live was not given.", "Give it as well.")
+            raise UserError(
+                "--pcm-rate must be used with --live.", "--live was not given.", "Give --live as well."
+            )
         if self.plot is not None and Path(self.plot).suffix.lower() != ".png":
-            rule = "A plot is a PNG file."
+            rule = "A plot must be a PNG file."
             raise UserError(rule, f"Its name was {self.plot}.", "Give --plot words.png.")
         if self.plot is not None and self.live:
             raise UserError(
-                "A plot is of a whole sound.", "--live was given as well.", "Leave one of them out."
+                "A plot must be of a whole sound.", "--live was given as well.", "Leave one of them out."
             )

@@ -99,20 +99,15 @@ def _check_hot(hot: Iterable[str], tokenizer: CTCTokenizer) -> None:
     Raises:
         UserError: names the first.
     """
-    what = "word" if tokenizer.kind == "word" else "character"
+    made = "" if tokenizer.kind == "word" else "made of characters that are "
+    rule = f"A hot word must be {made}in the training sentences."
     for word in hot:
-        if tokenizer.unknown(word):
-            others = (
-                form for form in (word.lower(), word.upper(), word.title()) if not tokenizer.unknown(form)
-            )
-            other = next(others, None)
-            raise UserError(
-                f"A hot word must have only {what}s of the training sentences.",
-                f"{word!r} has another.",
-                f"Did you mean {other!r}?"
-                if other
-                else "Leave it out, or train with --token character, which can write new words.",
-            )
+        if not tokenizer.unknown(word):
+            continue
+        forms = (word.lower(), word.upper(), word.title())
+        other = next((form for form in forms if not tokenizer.unknown(form)), None)
+        fix = "Leave it out, or train with --token character, which can write new words."
+        raise UserError(rule, f"{word!r} is not.", f"Give {other!r} instead." if other else fix)
 
 
 def _text_model(name: str | None, ngrams: NGramWordModel | None) -> TextModel | None:
