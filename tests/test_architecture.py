@@ -25,7 +25,7 @@ FLOORS = {
     1: "nn.kernels nn.cells",
     2: "nn",
     3: "checkpoint training models decoding",
-    4: "tasks.registry tasks.task tasks.contract tasks.dataset tasks.baselines tasks.metrics tasks.legacy reporting"
+    4: "tasks.registry tasks.task tasks.contract tasks.dataset tasks.baselines tasks.metrics reporting"
     " insight",
     5: "tasks experiments",
     6: "cli bench demos info __main__ __init__",
@@ -33,7 +33,7 @@ FLOORS = {
 """Floor -> the parts on it: a part is a file of the package, a folder with all that is in it, or a file or folder
 (``"tasks.task"``) that is on another floor than the folder that holds it."""
 
-CORE = ("registry", "task", "dataset", "baselines", "metrics", "contract", "legacy")
+CORE = ("registry", "task", "dataset", "baselines", "metrics", "contract")
 """Files of ``tasks/`` that all tasks share. The registry names each task's modules as strings, loaded at first use."""
 
 FLOOR_OF = {part: floor for floor, parts in FLOORS.items() for part in parts.split()}
@@ -165,9 +165,7 @@ def test_the_native_core_knows_no_python_and_no_torch(path: Path) -> None:
 def test_sizes(path: Path) -> None:
     text = path.read_text()
     lines = len(text.splitlines())
-    most = (
-        400 if SOURCE in path.parents and path.name != "legacy.py" else 600
-    )  # a test file may list many cases
+    most = 400 if SOURCE in path.parents else 600  # a test file may list many cases
     assert lines <= most, f"{path.name} has {lines} lines, at most {most}"
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
@@ -280,7 +278,7 @@ def rules_of_errors(tree: ast.AST) -> Iterator[tuple[int, str]]:
                 yield node.lineno, "".join(map(str, texts))
 
 
-@pytest.mark.parametrize("module", [m for m in MODULES if "speech" not in m and "legacy" not in m])
+@pytest.mark.parametrize("module", MODULES)
 def test_the_rule_of_an_error_says_must(module: str) -> None:
     wrong = [
         (line, rule)
@@ -302,14 +300,13 @@ OWN_SUBJECTS = {
     "translate": {"ibm_model1", "inference", "tokenizer"},
     "speech": {"augmentation", "decoder", "frontend", "segments", "spectral_features", "tokenizer"},
     "music": {
-        *("backend", "features", "request", "result"),
-        *("event_model", "event_composer", "piano_roll_model", "piano_roll_composer"),
+        *("backend", "features", "request", "result", "event_model", "piano_roll_model"),
     },
 }
 """Files that a task has besides, each a subject of its own."""
 
 
-@pytest.mark.parametrize("task", [task for task in TASKS if task != "speech"])
+@pytest.mark.parametrize("task", TASKS)
 def test_task_folders_have_the_same_file_names(task: str) -> None:
     names = {path.stem for path in (SOURCE / "tasks" / task).glob("*.py")}
     assert names - FILES_OF_A_TASK <= OWN_SUBJECTS.get(task, set())
