@@ -15,7 +15,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from holdfast.bench.cases import Shape
 from holdfast.bench.comparison import OURS
 from holdfast.bench.peers import PEERS
-from holdfast.reporting.plots import BLACK, picture
+from holdfast.reporting.plots import BLACK, saved_figure
 
 _COLORS = {
     "torch": "#d1793f",
@@ -61,7 +61,7 @@ def chart(result: Mapping[str, Any], path: Path) -> Path:
     layout = {mode: slots([grid.get((mode, cell), {}) for cell in cells]) for mode in modes}
     heights = [sum(len(peers) + 1 for _, peers in layout[mode]) for mode in modes]
     size = (2.4 + 3.2 * len(cells), 1.5 + 0.17 * sum(heights) + 0.7 * len(modes))
-    with picture(path, size) as figure:
+    with saved_figure(path, size) as figure:
         axes = figure.subplots(len(modes), len(cells), squeeze=False, height_ratios=heights)
         for line, mode in zip(axes, modes, strict=True):
             for ax, cell in zip(line, cells, strict=True):

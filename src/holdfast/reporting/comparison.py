@@ -1,4 +1,4 @@
-"""What a comparison of cells found: every run's figures, and their mean and spread over seeds."""
+"""Result of a comparison of cells: the metrics of every run, and their mean and spread over seeds."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ RUN = {
     "train_loss",
     "valid_loss",
 }
-"""What is read of each run."""
+"""Keys that every run must have."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Spread:
 
     @classmethod
     def of(cls, values: Sequence[float]) -> Spread:
-        """Of one value for each seed."""
+        """Return the spread of one value per seed."""
         return cls(mean(values), stdev(values) if len(values) > 1 else 0.0, len(values))
 
     def __str__(self) -> str:
@@ -43,11 +43,11 @@ class Spread:
 
 
 class _HasRuns(Protocol):
-    """What some runs found."""
+    """Result of several runs."""
 
     @property
     def runs(self) -> list[dict[str, Any]]:
-        """Figures of each run."""
+        """Metrics of each run."""
         ...
 
 
@@ -55,10 +55,10 @@ R = TypeVar("R", bound=_HasRuns)
 
 
 def restored(make: Callable[..., R], values: Mapping[str, Any], needed: set[str], where: str, what: str) -> R:
-    """What JSON holds of some runs, as the object that it was; each run has the figures that are needed.
+    """Rebuild a result of several runs from JSON; ``needed`` are the keys of each run.
 
     Raises:
-        UserError: anything is missing, or too much.
+        UserError: a key is missing or unknown.
     """
     try:
         found = make(**values)
@@ -76,14 +76,14 @@ def restored(make: Callable[..., R], values: Mapping[str, Any], needed: set[str]
 
 @dataclass(frozen=True)
 class Comparison:
-    """What a comparison found.
+    """Result of a comparison.
 
     Attributes:
         task: the task's name.
-        runs: ``metrics`` of every run, with ``cell``, ``seed`` and ``share`` (of the training windows used).
+        runs: ``metrics`` of every run, with ``cell``, ``seed`` and ``share`` (share of the training split).
         baselines: name -> metrics.
-        notes: what the user should be told of the data.
-        data: digest of the windows, by which the data are known again.
+        notes: what the user should know about the data.
+        data: digest of the data.
     """
 
     task: str
@@ -94,12 +94,12 @@ class Comparison:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any], where: str) -> Self:
-        """What :meth:`to_dict` gave; anything else is a UserError."""
+        """Rebuild it from :meth:`to_dict`; anything else is a UserError."""
         return restored(cls, renamed_keys(values), RUN, where, "a comparison")
 
     @property
     def split(self) -> str:
-        """What was scored: test, or validation where there is no test split."""
+        """The split that was scored: test, or validation where there is no test split."""
         return str(self.runs[0]["split"])
 
     @property
@@ -108,17 +108,17 @@ class Comparison:
         return list(dict.fromkeys(run["cell"] for run in self.runs))
 
     def spread(self, cell: str, value: Callable[[dict[str, Any]], float], share: float = 1.0) -> Spread:
-        """A figure of a cell's runs over the seeds."""
+        """Return the spread of a value of a cell's runs over the seeds."""
         return Spread.of([value(r) for r in self.runs if r["cell"] == cell and r["share"] == share])
 
     def metric(self, cell: str, name: str, share: float = 1.0) -> Spread:
-        """A metric of the test part over the seeds."""
+        """Return the spread of a metric of the scored split over the seeds."""
         return self.spread(cell, lambda run: run["model"][name], share)
 
     def gap(self, cell: str) -> Spread:
-        """Validation loss less training loss (without dropout): how much a cell overfits."""
+        """Return validation loss - training loss (without dropout): how much a cell overfits."""
         return self.spread(cell, lambda run: run["valid_loss"] - run["train_loss"])
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything, for JSON."""
+        """Return everything as values that JSON can hold."""
         return asdict(self)

@@ -1,4 +1,4 @@
-"""A page that stands alone: words, tables and pictures in one HTML file that asks nothing of the network."""
+"""Reports: sentences, tables and plots in one HTML file that needs no network."""
 
 from __future__ import annotations
 
@@ -23,9 +23,15 @@ img { max-width: 100% } .note { color: #555 }
 
 @dataclass(frozen=True)
 class Section:
-    """A heading with words, a table (header first; rows named in ``own`` are the model's) and pictures (PNG).
+    """A section of a report.
 
-    The cells of a table of ``prose`` are texts, shown with their line ends.
+    Attributes:
+        title: heading.
+        words: paragraphs.
+        table: rows of text, the header first.
+        own: first cells of the rows that are the model's.
+        pictures: PNG files.
+        prose: the cells are texts, shown with their line ends.
     """
 
     title: str
@@ -37,7 +43,7 @@ class Section:
 
 
 def metric_table(named: Mapping[str, Mapping[str, float]]) -> list[list[str]]:
-    """Name -> metric -> value, as rows of text under a header; a metric that one lacks is left empty."""
+    """Return name -> metric -> value as rows of text below a header; a missing metric is left empty."""
     metrics = list(dict.fromkeys(metric for values in named.values() for metric in values))
     rows = [
         [name, *(f"{values[m]:.4g}" if m in values else "" for m in metrics)]
@@ -47,7 +53,7 @@ def metric_table(named: Mapping[str, Mapping[str, float]]) -> list[list[str]]:
 
 
 def write_report(path: Path, title: str, sections: Sequence[Section]) -> Path:
-    """Write the page; pictures are carried inside it."""
+    """Write the report, with its plots inside it, and return its path."""
     body = "\n".join(_section(section) for section in sections)
     page = (
         f'<!doctype html>\n<html lang="en"><meta charset="utf-8"><title>{escape(title)}</title>'

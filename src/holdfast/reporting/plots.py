@@ -1,4 +1,4 @@
-"""Pictures as PNG files: learning curves, a model among its baselines, forecasts with their intervals."""
+"""Plots as PNG files: learning curves, a model and its baselines, forecasts with their intervals."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _OTHER_SCRIPTS = (
     "Yu Gothic", "Malgun Gothic", "Apple SD Gothic Neo", "Noto Sans Devanagari", "Nirmala UI", "Arial Unicode MS",
 )  # fmt: skip
 FONTS = ["DejaVu Sans", *sorted({*_OTHER_SCRIPTS} & {*get_font_names()}, key=_OTHER_SCRIPTS.index)]
-"""The first that has a letter draws it: matplotlib's own, then those of this machine for scripts it lacks."""
+"""Fonts in order of preference: matplotlib's own, then those of this machine for scripts that it lacks."""
 STYLE: dict[Any, Any] = {
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -40,10 +40,16 @@ STYLE: dict[Any, Any] = {
 
 @dataclass(frozen=True)
 class Window:
-    """One forecast to draw: what was seen, what came, what was forecast (in the columns' units).
+    """One forecast to plot, in the units of the columns.
 
-    ``times`` [n + h] of the past and the future together, ``past`` [n], ``truth`` [h] (NaN or empty where unknown),
-    ``point`` [h], ``quantiles`` [h, Q], and other forecasts [h] by name.
+    Attributes:
+        title: title of the panel.
+        times: [n + h] of past and future together.
+        past: [n] values before the forecast.
+        truth: [h] true values, NaN or empty where unknown.
+        point: [h] point forecast.
+        quantiles: [h, Q] forecast quantiles.
+        others: other forecasts [h] by name.
     """
 
     title: str
@@ -57,7 +63,7 @@ class Window:
 
 @contextmanager
 def sketch(size: tuple[float, float], style: Mapping[str, Any] | None = None) -> Iterator[Figure]:
-    """A figure of so many inches without pyplot's global state, to be painted and saved in its style.
+    """Yield a figure of a size in inches, without pyplot's global state.
 
     Letters that no font of the machine has become boxes.
     """
@@ -67,25 +73,27 @@ def sketch(size: tuple[float, float], style: Mapping[str, Any] | None = None) ->
 
 
 @contextmanager
-def picture(
+def saved_figure(
     path: Path, size: tuple[float, float], style: Mapping[str, Any] | None = None
 ) -> Iterator[Figure]:
-    """A sketch that is saved as PNG where painting it ends well."""
+    """Yield a figure that is saved as PNG afterwards."""
     with sketch(size, style) as figure:
         yield figure
         path.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(path, dpi=120)
 
 
-def draw(path: Path, size: tuple[float, float], rows: int, paint: Callable[[Sequence[Axes]], None]) -> Path:
-    """Save a figure of panels below each other."""
-    with picture(path, size) as figure:
+def save_plot(
+    path: Path, size: tuple[float, float], rows: int, paint: Callable[[Sequence[Axes]], None]
+) -> Path:
+    """Save a figure with ``rows`` panels below each other."""
+    with saved_figure(path, size) as figure:
         paint(list(np.atleast_1d(figure.subplots(rows, 1))))
     return path
 
 
 def curves(history: Sequence[Mapping[str, float]], monitor: str, best_epoch: int | None, path: Path) -> Path:
-    """Training and validation loss by epoch, the best epoch marked."""
+    """Plot training and validation loss by epoch, with the best epoch marked."""
 
     def paint(axes: Sequence[Axes]) -> None:
         (ax,) = axes
@@ -94,7 +102,7 @@ def curves(history: Sequence[Mapping[str, float]], monitor: str, best_epoch: int
             epochs,
             [row["train_loss"] for row in history],
             color=GREY,
-            label="training, as its loss is (with dropout and all else that training changes)",
+            label="training (with dropout)",
         )
         ax.plot(epochs, [row[monitor] for row in history], color=BLUE, label="validation")
         if best_epoch is not None:
@@ -103,11 +111,11 @@ def curves(history: Sequence[Mapping[str, float]], monitor: str, best_epoch: int
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
         ax.legend()
 
-    return draw(path, (7, 3), 1, paint)
+    return save_plot(path, (7, 3), 1, paint)
 
 
 def gradients(found: Sequence[Mapping[str, Any]], path: Path) -> Path:
-    """What a watcher found during training: the share of a gradient that is left some steps back, by layer."""
+    """Plot what the monitor measured: the share of a gradient that is left some time steps back, by layer."""
 
     def paint(axes: Sequence[Axes]) -> None:
         (ax,) = axes
@@ -121,13 +129,13 @@ def gradients(found: Sequence[Mapping[str, Any]], path: Path) -> Path:
             ax.plot(steps, left, line, color=colour, label=label)
         ax.set(
             yscale="log",
-            xlabel="step of training",
+            xlabel="optimizer step",
             ylabel="share left",
-            title="Gradient through time, as it trained",
+            title="Gradient through time during training",
         )
         ax.legend()
 
-    return draw(path, (7, 3), 1, paint)
+    return save_plot(path, (7, 3), 1, paint)
 
 
 def bars(
@@ -139,25 +147,28 @@ def bars(
     *,
     higher: bool = False,
 ) -> Path:
-    """A metric of models (blue, named in ``own``) and baselines (grey), the best below; name -> (mean, spread)."""
+    """Plot a metric of models (blue, named in ``own``) and baselines (grey), the best at the bottom.
+
+    ``values``: name -> (mean, spread).
+    """
 
     def paint(axes: Sequence[Axes]) -> None:
         (ax,) = axes
         names = sorted(values, key=lambda name: values[name][0], reverse=not higher)
         colours = [BLUE if name in own else GREY for name in names]
         means, spreads = zip(*(values[name] for name in names), strict=True)
-        drawn = ax.barh(names, means, xerr=spreads if any(spreads) else None, color=colours, ecolor=BLACK)
-        ax.bar_label(drawn, fmt="%.4g", padding=4)
+        plotted = ax.barh(names, means, xerr=spreads if any(spreads) else None, color=colours, ecolor=BLACK)
+        ax.bar_label(plotted, fmt="%.4g", padding=4)
         ax.margins(x=0.15)
         ax.set(xlabel=metric, title=f"{metric} on {where} ({'higher' if higher else 'lower'} is better)")
 
-    return draw(path, (7, 0.8 + 0.36 * len(values)), 1, paint)
+    return save_plot(path, (7, 0.8 + 0.36 * len(values)), 1, paint)
 
 
 def blocks(
     values: Mapping[str, Sequence[float]], own: Sequence[str], metric: str, begins: Sequence[str], path: Path
 ) -> Path:
-    """A metric of models (blue, named in ``own``) and baselines block by block; ``begins`` names the blocks."""
+    """Plot a metric of models (blue, named in ``own``) and baselines by block; ``begins`` names the blocks."""
 
     def paint(axes: Sequence[Axes]) -> None:
         (ax,) = axes
@@ -171,18 +182,18 @@ def blocks(
         ax.set(ylabel=metric, xlabel="block from", title=f"{metric} of each block (lower is better)")
         ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
 
-    return draw(path, (7, 3.4), 1, paint)
+    return save_plot(path, (7, 3.4), 1, paint)
 
 
 def forecasts(windows: Sequence[Window], levels: Sequence[float], path: Path) -> Path:
-    """Forecasts under each other: the past, the truth, the median and the interval between the outer quantiles."""
+    """Plot forecasts: the past, the truth, the median, and the interval between the outer quantiles."""
 
     def paint(axes: Sequence[Axes]) -> None:
         for ax, window in zip(axes, windows, strict=True):
             _paint_window(ax, window, levels)
         axes[0].figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper right", ncols=5)
 
-    return draw(path, (8, 0.4 + 2.3 * len(windows)), len(windows), paint)
+    return save_plot(path, (8, 0.4 + 2.3 * len(windows)), len(windows), paint)
 
 
 def _paint_window(ax: Axes, window: Window, levels: Sequence[float]) -> None:
@@ -196,7 +207,7 @@ def _paint_window(ax: Axes, window: Window, levels: Sequence[float]) -> None:
         ax.fill_between(ahead, low, high, color=BLUE, alpha=0.2, lw=0, label=label)
     ax.plot(ahead, window.point, color=BLUE, marker=marker, label="forecast")
     if len(window.truth):
-        ax.plot(ahead, window.truth, color=BLACK, lw=1, marker=marker, label="what came")
+        ax.plot(ahead, window.truth, color=BLACK, lw=1, marker=marker, label="truth")
     for name, values in window.others.items():
         ax.plot(ahead, values, color=ORANGE, lw=1, ls="--", marker=marker, label=name)
     ax.set(title=window.title)
@@ -207,14 +218,14 @@ def _number(value: float) -> str:
 
 
 def by_cell(table: Mapping[str, Mapping[str, tuple[float, float]]], path: Path) -> Path:
-    """Small bars side by side: figure name -> cell -> (mean, spread)."""
+    """Plot small bars in one row: name of the quantity -> cell -> (mean, spread)."""
 
     def paint(figure: Figure) -> None:
         for ax, (name, cells) in zip(
             np.atleast_1d(figure.subplots(1, len(table))), table.items(), strict=True
         ):
             means, spreads = zip(*cells.values(), strict=True)
-            drawn = ax.bar(
+            plotted = ax.bar(
                 [cell.upper() for cell in cells],
                 means,
                 yerr=spreads if any(spreads) else None,
@@ -222,10 +233,10 @@ def by_cell(table: Mapping[str, Mapping[str, tuple[float, float]]], path: Path) 
                 ecolor=BLACK,
                 width=0.6,
             )
-            ax.bar_label(drawn, fmt=_number, padding=2)
+            ax.bar_label(plotted, fmt=_number, padding=2)
             ax.margins(y=0.15)
             ax.set_title(name)
 
-    with picture(path, (2.4 * len(table), 2.6)) as figure:
+    with saved_figure(path, (2.4 * len(table), 2.6)) as figure:
         paint(figure)
     return path

@@ -66,7 +66,7 @@ def _plot_effects(claims: Sequence[Claim], path: Path) -> Path:
     }
     kept = {scale: group for scale, group in groups.items() if group}
     size = 1.2 + 0.34 * sum(map(len, kept.values())) + 0.6 * len(kept)
-    with plots.picture(path, (11, size)) as figure:
+    with plots.saved_figure(path, (11, size)) as figure:
         heights = [len(group) + 1 for group in kept.values()]
         panels = figure.subplots(max(1, len(kept)), 1, squeeze=False, height_ratios=heights or [1])[:, 0]
         for ax, (scale, group) in zip(panels, kept.items(), strict=False):
@@ -114,7 +114,7 @@ def _plot_fractions(found: Comparison, path: Path) -> Path:
         "validation loss": lambda run: run["valid_loss"],
         "validation minus training loss": lambda run: run["valid_loss"] - run["train_loss"],
     }
-    with plots.picture(path, (9, 3.4)) as figure:
+    with plots.saved_figure(path, (9, 3.4)) as figure:
         axes = figure.subplots(1, len(panels))
         for ax, (title, value) in zip(axes, panels.items(), strict=True):
             for name, marker in zip(found.cells, cycle("os^Dv"), strict=False):

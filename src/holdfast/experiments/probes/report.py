@@ -12,7 +12,7 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 from holdfast.experiments.probes import results
 from holdfast.experiments.probes.results import ProbeResults
 from holdfast.reporting.html import Section, write_report
-from holdfast.reporting.plots import BLACK, BLUE, GREY, ORANGE, draw
+from holdfast.reporting.plots import BLACK, BLUE, GREY, ORANGE, save_plot
 
 _LINES = {
     "rnn": (GREY, "-", "o"),
@@ -43,7 +43,7 @@ def _plot_curves(found: ProbeResults, path: Path) -> Path:
         _scale(ax, found)
         ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
 
-    return draw(path, (8, 3.4), 1, paint)
+    return save_plot(path, (8, 3.4), 1, paint)
 
 
 def _scale(ax: Axes, found: ProbeResults) -> None:
@@ -82,7 +82,7 @@ def _plot_positions(found: ProbeResults, path: Path) -> Path:
         ax.yaxis.set_major_formatter(PercentFormatter(1.0))
         ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
 
-    return draw(path, (8, 3.0), 1, paint)
+    return save_plot(path, (8, 3.0), 1, paint)
 
 
 def write_probe_report(found: ProbeResults, folder: Path) -> Path:

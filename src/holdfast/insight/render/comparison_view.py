@@ -17,7 +17,7 @@ from holdfast.insight.analysis.memory import memory_curve
 from holdfast.insight.analysis.request import InspectionRequest
 from holdfast.insight.analysis.results import GradientFlow, MemoryCurve
 from holdfast.reporting.html import Section, write_report
-from holdfast.reporting.plots import BLACK, BLUE, GREY, ORANGE, picture
+from holdfast.reporting.plots import BLACK, BLUE, GREY, ORANGE, saved_figure
 
 _FLOOR = 1e-12
 """Shares below this vanish in a float32 sum and are not drawn."""
@@ -89,7 +89,7 @@ def write_comparison(networks: Sequence[_Measured], title: str, folder: Path) ->
 
 def _plot(networks: Sequence[_Measured], path: Path) -> Path:
     """Plot influence and gradient against distance, with a line for each network (and layer)."""
-    with picture(path, (10, 4)) as figure:
+    with saved_figure(path, (10, 4)) as figure:
         left, right = figure.subplots(1, 2)
         for one, color, line in zip(networks, cycle(_COLORS), cycle(_LINES)):
             found = one.memory

@@ -19,7 +19,7 @@ from holdfast.insight.render import captions, charts
 from holdfast.insight.render.captions import plotted_units
 from holdfast.insight.render.colormaps import Scale, scale_of, signed
 from holdfast.insight.render.label_text import clean, lay_out, sign
-from holdfast.reporting.plots import FONTS, picture
+from holdfast.reporting.plots import FONTS, saved_figure
 
 STYLE: Mapping[str, Any] = {"text.parse_math": False}
 """Settings under which dollar signs do not start formulas."""
@@ -64,7 +64,7 @@ Painter = tuple[tuple[float, float], Callable[[Figure], None]]
 
 
 def _save(path: Path, size: tuple[float, float], paint: Callable[[Figure], None]) -> Path:
-    with picture(path, size, STYLE) as figure:
+    with saved_figure(path, size, STYLE) as figure:
         paint(figure)
     return path
 

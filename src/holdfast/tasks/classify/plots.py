@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from holdfast._typing import Array
-from holdfast.reporting.plots import BLUE, GREY, draw
+from holdfast.reporting.plots import BLUE, GREY, save_plot
 from holdfast.tasks.classify.metrics import Reliability
 
 MOST = 30
@@ -32,7 +32,7 @@ def confusion(counts: Array, classes: Sequence[str], where: str, path: Path) -> 
         ax.set(xlabel="prediction", ylabel="label", title=f"Classes of {where}")
 
     side = 2.2 + 0.42 * len(classes)
-    return draw(path, (side, side), 1, paint)
+    return save_plot(path, (side, side), 1, paint)
 
 
 def calibration(found: Reliability, where: str, path: Path) -> Path:
@@ -47,4 +47,4 @@ def calibration(found: Reliability, where: str, path: Path) -> Path:
         ax.set(xlabel="probability", ylabel="accuracy", title=f"Calibration on {where}")
         ax.legend()
 
-    return draw(path, (4.2, 4.2), 1, paint)
+    return save_plot(path, (4.2, 4.2), 1, paint)

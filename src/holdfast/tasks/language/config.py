@@ -107,7 +107,7 @@ class NetworkConfig:
 
 @dataclass(kw_only=True)
 class LanguageTraining(Training):
-    """The training run: a few streams of the text, each of which carries its state on.
+    """The training run: a few streams of the text, whose states are carried on.
 
     Attributes:
         batch_size: streams that are read in parallel.

@@ -15,7 +15,7 @@ from holdfast.data.music.meta import bar_lines, score_end
 from holdfast.data.music.notes import notes_of
 from holdfast.data.music.piano_roll import KEYS, LOWEST, Roll, RollPiece
 from holdfast.models.music import Context, IndependentKeys, PianoRollNetwork
-from holdfast.reporting.plots import BLUE, GREY, ORANGE, draw, picture
+from holdfast.reporting.plots import BLUE, GREY, ORANGE, save_plot, saved_figure
 from holdfast.tasks.music.features import pitch_name
 from holdfast.tasks.music.request import CompositionRequest
 
@@ -58,7 +58,7 @@ def plot_piece(score: Any, request: CompositionRequest, path: Path) -> Path:
         if tracks:
             ax.legend(loc="upper center", bbox_to_anchor=(0.5, 1.14), ncols=min(len(tracks) + 1, 6))
 
-    return draw(path, (10.0, 4.2), 1, paint)
+    return save_plot(path, (10.0, 4.2), 1, paint)
 
 
 def _pitch_axis(ax: Axes, low: int, high: int) -> None:
@@ -81,7 +81,7 @@ def plot_expectation(module: PianoRollNetwork, pieces: Sequence[RollPiece], step
         path: PNG file to write.
     """
     plotted = pieces[:_PIECES]
-    with picture(path, (10.0, 4.6 * len(plotted))) as figure:
+    with saved_figure(path, (10.0, 4.6 * len(plotted))) as figure:
         ratios = {"height_ratios": [3, 1] * len(plotted)}
         axes = figure.subplots(2 * len(plotted), 1, squeeze=False, gridspec_kw=ratios)[:, 0]
         for place, piece in enumerate(plotted):

@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from holdfast._typing import Array
 from holdfast.decoding.ctc import Span, force_align
 from holdfast.errors import UserError
-from holdfast.reporting.plots import BLACK, BLUE, GREY, ORANGE, picture
+from holdfast.reporting.plots import BLACK, BLUE, GREY, ORANGE, saved_figure
 from holdfast.tasks.speech.config import DecodingConfig
 from holdfast.tasks.speech.decoder import Recognizer
 from holdfast.tasks.speech.segments import FRAME, Word, words
@@ -64,7 +64,7 @@ def transcript_plot(model: SpeechRecognizer, data: Path, path: Path) -> Path:
 def aligned_plot(alignments: Sequence[_Alignment], names: Sequence[str], path: Path) -> Path:
     """Plot sounds one below the other; ``names`` are the names of the tokens."""
     heights = [3.0, 2.0, 0.6] * len(alignments)
-    with picture(path, (9, 3.8 * len(alignments))) as figure:
+    with saved_figure(path, (9, 3.8 * len(alignments))) as figure:
         axes = figure.subplots(len(heights), 1, squeeze=False, gridspec_kw={"height_ratios": heights})[:, 0]
         for place, one in enumerate(alignments):
             _spectrogram(axes[3 * place], one)

@@ -11,14 +11,14 @@ import numpy as np
 from holdfast._typing import Array
 
 NOTHING = ""
-"""The empty source word, which stands in every sentence."""
+"""The empty source word, part of every sentence."""
 MOST = 12_000_000
 """Pairs of a source and a target word within one pair of sentences that are looked at."""
 
 
 @dataclass(frozen=True)
 class Alignment:
-    """``t(target | source)`` of every two words that stand in one pair of sentences.
+    """``t(target | source)`` of every two words that occur in one sentence pair.
 
     Attributes:
         sources, targets: the words.

@@ -9,7 +9,7 @@ from pathlib import Path
 from matplotlib.axes import Axes
 
 from holdfast.errors import UserError
-from holdfast.reporting.plots import picture
+from holdfast.reporting.plots import saved_figure
 from holdfast.tasks.translate.inference import Translation
 
 CELL = 0.3
@@ -35,7 +35,9 @@ def attention_plot(translations: Sequence[Translation], path: Path) -> Path:
     fitting = max(1, sum(total <= HIGHEST for total in accumulate(heights)))
     shown, heights = there[:fitting], heights[:fitting]
     width = CELL * max(len(one.source) for one in shown) + 2.5
-    with picture(path, (width, sum(heights)), {"axes.spines.top": True, "axes.spines.right": True}) as figure:
+    with saved_figure(
+        path, (width, sum(heights)), {"axes.spines.top": True, "axes.spines.right": True}
+    ) as figure:
         axes = figure.subplots(len(shown), 1, squeeze=False, gridspec_kw={"height_ratios": heights})
         for ax, one in zip(axes[:, 0], shown, strict=True):
             _paint(ax, one)
