@@ -9,8 +9,8 @@ from __future__ import annotations
 import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
+from holdfast._typing import JsonMapping, JsonObject
 from holdfast.errors import UserError
 
 _SETTINGS = {
@@ -36,7 +36,7 @@ _OBJECTS = {
 """Public module of this package -> old name of an object in it -> new name in the same module."""
 
 
-def renamed_settings(values: Mapping[str, Any], warn: bool = False) -> dict[str, Any]:
+def renamed_settings(values: JsonMapping, warn: bool = False) -> JsonObject:
     """Return settings under their new names, those in nested mappings too.
 
     Args:
@@ -46,7 +46,7 @@ def renamed_settings(values: Mapping[str, Any], warn: bool = False) -> dict[str,
     Raises:
         UserError: a setting occurs under its old and its new name.
     """
-    found: dict[str, Any] = {}
+    found: JsonObject = {}
     for name, value in values.items():
         old_monitor = name == "monitor" and isinstance(value, str)
         new = "select_by" if old_monitor else _SETTINGS.get(name, name)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -13,7 +12,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from holdfast._typing import Array
+from holdfast._typing import Array, JsonMapping, JsonObject
 from holdfast.config import FORMAT, check_format
 from holdfast.errors import UserError
 from holdfast.files import listed, write_atomic
@@ -94,7 +93,7 @@ def load_tensors(module: nn.Module, tensors: Tensors, where: str) -> None:
     module.load_state_dict(dict(tensors))
 
 
-def save_state(folder: Path, tensors: Mapping[str, Tensors], values: Mapping[str, Any]) -> None:
+def save_state(folder: Path, tensors: Mapping[str, Tensors], values: JsonMapping) -> None:
     """Write the state of a run to one file: groups of tensors, and JSON values in the header.
 
     The file is replaced in one step: a crash leaves either the previous state or the new one.
@@ -113,7 +112,7 @@ def save_state(folder: Path, tensors: Mapping[str, Tensors], values: Mapping[str
     write_atomic(Path(folder) / STATE, _serialised(flat, dict(values)))
 
 
-def load_state(folder: Path) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]]:
+def load_state(folder: Path) -> tuple[dict[str, dict[str, Tensor]], JsonObject]:
     """Load what :func:`save_state` wrote: (group -> name -> tensor on the CPU, values). Empty
     groups are absent.
 
@@ -128,7 +127,7 @@ def load_state(folder: Path) -> tuple[dict[str, dict[str, Tensor]], dict[str, An
     return tensors, values
 
 
-def optimizer_state(optimizer: torch.optim.Optimizer) -> tuple[dict[str, Tensor], list[dict[str, Any]]]:
+def optimizer_state(optimizer: torch.optim.Optimizer) -> tuple[dict[str, Tensor], list[JsonObject]]:
     """Return an optimizer's tensors, named ``"PARAMETER.KEY"``, and its parameter groups, without
     copying.
     """
@@ -139,7 +138,7 @@ def optimizer_state(optimizer: torch.optim.Optimizer) -> tuple[dict[str, Tensor]
     return tensors, state["param_groups"]
 
 
-def load_optimizer(optimizer: torch.optim.Optimizer, tensors: Tensors, groups: list[dict[str, Any]]) -> None:
+def load_optimizer(optimizer: torch.optim.Optimizer, tensors: Tensors, groups: list[JsonObject]) -> None:
     """Restore :func:`optimizer_state` in an optimizer of the same parameters."""
     state: dict[int, dict[str, Tensor]] = {}
     for name, tensor in tensors.items():
@@ -149,7 +148,7 @@ def load_optimizer(optimizer: torch.optim.Optimizer, tensors: Tensors, groups: l
     optimizer.load_state_dict({"state": state, "param_groups": tuples})
 
 
-def _serialised(tensors: Tensors, values: dict[str, Any]) -> bytes:
+def _serialised(tensors: Tensors, values: JsonObject) -> bytes:
     """Serialize copies: safetensors refuses shared memory (tied weights, cuDNN's flat weights)."""
     copies = {
         name: t.detach().cpu().clone(memory_format=torch.contiguous_format) for name, t in tensors.items()
@@ -159,7 +158,7 @@ def _serialised(tensors: Tensors, values: dict[str, Any]) -> bytes:
     )
 
 
-def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def _read(path: Path) -> tuple[dict[str, Tensor], JsonObject]:
     try:
         with safe_open(path, framework="pt") as file:
             header = json.loads((file.metadata() or {}).get("holdfast", "{}"))

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal, NamedTuple, Protocol, TypeVar, get_args, get_origin, get_type_hints
 
 from holdfast._deprecated import renamed_settings
+from holdfast._typing import JsonMapping, JsonObject
 from holdfast.errors import UserError
 from holdfast.files import write_atomic
 from holdfast.validation import invalid_setting
@@ -191,7 +192,7 @@ def load_config(path: Path, config_class: type[C]) -> C:
     return from_dict(config_class, read_config(path)[1], str(path))
 
 
-def read_config(path: Path) -> tuple[str, dict[str, Any]]:
+def read_config(path: Path) -> tuple[str, JsonObject]:
     """Return the task and the unchecked fields of a ``config.toml`` or a recipe, under their names of today.
 
     Raises:
@@ -236,7 +237,7 @@ def check_format(number: object, where: str) -> None:
         )
 
 
-def from_dict(config_class: type[C], values: Mapping[str, Any], where: str) -> C:
+def from_dict(config_class: type[C], values: JsonMapping, where: str) -> C:
     """Build a dataclass from plain values, as TOML gives them; ``format`` and ``task`` are ignored.
 
     Args:
@@ -291,7 +292,7 @@ def settings_of(config_class: type, part: str = "") -> list[Setting]:
     return own + nested
 
 
-def merge_settings(config_class: type, values: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+def merge_settings(config_class: type, values: JsonMapping, given: JsonMapping) -> JsonObject:
     """Return nested values with each given setting put into the nested dataclass that holds it."""
     merged = {name: dict(value) if isinstance(value, Mapping) else value for name, value in values.items()}
     for setting in settings_of(config_class):
@@ -301,7 +302,7 @@ def merge_settings(config_class: type, values: Mapping[str, Any], given: Mapping
     return merged
 
 
-def build_config(config_class: type[C], fields: Mapping[str, Any]) -> C:
+def build_config(config_class: type[C], fields: JsonMapping) -> C:
     """Build a dataclass from keywords: each setting goes to the nested dataclass that holds it.
 
     Args:
@@ -342,7 +343,7 @@ def _unknown(name: str, known: list[str], where: str) -> UserError:
     return UserError(f"A field must be one of {', '.join(known)}.", f"{where} has {name!r}.", fix)
 
 
-def _check_names(config_class: type, values: Mapping[str, Any], where: str, outer: tuple[str, ...]) -> None:
+def _check_names(config_class: type, values: JsonMapping, where: str, outer: tuple[str, ...]) -> None:
     hints = get_type_hints(config_class)
     known = [field.name for field in dataclasses.fields(config_class) if field.init]
     for name, value in values.items():

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from holdfast._typing import JsonMapping, JsonObject
 from holdfast.errors import UserError
 
 RUN_FILES = (
@@ -126,12 +127,12 @@ def check_targets(targets: Mapping[str, Path | None], sources: Sequence[Path | N
             )
 
 
-def save_json(path: Path, values: Mapping[str, Any]) -> None:
+def save_json(path: Path, values: JsonMapping) -> None:
     """Write a JSON object with :func:`write_atomic`."""
     write_atomic(path, to_json(values) + "\n")
 
 
-def to_json(values: Mapping[str, Any]) -> str:
+def to_json(values: JsonMapping) -> str:
     """Return a mapping as JSON text; numbers that are not finite become null."""
     return json.dumps(_plain(values), indent=1, allow_nan=False)
 
@@ -147,7 +148,7 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def load_json(path: Path) -> dict[str, Any]:
+def load_json(path: Path) -> JsonObject:
     """Read a JSON object, such as ``metrics.json``.
 
     Raises:

@@ -7,12 +7,12 @@ import platform
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
 
 import torch
 
 import holdfast
 from holdfast import _threads
+from holdfast._typing import JsonObject
 from holdfast.nn.cells import CELLS, Cell, Weights
 from holdfast.nn.kernels import KERNELS, Plan, Problem, choose, native, thread_count
 
@@ -37,7 +37,7 @@ FEATURES = (
 T, B, I, H = 16, 8, 64, 64  # noqa: E741 - the sizes of the sequence for which the kernels are asked
 
 
-def info() -> dict[str, Any]:
+def info() -> JsonObject:
     """Everything ``holdfast info`` tells, as data that JSON can hold.
 
     Returns:
@@ -64,7 +64,7 @@ def _version(distribution: str) -> str | None:
         return None
 
 
-def _cpu() -> dict[str, Any]:
+def _cpu() -> JsonObject:
     path = Path("/proc/cpuinfo")
     model, features = read_cpuinfo(path.read_text() if path.exists() else "")
     return {
@@ -94,12 +94,12 @@ def _accelerators() -> list[str]:
     return [*names, "mps"] if torch.backends.mps.is_available() else names
 
 
-def _native() -> dict[str, Any]:
+def _native() -> JsonObject:
     reason = native.available()
     return {"isa": None if reason else native.isa(), "reason": reason}
 
 
-def _thread_use() -> dict[str, Any]:
+def _thread_use() -> JsonObject:
     """How many threads the layers of the native core use now and why, and how long waiting threads spin."""
     now = thread_count.current.decide(torch.get_num_threads())
     setting = asdict(_threads.SETTING) | {"text": str(_threads.SETTING)}
@@ -114,7 +114,7 @@ def _places() -> list[tuple[str, torch.dtype]]:
     )
 
 
-def _plans(device: str, dtype: torch.dtype) -> list[dict[str, Any]]:
+def _plans(device: str, dtype: torch.dtype) -> list[JsonObject]:
     """One row for each cell of the table: what ``auto`` chooses for a plain layer."""
     place = {"device": device, "dtype": str(dtype).removeprefix("torch.")}
     plans = {name: choose(_problem(cell, device, dtype)) for name, cell in CELLS.items()}
@@ -133,7 +133,7 @@ def _problem(cell: Cell, device: str, dtype: torch.dtype) -> Problem:
     return Problem(cell, zeros(T, B, I), tuple(zeros(B, H) for _ in cell.states), weights)
 
 
-def render(info: dict[str, Any]) -> str:
+def render(info: JsonObject) -> str:
     """:func:`info` as text for a terminal, without a final newline."""
     cpu, core = info["cpu"], info["native"]
     sections = {
@@ -158,7 +158,7 @@ def _render_extra(extra: str, found: dict[str, str | None]) -> list[str]:
     return [f"{name:<18}{version or missing}" for name, version in found.items()]
 
 
-def _render_kernels(rows: list[dict[str, Any]]) -> list[str]:
+def _render_kernels(rows: list[JsonObject]) -> list[str]:
     """One line for all cells of a device and dtype that the same kernel runs for the same reasons."""
     groups: dict[tuple[str, str], list[str]] = {}
     for row in rows:

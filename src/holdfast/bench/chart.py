@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
+from holdfast._typing import JsonMapping
 from holdfast.bench.cases import Shape
 from holdfast.bench.comparison import OURS
 from holdfast.bench.peers import PEERS
@@ -54,7 +55,7 @@ _LEAST, _MOST = 0.5, 2.0
 """The axis covers at least this range."""
 
 
-def chart(result: Mapping[str, Any], path: Path) -> Path:
+def chart(result: JsonMapping, path: Path) -> Path:
     """Plot into a PNG: a row of panels for each mode, a column for each cell, a bar for each shape and peer."""
     grid = panels(result["rows"])
     modes, cells = list(dict.fromkeys(m for m, _ in grid)), list(dict.fromkeys(c for _, c in grid))
@@ -72,7 +73,7 @@ def chart(result: Mapping[str, Any], path: Path) -> Path:
     return path
 
 
-def panels(rows: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str], dict[str, dict[str, float]]]:
+def panels(rows: Sequence[JsonMapping]) -> dict[tuple[str, str], dict[str, dict[str, float]]]:
     """Return (mode, cell) -> label -> peer -> ratio; for variants, geometric means over the shapes."""
     found: dict[tuple[str, str], dict[str, dict[str, list[float]]]] = {}
     for row in rows:
@@ -143,7 +144,7 @@ def _bar(ax: Axes, place: float, ratio: float, color: str) -> None:
     ax.text(ratio * factor, place, text, ha=side, va="center", size=7)
 
 
-def _legend(figure: Figure, result: Mapping[str, Any], grid: Mapping[Any, _Values]) -> None:
+def _legend(figure: Figure, result: JsonMapping, grid: Mapping[Any, _Values]) -> None:
     shown = {peer for values in grid.values() for peers in values.values() for peer in peers}
     handles = [Patch(color=_COLORS.get(p, BLACK), label=_LABELS.get(p, p)) for p in PEERS if p in shown]
     machine, threads = result["machine"], result["threads"]

@@ -5,12 +5,11 @@ from __future__ import annotations
 import gc
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import torch
 
-from holdfast._typing import Array
+from holdfast._typing import Array, JsonObject
 from holdfast.bench.cases import Case, Refused
 from holdfast.bench.config import Request
 from holdfast.bench.environment import peak
@@ -27,7 +26,7 @@ Announce = Callable[[str], None]
 class Findings:
     """Measurements so far, and what was skipped or gave wrong results, with reasons."""
 
-    rows: list[dict[str, Any]] = field(default_factory=list)
+    rows: list[JsonObject] = field(default_factory=list)
     skipped: list[dict[str, str]] = field(default_factory=list)
     wrong: list[dict[str, str]] = field(default_factory=list)
     peaks: list[float] = field(default_factory=list)
@@ -121,7 +120,7 @@ def _case_fields(case: Case) -> dict[str, str]:
     return {"mode": case.mode, "variant": case.variant, "cell": case.cell, "shape": str(case.shape)}
 
 
-def row(case: Case, name: str, found: Mapping[str, Timing], runner: Runner) -> dict[str, Any]:
+def row(case: Case, name: str, found: Mapping[str, Timing], runner: Runner) -> JsonObject:
     """Return the measurements of a peer in one case; ``ratio`` is its time divided by Holdfast's."""
     timing = found[name]
     return {

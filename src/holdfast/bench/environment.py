@@ -7,15 +7,15 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
 
+from holdfast._typing import JsonObject
 from holdfast.info import info
 from holdfast.nn.kernels import native
 
 _CACHES = Path("/sys/devices/system/cpu/cpu0/cache")
 
 
-def _machine() -> dict[str, Any]:
+def _machine() -> JsonObject:
     """Describe processor, cores, caches, the instruction sets of Holdfast's core and of torch, and the system."""
     found = info()
     cpu = found["cpu"]
@@ -30,7 +30,7 @@ def _machine() -> dict[str, Any]:
     }
 
 
-def heading(distributions: Iterable[str]) -> dict[str, Any]:
+def heading(distributions: Iterable[str]) -> JsonObject:
     """Return the head of a result: date, machine and versions."""
     date = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
     return {"date": date, "machine": _machine(), "versions": _versions(distributions)}

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 import holdfast
+from holdfast._typing import Keywords
 from holdfast.bench.cases import SHAPES, STEPS, Case, Shape
 from holdfast.bench.runners import Runner, attribute, differentiated, inference, low_precision, training
 from holdfast.nn.recurrent import Recurrent
@@ -86,7 +87,7 @@ def _int8(case: Case) -> Runner:
 
 # -- options -----------------------------------------------------------------------------------------------------
 
-_COMMON: dict[str, dict[str, Any]] = {
+_COMMON: dict[str, Keywords] = {
     "layer_norm": {"layer_norm": True},
     "recurrent_dropout": {"recurrent_dropout": 0.2},
     "zoneout": {"zoneout": 0.1},
@@ -96,7 +97,7 @@ _COMMON: dict[str, dict[str, Any]] = {
 }
 """Option -> arguments that switch it on; trace has no argument, as it is another call."""
 
-_OWN: Mapping[str, dict[str, dict[str, Any]]] = {
+_OWN: Mapping[str, dict[str, Keywords]] = {
     "gru": {"reset_after=False": {"reset_after": False}},
     "lstm": {"peephole": {"peephole": True}, "coupled": {"coupled": True}, "proj_size": {}},
     "rnn": {},

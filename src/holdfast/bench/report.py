@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+from holdfast._typing import JsonMapping
 from holdfast.bench.comparison import OURS
 from holdfast.bench.modes import MODES
 
-Rows = Sequence[Mapping[str, Any]]
+Rows = Sequence[JsonMapping]
 
 
 class Table(NamedTuple):
@@ -19,15 +20,15 @@ class Table(NamedTuple):
     lines: list[list[str]]
 
 
-def tables(result: Mapping[str, Any]) -> list[Table]:
+def tables(result: JsonMapping) -> list[Table]:
     """Return one table for each mode, with each peer's time divided by Holdfast's."""
-    by_mode: dict[str, list[Mapping[str, Any]]] = {}
+    by_mode: dict[str, list[JsonMapping]] = {}
     for row in result["rows"]:
         by_mode.setdefault(row["mode"], []).append(row)
     return [_table(mode, rows, _means(result, mode)) for mode, rows in by_mode.items()]
 
 
-def _means(result: Mapping[str, Any], mode: str) -> dict[tuple[str, str], dict[str, float]]:
+def _means(result: JsonMapping, mode: str) -> dict[tuple[str, str], dict[str, float]]:
     """Return (variant, cell) -> peer -> geometric mean over the shapes, if there are several."""
     found: dict[tuple[str, str], dict[str, float]] = {}
     for entry in result["summary"]:
@@ -38,7 +39,7 @@ def _means(result: Mapping[str, Any], mode: str) -> dict[tuple[str, str], dict[s
 
 def _table(mode: str, rows: Rows, means: Mapping[tuple[str, str], Mapping[str, float]]) -> Table:
     peers = list(dict.fromkeys(row["peer"] for row in rows if row["peer"] != OURS))
-    cases: dict[tuple[str, str, str], dict[str, Mapping[str, Any]]] = {}
+    cases: dict[tuple[str, str, str], dict[str, JsonMapping]] = {}
     for row in rows:
         cases.setdefault((row["variant"], row["cell"], row["shape"]), {})[row["peer"]] = row
     lines = [
@@ -62,16 +63,16 @@ def _name(variant: str, cell: str, shape: str) -> str:
     return " ".join(filter(None, (cell, shape, variant)))
 
 
-def _own(row: Mapping[str, Any]) -> list[str]:
+def _own(row: JsonMapping) -> list[str]:
     share = row["percent_of_peak"]
     return [f"{row['median_ms']:.4g}", "-" if share is None else f"{share:.0f}"]
 
 
-def _ratio(row: Mapping[str, Any] | None) -> str:
+def _ratio(row: JsonMapping | None) -> str:
     return "-" if row is None else f"{row['ratio']:.2f}"
 
 
-def sentences(result: Mapping[str, Any]) -> list[str]:
+def sentences(result: JsonMapping) -> list[str]:
     """Describe the machine, and what was not measured and why."""
     machine, peak = result["machine"], result["peak_gflops_per_thread"]
     own = "without the native core" if peak is None else f"{machine['isa']}, peak {peak} GFLOP/s per thread"

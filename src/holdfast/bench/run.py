@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 import torch
 
+from holdfast._typing import JsonMapping, JsonObject
 from holdfast.bench import environment
 from holdfast.bench.comparison import OURS, Announce, Findings, run_case
 from holdfast.bench.config import Request, cases, check
 from holdfast.bench.peers import PEERS
 
-Result = dict[str, Any]
+Result = JsonObject
 
 
 def bench(
@@ -93,7 +93,7 @@ def _percent(gflops: float | None, peak: float | None, threads: int) -> float | 
     return None if gflops is None or peak is None else 100 * gflops / (peak * threads)
 
 
-def summary(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def summary(rows: Sequence[JsonMapping]) -> list[JsonObject]:
     """Return the geometric mean and the minimum of the ratios over the shapes, by mode, variant, cell and peer."""
     groups: dict[tuple[str, str, str, str], list[float]] = {}
     for row in rows:

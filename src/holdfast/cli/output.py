@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from holdfast._typing import JsonMapping
 from holdfast.cli.errors import notice
 from holdfast.files import to_json
 from holdfast.tasks.metrics import Scoreboard
@@ -46,7 +47,7 @@ def stream(pieces: Iterable[str]) -> None:
         sys.stdout.write("\n")
 
 
-def write_json(value: Mapping[str, Any]) -> None:
+def write_json(value: JsonMapping) -> None:
     """Write one JSON object to stdout."""
     write(to_json(value))
 
@@ -123,7 +124,7 @@ def notes(texts: Sequence[str]) -> None:
         notice(f"note: {text}")
 
 
-def result(model: Any, metrics: Mapping[str, Any]) -> None:
+def result(model: Any, metrics: JsonMapping) -> None:
     """Print the metrics of a model and of the baselines, and what they mean."""
     from holdfast.reporting.summary import VARIANTS
 

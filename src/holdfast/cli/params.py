@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import partial
@@ -14,6 +14,7 @@ from typing import Annotated, Any, get_args, get_origin
 
 from cyclopts import Group, Parameter
 
+from holdfast._typing import JsonMapping, JsonObject
 from holdfast.config import (
     MAY_CHANGE,
     Setting,
@@ -29,7 +30,7 @@ from holdfast.validation import flag_name
 _FLAGS = "the flags"
 """Source of settings that come from the command line, for messages."""
 
-Given = Mapping[str, Any]
+Given = JsonMapping
 """Settings that were given on the command line: name -> value."""
 
 
@@ -293,7 +294,7 @@ def _no_target(data: Path) -> UserError:
     )
 
 
-def _read(path: Path, task: str) -> dict[str, Any]:
+def _read(path: Path, task: str) -> JsonObject:
     found, values = read_config(path)
     if found != task:
         near = get_close_matches(found, [task], 1)

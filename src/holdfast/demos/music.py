@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
+from holdfast._typing import Keywords
 from holdfast.demos.base import Announce, Demo, compare_cells, write_data
 from holdfast.errors import missing_library
 from holdfast.reporting.comparison import Comparison
@@ -20,7 +21,7 @@ CHORALES = 120
 _VOICES = 4
 _STEPS_PER_BEAT = 2
 """Frames of a quarter note; a frame is an eighth note."""
-_PIECE: dict[str, Any] = {"bars": 8, "tempo": 80, "key": "C major", "temperature": 0.8, "seed": 1}
+_PIECE: Keywords = {"bars": 8, "tempo": 80, "key": "C major", "temperature": 0.8, "seed": 1}
 """The request for the composed chorale."""
 
 

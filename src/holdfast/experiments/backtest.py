@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from statistics import mean, stdev
-from typing import Any
 
+from holdfast._typing import JsonObject
 from holdfast.config import save_config
 from holdfast.errors import UserError
 from holdfast.files import OutputFolder, new_folder, save_json
@@ -24,7 +24,7 @@ def backtest(
     folds: int = 5,
     into: OutputFolder | None = None,
     announce: Callable[[str], None] = lambda text: None,
-) -> dict[str, Any]:
+) -> JsonObject:
     """Evaluate a forecaster on ``folds`` blocks in order of time, training anew on all rows before each.
 
     The test split of ``config.data.split`` is cut into equal blocks. The latest rows before a block
@@ -47,7 +47,7 @@ def backtest(
         UserError: there are fewer than 2 folds, the split has no test split or is in rows, or a block
             is shorter than the horizon.
     """
-    results: list[dict[str, Any]] = []
+    results: list[JsonObject] = []
     for k, split in enumerate(_splits(config, folds)):
         model = Forecaster(replace(config, data=replace(config.data, split=split)))
         dataset = model.prepare(data)
@@ -98,7 +98,7 @@ def _splits(config: ForecastConfig, folds: int) -> list[str]:
     return [f"{end * (1 - share):.9f}/{end * share:.9f}/{block:.9f}" for end in ends]
 
 
-def _summary(config: ForecastConfig, results: list[dict[str, Any]]) -> dict[str, Any]:
+def _summary(config: ForecastConfig, results: list[JsonObject]) -> JsonObject:
     models = [fold["model"] for fold in results]
     notes = dict.fromkeys(note for fold in results for note in fold["notes"])
     return {

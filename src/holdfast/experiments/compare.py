@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from holdfast._typing import JsonObject
 from holdfast.config import load_config, save_config
 from holdfast.errors import UserError
 from holdfast.files import DataFiles, OutputFolder, load_json, new_folder, save_json
@@ -150,7 +151,7 @@ def save_runs(comparison: Comparison, into: OutputFolder | None) -> None:
         save_json(into.folder / COMPARISON_FILE, comparison.to_dict())
 
 
-def _training_record(model: Any) -> dict[str, Any]:
+def _training_record(model: Any) -> JsonObject:
     """Return the sizes of a trained model and its validation losses."""
     from holdfast.nn.recurrent import Recurrent
 

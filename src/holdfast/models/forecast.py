@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from holdfast._typing import JsonMapping
 from holdfast.errors import UserError
 from holdfast.nn.cells import Recurrence, State
 from holdfast.nn.layers import LAYERS
@@ -77,7 +78,7 @@ class ForecastOptions:
     dropout: float = 0.1
     residual: str = "last"
     segment: int = 24
-    layer: Mapping[str, Any] = field(default_factory=dict)
+    layer: JsonMapping = field(default_factory=dict)
 
 
 # -- residual forecasts ---------------------------------------------------------------------------------------

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from holdfast._typing import Keywords
 from holdfast.nn.cells import CELLS, Cell, Recurrence, State, Weights
 
 
@@ -17,9 +17,7 @@ class _CellModule(nn.Module):
     bias_ih: Tensor | None
     bias_hh: Tensor | None
 
-    def __init__(
-        self, cell: Cell, input_size: int, hidden_size: int, bias: bool, factory: dict[str, Any]
-    ) -> None:
+    def __init__(self, cell: Cell, input_size: int, hidden_size: int, bias: bool, factory: Keywords) -> None:
         super().__init__()
         self.cell, self.input_size, self.hidden_size, self.bias = cell, input_size, hidden_size, bias
         rows = len(cell.gates) * hidden_size

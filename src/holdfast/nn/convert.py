@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from holdfast._typing import Array
+from holdfast._typing import Array, Keywords
 from holdfast.errors import UserError
 from holdfast.nn.layers import GRU, LSTM, RNN
 from holdfast.nn.options import Options
@@ -289,7 +289,7 @@ def _keras_sizes(group: list[Array]) -> tuple[int, int]:
     return gates, recurrent.shape[0]
 
 
-def _with_reset(arguments: dict[str, Any], reset_after: bool) -> dict[str, Any]:
+def _with_reset(arguments: Keywords, reset_after: bool) -> Keywords:
     """Add the reset convention that the bias implies; ``reset_after``, if passed, must match it."""
     if arguments.get("reset_after", reset_after) != reset_after:
         raise UserError(

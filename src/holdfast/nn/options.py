@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from difflib import get_close_matches
 from numbers import Real
-from typing import Any, TypedDict
+from typing import TypedDict
 
+from holdfast._typing import JsonMapping
 from holdfast.nn.cells import Cell
 from holdfast.nn.init import INITIALIZERS, Initializer, chrono
 
@@ -72,7 +72,7 @@ class Options:
     kernel: str = "auto"
 
     @classmethod
-    def of(cls, layer: str, options: Mapping[str, Any]) -> Options:
+    def of(cls, layer: str, options: JsonMapping) -> Options:
         """Build the options from keyword arguments of a layer.
 
         Raises:

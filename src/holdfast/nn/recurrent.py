@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.rnn import PackedSequence
 
+from holdfast._typing import Keywords
 from holdfast.nn import kernels, layout
 from holdfast.nn.cells import Cell, Norm, State, Weights
 from holdfast.nn.init import gate_rows
@@ -50,7 +51,7 @@ class Recurrent(nn.Module):
         sizes: tuple[int, int, int, int],
         flags: tuple[bool, bool, float, bool],
         options: Options,
-        factory: dict[str, Any],
+        factory: Keywords,
     ) -> None:
         super().__init__()
         self.cell, self.options = cell, options
@@ -87,7 +88,7 @@ class Recurrent(nn.Module):
             for direction in range(self.num_directions):
                 yield layer, f"_l{layer}" + ("_reverse" if direction else "")
 
-    def _make_parameters(self, factory: dict[str, Any]) -> None:
+    def _make_parameters(self, factory: Keywords) -> None:
         for layer, suffix in self.suffixes():
             for name, shape in self._shapes(layer).items():
                 setattr(self, name + suffix, nn.Parameter(torch.empty(shape, **factory)))

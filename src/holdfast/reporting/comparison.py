@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from statistics import mean, stdev
-from typing import Any, Protocol, Self, TypeVar
+from typing import Protocol, Self, TypeVar
 
+from holdfast._typing import JsonMapping, JsonObject
 from holdfast.errors import UserError
 from holdfast.tasks.metrics import renamed_keys
 
@@ -46,7 +47,7 @@ class _HasRuns(Protocol):
     """Result of several runs."""
 
     @property
-    def runs(self) -> list[dict[str, Any]]:
+    def runs(self) -> list[JsonObject]:
         """Metrics of each run."""
         ...
 
@@ -54,7 +55,7 @@ class _HasRuns(Protocol):
 R = TypeVar("R", bound=_HasRuns)
 
 
-def restored(make: Callable[..., R], values: Mapping[str, Any], needed: set[str], where: str, what: str) -> R:
+def restored(make: Callable[..., R], values: JsonMapping, needed: set[str], where: str, what: str) -> R:
     """Rebuild a result of several runs from JSON; ``needed`` are the keys of each run.
 
     Raises:
@@ -87,13 +88,13 @@ class Comparison:
     """
 
     task: str
-    runs: list[dict[str, Any]]
+    runs: list[JsonObject]
     baselines: dict[str, dict[str, float]]
     notes: Sequence[str]
     data: str = ""
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any], where: str) -> Self:
+    def from_dict(cls, values: JsonMapping, where: str) -> Self:
         """Rebuild it from :meth:`to_dict`; anything else is a UserError."""
         return restored(cls, renamed_keys(values), RUN, where, "a comparison")
 
@@ -107,7 +108,7 @@ class Comparison:
         """Cells in the order in which they ran."""
         return list(dict.fromkeys(run["cell"] for run in self.runs))
 
-    def spread(self, cell: str, value: Callable[[dict[str, Any]], float], share: float = 1.0) -> Spread:
+    def spread(self, cell: str, value: Callable[[JsonObject], float], share: float = 1.0) -> Spread:
         """Return the spread of a value of a cell's runs over the seeds."""
         return Spread.of([value(r) for r in self.runs if r["cell"] == cell and r["share"] == share])
 
@@ -119,6 +120,6 @@ class Comparison:
         """Return validation loss - training loss (without dropout): how much a cell overfits."""
         return self.spread(cell, lambda run: run["valid_loss"] - run["train_loss"])
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> JsonObject:
         """Return everything as values that JSON can hold."""
         return asdict(self)

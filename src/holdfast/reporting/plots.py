@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import get_font_names
 from matplotlib.ticker import MaxNLocator
 
-from holdfast._typing import Array
+from holdfast._typing import Array, JsonMapping
 
 BLUE, ORANGE, GREY, BLACK = "#1f6f8b", "#d1793f", "#9aa5ab", "#222222"
 _OTHER_SCRIPTS = (
@@ -62,7 +62,7 @@ class Window:
 
 
 @contextmanager
-def sketch(size: tuple[float, float], style: Mapping[str, Any] | None = None) -> Iterator[Figure]:
+def sketch(size: tuple[float, float], style: JsonMapping | None = None) -> Iterator[Figure]:
     """Yield a figure of a size in inches, without pyplot's global state.
 
     Letters that no font of the machine has become boxes.
@@ -73,9 +73,7 @@ def sketch(size: tuple[float, float], style: Mapping[str, Any] | None = None) ->
 
 
 @contextmanager
-def saved_figure(
-    path: Path, size: tuple[float, float], style: Mapping[str, Any] | None = None
-) -> Iterator[Figure]:
+def saved_figure(path: Path, size: tuple[float, float], style: JsonMapping | None = None) -> Iterator[Figure]:
     """Yield a figure that is saved as PNG afterwards."""
     with sketch(size, style) as figure:
         yield figure
@@ -114,7 +112,7 @@ def curves(history: Sequence[Mapping[str, float]], monitor: str, best_epoch: int
     return save_plot(path, (7, 3), 1, paint)
 
 
-def gradients(found: Sequence[Mapping[str, Any]], path: Path) -> Path:
+def gradients(found: Sequence[JsonMapping], path: Path) -> Path:
     """Plot what the monitor measured: the share of a gradient that is left some time steps back, by layer."""
 
     def paint(axes: Sequence[Axes]) -> None:
@@ -147,7 +145,7 @@ def bars(
     *,
     higher: bool = False,
 ) -> Path:
-    """Plot a metric of models (blue, named in ``own``) and baselines (grey), the best at the bottom.
+    """Plot a metric of models (blue, named in ``own``) and baselines (grey), the best at the top.
 
     ``values``: name -> (mean, spread).
     """

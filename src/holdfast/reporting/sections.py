@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
+from holdfast._typing import JsonMapping
 from holdfast.reporting import plots
 from holdfast.reporting.comparison import Comparison, Spread
 from holdfast.reporting.html import Section, metric_table, write_report
@@ -13,7 +13,7 @@ from holdfast.reporting.summary import VARIANTS, epochs_done, weights_kept
 from holdfast.tasks.metrics import Metric, Scoreboard
 from holdfast.training.history import History
 
-Result = Mapping[str, Any]
+Result = JsonMapping
 
 
 def result_section(

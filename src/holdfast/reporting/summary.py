@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from statistics import mean
-from typing import Any
 
+from holdfast._typing import JsonMapping
 from holdfast.reporting.comparison import Comparison
 from holdfast.reporting.statistics import LOWER_LOSS, SMALLEST_LOSS_EFFECT, failure_reason, paired_test
 from holdfast.tasks.metrics import Metric, Scoreboard, Values
@@ -52,7 +52,7 @@ def compared_with(
     return f"that is {gap} {where} the best baseline, {label} ({bar:.4g}): {instead}"
 
 
-def variants(metric: Metric, result: Mapping[str, Any]) -> list[str]:
+def variants(metric: Metric, result: JsonMapping) -> list[str]:
     """Return a sentence for each other way in which the same model was scored."""
     own = result["model"][metric.name]
     values = {how: result[name][metric.name] for name, how in VARIANTS.items() if name in result}
@@ -68,13 +68,13 @@ def _change(own: float, value: float) -> str:
     return f", {change:.2%} {'more' if value > own else 'less'}" if change >= 5e-5 else ", the same"
 
 
-def epochs_done(result: Mapping[str, Any]) -> str:
+def epochs_done(result: JsonMapping) -> str:
     """Return how many epochs a run trained."""
     done = result["epochs_done"]
     return f"{done:.3g} epoch{'' if done == 1 else 's'}"
 
 
-def weights_kept(result: Mapping[str, Any]) -> str:
+def weights_kept(result: JsonMapping) -> str:
     """Return which epoch's weights a run kept."""
     best, checkpoints = f"epoch {result['best_epoch']} was the best", result.get("checkpoints", 1)
     if checkpoints == 1:

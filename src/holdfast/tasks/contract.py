@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from torch import nn
 
-from holdfast._typing import Array
+from holdfast._typing import Array, JsonMapping, JsonObject
 from holdfast.errors import UserError
 from holdfast.reporting.summary import compared_with, standings, variants
 from holdfast.tasks.baselines import BaselineSet
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from holdfast.reporting.html import Section
 
 Y = TypeVar("Y")
-Result = dict[str, Any]
+Result = JsonObject
 """A result as ``metrics.json`` holds it."""
 
 
@@ -63,7 +63,7 @@ class TaskContract(ABC, Generic[S, P, Y]):
         """Read a whole file as one split to be scored, and what the user should know about it."""
 
     @abstractmethod
-    def read_preprocessing(self, values: Mapping[str, Any], where: Path) -> P:
+    def read_preprocessing(self, values: JsonMapping, where: Path) -> P:
         """Rebuild the preprocessing from ``data.json``."""
 
     @abstractmethod
@@ -87,7 +87,7 @@ class TaskContract(ABC, Generic[S, P, Y]):
         """Return the metrics of predictions; the baselines' are scored by the same function."""
 
     @abstractmethod
-    def measure(self, split: S) -> dict[str, Any]:
+    def measure(self, split: S) -> JsonObject:
         """Return how much a split holds, by the name of what is counted, such as ``{"windows": 120}``."""
 
     @abstractmethod
@@ -111,7 +111,7 @@ class TaskContract(ABC, Generic[S, P, Y]):
         """Return the network's metrics: those of :meth:`score`, and what only a network has."""
         return self.score(split, self.predictions(split))
 
-    def scored_otherwise(self, split: S) -> dict[str, Any]:
+    def scored_otherwise(self, split: S) -> JsonObject:
         """Return results of other ways to score the same network, by a name in ``reporting.summary.VARIANTS``."""
         return {}
 
@@ -134,7 +134,7 @@ class TaskContract(ABC, Generic[S, P, Y]):
         return [["holdfast", "predict", run, files[0]]]
 
     @classmethod
-    def remarks(cls, result: Mapping[str, Any]) -> list[str]:
+    def remarks(cls, result: JsonMapping) -> list[str]:
         """Return sentences that a task adds to its verdict."""
         return []
 
@@ -145,14 +145,14 @@ class TaskContract(ABC, Generic[S, P, Y]):
         return ["task", "split", "model", "baselines", "parameters", "seconds", *dict.fromkeys(measured)]
 
     @classmethod
-    def scored_on(cls, result: Mapping[str, Any]) -> str:
+    def scored_on(cls, result: JsonMapping) -> str:
         """Return what was scored, as the title of a table."""
         counted = re.sub(r"\b1 (\w+)s\b", r"1 \1", cls.size.format(**result))  # "1 window", not "1 windows"
         where = "whole file" if result["split"] == "file" else f"{result['split']} split"
         return f"{cls.task}, {where}, {counted}"
 
     @classmethod
-    def verdict(cls, result: Mapping[str, Any]) -> list[str]:
+    def verdict(cls, result: JsonMapping) -> list[str]:
         """Return the result in sentences: the model compared with the best baseline, and other ways to score it."""
         board = cls.scoreboard
         metric = board.metric(result["model"])
@@ -162,7 +162,7 @@ class TaskContract(ABC, Generic[S, P, Y]):
         return [first, *variants(metric, result), *cls.remarks(result)]
 
     @classmethod
-    def instead(cls, result: Mapping[str, Any]) -> str:
+    def instead(cls, result: JsonMapping) -> str:
         """Return how the best baseline is used instead of the network, as a clause; empty where it cannot be."""
         return ""
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Generic, Protocol, Self, TypeVar
+from typing import Generic, Protocol, Self, TypeVar
+
+from holdfast._typing import JsonMapping, JsonObject
 
 
 class Split(Protocol):
@@ -26,12 +27,12 @@ class Preprocessing(Protocol):
     Each task's own ``fit(...)`` makes it and ``encode(...)`` applies it to raw examples. It is saved as ``data.json``.
     """
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> JsonObject:
         """Return everything as values that JSON can hold."""
         ...
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any], where: Path) -> Self:
+    def from_dict(cls, values: JsonMapping, where: Path) -> Self:
         """Rebuild it from :meth:`to_dict`; ``where`` is the file, for messages.
 
         Raises:

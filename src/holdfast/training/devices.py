@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import random
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from holdfast._typing import JsonObject
 from holdfast.config import check_device
 from holdfast.errors import UserError
 
@@ -64,7 +65,7 @@ def seed_everything(seed: int) -> None:
     random.seed(seed)
 
 
-def get_random_state() -> tuple[dict[str, Tensor], dict[str, Any]]:
+def get_random_state() -> tuple[dict[str, Tensor], JsonObject]:
     """Return the state of all global generators, as tensors and as values for JSON."""
     tensors = {"cpu": torch.get_rng_state()}
     if torch.cuda.is_available():
@@ -73,7 +74,7 @@ def get_random_state() -> tuple[dict[str, Tensor], dict[str, Any]]:
     return tensors, {"python": random.getstate(), "numpy": [name, np.asarray(keys).tolist(), *rest]}
 
 
-def set_random_state(tensors: dict[str, Tensor], values: dict[str, Any]) -> None:
+def set_random_state(tensors: dict[str, Tensor], values: JsonObject) -> None:
     """Restore the result of :func:`get_random_state`; skip the GPUs that this machine lacks."""
     torch.set_rng_state(tensors["cpu"])
     for i in range(torch.cuda.device_count()):

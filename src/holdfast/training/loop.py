@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from holdfast._typing import JsonObject
 from holdfast.checkpoint import (
     STATE,
     WEIGHTS,
@@ -131,7 +132,7 @@ class TrainingRun:
         self.pending: list[Tensor] = []
         self.halvings = 0
         self.interrupted = False
-        self.restored: tuple[dict[str, dict[str, Tensor]], dict[str, Any]] = {}, {}
+        self.restored: tuple[dict[str, dict[str, Tensor]], JsonObject] = {}, {}
         self.budget = training.budget_seconds()
         self.began = self.saved_at = self.read_at = monotonic()
 

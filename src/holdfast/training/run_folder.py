@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from holdfast._deprecated import renamed_settings
+from holdfast._typing import JsonMapping
 from holdfast.checkpoint import STATE
 from holdfast.config import MAY_CHANGE, Training
 from holdfast.errors import UserError
 from holdfast.files import new_folder
 
 
-def check_resumed_settings(saved: Mapping[str, Any], training: Training, steps: int) -> None:
+def check_resumed_settings(saved: JsonMapping, training: Training, steps: int) -> None:
     """Refuse to resume with other settings, except those that may change.
 
     Args:

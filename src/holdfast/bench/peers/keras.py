@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from holdfast._typing import Array
+from holdfast._typing import Array, Keywords
 from holdfast.bench.cases import Case, Refused
 from holdfast.bench.peers.jax import started
 from holdfast.bench.peers.peer import Peer
@@ -16,7 +16,7 @@ from holdfast.nn.convert import to_keras
 
 os.environ.setdefault("KERAS_BACKEND", "jax")  # read when Keras is imported
 
-_LAYERS: dict[str, tuple[str, dict[str, Any]]] = {
+_LAYERS: dict[str, tuple[str, Keywords]] = {
     "gru": ("GRU", {"reset_after": True}),
     "lstm": ("LSTM", {}),
     "rnn": ("SimpleRNN", {}),

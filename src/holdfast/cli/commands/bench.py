@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from cyclopts import Parameter
 
+from holdfast._typing import JsonMapping, JsonObject
 from holdfast.cli import output
 from holdfast.cli.errors import BUG, notice
 from holdfast.cli.params import Json, Names, switch, whole
@@ -39,7 +40,7 @@ def bench(
     from holdfast.bench.run import bench as run
 
     chart = None if plot is None else _chart()
-    given: dict[str, Any] = {
+    given: JsonObject = {
         "modes": modes,
         "cells": cells,
         "shapes": parse_shapes(shapes),
@@ -62,7 +63,7 @@ def bench(
     return BUG if found["wrong"] else 0
 
 
-def _chart() -> Callable[[Mapping[str, Any], Path], Path]:
+def _chart() -> Callable[[JsonMapping, Path], Path]:
     """Import the plotting function before an hour of measurement rather than after it."""
     try:
         from holdfast.bench.chart import chart
@@ -71,7 +72,7 @@ def _chart() -> Callable[[Mapping[str, Any], Path], Path]:
     return chart
 
 
-def _show(result: Mapping[str, Any], json: bool) -> None:
+def _show(result: JsonMapping, json: bool) -> None:
     from holdfast.bench.report import sentences, tables
 
     if json:

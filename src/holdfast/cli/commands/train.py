@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Parameter
 
+from holdfast._typing import JsonMapping
 from holdfast.cli import output
 from holdfast.cli.errors import INTERRUPTED
 from holdfast.cli.params import (
@@ -106,7 +106,7 @@ def _show_run(model: Any, folder: Path, files: DataFiles, recipe: Path | None) -
         output.write(f"  {shlex.join(command)}")
 
 
-def _throughput(result: Mapping[str, Any], examples: str) -> str:
+def _throughput(result: JsonMapping, examples: str) -> str:
     """Return the examples, and the tokens where counted, per second; the time includes validation."""
     rates = {examples: result.get("epoch_size", result["training_size"])}
     if "training_steps" in result:

@@ -7,13 +7,13 @@ each frame, and files or folders of MIDI and ABC (:mod:`holdfast.data.music.midi
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from holdfast._typing import JsonMapping
 from holdfast.data.music.piano_roll import KEYS, LOWEST, Roll, RollPiece, RollPieces
 from holdfast.errors import UserError
 from holdfast.optional_imports import load_extra
@@ -88,7 +88,7 @@ def _read_mat(path: Path) -> dict[str, RollPieces]:
     loadmat = load_extra("scipy.io", "music").loadmat
     rule = f"{path} must be a MATLAB file (to version 7.2) with cells traindata, validdata, testdata."
     try:
-        values: Mapping[str, Any] = loadmat(path)
+        values: JsonMapping = loadmat(path)
     except Exception as error:  # scipy raises errors of many kinds for a damaged file
         raise UserError(
             rule, f"It cannot be read: {error}.", "Copy it again, or save it with -v7."

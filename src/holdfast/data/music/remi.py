@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import tempfile
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -18,6 +18,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from holdfast._typing import JsonMapping, JsonObject
 from holdfast.data.music.piano_roll import KEYS, LOWEST
 from holdfast.errors import UserError
 from holdfast.optional_imports import load_extra
@@ -197,7 +198,7 @@ class EventVocabulary:
             return 0, 0
         return -min(most, int(found.min()) - LOWEST), min(most, HIGHEST - int(found.max()))
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> JsonObject:
         """Return MidiTok's state and the voices as JSON can hold them."""
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "tokenizer.json"
@@ -206,7 +207,7 @@ class EventVocabulary:
         return {"events": self.names, "tokenizer": found, "voices": [asdict(voice) for voice in self.voices]}
 
     @classmethod
-    def from_state(cls, values: Mapping[str, Any]) -> Self:
+    def from_state(cls, values: JsonMapping) -> Self:
         """Restore what :meth:`state` returned.
 
         Raises:

@@ -12,6 +12,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+from holdfast._typing import JsonObject
 from holdfast.data.text.text_files import TextFiles
 from holdfast.errors import UserError
 
@@ -136,7 +137,7 @@ def _table(path: Path, rows: list[tuple[int, list[str]]]) -> Records:
 
 def _read_json(path: Path, encoding: str) -> Records:
     text = "".join(TextFiles.of(path, encoding).chunks())
-    rows: list[tuple[int, dict[str, Any]]] = []
+    rows: list[tuple[int, JsonObject]] = []
     for number, line in enumerate(text.split("\n"), 1):
         if line.strip():
             rows.append((number, json_object(path, number, line)))
@@ -145,7 +146,7 @@ def _read_json(path: Path, encoding: str) -> Records:
     return Records(path, columns, [f"Line {number}" for number, _ in rows])
 
 
-def json_object(path: Path, number: int, line: str) -> dict[str, Any]:
+def json_object(path: Path, number: int, line: str) -> JsonObject:
     """Parse the JSON object on one line of a JSON lines file.
 
     Raises:

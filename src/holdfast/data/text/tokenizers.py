@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from holdfast._typing import JsonMapping, JsonObject
 from holdfast.errors import UserError
 from holdfast.optional_imports import load_extra
 
@@ -274,12 +275,12 @@ def _by_frequency(counts: Counter[str], max_size: int | None) -> list[str]:
     return [word for word, _ in sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))[:max_size]]
 
 
-def tokenizer_to_dict(tokenizer: Tokenizer) -> dict[str, Any]:
+def tokenizer_to_dict(tokenizer: Tokenizer) -> JsonObject:
     """Return a tokenizer's kind and vocabulary as JSON can hold them."""
     return {"unit": tokenizer.kind, "units": tokenizer.state()}
 
 
-def tokenizer_from_dict(values: Mapping[str, Any], where: Path) -> Tokenizer:
+def tokenizer_from_dict(values: JsonMapping, where: Path) -> Tokenizer:
     """Restore what :func:`tokenizer_to_dict` returned.
 
     Raises:

@@ -11,11 +11,11 @@ import struct
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from holdfast._typing import Array
+from holdfast._typing import Array, JsonObject
 from holdfast.errors import UserError
 
 _SEGMENTS = ("abcdef", "bc", "abdeg", "abcdg", "bcfg", "acdfg", "acdefg", "abc", "abcdefg", "abcdfg")
@@ -76,7 +76,7 @@ def synthetic_digits() -> LabelledImages:
 def _shape(segments: str) -> Array:
     """Return a digit [rows, columns] of zeros and ones."""
     middle, right, below = _HEIGHT // 2, _WIDTH - 1, _HEIGHT - 1
-    places: dict[str, Any] = {
+    places: JsonObject = {
         "a": (0, slice(None)),
         "b": (slice(0, middle + 1), right),
         "c": (slice(middle, None), right),

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from itertools import cycle
 from math import isfinite
 from pathlib import Path
-from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, PercentFormatter
 
+from holdfast._typing import JsonMapping
 from holdfast.experiments.claims.summary import (
     EFFECTS_CAPTION,
     describe_method,
@@ -33,7 +33,7 @@ _MARKERS = {"holds": "o", "does not hold": "X", "not decided": "d"}
 _LINES = {"lstm": (plots.BLACK, "-"), "gru": (plots.BLUE, "-"), "rnn": (plots.GREY, "-")}
 _MATCHED = {"gru": (plots.ORANGE, "--"), "rnn": (plots.GREY, ":")}
 
-_Run = Mapping[str, Any]
+_Run = JsonMapping
 
 
 def write_claims_report(found: Comparison, claims: Sequence[Claim], title: str, folder: Path) -> Path:

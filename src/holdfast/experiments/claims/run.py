@@ -8,6 +8,7 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
+from holdfast._typing import JsonObject
 from holdfast.checkpoint import load_weights, save_weights
 from holdfast.errors import UserError
 from holdfast.experiments.claims.summary import claims_to_dict
@@ -121,9 +122,7 @@ def _training_fraction(prepared: Any, share: float) -> Any:
     return prepared if share == 1.0 else prepared.fraction(share)
 
 
-def _network_variants(
-    make: Any, config: Any, prepared: Any, cells: Sequence[str]
-) -> dict[str, dict[str, Any]]:
+def _network_variants(make: Any, config: Any, prepared: Any, cells: Sequence[str]) -> dict[str, JsonObject]:
     """Return network name -> its own settings: each cell, and each cell with as many parameters as the LSTM.
 
     ``gru-74`` is a GRU of 74 units. If equal parameters mean equal units, there is no second network.
@@ -135,7 +134,7 @@ def _network_variants(
         module, _ = make(own).untrained(prepared)
         return sum(p.numel() for p in module.parameters())
 
-    found: dict[str, dict[str, Any]] = {cell: {"cell": cell} for cell in cells}
+    found: dict[str, JsonObject] = {cell: {"cell": cell} for cell in cells}
     for cell in cells:
         matched = _matched_size(lambda units, cell=cell: count(cell, units), count("lstm", size), size)  # type: ignore[misc]
         if matched != size:
@@ -195,7 +194,7 @@ def _lengthen(config: Any, times: float) -> Any:
 
 
 def _plan_runs(
-    own: dict[float, Any], networks: dict[str, dict[str, Any]], by_share: dict[float, Any], seeds: int
+    own: dict[float, Any], networks: dict[str, JsonObject], by_share: dict[float, Any], seeds: int
 ) -> list[PlannedRun]:
     """Plan all runs: those of a pair follow each other, and the first network changes with the seed."""
     planned = []
@@ -242,7 +241,7 @@ def _weights_of(run: PlannedRun) -> str:
     return f"{run.name}-seed-{run.config.training.seed}.safetensors"
 
 
-def _measure_memory(make: Any, run: PlannedRun, path: Path) -> dict[str, Any]:
+def _measure_memory(make: Any, run: PlannedRun, path: Path) -> JsonObject:
     """Measure how far a trained network remembers (:func:`holdfast.insight.memory_curve`).
 
     Returns:

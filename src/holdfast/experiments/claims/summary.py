@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from math import inf
-from typing import Any
 
+from holdfast._typing import JsonMapping, JsonObject
 from holdfast.experiments.claims.verdicts import (
     AS_FAR,
     FASTER,
@@ -135,7 +135,7 @@ def _estimate(claim: Claim) -> str:
     return "" if found is None else f"{_number(claim, found.effect)} ({_interval(claim)})"
 
 
-def claims_to_dict(found: Comparison, claims: Sequence[Claim]) -> dict[str, Any]:
+def claims_to_dict(found: Comparison, claims: Sequence[Claim]) -> JsonObject:
     """Convert the claims to JSON values, with effects as factors or shares."""
     pairs = PairedRuns(found)
     own = {name: next(run for run in found.runs if run["cell"] == name) for name in pairs.names}
@@ -151,7 +151,7 @@ def claims_to_dict(found: Comparison, claims: Sequence[Claim]) -> dict[str, Any]
     }
 
 
-def _claim_to_dict(claim: Claim) -> dict[str, Any]:
+def _claim_to_dict(claim: Claim) -> JsonObject:
     """Convert a claim to JSON values."""
     values = asdict(claim)
     bounds, finding = values.pop("bounds"), values.pop("finding")
@@ -202,7 +202,7 @@ def _lags(lags: Sequence[float | None]) -> str:
 def fraction_table(found: Comparison) -> list[list[str]]:
     """Return a header and a row for each network and fraction: losses, their gap, and metrics."""
     metrics = list(found.runs[0]["model"])
-    losses: dict[str, Callable[[Mapping[str, Any]], float]] = {
+    losses: dict[str, Callable[[JsonMapping], float]] = {
         "training loss": lambda run: run["train_loss"],
         "validation loss": lambda run: run["valid_loss"],
         "gap": lambda run: run["valid_loss"] - run["train_loss"],

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from math import exp, inf, log
 from statistics import mean
-from typing import Any, Literal
+from typing import Literal
 
+from holdfast._typing import JsonMapping
 from holdfast.errors import UserError
 from holdfast.reporting.comparison import Comparison
 from holdfast.reporting.statistics import (
@@ -22,7 +23,7 @@ from holdfast.reporting.statistics import (
 )
 from holdfast.tasks.metrics import Metric
 
-_Run = Mapping[str, Any]
+_Run = JsonMapping
 _Value = Callable[[_Run], float]
 Scale = Literal["ratio", "share"]
 

@@ -6,12 +6,13 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from statistics import mean
-from typing import Any, Self
+from typing import Self
 
+from holdfast._typing import JsonMapping, JsonObject
 from holdfast.experiments.probes.config import PROBES
 from holdfast.reporting.comparison import Spread, restored
 
-_Run = dict[str, Any]
+_Run = JsonObject
 
 _RUN_KEYS = {"cell", "seed", "solved", "steps", "seconds", "stopped", "parameters", "test", "curve"}
 """Keys of each run, see :func:`holdfast.experiments.probes.run.train_run`."""
@@ -45,11 +46,11 @@ class ProbeResults:
     runs: list[_Run] = field(default_factory=list)
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any], where: str) -> Self:
+    def from_dict(cls, values: JsonMapping, where: str) -> Self:
         """Restore the result of :meth:`to_dict`; anything else is a UserError."""
         return restored(cls, values, _RUN_KEYS, where, "a probe")
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> JsonObject:
         """Convert the results to JSON values."""
         return asdict(self)
 
@@ -155,7 +156,7 @@ def _sentence(found: ProbeResults, cell: str) -> str:
     return f"The {name} beat chance but did not solve it in {trained}: {metric}, chance {chance}."
 
 
-def _why(runs: Sequence[dict[str, Any]]) -> str:
+def _why(runs: Sequence[JsonObject]) -> str:
     """Return why runs ended early without solving the probe."""
     ends = {"budget": "the budget ran out", "diverged": "it diverged"}
     reasons = [text for stopped, text in ends.items() if any(run["stopped"] == stopped for run in runs)]

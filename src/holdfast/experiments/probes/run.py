@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 
+from holdfast._typing import JsonObject
 from holdfast.config import load_config, save_config
 from holdfast.errors import DivergenceError, UserError
 from holdfast.experiments.probes.config import CELLS, MAY_GROW, PROBES, ProbeConfig
@@ -100,7 +100,7 @@ def _earlier(folder: Path, config: ProbeConfig, new: ProbeResults) -> ProbeResul
         )
     old = ProbeResults.from_dict(load_json(path), str(path))
     began = load_config(folder / "config.toml", type(config))
-    grown: dict[str, Any] = {name: getattr(config, name) for name in MAY_GROW}
+    grown: JsonObject = {name: getattr(config, name) for name in MAY_GROW}
     if replace(began, **grown) != config or replace(old, runs=[], nothing=new.nothing) != new:
         raise UserError(
             f"A resumed probe must keep its data and settings, except for {' and '.join(MAY_GROW)}.",
@@ -168,7 +168,7 @@ class _ProbeTrainable:
         value, criterion = row[self.probe.metric], self.config.criterion
         return value >= criterion if self.probe.higher else value <= criterion
 
-    def metrics(self, split: Example) -> dict[str, Any]:
+    def metrics(self, split: Example) -> JsonObject:
         """Return the probe's metrics on a split: numbers, or lists of numbers."""
         inputs, targets = split
         count = max(1, _STEPS_AT_ONCE // len(inputs))
@@ -183,7 +183,7 @@ class _ProbeTrainable:
 
 def train_run(
     probe: Probe, config: ProbeConfig, cell: str, seed: int, *, progress: bool = False
-) -> dict[str, Any]:
+) -> JsonObject:
     """Train one cell with one seed, then evaluate once on the test split.
 
     Returns:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map
 
-from holdfast._typing import Array
+from holdfast._typing import Array, JsonMapping
 from holdfast.errors import UserError
 from holdfast.insight.analysis import (
     ablation,
@@ -310,7 +310,7 @@ _HALVES = (torch.bfloat16, torch.float16)
 
 
 def _with_float32_copy(
-    request: InspectionRequest, inputs: Sequence[Any], named: Mapping[str, Any]
+    request: InspectionRequest, inputs: Sequence[Any], named: JsonMapping
 ) -> InspectionRequest:
     """Add a float32 copy of a half-precision model, whose rounding hides small differences.
 

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
 
+from holdfast._typing import Keywords
 from holdfast.errors import UserError
 from holdfast.nn.cells import CELLS, Cell, State
 from holdfast.nn.options import Options
@@ -147,20 +148,20 @@ def capture_calls(model: nn.Module, run: Callable[[], Any], layers: Sequence[str
 
 
 def _recorder(name: str, found: list[LayerCall]) -> Callable[..., None]:
-    def record(module: nn.Module, given: tuple[Any, ...], named: dict[str, Any], _: Any) -> None:
+    def record(module: nn.Module, given: tuple[Any, ...], named: Keywords, _: Any) -> None:
         found.append(layer_call(name, module, given, named))
 
     return record
 
 
-def call_arguments(given: tuple[Any, ...], named: dict[str, Any]) -> tuple[Any, Any, Any]:
+def call_arguments(given: tuple[Any, ...], named: Keywords) -> tuple[Any, Any, Any]:
     """Return (input, hx, lengths) of a call."""
     positional = dict(zip(("input", "hx", "lengths"), given, strict=False))
     merged = positional | named
     return merged["input"], merged.get("hx"), merged.get("lengths")
 
 
-def layer_call(name: str, module: Any, positional: tuple[Any, ...], named: dict[str, Any]) -> LayerCall:
+def layer_call(name: str, module: Any, positional: tuple[Any, ...], named: Keywords) -> LayerCall:
     """Return a call of a recurrent module with these arguments as [T, B, I], on the CPU in
     float32.
     """

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
 
+from holdfast._typing import Keywords
 from holdfast.errors import UserError
 from holdfast.insight.analysis.call_chains import CallChain, capture_chains, require_finite
 from holdfast.insight.analysis.layer_capture import call_arguments, eval_mode, recurrent_modules
@@ -95,7 +96,7 @@ class Rerun:
     def _giving(self, x: Tensor, places: Iterator[int]) -> Callable[..., Any]:
         pieces = x.split(list(self.first.pieces))
 
-        def give(module: Any, given: tuple[Any, ...], named: dict[str, Any]) -> Any:
+        def give(module: Any, given: tuple[Any, ...], named: Keywords) -> Any:
             number, piece = self.at.get(next(places), (-1, 0))
             own, hx, lengths = call_arguments(given, named)
             new = _like(pieces[piece], own, module) if number == 0 else own
@@ -135,7 +136,7 @@ class Rerun:
         cuts: dict[int, Tensor] = {}  # the latest piece of each call: its last reader finds it here
         given, gave = count(), count()
 
-        def look(_module: Any, args: tuple[Any, ...], named: dict[str, Any]) -> None:
+        def look(_module: Any, args: tuple[Any, ...], named: Keywords) -> None:
             number, _ = self.at.get(next(given), (-1, 0))
             own = call_arguments(args, named)[0]
             own = own.data if isinstance(own, PackedSequence) else own

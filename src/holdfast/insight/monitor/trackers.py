@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from holdfast._typing import Keywords
 from holdfast.insight.analysis.layer_capture import LayerCall, as_states, layer_call, module_label
 from holdfast.insight.monitor.rules import (
     EXPLODED,
@@ -81,7 +82,7 @@ class LayerHooks:
         return records
 
     def _hook(self, name: str) -> Callable[..., None]:
-        def record(module: nn.Module, given: tuple[Any, ...], named: dict[str, Any], result: Any) -> None:
+        def record(module: nn.Module, given: tuple[Any, ...], named: Keywords, result: Any) -> None:
             if torch.is_grad_enabled() and module.training:
                 states = result[1] if isinstance(result, tuple) else None
                 self._record(layer_call(name, module, given, named), states)

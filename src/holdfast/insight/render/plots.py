@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from textwrap import fill
-from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap, Normalize
 from matplotlib.figure import Figure
 
-from holdfast._typing import Array
+from holdfast._typing import Array, JsonMapping
 from holdfast.insight.analysis.results import FeatureUnit, Inspection, LayerTrace, Steps
 from holdfast.insight.render import captions, charts
 from holdfast.insight.render.captions import plotted_units
@@ -21,7 +20,7 @@ from holdfast.insight.render.colormaps import Scale, scale_of, signed
 from holdfast.insight.render.label_text import clean, lay_out, sign
 from holdfast.reporting.plots import FONTS, saved_figure
 
-STYLE: Mapping[str, Any] = {"text.parse_math": False}
+STYLE: JsonMapping = {"text.parse_math": False}
 """Settings under which dollar signs do not start formulas."""
 _LETTERS = 140
 """Maximum number of text steps in a heatmap with legible letters."""

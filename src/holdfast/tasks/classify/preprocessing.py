@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
 import numpy as np
 
-from holdfast._typing import Array
+from holdfast._typing import Array, JsonMapping, JsonObject
 from holdfast.data.text.tokenizers import TOKENIZERS, Tokenizer, tokenizer_from_dict, tokenizer_to_dict
 from holdfast.errors import UserError, damaged
 from holdfast.files import listed
@@ -45,7 +45,7 @@ class TextEncoder:
             return WORD.findall(item.lower())
         return [self.tokens.token(int(i)) for i in self.encode(item)]
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> JsonObject:
         """Return the vocabulary as values that JSON can hold."""
         return tokenizer_to_dict(self.tokens)
 
@@ -65,7 +65,7 @@ class SeriesEncoder:
         """Return the numbers of the time steps, from 0."""
         return [str(step) for step in range(len(item))]
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> JsonObject:
         """Return the channels."""
         return {"channels": list(self.channels)}
 
@@ -168,7 +168,7 @@ class ClassifyPreprocessing:
             targets[row, [numbers[label] for label in own]] = 1.0
         return targets
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> JsonObject:
         """Return everything as values that JSON can hold."""
         return {
             "kind": self.encoder.kind,
@@ -179,7 +179,7 @@ class ClassifyPreprocessing:
         }
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any], where: Path) -> Self:
+    def from_dict(cls, values: JsonMapping, where: Path) -> Self:
         """Rebuild it from :meth:`to_dict`.
 
         Raises:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import nn
 
-from holdfast._typing import Array
+from holdfast._typing import Array, JsonMapping, JsonObject
 from holdfast.data.stdin import batch_available
 from holdfast.errors import UserError
 from holdfast.insight.analysis.request import InspectionRequest
@@ -90,7 +90,7 @@ class SequenceClassifier(Task[ClassifyConfig, ExampleSplit, ClassifyPreprocessin
         split = preprocessing.encode(examples, settings, where)
         return split, EncodingLoss.of(split, preprocessing, settings).notes(settings, f"examples of {where}")
 
-    def read_preprocessing(self, values: Mapping[str, Any], where: Path) -> ClassifyPreprocessing:
+    def read_preprocessing(self, values: JsonMapping, where: Path) -> ClassifyPreprocessing:
         """Rebuild classes and vocabulary."""
         return ClassifyPreprocessing.from_dict(values, where)
 
@@ -127,7 +127,7 @@ class SequenceClassifier(Task[ClassifyConfig, ExampleSplit, ClassifyPreprocessin
         """Return ``accuracy``, ``macro_f1``, ``auroc`` and ``ece``."""
         return metrics.score(predictions, split.targets, self.fitted()[1].multiple)
 
-    def measure(self, split: ExampleSplit) -> dict[str, Any]:
+    def measure(self, split: ExampleSplit) -> JsonObject:
         """Return the number of examples."""
         return {"examples": len(split)}
 
@@ -149,7 +149,7 @@ class SequenceClassifier(Task[ClassifyConfig, ExampleSplit, ClassifyPreprocessin
         return float(trainable.likelihood(found, torch.from_numpy(split.targets)))
 
     @classmethod
-    def remarks(cls, result: Mapping[str, Any]) -> list[str]:
+    def remarks(cls, result: JsonMapping) -> list[str]:
         """Return how well the probabilities are calibrated."""
         return [f"Its probabilities differ from its accuracy by {result['model']['ece']:.1%} on average."]
 
@@ -217,7 +217,7 @@ class SequenceClassifier(Task[ClassifyConfig, ExampleSplit, ClassifyPreprocessin
         chosen = metrics.decisions(found, preprocessing.multiple)
         joint = self.config.data.separator or ""
         names, encoder = np.array(preprocessing.classes), preprocessing.encoder
-        columns: dict[str, Any] = {
+        columns: JsonObject = {
             "row" if encoder.kind == "text" else "series": split.examples.names,
             "label": [joint.join(names[own].tolist()) for own in chosen],
             **{f"p_{name}": found[:, k] for k, name in enumerate(preprocessing.classes)},

@@ -6,16 +6,16 @@ target channels, F features, K known future features, Q quantile levels.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from holdfast._typing import Array
+from holdfast._typing import Array, JsonMapping, JsonObject
 from holdfast.config import from_dict
 from holdfast.data.tabular.calendar_features import calendar_features
 from holdfast.data.tabular.frequency import Frequency, find_season
@@ -155,12 +155,12 @@ class ForecastPreprocessing:
         features = len(self.columns) + dates + len(self.targets) * self.gaps
         return len(self.targets) if targets_only else features, len(self.known) + dates
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> JsonObject:
         """Return everything as values that JSON can hold."""
         return asdict(self)
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any], where: Path) -> Self:
+    def from_dict(cls, values: JsonMapping, where: Path) -> Self:
         """Rebuild it from :meth:`to_dict`.
 
         Raises:

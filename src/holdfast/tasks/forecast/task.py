@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
-from holdfast._typing import Array
+from holdfast._typing import Array, JsonMapping, JsonObject
 from holdfast.errors import UserError
 from holdfast.insight.analysis.request import InspectionRequest
 from holdfast.reporting.comparison import Comparison
@@ -101,7 +101,7 @@ class Forecaster(Task[ForecastConfig, WindowSplit, ForecastPreprocessing, Foreca
             )
         return split, panel.notes
 
-    def read_preprocessing(self, values: Mapping[str, Any], where: Path) -> ForecastPreprocessing:
+    def read_preprocessing(self, values: JsonMapping, where: Path) -> ForecastPreprocessing:
         """Rebuild columns, season and scales."""
         return ForecastPreprocessing.from_dict(values, where)
 
@@ -167,7 +167,7 @@ class Forecaster(Task[ForecastConfig, WindowSplit, ForecastPreprocessing, Foreca
         """Return every metric of a forecast."""
         return score(split, predictions, self.config.quantiles)
 
-    def measure(self, split: WindowSplit) -> dict[str, Any]:
+    def measure(self, split: WindowSplit) -> JsonObject:
         """Return the number of windows."""
         return {"windows": len(split)}
 
@@ -181,7 +181,7 @@ class Forecaster(Task[ForecastConfig, WindowSplit, ForecastPreprocessing, Foreca
         }
 
     @classmethod
-    def instead(cls, result: Mapping[str, Any]) -> str:
+    def instead(cls, result: JsonMapping) -> str:
         """Return the command that forecasts with the best baseline; a backtest keeps no model."""
         if result["split"] == "backtest":
             return ""
@@ -189,7 +189,7 @@ class Forecaster(Task[ForecastConfig, WindowSplit, ForecastPreprocessing, Foreca
         return f" (predict --method {name})"
 
     @classmethod
-    def remarks(cls, result: Mapping[str, Any]) -> list[str]:
+    def remarks(cls, result: JsonMapping) -> list[str]:
         """Return a sentence on forecasts of prices."""
         return _prices(result["model"], result["baselines"])
 

@@ -6,11 +6,11 @@ import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 
-from holdfast._typing import Array
+from holdfast._typing import Array, JsonMapping, JsonObject
 from holdfast.data.text.tokenizers import (
     TOKENIZERS,
     Tokenizer,
@@ -67,12 +67,12 @@ class TextPreprocessing:
             ids = np.memmap(file, dtype, "r", shape=(size,)) if size else np.zeros(0, dtype)
         return TextSplit(ids, characters, unknown)
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> JsonObject:
         """Return the vocabulary as values that JSON can hold."""
         return tokenizer_to_dict(self.tokenizer)
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any], where: Path) -> Self:
+    def from_dict(cls, values: JsonMapping, where: Path) -> Self:
         """Rebuild it from :meth:`to_dict`."""
         return cls(tokenizer_from_dict(dict(values), where))
 

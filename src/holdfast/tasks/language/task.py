@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from torch import nn
 
-from holdfast._typing import Array
+from holdfast._typing import Array, JsonMapping, JsonObject
 from holdfast.data.text.tokenizers import Tokenizer, encode_known
 from holdfast.decoding.ngram import MAX_ORDER
 from holdfast.decoding.sampling import exclude_token, sampling_filters
@@ -82,7 +82,7 @@ class LanguageModel(Task[LanguageConfig, TextSplit, TextPreprocessing, Array]):
         split = read_whole(path, self.config, preprocessing)
         return split, unknown_notes({"scored": split}, preprocessing.tokenizer)
 
-    def read_preprocessing(self, values: Mapping[str, Any], where: Path) -> TextPreprocessing:
+    def read_preprocessing(self, values: JsonMapping, where: Path) -> TextPreprocessing:
         """Rebuild the vocabulary."""
         return TextPreprocessing.from_dict(values, where)
 
@@ -112,7 +112,7 @@ class LanguageModel(Task[LanguageConfig, TextSplit, TextPreprocessing, Array]):
         """Return ``nats_per_token``, ``bits_per_char`` and ``perplexity``."""
         return score(split, predictions)
 
-    def measure(self, split: TextSplit) -> dict[str, Any]:
+    def measure(self, split: TextSplit) -> JsonObject:
         """Return the number of tokens, and their kind."""
         return {"tokens": len(split), "token": self.tokenizer.kind}
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, ClassVar, Generic, Self, TypeVar
+from typing import ClassVar, Generic, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from holdfast._typing import JsonMapping, JsonObject
 from holdfast.data.music.meta import DEFAULT_TIME_SIGNATURE
 from holdfast.data.music.midi import ScorePiece, first_time_signature
 from holdfast.data.music.notes import notes_of
@@ -162,12 +163,12 @@ class RollPreprocessing:
         short = tuple(piece.name for piece in pieces if len(piece) < _SHORTEST)
         return RollSplit(tuple(piece for piece in pieces if len(piece) >= _SHORTEST), short=short)
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> JsonObject:
         """Return the number of keys and the time signature."""
         return {"learnt": {"keys": KEYS, "signature": self.signature}}
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any], where: Path) -> Self:
+    def from_dict(cls, values: JsonMapping, where: Path) -> Self:
         """Rebuild it from :meth:`to_dict`."""
         fitted = _fitted(values, where)
         if fitted.get("keys") != KEYS:
@@ -213,12 +214,12 @@ class EventPreprocessing:
 
         return replace(split, pieces=tuple(map(move, split.pieces, semitones)))
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> JsonObject:
         """Return the vocabulary and the time signature."""
         return {"learnt": self.vocabulary.state() | {"signature": self.signature}}
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any], where: Path) -> Self:
+    def from_dict(cls, values: JsonMapping, where: Path) -> Self:
         """Rebuild it from :meth:`to_dict`."""
         fitted = _fitted(values, where)
         return cls(EventVocabulary.from_state(fitted), _signature(fitted))
@@ -236,13 +237,13 @@ def _most_frequent(signatures: Iterable[Signature | None]) -> Signature:
     return known.most_common(1)[0][0] if known else DEFAULT_TIME_SIGNATURE
 
 
-def _fitted(values: Mapping[str, Any], where: Path) -> Mapping[str, Any]:
+def _fitted(values: JsonMapping, where: Path) -> JsonMapping:
     fitted = values.get("learnt")
     if not isinstance(fitted, dict):
         raise damaged(where, "It lacks the preprocessing.")
     return fitted
 
 
-def _signature(fitted: Mapping[str, Any]) -> Signature:
+def _signature(fitted: JsonMapping) -> Signature:
     beats, value = fitted.get("signature", DEFAULT_TIME_SIGNATURE)
     return beats, value

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from holdfast._typing import JsonObject
 from holdfast.data.music.key_detection import likeliest_key
 from holdfast.data.music.meta import score_end, seconds_of
 from holdfast.data.music.notes import save_midi
@@ -30,7 +31,7 @@ class Composition:
         beats = self.request.beats
         return seconds_of(self.score, self.request.start + beats if beats else score_end(self.score))
 
-    def summary(self) -> dict[str, Any]:
+    def summary(self) -> JsonObject:
         """Return length, key and voices, and the overlap with the training pieces, as JSON can hold them."""
         request, training = self.request, self.training_notes
         notes = notes_in(self.score, self.steps_per_beat, request.start if request.beats else 0.0)
@@ -53,7 +54,7 @@ class Composition:
             "copied_transposed": self._passage(training.longest_overlap(notes, transposed=True)),
         }
 
-    def _passage(self, passage: Overlap | None) -> dict[str, Any] | None:
+    def _passage(self, passage: Overlap | None) -> JsonObject | None:
         if passage is None:
             return None
         line = passage.line
@@ -92,7 +93,7 @@ class Composition:
             save_wav(sound, sound_of(self.score, font, self.seconds))
 
 
-def sentences(summary: dict[str, Any]) -> tuple[str, ...]:
+def sentences(summary: JsonObject) -> tuple[str, ...]:
     """Return the overlap of a piece with the training pieces, its pitch classes and its repetition, in sentences."""
     found = []
     for name, how in (("copied", ""), ("copied_transposed", " in any transposition")):

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from torch import nn
 
 from holdfast._deprecated import renamed_settings
-from holdfast._typing import Array
+from holdfast._typing import Array, JsonMapping, JsonObject
 from holdfast.data.music.novelty import TrainingNotes
 from holdfast.insight.analysis.request import InspectionRequest
 from holdfast.reporting.html import Section
@@ -70,7 +70,7 @@ class Composer(Task[MusicConfig, MusicSplit, MusicPreprocessing, MusicPrediction
         """Read the pieces of a file or folder as one split."""
         return read_whole(path, self.backend, self.fitted()[1])
 
-    def read_preprocessing(self, values: Mapping[str, Any], where: Path) -> MusicPreprocessing:
+    def read_preprocessing(self, values: JsonMapping, where: Path) -> MusicPreprocessing:
         """Rebuild the preprocessing."""
         return self.backend.preprocessing.from_dict(values, where)
 
@@ -109,7 +109,7 @@ class Composer(Task[MusicConfig, MusicSplit, MusicPreprocessing, MusicPrediction
         """Return the metrics of frames or of events."""
         return self.backend.score(split, predictions)
 
-    def measure(self, split: MusicSplit) -> dict[str, Any]:
+    def measure(self, split: MusicSplit) -> JsonObject:
         """Return the number of pieces and of scored time steps, and what a time step is."""
         return {"pieces": len(split), "steps": split.steps, "step_kind": split.step_kind}
 

@@ -6,11 +6,10 @@ import itertools
 from collections.abc import Iterator, Mapping
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from holdfast._typing import Array
+from holdfast._typing import Array, JsonMapping
 from holdfast.data.audio.manifest import ManifestFields, Utterance, read_utterances
 from holdfast.data.audio.validation import check_audio, long_enough, min_ctc_frames, rate_notes
 from holdfast.data.splits import split_fractions, split_notes
@@ -137,7 +136,7 @@ def _split(
 
 
 def _held_out(
-    settings: SoundConfig, whole: list[Utterance], own: Mapping[str, Any]
+    settings: SoundConfig, whole: list[Utterance], own: JsonMapping
 ) -> tuple[list[Utterance], list[Utterance]]:
     """Return the utterances of all speakers but one, and those of that one."""
     if "test" in own:

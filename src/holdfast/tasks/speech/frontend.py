@@ -6,9 +6,9 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import NamedTuple, Self
 
-from holdfast._typing import Array
+from holdfast._typing import Array, JsonMapping, JsonObject
 from holdfast.data.audio.feature_cache import ReadyFeatures, SoundFeatures, feature_source
 from holdfast.data.audio.filterbanks import Filterbanks
 from holdfast.data.audio.manifest import Utterance
@@ -114,12 +114,12 @@ class Frontend:
             )
         return _FrameStream(self.features.filterbanks, self.normalizer)
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> JsonObject:
         """Return the settings as values that JSON can hold; :meth:`arrays` has the normalization."""
         return {"rate": self.rate, "features": self.size}
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any], settings: SoundConfig, where: Path) -> Self:
+    def from_dict(cls, values: JsonMapping, settings: SoundConfig, where: Path) -> Self:
         """Rebuild it from :meth:`to_dict`, without its normalization.
 
         Raises:

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
-from holdfast._typing import Array
+from holdfast._typing import Array, JsonMapping, JsonObject
 from holdfast.data.audio.manifest import Utterance
 from holdfast.data.audio.sound_files import sound_info
 from holdfast.decoding.lm_fusion import NGramWordModel
@@ -103,12 +103,12 @@ class SpeechPreprocessing:
         tokens = [self.tokenizer.encode(one.text) for one in utterances]
         return SpeechSplit(utterances, normalized, tokens, frontend, seconds)
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> JsonObject:
         """Return what is not in :meth:`arrays` as values that JSON can hold."""
         return {"words": list(self.words), **self.frontend.to_dict(), **self.tokenizer.to_dict()}
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any], where: Path, settings: SoundConfig | None = None) -> Self:
+    def from_dict(cls, values: JsonMapping, where: Path, settings: SoundConfig | None = None) -> Self:
         """Rebuild it from :meth:`to_dict`; :meth:`with_arrays` adds the rest."""
         tokenizer = CTCTokenizer.from_dict(values, where)
         frontend = Frontend.from_dict(values, settings or SoundConfig(), where)

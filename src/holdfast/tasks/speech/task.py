@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
@@ -11,7 +11,7 @@ from typing import Any, Self
 import torch
 from torch import nn
 
-from holdfast._typing import Array
+from holdfast._typing import Array, JsonMapping, JsonObject
 from holdfast.data.audio.manifest import Utterance
 from holdfast.errors import UserError
 from holdfast.insight.analysis.request import InspectionRequest
@@ -98,7 +98,7 @@ class SpeechRecognizer(Task[SpeechConfig, SpeechSplit, SpeechPreprocessing, list
         """Read a manifest or folder as one split."""
         return read_whole(path, self.config.data, self.fitted()[1])
 
-    def read_preprocessing(self, values: Mapping[str, Any], where: Path) -> SpeechPreprocessing:
+    def read_preprocessing(self, values: JsonMapping, where: Path) -> SpeechPreprocessing:
         """Rebuild the tokenizer and the front end."""
         return SpeechPreprocessing.from_dict(values, where, self.config.data)
 
@@ -150,7 +150,7 @@ class SpeechRecognizer(Task[SpeechConfig, SpeechSplit, SpeechPreprocessing, list
         """Return word and character error rate, accuracy, and the shares of each kind of error."""
         return score(predictions, split.texts)
 
-    def measure(self, split: SpeechSplit) -> dict[str, Any]:
+    def measure(self, split: SpeechSplit) -> JsonObject:
         """Return the number of utterances and words, the seconds of sound, and the number of threads."""
         return {
             "utterances": len(split),
@@ -199,7 +199,7 @@ class SpeechRecognizer(Task[SpeechConfig, SpeechSplit, SpeechPreprocessing, list
         """Return the metrics of greedy decoding, and its real-time factor."""
         return self._scored(split, DecodingConfig())
 
-    def scored_otherwise(self, split: SpeechSplit) -> dict[str, Any]:
+    def scored_otherwise(self, split: SpeechSplit) -> JsonObject:
         """Return the results of n-grams after training, and of the decoding asked for in an evaluation."""
         asked = self._scoring
         if asked is None:
@@ -207,7 +207,7 @@ class SpeechRecognizer(Task[SpeechConfig, SpeechSplit, SpeechPreprocessing, list
                 return {}
             return {"decoding": self.decoding, NGRAM: self._scored(split, DecodingConfig(lm=NGRAM))}
         searched = replace(asked, live=False) != SpeechScoring()
-        found: dict[str, Any] = {"searched": self._scored(split, asked)} if searched else {}
+        found: JsonObject = {"searched": self._scored(split, asked)} if searched else {}
         return found | ({"live": self._scored(split, asked, live=True)} if asked.live else {})
 
     def _scored(self, split: SpeechSplit, asked: DecodingConfig, live: bool = False) -> dict[str, float]:
@@ -221,7 +221,7 @@ class SpeechRecognizer(Task[SpeechConfig, SpeechSplit, SpeechPreprocessing, list
         return score(texts, split.texts) | {"real_time_factor": took / max(split.sound_seconds, 1e-9)}
 
     @classmethod
-    def remarks(cls, result: Mapping[str, Any]) -> list[str]:
+    def remarks(cls, result: JsonMapping) -> list[str]:
         """Return how fast the network is."""
         factor, threads = result["model"]["real_time_factor"], result["threads"]
         on = f"{threads} thread{'' if threads == 1 else 's'}"

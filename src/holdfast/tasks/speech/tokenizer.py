@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Self
 
+from holdfast._typing import JsonMapping, JsonObject
 from holdfast.decoding.ctc import BLANK
 from holdfast.errors import UserError, damaged, missing_library
 
@@ -75,13 +76,13 @@ class CTCTokenizer:
         known = {sign for piece in self.pieces for sign in piece}
         return sum(sign not in known for sign in spaced(text))
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> JsonObject:
         """Return everything as values that JSON can hold."""
         own = json.loads(self.library.to_str()) if self.library is not None else list(self.pieces[1:])
         return {"unit": self.kind, "units": own}
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any], where: Path) -> Self:
+    def from_dict(cls, values: JsonMapping, where: Path) -> Self:
         """Rebuild it from :meth:`to_dict`.
 
         Raises:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
+from holdfast._typing import JsonObject
 from holdfast.errors import missing_library
 from holdfast.tasks.metrics import Metric, Scoreboard
 
@@ -49,7 +49,7 @@ class Scorer:
             from sacrebleu.metrics.chrf import CHRF
         except ModuleNotFoundError as error:
             raise missing_library(error, "text") from error
-        self.metrics: dict[str, Any] = {
+        self.metrics: JsonObject = {
             "bleu": BLEU(lowercase=lower, force=True),
             "chrf": CHRF(lowercase=lower),
         }

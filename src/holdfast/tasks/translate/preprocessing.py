@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
+from holdfast._typing import JsonMapping, JsonObject
 from holdfast.data.text.parallel import SentencePairs
 from holdfast.data.text.tokenizers import Ids
 from holdfast.errors import damaged
@@ -91,13 +92,13 @@ class PairPreprocessing:
         stretched = int(self.stretch * len(source) + 1e-6)
         return ROOM + min(stretched, max(most, int(STRETCH * len(source))))
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> JsonObject:
         """Return everything as values that JSON can hold; a shared vocabulary once."""
         own = {"stretch": self.stretch, "target": self.target.to_dict()}
         return own | ({} if self.source is self.target else {"source": self.source.to_dict()})
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any], where: Path) -> Self:
+    def from_dict(cls, values: JsonMapping, where: Path) -> Self:
         """Rebuild it from :meth:`to_dict`.
 
         Raises:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from math import exp
 from pathlib import Path
 from typing import Any
 
 from torch import nn
 
+from holdfast._typing import JsonMapping, JsonObject
 from holdfast.insight.analysis.request import InspectionRequest
 from holdfast.models.translate import TranslationNetwork
 from holdfast.reporting.html import Section
@@ -74,7 +75,7 @@ class Translator(Task[TranslateConfig, PairSplit, PairPreprocessing, list[str]])
         """Read a file as one split."""
         return read_whole(path, self.config.data, self.fitted()[1])
 
-    def read_preprocessing(self, values: Mapping[str, Any], where: Path) -> PairPreprocessing:
+    def read_preprocessing(self, values: JsonMapping, where: Path) -> PairPreprocessing:
         """Rebuild the vocabularies."""
         return PairPreprocessing.from_dict(values, where)
 
@@ -108,7 +109,7 @@ class Translator(Task[TranslateConfig, PairSplit, PairPreprocessing, list[str]])
         nats = mean_nats(module, split, preprocessing.ends)
         return super().network_metrics(split) | {"perplexity": exp(min(nats, 700.0))}
 
-    def measure(self, split: PairSplit) -> dict[str, Any]:
+    def measure(self, split: PairSplit) -> JsonObject:
         """Return the number of sentences, and how BLEU and chrF were computed."""
         return {"sentences": len(split), "signatures": self.scorer.signatures}
 
@@ -130,7 +131,7 @@ class Translator(Task[TranslateConfig, PairSplit, PairPreprocessing, list[str]])
         return [*super().result_keys(), "signatures"]
 
     @classmethod
-    def remarks(cls, result: Mapping[str, Any]) -> list[str]:
+    def remarks(cls, result: JsonMapping) -> list[str]:
         """Return how BLEU was computed."""
         return [f"BLEU by sacrebleu: {result['signatures']['bleu']}."]
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 
+from holdfast._typing import JsonMapping, JsonObject
 from holdfast.data.text.tokenizers import TOKENIZERS, Ids, Tokenizer, tokenizer_from_dict, tokenizer_to_dict
 from holdfast.errors import UserError
 
@@ -101,12 +102,12 @@ class SentenceTokenizer:
         """Return each token as it is shown."""
         return [self.tokens.token(n) for n in numbers]
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> JsonObject:
         """Return everything as values that JSON can hold."""
         return {"lower": self.lower, **tokenizer_to_dict(self.tokens)}
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any], where: Path) -> Self:
+    def from_dict(cls, values: JsonMapping, where: Path) -> Self:
         """Rebuild it from :meth:`to_dict`.
 
         Raises:

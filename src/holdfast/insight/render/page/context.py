@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 from markupsafe import Markup
 
-from holdfast._typing import Array
+from holdfast._typing import Array, JsonMapping, JsonObject
 from holdfast.insight.analysis.results import Inspection, LayerTrace, Steps
 from holdfast.insight.render import captions, charts, plots
 from holdfast.insight.render.colormaps import CIVIDIS, LEVELS, SIGNED, spread
@@ -18,7 +18,7 @@ from holdfast.insight.render.page.images import Raster, drawing, png, rasters, s
 from holdfast.insight.render.page.sections import TINTS, page_sections
 
 
-def page_context(found: Inspection) -> dict[str, Any]:
+def page_context(found: Inspection) -> JsonObject:
     """Return the template's values."""
     count = steps_shown(found.steps)
     heatmaps = [
@@ -46,7 +46,7 @@ def page_context(found: Inspection) -> dict[str, Any]:
     }
 
 
-def _script_data(found: Inspection, heatmaps: Sequence[Sequence[Raster]], count: int) -> dict[str, Any]:
+def _script_data(found: Inspection, heatmaps: Sequence[Sequence[Raster]], count: int) -> JsonObject:
     """Return the numbers that the page's script reads; activations are in the images."""
     steps = found.steps
     return {
@@ -66,7 +66,7 @@ def _script_data(found: Inspection, heatmaps: Sequence[Sequence[Raster]], count:
     }
 
 
-def _series(steps: Steps, count: int) -> list[dict[str, Any]]:
+def _series(steps: Steps, count: int) -> list[JsonObject]:
     """Return the input rows, if they are few; more are only in the image."""
     if steps.rows is None or len(steps.rows) > charts.LINES:
         return []
@@ -77,7 +77,7 @@ def _series(steps: Steps, count: int) -> list[dict[str, Any]]:
     ]
 
 
-def _layer(layer: LayerTrace, drawn: Sequence[Raster]) -> dict[str, Any]:
+def _layer(layer: LayerTrace, drawn: Sequence[Raster]) -> JsonObject:
     saturated = {gate: layer.saturation(gate) for gate in layer.gates}
     return {
         "name": clean(layer.name),
@@ -106,7 +106,7 @@ def _numbers(values: Array, digits: int) -> list[float | str | None]:
     ]
 
 
-def _json(values: Mapping[str, Any]) -> str:
+def _json(values: JsonMapping) -> str:
     """Return JSON that no HTML parser can mistake for a tag."""
     return json.dumps(values, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
 
