@@ -1,4 +1,4 @@
-"""The forecasting networks: shapes, residuals, gradients, quantiles, and that they learn."""
+"""The forecasting networks: shapes, residuals, gradients, quantiles, and learning."""
 
 from typing import Any
 
@@ -72,7 +72,7 @@ def test_output_shape_and_order_of_quantiles(network: Any, data: st.DataObject) 
 @networks
 @pytest.mark.parametrize("horizon", [3, 4, 11])
 @pytest.mark.parametrize("residual", list(RESIDUALS))
-def test_a_silent_head_leaves_the_simple_forecast(network: Any, residual: str, horizon: int) -> None:
+def test_a_zero_head_returns_the_residual_forecast(network: Any, residual: str, horizon: int) -> None:
     model = build(network, {"horizon": horizon}, residual=residual)
     nn.init.zeros_(model.head.weight)
     nn.init.zeros_(model.head.bias)
@@ -152,7 +152,7 @@ def test_segments_read_targets_only_and_each_channel_alone() -> None:
     assert torch.equal(model(past, known)[:, :, 0], model(other, known + 1)[:, :, 0])
 
 
-def test_a_lookback_between_two_segments_loses_its_oldest_steps() -> None:
+def test_the_oldest_steps_before_the_first_whole_segment_are_dropped() -> None:
     model = build(SegmentForecaster, {"lookback": 14}).eval()
     past, known = inputs(model.shape)
     older, newer = past.clone(), past.clone()
@@ -170,7 +170,7 @@ def test_monotone_keeps_the_middle(raw: list[float]) -> None:
 
 
 @networks
-def test_learns_a_noisy_sine_well_below_seasonal_naive(network: Any) -> None:
+def test_a_noisy_sine_is_forecast_better_than_seasonal_naive(network: Any) -> None:
     generator = torch.Generator().manual_seed(1)
     series = torch.sin(torch.arange(2000) * 2 * torch.pi / 12) + 0.3 * torch.randn(2000, generator=generator)
     windows = series.unfold(0, 24 + 12, 5).unsqueeze(-1)
@@ -201,7 +201,7 @@ def test_learns_a_noisy_sine_well_below_seasonal_naive(network: Any) -> None:
         ({"horizon": 0}, {}, ["horizon", "at least 1"]),
     ],
 )
-def test_mistakes_are_told(
+def test_invalid_arguments_raise_user_errors(
     network: Any, shape: dict[str, int], options: dict[str, Any], words: list[str]
 ) -> None:
     with pytest.raises(UserError) as error:

@@ -1,4 +1,4 @@
-"""Poolings and the classifier's network: against sums over each sequence alone, and what padding must not change."""
+"""Pooling against sums over each sequence alone; the classifier against padding and torch."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LENGTHS = torch.tensor([9, 1, 4, 6])
 
 
 def alone(name: str, pooling: nn.Module, y: Tensor) -> Tensor:
-    """The pooling of one sequence [n, 2 H], by its definition."""
+    """Pool one sequence [n, 2 H] by the definition."""
     rows = [list(map(float, row)) for row in y]
     last = torch.tensor(rows[-1][:H] + rows[0][H:])
     mean = torch.tensor([sum(column) / len(rows) for column in zip(*rows, strict=True)])
@@ -35,7 +35,7 @@ def alone(name: str, pooling: nn.Module, y: Tensor) -> Tensor:
 
 
 @pytest.mark.parametrize("name", POOLINGS)
-def test_a_pooling_is_that_of_each_sequence_alone(name: str) -> None:
+def test_pooling_a_batch_equals_pooling_each_sequence(name: str) -> None:
     pooling = POOLINGS[name](H, 2)
     y = torch.randn(T, len(LENGTHS), 2 * H)
     found = pooling(y, LENGTHS)
@@ -55,9 +55,9 @@ def test_padding_changes_neither_logits_nor_gradients(name: str, cell: str, bidi
         classes=3, cell=cell, hidden_size=4, num_layers=2, pooling=name, bidirectional=bidirectional
     )
     network = ClassifierNetwork(TokenEmbedding(11, 5), options).eval()
-    units = torch.randint(11, (T, len(LENGTHS)))
+    tokens = torch.randint(11, (T, len(LENGTHS)))
     inside = torch.arange(T)[:, None] < LENGTHS
-    variants = [units, torch.where(inside, units, (units + 3) % 11), torch.cat([units, units[:4]])]
+    variants = [tokens, torch.where(inside, tokens, (tokens + 3) % 11), torch.cat([tokens, tokens[:4]])]
     results = []
     for x in variants:
         network.zero_grad()
@@ -68,11 +68,11 @@ def test_padding_changes_neither_logits_nor_gradients(name: str, cell: str, bidi
         for one, two in zip(results[0], other, strict=True):
             torch.testing.assert_close(one, two, rtol=1e-4, atol=1e-6)
     for b, n in enumerate(LENGTHS.tolist()):
-        single = network(units[:n, b : b + 1], torch.tensor([n])).logits[0]
+        single = network(tokens[:n, b : b + 1], torch.tensor([n])).logits[0]
         torch.testing.assert_close(single, results[0][0][b], rtol=1e-4, atol=1e-6)
 
 
-def test_the_network_is_what_torch_makes_of_the_same_weights() -> None:
+def test_the_network_equals_torch_with_the_same_weights() -> None:
     options = ClassifierOptions(classes=2, cell="lstm", hidden_size=4, pooling="max")
     network = ClassifierNetwork(ChannelProjection(3, 5), options).eval()
     network.inputs.mean.copy_(torch.tensor([1.0, 2.0, 3.0]))
@@ -86,12 +86,12 @@ def test_the_network_is_what_torch_makes_of_the_same_weights() -> None:
 
 
 @pytest.mark.parametrize("unknown", [None, 7])
-def test_hidden_words_are_the_unknown_one_or_nothing(unknown: int | None) -> None:
-    words = TokenEmbedding(9, 4, unknown, dropout=0.5).train()
-    units = torch.randint(0, 7, (50, 20))
-    found, own = words(units), words.embedding(units)
-    instead = torch.zeros(4) if unknown is None else words.embedding.weight[unknown]
+def test_dropped_tokens_become_unknown_or_zero(unknown: int | None) -> None:
+    embed = TokenEmbedding(9, 4, unknown, dropout=0.5).train()
+    tokens = torch.randint(0, 7, (50, 20))
+    found, own = embed(tokens), embed.embedding(tokens)
+    instead = torch.zeros(4) if unknown is None else embed.embedding.weight[unknown]
     kept, gone = (found == own).all(-1), (found == instead).all(-1)
     assert bool((kept ^ gone).all())
     assert 0.4 < float(gone.float().mean()) < 0.6
-    torch.testing.assert_close(words.eval()(units), own)
+    torch.testing.assert_close(embed.eval()(tokens), own)

@@ -22,11 +22,11 @@ class StepwiseModel(Protocol):
     """A decoder that reads one token of every row at a time."""
 
     def step(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
-        """Read tokens [N]; return ``log p`` [N, V] of the next ones and the attention weights [N, S]."""
+        """Read tokens [N]; return ``log p`` [N, V] of the next ones and the attention [N, S]."""
         ...
 
     def select(self, rows: Tensor, sentences: Tensor) -> None:
-        """Continue with these of the N rows, which belong to these of the B sentences, equally many each."""
+        """Continue with these rows, which belong to these sentences, equally many to each."""
         ...
 
 
@@ -64,7 +64,8 @@ class Search(Protocol):
             model: has read B sentences.
             end: the token that begins and ends every sequence.
             max_lengths: [B], the tokens after which a sequence is cut off, without its end token.
-            seeds: [B], one number for each sentence; sampling depends on it and on the strategy's seed.
+            seeds: [B], one number for each sentence; sampling depends on it and on the strategy's
+                seed.
         """
         ...
 
@@ -155,7 +156,7 @@ class Sampling(_SingleHypothesisSearch):
 
 @dataclass(frozen=True)
 class BeamSearch:
-    """Follow the ``size`` most probable prefixes of each sentence; the beam shrinks as hypotheses end.
+    """Follow the most probable prefixes of each sentence; the beam shrinks as hypotheses end.
 
     Finished hypotheses are ranked by ``log p / ((5 + |y|) / 6)^length_penalty + coverage_penalty *
     sum_s log min(sum_t a_ts, 1)`` (Wu et al. 2016), where y includes the end token. A hypothesis
@@ -183,7 +184,7 @@ class BeamSearch:
         return [sorted(each, key=lambda h: -h.score) for each in finished]
 
     def score(self, log_probability: float, length: int, attention: Array) -> float:
-        """Return the rank of a hypothesis of ``length`` tokens, its end included, with attention [length, S]."""
+        """Return the score of a hypothesis of ``length`` tokens with its end; attention [length, S]."""
         score: float = log_probability / ((5 + length) / 6) ** self.length_penalty
         if self.coverage_penalty:
             coverage = np.clip(attention.sum(0), 1e-9, 1.0)

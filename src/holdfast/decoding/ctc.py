@@ -1,4 +1,4 @@
-"""Decode the output of connectionist temporal classification (CTC), frame by frame, and align tokens in time.
+"""Decode connectionist temporal classification (CTC) frame by frame, and align tokens in time.
 
 Letters: S frames, V tokens with the blank (token 0), U tokens of an utterance.
 """
@@ -83,7 +83,7 @@ class _GreedyStream:
 
 
 class GreedyCTC:
-    """Take the most probable token of each frame, merge repeats and drop blanks (Graves et al. 2006).
+    """Take the best token of each frame, merge repeats and drop blanks (Graves et al. 2006).
 
     Example:
         >>> import numpy as np
@@ -97,7 +97,7 @@ class GreedyCTC:
 
 
 class PrefixScorer(Protocol):
-    """Adds to the score of a prefix token by token: a language model, a bonus for each word, hot words."""
+    """Adds to the score of a prefix: a language model, a bonus for each word, hot words."""
 
     def start(self) -> Hashable:
         """Return the state before the first token."""
@@ -134,14 +134,16 @@ class _ZeroScorer:
 
 @dataclass(frozen=True)
 class PrefixBeamSearch:
-    """Follow the ``size`` most probable prefixes, each summed over its paths (Hannun et al. 2014, arXiv 1408.2873).
+    """Follow the most probable prefixes, each summed over its paths.
 
+    See Hannun et al. 2014, arXiv 1408.2873.
     ``score(y) = log p(y) + scorer(y)``.
 
     Attributes:
         size: prefixes to keep.
         scorer: added to the score of every prefix.
-        floor: nats; at each frame, tokens further than this below the most probable one are skipped.
+        floor: nats; at each frame, tokens further than this below the most probable one are
+            skipped.
 
     Example:
         >>> import numpy as np
@@ -160,7 +162,7 @@ class PrefixBeamSearch:
 
 @dataclass(frozen=True)
 class _Prefix:
-    """A linked list of tokens, newest first, with the scorer's state; equal prefixes are one object."""
+    """A linked list of tokens, newest first, with the scorer's state; equal ones are one object."""
 
     token: int
     before: _Prefix | None
@@ -176,7 +178,7 @@ class _Prefix:
 
 
 class _Scores:
-    """``log p`` of a prefix's paths that end in a blank, and of those that end in its last token."""
+    """``log p`` of a prefix's paths that end in a blank, and that end in its last token."""
 
     __slots__ = ("blank", "token")
 
@@ -291,7 +293,7 @@ def _common(chains: Sequence[list[int]]) -> list[int]:
 
 @dataclass(frozen=True)
 class Span:
-    """A token in time: its first frame, the frame after its last, and the mean ``log p`` between them."""
+    """A token in time: its first frame, the frame after its last, and its mean ``log p``."""
 
     token: int
     start: int
@@ -300,9 +302,10 @@ class Span:
 
 
 def force_align(scores: Array, tokens: Sequence[int]) -> list[Span]:
-    """Return the span of each token on the most probable path [S, V] that spells them (the Viterbi path).
+    """Return the span of each token on the Viterbi path of ``log p`` [S, V].
 
-    Frames of a blank belong to no token. Without enough frames there is no path, and the list is empty.
+    Frames of a blank belong to no token. Without enough frames there is no path, and the list is
+    empty.
 
     Example:
         >>> import numpy as np

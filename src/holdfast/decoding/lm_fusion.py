@@ -1,4 +1,4 @@
-"""Shallow fusion: add a language model, a bonus for each word and hot words to the score of recognized text.
+"""Shallow fusion: score recognized text also by a language model, its words and hot words.
 
 ``score(y) = log p(y | sound) + weight log p(y) + bonus (words of y) + boost (hot words of y)``
 """
@@ -71,7 +71,7 @@ class _WordModel(Protocol):
 
 
 class NGramWordModel:
-    """An n-gram model of the words of sentences, with Kneser-Ney smoothing (:mod:`holdfast.decoding.ngram`).
+    """An n-gram model of the words of sentences (see :mod:`holdfast.decoding.ngram`).
 
     Example:
         >>> model = NGramWordModel.fit(["go left", "go right", "go left"], order=2)
@@ -125,7 +125,7 @@ class NextTokenModel(Protocol):
         ...
 
     def step(self, state: Any, token: int) -> tuple[Any, Array]:
-        """Return the state after a token, and ``log p`` [V] of the next; ``state`` None begins a text."""
+        """Return the state after a token (None: begin a text), and ``log p`` [V] of the next."""
         ...
 
 

@@ -1,4 +1,4 @@
-"""N-gram models with interpolated Kneser-Ney smoothing (Kneser & Ney 1995): the baselines of a language model.
+"""N-gram baselines with interpolated Kneser-Ney smoothing (Kneser & Ney 1995).
 
 ``P_n(w|h) = max(c(hw) - D, 0) / c(h) + D N(h.) / c(h) P_{n-1}(w|h')``, where ``h'`` is the context
 without its first token, ``N(h.)`` the number of different tokens after ``h``, and ``D = n1 / (n1 +
@@ -111,7 +111,7 @@ class NGramModel:
         return indices
 
     def _smoothed(self, level: _Level, counts: Array, context: Array, text: Array, lower: Array) -> Array:
-        """Return the probability of each token, interpolated with ``lower``; ``lower`` after an unseen context."""
+        """Return the probability of each token; after an unseen context it is ``lower``."""
         ones, twos = int((counts == 1).sum()), int((counts == 2).sum())
         discount = ones / (ones + 2 * twos) if ones else 0.5
         contexts = level.keys // self.vocab_size
@@ -134,7 +134,7 @@ class NGramBaselines:
 
     @classmethod
     def fit(cls, train: Array, valid: Array, vocab_size: int, max_order: int, order: int | None) -> Self:
-        """Count the training split; when ``order`` is None, choose the best one on the validation split.
+        """Count the training split; if ``order`` is None, choose it on the validation split.
 
         Args:
             train, valid: tokens [n] of the two splits.

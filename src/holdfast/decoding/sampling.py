@@ -17,7 +17,7 @@ Filter = Callable[[Array, Sequence[int]], Array]
 
 
 def temperature(value: float) -> Filter:
-    """Divide ``log p`` by a temperature: below 1 sharpens the distribution, 0 keeps only the mode."""
+    """Divide ``log p`` by a temperature: below 1 sharpens the distribution, 0 leaves its mode."""
     if value == 0:
         return lambda scores, _: np.where(np.arange(len(scores)) == scores.argmax(), 0.0, -np.inf)
     return lambda scores, _: (scores.astype(np.float64) - scores.max()) / value
@@ -29,7 +29,7 @@ def top_k(k: int) -> Filter:
 
 
 def top_p(p: float) -> Filter:
-    """Keep the fewest most probable tokens that together reach probability ``p`` (Holtzman et al. 2020)."""
+    """Keep the fewest tokens that together reach probability ``p`` (Holtzman et al. 2020)."""
 
     def keep(scores: Array, _: Sequence[int]) -> Array:
         order = np.argsort(-scores, kind="stable")
@@ -46,7 +46,7 @@ def _keep(scores: Array, tokens: Array) -> Array:
 
 
 def repetition_penalty(factor: float) -> Filter:
-    """Multiply ``log p`` of earlier tokens by ``factor`` (Keskar et al. 2019): above 1 makes them rarer."""
+    """Multiply ``log p`` of earlier tokens (Keskar et al. 2019): above 1 they become rarer."""
 
     def penalize(scores: Array, so_far: Sequence[int]) -> Array:
         seen = np.unique(np.asarray(so_far, np.int64))

@@ -1,1 +1,1 @@
-"""Networks of the tasks, one file each: torch modules built from the layers of :mod:`holdfast.nn`."""
+"""Networks of the tasks, one file each, built from the layers of :mod:`holdfast.nn`."""

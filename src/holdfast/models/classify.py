@@ -43,7 +43,7 @@ class ClassifierOptions:
 
 
 class TokenEmbedding(nn.Module):
-    """Embed tokens by a table [V, E]; token dropout replaces some by the unknown token, or by zeros.
+    """Embed tokens by a table [V, E]; token dropout replaces some by the unknown token or zeros.
 
     Args:
         vocab_size: V.
@@ -101,7 +101,8 @@ class ClassifierOutput(NamedTuple):
 class ClassifierNetwork(nn.Module):
     """Input embedding, recurrent layers, pooling over the time steps, and a linear layer.
 
-    ``temperature`` divides the logits to calibrate probabilities (Guo et al. 2017); it is fitted after training.
+    ``temperature`` divides the logits to calibrate probabilities (Guo et al. 2017); it is fitted
+    after training.
 
     Example:
         >>> import torch
@@ -129,7 +130,7 @@ class ClassifierNetwork(nn.Module):
         self.register_buffer("temperature", torch.ones(()))
 
     def forward(self, x: Tensor, lengths: Tensor) -> ClassifierOutput:
-        """Classify tokens [T, B] or values [T, B, C]; padding after ``lengths`` [B] has no influence."""
+        """Classify tokens [T, B] or values [T, B, C]; ``lengths`` [B] excludes the padding."""
         return self.read(self.inputs(x), lengths)
 
     def read(self, embedded: Tensor, lengths: Tensor) -> ClassifierOutput:

@@ -1,7 +1,7 @@
 """Forecasting networks that read single steps or segments and forecast the whole horizon at once.
 
-Letters: B batch, L lookback, h horizon, F features, K known future features, C target channels, Q quantiles,
-H hidden size, N segments read, M segments forecast.
+Letters: B batch, L lookback, h horizon, F features, K known future features, C target channels, Q
+quantiles, H hidden size, N segments read, M segments forecast.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ class ForecastOptions:
 
 
 class _Residual(Protocol):
-    """A simple forecast that the network corrects, and the level that it subtracts from its input."""
+    """A simple forecast that the network corrects, and the level subtracted from its input."""
 
     def anchor(self, targets: Tensor) -> Tensor:
         """Return the level [B, 1, C] that is subtracted from the targets [B, L, C]."""
@@ -117,7 +117,7 @@ class _LastValue(_NoResidual):
 
 
 class _SeasonMean(_NoResidual):
-    """The mean of the last season, as level and forecast: steadier than the last value of a noisy series.
+    """The mean of the last season, as level and forecast: steadier than the last value.
 
     Raises:
         UserError: the lookback is shorter than the season.
@@ -160,8 +160,8 @@ RESIDUALS: dict[str, Callable[[ForecastShape], _Residual]] = {
 def monotone(raw: Tensor) -> Tensor:
     """Map raw outputs to quantiles that do not cross: [..., Q] -> [..., Q], non-decreasing along Q.
 
-    The middle entry (index ``Q // 2``, the median if Q is odd) is unchanged. Each entry outwards from
-    it is ``softplus(raw)`` further away. With Q = 1 nothing changes.
+    The middle entry (index ``Q // 2``, the median if Q is odd) is unchanged. Each entry outwards
+    from it is ``softplus(raw)`` further away. With Q = 1 nothing changes.
 
     Example:
         >>> monotone(torch.tensor([0.0, 5.0, 0.0])).round(decimals=2)
@@ -263,8 +263,8 @@ class RecurrentForecaster(_Forecaster):
     """Recurrent encoder with a direct decoder (after MQ-RNN, Wen et al. 2017).
 
     The encoder reads all features of each past step. For each future step, a perceptron reads the
-    final hidden state times a learned embedding of the step, the known features of that step, and the
-    targets of the same phase one season before. All steps are decoded at once, so errors do not
+    final hidden state times a learned embedding of the step, the known features of that step, and
+    the targets of the same phase one season before. All steps are decoded at once, so errors do not
     accumulate.
 
     Example:
@@ -296,10 +296,10 @@ class RecurrentForecaster(_Forecaster):
 class SegmentForecaster(_Forecaster):
     """Segment recurrent network (SegRNN, Lin et al. 2023, arXiv 2308.11200).
 
-    The network reads each target channel alone, as N segments of ``segment`` steps, each embedded in H
-    units. One more step of the recurrent layer from the final state, with a query for each future
-    segment (half position embedding, half channel embedding), forecasts all M segments at once. Other
-    features, past and known, are not used.
+    The network reads each target channel alone, as N segments of ``segment`` steps, each embedded
+    in H units. One more step of the recurrent layer from the final state, with a query for each
+    future segment (half position embedding, half channel embedding), forecasts all M segments at
+    once. Other features, past and known, are not used.
 
     If the lookback is no multiple of the segment, its oldest steps are dropped. Steps of the last
     segment beyond the horizon are cut.

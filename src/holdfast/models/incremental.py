@@ -40,7 +40,7 @@ class IncrementalDecoder:
 
 
 class BranchingDecoder:
-    """A language model that continues from any earlier state, so that a search can follow many texts.
+    """A language model that continues from any state, so that a search can follow many texts.
 
     It is a :class:`holdfast.decoding.lm_fusion.NextTokenModel`.
     """
@@ -50,7 +50,7 @@ class BranchingDecoder:
         self._decoder = IncrementalDecoder(module)
 
     def step(self, state: Any, token: int) -> tuple[Any, Array]:
-        """Return the state after a token, and ``log p`` [V] of the next; ``state`` None begins a text."""
+        """Return the state after a token (None: begin a text), and ``log p`` [V] of the next."""
         layers = self._decoder.layers
         for index, layer in enumerate(layers):
             if state is None:

@@ -1,4 +1,4 @@
-"""A recurrent language model with the regularization of AWD-LSTM (Merity et al. 2018, arXiv 1708.02182).
+"""A recurrent language model, regularized as AWD-LSTM (Merity et al. 2018, arXiv 1708.02182).
 
 Letters: T steps, B streams, E embedding size, H hidden size, V tokens of the vocabulary, N = T * B.
 """
@@ -28,12 +28,14 @@ class LanguageOptions:
         embedding_size: E.
         hidden_size: H of every layer; with tied weights, the last layer has E instead.
         num_layers: recurrent layers.
-        tied: whether the output layer shares the embedding's weights (Inan et al. 2017; Press & Wolf 2017).
+        tied: whether the output layer shares the embedding's weights (Inan et al. 2017; Press &
+            Wolf 2017).
         sampled: tokens of the sampled softmax in training; 0 computes the full softmax.
         adaptive: cutoffs of an adaptive softmax (Grave et al. 2017); empty for the full softmax.
-        input_dropout, hidden_dropout, output_dropout: dropout probability of the embedding, between layers
-            and before the output, with one mask for all time steps (Gal & Ghahramani 2016).
-        embedding_dropout: probability of dropping a token of the vocabulary everywhere in the batch.
+        input_dropout, hidden_dropout, output_dropout: dropout probability of the embedding, between
+            layers and before the output, with one mask for all time steps (Gal & Ghahramani 2016).
+        embedding_dropout: probability of dropping a token of the vocabulary everywhere in the
+            batch.
         weight_drop: dropout probability of the recurrent weights.
     """
 
@@ -68,7 +70,7 @@ class _Softmax(nn.Module):
 
 
 class _SampledSoftmax(_Softmax):
-    """A softmax whose normalizer ``sum_j exp(l_j)`` is estimated from a sample of tokens in training.
+    """A softmax that estimates its normalizer ``sum_j exp(l_j)`` from a sample in training.
 
     Half of the sample are always the most frequent tokens, which have the smallest ids. The others
     are sampled from the rest, each with probability q, and count ``exp(l_j) / q`` (importance
@@ -97,7 +99,7 @@ class _SampledSoftmax(_Softmax):
 
 
 class _AdaptiveSoftmax(nn.Module):
-    """Frequent tokens first, rare tokens in clusters of smaller projections (Grave et al. 2017, arXiv 1609.04309)."""
+    """Rare tokens in clusters of smaller projections (Grave et al. 2017, arXiv 1609.04309)."""
 
     def __init__(self, hidden: int, vocab_size: int, cuts: Iterable[int]) -> None:
         super().__init__()
@@ -164,7 +166,7 @@ class RecurrentLanguageModel(nn.Module):
         self.output_dropout = LockedDropout(options.output_dropout)
 
     def forward(self, tokens: Tensor, state: list[State] | None = None) -> tuple[_Hidden, list[State]]:
-        """Read tokens [T, B] from a state (None: zeros); return the outputs and the state of each layer."""
+        """Read tokens [T, B] from a state (None: zeros); return outputs and each layer's state."""
         x = self.input_dropout(self._embed(tokens))
         states: list[State] = []
         for index, layer in enumerate(self.layers):

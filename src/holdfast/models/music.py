@@ -1,9 +1,9 @@
 """A recurrent network for piano rolls that predicts each frame as independent keys or as a chord.
 
-Inputs and outputs represent keys in three ways: absolute, relative to the lowest sounding key of the
-frame read, and relative to each of its sounding keys. The relative forms transfer what the network
-learns of a piece to other musical keys (as the tied networks of Johnson 2017), so that fewer pieces
-suffice; the absolute form gives the position.
+Inputs and outputs represent keys in three ways: absolute, relative to the lowest sounding key of
+the frame read, and relative to each of its sounding keys. The relative forms transfer what the
+network learns of a piece to other musical keys (as the tied networks of Johnson 2017), so that
+fewer pieces suffice; the absolute form gives the position.
 
 Letters: T frames, B pieces, K keys, H hidden size, N = T * B frames, M notes of the largest chord.
 """
@@ -43,7 +43,8 @@ class PianoRollOptions:
         num_layers: recurrent layers.
         chord_size: hidden units of the chord output.
         input_dropout: probability of dropping a key in all frames.
-        dropout: dropout probability between layers and before the output, with one mask for all frames.
+        dropout: dropout probability between layers and before the output, with one mask for all
+            frames.
         weight_drop: dropout probability of the recurrent weights.
     """
 
@@ -87,7 +88,7 @@ class _Sample(NamedTuple):
 
 
 class _KeyLogits(nn.Module):
-    """Logits of K keys and of ``more`` other outcomes: ``W x + b``, and for key k also ``R[k - r] x``.
+    """Logits of K keys and ``more`` other outcomes: ``W x + b``, for key k also ``R[k - r] x``.
 
     ``R`` has one row for each of the 2K - 1 distances from the lowest key r of the frame read.
 
@@ -115,7 +116,7 @@ class _KeyLogits(nn.Module):
 
 
 class _IntervalLogits(nn.Module):
-    """Logits of key k from the sounding keys around it: ``sum_d m_d(h) x[k - d]``, d up to an octave."""
+    """Logits of key k from the keys around it: ``sum_d m_d(h) x[k - d]``, d up to an octave."""
 
     def __init__(self, hidden: int) -> None:
         super().__init__()
@@ -169,13 +170,13 @@ class IndependentKeys(nn.Module):
 
 
 class _Autoregressive(nn.Module):
-    """A chord note by note from the top: ``p(x) = prod_i p(n_i | n_1 > ... > n_{i-1}, h)``; the last n_i is an end.
+    """A chord note by note, from the top: ``p(x) = prod_i p(n_i | n_1 > ... > n_{i-1}, h)``.
 
-    ``p(n_i | ...) = softmax(V relu(c(h) + sum_{j < i} w(n_j - r)) + U h + b)`` over the keys below
-    n_{i-1} and the end. V and U are as in :class:`_KeyLogits`; U h includes :class:`_IntervalLogits`.
-    These are the conditionals of NADE (Larochelle & Murray 2011; over time Boulanger-Lewandowski et al.
-    2012), for sounding keys only. The fixed order makes the factorization of a frame unique, so that
-    its likelihood is exact.
+    The last n_i is the end of the chord. ``p(n_i | ...) = softmax(V relu(c(h) + sum_{j < i} w(n_j -
+    r)) + U h + b)`` over the keys below n_{i-1} and the end. V and U are as in :class:`_KeyLogits`;
+    U h includes :class:`_IntervalLogits`. These are the conditionals of NADE (Larochelle & Murray
+    2011; over time Boulanger-Lewandowski et al. 2012), for sounding keys only. The fixed order
+    makes the factorization of a frame unique, so that its likelihood is exact.
     """
 
     def __init__(self, keys: int, options: PianoRollOptions) -> None:
@@ -202,7 +203,7 @@ class _Autoregressive(nn.Module):
         return nll.new_zeros(read.shape).masked_scatter(valid, nll).sum(0)
 
     def _direct(self, context: Context) -> Tensor:
-        """Return the logits of each key and the end that depend on the context alone: [N, K + 1]."""
+        """Return the part of the logits that depends on the context alone: [N, K + 1]."""
         logits: Tensor = self.straight(context.hidden, context.reference)
         return logits + F.pad(self.moves(context), (0, 1))
 
@@ -213,7 +214,7 @@ class _Autoregressive(nn.Module):
         return embedded
 
     def _below(self, last: Tensor) -> Tensor:
-        """Return which of the K keys and the end may follow the notes ``last`` [...]: [..., K + 1]."""
+        """Return which keys, or the end, may follow the notes ``last`` [...]: [..., K + 1]."""
         every = torch.arange(self.keys + 1, device=last.device)
         return (every < last[..., None]) | (every == self.keys)
 
@@ -229,10 +230,10 @@ class _Autoregressive(nn.Module):
         Args:
             context: N contexts.
             temperature: divides the logits; 0 takes the most probable note.
-            known: constraints [N, K]: :data:`FREE`, :data:`SILENT` or :data:`SOUNDS`. ``weight`` is the sum
-                over the notes of the log-probability that the constraints admit. If all constrained keys
-                lie above all free keys, as a melody does, ``weight`` equals ``log p(known)`` and the rest
-                is an exact sample of ``p(rest | known)``.
+            known: constraints [N, K]: :data:`FREE`, :data:`SILENT` or :data:`SOUNDS`. ``weight`` is
+                the sum over the notes of the log-probability that the constraints admit. If all
+                constrained keys lie above all free keys, as a melody does, ``weight`` equals ``log
+                p(known)`` and the rest is an exact sample of ``p(rest | known)``.
             random: the generator of the random numbers.
         """
         reference, before = context.reference, self.context(context.hidden)
@@ -255,7 +256,7 @@ class _Autoregressive(nn.Module):
         return _Sample(frames[:, :-1], weight)
 
     def _allowed(self, last: Tensor, known: Tensor) -> Tensor:
-        """Return what may follow ``last`` [N] under constraints [N, K]: no silent key, no skipped sounding key."""
+        """Return what may follow ``last`` [N] under the constraints [N, K]: [N, K + 1]."""
         every = torch.arange(self.keys, device=last.device)
         due = torch.where((known == SOUNDS) & (every < last[:, None]), every, -1).amax(-1)
         keys = (known != SILENT) & (every >= due[:, None])
@@ -300,8 +301,8 @@ OUTPUTS: dict[str, type[IndependentKeys] | type[_Autoregressive]] = {
 class PianoRollNetwork(nn.Module):
     """Recurrent layers over the frames of a piano roll, and a distribution of the next frame.
 
-    The input of a frame: its keys, its keys relative to the lowest one, and the move of the lowest key,
-    up to :data:`SPAN` semitones. A silent frame keeps the lowest key of the frame before.
+    The input of a frame: its keys, its keys relative to the lowest one, and the move of the lowest
+    key, up to :data:`SPAN` semitones. A silent frame keeps the lowest key of the frame before.
 
     Example:
         >>> import torch
@@ -340,7 +341,7 @@ class PianoRollNetwork(nn.Module):
         return Context(x, reference, frames), states
 
     def _read(self, frames: Tensor, reference: Tensor, before: Tensor) -> Tensor:
-        """Return keys, keys relative to the reference, and the move of the reference: [T, B, 2K + 2 SPAN + 1]."""
+        """Return absolute keys, relative keys and the move: [T, B, 2K + 2 SPAN + 1]."""
         places = torch.arange(self.keys, device=frames.device) + reference[..., None]
         above = F.pad(frames, (0, self.keys)).gather(-1, places)
         movement = F.one_hot((reference - before).clamp(-SPAN, SPAN) + SPAN, 2 * SPAN + 1)
@@ -348,7 +349,9 @@ class PianoRollNetwork(nn.Module):
 
 
 def lowest(frames: Tensor, before: Tensor) -> Tensor:
-    """Return the lowest sounding key [T, B] of frames [T, B, K]; a silent frame keeps that of the frame before.
+    """Return the lowest sounding key [T, B] of frames [T, B, K].
+
+    A silent frame keeps that of the frame before.
 
     Args:
         frames: 0 or 1.

@@ -1,4 +1,4 @@
-"""The network of the probes: one recurrent layer and a linear layer, so that only the cell can remember.
+"""The network of the probes: a recurrent and a linear layer, so that only the cell remembers.
 
 Letters: T steps, B sequences, I input, H hidden size, O outputs.
 """
@@ -45,7 +45,7 @@ class ProbeNetwork(nn.Module):
         self.scale, self.every_step = scale, every_step
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map numbers [T, B, I], or symbols [T, B] below I, to [T, B, O], or to [B, O] at the last step."""
+        """Map numbers [T, B, I] or symbols [T, B] to [T, B, O], or to [B, O] at the last step."""
         if not x.is_floating_point():
             x = F.one_hot(x, self.inputs).to(self.output.weight.dtype)
         outputs, _ = self.layer(self.scale * x)

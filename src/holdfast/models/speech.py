@@ -1,7 +1,8 @@
-"""A speech recognition network: subsampling front end, recurrent layers, and a CTC output at each frame.
+"""A speech recognition network: subsampling front end, recurrent layers, CTC output.
 
-Letters: T frames, S = ceil(T / R) frames after subsampling by R, B utterances, F features of a frame,
-C channels of the front end, H hidden size, V tokens with the blank (token 0), U tokens of an utterance.
+Letters: T frames, S = ceil(T / R) frames after subsampling by R, B utterances, F features of a
+frame, C channels of the front end, H hidden size, V tokens with the blank (token 0), U tokens of an
+utterance.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ class SpeechOptions:
 
     Attributes:
         features: F.
-        units: V.
+        vocab_size: V.
         cell: a name in :data:`holdfast.nn.layers.LAYERS`.
         hidden_size: H of every layer, in each direction.
         num_layers: recurrent layers.
@@ -34,8 +35,8 @@ class SpeechOptions:
         front: subsampling by ``stack`` (concatenate R frames) or ``convolution``.
         subsampling: R.
         channels: C.
-        input_dropout, hidden_dropout, output_dropout: dropout probability before the layers, between them and
-            before the output.
+        input_dropout, hidden_dropout, output_dropout: dropout probability before the layers,
+            between them and before the output.
     """
 
     features: int
@@ -53,9 +54,10 @@ class SpeechOptions:
 
 
 class _Stack(nn.Module):
-    """Concatenate R frames: ``relu(layer_norm(W [x_jR; ...; x_jR+R-1] + b))``, padded with zeros at the end.
+    """Concatenate R frames: ``relu(layer_norm(W [x_jR; ...; x_jR+R-1] + b))``.
 
-    An output depends on no frame after its own R, so that a stream computes the same values.
+    The last frames are padded with zeros. An output depends on no frame after its
+    own R, so that a stream computes the same values.
     """
 
     def __init__(self, features: int, channels: int, factor: int) -> None:
@@ -128,7 +130,7 @@ class _Convolution(nn.Module):
 
 
 class _ConvolutionStream:
-    """:class:`_Convolution` for a stream: each convolution keeps the frames that its next step reads again."""
+    """:class:`_Convolution` for a stream: it keeps the frames that its next step reads again."""
 
     def __init__(self, front: _Convolution) -> None:
         self.front = front
@@ -176,7 +178,7 @@ class SpeechNetwork(nn.Module):
         self.output_dropout = nn.Dropout(options.output_dropout)
 
     def forward(self, frames: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """Map frames [T, B, F] with lengths [B] to ``log p`` [S, B, V] and the lengths after subsampling [B]."""
+        """Map frames [T, B, F] and lengths [B] to ``log p`` [S, B, V] and its lengths [B]."""
         x = self.input_dropout(self.front(frames))
         subsampled = -(-lengths // self.options.subsampling)
         x, _ = self.layers(x, lengths=subsampled)
@@ -192,7 +194,7 @@ class SpeechNetwork(nn.Module):
 
 
 class _SpeechStream:
-    """A network that reads frames in blocks of any size and returns ``log p`` as soon as it is known.
+    """A network that reads frames in blocks of any size and returns ``log p`` without delay.
 
     The result equals the network's on all frames at once (tested). Memory does not grow.
     """
@@ -205,7 +207,7 @@ class _SpeechStream:
         self.waiting = torch.zeros(0, network.options.features)
 
     def accept(self, frames: Array) -> Array:
-        """Read frames [t, F]; return ``log p`` [s, V] of the groups that they complete (s may be 0)."""
+        """Read frames [t, F]; return ``log p`` [s, V] of the groups that they complete."""
         self.waiting = torch.cat([self.waiting, torch.from_numpy(np.ascontiguousarray(frames, np.float32))])
         factor = self.network.options.subsampling
         ready = self.waiting.size(0) // factor * factor
@@ -234,15 +236,17 @@ def ctc_nll(scores: Tensor, lengths: Tensor, targets: Tensor, sizes: Tensor) -> 
         scores: ``log p`` [S, B, V].
         lengths: [B], frames of each utterance.
         targets: tokens [B, U], padded with any value.
-        sizes: [B], tokens of each utterance. If they do not fit into the frames, the loss is infinite.
+        sizes: [B], tokens of each utterance. If they do not fit into the frames, the loss is
+            infinite.
     """
     return F.ctc_loss(scores, targets, lengths, sizes, blank=BLANK, reduction="none")
 
 
 def has_ctc_path(lengths: Tensor, targets: Tensor, sizes: Tensor) -> Tensor:
-    """Return whether each utterance has enough frames [B]: one for each token, and a blank between equal tokens.
+    """Return whether each utterance has enough frames for its tokens [B].
 
-    Otherwise the CTC loss is infinite and its gradient is NaN. Arguments as in :func:`ctc_nll`.
+    It needs one frame for each token, and a blank between equal tokens. Otherwise the CTC loss is
+    infinite and its gradient is NaN. Arguments as in :func:`ctc_nll`.
 
     Example:
         >>> has_ctc_path(torch.tensor([2, 3]), torch.tensor([[1, 1], [1, 1]]), torch.tensor([2, 2]))

@@ -1,12 +1,13 @@
 """A recurrent encoder-decoder network with attention.
 
-The decoder's first layer reads the target sentence. Its outputs attend to the source, and the layers
-above read both (Wu et al. 2016; Chen et al. 2018), so that each layer runs over all steps in one call.
-With input feeding (Luong et al. 2015), the first layer also reads the readout of the step before, and
-the steps run one by one.
+The decoder's first layer reads the target sentence. Its outputs attend to the source, and the
+layers above read both (Wu et al. 2016; Chen et al. 2018), so that each layer runs over all steps in
+one call. With input feeding (Luong et al. 2015), the first layer also reads the readout of the step
+before, and the steps run one by one.
 
 Letters: S source positions, T target steps, B sentences, N rows of the decoder (B, or B times the
-hypotheses of each), E embedding size, H hidden size, M = 2 H memory size, A key size, V target tokens.
+hypotheses of each), E embedding size, H hidden size, M = 2 H memory size, A key size, V target
+tokens.
 """
 
 from __future__ import annotations
@@ -39,8 +40,8 @@ class TranslationOptions:
         tied: whether the output layer shares the target embedding's weights.
         shared: whether source and target share one embedding.
         embedding_dropout: probability of dropping a whole token of the sentence.
-        dropout: dropout probability of embeddings, between layers and of the readout, with one mask for all
-            time steps (Gal & Ghahramani 2016).
+        dropout: dropout probability of embeddings, between layers and of the readout, with one mask
+            for all time steps (Gal & Ghahramani 2016).
     """
 
     cell: str = "gru"
@@ -120,7 +121,7 @@ class _Encoder(nn.Module):
         self.dropout = LockedDropout(options.dropout)
 
     def forward(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """Map [S, B, E] to outputs [S, B, M] and the last layer's final state of both directions [B, M]."""
+        """Map [S, B, E] to outputs [S, B, M] and the last layer's final state [B, M]."""
         state: Any = None
         for layer in self.layers:
             x, state = layer(x, lengths=lengths)
@@ -162,7 +163,7 @@ class _Decoder(nn.Module):
         return self._run(x, memory, state, self._masks(x))
 
     def _masks(self, x: Tensor) -> list[Tensor]:
-        """Return the dropout masks of the layers above, of the readout and of the output, for all steps."""
+        """Return the dropout masks of the layers above, the readout and the output."""
         inner = [self.dropout.mask(x, self.first.hidden_size) for _ in range(len(self.above) + 1)]
         return [*inner, self.dropout.mask(x, self.read.out_features)]
 
@@ -184,7 +185,7 @@ class _Decoder(nn.Module):
         return outputs, after if self.parts > 1 else (after,)
 
     def _attended(self, hidden: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
-        """Return contexts [T, N, M] and weights [T, N, S]; all rows of a sentence query its memory."""
+        """Return contexts [T, N, M] and weights [T, N, S]; a sentence's rows share its memory."""
         steps, rows = hidden.shape[:2]
         sentences = memory.mask.size(0)
         queries = hidden.view(steps, sentences, -1, hidden.size(-1)).transpose(0, 1).flatten(1, 2)
@@ -236,7 +237,7 @@ class TranslationNetwork(nn.Module):
         nn.init.zeros_(self.output.bias)
 
     def encode(self, tokens: Tensor, lengths: Tensor) -> tuple[Memory, _DecoderState]:
-        """Encode source tokens [S, B] with lengths [B]; return the memory and the decoder's initial state."""
+        """Encode tokens [S, B] with lengths [B]; return memory and initial decoder state."""
         outputs, ends = self.encoder(self.source(tokens), lengths)
         return self.decoder.memory(outputs, lengths), self.decoder.start(ends)
 
@@ -253,9 +254,9 @@ class TranslationNetwork(nn.Module):
     def nll(self, readouts: Tensor, targets: Tensor, smoothing: float = 0.0) -> Tensor:
         """Return ``-sum_v q_v log p_v`` [N] in nats of targets [N] from readouts [N, E].
 
-        q is 1 at the target, less ``smoothing``, which is spread over all tokens (Szegedy et al. 2016).
-        This is ``-log p`` plus ``smoothing`` times the target's logit minus the mean logit, each of
-        which needs one row of weights.
+        q is 1 at the target, less ``smoothing``, which is spread over all tokens (Szegedy et al.
+        2016). This is ``-log p`` plus ``smoothing`` times the target's logit minus the mean logit,
+        each of which needs one row of weights.
         """
         plain = F.cross_entropy(self.scores(readouts), targets, reduction="none")
         if not smoothing:
@@ -267,13 +268,13 @@ class TranslationNetwork(nn.Module):
 
 
 class StepwiseTranslator:
-    """Translates encoded sentences token by token (:class:`holdfast.decoding.beam_search.StepwiseModel`)."""
+    """A :class:`holdfast.decoding.beam_search.StepwiseModel` that translates encoded sentences."""
 
     def __init__(self, network: TranslationNetwork, memory: Memory, state: _DecoderState) -> None:
         self.network, self.memory, self.state = network, memory, state
 
     def step(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
-        """Read tokens [N]; return ``log p`` [N, V] of the next ones and the attention weights [N, S]."""
+        """Read tokens [N]; return ``log p`` [N, V] of the next ones and the attention [N, S]."""
         decoded = self.network.decode(tokens[None].to(self.memory.mask.device), self.memory, self.state)
         self.state = decoded.state
         return self.network.scores(decoded.readouts[0]).log_softmax(-1), decoded.weights[0]

@@ -1,4 +1,4 @@
-"""Read a text in parallel streams: train by truncated back-propagation through time, and score texts."""
+"""Read a text in parallel streams: truncated back-propagation through time, and scoring."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from holdfast.models.language import RecurrentLanguageModel
 from holdfast.nn.cells import State
 
 _Batch = tuple[Tensor, Tensor, Tensor]
-"""Tokens [T, B], the tokens that follow them [T, B], and the factor of each stream's state before them [B]: 0 or 1."""
+"""Tokens [T, B], the tokens that follow [T, B], and each stream's state factor [B]: 0 or 1."""
 _CHUNK = 256
 """Steps that are scored at once."""
 _STREAMS, _MIN_TOKENS = 32, 1000
-"""Validation reads at most so many streams, each of at least so many tokens: every stream begins without context."""
+"""Most streams of the validation, and fewest tokens of each: a stream begins without context."""
 
 
 class StreamSettings(Protocol):
@@ -53,7 +53,7 @@ class StreamSettings(Protocol):
         ...
 
     def streams(self, length: int) -> int:
-        """Return the number of streams for a text of ``length`` tokens, each of at least twice ``steps``."""
+        """Return the number of streams for a text, each of at least twice ``steps`` tokens."""
         ...
 
 
@@ -61,9 +61,9 @@ class StreamTraining:
     """Train along B streams of a text, with the state carried from one step to the next.
 
     It is a :class:`holdfast.training.trainable.Trainable`. An epoch begins with zero states, at an
-    offset below ``steps`` that depends on its number and the seed. The state of a stream is also reset
-    at random (Melis et al. 2018, arXiv 1707.05589): a network that rarely sees the first tokens of a
-    text in training may fail on them.
+    offset below ``steps`` that depends on its number and the seed. The state of a stream is also
+    reset at random (Melis et al. 2018, arXiv 1707.05589): a network that rarely sees the first
+    tokens of a text in training may fail on them.
 
     Args:
         module: the network.
@@ -150,7 +150,7 @@ class StreamTraining:
 
 @dataclass(frozen=True)
 class ScoredChunk:
-    """Consecutive steps of a text: the last layer's outputs [T, B, E], the tokens that follow and their nats [T, B]."""
+    """Outputs of the last layer [T, B, E], the tokens that follow [T, B] and their nats [T, B]."""
 
     hidden: Tensor
     following: Tensor
@@ -185,7 +185,7 @@ def score_chunks(
 
 
 def text_nll(module: RecurrentLanguageModel, ids: Array, begin: int, streams: int = 1) -> NDArray[np.float32]:
-    """Return ``-log p`` [n] in nats of every token of a text; arguments as in :func:`score_chunks`."""
+    """Return ``-log p`` [n] in nats of every token; arguments as in :func:`score_chunks`."""
     chunks = [chunk.nll.cpu() for chunk in score_chunks(module, ids, begin, streams)]
     return torch.cat(chunks).T.reshape(-1)[: len(ids)].numpy()
 
