@@ -21,7 +21,7 @@ SOURCE = ROOT / "src" / "holdfast"
 NATIVE = ROOT / "csrc"
 
 FLOORS = {
-    0: "_deprecated _threads _typing data config files errors validation optional_imports",
+    0: "_deprecated _json _threads _typing data config files errors validation optional_imports",
     1: "nn.kernels nn.cells",
     2: "nn",
     3: "checkpoint training models decoding",

@@ -10,7 +10,7 @@ import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 
-from holdfast._typing import JsonMapping, JsonObject
+from holdfast._json import JsonMapping, JsonObject
 from holdfast.errors import UserError
 
 _SETTINGS = {

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal, NamedTuple, Protocol, TypeVar, get_args, get_origin, get_type_hints
 
 from holdfast._deprecated import renamed_settings
-from holdfast._typing import JsonMapping, JsonObject
+from holdfast._json import JsonMapping, JsonObject
 from holdfast.errors import UserError
 from holdfast.files import write_atomic
 from holdfast.validation import invalid_setting

@@ -12,7 +12,7 @@ import torch
 
 import holdfast
 from holdfast import _threads
-from holdfast._typing import JsonObject
+from holdfast._json import JsonObject
 from holdfast.nn.cells import CELLS, Cell, Weights
 from holdfast.nn.kernels import KERNELS, Plan, Problem, choose, native, thread_count
 

@@ -93,11 +93,11 @@ def test_the_terminal_view_fits_the_terminal(
     [
         (["{gru}", "{missing}"], ("text file must exist", "missing.txt", "Check the name")),
         (["{gru}", "{empty}"], ("at least 2 tokens", "has 1", "longer one")),
-        (["{missing}", "{play}"], ("loaded from the folder", "There is no folder", "--out")),
+        (["{missing}", "{play}"], ("loaded from a run folder", "There is no folder", "--out")),
         (["{gru}", "{play}", "--steps", "1"], ("at least 2", "It was 1", "1000")),
         (
             ["{gru}", "{play}", "--compare-with", "{missing}"],
-            ("loaded from the folder", "There is no folder", "--out"),
+            ("loaded from a run folder", "There is no folder", "--out"),
         ),
         (
             ["{gru}", "{play}", "--compare-with", "{rnn}/../gru"],

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from holdfast._typing import JsonMapping
+from holdfast._json import JsonMapping
 from holdfast.bench.cases import Shape
 from holdfast.bench.comparison import OURS
 from holdfast.bench.peers import PEERS

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
-from holdfast._typing import Array, JsonObject
+from holdfast._json import JsonObject
+from holdfast._typing import Array
 from holdfast.bench.cases import Case, Refused
 from holdfast.bench.config import Request
 from holdfast.bench.environment import peak

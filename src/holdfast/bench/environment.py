@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from holdfast._typing import JsonObject
+from holdfast._json import JsonObject
 from holdfast.info import info
 from holdfast.nn.kernels import native
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 import holdfast
-from holdfast._typing import Keywords
+from holdfast._json import Keywords
 from holdfast.bench.cases import SHAPES, STEPS, Case, Shape
 from holdfast.bench.runners import Runner, attribute, differentiated, inference, low_precision, training
 from holdfast.nn.recurrent import Recurrent

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from holdfast._typing import JsonMapping
+from holdfast._json import JsonMapping
 from holdfast.bench.comparison import OURS
 from holdfast.bench.modes import MODES
 

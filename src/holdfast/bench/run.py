@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import torch
 
-from holdfast._typing import JsonMapping, JsonObject
+from holdfast._json import JsonMapping, JsonObject
 from holdfast.bench import environment
 from holdfast.bench.comparison import OURS, Announce, Findings, run_case
 from holdfast.bench.config import Request, cases, check

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from holdfast._typing import JsonMapping
+from holdfast._json import JsonMapping
 from holdfast.cli.errors import notice
 from holdfast.files import to_json
 from holdfast.tasks.metrics import Scoreboard

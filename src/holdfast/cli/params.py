@@ -14,7 +14,7 @@ from typing import Annotated, Any, get_args, get_origin
 
 from cyclopts import Group, Parameter
 
-from holdfast._typing import JsonMapping, JsonObject
+from holdfast._json import JsonMapping, JsonObject
 from holdfast.config import (
     MAY_CHANGE,
     Setting,

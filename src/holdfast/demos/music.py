@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
-from holdfast._typing import Keywords
+from holdfast._json import Keywords
 from holdfast.demos.base import Announce, Demo, compare_cells, write_data
 from holdfast.errors import missing_library
 from holdfast.reporting.comparison import Comparison

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from statistics import mean, stdev
 
-from holdfast._typing import JsonObject
+from holdfast._json import JsonObject
 from holdfast.config import save_config
 from holdfast.errors import UserError
 from holdfast.files import OutputFolder, new_folder, save_json

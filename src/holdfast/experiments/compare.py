@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from holdfast._typing import JsonObject
+from holdfast._json import JsonObject
 from holdfast.config import load_config, save_config
 from holdfast.errors import UserError
 from holdfast.files import DataFiles, OutputFolder, load_json, new_folder, save_json

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from holdfast._typing import JsonMapping
+from holdfast._json import JsonMapping
 from holdfast.errors import UserError
 from holdfast.nn.cells import Recurrence, State
 from holdfast.nn.layers import LAYERS

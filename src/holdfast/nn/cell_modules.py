@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from holdfast._typing import Keywords
+from holdfast._json import Keywords
 from holdfast.nn.cells import CELLS, Cell, Recurrence, State, Weights
 
 

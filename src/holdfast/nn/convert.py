@@ -12,7 +12,8 @@ from numpy.typing import ArrayLike
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from holdfast._typing import Array, Keywords
+from holdfast._json import Keywords
+from holdfast._typing import Array
 from holdfast.errors import UserError
 from holdfast.nn.layers import GRU, LSTM, RNN
 from holdfast.nn.options import Options

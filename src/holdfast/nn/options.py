@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from numbers import Real
 from typing import TypedDict
 
-from holdfast._typing import JsonMapping
+from holdfast._json import JsonMapping
 from holdfast.nn.cells import Cell
 from holdfast.nn.init import INITIALIZERS, Initializer, chrono
 

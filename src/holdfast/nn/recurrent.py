@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.rnn import PackedSequence
 
-from holdfast._typing import Keywords
+from holdfast._json import Keywords
 from holdfast.nn import kernels, layout
 from holdfast.nn.cells import Cell, Norm, State, Weights
 from holdfast.nn.init import gate_rows

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from statistics import mean, stdev
 from typing import Protocol, Self, TypeVar
 
-from holdfast._typing import JsonMapping, JsonObject
+from holdfast._json import JsonMapping, JsonObject
 from holdfast.errors import UserError
 from holdfast.tasks.metrics import renamed_keys
 

@@ -17,7 +17,8 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import get_font_names
 from matplotlib.ticker import MaxNLocator
 
-from holdfast._typing import Array, JsonMapping
+from holdfast._json import JsonMapping
+from holdfast._typing import Array
 
 BLUE, ORANGE, GREY, BLACK = "#1f6f8b", "#d1793f", "#9aa5ab", "#222222"
 _OTHER_SCRIPTS = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from holdfast._typing import JsonMapping
+from holdfast._json import JsonMapping
 from holdfast.reporting import plots
 from holdfast.reporting.comparison import Comparison, Spread
 from holdfast.reporting.html import Section, metric_table, write_report

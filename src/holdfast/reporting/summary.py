@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from statistics import mean
 
-from holdfast._typing import JsonMapping
+from holdfast._json import JsonMapping
 from holdfast.reporting.comparison import Comparison
 from holdfast.reporting.statistics import LOWER_LOSS, SMALLEST_LOSS_EFFECT, failure_reason, paired_test
 from holdfast.tasks.metrics import Metric, Scoreboard, Values

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from holdfast._typing import JsonObject
+from holdfast._json import JsonObject
 from holdfast.config import check_device
 from holdfast.errors import UserError
 

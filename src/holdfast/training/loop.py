@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from holdfast._typing import JsonObject
+from holdfast._json import JsonObject
 from holdfast.checkpoint import (
     STATE,
     WEIGHTS,

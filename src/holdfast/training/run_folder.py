@@ -6,7 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from holdfast._deprecated import renamed_settings
-from holdfast._typing import JsonMapping
+from holdfast._json import JsonMapping
 from holdfast.checkpoint import STATE
 from holdfast.config import MAY_CHANGE, Training
 from holdfast.errors import UserError

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from holdfast._typing import Array, Keywords
+from holdfast._json import Keywords
+from holdfast._typing import Array
 from holdfast.bench.cases import Case, Refused
 from holdfast.bench.peers.jax import started
 from holdfast.bench.peers.peer import Peer

@@ -9,7 +9,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from holdfast._typing import JsonMapping, JsonObject
+from holdfast._json import JsonMapping, JsonObject
 from holdfast.cli import output
 from holdfast.cli.errors import BUG, notice
 from holdfast.cli.params import Json, Names, switch, whole

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from holdfast._typing import JsonMapping
+from holdfast._json import JsonMapping
 from holdfast.cli import output
 from holdfast.cli.errors import INTERRUPTED
 from holdfast.cli.params import (

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from holdfast._typing import JsonMapping
+from holdfast._json import JsonMapping
 from holdfast.data.music.piano_roll import KEYS, LOWEST, Roll, RollPiece, RollPieces
 from holdfast.errors import UserError
 from holdfast.optional_imports import load_extra

@@ -18,7 +18,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from holdfast._typing import JsonMapping, JsonObject
+from holdfast._json import JsonMapping, JsonObject
 from holdfast.data.music.piano_roll import KEYS, LOWEST
 from holdfast.errors import UserError
 from holdfast.optional_imports import load_extra

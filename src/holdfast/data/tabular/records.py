@@ -12,7 +12,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from holdfast._typing import JsonObject
+from holdfast._json import JsonObject
 from holdfast.data.text.text_files import TextFiles
 from holdfast.errors import UserError
 

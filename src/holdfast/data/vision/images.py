@@ -15,7 +15,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from holdfast._typing import Array, JsonObject
+from holdfast._json import JsonObject
+from holdfast._typing import Array
 from holdfast.errors import UserError
 
 _SEGMENTS = ("abcdef", "bc", "abdeg", "abcdg", "bcfg", "acdfg", "acdefg", "abc", "abcdefg", "abcdfg")

@@ -10,7 +10,7 @@ from pathlib import Path
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, PercentFormatter
 
-from holdfast._typing import JsonMapping
+from holdfast._json import JsonMapping
 from holdfast.experiments.claims.summary import (
     EFFECTS_CAPTION,
     describe_method,

@@ -8,7 +8,7 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
-from holdfast._typing import JsonObject
+from holdfast._json import JsonObject
 from holdfast.checkpoint import load_weights, save_weights
 from holdfast.errors import UserError
 from holdfast.experiments.claims.summary import claims_to_dict

@@ -8,7 +8,7 @@ from math import exp, inf, log
 from statistics import mean
 from typing import Literal
 
-from holdfast._typing import JsonMapping
+from holdfast._json import JsonMapping
 from holdfast.errors import UserError
 from holdfast.reporting.comparison import Comparison
 from holdfast.reporting.statistics import (

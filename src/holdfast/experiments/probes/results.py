@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from statistics import mean
 from typing import Self
 
-from holdfast._typing import JsonMapping, JsonObject
+from holdfast._json import JsonMapping, JsonObject
 from holdfast.experiments.probes.config import PROBES
 from holdfast.reporting.comparison import Spread, restored
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from holdfast._typing import JsonObject
+from holdfast._json import JsonObject
 from holdfast.config import load_config, save_config
 from holdfast.errors import DivergenceError, UserError
 from holdfast.experiments.probes.config import CELLS, MAY_GROW, PROBES, ProbeConfig

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map
 
-from holdfast._typing import Array, JsonMapping
+from holdfast._json import JsonMapping
+from holdfast._typing import Array
 from holdfast.errors import UserError
 from holdfast.insight.analysis import (
     ablation,

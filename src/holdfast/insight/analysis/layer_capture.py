@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
 
-from holdfast._typing import Keywords
+from holdfast._json import Keywords
 from holdfast.errors import UserError
 from holdfast.nn.cells import CELLS, Cell, State
 from holdfast.nn.options import Options

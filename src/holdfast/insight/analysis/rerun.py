@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
 
-from holdfast._typing import Keywords
+from holdfast._json import Keywords
 from holdfast.errors import UserError
 from holdfast.insight.analysis.call_chains import CallChain, capture_chains, require_finite
 from holdfast.insight.analysis.layer_capture import call_arguments, eval_mode, recurrent_modules

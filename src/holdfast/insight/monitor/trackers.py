@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from holdfast._typing import Keywords
+from holdfast._json import Keywords
 from holdfast.insight.analysis.layer_capture import LayerCall, as_states, layer_call, module_label
 from holdfast.insight.monitor.rules import (
     EXPLODED,

@@ -12,7 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap, Normalize
 from matplotlib.figure import Figure
 
-from holdfast._typing import Array, JsonMapping
+from holdfast._json import JsonMapping
+from holdfast._typing import Array
 from holdfast.insight.analysis.results import FeatureUnit, Inspection, LayerTrace, Steps
 from holdfast.insight.render import captions, charts
 from holdfast.insight.render.captions import plotted_units

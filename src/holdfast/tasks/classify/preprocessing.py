@@ -10,7 +10,8 @@ from typing import ClassVar, Self
 
 import numpy as np
 
-from holdfast._typing import Array, JsonMapping, JsonObject
+from holdfast._json import JsonMapping, JsonObject
+from holdfast._typing import Array
 from holdfast.data.text.tokenizers import TOKENIZERS, Tokenizer, tokenizer_from_dict, tokenizer_to_dict
 from holdfast.errors import UserError, damaged
 from holdfast.files import listed

@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from holdfast._typing import Array, JsonMapping, JsonObject
+from holdfast._json import JsonMapping, JsonObject
+from holdfast._typing import Array
 from holdfast.data.stdin import batch_available
 from holdfast.errors import UserError
 from holdfast.insight.analysis.request import InspectionRequest

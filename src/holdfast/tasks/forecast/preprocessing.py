@@ -15,7 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from holdfast._typing import Array, JsonMapping, JsonObject
+from holdfast._json import JsonMapping, JsonObject
+from holdfast._typing import Array
 from holdfast.config import from_dict
 from holdfast.data.tabular.calendar_features import calendar_features
 from holdfast.data.tabular.frequency import Frequency, find_season

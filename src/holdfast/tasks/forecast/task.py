@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
-from holdfast._typing import Array, JsonMapping, JsonObject
+from holdfast._json import JsonMapping, JsonObject
+from holdfast._typing import Array
 from holdfast.errors import UserError
 from holdfast.insight.analysis.request import InspectionRequest
 from holdfast.reporting.comparison import Comparison

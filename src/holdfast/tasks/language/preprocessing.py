@@ -10,7 +10,8 @@ from typing import Self
 
 import numpy as np
 
-from holdfast._typing import Array, JsonMapping, JsonObject
+from holdfast._json import JsonMapping, JsonObject
+from holdfast._typing import Array
 from holdfast.data.text.tokenizers import (
     TOKENIZERS,
     Tokenizer,

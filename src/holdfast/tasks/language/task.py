@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from holdfast._typing import Array, JsonMapping, JsonObject
+from holdfast._json import JsonMapping, JsonObject
+from holdfast._typing import Array
 from holdfast.data.text.tokenizers import Tokenizer, encode_known
 from holdfast.decoding.ngram import MAX_ORDER
 from holdfast.decoding.sampling import exclude_token, sampling_filters

@@ -12,7 +12,7 @@ from typing import ClassVar, Generic, Self, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from holdfast._typing import JsonMapping, JsonObject
+from holdfast._json import JsonMapping, JsonObject
 from holdfast.data.music.meta import DEFAULT_TIME_SIGNATURE
 from holdfast.data.music.midi import ScorePiece, first_time_signature
 from holdfast.data.music.notes import notes_of

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from holdfast._typing import JsonObject
+from holdfast._json import JsonObject
 from holdfast.data.music.key_detection import likeliest_key
 from holdfast.data.music.meta import score_end, seconds_of
 from holdfast.data.music.notes import save_midi

@@ -9,7 +9,8 @@ from typing import Any
 from torch import nn
 
 from holdfast._deprecated import renamed_settings
-from holdfast._typing import Array, JsonMapping, JsonObject
+from holdfast._json import JsonMapping, JsonObject
+from holdfast._typing import Array
 from holdfast.data.music.novelty import TrainingNotes
 from holdfast.insight.analysis.request import InspectionRequest
 from holdfast.reporting.html import Section

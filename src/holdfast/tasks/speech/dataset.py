@@ -9,7 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from holdfast._typing import Array, JsonMapping
+from holdfast._json import JsonMapping
+from holdfast._typing import Array
 from holdfast.data.audio.manifest import ManifestFields, Utterance, read_utterances
 from holdfast.data.audio.validation import check_audio, long_enough, min_ctc_frames, rate_notes
 from holdfast.data.splits import split_fractions, split_notes

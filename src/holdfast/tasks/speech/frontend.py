@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple, Self
 
-from holdfast._typing import Array, JsonMapping, JsonObject
+from holdfast._json import JsonMapping, JsonObject
+from holdfast._typing import Array
 from holdfast.data.audio.feature_cache import ReadyFeatures, SoundFeatures, feature_source
 from holdfast.data.audio.filterbanks import Filterbanks
 from holdfast.data.audio.manifest import Utterance

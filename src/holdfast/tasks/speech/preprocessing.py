@@ -8,7 +8,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Self
 
-from holdfast._typing import Array, JsonMapping, JsonObject
+from holdfast._json import JsonMapping, JsonObject
+from holdfast._typing import Array
 from holdfast.data.audio.manifest import Utterance
 from holdfast.data.audio.sound_files import sound_info
 from holdfast.decoding.lm_fusion import NGramWordModel

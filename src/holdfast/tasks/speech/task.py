@@ -11,7 +11,8 @@ from typing import Any, Self
 import torch
 from torch import nn
 
-from holdfast._typing import Array, JsonMapping, JsonObject
+from holdfast._json import JsonMapping, JsonObject
+from holdfast._typing import Array
 from holdfast.data.audio.manifest import Utterance
 from holdfast.errors import UserError
 from holdfast.insight.analysis.request import InspectionRequest

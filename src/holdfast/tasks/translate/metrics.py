@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from holdfast._typing import JsonObject
+from holdfast._json import JsonObject
 from holdfast.errors import missing_library
 from holdfast.tasks.metrics import Metric, Scoreboard
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
-from holdfast._typing import JsonMapping, JsonObject
+from holdfast._json import JsonMapping, JsonObject
 from holdfast.data.text.parallel import SentencePairs
 from holdfast.data.text.tokenizers import Ids
 from holdfast.errors import damaged

@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import nn
 
-from holdfast._typing import JsonMapping, JsonObject
+from holdfast._json import JsonMapping, JsonObject
 from holdfast.insight.analysis.request import InspectionRequest
 from holdfast.models.translate import TranslationNetwork
 from holdfast.reporting.html import Section

@@ -10,7 +10,7 @@ from typing import Self
 
 import numpy as np
 
-from holdfast._typing import JsonMapping, JsonObject
+from holdfast._json import JsonMapping, JsonObject
 from holdfast.data.text.tokenizers import TOKENIZERS, Ids, Tokenizer, tokenizer_from_dict, tokenizer_to_dict
 from holdfast.errors import UserError
 

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
-from holdfast._typing import Array, JsonMapping, JsonObject
+from holdfast._json import JsonMapping, JsonObject
+from holdfast._typing import Array
 from holdfast.insight.analysis.results import Inspection, LayerTrace, Steps
 from holdfast.insight.render import captions, charts, plots
 from holdfast.insight.render.colormaps import CIVIDIS, LEVELS, SIGNED, spread
