@@ -154,4 +154,4 @@ def test_records_of_a_file_do_not_say_the_same_twice(
     assert main(["inspect", str(tmp_path / "run"), str(data)]) == 0
     told = capsys.readouterr()
     assert told.out.count("Measured memory") == 1
-    assert told.err.count("Units that track something") == 1
+    assert told.err.count("searched for feature units") == 1
