@@ -354,7 +354,7 @@ def _check_names(config_class: type, values: JsonMapping, where: str, outer: tup
                 _check_names(nested, value, where, (*outer, name))
 
 
-def _dataclasses_in(hint: Any) -> Iterator[type]:
+def _dataclasses_in(hint: object) -> Iterator[type]:
     """Yield the dataclass in a type hint, alone or in ``X | None``."""
     for candidate in (hint, *(get_args(hint) if get_origin(hint) is not dict else ())):
         if isinstance(candidate, type) and dataclasses.is_dataclass(candidate):

@@ -11,7 +11,6 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from holdfast._json import JsonMapping, JsonObject
 from holdfast.errors import UserError
@@ -137,7 +136,7 @@ def to_json(values: JsonMapping) -> str:
     return json.dumps(_plain(values), indent=1, allow_nan=False)
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> object:
     """Return a value as JSON can hold it."""
     if isinstance(value, Mapping):
         return {str(name): _plain(entry) for name, entry in value.items()}

@@ -95,7 +95,7 @@ class Case:
     def __str__(self) -> str:
         return " ".join(filter(None, (self.mode, self.variant, self.cell, str(self.shape))))
 
-    def build(self, **options: Any) -> Recurrent:
+    def build(self, **options: object) -> Recurrent:
         """Build Holdfast's layer with some options."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)

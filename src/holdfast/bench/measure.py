@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from time import perf_counter
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import torch
 
@@ -28,7 +28,7 @@ FEWEST = 5
 class Entry:
     """A call to time, the number of torch threads, and the maximum number of timings."""
 
-    call: Callable[[], Any]
+    call: Callable[[], object]
     threads: int
     most: int = 1_000_000
 

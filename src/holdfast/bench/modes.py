@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -110,7 +109,7 @@ def options(cell: str) -> tuple[str, ...]:
     return (*_COMMON, *_OWN[cell])
 
 
-def with_option(case: Case, **more: Any) -> Runner:
+def with_option(case: Case, **more: object) -> Runner:
     """Run the training of a layer with the option of the case."""
     arguments = dict((_COMMON | _OWN[case.cell])[case.variant])
     if case.variant == "proj_size":

@@ -16,7 +16,7 @@ from holdfast._typing import Array
 from holdfast.bench.cases import Case, Refused
 
 
-def _as_arrays(result: Any) -> list[Array]:
+def _as_arrays(result: object) -> list[Array]:
     """Convert a result (one or several tensors of any library) to float32 arrays."""
     several = result if isinstance(result, tuple | list) else [result]
     return [
@@ -36,7 +36,7 @@ class Runner:
         flop: flop of one call, for the share of the peak.
     """
 
-    call: Callable[[], Any]
+    call: Callable[[], object]
     read: Callable[[Any], Sequence[Array]] = _as_arrays
     flop: float | None = None
 
@@ -46,7 +46,7 @@ def library(name: str) -> Any:
     return import_module(name)
 
 
-def inference(layer: nn.Module, x: Tensor, *more: Any, dtype: torch.dtype | None = None) -> Runner:
+def inference(layer: nn.Module, x: Tensor, *more: object, dtype: torch.dtype | None = None) -> Runner:
     """Run the forward pass of a torch module without gradients, under autocast if ``dtype`` is given."""
     layer = layer.eval()
 
@@ -58,7 +58,7 @@ def inference(layer: nn.Module, x: Tensor, *more: Any, dtype: torch.dtype | None
     return Runner(call)
 
 
-def training(layer: nn.Module, x: Tensor, *more: Any, dtype: torch.dtype | None = None) -> Runner:
+def training(layer: nn.Module, x: Tensor, *more: object, dtype: torch.dtype | None = None) -> Runner:
     """Run forward and backward of a torch module, with the gradient of the input."""
 
     def loss(x: Tensor) -> Tensor:
@@ -87,7 +87,7 @@ def differentiated(
     return Runner(call)
 
 
-def _autocast(dtype: torch.dtype | None) -> AbstractContextManager[Any]:
+def _autocast(dtype: torch.dtype | None) -> AbstractContextManager[object]:
     return nullcontext() if dtype is None else torch.autocast("cpu", dtype)
 
 
@@ -103,7 +103,7 @@ def low_precision(case: Case, layer: nn.Module) -> Runner:
     return MAKERS[use](layer.bfloat16(), case.x.bfloat16())
 
 
-def attribute(owner: Any, name: str) -> Any:
+def attribute(owner: object, name: str) -> Any:
     """Return an attribute that this version of Holdfast may lack."""
     if not hasattr(owner, name):
         raise Refused("not in this version of Holdfast")

@@ -8,7 +8,7 @@ import sys
 import traceback
 from collections.abc import Mapping
 from difflib import get_close_matches
-from typing import Any, Literal, get_args, get_origin
+from typing import Literal, get_args, get_origin
 
 from cyclopts import (
     CoercionError,
@@ -167,7 +167,7 @@ def _of_value(error: CoercionError) -> UserError:
     return UserError(f"{name} must be {kind}.", f"It was {got!r}.", f"See {name} in the --help.")
 
 
-def _literals(hint: Any) -> tuple[Any, ...]:
+def _literals(hint: object) -> tuple[object, ...]:
     return get_args(hint) if get_origin(hint) is Literal else ()
 
 

@@ -37,13 +37,13 @@ Given = JsonMapping
 # -- shared by several verbs -------------------------------------------------------------------------------------
 
 
-def split_commas(hint: Any, tokens: Sequence[Any]) -> tuple[Any, ...]:
+def split_commas(hint: object, tokens: Sequence[Any]) -> tuple[Any, ...]:
     """Convert ``--target a,b`` and ``--target a --target b`` to a tuple of two values."""
     entry = get_args(hint)[0]
     return tuple(entry(text.strip()) for token in tokens for text in token.value.split(",") if text.strip())
 
 
-def whole_number(_: Any, tokens: Sequence[Any]) -> int:
+def whole_number(_: object, tokens: Sequence[Any]) -> int:
     """Convert to int as Python does: ``2.5`` is refused, not rounded."""
     return int(tokens[0].value)
 
@@ -166,7 +166,7 @@ def with_flags(verb: Callable[..., int], task: str, config_class: type) -> Calla
     flags = list(_flags(task, settings))
     names = {setting.name for setting in settings}
 
-    def run(*positional: Any, **arguments: Any) -> int:
+    def run(*positional: object, **arguments: object) -> int:
         given = {name: arguments.pop(name) for name in names & arguments.keys()}
         return verb(*positional, **arguments, task=task, given=given)
 
@@ -203,7 +203,7 @@ def _flags(task: str, settings: Sequence[Setting]) -> Iterator[Argument]:
         )
 
 
-def _shown(default: str, _: Any) -> str:
+def _shown(default: str, _: object) -> str:
     return default
 
 
@@ -211,7 +211,7 @@ def _headline(owner: type) -> str:
     return cleandoc(owner.__doc__ or "").partition("\n")[0]
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
@@ -267,7 +267,7 @@ def build_resumed(config_class: type, task: str, given: Given, folder: Path) -> 
     return _checked(config_class, merge_settings(config_class, values, given), _FLAGS)
 
 
-def as_flags(config: Any, names: Sequence[str]) -> list[str]:
+def as_flags(config: object, names: Sequence[str]) -> list[str]:
     """Return the command-line words of those of some settings that differ from their defaults."""
     settings = {setting.name: setting for setting in settings_of(type(config))}
     words: list[str] = []
@@ -278,7 +278,7 @@ def as_flags(config: Any, names: Sequence[str]) -> list[str]:
     return words
 
 
-def _value(config: Any, setting: Setting) -> Any:
+def _value(config: object, setting: Setting) -> object:
     return getattr(getattr(config, setting.part) if setting.part else config, setting.name)
 
 
@@ -306,7 +306,7 @@ def _read(path: Path, task: str) -> JsonObject:
     return values
 
 
-def _checked(config_class: type, values: Given, where: str) -> Any:
+def _checked(config_class: type, values: Given, where: str) -> object:
     try:
         return from_dict(config_class, merge_settings(config_class, values, {}), where)
     except UserError as error:  # "In the flags:" is no news on the command line

@@ -124,7 +124,7 @@ class NextTokenModel(Protocol):
         """The tokenizer that it was trained with."""
         ...
 
-    def step(self, state: Any, token: int) -> tuple[Any, Array]:
+    def step(self, state: object, token: int) -> tuple[Any, Array]:
         """Return the state after a token (None: begin a text), and ``log p`` [V] of the next."""
         ...
 

@@ -38,7 +38,7 @@ def write_data(out: Path, task: str, config: Any, name: str, text: str) -> Path:
 
 def compare_cells(
     task: str,
-    config: Any,
+    config: object,
     data: Path,
     title: str,
     announce: Announce,

@@ -64,7 +64,7 @@ class RunOptions:
 
 def compare(
     task: str,
-    config: Any,
+    config: object,
     files: DataFiles,
     *,
     cells: Sequence[str] = _CELL_NAMES,
@@ -119,7 +119,7 @@ def start_or_resume(task: str, config: Any, prepared: Any, into: OutputFolder | 
 
 
 def train_runs(
-    comparison: Comparison, planned: Sequence[PlannedRun], prepared: Any, options: RunOptions
+    comparison: Comparison, planned: Sequence[PlannedRun], prepared: object, options: RunOptions
 ) -> Comparison:
     """Train the planned runs; the baselines are fitted once, on the whole training split."""
     make = task_class(comparison.task)

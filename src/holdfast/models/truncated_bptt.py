@@ -229,7 +229,7 @@ def _tensors(state: State) -> Sequence[Tensor]:
     return state if isinstance(state, tuple) else (state,)
 
 
-def _scaled(state: State, factor: Tensor) -> Any:
+def _scaled(state: State, factor: Tensor) -> object:
     """Multiply the state of each stream [1, B, H] by its factor [B]."""
     return _state([tensor * factor[:, None].to(tensor) for tensor in _tensors(state)])
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -48,7 +48,7 @@ class SequenceBatch:
         return state if self.batched else tuple(s.squeeze(1) for s in state)
 
 
-def arrange(layer: Recurrent, input: Any, hx: State | None, lengths: Lengths) -> SequenceBatch:
+def arrange(layer: Recurrent, input: object, hx: State | None, lengths: Lengths) -> SequenceBatch:
     """Check an input and convert it to the kernels' layout.
 
     Args:

@@ -89,7 +89,7 @@ _RENAMED = {
 """Keys of results that earlier versions wrote -> today's."""
 
 
-def renamed_keys(values: Any, own: Mapping[str, str] | None = None) -> Any:
+def renamed_keys(values: object, own: Mapping[str, str] | None = None) -> Any:
     """Return results of an earlier version with today's keys, at every depth; ``own`` are a task's own renames."""
     names = _RENAMED | dict(own or {})
     if isinstance(values, Mapping):

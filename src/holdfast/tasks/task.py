@@ -308,7 +308,7 @@ class Task(TaskContract[S, P, Y], Generic[C, S, P, Y]):
             UserError: a file is missing or damaged, or was written by a newer Holdfast.
         """
         folder = Path(folder)
-        config_class: Any = cls.config_class
+        config_class: object = cls.config_class
         self = cls(load_config(folder / CONFIG, config_class))
         values = load_json(folder / PREPROCESSING)
         self.digest = str(values.get("digest", ""))

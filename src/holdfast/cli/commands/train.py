@@ -71,7 +71,7 @@ def train(
 
 def _settings(
     task: str, given: Given, data: Path, out: Path | None, recipe: Path | None, resume: bool
-) -> tuple[Any, Path]:
+) -> tuple[object, Path]:
     """Return the settings and the run folder, ``runs/FILE-CELL`` if it is not named."""
     settings = settings_class(task, "config")
     if not resume or recipe is not None:

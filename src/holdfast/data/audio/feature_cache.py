@@ -163,7 +163,7 @@ def read_features(path: Path) -> Frames:
     rule = f"Precomputed features must be a {FEATURES} file with an array [frames, numbers] of floats."
     fix = "Compute it again, or leave it out."
     try:
-        found: Any = np.load(path, allow_pickle=False)
+        found: object = np.load(path, allow_pickle=False)
     except OSError as error:
         raise UserError(rule, f"{path} cannot be read: {error.strerror or error}.", fix) from error
     except (ValueError, EOFError) as error:

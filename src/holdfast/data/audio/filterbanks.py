@@ -108,7 +108,7 @@ class _FilterbankStream:
         return np.maximum(found, np.float32(MIN_LOG_ENERGY))
 
 
-def _options(rate: int, bands: int) -> Any:
+def _options(rate: int, bands: int) -> object:
     options = load_extra("kaldi_native_fbank", "speech").FbankOptions()
     options.frame_opts.samp_freq = rate
     options.frame_opts.dither = 0.0

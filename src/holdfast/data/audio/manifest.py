@@ -136,12 +136,12 @@ def _manifest(path: Path, fields: ManifestFields, encoding: str, transcribed: bo
     return [Utterance(*row) for row in zip(*zip(*files, strict=True), texts, speakers, strict=True)]
 
 
-def _paths(records: Records, name: str | None) -> Sequence[Any]:
+def _paths(records: Records, name: str | None) -> Sequence[object]:
     known = next((name for name in NAMES if name in records.columns), NAMES[0])
     return records.column(name or known, "path-field")
 
 
-def _files(manifest: Path, place: str, value: Any) -> tuple[str, tuple[Path, ...]]:
+def _files(manifest: Path, place: str, value: object) -> tuple[str, tuple[Path, ...]]:
     """Return the name and the files of a row."""
     names = _names(manifest, place, value)
     if len(names) == 1 and not (manifest.parent / names[0]).exists():

@@ -116,7 +116,7 @@ class ByteTokenizer:
         return cls()
 
     @classmethod
-    def from_state(cls, state: Any) -> ByteTokenizer:
+    def from_state(cls, state: object) -> ByteTokenizer:
         """Return the tokenizer; it has no state."""
         return cls()
 
@@ -219,7 +219,7 @@ class _SubwordTokenizer:
         return cls(bpe)
 
     @classmethod
-    def from_state(cls, state: Any) -> _SubwordTokenizer:
+    def from_state(cls, state: object) -> _SubwordTokenizer:
         """Restore what :meth:`state` returned."""
         return cls(load_extra("tokenizers", "text").Tokenizer.from_str(json.dumps(state)))
 

@@ -68,7 +68,7 @@ class ExperimentDesign:
 
 def run_claims(
     task: str,
-    config: Any,
+    config: object,
     files: DataFiles,
     into: OutputFolder,
     design: ExperimentDesign,
@@ -158,7 +158,7 @@ def _matched_size(count: Callable[[int], int], target: int, start: int) -> int:
     return min(low, high, key=lambda units: abs(count(units) - target))
 
 
-def _settings_by_fraction(make: Any, config: Any, by_share: dict[float, Any]) -> dict[float, Any]:
+def _settings_by_fraction(make: Any, config: object, by_share: dict[float, Any]) -> dict[float, Any]:
     """Return the settings for each share of the training split, with as many optimizer steps as for all data.
 
     Raises:
@@ -186,7 +186,7 @@ def _settings_by_fraction(make: Any, config: Any, by_share: dict[float, Any]) ->
     return {share: _lengthen(config, steps[1.0] / own) for share, own in steps.items()}
 
 
-def _lengthen(config: Any, times: float) -> Any:
+def _lengthen(config: Any, times: float) -> object:
     """Return the settings with the epochs and the patience multiplied."""
     training = config.training
     epochs, patience = (max(1, round(value * times)) for value in (training.epochs, training.patience))

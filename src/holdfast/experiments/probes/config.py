@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import inf
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from holdfast.config import Training
 from holdfast.errors import UserError
@@ -202,7 +202,7 @@ class ImagesConfig(ProbeConfig):
                 rule, f"--images was {self.images}.", "Give --images FILE, or omit --test-images."
             )
 
-    def _check_pair(self, name: str, labels: Any, needed: bool, images: str) -> None:
+    def _check_pair(self, name: str, labels: object, needed: bool, images: str) -> None:
         if (labels is not None) != needed:
             flag = "--" + name.replace("_", "-")
             got = f"{flag} was {'not given' if needed else labels}."

@@ -156,7 +156,7 @@ def silence(module: Any, row: int, units: slice) -> Iterator[None]:
 
 
 def _zeros(columns: slice, row: int, units: slice) -> Callable[..., Any]:
-    def zero(module: Any, _given: Any, output: Any) -> Any:
+    def zero(module: object, _given: object, output: Any) -> object:
         y, state = output
         y = y._replace(data=_blank(y.data, columns)) if hasattr(y, "batch_sizes") else _blank(y, columns)
         h = (state if isinstance(state, Tensor) else state[0]).clone()
@@ -172,7 +172,7 @@ def _blank(y: Tensor, columns: slice) -> Tensor:
     return y
 
 
-def _strongest(places: Mapping[int, tuple[Any, int, LayerDirection]]) -> list[tuple[int, int]]:
+def _strongest(places: Mapping[int, tuple[object, int, LayerDirection]]) -> list[tuple[int, int]]:
     """Return (layer, unit) of the units with the largest standard deviation of the output times
     outgoing weight norm.
     """

@@ -87,7 +87,7 @@ def _score_function(rerun: Rerun, score: Score) -> Callable[[Tensor], Tensor]:
     return predict
 
 
-def _scored(score: Score, output: Any) -> Any:
+def _scored(score: Score, output: object) -> Any:
     try:
         return score.of(output)
     except (RuntimeError, IndexError, AttributeError, TypeError, KeyError) as error:

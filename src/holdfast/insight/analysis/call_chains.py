@@ -36,7 +36,9 @@ class _Ended:
     state: State
 
 
-def capture_chains(model: nn.Module, run: Callable[[], Any], layers: Sequence[str] = ()) -> list[CallChain]:
+def capture_chains(
+    model: nn.Module, run: Callable[[], object], layers: Sequence[str] = ()
+) -> list[CallChain]:
     """Run the model in evaluation mode and return its recurrent layers' joined calls, in order.
 
     A model that calls a layer step by step or in blocks, and passes the state on, gives one call
@@ -66,7 +68,7 @@ def capture_chains(model: nn.Module, run: Callable[[], Any], layers: Sequence[st
 
 
 def _ending(ends: list[State]) -> Callable[..., None]:
-    def end(_module: Any, _given: Any, output: Any) -> None:
+    def end(_module: object, _given: object, output: Any) -> None:
         states = as_states(output[1]) or ()
         ends.append(tuple(s.detach().float().cpu().reshape(len(s), -1, s.size(-1)) for s in states))
 

@@ -33,7 +33,7 @@ def largest_last_output(call: LayerCall) -> Callable[[Any], Tensor]:
             another shape.
     """
 
-    def largest(output: Any) -> Tensor:
+    def largest(output: object) -> Tensor:
         y = output
         while isinstance(y, tuple | list) and len(y) and not isinstance(y, PackedSequence):
             y = y[0]

@@ -237,7 +237,7 @@ class ModelInspector:
 
     def __call__(
         self,
-        *inputs: Any,
+        *inputs: object,
         steps: Steps | Sequence[str] | None = None,
         score: Callable[[Any], Tensor] | None = None,
         loss: Callable[[], Any] | None = None,
@@ -266,7 +266,7 @@ class ModelInspector:
         """
         model = self.model
 
-        def run() -> Any:
+        def run() -> object:
             return model(*inputs, **named)
 
         first = capture_chains(model, run)[0]
@@ -311,7 +311,7 @@ _HALVES = (torch.bfloat16, torch.float16)
 
 
 def _with_float32_copy(
-    request: InspectionRequest, inputs: Sequence[Any], named: JsonMapping
+    request: InspectionRequest, inputs: Sequence[object], named: JsonMapping
 ) -> InspectionRequest:
     """Add a float32 copy of a half-precision model, whose rounding hides small differences.
 
@@ -340,5 +340,5 @@ def _with_float32_copy(
     return replace(request, exact=exact, notes=[*request.notes, note])
 
 
-def _to_float32(value: Any) -> Any:
+def _to_float32(value: object) -> object:
     return value.float() if isinstance(value, Tensor) and value.dtype in _HALVES else value

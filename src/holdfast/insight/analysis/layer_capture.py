@@ -118,7 +118,7 @@ def eval_mode(model: nn.Module) -> Iterator[None]:
             module.training = training
 
 
-def capture_calls(model: nn.Module, run: Callable[[], Any], layers: Sequence[str] = ()) -> list[LayerCall]:
+def capture_calls(model: nn.Module, run: Callable[[], object], layers: Sequence[str] = ()) -> list[LayerCall]:
     """Run the model in evaluation mode and return each call of its recurrent layers, in order.
 
     Args:
@@ -148,13 +148,13 @@ def capture_calls(model: nn.Module, run: Callable[[], Any], layers: Sequence[str
 
 
 def _recorder(name: str, found: list[LayerCall]) -> Callable[..., None]:
-    def record(module: nn.Module, given: tuple[Any, ...], named: Keywords, _: Any) -> None:
+    def record(module: nn.Module, given: tuple[object, ...], named: Keywords, _: object) -> None:
         found.append(layer_call(name, module, given, named))
 
     return record
 
 
-def call_arguments(given: tuple[Any, ...], named: Keywords) -> tuple[Any, Any, Any]:
+def call_arguments(given: tuple[object, ...], named: Keywords) -> tuple[Any, Any, Any]:
     """Return (input, hx, lengths) of a call."""
     positional = dict(zip(("input", "hx", "lengths"), given, strict=False))
     merged = positional | named

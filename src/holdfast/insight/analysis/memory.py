@@ -6,7 +6,6 @@ Letters: T steps, B sequences, I input, P output width, K lags.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 import torch
@@ -31,7 +30,7 @@ HALF, SMALL = 1 / 2, 1 / 20
 
 
 def memory_curve(
-    model: nn.Module, run: Callable[[], Any], *, layers: Sequence[str] = (), seed: int = 0
+    model: nn.Module, run: Callable[[], object], *, layers: Sequence[str] = (), seed: int = 0
 ) -> MemoryCurve:
     """Measure the influence ``r(k)`` of the input k steps back on the output of the recurrent layers.
 

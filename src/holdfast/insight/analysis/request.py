@@ -57,7 +57,7 @@ class FeatureBatch:
             second.
     """
 
-    run: Callable[[], Any]
+    run: Callable[[], object]
     features: Mapping[str, Array]
 
 
@@ -87,11 +87,11 @@ class InspectionRequest:
 
     title: str
     model: nn.Module
-    run: Callable[[], Any]
+    run: Callable[[], object]
     steps: Steps
     score: Score | None = None
     loss: Loss | None = None
-    batch: Callable[[], Any] | None = None
+    batch: Callable[[], object] | None = None
     feature_batch: FeatureBatch | None = None
     layers: Sequence[str] = ()
     extra_plots: Callable[[Path], Sequence[Path]] | None = None

@@ -44,7 +44,7 @@ class Rerun:
         UserError: no recurrent layer, none ran, one is in int8, or the inputs are not finite.
     """
 
-    def __init__(self, model: nn.Module, run: Callable[[], Any], layers: Sequence[str] = ()) -> None:
+    def __init__(self, model: nn.Module, run: Callable[[], object], layers: Sequence[str] = ()) -> None:
         self.model, self.run, self.layers = model, run, layers
         self.modules = recurrent_modules(model, layers)
         _refuse_rounding(self.modules)
@@ -65,7 +65,7 @@ class Rerun:
         seen: list[Tensor] = []
         places = count()
 
-        def read(module: Any, _given: Any, output: Any) -> None:
+        def read(module: object, _given: object, output: Any) -> None:
             seen.append(_steps_first(output[0], module))
 
         with self._hooked(self._giving(x, places), read):
@@ -80,7 +80,7 @@ class Rerun:
         return torch.cat([seen[place] for place in wanted]), output
 
     @contextmanager
-    def _hooked(self, before: Callable[..., Any], after: Callable[..., Any]) -> Iterator[None]:
+    def _hooked(self, before: Callable[..., object], after: Callable[..., object]) -> Iterator[None]:
         """Run in evaluation mode with these hooks on the recurrent layers."""
         handles = []
         for module in self.modules.values():
@@ -93,10 +93,10 @@ class Rerun:
             for handle in handles:
                 handle.remove()
 
-    def _giving(self, x: Tensor, places: Iterator[int]) -> Callable[..., Any]:
+    def _giving(self, x: Tensor, places: Iterator[int]) -> Callable[..., object]:
         pieces = x.split(list(self.first.pieces))
 
-        def give(module: Any, given: tuple[Any, ...], named: Keywords) -> Any:
+        def give(module: object, given: tuple[object, ...], named: Keywords) -> object:
             number, piece = self.at.get(next(places), (-1, 0))
             own, hx, lengths = call_arguments(given, named)
             new = _like(pieces[piece], own, module) if number == 0 else own
@@ -105,7 +105,7 @@ class Rerun:
 
         return give
 
-    def _state(self, number: int, hx: Any) -> Any:
+    def _state(self, number: int, hx: Any) -> object:
         """Return the state of the first run, so that states carried from run to run have no
         influence.
         """
@@ -136,7 +136,7 @@ class Rerun:
         cuts: dict[int, Tensor] = {}  # the latest piece of each call: its last reader finds it here
         given, gave = count(), count()
 
-        def look(_module: Any, args: tuple[Any, ...], named: Keywords) -> None:
+        def look(_module: object, args: tuple[object, ...], named: Keywords) -> None:
             number, _ = self.at.get(next(given), (-1, 0))
             own = call_arguments(args, named)[0]
             own = own.data if isinstance(own, PackedSequence) else own
@@ -145,7 +145,7 @@ class Rerun:
                 read = {of for of, grad in zip(cuts, grads, strict=True) if grad is not None}
                 found.setdefault(number, set()).update(read)
 
-        def cut(_module: Any, _args: Any, output: Any) -> Any:
+        def cut(_module: object, _args: object, output: Any) -> object:
             number, _ = self.at.get(next(gave), (-1, 0))
             if not torch.is_grad_enabled():
                 return None
@@ -159,7 +159,7 @@ class Rerun:
         return found
 
 
-def _mapped(output: Any, change: Callable[[Tensor], Tensor]) -> Any:
+def _mapped(output: Any, change: Callable[[Tensor], Tensor]) -> object:
     """Apply a function to each tensor that a recurrent layer returns."""
     if isinstance(output, Tensor):
         return change(output)

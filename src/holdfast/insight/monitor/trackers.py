@@ -82,14 +82,14 @@ class LayerHooks:
         return records
 
     def _hook(self, name: str) -> Callable[..., None]:
-        def record(module: nn.Module, given: tuple[Any, ...], named: Keywords, result: Any) -> None:
+        def record(module: nn.Module, given: tuple[object, ...], named: Keywords, result: object) -> None:
             if torch.is_grad_enabled() and module.training:
                 states = result[1] if isinstance(result, tuple) else None
                 self._record(layer_call(name, module, given, named), states)
 
         return record
 
-    def _record(self, call: LayerCall, hx: Any) -> None:
+    def _record(self, call: LayerCall, hx: object) -> None:
         states = as_states(hx) or ()
         final = tuple(s.detach().float().cpu().reshape(len(s), -1, s.size(-1)) for s in states)
         before = self.records.get(call.name)

@@ -36,7 +36,7 @@ def _split(ctx: Any, tensors: list[Any]) -> tuple[Any, list[Any], list[Any]]:
     return x, rest[: ctx.states], rest[ctx.states :]
 
 
-def _backward(ctx: Any, *grads: Tensor | None) -> tuple[Any, ...]:
+def _backward(ctx: Any, *grads: Tensor | None) -> tuple[object, ...]:
     all_saved = ctx.saved_tensors  # read once: a checkpoint recomputes them at each read
     last = 4 + ctx.states + ctx.weights
     kept, tensors, extras = list(all_saved[:3]), list(all_saved[3:last]), list(all_saved[last:])

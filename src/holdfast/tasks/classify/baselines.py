@@ -220,7 +220,7 @@ class Linear:
         self.weight, self.bias, self.multiple = arrays["weight"], arrays["bias"], bool(arrays["multiple"])
 
 
-def _regressions(features: Any, targets: Array, penalty: float, multiple: bool) -> tuple[Array, Array]:
+def _regressions(features: object, targets: Array, penalty: float, multiple: bool) -> tuple[Array, Array]:
     """Return weights [K, F] and biases [K]."""
     if not multiple:
         return _regression(features, targets.argmax(1), targets.shape[1], penalty)
@@ -245,7 +245,7 @@ def _regression(features: Any, classes: Array, count: int, penalty: float) -> tu
     return weight, bias
 
 
-def _vectorizer(**settings: Any) -> Any:
+def _vectorizer(**settings: object) -> Any:
     """Return a counter of words of one character or more, and of pairs of them."""
     return sklearn("feature_extraction.text").TfidfVectorizer(
         ngram_range=(1, 2), sublinear_tf=True, token_pattern=r"(?u)\b\w+\b|[^\w\s]", **settings

@@ -133,7 +133,7 @@ def _duplicate_notes(raw: Mapping[str, Examples]) -> Iterator[str]:
             )
 
 
-def _key(item: Any) -> Any:
+def _key(item: Any) -> object:
     """Return the same key for examples that differ in case and white space only."""
     return item.tobytes() if isinstance(item, np.ndarray) else " ".join(item.lower().split())
 

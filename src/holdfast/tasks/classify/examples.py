@@ -92,7 +92,7 @@ def _labels(records: Records, data: DataConfig, labelled: bool) -> list[Labels] 
     return [_split_labels(v, p, data, records.path) for v, p in zip(column, records.places, strict=True)]
 
 
-def _split_labels(value: Any, place: str, data: DataConfig, path: Path) -> Labels:
+def _split_labels(value: object, place: str, data: DataConfig, path: Path) -> Labels:
     """The labels in a field.
 
     Raises:
@@ -112,7 +112,7 @@ def _split_labels(value: Any, place: str, data: DataConfig, path: Path) -> Label
     raise UserError(f"Each example of {path} must have one label, in the column {data.label!r}.", got, fix)
 
 
-def _parts(value: Any, separator: str | None) -> list[Any]:
+def _parts(value: object, separator: str | None) -> list[Any]:
     if value is None:
         return []
     return [value] if separator is None else str(value).split(separator)

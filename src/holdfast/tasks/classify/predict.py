@@ -6,7 +6,7 @@ import csv
 import io
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from holdfast.data.stdin import stdin_is_terminal, stdin_lines
 from holdfast.tasks.classify.config import Prediction
@@ -39,7 +39,7 @@ def _frames(model: SequenceClassifier, data: Path | None, options: Prediction) -
     return iter([model.predict(data, text=options.text, weights=options.weights)])
 
 
-def _line(fields: Iterable[Any]) -> str:
+def _line(fields: Iterable[object]) -> str:
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerow(fields)
     return text.getvalue()

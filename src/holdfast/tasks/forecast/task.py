@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from torch import nn
 
@@ -72,7 +72,7 @@ class Forecaster(Task[ForecastConfig, WindowSplit, ForecastPreprocessing, Foreca
     )
     sentence = "The network's {label} is {own:.4g} on {windows:,} windows; {bar}"
 
-    def __init__(self, config: ForecastConfig | None = None, **fields: Any) -> None:
+    def __init__(self, config: ForecastConfig | None = None, **fields: object) -> None:
         super().__init__(config, **fields)
         self.intervals: Array | None = None
 

@@ -187,7 +187,7 @@ class LanguageModel(Task[LanguageConfig, TextSplit, TextPreprocessing, Array]):
         """The tokenizer, with the vocabulary of the training split."""
         return self.fitted()[1].tokenizer
 
-    def generate(self, prompt: str = "", **asked: Any) -> str:
+    def generate(self, prompt: str = "", **asked: object) -> str:
         """Return text after a prompt, as :meth:`stream` writes it."""
         return "".join(self.stream(prompt, **asked))
 

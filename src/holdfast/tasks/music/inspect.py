@@ -165,7 +165,7 @@ def _events(model: Composer, split: EventSplit, steps: int) -> InspectionRequest
     )
 
 
-def _read(module: Any, texts: Sequence[Array], end: int) -> Callable[[], Any]:
+def _read(module: Any, texts: Sequence[Array], end: int) -> Callable[[], object]:
     """Return a function that gives the outputs after each event of some pieces, padded with ends."""
     table = np.full((max(map(len, texts)), len(texts)), end, np.int64)
     for column, ids in enumerate(texts):

@@ -123,7 +123,7 @@ class PianoRollBackend(
         new = score_of_roll(_sampled(module, first, known, request, random), steps_per_beat, request.meta)
         new = clipped(new, request.beats)
 
-        def place(tracks: Sequence[Any], number: int, _: Any) -> int | None:
+        def place(tracks: Sequence[Any], number: int, _: object) -> int | None:
             """Match voices to the primer's tracks from the top down; further voices get tracks of their own."""
             pitched = [i for i, track in enumerate(tracks) if not track.is_drum and len(track.notes)]
             pitched.sort(key=lambda i: -float(tracks[i].notes.numpy()["pitch"].mean()))
@@ -157,7 +157,7 @@ class PianoRollBackend(
 
 
 def _sampled(
-    module: PianoRollNetwork, first: Roll, known: Any, request: CompositionRequest, random: torch.Generator
+    module: PianoRollNetwork, first: Roll, known: object, request: CompositionRequest, random: torch.Generator
 ) -> Roll:
     """Return frames [T, K] after the first ones [S, K], under constraints [T, K]."""
     frames = torch.from_numpy(first.astype(np.float32))[:, None]

@@ -57,7 +57,7 @@ class Composer(Task[MusicConfig, MusicSplit, MusicPreprocessing, MusicPrediction
     sentence = "The network needs {own:.4g} nats for each {step_kind}; {bar}"
     training_notes: TrainingNotes
 
-    def __init__(self, config: MusicConfig | None = None, **fields: Any) -> None:
+    def __init__(self, config: MusicConfig | None = None, **fields: object) -> None:
         super().__init__(config, **fields)
         self.backend = backend_of(self.config)
 
@@ -133,7 +133,7 @@ class Composer(Task[MusicConfig, MusicSplit, MusicPreprocessing, MusicPrediction
 
     # -- use -----------------------------------------------------------------------------------------------------
 
-    def compose(self, primer: Path | str | None = None, **asked: Any) -> Composition:
+    def compose(self, primer: Path | str | None = None, **asked: object) -> Composition:
         """Compose a piece, or continue a primer; with ``harmonize`` put other voices under a melody.
 
         Args:
@@ -156,7 +156,7 @@ class Composer(Task[MusicConfig, MusicSplit, MusicPreprocessing, MusicPrediction
             score = self.backend.compose(module, preprocessing, notes, request)
         return Composition(request.with_meta(score), request, notes, self.config.data.steps_per_beat)
 
-    def predict(self, primer: Path | str | None = None, **asked: Any) -> Composition:
+    def predict(self, primer: Path | str | None = None, **asked: object) -> Composition:
         """Compose: the same as :meth:`compose`, under the name that other tasks use."""
         return self.compose(primer, **asked)
 

@@ -103,7 +103,7 @@ def spaced(text: str) -> str:
     return " ".join(text.split())
 
 
-def _fit_subwords(texts: Sequence[str], most: int) -> Any:
+def _fit_subwords(texts: Sequence[str], most: int) -> object:
     """Fit byte-pair encoding on characters, not bytes, so that every token is text; spaces begin words."""
     library = _tokenizers()
     tokenizer = library.Tokenizer(library.models.BPE(unk_token=_UNKNOWN))
