@@ -64,7 +64,7 @@ class Task(TaskContract[S, P, Y], Generic[C, S, P, Y]):
         UserError: a field does not exist, or a value is outside its rule.
     """
 
-    def __init__(self, config: C | None = None, **fields: Any) -> None:
+    def __init__(self, config: C | None = None, **fields: object) -> None:
         self.config: Any = build_config(self.config_class, fields) if config is None else config
         self.module: nn.Module | None = None
         self.history: History | None = None
@@ -308,7 +308,7 @@ class Task(TaskContract[S, P, Y], Generic[C, S, P, Y]):
             UserError: a file is missing or damaged, or was written by a newer Holdfast.
         """
         folder = Path(folder)
-        config_class: object = cls.config_class
+        config_class: Any = cls.config_class
         self = cls(load_config(folder / CONFIG, config_class))
         values = load_json(folder / PREPROCESSING)
         self.digest = str(values.get("digest", ""))

@@ -205,7 +205,7 @@ class TrainingRun:
         if monotonic() - self.saved_at >= _SAVE_EVERY:
             self._save()
 
-    def _batches(self) -> Iterator[Any]:
+    def _batches(self) -> Iterator[object]:
         """Return the epoch's batches without those used before an interruption."""
         batches = iter(self.trainable.batches(self.position.epoch))
         if self.position.step:
@@ -214,7 +214,7 @@ class TrainingRun:
             self._restore_random_state()
         return batches
 
-    def step(self, batch: Any) -> None:
+    def step(self, batch: object) -> None:
         """Take one optimizer step."""
         for group in self.optimizer.param_groups:
             group["lr"] = self._learning_rate()
@@ -382,5 +382,5 @@ class TrainingRun:
         return f"{where} The run is saved in {self.folder}; repeat the command with --resume to continue."
 
 
-def _unchanged(batch: Any) -> Any:
+def _unchanged(batch: object) -> object:
     return batch

@@ -62,7 +62,7 @@ def measure_step_seconds(trainables: Sequence[Trainable], training: Training, st
     return [median(times[_WARM_UP:]) for times in seconds]
 
 
-def _endless(trainable: Trainable) -> Iterator[Any]:
+def _endless(trainable: Trainable) -> Iterator[object]:
     """Yield the batches of epoch after epoch."""
     for epoch in count(1):
         yield from trainable.batches(epoch)

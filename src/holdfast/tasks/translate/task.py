@@ -59,7 +59,7 @@ class Translator(Task[TranslateConfig, PairSplit, PairPreprocessing, list[str]])
     )
     sentence = "The network's BLEU is {own:.1f}; {bar}"
 
-    def __init__(self, config: TranslateConfig | None = None, **fields: Any) -> None:
+    def __init__(self, config: TranslateConfig | None = None, **fields: object) -> None:
         super().__init__(config, **fields)
         self.scorer = Scorer(self.config.data.lower)
 
