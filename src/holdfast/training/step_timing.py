@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from itertools import count
 from statistics import median
 from time import perf_counter, process_time
-from typing import Any
 
 from holdfast.config import Training
 from holdfast.training.devices import seed_everything
