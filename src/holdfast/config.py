@@ -37,6 +37,30 @@ class _Dataclass(Protocol):
 C = TypeVar("C", bound=_Dataclass)
 
 
+class NetworkSettings(_Dataclass, Protocol):
+    """What the network settings of every task have."""
+
+    @property
+    def cell(self) -> str:
+        """The recurrent cell: rnn, gru or lstm."""
+
+    @property
+    def hidden_size(self) -> int:
+        """The number of units of a layer."""
+
+
+class TaskConfig(_Dataclass, Protocol):
+    """What the configuration of every task has."""
+
+    @property
+    def network(self) -> NetworkSettings:
+        """The network."""
+
+    @property
+    def training(self) -> Training:
+        """The training."""
+
+
 @dataclass(kw_only=True)
 class Training:
     """Training: AdamW with clipped gradients and early stopping; the best weights are kept.

@@ -17,6 +17,7 @@ from cyclopts import Group, Parameter
 from holdfast._json import JsonMapping, JsonObject
 from holdfast.config import (
     MAY_CHANGE,
+    C,
     Setting,
     from_dict,
     merge_settings,
@@ -218,7 +219,7 @@ def _text(value: object) -> str:
 # -- settings from a recipe, an earlier run, and flags -----------------------------------------------------------
 
 
-def build(config_class: type, task: str, given: Given, recipe: Path | None, data: Path) -> Any:
+def build(config_class: type[C], task: str, given: Given, recipe: Path | None, data: Path) -> C:
     """Build the settings from a recipe and the flags, which override it.
 
     Args:
@@ -242,7 +243,7 @@ def build(config_class: type, task: str, given: Given, recipe: Path | None, data
     return _checked(config_class, merged, _FLAGS if recipe is None else str(recipe))
 
 
-def build_resumed(config_class: type, task: str, given: Given, folder: Path) -> Any:
+def build_resumed(config_class: type[C], task: str, given: Given, folder: Path) -> C:
     """Build the settings of the run in a folder, with the given ones of :data:`holdfast.config.MAY_CHANGE`.
 
     Raises:
@@ -306,7 +307,7 @@ def _read(path: Path, task: str) -> JsonObject:
     return values
 
 
-def _checked(config_class: type, values: Given, where: str) -> object:
+def _checked(config_class: type[C], values: Given, where: str) -> C:
     try:
         return from_dict(config_class, merge_settings(config_class, values, {}), where)
     except UserError as error:  # "In the flags:" is no news on the command line

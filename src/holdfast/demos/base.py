@@ -7,9 +7,8 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from holdfast.config import save_config
+from holdfast.config import TaskConfig, save_config
 from holdfast.experiments.compare import RunOptions, compare, write_comparison_report
 from holdfast.files import DataFiles, OutputFolder, new_folder, write_atomic
 from holdfast.reporting.comparison import Comparison
@@ -28,7 +27,7 @@ class Demo:
     next: tuple[str, ...]
 
 
-def write_data(out: Path, task: str, config: Any, name: str, text: str) -> Path:
+def write_data(out: Path, task: str, config: TaskConfig, name: str, text: str) -> Path:
     """Write the data file and the settings of a demo; the settings mark the folder as that of a demo."""
     data = new_folder(out, overwrite=True) / name
     save_config(out / "config.toml", task, config)
@@ -38,7 +37,7 @@ def write_data(out: Path, task: str, config: Any, name: str, text: str) -> Path:
 
 def compare_cells(
     task: str,
-    config: object,
+    config: TaskConfig,
     data: Path,
     title: str,
     announce: Announce,

@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from holdfast._json import JsonObject
-from holdfast.config import load_config, save_config
+from holdfast.config import TaskConfig, load_config, save_config
 from holdfast.errors import UserError
 from holdfast.files import DataFiles, OutputFolder, load_json, new_folder, save_json
 from holdfast.reporting.comparison import Comparison
 from holdfast.reporting.html import Section
 from holdfast.tasks.registry import task_class
+
+if TYPE_CHECKING:
+    from holdfast.tasks.registry import AnyDataset, AnyTask
 
 _CELL_NAMES = ("rnn", "gru", "lstm")
 COMPARISON_FILE = "comparison.json"
@@ -34,9 +37,9 @@ class PlannedRun:
     """
 
     name: str
-    config: Any
+    config: TaskConfig
     share: float
-    prepared: Any
+    prepared: AnyDataset
 
     @property
     def key(self) -> tuple[int, str, float]:
@@ -59,12 +62,12 @@ class RunOptions:
     into: OutputFolder | None = None
     progress: bool = False
     announce: Announce = lambda text: None
-    keep: Callable[[PlannedRun, Any], None] = lambda planned, model: None
+    keep: Callable[[PlannedRun, AnyTask], None] = lambda planned, model: None
 
 
 def compare(
     task: str,
-    config: object,
+    config: TaskConfig,
     files: DataFiles,
     *,
     cells: Sequence[str] = _CELL_NAMES,
@@ -96,18 +99,20 @@ def compare(
     return train_runs(comparison, planned, prepared, options)
 
 
-def seed_range(config: Any, count: int) -> range:
+def seed_range(config: TaskConfig, count: int) -> range:
     """Return the seeds ``training.seed``, ``training.seed + 1``, ..."""
     return range(config.training.seed, config.training.seed + count)
 
 
-def with_changes(config: Any, seed: int, **network: Any) -> Any:
+def with_changes(config: TaskConfig, seed: int, **network: object) -> TaskConfig:
     """Return the settings with another seed and other network settings."""
     training = replace(config.training, seed=seed)
     return replace(config, network=replace(config.network, **network), training=training)
 
 
-def start_or_resume(task: str, config: Any, prepared: Any, into: OutputFolder | None) -> Comparison:
+def start_or_resume(
+    task: str, config: TaskConfig, prepared: AnyDataset, into: OutputFolder | None
+) -> Comparison:
     """Return a comparison without runs, or the one in the folder if it is resumed."""
     comparison = Comparison(task, [], {}, prepared.notes, prepared.digest)
     if into is not None and into.resume:
@@ -119,7 +124,7 @@ def start_or_resume(task: str, config: Any, prepared: Any, into: OutputFolder | 
 
 
 def train_runs(
-    comparison: Comparison, planned: Sequence[PlannedRun], prepared: object, options: RunOptions
+    comparison: Comparison, planned: Sequence[PlannedRun], prepared: AnyDataset, options: RunOptions
 ) -> Comparison:
     """Train the planned runs; the baselines are fitted once, on the whole training split."""
     make = task_class(comparison.task)
@@ -135,7 +140,7 @@ def train_runs(
         )
         baselines = baselines or make(run.config).fit_baselines(prepared)
         model = make(run.config).fit_dataset(run.prepared, baselines=baselines, progress=options.progress)
-        if model.history.stopped == "interrupted":
+        if model.interrupted:
             raise KeyboardInterrupt
         options.keep(run, model)
         run_metrics = model.metrics | _training_record(model) | {"cell": name, "share": share}
@@ -151,11 +156,12 @@ def save_runs(comparison: Comparison, into: OutputFolder | None) -> None:
         save_json(into.folder / COMPARISON_FILE, comparison.to_dict())
 
 
-def _training_record(model: Any) -> JsonObject:
+def _training_record(model: AnyTask) -> JsonObject:
     """Return the sizes of a trained model and its validation losses."""
     from holdfast.nn.recurrent import Recurrent
 
-    layers = [layer for layer in model.module.modules() if isinstance(layer, Recurrent)]
+    assert model.history is not None
+    layers = [layer for layer in model.fitted_module().modules() if isinstance(layer, Recurrent)]
     return {
         "hidden_size": model.config.network.hidden_size,
         "recurrent_parameters": sum(p.numel() for layer in layers for p in layer.parameters()),
@@ -172,7 +178,7 @@ def write_comparison_report(comparison: Comparison, title: str, folder: Path, *m
     return comparison_report(comparison, title, folder, task.scoreboard, task.conclusions(comparison), *rest)
 
 
-def _earlier(folder: Path, config: Any, new: Comparison) -> Comparison:
+def _earlier(folder: Path, config: TaskConfig, new: Comparison) -> Comparison:
     """Load the comparison in a folder, and check that its settings and data are the same."""
     path = folder / COMPARISON_FILE
     if not path.exists():

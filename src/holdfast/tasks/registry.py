@@ -9,10 +9,17 @@ from collections.abc import Collection
 from difflib import get_close_matches
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from holdfast.config import Scoring, read_config
 from holdfast.errors import UserError
+
+if TYPE_CHECKING:
+    from holdfast.tasks.dataset import Dataset
+    from holdfast.tasks.task import Task
+
+    AnyDataset = Dataset[Any, Any]
+    AnyTask = Task[Any, Any, Any, Any]
 
 
 class Entry(NamedTuple):
@@ -67,14 +74,15 @@ def entry(task: str, known: Collection[str] = TASKS.keys()) -> Entry:
     return TASKS[task]
 
 
-def task_class(task: str) -> Any:
+def task_class(task: str) -> type[AnyTask]:
     """Return the class of a task, such as :class:`holdfast.Forecaster`; loads torch.
 
     Raises:
         UserError: the task is unknown.
     """
     found = entry(task)
-    return getattr(import_module(f"{found.package}.task"), found.model)
+    model: type[AnyTask] = getattr(import_module(f"{found.package}.task"), found.model)
+    return model
 
 
 def settings_class(task: str, kind: Literal["config", "prediction", "scoring"]) -> Any:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
 import torch
 from torch import nn
@@ -29,9 +29,6 @@ from holdfast.training import History, fit
 from holdfast.training.devices import find_device
 from holdfast.training.progress import notice
 from holdfast.training.trainable import Stateful, Trainable
-
-if TYPE_CHECKING:
-    pass
 
 C = TypeVar("C")
 
@@ -171,7 +168,7 @@ class Task(TaskContract[S, P, Y], Generic[C, S, P, Y]):
                 callback=monitor,
             )
         self.monitor = monitor
-        if self.history.stopped != "interrupted":
+        if not self.interrupted:
             self.baselines = baselines or self.fit_baselines(dataset)
             self.metrics = self._judge(dataset, trainable)
         return self
@@ -350,6 +347,11 @@ class Task(TaskContract[S, P, Y], Generic[C, S, P, Y]):
         module = self.fitted_module()
         assert self.preprocessing is not None
         return module, self.preprocessing
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether the user stopped the training, so that there is no result yet."""
+        return self.history is not None and self.history.stopped == "interrupted"
 
     @property
     def parameters(self) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 
@@ -35,7 +35,8 @@ def backtest(
         result = backtest_of(task)(
             config, data, folds=folds, into=OutputFolder(folder, overwrite), announce=notice
         )
-    page = task_class(task).backtest_report(result, f"{data.name}, walk-forward", folder)
+    forecaster: Any = task_class(task)
+    page = forecaster.backtest_report(result, f"{data.name}, walk-forward", folder)
     output.notes(result["notes"])
     if json:
         output.write_json(result)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
@@ -24,9 +24,12 @@ from holdfast.cli.params import (
     build,
     build_resumed,
 )
-from holdfast.config import settings_of
+from holdfast.config import TaskConfig, settings_of
 from holdfast.files import DataFiles
 from holdfast.tasks.registry import settings_class, task_class
+
+if TYPE_CHECKING:
+    from holdfast.tasks.registry import AnyTask
 
 _STOPPED = {
     "epochs": "all epochs done",
@@ -62,7 +65,7 @@ def train(
             overwrite=earlier.overwrite,
             progress=True,
         )
-    if model.history.stopped == "interrupted":  # training has printed how to resume
+    if model.interrupted:  # training has printed how to resume
         return INTERRUPTED
     output.notes(model.metrics["notes"])
     _show_run(model, folder, files, recipe)
@@ -71,7 +74,7 @@ def train(
 
 def _settings(
     task: str, given: Given, data: Path, out: Path | None, recipe: Path | None, resume: bool
-) -> tuple[object, Path]:
+) -> tuple[TaskConfig, Path]:
     """Return the settings and the run folder, ``runs/FILE-CELL`` if it is not named."""
     settings = settings_class(task, "config")
     if not resume or recipe is not None:
@@ -86,7 +89,7 @@ def _folder(data: Path, cell: str) -> Path:
     return Path("runs") / f"{data.stem}-{cell}"
 
 
-def _show_run(model: Any, folder: Path, files: DataFiles, recipe: Path | None) -> None:
+def _show_run(model: AnyTask, folder: Path, files: DataFiles, recipe: Path | None) -> None:
     """Print the result, the cost of the training, and the commands to run next."""
     from holdfast.reporting.summary import epochs_done, weights_kept
 

@@ -6,10 +6,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from math import isfinite
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from holdfast._json import JsonObject
 from holdfast.checkpoint import load_weights, save_weights
+from holdfast.config import TaskConfig
 from holdfast.errors import UserError
 from holdfast.experiments.claims.summary import claims_to_dict
 from holdfast.experiments.claims.verdicts import Claim, evaluate_claims
@@ -29,6 +30,9 @@ from holdfast.insight.analysis.memory import memory_curve
 from holdfast.reporting.comparison import Comparison
 from holdfast.tasks.registry import task_class
 from holdfast.training.step_timing import measure_step_seconds
+
+if TYPE_CHECKING:
+    from holdfast.tasks.registry import AnyDataset, AnyTask
 
 _CELLS = ("lstm", "gru")
 _LEAST = 5
@@ -68,7 +72,7 @@ class ExperimentDesign:
 
 def run_claims(
     task: str,
-    config: object,
+    config: TaskConfig,
     files: DataFiles,
     into: OutputFolder,
     design: ExperimentDesign,
@@ -101,10 +105,10 @@ def run_claims(
     planned = _plan_runs(own, _network_variants(make, config, prepared, design.cells), by_share, design.seeds)
     comparison = start_or_resume(task, config, prepared, into)
 
-    def keep(run: PlannedRun, model: Any) -> None:
+    def keep(run: PlannedRun, model: AnyTask) -> None:
         if run.share == 1.0:
             weights.mkdir(exist_ok=True)
-            save_weights(weights / _weights_of(run), model.module)
+            save_weights(weights / _weights_of(run), model.fitted_module())
 
     options = replace(options, into=into, keep=keep)
     comparison = train_runs(comparison, planned, prepared, options)
@@ -117,12 +121,14 @@ def run_claims(
 # -- the runs ---------------------------------------------------------------------------------------------
 
 
-def _training_fraction(prepared: Any, share: float) -> Any:
+def _training_fraction(prepared: AnyDataset, share: float) -> AnyDataset:
     """Return the data with a share of the training split."""
     return prepared if share == 1.0 else prepared.fraction(share)
 
 
-def _network_variants(make: Any, config: Any, prepared: Any, cells: Sequence[str]) -> dict[str, JsonObject]:
+def _network_variants(
+    make: type[AnyTask], config: TaskConfig, prepared: AnyDataset, cells: Sequence[str]
+) -> dict[str, JsonObject]:
     """Return network name -> its own settings: each cell, and each cell with as many parameters as the LSTM.
 
     ``gru-74`` is a GRU of 74 units. If equal parameters mean equal units, there is no second network.
@@ -158,7 +164,9 @@ def _matched_size(count: Callable[[int], int], target: int, start: int) -> int:
     return min(low, high, key=lambda units: abs(count(units) - target))
 
 
-def _settings_by_fraction(make: Any, config: object, by_share: dict[float, Any]) -> dict[float, Any]:
+def _settings_by_fraction(
+    make: type[AnyTask], config: TaskConfig, by_share: dict[float, AnyDataset]
+) -> dict[float, TaskConfig]:
     """Return the settings for each share of the training split, with as many optimizer steps as for all data.
 
     Raises:
@@ -186,7 +194,7 @@ def _settings_by_fraction(make: Any, config: object, by_share: dict[float, Any])
     return {share: _lengthen(config, steps[1.0] / own) for share, own in steps.items()}
 
 
-def _lengthen(config: Any, times: float) -> object:
+def _lengthen(config: TaskConfig, times: float) -> TaskConfig:
     """Return the settings with the epochs and the patience multiplied."""
     training = config.training
     epochs, patience = (max(1, round(value * times)) for value in (training.epochs, training.patience))
@@ -194,7 +202,10 @@ def _lengthen(config: Any, times: float) -> object:
 
 
 def _plan_runs(
-    own: dict[float, Any], networks: dict[str, JsonObject], by_share: dict[float, Any], seeds: int
+    own: dict[float, TaskConfig],
+    networks: dict[str, JsonObject],
+    by_share: dict[float, AnyDataset],
+    seeds: int,
 ) -> list[PlannedRun]:
     """Plan all runs: those of a pair follow each other, and the first network changes with the seed."""
     planned = []
@@ -213,7 +224,11 @@ def _plan_runs(
 
 
 def _measure_networks(
-    comparison: Comparison, make: Any, planned: Sequence[PlannedRun], weights: Path, options: RunOptions
+    comparison: Comparison,
+    make: type[AnyTask],
+    planned: Sequence[PlannedRun],
+    weights: Path,
+    options: RunOptions,
 ) -> Comparison:
     """Measure the speed and the memory of each network on all data, if they are not measured yet."""
     whole = [run for run in planned if run.share == 1.0]
@@ -241,7 +256,7 @@ def _weights_of(run: PlannedRun) -> str:
     return f"{run.name}-seed-{run.config.training.seed}.safetensors"
 
 
-def _measure_memory(make: Any, run: PlannedRun, path: Path) -> JsonObject:
+def _measure_memory(make: type[AnyTask], run: PlannedRun, path: Path) -> JsonObject:
     """Measure how far a trained network remembers (:func:`holdfast.insight.memory_curve`).
 
     Returns:
