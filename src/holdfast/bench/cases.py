@@ -6,11 +6,12 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from holdfast._typing import Array
 from holdfast.errors import UserError
 from holdfast.nn.layers import GRU, LSTM, RNN
 from holdfast.nn.recurrent import Recurrent
@@ -112,7 +113,7 @@ class Case:
         theirs.load_state_dict(self.layer.state_dict())
         return theirs
 
-    def arrays(self) -> tuple[Any, Any, Any, Any]:
+    def arrays(self) -> tuple[Array, Array, Array, Array]:
         """Return the layer's weights and biases as numpy arrays, in torch.nn's order."""
         weights = self.layer.weights("_l0")
         tensors = (weights.weight_ih, weights.weight_hh, weights.bias_ih, weights.bias_hh)

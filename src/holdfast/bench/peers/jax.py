@@ -5,24 +5,30 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from functools import cache
-from typing import Any
+from types import ModuleType
+from typing import TYPE_CHECKING, TypeAlias
 
 from holdfast.bench.cases import Case
 from holdfast.bench.peers.peer import Peer
 from holdfast.bench.runners import Runner, library
 
-_Step = Callable[[Any, Any, Any, Any], tuple[Any, Any]]
-"""(state, W x + b of a step, W_hh^T, b_hh) -> (state, output)."""
+if TYPE_CHECKING:
+    from jax import Array
+
+    _State: TypeAlias = Array | tuple[Array, Array]
+    _Step: TypeAlias = Callable[[_State, Array, Array, Array], tuple[_State, Array]]
+    """(state, W x + b of a step, W_hh^T, b_hh) -> (state, output)."""
+    _Weights: TypeAlias = tuple[Array, Array, Array, Array]
 
 
 @cache
-def started(threads: int) -> Any:
+def started(threads: int) -> ModuleType:
     """Import and start jax with a number of threads.
 
     JAX starts one thread for each processor that it may use, and has no other setting. This function limits the
     processors during the start. A later call with another number has no effect.
     """
-    jax = library("jax")
+    jax: ModuleType = library("jax")
     jax.config.update("jax_platforms", "cpu")
     if not hasattr(os, "sched_setaffinity"):
         return jax
@@ -35,10 +41,10 @@ def started(threads: int) -> Any:
     return jax
 
 
-def _gru(jax: Any) -> _Step:
+def _gru(jax: ModuleType) -> _Step:
     """Return one step, as in :class:`holdfast.nn.cells.GRUEquations`."""
 
-    def step(h: Any, projected: Any, weight: Any, bias: Any) -> tuple[Any, Any]:
+    def step(h: Array, projected: Array, weight: Array, bias: Array) -> tuple[_State, Array]:
         reset, update, new = jax.numpy.split(projected, 3, -1)
         reset_h, update_h, new_h = jax.numpy.split(h @ weight + bias, 3, -1)
         update = jax.nn.sigmoid(update + update_h)
@@ -49,10 +55,10 @@ def _gru(jax: Any) -> _Step:
     return step
 
 
-def _lstm(jax: Any) -> _Step:
+def _lstm(jax: ModuleType) -> _Step:
     """Return one step, as in :class:`holdfast.nn.cells.LSTMEquations`."""
 
-    def step(state: Any, projected: Any, weight: Any, bias: Any) -> tuple[Any, Any]:
+    def step(state: _State, projected: Array, weight: Array, bias: Array) -> tuple[_State, Array]:
         h, c = state
         i, f, g, o = jax.numpy.split(projected + h @ weight + bias, 4, -1)
         c = jax.nn.sigmoid(f) * c + jax.nn.sigmoid(i) * jax.numpy.tanh(g)
@@ -62,26 +68,26 @@ def _lstm(jax: Any) -> _Step:
     return step
 
 
-def _rnn(jax: Any) -> _Step:
+def _rnn(jax: ModuleType) -> _Step:
     """Return one step, as in :class:`holdfast.nn.cells.RNNEquations`."""
 
-    def step(h: Any, projected: Any, weight: Any, bias: Any) -> tuple[Any, Any]:
+    def step(h: Array, projected: Array, weight: Array, bias: Array) -> tuple[_State, Array]:
         h = jax.numpy.tanh(projected + h @ weight + bias)
         return h, h
 
     return step
 
 
-_STEPS: dict[str, Callable[[Any], _Step]] = {"gru": _gru, "lstm": _lstm, "rnn": _rnn}
+_STEPS: dict[str, Callable[[ModuleType], _Step]] = {"gru": _gru, "lstm": _lstm, "rnn": _rnn}
 
 
-def _layer(case: Case, jax: Any) -> tuple[Callable[[Any, Any], Any], Any]:
+def _layer(case: Case, jax: ModuleType) -> tuple[Callable[[_Weights, Array], Array], _Weights]:
     """Return the function (weights, x) -> y [T, B, H], and the weights."""
     step = _STEPS[case.cell](jax)
     zeros = jax.numpy.zeros((case.shape.batch, case.shape.hidden))
     start = (zeros, zeros) if case.cell == "lstm" else zeros
 
-    def apply(weights: Any, x: Any) -> Any:
+    def apply(weights: _Weights, x: Array) -> Array:
         ih, hh, bias_ih, bias_hh = weights
         projected = x @ ih.T + bias_ih
         return jax.lax.scan(lambda state, p: step(state, p, hh.T, bias_hh), start, projected)[1]
@@ -104,7 +110,7 @@ def _training(case: Case) -> Runner:
     compiled = jax.jit(jax.value_and_grad(lambda weights, x: apply(weights, x).sum(), (0, 1)))
     x = jax.numpy.asarray(case.x.numpy())
 
-    def call() -> Any:
+    def call() -> tuple[Array, Array, Array]:
         _, (by_weights, by_x) = jax.block_until_ready(compiled(weights, x))
         return by_x, by_weights[0], by_weights[1]
 

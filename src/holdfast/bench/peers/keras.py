@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,6 +15,10 @@ from holdfast.bench.peers.peer import Peer
 from holdfast.bench.runners import Runner, library
 from holdfast.nn.convert import to_keras
 
+if TYPE_CHECKING:
+    from jax import Array as JaxArray
+    from keras import Layer
+
 os.environ.setdefault("KERAS_BACKEND", "jax")  # read when Keras is imported
 
 _LAYERS: dict[str, tuple[str, Keywords]] = {
@@ -24,7 +28,7 @@ _LAYERS: dict[str, tuple[str, Keywords]] = {
 }
 
 
-def _layer(case: Case) -> tuple[Any, Any]:
+def _layer(case: Case) -> tuple[Layer, JaxArray]:
     """Return Keras' layer with the weights of the case, and its input [B, T, I]."""
     jax, keras = started(case.threads), library("keras")
     if keras.backend.backend() != "jax":
@@ -45,12 +49,12 @@ def _weights(case: Case) -> list[Array]:
     return [ih.T, hh.T, bias_ih + bias_hh]
 
 
-def _read(result: Any) -> list[Array]:
+def _read(result: JaxArray) -> list[Array]:
     """Transpose [B, T, ...] to [T, B, ...]."""
     return [np.asarray(result).swapaxes(0, 1)]
 
 
-def _values(made: Any) -> tuple[Any, Any]:
+def _values(made: Layer) -> tuple[list[JaxArray], list[JaxArray]]:
     """Return a layer's weights and its other variables as JAX arrays."""
     return [v.value for v in made.trainable_variables], [v.value for v in made.non_trainable_variables]
 
@@ -68,7 +72,7 @@ def _training(case: Case) -> Runner:
     made, x = _layer(case)
     jax, (trained, others) = started(case.threads), _values(made)
 
-    def loss(trained: Any, x: Any) -> Any:
+    def loss(trained: list[JaxArray], x: JaxArray) -> JaxArray:
         return made.stateless_call(trained, others, x)[0].sum()
 
     compiled = jax.jit(jax.value_and_grad(loss, (0, 1)))

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,6 +13,10 @@ from holdfast._typing import Array
 from holdfast.bench.cases import Case, Refused
 from holdfast.bench.peers.peer import Peer
 from holdfast.bench.runners import Runner, library
+
+if TYPE_CHECKING:
+    from onnx import ModelProto, TensorProto, ValueInfoProto
+    from onnxruntime import InferenceSession
 
 _OPSET, _IR_VERSION = 17, 8
 
@@ -33,15 +38,15 @@ def states(case: Case) -> dict[str, Array]:
     return {name: np.zeros((1, batch, hidden), np.float32) for name in names}
 
 
-def model(case: Case) -> Any:
+def model(case: Case) -> ModelProto:
     """Build a model of one operator: X and initial state to Y [T, 1, B, H] and final state."""
     helper, proto = library("onnx.helper"), library("onnx").TensorProto
     batch, inputs, hidden, steps = case.shape
 
-    def value(name: str, *sizes: int) -> Any:
+    def value(name: str, *sizes: int) -> ValueInfoProto:
         return helper.make_tensor_value_info(name, proto.FLOAT, sizes)
 
-    def constant(name: str, *blocks: Array) -> Any:
+    def constant(name: str, *blocks: Array) -> TensorProto:
         order = list(_GATES[case.cell])
         turned = [b.reshape(len(order), hidden, *b.shape[1:])[order].reshape(b.shape) for b in blocks]
         return library("onnx.numpy_helper").from_array(np.concatenate(turned)[None], name)
@@ -66,12 +71,12 @@ def model(case: Case) -> Any:
     return helper.make_model(graph, opset_imports=opset, ir_version=_IR_VERSION)
 
 
-def read(result: Any) -> list[Array]:
+def read(result: Sequence[Array]) -> list[Array]:
     """Return Y [T, 1, B, H] without the axis of directions."""
     return [np.asarray(result[0])[:, 0]]
 
 
-def _session(case: Case, made: Any) -> Any:
+def _session(case: Case, made: ModelProto) -> InferenceSession:
     """Open a session with the threads of the case."""
     runtime = library("onnxruntime")
     options = runtime.SessionOptions()
@@ -80,7 +85,7 @@ def _session(case: Case, made: Any) -> Any:
     return runtime.InferenceSession(made.SerializeToString(), options, providers=["CPUExecutionProvider"])
 
 
-def _whole(case: Case, made: Any = None) -> Runner:
+def _whole(case: Case, made: ModelProto | None = None) -> Runner:
     """Run the sequence from a zero state."""
     ready = _session(case, made or model(case))
     feed = {"X": case.x.numpy(), **{f"initial_{name}": zeros for name, zeros in states(case).items()}}
@@ -93,8 +98,8 @@ def _step(case: Case) -> Runner:
     feed = {"X": case.x.numpy(), **{f"initial_{name}": zeros for name, zeros in states(case).items()}}
     wanted = [f"final_{name}" for name in names]
 
-    def call() -> Any:
-        result = ready.run(wanted, feed)
+    def call() -> Sequence[Array]:
+        result: Sequence[Array] = ready.run(wanted, feed)
         for name, value in zip(names, result, strict=True):
             feed[f"initial_{name}"] = value
         return result

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from holdfast._typing import Array
 from holdfast.bench.cases import Case
 from holdfast.bench.peers import onnx
 from holdfast.bench.peers.peer import Peer
 from holdfast.bench.runners import Runner, library
 
+if TYPE_CHECKING:
+    from openvino import InferRequest
 
-def _request(case: Case) -> Any:
+
+def _request(case: Case) -> InferRequest:
     """Compile the model in float32 with the threads of the case."""
     core = library("openvino").Core()
     settings = {
@@ -36,7 +40,7 @@ def _step(case: Case) -> Runner:
     ready = _request(case)
     feed = [case.x.numpy(), *onnx.states(case).values()]
 
-    def call() -> Any:
+    def call() -> Array:
         result = ready.infer(feed, share_inputs=True, share_outputs=True)
         for index in range(1, len(feed)):
             np.copyto(feed[index], result[index])

@@ -29,7 +29,7 @@ def _packed(case: Case) -> Runner:
 def _step(case: Case) -> Runner:
     """Run torch.nn's layer on one step at a time, with its state fed back."""
     layer, x = case.torch_layer().eval(), case.x
-    state: Any = None
+    state: Tensor | tuple[Tensor, Tensor] | None = None
 
     def call() -> Tensor:
         nonlocal state
@@ -44,7 +44,7 @@ def _cell_step(case: Case) -> Runner:
     """Run torch.nn's cell, one step at a time."""
     cell, x = CELLS[case.cell].step(case.shape.inputs, case.shape.hidden), case.x[0]
     cell.load_state_dict({name.removesuffix("_l0"): w for name, w in case.layer.state_dict().items()})
-    state: Any = None
+    state: Tensor | tuple[Tensor, Tensor] | None = None
 
     def call() -> Tensor:
         nonlocal state

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from holdfast.data.music.key_detection import Key
-from holdfast.data.music.midi import load_symusic
+from holdfast.data.music.midi import load_symusic, replace_list
+
+if TYPE_CHECKING:
+    from symusic.core import KeySignatureTick
+    from symusic.core import ScoreTick as Score
 
 _USUAL_TEMPO = 120.0
 """Quarter notes per minute without a tempo event, as the MIDI standard defines."""
@@ -33,16 +37,16 @@ class ScoreMeta:
         """Quarter notes per bar."""
         return 4 * self.signature[0] / self.signature[1]
 
-    def apply_to(self, score: Any) -> Any:
+    def apply_to(self, score: Score) -> Score:
         """Replace the tempos and signatures of a score; return the score."""
         symusic, unit = load_symusic(), "tick"
-        score.tempos = [symusic.Tempo(0, self.tempo, ttype=unit)]
-        score.time_signatures = [symusic.TimeSignature(0, *self.signature, ttype=unit)]
-        score.key_signatures = [] if self.key is None else [_signature(0, self.key)]
+        replace_list(score, "tempos", [symusic.Tempo(0, self.tempo, ttype=unit)])
+        replace_list(score, "time_signatures", [symusic.TimeSignature(0, *self.signature, ttype=unit)])
+        replace_list(score, "key_signatures", [] if self.key is None else [_signature(0, self.key)])
         return score
 
     @classmethod
-    def of(cls, score: Any, quarter: float = 0.0) -> ScoreMeta:
+    def of(cls, score: Score, quarter: float = 0.0) -> ScoreMeta:
         """Return the tempo and signatures in force at a quarter note of a score; default: the first
         ones, or 120, 4/4.
         """
@@ -57,8 +61,9 @@ class ScoreMeta:
         )
 
 
-def _signature(time: int, key: Key) -> Any:
-    return load_symusic().KeySignature(time, key.sharps, int(key.minor), ttype="tick")
+def _signature(time: int, key: Key) -> KeySignatureTick:
+    signature: KeySignatureTick = load_symusic().KeySignature(time, key.sharps, int(key.minor), ttype="tick")
+    return signature
 
 
 def _in_force(changes: Iterable[Any], ticks: float) -> Any:
@@ -68,8 +73,8 @@ def _in_force(changes: Iterable[Any], ticks: float) -> Any:
 
 
 def copy_meta(
-    score: Any, source: Any, until: float, since: float, tempo: float | None, key: Key | None
-) -> Any:
+    score: Score, source: Score, until: float, since: float, tempo: float | None, key: Key | None
+) -> Score:
     """Copy the tempos and signatures of the score that another score continues; return the latter.
 
     Args:
@@ -83,24 +88,26 @@ def copy_meta(
     whole, symusic = source.ticks_per_quarter, load_symusic()
     for name in ("tempos", "time_signatures", "key_signatures"):
         end = whole * (since if name == "key_signatures" and key is not None else until)
-        setattr(score, name, [change for change in getattr(source, name) if change.time < end])
+        replace_list(score, name, [change for change in getattr(source, name) if change.time < end])
     if tempo is not None or not score.tempos:
-        score.tempos = [symusic.Tempo(0, tempo or _USUAL_TEMPO, ttype="tick")]
+        replace_list(score, "tempos", [symusic.Tempo(0, tempo or _USUAL_TEMPO, ttype="tick")])
     if not score.time_signatures:
-        score.time_signatures = [symusic.TimeSignature(0, *DEFAULT_TIME_SIGNATURE, ttype="tick")]
+        replace_list(
+            score, "time_signatures", [symusic.TimeSignature(0, *DEFAULT_TIME_SIGNATURE, ttype="tick")]
+        )
     if key is not None:
         score.key_signatures.append(_signature(round(since * whole), key))
     return score
 
 
-def score_end(score: Any) -> float:
+def score_end(score: Score) -> float:
     """Return the quarter notes up to the end of the last note."""
     tracks = [track.notes.numpy() for track in score.tracks if len(track.notes)]
     ends = [int((notes["time"] + notes["duration"]).max()) for notes in tracks]
     return max(ends, default=0) / float(score.ticks_per_quarter)
 
 
-def bar_lines(score: Any, quarters: float) -> list[float]:
+def bar_lines(score: Score, quarters: float) -> list[float]:
     """Return the bar lines, in quarter notes, up to the first one at or after ``quarters``."""
     found = [0.0]
     while found[-1] < quarters - 1e-6:
@@ -110,11 +117,11 @@ def bar_lines(score: Any, quarters: float) -> list[float]:
     return found
 
 
-def seconds_of(score: Any, quarters: float) -> float:
+def seconds_of(score: Score, quarters: float) -> float:
     """Return the duration of the first quarter notes, with all tempo changes.
 
     Example:
-        >>> from holdfast.data.music.midi import load_symusic
+        >>> from holdfast.data.music.midi import load_symusic, replace_list
         >>> score = ScoreMeta(60).apply_to(load_symusic().Score(480))
         >>> score.tempos.append(load_symusic().Tempo(960, 120, ttype="tick"))
         >>> seconds_of(score, 4)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,6 +16,9 @@ from holdfast.data.music.piano_roll import KEYS, LOWEST, Roll, RollPiece
 from holdfast.errors import UserError
 from holdfast.files import listed
 from holdfast.optional_imports import load_extra
+
+if TYPE_CHECKING:
+    from symusic.core import ScoreTick as Score
 
 _MIDI_ENDINGS, _ABC_ENDINGS = (".mid", ".midi", ".kar"), (".abc",)
 _MOST_BEATS = 20_000
@@ -29,7 +32,7 @@ class ScorePiece:
     """A piece of music as a score: the name of its file (and tune), and symusic's score in ticks."""
 
     name: str
-    score: Any
+    score: Score
 
 
 def read_scores(path: Path) -> list[ScorePiece]:
@@ -90,7 +93,7 @@ def _read(file: Path, name: str) -> Iterator[ScorePiece]:
     return iter([ScorePiece(name, parse_midi(data, name))])
 
 
-def parse_midi(data: bytes, name: str) -> Any:
+def parse_midi(data: bytes, name: str) -> Score:
     """Parse the bytes of a MIDI file into symusic's score; bars of one beat are read as 4/4.
 
     Raises:
@@ -99,7 +102,7 @@ def parse_midi(data: bytes, name: str) -> Any:
     symusic = load_symusic()
     check_midi(data, name)
     try:
-        score = symusic.Score.from_midi(data)
+        score: Score = symusic.Score.from_midi(data)
         beats = score.end() / score.ticks_per_quarter
     except Exception as error:  # the library raises errors of many kinds
         rule = f"{name} must be a MIDI file."
@@ -205,6 +208,11 @@ def omissions(song: ScorePiece) -> tuple[str, ...]:
     beyond = any(len(p) and (p.min() < LOWEST or p.max() >= LOWEST + KEYS) for p in pitches)
     drums = any(track.is_drum and len(track.notes) for track in song.score.tracks)
     return ("drums, left out of",) * drums + ("notes beyond a piano's keys, left out of",) * beyond
+
+
+def replace_list(score: Score, name: str, items: Sequence[object]) -> None:
+    """Replace a list of a score, such as its ``tracks``; symusic takes any list, but its types do not say so."""
+    setattr(score, name, items)
 
 
 def load_symusic() -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import combinations
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -13,6 +13,9 @@ from holdfast.data.music.meta import ScoreMeta
 from holdfast.data.music.midi import load_symusic
 from holdfast.data.music.piano_roll import LOWEST, Roll
 from holdfast.files import write_atomic
+
+if TYPE_CHECKING:
+    from symusic.core import ScoreTick as Score
 
 _TICKS = 480
 """Ticks per beat of written files, or the next multiple of the frames per beat."""
@@ -113,7 +116,7 @@ def voice_names(count: int, first: int = 1) -> list[str]:
 
 def score_of_voices(
     voices: Sequence[Sequence[Note]], steps_per_beat: int, heading: ScoreMeta, first: int = 1
-) -> Any:
+) -> Score:
     """Return symusic's score of voices, each a track with its name (:func:`voice_names`)."""
     symusic = load_symusic()
     scale = -(-_TICKS // steps_per_beat)
@@ -127,11 +130,11 @@ def score_of_voices(
     return heading.apply_to(score)
 
 
-def score_of_roll(roll: Roll, steps_per_beat: int, heading: ScoreMeta | None = None) -> Any:
+def score_of_roll(roll: Roll, steps_per_beat: int, heading: ScoreMeta | None = None) -> Score:
     """Return symusic's score of a roll, split into voices."""
     return score_of_voices(split_voices(roll), steps_per_beat, heading or ScoreMeta())
 
 
-def save_midi(path: Path, score: Any) -> None:
+def save_midi(path: Path, score: Score) -> None:
     """Write a score as a MIDI file."""
     write_atomic(path, score.dumps_midi())

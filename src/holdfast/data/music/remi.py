@@ -13,15 +13,20 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from holdfast._json import JsonMapping, JsonObject
+from holdfast.data.music.midi import replace_list
 from holdfast.data.music.piano_roll import KEYS, LOWEST
 from holdfast.errors import UserError
 from holdfast.optional_imports import load_extra
+
+if TYPE_CHECKING:
+    from symusic.core import ScoreTick as Score
+    from symusic.core import TrackTick as Track
 
 HIGHEST = LOWEST + KEYS - 1
 """MIDI pitch of a piano's highest key."""
@@ -47,7 +52,7 @@ class _Voice:
     drums: bool = False
 
 
-def _voices_of(scores: Iterable[Any]) -> list[_Voice]:
+def _voices_of(scores: Iterable[Score]) -> list[_Voice]:
     """Return the voices of pieces, the most frequent first: by name and instrument, or by
     instrument if too many.
     """
@@ -90,7 +95,7 @@ class EventVocabulary:
         return len(self.names)
 
     @classmethod
-    def fit(cls, scores: Sequence[Any], steps_per_beat: int) -> Self:
+    def fit(cls, scores: Sequence[Score], steps_per_beat: int) -> Self:
         """Fit the vocabulary on pieces."""
         miditok = load_extra("miditok", "music")
         voices = _voices_of(scores)
@@ -113,25 +118,26 @@ class EventVocabulary:
         )
         return cls(miditok.REMI(config), voices)
 
-    def encode(self, score: Any) -> Ids:
+    def encode(self, score: Score) -> Ids:
         """Return the events [n] of a piece; simultaneous notes are sorted by voice and pitch,
         unknown drums left out.
         """
         score = score.resample(self.steps, min_dur=1)
         if self.drums is None:
-            score.tracks = [track for track in score.tracks if not track.is_drum]
+            replace_list(score, "tracks", [track for track in score.tracks if not track.is_drum])
         if not score.note_num():
             return np.zeros(0, np.int64)
         for track in score.tracks:
             track.program = _DRUMS % 128 if track.is_drum else self.voice(track)
             track.notes.sort(key=lambda note: (note.time, note.pitch, note.duration), inplace=True)
-        score.tracks = sorted(score.tracks, key=lambda track: (track.is_drum, track.program))
+        in_order = sorted(score.tracks, key=lambda track: (track.is_drum, track.program))
+        replace_list(score, "tracks", in_order)
         for signature in score.time_signatures:
             if (signature.numerator, signature.denominator) not in self.signatures:
                 signature.numerator, signature.denominator = _COMMON_TIME
         return np.asarray(self.tokenizer(score).ids, np.int64)
 
-    def voice(self, track: Any) -> int:
+    def voice(self, track: Track) -> int:
         """Return the voice of a track by its name and instrument, its name, its instrument, or the
         first voice.
         """
@@ -143,9 +149,9 @@ class EventVocabulary:
         found = (i for test in tests for i, voice in enumerate(self.voices) if test(voice))
         return next(found, 0)
 
-    def decode(self, ids: Iterable[int]) -> Any:
+    def decode(self, ids: Iterable[int]) -> Score:
         """Convert events to a piece (symusic's score, in ticks); invalid events are left out."""
-        score = self.tokenizer.decode([int(i) for i in ids if int(i) != self.begin])
+        score: Score = self.tokenizer.decode([int(i) for i in ids if int(i) != self.begin])
         for track in score.tracks:
             if not track.is_drum:
                 voice = self.voices[track.program]
@@ -174,7 +180,7 @@ class EventVocabulary:
         """Return whether each event [V] is a note: a pitch or a drum."""
         return np.array([name.startswith(("Pitch_", "PitchDrum_")) for name in self.names])
 
-    def changes(self, score: Any) -> tuple[str, ...]:
+    def changes(self, score: Score) -> tuple[str, ...]:
         """Return what the events leave out of a piece, or change in it."""
         notes = [(track.is_drum, track.notes.numpy()) for track in score.tracks if len(track.notes)]
         pitched = [found for drums, found in notes if not drums]

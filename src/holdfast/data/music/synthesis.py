@@ -6,7 +6,7 @@ import importlib.util
 import io
 import wave
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,9 @@ from numpy.typing import NDArray
 from holdfast.errors import UserError
 from holdfast.files import write_atomic
 from holdfast.optional_imports import load_extra
+
+if TYPE_CHECKING:
+    from symusic.core import ScoreTick as Score
 
 RATE = 48_000
 """Samples per second of the synthesizer."""
@@ -62,7 +65,7 @@ def _check(path: Path) -> None:
         raise UserError(rule, got, "Give another one, or leave --soundfont out.")
 
 
-def sound_of(score: Any, soundfont: Path, seconds: float | None = None) -> NDArray[np.float32]:
+def sound_of(score: Score, soundfont: Path, seconds: float | None = None) -> NDArray[np.float32]:
     """Render a score as sound [n, 2], left and right; cut or pad it to ``seconds`` if given.
 
     Raises:

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from torch import nn
 
@@ -21,6 +21,9 @@ from holdfast.tasks.music.metrics import MusicPredictions
 from holdfast.tasks.music.preprocessing import MusicPreprocessing, MusicSplit
 from holdfast.tasks.music.request import CompositionRequest
 from holdfast.training.trainable import Trainable
+
+if TYPE_CHECKING:
+    from symusic.core import ScoreTick as Score
 
 T = TypeVar("T")
 S = TypeVar("S", bound=MusicSplit)
@@ -96,10 +99,10 @@ class MusicBackend(ABC, Generic[T, S, P, Y, M]):
     @abstractmethod
     def compose(
         self, module: M, preprocessing: P, training_notes: TrainingNotes, request: CompositionRequest
-    ) -> Any:
+    ) -> Score:
         """Return a new piece, or a primer and its continuation, as symusic's score."""
 
-    def harmonize(self, module: M, training_notes: TrainingNotes, request: CompositionRequest) -> Any:
+    def harmonize(self, module: M, training_notes: TrainingNotes, request: CompositionRequest) -> Score:
         """Return a melody, the primer of the request, with other voices under it, as symusic's score.
 
         Raises:

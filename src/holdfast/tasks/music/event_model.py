@@ -7,7 +7,7 @@ from dataclasses import replace
 from hashlib import sha256
 from math import ceil
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -26,6 +26,10 @@ from holdfast.tasks.music.metrics import score_events
 from holdfast.tasks.music.preprocessing import EventDataset, EventPreprocessing, EventSplit
 from holdfast.tasks.music.request import CompositionRequest, clipped, merged
 from holdfast.tasks.music.trainable import EventTraining, event_nats
+
+if TYPE_CHECKING:
+    from symusic.core import ScoreTick as Score
+    from symusic.core import TrackTick as Track
 
 _LOSS_PIECES = 40
 """Training pieces, evenly spaced, on which the training loss is measured without dropout."""
@@ -95,7 +99,7 @@ class EventBackend(MusicBackend[ScorePiece, EventSplit, EventPreprocessing, Arra
         preprocessing: EventPreprocessing,
         training_notes: TrainingNotes,
         request: CompositionRequest,
-    ) -> Any:
+    ) -> Score:
         """Return a new piece, or a primer and its continuation."""
         vocabulary = preprocessing.vocabulary
         primer, meta = request.primer, request.meta
@@ -109,7 +113,7 @@ class EventBackend(MusicBackend[ScorePiece, EventSplit, EventPreprocessing, Arra
         if primer is None:
             return new
 
-        def place(tracks: Sequence[Any], _: int, track: Any) -> int | None:
+        def place(tracks: Sequence[Track], _: int, track: Track) -> int | None:
             own = vocabulary.voice(track)
             same = (i for i, t in enumerate(tracks) if t.is_drum == track.is_drum)
             return next((i for i in same if track.is_drum or vocabulary.voice(tracks[i]) == own), None)

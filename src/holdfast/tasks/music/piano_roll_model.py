@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from math import ceil
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -31,6 +31,10 @@ from holdfast.tasks.music.metrics import RollPredictions, score_rolls
 from holdfast.tasks.music.preprocessing import RollDataset, RollPreprocessing, RollSplit
 from holdfast.tasks.music.request import CompositionRequest, clipped, merged
 from holdfast.tasks.music.trainable import RollTraining, mean_nats, predict_rolls
+
+if TYPE_CHECKING:
+    from symusic.core import ScoreTick as Score
+    from symusic.core import TrackTick as Track
 
 _RESAMPLED_BELOW = 0.5
 """Effective share of the proposals below which they are resampled by their weights."""
@@ -99,7 +103,7 @@ class PianoRollBackend(
         preprocessing: RollPreprocessing,
         training_notes: TrainingNotes,
         request: CompositionRequest,
-    ) -> Any:
+    ) -> Score:
         """Return a new piece that begins as a training piece does, or a primer and its continuation."""
         if request.top_p is not None:
             raise UserError(
@@ -123,7 +127,7 @@ class PianoRollBackend(
         new = score_of_roll(_sampled(module, first, known, request, random), steps_per_beat, request.meta)
         new = clipped(new, request.beats)
 
-        def place(tracks: Sequence[Any], number: int, _: object) -> int | None:
+        def place(tracks: Sequence[Track], number: int, _: object) -> int | None:
             """Match voices to the primer's tracks from the top down; further voices get tracks of their own."""
             pitched = [i for i, track in enumerate(tracks) if not track.is_drum and len(track.notes)]
             pitched.sort(key=lambda i: -float(tracks[i].notes.numpy()["pitch"].mean()))
@@ -135,7 +139,7 @@ class PianoRollBackend(
     @torch.no_grad()
     def harmonize(
         self, module: PianoRollNetwork, training_notes: TrainingNotes, request: CompositionRequest
-    ) -> Any:
+    ) -> Score:
         """Return a melody with other voices under it; the melody stays as it is."""
         melody, steps_per_beat = request.primer, self.config.data.steps_per_beat
         assert melody is not None
@@ -234,7 +238,7 @@ def _chord_under(
     return chord
 
 
-def known_under(tune: Roll, request: CompositionRequest) -> Any:
+def known_under(tune: Roll, request: CompositionRequest) -> Array:
     """Return constraints [T, K]: a tune's keys sound, those above are silent, those below in the scale are free."""
     known = np.full(tune.shape, FREE)
     known[:, ~request.scale[(np.arange(KEYS) + LOWEST) % 12]] = SILENT

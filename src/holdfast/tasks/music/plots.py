@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -19,6 +19,9 @@ from holdfast.reporting.plots import BLUE, GREY, ORANGE, save_plot, saved_figure
 from holdfast.tasks.music.features import pitch_name
 from holdfast.tasks.music.request import CompositionRequest
 
+if TYPE_CHECKING:
+    from symusic.core import ScoreTick as Score
+
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")
 """Colours that colour-blind readers can distinguish (Okabe & Ito 2008)."""
 _MOST_BARS = 16
@@ -29,7 +32,7 @@ SAMPLES = 200
 """Chords that are sampled for each frame, to estimate the probability of each key."""
 
 
-def plot_piece(score: Any, request: CompositionRequest, path: Path) -> Path:
+def plot_piece(score: Score, request: CompositionRequest, path: Path) -> Path:
     """Plot the notes of a score, time to the right and pitch upwards; the primer is shaded."""
     quarter = score.ticks_per_quarter
     tracks = [track for track in score.tracks if len(track.notes) and not track.is_drum]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,6 +15,10 @@ from holdfast.data.music.midi import ScorePiece, load_symusic, read_scores
 from holdfast.data.music.novelty import NoteArrays
 from holdfast.errors import UserError
 from holdfast.tasks.music.config import FASTEST, PROPOSALS, SLOWEST, Prediction
+
+if TYPE_CHECKING:
+    from symusic.core import ScoreTick as Score
+    from symusic.core import TrackTick as Track
 
 _DEFAULT_BARS = 16
 """Bars to compose where no length is given."""
@@ -50,7 +54,7 @@ class CompositionRequest:
     seed: int | None = None
     proposals: int = PROPOSALS
 
-    def with_meta(self, score: Any) -> Any:
+    def with_meta(self, score: Score) -> Score:
         """Return the score with its tempos, keys and time signatures; the bars of a primer keep theirs."""
         if self.primer is None:
             return self.meta.apply_to(score)
@@ -132,7 +136,7 @@ def read_piece(path: Path) -> ScorePiece:
     return read_scores(path)[0]
 
 
-def notes_in(score: Any, steps_per_beat: int, start: float = 0.0) -> NoteArrays:
+def notes_in(score: Score, steps_per_beat: int, start: float = 0.0) -> NoteArrays:
     """Return the notes of a score from a quarter on, without drums, in steps; a note's voice is its track number."""
     tracks = [(i, t.notes.numpy()) for i, t in enumerate(score.tracks) if not t.is_drum and len(t.notes)]
     nothing = [np.zeros(0, np.int64)]
@@ -148,8 +152,8 @@ def notes_in(score: Any, steps_per_beat: int, start: float = 0.0) -> NoteArrays:
 
 
 def merged(
-    first: Any, then: Any, start: float, place: Callable[[Sequence[Any], int, Any], int | None]
-) -> Any:
+    first: Score, then: Score, start: float, place: Callable[[Sequence[Track], int, Track], int | None]
+) -> Score:
     """Return a score with the notes of another one from a quarter on.
 
     Args:
@@ -172,7 +176,7 @@ def merged(
     return score
 
 
-def clipped(score: Any, beats: float) -> Any:
+def clipped(score: Score, beats: float) -> Score:
     """Return the score up to a quarter: later notes are left out, and longer ones end there."""
     end = round(beats * score.ticks_per_quarter)
     return score.clip(0, end, clip_end=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from holdfast._json import JsonObject
 from holdfast.data.music.key_detection import likeliest_key
@@ -15,12 +15,15 @@ from holdfast.data.music.synthesis import find_soundfont, save_wav, sound_of
 from holdfast.files import check_targets
 from holdfast.tasks.music.request import CompositionRequest, notes_in
 
+if TYPE_CHECKING:
+    from symusic.core import ScoreTick as Score
+
 
 @dataclass(frozen=True)
 class Composition:
     """A piece, its request, and the training pieces that it is compared with."""
 
-    score: Any
+    score: Score
     request: CompositionRequest
     training_notes: TrainingNotes
     steps_per_beat: int
