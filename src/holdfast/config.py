@@ -30,35 +30,13 @@ MAY_CHANGE = ("epochs", "patience", "budget", "device", "monitor")
 """Settings of :class:`Training` that may differ when a run is resumed: its length, its device and its monitor."""
 
 
-class _Dataclass(Protocol):
+class DataclassInstance(Protocol):
+    """An instance of any dataclass."""
+
     __dataclass_fields__: ClassVar[dict[str, dataclasses.Field[Any]]]
 
 
-C = TypeVar("C", bound=_Dataclass)
-
-
-class NetworkSettings(_Dataclass, Protocol):
-    """What the network settings of every task have."""
-
-    @property
-    def cell(self) -> str:
-        """The recurrent cell: rnn, gru or lstm."""
-
-    @property
-    def hidden_size(self) -> int:
-        """The number of units of a layer."""
-
-
-class TaskConfig(_Dataclass, Protocol):
-    """What the configuration of every task has."""
-
-    @property
-    def network(self) -> NetworkSettings:
-        """The network."""
-
-    @property
-    def training(self) -> Training:
-        """The training."""
+C = TypeVar("C", bound=DataclassInstance)
 
 
 @dataclass(kw_only=True)
@@ -189,7 +167,7 @@ def fractions(split: str) -> tuple[float, float, float]:
     return train, valid, test
 
 
-def save_config(path: Path, task: str, config: _Dataclass) -> None:
+def save_config(path: Path, task: str, config: DataclassInstance) -> None:
     """Write a dataclass as TOML: ``format``, ``task``, and its fields; nested dataclasses as tables, None left out.
 
     Raises:

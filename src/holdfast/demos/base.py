@@ -8,11 +8,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from holdfast.config import TaskConfig, save_config
+from holdfast.config import save_config
 from holdfast.experiments.compare import RunOptions, compare, write_comparison_report
 from holdfast.files import DataFiles, OutputFolder, new_folder, write_atomic
 from holdfast.reporting.comparison import Comparison
 from holdfast.reporting.summary import best_cell
+from holdfast.tasks.contract import TaskConfig
 
 Announce = Callable[[str], None]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from holdfast._json import JsonObject
-from holdfast.config import TaskConfig, load_config, save_config
+from holdfast.config import load_config, save_config
 from holdfast.errors import UserError
 from holdfast.files import DataFiles, OutputFolder, load_json, new_folder, save_json
 from holdfast.reporting.comparison import Comparison
@@ -16,6 +16,7 @@ from holdfast.reporting.html import Section
 from holdfast.tasks.registry import task_class
 
 if TYPE_CHECKING:
+    from holdfast.tasks.contract import TaskConfig
     from holdfast.tasks.registry import AnyDataset, AnyTask
 
 _CELL_NAMES = ("rnn", "gru", "lstm")

@@ -7,12 +7,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from string import Formatter
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
 
 from torch import nn
 
 from holdfast._json import JsonMapping, JsonObject
 from holdfast._typing import Array
+from holdfast.config import DataclassInstance, Training
 from holdfast.errors import UserError
 from holdfast.reporting.summary import compared_with, standings, variants
 from holdfast.tasks.baselines import BaselineSet
@@ -28,6 +29,30 @@ if TYPE_CHECKING:
 Y = TypeVar("Y")
 Result = JsonObject
 """A result as ``metrics.json`` holds it."""
+
+
+class NetworkSettings(DataclassInstance, Protocol):
+    """What the network settings of every task have."""
+
+    @property
+    def cell(self) -> str:
+        """The recurrent cell: rnn, gru or lstm."""
+
+    @property
+    def hidden_size(self) -> int:
+        """The number of units of a layer."""
+
+
+class TaskConfig(DataclassInstance, Protocol):
+    """What the configuration of every task has."""
+
+    @property
+    def network(self) -> NetworkSettings:
+        """The network."""
+
+    @property
+    def training(self) -> Training:
+        """The training."""
 
 
 class TaskContract(ABC, Generic[S, P, Y]):

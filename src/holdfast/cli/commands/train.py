@@ -24,11 +24,12 @@ from holdfast.cli.params import (
     build,
     build_resumed,
 )
-from holdfast.config import TaskConfig, settings_of
+from holdfast.config import settings_of
 from holdfast.files import DataFiles
 from holdfast.tasks.registry import settings_class, task_class
 
 if TYPE_CHECKING:
+    from holdfast.tasks.contract import TaskConfig
     from holdfast.tasks.registry import AnyTask
 
 _STOPPED = {

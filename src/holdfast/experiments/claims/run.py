@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from holdfast._json import JsonObject
 from holdfast.checkpoint import load_weights, save_weights
-from holdfast.config import TaskConfig
 from holdfast.errors import UserError
 from holdfast.experiments.claims.summary import claims_to_dict
 from holdfast.experiments.claims.verdicts import Claim, evaluate_claims
@@ -32,6 +31,7 @@ from holdfast.tasks.registry import task_class
 from holdfast.training.step_timing import measure_step_seconds
 
 if TYPE_CHECKING:
+    from holdfast.tasks.contract import TaskConfig
     from holdfast.tasks.registry import AnyDataset, AnyTask
 
 _CELLS = ("lstm", "gru")
