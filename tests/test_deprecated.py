@@ -8,13 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from holdfast import LanguageModel, SequenceClassifier, SpeechRecognizer, _deprecated
+from holdfast import Forecaster, LanguageModel, SequenceClassifier, SpeechRecognizer, Translator, _deprecated
 from holdfast.checkpoint import load_state, save_state
 from holdfast.cli import main
 from holdfast.config import load_config, save_config
 from holdfast.errors import UserError
+from holdfast.insight import Inspection
 from holdfast.tasks.classify.config import ClassifyConfig, ClassifyTraining
 from holdfast.tasks.language.config import LanguageConfig
+from holdfast.tasks.music.result import Composition
 from holdfast.training.run_folder import check_resumed_settings
 
 
@@ -124,3 +126,32 @@ def test_a_renamed_object_works_and_warns(part: str) -> None:
             old_object, new_object = getattr(package, old), getattr(package, new)
         assert old_object is new_object or issubclass(old_object, new_object)
         assert seen[0].filename == __file__
+
+
+CLASSES = {
+    "Composition": Composition,
+    "Forecaster": Forecaster,
+    "Inspection": Inspection,
+    "SequenceClassifier": SequenceClassifier,
+    "SpeechRecognizer": SpeechRecognizer,
+    "Task": LanguageModel,
+    "Translator": Translator,
+}
+
+
+@pytest.mark.parametrize(
+    ("owner", "old", "new"),
+    [(owner, old, new) for owner, names in _deprecated._ATTRIBUTES.items() for old, new in names.items()],
+)
+def test_a_renamed_attribute_works_and_warns(owner: str, old: str, new: str) -> None:
+    some = object.__new__(CLASSES[owner])
+    assert hasattr(type(some), new) or new in type(some).__dataclass_fields__
+    some.__dict__[new] = found = object()
+    with pytest.warns(FutureWarning, match=rf"^{owner}\.{old} is now {owner}\.{new};") as seen:
+        assert getattr(some, old) is found
+    assert seen[0].filename == __file__
+
+
+def test_an_unknown_attribute_is_refused() -> None:
+    with pytest.raises(AttributeError, match="'LanguageModel' object has no attribute 'wish'"):
+        LanguageModel().wish  # noqa: B018

@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from holdfast._json import JsonMapping, JsonObject
 from holdfast.errors import UserError
@@ -34,6 +35,41 @@ _OBJECTS = {
     }
 }
 """Public module of this package -> old name of an object in it -> new name in the same module."""
+
+_ATTRIBUTES = {
+    "Composition": {"told": "summary", "wish": "request"},
+    "Forecaster": {"forecast": "predictions"},
+    "Inspection": {
+        "flows": "gradients",
+        "horizon": "memory",
+        "parts": "layers",
+        "tracked": "feature_units",
+        "words": "summary",
+    },
+    "SequenceClassifier": {"probabilities": "predictions"},
+    "SpeechRecognizer": {
+        "ear": "streaming_recognizer",
+        "recogniser": "recognizer",
+        "sounds_of": "frames_of",
+    },
+    "Task": {"fit_prepared": "fit_dataset", "settings": "config_class"},
+    "Translator": {"interpreter": "translator"},
+}
+"""Public class -> old name of an attribute -> new name."""
+
+
+class OldAttributes:
+    """Base of the classes that give their attributes under the old names of :data:`_ATTRIBUTES` too."""
+
+    if not TYPE_CHECKING:  # hidden from type checkers, for which it would make every misspelt name an Any
+
+        def __getattr__(self, name: str) -> object:
+            for base in type(self).__mro__:
+                new = _ATTRIBUTES.get(base.__name__, {}).get(name)
+                if new is not None:
+                    _warn(f"{base.__name__}.{name}", f"{base.__name__}.{new}")
+                    return getattr(self, new)
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
 
 def renamed_settings(values: JsonMapping, warn: bool = False) -> JsonObject:

@@ -13,6 +13,7 @@ from typing import Any, Generic, Self, TypeVar
 import torch
 from torch import nn
 
+from holdfast._deprecated import OldAttributes
 from holdfast.checkpoint import WEIGHTS, load_arrays, load_weights, save_arrays, save_weights
 from holdfast.config import build_config, load_config, save_config
 from holdfast.errors import UserError
@@ -47,7 +48,7 @@ _STILL_IMPROVING = 0.02
 """A run was stopped early where its last epoch is better than all before it by this share."""
 
 
-class Task(TaskContract[S, P, Y], Generic[C, S, P, Y]):
+class Task(TaskContract[S, P, Y], OldAttributes, Generic[C, S, P, Y]):
     """A model of a task: built from its settings, then fitted, evaluated, saved and loaded.
 
     ``C`` is the dataclass of its settings, ``S`` an encoded split, ``P`` the preprocessing, ``Y`` the predictions for a

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from holdfast._deprecated import OldAttributes
 from holdfast._typing import Array
 from holdfast.errors import UserError
 
@@ -218,7 +219,7 @@ class Ablation:
 
 
 @dataclass(frozen=True)
-class Inspection:
+class Inspection(OldAttributes):
     """All findings. What could not be measured is None, and ``notes`` says why.
 
     Attributes:

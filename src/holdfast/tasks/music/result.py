@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from holdfast._deprecated import OldAttributes
 from holdfast._json import JsonObject
 from holdfast.data.music.key_detection import likeliest_key
 from holdfast.data.music.meta import score_end, seconds_of
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Composition:
+class Composition(OldAttributes):
     """A piece, its request, and the training pieces that it is compared with."""
 
     score: Score
