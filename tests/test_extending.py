@@ -95,7 +95,7 @@ NOUNS, VERBS = ("dog", "cat", "bird", "fish"), ("sees", "hears", "likes")
 
 
 def tagged_text(sentences: int = 150) -> str:
-    """Sentences in which "light" is an adjective before a noun and a noun elsewhere: neighbours decide."""
+    """Sentences in which "light" is an adjective before a noun and a noun elsewhere: neighbors decide."""
     random = np.random.default_rng(0)
     lines = []
     for _ in range(sentences):

@@ -34,7 +34,7 @@ def save_weights(path: Path, weights: nn.Module | Tensors) -> None:
         UserError: the file cannot be written.
     """
     tensors = weights.state_dict() if isinstance(weights, nn.Module) else weights
-    write_atomic(Path(path), _serialised(tensors, {}))
+    write_atomic(Path(path), _serialized(tensors, {}))
 
 
 def load_weights(path: Path, module: nn.Module) -> None:
@@ -54,7 +54,7 @@ def save_arrays(path: Path, arrays: Mapping[str, Array]) -> None:
     Raises:
         UserError: the file cannot be written.
     """
-    write_atomic(Path(path), _serialised({n: torch.from_numpy(np.array(a)) for n, a in arrays.items()}, {}))
+    write_atomic(Path(path), _serialized({n: torch.from_numpy(np.array(a)) for n, a in arrays.items()}, {}))
 
 
 def load_arrays(path: Path) -> dict[str, Array]:
@@ -110,7 +110,7 @@ def save_state(folder: Path, tensors: Mapping[str, Tensors], values: JsonMapping
     flat = {
         f"{group}/{name}": tensor for group, members in tensors.items() for name, tensor in members.items()
     }
-    write_atomic(Path(folder) / STATE, _serialised(flat, dict(values)))
+    write_atomic(Path(folder) / STATE, _serialized(flat, dict(values)))
 
 
 def load_state(folder: Path) -> tuple[dict[str, dict[str, Tensor]], JsonObject]:
@@ -149,7 +149,7 @@ def load_optimizer(optimizer: torch.optim.Optimizer, tensors: Tensors, groups: l
     optimizer.load_state_dict({"state": state, "param_groups": tuples})
 
 
-def _serialised(tensors: Tensors, values: JsonObject) -> bytes:
+def _serialized(tensors: Tensors, values: JsonObject) -> bytes:
     """Serialize copies: safetensors refuses shared memory (tied weights, cuDNN's flat weights)."""
     copies = {
         name: t.detach().cpu().clone(memory_format=torch.contiguous_format) for name, t in tensors.items()

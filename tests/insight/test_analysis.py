@@ -101,8 +101,8 @@ def test_a_linear_network_is_attributed_exactly() -> None:
     x = torch.rand(12, 1, 2) + 0.5
     request = InspectionRequest("a", module, lambda: module(x), Steps(["x"] * 12))
     found = attribute(request, Score("sum", lambda answer: answer[0][-1, 0, 0]))
-    centred = (x - x.mean(0))[:, 0].numpy() @ np.array([1.0, 2.0])
-    expected = centred * 0.5 ** np.arange(11, -1, -1)
+    centered = (x - x.mean(0))[:, 0].numpy() @ np.array([1.0, 2.0])
+    expected = centered * 0.5 ** np.arange(11, -1, -1)
     np.testing.assert_allclose(found.integrated, expected, atol=1e-5)
     np.testing.assert_allclose(found.occlusion, expected, atol=1e-5)
     assert found.agreement == pytest.approx(1.0) and found.incomplete < 1e-3

@@ -289,4 +289,4 @@ def test_an_unknown_option_is_an_error_with_the_nearest_name() -> None:
     with pytest.raises(TypeError, match=r"GRU\(\) got .* 'layernorm', did you mean 'layer_norm'"):
         GRU(3, 5, layernorm=True)  # type: ignore[call-arg]
     with pytest.raises(TypeError, match="its options are layer_norm"):
-        LSTM(3, 5, colour="red")  # type: ignore[call-arg]
+        LSTM(3, 5, color="red")  # type: ignore[call-arg]

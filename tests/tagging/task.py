@@ -29,7 +29,7 @@ PADDING = -100
 
 
 class MostFrequent(Baseline[TagSplit, Tags]):
-    """The most frequent tag of each word, whatever its neighbours; of an unknown word that of all words."""
+    """The most frequent tag of each word, whatever its neighbors; of an unknown word that of all words."""
 
     name = "most_frequent"
 

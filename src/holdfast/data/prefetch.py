@@ -22,7 +22,7 @@ def prefetch(
 
     Raises:
         whatever ``work`` raises, at its place in the order; work that has not started is then
-        cancelled.
+        canceled.
 
     Example:
         >>> list(prefetch(abs, [-3, 2, -1]))

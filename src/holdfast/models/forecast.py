@@ -168,10 +168,10 @@ def monotone(raw: Tensor) -> Tensor:
         tensor([4.3100, 5.0000, 5.6900])
     """
     middle = raw.size(-1) // 2
-    steps, centre = F.softplus(raw), raw[..., middle : middle + 1]
+    steps, center = F.softplus(raw), raw[..., middle : middle + 1]
     below = steps[..., :middle].flip(-1).cumsum(-1).flip(-1)
     above = steps[..., middle + 1 :].cumsum(-1)
-    return torch.cat([centre - below, centre, centre + above], -1)
+    return torch.cat([center - below, center, center + above], -1)
 
 
 def branch(layer: Recurrent, queries: Tensor, state: State) -> Tensor:

@@ -119,13 +119,13 @@ def gradients(found: Sequence[JsonMapping], path: Path) -> Path:
     def paint(axes: Sequence[Axes]) -> None:
         (ax,) = axes
         layers = dict.fromkeys(row["layer"] for row in found)
-        for layer, line, colour in zip(
+        for layer, line, color in zip(
             layers, cycle(("-", "--", "-.", ":")), cycle((BLUE, ORANGE, BLACK, GREY))
         ):
             rows = [row for row in found if row["layer"] == layer and row["left"] > 0]
             steps, left = [row["step"] for row in rows], [row["left"] for row in rows]
             label = f"{layer}, {max((row['followed'] for row in rows), default=0)} steps back"
-            ax.plot(steps, left, line, color=colour, label=label)
+            ax.plot(steps, left, line, color=color, label=label)
         ax.set(
             yscale="log",
             xlabel="optimizer step",
@@ -154,9 +154,9 @@ def bars(
     def paint(axes: Sequence[Axes]) -> None:
         (ax,) = axes
         names = sorted(values, key=lambda name: values[name][0], reverse=not higher)
-        colours = [BLUE if name in own else GREY for name in names]
+        colors = [BLUE if name in own else GREY for name in names]
         means, spreads = zip(*(values[name] for name in names), strict=True)
-        plotted = ax.barh(names, means, xerr=spreads if any(spreads) else None, color=colours, ecolor=BLACK)
+        plotted = ax.barh(names, means, xerr=spreads if any(spreads) else None, color=colors, ecolor=BLACK)
         ax.bar_label(plotted, fmt="%.4g", padding=4)
         ax.margins(x=0.15)
         ax.set(xlabel=metric, title=f"{metric} on {where} ({'higher' if higher else 'lower'} is better)")
@@ -173,9 +173,9 @@ def blocks(
         (ax,) = axes
         styles = cycle(["-", "--", ":", "-."])
         for marker, (name, series) in zip("osD^v<>ph*", values.items(), strict=False):
-            colour, width = (BLUE, 2.0) if name in own else (GREY, 1.3)
+            color, width = (BLUE, 2.0) if name in own else (GREY, 1.3)
             ax.plot(
-                range(len(begins)), series, next(styles), marker=marker, label=name, color=colour, lw=width
+                range(len(begins)), series, next(styles), marker=marker, label=name, color=color, lw=width
             )
         ax.set_xticks(range(len(begins)), begins, rotation=20, ha="right")
         ax.set(ylabel=metric, xlabel="block from", title=f"{metric} of each block (lower is better)")

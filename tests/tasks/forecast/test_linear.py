@@ -23,11 +23,11 @@ def test_linear_is_the_penalised_least_squares_solution() -> None:
         return x, y
 
     (x, y), (held_x, held_y) = pairs(train), pairs(valid)
-    centre = x - x.mean(0)
+    center = x - x.mean(0)
     errors, solutions = [], []
     for penalty in PENALTIES:
-        alpha = penalty * np.trace(centre.T @ centre) / 5
-        augmented = np.concatenate([centre, np.sqrt(alpha) * np.eye(5)])
+        alpha = penalty * np.trace(center.T @ center) / 5
+        augmented = np.concatenate([center, np.sqrt(alpha) * np.eye(5)])
         answer = np.concatenate([y - y.mean(0), np.zeros((5, 3))])
         weight = np.linalg.lstsq(augmented, answer, rcond=None)[0]
         bias = y.mean(0) - x.mean(0) @ weight

@@ -69,7 +69,7 @@ def test_what_is_heard_does_not_wait_for_more_than_its_group() -> None:
 
 @pytest.mark.parametrize("front", sorted(FRONTS))
 @pytest.mark.parametrize("bidirectional", [False, True])
-def test_an_utterance_does_not_hear_its_neighbours(front: str, bidirectional: bool) -> None:
+def test_an_utterance_does_not_hear_its_neighbors(front: str, bidirectional: bool) -> None:
     own = network(front, 4, bidirectional)
     short, long = sound(FRAMES, 1), sound(40, 2)
     padded = torch.nn.utils.rnn.pad_sequence([short, long])

@@ -1,4 +1,4 @@
-"""IBM model 1 against its expectation maximisation in plain Python, and the baselines."""
+"""IBM model 1 against its expectation maximization in plain Python, and the baselines."""
 
 from __future__ import annotations
 

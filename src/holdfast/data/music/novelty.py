@@ -51,7 +51,7 @@ class NoteArrays:
         return cls(*found)._each_once(found[0], found[1], found[3])
 
     def _each_once(self, *by: Array) -> Self:
-        """Keep the first of neighbouring notes that are equal in these arrays."""
+        """Keep the first of neighboring notes that are equal in these arrays."""
         new = np.ones(len(self), np.bool_)
         new[1:] = np.any([np.diff(x) != 0 for x in by], axis=0)
         return self[new]

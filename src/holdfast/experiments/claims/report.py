@@ -28,7 +28,7 @@ from holdfast.reporting.html import Section, metric_table, write_report
 from holdfast.reporting.sections import data_section, metrics_section
 from holdfast.tasks.registry import task_class
 
-_COLOURS = {"holds": plots.BLUE, "does not hold": plots.ORANGE, "not decided": plots.GREY}
+_COLORS = {"holds": plots.BLUE, "does not hold": plots.ORANGE, "not decided": plots.GREY}
 _MARKERS = {"holds": "o", "does not hold": "X", "not decided": "d"}
 _LINES = {"lstm": (plots.BLACK, "-"), "gru": (plots.BLUE, "-"), "rnn": (plots.GREY, "-")}
 _MATCHED = {"gru": (plots.ORANGE, "--"), "rnn": (plots.GREY, ":")}
@@ -72,7 +72,7 @@ def _plot_effects(claims: Sequence[Claim], path: Path) -> Path:
         for ax, (scale, group) in zip(panels, kept.items(), strict=False):
             _forest(ax, scale, group)
         for decision, marker in _MARKERS.items():
-            panels[0].plot([], [], marker, color=_COLOURS[decision], label=decision)
+            panels[0].plot([], [], marker, color=_COLORS[decision], label=decision)
         panels[0].plot([], [], "|", color=plots.BLACK, ms=12, label="smallest effect that matters")
         figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper right", ncols=4)
     return path
@@ -81,9 +81,9 @@ def _plot_effects(claims: Sequence[Claim], path: Path) -> Path:
 def _forest(ax: Axes, scale: Scale, claims: Sequence[Claim]) -> None:
     for row, claim in enumerate(claims):
         assert claim.finding is not None and claim.bounds is not None
-        found, colour = claim.finding, _COLOURS[claim.decision]
-        ax.plot([claim.displayed(found.low), claim.displayed(found.high)], [row, row], color=colour, lw=2)
-        ax.plot([claim.displayed(found.effect)], [row], _MARKERS[claim.decision], color=colour, ms=7)
+        found, color = claim.finding, _COLORS[claim.decision]
+        ax.plot([claim.displayed(found.low), claim.displayed(found.high)], [row, row], color=color, lw=2)
+        ax.plot([claim.displayed(found.effect)], [row], _MARKERS[claim.decision], color=color, ms=7)
         for bound in filter(isfinite, claim.bounds):
             ax.plot([claim.displayed(bound)], [row], "|", color=plots.BLACK, ms=12)
     ax.set_yticks(
@@ -118,7 +118,7 @@ def _plot_fractions(found: Comparison, path: Path) -> Path:
         axes = figure.subplots(1, len(panels))
         for ax, (title, value) in zip(axes, panels.items(), strict=True):
             for name, marker in zip(found.cells, cycle("os^Dv"), strict=False):
-                colour, line = _LINES[name] if name in _LINES else _MATCHED[name.partition("-")[0]]
+                color, line = _LINES[name] if name in _LINES else _MATCHED[name.partition("-")[0]]
                 spreads = [found.spread(name, value, share) for share in shares]
                 means, deviations = [s.mean for s in spreads], [s.std for s in spreads]
                 ax.errorbar(
@@ -127,7 +127,7 @@ def _plot_fractions(found: Comparison, path: Path) -> Path:
                     deviations,
                     ls=line,
                     marker=marker,
-                    color=colour,
+                    color=color,
                     capsize=2,
                     label=network_label(name),
                 )

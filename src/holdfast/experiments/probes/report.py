@@ -21,7 +21,7 @@ _LINES = {
     "lstm": (BLUE, "-", "^"),
     "lstm-chrono": (BLUE, "--", "v"),
 }
-"""Cell -> colour, line and marker."""
+"""Cell -> color, line and marker."""
 
 
 def _plot_curves(found: ProbeResults, path: Path) -> Path:
@@ -30,12 +30,12 @@ def _plot_curves(found: ProbeResults, path: Path) -> Path:
     def paint(axes: Sequence[Axes]) -> None:
         (ax,) = axes
         for run in found.runs:
-            colour, line, marker = _LINES[run["cell"]]
+            color, line, marker = _LINES[run["cell"]]
             steps, values = ([_number(row[name]) for row in run["curve"]] for name in ("step", found.metric))
             first = run is found.of(run["cell"])[0]
-            ax.plot(steps, values, line, color=colour, lw=1.4, label=run["cell"].upper() if first else None)
+            ax.plot(steps, values, line, color=color, lw=1.4, label=run["cell"].upper() if first else None)
             if run["solved"]:
-                ax.plot(steps[-1:], values[-1:], marker, color=colour, ms=6, clip_on=False, zorder=3)
+                ax.plot(steps[-1:], values[-1:], marker, color=color, ms=6, clip_on=False, zorder=3)
         ax.axhline(found.chance[found.metric], color=BLACK, lw=1, ls=":", label="without memory")
         ax.axhline(found.criterion, color=BLACK, lw=1, ls="-.", label="criterion")
         ax.set(xlabel="optimizer steps (marker: solved)", ylabel=f"validation {found.metric}", xlim=(0, None))
@@ -64,14 +64,14 @@ def _plot_positions(found: ProbeResults, path: Path) -> Path:
     def paint(axes: Sequence[Axes]) -> None:
         (ax,) = axes
         for cell in found.cells:
-            colour, line, marker = _LINES[cell]
+            color, line, marker = _LINES[cell]
             values = np.mean([run["test"]["accuracy_by_position"] for run in found.of(cell)], 0)
             ax.plot(
                 range(1, len(values) + 1),
                 values,
                 line,
                 marker=marker,
-                color=colour,
+                color=color,
                 lw=1.4,
                 label=cell.upper(),
             )

@@ -148,8 +148,8 @@ def _shifted(feature: Array) -> Array:
 
 def _standard(values: Array) -> Array:
     """Scale columns to mean 0 and norm 1; constant columns become 0."""
-    centred = values.astype(np.float64)
-    if len(centred):
-        centred -= centred.mean(0)
-    size = np.sqrt(np.square(centred).sum(0))
-    return np.asarray(np.divide(centred, size, out=np.zeros_like(centred), where=size > 1e-6))
+    centered = values.astype(np.float64)
+    if len(centered):
+        centered -= centered.mean(0)
+    size = np.sqrt(np.square(centered).sum(0))
+    return np.asarray(np.divide(centered, size, out=np.zeros_like(centered), where=size > 1e-6))

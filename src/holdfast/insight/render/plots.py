@@ -174,7 +174,7 @@ def activation(unit: FeatureUnit, found: Inspection) -> Array:
     return values
 
 
-def centred(unit: FeatureUnit, found: Inspection) -> Array:
+def centered(unit: FeatureUnit, found: Inspection) -> Array:
     """Return the activation minus its median, to color a text: a unit need not cross zero."""
     values = activation(unit, found)
     return np.asarray(values - np.median(values))
@@ -186,7 +186,7 @@ def _tracked(found: Inspection) -> Painter:
     if where := captions.searched(found):
         titles[0] = f"{where}\n\n{titles[0]}"
     if charts.is_text(steps):
-        rows = [centred(unit, found) for unit in units]
+        rows = [centered(unit, found) for unit in units]
         return _texts(steps, [(row, signed(row)) for row in rows], titles, _FIRST)
 
     def paint(figure: Figure) -> None:

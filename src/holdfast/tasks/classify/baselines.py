@@ -1,4 +1,4 @@
-"""What a network has to beat: the most frequent class, linear models, and the nearest neighbour."""
+"""What a network has to beat: the most frequent class, linear models, and the nearest neighbor."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ PENALTIES = (0.1, 1.0, 10.0, 100.0)
 _MOST_WORDS = 200_000
 """Most words and pairs of words that are counted."""
 
-_MOST_NEIGHBOURS = 10_000
-"""Most training examples of a nearest-neighbour search."""
+_MOST_NEIGHBORS = 10_000
+"""Most training examples of a nearest-neighbor search."""
 
 
 def baseline_set(preprocessing: ClassifyPreprocessing) -> BaselineSet[ExampleSplit, Array]:
     """Return the baselines of texts or of series, not fitted; they predict probabilities [N, K]."""
-    made = {"text": (Majority, BagOfWords), "series": (Majority, Statistics, NearestNeighbour)}
+    made = {"text": (Majority, BagOfWords), "series": (Majority, Statistics, NearestNeighbor)}
     return BaselineSet([make(preprocessing.multiple) for make in made[preprocessing.encoder.kind]])
 
 
@@ -60,7 +60,7 @@ class Majority(_Classifier):
 
 
 class BagOfWords(_Classifier):
-    """Logistic regression on words and pairs of neighbouring words, weighted by tf-idf, without their order."""
+    """Logistic regression on words and pairs of neighboring words, weighted by tf-idf, without their order."""
 
     name = "bag_of_words"
 
@@ -137,7 +137,7 @@ def statistics(split: ExampleSplit) -> Array:
     return np.array(rows, np.float64)
 
 
-class NearestNeighbour(_Classifier):
+class NearestNeighbor(_Classifier):
     """The labels of the nearest training series, by the distance of all steps after stretching to one length."""
 
     name = "nearest_neighbour"
@@ -149,8 +149,8 @@ class NearestNeighbour(_Classifier):
         Raises:
             LeftOut: there are too many.
         """
-        if len(train) > _MOST_NEIGHBOURS:
-            raise LeftOut(f"more than {_MOST_NEIGHBOURS:,} training series")
+        if len(train) > _MOST_NEIGHBORS:
+            raise LeftOut(f"more than {_MOST_NEIGHBORS:,} training series")
         rows = np.concatenate(train.inputs).astype(np.float64)
         std = rows.std(0)
         self.scale = np.stack([rows.mean(0), np.where(std > 0, std, 1.0)])

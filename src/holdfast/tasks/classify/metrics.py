@@ -49,7 +49,7 @@ SCOREBOARD = Scoreboard(
         "majority": "the most frequent class",
         "bag_of_words": "a bag of words and pairs of words",
         "statistics": "logistic regression on simple statistics",
-        "nearest_neighbour": "the nearest neighbour",
+        "nearest_neighbour": "the nearest neighbor",
     },
 )
 

@@ -22,8 +22,8 @@ from holdfast.tasks.music.request import CompositionRequest
 if TYPE_CHECKING:
     from symusic.core import ScoreTick as Score
 
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")
-"""Colours that colour-blind readers can distinguish (Okabe & Ito 2008)."""
+_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")
+"""Colors that color-blind readers can distinguish (Okabe & Ito 2008)."""
 _MOST_BARS = 16
 """Most bars that are numbered on the axis."""
 _PIECES, _FRAMES = 2, 96
@@ -43,11 +43,11 @@ def plot_piece(score: Score, request: CompositionRequest, path: Path) -> Path:
 
     def paint(axes: Sequence[Axes]) -> None:
         (ax,) = axes
-        for colour, track in zip(_COLOURS * (1 + len(tracks) // len(_COLOURS)), tracks):
+        for color, track in zip(_COLORS * (1 + len(tracks) // len(_COLORS)), tracks):
             notes = track.notes.numpy()
             starts, lengths = (notes[name] / quarter for name in ("time", "duration"))
             ax.barh(
-                notes["pitch"], lengths, 0.8, starts, color=colour, edgecolor="white", linewidth=0.4,
+                notes["pitch"], lengths, 0.8, starts, color=color, edgecolor="white", linewidth=0.4,
                 label=track.name or f"program {track.program}",
             )  # fmt: skip
         if request.start and request.beats:

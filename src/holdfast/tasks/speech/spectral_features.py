@@ -31,11 +31,11 @@ def grouped(frames: Array, factor: int) -> Array:
     return means
 
 
-def _centres(rate: int, bands: int) -> Array:
+def _centers(rate: int, bands: int) -> Array:
     """Return the center of each band in hertz [F]: evenly spaced on the mel scale, ``mel = 1127 ln(1 + Hz / 700)``.
 
     Example:
-        >>> _centres(8000, 3).round().tolist()
+        >>> _centers(8000, 3).round().tolist()
         [451.0, 1140.0, 2240.0]
     """
     low, high = (1127 * np.log1p(hertz / 700) for hertz in (_LOWEST, rate / 2))
@@ -47,7 +47,7 @@ def row_names(rate: int | None, size: int) -> list[str]:
     """Return the names of a frame's numbers: the center of a band, or the number of a precomputed feature."""
     if rate is None:
         return [f"feature {k + 1}" for k in range(size)]
-    return [f"{hertz:.0f} Hz" for hertz in _centres(rate, size)]
+    return [f"{hertz:.0f} Hz" for hertz in _centers(rate, size)]
 
 
 def features(frames: Array, sound: bool, step: float) -> dict[str, Array]:

@@ -1,4 +1,4 @@
-"""Which word translates which: IBM model 1 (Brown et al. 1993), fitted by expectation maximisation."""
+"""Which word translates which: IBM model 1 (Brown et al. 1993), fitted by expectation maximization."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Alignment:
 
         Args:
             pairs: the words of a sentence and of its translation.
-            rounds: of expectation maximisation.
+            rounds: of expectation maximization.
         """
         read = _within(pairs)
         sources, targets = _numbers([NOTHING], (s for s, _ in read)), _numbers([], (t for _, t in read))

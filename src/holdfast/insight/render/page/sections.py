@@ -115,7 +115,7 @@ def _half_life(layer: LayerTrace, unit: int) -> str:
 def _feature_figure(unit: FeatureUnit, number: int, found: Inspection) -> _Figure:
     title = clean(captions.feature_unit(unit, found.layers))
     if charts.is_text(found.steps):
-        values = plots.centred(unit, found)
+        values = plots.centered(unit, found)
         limit = signed(values).ends[1]
         shown = _text(title, found.steps, values / limit, 0, min(len(found.steps), LONGEST))
         return replace(shown, middle="the unit's median")
