@@ -1,4 +1,4 @@
-"""checkpoint.py and randomness.py: what is written comes back exactly, and damage is told, not loaded."""
+"""Checkpoints: what is written loads exactly, and a damaged file is an error."""
 
 from __future__ import annotations
 

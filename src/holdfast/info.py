@@ -38,7 +38,7 @@ T, B, I, H = 16, 8, 64, 64  # noqa: E741 - the sizes of the sequence for which t
 
 
 def info() -> JsonObject:
-    """Everything ``holdfast info`` tells, as data that JSON can hold.
+    """Return what ``holdfast info`` shows, as values that JSON can hold.
 
     Returns:
         ``versions``, ``extras`` (extra -> library -> version or None), ``cpu``, ``devices``, ``native``,
@@ -107,7 +107,7 @@ def _thread_use() -> JsonObject:
 
 
 def _places() -> list[tuple[str, torch.dtype]]:
-    """The devices and dtypes for which each cell's kernel is told."""
+    """Return the devices and dtypes for which each cell's kernel is shown."""
     places = [("cpu", torch.float32), ("cpu", torch.float64)]
     return (
         [*places, ("cuda", torch.float32), ("cuda", torch.float16)] if torch.cuda.is_available() else places

@@ -22,7 +22,7 @@ VOICES = tuple(
 )
 """Accents and voices of espeak-ng."""
 STRANGER = "en-us+m7"
-"""The voice of the test split, which training never hears."""
+"""The voice of the test split; it is not in the training split."""
 _WORDS_A_MINUTE, _PITCHES = (120, 190), (30, 65)
 _ROOMS, _DEVICES = ("kitchen", "bedroom", "garden", "garage"), ("light", "heater", "fan", "radio")
 _NAMES = ("anna", "oliver", "maria", "henry")

@@ -382,8 +382,9 @@ def _brief(history: History, trainable: Trainable) -> Iterator[str]:
     """Yield notes about a training run that was short."""
     steps = _steps(history, trainable)
     if steps < FEW_STEPS:
+        taken = "step was" if steps == 1 else "steps were"
         yield (
-            f"only {steps:,} optimizer steps were taken: more --epochs or --budget, or a smaller --batch-size, "
+            f"only {steps:,} optimizer {taken} taken: more --epochs or --budget, or a smaller --batch-size, "
             "may do better"
         )
     values = [row[trainable.monitor] for row in history.epochs]

@@ -34,15 +34,15 @@ steps."""
 def sentences(found: Inspection) -> list[str]:
     """Return the findings, each in one or two sentences."""
     kind = found.steps.kind
-    told = [*_feature_units(found), *(_layer(layer, kind) for layer in found.layers)]
+    lines = [*_feature_units(found), *(_layer(layer, kind) for layer in found.layers)]
     if found.memory is not None:
-        told.append(memory(found.memory, kind))
-    told += [flow.sentence for flow in found.gradients]
+        lines.append(memory(found.memory, kind))
+    lines += [flow.sentence for flow in found.gradients]
     if found.attribution is not None:
-        told.append(attribution(found.attribution, found))
+        lines.append(attribution(found.attribution, found))
     if found.ablation is not None:
-        told += ablation(found.ablation, found)
-    return told
+        lines += ablation(found.ablation, found)
+    return lines
 
 
 def unit_name(one: FeatureUnit, layers: Sequence[LayerTrace]) -> str:

@@ -163,7 +163,7 @@ class SpeechRecognizer(Task[SpeechConfig, SpeechSplit, SpeechPreprocessing, list
     def losses(
         self, dataset: Dataset[SpeechSplit, SpeechPreprocessing], trainable: UtteranceTraining
     ) -> dict[str, float]:
-        """Return the CTC losses in nats per token, and how much sound an epoch hears."""
+        """Return the CTC losses in nats per token, and the amount of sound in an epoch."""
         train = dataset.train
         some = train.select(range(0, len(train), max(1, len(train) // _LOSS_UTTERANCES)))
         return {
