@@ -7,7 +7,9 @@ import importlib
 import re
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
+from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -288,6 +290,30 @@ def test_the_rule_of_an_error_says_must(module: str) -> None:
     assert not wrong
 
 
+@cache
+def files_with_word() -> Counter[str]:
+    """Word -> the number of files that hold it, of those from which a name of a module may be used."""
+    folders = [(ROOT / name).rglob("*") for name in ("src", "tests", "bench", "docs", "recipes")]
+    files = [path for folder in folders for path in folder if path.suffix in (".py", ".md")]
+    return Counter(word for path in files for word in set(re.findall(r"\w+", path.read_text("utf-8"))))
+
+
+def functions_and_constants(tree: ast.Module) -> Iterator[str]:
+    """Names that a module defines at its top, classes aside: those are also the types of results."""
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef):
+            yield node.name
+        targets = node.targets if isinstance(node, ast.Assign) else []
+        targets = [node.target] if isinstance(node, ast.AnnAssign) else targets
+        yield from (name.id for target in targets for name in ast.walk(target) if isinstance(name, ast.Name))
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_names_used_in_one_file_are_private(module: str) -> None:
+    names = functions_and_constants(ast.parse(MODULES[module].read_text()))
+    assert not [name for name in names if not name.startswith("_") and files_with_word()[name] == 1]
+
+
 FILES_OF_A_TASK = {
     *("__init__", "config", "dataset", "preprocessing", "task", "trainable", "baselines"),
     *("metrics", "predict", "plots", "report", "inspect"),
@@ -309,5 +335,5 @@ OWN_SUBJECTS = {
 @pytest.mark.parametrize("task", TASKS)
 def test_task_folders_have_the_same_file_names(task: str) -> None:
     names = {path.stem for path in (SOURCE / "tasks" / task).glob("*.py")}
-    assert names - FILES_OF_A_TASK <= OWN_SUBJECTS.get(task, set())
+    assert names - FILES_OF_A_TASK == OWN_SUBJECTS[task]
     assert names >= NEEDED

@@ -21,7 +21,7 @@ from cyclopts import (
 
 from holdfast.errors import UserError, missing_library
 
-USER, BUG, INTERRUPTED, CLOSED = 2, 1, 130, 141
+_USER, BUG, INTERRUPTED, _CLOSED = 2, 1, 130, 141
 """Exit codes: a user's mistake or a system error, a bug, Ctrl-C, and a closed stdout (128 + SIGPIPE)."""
 
 _EXTRAS = dict.fromkeys(("polars", "statsmodels", "sklearn", "matplotlib", "tensorboard"), "forecast") | {
@@ -41,10 +41,10 @@ def report(error: BaseException) -> int:
         return _say("Interrupted.", code=INTERRUPTED)
     if isinstance(error, BrokenPipeError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the flush at exit must not fail
-        return CLOSED
+        return _CLOSED
     known = _as_user_error(error)
     if known is not None:
-        return _say(f"error: {known.rule}", f"       {known.got}", f"       {known.fix}", code=USER)
+        return _say(f"error: {known.rule}", f"       {known.got}", f"       {known.fix}", code=_USER)
     return _say(
         "".join(traceback.format_exception(error)),
         "This is a bug in Holdfast, not a mistake of yours.",

@@ -38,13 +38,13 @@ Given = JsonMapping
 # -- shared by several verbs -------------------------------------------------------------------------------------
 
 
-def split_commas(hint: object, tokens: Sequence[Any]) -> tuple[Any, ...]:
+def _split_commas(hint: object, tokens: Sequence[Any]) -> tuple[Any, ...]:
     """Convert ``--target a,b`` and ``--target a --target b`` to a tuple of two values."""
     entry = get_args(hint)[0]
     return tuple(entry(text.strip()) for token in tokens for text in token.value.split(",") if text.strip())
 
 
-def whole_number(_: object, tokens: Sequence[Any]) -> int:
+def _whole_number(_: object, tokens: Sequence[Any]) -> int:
     """Convert to int as Python does: ``2.5`` is refused, not rounded."""
     return int(tokens[0].value)
 
@@ -57,13 +57,13 @@ def switch(text: str) -> Parameter:
 def several(text: str = "", show_default: Any = False) -> Parameter:
     """Return a flag with values that are separated by commas."""
     return Parameter(
-        help=text, converter=split_commas, metavar="A,B,...", negative=(), show_default=show_default
+        help=text, converter=_split_commas, metavar="A,B,...", negative=(), show_default=show_default
     )
 
 
 def whole(text: str) -> Parameter:
     """Return a flag with a whole number."""
-    return Parameter(help=text, converter=whole_number)
+    return Parameter(help=text, converter=_whole_number)
 
 
 Data = Annotated[
@@ -190,7 +190,7 @@ def _flags(task: str, settings: Sequence[Setting]) -> Iterator[Argument]:
         options = Parameter(
             help=helps[setting.owner].get(setting.name, ""),
             group=groups[setting.owner],
-            converter=split_commas if is_tuple else whole_number if int in kinds else None,
+            converter=_split_commas if is_tuple else _whole_number if int in kinds else None,
             show_default=partial(_shown, _text(setting.default)) if setting.default else False,
             negative_iterable=(),
             metavar="A,B,..." if is_tuple else None,

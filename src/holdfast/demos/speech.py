@@ -17,7 +17,7 @@ from holdfast.tasks.speech.config import NetworkConfig, SoundConfig, SpeechConfi
 
 PHRASES = 780
 """The number of phrases, equally many in each voice."""
-VOICES = tuple(
+_VOICES = tuple(
     f"{accent}+{kind}" for accent in ("en-us", "en-gb", "en-gb-scotland") for kind in ("m1", "m3", "f2", "f4")
 )
 """Accents and voices of espeak-ng."""
@@ -49,7 +49,7 @@ def speech_demo(out: Path, announce: Announce = lambda text: None) -> Demo:
     _check_espeak()
     said = phrases(PHRASES)
     data = write_data(out, "speech", config, "spoken.tsv", manifest(said))
-    announce(f"espeak-ng says {len(said)} commands in {len(VOICES) + 1} voices ...")
+    announce(f"espeak-ng says {len(said)} commands in {len(_VOICES) + 1} voices ...")
     speak(said, data.parent)
     announce(f"Audio files and their texts: {data}")
     title = "Spoken commands, tested on a new voice"
@@ -72,7 +72,7 @@ def _next(data: Path, cell: str) -> list[list[str]]:
 def phrases(count: int, seed: int = 0) -> list[Spoken]:
     """Sample distinct commands, equally many for each voice."""
     rng = random.Random(seed)
-    voices = (*VOICES, STRANGER)
+    voices = (*_VOICES, STRANGER)
     found: dict[Spoken, None] = {}
     while len(found) < count:
         voice = voices[len(found) % len(voices)]

@@ -55,7 +55,7 @@ TASKS = {
 BACKTESTS = {"forecast": "holdfast.experiments.backtest:backtest"}
 """Tasks whose data have an order in time -> how they are backtested."""
 
-RUN_CONFIG, RUN_STATE, RUN_METRICS = "config.toml", "state.safetensors", "metrics.json"
+RUN_CONFIG, RUN_STATE, _RUN_METRICS = "config.toml", "state.safetensors", "metrics.json"
 """The files by which a run's folder is known: what it is, how far it came, and that it ended."""
 _RUN_WEIGHTS = "model.safetensors"
 """What a folder with a model has, and one of a comparison has not."""
@@ -131,7 +131,7 @@ def load(folder: Path | str) -> Any:
     for other in ("comparison", "backtest", "probe"):
         if (folder / f"{other}.json").exists():
             raise UserError(rule, f"{folder} holds a {other}, which keeps no model.", _nearby(folder))
-    if (folder / RUN_STATE).exists() and not (folder / RUN_METRICS).exists():
+    if (folder / RUN_STATE).exists() and not (folder / _RUN_METRICS).exists():
         raise UserError(
             "The training of a model must have ended before it is used.",
             f"The training in {folder} was stopped before its end.",

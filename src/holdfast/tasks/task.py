@@ -33,7 +33,7 @@ from holdfast.training.trainable import Stateful, Trainable
 
 C = TypeVar("C")
 
-CONFIG, PREPROCESSING, BASELINES, METRICS, WARNINGS = (
+_CONFIG, PREPROCESSING, _BASELINES, _METRICS, _WARNINGS = (
     "config.toml",
     "data.json",
     "baselines.safetensors",
@@ -42,7 +42,7 @@ CONFIG, PREPROCESSING, BASELINES, METRICS, WARNINGS = (
 )
 """Files of a run folder: settings, preprocessing, baselines, results, and what the monitor found."""
 
-FEW_STEPS = 300
+_FEW_STEPS = 300
 """Optimizer steps below which a note says that a run was short."""
 _STILL_IMPROVING = 0.02
 """A run was stopped early where its last epoch is better than all before it by this share."""
@@ -117,10 +117,10 @@ class Task(TaskContract[S, P, Y], OldAttributes, Generic[C, S, P, Y]):
 
         def starting() -> None:
             if resume:
-                (folder / METRICS).unlink(missing_ok=True)  # the run has not ended any more
+                (folder / _METRICS).unlink(missing_ok=True)  # the run has not ended any more
             else:
                 new_folder(folder, overwrite=overwrite)
-                save_config(folder / CONFIG, self.task, self.config)
+                save_config(folder / _CONFIG, self.task, self.config)
                 self._save_preprocessing(folder)
             if progress:
                 notice(f"The run folder is {folder}.")
@@ -134,7 +134,7 @@ class Task(TaskContract[S, P, Y], OldAttributes, Generic[C, S, P, Y]):
 
     def _check_resumed(self, folder: Path, dataset: Dataset[S, P]) -> None:
         """Refuse to resume a run with another network or other data, before anything is written."""
-        began: Any = load_config(folder / CONFIG, self.config_class)
+        began: Any = load_config(folder / _CONFIG, self.config_class)
         same = replace(self.config, training=began.training) == began
         if not same or load_json(folder / PREPROCESSING).get("digest") != dataset.digest:
             raise UserError(
@@ -191,7 +191,7 @@ class Task(TaskContract[S, P, Y], OldAttributes, Generic[C, S, P, Y]):
         if not self.config.training.monitor:
             return contextlib.nullcontext()
         carries = isinstance(trainable, Stateful) and trainable.steps_per_epoch >= CARRY_STEPS
-        file = None if folder is None else folder / WARNINGS
+        file = None if folder is None else folder / _WARNINGS
         return TrainingMonitor(trainable.module, carries=carries, file=file)
 
     def _judge(self, dataset: Dataset[S, P], trainable: Trainable) -> Result:
@@ -289,11 +289,11 @@ class Task(TaskContract[S, P, Y], OldAttributes, Generic[C, S, P, Y]):
         module, folder = self.fitted_module(), Path(folder)
         assert self.baselines is not None
         folder.mkdir(parents=True, exist_ok=True)
-        save_config(folder / CONFIG, self.task, self.config)
+        save_config(folder / _CONFIG, self.task, self.config)
         self._save_preprocessing(folder)
         save_weights(folder / WEIGHTS, module)
-        save_arrays(folder / BASELINES, self.baselines.state() | self.arrays())
-        save_json(folder / METRICS, self.metrics)
+        save_arrays(folder / _BASELINES, self.baselines.state() | self.arrays())
+        save_json(folder / _METRICS, self.metrics)
 
     def _save_preprocessing(self, folder: Path) -> None:
         save_json(folder / PREPROCESSING, {"digest": self.digest, **self.fitted()[1].to_dict()})
@@ -307,17 +307,17 @@ class Task(TaskContract[S, P, Y], OldAttributes, Generic[C, S, P, Y]):
         """
         folder = Path(folder)
         config_class: Any = cls.config_class
-        self = cls(load_config(folder / CONFIG, config_class))
+        self = cls(load_config(folder / _CONFIG, config_class))
         values = load_json(folder / PREPROCESSING)
         self.digest = str(values.get("digest", ""))
         self.preprocessing = self.read_preprocessing(values, folder / PREPROCESSING)
-        arrays = load_arrays(folder / BASELINES)
+        arrays = load_arrays(folder / _BASELINES)
         self.load_arrays(arrays)
         self.module = self.network(self.preprocessing)
         load_weights(folder / WEIGHTS, self.module)
         self.module.eval()
         self.baselines = self.baseline_set(self.preprocessing).load_state(arrays)
-        self.metrics = renamed_keys(load_json(folder / METRICS), cls.renamed)
+        self.metrics = renamed_keys(load_json(folder / _METRICS), cls.renamed)
         return self
 
     def to(self, device: str) -> Self:
@@ -381,7 +381,7 @@ def _steps(history: History, trainable: Trainable) -> int:
 def _brief(history: History, trainable: Trainable) -> Iterator[str]:
     """Yield notes about a training run that was short."""
     steps = _steps(history, trainable)
-    if steps < FEW_STEPS:
+    if steps < _FEW_STEPS:
         taken = "step was" if steps == 1 else "steps were"
         yield (
             f"only {steps:,} optimizer {taken} taken: more --epochs or --budget, or a smaller --batch-size, "

@@ -25,7 +25,7 @@ _WINDOW = 8
 """Notes in a window that counts as a repetition, and in the shortest overlap that counts as a copy."""
 _COPY_SHARE = 0.5
 """Fraction of a line's notes above which an overlap counts as a copy."""
-ALL, TOP = "all", "top line"
+ALL, _TOP = "all", "top line"
 """Lines of a piece, in addition to its voices."""
 _LONGEST_PAUSE = 255
 """Steps between onsets above which all pauses are equal."""
@@ -95,12 +95,12 @@ class NoteArrays:
         return self[self.pitches >= highest[self.starts - first]]
 
     def lines(self) -> dict[str | int, NoteArrays]:
-        """Return all notes (:data:`ALL`), the top line (:data:`TOP`), and, if there are several,
+        """Return all notes (:data:`ALL`), the top line (:data:`_TOP`), and, if there are several,
         each voice by number.
         """
         found: dict[str | int, NoteArrays] = {
             ALL: self._each_once(self.starts, self.pitches),
-            TOP: self.top(),
+            _TOP: self.top(),
         }
         voices = np.unique(self.voices).tolist()
         return found | ({voice: self[self.voices == voice] for voice in voices} if len(voices) > 1 else {})
@@ -121,7 +121,7 @@ class Overlap:
 
     Attributes:
         notes: number of notes in the run.
-        line: the line of the piece: :data:`ALL`, :data:`TOP`, or the number of a voice.
+        line: the line of the piece: :data:`ALL`, :data:`_TOP`, or the number of a voice.
         line_notes: number of notes in that line.
         piece: name of the training piece.
         step: step at which the run begins there.

@@ -12,7 +12,7 @@ from holdfast.data.tabular.table import RowError, as_text, require_column
 from holdfast.errors import UserError
 
 NAMES = ("date", "datetime", "time", "timestamp", "ds", "month", "day", "week", "year", "period")
-PARTS = ("year", "month", "day", "hour", "minute")
+_PARTS = ("year", "month", "day", "hour", "minute")
 _FORMATS = (
     "%Y-%m-%d %H:%M:%S%.f",
     "%Y-%m-%dT%H:%M:%S%.f",
@@ -76,8 +76,8 @@ def _named(frame: pl.DataFrame, named: str) -> str:
     for name in names:
         require_column(frame, name, "time column")
     found = {name.lower(): name for name in names}
-    parts = [found[p] for p in PARTS if p in found]
-    if len(parts) != len(names) or tuple(p.lower() for p in parts) != PARTS[: len(parts)]:
+    parts = [found[p] for p in _PARTS if p in found]
+    if len(parts) != len(names) or tuple(p.lower() for p in parts) != _PARTS[: len(parts)]:
         raise UserError(
             "The columns of a time must be named year, month, day, hour and minute, without a gap from the year on.",
             f"They were: {', '.join(names)}.",
@@ -91,7 +91,7 @@ def _parts(frame: pl.DataFrame, lower: dict[str, str]) -> list[str]:
     alone.
     """
     parts: list[str] = []
-    for part in PARTS:
+    for part in _PARTS:
         if part not in lower or not _mostly(frame[lower[part]], r"^\d{1,4}(\.0)?$"):
             break
         parts.append(lower[part])
@@ -224,7 +224,7 @@ def _from_parts(frame: pl.DataFrame, names: list[str]) -> Array:
         _refuse_missing(frame[name])
     parts = pl.DataFrame({name.lower(): _whole(frame[name]) for name in names})
     day = pl.col("day") if "day" in parts.columns else pl.lit(1)
-    clock = [pl.col(p) for p in PARTS[3:] if p in parts.columns]
+    clock = [pl.col(p) for p in _PARTS[3:] if p in parts.columns]
     try:
         joined = parts.select(pl.datetime(pl.col("year"), pl.col("month"), day, *clock)).to_series()
     except pl.exceptions.PolarsError:

@@ -14,7 +14,7 @@ from torch import Tensor
 SYMBOLS, COPIED = 8, 10
 """The copy task's number of symbols, without blank and delimiter, and how many of them are to be repeated."""
 
-BLANK, DELIMITER = SYMBOLS, SYMBOLS + 1
+BLANK, _DELIMITER = SYMBOLS, SYMBOLS + 1
 _DISTRACTORS, FIRST, SECOND, BEGIN, END = 4, 4, 5, 6, 7
 """Symbols of temporal order: a, b, c, d are 0 to 3, X is 4, Y is 5; one symbol begins a sequence and one ends it."""
 
@@ -71,13 +71,13 @@ def copy(count: int, delay: int, random: torch.Generator) -> Example:
 
     Example:
         >>> x, y = copy(1, 5, generator(0))
-        >>> torch.equal(x[:10], y[-10:]), int((x == DELIMITER).nonzero()[0, 0])
+        >>> torch.equal(x[:10], y[-10:]), int((x == _DELIMITER).nonzero()[0, 0])
         (True, 14)
     """
     symbols = torch.randint(0, SYMBOLS, (COPIED, count), generator=random)
     inputs = torch.full((delay + 2 * COPIED, count), BLANK)
     targets = inputs.clone()
-    inputs[:COPIED], inputs[delay + COPIED - 1], targets[-COPIED:] = symbols, DELIMITER, symbols
+    inputs[:COPIED], inputs[delay + COPIED - 1], targets[-COPIED:] = symbols, _DELIMITER, symbols
     return inputs, targets
 
 

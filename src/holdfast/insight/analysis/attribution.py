@@ -18,17 +18,17 @@ from holdfast.insight.analysis.request import InspectionRequest, Score
 from holdfast.insight.analysis.rerun import Rerun
 from holdfast.insight.analysis.results import Attribution
 
-POINTS, CLOSE = (32, 128, 512), 0.05
+_POINTS, _CLOSE = (32, 128, 512), 0.05
 """Numbers of points on the path from the mean input to the input; the next is tried while the
 gradients leave more than this share of the change unexplained, within :data:`_MAX_POINT_STEPS`."""
 _MAX_POINT_STEPS = 20_000
 """Maximum number of points times steps for another try."""
-ALONE, TOGETHER = 64, 32
+_ALONE, _TOGETHER = 64, 32
 """The last steps are occluded one by one, the earlier ones in at most this number of groups."""
 MATTERS = 0.01
 """Share of the largest attribution from which a step counts in the comparison of the two
 methods."""
-SINGLE, RESOLVED = 1e-4, 8 * float(np.finfo(np.float32).eps)
+_SINGLE, RESOLVED = 1e-4, 8 * float(np.finfo(np.float32).eps)
 """Occlusion of a step influences the prediction if it exceeds this share of the whole change and
 this share of the prediction (rounding)."""
 
@@ -59,17 +59,17 @@ def attribute(request: InspectionRequest, score: Score) -> Attribution:
         hidden = FeatureAblation(predict).attribute(x, base, feature_mask=groups[None, :, None])
         whole, without = float(predict(x)), float(predict(base))
     change = max(abs(whole - without), 1e-9)
-    for points in sorted({max(POINTS[0], min(more, _MAX_POINT_STEPS // x.size(1))) for more in POINTS}):
+    for points in sorted({max(_POINTS[0], min(more, _MAX_POINT_STEPS // x.size(1))) for more in _POINTS}):
         integrated, gap = IntegratedGradients(predict).attribute(
             x, base, n_steps=points, internal_batch_size=1, return_convergence_delta=True
         )
         incomplete = float(gap.abs().max()) / change
-        if incomplete <= CLOSE:
+        if incomplete <= _CLOSE:
             break
     by_step = integrated[0].sum(-1).detach().double().numpy()
     by_group = hidden[0, :, 0].double().numpy()
     sizes = np.bincount(groups.numpy())[groups.numpy()]
-    moved = np.abs(by_group).max() > max(SINGLE * change, RESOLVED * max(abs(whole), abs(without)))
+    moved = np.abs(by_group).max() > max(_SINGLE * change, RESOLVED * max(abs(whole), abs(without)))
     agreement = agree(by_step, by_group, groups.numpy()) if moved else float("nan")
     return Attribution(score.name, by_step, by_group / sizes, agreement, incomplete, score.step)
 
@@ -120,8 +120,8 @@ def _groups(steps: int) -> Tensor:
     """Return the occlusion group [T] of each step: the last steps alone, the earlier ones in
     groups.
     """
-    before = max(0, steps - ALONE)
-    size = max(1, -(-before // TOGETHER))
+    before = max(0, steps - _ALONE)
+    size = max(1, -(-before // _TOGETHER))
     far = torch.arange(before) // size
     first = int(far[-1]) + 1 if before else 0
     return torch.cat([far, torch.arange(steps - before) + first])

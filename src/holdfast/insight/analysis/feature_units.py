@@ -13,7 +13,7 @@ import numpy as np
 from holdfast._typing import Array
 from holdfast.insight.analysis.results import FeatureUnit, LayerTrace
 
-SURE = 0.4
+_SURE = 0.4
 """Correlation of the same sign on the held-out half from which a unit is reported."""
 _MIN_STEPS = 24
 """Minimum number of steps of each half at which a feature must be defined."""
@@ -45,7 +45,7 @@ def find_feature_units(layers: Sequence[LayerTrace], features: Mapping[str, Arra
     The best of thousands of units correlates highly with noise too, and slow units and slow
     features may agree by chance even on held-out steps. So selection and confirmation are repeated
     with shifted versions of the feature. A unit is reported if its confirmed correlation reaches
-    :data:`SURE` and exceeds that of every shifted version (about p = 0.01 for each feature;
+    :data:`_SURE` and exceeds that of every shifted version (about p = 0.01 for each feature;
     shifting is exact only for a stationary feature).
 
     Args:
@@ -114,7 +114,7 @@ class _Best:
     def is_confirmed(self) -> bool:
         """Whether the feature is confirmed, and better than every shifted version."""
         agreed = np.sign(self.selected) * self.confirmed
-        return bool(min(agreed[0], abs(self.selected[0])) >= SURE and agreed[0] > agreed[1:].max())
+        return bool(min(agreed[0], abs(self.selected[0])) >= _SURE and agreed[0] > agreed[1:].max())
 
 
 def _confirmed_units(layers: Sequence[LayerTrace], features: Mapping[str, Array]) -> Iterator[FeatureUnit]:

@@ -18,14 +18,14 @@ from holdfast.insight.analysis.results import MemoryCurve
 
 DRAWS = 16
 """Number of random vectors that multiply the Jacobian."""
-CHECKED, CHECKS = 8, 2
+_CHECKED, _CHECKS = 8, 2
 """Number of lags checked by finite differences, and random changes at each."""
 _STEP = 3e-2
 """Size of these changes relative to the root mean square input."""
 RESOLVED = 1e-2
 """Share of the peak below which rounding dominates a finite difference in float32."""
 TINY = 1e-30
-HALF, SMALL = 1 / 2, 1 / 20
+_HALF, SMALL = 1 / 2, 1 / 20
 """Shares of the peak that define ``half_life`` and ``reach``."""
 
 
@@ -79,10 +79,10 @@ def memory_curve(
     curve = squared.sqrt().double().numpy()
     peak = _peak(curve)
     lags = np.arange(len(curve))
-    checked = np.unique([*np.geomspace(1, len(curve), CHECKED).astype(int) - 1, int(curve.argmax())])
+    checked = np.unique([*np.geomspace(1, len(curve), _CHECKED).astype(int) - 1, int(curve.argmax())])
     finite, agreement = _checks(rerun, checked, list(zip(draws, products, strict=True)), curve, random)
     return MemoryCurve(
-        lags, curve / peak, checked, finite, lag_below(curve, HALF), lag_below(curve, SMALL), agreement
+        lags, curve / peak, checked, finite, lag_below(curve, _HALF), lag_below(curve, SMALL), agreement
     )
 
 
@@ -191,7 +191,7 @@ def _checks(
         rows = torch.arange(x.size(1))[places >= 0]
         places = places[rows]
         pairs, sizes = [], []
-        for _ in range(CHECKS):
+        for _ in range(_CHECKS):
             u = torch.zeros_like(x)
             u[places, rows] = torch.randn(len(rows), x.size(2), generator=random)
             with torch.no_grad():

@@ -22,7 +22,7 @@ _FEW_VALUES = 32
 """Minimum number of values of a unit to call it constant."""
 _LONG = 50
 """Minimum number of time steps to report a vanishing gradient."""
-WARM, WARM_GATES = 40, 200
+_WARM, _WARM_GATES = 40, 200
 """Training steps before a vanishing gradient is reported; gates take longer to learn to keep."""
 _LENGTHENED = 1.1
 """Growth of the gradient's reach since the first check from which gates count as learning to
@@ -102,7 +102,7 @@ def vanishing_gradient(one: LayerMeasurement, first_reach: int, number: int) -> 
         number: number of the training step.
     """
     steps = one.steps
-    warm = number >= (WARM_GATES if one.gated else WARM)
+    warm = number >= (_WARM_GATES if one.gated else _WARM)
     grows = one.gated and one.reach > _LENGTHENED * first_reach
     if steps >= _LONG and warm and one.reach < NEAR * steps and not grows:
         yield Finding(

@@ -33,8 +33,8 @@ from holdfast.insight.render.captions import choose_units, number, tracked_featu
 from holdfast.insight.render.colormaps import Scale, scale_of
 from holdfast.insight.render.label_text import clean, plain, sign
 
-SHADES, ASCII_SHADES = " ░▒▓█", " .:-=+*#%@"
-HEIGHTS, ASCII_HEIGHTS = "▁▂▃▄▅▆▇█", "_.:-=+*#"
+_SHADES, _ASCII_SHADES = " ░▒▓█", " .:-=+*#%@"
+_HEIGHTS, _ASCII_HEIGHTS = "▁▂▃▄▅▆▇█", "_.:-=+*#"
 _MIN_WIDTH = 20
 _UNITS, _STEPS, _COMPONENTS = 8, 8, 12
 """Maximum numbers of units in a heatmap, of influential steps, and of ablated units."""
@@ -57,7 +57,7 @@ class Screen:
         """
         color = stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
         try:
-            (SHADES + HEIGHTS).encode(stream.encoding or "ascii")
+            (_SHADES + _HEIGHTS).encode(stream.encoding or "ascii")
         except UnicodeEncodeError:
             return cls(shutil.get_terminal_size().columns, color, blocks=False)
         return cls(shutil.get_terminal_size().columns, color)
@@ -204,7 +204,7 @@ def _cells(values: Array, scale: Scale, screen: Screen) -> Text:
         for red, green, blue in scale.colors(values).tolist():
             line.append(" ", Style(bgcolor=Color.from_rgb(red, green, blue)))
         return line
-    return Text(_levels((values - low) / ((high - low) or 1.0), SHADES if screen.blocks else ASCII_SHADES))
+    return Text(_levels((values - low) / ((high - low) or 1.0), _SHADES if screen.blocks else _ASCII_SHADES))
 
 
 def _levels(shares: Array, signs: str) -> str:
@@ -243,7 +243,7 @@ def _spark(values: Array, screen: Screen, room: int) -> str:
     places = np.linspace(0, len(values) - 1, min(room, len(values))).round().astype(int)
     with np.errstate(divide="ignore"):
         shares = 1 + np.log10(values[places]) / _DECADES
-    return _levels(shares, HEIGHTS if screen.blocks else ASCII_HEIGHTS)
+    return _levels(shares, _HEIGHTS if screen.blocks else _ASCII_HEIGHTS)
 
 
 def _horizon(found: MemoryCurve, screen: Screen) -> Iterator[RenderableType]:

@@ -21,7 +21,7 @@ INTERVAL = 0.5
 SOON = 0.2
 """The same after a pause: that decision rests on the average over the pause."""
 
-TOLERATED = 0.4
+_TOLERATED = 0.4
 """Cores' worth of other programs' work that takes no core away: the background of an idle machine. A program that
 shares its core with one of our threads keeps half of it busy."""
 
@@ -62,7 +62,7 @@ def decide(wanted: int, machine: Machine) -> Decision:
         best = Decision(machine.cores, f"this process may use {_cores(machine.cores)}")
     if machine.quota is not None and (whole := max(1, math.floor(machine.quota))) < best.threads:
         best = Decision(whole, f"the container may use {machine.quota:g} CPUs")
-    taken = math.ceil((machine.load or 0.0) - TOLERATED)
+    taken = math.ceil((machine.load or 0.0) - _TOLERATED)
     if taken > 0 and (left := max(machine.cores - taken, machine.cores // 2, 1)) < best.threads:
         best = Decision(left, f"other programs keep {machine.load:.1f} of {_cores(machine.cores)} busy")
     return best

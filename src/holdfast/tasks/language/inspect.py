@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 WINDOW, WINDOWS = 200, 16
 """Tokens of each stretch, and stretches, on which memory and gradients are measured."""
-SCORED, STREAMS = 4000, 4
+SCORED, _STREAMS = 4000, 4
 """Tokens on which ablation measures the loss, and streams in which they are read."""
 
 
@@ -80,7 +80,7 @@ def _log_probabilities(module: Any, hidden: Tensor) -> Tensor:
 
 
 def _loss(module: Any, ids: Array, begin: int) -> float:
-    return float(text_nll(module, ids, begin, max(1, min(STREAMS, len(ids) // WINDOW))).mean())
+    return float(text_nll(module, ids, begin, max(1, min(_STREAMS, len(ids) // WINDOW))).mean())
 
 
 def _pieces(ids: Array) -> Array:

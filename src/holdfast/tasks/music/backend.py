@@ -121,11 +121,13 @@ _BACKENDS = {
 }
 """Value of ``--model`` -> its backend, as ``module:name``."""
 
-AnyBackend = MusicBackend[RollPiece | ScorePiece, MusicSplit, MusicPreprocessing, MusicPredictions, nn.Module]
+_AnyBackend = MusicBackend[
+    RollPiece | ScorePiece, MusicSplit, MusicPreprocessing, MusicPredictions, nn.Module
+]
 
 
-def backend_of(config: MusicConfig) -> AnyBackend:
+def backend_of(config: MusicConfig) -> _AnyBackend:
     """Return the backend of the kind of model that the settings name."""
     module, _, name = _BACKENDS[config.network.model].partition(":")
-    backend: AnyBackend = getattr(import_module(module), name)(config)
+    backend: _AnyBackend = getattr(import_module(module), name)(config)
     return backend

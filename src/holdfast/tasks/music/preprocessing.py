@@ -24,7 +24,7 @@ from holdfast.tasks.dataset import Dataset
 from holdfast.tasks.music.request import notes_in
 
 Ids = NDArray[np.int64]
-Signature = tuple[int, int]
+_Signature = tuple[int, int]
 _SHORTEST = 2
 """Frames of the shortest piece in which a frame can be scored."""
 
@@ -151,7 +151,7 @@ class RollPreprocessing:
         signature: the most frequent time signature, in which new pieces are composed.
     """
 
-    signature: Signature
+    signature: _Signature
 
     @classmethod
     def fit(cls, pieces: Sequence[RollPiece]) -> Self:
@@ -186,7 +186,7 @@ class EventPreprocessing:
     """
 
     vocabulary: EventVocabulary
-    signature: Signature
+    signature: _Signature
 
     @classmethod
     def fit(cls, pieces: Sequence[ScorePiece], steps_per_beat: int) -> Self:
@@ -232,7 +232,7 @@ EventDataset = Dataset[EventSplit, EventPreprocessing]
 MusicDataset = Dataset[MusicSplit, MusicPreprocessing]
 
 
-def _most_frequent(signatures: Iterable[Signature | None]) -> Signature:
+def _most_frequent(signatures: Iterable[_Signature | None]) -> _Signature:
     known = Counter(signature for signature in signatures if signature is not None)
     return known.most_common(1)[0][0] if known else DEFAULT_TIME_SIGNATURE
 
@@ -244,6 +244,6 @@ def _fitted(values: JsonMapping, where: Path) -> JsonMapping:
     return fitted
 
 
-def _signature(fitted: JsonMapping) -> Signature:
+def _signature(fitted: JsonMapping) -> _Signature:
     beats, value = fitted.get("signature", DEFAULT_TIME_SIGNATURE)
     return beats, value

@@ -10,7 +10,7 @@ from holdfast.config import Training
 from holdfast.errors import UserError
 from holdfast.validation import check_at_least, check_fraction, invalid_setting
 
-WIDEST = 1000
+_WIDEST = 1000
 """Most hypotheses of a beam."""
 
 
@@ -222,7 +222,7 @@ class Prediction:
 
 def _check_search(beam: int | None, length: float | None, coverage: float | None) -> None:
     check_at_least("beam", beam, 1, 5)
-    if beam is not None and beam > WIDEST:
-        raise invalid_setting("beam", f"at most {WIDEST}", beam, 5)
+    if beam is not None and beam > _WIDEST:
+        raise invalid_setting("beam", f"at most {_WIDEST}", beam, 5)
     check_at_least("length_penalty", length, 0, 1.0)
     check_at_least("coverage_penalty", coverage, 0, 0.2)

@@ -22,7 +22,7 @@ from holdfast.tasks.translate.trainable import source_batch
 
 _BATCH_TOKENS = 3000
 """Source tokens of a batch, times the hypotheses of each sentence."""
-TEXTS_AT_ONCE, LINES_AT_ONCE = 4000, 256
+TEXTS_AT_ONCE, _LINES_AT_ONCE = 4000, 256
 """Sentences that are sorted by length together."""
 
 
@@ -73,7 +73,7 @@ class BatchTranslator:
     def stream(self, sentences: Iterable[str]) -> Iterator[list[Translation]]:
         """Yield the translations of sentences in order as they arrive; those available are translated together."""
         first = 0
-        for group in batch_available(sentences, LINES_AT_ONCE):
+        for group in batch_available(sentences, _LINES_AT_ONCE):
             yield from self.all(group, first)
             first += len(group)
 

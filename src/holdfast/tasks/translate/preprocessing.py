@@ -14,7 +14,7 @@ from holdfast.errors import damaged
 from holdfast.tasks.translate.config import PairsConfig
 from holdfast.tasks.translate.tokenizer import SentenceTokenizer
 
-ROOM, STRETCH = 10, 2.0
+_ROOM, _STRETCH = 10, 2.0
 
 
 @dataclass(frozen=True)
@@ -49,14 +49,14 @@ class PairSplit:
 class PairPreprocessing:
     """The tokenizers of the source and the target language; the same one twice where they are shared.
 
-    A translation of a source with n tokens has at most ``ROOM + stretch * n`` tokens, which is enough for every
+    A translation of a source with n tokens has at most ``_ROOM + stretch * n`` tokens, which is enough for every
     training pair. One pair with a long target must not let every translation grow: none is longer than the longest
-    training target, or than ``ROOM + STRETCH * n``.
+    training target, or than ``_ROOM + _STRETCH * n``.
     """
 
     source: SentenceTokenizer
     target: SentenceTokenizer
-    stretch: float = STRETCH
+    stretch: float = _STRETCH
 
     @classmethod
     def fit(cls, pairs: SentencePairs, config: PairsConfig) -> Self:
@@ -74,7 +74,7 @@ class PairPreprocessing:
     def stretched(self, train: PairSplit) -> Self:
         """Return the same with the stretch of the training pairs."""
         pairs = zip(train.sources, train.targets, strict=True)
-        most = max(STRETCH, *((len(target) - ROOM) / len(source) for source, target in pairs))
+        most = max(_STRETCH, *((len(target) - _ROOM) / len(source) for source, target in pairs))
         return replace(self, stretch=most)
 
     def encode(self, pairs: SentencePairs) -> PairSplit:
@@ -90,7 +90,7 @@ class PairPreprocessing:
     def longest(self, source: Ids, most: int) -> int:
         """Return the number of tokens after which a translation is cut off; training's had at most ``most``."""
         stretched = int(self.stretch * len(source) + 1e-6)
-        return ROOM + min(stretched, max(most, int(STRETCH * len(source))))
+        return _ROOM + min(stretched, max(most, int(_STRETCH * len(source))))
 
     def to_dict(self) -> JsonObject:
         """Return everything as values that JSON can hold; a shared vocabulary once."""
@@ -108,4 +108,4 @@ class PairPreprocessing:
             raise damaged(where, "It lacks the vocabulary of the target.")
         target = SentenceTokenizer.from_dict(values["target"], where)
         source = SentenceTokenizer.from_dict(values["source"], where) if "source" in values else target
-        return cls(source, target, float(values.get("stretch", STRETCH)))
+        return cls(source, target, float(values.get("stretch", _STRETCH)))

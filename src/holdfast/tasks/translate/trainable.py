@@ -20,7 +20,7 @@ _Ends = tuple[int, int]
 
 NONE = -100
 """Fills targets after the end of a sentence."""
-SCORED_AT_ONCE = 4000
+_SCORED_AT_ONCE = 4000
 """Tokens of a batch that is only scored."""
 
 
@@ -150,7 +150,7 @@ def mean_nats(module: TranslationNetwork, split: PairSplit, ends: _Ends) -> floa
     module.eval()
     device = next(module.parameters()).device
     total, count = 0.0, 0
-    for chosen in TokenBatches(lengths(split), SCORED_AT_ONCE).of(epoch=0):
+    for chosen in TokenBatches(lengths(split), _SCORED_AT_ONCE).of(epoch=0):
         own = on(device, batch(split, chosen.tolist(), ends))
         found = nats(module, own)
         total, count = total + float(found.sum()), count + len(found)
