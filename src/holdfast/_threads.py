@@ -3,7 +3,7 @@
 GNU's OpenMP runtime (libgomp, part of torch on Linux) lets a thread that waits spin 300,000 times before it sleeps. On
 an idle machine that saves the wake-up. If another program needs the core, the spinning thread takes the time of the
 one it waits for: a training step with two threads becomes 10 to 200 times slower. After 2,000 turns it sleeps, at the
-price of a few per cent on an idle machine; after 1,000, torch's own GRU loses 30 %. Measure with
+price of a few per cent on an idle machine; after 1,000, torch's own GRU loses 30%. Measure with
 ``python bench/busy_machine.py --spin 1000 --spin 3000``.
 """
 

@@ -20,7 +20,7 @@ from typing import Any, ClassVar, Literal, NamedTuple, Protocol, TypeVar, get_ar
 from holdfast._deprecated import renamed_settings
 from holdfast._json import JsonMapping, JsonObject
 from holdfast.errors import UserError
-from holdfast.files import write_atomic
+from holdfast.files import missing_file, write_atomic
 from holdfast.validation import invalid_setting
 
 FORMAT = 1
@@ -204,9 +204,11 @@ def read_config(path: Path) -> tuple[str, JsonObject]:
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
+        if not path.exists():
+            raise missing_file(path, "file of settings") from error
         reason = error.strerror or str(error)
         raise UserError(
-            f"{path} must be readable.", f"The system says: {reason}.", "Check the name."
+            f"{path} must be readable.", f"The system says: {reason}.", "Check the path."
         ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UserError(

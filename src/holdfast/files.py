@@ -10,6 +10,7 @@ import shutil
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 
 from holdfast._json import JsonMapping, JsonObject
@@ -245,6 +246,16 @@ def _remove(path: Path) -> None:
         shutil.rmtree(path)
     else:
         path.unlink()
+
+
+def missing_file(path: Path, what: str = "data file") -> UserError:
+    """Return the error for a path that does not exist; it gives the most similar name beside it."""
+    folder, name = path.parent, path.name
+    if not folder.is_dir():
+        return UserError(f"The {what} must exist.", f"There is no folder {folder}.", "Check the path.")
+    near = get_close_matches(name, [p.name for p in folder.iterdir()], 1, cutoff=0.75)
+    fix = f"Did you mean {path.with_name(near[0])}?" if near else "Check the path."
+    return UserError(f"The {what} must exist.", f"There is no {path}.", fix)
 
 
 def listed(names: Sequence[str], separator: str = ", ") -> str:

@@ -97,11 +97,15 @@ BAD_FILES: dict[str, tuple[str | bytes, list[str], Expected]] = {
     "unsorted times": (csv(rows()[60:] + rows()[:60]), [], ("order", "", "--sort")),
     "a time that is none": (changed(30, "someday,5,1,0"), [], ("time", "someday", "")),
     "mixed time zones": (changed(30, "2024-01-02T06:00:00+02:00,5,1,0"), [], ("", "", "")),
-    "horizon longer than the series": (csv(rows()), ["--horizon", "500"], ("horizon", "", "--horizon")),
+    "horizon longer than the series": (
+        csv(rows()),
+        ["--horizon", "500"],
+        ("and 500 to forecast", "120", "--horizon"),
+    ),
     "look-back longer than the series": (
         csv(rows()),
         ["--lookback", "500"],
-        ("look-back", "120", "--lookback"),
+        ("500 rows of input", "120", "--lookback"),
     ),
     "binary": (b"\x00\xff\xfe\x01PNG\r\n\x1a\n" * 50, [], ("", "", "")),
     "latin-1": (csv(rows()).replace("rain", "Regenhöhe").encode("latin-1"), [], ("utf-8", "", "utf-8")),
@@ -191,7 +195,10 @@ BAD_FLAGS: dict[str, tuple[list[str], Expected]] = {
     "dropout of everything": (["--dropout", "1"], ("dropout", "1.0", "--dropout 0.1")),
     "no hidden units": (["--hidden-size", "0"], ("--hidden-size", "0", "1 or more")),
     "unknown device": (["--device", "gpu"], ("cuda", "gpu", "--device")),
-    "a recipe that is not there": (["--recipe", "none.toml"], ("readable", "No such file", "name")),
+    "a recipe that is not there": (
+        ["--recipe", "none.toml"],
+        ("settings must exist", "There is no none.toml", "path"),
+    ),
     "missing test file": (["--test", "none.csv"], ("", "none.csv", "")),
 }
 

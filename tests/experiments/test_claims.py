@@ -88,10 +88,10 @@ def test_what_the_runs_say() -> None:
     goal = 1.003 * 1.02  # the worst best loss is the GRU's of seed 2
     assert own[f"optimizer steps to a validation loss of {goal:.4g}"].remark == "no difference that matters"
     assert own[f"seconds to a validation loss of {goal:.4g}"].decision == "holds"
-    gap = own["validation minus training loss, 10 % of the data"]
+    gap = own["validation minus training loss, 10% of the data"]
     assert gap.decision == "does not hold" and gap.finding is not None
     assert gap.finding.effect == pytest.approx(0.004 / 0.998) and gap.means == pytest.approx((0.502, 0.498))
-    error = own["test 1 - accuracy, 10 % of the data"]
+    error = own["test 1 - accuracy, 10% of the data"]
     assert error.finding is not None and error.finding.effect == pytest.approx(-0.004 / 0.202)
     assert own["time steps until an input's influence is halved"].decision == "holds"
     assert own["time steps until it falls to a twentieth"].decision == "does not hold"
@@ -133,13 +133,13 @@ def test_the_plain_rnn_is_tested_where_it_ran() -> None:
 def test_seeds_that_not_all_fractions_have_are_left_out() -> None:
     runs = [r for r in found().runs if (r["seed"], r["share"], r["cell"]) != (1, 0.1, "gru")]
     own = by_measure(evaluate_claims(Comparison("classify", runs, {}, ()), METRIC))
-    small, whole = own["validation loss, 10 % of the data"].finding, own["seconds per optimizer step"].finding
+    small, whole = own["validation loss, 10% of the data"].finding, own["seconds per optimizer step"].finding
     assert small is not None and whole is not None and (small.pairs, whole.pairs) == (2, 3)
 
 
 def test_nothing_to_lose_is_not_decided() -> None:
     perfect = by_measure(evaluate_claims(found(model={"accuracy": 1.0}), METRIC))
-    assert "has no loss to lower" in perfect["test 1 - accuracy, 10 % of the data"].remark
+    assert "has no loss to lower" in perfect["test 1 - accuracy, 10% of the data"].remark
 
 
 def test_a_loss_that_all_reach_at_once_tells_nothing_of_speed() -> None:
@@ -152,7 +152,7 @@ def test_a_loss_that_all_reach_at_once_tells_nothing_of_speed() -> None:
 
 def test_no_gap_is_remarked() -> None:
     gap = by_measure(evaluate_claims(found(train_loss=3.0), METRIC))[
-        "validation minus training loss, 10 % of the data"
+        "validation minus training loss, 10% of the data"
     ]
     assert gap.remark.startswith("neither overfits")
 

@@ -91,7 +91,7 @@ def test_the_terminal_view_fits_the_terminal(
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["{gru}", "{missing}"], ("text file must exist", "missing.txt", "Check the name")),
+        (["{gru}", "{missing}"], ("data file must exist", "missing.txt", "Check the path")),
         (["{gru}", "{empty}"], ("at least 2 tokens", "has 1", "longer one")),
         (["{missing}", "{play}"], ("loaded from a run folder", "There is no folder", "--out")),
         (["{gru}", "{play}", "--steps", "1"], ("at least 2", "It was 1", "1000")),

@@ -469,7 +469,7 @@ def test_the_end_of_a_sequence_begins_with_the_state_it_has_there() -> None:
     [
         (False, 500, 24, 13, 40, True),
         (False, 500, 24, 13, 39, False),  # too early
-        (False, 500, 25, 13, 400, False),  # 5 % of the sequence
+        (False, 500, 25, 13, 400, False),  # 5% of the sequence
         (False, 49, 1, 1, 400, False),  # too short a sequence
         (True, 500, 14, 13, 199, False),  # gates take longer
         (True, 500, 14, 13, 200, True),

@@ -17,7 +17,7 @@ def result(mae: float, **baselines: float) -> dict[str, Any]:
 
 @pytest.mark.parametrize(
     ("mae", "words"),
-    [(0.5, "50.0% below"), (0.995, "as good as equal"), (1.5, "50.0% ABOVE"), (30.0, "far below")],
+    [(0.5, "50.0% below"), (0.995, "as good as equal"), (1.5, "50.0% above"), (30.0, "far below")],
 )
 def test_the_best_baseline_is_the_bar(mae: float, words: str) -> None:
     (sentence,) = Forecaster.verdict(result(mae, last_value=2.0, linear=1.0))
@@ -75,9 +75,7 @@ def test_the_best_cell_is_compared_with_the_others_in_pairs() -> None:
     assert found.gap("gru").mean == pytest.approx(0.25) and found.gap("lstm").mean == pytest.approx(0.65)
     best, lstm, rnn, pointer = Forecaster.conclusions(found)
     assert "The cell with the lowest validation loss is GRU" in best and "50.0% below" in best
-    assert (
-        "GRU compared with LSTM, test MAE: better (-25.0%, 95 % interval -25.0% to -25.0%, 2 pairs)" in lstm
-    )
+    assert "GRU compared with LSTM, test MAE: better (-25.0%, 95% interval -25.0% to -25.0%, 2 pairs)" in lstm
     assert "GRU compared with RNN, test MAE: not decided (-70.3%" in rnn
     assert pointer.endswith("holdfast claims forecast ...")
 
@@ -111,7 +109,7 @@ def test_perfect_cells_have_no_difference() -> None:
         (0.9868, "0.01 above"),
         (0.9768, "as good as equal"),
         (0.9767, "as good as equal"),
-        (0.96, "0.0168 BELOW"),
+        (0.96, "0.0168 below"),
     ],
 )
 def test_where_higher_is_better_what_lacks_counts(own: float, words: str) -> None:

@@ -502,7 +502,7 @@ BAD: dict[str, tuple[str, str, tuple[str, str, str]]] = {
         ("a look-back of 50 rows", "has 2", "more rows of the past"),
     ),
     "language": ("a.txt", "x", ("2 tokens", "has 1", "longer")),
-    "sentences": ("a.csv", "said\nhello\n", ("text must be a column", "'text' is not", "--text")),
+    "sentences": ("a.csv", "said\nhello\n", ("--text must name a column", "'text' is not", "--text")),
     "measured": ("a.csv", "series,step,x,label\ns0,0,1,up\ns0,1,2,up\n", ("x, y", "has x", "rename")),
     "translate": ("a.tsv", "", ("have a sentence", "has none", "another file")),
     "speech": ("a.tsv", "path\ttext\nno.wav\tone\n", ("must exist", "no.wav", "correct or remove")),

@@ -131,7 +131,8 @@ def _of_command_line(error: CycloptsError) -> UserError:
         return _of_value(error)
     if isinstance(error, MissingArgumentError) and error.argument is not None:
         name = error.keyword or error.argument.name
-        return UserError(f"{name} must have a value.", "None was given.", f"See {usage} --help.")
+        rule = f"{name} must have a value." if name.startswith("-") else f"{usage} must have {name}."
+        return UserError(rule, "None was given.", f"See {usage} --help.")
     if isinstance(error, RepeatArgumentError):
         name = error.token.keyword or error.token.value
         return UserError(

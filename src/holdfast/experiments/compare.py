@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from holdfast._json import JsonObject
 from holdfast.config import load_config, save_config
 from holdfast.errors import UserError
-from holdfast.files import DataFiles, OutputFolder, load_json, new_folder, save_json
+from holdfast.files import DataFiles, OutputFolder, listed, load_json, new_folder, save_json
 from holdfast.reporting.comparison import Comparison
 from holdfast.reporting.html import Section
 from holdfast.tasks.registry import task_class
@@ -208,8 +208,8 @@ def check_cells(cells: Sequence[str], needed: Sequence[str] = ()) -> None:
     if unknown or not cells:
         raise UserError(
             f"Each cell must be one of: {', '.join(_CELL_NAMES)}.",
-            f"Given: {', '.join(cells) or 'none'}.",
-            "Give --cells gru,lstm.",
+            f"{listed([repr(cell) for cell in unknown])} is not." if unknown else "None was given.",
+            "Give for example --cells gru,lstm.",
         )
     if not set(needed) <= set(cells):
         raise UserError(

@@ -51,7 +51,7 @@ class PairedTest:
         decision: "holds" if the whole interval lies within the claim's bounds, "does not hold" if
             all of it lies outside, and "not decided" if it contains a bound.
         effect: mean difference.
-        low, high: 95 % interval of the mean difference, by the paired t test.
+        low, high: 95% interval of the mean difference, by the paired t test.
         pairs: number of differences.
         p: two-sided p of the paired t test against the nearest bound; below 0.05 the claim is decided.
         p_signs: the same p by a permutation test, which flips the signs of the differences from that

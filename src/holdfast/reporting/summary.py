@@ -48,7 +48,7 @@ def compared_with(
     if max(own, bar) > 2 * min(own, bar):
         where = "above" if metric.higher else "below"
         return f"the best baseline, {label}, has {bar:.4g}, far {where}: {instead}"
-    where = "BELOW" if metric.higher else "ABOVE"
+    where = "below" if metric.higher else "above"
     return f"that is {gap} {where} the best baseline, {label} ({bar:.4g}): {instead}"
 
 
@@ -123,5 +123,5 @@ def _cells(comparison: Comparison, metric: Metric, one: str, other: str) -> str:
     verdict = {"holds": "better", "does not hold": opposite or f"not better by {SMALLEST_LOSS_EFFECT:.0%}"}
     return (
         f"{head}, {comparison.split} {metric.shortfall_label}: {verdict.get(found.decision, found.decision)} "
-        f"({found.effect:+.1%}, 95 % interval {found.low:+.1%} to {found.high:+.1%}, {found.pairs} pairs)."
+        f"({found.effect:+.1%}, 95% interval {found.low:+.1%} to {found.high:+.1%}, {found.pairs} pairs)."
     )

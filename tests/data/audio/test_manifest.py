@@ -102,8 +102,11 @@ def test_sounds_without_transcripts(folder: Path) -> None:
     [
         ("", r"empty \(0 bytes\)"),
         ("path\ttext\n", "It has no rows"),
-        ("file\ttext\na.wav\tx\n", r"path-field must be a column .*'path' is not among: file, text"),
-        ("path\ttxt\na.wav\tx\n", r"'text' is not among: path, txt\. Did you mean 'txt'"),
+        (
+            "file\ttext\na.wav\tx\n",
+            r"--path-field must name a column .*'path' is not one of them: file, text",
+        ),
+        ("path\ttxt\na.wav\tx\n", r"'text' is not one of them: path, txt\. Did you mean 'txt'"),
         ("path\ttext\na.wav\tx\nc.wav\ty\nb.wav\tz\n", "Line 3 names .*c.wav, which does not exist"),
         ("path\ttext\na.wav\tx\na.wav c.wav\ty\n", "Line 3 names .*c.wav, which does not exist"),
         ("path\ttext\ndeep\tx\n", "Line 2 names .*deep, which is a folder"),
@@ -121,7 +124,7 @@ def test_a_manifest_with_a_mistake_is_refused(folder: Path, text: str, message: 
 
 def test_a_speaker_field_that_is_named_must_be_there(folder: Path) -> None:
     path = manifest(folder, "path\ttext\na.wav\tx\n")
-    with pytest.raises(UserError, match="speaker-field must be a column"):
+    with pytest.raises(UserError, match="--speaker-field must name a column"):
         read_utterances(path, ManifestFields(speaker="who"))
 
 

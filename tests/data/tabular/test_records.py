@@ -109,7 +109,7 @@ def test_what_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="is a folder"):
         read_records(tmp_path / "b.csv")
     (tmp_path / "c.csv").write_text("text,label\na,b\n")
-    with pytest.raises(UserError, match=r"'texts' is not among: text, label\. Did you mean 'text'"):
+    with pytest.raises(UserError, match=r"'texts' is not one of them: text, label\. Did you mean 'text'"):
         read_records(tmp_path / "c.csv").column("texts", "text")
     assert list(read_records(tmp_path / "c.csv").column("label", "label")) == ["b"]
 

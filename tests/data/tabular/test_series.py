@@ -227,7 +227,7 @@ def test_real_files(shared_data: Callable[[str], Path], name: str, target: str, 
         ("date,y\n03/04/2024,1\n04/04/2024,2\n", "day/month or month/day"),
         ("date,y\n2024-01-01 00:00+01:00,1\n2024-01-01 01:00,2\n", "has none"),
         ("date,y\n2024-01-01,1\n", "at least 2 rows"),
-        ("date,z\n2024-01-01,1\n2024-01-02,1\n", "'y' is not among"),
+        ("date,z\n2024-01-01,1\n2024-01-02,1\n", "'y' is not one of them"),
         ("year,month,day,y\n2024,2,30,1\n2024,3,1,2\n", "2024, 2, 30"),
     ],
 )
@@ -253,7 +253,7 @@ def test_a_column_has_one_role(tmp_path: Path) -> None:
         (Columns(targets=("y",), series="name"), "series column must be"),
         (Columns(targets=("y",), time="tme"), "time column must be"),
         (Columns(targets=("y",), time="date,y"), "year, month, day"),
-        (Columns(targets=("y",), time="year,month"), "'year' is not among"),
+        (Columns(targets=("y",), time="year,month"), "'year' is not one of them"),
         (Columns(targets=("y",), series="who"), "Line 3 does not"),
     ],
 )

@@ -137,9 +137,9 @@ def test_a_file_that_is_no_table(tmp_path: Path, content: str | bytes, got: str,
 
 def test_a_path_that_is_no_file(tmp_path: Path) -> None:
     written(tmp_path, "a\n1\n", "weather.csv")
-    with pytest.raises(UserError, match=r"does not exist.*weather\.csv"):
+    with pytest.raises(UserError, match=r"There is no .*wether\.csv\. Did you mean .*weather\.csv"):
         read_table(tmp_path / "wether.csv")
-    with pytest.raises(UserError, match=r"does not exist.*Check the path"):
+    with pytest.raises(UserError, match=r"There is no folder .*none\. Check the path"):
         read_table(tmp_path / "none" / "wether.csv")
     with pytest.raises(UserError, match="is a folder"):
         read_table(tmp_path)
@@ -176,7 +176,7 @@ def test_a_parquet_file_without_rows(tmp_path: Path) -> None:
 
 def test_a_column_that_is_not_there() -> None:
     frame = pl.DataFrame({"temp": [1], "rain": [2]})
-    with pytest.raises(UserError, match=r"'tmep' is not among: temp, rain\. Did you mean 'temp'"):
+    with pytest.raises(UserError, match=r"'tmep' is not one of them: temp, rain\. Did you mean 'temp'"):
         require_column(frame, "tmep", "target column")
     with pytest.raises(UserError, match="Name one of these"):
         numeric_column(frame, "xyz", "target column")

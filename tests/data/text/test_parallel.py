@@ -129,7 +129,11 @@ BAD: dict[str, tuple[Callable[[Path], Path], ParallelFormat, str]] = {
         "from 1 to 2 here. It was 3",
     ),
     "column nought": (lambda f: table(f, "ein\tone\n"), ParallelFormat(source="0"), "It was 0"),
-    "no such name": (lambda f: table(f, "de\ten\nein\tone\n"), ParallelFormat("", "fr", "en"), "not among"),
+    "no such name": (
+        lambda f: table(f, "de\ten\nein\tone\n"),
+        ParallelFormat("", "fr", "en"),
+        "not one of them",
+    ),
     "bad JSON": (
         lambda f: table(f, '{"source": "a", "target": "b"}\n{"source": \n', "x.jsonl"),
         ParallelFormat(),

@@ -24,7 +24,7 @@ def with_row(row: str) -> str:
 
 
 FILES: dict[str, tuple[str, str | bytes, list[str], Expected]] = {
-    "no file of that name": ("b.csv", GOOD, TEXT, ("must exist", "There is no", "Check the name")),
+    "no file of that name": ("b.csv", GOOD, TEXT, ("must exist", "There is no", "")),
     "an empty file": ("a.csv", "", TEXT, ("hold records", "is empty (0 bytes)", "with rows")),
     "a header only": ("a.csv", "text,label\n", TEXT, ("hold records", "no rows", "with rows")),
     "binary data": ("a.csv", b"text,label\nx\0\1\2,a\n", TEXT, ("not hold binary", "Line 2", "--encoding")),
@@ -44,13 +44,13 @@ FILES: dict[str, tuple[str, str | bytes, list[str], Expected]] = {
         "a.csv",
         GOOD,
         ["--text", "txt"],
-        ("text must be a column", "'txt' is not among: text, label", "Did you mean 'text'"),
+        ("--text must name a column", "'txt' is not one of them: text, label", "Did you mean 'text'"),
     ),
     "a wrong label column": (
         "a.csv",
         GOOD,
         [*TEXT, "--label", "stars"],
-        ("label must be a column", "'stars' is not among", "--label"),
+        ("--label must name a column", "'stars' is not one of them", "--label"),
     ),
     "an empty text": ("a.csv", with_row(",good"), TEXT, ("at least 1 character", "Line 42", "Remove")),
     "a text of white space": ("a.csv", with_row("  ,good"), TEXT, ("at least 1", "Line 42", "fill in")),
@@ -117,7 +117,7 @@ FILES: dict[str, tuple[str, str | bytes, list[str], Expected]] = {
         "a.csv",
         ROWS,
         [*SERIES, "--channels", "x,z"],
-        ("channel must be a column", "'z' is not among", "Name"),
+        ("channel must be a column", "'z' is not one of them", "Name"),
     ),
     "no channel": (
         "a.csv",
@@ -149,7 +149,7 @@ FILES: dict[str, tuple[str, str | bytes, list[str], Expected]] = {
         "a.csv",
         ROWS,
         ["--series", "series", "--step", "stp"],
-        ("step must be a column", "'stp' is not among", "Did you mean 'step'"),
+        ("step must be a column", "'stp' is not one of them", "Did you mean 'step'"),
     ),
 }
 
@@ -224,7 +224,7 @@ USES: dict[str, tuple[list[str], str, Expected]] = {
     "no labels to score": (
         ["evaluate", "texts", "FILE"],
         "text\na film\n",
-        ("label must be a column", "'label' is not among: text", "--label"),
+        ("--label must name a column", "'label' is not one of them: text", "--label"),
     ),
     "an empty text": (
         ["predict", "texts", "FILE"],

@@ -206,7 +206,7 @@ FILES: dict[str, bytes] = {
     "lines.txt": b"\n" * 3,
 }
 TRAIN: dict[str, tuple[list[str], Expected]] = {
-    "no such file": (["none.txt"], ("must exist", "none.txt", "name")),
+    "no such file": (["none.txt"], ("must exist", "none.txt", "path")),
     "an empty file": (["empty.txt"], ("at least 2", "0", "more text")),
     "a short file": (["short.txt"], ("at least", "has 0", "more text")),
     "a binary file": (["binary.txt"], ("", "line", "encoding")),
@@ -249,7 +249,7 @@ TRAIN: dict[str, tuple[list[str], Expected]] = {
     "a misspelt flag": (["text.txt", "--hiden-size", "4"], ("flag", "hiden", "hidden-size")),
     "another task's flag": (["text.txt", "--target", "x"], ("flag", "--target", "")),
     "an unknown cell": (["text.txt", "--cell", "lsmt"], ("lstm", "lsmt", "lstm")),
-    "no validation file": (["text.txt", "--valid", "gone.txt"], ("must exist", "gone.txt", "name")),
+    "no validation file": (["text.txt", "--valid", "gone.txt"], ("must exist", "gone.txt", "path")),
     "an empty validation file": (["text.txt", "--valid", "empty.txt"], ("validation", "0", "more text")),
     "nothing to resume": (["text.txt", "--resume"], ("", "", "--out")),
 }
@@ -271,7 +271,7 @@ USE: dict[str, tuple[list[str], Expected]] = {
         ("without options", "--top-k, --seed", "leave"),
     ),
     "an empty file to score": (["empty.txt", "--score"], ("empty", "it was", "file")),
-    "no such file to score": (["none.txt", "--score"], ("must exist", "none.txt", "name")),
+    "no such file to score": (["none.txt", "--score"], ("must exist", "none.txt", "path")),
     "a flag of another task": (["--method", "linear"], ("flag", "--method", "")),
 }
 EVALUATE: dict[str, tuple[list[str], Expected]] = {

@@ -84,7 +84,7 @@ def drums(score: Any) -> None:
 
 
 DATA: dict[str, tuple[Make, list[str], Expected]] = {
-    "no such file": (lambda f: f / "none.mid", [], ("file or folder must exist", "there is no", "name")),
+    "no such file": (lambda f: f / "none.mid", [], ("file or folder must exist", "there is no", "path")),
     "a folder without music": (
         lambda f: f,
         [],
@@ -296,7 +296,7 @@ ASKED: dict[str, tuple[list[str], Expected]] = {
     ),
     "a primer that is not there": (
         ["roll", "no.mid"],
-        ("file or folder must exist", "there is no no.mid", "name"),
+        ("file or folder must exist", "there is no no.mid", "path"),
     ),
     "a primer that is damaged": (["events", "damaged.mid"], ("damaged.mid must be", "ends", "export")),
     "a primer without notes": (["events", "empty.mid"], ("music must have notes", "empty.mid", "leave")),
@@ -317,7 +317,10 @@ ASKED: dict[str, tuple[list[str], Expected]] = {
         ["roll", "--harmonize", "chords.mid"],
         ("must have one note at a time", "chords.mid has 2 at once, first at beat 0", "before the next"),
     ),
-    "a melody that is not there": (["roll", "--harmonize", "no.mid"], ("file or folder", "no.mid", "name")),
+    "a melody that is not there": (
+        ["roll", "--harmonize", "no.mid"],
+        ("file or folder", "no.mid", "path"),
+    ),
     "a melody with a length": (
         ["roll", "--harmonize", "melody.mid", "--bars", "4"],
         ("without a length", "--bars", "leave"),

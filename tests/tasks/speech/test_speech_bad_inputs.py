@@ -85,8 +85,14 @@ def long_texts(folder: Path) -> str:
 DATA: dict[str, tuple[Callable[[Path], str | bytes], Expected]] = {
     "an empty manifest": (lambda folder: "", ("hold records", "is empty (0 bytes)", "with rows")),
     "a header only": (lambda folder: HEADER, ("hold records", "no rows", "with rows")),
-    "no column of paths": (changed("path", "wav"), ("path-field", "'path' is not among", "--path-field")),
-    "no column of texts": (changed("text", "said"), ("text-field", "'text' is not among", "--text-field")),
+    "no column of paths": (
+        changed("path", "wav"),
+        ("path-field", "'path' is not one of them", "--path-field"),
+    ),
+    "no column of texts": (
+        changed("text", "said"),
+        ("text-field", "'text' is not one of them", "--text-field"),
+    ),
     "a missing file": (changed("7.wav", "none.wav"), ("must exist", "Line 9 names", "Correct or remove")),
     "a missing file among several": (
         changed("7.wav", "7.wav none.wav"),
@@ -194,7 +200,7 @@ SETTINGS: dict[str, tuple[list[str], Expected]] = {
     "no speaker of that name": (["--hold-out", "s9"], ("a speaker in the data", "'s9'", "s0, s1, s2")),
     "a speaker column that is not there": (
         ["--speaker-field", "who"],
-        ("speaker-field must be a column", "'who'", "--speaker-field"),
+        ("--speaker-field must name a column", "'who'", "--speaker-field"),
     ),
     "an unknown encoding": (["--encoding", "utf-9"], ("that Python knows", "'utf-9'", "latin-1")),
     "too many bands": (["--bands", "150"], ("each band must hold a frequency", "It was 150", "--bands 40")),
@@ -246,7 +252,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 USES: dict[str, tuple[list[str], Expected]] = {
-    "no sound": (["predict", "live", "none.wav"], ("must exist", "none.wav", "Check")),
+    "no sound": (["predict", "live", "none.wav"], ("must exist", "none.wav", "path")),
     "no file": (["predict", "live"], ("come from files", "None was given", "--live")),
     "a folder without sounds": (["predict", "live", "empty"], ("must hold sounds", "holds none", "another")),
     "a text": (
@@ -282,7 +288,7 @@ USES: dict[str, tuple[list[str], Expected]] = {
     ),
     "transcripts that are not there": (
         ["evaluate", "live", "untold.tsv"],
-        ("text-field must be a column", "'text' is not among", "--text-field"),
+        ("--text-field must name a column", "'text' is not one of them", "--text-field"),
     ),
 }
 

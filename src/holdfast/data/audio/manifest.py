@@ -11,6 +11,7 @@ from holdfast.data.audio.sound_files import SOUND_SUFFIXES
 from holdfast.data.tabular.records import READERS, Records, read_records
 from holdfast.data.text.text_files import TextFiles
 from holdfast.errors import UserError
+from holdfast.files import missing_file
 
 FEATURES = ".npy"
 """Ending of files of precomputed features [T, F]."""
@@ -103,7 +104,7 @@ def read_utterances(
 
 def _there(path: Path) -> Path:
     if not path.exists():
-        raise UserError("The sound file must exist.", f"There is no {path}.", "Check the name.")
+        raise missing_file(path, "sound file")
     return path
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from holdfast.errors import UserError
+from holdfast.files import missing_file
 from holdfast.optional_imports import load_extra
 
 Samples = NDArray[np.float32]
@@ -190,7 +191,7 @@ def _opened(path: Path) -> Iterator[Any]:
     soundfile = load_extra("soundfile", "speech")
     rule = "The sound must be a file."
     if not path.exists():
-        raise UserError(rule, f"There is no {path}.", "Check the name.")
+        raise missing_file(path, "sound file")
     if path.is_dir():
         raise UserError(rule, f"{path} is a folder.", "Name a file in it.")
     if path.stat().st_size == 0:

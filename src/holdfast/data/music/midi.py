@@ -14,7 +14,7 @@ import numpy as np
 
 from holdfast.data.music.piano_roll import KEYS, LOWEST, Roll, RollPiece
 from holdfast.errors import UserError
-from holdfast.files import listed
+from holdfast.files import listed, missing_file
 from holdfast.optional_imports import load_extra
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def read_scores(path: Path) -> list[ScorePiece]:
 def _files(path: Path) -> list[Path]:
     endings = _MIDI_ENDINGS + _ABC_ENDINGS
     if not path.exists():
-        raise UserError("The music file or folder must exist.", f"There is no {path}.", "Check the name.")
+        raise missing_file(path, "music file or folder")
     if path.is_dir():
         found = sorted(p for p in path.rglob("*") if p.suffix.lower() in endings and p.is_file())
         if not found:

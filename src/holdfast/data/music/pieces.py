@@ -16,6 +16,7 @@ import numpy as np
 from holdfast._json import JsonMapping
 from holdfast.data.music.piano_roll import KEYS, LOWEST, Roll, RollPiece, RollPieces
 from holdfast.errors import UserError
+from holdfast.files import missing_file
 from holdfast.optional_imports import load_extra
 
 SPLITS = ("train", "valid", "test")
@@ -44,7 +45,7 @@ def read_pieces(path: Path, steps_per_beat: int = 4) -> dict[str, RollPieces]:
     """
     path = Path(path)
     if not path.exists():
-        raise UserError("The data file or folder must exist.", f"There is no {path}.", "Check the name.")
+        raise missing_file(path, "music file or folder")
     reader = READERS.get(path.suffix.lower()) if path.is_file() else None
     return reader(path) if reader else _read_midi(path, steps_per_beat)
 

@@ -49,8 +49,8 @@ class Records:
             else f"Rename the column in the file, or train with --{role} and one of these names."
         )
         raise UserError(
-            f"The {role} must be a column of {self.path}.",
-            f"{name!r} is not among: {', '.join(self.columns)}.",
+            f"--{role} must name a column of {self.path}.",
+            f"{name!r} is not one of them: {', '.join(self.columns)}.",
             fix,
         )
 

@@ -14,6 +14,7 @@ import polars as pl
 
 from holdfast._typing import Array
 from holdfast.errors import UserError
+from holdfast.files import missing_file
 
 NULLS = ["", "NA", "N/A", "NaN", "nan", "null", "NULL", "None", "-", "?"]
 _LARGEST = float(np.finfo(np.float32).max)
@@ -76,11 +77,7 @@ def read_table(path: Path) -> pl.DataFrame:
 def _check_path(path: Path) -> None:
     rule = "The data must be a CSV or Parquet file."
     if not path.exists():
-        near = get_close_matches(
-            path.name, [p.name for p in path.parent.glob("*")] if path.parent.is_dir() else [], 1
-        )
-        fix = f"Did you mean {path.with_name(near[0])}?" if near else "Check the path."
-        raise UserError(rule, f"{path} does not exist.", fix)
+        raise missing_file(path)
     if path.is_dir():
         raise UserError(rule, f"{path} is a folder.", "Name a file in it.")
     if path.suffix.lower() not in READERS:
@@ -234,7 +231,9 @@ def require_column(frame: pl.DataFrame, name: str, role: str) -> pl.Series:
         near = get_close_matches(name, frame.columns, 1)
         names = ", ".join(frame.columns[:12]) + (", ..." if len(frame.columns) > 12 else "")
         fix = f"Did you mean {near[0]!r}?" if near else "Name one of these, or rename the column in the file."
-        raise UserError(f"The {role} must be a column of the file.", f"{name!r} is not among: {names}.", fix)
+        raise UserError(
+            f"The {role} must be a column of the file.", f"{name!r} is not one of them: {names}.", fix
+        )
     return frame[name]
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from holdfast.data.tabular.records import json_object
 from holdfast.data.text.text_files import TextFiles
 from holdfast.errors import UserError
-from holdfast.files import listed
+from holdfast.files import listed, missing_file
 
 
 @dataclass(frozen=True)
@@ -120,11 +120,10 @@ def language_pair(pair: str) -> tuple[str, str]:
 
 def _missing(path: Path) -> UserError:
     endings = sorted(p.suffix[1:] for p in path.parent.glob(f"{path.name}.*")) if path.name else []
-    fix = (
-        f"Give --pair {'-'.join(endings)} for the parallel files {path.name}.{endings[0]} and {path.name}.{endings[1]}."
-        if len(endings) == 2
-        else "Check the name."
-    )
+    if len(endings) != 2:
+        return missing_file(path, "file of pairs")
+    files = " and ".join(f"{path.name}.{ending}" for ending in endings)
+    fix = f"Give --pair {'-'.join(endings)} for the parallel files {files}."
     return UserError("The file of pairs must exist.", f"There is no {path}.", fix)
 
 
@@ -198,7 +197,7 @@ def _place(path: Path, header: Sequence[str], name: str) -> int:
     if name not in header:
         raise UserError(
             "A field must be a name in the table's first line, or the number of a column.",
-            f"{name!r} is not among: {listed(header)}.",
+            f"{name!r} is not one of them: {listed(header)}.",
             "Give for example --source-field 1 --target-field 2.",
         )
     return header.index(name)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TextIO
 
 from holdfast.errors import UserError
+from holdfast.files import missing_file
 
 CHUNK = 1 << 20
 """Characters per chunk."""
@@ -41,7 +42,7 @@ class TextFiles:
             rule = "The encoding must be a text encoding that Python knows."
             raise UserError(rule, f"It was {encoding!r}.", "Give for example utf-8 or latin-1.") from error
         if not path.exists():
-            raise UserError("The text file must exist.", f"There is no {path}.", "Check the name.")
+            raise missing_file(path)
         paths = sorted(_files(path)) if path.is_dir() else [path]
         if not paths:
             rule = "A folder of texts must hold files."

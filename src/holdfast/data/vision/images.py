@@ -126,8 +126,8 @@ def read_images(images: Path, labels: Path) -> LabelledImages:
 def split_images(whole: LabelledImages, test: LabelledImages | None = None) -> ImageSet:
     """Split images into training, validation and test, in a random order that is always the same.
 
-    Without a separate test set: 60 % training, 20 % validation, 20 % test. With one: 80 % training,
-    20 % validation.
+    Without a separate test set: 60% training, 20% validation, 20% test. With one: 80% training,
+    20% validation.
 
     Raises:
         UserError: there are fewer than 10 training images or 2 classes, the sizes differ, or a

@@ -100,11 +100,11 @@ def _forest(ax: Axes, scale: Scale, claims: Sequence[Claim]) -> None:
         ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:.3g}"))
         ax.xaxis.set_minor_formatter(FuncFormatter(lambda x, _: f"{x:.2g}"))
         ax.axvline(1, color=plots.GREY, lw=0.8)
-        ax.set_title("ratio to the other network, with 95 % intervals")
+        ax.set_title("ratio to the other network, with 95% intervals")
     else:
         ax.xaxis.set_major_formatter(PercentFormatter(1))
         ax.axvline(0, color=plots.GREY, lw=0.8)
-        ax.set_title("difference as a share of the other network's loss, with 95 % intervals")
+        ax.set_title("difference as a share of the other network's loss, with 95% intervals")
 
 
 def _plot_fractions(found: Comparison, path: Path) -> Path:
@@ -132,7 +132,7 @@ def _plot_fractions(found: Comparison, path: Path) -> Path:
                     label=network_label(name),
                 )
             ax.set_xscale("log")
-            ax.set_xticks(shares, [f"{100 * share:.3g} %" for share in shares])
+            ax.set_xticks(shares, [f"{100 * share:.3g}%" for share in shares])
             ax.minorticks_off()
             ax.set(xlabel="share of the training split", title=title)
         axes[0].legend()

@@ -20,7 +20,7 @@ from holdfast.reporting.comparison import Comparison
 from holdfast.reporting.statistics import SMALLEST_LOSS_EFFECT
 
 EFFECTS_CAPTION = (
-    "GRU minus LSTM, as a share of the LSTM's validation loss, with 95 % intervals over the seeds:"
+    "GRU minus LSTM, as a share of the LSTM's validation loss, with 95% intervals over the seeds:"
 )
 
 
@@ -30,7 +30,7 @@ def _number(claim: Claim, effect: float) -> str:
 
 
 def _interval(claim: Claim) -> str:
-    """Format the 95 % interval of a claim's effect."""
+    """Format the 95% interval of a claim's effect."""
     found = claim.finding
     return "" if found is None else f"{_number(claim, found.low)} to {_number(claim, found.high)}"
 
@@ -54,7 +54,7 @@ def verdict_sentence(claim: Claim) -> str:
     found = claim.finding
     if found is None:
         return f"{head}; {claim.remark}."
-    effect = f"{_number(claim, found.effect)}, 95 % interval {_interval(claim)}, {found.pairs} pairs"
+    effect = f"{_number(claim, found.effect)}, 95% interval {_interval(claim)}, {found.pairs} pairs"
     remark = f"; {claim.remark}" if claim.remark else ""
     return f"{head}{remark} ({effect}; it holds {_needed(claim)})."
 
@@ -78,7 +78,7 @@ def describe_method(claims: Sequence[Claim]) -> list[str]:
     decided = [claim for claim in found if claim.decision != "not decided"]
     after = sum(claim.p_holm is not None and claim.p_holm < 0.05 for claim in decided)
     return [
-        "A claim holds if the whole 95 % interval of the paired t test lies beyond the smallest effect that "
+        "A claim holds if the whole 95% interval of the paired t test lies beyond the smallest effect that "
         f"matters ({FASTER:.0%} of the time, {SMALLEST_LOSS_EFFECT:.0%} of the loss, a factor of {AS_FAR} in memory), "
         "does not hold if none of it does, and is not decided otherwise.",
         "Seconds are those of optimizer steps taken in turn, without validation: processor time of all threads "
@@ -97,7 +97,7 @@ _HEADER = [
     "equal",
     "verdict",
     "effect",
-    "95 % interval",
+    "95% interval",
     "holds",
     "pairs",
     "p",
@@ -126,7 +126,7 @@ def fraction_effect_table(found: Comparison) -> list[list[str]]:
     """Return a header and a row for each fraction: how the GRU's gap and loss differ from the LSTM's."""
     every = by_fraction(found)
     header = [f"{claim.measured}, equal {claim.equal}" for claim in next(iter(every.values()))]
-    rows = [[f"{100 * share:.3g} %", *map(_estimate, claims)] for share, claims in every.items()]
+    rows = [[f"{100 * share:.3g}%", *map(_estimate, claims)] for share, claims in every.items()]
     return [["of the data", *header], *rows]
 
 
@@ -209,7 +209,7 @@ def fraction_table(found: Comparison) -> list[list[str]]:
     }
     rows = [
         [
-            f"{network_label(name)}, {100 * share:.3g} %",
+            f"{network_label(name)}, {100 * share:.3g}%",
             *(str(found.spread(name, value, share)) for value in losses.values()),
             *(str(found.metric(name, metric, share)) for metric in metrics),
         ]

@@ -246,7 +246,7 @@ class _PairedNetworks:
     @property
     def where(self) -> str:
         """The small fractions of the data, in words."""
-        return f"{_listed([f'{100 * share:.3g}' for share in self.pairs.small])} % of the data"
+        return f"{_listed([f'{100 * share:.3g}' for share in self.pairs.small])}% of the data"
 
     @property
     def whole(self) -> list[tuple[_Run, _Run]]:

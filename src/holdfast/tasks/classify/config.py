@@ -115,7 +115,7 @@ class ClassifyTraining(Training):
     """The training run: batches of examples of similar length.
 
     Attributes:
-        batch_size: most examples in a batch.
+        batch_size: maximum number of examples in a batch.
         tokens: most time steps in a batch, padding included.
         class_weights: balanced weighs rare classes like frequent ones; none weighs every example alike.
         select_by: validation metric that selects the best epoch: the loss or the share of errors.
@@ -136,7 +136,7 @@ class ClassifyTraining(Training):
 
 @dataclass(kw_only=True)
 class ClassifyConfig:
-    """A classifier.
+    """A network that labels texts or series.
 
     Attributes:
         data: the examples.
@@ -151,7 +151,7 @@ class ClassifyConfig:
 
 @dataclass(kw_only=True)
 class Prediction:
-    """Options of a prediction.
+    """Label texts or series.
 
     Attributes:
         text: a text to classify, instead of a file.

@@ -121,7 +121,7 @@ class NetworkConfig:
 
 @dataclass(kw_only=True)
 class ForecastConfig:
-    """A forecaster.
+    """A network that forecasts columns of a table.
 
     Attributes:
         data: columns and rows.
@@ -171,7 +171,7 @@ class ForecastConfig:
 
 @dataclass(kw_only=True)
 class Prediction:
-    """Settings of a prediction.
+    """Forecast what follows the end of a file.
 
     Attributes:
         plot: PNG file to write a plot of the forecast to.

@@ -135,10 +135,10 @@ def _require(split: WindowSplit, name: str, config: ForecastConfig) -> None:
         return
     table = split.table
     longest = max(len(series.times) for series in table.panel.series)
+    lookback, horizon = table.preprocessing.lookback, config.horizon
+    earlier = "" if name == "training" else "; the input may begin in the split before"
     raise UserError(
-        f"The {name} split must have at least 1 window of look-back + horizon rows "
-        f"({table.preprocessing.lookback} + {config.horizon}; the look-back of validation and test windows "
-        "may lie in the split before).",
+        f"The {name} split must hold a window: {lookback} rows of input and {horizon} to forecast{earlier}.",
         f"The longest series has {longest} rows, split {config.data.split}.",
         "Give a shorter --horizon or --lookback, another --split, or more data.",
     )

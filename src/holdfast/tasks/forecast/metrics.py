@@ -36,7 +36,7 @@ SCOREBOARD = Scoreboard(
         Metric(
             "coverage",
             "coverage",
-            "share of the values between the outer quantiles; 0.8 is right for 10 % to 90 %",
+            "share of the values between the outer quantiles; 0.8 is right for 10% to 90%",
             direction="none",
         ),
         Metric(

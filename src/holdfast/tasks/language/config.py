@@ -146,7 +146,7 @@ class LanguageTraining(Training):
 
 @dataclass(kw_only=True)
 class LanguageConfig:
-    """A language model.
+    """A network that writes and scores text.
 
     Attributes:
         text: the text.
@@ -197,7 +197,7 @@ class LanguageScoring(Scoring):
 
 @dataclass(kw_only=True)
 class Prediction:
-    r"""Options of a prediction: write a text, or score one.
+    r"""Write a text, or score one.
 
     Attributes:
         prompt: text to continue.

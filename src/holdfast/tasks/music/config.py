@@ -100,8 +100,8 @@ class MusicTraining(Training):
 
     Attributes:
         batch_size: segments of pieces in a batch, or streams of events.
-        steps: most frames of a segment (longer pieces are cut into segments of similar lengths), or tokens after which
-            back-propagation is truncated.
+        steps: maximum number of frames of a segment (longer pieces are cut into segments of similar
+            lengths), or tokens after which back-propagation is truncated.
     """
 
     epochs: int = 60
@@ -124,7 +124,7 @@ class MusicTraining(Training):
 
 @dataclass(kw_only=True)
 class MusicConfig:
-    """A composer.
+    """A network that composes music.
 
     Attributes:
         data: the pieces.
@@ -139,7 +139,7 @@ class MusicConfig:
 
 @dataclass(kw_only=True)
 class Prediction:
-    """Options of a prediction: a new piece, or the continuation of a primer (a MIDI file given after the run).
+    """Compose a new piece, or continue a primer (a MIDI file given after the run).
 
     Attributes:
         bars: number of bars to compose, after the primer where there is one; 16 by default.

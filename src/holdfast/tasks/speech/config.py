@@ -141,8 +141,8 @@ class SpeechTraining(Training):
     """The training run: CTC on batches of utterances of similar length.
 
     Attributes:
-        batch_size: most utterances in a batch.
-        frames: most frames in a batch, with padding.
+        batch_size: maximum number of utterances in a batch.
+        frames: maximum number of frames in a batch, with padding.
         select_by: validation metric that selects the best epoch: loss, error (token error rate of greedy decoding), or
             joint (error plus a hundredth of the loss).
     """
@@ -211,7 +211,7 @@ class DecodingConfig:
 
 @dataclass(kw_only=True)
 class SpeechConfig:
-    """A speech recognizer.
+    """A network that transcribes speech.
 
     Attributes:
         data: the recordings.
@@ -233,7 +233,7 @@ class SpeechConfig:
 
 @dataclass(kw_only=True)
 class SpeechScoring(DecodingConfig, Scoring):
-    """Options of ``holdfast evaluate``.
+    """Options of an evaluation.
 
     Attributes:
         live: also score live recognition, which reads the sound block by block.
@@ -244,7 +244,7 @@ class SpeechScoring(DecodingConfig, Scoring):
 
 @dataclass(kw_only=True)
 class Prediction(DecodingConfig):
-    """Options of ``holdfast predict``.
+    """Transcribe sound files, or live sound.
 
     Attributes:
         live: recognize sound as it comes: 16-bit mono PCM from stdin (at --pcm-rate), or a file in blocks.

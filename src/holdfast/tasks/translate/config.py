@@ -160,7 +160,7 @@ class SearchConfig:
 
 @dataclass(kw_only=True)
 class TranslateConfig:
-    """A translator.
+    """A network that translates sentences.
 
     Attributes:
         data: the sentences.
@@ -177,7 +177,7 @@ class TranslateConfig:
 
 @dataclass(kw_only=True)
 class Prediction:
-    """Options of a prediction.
+    """Translate sentences.
 
     Attributes:
         beam: hypotheses that the beam search keeps; as in training when not given.
