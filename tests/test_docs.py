@@ -14,6 +14,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "bench").rglob("*.md")])
+EXAMPLES = [page for page in PAGES if "\n>>> " in page.read_text(encoding="utf-8")]
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"!?\[[^\]\[]*\]\(([^()\s]+)\)")
 HEADING = re.compile(r"^#+ +(.*?) *$", re.MULTILINE)
@@ -58,6 +59,11 @@ def test_code_blocks_can_be_read(page: Path) -> None:
     assert text.count("\n```") % 2 == 0, "a code block does not end"
     for language, code in FENCE.findall(text):
         read_code(language, code)
+
+
+@pytest.mark.parametrize("page", EXAMPLES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_examples_print_what_the_page_shows(page: Path) -> None:
+    assert doctest.testfile(str(page), module_relative=False).failed == 0
 
 
 def test_a_broken_link_and_a_broken_block_are_found(tmp_path: Path) -> None:
