@@ -137,7 +137,7 @@ def test_a_file_that_is_no_table(tmp_path: Path, content: str | bytes, got: str,
 
 def test_a_path_that_is_no_file(tmp_path: Path) -> None:
     written(tmp_path, "a\n1\n", "weather.csv")
-    with pytest.raises(UserError, match=r"There is no .*wether\.csv\. Did you mean .*weather\.csv"):
+    with pytest.raises(UserError, match=r"There is no .*csv\. Did you mean .*weather\.csv"):
         read_table(tmp_path / "wether.csv")
     with pytest.raises(UserError, match=r"There is no folder .*none\. Check the path"):
         read_table(tmp_path / "none" / "wether.csv")
