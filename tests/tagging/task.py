@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from holdfast._typing import Array
+from holdfast.config import DataclassInstance
 from holdfast.insight.analysis.request import InspectionRequest, Loss, Score
 from holdfast.insight.analysis.results import Steps
 from holdfast.reporting.html import Section
@@ -99,11 +100,12 @@ def batch(split: TagSplit, chosen: Sequence[int] | Array | range) -> Batch:
     return padded(words), lengths, padded(tags, padding_value=PADDING)
 
 
-class Tagger(Task[TagConfig, TagSplit, TagPreprocessing, Tags]):
+class Tagger(Task[TagConfig, TagSplit, TagPreprocessing, Tags, TagNetwork]):
     """An LSTM, GRU or RNN that tags every word of a sentence."""
 
     task = "tagging"
     config_class = TagConfig
+    preprocessing_class = TagPreprocessing
     scoreboard = Scoreboard(
         (Metric("accuracy", "accuracy", "share of words with the right tag", "", "higher", 1.0),),
         examples="sentences",
@@ -121,22 +123,17 @@ class Tagger(Task[TagConfig, TagSplit, TagPreprocessing, Tags]):
         """Read a file as one split."""
         return self.fitted()[1].encode(read_sentences(path, self.config.data.separator)), ()
 
-    def read_preprocessing(self, values: Mapping[str, Any], where: Path) -> TagPreprocessing:
-        """Rebuild the vocabularies."""
-        return TagPreprocessing.from_dict(values, where)
-
     def baseline_set(self, preprocessing: TagPreprocessing) -> BaselineSet[TagSplit, Tags]:
         """Return the most frequent tag of each word."""
         return BaselineSet([MostFrequent((len(preprocessing.words) + 1, len(preprocessing.tags)))])
 
-    def network(self, preprocessing: TagPreprocessing) -> nn.Module:
+    def network(self, preprocessing: TagPreprocessing) -> TagNetwork:
         """Build the network."""
         net, sizes = self.config.network, (len(preprocessing.words), len(preprocessing.tags))
         return TagNetwork(net.cell, *sizes, net.hidden_size)
 
-    def trainable(self, module: nn.Module, dataset: Dataset[TagSplit, TagPreprocessing]) -> TagTraining:
+    def trainable(self, module: TagNetwork, dataset: Dataset[TagSplit, TagPreprocessing]) -> TagTraining:
         """Return the training."""
-        assert isinstance(module, TagNetwork)
         return TagTraining(module, self.config, dataset.train, dataset.valid)
 
     def predictions(self, split: TagSplit) -> Tags:
@@ -155,23 +152,22 @@ class Tagger(Task[TagConfig, TagSplit, TagPreprocessing, Tags]):
         """Return the number of words."""
         return {"words": sum(map(len, split.words))}
 
-    def losses(
-        self, dataset: Dataset[TagSplit, TagPreprocessing], trainable: TagTraining
-    ) -> dict[str, float]:
+    def losses(self, dataset: Dataset[TagSplit, TagPreprocessing]) -> dict[str, float]:
         """Return both losses."""
+        training = self.trainable(self.fitted_module(), dataset)
         return {
-            "train_loss": trainable.mean_loss(dataset.train),
-            "valid_loss": trainable.mean_loss(dataset.valid),
+            "train_loss": training.mean_loss(dataset.train),
+            "valid_loss": training.mean_loss(dataset.valid),
         }
 
-    def write_predictions(self, data: Path | None, asked: Prediction) -> Iterator[str]:
+    def write_predictions(self, data: Path | None, options: DataclassInstance) -> Iterator[str]:
         """Yield a line of tags for each sentence of a file."""
-        assert data is not None
+        assert data is not None and isinstance(options, Prediction)
         split, _ = self.read_split(data)
         names = self.fitted()[1].tags
         for sentence, tags in zip(split.sentences, self.predictions(split), strict=True):
             pairs = ((word, names[tag]) for (word, _), tag in zip(sentence, tags, strict=True))
-            yield " ".join(f"{word}/{tag}" if asked.words else tag for word, tag in pairs) + "\n"
+            yield " ".join(f"{word}/{tag}" if options.words else tag for word, tag in pairs) + "\n"
 
     def inspections(self, data: Path, steps: int) -> list[InspectionRequest]:
         """Return the longest sentence."""

@@ -5,9 +5,12 @@ from __future__ import annotations
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from string import Formatter
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
+from types import ModuleType
+from typing import TYPE_CHECKING, ClassVar, Generic, Protocol, Self, TypeVar, cast
 
 from torch import nn
 
@@ -27,6 +30,9 @@ if TYPE_CHECKING:
     from holdfast.reporting.html import Section
 
 Y = TypeVar("Y")
+N = TypeVar("N", bound=nn.Module)
+_M_contra = TypeVar("_M_contra", contravariant=True)
+_O_contra = TypeVar("_O_contra", contravariant=True)
 Result = JsonObject
 """A result as ``metrics.json`` holds it."""
 
@@ -55,14 +61,44 @@ class TaskConfig(DataclassInstance, Protocol):
         """The training."""
 
 
-class TaskContract(ABC, Generic[S, P, Y]):
+C = TypeVar("C", bound=TaskConfig)
+
+
+class PredictFile(Protocol[_M_contra, _O_contra]):
+    """``predict.py`` of a task with the model ``M`` and the prediction settings ``O``."""
+
+    def write_predictions(self, model: _M_contra, data: Path | None, options: _O_contra) -> Iterator[str]:
+        """Yield what ``holdfast predict`` prints."""
+        ...
+
+
+class InspectFile(Protocol[_M_contra]):
+    """``inspect.py`` of a task."""
+
+    def inspections(self, model: _M_contra, data: Path, steps: int) -> list[InspectionRequest]:
+        """Return what ``holdfast inspect`` looks at: at most so many steps of the data."""
+        ...
+
+
+class ReportFile(Protocol[_M_contra]):
+    """``report.py`` of a task."""
+
+    def sections(self, model: _M_contra, plots: Path) -> list[Section]:
+        """Return the sections that a task adds to its report; plots are written into ``plots``."""
+        ...
+
+
+class TaskContract(ABC, Generic[C, S, P, Y, N]):
     """What a task adds: class variables, abstract methods, and methods that it may override.
 
-    ``S`` is an encoded split, ``P`` the preprocessing, ``Y`` the predictions for a split.
+    ``C`` is the dataclass of its settings, ``S`` an encoded split, ``P`` the preprocessing, ``Y`` the predictions for
+    a split, ``N`` the network.
     """
 
     task: ClassVar[str]
-    config_class: ClassVar[type]
+    config_class: type[C]
+    preprocessing_class: type[P]
+    """Class that :meth:`read_preprocessing` rebuilds, unless the task overrides that method."""
     scoreboard: ClassVar[Scoreboard]
     renamed: ClassVar[Mapping[str, str]] = {}
     """Keys of results that earlier versions wrote -> today's."""
@@ -88,20 +124,20 @@ class TaskContract(ABC, Generic[S, P, Y]):
     def read_split(self, path: Path) -> tuple[S, tuple[str, ...]]:
         """Read a whole file as one split to be scored, and what the user should know about it."""
 
-    @abstractmethod
     def read_preprocessing(self, values: JsonMapping, where: Path) -> P:
         """Rebuild the preprocessing from ``data.json``."""
+        return self.preprocessing_class.from_dict(values, where)
 
     @abstractmethod
     def baseline_set(self, preprocessing: P) -> BaselineSet[S, Y]:
         """Return the baselines that apply, not fitted."""
 
     @abstractmethod
-    def network(self, preprocessing: P) -> nn.Module:
+    def network(self, preprocessing: P) -> N:
         """Build the untrained network."""
 
     @abstractmethod
-    def trainable(self, module: nn.Module, dataset: Dataset[S, P]) -> Trainable:
+    def trainable(self, module: N, dataset: Dataset[S, P]) -> Trainable:
         """Return what the training loop needs: batches, loss and validation."""
 
     @abstractmethod
@@ -117,18 +153,37 @@ class TaskContract(ABC, Generic[S, P, Y]):
         """Return how much a split holds, by the name of what is counted, such as ``{"windows": 120}``."""
 
     @abstractmethod
-    def losses(self, dataset: Dataset[S, P], trainable: Any) -> dict[str, float]:
+    def losses(self, dataset: Dataset[S, P]) -> dict[str, float]:
         """Return ``train_loss`` (without dropout) and ``valid_loss``, and what else describes the training."""
 
-    @abstractmethod
-    def write_predictions(self, data: Path | None, asked: Any) -> Iterator[str]:
-        """Yield what ``holdfast predict`` prints; ``asked`` is the task's dataclass of prediction settings."""
+    def write_predictions(self: Self, data: Path | None, options: DataclassInstance) -> Iterator[str]:
+        """Yield what ``holdfast predict`` prints: ``write_predictions`` of the task's ``predict.py``."""
+        file = cast("PredictFile[Self, DataclassInstance]", self._needed("predict"))
+        return file.write_predictions(self, data, options)
 
-    def inspections(self, data: Path, steps: int) -> list[InspectionRequest]:
-        """Return what ``holdfast inspect`` looks at: at most so many steps of the data."""
-        raise UserError(
-            "A task must say what is inspected.", f"The task {self.task} does not.", "Use another command."
-        )
+    def inspections(self: Self, data: Path, steps: int) -> list[InspectionRequest]:
+        """Return what ``holdfast inspect`` looks at: ``inspections`` of the task's ``inspect.py``."""
+        return cast("InspectFile[Self]", self._needed("inspect")).inspections(self, data, steps)
+
+    def report_sections(self: Self, plots: Path) -> list[Section]:
+        """Return the sections that a task adds to its report: ``sections`` of its ``report.py``, if it has one."""
+        file = cast("ReportFile[Self] | None", self.file("report"))
+        return [] if file is None else file.sections(self, plots)
+
+    @classmethod
+    def file(cls, name: str) -> ModuleType | None:
+        """Load a file of the task's folder, such as ``plots``, when it is used; None where there is none."""
+        own = next(base for base in cls.__mro__ if "task" in vars(base))
+        folder = own.__module__.rpartition(".")[0]
+        module = f"{folder}.{name}"
+        return import_module(module) if folder and find_spec(module) else None
+
+    def _needed(self, name: str) -> ModuleType:
+        file = self.file(name)
+        if file is None:
+            got = f"The task {self.task} has none."
+            raise UserError(f"A task must have a file {name}.py for this.", got, "Use another command.")
+        return file
 
     def calibrate(self, dataset: Dataset[S, P]) -> None:
         """Fit on the validation split what the trained network needs besides its weights."""
@@ -147,10 +202,6 @@ class TaskContract(ABC, Generic[S, P, Y]):
 
     def load_arrays(self, arrays: dict[str, Array]) -> None:
         """Take what :meth:`arrays` returned."""
-
-    def report_sections(self, plots: Path) -> list[Section]:
-        """Return the sections that a task adds to its report; plots are written into ``plots``."""
-        return []
 
     # -- what follows from the declarations ----------------------------------------------------------------------
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from holdfast.tasks.task import Task
 
     AnyDataset = Dataset[Any, Any]
-    AnyTask = Task[Any, Any, Any, Any]
+    AnyTask = Task[Any, Any, Any, Any, Any]
 
 
 class Entry(NamedTuple):

@@ -8,10 +8,9 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Generic, Self, TypeVar
+from typing import Self
 
 import torch
-from torch import nn
 
 from holdfast._deprecated import OldAttributes
 from holdfast.checkpoint import WEIGHTS, load_arrays, load_weights, save_arrays, save_weights
@@ -23,15 +22,13 @@ from holdfast.insight.monitor.trackers import CARRY_STEPS
 from holdfast.insight.monitor.warning_log import worded
 from holdfast.nn.quantization import quantize
 from holdfast.tasks.baselines import BaselineSet
-from holdfast.tasks.contract import Result, TaskContract, Y
+from holdfast.tasks.contract import C, N, Result, TaskContract, Y
 from holdfast.tasks.dataset import Dataset, P, S
 from holdfast.tasks.metrics import renamed_keys
 from holdfast.training import History, fit
 from holdfast.training.devices import find_device
 from holdfast.training.progress import notice
 from holdfast.training.trainable import Stateful, Trainable
-
-C = TypeVar("C")
 
 _CONFIG, PREPROCESSING, _BASELINES, _METRICS, _WARNINGS = (
     "config.toml",
@@ -48,11 +45,11 @@ _STILL_IMPROVING = 0.02
 """A run was stopped early where its last epoch is better than all before it by this share."""
 
 
-class Task(TaskContract[S, P, Y], OldAttributes, Generic[C, S, P, Y]):
+class Task(TaskContract[C, S, P, Y, N], OldAttributes):
     """A model of a task: built from its settings, then fitted, evaluated, saved and loaded.
 
-    ``C`` is the dataclass of its settings, ``S`` an encoded split, ``P`` the preprocessing, ``Y`` the predictions for a
-    split. A task adds what :class:`~holdfast.tasks.contract.TaskContract` asks for; all else is here.
+    A task adds what :class:`~holdfast.tasks.contract.TaskContract` asks for, which also explains the type variables;
+    all else is here.
 
     Args:
         config: every setting. Or give its fields by name, which go to the section that has them.
@@ -63,8 +60,8 @@ class Task(TaskContract[S, P, Y], OldAttributes, Generic[C, S, P, Y]):
     """
 
     def __init__(self, config: C | None = None, **fields: object) -> None:
-        self.config: Any = build_config(self.config_class, fields) if config is None else config
-        self.module: nn.Module | None = None
+        self.config: C = build_config(self.config_class, fields) if config is None else config
+        self.module: N | None = None
         self.history: History | None = None
         self.monitor: TrainingMonitor | None = None
         self.dataset: Dataset[S, P] | None = None
@@ -134,7 +131,7 @@ class Task(TaskContract[S, P, Y], OldAttributes, Generic[C, S, P, Y]):
 
     def _check_resumed(self, folder: Path, dataset: Dataset[S, P]) -> None:
         """Refuse to resume a run with another network or other data, before anything is written."""
-        began: Any = load_config(folder / _CONFIG, self.config_class)
+        began = load_config(folder / _CONFIG, self.config_class)
         same = replace(self.config, training=began.training) == began
         if not same or load_json(folder / PREPROCESSING).get("digest") != dataset.digest:
             raise UserError(
@@ -174,7 +171,7 @@ class Task(TaskContract[S, P, Y], OldAttributes, Generic[C, S, P, Y]):
             self.metrics = self._judge(dataset, trainable)
         return self
 
-    def untrained(self, dataset: Dataset[S, P]) -> tuple[nn.Module, Trainable]:
+    def untrained(self, dataset: Dataset[S, P]) -> tuple[N, Trainable]:
         """Return the network as its training begins, and its trainable."""
         self.dataset, self.preprocessing, self.digest = dataset, dataset.preprocessing, dataset.digest
         torch.manual_seed(self.config.training.seed)
@@ -206,7 +203,7 @@ class Task(TaskContract[S, P, Y], OldAttributes, Generic[C, S, P, Y]):
             )
         self.calibrate(dataset)
         name, split = dataset.scored
-        result = self._scores(split, name) | self.losses(dataset, trainable)
+        result = self._scores(split, name) | self.losses(dataset)
         result |= {"training_size": result.get("training_size", len(dataset.train))}
         result |= _course(history, trainable) | {
             "seed": self.config.training.seed,
@@ -306,8 +303,7 @@ class Task(TaskContract[S, P, Y], OldAttributes, Generic[C, S, P, Y]):
             UserError: a file is missing or damaged, or was written by a newer Holdfast.
         """
         folder = Path(folder)
-        config_class: Any = cls.config_class
-        self = cls(load_config(folder / _CONFIG, config_class))
+        self = cls(load_config(folder / _CONFIG, cls.config_class))
         values = load_json(folder / PREPROCESSING)
         self.digest = str(values.get("digest", ""))
         self.preprocessing = self.read_preprocessing(values, folder / PREPROCESSING)
@@ -329,7 +325,7 @@ class Task(TaskContract[S, P, Y], OldAttributes, Generic[C, S, P, Y]):
         self.fitted_module().to(find_device(device))
         return self
 
-    def fitted_module(self) -> Any:
+    def fitted_module(self) -> N:
         """Return the network.
 
         Raises:
@@ -343,7 +339,7 @@ class Task(TaskContract[S, P, Y], OldAttributes, Generic[C, S, P, Y]):
             )
         return self.module
 
-    def fitted(self) -> tuple[Any, P]:
+    def fitted(self) -> tuple[N, P]:
         """Return the network and the preprocessing."""
         module = self.fitted_module()
         assert self.preprocessing is not None

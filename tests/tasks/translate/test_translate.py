@@ -20,7 +20,7 @@ from holdfast.tasks.registry import load
 from holdfast.tasks.translate import inference
 from holdfast.tasks.translate.config import Prediction
 from holdfast.tasks.translate.dataset import read_dataset
-from holdfast.tasks.translate.predict import predicted
+from holdfast.tasks.translate.predict import write_predictions
 from holdfast.tasks.translate.preprocessing import PairPreprocessing
 from holdfast.tasks.translate.task import Translator
 from holdfast.tasks.translate.tokenizer import SentenceTokenizer
@@ -118,7 +118,7 @@ def test_the_page_has_translations_and_pictures(folder: Path) -> None:
 
 
 def written(model: Translator, data: Path | None, **asked: Any) -> str:
-    return "".join(predicted(model, data, Prediction(**asked)))
+    return "".join(write_predictions(model, data, Prediction(**asked)))
 
 
 def piped(monkeypatch: pytest.MonkeyPatch, data: bytes) -> None:

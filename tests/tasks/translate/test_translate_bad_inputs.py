@@ -14,7 +14,7 @@ import pytest
 from holdfast.errors import UserError
 from holdfast.tasks.registry import load
 from holdfast.tasks.translate.config import Prediction
-from holdfast.tasks.translate.predict import predicted
+from holdfast.tasks.translate.predict import write_predictions
 from holdfast.tasks.translate.task import Translator
 
 TINY: dict[str, Any] = {
@@ -90,7 +90,7 @@ def test_what_is_asked(run: Path, name: str, monkeypatch: pytest.MonkeyPatch) ->
     fields, message = ASKED[name]
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"ag\n")))
     with pytest.raises(UserError, match=message):
-        list(predicted(load(run), None, Prediction(**fields)))
+        list(write_predictions(load(run), None, Prediction(**fields)))
 
 
 DATA: dict[str, tuple[Callable[[Path], Path], dict[str, Any], str]] = {
@@ -126,18 +126,18 @@ def test_data_that_cannot_be_learnt_from(tmp_path: Path, name: str) -> None:
 def test_stdin_in_another_encoding_is_told_with_its_line(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"ag\nbh\nT\xfcr\n")))
     with pytest.raises(UserError, match=r"must be utf-8\. Line 3 is not"):
-        list(predicted(load(run), None, Prediction()))
+        list(write_predictions(load(run), None, Prediction()))
 
 
 def test_a_picture_of_nothing(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"\n\n")))
     with pytest.raises(UserError, match="The first ones are empty"):
-        list(predicted(load(run), None, Prediction(plot=tmp_path / "a.png")))
+        list(write_predictions(load(run), None, Prediction(plot=tmp_path / "a.png")))
 
 
 def test_a_file_to_translate_that_is_not_there(run: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="There is no"):
-        list(predicted(load(run), tmp_path / "none.txt", Prediction()))
+        list(write_predictions(load(run), tmp_path / "none.txt", Prediction()))
 
 
 @pytest.mark.parametrize("name", ["data.json", "baselines.safetensors", "model.safetensors"])

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from holdfast._typing import Array
+from holdfast.optional_imports import load_extra
 from holdfast.tasks.baselines import Baseline, BaselineSet, LeftOut
-from holdfast.tasks.classify.metrics import probabilities, sklearn, surprise
+from holdfast.tasks.classify.metrics import probabilities, surprise
 from holdfast.tasks.classify.preprocessing import ClassifyPreprocessing, ExampleSplit
 
 PENALTIES = (0.1, 1.0, 10.0, 100.0)
@@ -235,9 +236,10 @@ def _regression(features: Any, classes: Array, count: int, penalty: float) -> tu
     if len(present) == 1:
         bias[present] = 0.0
         return weight, bias
+    regression = load_extra("sklearn.linear_model", "text").LogisticRegression(C=penalty, max_iter=300)
     with warnings.catch_warnings():  # a fit that stops early is still a baseline
         warnings.simplefilter("ignore")
-        model = sklearn("linear_model").LogisticRegression(C=penalty, max_iter=300).fit(features, classes)
+        model = regression.fit(features, classes)
     half = len(present) == 2  # the one row of weights is that of the second class
     weight[present] = np.concatenate([-model.coef_, model.coef_]) / 2 if half else model.coef_
     both = np.concatenate([-model.intercept_, model.intercept_]) / 2
@@ -247,6 +249,6 @@ def _regression(features: Any, classes: Array, count: int, penalty: float) -> tu
 
 def _vectorizer(**settings: object) -> Any:
     """Return a counter of words of one character or more, and of pairs of them."""
-    return sklearn("feature_extraction.text").TfidfVectorizer(
+    return load_extra("sklearn.feature_extraction.text", "text").TfidfVectorizer(
         ngram_range=(1, 2), sublinear_tf=True, token_pattern=r"(?u)\b\w+\b|[^\w\s]", **settings
     )

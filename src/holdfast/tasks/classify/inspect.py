@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from torch.nn import functional as F
@@ -32,7 +32,7 @@ _SHORT = 24
 """Time steps below which a note says that an example is short."""
 
 
-def subjects(model: SequenceClassifier, data: Path, steps: int) -> list[InspectionRequest]:
+def inspections(model: SequenceClassifier, data: Path, steps: int) -> list[InspectionRequest]:
     """Return requests for the first examples of a file, which needs no labels; of long ones the first steps.
 
     Raises:
@@ -49,7 +49,7 @@ def subjects(model: SequenceClassifier, data: Path, steps: int) -> list[Inspecti
     return [
         InspectionRequest(
             f"{model.config.network.cell.upper()} classifier reading example {one.examples.names[0]} of {data.name}",
-            model.module,  # type: ignore[arg-type]
+            model.fitted_module(),
             _run(model, one),
             _steps(one, preprocessing, own[k]),
             _decided(model, one, preprocessing),
@@ -88,7 +88,7 @@ def _short(one: ExampleSplit, steps: int) -> list[str]:
 
 
 def _run(model: SequenceClassifier, split: ExampleSplit) -> Callable[[], ClassifierOutput]:
-    module: Any = model.module
+    module = model.fitted_module()
     x, lengths, _ = padded(split, np.arange(len(split)))
     x, lengths = (own.to(module.output.weight.device) for own in (x, lengths))
     return lambda: module(x, lengths)
@@ -122,7 +122,7 @@ def _features(split: ExampleSplit, place: int, preprocessing: ClassifyPreprocess
 
 def _decided(model: SequenceClassifier, one: ExampleSplit, preprocessing: ClassifyPreprocessing) -> Score:
     """Return the calibrated log-probability of the likeliest class, or its log odds where there may be several."""
-    module: Any = model.module
+    module = model.fitted_module()
     best = int(model.predictions(one)[0].argmax())
     if preprocessing.multiple:
         name = f"log odds of the label {preprocessing.classes[best]!r}"

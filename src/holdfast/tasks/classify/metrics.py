@@ -7,13 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib import import_module
-from typing import Any
 
 import numpy as np
 
 from holdfast._typing import Array
-from holdfast.errors import missing_library
+from holdfast.optional_imports import load_extra
 from holdfast.tasks.metrics import Metric, Scoreboard
 
 _BINS = 15
@@ -99,7 +97,7 @@ def score(found: Array, targets: Array, multiple: bool) -> dict[str, float]:
 
     Where an example may have several classes, accuracy counts it only if all are right; the others are class means.
     """
-    metrics = sklearn("metrics")
+    metrics = load_extra("sklearn.metrics", "text")
     chosen, truth = decisions(found, multiple), targets > 0.5
     result = {
         "accuracy": float((chosen == truth).all(1).mean()),
@@ -115,7 +113,9 @@ def by_class(
 ) -> dict[str, dict[str, float]]:
     """Return precision, recall, F1 and the number of examples of each class."""
     chosen, truth = decisions(found, multiple), targets > 0.5
-    table = sklearn("metrics").precision_recall_fscore_support(truth, chosen, zero_division=0.0)
+    table = load_extra("sklearn.metrics", "text").precision_recall_fscore_support(
+        truth, chosen, zero_division=0.0
+    )
     names = ("precision", "recall", "f1", "examples")
     return {
         name: dict(zip(names, map(float, row), strict=True))
@@ -158,15 +158,3 @@ def confusion(found: Array, targets: Array) -> Array:
     counts = np.zeros((targets.shape[1],) * 2, np.int64)
     np.add.at(counts, (targets.argmax(1), found.argmax(1)), 1)
     return counts
-
-
-def sklearn(name: str) -> Any:
-    """Import a module of scikit-learn.
-
-    Raises:
-        UserError: it is not installed (``pip install 'holdfast[text]'``).
-    """
-    try:
-        return import_module(f"sklearn.{name}")
-    except ModuleNotFoundError as error:
-        raise missing_library(error, "text") from error

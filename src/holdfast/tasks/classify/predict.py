@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from holdfast.tasks.classify.task import SequenceClassifier
 
 
-def predicted(model: SequenceClassifier, data: Path | None, options: Prediction) -> Iterator[str]:
+def write_predictions(model: SequenceClassifier, data: Path | None, options: Prediction) -> Iterator[str]:
     """Yield a CSV line for each example: its label, the probability of each class, and steps as ``word:weight``.
 
     Without a file and a text, the lines of stdin are classified as they arrive.

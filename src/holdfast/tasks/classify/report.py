@@ -9,7 +9,8 @@ import numpy as np
 
 from holdfast._typing import Array
 from holdfast.reporting.html import Section, metric_table
-from holdfast.tasks.classify import metrics, plots
+from holdfast.tasks.classify import metrics
+from holdfast.tasks.classify.plots import MOST, calibration, confusion
 from holdfast.tasks.classify.preprocessing import ExampleSplit
 
 if TYPE_CHECKING:
@@ -21,17 +22,17 @@ _LONGEST = 200
 """Characters that are shown of a text."""
 
 
-def sections(model: SequenceClassifier, folder: Path) -> list[Section]:
-    """Return the sections about the split that was scored; plots are written into ``folder``."""
+def sections(model: SequenceClassifier, plots: Path) -> list[Section]:
+    """Return the sections about the split that was scored; plots are written into ``plots``."""
     assert model.dataset is not None
     preprocessing = model.dataset.preprocessing
     name, split = model.dataset.scored
     found, where = model.predictions(split), f"the {name} split"
     reliable = metrics.reliability(found, split.targets, preprocessing.multiple)
-    pictures = [plots.calibration(reliable, where, folder / "calibration.png")]
-    if not preprocessing.multiple and len(preprocessing.classes) <= plots.MOST:
+    pictures = [calibration(reliable, where, plots / "calibration.png")]
+    if not preprocessing.multiple and len(preprocessing.classes) <= MOST:
         counts = metrics.confusion(found, split.targets)
-        pictures.insert(0, plots.confusion(counts, preprocessing.classes, where, folder / "confusion.png"))
+        pictures.insert(0, confusion(counts, preprocessing.classes, where, plots / "confusion.png"))
     words = [
         f"Logits are divided by the temperature {model.metrics['temperature']:.3g}, fitted on validation."
     ]

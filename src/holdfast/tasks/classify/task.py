@@ -8,25 +8,23 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from torch import nn
 
 from holdfast._json import JsonMapping, JsonObject
 from holdfast._typing import Array
 from holdfast.data.stdin import batch_available
 from holdfast.errors import UserError
-from holdfast.insight.analysis.request import InspectionRequest
 from holdfast.models.classify import ClassifierNetwork
-from holdfast.reporting.html import Section
 from holdfast.tasks.baselines import BaselineSet
 from holdfast.tasks.classify import metrics
 from holdfast.tasks.classify.baselines import baseline_set
-from holdfast.tasks.classify.config import ClassifyConfig, Prediction
+from holdfast.tasks.classify.config import ClassifyConfig
 from holdfast.tasks.classify.dataset import read_dataset
 from holdfast.tasks.classify.examples import Examples, read_examples
 from holdfast.tasks.classify.preprocessing import ClassifyPreprocessing, EncodingLoss, ExampleSplit
 from holdfast.tasks.classify.trainable import (
     BatchTraining,
     ClassifyDataset,
+    Likelihood,
     build,
     initialize,
     logits,
@@ -43,7 +41,7 @@ _LOSS_EXAMPLES = 2000
 """Training examples, spread evenly, on which the training loss is measured without dropout."""
 
 
-class SequenceClassifier(Task[ClassifyConfig, ExampleSplit, ClassifyPreprocessing, Array]):
+class SequenceClassifier(Task[ClassifyConfig, ExampleSplit, ClassifyPreprocessing, Array, ClassifierNetwork]):
     """An LSTM, GRU or RNN that predicts the class, or the classes, of a text or a series of measurements.
 
     Args:
@@ -67,6 +65,7 @@ class SequenceClassifier(Task[ClassifyConfig, ExampleSplit, ClassifyPreprocessin
 
     task = "classify"
     config_class = ClassifyConfig
+    preprocessing_class = ClassifyPreprocessing
     scoreboard = metrics.SCOREBOARD
     size = "{examples:,} examples"
     title = "Classifier"
@@ -91,21 +90,16 @@ class SequenceClassifier(Task[ClassifyConfig, ExampleSplit, ClassifyPreprocessin
         split = preprocessing.encode(examples, settings, where)
         return split, EncodingLoss.of(split, preprocessing, settings).notes(settings, f"examples of {where}")
 
-    def read_preprocessing(self, values: JsonMapping, where: Path) -> ClassifyPreprocessing:
-        """Rebuild classes and vocabulary."""
-        return ClassifyPreprocessing.from_dict(values, where)
-
     def baseline_set(self, preprocessing: ClassifyPreprocessing) -> BaselineSet[ExampleSplit, Array]:
         """Return the baselines of texts or of series."""
         return baseline_set(preprocessing)
 
-    def network(self, preprocessing: ClassifyPreprocessing) -> nn.Module:
+    def network(self, preprocessing: ClassifyPreprocessing) -> ClassifierNetwork:
         """Build the untrained network."""
         return build(self.config, preprocessing)
 
-    def trainable(self, module: nn.Module, dataset: ClassifyDataset) -> BatchTraining:
+    def trainable(self, module: ClassifierNetwork, dataset: ClassifyDataset) -> BatchTraining:
         """Return batches of examples of similar length."""
-        assert isinstance(module, ClassifierNetwork)
         initialize(module, dataset)
         return BatchTraining(module, self.config, dataset)
 
@@ -132,22 +126,22 @@ class SequenceClassifier(Task[ClassifyConfig, ExampleSplit, ClassifyPreprocessin
         """Return the number of examples."""
         return {"examples": len(split)}
 
-    def losses(self, dataset: ClassifyDataset, trainable: BatchTraining) -> dict[str, float]:
+    def losses(self, dataset: ClassifyDataset) -> dict[str, float]:
         """Return the losses, the time steps of an epoch, the temperature, and the number of classes."""
-        train = dataset.train
+        train, likelihood = dataset.train, Likelihood.of(self.config, dataset)
         every = max(1, len(train) // _LOSS_EXAMPLES)
         some = train.some(np.arange(0, len(train), every)[:_LOSS_EXAMPLES])
         return {
-            "train_loss": self._loss(trainable, some),
-            "valid_loss": self._loss(trainable, dataset.valid),
+            "train_loss": self._loss(likelihood, some),
+            "valid_loss": self._loss(likelihood, dataset.valid),
             "training_steps": int(train.lengths.sum()),
             "temperature": float(self.fitted_module().temperature),
             "classes": len(dataset.preprocessing.classes),
         }
 
-    def _loss(self, trainable: BatchTraining, split: ExampleSplit) -> float:
-        found = torch.from_numpy(logits(trainable.module, split, self.config))
-        return float(trainable.likelihood(found, torch.from_numpy(split.targets)))
+    def _loss(self, likelihood: Likelihood, split: ExampleSplit) -> float:
+        found = torch.from_numpy(logits(self.fitted_module(), split, self.config))
+        return float(likelihood(found, torch.from_numpy(split.targets)))
 
     @classmethod
     def remarks(cls, result: JsonMapping) -> list[str]:
@@ -247,21 +241,3 @@ class SequenceClassifier(Task[ClassifyConfig, ExampleSplit, ClassifyPreprocessin
             examples, where = Examples(["1"], [text], None), "--text"
         split, self.notes = self._encoded(examples, where)
         return split
-
-    def write_predictions(self, data: Path | None, asked: Prediction) -> Iterator[str]:
-        """Yield a CSV line for each example of a file or line of stdin."""
-        from holdfast.tasks.classify.predict import predicted
-
-        return predicted(self, data, asked)
-
-    def inspections(self, data: Path, steps: int) -> list[InspectionRequest]:
-        """Return the first examples of a file."""
-        from holdfast.tasks.classify.inspect import subjects
-
-        return subjects(self, data, steps)
-
-    def report_sections(self, plots: Path) -> list[Section]:
-        """Return metrics by class, calibration, and the worst mistakes."""
-        from holdfast.tasks.classify.report import sections
-
-        return sections(self, plots)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Self
 
 import numpy as np
 import torch
@@ -85,6 +86,13 @@ class Likelihood:
     def __init__(self, multiple: bool, weights: Tensor) -> None:
         self.multiple, self.weights = multiple, weights
 
+    @classmethod
+    def of(cls, config: ClassifyConfig, dataset: ClassifyDataset) -> Self:
+        """Return the loss that the settings choose."""
+        targets, multiple = dataset.train.targets, dataset.preprocessing.multiple
+        balanced = config.training.class_weights == "balanced"
+        return cls(multiple, class_weights(targets, multiple) if balanced else torch.ones(targets.shape[1]))
+
     def __call__(self, logits: Tensor, targets: Tensor) -> Tensor:
         """Return the scalar loss of logits and targets [B, K]."""
         weights = self.weights.to(logits.device)
@@ -108,10 +116,7 @@ class BatchTraining:
     def __init__(self, module: ClassifierNetwork, config: ClassifyConfig, dataset: ClassifyDataset) -> None:
         settings = config.training
         self.module, self.config, self.train, self.valid = module, config, dataset.train, dataset.valid
-        multiple, classes = dataset.preprocessing.multiple, len(dataset.preprocessing.classes)
-        balanced = settings.class_weights == "balanced"
-        weights = class_weights(self.train.targets, multiple) if balanced else torch.ones(classes)
-        self.likelihood = Likelihood(multiple, weights)
+        self.likelihood = Likelihood.of(config, dataset)
         self.monitor = f"valid_{settings.select_by}"
         self.order = TokenBatches(self.train.lengths, settings.tokens, settings.batch_size, settings.seed)
         self.steps_per_epoch = len(self.order)

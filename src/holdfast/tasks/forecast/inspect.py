@@ -33,10 +33,10 @@ _OF_A_DAY = ("second", "minute", "hour")
 _MONTHS = ("month", "quarter")
 
 
-def subjects(model: Forecaster, data: Path) -> list[InspectionRequest]:
+def inspections(model: Forecaster, data: Path, steps: int) -> list[InspectionRequest]:
     """Return the last window of a file's first series.
 
-    Its steps are those that the network looks back on: more of them would be another forecast.
+    Its steps are those that the network looks back on, whatever ``steps`` is: more or fewer would be another forecast.
 
     Raises:
         UserError: anything is wrong with the file, or it has fewer rows than a window.

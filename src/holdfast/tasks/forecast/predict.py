@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
@@ -12,10 +14,24 @@ from holdfast._typing import Array
 from holdfast.data.tabular.frequency import future
 from holdfast.data.tabular.series import Panel, Series
 from holdfast.errors import UserError
-from holdfast.tasks.forecast.config import ForecastConfig
+from holdfast.tasks.forecast.config import ForecastConfig, Prediction
 from holdfast.tasks.forecast.dataset import read_series
 from holdfast.tasks.forecast.metrics import Forecast
 from holdfast.tasks.forecast.preprocessing import ForecastPreprocessing, WindowSplit
+
+if TYPE_CHECKING:
+    from holdfast.tasks.forecast.task import Forecaster
+
+
+def write_predictions(model: Forecaster, data: Path | None, options: Prediction) -> Iterator[str]:
+    """Yield a forecast as CSV, and write a plot of it."""
+    if data is None:
+        raise UserError(
+            "A forecaster must get a file: the forecast begins where it ends.",
+            "No file was given.",
+            "Give one: holdfast predict RUN FILE.",
+        )
+    yield model.predict(data, plot=options.plot, method=options.method).write_csv()
 
 
 def last_windows(path: Path, config: ForecastConfig, preprocessing: ForecastPreprocessing) -> WindowSplit:

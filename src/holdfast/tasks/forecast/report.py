@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from holdfast.reporting import plots
 from holdfast.reporting.html import Section, metric_table, write_report
+from holdfast.reporting.plots import bars, blocks, forecasts
 from holdfast.reporting.sections import data_section, metrics_section
 from holdfast.tasks.contract import Result
 from holdfast.tasks.forecast.metrics import SCOREBOARD
@@ -22,14 +22,14 @@ _EXAMPLES = 3
 """Windows in a report."""
 
 
-def sections(model: Forecaster, folder: Path) -> list[Section]:
+def sections(model: Forecaster, plots: Path) -> list[Section]:
     """Return a section with a few windows, and the best baseline's forecasts of them."""
     assert model.dataset is not None and model.baselines is not None
     name, split = model.dataset.scored
     few = split.select(np.unique(np.linspace(0, len(split) - 1, _EXAMPLES).round().astype(int)))
     baseline, _ = SCOREBOARD.best(SCOREBOARD.metrics[0], model.metrics["baselines"])
     windows = window_plots(few, model.predictions(few), {baseline: model.by_baseline(baseline, few)})
-    picture = plots.forecasts(windows, model.config.quantiles, folder / "forecasts.png")
+    picture = forecasts(windows, model.config.quantiles, plots / "forecasts.png")
     return [Section("Forecasts", [f"Windows spread evenly over the {name} split."], pictures=[picture])]
 
 
@@ -42,14 +42,14 @@ def backtest_report(result: Result, title: str, folder: Path, verdict: Sequence[
     means[name] = (means[name][0], result["spread"][metric])
     begins = [fold["from"] for fold in result["folds"]]
     pictures = [
-        plots.bars(means, [name], metric, "all blocks", folder / "plots" / "backtest.png"),
-        plots.blocks(by_block, [name], metric, begins, folder / "plots" / "blocks.png"),
+        bars(means, [name], metric, "all blocks", folder / "plots" / "backtest.png"),
+        blocks(by_block, [name], metric, begins, folder / "plots" / "blocks.png"),
     ]
-    blocks = [["from", *rows], *([b, *(f"{by_block[r][k]:.4g}" for r in rows)] for k, b in enumerate(begins))]
+    lines = [["from", *rows], *([b, *(f"{by_block[r][k]:.4g}" for r in rows)] for k, b in enumerate(begins))]
     words = ["The network was trained again before each block, on all rows before it."]
     page = [
         Section("Result", verdict, metric_table(rows), [name], pictures),
-        Section(f"{metric} of each block", words, blocks),
+        Section(f"{metric} of each block", words, lines),
         data_section(result["notes"]),
         metrics_section(SCOREBOARD.known(result["model"])),
     ]

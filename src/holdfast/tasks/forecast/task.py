@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,16 +11,14 @@ from torch import nn
 from holdfast._json import JsonMapping, JsonObject
 from holdfast._typing import Array
 from holdfast.errors import UserError
-from holdfast.insight.analysis.request import InspectionRequest
 from holdfast.reporting.comparison import Comparison
-from holdfast.reporting.html import Section
 from holdfast.reporting.summary import TIE, best_cell
 from holdfast.tasks.baselines import BaselineSet
 from holdfast.tasks.contract import Result
 from holdfast.tasks.dataset import Dataset
 from holdfast.tasks.forecast import trainable
 from holdfast.tasks.forecast.baselines import Drift, LastValue, MeanReturn, RandomWalk, SeasonalNaive
-from holdfast.tasks.forecast.config import ForecastConfig, Prediction
+from holdfast.tasks.forecast.config import ForecastConfig
 from holdfast.tasks.forecast.dataset import read_dataset, read_whole
 from holdfast.tasks.forecast.ets import Ets
 from holdfast.tasks.forecast.linear import Linear
@@ -38,7 +36,7 @@ _LOSS_WINDOWS = 2000
 """Training windows, spread evenly, on which the training loss is measured without dropout."""
 
 
-class Forecaster(Task[ForecastConfig, WindowSplit, ForecastPreprocessing, Forecast]):
+class Forecaster(Task[ForecastConfig, WindowSplit, ForecastPreprocessing, Forecast, nn.Module]):
     """An LSTM, GRU or RNN that forecasts the next steps of one or several series.
 
     Args:
@@ -55,6 +53,7 @@ class Forecaster(Task[ForecastConfig, WindowSplit, ForecastPreprocessing, Foreca
 
     task = "forecast"
     config_class = ForecastConfig
+    preprocessing_class = ForecastPreprocessing
     scoreboard = SCOREBOARD
     size = "{windows:,} windows"
     title = "Forecast of {config.data.target_names}, {config.horizon} steps ahead"
@@ -101,10 +100,6 @@ class Forecaster(Task[ForecastConfig, WindowSplit, ForecastPreprocessing, Foreca
                 "Give a longer file.",
             )
         return split, panel.notes
-
-    def read_preprocessing(self, values: JsonMapping, where: Path) -> ForecastPreprocessing:
-        """Rebuild columns, season and scales."""
-        return ForecastPreprocessing.from_dict(values, where)
 
     def baseline_set(self, preprocessing: ForecastPreprocessing) -> BaselineSet[WindowSplit, Forecast]:
         """Return the baselines of levels or of returns."""
@@ -172,13 +167,12 @@ class Forecaster(Task[ForecastConfig, WindowSplit, ForecastPreprocessing, Foreca
         """Return the number of windows."""
         return {"windows": len(split)}
 
-    def losses(
-        self, dataset: Dataset[WindowSplit, ForecastPreprocessing], trainable: WindowTraining
-    ) -> dict[str, float]:
+    def losses(self, dataset: Dataset[WindowSplit, ForecastPreprocessing]) -> dict[str, float]:
         """Return the losses, in the unit of the loss that was chosen."""
+        training = self.trainable(self.fitted_module(), dataset)
         return {
-            "train_loss": trainable.mean_loss(dataset.train, _LOSS_WINDOWS),
-            "valid_loss": trainable.mean_loss(dataset.valid),
+            "train_loss": training.mean_loss(dataset.train, _LOSS_WINDOWS),
+            "valid_loss": training.mean_loss(dataset.valid),
         }
 
     @classmethod
@@ -244,28 +238,6 @@ class Forecaster(Task[ForecastConfig, WindowSplit, ForecastPreprocessing, Foreca
 
             prediction_plot(split, forecast, self.config.quantiles, Path(plot))
         return forecast_table(split, forecast, self.config)
-
-    def write_predictions(self, data: Path | None, asked: Prediction) -> Iterator[str]:
-        """Yield a forecast as CSV, and write a plot of it."""
-        if data is None:
-            raise UserError(
-                "A forecaster must get a file: the forecast begins where it ends.",
-                "No file was given.",
-                "Give one: holdfast predict RUN FILE.",
-            )
-        yield self.predict(data, plot=asked.plot, method=asked.method).write_csv()
-
-    def inspections(self, data: Path, steps: int) -> list[InspectionRequest]:
-        """Return the last window of a file as what to inspect."""
-        from holdfast.tasks.forecast.inspect import subjects
-
-        return subjects(self, data)
-
-    def report_sections(self, plots: Path) -> list[Section]:
-        """Return a section with example forecasts."""
-        from holdfast.tasks.forecast.report import sections  # loads matplotlib
-
-        return sections(self, plots)
 
     @classmethod
     def backtest_report(cls, result: Result, title: str, folder: Path) -> Path:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -15,6 +15,7 @@ from holdfast.errors import UserError
 from holdfast.insight.analysis.features import changing, labels, of_tokens
 from holdfast.insight.analysis.request import InspectionRequest, Loss, Score
 from holdfast.insight.analysis.results import Steps
+from holdfast.models.language import RecurrentLanguageModel
 from holdfast.models.truncated_bptt import text_nll
 from holdfast.tasks.language.dataset import read_whole
 
@@ -27,7 +28,7 @@ SCORED, _STREAMS = 4000, 4
 """Tokens on which ablation measures the loss, and streams in which they are read."""
 
 
-def subjects(model: LanguageModel, data: Path, steps: int) -> list[InspectionRequest]:
+def inspections(model: LanguageModel, data: Path, steps: int) -> list[InspectionRequest]:
     """Return the first tokens of a text; memory, gradients and the loss are measured on more of it.
 
     Raises:
@@ -64,7 +65,7 @@ def described(ids: Array, tokens: Tokenizer, kind: str) -> Steps:
     return Steps(labels(ids, tokens), kind, features=changing(of_tokens(ids, tokens)))
 
 
-def _expected(module: Any, tokens: Tokenizer, ids: Array) -> Score:
+def _expected(module: RecurrentLanguageModel, tokens: Tokenizer, ids: Array) -> Score:
     """Return the log-probability of the likeliest token after the last one."""
     with torch.no_grad():
         found = _log_probabilities(module, module(_on(ids[:, None], module))[0].raw)
@@ -73,13 +74,12 @@ def _expected(module: Any, tokens: Tokenizer, ids: Array) -> Score:
     return Score(name, lambda answer: _log_probabilities(module, answer)[best])
 
 
-def _log_probabilities(module: Any, hidden: Tensor) -> Tensor:
+def _log_probabilities(module: RecurrentLanguageModel, hidden: Tensor) -> Tensor:
     """Return that of every token [V] after the last of the outputs [T, 1, E]."""
-    found: Tensor = module.output.log_probabilities(hidden[-1])[0]
-    return found
+    return module.output.log_probabilities(hidden[-1])[0]
 
 
-def _loss(module: Any, ids: Array, begin: int) -> float:
+def _loss(module: RecurrentLanguageModel, ids: Array, begin: int) -> float:
     return float(text_nll(module, ids, begin, max(1, min(_STREAMS, len(ids) // WINDOW))).mean())
 
 
@@ -90,5 +90,5 @@ def _pieces(ids: Array) -> Array:
     return ids[: length * count].reshape(count, length).T
 
 
-def _on(ids: Array, module: Any) -> Tensor:
+def _on(ids: Array, module: RecurrentLanguageModel) -> Tensor:
     return torch.from_numpy(ids.astype(np.int64)).to(next(module.parameters()).device)

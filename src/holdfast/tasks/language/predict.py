@@ -22,19 +22,19 @@ if TYPE_CHECKING:
     from holdfast.tasks.language.task import LanguageModel
 
 
-def predicted(model: LanguageModel, data: Path | None, asked: Prediction) -> Iterator[str]:
+def write_predictions(model: LanguageModel, data: Path | None, options: Prediction) -> Iterator[str]:
     """Yield the prompt and the text after it, or the surprise at each token of a text as CSV."""
-    if asked.score:
-        return _scored(model, _text(model, data, asked.prompt))
+    if options.score:
+        return _scored(model, _text(model, data, options.prompt))
     if data is not None:
         raise UserError(
             "A language model must get a prompt to write after, or a file to score.",
             f"The file {data} was given without --score.",
             "Give --score as well, or --prompt and no file.",
         )
-    wanted = {name: value for name, value in asdict(asked).items() if name not in ("score", "prompt")}
-    wanted["stop"] = [stop.replace("\\n", "\n") for stop in asked.stop or []]
-    return _written(asked.prompt, model.stream(asked.prompt, **wanted))
+    wanted = {name: value for name, value in asdict(options).items() if name not in ("score", "prompt")}
+    wanted["stop"] = [stop.replace("\\n", "\n") for stop in options.stop or []]
+    return _written(options.prompt, model.stream(options.prompt, **wanted))
 
 
 def _written(prompt: str, pieces: Iterator[str]) -> Iterator[str]:

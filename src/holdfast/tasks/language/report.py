@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from holdfast.reporting.html import Section
@@ -14,8 +15,8 @@ _LENGTH = {"character": 400, "byte": 400, "word": 80, "subword": 120}
 """Tokens of a sample."""
 
 
-def sections(model: LanguageModel) -> list[Section]:
-    """Return samples at several temperatures."""
+def sections(model: LanguageModel, plots: Path) -> list[Section]:
+    """Return samples at several temperatures; there are no plots."""
     length = _LENGTH[model.metrics["token"]]
     rows = [["temperature", "text"]]
     rows += [[str(t), model.generate(length=length, temperature=t, seed=0)] for t in _TEMPERATURES]

@@ -7,19 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from torch import nn
 
-from holdfast._json import JsonMapping, JsonObject
+from holdfast._json import JsonObject
 from holdfast._typing import Array
 from holdfast.data.text.tokenizers import Tokenizer, encode_known
 from holdfast.decoding.ngram import MAX_ORDER
 from holdfast.decoding.sampling import exclude_token, sampling_filters
 from holdfast.errors import UserError
-from holdfast.insight.analysis.request import InspectionRequest
 from holdfast.models.incremental import BranchingDecoder, IncrementalDecoder
 from holdfast.models.language import RecurrentLanguageModel
 from holdfast.models.truncated_bptt import StreamTraining, score_chunks, text_nll
-from holdfast.reporting.html import Section
 from holdfast.tasks.baselines import NGramBaselineSet
 from holdfast.tasks.contract import Result
 from holdfast.tasks.dataset import Dataset
@@ -38,7 +35,7 @@ _EXACT = 1_000_000
 """Tokens up to which a text is scored in one stream; a longer one in as many streams as it has millions."""
 
 
-class LanguageModel(Task[LanguageConfig, TextSplit, TextPreprocessing, Array]):
+class LanguageModel(Task[LanguageConfig, TextSplit, TextPreprocessing, Array, RecurrentLanguageModel]):
     """An LSTM, GRU or RNN that predicts the next token of a text: it scores texts, and writes.
 
     Args:
@@ -62,6 +59,7 @@ class LanguageModel(Task[LanguageConfig, TextSplit, TextPreprocessing, Array]):
 
     task = "language"
     config_class = LanguageConfig
+    preprocessing_class = TextPreprocessing
     scoreboard = SCOREBOARD
     renamed = {"units": "tokens", "unit": "token", "nats_per_unit": "nats_per_token"}  # noqa: RUF012
     size = "{tokens:,} {token}s"
@@ -83,23 +81,20 @@ class LanguageModel(Task[LanguageConfig, TextSplit, TextPreprocessing, Array]):
         split = read_whole(path, self.config, preprocessing)
         return split, unknown_notes({"scored": split}, preprocessing.tokenizer)
 
-    def read_preprocessing(self, values: JsonMapping, where: Path) -> TextPreprocessing:
-        """Rebuild the vocabulary."""
-        return TextPreprocessing.from_dict(values, where)
-
     def baseline_set(self, preprocessing: TextPreprocessing) -> NGramBaselineSet[TextSplit]:
         """Return unigrams and n-grams."""
         tokens = preprocessing.tokenizer
         longest = MAX_ORDER[tokens.kind]
         return NGramBaselineSet(lambda split: split.ids, tokens.size, longest, self.config.order)
 
-    def network(self, preprocessing: TextPreprocessing) -> nn.Module:
+    def network(self, preprocessing: TextPreprocessing) -> RecurrentLanguageModel:
         """Build the untrained network."""
         return trainable.build(self.config, preprocessing.tokenizer.size)
 
-    def trainable(self, module: nn.Module, dataset: Dataset[TextSplit, TextPreprocessing]) -> StreamTraining:
+    def trainable(
+        self, module: RecurrentLanguageModel, dataset: Dataset[TextSplit, TextPreprocessing]
+    ) -> StreamTraining:
         """Return streams of the training split with truncated back-propagation."""
-        assert isinstance(module, RecurrentLanguageModel)
         ids, begin = (dataset.train.ids, dataset.valid.ids), dataset.preprocessing.tokenizer.begin
         return StreamTraining(module, self.config.training, *ids, begin)
 
@@ -117,15 +112,14 @@ class LanguageModel(Task[LanguageConfig, TextSplit, TextPreprocessing, Array]):
         """Return the number of tokens, and their kind."""
         return {"tokens": len(split), "token": self.tokenizer.kind}
 
-    def losses(
-        self, dataset: Dataset[TextSplit, TextPreprocessing], trainable: StreamTraining
-    ) -> dict[str, float]:
+    def losses(self, dataset: Dataset[TextSplit, TextPreprocessing]) -> dict[str, float]:
         """Return the losses in nats per token, and how many tokens an epoch reads."""
-        latest = dataset.train.ids[-_LOSS_TOKENS:]
+        module, latest = self.fitted_module(), dataset.train.ids[-_LOSS_TOKENS:]
+        training = self.trainable(module, dataset)
         return {
-            "train_loss": float(text_nll(trainable.module, latest, self.tokenizer.begin, 8).mean()),
+            "train_loss": float(text_nll(module, latest, self.tokenizer.begin, 8).mean()),
             "valid_loss": float(self.predictions(dataset.valid).mean()),
-            "epoch_size": trainable.steps_per_epoch * trainable.steps * trainable.streams,
+            "epoch_size": training.steps_per_epoch * training.steps * training.streams,
         }
 
     def evaluate(self, data: Path | str | None = None, *, int8: bool = False, **asked: Any) -> Result:
@@ -236,24 +230,6 @@ class LanguageModel(Task[LanguageConfig, TextSplit, TextPreprocessing, Array]):
     def reader(self) -> BranchingDecoder:
         """Return the model one token at a time, from any state, as language model fusion uses it."""
         return BranchingDecoder(self.fitted_module(), self.tokenizer)
-
-    def write_predictions(self, data: Path | None, asked: Prediction) -> Iterator[str]:
-        """Yield the prompt and the text after it, or the surprise at each token as CSV."""
-        from holdfast.tasks.language.predict import predicted
-
-        return predicted(self, data, asked)
-
-    def inspections(self, data: Path, steps: int) -> list[InspectionRequest]:
-        """Return the beginning of a text as what to inspect."""
-        from holdfast.tasks.language.inspect import subjects
-
-        return subjects(self, data, steps)
-
-    def report_sections(self, plots: Path) -> list[Section]:
-        """Return a section with text that the model writes."""
-        from holdfast.tasks.language.report import sections
-
-        return sections(self)
 
 
 def _without_first(joint: str, pieces: Iterator[str]) -> Iterator[str]:

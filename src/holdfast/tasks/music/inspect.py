@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -17,6 +17,8 @@ from holdfast.errors import UserError
 from holdfast.insight.analysis.features import side_by_side
 from holdfast.insight.analysis.request import FeatureBatch, InspectionRequest, Loss, Score
 from holdfast.insight.analysis.results import Steps
+from holdfast.models.language import RecurrentLanguageModel
+from holdfast.models.music import Context, PianoRollNetwork
 from holdfast.models.truncated_bptt import texts_nll
 from holdfast.tasks.music.features import event_features, frame_features, frame_label, pitch_name
 from holdfast.tasks.music.preprocessing import EventPreprocessing, EventSplit, RollSplit
@@ -33,7 +35,7 @@ _SCORED, _TOKENS = 1500, 300
 piece on which that of a model of events is measured, and in which feature units are searched."""
 
 
-def subjects(model: Composer, data: Path, steps: int) -> list[InspectionRequest]:
+def inspections(model: Composer, data: Path, steps: int) -> list[InspectionRequest]:
     """Return a request for the first piece of a file.
 
     Raises:
@@ -67,6 +69,7 @@ def _searched(count: int) -> str:
 
 def _rolls(model: Composer, split: RollSplit, steps: int) -> InspectionRequest:
     (module, preprocessing), pieces = model.fitted(), split.pieces
+    assert isinstance(module, PianoRollNetwork)
     per_beat = model.config.data.steps_per_beat
     signature = pieces[0].signature or preprocessing.signature
     bar = round(ScoreMeta(signature=signature).quarters_per_bar * per_beat)
@@ -99,7 +102,7 @@ def _first(pieces: Sequence[RollPiece]) -> RollSplit:
     return RollSplit(tuple(piece for piece, count in zip(pieces, before, strict=True) if count < _SCORED))
 
 
-def _run(module: Any, rolls: list[Roll]) -> Callable[[], Any]:
+def _run(module: PianoRollNetwork, rolls: list[Roll]) -> Callable[[], Context]:
     """Return a function that gives the context after each frame of some rolls, padded with silence."""
     x = batch(rolls)[0].to(next(module.parameters()).device)
     return lambda: module(x)[0]
@@ -112,19 +115,19 @@ def _keys(roll: Roll) -> tuple[Array, list[str]]:
     return roll.T[low:high].astype(np.float32), [pitch_name(LOWEST + key) for key in range(low, high)]
 
 
-def _next_frame(module: Any, following: Roll) -> Score:
+def _next_frame(module: PianoRollNetwork, following: Roll) -> Score:
     """Return the log-probability of the frame that follows."""
     chord = " ".join(pitch_name(LOWEST + int(key)) for key in np.flatnonzero(following))
     wanted = torch.from_numpy(following[None].astype(np.float32))
 
-    def of(context: Any) -> Tensor:
+    def of(context: Context) -> Tensor:
         last = context[-1]
-        return -module.output.nll(last, wanted.to(last.hidden))[0]  # type: ignore[no-any-return]
+        return -module.output.nll(last, wanted.to(last.hidden))[0]
 
     return Score(f"log-probability of {chord or 'silence'} as the next frame", of)
 
 
-def _plotted(module: Any, pieces: Sequence[RollPiece], steps: int, path: Path) -> Path:
+def _plotted(module: PianoRollNetwork, pieces: Sequence[RollPiece], steps: int, path: Path) -> Path:
     from holdfast.tasks.music.plots import plot_expectation  # loads matplotlib
 
     return plot_expectation(module, pieces, steps, path)
@@ -135,7 +138,7 @@ def _plotted(module: Any, pieces: Sequence[RollPiece], steps: int, path: Path) -
 
 def _events(model: Composer, split: EventSplit, steps: int) -> InspectionRequest:
     module, preprocessing = model.fitted()
-    assert isinstance(preprocessing, EventPreprocessing)
+    assert isinstance(module, RecurrentLanguageModel) and isinstance(preprocessing, EventPreprocessing)
     vocabulary, end = preprocessing.vocabulary, split.end
     pieces = [piece for piece in split.pieces if len(piece.ids)]
     if not pieces:
@@ -165,7 +168,7 @@ def _events(model: Composer, split: EventSplit, steps: int) -> InspectionRequest
     )
 
 
-def _read(module: Any, texts: Sequence[Array], end: int) -> Callable[[], object]:
+def _read(module: RecurrentLanguageModel, texts: Sequence[Array], end: int) -> Callable[[], object]:
     """Return a function that gives the outputs after each event of some pieces, padded with ends."""
     table = np.full((max(map(len, texts)), len(texts)), end, np.int64)
     for column, ids in enumerate(texts):
@@ -174,7 +177,7 @@ def _read(module: Any, texts: Sequence[Array], end: int) -> Callable[[], object]
     return lambda: module(x)[0]
 
 
-def _nats_per_token(module: Any, texts: Sequence[Array], end: int) -> float:
+def _nats_per_token(module: RecurrentLanguageModel, texts: Sequence[Array], end: int) -> float:
     """Return the mean over some pieces; those that were cut count without an end."""
     found = [nats[:_TOKENS] for nats in texts_nll(module, texts, end)]
     return float(np.concatenate(found).mean(dtype=np.float64))

@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 _FILES = ("midi", "plot", "wav")
 
 
-def predicted(model: Composer, data: Path | None, asked: Prediction) -> Iterator[str]:
+def write_predictions(model: Composer, data: Path | None, options: Prediction) -> Iterator[str]:
     """Compose a piece, after the primer ``data`` where it is given; write its files, and yield its summary as JSON."""
-    if asked.wav is not None:
-        find_soundfont(asked.soundfont)  # before anything is composed
-    piece = model.compose(data, **asdict(asked))
-    piece.save(asked.midi, asked.plot, asked.wav, asked.soundfont)
+    if options.wav is not None:
+        find_soundfont(options.soundfont)  # before anything is composed
+    piece = model.compose(data, **asdict(options))
+    piece.save(options.midi, options.plot, options.wav, options.soundfont)
     summary = piece.summary()
     model.notes = sentences(summary)
-    files = {name: str(path) for name in _FILES if (path := getattr(asked, name)) is not None}
+    files = {name: str(path) for name in _FILES if (path := getattr(options, name)) is not None}
     yield to_json({**files, **summary}) + "\n"

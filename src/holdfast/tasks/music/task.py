@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from torch import nn
@@ -11,8 +11,6 @@ from holdfast._deprecated import renamed_settings
 from holdfast._json import JsonMapping, JsonObject
 from holdfast._typing import Array
 from holdfast.data.music.novelty import TrainingNotes
-from holdfast.insight.analysis.request import InspectionRequest
-from holdfast.reporting.html import Section
 from holdfast.tasks.baselines import BaselineSet
 from holdfast.tasks.music.backend import backend_of
 from holdfast.tasks.music.config import MusicConfig, Prediction
@@ -25,7 +23,7 @@ from holdfast.tasks.task import Task
 from holdfast.training.trainable import Trainable
 
 
-class Composer(Task[MusicConfig, MusicSplit, MusicPreprocessing, MusicPredictions]):
+class Composer(Task[MusicConfig, MusicSplit, MusicPreprocessing, MusicPredictions, nn.Module]):
     """An LSTM, GRU or RNN that predicts the next frame or event of a piece of music: it scores pieces, and composes.
 
     Args:
@@ -113,11 +111,12 @@ class Composer(Task[MusicConfig, MusicSplit, MusicPreprocessing, MusicPrediction
         """Return the number of pieces and of scored time steps, and what a time step is."""
         return {"pieces": len(split), "steps": split.steps, "step_kind": split.step_kind}
 
-    def losses(self, dataset: MusicDataset, trainable: Trainable) -> dict[str, float]:
+    def losses(self, dataset: MusicDataset) -> dict[str, float]:
         """Return the losses in nats per time step, and the number of training steps."""
+        module = self.fitted_module()
         return {
-            "train_loss": self.backend.loss(trainable.module, dataset.train),
-            "valid_loss": self.backend.loss(trainable.module, dataset.valid),
+            "train_loss": self.backend.loss(module, dataset.train),
+            "valid_loss": self.backend.loss(module, dataset.valid),
             "training_steps": dataset.train.steps,
         }
 
@@ -158,21 +157,3 @@ class Composer(Task[MusicConfig, MusicSplit, MusicPreprocessing, MusicPrediction
     def predict(self, primer: Path | str | None = None, **asked: object) -> Composition:
         """Compose: the same as :meth:`compose`, under the name that other tasks use."""
         return self.compose(primer, **asked)
-
-    def write_predictions(self, data: Path | None, asked: Prediction) -> Iterator[str]:
-        """Compose, write the files that the settings name, and yield a summary as JSON."""
-        from holdfast.tasks.music.predict import predicted
-
-        return predicted(self, data, asked)
-
-    def inspections(self, data: Path, steps: int) -> list[InspectionRequest]:
-        """Return the first piece of a file as what to inspect."""
-        from holdfast.tasks.music.inspect import subjects
-
-        return subjects(self, data, steps)
-
-    def report_sections(self, plots: Path) -> list[Section]:
-        """Return a section with a piece that the model composes."""
-        from holdfast.tasks.music.report import sections
-
-        return sections(self, plots)

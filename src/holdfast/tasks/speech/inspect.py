@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -19,6 +18,7 @@ from holdfast.errors import UserError
 from holdfast.insight.analysis.features import side_by_side
 from holdfast.insight.analysis.request import FeatureBatch, InspectionRequest, Loss, Score
 from holdfast.insight.analysis.results import Steps
+from holdfast.models.speech import SpeechNetwork
 from holdfast.tasks.speech.dataset import normalized_frames, read_sounds
 from holdfast.tasks.speech.segments import FRAME
 from holdfast.tasks.speech.spectral_features import features, grouped, row_names
@@ -46,7 +46,7 @@ class _Sounds:
     plain: list[Array]
 
 
-def subjects(model: SpeechRecognizer, data: Path, steps: int) -> list[InspectionRequest]:
+def inspections(model: SpeechRecognizer, data: Path, steps: int) -> list[InspectionRequest]:
     """Return the first sound of a file, folder or manifest; its steps are the frames that the recurrent layers read.
 
     Raises:
@@ -108,7 +108,7 @@ def _shortened(name: str) -> str:
     return name if len(name) <= _LONGEST else f"{name[:_LONGEST]} ..."
 
 
-def _run(module: Any, frames: Sequence[Array]) -> Callable[[], tuple[Tensor, Tensor]]:
+def _run(module: SpeechNetwork, frames: Sequence[Array]) -> Callable[[], tuple[Tensor, Tensor]]:
     x, lengths, _, _ = padded(frames, [()] * len(frames))
     x, lengths = (own.to(module.output.weight.device) for own in (x, lengths))
     return lambda: module(x, lengths)
@@ -149,7 +149,7 @@ def _log_odds(scores: Tensor, token: int) -> Tensor:
     return scores[token] - others.logsumexp(0)
 
 
-def _loss(module: Any, sounds: _Sounds, tokenizer: CTCTokenizer) -> tuple[Loss | None, list[str]]:
+def _loss(module: SpeechNetwork, sounds: _Sounds, tokenizer: CTCTokenizer) -> tuple[Loss | None, list[str]]:
     """Return the CTC loss per token of the sounds with a transcript, and notes."""
     note = f"The search for units that track a feature used {_counted(len(sounds.frames))} of the file."
     pairs = [(f, tokenizer.encode(one.text)) for one, f in zip(sounds.utterances, sounds.frames) if one.text]

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
-from holdfast.errors import missing_library
+from holdfast.optional_imports import load_extra
 from holdfast.tasks.metrics import Metric, Scoreboard
 from holdfast.tasks.speech.tokenizer import spaced
 
@@ -50,7 +49,7 @@ def score(found: Sequence[str], wanted: Sequence[str]) -> dict[str, float]:
         >>> round(found["wer"], 3), found["substitutions"] == found["wer"], found["accuracy"]
         (0.333, True, 0.5)
     """
-    library = _jiwer()
+    library = load_extra("jiwer", "speech")
     pairs = [(spaced(said), spaced(text)) for said, text in zip(wanted, found, strict=True)]
     references, hypotheses = ([pair[side] for pair in pairs] for side in (0, 1))
     words = library.process_words(references, hypotheses)
@@ -67,15 +66,4 @@ def score(found: Sequence[str], wanted: Sequence[str]) -> dict[str, float]:
 
 def edits(found: Sequence[int], wanted: Sequence[int]) -> int:
     """Return the edit distance of two token sequences, computed by the library rapidfuzz, which jiwer uses."""
-    _jiwer()
-    from rapidfuzz.distance import Levenshtein
-
-    return int(Levenshtein.distance(found, wanted))
-
-
-def _jiwer() -> Any:
-    try:
-        import jiwer
-    except ModuleNotFoundError as error:
-        raise missing_library(error, "speech") from error
-    return jiwer
+    return int(load_extra("rapidfuzz.distance", "speech").Levenshtein.distance(found, wanted))

@@ -16,27 +16,27 @@ from holdfast.tasks.speech.task import SpeechRecognizer
 from holdfast.training.progress import notice
 
 
-def predicted(model: SpeechRecognizer, data: Path | None, asked: Prediction) -> Iterator[str]:
+def write_predictions(model: SpeechRecognizer, data: Path | None, options: Prediction) -> Iterator[str]:
     """Yield a line of text for each sound, or words of live sound as they are recognized."""
-    if asked.live:
-        return _live(model, data, asked)
+    if options.live:
+        return _live(model, data, options)
     if data is None or str(data) == "-":
         raise UserError(
             "Sounds must come from files.",
             "None was given.",
             "Give a sound, a folder of sounds or a manifest. Or give --live for 16-bit PCM from stdin.",
         )
-    found = ((one.name, segments) for one, segments in model.stream(data, asked))
-    if asked.plot is not None:
-        _plot(model, data, asked, asked.plot)
-    return _lines(_counted(model, found), asked.times, alone=data.is_file() and not _is_manifest(data))
+    found = ((one.name, segments) for one, segments in model.stream(data, options))
+    if options.plot is not None:
+        _plot(model, data, options, options.plot)
+    return _lines(_counted(model, found), options.times, alone=data.is_file() and not _is_manifest(data))
 
 
-def _plot(model: SpeechRecognizer, data: Path, asked: Prediction, path: Path) -> None:
+def _plot(model: SpeechRecognizer, data: Path, options: Prediction, path: Path) -> None:
     """Plot the first sound."""
     from holdfast.tasks.speech.plots import aligned_plot, alignment  # loads matplotlib
 
-    recognizer = model.recognizer(asked)
+    recognizer = model.recognizer(options)
     one, frames = next(model.frames_of(data))
     aligned_plot([alignment(recognizer, one.name, frames)], recognizer.tokenizer.pieces, path)
 
@@ -77,10 +77,10 @@ def _timed(word: Word) -> str:
 # -- live --------------------------------------------------------------------------------------------------------
 
 
-def _live(model: SpeechRecognizer, data: Path | None, asked: Prediction) -> Iterator[str]:
+def _live(model: SpeechRecognizer, data: Path | None, options: Prediction) -> Iterator[str]:
     """Yield words as they become certain, one line per segment; or timed words at the end of their segment."""
-    stream = model.streaming_recognizer(asked)
-    if asked.pcm_rate is not None and data is not None and str(data) != "-":
+    stream = model.streaming_recognizer(options)
+    if options.pcm_rate is not None and data is not None and str(data) != "-":
         raise UserError(
             "--pcm-rate must be used with sound from stdin.",
             f"{data} was given, which has its own rate.",
@@ -93,10 +93,10 @@ def _live(model: SpeechRecognizer, data: Path | None, asked: Prediction) -> Iter
             f"{source} is a manifest.",
             "Give a sound, or leave out --live. To score a manifest: holdfast evaluate RUN MANIFEST --live.",
         )
-    blocks = read_blocks(source, stream.rate, BLOCK, pcm_rate=asked.pcm_rate)
+    blocks = read_blocks(source, stream.rate, BLOCK, pcm_rate=options.pcm_rate)
     if not isinstance(source, Path):
-        notice(f"Listening to 16-bit mono samples, {asked.pcm_rate or stream.rate:,} per second.")
-    return _timed_words(stream, blocks) if asked.times else _settling(stream, blocks)
+        notice(f"Listening to 16-bit mono samples, {options.pcm_rate or stream.rate:,} per second.")
+    return _timed_words(stream, blocks) if options.times else _settling(stream, blocks)
 
 
 def _timed_words(stream: StreamingRecognizer, blocks: Iterable[Array]) -> Iterator[str]:

@@ -9,21 +9,18 @@ from pathlib import Path
 from typing import Any, Self
 
 import torch
-from torch import nn
 
 from holdfast._json import JsonMapping, JsonObject
 from holdfast._typing import Array
 from holdfast.data.audio.manifest import Utterance
 from holdfast.errors import UserError
-from holdfast.insight.analysis.request import InspectionRequest
 from holdfast.models.speech import SpeechNetwork
-from holdfast.reporting.html import Section
 from holdfast.tasks.baselines import BaselineSet
 from holdfast.tasks.contract import Result
 from holdfast.tasks.dataset import Dataset
 from holdfast.tasks.speech import trainable
 from holdfast.tasks.speech.baselines import baseline_set
-from holdfast.tasks.speech.config import NGRAM, DecodingConfig, Prediction, SpeechConfig, SpeechScoring
+from holdfast.tasks.speech.config import NGRAM, DecodingConfig, SpeechConfig, SpeechScoring
 from holdfast.tasks.speech.dataset import normalized_frames, read_dataset, read_sounds, read_whole
 from holdfast.tasks.speech.decoder import Recognizer, StreamingRecognizer, tuned
 from holdfast.tasks.speech.metrics import SCOREBOARD, score
@@ -36,7 +33,7 @@ _LOSS_UTTERANCES = 500
 """Training utterances, spread evenly, on which the training loss is measured without augmentation."""
 
 
-class SpeechRecognizer(Task[SpeechConfig, SpeechSplit, SpeechPreprocessing, list[str]]):
+class SpeechRecognizer(Task[SpeechConfig, SpeechSplit, SpeechPreprocessing, list[str], SpeechNetwork]):
     """An LSTM, GRU or RNN that transcribes speech, trained by connectionist temporal classification (CTC).
 
     Args:
@@ -117,15 +114,14 @@ class SpeechRecognizer(Task[SpeechConfig, SpeechSplit, SpeechPreprocessing, list
         """Return the most frequent sentence, and the nearest template of single words."""
         return baseline_set()
 
-    def network(self, preprocessing: SpeechPreprocessing) -> nn.Module:
+    def network(self, preprocessing: SpeechPreprocessing) -> SpeechNetwork:
         """Build the untrained network."""
         return trainable.build(self.config, preprocessing.frontend.size, preprocessing.tokenizer.size)
 
     def trainable(
-        self, module: nn.Module, dataset: Dataset[SpeechSplit, SpeechPreprocessing]
+        self, module: SpeechNetwork, dataset: Dataset[SpeechSplit, SpeechPreprocessing]
     ) -> UtteranceTraining:
         """Return batches of augmented utterances with the CTC loss."""
-        assert isinstance(module, SpeechNetwork)
         return UtteranceTraining(module, self.config, dataset)
 
     def calibrate(self, dataset: Dataset[SpeechSplit, SpeechPreprocessing]) -> None:
@@ -160,18 +156,19 @@ class SpeechRecognizer(Task[SpeechConfig, SpeechSplit, SpeechPreprocessing, list
             "threads": torch.get_num_threads(),
         }
 
-    def losses(
-        self, dataset: Dataset[SpeechSplit, SpeechPreprocessing], trainable: UtteranceTraining
-    ) -> dict[str, float]:
+    def losses(self, dataset: Dataset[SpeechSplit, SpeechPreprocessing]) -> dict[str, float]:
         """Return the CTC losses in nats per token, and the amount of sound in an epoch."""
         train = dataset.train
         some = train.select(range(0, len(train), max(1, len(train) // _LOSS_UTTERANCES)))
         return {
-            "train_loss": mean_nats(log_probabilities(trainable.module, some.frames), some.tokens),
-            "valid_loss": trainable.validate()["valid_loss"],
+            "train_loss": self._loss(some),
+            "valid_loss": self._loss(dataset.valid),
             "epoch_size": len(train),
             "training_seconds_of_sound": round(sum(map(len, train.frames)) * FRAME, 2),
         }
+
+    def _loss(self, split: SpeechSplit) -> float:
+        return mean_nats(log_probabilities(self.fitted_module(), split.frames), split.tokens)
 
     def evaluate(self, data: Path | str | None = None, *, int8: bool = False, **asked: Any) -> Result:
         """Score the model and the baselines on the same recordings.
@@ -303,21 +300,3 @@ class SpeechRecognizer(Task[SpeechConfig, SpeechSplit, SpeechPreprocessing, list
         """Return the network with its tokenizer and a decoder."""
         module, preprocessing = self.fitted()
         return Recognizer.of(module, preprocessing.tokenizer, asked, preprocessing.ngrams, self.decoding)
-
-    def write_predictions(self, data: Path | None, asked: Prediction) -> Iterator[str]:
-        """Yield a line of text for each sound, or words of live sound as they are recognized."""
-        from holdfast.tasks.speech.predict import predicted
-
-        return predicted(self, data, asked)
-
-    def inspections(self, data: Path, steps: int) -> list[InspectionRequest]:
-        """Return the first sound of a file as what to inspect."""
-        from holdfast.tasks.speech.inspect import subjects
-
-        return subjects(self, data, steps)
-
-    def report_sections(self, plots: Path) -> list[Section]:
-        """Return sections with recognized sentences, and with sounds and their text over time."""
-        from holdfast.tasks.speech.report import sections
-
-        return sections(self, plots)

@@ -9,7 +9,8 @@ from typing import Any, Self
 
 from holdfast._json import JsonMapping, JsonObject
 from holdfast.decoding.ctc import BLANK
-from holdfast.errors import UserError, damaged, missing_library
+from holdfast.errors import UserError, damaged
+from holdfast.optional_imports import load_extra
 
 _UNKNOWN, _SPACE = "<unk>", "▁"
 """What the library tokenizers writes for an unknown character, and for the space before a word."""
@@ -90,7 +91,9 @@ class CTCTokenizer:
         """
         try:
             if values["unit"] == "subword":
-                return cls._of(_tokenizers().Tokenizer.from_str(json.dumps(values["units"])))
+                return cls._of(
+                    load_extra("tokenizers", "speech").Tokenizer.from_str(json.dumps(values["units"]))
+                )
             return cls(values["unit"], [str(piece) for piece in values["units"]])
         except UserError:
             raise
@@ -105,20 +108,9 @@ def spaced(text: str) -> str:
 
 def _fit_subwords(texts: Sequence[str], most: int) -> object:
     """Fit byte-pair encoding on characters, not bytes, so that every token is text; spaces begin words."""
-    library = _tokenizers()
+    library = load_extra("tokenizers", "speech")
     tokenizer = library.Tokenizer(library.models.BPE(unk_token=_UNKNOWN))
     tokenizer.pre_tokenizer = library.pre_tokenizers.Metaspace()
     trainer = library.trainers.BpeTrainer(vocab_size=most, special_tokens=[_UNKNOWN], show_progress=False)
     tokenizer.train_from_iterator(texts, trainer)
     return tokenizer
-
-
-def _tokenizers() -> Any:
-    try:
-        import tokenizers
-        import tokenizers.models
-        import tokenizers.pre_tokenizers
-        import tokenizers.trainers
-    except ModuleNotFoundError as error:
-        raise missing_library(error, "speech") from error
-    return tokenizers

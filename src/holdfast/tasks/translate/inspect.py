@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -18,7 +18,7 @@ from holdfast.errors import UserError
 from holdfast.insight.analysis.features import of_tokens, side_by_side
 from holdfast.insight.analysis.request import FeatureBatch, InspectionRequest, Loss, Score
 from holdfast.insight.analysis.results import Steps
-from holdfast.models.translate import DecoderOutput
+from holdfast.models.translate import DecoderOutput, TranslationNetwork
 from holdfast.tasks.translate import trainable
 from holdfast.tasks.translate.dataset import parallel_format
 from holdfast.tasks.translate.inference import Translation
@@ -45,7 +45,7 @@ _OTHERWISE = {
 class _Inspected:
     """A network with its preprocessing, the pairs to inspect, whether the file gives both sides, and notes."""
 
-    module: Any
+    module: TranslationNetwork
     preprocessing: PairPreprocessing
     split: PairSplit
     given: bool
@@ -58,7 +58,7 @@ class _Inspected:
         return lambda: self.module.decode(own.inputs, *self.module.encode(own.source, own.lengths))
 
 
-def subjects(model: Translator, data: Path, steps: int) -> list[InspectionRequest]:
+def inspections(model: Translator, data: Path, steps: int) -> list[InspectionRequest]:
     """Return requests for the encoder on the first sentence, and for the decoder on its translation.
 
     The translation is the file's, or the model's own where the file has sentences only.

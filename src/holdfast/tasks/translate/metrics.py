@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from holdfast._json import JsonObject
-from holdfast.errors import missing_library
+from holdfast.optional_imports import load_extra
 from holdfast.tasks.metrics import Metric, Scoreboard
 
 SCOREBOARD = Scoreboard(
@@ -44,14 +43,10 @@ class Scorer:
     """
 
     def __init__(self, lower: bool) -> None:
-        try:
-            from sacrebleu.metrics.bleu import BLEU
-            from sacrebleu.metrics.chrf import CHRF
-        except ModuleNotFoundError as error:
-            raise missing_library(error, "text") from error
-        self.metrics: JsonObject = {
-            "bleu": BLEU(lowercase=lower, force=True),
-            "chrf": CHRF(lowercase=lower),
+        metrics = load_extra("sacrebleu.metrics", "text")
+        self.metrics = {
+            "bleu": metrics.BLEU(lowercase=lower, force=True),
+            "chrf": metrics.CHRF(lowercase=lower),
         }
 
     def __call__(self, translations: Sequence[str], references: Sequence[str]) -> dict[str, float]:

@@ -18,7 +18,7 @@ _PLOTTED = 4
 """Most sentences whose attention is plotted."""
 
 
-def predicted(model: Translator, data: Path | None, options: Prediction) -> Iterator[str]:
+def write_predictions(model: Translator, data: Path | None, options: Prediction) -> Iterator[str]:
     """Yield a line for each line of a file or of stdin (no file, or ``-``) as it comes; with ``n_best`` several."""
     encoding = model.config.data.encoding
     if data is None or str(data) == "-":

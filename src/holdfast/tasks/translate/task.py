@@ -7,12 +7,8 @@ from math import exp
 from pathlib import Path
 from typing import Any
 
-from torch import nn
-
 from holdfast._json import JsonMapping, JsonObject
-from holdfast.insight.analysis.request import InspectionRequest
 from holdfast.models.translate import TranslationNetwork
-from holdfast.reporting.html import Section
 from holdfast.tasks.baselines import BaselineSet
 from holdfast.tasks.dataset import Dataset
 from holdfast.tasks.task import Task
@@ -28,7 +24,7 @@ _LOSS_PAIRS = 2000
 """Training pairs, spread evenly, on which the training loss is measured without dropout."""
 
 
-class Translator(Task[TranslateConfig, PairSplit, PairPreprocessing, list[str]]):
+class Translator(Task[TranslateConfig, PairSplit, PairPreprocessing, list[str], TranslationNetwork]):
     """An LSTM, GRU or RNN that reads a sentence and writes its translation, with attention.
 
     Args:
@@ -51,6 +47,7 @@ class Translator(Task[TranslateConfig, PairSplit, PairPreprocessing, list[str]])
 
     task = "translate"
     config_class = TranslateConfig
+    preprocessing_class = PairPreprocessing
     scoreboard = SCOREBOARD
     size = "{sentences:,} sentences"
     title = "Translation"
@@ -75,21 +72,18 @@ class Translator(Task[TranslateConfig, PairSplit, PairPreprocessing, list[str]])
         """Read a file as one split."""
         return read_whole(path, self.config.data, self.fitted()[1])
 
-    def read_preprocessing(self, values: JsonMapping, where: Path) -> PairPreprocessing:
-        """Rebuild the vocabularies."""
-        return PairPreprocessing.from_dict(values, where)
-
     def baseline_set(self, preprocessing: PairPreprocessing) -> BaselineSet[PairSplit, list[str]]:
         """Return the source unchanged, and the likeliest translation of each word."""
         return baseline_set(self.config.data.lower)
 
-    def network(self, preprocessing: PairPreprocessing) -> nn.Module:
+    def network(self, preprocessing: PairPreprocessing) -> TranslationNetwork:
         """Build the untrained network."""
         return build(self.config, preprocessing)
 
-    def trainable(self, module: nn.Module, dataset: Dataset[PairSplit, PairPreprocessing]) -> PairTraining:
+    def trainable(
+        self, module: TranslationNetwork, dataset: Dataset[PairSplit, PairPreprocessing]
+    ) -> PairTraining:
         """Return batches of pairs of similar length."""
-        assert isinstance(module, TranslationNetwork)
         splits = dataset.train, dataset.valid
         return PairTraining(module, self.config, splits, dataset.preprocessing.ends)
 
@@ -113,15 +107,13 @@ class Translator(Task[TranslateConfig, PairSplit, PairPreprocessing, list[str]])
         """Return the number of sentences, and how BLEU and chrF were computed."""
         return {"sentences": len(split), "signatures": self.scorer.signatures}
 
-    def losses(
-        self, dataset: Dataset[PairSplit, PairPreprocessing], trainable: PairTraining
-    ) -> dict[str, float]:
+    def losses(self, dataset: Dataset[PairSplit, PairPreprocessing]) -> dict[str, float]:
         """Return the losses in nats per target token, and how many tokens an epoch reads."""
-        train = dataset.train
+        module, train, ends = self.fitted_module(), dataset.train, dataset.preprocessing.ends
         some = train[range(0, len(train), max(1, len(train) // _LOSS_PAIRS))]
         return {
-            "train_loss": mean_nats(trainable.module, some, trainable.ends),
-            "valid_loss": mean_nats(trainable.module, dataset.valid, trainable.ends),
+            "train_loss": mean_nats(module, some, ends),
+            "valid_loss": mean_nats(module, dataset.valid, ends),
             "training_steps": sum(map(len, [*train.sources, *train.targets])),
         }
 
@@ -167,21 +159,3 @@ class Translator(Task[TranslateConfig, PairSplit, PairPreprocessing, list[str]])
         module, preprocessing = self.fitted()
         search = search_of(self.config.search, options or Prediction())
         return BatchTranslator(module, preprocessing, search, self.config.data.max_length)
-
-    def write_predictions(self, data: Path | None, asked: Prediction) -> Iterator[str]:
-        """Yield a line for each line of a file or of stdin."""
-        from holdfast.tasks.translate.predict import predicted
-
-        return predicted(self, data, asked)
-
-    def inspections(self, data: Path, steps: int) -> list[InspectionRequest]:
-        """Return the encoder over the first sentence, and the decoder over its translation."""
-        from holdfast.tasks.translate.inspect import subjects
-
-        return subjects(self, data, steps)
-
-    def report_sections(self, plots: Path) -> list[Section]:
-        """Return the first translations and their attention."""
-        from holdfast.tasks.translate.report import sections
-
-        return sections(self, plots)
