@@ -1,9 +1,10 @@
-"""One training step of small layers with all threads, on an idle machine and next to one busy program.
+"""A training step of small layers with all threads, on an idle and on a busy machine.
 
-The busy program is a Python loop in a session of its own, as another terminal's program would be. Each setting has its
-own process, since libgomp reads its environment once; the processes take turns, layer after layer, so that
-interference from elsewhere hits all of them. The table shows milliseconds per step: the fastest block of steps and, in
-brackets, the median block. "holdfast" is the setting that ``import holdfast`` makes, "libgomp" leaves libgomp's own.
+Busy means next to one other program. That program is a Python loop in a session of its own, like a
+program in another terminal. Each setting has its own process, since libgomp reads its environment
+once. The processes take turns, layer after layer, so that interference from elsewhere hits all of
+them. The table shows milliseconds per step: the fastest block of steps and, in brackets, the median
+block. "holdfast" is the setting that ``import holdfast`` makes, "libgomp" leaves libgomp's own.
 Run it on a machine where nothing else runs.
 
     python bench/busy_machine.py [--rounds 7] [--spin 1000 --spin 10000]
@@ -68,7 +69,7 @@ def serve(setting: str) -> None:
 
 @contextmanager
 def busy_program(wanted: bool) -> Iterator[None]:
-    """A Python loop in its own session, if wanted."""
+    """Run a Python loop in its own session, if wanted."""
     if not wanted:
         yield
         return
@@ -81,7 +82,7 @@ def busy_program(wanted: bool) -> Iterator[None]:
 
 
 def start(setting: str, threads: int) -> subprocess.Popen[str]:
-    """A process that measures under one setting."""
+    """Start a process that measures under one setting."""
     kept = {
         key: value for key, value in os.environ.items() if key not in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")
     }
@@ -93,7 +94,7 @@ def start(setting: str, threads: int) -> subprocess.Popen[str]:
 
 
 def ask(process: subprocess.Popen[str], layer: str) -> float:
-    """The milliseconds per step of one block."""
+    """Return the milliseconds per step of one block."""
     assert process.stdin is not None and process.stdout is not None
     process.stdin.write(f"{layer}\n")
     process.stdin.flush()
@@ -101,7 +102,7 @@ def ask(process: subprocess.Popen[str], layer: str) -> float:
 
 
 def measure(settings: list[str], rounds: int, threads: int) -> Times:
-    """All blocks of all rounds."""
+    """Measure all blocks of all rounds."""
     processes = {setting: start(setting, threads) for setting in settings}
     times: Times = {}
     try:
@@ -123,7 +124,7 @@ def measure(settings: list[str], rounds: int, threads: int) -> Times:
 
 
 def table(times: Times, settings: list[str]) -> str:
-    """A Markdown table: a row for each layer, idle, busy and their ratio for each setting."""
+    """Return a Markdown table: a row for each layer; idle, busy and ratio for each setting."""
     lines = [
         "| ms per step | " + " | ".join(f"{setting}: idle | busy | ratio" for setting in settings) + " |"
     ]

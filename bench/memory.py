@@ -1,7 +1,8 @@
-"""Peak memory of one training step, each in its own process: Holdfast's layers compared with torch.nn's.
+"""Peak memory of one training step: Holdfast's layers compared with torch.nn's.
 
-Prints one JSON object and, on stderr, a table. The value is the growth of the process's peak after the
-modules are loaded and the input is made: outputs, everything kept for the backward pass, gradients and buffers.
+Each step runs in its own process. Prints one JSON object and, on stderr, a table. The value is the
+growth of the process's peak after the modules are loaded and the input is made: outputs, everything
+kept for the backward pass, gradients and buffers.
 
     python bench/memory.py
 """
@@ -32,7 +33,7 @@ def peak() -> float:
 
 
 def step(kind: str, case: dict[str, object]) -> float:
-    """Return the MiB that one training step adds, with a loss on the last output; run in its own process."""
+    """Return the MiB that a training step adds to this process, with a loss on the last output."""
     import torch
 
     import holdfast

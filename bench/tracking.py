@@ -1,6 +1,7 @@
-"""How often an inspection names a unit by chance: an untrained LSTM reads noise; the features are unrelated to it.
+"""How often an inspection names a unit by chance.
 
-Prints, for each length and feature, the number of runs in which some unit was found to follow it. Correct is none.
+An untrained LSTM reads noise, and the features are unrelated to it. Prints, for each length and
+feature, the number of runs in which some unit was found to follow it. Correct is none.
 
     python bench/tracking.py
 """

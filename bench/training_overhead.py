@@ -1,8 +1,9 @@
-"""Overhead of the training loop per step, compared with a plain PyTorch loop of the same work in one run.
+"""Overhead of the training loop per step, compared with a plain PyTorch loop of the same work.
 
-The network is a small torch.nn.GRU (batch 32, hidden 64, 50 steps), where overhead shows most. ``fit`` runs with its
-progress bar, TensorBoard and history on. Every few steps it pauses for as many steps of the plain loop on a second
-network, so that both run under the same conditions. Prints one JSON object.
+The network is a small torch.nn.GRU (batch 32, hidden 64, 50 steps), where overhead shows most.
+``fit`` runs with its progress bar, TensorBoard and history on. Every few steps it pauses for as
+many steps of the plain loop on a second network, so that both run under the same conditions. Prints
+one JSON object.
 
     python bench/training_overhead.py [--chunks 40] [--threads 1]
 """

@@ -1,10 +1,11 @@
-"""Seconds per epoch of whole training runs, with Holdfast's layers and torch.nn's in the same model, alternating.
+"""Seconds per epoch of whole training runs, with Holdfast's layers and with torch.nn's.
 
-The forecaster of recipes/beijing-temperature.toml (a whole fit divided by two, with validation and evaluation), and a
-character language model of two layers of 256 units on a text. Every second pair of runs is in reverse order.
-Prints one JSON object and, on stderr, a table.
+The models are the forecaster of recipes/beijing-temperature.toml (a whole fit divided by two, with
+validation and evaluation), and a character language model of two layers of 256 units on a text.
+The two libraries alternate in the same model; every second pair of runs is in reverse order. Prints
+one JSON object and, on stderr, a table.
 
-    python bench/training_runs.py --csv pollution.csv --text tinyshakespeare.txt [--threads 2] [--pairs 3]
+    python bench/training_runs.py --csv pollution.csv --text tinyshakespeare.txt [--pairs 3]
 """
 
 from __future__ import annotations
@@ -68,7 +69,10 @@ def language(path: Path, cell: str, kind: str) -> Callable[[], float]:
 
 
 def forecast(path: Path, cell: str, kind: str) -> Callable[[], float]:
-    """Return the seconds of an epoch of the recipe; without the native kernel, Holdfast's layers run torch.nn's."""
+    """Return the seconds of an epoch of the recipe.
+
+    Without the native kernel, Holdfast's layers run torch.nn's.
+    """
     recipe = load_config(ROOT / "recipes" / "beijing-temperature.toml", ForecastConfig)
     config = replace(
         recipe,

@@ -1,1 +1,1 @@
-"""Speed side by side: Holdfast's layers and those of other libraries, on the same weights, in one run."""
+"""Speed of Holdfast's layers and of other libraries, on the same weights in one run."""

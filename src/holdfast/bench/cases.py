@@ -72,7 +72,7 @@ CELLS = {
 
 
 class Refused(Exception):  # noqa: N818 - a reason, not a failure
-    """Why a peer (or this version of Holdfast) does not support a case; printed after "skipped: "."""
+    """Why a peer does not support a case; printed after "skipped: "."""
 
 
 @dataclass(frozen=True)
@@ -134,7 +134,7 @@ class Case:
         return torch.randint(max(1, steps // 10), steps + 1, (batch,), generator=generator)
 
     def flop(self, layer: nn.Module) -> float:
-        """Return 2 flop for each multiply-add of a forward pass, without the steps after a sequence's end."""
+        """Return 2 flop for each multiply-add of a forward pass; padding does not count."""
         tokens = int(self.lengths.sum()) if self.mode == "ragged" else self.shape.batch * self.shape.steps
         matrices = (p for p in layer.parameters() if p.dim() == 2)
         return 2.0 * tokens * sum(p.numel() for p in matrices)

@@ -56,7 +56,7 @@ _LEAST, _MOST = 0.5, 2.0
 
 
 def chart(result: JsonMapping, path: Path) -> Path:
-    """Plot into a PNG: a row of panels for each mode, a column for each cell, a bar for each shape and peer."""
+    """Plot into a PNG: a row for each mode, a column for each cell, a bar for each peer."""
     grid = panels(result["rows"])
     modes, cells = list(dict.fromkeys(m for m, _ in grid)), list(dict.fromkeys(c for _, c in grid))
     layout = {mode: slots([grid.get((mode, cell), {}) for cell in cells]) for mode in modes}
@@ -74,7 +74,7 @@ def chart(result: JsonMapping, path: Path) -> Path:
 
 
 def panels(rows: Sequence[JsonMapping]) -> dict[tuple[str, str], dict[str, dict[str, float]]]:
-    """Return (mode, cell) -> label -> peer -> ratio; for variants, geometric means over the shapes."""
+    """Return (mode, cell) -> label -> peer -> ratio; variants have geometric means over shapes."""
     found: dict[tuple[str, str], dict[str, dict[str, list[float]]]] = {}
     for row in rows:
         if row["peer"] != OURS:

@@ -1,4 +1,4 @@
-"""Run one case: prepare Holdfast and each peer, compare their results, and time them side by side."""
+"""Run one case: prepare Holdfast and each peer, compare their results, time them side by side."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from holdfast._json import JsonObject
 from holdfast._typing import Array
 from holdfast.bench.cases import Case, Refused
 from holdfast.bench.config import Request
-from holdfast.bench.environment import peak
 from holdfast.bench.measure import Entry, Timing, interleaved
 from holdfast.bench.modes import MODES
 from holdfast.bench.peers import PEERS, Peer
 from holdfast.bench.runners import Runner
+from holdfast.nn.kernels import native
 
 OURS = "holdfast"
 Announce = Callable[[str], None]
@@ -40,7 +40,8 @@ class Wrong(Exception):  # noqa: N818 - a finding, not a failure
 def run_case(case: Case, peers: Sequence[str], request: Request, into: Findings, announce: Announce) -> None:
     """Measure one case and add the findings."""
     gc.collect()
-    into.peaks += [found for found in [peak()] if found is not None]
+    if native.available() is None:
+        into.peaks.append(native.peak())
     runners: dict[str, Runner] = {}
     expected: list[Array] = []
     for name in (OURS, *(name for name in peers if case.mode in PEERS[name].makers)):
@@ -52,11 +53,10 @@ def run_case(case: Case, peers: Sequence[str], request: Request, into: Findings,
             else:
                 runners[name] = _checked(PEERS[name], case, expected)
         except Exception as error:  # a peer that fails is reported; the others are measured
-            failures = into.wrong if isinstance(error, Wrong) else into.skipped
-            failures.append({**_case_fields(case), "peer": name, "reason": _reason(error)})
-            announce(
-                f"  {'WRONG, not timed' if isinstance(error, Wrong) else 'skipped'}: {name}: {_reason(error)}"
-            )
+            wrong, reason = isinstance(error, Wrong), _reason(error)
+            failures = into.wrong if wrong else into.skipped
+            failures.append({**_case_fields(case), "peer": name, "reason": reason})
+            announce(f"  {'WRONG, not timed' if wrong else 'skipped'}: {name}: {reason}")
             if name == OURS:
                 return
     found = timed(case, runners, request)
@@ -77,7 +77,7 @@ def _checked(peer: Peer, case: Case, expected: Sequence[Array]) -> Runner:
         Refused: the peer does not support the case.
         Wrong: the results differ.
     """
-    runner = peer.make(case)
+    runner = peer.makers[case.mode](case)
     if not peer.checked:
         runner.call()
         return runner
@@ -122,7 +122,7 @@ def _case_fields(case: Case) -> dict[str, str]:
 
 
 def row(case: Case, name: str, found: Mapping[str, Timing], runner: Runner) -> JsonObject:
-    """Return the measurements of a peer in one case; ``ratio`` is its time divided by Holdfast's."""
+    """Return a peer's measurements in one case; ``ratio`` is its time divided by Holdfast's."""
     timing = found[name]
     return {
         **_case_fields(case),

@@ -10,13 +10,12 @@ from pathlib import Path
 
 from holdfast._json import JsonObject
 from holdfast.info import info
-from holdfast.nn.kernels import native
 
 _CACHES = Path("/sys/devices/system/cpu/cpu0/cache")
 
 
 def _machine() -> JsonObject:
-    """Describe processor, cores, caches, the instruction sets of Holdfast's core and of torch, and the system."""
+    """Describe the processor, the instruction sets in use, and the system."""
     found = info()
     cpu = found["cpu"]
     return {
@@ -54,8 +53,3 @@ def _versions(distributions: Iterable[str]) -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return found
-
-
-def peak() -> float | None:
-    """Measure the peak flop/s of one thread; None without the native core."""
-    return None if native.available() else native.peak()

@@ -1,11 +1,11 @@
-"""Time several runners side by side: each repetition times all of them, under the same conditions."""
+"""Time several runners side by side: each repetition times all of them."""
 
 from __future__ import annotations
 
 import math
 import statistics
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from time import perf_counter
 from typing import TypeVar
@@ -69,15 +69,11 @@ def interleaved(entries: Mapping[Key, Entry], repetitions: int, budget: float) -
     for repetition in range(repetitions):
         if repetition >= FEWEST and perf_counter() - begin > budget:
             break
-        for name in _order(list(entries), repetition):
+        for name in list(entries)[:: -1 if repetition % 2 else 1]:
             if repetition < entries[name].most:
                 found[name].seconds.append(_time(entries[name], calls[name]))
     torch.set_num_threads(before)
     return found
-
-
-def _order(names: Sequence[Key], repetition: int) -> Sequence[Key]:
-    return names[::-1] if repetition % 2 else names
 
 
 def _calls(entry: Entry) -> int:

@@ -8,14 +8,14 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-import holdfast
 from holdfast._json import Keywords
 from holdfast.bench.cases import SHAPES, STEPS, Case, Shape
-from holdfast.bench.runners import Runner, attribute, differentiated, inference, low_precision, training
+from holdfast.bench.runners import Runner, differentiated, inference, low_precision, training
+from holdfast.nn.quantization import quantize
 from holdfast.nn.recurrent import Recurrent
 
 _BACKWARD = 3
-"""Flop of forward and backward divided by forward: backward has two more products of the same size."""
+"""Flop of forward and backward divided by forward: backward has two products for each one."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,8 @@ class _Mode:
     Attributes:
         text: description for tables and plots.
         run: makes Holdfast's runner of a case.
-        tolerance: allowed difference between the results of a peer and of Holdfast, relative to the largest value.
+        tolerance: allowed difference between the results of a peer and of Holdfast, relative to the
+            largest value.
         variants: cell -> names of the mode's variants.
         shapes: default shapes.
         quick: shapes of ``--quick``.
@@ -70,7 +71,7 @@ def _counted(case: Case, layer: Recurrent, runner: Runner, passes: int) -> Runne
 
 
 def _streaming(case: Case) -> Runner:
-    stream = attribute(case.layer.eval(), "stream")(batch=case.shape.batch)
+    stream = case.layer.eval().stream(case.shape.batch)
     x = case.x[0].numpy()
     return _counted(case, case.layer, Runner(lambda: stream.step(x)), 1)
 
@@ -81,10 +82,10 @@ def _bf16(case: Case) -> Runner:
 
 
 def _int8(case: Case) -> Runner:
-    return _counted(case, case.layer, inference(attribute(holdfast, "quantize")(case.build()), case.x), 1)
+    return _counted(case, case.layer, inference(quantize(case.build()), case.x), 1)
 
 
-# -- options -----------------------------------------------------------------------------------------------------
+# -- options ---------------------------------------------------------------------------------------
 
 _COMMON: dict[str, Keywords] = {
     "layer_norm": {"layer_norm": True},

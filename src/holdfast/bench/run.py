@@ -13,24 +13,23 @@ from holdfast.bench.comparison import OURS, Announce, Findings, run_case
 from holdfast.bench.config import Request, cases, check
 from holdfast.bench.peers import PEERS
 
-Result = JsonObject
-
 
 def bench(
     request: Request,
     announce: Announce = lambda text: None,
-    keep: Callable[[Result], None] = lambda result: None,
-) -> Result:
+    keep: Callable[[JsonObject], None] = lambda result: None,
+) -> JsonObject:
     """Measure the cases of a request.
 
     Args:
         request: what to measure.
         announce: receives lines of progress.
-        keep: receives the result so far after each case, so that an interruption loses one case only.
+        keep: receives the result so far after each case, so that an interruption loses one case
+            only.
 
     Returns:
-        ``machine``, ``versions``, ``threads``, ``date``, the peak, ``rows``, their ``summary``, and what is
-        ``missing``, ``skipped`` or ``wrong``, with reasons.
+        ``machine``, ``versions``, ``threads``, ``date``, the peak, ``rows``, their ``summary``, and
+        what is ``missing``, ``skipped`` or ``wrong``, with reasons.
 
     Raises:
         UserError: see :func:`holdfast.bench.config.check`.
@@ -38,15 +37,13 @@ def bench(
     names = check(request)
     before = torch.get_num_threads()
     threads = request.threads or before
-    missing = _missing_peers(names["peers"])
+    reasons = {name: PEERS[name].missing() for name in names["peers"]}
+    missing = {name: reason for name, reason in reasons.items() if reason is not None}
     for name, reason in missing.items():
         announce(f"missing: {name}: {reason}")
     peers = [name for name in names["peers"] if name not in missing]
-    frame, found, todo = (
-        _description(request, threads, missing),
-        Findings(),
-        list(cases(request, names, threads)),
-    )
+    frame, found = _description(request, threads, missing), Findings()
+    todo = list(cases(request, names, threads))
     try:
         for number, case in enumerate(todo, 1):
             announce(f"{number} of {len(todo)}: {case}")
@@ -57,13 +54,7 @@ def bench(
     return result(frame, found)
 
 
-def _missing_peers(names: Sequence[str]) -> dict[str, str]:
-    """Return peer -> why it cannot be used here, and how to install it."""
-    reasons = {name: PEERS[name].missing() for name in names}
-    return {name: reason for name, reason in reasons.items() if reason is not None}
-
-
-def _description(request: Request, threads: int, missing: Mapping[str, str]) -> Result:
+def _description(request: Request, threads: int, missing: Mapping[str, str]) -> JsonObject:
     """Return the part of the result that does not depend on the measurements."""
     needed = dict.fromkeys(distribution for peer in PEERS.values() for distribution in peer.needs.values())
     return {
@@ -75,7 +66,7 @@ def _description(request: Request, threads: int, missing: Mapping[str, str]) -> 
     }
 
 
-def result(frame: Result, found: Findings) -> Result:
+def result(frame: JsonObject, found: Findings) -> JsonObject:
     """Return the whole result; the peak is the median of the peaks measured before each case."""
     peak = round(statistics.median(found.peaks) / 1e9, 1) if found.peaks else None
     rows = [{**row, "percent_of_peak": _percent(row["gflops"], peak, frame["threads"])} for row in found.rows]
@@ -94,7 +85,7 @@ def _percent(gflops: float | None, peak: float | None, threads: int) -> float | 
 
 
 def summary(rows: Sequence[JsonMapping]) -> list[JsonObject]:
-    """Return the geometric mean and the minimum of the ratios over the shapes, by mode, variant, cell and peer."""
+    """Return the ratios' geometric mean and minimum, by mode, variant, cell and peer."""
     groups: dict[tuple[str, str, str, str], list[float]] = {}
     for row in rows:
         if row["peer"] != OURS:
@@ -102,11 +93,7 @@ def summary(rows: Sequence[JsonMapping]) -> list[JsonObject]:
             groups.setdefault(key, []).append(row["ratio"])
     names = ("mode", "variant", "cell", "peer")
     return [
-        {
-            **dict(zip(names, key, strict=True)),
-            "mean": statistics.geometric_mean(ratios),
-            "least": min(ratios),
-        }
-        | {"shapes": len(ratios)}
+        dict(zip(names, key, strict=True))
+        | {"mean": statistics.geometric_mean(ratios), "least": min(ratios), "shapes": len(ratios)}
         for key, ratios in groups.items()
     ]

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from holdfast._typing import Array
-from holdfast.bench.cases import Case, Refused
+from holdfast.bench.cases import Case
 
 
 def _as_arrays(result: object) -> list[Array]:
@@ -30,8 +29,8 @@ class Runner:
     """A case as one library runs it.
 
     Attributes:
-        call: the function to time. Inference returns y [T, B, H]; training the gradients of x and the two weights
-            (or fewer), in torch.nn's layout; a stream y [B, H] of one more step.
+        call: the function to time. Inference returns y [T, B, H]; training the gradients of x and
+            the two weights (or fewer), in torch.nn's layout; a stream y [B, H] of one more step.
         read: converts the result of ``call`` to arrays, for comparison.
         flop: flop of one call, for the share of the peak.
     """
@@ -41,13 +40,8 @@ class Runner:
     flop: float | None = None
 
 
-def library(name: str) -> Any:
-    """Import an optional module; the type checker sees Any."""
-    return import_module(name)
-
-
 def inference(layer: nn.Module, x: Tensor, *more: object, dtype: torch.dtype | None = None) -> Runner:
-    """Run the forward pass of a torch module without gradients, under autocast if ``dtype`` is given."""
+    """Run a torch module without gradients, under autocast if ``dtype`` is given."""
     layer = layer.eval()
 
     def call() -> Tensor:
@@ -101,10 +95,3 @@ def low_precision(case: Case, layer: nn.Module) -> Runner:
     if cast == "autocast":
         return MAKERS[use](layer, case.x, dtype=torch.bfloat16)
     return MAKERS[use](layer.bfloat16(), case.x.bfloat16())
-
-
-def attribute(owner: object, name: str) -> Any:
-    """Return an attribute that this version of Holdfast may lack."""
-    if not hasattr(owner, name):
-        raise Refused("not in this version of Holdfast")
-    return getattr(owner, name)

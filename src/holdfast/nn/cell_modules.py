@@ -14,13 +14,22 @@ from holdfast.nn.cells import CELLS, Cell, Recurrence, State, Weights
 class _CellModule(nn.Module):
     """Parameters and checks that RNNCell, GRUCell and LSTMCell share."""
 
+    cell: Cell
     bias_ih: Tensor | None
     bias_hh: Tensor | None
 
-    def __init__(self, cell: Cell, input_size: int, hidden_size: int, bias: bool, factory: Keywords) -> None:
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        bias: bool = True,
+        device: torch.device | str | int | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
         super().__init__()
-        self.cell, self.input_size, self.hidden_size, self.bias = cell, input_size, hidden_size, bias
-        rows = len(cell.gates) * hidden_size
+        self.input_size, self.hidden_size, self.bias = input_size, hidden_size, bias
+        rows = len(self.cell.gates) * hidden_size
+        factory: Keywords = {"device": device, "dtype": dtype}
         self.weight_ih = nn.Parameter(torch.empty((rows, input_size), **factory))
         self.weight_hh = nn.Parameter(torch.empty((rows, hidden_size), **factory))
         for name in ("bias_ih", "bias_hh"):
@@ -132,8 +141,8 @@ class RNNCell(_SingleStateCell):
         if f"rnn_{nonlinearity}" not in CELLS:
             raise ValueError(f"Unknown nonlinearity '{nonlinearity}'. Select from 'tanh' or 'relu'.")
         self.nonlinearity = nonlinearity
-        cell, factory = CELLS[f"rnn_{nonlinearity}"], {"device": device, "dtype": dtype}
-        super().__init__(cell, input_size, hidden_size, bias, factory)
+        self.cell = CELLS[f"rnn_{nonlinearity}"]
+        super().__init__(input_size, hidden_size, bias, device, dtype)
 
     def extra_repr(self) -> str:
         """Return torch.nn's text."""
@@ -167,15 +176,7 @@ class GRUCell(_SingleStateCell):
         torch.Size([2, 5])
     """
 
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        bias: bool = True,
-        device: torch.device | str | int | None = None,
-        dtype: torch.dtype | None = None,
-    ) -> None:
-        super().__init__(CELLS["gru"], input_size, hidden_size, bias, {"device": device, "dtype": dtype})
+    cell = CELLS["gru"]
 
 
 class LSTMCell(_CellModule):
@@ -202,15 +203,7 @@ class LSTMCell(_CellModule):
         (torch.Size([2, 5]), torch.Size([2, 5]))
     """
 
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        bias: bool = True,
-        device: torch.device | str | int | None = None,
-        dtype: torch.dtype | None = None,
-    ) -> None:
-        super().__init__(CELLS["lstm"], input_size, hidden_size, bias, {"device": device, "dtype": dtype})
+    cell = CELLS["lstm"]
 
     def forward(self, input: Tensor, hx: tuple[Tensor, Tensor] | None = None) -> tuple[Tensor, Tensor]:
         """Run one time step.

@@ -1,8 +1,7 @@
 """The equations: one time step of RNN, LSTM, GRU and their variants in plain torch.
 
 Letters used everywhere in Holdfast: T time, B batch, I input, H hidden, G gates, L layers, D
-    directions.
-P is the width of the hidden state: H, or ``proj_size`` for an LSTM with a projection.
+directions. P is the width of the hidden state: H, or ``proj_size`` for an LSTM with a projection.
 
 Each cell is short enough to compare with its paper line by line. Its step takes the projected input
 (``x W_ih^T + b_ih``), the state, and a :class:`Recurrence`, which computes ``W_hh h + b_hh`` with

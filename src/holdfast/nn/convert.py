@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,6 +21,7 @@ from holdfast.nn.options import Options
 from holdfast.nn.recurrent import Recurrent
 
 _OURS: dict[type[nn.Module], type[RNN] | type[GRU] | type[LSTM]] = {nn.RNN: RNN, nn.GRU: GRU, nn.LSTM: LSTM}
+_ARGUMENTS = ("input_size", "hidden_size", "num_layers", "bias", "batch_first", "bidirectional")
 _THEIRS = {"rnn_tanh": nn.RNN, "rnn_relu": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}
 
 
@@ -127,9 +129,9 @@ def _reason_to_keep(module: nn.Module) -> str | None:
 
 def _empty(module: nn.Module) -> Recurrent:
     """Return the counterpart of a torch.nn layer, without storage and without sampling weights."""
-    names = ["input_size", "hidden_size", "num_layers", "bias", "batch_first", "bidirectional"]
-    names += {nn.RNN: ["nonlinearity"], nn.LSTM: ["proj_size"]}.get(type(module), [])
-    layer = _OURS[type(module)](**{name: getattr(module, name) for name in names}, device="meta")
+    own = {nn.RNN: ["nonlinearity"], nn.LSTM: ["proj_size"]}.get(type(module), [])
+    arguments = {name: getattr(module, name) for name in (*_ARGUMENTS, *own)}
+    layer = _OURS[type(module)](**arguments, device="meta")
     assert isinstance(module.dropout, float)
     layer.dropout = module.dropout  # not through the constructor, which would warn again
     return layer.train(module.training)
@@ -162,11 +164,7 @@ def from_torch(module: nn.Module) -> Recurrent:
             f"But {reason}.",
             "Copy the weights into a new layer.",
         )
-    layer = _empty(module)
-    for name, parameter in module.named_parameters():
-        copy = nn.Parameter(parameter.detach().clone(), requires_grad=parameter.requires_grad)
-        setattr(layer, name, copy)
-    return layer
+    return _sharing(copy.deepcopy(module))
 
 
 def to_torch(layer: Recurrent) -> nn.RNNBase:
@@ -180,8 +178,7 @@ def to_torch(layer: Recurrent) -> nn.RNNBase:
         LSTM(3, 5, bidirectional=True)
     """
     _refuse_extras(layer, "torch.nn", set(_THEIRS))
-    names = ["input_size", "hidden_size", "num_layers", "bias", "batch_first", "bidirectional"]
-    arguments = {name: getattr(layer, name) for name in names}
+    arguments = {name: getattr(layer, name) for name in _ARGUMENTS}
     if layer.proj_size:
         arguments["proj_size"] = layer.proj_size
     if layer.cell.name.startswith("rnn"):
@@ -197,7 +194,7 @@ def to_torch(layer: Recurrent) -> nn.RNNBase:
 
 
 def _refuse_extras(layer: Recurrent, target: str, cells: set[str]) -> None:
-    """Raise a UserError for options that ``target`` lacks and that change what the layer computes."""
+    """Raise a UserError for options that ``target`` lacks and that change the results."""
     plain, options = Options(), layer.options
     running = ("layer_norm", "recurrent_dropout", "weight_drop", "learn_initial_state")
     extras = [name for name in running if getattr(options, name) != getattr(plain, name)]
@@ -344,10 +341,10 @@ def to_keras(layer: Recurrent) -> list[Array]:
     order = _KERAS[len(layer.cell.gates)].order
     arrays: list[Array] = []
     for _, suffix in layer.suffixes():
-        own = {name: layer.get_parameter(name + suffix).detach().cpu() for name in ("weight_ih", "weight_hh")}
-        parts = [own["weight_ih"].T, own["weight_hh"].T]
-        if layer.bias:
-            biases = [layer.get_parameter(name + suffix).detach().cpu() for name in ("bias_ih", "bias_hh")]
+        names = ("weight_ih", "weight_hh", *(("bias_ih", "bias_hh") if layer.bias else ()))
+        ih, hh, *biases = (layer.get_parameter(name + suffix).detach().cpu() for name in names)
+        parts = [ih.T, hh.T]
+        if biases:
             parts.append(torch.stack(biases) if layer.cell.name == "gru" else biases[0] + biases[1])
         arrays += [_reordered(part, order).numpy() for part in parts]
     return arrays

@@ -1,8 +1,7 @@
 """Losses of forecasts with gaps: targets that are missing (NaN, or mask 0) are left out.
 
 Letters: B batch, h horizon, C channels, Q quantiles. Each loss is a mean over the observed targets,
-    in the
-targets' unit (``mse_loss``: its square), and zero if no target was observed.
+in the targets' unit (``mse_loss``: its square), and zero if no target was observed.
 """
 
 from __future__ import annotations

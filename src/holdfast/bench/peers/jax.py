@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from functools import cache
+from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING, TypeAlias
 
 from holdfast.bench.cases import Case
 from holdfast.bench.peers.peer import Peer
-from holdfast.bench.runners import Runner, library
+from holdfast.bench.runners import Runner
 
 if TYPE_CHECKING:
     from jax import Array
@@ -25,10 +26,10 @@ if TYPE_CHECKING:
 def started(threads: int) -> ModuleType:
     """Import and start jax with a number of threads.
 
-    JAX starts one thread for each processor that it may use, and has no other setting. This function limits the
-    processors during the start. A later call with another number has no effect.
+    JAX starts one thread for each processor that it may use, and has no other setting. This
+    function limits the processors during the start. A later call with another number has no effect.
     """
-    jax: ModuleType = library("jax")
+    jax: ModuleType = import_module("jax")
     jax.config.update("jax_platforms", "cpu")
     if not hasattr(os, "sched_setaffinity"):
         return jax

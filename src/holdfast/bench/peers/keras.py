@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,7 +13,7 @@ from holdfast._typing import Array
 from holdfast.bench.cases import Case, Refused
 from holdfast.bench.peers.jax import started
 from holdfast.bench.peers.peer import Peer
-from holdfast.bench.runners import Runner, library
+from holdfast.bench.runners import Runner
 from holdfast.nn.convert import to_keras
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ _LAYERS: dict[str, tuple[str, Keywords]] = {
 
 def _layer(case: Case) -> tuple[Layer, JaxArray]:
     """Return Keras' layer with the weights of the case, and its input [B, T, I]."""
-    jax, keras = started(case.threads), library("keras")
+    jax, keras = started(case.threads), import_module("keras")
     if keras.backend.backend() != "jax":
         raise Refused("its backend is not JAX (KERAS_BACKEND)")
     kind, arguments = _LAYERS[case.cell]

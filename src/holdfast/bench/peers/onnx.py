@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ import numpy as np
 from holdfast._typing import Array
 from holdfast.bench.cases import Case, Refused
 from holdfast.bench.peers.peer import Peer
-from holdfast.bench.runners import Runner, library
+from holdfast.bench.runners import Runner
 
 if TYPE_CHECKING:
     from onnx import ModelProto, TensorProto, ValueInfoProto
@@ -28,7 +29,8 @@ _OPERATORS: dict[str, tuple[str, dict[str, int]]] = {
     "lstm": ("LSTM", {}),
     "rnn": ("RNN", {}),
 }
-"""Operator and attributes; linear_before_reset applies the reset gate after the product, as torch does."""
+"""Operator and attributes; linear_before_reset applies the reset gate after the product, as torch
+does."""
 
 
 def states(case: Case) -> dict[str, Array]:
@@ -40,7 +42,7 @@ def states(case: Case) -> dict[str, Array]:
 
 def model(case: Case) -> ModelProto:
     """Build a model of one operator: X and initial state to Y [T, 1, B, H] and final state."""
-    helper, proto = library("onnx.helper"), library("onnx").TensorProto
+    helper, proto = import_module("onnx.helper"), import_module("onnx").TensorProto
     batch, inputs, hidden, steps = case.shape
 
     def value(name: str, *sizes: int) -> ValueInfoProto:
@@ -49,7 +51,7 @@ def model(case: Case) -> ModelProto:
     def constant(name: str, *blocks: Array) -> TensorProto:
         order = list(_GATES[case.cell])
         turned = [b.reshape(len(order), hidden, *b.shape[1:])[order].reshape(b.shape) for b in blocks]
-        return library("onnx.numpy_helper").from_array(np.concatenate(turned)[None], name)
+        return import_module("onnx.numpy_helper").from_array(np.concatenate(turned)[None], name)
 
     ih, hh, bias_ih, bias_hh = case.arrays()
     kind, attributes = _OPERATORS[case.cell]
@@ -78,7 +80,7 @@ def read(result: Sequence[Array]) -> list[Array]:
 
 def _session(case: Case, made: ModelProto) -> InferenceSession:
     """Open a session with the threads of the case."""
-    runtime = library("onnxruntime")
+    runtime = import_module("onnxruntime")
     options = runtime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = case.threads, 1
     options.log_severity_level = 3
@@ -111,11 +113,11 @@ def _int8(case: Case) -> Runner:
     """Run ONNX Runtime's dynamic quantization, which supports LSTM only."""
     if case.cell != "lstm":
         raise Refused("quantizes LSTMs only")
-    onnx = library("onnx")
+    onnx = import_module("onnx")
     with tempfile.TemporaryDirectory() as folder:
         plain, turned = Path(folder) / "plain.onnx", Path(folder) / "int8.onnx"
         onnx.save(model(case), plain)
-        quantize = library("onnxruntime.quantization").quantize_dynamic
+        quantize = import_module("onnxruntime.quantization").quantize_dynamic
         quantize(plain, turned, op_types_to_quantize=["LSTM"])
         made = onnx.load(turned)
     kinds = sorted({node.op_type for node in made.graph.node})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,7 +11,7 @@ from holdfast._typing import Array
 from holdfast.bench.cases import Case
 from holdfast.bench.peers import onnx
 from holdfast.bench.peers.peer import Peer
-from holdfast.bench.runners import Runner, library
+from holdfast.bench.runners import Runner
 
 if TYPE_CHECKING:
     from openvino import InferRequest
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 def _request(case: Case) -> InferRequest:
     """Compile the model in float32 with the threads of the case."""
-    core = library("openvino").Core()
+    core = import_module("openvino").Core()
     settings = {
         "INFERENCE_NUM_THREADS": case.threads,
         "PERFORMANCE_HINT": "LATENCY",

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib import import_module
 
-from holdfast.bench.cases import Case, Refused
-from holdfast.bench.runners import Runner, library
+from holdfast.bench.cases import Case
+from holdfast.bench.runners import Runner
 
 _Maker = Callable[[Case], Runner]
 
@@ -16,7 +17,7 @@ class Peer:
     """A library, or a variant of Holdfast, to compare Holdfast with.
 
     Attributes:
-        makers: mode -> function that prepares a case; raises :class:`Refused` if the peer does not support it.
+        makers: mode -> function that prepares a case or raises ``Refused``.
         needs: module that it imports -> name of the distribution.
         best_threads: time it with one thread and with all, and keep the faster timing.
         checked: compare its results with Holdfast's before timing.
@@ -33,20 +34,10 @@ class Peer:
         """Return None if it can be used here, else why not and how to install it."""
         for module, distribution in self.needs.items():
             try:
-                library(module)
+                import_module(module)
             except ModuleNotFoundError as error:
                 wanted = " ".join(self.needs.values())
                 return f"{error.name or distribution} is not installed (pip install {wanted})"
             except Exception as error:  # a library may fail in any way when it is loaded
                 return f"{distribution} cannot be loaded ({type(error).__name__}: {error})"
         return None
-
-    def make(self, case: Case) -> Runner:
-        """Prepare a case.
-
-        Raises:
-            Refused: this peer does not support the case.
-        """
-        if case.mode not in self.makers:
-            raise Refused(f"does not support {case.mode}")
-        return self.makers[case.mode](case)

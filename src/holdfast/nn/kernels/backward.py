@@ -8,26 +8,35 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from math import prod
 from threading import Lock
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from holdfast.nn.kernels import binding
 from holdfast.nn.kernels.binding import WEIGHT_NAMES
-from holdfast.nn.kernels.operators import EXTRA_NAMES, CallShape, OptionalTensors, filled, ready, ready_call
+from holdfast.nn.kernels.operators import (
+    EXTRA_NAMES,
+    CallShape,
+    OptionalTensors,
+    Tensors,
+    filled,
+    ready,
+    ready_call,
+)
 
 
 def _recur_backward(
     grads: OptionalTensors,
     x: Tensor,
-    state: list[Tensor],
-    weights: list[Tensor],
-    extras: list[Tensor],
-    kept: list[Tensor],
+    state: Tensors,
+    weights: Tensors,
+    extras: Tensors,
+    kept: Tensors,
     cell: str,
     reverse: bool,
     wanted: list[bool],
-) -> list[Tensor]:
+) -> Tensors:
     """Compute the gradients of x, the states and the weights.
 
     Args:
@@ -135,26 +144,12 @@ def _vectors(shape: CallShape, given: dict[str, Tensor], sums: Tensor, cell: str
     return {name: part.clone() for name, part in found.items() if name in given}
 
 
-def _recur_backward_fake(
-    grads: OptionalTensors,
-    x: Tensor,
-    state: list[Tensor],
-    weights: list[Tensor],
-    extras: list[Tensor],
-    kept: list[Tensor],
-    cell: str,
-    reverse: bool,
-    wanted: list[bool],
-) -> list[Tensor]:
-    def where(condition: bool, like: Tensor | None) -> Tensor:
-        return torch.empty_like(like) if condition and like is not None else x.new_empty(0)
-
-    states = [*state, None] if len(state) == 1 else state
-    return [
-        where(wanted[0], x),
-        *(where(True, s) for s in states),
-        *(where(wanted[1], w) for w in filled(weights)),
-    ]
+def _recur_backward_fake(_: object, x: Tensor, state: Tensors, weights: Tensors, *others: Any) -> Tensors:
+    wanted: list[bool] = others[-1]
+    absent = [None] * (2 - len(state))
+    own = filled(weights if wanted[1] else [])
+    like = [x if wanted[0] else None, *state, *absent, *own]
+    return [x.new_empty(0) if t is None else torch.empty_like(t) for t in like]
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,9 @@ from holdfast.errors import UserError
 from holdfast.nn.cells import CELLS, Norm, Weights
 from holdfast.nn.kernels import binding, operators
 from holdfast.nn.kernels.noise import RecurrentNoise, Zoneout
+from holdfast.nn.kernels.operators import OptionalTensors, Tensors
 from holdfast.nn.kernels.problem import Problem, ScanResult
 from holdfast.nn.kernels.reference import Reference
-
-_Grads = list[Tensor | None]
 
 
 def _setup(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
@@ -61,7 +60,7 @@ def _unpacked(zoneout: Tensor) -> Zoneout:
     return Zoneout(tuple((thresholds / 2**32).tolist()), keys.to(torch.int64))
 
 
-def _differentiable(ctx: Any, grads: _Grads, tensors: list[Any], extras: list[Tensor]) -> _Grads:
+def _differentiable(ctx: Any, grads: OptionalTensors, tensors: list[Any], extras: Tensors) -> OptionalTensors:
     """Compute the gradients with the reference kernel, so that they can be differentiated again."""
     inputs = [t.view_as(t) for t in tensors]  # views: one input may depend on another
     result = _run_reference(*_split(ctx, inputs), extras, ctx.cell, ctx.reverse, trace=grads[3] is not None)
@@ -89,13 +88,7 @@ def _slots(cell: str, result: ScanResult) -> Tensor:
 
 
 def _run_reference(
-    x: Tensor,
-    state: list[Tensor],
-    weights: list[Tensor],
-    extras: list[Tensor],
-    cell: str,
-    reverse: bool,
-    trace: bool,
+    x: Tensor, state: Tensors, weights: Tensors, extras: Tensors, cell: str, reverse: bool, trace: bool
 ) -> ScanResult:
     """Run the reference kernel on the operator's arguments."""
     lengths, mask, zoneout = operators.filled(extras, operators.EXTRA_NAMES)

@@ -17,6 +17,7 @@ from holdfast.errors import UserError
 from holdfast.nn.kernels import binding
 from holdfast.nn.kernels.binding import WEIGHT_NAMES, CellLayout
 
+Tensors = list[Tensor]
 OptionalTensors = list[Tensor | None]
 EXTRA_NAMES = ("lengths", "mask", "zoneout")
 """Names of the operators' ``extras``, in order."""
@@ -119,7 +120,7 @@ def ready_weights(shape: CallShape, weights: OptionalTensors) -> dict[str, Tenso
 
 
 def ready_call(
-    shape: CallShape, x: Tensor, state: list[Tensor], weights: OptionalTensors, extras: OptionalTensors
+    shape: CallShape, x: Tensor, state: Tensors, weights: OptionalTensors, extras: OptionalTensors
 ) -> dict[str, Tensor]:
     """Check the arguments of a call and return them by name."""
     names = shape.states()
@@ -139,19 +140,13 @@ def ready_call(
     return arrays
 
 
-def filled(tensors: list[Tensor], names: tuple[str, ...] = WEIGHT_NAMES) -> OptionalTensors:
+def filled(tensors: Tensors, names: tuple[str, ...] = WEIGHT_NAMES) -> OptionalTensors:
     """Return one tensor for each name, None if it is absent."""
     return [t if t is not None and t.numel() else None for _, t in zip_longest(names, tensors)]
 
 
 def _recur(
-    x: Tensor,
-    state: list[Tensor],
-    weights: list[Tensor],
-    extras: list[Tensor],
-    cell: str,
-    reverse: bool,
-    save: bool = True,
+    x: Tensor, state: Tensors, weights: Tensors, extras: Tensors, cell: str, reverse: bool, save: bool = True
 ) -> tuple[Tensor, ...]:
     binding.check_available()
     own = filled(weights)
@@ -176,13 +171,7 @@ def _outputs(x: Tensor, shape: CallShape, norm: bool, save: bool) -> tuple[Tenso
 
 
 def _recur_fake(
-    x: Tensor,
-    state: list[Tensor],
-    weights: list[Tensor],
-    extras: list[Tensor],
-    cell: str,
-    reverse: bool,
-    save: bool = True,
+    x: Tensor, state: Tensors, weights: Tensors, extras: Tensors, cell: str, reverse: bool, save: bool = True
 ) -> tuple[Tensor, ...]:
     own = filled(weights)
     return _outputs(x, CallShape.of(x, own, cell), own[WEIGHT_NAMES.index("norm_ih")] is not None, save)

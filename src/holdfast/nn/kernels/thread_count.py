@@ -1,8 +1,8 @@
-"""How many threads the layers of the compiled core use now: torch's number, or fewer while the machine is busy.
+"""Number of threads of the compiled core's layers: torch's, or fewer on a busy machine.
 
-Threads that wait for each other are as slow as the slowest one. If another program keeps a core busy, the layers leave
-that core to it. The number of threads that run never changes a result: csrc/run.cpp divides the work by torch's
-number of threads.
+Threads that wait for each other are as slow as the slowest one. If another program keeps a core
+busy, the layers leave that core to it. The number of threads that run never changes a result:
+csrc/run.cpp divides the work by torch's number of threads.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ SOON = 0.2
 """The same after a pause: that decision rests on the average over the pause."""
 
 _TOLERATED = 0.4
-"""Cores' worth of other programs' work that takes no core away: the background of an idle machine. A program that
-shares its core with one of our threads keeps half of it busy."""
+"""Cores' worth of other programs' work that takes no core away: the background of an idle machine.
+A program that shares its core with one of our threads keeps half of it busy."""
 
 _SHORTEST = 0.1
 """Seconds: over less than that nothing can be measured."""
@@ -73,7 +73,7 @@ def _cores(number: int) -> str:
 
 
 def parse_busy_seconds(text: str, cores: set[int], ticks: int) -> float | None:
-    """Return the seconds that some cores have worked since the start, from a /proc/stat; None if it has none of them.
+    """Return the seconds that these cores worked since the start, by /proc/stat; None without them.
 
     Time stolen by a virtual machine's host counts as work of others.
     """
@@ -88,13 +88,13 @@ def parse_busy_seconds(text: str, cores: set[int], ticks: int) -> float | None:
 
 
 def parse_quota(text: str) -> float | None:
-    """Return the CPUs that a cgroup's limit "microseconds of work, microseconds of time" allows; None for no limit."""
+    """Return the CPUs of a cgroup's limit "microseconds of work, of time"; None for no limit."""
     limit, _, period = text.strip().partition(" ")
     return None if limit in ("", "max", "-1") or int(period) <= 0 else int(limit) / int(period)
 
 
 def read_quota(root: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/self/cgroup")) -> float | None:
-    """Return the smallest CPU limit of this process's control groups and the groups above them (versions 1 and 2)."""
+    """Return the smallest CPU limit of this process's control groups (versions 1 and 2)."""
     limits = [parse_quota(text) for text in _limits(root, own)]
     return min((limit for limit in limits if limit is not None), default=None)
 
@@ -126,8 +126,9 @@ def _read(path: Path) -> str | None:
 class LoadMeter:
     """Measure the cores that other programs keep busy, between two calls.
 
-    Linux: the work of this process's cores less its own. Elsewhere: the load average of the last minute less this
-    process's own share, averaged in the same way. None before the first interval, and on Windows.
+    Linux: the work of this process's cores less its own. Elsewhere: the load average of the last
+    minute less this process's own share, averaged in the same way. None before the first interval,
+    and on Windows.
     """
 
     def __init__(self) -> None:
@@ -169,7 +170,7 @@ class ThreadCount:
         self.restart()
 
     def restart(self) -> None:
-        """Forget everything. A forked child must: its CPU time begins at zero, and the lock may be held."""
+        """Forget everything, as a forked child must: its CPU time is zero, the lock may be held."""
         self._look = self._watch()
         self._until = -math.inf
         self._decisions: dict[int, Decision] = {}
