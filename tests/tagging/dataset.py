@@ -14,7 +14,7 @@ from holdfast._typing import Array
 from holdfast.data.splits import split_fractions, split_notes
 from holdfast.errors import UserError, damaged
 from holdfast.tasks.dataset import Dataset
-from tagging.config import TagConfig
+from tagging.config import TagConfig, TagData
 
 Sentence = list[tuple[str, str]]
 
@@ -44,7 +44,7 @@ class TagPreprocessing:
     tags: tuple[str, ...]
 
     @classmethod
-    def fit(cls, sentences: Iterable[Sentence]) -> TagPreprocessing:
+    def fit(cls, sentences: Iterable[Sentence], settings: TagData) -> TagPreprocessing:
         """Collect words and tags."""
         pairs = [pair for sentence in sentences for pair in sentence]
         return cls(tuple(sorted({word for word, _ in pairs})), tuple(sorted({tag for _, tag in pairs})))
@@ -114,7 +114,7 @@ def read_dataset(
     train_end, valid_end, test_end = (int(end + 1e-6) for end in ends)
     raw_valid = read_sentences(valid, separator) if valid else whole[train_end:valid_end]
     raw_test = read_sentences(test, separator) if test else whole[valid_end:test_end]
-    preprocessing = TagPreprocessing.fit(whole[:train_end])
+    preprocessing = TagPreprocessing.fit(whole[:train_end], config.data)
     train, valid_split, test_split = map(preprocessing.encode, (whole[:train_end], raw_valid, raw_test))
     digest = sha256(repr((whole, raw_valid, raw_test)).encode()).hexdigest()
     notes = (f"tags found: {', '.join(preprocessing.tags)}", *split_notes(own, bool(raw_test)))

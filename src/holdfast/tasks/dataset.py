@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Generic, Protocol, Self, TypeVar
+from typing import Generic, Never, Protocol, Self, TypeVar
 
 from holdfast._json import JsonMapping, JsonObject
 
@@ -21,11 +21,35 @@ class Split(Protocol):
         ...
 
 
-class Preprocessing(Protocol):
-    """What a task fits on the training split: scalers, vocabularies, classes.
+_R_contra = TypeVar("_R_contra", contravariant=True)
+_K_contra = TypeVar("_K_contra", contravariant=True)
+_E_co = TypeVar("_E_co", covariant=True)
 
-    Each task's own ``fit(...)`` makes it and ``encode(...)`` applies it to raw examples. It is saved as ``data.json``.
+
+class Preprocessing(Protocol[_R_contra, _K_contra, _E_co]):
+    """What a task fits on the training split: scalers, vocabularies, classes; saved as ``data.json``.
+
+    ``R`` are raw examples, ``K`` the settings that fitting needs, and ``E`` what encoding returns: a split. Only a
+    forecaster differs: it encodes all series of a file once, as a table, and then cuts the windows of every split
+    from it.
     """
+
+    @classmethod
+    def fit(cls, raw: _R_contra, settings: _K_contra, /) -> Self:
+        """Fit it on raw training examples.
+
+        Raises:
+            UserError: the examples are too few or too much alike.
+        """
+        ...
+
+    def encode(self, raw: _R_contra, /) -> _E_co:
+        """Convert raw examples to numbers.
+
+        Raises:
+            UserError: they have what training examples never had, such as another class.
+        """
+        ...
 
     def to_dict(self) -> JsonObject:
         """Return everything as values that JSON can hold."""
@@ -42,7 +66,7 @@ class Preprocessing(Protocol):
 
 
 S = TypeVar("S", bound=Split)
-P = TypeVar("P", bound=Preprocessing)
+P = TypeVar("P", bound=Preprocessing[Never, Never, object])
 
 
 @dataclass(frozen=True)

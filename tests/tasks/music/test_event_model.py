@@ -24,6 +24,7 @@ from holdfast.errors import UserError
 from holdfast.models.language import LanguageOptions, RecurrentLanguageModel
 from holdfast.models.truncated_bptt import texts_nll
 from holdfast.tasks.music.baselines import EventNGrams
+from holdfast.tasks.music.config import MusicData
 from holdfast.tasks.music.metrics import score_events
 from holdfast.tasks.music.preprocessing import EventPreprocessing
 from holdfast.tasks.music.task import Composer
@@ -55,7 +56,9 @@ def piece(seed: int, bars: int = 4, signature: tuple[int, int] = (4, 4)) -> Any:
 
 
 SCORES = [piece(seed) for seed in range(6)]
-PREPROCESSING = EventPreprocessing.fit([ScorePiece(str(i), one) for i, one in enumerate(SCORES)], STEPS)
+PREPROCESSING = EventPreprocessing.fit(
+    [ScorePiece(str(i), one) for i, one in enumerate(SCORES)], MusicData(steps_per_beat=STEPS)
+)
 VOCABULARY = PREPROCESSING.vocabulary
 
 

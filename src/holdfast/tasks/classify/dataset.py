@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from hashlib import sha256
@@ -14,14 +13,12 @@ import numpy as np
 from holdfast.data.splits import split_fractions, split_notes
 from holdfast.data.text.word_vectors import read_vectors
 from holdfast.errors import UserError
-from holdfast.files import listed
 from holdfast.tasks.classify.config import ClassifyConfig, DataConfig
 from holdfast.tasks.classify.examples import Examples, read_examples, stratified
 from holdfast.tasks.classify.preprocessing import (
     ClassifyPreprocessing,
     EncodingLoss,
     ExampleSplit,
-    SeriesEncoder,
     TextEncoder,
 )
 from holdfast.tasks.dataset import Dataset
@@ -51,34 +48,17 @@ def read_dataset(
                 f"It has {len(raw[name])}.",
                 "Give more data, or another --split.",
             )
-    preprocessing = _fit(settings, raw["training"])
+    preprocessing = ClassifyPreprocessing.fit(raw["training"], settings)
     notes: tuple[str, ...] = ()
     if settings.vectors is not None:
         preprocessing, notes = _with_vectors(config, preprocessing, settings.vectors)
-    splits = {name: preprocessing.encode(own, settings, f"The {name} split") for name, own in raw.items()}
+    splits = {name: preprocessing.encode(own).cut(settings.max_length) for name, own in raw.items()}
     for name, split in splits.items():
         notes += EncodingLoss.of(split, preprocessing, settings).notes(settings, f"{name} split")
     notes += split_notes((valid is not None, test is not None), len(raw["test"]) > 0)
     notes += (*_imbalance_notes(raw["training"]), *_duplicate_notes(raw))
     train, valid_split, test_split = (splits[name] for name in _NAMES)
     return Dataset(train, valid_split, test_split if len(test_split) else None, preprocessing, notes, digest)
-
-
-def _fit(data: DataConfig, train: Examples) -> ClassifyPreprocessing:
-    """Fit the preprocessing on the training examples, without word vectors."""
-    classes = _counts(train)
-    if len(classes) < 2:
-        raise UserError(
-            "A classifier must have at least 2 classes.",
-            f"The training split has only {listed([repr(name) for name in classes]) or 'none'}.",
-            "Give examples of another class, or check --label.",
-        )
-    encoder = (
-        TextEncoder.fit(train.items, data.token, data.vocabulary)
-        if data.kind() == "text"
-        else SeriesEncoder(train.channels)
-    )
-    return ClassifyPreprocessing(tuple(sorted(classes)), data.separator is not None, encoder, None)
 
 
 def _with_vectors(
@@ -105,16 +85,12 @@ def _split(raw: Mapping[str, Examples], data: DataConfig) -> dict[str, Examples]
     assert whole.labels is not None
     shares = split_fractions(data.split, ("validation" in raw, "test" in raw))
     cut = dict(zip(_NAMES, map(whole.some, stratified(whole.labels, shares)), strict=True))
-    return cut | {name: own for name, own in raw.items() if name != "training"}
-
-
-def _counts(examples: Examples) -> dict[str, int]:
-    """Return how many examples each class has."""
-    return dict(Counter(label for own in examples.labels or () for label in own))
+    found = cut | {name: own for name, own in raw.items() if name != "training"}
+    return {name: replace(own, where=f"The {name} split") for name, own in found.items()}
 
 
 def _imbalance_notes(train: Examples) -> Iterator[str]:
-    counts = _counts(train)
+    counts = train.counts()
     most, least = max(counts, key=lambda c: counts[c]), min(counts, key=lambda c: counts[c])
     if counts[most] > _IMBALANCE * counts[least]:
         yield (

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,12 +35,14 @@ class Examples:
         names: of each example: the number of its row, or its series' name.
         items: a text, or values [n, C], of each.
         labels: of each; None where the file has no column of labels.
+        where: what holds the examples, for messages: a file or a split.
         channels: names of the columns of a series.
     """
 
     names: Sequence[str]
     items: Sequence[Any]
     labels: Sequence[Labels] | None
+    where: str
     channels: tuple[str, ...] = ()
 
     def __len__(self) -> int:
@@ -47,10 +50,13 @@ class Examples:
 
     def some(self, numbers: Sequence[int] | Array) -> Examples:
         """Return the examples of these numbers."""
+        names, items = ([own[i] for i in numbers] for own in (self.names, self.items))
         labels = None if self.labels is None else [self.labels[i] for i in numbers]
-        return Examples(
-            [self.names[i] for i in numbers], [self.items[i] for i in numbers], labels, self.channels
-        )
+        return replace(self, names=names, items=items, labels=labels)
+
+    def counts(self) -> dict[str, int]:
+        """Return how many examples each class has."""
+        return dict(Counter(label for own in self.labels or () for label in own))
 
 
 def read_examples(path: Path, data: DataConfig, *, labelled: bool) -> Examples:
@@ -82,7 +88,7 @@ def _read_texts(path: Path, data: DataConfig, labelled: bool) -> Examples:
                 "Remove that row, or fill in its text.",
             )
     names = [str(number) for number in range(1, len(texts) + 1)]
-    return Examples(names, texts, _labels(records, data, labelled))
+    return Examples(names, texts, _labels(records, data, labelled), str(path))
 
 
 def _labels(records: Records, data: DataConfig, labelled: bool) -> list[Labels] | None:
@@ -144,7 +150,8 @@ def _series(path: Path, frame: pl.DataFrame, data: DataConfig, labelled: bool) -
         _check_steps(numeric_column(frame, data.step, "step"), rows)
     numbers = sorted(rows.values(), key=min)
     found = None if labels is None else [_one_label(labels, own, data, path) for own in numbers]
-    return Examples([names[own[0]] for own in numbers], [values[own] for own in numbers], found, channels)
+    of_series = [names[own[0]] for own in numbers]
+    return Examples(of_series, [values[own] for own in numbers], found, str(path), channels)
 
 
 def _filled(column: pl.Series, role: str) -> list[str]:

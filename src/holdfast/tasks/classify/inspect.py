@@ -71,8 +71,8 @@ def _read(model: SequenceClassifier, data: Path, steps: int) -> tuple[ExampleSpl
         raise UserError(
             "A file to inspect must have at least 1 example.", f"{data} has none.", "Give another."
         )
-    split = preprocessing.encode(examples.some(range(min(_SCORED, len(examples)))), settings, str(data))
-    split = ExampleSplit(split.examples, [own[:steps] for own in split.inputs], split.targets, split.whole)
+    split = preprocessing.encode(examples.some(range(min(_SCORED, len(examples)))))
+    split = split.cut(settings.max_length).cut(steps)
     labelled = examples.labels is not None
     notes = [f"The first {min(_SEVERAL, len(split))} examples were searched for feature units."]
     if not labelled:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import ClassVar, Self
 
@@ -104,6 +104,10 @@ class ExampleSplit:
         inputs = [self.inputs[i] for i in numbers]
         return ExampleSplit(self.examples.some(numbers), inputs, self.targets[numbers], self.whole[numbers])
 
+    def cut(self, most: int | None) -> ExampleSplit:
+        """Return the same examples with at most so many time steps each."""
+        return replace(self, inputs=[own[:most] for own in self.inputs])
+
     def fraction(self, share: float) -> ExampleSplit:
         """Return a share of the examples of each class."""
         assert self.examples.labels is not None
@@ -129,13 +133,34 @@ class ClassifyPreprocessing:
     vector_size: int | None
     vectors: tuple[Array, Array] | None = field(default=None, compare=False)
 
-    def encode(self, examples: Examples, data: DataConfig, where: str) -> ExampleSplit:
-        """Encode examples; those longer than ``max_length`` are cut.
+    @classmethod
+    def fit(cls, examples: Examples, settings: DataConfig) -> Self:
+        """Collect the classes, and the vocabulary or the channels, of the training examples.
+
+        Raises:
+            UserError: there are fewer than 2 classes.
+        """
+        classes = sorted(examples.counts())
+        if len(classes) < 2:
+            raise UserError(
+                "A classifier must have at least 2 classes.",
+                f"The training split has only {listed([repr(name) for name in classes]) or 'none'}.",
+                "Give examples of another class, or check --label.",
+            )
+        encoder = (
+            TextEncoder.fit(examples.items, settings.token, settings.vocabulary)
+            if settings.kind() == "text"
+            else SeriesEncoder(examples.channels)
+        )
+        return cls(tuple(classes), settings.separator is not None, encoder, None)
+
+    def encode(self, examples: Examples) -> ExampleSplit:
+        """Encode examples.
 
         Raises:
             UserError: a text has no token, a label is unknown, or the channels differ.
         """
-        encoder = self.encoder
+        encoder, where = self.encoder, examples.where
         if isinstance(encoder, SeriesEncoder) and examples.channels != encoder.channels:
             raise UserError(
                 f"The channels must be those of the training split: {', '.join(encoder.channels)}.",
@@ -144,15 +169,14 @@ class ClassifyPreprocessing:
             )
         inputs = list(map(encoder.encode, examples.items))
         whole = np.array(list(map(len, inputs)), np.int64)
-        if not whole.all():
+        if isinstance(encoder, TextEncoder) and not whole.all():
             raise UserError(
-                f"Each text must have at least 1 {data.token}.",
+                f"Each text must have at least 1 {encoder.tokens.kind}.",
                 f"{where}: example {examples.names[int(whole.argmin())]} has none.",
                 "Remove it, or give --token byte.",
             )
         labels = examples.labels if examples.labels is not None else [()] * len(examples)
-        cut = [own[: data.max_length] for own in inputs]
-        return ExampleSplit(examples, cut, self._targets(labels, where), whole)
+        return ExampleSplit(examples, inputs, self._targets(labels, where), whole)
 
     def _targets(self, labels: Sequence[tuple[str, ...]], where: str) -> Array:
         """Return labels as [N, K] of 0 and 1."""

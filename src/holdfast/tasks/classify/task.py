@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -83,12 +84,13 @@ class SequenceClassifier(Task[ClassifyConfig, ExampleSplit, ClassifyPreprocessin
 
     def read_split(self, path: Path) -> tuple[ExampleSplit, tuple[str, ...]]:
         """Read a file as one split."""
-        return self._encoded(read_examples(path, self.config.data, labelled=True), str(path))
+        return self._encoded(read_examples(path, self.config.data, labelled=True))
 
-    def _encoded(self, examples: Examples, where: str) -> tuple[ExampleSplit, tuple[str, ...]]:
+    def _encoded(self, examples: Examples) -> tuple[ExampleSplit, tuple[str, ...]]:
         settings, (_, preprocessing) = self.config.data, self.fitted()
-        split = preprocessing.encode(examples, settings, where)
-        return split, EncodingLoss.of(split, preprocessing, settings).notes(settings, f"examples of {where}")
+        split = preprocessing.encode(examples).cut(settings.max_length)
+        lost = EncodingLoss.of(split, preprocessing, settings)
+        return split, lost.notes(settings, f"examples of {examples.where}")
 
     def baseline_set(self, preprocessing: ClassifyPreprocessing) -> BaselineSet[ExampleSplit, Array]:
         """Return the baselines of texts or of series."""
@@ -192,7 +194,7 @@ class SequenceClassifier(Task[ClassifyConfig, ExampleSplit, ClassifyPreprocessin
             whole = group[: group.index("")] if "" in group else group
             if whole:
                 names = [str(first + k) for k in range(len(whole))]
-                split = preprocessing.encode(Examples(names, whole, None), settings, "stdin")
+                split = preprocessing.encode(Examples(names, whole, None, "stdin")).cut(settings.max_length)
                 yield self._table(split, weights)
                 lost += EncodingLoss.of(split, preprocessing, settings)
             first += len(whole)
@@ -232,12 +234,11 @@ class SequenceClassifier(Task[ClassifyConfig, ExampleSplit, ClassifyPreprocessin
             raise UserError("A file or a --text must be given.", got, "Give one of the two.")
         if text is None:
             assert data is not None
-            found = read_examples(Path(data), settings, labelled=False)
-            examples, where = Examples(found.names, found.items, None, found.channels), str(data)
+            examples = replace(read_examples(Path(data), settings, labelled=False), labels=None)
         else:
             if settings.kind() != "text" or not text.strip():
                 got = "It was empty." if not text.strip() else "The model classifies series."
                 raise UserError("--text must be a text, for a model of texts.", got, "Give a file instead.")
-            examples, where = Examples(["1"], [text], None), "--text"
-        split, self.notes = self._encoded(examples, where)
+            examples = Examples(["1"], [text], None, "--text")
+        split, self.notes = self._encoded(examples)
         return split

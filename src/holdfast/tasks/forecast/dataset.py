@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields, replace
 from hashlib import sha256
 from pathlib import Path
@@ -48,7 +48,7 @@ def read_dataset(
     """
     panel, prices = read_series(data, config.data)
     spans = list(zip(*_spans(panel, config.data, (valid is not None, test is not None)), strict=True))
-    preprocessing = ForecastPreprocessing.fit(panel, spans[0], config)
+    preprocessing = ForecastPreprocessing.fit(_rows(panel, spans[0]), config)
     table = preprocessing.encode(panel, prices, targets_only=config.network.targets_only)
     splits = {"training": cut_windows(table, spans[0], config.horizon)}
     for name, path, own in zip(("validation", "test"), (valid, test), spans[1:], strict=True):
@@ -214,6 +214,17 @@ def _spans(panel: Panel, data: DataConfig, own: OwnFiles) -> list[tuple[Span, Sp
     times = np.unique(np.concatenate([s.times for s in panel.series]))
     train, valid, test = _ranges(len(times), data, own, "")
     return [tuple(_within(s.times, times, span) for span in (train, valid, test)) for s in panel.series]  # type: ignore[misc]
+
+
+def _rows(panel: Panel, spans: Sequence[Span]) -> Panel:
+    """Return a panel with some rows of each series."""
+    some = [slice(*span) for span in spans]
+    return replace(
+        panel,
+        series=tuple(
+            Series(s.name, s.times[own], s.values[own]) for s, own in zip(panel.series, some, strict=True)
+        ),
+    )
 
 
 def _within(own: Array, times: Array, span: Span) -> Span:

@@ -76,15 +76,13 @@ class ForecastPreprocessing:
         return self.targets + self.past + self.known
 
     @classmethod
-    def fit(cls, panel: Panel, spans: Sequence[Span], config: ForecastConfig) -> Self:
-        """Fit season, look-back and scales on the training rows ``spans`` of each series.
+    def fit(cls, panel: Panel, config: ForecastConfig) -> Self:
+        """Fit season, look-back and scales on the training rows of each series.
 
         Raises:
             UserError: a column of a series has no values there.
         """
-        train = [
-            s.values[slice(*span)].astype(np.float64) for s, span in zip(panel.series, spans, strict=True)
-        ]
+        train = [series.values.astype(np.float64) for series in panel.series]
         season = config.data.season or _season(panel, train, config.data.returns)
         count = len(panel.columns.targets)
         rows = int(np.median([len(values) for values in train]))

@@ -48,7 +48,7 @@ class EventBackend(MusicBackend[ScorePiece, EventSplit, EventPreprocessing, Arra
 
     def fit_preprocessing(self, pieces: tuple[ScorePiece, ...]) -> EventPreprocessing:
         """Collect the vocabulary."""
-        return EventPreprocessing.fit(pieces, self.config.data.steps_per_beat)
+        return EventPreprocessing.fit(pieces, self.config.data)
 
     def encode(self, preprocessing: EventPreprocessing, pieces: tuple[ScorePiece, ...]) -> EventSplit:
         """Number the events of each piece."""

@@ -53,7 +53,7 @@ class PianoRollBackend(
 
     def fit_preprocessing(self, pieces: RollPieces) -> RollPreprocessing:
         """Find the most frequent time signature."""
-        return RollPreprocessing.fit(pieces)
+        return RollPreprocessing.fit(pieces, self.config.data)
 
     def encode(self, preprocessing: RollPreprocessing, pieces: RollPieces) -> RollSplit:
         """Return the pieces as a split."""

@@ -21,6 +21,7 @@ from holdfast.data.music.piano_roll import KEYS, LOWEST, RollPiece
 from holdfast.data.music.remi import EventVocabulary
 from holdfast.errors import damaged
 from holdfast.tasks.dataset import Dataset
+from holdfast.tasks.music.config import MusicData
 from holdfast.tasks.music.request import notes_in
 
 Ids = NDArray[np.int64]
@@ -154,7 +155,7 @@ class RollPreprocessing:
     signature: _Signature
 
     @classmethod
-    def fit(cls, pieces: Sequence[RollPiece]) -> Self:
+    def fit(cls, pieces: Sequence[RollPiece], settings: MusicData) -> Self:
         """Find the most frequent time signature."""
         return cls(_most_frequent(piece.signature for piece in pieces if len(piece) >= _SHORTEST))
 
@@ -189,9 +190,9 @@ class EventPreprocessing:
     signature: _Signature
 
     @classmethod
-    def fit(cls, pieces: Sequence[ScorePiece], steps_per_beat: int) -> Self:
+    def fit(cls, pieces: Sequence[ScorePiece], settings: MusicData) -> Self:
         """Collect the vocabulary, and find the most frequent time signature."""
-        vocabulary = EventVocabulary.fit([piece.score for piece in pieces], steps_per_beat)
+        vocabulary = EventVocabulary.fit([piece.score for piece in pieces], settings.steps_per_beat)
         return cls(vocabulary, _most_frequent(map(first_time_signature, pieces)))
 
     def encode(self, pieces: Sequence[ScorePiece]) -> EventSplit:

@@ -41,7 +41,7 @@ def read_dataset(
     notes += rate_notes(present, frontend.rate) if frontend.rate is not None else ()
     recordings = {name: frontend.read(those) for name, those in utterances.items()}
     notes += check_audio(present)
-    preprocessing = SpeechPreprocessing.fit(recordings["training"], frontend, settings)
+    preprocessing = SpeechPreprocessing.fit(recordings["training"], settings)
     splits = {name: preprocessing.encode(those) for name, those in recordings.items()}
     train, too_long = _long_enough(splits, config.network.subsampling)
     notes += [*too_long, *_unknown_notes(splits, preprocessing)]

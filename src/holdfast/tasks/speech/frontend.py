@@ -25,10 +25,11 @@ from holdfast.tasks.speech.config import SoundConfig
 
 
 class Recordings(NamedTuple):
-    """Utterances, their frames [T, F] before normalization, and the seconds that reading them took."""
+    """Utterances, their frames [T, F] before normalization, the front end that read them, and the seconds it took."""
 
     utterances: list[Utterance]
     frames: list[Array]
+    frontend: Frontend
     seconds: float
 
 
@@ -73,7 +74,7 @@ class Frontend:
     def read(self, utterances: list[Utterance]) -> Recordings:
         """Compute the frames of utterances."""
         began = time.perf_counter()
-        return Recordings(utterances, list(self.features.all(utterances)), time.perf_counter() - began)
+        return Recordings(utterances, list(self.features.all(utterances)), self, time.perf_counter() - began)
 
     def fitted(self, frames: Iterable[Array]) -> Self:
         """Return it with the normalization of the training split."""

@@ -85,11 +85,11 @@ class SpeechPreprocessing:
     ngrams: NGramWordModel | None = None
 
     @classmethod
-    def fit(cls, recordings: Recordings, frontend: Frontend, settings: SoundConfig) -> Self:
+    def fit(cls, recordings: Recordings, settings: SoundConfig) -> Self:
         """Fit the tokenizer and the normalization; :meth:`with_ngrams` adds the n-grams."""
         texts = (one.text for one in recordings.utterances)
         tokenizer = CTCTokenizer.fit(texts, settings.token, settings.vocabulary)
-        return cls(tokenizer, frontend.fitted(recordings.frames))
+        return cls(tokenizer, recordings.frontend.fitted(recordings.frames))
 
     def with_ngrams(self, texts: Iterable[str], order: int) -> Self:
         """Return it with the n-grams of the training sentences, and without a cache of frames."""
@@ -98,7 +98,7 @@ class SpeechPreprocessing:
 
     def encode(self, recordings: Recordings) -> SpeechSplit:
         """Normalize the frames and number the tokens of a split."""
-        utterances, frames, seconds = recordings
+        utterances, frames, _, seconds = recordings
         frontend = self.frontend.for_speakers(utterances, frames)
         normalized = [frontend.normalized(one, own) for one, own in zip(utterances, frames)]
         tokens = [self.tokenizer.encode(one.text) for one in utterances]
