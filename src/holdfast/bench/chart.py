@@ -56,7 +56,7 @@ _LEAST, _MOST = 0.5, 2.0
 
 
 def chart(result: JsonMapping, path: Path) -> Path:
-    """Plot into a PNG: a row for each mode, a column for each cell, a bar for each peer."""
+    """Plot a PNG: a row for each mode, a column for each cell, a bar for each shape and peer."""
     grid = panels(result["rows"])
     modes, cells = list(dict.fromkeys(m for m, _ in grid)), list(dict.fromkeys(c for _, c in grid))
     layout = {mode: slots([grid.get((mode, cell), {}) for cell in cells]) for mode in modes}

@@ -225,10 +225,7 @@ class Recurrent(nn.Module):
         widths = [self.input_size, *[self._hidden_width] * (self.num_layers - 1)]
         inputs = [self.weight_ih_l0.new_zeros(1, batch, width) for width in widths]
         steps = [layout.SequenceBatch(x, None, None, True, False) for x in inputs]
-        return [
-            self._problem(x, s, layer, 0, False)
-            for layer, (x, s) in enumerate(zip(inputs, steps, strict=True))
-        ]
+        return [self._problem(s.x, s, layer, 0, False) for layer, s in enumerate(steps)]
 
     def stream(self, batch: int = 1) -> Stream:
         """Copy this layer into a :class:`holdfast.Stream`, which runs one time step at a time.
