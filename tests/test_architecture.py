@@ -108,7 +108,7 @@ def imports_of(module: str) -> set[str]:
 IMPORTS = {module: imports_of(module) for module in MODULES}
 
 
-def test_imports_are_seen_in_functions_relative_and_in_strings() -> None:
+def test_imports_are_found_in_functions_relative_and_in_strings() -> None:
     lines = (
         "from holdfast.nn import cells",
         "from ...data import table",
@@ -132,7 +132,7 @@ def test_imports_go_down_only(module: str) -> None:
     assert not upward, f"{module} imports from a higher floor: {sorted(upward)}"
 
 
-def test_parts_do_not_import_each_other_in_a_circle() -> None:
+def test_packages_do_not_import_each_other_in_a_circle() -> None:
     graph: dict[str, set[str]] = {}
     for module, names in IMPORTS.items():
         graph.setdefault(part(module), set()).update({part(name) for name in names} - {part(module)})
@@ -147,7 +147,7 @@ def test_tasks_do_not_import_each_other(module: str) -> None:
 
 
 @pytest.mark.parametrize("module", [m for m in MODULES if FLOOR_OF.get(part(m)) == 4])
-def test_the_floor_below_the_tasks_sees_no_single_task(module: str) -> None:
+def test_the_floor_below_the_tasks_imports_no_task(module: str) -> None:
     tasks = {name for name in IMPORTS[module] if name.startswith("holdfast.tasks.")}
     assert tasks <= {f"holdfast.tasks.{name}" for name in CORE}, f"{module} imports {sorted(tasks)}"
 
@@ -158,7 +158,7 @@ def test_only_the_native_kernel_imports_the_native_core() -> None:
 
 
 @pytest.mark.parametrize("path", sorted(NATIVE.glob("*.*")), ids=lambda path: path.name)
-def test_the_native_core_knows_no_python_and_no_torch(path: Path) -> None:
+def test_the_native_core_uses_no_python_and_no_torch(path: Path) -> None:
     found = NO_HEADERS.findall(path.read_text())
     assert path.name == "bindings.cpp" or not found, f"{path.name} includes {found}"
 
@@ -258,7 +258,7 @@ def test_public_names_load(name: str) -> None:
     assert home is None or value is getattr(importlib.import_module(home), name)
 
 
-def test_the_table_of_public_names_says_what_type_checkers_read() -> None:
+def test_the_table_of_public_names_agrees_with_type_checkers() -> None:
     tree = ast.parse((SOURCE / "__init__.py").read_text())
     blocks = (node for node in tree.body if isinstance(node, ast.If))
     nodes = [node for block in blocks for node in block.body if isinstance(node, ast.ImportFrom)]

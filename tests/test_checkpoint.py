@@ -45,7 +45,7 @@ def same(left: dict[str, Tensor], right: dict[str, Tensor]) -> bool:
     return left.keys() == right.keys() and all(torch.equal(left[k], right[k]) for k in left)
 
 
-def test_weights_come_back_bit_for_bit(tmp_path: Path) -> None:
+def test_weights_are_restored_bit_for_bit(tmp_path: Path) -> None:
     torch.manual_seed(0)
     one, two = Tied(), Tied()
     assert not same(one.state_dict(), two.state_dict())
@@ -107,7 +107,7 @@ def test_weights_of_other_programs_load(tmp_path: Path) -> None:
     assert same(one.state_dict(), two.state_dict())
 
 
-def test_arrays_come_back(tmp_path: Path) -> None:
+def test_arrays_are_restored(tmp_path: Path) -> None:
     arrays = {"a": np.arange(6.0).reshape(2, 3).T, "b": np.array(3), "empty": np.zeros((0, 2), np.float32)}
     save_arrays(tmp_path / "a.safetensors", arrays)
     back = load_arrays(tmp_path / "a.safetensors")
@@ -126,7 +126,7 @@ json_values = st.recursive(
 
 @settings(deadline=None)
 @given(values=st.dictionaries(st.text(max_size=5), json_values, max_size=4))
-def test_any_state_comes_back(values: dict[str, object], tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_any_state_is_restored(values: dict[str, object], tmp_path_factory: pytest.TempPathFactory) -> None:
     folder = tmp_path_factory.getbasetemp()
     tensors = {
         "module": {"a.b/c": torch.randn(3, 2), "n": torch.tensor(4)},
@@ -147,7 +147,7 @@ def test_a_damaged_state_is_refused(tmp_path: Path) -> None:
         load_state(tmp_path)
 
 
-def test_an_optimizer_goes_on_exactly() -> None:
+def test_an_optimizer_continues_exactly() -> None:
     def step(module: nn.Module, optimizer: torch.optim.Optimizer) -> None:
         optimizer.zero_grad()
         module(torch.ones(1, 3)).square().sum().backward()

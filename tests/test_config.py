@@ -311,7 +311,7 @@ def test_a_changed_copy_is_checked_too() -> None:
 # -- flat fields -------------------------------------------------------------------------------------------------
 
 
-def test_build_config_sends_each_field_to_its_part() -> None:
+def test_build_config_assigns_each_field_to_its_section() -> None:
     config = build_config(Outer, {"name": "x", "seasons": "winter", "epochs": 3, "units": 7, "budget": "1h"})
     expected = Outer(
         name="x", seasons=("winter",), inner=Inner(units=7), training=Training(epochs=3, budget="1h")
@@ -319,7 +319,7 @@ def test_build_config_sends_each_field_to_its_part() -> None:
     assert config == expected
 
 
-def test_build_config_takes_whole_parts() -> None:
+def test_build_config_takes_whole_sections() -> None:
     config = build_config(
         Outer, {"name": "x", "seed": 4, "training": Training(epochs=3), "inner": {"units": 2}}
     )

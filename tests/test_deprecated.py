@@ -33,7 +33,7 @@ def test_an_old_file_loads_silently_and_is_written_with_the_new_names(tmp_path: 
     assert "unit" not in text and "watch" not in text
 
 
-def test_an_old_state_goes_on(tmp_path: Path) -> None:
+def test_an_old_state_resumes(tmp_path: Path) -> None:
     old = {"watch": False, "monitor": "error", "learning_rate": 0.01}
     save_state(tmp_path, {}, {"training": old, "steps": 7})
     _, saved = load_state(tmp_path)

@@ -77,13 +77,15 @@ def test_every_cell_has_a_kernel_on_the_cpu(told: dict[str, Any], dtype: str) ->
 
 
 @pytest.mark.parametrize(("cell", "layer"), [("gru", hf.GRU), ("lstm", hf.LSTM), ("rnn_tanh", hf.RNN)])
-def test_it_says_what_the_layer_says(told: dict[str, Any], cell: str, layer: type[torch.nn.Module]) -> None:
+def test_it_agrees_with_the_plan_of_a_layer(
+    told: dict[str, Any], cell: str, layer: type[torch.nn.Module]
+) -> None:
     plan = layer(module.I, module.H).plan(torch.zeros(module.T, module.B, module.I))
     row = next(row for row in told["kernels"] if row["cell"] == cell and row["dtype"] == "float32")
     assert (row["kernel"], row["refused"]) == (plan.kernel, plan.refused)
 
 
-def test_the_native_core_is_told_with_its_reason(told: dict[str, Any]) -> None:
+def test_the_native_core_is_reported_with_its_reason(told: dict[str, Any]) -> None:
     core = told["native"]
     assert core["reason"] == native.available()
     assert core["isa"] == (None if core["reason"] else native.isa())
@@ -114,7 +116,7 @@ def test_the_text_names_everything(told: dict[str, Any]) -> None:
     assert not text.endswith("\n")
 
 
-def test_the_text_tells_what_is_missing_and_what_brings_it(told: dict[str, Any]) -> None:
+def test_the_text_names_what_is_missing_and_its_extra(told: dict[str, Any]) -> None:
     lacking = told | {
         "extras": {"forecast": {"polars": None, "statsmodels": "0.15.0"}},
         "native": {"isa": None, "reason": "it was not built"},

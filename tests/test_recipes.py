@@ -16,7 +16,7 @@ RECIPES = sorted((Path(__file__).resolve().parents[1] / "recipes").glob("*.toml"
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
-def test_a_recipe_is_settings_of_its_task(path: Path, tmp_path: Path) -> None:
+def test_a_recipe_holds_settings_of_its_task(path: Path, tmp_path: Path) -> None:
     task, _ = read_config(path)
     config = load_config(path, settings_class(task, "config"))
     save_config(tmp_path / "config.toml", task, config)
@@ -24,7 +24,7 @@ def test_a_recipe_is_settings_of_its_task(path: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
-def test_the_commands_at_its_head_can_be_read(path: Path) -> None:
+def test_the_commands_at_its_top_can_be_parsed(path: Path) -> None:
     text = path.read_text()
     commands = re.findall(r"^#   holdfast (.*?)(?:   .*)?$", text, re.MULTILINE)
     assert any(f"recipes/{path.name}" in command for command in commands)

@@ -40,7 +40,7 @@ def with_peer(monkeypatch: pytest.MonkeyPatch, peer: Peer) -> None:
 # -- the command -------------------------------------------------------------------------------------------------
 
 
-def test_the_command_prints_a_table_and_writes_json_and_a_picture(tmp_path: Path, capsys: Any) -> None:
+def test_the_command_prints_a_table_and_writes_json_and_a_plot(tmp_path: Path, capsys: Any) -> None:
     out, plot = tmp_path / "new" / "f.json", tmp_path / "f.png"
     assert (
         main(["bench", *TINY, "--modes", "inference,training", "--out", str(out), "--plot", str(plot)]) == 0
@@ -78,13 +78,15 @@ def test_json_goes_to_stdout_alone(capsys: Any) -> None:
         (["--modes", "streaming", "--shapes", "2x3x5x4"], "shapes must have one step for streaming"),
     ],
 )
-def test_what_cannot_be_measured_is_refused_in_words(words: list[str], message: str, capsys: Any) -> None:
+def test_an_invalid_request_is_refused(words: list[str], message: str, capsys: Any) -> None:
     assert main(["bench", *words]) == 2
     told = capsys.readouterr().err
     assert message in told and "Traceback" not in told
 
 
-def test_an_interrupted_run_leaves_the_cases_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_run_keeps_the_cases_measured_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def interrupt(case: Case) -> Runner:
         raise KeyboardInterrupt
 
@@ -98,7 +100,7 @@ def test_an_interrupted_run_leaves_the_cases_before(tmp_path: Path, monkeypatch:
 # -- peers -------------------------------------------------------------------------------------------------------
 
 
-def test_a_peer_that_is_not_there_is_named_with_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_peer_is_named_with_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     with_peer(monkeypatch, Peer({"inference": lambda case: Runner(lambda: None)}, {"no_such": "no-such"}))
     found = bench(request(modes=["inference"], peers=["stranger"]))
     assert found["missing"] == {"stranger": "no_such is not installed (pip install no-such)"}
@@ -106,7 +108,7 @@ def test_a_peer_that_is_not_there_is_named_with_what_to_install(monkeypatch: pyt
     assert [row["peer"] for row in found["rows"]] == ["holdfast"]
 
 
-def test_a_wrong_peer_is_told_and_not_timed(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+def test_a_wrong_peer_is_reported_and_not_timed(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
     with_peer(monkeypatch, Peer({"inference": lambda case: Runner(lambda: case.layer(case.x)[0] + 0.01)}, {}))
     found = bench(request(modes=["inference"], peers=["stranger", "torch"]))
     assert [row["peer"] for row in found["rows"]] == ["holdfast", "torch"]
@@ -115,7 +117,7 @@ def test_a_wrong_peer_is_told_and_not_timed(monkeypatch: pytest.MonkeyPatch, cap
     assert "WRONG, not timed: stranger" in capsys.readouterr().err
 
 
-def test_a_peer_that_fails_is_told_and_the_others_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_peer_that_fails_is_reported_and_the_others_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(case: Case) -> Runner:
         raise Refused("has no such cell")
 
@@ -161,7 +163,7 @@ def test_repetitions_go_forwards_and_backwards(monkeypatch: pytest.MonkeyPatch) 
     assert [len(found[name].seconds) for name in "abc"] == [4, 4, 2]
 
 
-def test_the_budget_ends_after_the_fewest(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_budget_allows_the_minimum_of_repetitions(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(measure, "PAUSE", 0.0)
     found = interleaved({"a": Entry(lambda: None, 1)}, 50, 0.0)
     assert len(found["a"].seconds) == measure.FEWEST
@@ -240,14 +242,14 @@ def test_tables_end_with_the_mean() -> None:
     ]
 
 
-def test_quick_is_less_than_all() -> None:
+def test_quick_takes_fewer_cells_and_every_mode() -> None:
     names = check(QUICK)
     assert names["cells"] == ["gru", "lstm"]
     assert names["modes"] == list(MODES)
     assert len(SHAPES) == 8
 
 
-def test_an_unknown_name_says_which_there_are() -> None:
+def test_an_unknown_name_lists_the_known_ones() -> None:
     with pytest.raises(UserError, match="torch-packed"):
         check(Request(peers=["tensorflow"]))
 

@@ -157,7 +157,7 @@ def test_a_truncated_parquet_file(good: Path, tmp_path: Path, capsys: pytest.Cap
     assert not (tmp_path / "out").exists()
 
 
-def test_a_file_that_may_not_be_read(
+def test_an_unreadable_file(
     good: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def deny(*_: object, **__: object) -> None:
@@ -296,7 +296,7 @@ def test_a_bad_recipe(name: str, good: Path, tmp_path: Path, capsys: pytest.Capt
     assert not (tmp_path / "out").exists()
 
 
-def test_a_bad_flag_beside_a_recipe(good: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_bad_flag_with_a_recipe(good: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     recipe = tmp_path / "recipe.toml"
     recipe.write_text('task = "forecast"\nhorizon = 3\n[data]\ntarget = ["temp"]\n')
     err = refused(
@@ -333,7 +333,7 @@ def test_an_output_folder_in_use(
 
 
 @pytest.mark.parametrize("verb", ["train", "compare", "claims", "backtest"])
-def test_earlier_results_outlive_a_mistake(
+def test_a_mistake_keeps_earlier_results(
     verb: str, copy: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """--overwrite removes nothing before the new file is known to be good."""
@@ -345,7 +345,7 @@ def test_earlier_results_outlive_a_mistake(
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EACCES])
-def test_a_disk_that_refuses(
+def test_a_failing_disk(
     number: int,
     trained: Path,
     good: Path,
@@ -380,7 +380,7 @@ def test_a_full_disk_while_training(
     assert not out.exists()
 
 
-def test_a_device_that_is_not_there(good: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_missing_device(good: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "out"
     arguments = ["train", "forecast", good, *FLAGS, "--device", "cuda:77", "--out", out]
     refused(capsys, arguments, ("device", "", "--device"))
@@ -435,7 +435,7 @@ def with_future(count: int) -> str:
     return csv([",".join([p[0], "" if i >= ROWS else p[1], *p[2:]]) for i, p in enumerate(lines)])
 
 
-def test_known_covariates_missing_ahead(
+def test_missing_known_covariates_after_the_end(
     trained: Path, good: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "forecast.csv"
@@ -443,7 +443,7 @@ def test_known_covariates_missing_ahead(
     assert not out.exists()
 
 
-def test_too_few_rows_to_look_back_on(
+def test_too_few_rows_for_the_lookback(
     trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     data = tmp_path / "short.csv"
@@ -473,7 +473,7 @@ def test_an_unknown_series(
     refused(capsys, [verb, trained_on_series, data], ("series", "'c'", "train"))
 
 
-def test_a_plot_that_is_no_png(trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_plot_must_be_a_png(trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     data = tmp_path / "longer.csv"
     data.write_text(with_future(3))
     arguments = ["predict", trained, data, "--out", tmp_path / "f.csv", "--plot", tmp_path / "f.docx"]
@@ -511,12 +511,12 @@ def test_a_run_of_an_unknown_task(copy: Path, good: Path, capsys: pytest.Capture
     refused(capsys, ["evaluate", copy, good], ("forecast", "forcast", "Did you mean"))
 
 
-def test_a_run_that_has_not_ended(copy: Path, good: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unfinished_run(copy: Path, good: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (copy / "metrics.json").unlink()
     refused(capsys, ["evaluate", copy, good], ("ended", "stopped", "--resume"))
 
 
-def test_figures_that_are_incomplete(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_incomplete_metrics(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (copy / "metrics.json").write_text("{}")
     refused(capsys, ["evaluate", copy], ("metrics.json", "model", "file"))
 
@@ -560,7 +560,7 @@ def failing(error: BaseException) -> Callable[..., int]:
         (ModuleNotFoundError("No module named 'polars'", name="polars"), ("extra", "polars", "pip install")),
     ],
 )
-def test_what_the_system_refuses(
+def test_an_error_of_the_operating_system(
     error: BaseException,
     expected: Expected,
     capsys: pytest.CaptureFixture[str],

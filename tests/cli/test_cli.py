@@ -68,7 +68,7 @@ def last_value_mae(origins: range) -> float:
 # -- the main road -----------------------------------------------------------------------------------------------
 
 
-def test_train_writes_the_folder(trained: Path) -> None:
+def test_train_writes_the_run_folder(trained: Path) -> None:
     names = {path.name for path in trained.iterdir()}
     wanted = ["config.toml", "data.json", "model.safetensors", "metrics.json", "history.csv", "report.html"]
     assert names >= set(wanted)
@@ -76,7 +76,7 @@ def test_train_writes_the_folder(trained: Path) -> None:
     assert (config.data.target, config.horizon, config.training.epochs) == (("temp",), HORIZON, 2)
 
 
-def test_train_tells_figures_and_what_to_do_next(
+def test_train_prints_metrics_and_what_to_do_next(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = tmp_path / "a run"
@@ -103,14 +103,14 @@ def test_evaluate_prints_one_json_object(trained: Path, capsys: pytest.CaptureFi
     assert isinstance(result["parameters"], int) and result["parameters"] > 0 and result["seconds"] > 0
 
 
-def test_figures_of_the_test_part_are_right(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_metrics_of_the_test_split_are_right(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
     baselines = json.loads(call(capsys, "evaluate", trained, "--json")[0])["baselines"]
     origins = range(TEST.start, TEST.stop - HORIZON + 1)
     assert baselines["last_value"]["mae"] == pytest.approx(last_value_mae(origins), rel=1e-4)
     assert baselines["seasonal_naive"]["mae"] == pytest.approx(SEASON / 100, rel=1e-3)
 
 
-def test_figures_on_a_file_are_right(trained: Path, data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_metrics_of_a_file_are_right(trained: Path, data: Path, capsys: pytest.CaptureFixture[str]) -> None:
     result = json.loads(call(capsys, "evaluate", trained, data, "--json")[0])
     origins = range(24, ROWS - HORIZON + 1)
     assert result["windows"] == len(origins)
@@ -189,7 +189,7 @@ def test_several_targets(flags: list[str], tmp_path: Path, monkeypatch: pytest.M
     assert found == [("forecast", {"target": ("a", "b"), "quantiles": (0.25, 0.5, 0.75)})]
 
 
-def test_prices_are_judged_against_the_random_walk(
+def test_prices_are_compared_with_the_random_walk_baseline(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out, _ = call(
@@ -238,7 +238,7 @@ def _interrupted_after_one_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("_interrupted_after_one_epoch")
-def test_an_interrupted_run_goes_on_to_the_same_model(
+def test_an_interrupted_run_resumes_to_the_same_model(
     data: Path,
     trained: Path,
     tmp_path: Path,
@@ -257,7 +257,7 @@ def test_an_interrupted_run_goes_on_to_the_same_model(
     assert len((run / "history.csv").read_text().splitlines()) == 3
 
 
-def test_a_finished_run_goes_on_for_more_epochs(
+def test_a_finished_run_resumes_for_more_epochs(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = tmp_path / "run"
@@ -270,7 +270,7 @@ def test_a_finished_run_goes_on_for_more_epochs(
     assert json.loads((run / "metrics.json").read_text())["epochs"] == 2
 
 
-def test_a_simple_method_forecasts_too(trained: Path, data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_baseline_forecasts_too(trained: Path, data: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rows = forecast_rows(call(capsys, "predict", trained, data, "--method", "last_value")[0])
     with data.open() as file:
         last = float(list(csv.DictReader(file))[-1]["temp"])
@@ -289,7 +289,7 @@ def test_a_result_does_not_replace_its_data(
     assert data.read_bytes() == before
 
 
-def test_a_comparison_is_no_model(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_comparison_cannot_predict(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "config.toml").write_text('format = 1\ntask = "forecast"\n')
     (tmp_path / "comparison.json").write_text("{}")
     assert main(["evaluate", str(tmp_path)]) == 2
@@ -452,7 +452,7 @@ def test_help_lists_every_setting_with_its_text_and_default(
             assert f"[default: {field.default}]" in line
 
 
-def test_every_setting_is_a_flag_and_described() -> None:
+def test_every_setting_is_a_flag_with_a_description() -> None:
     classes = (DataConfig, NetworkConfig, Training)
     own = {field.name for field in dataclasses.fields(ForecastConfig)} - {"data", "network", "training"}
     names = own | {field.name for config in classes for field in dataclasses.fields(config)}
@@ -511,7 +511,7 @@ def test_a_terminal_without_unicode() -> None:
     assert (done.returncode, done.stdout) == (0, "1 ? 2\n"), done.stderr
 
 
-def test_a_closed_stdout_is_no_error(trained: Path, data: Path) -> None:
+def test_a_closed_stdout_is_not_an_error(trained: Path, data: Path) -> None:
     read, write = os.pipe()
     os.close(read)
     command = [sys.executable, "-m", "holdfast", "predict", str(trained), str(data)]

@@ -62,5 +62,5 @@ def test_bounds_below_one_are_refused() -> None:
         TokenBatches([1], 1, 0)
 
 
-def test_nothing_gives_no_batch() -> None:
+def test_no_sequences_give_no_batch() -> None:
     assert len(TokenBatches([], 10)) == 0 and TokenBatches([], 10).of(1) == []

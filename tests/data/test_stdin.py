@@ -20,13 +20,13 @@ def test_stdin_is_read_in_the_encoding(encoding: str, monkeypatch: pytest.Monkey
         assert list(stdin_lines(encoding)) == text.replace("\r", "").splitlines(keepends=True)
 
 
-def test_a_wrong_byte_is_told_with_its_line(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wrong_byte_is_reported_with_its_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"one\ntwo\nf\xfcnf\n")))
     with pytest.raises(UserError, match="Line 3 is not"):
         list(stdin_lines("utf-8"))
 
 
-def test_entries_come_in_groups_and_an_error_comes_through() -> None:
+def test_entries_come_in_groups_and_an_error_is_passed_on() -> None:
     assert [x for group in batch_available(iter("abcdefg"), 3) for x in group] == list("abcdefg")
     assert all(len(group) <= 3 for group in batch_available(iter("abcdefg"), 3))
     assert list(batch_available([], 3)) == []

@@ -179,7 +179,7 @@ def test_temperature_zero_is_greedy() -> None:
 
 
 @pytest.mark.parametrize("search", [GreedySearch(), BeamSearch(3), Sampling([], 0)])
-def test_finished_sentences_take_no_more_steps(search: GreedySearch | BeamSearch | Sampling) -> None:
+def test_finished_sentences_take_no_further_steps(search: GreedySearch | BeamSearch | Sampling) -> None:
     model = Table(0, 2)
     model.table[:, :, :, END] = 50.0  # ends at once
     search(model, END, [9, 9], range(len([9, 9])))

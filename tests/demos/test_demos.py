@@ -22,14 +22,14 @@ from holdfast.tasks.registry import TASKS
 
 
 @pytest.mark.parametrize("task", DEMOS)
-def test_a_demo_is_one_of_a_task(task: str) -> None:
+def test_every_demo_belongs_to_a_task(task: str) -> None:
     module, _, name = DEMOS[task].partition(":")
     assert task in TASKS and callable(getattr(import_module(module), name))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("task", DEMOS)
-def test_a_demo_shortened_runs_and_so_do_the_commands_it_gives(
+def test_a_shortened_demo_and_its_commands_run(
     task: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     if task == "speech" and shutil.which("espeak-ng") is None:

@@ -78,7 +78,7 @@ def by_measure(claims: list[Claim], equal: str = "hidden size") -> dict[str, Cla
     return {claim.measured: claim for claim in claims if claim.equal == equal}
 
 
-def test_what_the_runs_say() -> None:
+def test_verdicts_follow_the_runs() -> None:
     tested = evaluate_claims(found(), METRIC)
     own = by_measure(tested)
     assert own["parameters of the recurrent layers, biases included"].decision == "holds"
@@ -98,7 +98,7 @@ def test_what_the_runs_say() -> None:
     assert [claim.one for claim in tested] == ["gru"] * 9 + ["gru-5"] * 8
 
 
-def test_the_opposite_is_remarked() -> None:
+def test_an_opposite_result_is_reported() -> None:
     runs = [dict(r, update_seconds=2.0 + r["seed"] / 9 if r["cell"] == "gru" else 1.0) for r in found().runs]
     slower = by_measure(evaluate_claims(Comparison("classify", runs, {}, ()), METRIC))[
         "seconds per optimizer step"
@@ -107,7 +107,7 @@ def test_the_opposite_is_remarked() -> None:
     assert "does not hold; the opposite is true (" in verdict_sentence(slower)
 
 
-def test_memory_beyond_what_was_measured_is_not_decided() -> None:
+def test_memory_beyond_the_measured_range_is_not_decided() -> None:
     far = by_measure(evaluate_claims(found(half_life=None), METRIC))[
         "time steps until an input's influence is halved"
     ]
@@ -130,19 +130,19 @@ def test_the_plain_rnn_is_tested_where_it_ran() -> None:
     )
 
 
-def test_seeds_that_not_all_fractions_have_are_left_out() -> None:
+def test_seeds_missing_at_some_fractions_are_left_out() -> None:
     runs = [r for r in found().runs if (r["seed"], r["share"], r["cell"]) != (1, 0.1, "gru")]
     own = by_measure(evaluate_claims(Comparison("classify", runs, {}, ()), METRIC))
     small, whole = own["validation loss, 10% of the data"].finding, own["seconds per optimizer step"].finding
     assert small is not None and whole is not None and (small.pairs, whole.pairs) == (2, 3)
 
 
-def test_nothing_to_lose_is_not_decided() -> None:
+def test_no_loss_of_quality_is_not_decided() -> None:
     perfect = by_measure(evaluate_claims(found(model={"accuracy": 1.0}), METRIC))
     assert "has no loss to lower" in perfect["test 1 - accuracy, 10% of the data"].remark
 
 
-def test_a_loss_that_all_reach_at_once_tells_nothing_of_speed() -> None:
+def test_a_loss_that_all_reach_at_once_does_not_measure_speed() -> None:
     own = by_measure(evaluate_claims(found(valid_losses=[1.0, 0.99]), METRIC))
     assert (
         own["optimizer steps to a validation loss of 1.01"].remark == "all runs reach it in the first epoch"
@@ -150,7 +150,7 @@ def test_a_loss_that_all_reach_at_once_tells_nothing_of_speed() -> None:
     assert own["seconds to a validation loss of 1.01"].decision == "not decided"
 
 
-def test_no_gap_is_remarked() -> None:
+def test_equal_losses_are_reported() -> None:
     gap = by_measure(evaluate_claims(found(train_loss=3.0), METRIC))[
         "validation minus training loss, 10% of the data"
     ]
@@ -219,7 +219,7 @@ def table_of(path: Path) -> Path:
     return path
 
 
-def test_networks_of_equal_parameters_and_what_is_planned(tmp_path: Path) -> None:
+def test_networks_of_equal_parameters_and_the_plan(tmp_path: Path) -> None:
     make, fields = task_class("forecast"), {"horizon": 3, "hidden_size": 48, "epochs": 4, "batch_size": 8}
     config = build_config(settings_class("forecast", "config"), fields | {"target": "temp"})
     prepared = make(config).prepare(table_of(tmp_path / "a.csv"))
@@ -256,7 +256,7 @@ def test_networks_of_equal_parameters_and_what_is_planned(tmp_path: Path) -> Non
         ({"fractions": (float("nan"), 1.0)}, "above 0"),
     ],
 )
-def test_a_design_that_cannot_be_run(design: dict[str, Any], words: str) -> None:
+def test_an_invalid_design(design: dict[str, Any], words: str) -> None:
     with pytest.raises(UserError, match=words):
         ExperimentDesign(**{"cells": ("lstm", "gru"), "seeds": 5, "fractions": (0.5, 1.0)} | design)
 

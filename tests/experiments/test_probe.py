@@ -82,14 +82,14 @@ def test_a_gru_solves_a_short_adding_problem(solved: Path) -> None:
     assert run["parameters"] == sum(3 * 16 * n for n in (2, 16, 1, 1)) + 17
 
 
-def test_it_writes_the_folder(solved: Path) -> None:
+def test_it_writes_the_run_folder(solved: Path) -> None:
     assert {path.name for path in solved.iterdir()} == {"config.toml", "probe.json", "report.html", "plots"}
     assert load_config(solved / "config.toml", AddingConfig).length == 10
     page = (solved / "report.html").read_text()
     assert "The GRU solved it" in page and "http" not in page
 
 
-def test_more_cells_are_added_to_a_probe_and_told_beside_it(
+def test_more_cells_are_added_to_a_probe_and_compared_with_it(
     solved: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = json.loads((solved / "probe.json").read_text())["runs"]
@@ -128,7 +128,7 @@ def test_every_probe_runs_from_the_command_line(
     assert pictures == ({"learning", "positions"} if name == "copy" else {"learning"})
 
 
-def test_images_of_idx_files_are_read_and_put_in_another_order(tmp_path: Path) -> None:
+def test_images_of_idx_files_are_read_and_permuted(tmp_path: Path) -> None:
     images, labels = bundled_digits()
     for name, part in {"train": slice(0, 300), "test": slice(300, 360)}.items():
         (tmp_path / f"{name}-images").write_bytes(idx(images[part].astype(int)))
@@ -241,7 +241,7 @@ def test_every_setting_has_help(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", PROBES)
-def test_who_remembers_nothing_reaches_what_is_told(name: str) -> None:
+def test_a_model_without_memory_reaches_the_baseline(name: str) -> None:
     probe: Any = PROBE_CLASSES[type(SHORT[name])](SHORT[name])
     inputs, targets = probe.test()
     outputs = {
@@ -356,7 +356,7 @@ def test_metrics_do_not_depend_on_how_a_split_is_batched(monkeypatch: pytest.Mon
         assert found[name] == pytest.approx(value, abs=1e-6)
 
 
-def test_last_step_is_read_where_one_answer_is_asked_for() -> None:
+def test_the_last_step_is_the_output_of_probes_with_one_target() -> None:
     network = ProbeNetwork("lstm", (2, 3, 1), every_step=False)
     x = torch.rand(6, 2, 2)
     every = ProbeNetwork("lstm", (2, 3, 1), every_step=True)
@@ -396,7 +396,7 @@ def test_divergence_ends_a_run_and_no_more(monkeypatch: pytest.MonkeyPatch) -> N
     assert results.results_table(found)[1][5] == "-"
 
 
-def test_runs_are_the_same_again_and_differ_by_seed() -> None:
+def test_runs_are_reproducible_and_differ_by_seed() -> None:
     one, two = run_probe(SMALL), run_probe(replace(SMALL, seeds=2))
     assert one.runs[0]["curve"] == two.runs[0]["curve"] == run_probe(SMALL).runs[0]["curve"]
     assert two.runs[2]["curve"] != two.runs[0]["curve"]
@@ -458,7 +458,7 @@ def test_verdicts_over_seeds() -> None:
     )
 
 
-def test_a_probe_that_is_stopped_in_its_first_run_leaves_nothing(
+def test_a_probe_stopped_in_its_first_run_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def stopped(*_: Any, **__: Any) -> Any:

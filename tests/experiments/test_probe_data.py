@@ -36,7 +36,7 @@ SEEDS = st.integers(0, 2**40)
 
 
 @given(st.integers(2, 60), SEEDS)
-def test_adding_marks_one_number_in_each_half_and_asks_for_their_sum(length: int, seed: int) -> None:
+def test_adding_marks_one_number_in_each_half_and_targets_their_sum(length: int, seed: int) -> None:
     inputs, sums = sequences.adding(6, length, sequences.generator(seed))
     assert inputs.shape == (length, 6, 2)
     for numbers, wanted in zip(inputs.unbind(1), sums.tolist(), strict=True):
@@ -48,7 +48,7 @@ def test_adding_marks_one_number_in_each_half_and_asks_for_their_sum(length: int
         assert wanted == pytest.approx(sum(rows[step][0] for step in marked), abs=1e-6)
 
 
-def test_sums_have_the_mean_and_variance_that_chance_is_told_by() -> None:
+def test_sums_have_the_mean_and_variance_of_the_baseline() -> None:
     _, sums = sequences.adding(40_000, 7, sequences.generator(1))
     assert sums.mean().item() == pytest.approx(1, abs=0.01)
     assert (sums - 1).square().mean().item() == pytest.approx(1 / 6, abs=0.003)
@@ -56,7 +56,7 @@ def test_sums_have_the_mean_and_variance_that_chance_is_told_by() -> None:
 
 
 @given(st.integers(1, 50), SEEDS)
-def test_copy_asks_for_its_first_ten_symbols_after_the_delay(delay: int, seed: int) -> None:
+def test_copy_targets_its_first_ten_symbols_after_the_delay(delay: int, seed: int) -> None:
     inputs, targets = sequences.copy(4, delay, sequences.generator(seed))
     assert inputs.shape == targets.shape == (delay + 20, 4)
     for said, wanted in zip(inputs.T.tolist(), targets.T.tolist(), strict=True):
@@ -66,7 +66,7 @@ def test_copy_asks_for_its_first_ten_symbols_after_the_delay(delay: int, seed: i
         assert wanted == [8] * (delay + 10) + symbols
 
 
-def test_who_remembers_no_symbol_has_the_entropy_that_is_told() -> None:
+def test_a_model_without_memory_has_the_entropy_of_the_baseline() -> None:
     _, targets = sequences.copy(3000, 30, sequences.generator(2))
     guess = torch.zeros(50, 9)
     guess[:40, 8] = 1  # blank until it is time
@@ -79,7 +79,7 @@ def test_who_remembers_no_symbol_has_the_entropy_that_is_told() -> None:
 
 
 @given(st.integers(20, 90), SEEDS)
-def test_order_has_two_of_x_and_y_and_the_class_says_which(length: int, seed: int) -> None:
+def test_order_has_two_of_x_and_y_and_their_order_is_the_class(length: int, seed: int) -> None:
     inputs, classes = sequences.order(5, length, sequences.generator(seed))
     pairs = list(itertools.product((sequences.FIRST, sequences.SECOND), repeat=2))  # XX, XY, YX, YY
     for symbols, kind in zip(inputs.T.tolist(), classes.tolist(), strict=True):
@@ -96,7 +96,7 @@ def test_the_four_orders_are_equally_likely() -> None:
     assert np.allclose(shares, 1 / 4, atol=0.02)
 
 
-def test_each_key_has_random_numbers_of_its_own() -> None:
+def test_each_key_has_its_own_random_numbers() -> None:
     keys = [(), (0,), (1,), (0, 1), (1, 0), (0, 0, 1), (2, 0, 1), (2, 1, 0)]
     sampled = [tuple(torch.rand(4, generator=sequences.generator(*key)).tolist()) for key in keys]
     again = [tuple(torch.rand(4, generator=sequences.generator(*key)).tolist()) for key in keys]
@@ -179,7 +179,7 @@ def rows_of(split: LabelledImages) -> list[tuple[float, ...]]:
     return [(*image.ravel().tolist(), label) for image, label in zip(*split, strict=True)]
 
 
-def test_a_set_without_a_test_part_is_cut_in_three_without_loss() -> None:
+def test_a_dataset_without_a_test_split_is_cut_into_three() -> None:
     whole = some(50)
     found = split_images(whole)
     assert [len(split.labels) for split in (found.train, found.valid, found.test)] == [30, 10, 10]
@@ -192,14 +192,14 @@ def test_a_set_without_a_test_part_is_cut_in_three_without_loss() -> None:
     assert np.array_equal(again.test.images, found.test.images)
 
 
-def test_a_test_set_of_its_own_is_taken_whole() -> None:
+def test_a_separate_test_set_is_used_whole() -> None:
     test = some(7)
     found = split_images(some(50), test)
     assert [len(split.labels) for split in (found.train, found.valid, found.test)] == [40, 10, 7]
     assert np.array_equal(found.test.labels * 4, test.labels)
 
 
-def test_the_digits_drawn_here_light_the_segments_of_a_display() -> None:
+def test_synthetic_digits_light_the_segments_of_a_display() -> None:
     images, labels = synthetic_digits()
     assert images.min() >= 0 and images.max() <= 1
     lit = [int((images[labels == digit] > 0.5).sum((1, 2)).max()) for digit in range(10)]
@@ -209,7 +209,7 @@ def test_the_digits_drawn_here_light_the_segments_of_a_display() -> None:
     assert lit == by_hand
 
 
-def test_the_digits_of_scikit_learn_are_there() -> None:
+def test_the_digits_of_scikit_learn_are_available() -> None:
     found: ImageSet = split_images(bundled_digits())
     assert [len(split.labels) for split in (found.train, found.valid, found.test)] == [1078, 359, 360]
     assert found.classes == 10 and found.train.images.shape[1:] == (8, 8)
@@ -234,7 +234,7 @@ def test_files_that_do_not_fit_are_refused(
         read_images(tmp_path / "images", tmp_path / "labels")
 
 
-def test_labels_that_are_no_whole_numbers_and_pixels_that_are_no_numbers_are_refused(tmp_path: Path) -> None:
+def test_labels_must_be_whole_numbers_and_pixels_numbers(tmp_path: Path) -> None:
     images, labels = tmp_path / "images", tmp_path / "labels"
     images.write_bytes(idx(np.zeros((2, 2, 2), int)))
     labels.write_bytes(idx(np.zeros(2), 0x0D))
@@ -254,7 +254,7 @@ def test_labels_that_are_no_whole_numbers_and_pixels_that_are_no_numbers_are_ref
         (some(30), some(30)._replace(labels=np.full(30, 5)), "5 is not"),
     ],
 )
-def test_sets_that_cannot_be_learnt_are_refused(
+def test_unusable_datasets_are_refused(
     whole: LabelledImages, test: LabelledImages | None, message: str
 ) -> None:
     with pytest.raises(UserError, match=message):

@@ -43,7 +43,7 @@ def test_the_half_life_of_a_constant_gate(keep: float) -> None:
     assert found == pytest.approx(-1 / np.log2(keep), rel=1e-6)
 
 
-def test_a_gate_that_shuts_now_and_then_keeps_in_between() -> None:
+def test_a_gate_that_closes_now_and_then_keeps_in_between() -> None:
     values = np.tile(np.r_[np.ones(19), 1e-6], 5)[:, None]
     assert half_lives({"forget": values})[0] == pytest.approx(10.5, abs=1)  # type: ignore[index]
     assert np.isinf(half_lives({"forget": np.ones((9, 1))})[0])  # type: ignore[index]
@@ -79,7 +79,7 @@ def test_saturation_counts_the_steps() -> None:
 
 
 @pytest.mark.parametrize("cell", CELLS)
-def test_gates_lie_between_0_and_1_and_the_candidate_is_none(cell: str) -> None:
+def test_gates_are_between_0_and_1_and_the_candidate_is_not_a_gate(cell: str) -> None:
     names = gate_names(cell)
     assert "candidate" not in names and set(names) <= set(CELLS[cell].activations)
 
@@ -119,7 +119,7 @@ def test_a_sequence_shorter_than_its_batch_is_attributed_as_alone(tmp_path: Path
     assert write(found, tmp_path).stat().st_size > 1000
 
 
-def test_cuts_are_told_of_their_own_layers_where_some_are_left_out() -> None:
+def test_components_keep_their_layer_if_another_is_left_out() -> None:
     class Two(nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -146,7 +146,7 @@ def test_features_and_rows_have_a_value_for_each_step() -> None:
         Steps(list("abc"), rows=np.zeros((2, 4)))
 
 
-def test_an_answer_for_each_step_that_may_be_one_of_classes_asks_for_a_score() -> None:
+def test_an_ambiguous_output_for_each_step_needs_a_score() -> None:
     class Scalar(nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -183,7 +183,7 @@ def test_a_head_with_dropout_is_attributed_as_in_evaluation() -> None:
     assert evaluated.incomplete < 0.01
 
 
-def test_computed_weights_are_left_out_of_the_ablation_and_that_is_told() -> None:
+def test_computed_weights_are_left_out_of_the_ablation_with_a_note() -> None:
     model = weight_norm(nn.LSTM(2, 3), "weight_hh_l0")
     found = inspect(model)(torch.randn(20, 1, 2), loss=lambda: 1.0)
     assert found.ablation is not None and not found.ablation.components
@@ -200,7 +200,7 @@ def decaying_sum() -> tuple[nn.RNN, InspectionRequest]:
     return module, InspectionRequest("sum", module, lambda: module(x), Steps(["x"] * 12))
 
 
-def test_occlusion_of_a_saturated_answer_is_not_compared() -> None:
+def test_occlusion_of_a_saturated_output_is_not_compared() -> None:
     _, request = decaying_sum()  # 1.875; 0.67 for the mean input, 1.2 at least where one step is hidden
     sure = Score("log-probability", lambda answer: functional.logsigmoid(100 * (answer[0][-1, 0, 0] - 0.95)))
     found = attribute(request, sure)
@@ -214,7 +214,7 @@ def test_occlusion_of_a_saturated_answer_is_not_compared() -> None:
     assert "not comparable" in captions.correlation(found.agreement)
 
 
-def test_an_answer_that_turns_at_a_point_takes_more_points_or_goes_by_occlusion() -> None:
+def test_a_kink_takes_more_points_or_uses_occlusion() -> None:
     _, request = decaying_sum()
     found = [
         attribute(request, Score("s", lambda a, k=k: torch.sigmoid(k * (a[0][-1, 0, 0] - 1.7))))
@@ -266,7 +266,7 @@ def test_a_gate_that_is_held_has_the_same_value_at_every_step(kind: Any, gate: s
 
 
 @pytest.mark.parametrize("kind", [nn.LSTM, nn.GRU, hf.GRU])
-def test_a_silenced_unit_is_as_one_without_outgoing_weights(kind: Any) -> None:
+def test_a_silenced_unit_equals_one_without_outgoing_weights(kind: Any) -> None:
     torch.manual_seed(0)
     module, x = kind(3, 4, 2, bidirectional=True), torch.randn(8, 2, 3)
     twin = kind(3, 4, 2, bidirectional=True)
@@ -291,7 +291,7 @@ def test_silence_reaches_packed_outputs() -> None:
         assert not module(packed)[0].data.any()
 
 
-def test_the_ablation_tells_every_gate_layer_and_some_units() -> None:
+def test_the_ablation_covers_every_gate_layer_and_some_units() -> None:
     torch.manual_seed(0)
     module, x = nn.LSTM(3, 4, 2), torch.randn(9, 2, 3)
     found = ablate(
@@ -325,7 +325,7 @@ class Tagger(nn.Module):
         return result
 
 
-def test_a_model_of_torch_alone_is_inspected_with_one_call() -> None:
+def test_a_plain_torch_model_is_inspected_with_one_call() -> None:
     torch.manual_seed(0)
     model = Tagger()
     units = torch.randint(20, (3, 60))
@@ -342,7 +342,7 @@ def test_a_model_of_torch_alone_is_inspected_with_one_call() -> None:
     assert any("first sequence" in note for note in found.notes) and found.summary
 
 
-def test_what_cannot_be_measured_is_told_and_the_rest_is_there() -> None:
+def test_a_failed_measurement_is_a_note_and_the_rest_is_reported() -> None:
     model = nn.GRU(2, 3)
 
     @torch.no_grad()
@@ -355,7 +355,7 @@ def test_what_cannot_be_measured_is_told_and_the_rest_is_there() -> None:
     assert "memory could not be measured" in told and "needs score=" in told
 
 
-def test_mistakes_are_told_in_words() -> None:
+def test_mistakes_raise_user_errors() -> None:
     with pytest.raises(UserError, match=r"insight\.inspect must be given a torch\.nn\.Module"):
         inspect("model")  # type: ignore[arg-type]
     with pytest.raises(UserError, match="Give a label for each step"):
@@ -408,7 +408,7 @@ def test_a_model_without_gradients_is_shown_with_the_reasons(mode: Any) -> None:
     assert "The run must give gradients" in told(found)
 
 
-def test_a_layer_that_is_called_again_with_another_input_is_told() -> None:
+def test_a_layer_called_again_with_another_input_is_reported() -> None:
     torch.manual_seed(0)
     model = Odd(lambda m, a, b: m.layer(a)[0][-1] * m.layer(b)[0][-1], layer=nn.LSTM(2, 3))
     a, b = torch.randn(2, 6, 1, 2)
@@ -417,7 +417,7 @@ def test_a_layer_that_is_called_again_with_another_input_is_told() -> None:
     np.testing.assert_allclose(found.memory.jacobian, alone.memory.jacobian, rtol=1e-4)
 
 
-def test_a_layer_beside_the_first_is_not_of_its_stack() -> None:
+def test_a_parallel_layer_is_not_part_of_the_first_stack() -> None:
     torch.manual_seed(0)
     layers = {"a": nn.GRU(2, 3), "b": nn.GRU(2, 3), "c": nn.GRU(3, 3)}
     x = torch.randn(6, 1, 2)
@@ -467,7 +467,7 @@ def test_half_precision_is_measured_in_float32() -> None:
     assert found.memory.agreement < 0.01 and "copy in float32" in told(found)
 
 
-def test_kinks_are_not_said_to_agree() -> None:
+def test_kinks_are_not_reported_as_agreement() -> None:
     torch.manual_seed(0)
     found = inspect(nn.GRU(2, 3))(torch.randn(9, 1, 2))
     worse = replace(found, memory=replace(found.memory, agreement=0.187))
@@ -475,12 +475,12 @@ def test_kinks_are_not_said_to_agree() -> None:
     assert "differ by up to 18.7%: read these numbers with caution" in " ".join(sentences(worse))
 
 
-def test_keyword_arguments_go_to_the_model() -> None:
+def test_keyword_arguments_are_passed_to_the_model() -> None:
     found = inspect(hf.LSTM(2, 3))(torch.randn(9, 2, 2), lengths=torch.tensor([4, 9]))
     assert len(found.steps) == 4
 
 
-def test_the_reverse_direction_is_told_of_the_memory() -> None:
+def test_the_memory_of_the_reverse_direction_is_reported() -> None:
     notes = told(inspect(nn.GRU(2, 3, bidirectional=True))(torch.randn(9, 1, 2)))
     assert "has read that step only" in notes
 

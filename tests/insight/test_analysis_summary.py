@@ -37,7 +37,7 @@ def ablate(losses: dict[str, float]) -> str:
 HELD = ("input gate held at its mean", "forget gate held at its mean", "output gate held at its mean")
 
 
-def test_the_gate_that_matters_least_changes_the_loss_least_and_one_that_harms_is_named_apart() -> None:
+def test_the_least_important_gate_and_a_harmful_gate_are_named() -> None:
     said = ablate(
         dict(zip(HELD, (0.8, 1.5, 1.01)))
         | {"candidate held at its mean": 9.0, "forget gate always open": 1.3}
@@ -72,7 +72,7 @@ def test_no_gate_matters_where_none_costs_anything() -> None:
     ("step", "named"),
     [(-1, "'c' (1 back)"), (3, "'c' (1 back)"), (1, "'c' (1 after)"), (2, "'c' (0 back)"), (None, "'c'.")],
 )
-def test_steps_are_counted_from_the_one_after_which_the_answer_comes(step: int | None, named: str) -> None:
+def test_steps_are_counted_back_from_the_output(step: int | None, named: str) -> None:
     values = np.array([0, 0, 2.0, 0])
     by = Attribution("answer", values, values, 1.0, 0.0, step)
     (said,) = summary.sentences(Inspection("title", Steps(list("abcd"), "letter"), [], attribution=by))
@@ -102,13 +102,13 @@ def test_the_step_of_a_score_comes_with_its_attribution(step: int | None) -> Non
         ),
     ],
 )
-def test_half_lives_are_told_in_words(lives: list[float], told: str) -> None:
+def test_half_lives_are_described_in_a_sentence(lives: list[float], told: str) -> None:
     values = {"forget": np.full((4, 3), 0.5)}
     one = LayerTrace("layer 1", "lstm", values, ["forget"], np.array(lives), np.arange(3))
     assert told in summary.sentences(Inspection("title", Steps(list("abcd"), "frame"), [one]))[0]
 
 
-def test_what_ablation_needs_is_told_to_who_watches_a_model_alone() -> None:
+def test_a_model_without_a_task_gets_the_needs_of_ablation_as_a_note() -> None:
     layer, x = nn.GRU(2, 3), torch.randn(5, 1, 2)
     assert any("loss=" in note for note in inspect(layer)(x).notes)
     assert not any("loss=" in note for note in inspect(layer)(x, loss=lambda: 1.0).notes)
@@ -118,7 +118,7 @@ def test_what_ablation_needs_is_told_to_who_watches_a_model_alone() -> None:
     assert not any("loss=" in note for note in analyze(request).notes)
 
 
-def test_parts_have_the_names_that_a_subject_gives_them_wherever_they_are_told() -> None:
+def test_parts_keep_their_given_names_in_every_sentence() -> None:
     model = nn.ModuleDict({"deep": nn.GRU(2, 3)})
     x = torch.randn(5, 1, 2)
     request = InspectionRequest(
@@ -134,7 +134,7 @@ def test_parts_have_the_names_that_a_subject_gives_them_wherever_they_are_told()
     assert len(told) == 1 and "deep" not in told[0]
 
 
-def test_it_is_known_in_how_many_sequences_units_were_looked_for() -> None:
+def test_the_number_of_searched_sequences_is_reported() -> None:
     layer, x = nn.GRU(2, 3), torch.randn(30, 4, 2)
     feature = np.random.default_rng(0).normal(size=(30, 4))
     steps = Steps(characters(30).labels, features={"it": feature[:, 0]})

@@ -54,7 +54,7 @@ def test_a_planted_unit_is_found_and_named_and_noise_is_not() -> None:
     assert named(parts_with(feature), {"constant": np.ones(400)}) == []
 
 
-def test_a_unit_that_follows_on_the_first_half_alone_is_not_named() -> None:
+def test_a_unit_that_follows_only_in_the_first_half_is_not_named() -> None:
     feature = np.random.default_rng(3).normal(size=400)
     planted = np.where(np.arange(400) < 200, feature, 0)
     assert named(parts_with(planted), {"noise": feature}) == []
@@ -129,7 +129,7 @@ def test_features_are_as_long_as_the_text(text: str) -> None:
     assert all(len(v) == len(text) for v in of_words(list(text)).values())
 
 
-def test_ramps_in_many_sequences_are_not_looked_for() -> None:
+def test_ramps_in_many_sequences_are_not_searched_for() -> None:
     ramps = np.tile(np.arange(30.0)[:, None], 16)
     assert not searchable_features({"position": ramps, "left": -ramps})
     lines = np.tile(np.arange(120.0)[:, None] % 40, 2)

@@ -32,7 +32,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_a_run_is_inspected_in_words_a_page_and_pictures(
+def test_a_run_is_inspected_as_text_page_and_plots(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = [
@@ -106,7 +106,7 @@ def test_the_terminal_view_fits_the_terminal(
         (["{gru}", "{binary}"], ("text must be UTF-8", "Line 1", "convert the file")),
     ],
 )
-def test_mistakes_are_told(
+def test_mistakes_are_reported(
     folder: Path, tmp_path: Path, words: list[str], message: Expected, capsys: pytest.CaptureFixture[str]
 ) -> None:
     paths = {name: folder / name for name in ("gru", "rnn")} | {"play": folder / "play.txt"}
@@ -122,7 +122,7 @@ def test_mistakes_are_told(
     assert not out.exists()
 
 
-def test_runs_are_named_by_what_tells_them_apart() -> None:
+def test_runs_are_named_by_their_difference() -> None:
     assert _names([Path("/x/a/lstm"), Path("/y/b/lstm")]) == ["a/lstm", "b/lstm"]
     assert _names([Path("/x/a/lstm"), Path("/y/a/lstm"), Path("/z/gru")]) == [
         "x/a/lstm",
@@ -132,7 +132,7 @@ def test_runs_are_named_by_what_tells_them_apart() -> None:
     assert _names([Path("/x/a/lstm")]) == ["lstm"]
 
 
-def test_the_distance_of_a_gradient_is_told_where_sequences_are_shorter() -> None:
+def test_the_distance_of_a_gradient_is_reported_for_shorter_sequences() -> None:
     layer = nn.GRU(2, 3)
     request = InspectionRequest("title", layer, lambda: layer(torch.randn(40, 1, 2)), Steps([""] * 40))
     header, row = comparison_table([measure_network("it", request)])
@@ -140,7 +140,7 @@ def test_the_distance_of_a_gradient_is_told_where_sequences_are_shorter() -> Non
 
 
 @pytest.mark.slow
-def test_records_of_a_file_do_not_say_the_same_twice(
+def test_records_of_a_file_do_not_repeat_sentences(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     rows = "".join(

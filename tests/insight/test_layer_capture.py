@@ -105,7 +105,7 @@ def test_computed_weights_and_subclasses_are_seen() -> None:
         torch.testing.assert_close(top(split_directions(call), module), module(x)[0])
 
 
-def test_the_modes_are_put_back_and_dropout_is_off() -> None:
+def test_the_modes_are_restored_and_dropout_is_off() -> None:
     model = nn.Sequential(nn.Dropout(0.5), nn.LSTM(3, 5))
     model[0].eval()
     x = torch.randn(4, 2, 3)
@@ -114,7 +114,7 @@ def test_the_modes_are_put_back_and_dropout_is_off() -> None:
     torch.testing.assert_close(call.x, x)
 
 
-def test_names_say_what_a_part_is() -> None:
+def test_names_describe_each_layer_and_direction() -> None:
     model = nn.ModuleDict(
         {"encoder": nn.LSTM(3, 3, 2, bidirectional=True), "layers": nn.ModuleList([nn.GRU(6, 4)])}
     )
@@ -132,7 +132,7 @@ def test_names_say_what_a_part_is() -> None:
     ]
 
 
-def test_sequences_turn_round_within_their_lengths() -> None:
+def test_sequences_are_reversed_within_their_lengths() -> None:
     x = torch.arange(8.0).view(4, 2, 1)
     found = reverse_sequences(x, torch.tensor([4, 2]))
     assert found[:, 0, 0].tolist() == [6, 4, 2, 0]

@@ -28,7 +28,7 @@ def leaky(keep: float, kind: Any = nn.RNN, **more: Any) -> Any:
 
 @pytest.mark.parametrize("kind", [nn.RNN, hf.RNN])
 @pytest.mark.parametrize("keep", [0.5, 0.9])
-def test_a_leaky_unit_halves_as_its_weight_says(kind: Any, keep: float) -> None:
+def test_a_leaky_unit_has_the_half_life_of_its_weight(kind: Any, keep: float) -> None:
     keep = float(np.float32(keep))
     module, x = leaky(keep, kind), torch.rand(60, 5, 1) + 0.5
     found = memory_curve(module, lambda: module(x))
@@ -78,7 +78,7 @@ def test_the_jacobian_is_that_of_autograd(kind: Any, monkeypatch: pytest.MonkeyP
     assert found.agreement < 0.01
 
 
-def test_each_layer_is_given_its_first_state_again() -> None:
+def test_each_layer_starts_from_its_first_state_again() -> None:
     class StateCarry(nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -95,7 +95,7 @@ def test_each_layer_is_given_its_first_state_again() -> None:
     np.testing.assert_array_equal(found.jacobian, begun.jacobian)
 
 
-def test_what_is_behind_a_sequences_end_has_no_part_in_the_comparison() -> None:
+def test_padding_has_no_part_in_the_comparison() -> None:
     module, x = leaky(0.5, hf.RNN), torch.rand(20, 2, 1) + 0.5
     padded = torch.cat([x, torch.full((3, 2, 1), torch.nan)])
     found = memory_curve(module, lambda: module(padded, lengths=torch.tensor([20, 20])))
@@ -148,7 +148,7 @@ def test_the_fall_of_a_curve_is_where_it_stays_below() -> None:
     assert lag_below(np.array([0.2, 1.0]), 0.5) == np.inf
 
 
-def test_sentences_tell_what_is_left() -> None:
+def test_sentences_report_what_is_left() -> None:
     assert "nothing of it is left" in judge_flow("a", np.zeros(50), np.r_[1.0, np.zeros(49)]).sentence
     fading = judge_flow("a", np.ones(101), 0.9 ** np.arange(101.0))
     assert (
@@ -159,7 +159,7 @@ def test_sentences_tell_what_is_left() -> None:
     assert judge_flow("a", np.ones(50), np.r_[np.ones(49), np.inf]).kind == "exploding"
 
 
-def test_what_cannot_be_measured_is_refused() -> None:
+def test_invalid_measurements_are_refused() -> None:
     module = nn.GRU(2, 3)
     with pytest.raises(UserError, match="at least 2 steps"):
         memory_curve(module, lambda: module(torch.randn(1, 2, 2)))

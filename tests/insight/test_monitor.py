@@ -78,7 +78,7 @@ def test_a_loss_that_rises_far_above_its_beginning() -> None:
     assert "exploding loss: network" in monitored(Last(hf.GRU(3, 16), 16), 60, rate=3.0)
 
 
-def test_a_loss_that_is_no_number_is_told_when_training_ends(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_nan_loss_is_reported_when_training_ends(capsys: pytest.CaptureFixture[str]) -> None:
     trainable = Sums(lambda *now: trainable.x.fill_(math.nan) if now == (2, 1) else None)  # type: ignore[func-returns-value]
     with pytest.raises(DivergenceError), TrainingMonitor(trainable.module) as monitor:
         fit(trainable, BASE, progress=False, callback=monitor)
@@ -129,7 +129,7 @@ def test_dead_units(make: Any) -> None:
     assert any("4 of 10 units" in text for text in told)
 
 
-def test_an_lstm_whose_units_stand_still() -> None:
+def test_an_lstm_whose_units_do_not_change() -> None:
     layer = nn.LSTM(3, 10)
     with torch.no_grad():
         layer.bias_ih_l0[30:32] = -200.0  # the output gate of two units is shut
@@ -149,7 +149,7 @@ def test_inputs_that_are_far_too_large_saturate() -> None:
     assert "saturated gates: layer" in monitored(Last(hf.LSTM(3, 8), 8), 15, scale=1e4)
 
 
-def test_a_reverse_direction_of_which_only_its_first_step_is_used() -> None:
+def test_a_reverse_direction_whose_first_step_alone_is_used() -> None:
     told: list[str] = []
     model = Last(nn.GRU(3, 8, bidirectional=True), 16)
     with TrainingMonitor(model, report=told.append) as monitor:
@@ -235,7 +235,7 @@ def streamed(carry: Callable[[Any, int], Any], carries: bool = True) -> list[str
 
 
 @pytest.mark.parametrize("how", CARRIED)
-def test_a_state_that_is_carried_is_no_finding(how: str) -> None:
+def test_a_carried_state_is_not_a_finding(how: str) -> None:
     assert streamed(CARRIED[how]) == []
 
 
@@ -309,7 +309,7 @@ def test_any_layer_and_form_is_seen(layer: Any, shape: tuple[int, ...]) -> None:
 # -- it changes nothing ----------------------------------------------------------------------------------------------
 
 
-def test_a_watched_run_is_the_same_bit_for_bit() -> None:
+def test_a_monitored_run_is_the_same_bit_for_bit() -> None:
     plain, seen = Sums(), Sums()
     training = replace(BASE, epochs=5)
     expected = fit(plain, training, progress=False)
@@ -321,7 +321,7 @@ def test_a_watched_run_is_the_same_bit_for_bit() -> None:
     assert torch.equal(drawn, get_random_state()[0]["cpu"])
 
 
-def test_hooks_are_there_in_checked_steps_only_and_see_no_validation() -> None:
+def test_hooks_exist_in_checked_steps_only_and_skip_validation() -> None:
     layer = nn.GRU(3, 8)
     monitor, open_after = TrainingMonitor(layer, report=lambda text: None), []
     for _ in range(12):
@@ -359,7 +359,7 @@ def test_checks_keep_to_their_share_of_the_time(monkeypatch: pytest.MonkeyPatch)
     assert 16 <= monitor.spent <= 0.02 * now[0] + 2
 
 
-def test_the_eye_sees_the_longest_call_the_first_state_and_the_last() -> None:
+def test_the_hook_keeps_the_longest_call_and_the_first_and_last_state() -> None:
     layer = hf.LSTM(3, 4)
     hooks = LayerHooks({"lstm": layer})
     hooks.open()
@@ -379,7 +379,7 @@ def finding(kind: str = "dead units", at_once: bool = False) -> Finding:
     return Finding(kind, "layer 1", 'found, "quoted"', "advice", at_once)
 
 
-def test_a_finding_is_told_when_it_stays_once_and_again_when_it_comes_back() -> None:
+def test_a_finding_that_stays_is_reported_once_and_again_when_it_returns() -> None:
     told: list[str] = []
     log, checks = WarningLog(told.append, None), "ff.fffff..ff...ff.fff"
     #                                              ^ third in a row    ^ gone    ^ and here again
@@ -392,13 +392,13 @@ def test_a_finding_is_told_when_it_stays_once_and_again_when_it_comes_back() -> 
     assert when == [5, 20]
 
 
-def test_what_is_sure_is_told_at_once() -> None:
+def test_a_certain_finding_is_reported_at_once() -> None:
     told: list[str] = []
     WarningLog(told.append, None).add(7, [finding(at_once=True), finding("lost state")])
     assert told == ['warning: step 7, dead units (layer 1): found, "quoted" Try: advice']
 
 
-def test_warnings_are_kept_and_those_of_steps_that_are_done_again_go(tmp_path: Path) -> None:
+def test_warnings_are_kept_except_those_of_repeated_steps(tmp_path: Path) -> None:
     path = tmp_path / "warnings.csv"
     first = WarningLog(lambda text: None, path)
     for number in (3, 9):
@@ -421,7 +421,7 @@ def test_a_file_that_holds_something_else_is_refused(text: str, tmp_path: Path) 
 # -- figures ---------------------------------------------------------------------------------------------------------
 
 
-def test_the_figures_of_a_layer_are_those_of_its_trace() -> None:
+def test_the_measurements_of_a_layer_equal_its_trace() -> None:
     layer = hf.LSTM(3, 6)
     x, lengths = 3 * torch.randn(9, 5, 3), torch.tensor([9, 4, 1, 7, 0])
     (one,) = measure_layers(LayerCall("", layer, x, None, lengths))

@@ -76,7 +76,7 @@ def test_a_healthy_run_is_silent_and_the_same_as_without(
     assert metrics(plain)["model"] == metrics(monitored)["model"]
 
 
-def test_a_learning_rate_far_too_high_is_told_and_kept(
+def test_a_learning_rate_far_too_high_is_reported_and_saved(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = train("language", tmp_path, "run", "--monitor", "--learning-rate", "0.2")
@@ -87,7 +87,7 @@ def test_a_learning_rate_far_too_high_is_told_and_kept(
     assert len(told) == 1 and "too large steps (layer 1)" in (run / "report.html").read_text()
 
 
-def test_a_state_that_a_task_loses_is_told(
+def test_a_state_that_a_task_loses_is_reported(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kept = truncated_bptt._scaled
@@ -98,7 +98,7 @@ def test_a_state_that_a_task_loses_is_told(
     assert "zeros at 3 batch boundaries in a row" in err
 
 
-def test_the_watcher_may_come_to_a_run_that_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_monitor_can_join_a_resumed_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = train("language", tmp_path, "run")
     assert (round(metrics(run)["epochs_done"]), (run / "warnings.csv").exists()) == (3, False)
     kept = truncated_bptt._scaled

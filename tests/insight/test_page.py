@@ -106,7 +106,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[str, Pa
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_it_asks_nothing_of_the_network(case: str, written: dict[str, tuple[str, Parsed]]) -> None:
+def test_it_loads_nothing_from_elsewhere(case: str, written: dict[str, tuple[str, Parsed]]) -> None:
     text, parsed = written[case]
     assert not re.search(r"https?://|@import|url\((?!#)|\bfetch\(|XMLHttpRequest|WebSocket|\beval\(", text)
     for tag, attrs in parsed.tags:
@@ -138,7 +138,7 @@ def test_it_carries_the_numbers_of_the_inspection(case: str, written: dict[str, 
             assert units == one.order.tolist()
 
 
-def test_its_tables_say_what_was_found(written: dict[str, tuple[str, Parsed]]) -> None:
+def test_its_tables_hold_the_findings(written: dict[str, tuple[str, Parsed]]) -> None:
     found, (_, parsed) = CASES["characters"], written["characters"]
     horizon, ablation, by = found.memory, found.ablation, found.attribution
     assert horizon is not None and ablation is not None and by is not None
@@ -185,7 +185,7 @@ def test_each_unit_has_a_dot_in_each_scatter_in_the_order_that_the_script_counts
                 np.testing.assert_allclose(slope * shares + offset, places, atol=1e-3)
 
 
-def test_letters_are_colored_by_the_unit_they_show(tmp_path: Path) -> None:
+def test_letters_have_the_color_of_the_shown_unit(tmp_path: Path) -> None:
     steps = Steps(list("abc"), "character", features={"rises": np.arange(3.0)})
     found = inspection(steps, "rnn", layers=1)
     unit = found.feature_units[0]
@@ -221,7 +221,7 @@ def test_a_thinned_page_keeps_the_units_that_follow_something() -> None:
     assert places == sorted(places)
 
 
-def test_what_was_found_is_said_once(tmp_path: Path) -> None:
+def test_each_finding_is_written_once(tmp_path: Path) -> None:
     found = inspection()
     said = [*summary.sentences(found), *(flow.sentence for flow in found.gradients)]
     _, parsed = page(replace(found, summary=said), tmp_path)
@@ -232,7 +232,7 @@ def test_what_was_found_is_said_once(tmp_path: Path) -> None:
         assert words not in text
 
 
-def test_only_what_changes_in_the_sequence_is_drawn_and_where_units_were_looked_for_is_said(
+def test_only_changing_features_are_plotted_and_the_searched_sequences_reported(
     tmp_path: Path,
 ) -> None:
     found = inspection()
@@ -248,7 +248,7 @@ def test_only_what_changes_in_the_sequence_is_drawn_and_where_units_were_looked_
     assert "looked for in" not in parsed.texts["main"]
 
 
-def test_units_follow_what_was_found_of_them_unless_they_are_of_a_projected_state() -> None:
+def test_units_carry_their_findings_unless_the_state_is_projected() -> None:
     found = inspection(characters(20), layers=1)
     first, second = found.feature_units
     assert tracked_features(found, 0) == {first.unit: [first.feature], second.unit: [second.feature]}
@@ -256,7 +256,7 @@ def test_units_follow_what_was_found_of_them_unless_they_are_of_a_projected_stat
     assert tracked_features(replace(found, layers=[replace(found.layers[0], activations=narrow)]), 0) == {}
 
 
-def test_a_projected_state_has_units_of_its_own(tmp_path: Path) -> None:
+def test_a_projected_state_has_its_own_units(tmp_path: Path) -> None:
     whole = layer_trace("layer 1", "lstm", characters(20), 6)
     narrow = dict(whole.activations) | {"hidden": whole.activations["hidden"][:, :2]}
     _, parsed = page(Inspection("projected", characters(20), [replace(whole, activations=narrow)]), tmp_path)
@@ -290,9 +290,7 @@ LABELS = st.lists(
 
 @settings(max_examples=12)
 @given(labels=LABELS, name=st.text(max_size=8))
-def test_whatever_the_labels_are_they_stay_text(
-    labels: list[str], name: str, tmp_path_factory: pytest.TempPathFactory
-) -> None:
+def test_labels_are_escaped(labels: list[str], name: str, tmp_path_factory: pytest.TempPathFactory) -> None:
     count = len(labels)
     steps = Steps(labels, "character", features={f"<b>{name}": np.arange(float(count))})
     whole = undrawn(inspection(steps, "rnn", units=3, layers=1))

@@ -34,9 +34,7 @@ ALL = {"gates", "gates-2", "saturation", "tracked", "memory", "gradients", "attr
     ],
     ids=["characters", "two series", "a roll", "nothing but states"],
 )
-def test_there_is_a_picture_of_everything_that_was_found(
-    found: Inspection, missing: set[str], tmp_path: Path
-) -> None:
+def test_every_finding_has_a_plot(found: Inspection, missing: set[str], tmp_path: Path) -> None:
     paths = write_plots(found, tmp_path / "new")
     assert {path.stem for path in paths} == ALL - missing
     for path in paths:
@@ -83,7 +81,9 @@ def test_the_scatter_has_a_dot_for_each_unit_where_its_shares_are() -> None:
 
 
 @pytest.mark.parametrize(("count", "room", "every"), [(30, 100, 1), (300, 100, 3)])
-def test_blank_letters_have_signs_and_long_sequences_fewer_labels(count: int, room: int, every: int) -> None:
+def test_blank_letters_have_symbols_and_long_sequences_fewer_labels(
+    count: int, room: int, every: int
+) -> None:
     steps = Steps(list(" \n\t") * (count // 3), "character")
     ax = Figure().subplots()
     charts.ticks(ax, steps, count, room)
@@ -91,7 +91,7 @@ def test_blank_letters_have_signs_and_long_sequences_fewer_labels(count: int, ro
     assert shown == (["␣", "⏎", "⇥"] * count)[:count:every]
 
 
-def test_one_unit_and_one_step_can_be_drawn(tmp_path: Path) -> None:
+def test_one_unit_and_one_step_can_be_plotted(tmp_path: Path) -> None:
     steps = Steps(["only"])
     write_plots(Inspection("tiny", steps, [layer_trace("layer 1", "lstm", steps, 1)]), tmp_path)
 
@@ -122,7 +122,7 @@ def rendered(painter: plots.Painter) -> Figure:
     return figure
 
 
-def test_what_is_below_rounding_is_not_drawn() -> None:
+def test_values_below_rounding_are_not_plotted() -> None:
     found = inspection()
     lost = np.where(np.arange(40) < 20, 0.1 ** np.arange(40), 0.0)
     assert found.memory is not None
@@ -150,7 +150,7 @@ def test_half_lives_have_plain_numbers() -> None:
 
 
 @pytest.mark.parametrize("fall", [1e-7, 1e-3, 0.5, 3.0])
-def test_the_number_beside_a_negative_bar_keeps_its_sign_in_sight(fall: float) -> None:
+def test_the_number_next_to_a_negative_bar_keeps_its_sign_visible(fall: float) -> None:
     cuts = [
         AblatedComponent("gate", 0, "input gate held at its mean", 2.0),
         AblatedComponent("gate", 0, "forget gate always open", 1 - fall),
@@ -166,7 +166,7 @@ def test_the_number_beside_a_negative_bar_keeps_its_sign_in_sight(fall: float) -
         assert frame.x0 < box.x0 and box.x1 < frame.x1
 
 
-def test_a_feature_that_is_on_or_off_is_drawn_in_steps() -> None:
+def test_a_binary_feature_is_plotted_in_steps() -> None:
     values = np.linspace(0, 1, 6)
     for feature, shape in (([0, 0, 1, 1, np.nan, 0], "steps-mid"), ([0, 0.5, 1, 1, 0, 0], "default")):
         figure = Figure()
@@ -174,7 +174,7 @@ def test_a_feature_that_is_on_or_off_is_drawn_in_steps() -> None:
         assert figure.axes[1].lines[0].get_drawstyle() == shape
 
 
-def test_a_picture_says_in_how_many_sequences_units_were_looked_for() -> None:
+def test_a_plot_names_the_number_of_searched_sequences() -> None:
     for steps in (characters(60), hours(50)):
         found = replace(inspection(steps), sequences=64)
         title = rendered(dict(plots._others(found))["tracked"]).axes[0].get_title()
@@ -182,14 +182,14 @@ def test_a_picture_says_in_how_many_sequences_units_were_looked_for() -> None:
 
 
 @pytest.mark.slow
-def test_nothing_is_drawn_of_units_whose_feature_never_changes(tmp_path: Path) -> None:
+def test_units_of_a_constant_feature_are_not_plotted(tmp_path: Path) -> None:
     found = inspection()
     still = replace(found.steps, features={name: np.zeros(120) for name in found.steps.features})
     assert not any(path.stem == "tracked" for path in write_plots(replace(found, steps=still), tmp_path))
 
 
 @pytest.mark.slow
-def test_a_second_inspection_leaves_none_of_the_first_one_s_pictures_but_all_other_files(
+def test_a_second_inspection_replaces_the_plots_and_keeps_other_files(
     tmp_path: Path,
 ) -> None:
     write(inspection(layers=3), tmp_path)

@@ -44,7 +44,7 @@ def test_no_line_is_wider_than_the_screen(
 
 @pytest.mark.parametrize("cell", ["lstm", "gru", "rnn"])
 @pytest.mark.parametrize("steps", [characters(300), hours(300)], ids=["characters", "hours"])
-def test_it_fits_80_columns_and_tells_everything(cell: str, steps: Steps) -> None:
+def test_it_fits_80_columns_and_reports_everything(cell: str, steps: Steps) -> None:
     found = inspection(steps, cell, units=40)
     text = terminal(found, Screen(80))
     assert max(map(cell_len, text.split("\n"))) <= 80
@@ -76,7 +76,7 @@ def test_shades_and_colors_rise_with_the_value() -> None:
     assert bare(colored) == " " * 5
 
 
-def test_a_unit_s_row_tells_its_half_life_saturation_and_what_it_follows() -> None:
+def test_a_unit_s_row_has_its_half_life_saturation_and_feature() -> None:
     found = inspection(characters(200), layers=1)
     unit, one = found.feature_units[0], found.layers[0]
     lines = [
@@ -123,7 +123,7 @@ class Stream(io.StringIO):
         ({}, "latin-1", False, (False, False)),
     ],
 )
-def test_a_screen_has_what_its_stream_can_show(
+def test_a_screen_uses_what_its_stream_can_show(
     monkeypatch: pytest.MonkeyPatch,
     environment: dict[str, str],
     encoding: str,
@@ -140,7 +140,7 @@ def test_a_screen_has_what_its_stream_can_show(
 
 
 @given(labels=st.lists(st.text(max_size=12), min_size=1, max_size=60), width=st.integers(4, 30))
-def test_a_text_that_is_lay_out_overlaps_nowhere(labels: list[str], width: int) -> None:
+def test_a_formatted_text_overlaps_nowhere(labels: list[str], width: int) -> None:
     places = lay_out(labels, width)
     assert all(p.column >= 0 and p.column + p.width <= width for p in places)
     for one, other, label in zip(places, places[1:], labels):

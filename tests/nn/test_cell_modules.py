@@ -101,7 +101,7 @@ def test_a_loop_over_steps_is_the_layer(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_cell_can_be_copied_moved_and_compiled_into_a_graph(name: str) -> None:
+def test_a_cell_can_be_copied_moved_and_compiled(name: str) -> None:
     cell = getattr(holdfast, name)(4, 3)
     wide = copy.deepcopy(cell).to(torch.float64)
     assert {p.dtype for p in wide.parameters()} == {torch.float64}

@@ -324,7 +324,7 @@ def test_padding_does_not_matter(kernel: str) -> None:
 
 @pytest.mark.parametrize("batch_first", [False, True])
 @pytest.mark.parametrize("layer", LAYERS)
-def test_a_trace_shows_what_the_layer_computes(layer: Any, batch_first: bool) -> None:
+def test_a_trace_holds_what_the_layer_computes(layer: Any, batch_first: bool) -> None:
     made = layer(INPUT, H, 2, bidirectional=True, batch_first=batch_first)
     x, batch = torch.randn(B, T, INPUT), (B, T) if batch_first else (T, B)
     x = x if batch_first else x.transpose(0, 1)

@@ -63,7 +63,7 @@ def test_equivalence_is_the_two_one_sided_tests() -> None:
 
 
 @given(st.lists(st.floats(-1, 1).map(lambda x: round(x, 3)), min_size=2, max_size=6), st.floats(-5, 5))
-def test_a_great_shift_decides_and_which_way_it_goes(noise: list[float], shift: float) -> None:
+def test_a_large_shift_is_decided_with_its_direction(noise: list[float], shift: float) -> None:
     """Bounds are far from zero noise: what is shifted by much more than the interval's half is decided, rightly."""
     found = paired_test([n + shift for n in noise], Bounds(-inf, -0.02))
     half = (found.high - found.low) / 2
@@ -92,7 +92,7 @@ def test_sets_without_spread() -> None:
 
 
 @pytest.mark.parametrize("differences", [[0.1], [], [0.1, float("nan")], [0.1, inf]])
-def test_what_cannot_be_tested(differences: list[float]) -> None:
+def test_untestable_samples(differences: list[float]) -> None:
     with pytest.raises(ValueError, match="two finite"):
         paired_test(differences, Bounds(-inf, 0.0))
 

@@ -112,14 +112,14 @@ def test_perfect_cells_have_no_difference() -> None:
         (0.96, "0.0168 below"),
     ],
 )
-def test_where_higher_is_better_what_lacks_counts(own: float, words: str) -> None:
+def test_a_metric_with_higher_is_better_compares_what_is_missing(own: float, words: str) -> None:
     metric = Metric("accuracy", "accuracy", "", direction="higher", perfect=1.0)
     board = Scoreboard((metric,), "examples", {"bag": "a bag"})
     sentence = compared_with(board, metric, own, {"bag": {"accuracy": 0.9768}, "most": {"accuracy": 0.1}})
     assert words in sentence and "a bag" in sentence
 
 
-def test_far_below_is_said_of_both_kinds() -> None:
+def test_far_below_is_reported_for_both_kinds() -> None:
     metric = Metric("bleu", "BLEU", "", direction="higher", perfect=100.0)
     board = Scoreboard((metric,), "pairs")
     assert "far above: use word_by_word instead" in compared_with(

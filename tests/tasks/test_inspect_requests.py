@@ -145,7 +145,7 @@ def looked(one: Case, data: Path | None = None, steps: int = STEPS) -> list[Insp
 # -- every task -------------------------------------------------------------------------------------------------
 
 
-def test_every_task_can_be_looked_into(case: Callable[[str], Case]) -> None:
+def test_every_task_can_be_inspected(case: Callable[[str], Case]) -> None:
     assert {case(name).model.task for name in CASES} == set(TASKS)
 
 
@@ -184,7 +184,7 @@ def loss(one: Case) -> float:
     [("forecast", "mae"), ("segments", "mae"), ("rolls", "nll_per_frame"), ("events", "nll_per_token"),
      ("language", "nats_per_token")],
 )  # fmt: skip
-def test_the_loss_is_the_figure_of_an_evaluation(case: Callable[[str], Case], name: str, metric: str) -> None:
+def test_the_loss_is_the_metric_of_an_evaluation(case: Callable[[str], Case], name: str, metric: str) -> None:
     one = case(name)
     wanted = one.model.evaluate(one.data)["model"][metric]
     assert loss(one) == pytest.approx(wanted, rel=0.02 if name in ("forecast", "segments") else 1e-5)
@@ -196,7 +196,7 @@ def test_the_loss_of_translations_is_their_perplexity(case: Callable[[str], Case
 
 
 @pytest.mark.parametrize("name", ["sentences", "measured"])
-def test_the_loss_of_records_is_their_surprise(case: Callable[[str], Case], name: str) -> None:
+def test_the_loss_of_records_is_their_cross_entropy(case: Callable[[str], Case], name: str) -> None:
     one = case(name)
     frame = one.model.predict(one.data)
     table = pl.read_csv(one.data)
@@ -225,7 +225,7 @@ def test_the_loss_of_sounds_is_that_of_their_texts(case: Callable[[str], Case]) 
 # -- steps and features -----------------------------------------------------------------------------------------
 
 
-def test_a_window_is_told_by_its_hours_and_values(case: Callable[[str], Case]) -> None:
+def test_a_window_is_described_by_its_hours_and_values(case: Callable[[str], Case]) -> None:
     one = case("forecast")
     (subject,) = looked(one)
     steps, table = subject.steps, pl.read_csv(one.data)
@@ -265,7 +265,7 @@ def test_a_window_alone_has_no_loss(case: Callable[[str], Case], tmp_path: Path)
     assert len(analyze(subject).steps) == 48
 
 
-def test_december_is_beside_january() -> None:
+def test_december_is_next_to_january() -> None:
     days = np.array(["2015-12-31", "2016-01-01", "2016-07-01"], "datetime64[us]")
     found = forecast_inspect.step_features(days, np.zeros((3, 1)), ["x"], "day")
     near = np.stack([found["month (sine)"], found["month (cosine)"]])
@@ -273,7 +273,7 @@ def test_december_is_beside_january() -> None:
     assert np.hypot(*(near[:, 2] - near[:, 1])) == pytest.approx(2)
 
 
-def test_segments_are_told_by_their_begin_and_mean(case: Callable[[str], Case]) -> None:
+def test_segments_are_described_by_their_begin_and_mean(case: Callable[[str], Case]) -> None:
     one = case("segments")
     (subject,) = looked(one)
     temp = pl.read_csv(one.data)["temp"].to_numpy()[300 - 6 - 48 : 300 - 6].reshape(6, 8)
@@ -322,7 +322,7 @@ def test_both_sides_of_a_translation(case: Callable[[str], Case]) -> None:
     assert encoder.score.of(encoder.run()).item() < 0
 
 
-def test_sentences_alone_are_looked_at_with_the_models_translation(
+def test_sentences_alone_are_inspected_with_the_models_translation(
     case: Callable[[str], Case], tmp_path: Path
 ) -> None:
     one = case("translate")
@@ -337,7 +337,7 @@ def test_sentences_alone_are_looked_at_with_the_models_translation(
     assert decoder.loss is None and any("model's own" in note for note in decoder.notes)
 
 
-def test_a_decoder_that_feeds_on_itself_is_left_out(tmp_path: Path) -> None:
+def test_an_autoregressive_decoder_is_left_out(tmp_path: Path) -> None:
     _, data = translate(tmp_path)
     settings = {"token": "word", "embedding_size": 6, "device": "cpu", "input_feeding": True}
     model = Translator(hidden_size=6, epochs=1, **settings).fit(data)
@@ -359,7 +359,7 @@ def test_frames_of_a_sound(case: Callable[[str], Case], tmp_path: Path) -> None:
     assert picture.read_bytes().startswith(b"\x89PNG")
 
 
-def test_the_score_of_a_sound_is_the_log_odds_of_a_unit(case: Callable[[str], Case]) -> None:
+def test_the_score_of_a_sound_is_the_log_odds_of_a_token(case: Callable[[str], Case]) -> None:
     (subject,) = looked(case("speech"))
     assert subject.score is not None and subject.score.name.startswith("log odds of")
     answer = subject.run()
@@ -369,7 +369,7 @@ def test_the_score_of_a_sound_is_the_log_odds_of_a_unit(case: Callable[[str], Ca
     assert float(_log_odds(sure, 0)) == pytest.approx(20 - log(1 + exp(-10)), rel=1e-6)
 
 
-def test_loud_and_high_frames_are_told() -> None:
+def test_loud_and_high_frames_are_features() -> None:
     quiet, low, high = np.full(4, 0.0), np.array([10.0, 0, 0, 0]), np.array([0, 0, 0, 10.0])
     found = spectral_features.features(np.array([quiet, low, high]), True, 0.01)
     assert found["silence"].tolist() == [1.0, 0.0, 0.0]
@@ -483,7 +483,7 @@ def test_a_unit_is_found_in_several_short_sequences() -> None:
     assert (one.unit, one.state, one.feature) == (1, "hidden", "it") and one.confirmed > 0.95
 
 
-def test_a_text_goes_by_occlusion_where_gradients_miss_the_change() -> None:
+def test_a_text_uses_occlusion_if_gradients_miss_the_change() -> None:
     steps = Steps(["a", "b", "c"])
     missed = Attribution("answer", np.array([9.0, 0, 0]), np.array([0, 0, 1.0]), 0.1, 2.0)
     (words,) = summary.sentences(Inspection("title", steps, [], attribution=missed))
@@ -512,7 +512,7 @@ BAD: dict[str, tuple[str, str, tuple[str, str, str]]] = {
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_what_cannot_be_looked_at_is_refused(
+def test_invalid_inspections_are_refused(
     case: Callable[[str], Case], name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     called, content, expected = BAD[name]
@@ -521,7 +521,7 @@ def test_what_cannot_be_looked_at_is_refused(
     assert not (tmp_path / "out").exists()
 
 
-def test_a_sound_of_no_frame_is_refused(
+def test_a_sound_without_frames_is_refused(
     case: Callable[[str], Case], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = write_sound(tmp_path / "short.wav", tone(0.01, 8000), 8000)
@@ -529,7 +529,7 @@ def test_a_sound_of_no_frame_is_refused(
 
 
 @pytest.mark.slow
-def test_the_command_writes_a_page_and_pictures_of_each_side(
+def test_the_command_writes_a_page_and_plots_of_each_side(
     case: Callable[[str], Case], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     one, out = case("translate"), tmp_path / "out"

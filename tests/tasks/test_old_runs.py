@@ -97,7 +97,7 @@ def as_number(word: str) -> float | str:
         return word
 
 
-def test_an_old_composer_composes_as_before(old: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_old_music_run_composes_as_before(old: Path, capsys: pytest.CaptureFixture[str]) -> None:
     midi = old / "composed.mid"
     found = json.loads(
         printed(capsys, "predict", old / "music", "--bars", "2", "--seed", "1", "--midi", midi)

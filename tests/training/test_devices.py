@@ -38,7 +38,9 @@ def figures(task: str, run: Path, device: str) -> Any:
 
 
 @pytest.mark.parametrize("task", DATA)
-def test_a_device_is_named_at_use(task: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_device_of_prediction_is_named(
+    task: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     run = trained(task, tmp_path, "cpu")
     data = tmp_path / DATA[task][0]
     for verb in ("evaluate", "predict"):

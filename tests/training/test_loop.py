@@ -199,7 +199,7 @@ def test_a_metric_that_is_not_finite_is_reported() -> None:
 
 
 @pytest.mark.parametrize("device", ["cuda:99", "mps"])
-def test_a_device_that_is_not_there_is_refused(device: str) -> None:
+def test_a_missing_device_is_refused(device: str) -> None:
     if device == "mps" and torch.backends.mps.is_available():
         pytest.skip("this machine has one")
     with pytest.raises(UserError, match=rf"There is no '{device}', only cpu"):

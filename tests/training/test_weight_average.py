@@ -43,7 +43,7 @@ def test_a_run_keeps_the_average_that_was_validated() -> None:
         assert_same(weights(averaged), weights(plain))
 
 
-def test_none_is_kept_without_a_decay() -> None:
+def test_no_average_is_kept_without_a_decay() -> None:
     module = nn.Linear(2, 2)
     before = module.weight.detach().clone()
     average = WeightAverage(module, 0.0)

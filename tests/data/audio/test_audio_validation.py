@@ -35,13 +35,13 @@ def sounds(folder: Path, count: int, first: int = 0) -> list[Utterance]:
     return [said(write(folder / f"s{k}.wav", tone(0.1, hertz=200.0 + 10 * k))) for k in numbers]
 
 
-def test_good_sounds_raise_no_note(tmp_path: Path) -> None:
+def test_good_audio_gets_no_note(tmp_path: Path) -> None:
     parts = {"training": sounds(tmp_path, 4), "test": sounds(tmp_path, 2, 10)}
     assert check_audio(parts) == () and most_common_rate(parts["training"]) == 16000
     assert rate_notes(parts, 16000) == ()
 
 
-def test_rates_that_differ(tmp_path: Path) -> None:
+def test_different_sample_rates(tmp_path: Path) -> None:
     those = sounds(tmp_path, 3)
     those += [said(write(tmp_path / f"o{k}.wav", tone(0.1, 8000), 8000)) for k in range(2)]
     assert most_common_rate(those) == 16000 and most_common_rate(those[2:4]) == 8000
@@ -69,7 +69,7 @@ def test_silent_files(tmp_path: Path) -> None:
         check_audio({"training": sounds(tmp_path, 3), "test": [quiet]})
 
 
-def test_the_same_sound_twice_also_in_another_format(tmp_path: Path) -> None:
+def test_duplicate_audio_in_two_formats(tmp_path: Path) -> None:
     those = sounds(tmp_path, 3)
     same, _ = soundfile.read(those[1].paths[0], dtype="int16")
     twin = said(write(tmp_path / "twin.flac", same), text="y")
@@ -86,7 +86,7 @@ def test_the_same_sound_twice_also_in_another_format(tmp_path: Path) -> None:
     assert note.endswith("twin.flac = s1.wav")
 
 
-def test_a_file_of_joined_sounds_that_is_in_two_parts(tmp_path: Path) -> None:
+def test_a_joined_file_in_two_splits(tmp_path: Path) -> None:
     paths = [one.paths[0] for one in sounds(tmp_path, 5)]
     parts = {
         "training": [said(*paths[:2]), said(*paths[1:3])],
@@ -101,7 +101,7 @@ def test_a_file_of_joined_sounds_that_is_in_two_parts(tmp_path: Path) -> None:
     assert notes[0].endswith(": s2.wav") and notes[1].endswith(": s3.wav")
 
 
-def test_speakers_of_two_parts(tmp_path: Path) -> None:
+def test_speakers_in_two_splits(tmp_path: Path) -> None:
     those = [said(tmp_path / "a.wav", speaker=who) for who in ("jo", "al", None, "bo")]
     notes = shared_speakers({"training": those[:3], "validation": those[2:], "test": those[1:]})
     first, second = notes
@@ -112,7 +112,7 @@ def test_speakers_of_two_parts(tmp_path: Path) -> None:
     assert second.endswith(": bo")
 
 
-def test_features_are_checked_as_sounds_are(tmp_path: Path) -> None:
+def test_features_are_checked_like_audio(tmp_path: Path) -> None:
     still, own = np.ones((9, 3), np.float32), np.random.default_rng(0).normal(size=(9, 3))
     for name, array in (("still", still), ("a", own), ("b", own)):
         np.save(tmp_path / f"{name}.npy", array)
@@ -123,7 +123,7 @@ def test_features_are_checked_as_sounds_are(tmp_path: Path) -> None:
     )
 
 
-def test_a_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
+def test_an_unreadable_file_is_reported(tmp_path: Path) -> None:
     those = sounds(tmp_path, 12)
     those[7].paths[0].write_text("text")
     for run in (lambda: check_audio({"training": those}), lambda: most_common_rate(those)):
@@ -135,7 +135,7 @@ def test_a_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
 
 
 @given(st.lists(st.integers(1, 3), max_size=8), st.integers(1, 12))
-def test_the_least_frames_are_those_with_a_finite_loss(units: list[int], frames: int) -> None:
+def test_the_minimum_of_frames_has_a_finite_loss(units: list[int], frames: int) -> None:
     loss = torch.nn.functional.ctc_loss(
         torch.zeros(frames, 1, 4).log_softmax(-1),
         torch.tensor([units], dtype=torch.long).reshape(1, -1),
@@ -146,7 +146,7 @@ def test_the_least_frames_are_those_with_a_finite_loss(units: list[int], frames:
     assert min_ctc_frames(units) == len(units) + sum(len(list(run)) - 1 for _, run in groupby(units))
 
 
-def test_texts_too_long_for_their_frames_are_left_out(tmp_path: Path) -> None:
+def test_texts_too_long_for_their_frames_are_dropped(tmp_path: Path) -> None:
     those = [said(tmp_path / f"{name}.wav") for name in "abcd"]
     kept, lost = long_enough("training", those, [9, 8, 0, 100], [5, 5, 0, 5], 2)
     assert kept == [0, 3] and lost == "b.wav (needs 5, has 4), c.wav (needs 0, has 0)"

@@ -37,7 +37,7 @@ def saved(path: Path, array: object) -> Path:
     return path
 
 
-def test_sounds_are_joined_before_their_frames_are_taken(tmp_path: Path) -> None:
+def test_sounds_are_joined_before_their_frames_are_computed(tmp_path: Path) -> None:
     a, b = tone(0.31, 8000), tone(0.2, 16000, 700)
     one = utterance(write(tmp_path / "a.wav", a, 8000, "FLOAT"), write(tmp_path / "b.wav", b, 16000, "FLOAT"))
     samples = joined_samples(one, 8000)
@@ -78,7 +78,7 @@ def test_frames_are_computed_once_until_the_file_changes(
         assert len(list(cache.glob("*"))) == 4  # another time of the file, other bands, another speed
 
 
-def test_a_damaged_file_of_the_cache_is_told(tmp_path: Path) -> None:
+def test_a_damaged_cache_file_is_reported(tmp_path: Path) -> None:
     one, cache = utterance(write(tmp_path / "a.wav", tone())), tmp_path / "cache"
     feature_source([one], 16000, 24, cache).get(one)
     [path] = cache.iterdir()
@@ -89,14 +89,14 @@ def test_a_damaged_file_of_the_cache_is_told(tmp_path: Path) -> None:
         feature_source([one], 16000, 24, path)
 
 
-def test_many_are_computed_in_order_also_when_some_are_the_same(tmp_path: Path) -> None:
+def test_many_are_computed_in_order_with_duplicates_too(tmp_path: Path) -> None:
     those = [utterance(write(tmp_path / f"{k}.wav", tone(0.1 + 0.01 * k))) for k in range(12)] * 2
     features = feature_source(those, 16000, 24, tmp_path / "cache")
     for one, found in zip(those, features.all(those), strict=True):
         np.testing.assert_array_equal(found, Filterbanks(16000, 24)(joined_samples(one, 16000)))
 
 
-def test_work_ahead_is_bounded_and_its_errors_come_in_their_place() -> None:
+def test_prefetching_is_bounded_and_keeps_errors_in_order() -> None:
     begun, lock = [], threading.Lock()
 
     def work(item: int) -> int:
@@ -119,7 +119,7 @@ def test_work_ahead_is_bounded_and_its_errors_come_in_their_place() -> None:
 
 
 @pytest.mark.parametrize("speed", [0.5, 0.9, 1.1, 2.0])
-def test_a_speed_shortens_and_raises(speed: float) -> None:
+def test_a_higher_speed_shortens_and_raises_the_pitch(speed: float) -> None:
     played = change_speed(tone(1.0, 8000, 400), 8000, speed)
     assert abs(len(played) - 8000 / speed) <= 1
     spectrum = np.abs(np.fft.rfft(played[1000:-1000]))
@@ -134,7 +134,7 @@ def test_a_speed_of_an_utterance(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("speed", [0.0, -1.0, 0.49, 2.1, float("nan")])
-def test_a_speed_that_is_none_is_refused(speed: float) -> None:
+def test_an_invalid_speed_is_refused(speed: float) -> None:
     with pytest.raises(UserError, match="speed must be between"):
         change_speed(tone(), 16000, speed)
 
@@ -143,7 +143,7 @@ def test_a_speed_that_is_none_is_refused(speed: float) -> None:
 
 
 @given(st.integers(100, 5000), st.floats(-20, 60))
-def test_noise_has_the_ratio_that_is_asked_for(size: int, ratio: float) -> None:
+def test_noise_has_the_requested_ratio(size: int, ratio: float) -> None:
     generator = np.random.default_rng(size)
     samples = white_noise(size, generator)
     for kind in (white_noise, pink_noise):
@@ -161,7 +161,7 @@ def test_white_noise_is_flat_and_pink_falls_with_the_frequency() -> None:
         assert abs(ratio / fall - 1) < 0.1
 
 
-def test_noise_is_drawn_by_its_generator_and_kept_out_of_the_cache(tmp_path: Path) -> None:
+def test_noise_comes_from_its_generator_and_is_not_cached(tmp_path: Path) -> None:
     one = utterance(write(tmp_path / "a.wav", tone()))
     features, noise = feature_source([one], 16000, 24), Noise.of(10.0, None, 16000)
     clean = features.get(one)
@@ -174,7 +174,7 @@ def test_noise_is_drawn_by_its_generator_and_kept_out_of_the_cache(tmp_path: Pat
     np.testing.assert_array_equal(features.get(one), clean)
 
 
-def test_noise_of_a_folder_is_a_stretch_of_a_file(tmp_path: Path) -> None:
+def test_noise_of_a_folder_is_a_segment_of_a_file(tmp_path: Path) -> None:
     ramp = np.arange(1, 801, dtype=np.float32) / 1000
     write(tmp_path / "deep" / "n.wav", ramp, 8000, "FLOAT")
     noise = Noise.of(0.0, tmp_path, 8000)
@@ -195,7 +195,7 @@ def test_silence_stays_silent() -> None:
 
 
 @pytest.mark.parametrize("ratio", [-21.0, 101.0, float("nan"), float("inf")])
-def test_a_ratio_that_is_none_is_refused(ratio: float) -> None:
+def test_an_invalid_ratio_is_refused(ratio: float) -> None:
     with pytest.raises(UserError, match="signal-to-noise"):
         Noise.of(ratio, None, 8000)
 
@@ -214,9 +214,7 @@ def test_a_folder_without_noise_is_refused(tmp_path: Path) -> None:
 
 
 @given(st.integers(1, 120), st.integers(1, 50), st.integers(0, 3), st.integers(0, 3), st.integers(0, 10**6))
-def test_masks_are_stretches_of_their_size(
-    frames: int, bands: int, times: int, heights: int, seed: int
-) -> None:
+def test_masks_are_blocks_of_their_size(frames: int, bands: int, times: int, heights: int, seed: int) -> None:
     features = np.random.default_rng(1).normal(size=(frames, bands)).astype(np.float32)
     before = features.copy()
     found = apply_masks(features, np.random.default_rng(seed), Masks(times, 20, heights, 8))
@@ -229,7 +227,7 @@ def test_masks_are_stretches_of_their_size(
     assert not len(partly) or partly.any(0).sum() <= heights * min(8, bands)
 
 
-def test_masks_are_drawn_by_their_generator() -> None:
+def test_masks_come_from_their_generator() -> None:
     features = np.random.default_rng(1).normal(size=(100, 40)).astype(np.float32)
     found = [apply_masks(features, np.random.default_rng(seed), Masks(2, 20, 2, 8)) for seed in (1, 1, 2)]
     np.testing.assert_array_equal(found[0], found[1])
@@ -257,7 +255,7 @@ GOOD = np.ones((4, 3), np.float32)
         (b"", "is not, or is cut off"),
     ],
 )
-def test_what_is_no_array_of_frames_is_refused(tmp_path: Path, content: object, message: str) -> None:
+def test_files_that_hold_no_frames_are_refused(tmp_path: Path, content: object, message: str) -> None:
     path = tmp_path / "a.npy"
     if isinstance(content, bytes):
         path.write_bytes(content)
@@ -268,7 +266,7 @@ def test_what_is_no_array_of_frames_is_refused(tmp_path: Path, content: object, 
     assert "a.npy" in str(refused.value)
 
 
-def test_features_that_are_cut_or_missing_are_refused(tmp_path: Path) -> None:
+def test_truncated_or_missing_features_are_refused(tmp_path: Path) -> None:
     path = saved(tmp_path / "a.npy", GOOD)
     path.write_bytes(path.read_bytes()[:-5])
     with pytest.raises(UserError, match="is cut"):
@@ -296,7 +294,7 @@ def test_ready_features_have_no_speed_and_no_samples(tmp_path: Path) -> None:
         joined_samples(one, 8000)
 
 
-def test_the_first_file_tells_what_is_wrong(tmp_path: Path) -> None:
+def test_the_first_file_decides_the_error(tmp_path: Path) -> None:
     (tmp_path / "a.wav").write_text("text")
     one = utterance(tmp_path / "a.wav")
     with pytest.raises(UserError, match=r"a.wav cannot be read"):

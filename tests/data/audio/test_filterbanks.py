@@ -42,7 +42,7 @@ def by_formula(samples: Array, rate: int, bands: int) -> Array:
 
 
 @pytest.mark.parametrize(("rate", "bands"), [(8000, 40), (16000, 80), (11025, 23), (44100, 64), (8000, 3)])
-def test_frames_are_those_of_the_formula(rate: int, bands: int) -> None:
+def test_frames_follow_the_formula(rate: int, bands: int) -> None:
     samples = tone(0.7, rate) + np.random.default_rng(1).normal(0, 0.05, round(0.7 * rate)).astype(np.float32)
     found = Filterbanks(rate, bands)(samples)
     assert found.dtype == np.float32
@@ -66,14 +66,14 @@ def test_only_whole_windows_are_frames(rate: int, samples: int) -> None:
     assert len(Filterbanks(rate, 3)(np.ones(samples, np.float32))) == wanted
 
 
-def test_equal_sounds_give_equal_frames_and_silence_its_floor() -> None:
+def test_equal_sounds_give_equal_frames_and_silence_the_floor() -> None:
     filterbanks = Filterbanks(16000, 80)
     np.testing.assert_array_equal(filterbanks(tone()), filterbanks(tone()))
     silent = filterbanks(np.zeros(1000, np.float32))
     np.testing.assert_array_equal(silent, np.float32(MIN_LOG_ENERGY))
 
 
-def test_the_least_number_is_about_what_rounding_to_16_bits_leaves() -> None:
+def test_the_floor_is_about_the_noise_of_16_bit_rounding() -> None:
     rounding = np.random.default_rng(0).uniform(-0.5, 0.5, 16000) / 32768
     for rate, bands in ((8000, 40), (16000, 80)):
         assert abs(np.median(by_formula(rounding, rate, bands)) - MIN_LOG_ENERGY) < 1
@@ -92,12 +92,12 @@ def test_ten_minutes_stream_in_constant_memory() -> None:
 
 
 @pytest.mark.parametrize(("rate", "bands"), [(8000, 128), (8000, 2), (8000, 0), (8000, -3), (16000, 10_000)])
-def test_bands_that_hold_no_frequency_are_refused(rate: int, bands: int) -> None:
+def test_bands_without_a_frequency_are_refused(rate: int, bands: int) -> None:
     with pytest.raises(UserError, match=f"{bands}:"):
         Filterbanks(rate, bands)
 
 
 @pytest.mark.parametrize("rate", [0, -8000, 999, 10**6])
-def test_a_rate_that_is_none_is_refused(rate: int) -> None:
+def test_an_invalid_rate_is_refused(rate: int) -> None:
     with pytest.raises(UserError, match="rate must be between"):
         Filterbanks(rate)

@@ -29,7 +29,7 @@ def names(path: Path) -> list[list[str]]:
     return [[p.name for p in one.paths] for one in read_utterances(path)]
 
 
-def test_one_path_several_or_one_with_a_space(folder: Path) -> None:
+def test_a_path_several_paths_or_one_with_a_space(folder: Path) -> None:
     path = manifest(
         folder,
         "path\ttext\na.wav\tx\na.wav  deep/c.flac b.wav\tx\ntwo words.wav\tx\n" + f"{folder}/a.wav\tx\n",
@@ -38,7 +38,7 @@ def test_one_path_several_or_one_with_a_space(folder: Path) -> None:
     assert read_utterances(path)[1].name == "a.wav deep/c.flac b.wav"
 
 
-def test_every_form_of_a_manifest_says_the_same(folder: Path) -> None:
+def test_every_form_of_a_manifest_is_read_alike(folder: Path) -> None:
     rows = [("a.wav b.wav", "one two", "jo"), ("deep/c.flac", "three", "al")]
     tsv = "paths\ttext\tspeaker\n" + "".join("\t".join(row) + "\n" for row in rows)
     lists = [{"path": row[0].split(), "text": row[1], "speaker": row[2]} for row in rows]
@@ -56,7 +56,7 @@ def test_every_form_of_a_manifest_says_the_same(folder: Path) -> None:
     ]
 
 
-def test_columns_may_have_other_names_and_texts_spaces(folder: Path) -> None:
+def test_columns_may_have_other_names_and_texts_may_have_spaces(folder: Path) -> None:
     path = manifest(folder, "who\tfile\tsaid\njo\ta.wav\t so  it \n\tb.wav\tis\n")
     found = read_utterances(path, ManifestFields("file", "said", "who"))
     assert [(one.text, one.speaker) for one in found] == [("so it", "jo"), ("is", None)]
@@ -70,7 +70,7 @@ def test_another_encoding(folder: Path) -> None:
         read_utterances(folder / "all.csv")
 
 
-def test_a_tree_as_librispeech(tmp_path: Path) -> None:
+def test_a_folder_tree_like_librispeech(tmp_path: Path) -> None:
     for name in ("84/1/84-1-0000.flac", "84/1/84-1-0001.wav", "26/4/26-4-0000.flac"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
@@ -122,7 +122,7 @@ def test_a_manifest_with_a_mistake_is_refused(folder: Path, text: str, message: 
         read_utterances(manifest(folder, text))
 
 
-def test_a_speaker_field_that_is_named_must_be_there(folder: Path) -> None:
+def test_a_named_speaker_field_must_exist(folder: Path) -> None:
     path = manifest(folder, "path\ttext\na.wav\tx\n")
     with pytest.raises(UserError, match="--speaker-field must name a column"):
         read_utterances(path, ManifestFields(speaker="who"))
@@ -137,14 +137,14 @@ def test_a_speaker_field_that_is_named_must_be_there(folder: Path) -> None:
         ("deep", "has none. Give a manifest"),
     ],
 )
-def test_what_is_no_transcribed_speech_is_refused(folder: Path, name: str, message: str) -> None:
+def test_files_without_transcripts_are_refused(folder: Path, name: str, message: str) -> None:
     manifest(folder, "path\ttext\na.wav\tx\n")
     with pytest.raises(UserError, match=message):
         read_utterances(folder / name)
 
 
 @pytest.mark.parametrize(("name", "message"), [("missing.wav", "There is no"), ("none", "holds none")])
-def test_what_holds_no_sound_is_refused(folder: Path, name: str, message: str) -> None:
+def test_paths_without_audio_are_refused(folder: Path, name: str, message: str) -> None:
     (folder / "none").mkdir()
     with pytest.raises(UserError, match=message):
         read_utterances(folder / name, transcribed=False)

@@ -33,7 +33,7 @@ def by_numpy(frames: Array, of: Array, spread_of: Array | None = None) -> Array:
     return ((frames - wide.mean(0)) / spread.std(0)).astype(np.float32)
 
 
-def test_each_kind_takes_its_own_means() -> None:
+def test_each_kind_subtracts_its_own_means() -> None:
     train, part = utterances(30, 50), utterances(20, 40, 10, 7, seed=1)
     speakers = ["jo", "al", "jo", None]
     of = {
@@ -49,7 +49,7 @@ def test_each_kind_takes_its_own_means() -> None:
     assert fit_normalizer("none", train, F)(part[0]) is part[0]
 
 
-def test_running_is_the_mean_of_what_was_heard_and_of_the_training_part() -> None:
+def test_running_is_the_mean_of_the_past_and_of_the_training_split() -> None:
     train, [frames] = utterances(200), utterances(60, seed=1)
     found = RunningNormalizer(fit_normalizer("running", train, F).statistics, window=10)(frames)  # type: ignore[attr-defined]
     wide, prior = frames.astype(np.float64), train[0].astype(np.float64)
@@ -62,7 +62,7 @@ def test_running_is_the_mean_of_what_was_heard_and_of_the_training_part() -> Non
 
 
 @given(st.lists(st.integers(0, 40), max_size=8), st.sampled_from(["running", "global", "none"]))
-def test_live_numbers_are_those_of_the_whole(sizes: list[int], kind: str) -> None:
+def test_streaming_equals_the_whole_sequence(sizes: list[int], kind: str) -> None:
     normalise = fit_normalizer(kind, utterances(50), F)
     [frames] = utterances(sum(sizes), seed=2)
     stream = normalise.stream()
@@ -72,13 +72,13 @@ def test_live_numbers_are_those_of_the_whole(sizes: list[int], kind: str) -> Non
 
 
 @pytest.mark.parametrize("kind", ["utterance", "speaker"])
-def test_what_needs_the_whole_is_not_live(kind: str) -> None:
+def test_kinds_that_need_the_whole_sequence_cannot_stream(kind: str) -> None:
     with pytest.raises(UserError, match=f"normalizes by {kind}"):
         fit_normalizer(kind, utterances(5), F).stream()
 
 
 @pytest.mark.parametrize("kind", NORMALIZERS)
-def test_bands_that_never_change_and_utterances_of_nothing_stay_finite(kind: str) -> None:
+def test_constant_bands_and_empty_utterances_stay_finite(kind: str) -> None:
     still = np.full((9, F), -15.9, np.float32)
     normalise = fit_normalizer(kind, [still], F)
     found = normalise(still, "jo")
@@ -89,7 +89,7 @@ def test_bands_that_never_change_and_utterances_of_nothing_stay_finite(kind: str
 
 
 @pytest.mark.parametrize("kind", NORMALIZERS)
-def test_what_is_saved_comes_back(kind: str) -> None:
+def test_a_saved_normalization_is_restored(kind: str) -> None:
     normalise = fit_normalizer(kind, utterances(30, 20), F)
     [frames] = utterances(12, seed=3)
     np.testing.assert_array_equal(
@@ -97,7 +97,7 @@ def test_what_is_saved_comes_back(kind: str) -> None:
     )
 
 
-def test_mistakes_are_told() -> None:
+def test_mistakes_are_reported() -> None:
     with pytest.raises(UserError, match=r"must be one of: global, .* It was 'globel'"):
         fit_normalizer("globel", utterances(5), F)
     with pytest.raises(UserError, match="at least one frame"):

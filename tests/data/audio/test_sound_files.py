@@ -22,14 +22,14 @@ SUBTYPES = {"PCM_U8": 2**-7, "PCM_16": 2**-15, "PCM_24": 2**-23, "FLOAT": 1e-7, 
 
 
 @pytest.mark.parametrize(("subtype", "tolerance"), SUBTYPES.items())
-def test_samples_of_a_wav_come_back(tmp_path: Path, subtype: str, tolerance: float) -> None:
+def test_samples_of_a_wav_are_read_back(tmp_path: Path, subtype: str, tolerance: float) -> None:
     samples = tone()
     found, rate = read_sound(write(tmp_path / "a.wav", samples, 16000, subtype))
     assert rate == 16000 and found.dtype == np.float32
     np.testing.assert_allclose(found, samples, atol=tolerance)
 
 
-def test_flac_is_lossless_and_ogg_and_mp3_are_near(tmp_path: Path) -> None:
+def test_flac_is_lossless_and_ogg_and_mp3_are_close(tmp_path: Path) -> None:
     samples = tone(1.0)
     np.testing.assert_allclose(read_sound(write(tmp_path / "a.flac", samples))[0], samples, atol=2**-15)
     for name in ("a.ogg", "a.mp3"):
@@ -46,7 +46,7 @@ def test_channels_are_averaged(tmp_path: Path, channels: int) -> None:
 
 
 @pytest.mark.parametrize("rate", [8000, 11025, 22050, 44100, 48000])
-def test_any_rate_is_brought_to_the_one_asked_for(tmp_path: Path, rate: int) -> None:
+def test_any_rate_is_resampled_to_the_requested_one(tmp_path: Path, rate: int) -> None:
     path = write(tmp_path / "a.wav", tone(1.0, rate), rate, "FLOAT")
     found, now = read_sound(path, 16000)
     assert now == 16000 and len(found) == 16000
@@ -116,7 +116,7 @@ def test_ten_minutes_are_read_in_constant_memory(tmp_path: Path) -> None:
     assert read == 600 * 16000 and most < 1_000_000
 
 
-def test_a_wav_written_to_a_pipe_says_no_length_and_is_read(tmp_path: Path) -> None:
+def test_a_wav_from_a_pipe_without_a_length_is_read(tmp_path: Path) -> None:
     path = write(tmp_path / "a.wav", tone())
     data = bytearray(path.read_bytes())
     place = data.index(b"data") + 4
@@ -147,7 +147,7 @@ NAN[77] = np.nan
         ("inf.wav", lambda path: write(path, NAN * 0 + np.inf, subtype="FLOAT"), "inf.wav has inf|has nan"),
     ],
 )
-def test_what_is_no_whole_sound_is_refused(tmp_path: Path, name: str, make: object, message: str) -> None:
+def test_damaged_audio_is_refused(tmp_path: Path, name: str, make: object, message: str) -> None:
     make(tmp_path / name)  # type: ignore[operator]
     for read in (read_sound, lambda path: list(read_blocks(path, 16000))):
         with pytest.raises(UserError, match=message) as refused:
@@ -155,7 +155,7 @@ def test_what_is_no_whole_sound_is_refused(tmp_path: Path, name: str, make: obje
         assert name in str(refused.value)
 
 
-def test_what_decoding_does_not_need_is_refused_by_the_information_too(tmp_path: Path) -> None:
+def test_damaged_audio_has_no_information_either(tmp_path: Path) -> None:
     (tmp_path / "a.wav").write_text("text")
     with pytest.raises(UserError, match="cannot be read"):
         sound_info(tmp_path / "a.wav")
@@ -169,12 +169,12 @@ def test_what_decoding_does_not_need_is_refused_by_the_information_too(tmp_path:
         (b"OggS" + bytes(99), "begins like a sound file"),
     ],
 )
-def test_a_stream_of_something_else_is_refused(data: bytes, message: str) -> None:
+def test_a_stream_without_audio_is_refused(data: bytes, message: str) -> None:
     with pytest.raises(UserError, match=message):
         list(read_blocks(io.BytesIO(data), 8000))
 
 
 @pytest.mark.parametrize("seconds", [0, -1.0, float("nan"), float("inf")])
-def test_a_block_lasts_some_time(seconds: float) -> None:
+def test_a_block_must_last_some_time(seconds: float) -> None:
     with pytest.raises(UserError, match="more than 0 seconds"):
         read_blocks(io.BytesIO(b""), 8000, seconds)

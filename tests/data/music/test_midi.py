@@ -54,7 +54,7 @@ rolls = arrays(np.bool_, st.tuples(st.integers(1, 12), st.just(KEYS)), elements=
 
 
 @given(rolls.filter(lambda roll: bool(roll.any())), st.sampled_from([1, 2, 3, 4, 8, 12]))
-def test_a_roll_written_as_midi_is_read_as_the_same_roll(roll: Any, steps: int) -> None:
+def test_a_roll_survives_midi(roll: Any, steps: int) -> None:
     found = roll_of(back(score_of_roll(roll, steps)), steps)
     np.testing.assert_array_equal(found, roll[: len(found)])
     assert not roll[len(found) :].any()
@@ -90,7 +90,7 @@ def test_four_voices_are_a_choir_and_three_under_a_melody_are_too() -> None:
     assert voice_names(2) == ["voice 1", "voice 2"]
 
 
-def test_tempo_key_and_bars_stand_in_the_midi() -> None:
+def test_midi_holds_tempo_key_and_bars() -> None:
     heading = ScoreMeta(90, Key.of("Bb minor"), (3, 4))
     midi = back(heading.apply_to(score((0, 480, 60)))).score
     assert ScoreMeta.of(midi) == heading
@@ -113,7 +113,7 @@ def test_keys_are_read_by_their_names_and_found_in_their_scales(key: Key) -> Non
 
 
 @pytest.mark.parametrize("name", ["H", "", "D mixolydian", "Fb", "C##", "G# major", "0"])
-def test_what_is_no_key(name: str) -> None:
+def test_an_invalid_key(name: str) -> None:
     with pytest.raises(UserError, match="--key must be a letter"):
         Key.of(name)
 
@@ -133,7 +133,7 @@ def test_abc_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:
     assert read_scores(tmp_path / "a.abc")[0].score.note_num() == 5
 
 
-def test_a_folder_is_read_by_names_and_other_files_are_passed_over(tmp_path: Path) -> None:
+def test_a_folder_is_read_by_name_without_other_files(tmp_path: Path) -> None:
     (tmp_path / "b").mkdir()
     save_midi(tmp_path / "b" / "two.MID", score((0, 480, 62)))
     save_midi(tmp_path / "one.midi", score((0, 480, 60)))
@@ -141,7 +141,7 @@ def test_a_folder_is_read_by_names_and_other_files_are_passed_over(tmp_path: Pat
     assert [song.name for song in read_scores(tmp_path)] == ["b/two.MID", "one.midi"]
 
 
-def test_drums_and_far_notes_are_left_out_and_told() -> None:
+def test_drums_and_extreme_notes_are_dropped_and_reported() -> None:
     drums = score((0, 480, 38), drums=True)
     drums.tracks.append(score((0, 960, 60), (0, 480, 110)).tracks[0])
     song = back(drums)
@@ -159,7 +159,7 @@ def test_a_bar_of_one_beat_is_taken_for_four() -> None:
 
 
 @given(st.data())
-def test_damaged_bytes_are_refused_or_read_and_never_crash(data: st.DataObject) -> None:
+def test_damaged_bytes_are_refused_or_read_without_a_crash(data: st.DataObject) -> None:
     whole = bytes(score(*[(480 * i, 480, 60 + i) for i in range(6)]).dumps_midi())
     damaged = bytearray(whole)
     for _ in range(data.draw(st.integers(1, 4))):
@@ -180,7 +180,7 @@ def test_damaged_bytes_are_refused_or_read_and_never_crash(data: st.DataObject) 
         (lambda b: b[:14] + b"\xff\x00\x01\x02" + b[18:], "does not begin with MTrk"),
     ],
 )
-def test_what_is_no_midi(change: Any, message: str) -> None:
+def test_files_that_are_not_midi(change: Any, message: str) -> None:
     whole = bytes(score((0, 480, 60)).dumps_midi())
     check_midi(whole, "a.mid")
     with pytest.raises(UserError, match=message):
@@ -201,7 +201,7 @@ def test_the_sound_of_a_note_has_its_frequency(pitch: int) -> None:
     assert spectrum[near].max() > 0.3 * spectrum.max()
 
 
-def test_a_wav_is_as_long_as_asked_and_not_silent(tmp_path: Path) -> None:
+def test_a_wav_has_the_requested_length_and_is_not_silent(tmp_path: Path) -> None:
     path = tmp_path / "a.wav"
     synthesis.save_wav(
         path, synthesis.sound_of(score((0, 960, 60), tempo=60), synthesis.find_soundfont(), 2.5)
@@ -212,9 +212,7 @@ def test_a_wav_is_as_long_as_asked_and_not_silent(tmp_path: Path) -> None:
     assert np.abs(samples[:48_000].astype(int)).max() > 1000 and not samples[-480:].any()
 
 
-def test_the_soundfont_of_the_package_is_found_where_the_machine_has_none(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_package_brings_a_soundfont(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(synthesis, "FOLDER", tmp_path)
     assert synthesis.find_soundfont().parent.name == "pretty_midi"
     monkeypatch.setattr(synthesis.importlib.util, "find_spec", lambda name: None)

@@ -34,7 +34,7 @@ numbers = st.lists(st.integers(0, 2), min_size=0, max_size=25).map(np.array)
 
 
 @given(numbers, numbers)
-def test_the_longest_common_run_is_that_of_a_search_by_hand(one: Any, other: Any) -> None:
+def test_the_longest_common_run_equals_a_plain_search(one: Any, other: Any) -> None:
     place, length = longest_common(one, other)
     runs = {tuple(one[i:j]) for i in range(len(one)) for j in range(i + 1, len(one) + 1)}
     mine = [tuple(other[i:j]) for i in range(len(other)) for j in range(i + 1, len(other) + 1)]
@@ -50,21 +50,21 @@ def test_equal_windows_have_equal_hashes_and_others_differ(line: list[int], data
     assert len(found) == len(windows) and len(set(found)) == len(set(windows))
 
 
-def test_a_copied_passage_is_found_with_its_piece_and_its_place() -> None:
+def test_a_copied_passage_is_found_with_its_piece_and_place() -> None:
     piece = notes([40, 41, *TUNE[3:8], 90, 91])
     found = CORPUS.longest_overlap(piece, transposed=False)
     assert found is not None and (found.piece, found.step) == ("tune", 6)
     assert found.notes == 5
 
 
-def test_a_transposed_copy_is_found_only_where_it_is_looked_for() -> None:
+def test_a_transposed_copy_is_found_only_on_request() -> None:
     piece = notes([pitch - 5 for pitch in TUNE[2:9]], first=30)
     exact, moved = (CORPUS.longest_overlap(piece, transposed=how) for how in (False, True))
     assert exact is not None and (exact.notes, exact.step) == (3, 0)  # 60, 62, 64 stand in both
     assert moved is not None and (moved.notes, moved.piece, moved.step) == (7, "tune", 4)
 
 
-def test_the_same_pitches_in_another_rhythm_are_no_copy() -> None:
+def test_the_same_pitches_in_another_rhythm_are_not_a_copy() -> None:
     found = CORPUS.longest_overlap(notes(TUNE, step=3), transposed=True)
     assert found is None or found.notes <= 2
 
@@ -84,7 +84,7 @@ def under(tune: NoteArrays, seed: int, voices: bool) -> NoteArrays:
 
 @pytest.mark.parametrize("voices", [True, False])
 @pytest.mark.parametrize("up", [0, 5])
-def test_a_melody_that_is_copied_is_found_under_another_accompaniment(voices: bool, up: int) -> None:
+def test_a_copied_melody_is_found_with_another_accompaniment(voices: bool, up: int) -> None:
     tune = notes(TUNE * 2)
     corpus = TrainingNotes.of(
         [("other", under(notes([60, 72] * 9), 1, voices)), ("song", under(tune, 2, voices))]
@@ -97,19 +97,19 @@ def test_a_melody_that_is_copied_is_found_under_another_accompaniment(voices: bo
         assert found.line_notes == 20 or not voices
 
 
-def test_a_short_passage_is_no_copy() -> None:
+def test_a_short_passage_is_not_a_copy() -> None:
     found = CORPUS.longest_overlap(notes(TUNE[:7]), transposed=False)
     assert found is not None and (found.share, found.is_copy) == (1.0, False)
     longer = CORPUS.longest_overlap(notes(TUNE[:8]), transposed=False)
     assert longer is not None and longer.is_copy
 
 
-def test_repetition_is_that_of_the_top_line() -> None:
+def test_repetition_counts_the_top_voice() -> None:
     again = notes([*range(60, 80), *range(60, 80)])
     assert repetition(under(again, 4, False)) == repetition(again) == pytest.approx(13 / 33)
 
 
-def test_a_passage_does_not_run_over_the_end_of_a_piece() -> None:
+def test_a_passage_does_not_cross_the_end_of_a_piece() -> None:
     joined = notes([*TUNE[-3:], 90, 30])
     found = CORPUS.longest_overlap(joined, transposed=False)
     assert found is not None and found.notes == 3
@@ -122,7 +122,7 @@ def test_without_notes_nothing_is_copied() -> None:
     assert repetition(nothing) == 0 and len(nothing.classes) == 12
 
 
-def test_repetition_counts_passages_that_come_again() -> None:
+def test_repetition_counts_repeated_passages() -> None:
     assert repetition(notes(list(range(40, 80)))) == 0
     twice = notes([*range(40, 60), *range(40, 60)])
     assert repetition(twice) == pytest.approx(
@@ -130,13 +130,13 @@ def test_repetition_counts_passages_that_come_again() -> None:
     )  # of 33 runs of 8 notes, 13 stand in the second half alone
 
 
-def test_repetition_is_told_beside_that_of_beginnings_as_long() -> None:
+def test_repetition_is_compared_with_beginnings_of_the_same_length() -> None:
     again = notes([*range(40, 60), *range(40, 60)])
     corpus = TrainingNotes.of([("again", again), ("once", notes(list(range(30, 70)))), ("too", again)])
     assert corpus.typical_repetition(40) == pytest.approx(13 / 33) and corpus.typical_repetition(20) == 0
 
 
-def test_pitch_classes_are_counted_by_how_long_they_sound_and_from_the_tonic() -> None:
+def test_pitch_classes_are_weighted_by_duration_and_counted_from_the_tonic() -> None:
     found = NoteArrays.of(np.array([0, 4]), np.array([60, 67]), np.array([4, 12]))
     np.testing.assert_allclose(found.classes[[0, 7]], [0.25, 0.75])
     major = notes([60, 64, 67, 72, 62, 65, 69, 71, 60])
@@ -147,7 +147,7 @@ def test_pitch_classes_are_counted_by_how_long_they_sound_and_from_the_tonic() -
     assert corpus.distance(notes([61, 63, 66, 68])) > 0.3
 
 
-def test_a_corpus_is_read_back_as_it_was() -> None:
+def test_a_saved_corpus_is_read_back_unchanged() -> None:
     found = TrainingNotes.from_state(CORPUS.state())
     assert found.names == CORPUS.names and len(found) == 3
     np.testing.assert_array_equal(found.piece(1).pitches, TUNE)

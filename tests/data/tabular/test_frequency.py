@@ -23,7 +23,7 @@ def hours(count: int, start: str = "2024-01-01") -> np.ndarray:
 
 
 @pytest.mark.parametrize("code", ["1s", "30min", "1h", "6h", "1d", "2w", "1mo", "1q", "1y", "rows"])
-def test_codes_survive(code: str) -> None:
+def test_frequency_codes_are_read_back(code: str) -> None:
     assert Frequency.parse(code).code == code
 
 
@@ -34,7 +34,7 @@ def test_other_codes_are_refused(text: str) -> None:
 
 
 @given(st.sampled_from(["15min", "1h", "1d", "1w", "1mo", "1q", "1y"]), st.integers(5, 60))
-def test_a_grid_is_inferred_and_goes_on(code: str, count: int) -> None:
+def test_a_grid_is_inferred_and_continued(code: str, count: int) -> None:
     frequency, start = Frequency.parse(code), times("2021-03-15 06:00")
     whole = np.concatenate([start, future(start, frequency, count)])
     assert infer(whole).code == code
@@ -60,7 +60,7 @@ def test_a_day_that_short_months_lack() -> None:
 
 
 @given(st.sampled_from(["1s", "15min", "1h", "1d", "2w", "1mo", "1q", "1y"]), st.integers(2, 500))
-def test_the_length_of_a_grid_is_known_beforehand(code: str, days: int) -> None:
+def test_the_length_of_a_grid_is_known_in_advance(code: str, days: int) -> None:
     ends = np.datetime64("2024-01-15", "us") + np.array([0, days]) * np.timedelta64(7200, "s")
     frequency = Frequency.parse(code)
     assert grid_length(ends, frequency) == len(grid(ends, frequency))
@@ -82,7 +82,7 @@ def test_business_days_count_as_rows() -> None:
     assert infer(business).code == "rows"
 
 
-def test_row_numbers_go_on_counting() -> None:
+def test_row_numbers_continue() -> None:
     assert np.array_equal(future(np.arange(5), Frequency("step"), 3), [5, 6, 7])
 
 
@@ -99,7 +99,7 @@ def test_a_random_walk_has_no_season() -> None:
     assert find_season(walk, Frequency("step")) == 1
 
 
-def test_times_that_count_as_rows_go_on_by_the_median_step() -> None:
+def test_irregular_times_continue_with_the_median_step() -> None:
     days = times("2024-01-01", "2024-01-02", "2024-01-03", "2024-01-09")
     assert np.array_equal(future(days, Frequency("step"), 2), times("2024-01-10", "2024-01-11"))
 
@@ -110,7 +110,7 @@ def test_values_without_any_season(values: np.ndarray) -> None:
         assert find_season(values, Frequency(unit)) == 1
 
 
-def test_a_step_of_several_units_shortens_the_season() -> None:
+def test_a_longer_step_shortens_the_season() -> None:
     values = np.sin(2 * np.pi * np.arange(300) / 8)
     assert find_season(values, Frequency("hour", 3)) == 8
 
@@ -144,7 +144,7 @@ def test_a_season_survives_gaps() -> None:
     assert find_season(values, Frequency("month")) == 12
 
 
-def test_the_calendar_turns_with_the_day_the_week_and_the_year() -> None:
+def test_calendar_features_repeat_by_day_week_and_year() -> None:
     table, names = calendar_features(hours(24 * 8), Frequency("hour"))
     assert names == ("day_sin", "day_cos", "week_sin", "week_cos", "year_sin", "year_cos")
     assert np.allclose(table[0, :2], table[24, :2], atol=1e-6) and np.allclose(
@@ -154,11 +154,11 @@ def test_the_calendar_turns_with_the_day_the_week_and_the_year() -> None:
     assert np.allclose((table[:, ::2] ** 2 + table[:, 1::2] ** 2), 1.0, atol=1e-5)
 
 
-def test_row_numbers_have_no_calendar() -> None:
+def test_row_numbers_have_no_calendar_features() -> None:
     assert calendar_features(np.arange(5), Frequency("hour"))[0].shape == (5, 0)
 
 
-def test_business_days_go_on_without_weekends() -> None:
+def test_business_days_continue_without_weekends() -> None:
     days = np.arange(np.datetime64("2021-10-01"), np.datetime64("2021-10-28")).astype("datetime64[us]")
     trading = days[np.is_busday(days.astype("datetime64[D]"))] + np.timedelta64(16, "h")
     found = future(trading, Frequency("step"), 5)

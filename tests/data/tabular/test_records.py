@@ -53,7 +53,7 @@ def test_parquet_is_read_back(tmp_path: Path, values: list[str]) -> None:
     assert list(read_records(tmp_path / "a.parquet").columns["text"]) == values
 
 
-def test_quotes_of_a_tsv_that_do_not_pair_are_characters(tmp_path: Path) -> None:
+def test_unpaired_quotes_of_a_tsv_are_characters(tmp_path: Path) -> None:
     path = tmp_path / "a.tsv"
     path.write_text('label\ttext\n1\t"so" he said\n0\tno "\n1\tNone\n')
     found = read_records(path)
@@ -102,7 +102,7 @@ def test_refusals(tmp_path: Path, name: str, content: bytes, message: str) -> No
         read_records(tmp_path / name)
 
 
-def test_what_is_not_there_is_refused(tmp_path: Path) -> None:
+def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="There is no"):
         read_records(tmp_path / "a.csv")
     (tmp_path / "b.csv").mkdir()

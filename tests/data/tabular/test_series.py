@@ -49,18 +49,18 @@ def test_times_are_found_and_read(tmp_path: Path, stamps: list[str], code: str) 
     assert any("'date'" in note for note in found.notes)
 
 
-def test_zones_are_taken_to_utc(tmp_path: Path) -> None:
+def test_time_zones_are_converted_to_utc(tmp_path: Path) -> None:
     found = panel(tmp_path, "date,y\n2024-01-01T00:00:00+02:00,1\n2024-01-01T01:00:00+02:00,2\n")
     assert found.series[0].times[0] == np.datetime64("2023-12-31T22:00")
     assert any("UTC" in note for note in found.notes)
 
 
-def test_time_from_parts(tmp_path: Path) -> None:
+def test_a_time_is_built_from_parts(tmp_path: Path) -> None:
     found = panel(tmp_path, "No,year,month,day,hour,y\n1,2010,1,1,0,3\n2,2010,1,1,1,4\n")
     assert found.series[0].times[1] == np.datetime64("2010-01-01T01:00") and found.frequency.code == "1h"
 
 
-def test_missing_rows_are_inserted_and_told(tmp_path: Path) -> None:
+def test_missing_rows_are_inserted_and_reported(tmp_path: Path) -> None:
     days = [f"2024-01-{d:02d},{d}" for d in range(1, 29) if d not in (10, 11)]
     found = panel(tmp_path, "\n".join(["date,y", *days]))
     assert len(found.series[0].times) == 28 and np.isnan(found.series[0].values[9:11, 0]).all()
@@ -86,7 +86,7 @@ def test_parquet_reads_as_csv_does(tmp_path: Path) -> None:
     assert np.array_equal(found.series[0].values[:, 0], np.array([1, np.nan, 3], np.float32), equal_nan=True)
 
 
-def test_sorting_is_asked_for(tmp_path: Path) -> None:
+def test_rows_out_of_order_need_the_sort_flag(tmp_path: Path) -> None:
     text = "date,y\n2024-01-02,2\n2024-01-01,1\n2024-01-03,3\n"
     with pytest.raises(UserError, match="--sort"):
         panel(tmp_path, text)
@@ -95,12 +95,12 @@ def test_sorting_is_asked_for(tmp_path: Path) -> None:
     assert "rows were sorted by time" in found.notes
 
 
-def test_rows_in_order_are_not_told_to_be_sorted(tmp_path: Path) -> None:
+def test_rows_in_order_get_no_note_on_sorting(tmp_path: Path) -> None:
     found = panel(tmp_path, "date,y\n2024-01-01,2\n2024-01-02,1\n", sort=True)
     assert "rows were sorted by time" not in found.notes
 
 
-def test_series_one_after_the_other_ask_for_their_column(tmp_path: Path) -> None:
+def test_series_one_after_the_other_need_their_column(tmp_path: Path) -> None:
     """Such rows are neither in order nor single: the cause is told first."""
     text = "date,who,y\n2024-01-01,a,1\n2024-01-02,a,2\n2024-01-01,b,1\n2024-01-02,b,2\n"
     with pytest.raises(UserError, match=r"occurs twice.*--series"):
@@ -144,12 +144,12 @@ def test_a_date_is_preferred_to_its_parts(tmp_path: Path) -> None:
     assert panel(tmp_path, text).columns.time == "date"
 
 
-def test_the_better_name_is_taken_and_the_other_told(tmp_path: Path) -> None:
+def test_the_better_name_is_chosen_and_the_other_reported(tmp_path: Path) -> None:
     found = panel(tmp_path, "issued,date,y\n2024-01-05,2024-01-01,1\n2024-01-05,2024-01-02,2\n")
     assert found.columns.time == "date" and "also possible: issued" in found.notes[0]
 
 
-def test_months_from_parts(tmp_path: Path) -> None:
+def test_months_are_built_from_parts(tmp_path: Path) -> None:
     text = "Year,Month,y\n2023,12,1\n2024,1,2\n2024,2,3\n"
     for named in (None, "Month, Year"):
         found = panel(tmp_path, text, Columns(targets=("y",), time=named))
@@ -171,7 +171,7 @@ def test_a_time_of_another_type(tmp_path: Path, values: list[object], words: str
         read_panel(tmp_path / "data.parquet", Columns(targets=("y",), time="t"))
 
 
-def test_a_zone_in_a_parquet_file_is_taken_to_utc(tmp_path: Path) -> None:
+def test_a_time_zone_in_a_parquet_file_is_converted_to_utc(tmp_path: Path) -> None:
     hours = pl.Series([datetime(2024, 1, 1, 5), datetime(2024, 1, 1, 6)]).dt.replace_time_zone(
         "Europe/Berlin"
     )
@@ -181,7 +181,7 @@ def test_a_zone_in_a_parquet_file_is_taken_to_utc(tmp_path: Path) -> None:
     assert any("Berlin" in note and "UTC" in note for note in found.notes)
 
 
-def test_one_wrong_year_is_no_reason_to_fill_the_memory(tmp_path: Path) -> None:
+def test_one_wrong_year_does_not_fill_the_memory(tmp_path: Path) -> None:
     text = (
         "date,y\n" + "".join(f"2024-01-01 00:00:{s:02d},1\n" for s in range(60)) + "9999-01-01 00:00:00,1\n"
     )
@@ -190,7 +190,7 @@ def test_one_wrong_year_is_no_reason_to_fill_the_memory(tmp_path: Path) -> None:
         panel(tmp_path, text, frequency="1s")
 
 
-def test_gaps_of_a_step_that_was_asked_for_are_filled(tmp_path: Path) -> None:
+def test_gaps_of_a_requested_step_are_filled(tmp_path: Path) -> None:
     found = panel(tmp_path, "date,y\n2024-01-01,1\n2024-01-02,2\n2024-01-31,3\n", frequency="1d")
     assert len(found.series[0].times) == 31 and "28 missing rows" in " ".join(found.notes)
 
@@ -231,7 +231,7 @@ def test_real_files(shared_data: Callable[[str], Path], name: str, target: str, 
         ("year,month,day,y\n2024,2,30,1\n2024,3,1,2\n", "2024, 2, 30"),
     ],
 )
-def test_mistakes_are_told(tmp_path: Path, text: str, words: str) -> None:
+def test_mistakes_are_reported(tmp_path: Path, text: str, words: str) -> None:
     if words == "decimal point":
         text = 'date,y\n2024-01-01,1\n2024-01-02,"2,5"\n'
     with pytest.raises(UserError, match=words):
@@ -262,7 +262,7 @@ def test_columns_that_do_not_fit(tmp_path: Path, columns: Columns, words: str) -
         panel(tmp_path, "date,who,y\n2024-01-01,a,1\n2024-01-02, ,2\n", columns)
 
 
-def test_times_off_the_grid_asked_for(tmp_path: Path) -> None:
+def test_times_off_the_requested_grid(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="grid of 1 hour"):
         panel(
             tmp_path, "date,y\n2024-01-01 00:00,1\n2024-01-01 00:30,2\n2024-01-01 01:00,3\n", frequency="1h"
@@ -283,7 +283,7 @@ def test_lines_are_counted_as_an_editor_does(tmp_path: Path, text: str, got: str
         panel(tmp_path, text)
 
 
-def test_blank_lines_are_no_rows(tmp_path: Path) -> None:
+def test_blank_lines_are_not_rows(tmp_path: Path) -> None:
     found = panel(tmp_path, "date,y\n2024-01-01,1\n\n2024-01-02,2\n\n\n2024-01-03,3\n")
     assert found.series[0].values[:, 0].tolist() == [1, 2, 3]
 
@@ -294,7 +294,7 @@ def test_a_parquet_file_has_rows_and_no_lines(tmp_path: Path) -> None:
         read_panel(tmp_path / "data.parquet", Columns(targets=("y",)))
 
 
-def test_midnights_in_a_zone_are_dates(tmp_path: Path) -> None:
+def test_midnights_in_a_time_zone_are_dates(tmp_path: Path) -> None:
     """Through the end of March, when clocks in Berlin go forward."""
     days = pl.datetime_range(datetime(2021, 3, 20), datetime(2021, 4, 5), "1d", eager=True)
     pl.DataFrame({"t": days.dt.replace_time_zone("Europe/Berlin"), "y": range(17)}).write_parquet(
@@ -308,6 +308,6 @@ def test_midnights_in_a_zone_are_dates(tmp_path: Path) -> None:
         assert found.frequency.code == "1d" and found.series[0].times[0] == np.datetime64("2021-03-20")
 
 
-def test_an_open_quote_is_told_with_its_line(tmp_path: Path) -> None:
+def test_an_open_quote_is_reported_with_its_line(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"Quotes in .* begins at line 3"):
         panel(tmp_path, 'date,y\n2024-01-01,1\n2024-01-02,"1\n2024-01-03,2\n')

@@ -55,7 +55,7 @@ def test_the_ends_of_lines(tmp_path: Path, end: str) -> None:
     assert numeric_column(frame, "y", "target").tolist() == [2, 4]
 
 
-def test_a_byte_order_mark_is_no_part_of_a_name(tmp_path: Path) -> None:
+def test_a_byte_order_mark_is_not_part_of_a_name(tmp_path: Path) -> None:
     assert read_table(written(tmp_path, b"\xef\xbb\xbfa,b\n1,2\n")).columns == ["a", "b"]
 
 
@@ -73,7 +73,7 @@ FIELDS = st.text(st.characters(codec="utf-8", exclude_characters="\r\n\0"), max_
 
 
 @given(st.lists(st.tuples(FIELDS, st.floats(-1e30, 1e30)), min_size=1, max_size=8), st.sampled_from(",;\t"))
-def test_what_was_written_is_read(
+def test_written_values_are_read_back(
     tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[str, float]], separator: str
 ) -> None:
     """Whatever stands in the text column: separators, quotes, and what some call the end of a line."""
@@ -129,13 +129,13 @@ def test_any_column_as_text() -> None:
         (b"PNG\r\n\x1a\n\0\0\0", "binary data", "Export it as CSV"),
     ],
 )
-def test_a_file_that_is_no_table(tmp_path: Path, content: str | bytes, got: str, fix: str) -> None:
+def test_a_file_without_a_table(tmp_path: Path, content: str | bytes, got: str, fix: str) -> None:
     with pytest.raises(UserError) as error:
         read_table(written(tmp_path, content))
     assert got in error.value.got and fix in error.value.fix
 
 
-def test_a_path_that_is_no_file(tmp_path: Path) -> None:
+def test_a_path_that_is_not_a_file(tmp_path: Path) -> None:
     written(tmp_path, "a\n1\n", "weather.csv")
     with pytest.raises(UserError, match=r"There is no .*csv\. Did you mean .*weather\.csv"):
         read_table(tmp_path / "wether.csv")
@@ -150,7 +150,7 @@ def test_a_path_that_is_no_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["data.csv", "data.parquet"])
-def test_a_file_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+def test_an_unreadable_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     def refuse(*_: object, **__: object) -> None:
         raise PermissionError(13, "Permission denied")
 
@@ -161,7 +161,7 @@ def test_a_file_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.parametrize("keep", [0.0, 0.5, 0.99])
-def test_a_parquet_file_that_is_cut_off(tmp_path: Path, keep: float) -> None:
+def test_a_truncated_parquet_file_is_refused(tmp_path: Path, keep: float) -> None:
     whole = tmp_path / "whole.parquet"
     pl.DataFrame({"y": np.arange(100.0)}).write_parquet(whole)
     data = whole.read_bytes()
@@ -174,7 +174,7 @@ def test_a_parquet_file_without_rows(tmp_path: Path) -> None:
         parquet(tmp_path, [], pl.Float64)
 
 
-def test_a_column_that_is_not_there() -> None:
+def test_a_missing_column() -> None:
     frame = pl.DataFrame({"temp": [1], "rain": [2]})
     with pytest.raises(UserError, match=r"'tmep' is not one of them: temp, rain\. Did you mean 'temp'"):
         require_column(frame, "tmep", "target column")
@@ -200,7 +200,7 @@ def test_a_column_that_is_not_there() -> None:
         ("1e999", "Line 3 has 1e999", "Correct or empty"),
     ],
 )
-def test_a_value_that_is_no_number(tmp_path: Path, value: str, got: str, fix: str) -> None:
+def test_a_value_that_is_not_a_number(tmp_path: Path, value: str, got: str, fix: str) -> None:
     frame = read_table(written(tmp_path, f"t,y\na,1\nb,{value}\nc,{value}\n"))
     with pytest.raises(UserError) as error:
         numeric_column(frame, "y", "target")

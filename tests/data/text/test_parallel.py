@@ -77,7 +77,7 @@ def test_a_byte_order_mark_and_other_encodings(tmp_path: Path) -> None:
     assert list(ParallelFormat(encoding="latin-1").read(tmp_path / "latin.tsv")[0]) == [("Tür", "door")]
 
 
-def test_pairs_without_a_side_are_left_out_and_told(tmp_path: Path) -> None:
+def test_pairs_without_a_side_are_dropped_and_reported(tmp_path: Path) -> None:
     pairs, notes = ParallelFormat(pair="de-en").read(
         parallel(tmp_path, source="ein Hund\n\nzwei\n", target="a dog\nx\n\n")
     )
@@ -156,7 +156,7 @@ BAD: dict[str, tuple[Callable[[Path], Path], ParallelFormat, str]] = {
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_what_is_wrong_is_told(tmp_path: Path, name: str) -> None:
+def test_mistakes_in_files_are_reported(tmp_path: Path, name: str) -> None:
     make, layout, message = BAD[name]
     layout = ParallelFormat(layout.pair or None, layout.source, layout.target, layout.encoding)
     with pytest.raises(UserError, match=message) as caught:
@@ -164,7 +164,7 @@ def test_what_is_wrong_is_told(tmp_path: Path, name: str) -> None:
     assert caught.value.fix
 
 
-def test_what_to_do_with_parallel_files_is_told(tmp_path: Path) -> None:
+def test_errors_say_how_to_pass_parallel_files(tmp_path: Path) -> None:
     data = parallel(tmp_path)
     with pytest.raises(UserError) as caught:
         ParallelFormat().read(data)
@@ -174,7 +174,7 @@ def test_what_to_do_with_parallel_files_is_told(tmp_path: Path) -> None:
     assert caught.value.fix == f"Leave the ending off: {data}."
 
 
-def test_a_wrong_encoding_is_told_with_its_line(tmp_path: Path) -> None:
+def test_a_wrong_encoding_is_reported_with_its_line(tmp_path: Path) -> None:
     (tmp_path / "latin.tsv").write_bytes(b"ein\tone\nT\xfcr\tdoor\n")
     with pytest.raises(UserError, match="Line 2"):
         ParallelFormat().read(tmp_path / "latin.tsv")
@@ -203,7 +203,7 @@ def test_groups_are_the_connected_parts(rows: list[tuple[str, str]]) -> None:
 
 
 @given(rows=SENTENCES, valid=st.integers(1, 3), test=st.integers(0, 3), seed=st.integers(0, 9))
-def test_no_sentence_is_in_two_parts(rows: list[tuple[str, str]], valid: int, test: int, seed: int) -> None:
+def test_no_sentence_is_in_two_splits(rows: list[tuple[str, str]], valid: int, test: int, seed: int) -> None:
     pairs = SentencePairs.of(rows)
     parts = split_pairs(pairs, [valid, test], seed)
     assert sorted(pair for part in parts for pair in part) == sorted(rows)
@@ -214,7 +214,7 @@ def test_no_sentence_is_in_two_parts(rows: list[tuple[str, str]], valid: int, te
     assert [list(part) for part in split_pairs(pairs, [valid, test], seed)] == [list(part) for part in parts]
 
 
-def test_parts_have_the_number_asked_for_where_sentences_differ() -> None:
+def test_splits_have_the_requested_size_if_sentences_differ() -> None:
     pairs = SentencePairs.of((f"s{i}", f"t{i}") for i in range(100))
     assert [len(part) for part in split_pairs(pairs, [10, 20], seed=3)] == [70, 10, 20]
     assert split_pairs(pairs, [10, 20], seed=3)[1] != split_pairs(pairs, [10, 20], seed=4)[1]

@@ -33,7 +33,7 @@ def fitted(kind: str, most: int | None = None) -> Any:
 
 
 @pytest.mark.parametrize("kind", TOKENIZERS)
-def test_a_text_comes_back(kind: str) -> None:
+def test_a_text_is_decoded_back(kind: str) -> None:
     units = fitted(kind)
     ids = units.encode(CORPUS)
     assert ids.min() >= 0 and ids.max() < units.size
@@ -51,7 +51,7 @@ def test_a_text_comes_back(kind: str) -> None:
 
 @given(lines)
 @settings(max_examples=60, deadline=None)
-def test_bytes_and_subwords_know_every_text(text: str) -> None:
+def test_bytes_and_subwords_encode_every_text(text: str) -> None:
     for kind in ("byte", "subword"):
         units = fitted(kind)
         assert units.decode(units.encode(text)) == text
@@ -59,7 +59,7 @@ def test_bytes_and_subwords_know_every_text(text: str) -> None:
 
 @given(lines)
 @settings(max_examples=60, deadline=None)
-def test_characters_that_are_not_known_are_one_unit(text: str) -> None:
+def test_unknown_characters_are_one_token(text: str) -> None:
     units = fitted("character")
     expected = "".join(c if c in CORPUS else "\N{REPLACEMENT CHARACTER}" for c in text)
     assert units.decode(units.encode(text)) == expected and len(units.encode(text)) == len(text)
@@ -71,7 +71,7 @@ def test_subwords_are_shown_as_they_are_read() -> None:
     assert shown == ["größer", "␣läuft", "⏎", "Î", "»", r"\x07"]  # no λ in training: its two bytes
 
 
-def test_words_end_their_lines_and_know_what_they_do_not_know() -> None:
+def test_words_keep_line_ends_and_have_an_unknown_token() -> None:
     units = fitted("word")
     shown = [units.token(i) for i in units.encode("the cat\nbarks\n\nsat")]
     assert shown == ["the", "cat", LINE_END, UNKNOWN, LINE_END, LINE_END, "sat", LINE_END]
@@ -83,21 +83,21 @@ def test_words_end_their_lines_and_know_what_they_do_not_know() -> None:
 
 
 @pytest.mark.parametrize(("text", "known"), [("a a b b c", True), ("a a b b c <unk>", False)])
-def test_rare_words_are_unknown_where_the_text_has_none(text: str, known: bool) -> None:
+def test_a_rare_word_becomes_unknown_if_the_text_has_no_unknown_word(text: str, known: bool) -> None:
     units = WordTokenizer.fit([text], None, min_count=2)
     assert (units.encode("c")[0] == units.unknown) == known
     assert units.encode("b")[0] != units.unknown
 
 
 @pytest.mark.parametrize("kind", ["word", "character"])
-def test_a_vocabulary_holds_the_most_frequent_units(kind: str) -> None:
+def test_a_vocabulary_holds_the_most_frequent_tokens(kind: str) -> None:
     small, whole = fitted(kind, 4), fitted(kind)
     assert small.size <= 4 + 2 < whole.size
     frequent = "the" if kind == "word" else " "
     assert small.unknown not in small.encode(frequent)[:1]
 
 
-def test_what_a_prompt_must_not_hold_is_named() -> None:
+def test_a_prompt_with_unknown_tokens_is_refused() -> None:
     with pytest.raises(UserError) as caught:
         encode_known(fitted("character"), "cat?!", "A prompt")
     assert "'!', '?'" in caught.value.got
@@ -119,7 +119,7 @@ def test_a_damaged_vocabulary_is_refused(values: dict[str, Any]) -> None:
     st.text(st.sampled_from("ab\n"), max_size=30), st.integers(1, 7), st.integers(0, 30), st.integers(0, 30)
 )
 @settings(max_examples=200, deadline=None)
-def test_pieces_end_behind_lines_and_spans_are_slices(text: str, piece: int, start: int, stop: int) -> None:
+def test_chunks_end_after_lines_and_spans_are_slices(text: str, piece: int, start: int, stop: int) -> None:
     raw = [text[i : i + piece] for i in range(0, len(text), piece)]
     pieces = list(texts._whole_lines(raw))
     assert "".join(pieces) == text
@@ -127,7 +127,7 @@ def test_pieces_end_behind_lines_and_spans_are_slices(text: str, piece: int, sta
     assert "".join(characters_between(pieces, start, stop)) == text[start:stop]
 
 
-def test_a_long_line_is_cut_behind_white_space(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_long_line_is_cut_after_white_space(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(texts, "CHUNK", 50)
     (tmp_path / "text8").write_text("one two three " * 40)
     (tmp_path / "unbroken").write_text("x" * 300)
@@ -173,7 +173,7 @@ def bad(name: str, content: bytes) -> Callable[[Path], Path]:
         (bad("a.txt", b"abc"), "utf-99", "utf-99"),
     ],
 )
-def test_a_text_that_cannot_be_read_is_told(
+def test_an_unreadable_text_is_reported(
     tmp_path: Path, make: Callable[[Path], Path], encoding: str, words: str
 ) -> None:
     with pytest.raises(UserError) as caught:

@@ -64,7 +64,7 @@ RUNS = ("of_texts", "of_series", "of_several")
 
 
 @pytest.mark.parametrize("name", RUNS)
-def test_a_rule_is_learnt_and_the_folder_holds_all_of_it(name: str, request: pytest.FixtureRequest) -> None:
+def test_a_rule_is_learned_and_the_run_folder_is_complete(name: str, request: pytest.FixtureRequest) -> None:
     folder: Path = request.getfixturevalue(name)
     data = next(path for path in folder.iterdir() if path.is_file())
     model = load(folder / "run")
@@ -81,7 +81,7 @@ def test_a_rule_is_learnt_and_the_folder_holds_all_of_it(name: str, request: pyt
     assert suffixes <= {".toml", ".json", ".safetensors"}
 
 
-def test_saved_and_loaded_figures_are_those_of_training(of_series: Path) -> None:
+def test_a_loaded_model_has_the_metrics_of_training(of_series: Path) -> None:
     model = SequenceClassifier(series="series", step="step", **SMALL).fit(of_series / "rows.csv")
     assert model.dataset is not None and model.dataset.test is not None
     stored, again = load(of_series / "run"), model._scores(model.dataset.test, "test")
@@ -90,7 +90,7 @@ def test_saved_and_loaded_figures_are_those_of_training(of_series: Path) -> None
 
 
 @pytest.mark.parametrize("name", RUNS)
-def test_probabilities_do_not_depend_on_the_company(name: str, request: pytest.FixtureRequest) -> None:
+def test_probabilities_do_not_depend_on_the_batch(name: str, request: pytest.FixtureRequest) -> None:
     folder: Path = request.getfixturevalue(name)
     model = load(folder / "run")
     data = next(path for path in folder.iterdir() if path.is_file())
@@ -108,7 +108,7 @@ def test_probabilities_do_not_depend_on_the_company(name: str, request: pytest.F
 
 
 @pytest.mark.parametrize("name", RUNS)
-def test_baselines_come_back_from_their_arrays(name: str, request: pytest.FixtureRequest) -> None:
+def test_baselines_are_restored_from_their_arrays(name: str, request: pytest.FixtureRequest) -> None:
     folder: Path = request.getfixturevalue(name)
     model = load(folder / "run")
     part, _ = model.read_split(next(path for path in folder.iterdir() if path.is_file()))
@@ -121,7 +121,7 @@ def test_baselines_come_back_from_their_arrays(name: str, request: pytest.Fixtur
         assert found.shape == part.targets.shape
 
 
-def test_attention_looks_at_the_words_that_decide(of_texts: Path) -> None:
+def test_attention_weights_the_deciding_words(of_texts: Path) -> None:
     found = load(of_texts / "run").predict(text="The play was a LOVELY film", weights=True)
     steps, weights = found["steps"][0].to_list(), found["weights"][0].to_list()
     assert steps == ["the", "play", "was", "a", "lovely", "film"]
@@ -235,9 +235,7 @@ LABELS = st.one_of(
 @given(
     LABELS, st.sampled_from([(0.8, 0.1, 0.1), (0.5, 0.25, 0.25), (0.25, 0.75), (1.0, 0.0, 0.0), (0.5, 0.2)])
 )
-def test_parts_keep_the_shares_of_the_classes(
-    labels: list[tuple[str, ...]], shares: tuple[float, ...]
-) -> None:
+def test_splits_keep_the_class_frequencies(labels: list[tuple[str, ...]], shares: tuple[float, ...]) -> None:
     parts = stratified(labels, shares)
     numbers = np.concatenate(parts).tolist()
     assert len(set(numbers)) == len(numbers) and (sum(shares) < 1 or len(numbers) == len(labels))
@@ -252,14 +250,14 @@ def test_parts_keep_the_shares_of_the_classes(
     assert all(np.array_equal(one, two) for one, two in zip(parts, again, strict=True))
 
 
-def test_examples_that_are_all_different_are_shared_out_too() -> None:
+def test_distinct_examples_are_split_too() -> None:
     labels = [tuple(f"{k}" for k in range(10) if i >> k & 1) for i in range(1000)]
     assert [len(part) for part in stratified(labels, (0.8, 0.1, 0.1))] == [800, 100, 100]
     few = [(f"class {k // 5}",) for k in range(500)]
     assert [len(part) for part in stratified(few, (0.8, 0.1, 0.1))] == [400, 50, 50]
 
 
-def test_the_vocabulary_and_the_scale_are_those_of_the_training_part(tmp_path: Path) -> None:
+def test_the_vocabulary_and_the_scale_are_fitted_on_the_training_split(tmp_path: Path) -> None:
     train, other = file(tmp_path, "a.csv", texts(40)), file(tmp_path, "b.csv", "text,label\nzebra,good\n")
     prepared = SequenceClassifier(text="text").prepare(train, other, other)
     units = prepared.preprocessing.encoder.tokens
@@ -277,7 +275,7 @@ def test_the_vocabulary_and_the_scale_are_those_of_the_training_part(tmp_path: P
     np.testing.assert_allclose(inputs.std, rows.std(0), rtol=1e-5)
 
 
-def test_steps_are_put_in_order(tmp_path: Path) -> None:
+def test_steps_are_sorted(tmp_path: Path) -> None:
     rows = "series,step,x,label\nb,2,3,u\na,10,2,v\nb,1,1,u\na,9,7,v\n"
     prepared = SequenceClassifier(series="series", step="step", split="0.5/0.5/0").prepare(
         file(tmp_path, "a.csv", rows), file(tmp_path, "b.csv", rows)
@@ -287,7 +285,7 @@ def test_steps_are_put_in_order(tmp_path: Path) -> None:
     assert [x[:, 0].tolist() for x in prepared.train.inputs] == [[1, 3], [7, 2]]
 
 
-def test_remarks(tmp_path: Path) -> None:
+def test_notes_describe_the_data(tmp_path: Path) -> None:
     rows = ["text,label", *(f"word{k} thing,a" for k in range(40)), *(f"other{k} thing,b" for k in range(4))]
     data = file(tmp_path, "a.csv", "\n".join(rows))
     other = file(tmp_path, "b.csv", "text,label\nWord3  thing,a\nnew thing that is long,b\n")
@@ -314,7 +312,7 @@ def test_word_vectors_begin_the_embedding(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("unit", ["word", "character", "byte", "subword"])
-def test_units_number_a_text(unit: str) -> None:
+def test_tokens_number_a_text(unit: str) -> None:
     encoder = TextEncoder.fit(["Isn't it re-imagined, he said?"], unit, None)
     ids, steps = encoder.encode("Isn't it?"), encoder.steps("Isn't it?")
     assert len(ids) == len(steps) > 0
@@ -323,7 +321,7 @@ def test_units_number_a_text(unit: str) -> None:
         assert encoder.tokens.unknown not in ids
 
 
-def test_short_and_constant_series_are_no_trouble(tmp_path: Path) -> None:
+def test_short_and_constant_series_work(tmp_path: Path) -> None:
     rows = [f"s{k},{k % 3 + n},7,{n * (k % 2)},{'ab'[k % 2]}" for k in range(40) for n in range(1 + k % 2)]
     data = file(tmp_path, "a.csv", "\n".join(["series,step,x,y,label", *rows]))
     model = SequenceClassifier(series="series", pooling="concat", class_weights="balanced", **SMALL).fit(data)
@@ -354,7 +352,7 @@ def test_the_demo_holds_every_digit() -> None:
 # -- resuming ----------------------------------------------------------------------------------------------------
 
 
-def test_an_interrupted_run_goes_on_exactly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_run_resumes_exactly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data = file(tmp_path, "a.csv", texts(80))
     settings: dict[str, Any] = {"text": "text", **SMALL, "epochs": 3, "average": 0.9}
     whole = SequenceClassifier(**settings).fit(data, out=tmp_path / "whole")
@@ -380,7 +378,7 @@ def test_an_interrupted_run_goes_on_exactly(tmp_path: Path, monkeypatch: pytest.
     }
 
 
-def test_published_sets_are_learnt(shared_data: Any, tmp_path: Path) -> None:
+def test_published_datasets_are_learned(shared_data: Any, tmp_path: Path) -> None:
     train, test = (shared_data(f"japanese-vowels/{name}.tsv") for name in ("train", "test"))
     model = SequenceClassifier(
         series="series", step="step", epochs=12, batch_size=16, learning_rate=0.01, hidden_size=32

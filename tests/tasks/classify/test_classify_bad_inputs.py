@@ -155,7 +155,9 @@ FILES: dict[str, tuple[str, str | bytes, list[str], Expected]] = {
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_a_mistake_in_a_file_is_told(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_mistake_in_a_file_is_reported(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     own, content, flags, expected = FILES[name]
     file(tmp_path, own, content)
     data = tmp_path / ("a.csv" if own == "b.csv" else own)
@@ -179,7 +181,7 @@ SETTINGS: dict[str, tuple[list[str], Expected]] = {
 
 
 @pytest.mark.parametrize("name", SETTINGS)
-def test_a_wrong_setting_is_told(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_wrong_setting_is_reported(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     flags, expected = SETTINGS[name]
     own = [
         word for pair in zip(QUICK[::2], QUICK[1::2], strict=True) if pair[0] not in flags for word in pair
@@ -198,7 +200,7 @@ def test_a_wrong_setting_is_told(name: str, tmp_path: Path, capsys: pytest.Captu
         ("great 1 2\n", ("--embedding-size must be that", "It was 6", "Leave it out")),
     ],
 )
-def test_a_mistake_in_word_vectors_is_told(
+def test_a_mistake_in_word_vectors_is_reported(
     content: str, expected: Expected, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     data, vectors = file(tmp_path, "a.csv", GOOD), file(tmp_path, "v.txt", content)
@@ -253,7 +255,7 @@ USES: dict[str, tuple[list[str], str, Expected]] = {
 
 
 @pytest.mark.parametrize("name", USES)
-def test_a_mistake_in_use_is_told(
+def test_a_mistake_in_prediction_is_reported(
     name: str,
     trained: Path,
     tmp_path: Path,
@@ -274,7 +276,7 @@ def test_a_mistake_in_use_is_told(
         ("series", ("must get a file", "None was given", "CSV")),
     ],
 )
-def test_a_mistake_in_a_pipe_is_told(
+def test_a_mistake_on_stdin_is_reported(
     run: str,
     expected: Expected,
     trained: Path,
@@ -305,7 +307,9 @@ def test_labels_of_a_validation_file_unseen_in_training(
     refused(capsys, ["train", "classify", data, *TEXT, *QUICK, "--valid", other], expected)
 
 
-def test_a_damaged_folder_is_told(trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_damaged_run_folder_is_reported(
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     import shutil
 
     copy = Path(shutil.copytree(trained / "texts", tmp_path / "copy"))

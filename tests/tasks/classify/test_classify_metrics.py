@@ -14,7 +14,7 @@ ONE_HOT = np.eye(3)[[0, 1, 2, 1]]
 FOUND = np.array([[0.7, 0.2, 0.1], [0.5, 0.3, 0.2], [0.1, 0.1, 0.8], [0.0, 0.95, 0.05]])
 
 
-def test_figures_by_hand() -> None:
+def test_metrics_by_hand() -> None:
     figures = metrics.score(FOUND, ONE_HOT, multiple=False)
     assert figures["accuracy"] == 0.75
     assert figures["macro_f1"] == pytest.approx((2 / 3 + 2 / 3 + 1) / 3)
@@ -23,7 +23,7 @@ def test_figures_by_hand() -> None:
     assert figures["auroc"] == pytest.approx((1 + 1 + 1) / 3)
 
 
-def test_figures_of_several_labels_by_hand() -> None:
+def test_metrics_of_several_labels_by_hand() -> None:
     truth = np.array([[1, 0], [1, 1], [0, 0]])
     found = np.array([[0.9, 0.1], [0.8, 0.3], [0.2, 0.4]])
     figures = metrics.score(found, truth, multiple=True)
@@ -32,11 +32,11 @@ def test_figures_of_several_labels_by_hand() -> None:
     assert figures["auroc"] == pytest.approx((1 + 0.5) / 2)
 
 
-def test_auroc_is_left_out_where_a_class_has_no_example() -> None:
+def test_auroc_is_left_out_if_a_class_has_no_example() -> None:
     assert "auroc" not in metrics.score(FOUND[:2], ONE_HOT[:2], multiple=False)
 
 
-def test_calibrated_probabilities_have_almost_no_error_and_sure_ones_their_own() -> None:
+def test_calibrated_probabilities_have_almost_no_error_and_certain_ones_do() -> None:
     random = np.random.default_rng(0)
     found = random.dirichlet(np.ones(4), 40_000)
     drawn = (found.cumsum(1) > random.random(len(found))[:, None]).argmax(1)
@@ -47,7 +47,7 @@ def test_calibrated_probabilities_have_almost_no_error_and_sure_ones_their_own()
 
 @pytest.mark.parametrize("multiple", [False, True])
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 3.0])
-def test_the_temperature_is_found_again(temperature: float, multiple: bool) -> None:
+def test_the_temperature_is_recovered(temperature: float, multiple: bool) -> None:
     random = np.random.default_rng(1)
     honest = 2 * random.standard_normal((20_000, 3))
     p = metrics.probabilities(honest, 1.0, multiple)
@@ -60,7 +60,7 @@ def test_the_temperature_is_found_again(temperature: float, multiple: bool) -> N
     )
 
 
-def test_no_mistake_on_few_examples_is_no_certainty() -> None:
+def test_no_mistake_on_few_examples_is_not_certainty() -> None:
     targets = np.eye(2)[np.arange(20) % 2]
     temperature = metrics.fit_temperature(10 * targets, targets, multiple=False)
     sure = metrics.probabilities(10 * targets, temperature, multiple=False).max()

@@ -47,7 +47,7 @@ def test_a_resumed_run_with_other_settings_or_data_changes_nothing(tmp_path: Pat
     assert {path.name: path.read_bytes() for path in run.iterdir() if path.is_file()} == before
 
 
-def test_what_is_refused_late_leaves_the_earlier_run_alone(tmp_path: Path) -> None:
+def test_a_late_refusal_keeps_the_earlier_run(tmp_path: Path) -> None:
     data, run = write(tmp_path / "y.csv", np.random.default_rng(0).normal(size=300)), tmp_path / "run"
     hf.Forecaster(target="y", horizon=6, **SMALL).fit(data, out=run)
     before = {path.name: path.read_bytes() for path in run.iterdir() if path.is_file()}
@@ -65,7 +65,7 @@ def test_what_is_refused_late_leaves_the_earlier_run_alone(tmp_path: Path) -> No
     assert {path.name: path.read_bytes() for path in run.iterdir() if path.is_file()} == before
 
 
-def test_a_forecast_begins_after_the_last_target_whatever_is_done_about_gaps(tmp_path: Path) -> None:
+def test_a_forecast_begins_after_the_last_target_with_every_gap_rule(tmp_path: Path) -> None:
     values = np.random.default_rng(0).normal(size=300)
     data = write(tmp_path / "y.csv", values)
     model = hf.Forecaster(target="y", horizon=3, missing="fill", **SMALL).fit(data)
@@ -120,7 +120,7 @@ def test_a_damaged_preprocessing_is_refused(tmp_path: Path) -> None:
             hf.load(run)
 
 
-def test_notes_name_what_was_chosen(tmp_path: Path) -> None:
+def test_notes_name_the_inferred_settings(tmp_path: Path) -> None:
     data = write(tmp_path / "y.csv", np.sin(np.arange(400) * 2 * np.pi / 24))
     notes = hf.Forecaster(target="y", horizon=6).prepare(data).notes
     assert "season found: 24 steps" in notes and "look-back chosen: 48 steps" in notes

@@ -66,7 +66,7 @@ def test_a_score_is_the_probability_step_by_step(fields: dict[str, Any]) -> None
 
 
 @pytest.mark.parametrize("streams", [2, 3, 9])
-def test_streams_begin_anew_and_miss_no_unit(streams: int) -> None:
+def test_streams_restart_and_miss_no_token(streams: int) -> None:
     net = module()
     length = -(-len(IDS) // streams)
     found = text_nll(net, IDS, 3, streams)
@@ -95,7 +95,7 @@ def test_training_carries_the_state_through_the_whole_stream() -> None:
 
 
 @pytest.mark.parametrize("cell", ["gru", "lstm"])
-def test_a_stream_that_is_set_back_begins_anew(cell: str) -> None:
+def test_a_reset_stream_starts_from_the_initial_state(cell: str) -> None:
     config = build_config(LanguageConfig, SMALL | {"cell": cell, "batch_size": 2, "reset": 0.5})
     training = StreamTraining(module(cell=cell), config.training, IDS, IDS, 0)
     pieces = list(training.batches(1))
@@ -119,7 +119,7 @@ def _tensors(states: Any) -> list[torch.Tensor]:
     return [part for one in states for part in (one if isinstance(one, tuple) else (one,))]
 
 
-def test_an_epoch_begins_at_a_place_of_its_own() -> None:
+def test_each_epoch_begins_at_its_own_offset() -> None:
     config = build_config(LanguageConfig, SMALL)
     training = StreamTraining(module(), config.training, IDS, IDS, 0)
     begins = [next(iter(training.batches(epoch)))[0][:, 0].tolist() for epoch in range(1, 9)]
@@ -128,7 +128,7 @@ def test_an_epoch_begins_at_a_place_of_its_own() -> None:
 
 
 @pytest.mark.parametrize("kind", ["input_dropout", "hidden_dropout", "output_dropout"])
-def test_dropout_takes_the_same_numbers_at_every_step(kind: str) -> None:
+def test_dropout_drops_the_same_units_at_every_step(kind: str) -> None:
     net = module(hidden_size=40, embedding_size=40, cell="gru", **dict.fromkeys(DROPOUTS, 0.0) | {kind: 0.4})
     layers: dict[str, list[torch.Tensor]] = {"input_dropout": [], "hidden_dropout": [], "output_dropout": []}
     for layer, name in zip(net.layers, ("input_dropout", "hidden_dropout"), strict=True):
@@ -150,7 +150,7 @@ def test_dropout_takes_the_same_numbers_at_every_step(kind: str) -> None:
 DROPOUTS = ("input_dropout", "hidden_dropout", "output_dropout")
 
 
-def test_whole_words_are_dropped_wherever_they_stand() -> None:
+def test_whole_words_are_dropped_at_all_their_positions() -> None:
     net = build(build_config(LanguageConfig, {"hidden_size": 12, "embedding_dropout": 0.25}), 400).train()
     units = torch.arange(400).repeat(3, 1).T
     embedded = net._embed(units)
@@ -171,7 +171,7 @@ def test_the_penalties_are_those_of_the_paper() -> None:
 
 
 @pytest.mark.parametrize("sampled", [1, 3, 6, 7, 50])
-def test_a_sampled_softmax_is_right_in_the_mean(sampled: int) -> None:
+def test_a_sampled_softmax_is_unbiased(sampled: int) -> None:
     net = module(sampled=sampled).train()
     hidden, targets = torch.randn(40, 12), torch.randint(7, (40,))
     own = net.output.linear(hidden).gather(1, targets[:, None])[:, 0]
@@ -186,7 +186,7 @@ def test_a_sampled_softmax_is_right_in_the_mean(sampled: int) -> None:
 
 
 @pytest.mark.parametrize("window", [1, 5, 300, 10_000])
-def test_the_cache_is_its_definition(window: int) -> None:
+def test_the_cache_follows_its_definition(window: int) -> None:
     net, share, sharpness = module(), 0.2, 0.7
     pieces = list(score_chunks(net, IDS, 3))
     hidden = torch.cat([piece.hidden[:, 0] for piece in pieces]).double().numpy()
@@ -204,7 +204,7 @@ def test_the_cache_is_its_definition(window: int) -> None:
     np.testing.assert_allclose(mixed[1:], expected)
 
 
-def test_the_cache_is_tuned_to_the_least_surprise() -> None:
+def test_the_cache_is_tuned_to_the_smallest_loss() -> None:
     net, repeated = module(), np.tile(IDS[:40], 12)
     share, sharpness = neural_cache.tune(score_chunks(net, repeated, 3), 100)
     found = neural_cache.look_up(score_chunks(net, repeated, 3), 100, neural_cache.SHARPNESSES)
@@ -215,7 +215,7 @@ def test_the_cache_is_tuned_to_the_least_surprise() -> None:
     assert best < text_nll(net, repeated, 3).mean()
 
 
-def test_learning_on_helps_on_a_text_that_repeats_itself_and_leaves_the_model_alone() -> None:
+def test_dynamic_evaluation_helps_on_repetition_and_keeps_the_model() -> None:
     net, repeated = module(), np.tile(IDS[:40], 30)
     before = {name: tensor.clone() for name, tensor in net.state_dict().items()}
     plain = text_nll(net, repeated, 3)
@@ -226,7 +226,7 @@ def test_learning_on_helps_on_a_text_that_repeats_itself_and_leaves_the_model_al
     assert all(torch.equal(tensor, before[name]) for name, tensor in net.state_dict().items())
 
 
-def test_evaluate_gives_them_beside_the_model(model: LanguageModel, file: Path, tmp_path: Path) -> None:
+def test_evaluate_adds_cache_and_dynamic_evaluation(model: LanguageModel, file: Path, tmp_path: Path) -> None:
     (tmp_path / "tune.txt").write_text(file.read_text()[:500])
     result = model.evaluate(file, int8=True, cache=50, tune=str(tmp_path / "tune.txt"), dynamic=0.1)
     plain = result["model"]
@@ -239,7 +239,7 @@ def test_evaluate_gives_them_beside_the_model(model: LanguageModel, file: Path, 
     assert plain["nats_per_token"] < result["baselines"]["unigram"]["nats_per_token"]
 
 
-def test_a_cache_is_not_tuned_on_what_it_scores(model: LanguageModel, file: Path) -> None:
+def test_a_cache_is_not_tuned_on_the_test_split(model: LanguageModel, file: Path) -> None:
     with pytest.raises(UserError, match="tuned on other text"):
         model.evaluate(file, cache=50, tune=file)
 
@@ -247,7 +247,7 @@ def test_a_cache_is_not_tuned_on_what_it_scores(model: LanguageModel, file: Path
 # -- writing -----------------------------------------------------------------------------------------------------
 
 
-def test_the_likeliest_units_are_written_by_the_stream_as_by_the_whole(model: LanguageModel) -> None:
+def test_the_stream_writes_the_most_probable_tokens_of_the_whole_model(model: LanguageModel) -> None:
     units, net = model.tokenizer, model.module
     assert units is not None and net is not None
     written = model.generate("the ", length=40, temperature=0)
@@ -275,7 +275,7 @@ def test_writing_ends_before_a_stop() -> None:
 
 
 @pytest.mark.parametrize("unit", ["word", "byte", "subword"])
-def test_every_unit_trains_writes_and_comes_back(unit: str, file: Path, tmp_path: Path) -> None:
+def test_every_tokenizer_trains_writes_and_loads(unit: str, file: Path, tmp_path: Path) -> None:
     model = LanguageModel(**SMALL | {"epochs": 8}, token=unit).fit(file, out=tmp_path / "run")
     again = load(tmp_path / "run")
     assert again.generate("the dog", length=9, seed=0) == model.generate("the dog", length=9, seed=0)
@@ -311,7 +311,7 @@ class Told:
         ("a\N{EURO SIGN}".encode()[:3], ["a", "\ufffd"]),
     ],
 )
-def test_what_is_written_ends_after_its_length(units: bytes, expected: list[str]) -> None:
+def test_a_generated_text_ends_after_its_length(units: bytes, expected: list[str]) -> None:
     told: Any = Told([*units, 0, 0])
     assert [*generated(told, ByteTokenizer(), [], len(units), [], 0)] == expected
 
@@ -339,7 +339,7 @@ def test_a_text_of_one_line_is_cut_between_words(tmp_path: Path, end: str) -> No
     assert not any("unknown" in note for note in found.notes)
 
 
-def test_a_part_with_its_own_file_leaves_its_share_to_training(tmp_path: Path) -> None:
+def test_a_split_with_its_own_file_leaves_its_share_to_training(tmp_path: Path) -> None:
     (tmp_path / "valid.txt").write_text(text(5))
     found = prepared(tmp_path, "ab" * 500, split="0.3/0.2/0.1")
     assert (len(found.train), found.test is not None and len(found.test)) == (500, 100)
@@ -364,7 +364,7 @@ def test_an_empty_test_file_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("cell", "at"), [("lstm", 3), ("gru", 40)])
-def test_an_interrupted_run_goes_on_exactly(
+def test_an_interrupted_run_resumes_exactly(
     file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cell: str, at: int
 ) -> None:
     fields = SMALL | {"cell": cell, "average": 0.9, "weight_drop": 0.2, "embedding_dropout": 0.1}
@@ -388,7 +388,7 @@ def test_an_interrupted_run_goes_on_exactly(
         assert torch.equal(tensor, resumed.module.state_dict()[name])  # type: ignore[union-attr]
 
 
-def test_another_text_is_not_gone_on_with(file: Path, tmp_path: Path) -> None:
+def test_another_text_does_not_resume(file: Path, tmp_path: Path) -> None:
     LanguageModel(**SMALL).fit(file, out=tmp_path / "run")
     other = tmp_path / "other.txt"
     other.write_text(text(91))
@@ -399,7 +399,7 @@ def test_another_text_is_not_gone_on_with(file: Path, tmp_path: Path) -> None:
 # -- splits ------------------------------------------------------------------------------------------------------
 
 
-def test_parts_are_cut_in_order_and_words_at_a_lines_end(file: Path) -> None:
+def test_splits_are_cut_in_order_and_words_at_line_ends(file: Path) -> None:
     whole = file.read_text()
     found = LanguageModel(**SMALL, split="0.5/0.25/0.25").prepare(file)
     parts = [
@@ -412,7 +412,7 @@ def test_parts_are_cut_in_order_and_words_at_a_lines_end(file: Path) -> None:
     assert train + valid == whole and train.endswith("\n")
 
 
-def test_short_trainings_and_few_streams_are_told(file: Path) -> None:
+def test_short_trainings_and_few_streams_are_reported(file: Path) -> None:
     notes = LanguageModel(**SMALL | {"epochs": 2, "schedule": "constant"}).fit(file).metrics["notes"]
     assert any("optimizer steps were taken" in note for note in notes)
     assert any("still falling in the last epoch" in note for note in notes)
@@ -421,7 +421,7 @@ def test_short_trainings_and_few_streams_are_told(file: Path) -> None:
     assert any("not 500 (--batch-size)" in note for note in notes)
 
 
-def test_what_can_be_refused_at_once_is_refused_before_the_data_are_read(tmp_path: Path) -> None:
+def test_wrong_settings_are_refused_before_the_data_are_read(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="cuda:99"):
         LanguageModel(**SMALL, device="cuda:99").fit(tmp_path / "none.txt")
     (tmp_path / "full").mkdir()
@@ -430,7 +430,7 @@ def test_what_can_be_refused_at_once_is_refused_before_the_data_are_read(tmp_pat
         LanguageModel(**SMALL).fit(tmp_path / "none.txt", out=tmp_path / "full")
 
 
-def test_files_of_their_own_take_nothing_of_the_text(file: Path, tmp_path: Path) -> None:
+def test_separate_files_take_nothing_from_the_text(file: Path, tmp_path: Path) -> None:
     (tmp_path / "valid.txt").write_text("the cat\n")
     (tmp_path / "test.txt").write_text("a zebra\n")
     found = LanguageModel(**SMALL).prepare(file, tmp_path / "valid.txt", tmp_path / "test.txt")
@@ -439,7 +439,7 @@ def test_files_of_their_own_take_nothing_of_the_text(file: Path, tmp_path: Path)
     assert any("test split" in note for note in found.notes)
 
 
-def test_less_data_is_the_latest(file: Path) -> None:
+def test_a_fraction_is_the_latest_data(file: Path) -> None:
     found = LanguageModel(**SMALL).prepare(file)
     less = found.fraction(0.25)
     np.testing.assert_array_equal(less.train.ids, found.train.ids[-len(less.train) :])

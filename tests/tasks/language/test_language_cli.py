@@ -56,7 +56,7 @@ def call(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> tuple[st
     return out, err
 
 
-def test_train_tells_what_was_found_and_what_to_do(
+def test_train_prints_metrics_and_the_next_commands(
     file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = tmp_path / "run"
@@ -88,7 +88,9 @@ def test_evaluate_prints_one_json_object(
     assert "LSTM with the neural cache" in shown and "With dynamic evaluation it is" in shown
 
 
-def test_predict_writes_on(trained: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_predict_continues_the_prompt(
+    trained: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
     asked = ["predict", trained, "--prompt", "the dog", "--length", "30", "--seed", "1"]
     out, _ = call(capsys, *asked)
     assert out.startswith("the dog") and len(out.rstrip("\n")) <= len("the dog") + 30
@@ -108,7 +110,7 @@ def test_a_prompt_may_begin_with_a_hyphen(of_bytes: Path, capsys: pytest.Capture
     assert out.startswith("- the")
 
 
-def test_predict_leaves_the_run_as_it_is(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_predict_does_not_change_the_run(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = (trained / "model.safetensors").read_bytes()
     refused(
         capsys, ["predict", trained, "--out", trained / "model.safetensors"], ("run", "model.saf", "another")
@@ -116,7 +118,7 @@ def test_predict_leaves_the_run_as_it_is(trained: Path, capsys: pytest.CaptureFi
     assert (trained / "model.safetensors").read_bytes() == before
 
 
-def test_the_same_command_with_resume_goes_on_with_a_recipes_run(
+def test_the_same_command_with_resume_continues_a_recipe_run(
     file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     config = LanguageConfig()
@@ -145,7 +147,7 @@ def test_predict_scores(trained: Path, file: Path, capsys: pytest.CaptureFixture
     assert call(capsys, "predict", trained, "--prompt", "the cat", "--score")[0].count("\n") == 8
 
 
-def test_what_comes_through_a_pipe_is_scored_as_a_file_is(
+def test_stdin_is_scored_like_a_file(
     trained: Path, file: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole, _ = call(capsys, "predict", trained, file, "--score")
@@ -153,7 +155,7 @@ def test_what_comes_through_a_pipe_is_scored_as_a_file_is(
     assert call(capsys, "predict", trained, "-", "--score")[0] == whole
 
 
-def test_a_pipe_that_closes_is_no_error(trained: Path) -> None:
+def test_a_closed_pipe_is_not_an_error(trained: Path) -> None:
     command = [sys.executable, "-m", "holdfast", "predict", str(trained), "--length", "100000"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout is not None and process.stderr is not None
@@ -317,7 +319,7 @@ def test_a_mistake_in_training(name: str, folder: Path, capsys: pytest.CaptureFi
 
 @pytest.mark.parametrize("name", USE)
 @pytest.mark.usefixtures("folder")
-def test_a_mistake_in_use(
+def test_a_mistake_in_prediction(
     name: str, trained: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "stdin", None)
@@ -332,13 +334,13 @@ def test_a_mistake_in_scoring(name: str, trained: Path, capsys: pytest.CaptureFi
     refused(capsys, ["evaluate", trained, *arguments], expected)
 
 
-def test_a_word_that_is_not_known(of_words: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unknown_word(of_words: Path, capsys: pytest.CaptureFixture[str]) -> None:
     refused(capsys, ["predict", of_words, "--prompt", "the zebra"], ("words", "'zebra'", "--token byte"))
 
 
 @pytest.mark.parametrize("name", ["data.json", "model.safetensors", "baselines.safetensors", "metrics.json"])
 @pytest.mark.parametrize("content", [None, b"", b"{}", b"\x00\xff damaged"])
-def test_a_damaged_run_is_told(
+def test_a_damaged_run_is_reported(
     name: str,
     content: bytes | None,
     trained: Path,

@@ -74,9 +74,7 @@ def rows(score: Any) -> list[tuple[Any, ...]]:
 
 
 @given(st.integers(0, 10_000), st.integers(1, 5), st.sampled_from([(4, 4), (3, 4)]))
-def test_a_piece_as_tokens_and_back_keeps_its_notes_voices_and_instruments(
-    seed: int, bars: int, signature: tuple[int, int]
-) -> None:
+def test_tokens_keep_notes_voices_and_instruments(seed: int, bars: int, signature: tuple[int, int]) -> None:
     vocabulary = EventVocabulary.fit([*SCORES, piece(0, signature=(3, 4))], STEPS)
     score = piece(seed, bars, signature)
     ids = vocabulary.encode(score)
@@ -85,7 +83,7 @@ def test_a_piece_as_tokens_and_back_keeps_its_notes_voices_and_instruments(
     assert vocabulary.encode(again).tolist() == ids.tolist()
 
 
-def test_the_vocabulary_is_saved_as_json_and_read_back() -> None:
+def test_the_vocabulary_survives_json() -> None:
     state = json.loads(json.dumps(VOCABULARY.state()))
     again = EventVocabulary.from_state(state)
     assert again.names == VOCABULARY.names and again.voices == VOCABULARY.voices
@@ -105,7 +103,7 @@ def test_transposition_moves_pitches_and_nothing_else(semitones: int) -> None:
     assert rows(VOCABULARY.decode(table[ids])) == sorted(expected)
 
 
-def test_room_is_what_the_keyboard_leaves() -> None:
+def test_transposition_is_limited_by_the_keyboard() -> None:
     score = symusic.Score(STEPS)
     score.tracks.append(symusic.Track("tune", 73, False))
     for pitch in (LOWEST + 1, HIGHEST - 3):
@@ -117,7 +115,7 @@ def test_room_is_what_the_keyboard_leaves() -> None:
     assert PREPROCESSING.transposed(split, [3]).pieces[0].ids.tolist() != split.pieces[0].ids.tolist()
 
 
-def test_many_names_make_voices_of_instruments() -> None:
+def test_track_names_make_voices_of_instruments() -> None:
     scores = []
     for number in range(20):
         score = piece(number)
@@ -127,7 +125,7 @@ def test_many_names_make_voices_of_instruments() -> None:
     assert [(voice.name, voice.program) for voice in voices] == [("", 0), ("", 73)]
 
 
-def test_notes_name_what_events_leave_out(tmp_path: Path) -> None:
+def test_notes_name_what_events_drop(tmp_path: Path) -> None:
     for seed in range(10):
         save_midi(tmp_path / f"{seed}.mid", piece(seed))
     score = piece(3)
@@ -153,7 +151,7 @@ def network() -> RecurrentLanguageModel:
     return RecurrentLanguageModel(VOCABULARY.size, options).eval()
 
 
-def test_pieces_side_by_side_are_scored_as_one_by_one() -> None:
+def test_a_batch_of_pieces_is_scored_like_single_pieces() -> None:
     net = network()
     split = PREPROCESSING.encode([ScorePiece(str(i), piece(i, bars=1 + i)) for i in range(4)])
     found = texts_nll(net, [one.ids for one in split.pieces], split.end)
@@ -201,7 +199,7 @@ def test_only_training_pieces_are_transposed_and_each_comes_once_in_an_epoch(fol
     assert valid.ids.tolist() == preprocessing.vocabulary.encode(piece(int(valid.name[:2]))).tolist()
 
 
-def test_n_grams_are_counted_in_every_transposition() -> None:
+def test_n_grams_count_every_transposition() -> None:
     train, valid = (
         PREPROCESSING.encode([ScorePiece(str(i), piece(i)) for i in range(*ends)])
         for ends in ((0, 3), (3, 5))
@@ -233,7 +231,7 @@ def test_a_run_is_scored_among_n_grams_saved_and_loaded(folder: Path, tmp_path: 
     assert again.training_notes.names == model.training_notes.names
 
 
-def test_a_run_that_is_resumed_ends_as_one_that_was_not_interrupted(
+def test_a_resumed_run_equals_an_uninterrupted_one(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = Composer(**SMALL).fit(folder, out=tmp_path / "whole")

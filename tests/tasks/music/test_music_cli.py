@@ -137,7 +137,7 @@ def test_evaluate_prints_one_json_object(
 
 
 @pytest.mark.slow
-def test_pieces_without_a_split_are_split_by_the_piece(
+def test_pieces_without_a_split_are_split_by_piece(
     files: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     common = ["train", "music", files / "tunes.json", *FLAGS, "--split", "0.5/0.25/0.25"]
@@ -155,7 +155,7 @@ def test_pieces_without_a_split_are_split_by_the_piece(
     assert (load(tmp_path / "d").metrics["training_size"], load(tmp_path / "d").metrics["pieces"]) == (20, 4)
 
 
-def test_a_run_that_is_resumed_ends_as_one_that_was_not_interrupted(
+def test_a_resumed_run_equals_an_uninterrupted_one(
     files: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     common = ["train", "music", files / "tunes.mat", *FLAGS[:-2], "--schedule", "constant"]
@@ -167,7 +167,7 @@ def test_a_run_that_is_resumed_ends_as_one_that_was_not_interrupted(
     assert all(np.array_equal(whole[name], resumed[name]) for name in whole)
 
 
-def test_a_budget_stops_with_the_best_kept(
+def test_a_budget_keeps_the_best_weights(
     files: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     flags = ["--epochs", "100000", "--patience", "100000", "--budget", "1s", "--out", tmp_path / "run"]

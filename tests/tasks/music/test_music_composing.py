@@ -88,7 +88,7 @@ def test_only_the_first_bars_of_a_primer_are_taken(runs: dict[str, Path]) -> Non
     assert max(start + length for _, start, length, _ in rows(found.score)) <= 8
 
 
-def test_voices_that_the_primer_does_not_have_come_on_tracks_of_their_own(runs: dict[str, Path]) -> None:
+def test_voices_missing_in_the_primer_get_their_own_tracks(runs: dict[str, Path]) -> None:
     found = load(runs["roll"]).compose(runs["melody"], bars=4, seed=2).score
     first, *others = found.tracks
     assert (first.name, first.program) == ("tune", 73) and others
@@ -102,7 +102,7 @@ def test_events_keep_their_voices_and_instruments(runs: dict[str, Path]) -> None
 
 
 @pytest.mark.parametrize("kind", ["roll", "independent"])
-def test_a_melody_that_is_harmonised_is_unchanged_and_at_the_top(runs: dict[str, Path], kind: str) -> None:
+def test_a_harmonised_melody_is_unchanged_and_on_top(runs: dict[str, Path], kind: str) -> None:
     found = load(runs[kind]).compose(harmonize=runs["melody"], proposals=6, seed=4)
     tune, *others = found.score.tracks
     given = read_scores(runs["melody"])[0]
@@ -122,7 +122,7 @@ def above_the_melody(top: Any) -> Any:
 
 
 @given(st.lists(st.one_of(st.none(), st.integers(0, KEYS - 1)), min_size=1, max_size=10))
-def test_what_is_known_under_a_melody(keys: list[int | None]) -> None:
+def test_the_known_keys_under_a_melody(keys: list[int | None]) -> None:
     tune = np.zeros((len(keys), KEYS), np.bool_)
     for frame, key in enumerate(keys):
         if key is not None:
@@ -132,7 +132,7 @@ def test_what_is_known_under_a_melody(keys: list[int | None]) -> None:
     np.testing.assert_array_equal(known == SILENT, above_the_melody(tune))
 
 
-def test_without_a_seed_each_piece_is_another_one() -> None:
+def test_without_a_seed_every_piece_is_new() -> None:
     samples = [torch.rand(4, generator=generator(None)).tolist() for _ in range(2)]
     assert samples[0] != samples[1]
 
@@ -218,9 +218,7 @@ def test_notes_name_the_drums_that_a_roll_leaves_out(drummed: Path) -> None:
     assert model.notes == ("drums, left out of 3.mid",)
 
 
-def test_events_keep_drums_on_a_track_of_their_own(
-    drummed: Path, runs: dict[str, Path], tmp_path: Path
-) -> None:
+def test_events_keep_drums_on_their_own_track(drummed: Path, runs: dict[str, Path], tmp_path: Path) -> None:
     model = load(trained(drummed, tmp_path / "run", model="events", epochs=4, learning_rate=0.02))
     found = model.compose(bars=16, key="C major", seed=1).score
     kits = [track for track in found.tracks if track.is_drum]

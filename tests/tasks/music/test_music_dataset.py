@@ -164,7 +164,7 @@ def test_a_mat_file_cut_off_anywhere_is_refused(tmp_path: Path) -> None:
             read_pieces(tmp_path / "cut.mat")
 
 
-def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+def test_a_missing_file(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="There is no"):
         read_pieces(tmp_path / "none.mat")
 

@@ -71,13 +71,13 @@ def sampled(model: PianoRollNetwork, proposals: int, seed: int) -> tuple[int, ..
     return tuple(int(way) for way in roll[1:, :MELODY] @ [4, 2, 1])
 
 
-def test_of_many_proposals_the_likeliest_of_all_is_kept(model: PianoRollNetwork) -> None:
+def test_the_most_probable_of_many_proposals_is_kept(model: PianoRollNetwork) -> None:
     exact = likelihoods(model)
     best = max(exact, key=lambda ways: exact[ways])
     assert [sampled(model, 1000, seed) for seed in range(2)] == [best, best]
 
 
-def test_proposals_that_make_the_melody_unlikely_are_given_up(
+def test_proposals_that_make_the_melody_improbable_are_dropped(
     model: PianoRollNetwork, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def mean(share: float) -> float:

@@ -42,7 +42,7 @@ def test_the_probability_of_a_key_is_that_of_all_frames_with_it(output: str) -> 
         assert nats[t] == pytest.approx(-float(p[place].log()))
 
 
-def test_inspect_plots_what_a_model_of_rolls_expects_next_to_the_report(tmp_path: Path) -> None:
+def test_inspect_plots_the_expected_keys_next_to_the_report(tmp_path: Path) -> None:
     folder = folder_of(tmp_path / "midi")
     run = trained(folder, tmp_path / "roll")
     assert main(["inspect", str(run), str(folder), "--steps", "20"]) == 0

@@ -65,7 +65,7 @@ def begun(score: Any, quarter: float) -> float:
     return min(n.time / ticks for t in score.tracks for n in t.notes if n.time / ticks >= quarter)
 
 
-def test_bars_and_seconds_are_counted_along_the_changes() -> None:
+def test_bars_and_seconds_follow_the_tempo_changes() -> None:
     score = changing()
     assert bar_lines(score, 10) == [0, 4, 7, 10] and bar_lines(score, 10.5)[-1] == 13
     assert bar_lines(score, 0) == [0] and bar_lines(of_notes((0, 1, 60)), 5) == [0, 4, 8]
@@ -117,7 +117,7 @@ def test_a_melody_keeps_its_tempos_and_bars(runs: dict[str, Path], tmp_path: Pat
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_new_pieces_are_in_the_most_frequent_bars(kind: str, tmp_path: Path) -> None:
+def test_new_pieces_have_the_most_frequent_time_signature(kind: str, tmp_path: Path) -> None:
     for seed in range(12):
         signature = (4, 4) if seed < 4 else (3, 4)
         save_midi(tmp_path / f"{seed:02}.mid", ScoreMeta(100, None, signature).apply_to(piece(seed, 3)))
@@ -144,13 +144,13 @@ def test_a_written_piece_is_no_longer_than_requested(
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("temperature", [1e-320, 1e-40, 1e-7])
-def test_the_coldest_is_the_likeliest(runs: dict[str, Path], kind: str, temperature: float) -> None:
+def test_temperature_zero_is_the_most_probable(runs: dict[str, Path], kind: str, temperature: float) -> None:
     model = load(runs[kind])
     cold, none = (model.compose(bars=2, seed=1, temperature=t).score for t in (temperature, 0))
     assert cold.dumps_midi() == none.dumps_midi()
 
 
-def test_pieces_without_notes_are_not_begun_with(tmp_path: Path) -> None:
+def test_pieces_without_notes_are_not_primers(tmp_path: Path) -> None:
     tune = [[60], [62], [64], [65]] * 3
     (tmp_path / "a.json").write_text(json.dumps({"train": [[[], [], []]] * 9 + [tune], "valid": [tune]}))
     save_midi(tmp_path / "melody.mid", melody())
@@ -160,7 +160,7 @@ def test_pieces_without_notes_are_not_begun_with(tmp_path: Path) -> None:
         assert model.compose(harmonize=tmp_path / "melody.mid", proposals=2, seed=seed).score.note_num()
 
 
-def test_a_short_piece_is_no_copy(runs: dict[str, Path]) -> None:
+def test_a_short_piece_is_not_a_copy(runs: dict[str, Path]) -> None:
     summary = load(runs["roll"]).compose(seconds=0.01, seed=1).summary()
     assert summary["copied"] is None or not summary["copied"]["is_copy"]
 

@@ -154,7 +154,7 @@ def test_independent_keys_by_hand() -> None:
 
 @pytest.mark.parametrize("cell", CELLS)
 @torch.no_grad()
-def test_without_the_keys_as_they_are_a_piece_in_another_key_is_the_same(cell: str) -> None:
+def test_relative_keys_make_transposed_pieces_equal(cell: str) -> None:
     model = small("independent", cell, keys=KEYS)
     low = random_piece(12, 0).roll & (np.arange(KEYS) >= 20) & (np.arange(KEYS) < 60)
     rolls = [torch.from_numpy(np.roll(low, up, 1))[:, None].double() for up in (0, 9)]
@@ -205,7 +205,7 @@ def within(found: torch.Tensor, expected: torch.Tensor, samples: int = SAMPLES) 
 
 @pytest.mark.parametrize("output", OUTPUTS)
 @torch.no_grad()
-def test_frames_are_sampled_as_often_as_they_are_likely(output: str) -> None:
+def test_frames_are_sampled_with_their_probability(output: str) -> None:
     model, context = small(output), some_context()
     expected = probabilities(model, context)
     sampled = model.output.sample(times(context, SAMPLES), random=torch.Generator().manual_seed(1))
@@ -232,7 +232,7 @@ def test_below_a_known_melody_the_rest_is_sampled_exactly(output: str) -> None:
 
 
 @torch.no_grad()
-def test_any_known_keys_are_kept_to_and_weighed_so_that_the_mean_is_their_probability() -> None:
+def test_known_keys_are_kept_and_the_mean_weight_is_their_probability() -> None:
     model, context = small("autoregressive"), some_context()
     expected = probabilities(model, context)
     known = torch.tensor([SOUNDS, FREE, SILENT, FREE, FREE])
@@ -249,7 +249,7 @@ def test_any_known_keys_are_kept_to_and_weighed_so_that_the_mean_is_their_probab
 
 @pytest.mark.parametrize("output", OUTPUTS)
 @torch.no_grad()
-def test_a_temperature_of_zero_takes_the_likeliest_and_a_low_one_nearly_always(output: str) -> None:
+def test_temperature_zero_takes_the_most_probable_and_a_low_one_nearly_always(output: str) -> None:
     model, context = small(output), some_context()
     coldest = model.output.sample(context, 0.0).frames
     if output == "independent":
@@ -288,7 +288,7 @@ def _double(pair: tuple[torch.Tensor, torch.Tensor]) -> tuple[torch.Tensor, torc
 
 
 @torch.no_grad()
-def test_frame_by_frame_is_the_same_as_at_once() -> None:
+def test_frame_by_frame_equals_the_whole_sequence() -> None:
     model = small("autoregressive", "lstm", keys=KEYS)
     frames = torch.from_numpy(random_piece(9, 1).roll)[:, None].double()
     whole, _ = model(frames)
@@ -347,7 +347,7 @@ def test_training_pieces_are_transposed_anew_in_each_epoch_and_validation_is_not
     assert kept == {p.roll.tobytes() for p in pieces}
 
 
-def test_a_piece_at_the_keyboards_end_stays_on_it() -> None:
+def test_a_piece_at_the_end_of_the_keyboard_stays_on_it() -> None:
     whole = piece([0, 87], [3])
     assert all(
         np.array_equal(randomly_transposed(whole.roll, 5, np.random.default_rng(seed)), whole.roll)
@@ -358,7 +358,7 @@ def test_a_piece_at_the_keyboards_end_stays_on_it() -> None:
 
 
 @given(st.integers(1, 30), st.integers(0, 3))
-def test_an_epoch_has_the_number_of_batches_it_says(count: int, epoch: int) -> None:
+def test_an_epoch_has_its_declared_number_of_batches(count: int, epoch: int) -> None:
     pieces = tuple(random_piece(2 + i, i) for i in range(count))
     own = training(pieces, transpose=2)
     batches = list(own.batches(epoch))
@@ -400,7 +400,9 @@ def test_baselines_by_hand() -> None:
 
 
 @pytest.mark.parametrize(("name", "bar"), [("JSB_Chorales", 10.49), ("Nottingham", 5.15)])
-def test_markov_on_record(shared_data: Callable[[str], Path], name: str, bar: float) -> None:
+def test_the_markov_baseline_has_its_recorded_metrics(
+    shared_data: Callable[[str], Path], name: str, bar: float
+) -> None:
     splits = read_pieces(shared_data(f"music/{name}.mat"))
     found = scored(fitted(splits["train"]), splits["test"])
     assert found["markov"]["nll_per_frame"] == pytest.approx(bar, abs=0.005)

@@ -48,7 +48,7 @@ def texts(manifest: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("name", ["both", "live"])
-def test_it_learns_to_hear(folder: Path, name: str) -> None:
+def test_it_learns_to_transcribe(folder: Path, name: str) -> None:
     metrics = load_json(folder / name / "metrics.json")
     assert metrics["model"]["wer"] < 0.05 and metrics["split"] == "test"
     assert metrics["baselines"]["most_frequent"]["wer"] > 0.5
@@ -57,7 +57,7 @@ def test_it_learns_to_hear(folder: Path, name: str) -> None:
     assert score(found, texts(folder / "test.tsv"))["wer"] == metrics["model"]["wer"]
 
 
-def test_what_is_loaded_hears_the_same(folder: Path) -> None:
+def test_a_loaded_model_transcribes_the_same(folder: Path) -> None:
     model = load(folder / "both")
     scored = model.evaluate(folder / "test.tsv")
     before = load_json(folder / "both" / "metrics.json")
@@ -68,7 +68,7 @@ def test_what_is_loaded_hears_the_same(folder: Path) -> None:
     )
 
 
-def test_listening_live_is_as_hearing_the_whole(folder: Path) -> None:
+def test_streaming_equals_whole_recordings(folder: Path) -> None:
     model = load(folder / "live")
     for asked in (DecodingConfig(), DecodingConfig(lm="ngram"), DecodingConfig(beam=4)):
         whole = dict(enumerate(model.predict(folder / "test.tsv", **vars(asked))))
@@ -83,12 +83,12 @@ def test_listening_live_is_as_hearing_the_whole(folder: Path) -> None:
             assert " ".join(segment.text for segment in found) == text
 
 
-def test_live_figures_are_those_of_files(folder: Path) -> None:
+def test_streaming_metrics_are_those_of_files(folder: Path) -> None:
     result = load(folder / "live").evaluate(folder / "test.tsv", live=True)
     assert result["live"]["wer"] == result["model"]["wer"]
 
 
-def test_words_stand_where_they_were_said(folder: Path) -> None:
+def test_words_have_their_times(folder: Path) -> None:
     model, checked = load(folder / "both"), 0
     for number, text in enumerate(texts(folder / "test.tsv")):
         ((_, segments),) = model.stream(folder / "test" / f"{number}.wav", DecodingConfig())
@@ -103,7 +103,7 @@ def test_words_stand_where_they_were_said(folder: Path) -> None:
     assert checked >= 15
 
 
-def test_an_endless_sound_is_heard_in_constant_memory(folder: Path) -> None:
+def test_an_endless_stream_takes_constant_memory(folder: Path) -> None:
     model, random = load(folder / "live"), np.random.default_rng(5)
     for asked in (DecodingConfig(), DecodingConfig(lm="ngram")):
         stream = model.streaming_recognizer(asked)
@@ -129,7 +129,7 @@ def test_a_sound_without_pauses_is_cut(folder: Path) -> None:
     assert " ".join(segment.text for segment in segments) == model.predict(path)[0]
 
 
-def test_a_language_model_of_a_run_joins_in(folder: Path, tmp_path: Path) -> None:
+def test_a_language_model_of_a_run_is_fused(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "text.txt").write_text("low low top\nmid high\n" * 200)
     LanguageModel(token="word", hidden_size=8, num_layers=1, epochs=1, steps=8, batch_size=4).fit(
         tmp_path / "text.txt", out=tmp_path / "words"
@@ -158,13 +158,13 @@ def test_a_speaker_is_held_out(folder: Path) -> None:
         SpeechRecognizer(**SMALL, hold_out="eve").prepare(folder / "train.tsv")
 
 
-def test_parts_are_cut_by_chance_and_share_nothing(folder: Path) -> None:
+def test_splits_are_random_and_disjoint(folder: Path) -> None:
     dataset = SpeechRecognizer(**SMALL, split="0.7/0.2/0.1").prepare(folder / "train.tsv")
     names = [{one.name for one in part.utterances} for part in (dataset.train, dataset.valid, dataset.test)]  # type: ignore[union-attr]
     assert [len(own) for own in names] == [84, 24, 12] and not names[0] & names[1] and not names[1] & names[2]
 
 
-def test_an_interrupted_run_ends_as_an_uninterrupted_one(
+def test_an_interrupted_run_equals_an_uninterrupted_one(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = {**SMALL, "epochs": 2, "speeds": (0.9, 1.0), "time_masks": 1, "noise": 20.0}
@@ -186,7 +186,7 @@ def test_an_interrupted_run_ends_as_an_uninterrupted_one(
         assert torch.equal(a, b)
 
 
-def test_what_is_too_short_for_its_text_does_no_harm(folder: Path) -> None:
+def test_utterances_too_short_for_their_text_do_no_harm(folder: Path) -> None:
     """An utterance of 0.35 s at double speed has fewer frames than letters."""
     settings = {**SMALL, "token": "character", "subsampling": 8, "speeds": (1.0, 2.0), "epochs": 1}
     model = SpeechRecognizer(**settings).fit(folder / "train.tsv", valid=folder / "valid.tsv")
@@ -194,7 +194,7 @@ def test_what_is_too_short_for_its_text_does_no_harm(folder: Path) -> None:
     assert any("too long for their frames" in note for note in model.dataset.notes)
 
 
-def test_a_file_that_changed_is_heard_anew(folder: Path, tmp_path: Path) -> None:
+def test_a_changed_file_is_transcribed_again(folder: Path, tmp_path: Path) -> None:
     model, path = load(folder / "both"), tmp_path / "x.wav"
     for number, text in list(enumerate(model.predict(folder / "test.tsv")))[:4]:
         path.write_bytes((folder / "test" / f"{number}.wav").read_bytes())
@@ -202,7 +202,7 @@ def test_a_file_that_changed_is_heard_anew(folder: Path, tmp_path: Path) -> None
 
 
 @pytest.mark.slow
-def test_letters_are_heard_live_as_in_files(folder: Path, tmp_path: Path) -> None:
+def test_letters_stream_like_files(folder: Path, tmp_path: Path) -> None:
     settings = {**LIVE, "token": "character", "subsampling": 1, "epochs": 6}
     model = SpeechRecognizer(**settings).fit(folder / "train.tsv", valid=folder / "valid.tsv")
     random = np.random.default_rng(0)
@@ -219,7 +219,7 @@ def test_letters_are_heard_live_as_in_files(folder: Path, tmp_path: Path) -> Non
         assert [" ".join(s.text for s in found)] == model.predict(tmp_path / "two.wav", **vars(asked))
 
 
-def test_hot_words_that_cannot_be_written_are_refused(folder: Path) -> None:
+def test_hot_words_with_unknown_characters_are_refused(folder: Path) -> None:
     with pytest.raises(UserError, match="Give 'top' instead"):
         load(folder / "both").predict(folder / "test.tsv", hot_words=("Top",))
     with pytest.raises(UserError, match="'piano' is not"):
@@ -229,7 +229,7 @@ def test_hot_words_that_cannot_be_written_are_refused(folder: Path) -> None:
 # -- the command line --------------------------------------------------------------------------------------------
 
 
-def test_the_command_line_from_training_to_text(
+def test_the_command_line_from_training_to_transcripts(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = tmp_path / "run"
@@ -243,7 +243,7 @@ def test_the_command_line_from_training_to_text(
     assert "searched" in result
 
 
-def test_the_command_line_hears(
+def test_the_command_line_transcribes_live(
     folder: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     both, live = str(folder / "both"), str(folder / "live")
@@ -266,8 +266,6 @@ def test_the_command_line_hears(
     assert capsys.readouterr().out.split() == alive.split()
 
 
-def test_a_network_that_reads_backwards_does_not_listen(
-    folder: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_bidirectional_network_does_not_stream(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["predict", str(folder / "both"), str(folder / "test" / "0.wav"), "--live"]) == 2
     assert "--no-bidirectional" in capsys.readouterr().err

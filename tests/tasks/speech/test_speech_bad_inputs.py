@@ -171,7 +171,9 @@ DATA: dict[str, tuple[Callable[[Path], str | bytes], Expected]] = {
 
 
 @pytest.mark.parametrize("name", DATA)
-def test_a_mistake_in_the_data_is_told(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_mistake_in_the_data_is_reported(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     make, expected = DATA[name]
     content = make(tmp_path)
     data, out = tmp_path / "all.tsv", tmp_path / "run"
@@ -188,7 +190,7 @@ def test_a_mistake_in_the_data_is_told(name: str, tmp_path: Path, capsys: pytest
         ("0.wav", ("must be in a manifest", "ending .wav", "path and text")),
     ],
 )
-def test_what_is_no_manifest_is_told(
+def test_a_file_without_a_manifest_is_reported(
     name: str, expected: Expected, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "folder").mkdir()
@@ -224,7 +226,7 @@ SETTINGS: dict[str, tuple[list[str], Expected]] = {
 
 
 @pytest.mark.parametrize("name", SETTINGS)
-def test_a_wrong_setting_is_told(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_wrong_setting_is_reported(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     flags, expected = SETTINGS[name]
     data, out = tmp_path / "all.tsv", tmp_path / "run"
     data.write_text(spoken(tmp_path))
@@ -294,7 +296,7 @@ USES: dict[str, tuple[list[str], Expected]] = {
 
 
 @pytest.mark.parametrize("name", USES)
-def test_a_mistake_in_use_is_told(
+def test_a_mistake_in_prediction_is_reported(
     name: str, trained: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "stdin", None)
@@ -318,7 +320,7 @@ def test_a_mistake_in_use_is_told(
         (b"\1\2\3", ("16 bits", "ended within a sample", "s16le")),
     ],
 )
-def test_a_mistake_in_a_pipe_is_told(
+def test_a_mistake_on_stdin_is_reported(
     data: bytes,
     expected: Expected,
     trained: Path,
@@ -329,7 +331,9 @@ def test_a_mistake_in_a_pipe_is_told(
     refused(capsys, ["predict", trained / "live", "--live"], expected)
 
 
-def test_a_damaged_folder_is_told(trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_damaged_run_folder_is_reported(
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     copy = Path(shutil.copytree(trained / "live", tmp_path / "copy"))
     (copy / "data.json").write_text("{}")
     refused(capsys, ["predict", copy, trained / "0.wav"], ("as training wrote", "damaged", "Copy"))
@@ -354,7 +358,7 @@ ODD: dict[str, Callable[[Path], str]] = {
 
 
 @pytest.mark.parametrize("name", ODD)
-def test_what_is_odd_but_fine_trains(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_unusual_data_trains(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     data = tmp_path / "all.tsv"
     data.write_text(ODD[name](tmp_path))
     assert main(["train", "speech", str(data), *QUICK, "--out", str(tmp_path / "run")]) == 0
@@ -371,7 +375,7 @@ NOTES: dict[str, tuple[Callable[[Path], object], str]] = {
 
 
 @pytest.mark.parametrize("name", NOTES)
-def test_what_is_wrong_with_a_sound_is_told_by_its_name(
+def test_faults_of_audio_are_reported_with_the_file_name(
     name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     make, words = NOTES[name]

@@ -42,7 +42,7 @@ def spoken(folder: Path, count: int, seed: int) -> Path:
 
 @pytest.mark.slow
 @needs_espeak
-def test_speech_is_made_learnt_and_heard(
+def test_speech_is_synthesized_learned_and_transcribed(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     train, test = spoken(tmp_path / "train", 150, 0), spoken(tmp_path / "test", 24, 1)
@@ -80,7 +80,7 @@ def test_speech_is_made_learnt_and_heard(
     assert times == sorted(times) and times[-1] <= len(samples) / rate
 
 
-def test_a_demo_without_espeak_says_what_to_install(
+def test_a_demo_without_espeak_names_what_to_install(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
@@ -89,12 +89,12 @@ def test_a_demo_without_espeak_says_what_to_install(
 
 
 @needs_espeak
-def test_a_voice_that_is_not_there_is_told(tmp_path: Path) -> None:
+def test_a_missing_voice_is_reported(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="nobody"):
         speak([Spoken("one", "nobody", 150, 50)], tmp_path)
 
 
-def test_the_demo_says_each_phrase_once_and_keeps_a_voice_for_the_test() -> None:
+def test_the_demo_speaks_each_phrase_once_and_holds_out_a_voice() -> None:
     those = phrases(PHRASES)
     assert len(set(those)) == PHRASES and those == phrases(PHRASES)
     assert sum(one.voice == STRANGER for one in those) == PHRASES // 13

@@ -43,7 +43,9 @@ def sound(frames: int, seed: int = 0) -> torch.Tensor:
     st.sampled_from(["rnn", "gru", "lstm"]),
     st.lists(st.integers(0, 9), min_size=1, max_size=6),
 )
-def test_live_is_as_at_once(front: str, subsampling: int, cell: str, pieces: list[int]) -> None:
+def test_streaming_equals_the_whole_utterance(
+    front: str, subsampling: int, cell: str, pieces: list[int]
+) -> None:
     own = network(front, subsampling, cell=cell)
     frames = sound(sum(pieces))
     stream = own.stream()
@@ -62,14 +64,14 @@ def test_live_is_as_at_once(front: str, subsampling: int, cell: str, pieces: lis
     np.testing.assert_allclose(whole, scores[:, 0].numpy(), atol=2e-5)
 
 
-def test_what_is_heard_does_not_wait_for_more_than_its_group() -> None:
+def test_an_output_waits_for_its_group_only() -> None:
     stream = network(subsampling=4).stream()
     assert [len(stream.accept(sound(1).numpy())) for _ in range(8)] == [0, 0, 0, 1, 0, 0, 0, 1]
 
 
 @pytest.mark.parametrize("front", sorted(FRONTS))
 @pytest.mark.parametrize("bidirectional", [False, True])
-def test_an_utterance_does_not_hear_its_neighbors(front: str, bidirectional: bool) -> None:
+def test_an_utterance_does_not_depend_on_its_batch(front: str, bidirectional: bool) -> None:
     own = network(front, 4, bidirectional)
     short, long = sound(FRAMES, 1), sound(40, 2)
     padded = torch.nn.utils.rnn.pad_sequence([short, long])
@@ -80,7 +82,7 @@ def test_an_utterance_does_not_hear_its_neighbors(front: str, bidirectional: boo
     np.testing.assert_allclose(together[:6, 0].numpy(), alone[:, 0].numpy(), atol=1e-5)
 
 
-def test_a_network_that_reads_backwards_has_no_stream() -> None:
+def test_a_bidirectional_network_has_no_stream() -> None:
     with pytest.raises(ValueError, match="bidirectional"):
         network(bidirectional=True).stream()
 
@@ -91,7 +93,7 @@ def test_scores_are_probabilities() -> None:
     torch.testing.assert_close(scores.exp().sum(-1), torch.ones(6, 1))
 
 
-def test_the_loss_is_that_of_all_paths() -> None:
+def test_the_loss_sums_over_all_paths() -> None:
     generator = torch.Generator().manual_seed(0)
     scores = torch.randn(5, 2, 3, generator=generator, dtype=torch.float64).log_softmax(-1)
     targets, sizes, lengths = torch.tensor([[1, 2], [2, 0]]), torch.tensor([2, 1]), torch.tensor([5, 3])
@@ -105,7 +107,7 @@ def test_the_loss_is_that_of_all_paths() -> None:
         assert float(found[row]) == pytest.approx(-np.log(total))
 
 
-def test_every_part_learns() -> None:
+def test_every_parameter_has_a_gradient() -> None:
     own = network().train()
     scores, lengths = own(sound(FRAMES)[:, None], torch.tensor([FRAMES]))
     ctc_nll(scores, lengths, torch.tensor([[1, 2]]), torch.tensor([2])).sum().backward()

@@ -25,7 +25,7 @@ SENTENCES = ["ab a", "ba  b", "abba", "café 日本 a"]
 
 
 @pytest.mark.parametrize("kind", ["character", "word", "subword"])
-def test_text_comes_back_from_its_tokens(kind: str, tmp_path: Path) -> None:
+def test_a_text_is_decoded_from_its_tokens(kind: str, tmp_path: Path) -> None:
     tokenizer = CTCTokenizer.fit(SENTENCES, kind, 300)
     again = CTCTokenizer.from_dict(tokenizer.to_dict(), tmp_path)
     for text in SENTENCES:
@@ -35,7 +35,7 @@ def test_text_comes_back_from_its_tokens(kind: str, tmp_path: Path) -> None:
         assert "".join(tokenizer.pieces[token] for token in tokens).split() == text.split()
 
 
-def test_what_no_training_sentence_has_is_not_written() -> None:
+def test_characters_missing_in_training_are_not_written() -> None:
     assert CTCTokenizer.fit(SENTENCES, "character", 0).unknown("ab x") == 1
     assert CTCTokenizer.fit(SENTENCES, "word", 0).unknown("ab c a") == 1
     assert CTCTokenizer.fit(SENTENCES, "subword", 300).unknown("ab x") == 1
@@ -56,7 +56,7 @@ def certain(path: list[int], tokens: int = 4) -> np.ndarray:
     path=st.lists(st.integers(0, 3), max_size=80),
     blocks=st.lists(st.integers(1, 20), min_size=1, max_size=9),
 )
-def test_segments_are_the_same_in_any_blocks(
+def test_segments_do_not_depend_on_the_block_size(
     pieces: list[str], decoding: CTCDecoder, path: list[int], blocks: list[int]
 ) -> None:
     tokenizer = CTCTokenizer("character", pieces)
@@ -83,14 +83,14 @@ def test_a_long_segment_is_cut_after_a_whole_word() -> None:
     assert set(f"{first.text} {second.text}".split()) == {"ab"} and len(first.tokens) < len(path) / 2
 
 
-def test_a_segment_that_never_rests_is_cut_all_the_same() -> None:
+def test_a_segment_without_pauses_is_cut_too() -> None:
     segmenter = Segmenter(PrefixBeamSearch(size=2), CTCTokenizer("character", [" ", "a", "b"]), 0.1)
     for _ in range(3000):
         segmenter.accept(certain([2, 3]))
         assert len(segmenter.frames) <= 2 * LONGEST / 0.1
 
 
-def test_a_pause_ends_a_segment_and_times_go_on() -> None:
+def test_a_pause_ends_a_segment_and_times_continue() -> None:
     tokenizer = CTCTokenizer("word", ["a ", "b ", "c "])
     path = [0, 1, 1, 0, 2] + [0] * 12 + [3, 3]
     first, second = segments_of(certain(path), GreedyCTC(), tokenizer, 0.1)
@@ -100,7 +100,7 @@ def test_a_pause_ends_a_segment_and_times_go_on() -> None:
     assert first.words[0].confidence == pytest.approx(0.97)
 
 
-def test_letters_become_words_in_time() -> None:
+def test_letters_become_timed_words() -> None:
     tokenizer = CTCTokenizer("character", [" ", "a", "b"])
     spans = [Span(2, 0, 1, np.log(0.5)), Span(3, 2, 4, np.log(0.25)), Span(1, 5, 6, 0.0), Span(2, 7, 8, 0.0)]
     first, second = words(spans, tokenizer, 0.1, first=10)
@@ -109,7 +109,7 @@ def test_letters_become_words_in_time() -> None:
     assert second.text == "a" and second.confidence == 1.0
 
 
-def test_what_may_still_change_is_open() -> None:
+def test_uncertain_text_stays_open() -> None:
     segmenter = Segmenter(GreedyCTC(), CTCTokenizer("word", ["a ", "b ", "c "]), 0.1)
     segmenter.accept(certain([1, 0, 2]))
     assert segmenter.certain() == segmenter.open() == "a b"
@@ -131,7 +131,7 @@ def by_definition(a: np.ndarray, b: np.ndarray) -> float:
     return float(table[-1, -1]) / (len(a) + len(b))
 
 
-def test_distances_are_those_of_dynamic_time_warping() -> None:
+def test_distances_equal_dynamic_time_warping() -> None:
     random = np.random.default_rng(0)
     sounds = [random.normal(size=(int(n), 5)).astype(np.float32) for n in random.integers(4, 30, 12)]
     templates = Templates.of(sounds, [str(i % 3) for i in range(12)])
@@ -151,7 +151,7 @@ def split_of(sounds: list[np.ndarray], texts: list[str]) -> SpeechSplit:
     return SpeechSplit([Utterance("", (), text) for text in texts], sounds, [[]] * len(texts), frontend)
 
 
-def test_baselines_come_back_from_their_arrays() -> None:
+def test_baselines_are_restored_from_their_arrays() -> None:
     random = np.random.default_rng(0)
     sounds = [random.normal(size=(9, 3)).astype(np.float32) for _ in range(6)]
     split = split_of(sounds, ["yes", "no", "no", "yes", "no", "ja"])
@@ -211,7 +211,7 @@ def test_a_search_outside_its_rule_is_refused(asked: dict[str, object], told: st
         DecodingConfig(**asked)  # type: ignore[arg-type]
 
 
-def test_settings_that_do_not_go_together_are_refused() -> None:
+def test_contradicting_settings_are_refused() -> None:
     with pytest.raises(UserError, match="--live"):
         Prediction(pcm_rate=8000)
     with pytest.raises(UserError, match="PNG"):

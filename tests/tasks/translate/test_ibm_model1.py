@@ -39,7 +39,7 @@ OTHERS = st.lists(st.sampled_from("WXYZ"), min_size=1, max_size=4)
 
 
 @given(pairs=st.lists(st.tuples(WORDS, OTHERS), min_size=1, max_size=6), rounds=st.integers(1, 4))
-def test_chances_are_those_of_plain_python(pairs: list[tuple[Sentence, Sentence]], rounds: int) -> None:
+def test_probabilities_equal_plain_python(pairs: list[tuple[Sentence, Sentence]], rounds: int) -> None:
     found = Alignment.fit(pairs, rounds)
     expected = by_hand(pairs, rounds)
     count = len(found.targets)
@@ -64,7 +64,7 @@ def split(pairs: SentencePairs) -> PairSplit:
     return PairSplit(pairs, [], [])
 
 
-def test_only_so_many_pairs_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_a_limited_number_of_pairs_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ibm_model1, "MOST", 13)
     pairs = SentencePairs(("a b", "c d", "e f"), ("A B", "C D", "E F"))  # 6 cells each
     found = baseline_set(lower=False).fit(split(pairs), split(pairs))
@@ -72,7 +72,7 @@ def test_only_so_many_pairs_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
     assert set(found.members[1].table) == {"a", "b", "c", "d"}  # type: ignore[attr-defined]
 
 
-def test_baselines_write_and_come_back() -> None:
+def test_baselines_are_saved_and_restored() -> None:
     pairs = SentencePairs(("Das Haus .", "das Buch !", "ein Buch"), ("The house .", "the book !", "a book"))
     found = baseline_set(lower=True).fit(split(pairs), split(pairs))
     again = baseline_set(lower=True).load_state(found.state())

@@ -69,7 +69,7 @@ def model(folder: Path) -> Translator:
     return Translator.load(folder / "run")
 
 
-def test_it_learns_to_turn_sentences_around(model: Translator) -> None:
+def test_it_learns_to_reverse_sentences(model: Translator) -> None:
     result = model.metrics
     assert result["model"]["bleu"] > 95 and result["model"]["chrf"] > 95
     assert result["model"]["perplexity"] < 1.2
@@ -80,7 +80,7 @@ def test_it_learns_to_turn_sentences_around(model: Translator) -> None:
     assert model.predict(["eins zwei drei", "", "sechs"]) == ["three two one", "", "six"]
 
 
-def test_the_figures_are_those_of_the_translations(model: Translator, folder: Path) -> None:
+def test_the_metrics_are_those_of_the_translations(model: Translator, folder: Path) -> None:
     sources, targets = ((folder / f"test.{end}").read_text().splitlines() for end in ("de", "en"))
     scored = model.evaluate(folder / "test", int8=True)
     bleu = BLEU(force=True).corpus_score(model.predict(sources), [targets]).score
@@ -106,7 +106,7 @@ def test_the_loaded_model_is_the_saved_one(folder: Path) -> None:
     }
 
 
-def test_the_page_has_translations_and_pictures(folder: Path) -> None:
+def test_the_page_has_translations_and_plots(folder: Path) -> None:
     page = (folder / "run" / "report.html").read_text()
     rows = [line.split("\t") for line in (folder / "run/plots/translations.tsv").read_text().splitlines()]
     assert len(rows) == 21 and rows[0] == ["source", "translation", "reference"]
@@ -158,7 +158,7 @@ def test_a_translation_does_not_wait_for_the_next_sentence(folder: Path) -> None
         assert process.wait() == 0
 
 
-def test_sentences_that_are_too_long_are_cut_and_told(model: Translator, tmp_path: Path) -> None:
+def test_sentences_that_are_too_long_are_cut_and_reported(model: Translator, tmp_path: Path) -> None:
     (tmp_path / "in.txt").write_text("eins zwei\n" + "eins " * 150 + "\n")
     assert written(model, tmp_path / "in.txt").startswith("two one\n")
     assert model.notes == ("sources cut after 100 tokens (--max-length): 1",)
@@ -173,7 +173,7 @@ def test_n_best(model: Translator, monkeypatch: pytest.MonkeyPatch) -> None:
     assert scores[:3] == sorted(scores[:3], reverse=True)
 
 
-def test_draws_depend_on_the_seed(model: Translator) -> None:
+def test_samples_depend_on_the_seed(model: Translator) -> None:
     def drawn(**asked: Any) -> list[str]:
         return model.predict(["eins zwei drei vier fünf"] * 20, sample=True, **asked)
 
@@ -182,13 +182,13 @@ def test_draws_depend_on_the_seed(model: Translator) -> None:
     assert set(drawn(temperature=0.0)) == set(model.predict(["eins zwei drei vier fünf"], beam=1))
 
 
-def test_the_attention_is_drawn(model: Translator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_attention_is_plotted(model: Translator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     piped(monkeypatch, b"eins zwei\n$x$ drei\n")
     assert written(model, None, plot=tmp_path / "a.png").count("\n") == 2
     assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_unknown_words_are_copied_from_where_the_attention_is(tmp_path: Path) -> None:
+def test_unknown_words_are_copied_from_the_attended_position(tmp_path: Path) -> None:
     random = np.random.default_rng(0)
     names = [f"N{i}" for i in range(400)]
     rows = []
@@ -204,7 +204,7 @@ def test_unknown_words_are_copied_from_where_the_attention_is(tmp_path: Path) ->
 # -- data --------------------------------------------------------------------------------------------------------
 
 
-def test_what_was_left_out_doubled_or_unknown_is_told(tmp_path: Path) -> None:
+def test_dropped_duplicate_and_unknown_words_are_reported(tmp_path: Path) -> None:
     rows = [*[f"a{i} b\tA{i} B\n" for i in range(30)], "lang " * 40 + "\tlong\n"]
     (tmp_path / "train.tsv").write_text("".join(rows))
     (tmp_path / "valid.tsv").write_text("a1 b\tA1 B\nneu\tB\n" + "b " * 21 + "\tB\n")
@@ -219,7 +219,7 @@ def test_what_was_left_out_doubled_or_unknown_is_told(tmp_path: Path) -> None:
     assert len(found.train) == 30 and found.test is None
 
 
-def test_a_translation_may_be_as_long_as_those_of_training(tmp_path: Path) -> None:
+def test_a_translation_may_be_as_long_as_in_training(tmp_path: Path) -> None:
     (tmp_path / "train.tsv").write_text("".join(f"{i}\t{'x' * i}\n" for i in range(20, 50)))
     found = read_dataset(Translator(token="character", split="rest/1/0").config, tmp_path / "train.tsv")
     most = max(len(target) for target in found.train.targets)
@@ -231,7 +231,7 @@ def test_a_translation_may_be_as_long_as_those_of_training(tmp_path: Path) -> No
     )  # twice as long, though one pair stretches more
 
 
-def test_vocabularies_are_of_the_training_part_only(tmp_path: Path) -> None:
+def test_vocabularies_are_fitted_on_the_training_split_only(tmp_path: Path) -> None:
     (tmp_path / "train.tsv").write_text("".join(f"a{i}\tA{i}\n" for i in range(50)))
     (tmp_path / "valid.tsv").write_text("nur hier\tonly here\n")
     config = Translator(token="word").config
@@ -241,7 +241,7 @@ def test_vocabularies_are_of_the_training_part_only(tmp_path: Path) -> None:
     assert [s for s, _ in few.train.pairs] == [f"a{i}" for i in range(40, 50)]
 
 
-def test_parts_cut_from_the_data_share_no_sentence(tmp_path: Path) -> None:
+def test_splits_cut_from_the_data_share_no_sentence(tmp_path: Path) -> None:
     random = np.random.default_rng(0)
     pairs = {(f"s{random.integers(300)}", f"t{random.integers(300)}") for _ in range(150)}
     (tmp_path / "pairs.tsv").write_text("".join(f"{s}\t{t}\n" for s, t in sorted(pairs)))
@@ -290,7 +290,7 @@ def test_a_shared_vocabulary_is_one(folder: Path) -> None:
 # -- going on ----------------------------------------------------------------------------------------------------
 
 
-def test_an_interrupted_run_goes_on_to_the_same_end(folder: Path, tmp_path: Path) -> None:
+def test_an_interrupted_run_resumes_to_the_same_result(folder: Path, tmp_path: Path) -> None:
     fields = SMALL | {"pair": "de-en", "epochs": 2, "sampling": 0.3, "hidden_size": 8}
     files = {"valid": folder / "val", "test": folder / "test"}
     whole = Translator(**fields).fit(folder / "train", **files)

@@ -86,7 +86,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("name", ASKED)
-def test_what_is_asked(run: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_wrong_predictions(run: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     fields, message = ASKED[name]
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"ag\n")))
     with pytest.raises(UserError, match=message):
@@ -115,7 +115,7 @@ def distinct(count: int) -> str:
 
 
 @pytest.mark.parametrize("name", DATA)
-def test_data_that_cannot_be_learnt_from(tmp_path: Path, name: str) -> None:
+def test_unusable_data(tmp_path: Path, name: str) -> None:
     make, fields, message = DATA[name]
     data = make(tmp_path)
     with pytest.raises(UserError, match=message):
@@ -123,19 +123,21 @@ def test_data_that_cannot_be_learnt_from(tmp_path: Path, name: str) -> None:
     assert not (tmp_path / "run").exists()
 
 
-def test_stdin_in_another_encoding_is_told_with_its_line(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_stdin_in_another_encoding_is_reported_with_its_line(
+    run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"ag\nbh\nT\xfcr\n")))
     with pytest.raises(UserError, match=r"must be utf-8\. Line 3 is not"):
         list(write_predictions(load(run), None, Prediction()))
 
 
-def test_a_picture_of_nothing(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_plot_of_nothing(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"\n\n")))
     with pytest.raises(UserError, match="The first ones are empty"):
         list(write_predictions(load(run), None, Prediction(plot=tmp_path / "a.png")))
 
 
-def test_a_file_to_translate_that_is_not_there(run: Path, tmp_path: Path) -> None:
+def test_a_missing_file_to_translate(run: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="There is no"):
         list(write_predictions(load(run), tmp_path / "none.txt", Prediction()))
 
@@ -150,7 +152,7 @@ def test_a_damaged_folder(run: Path, tmp_path: Path, name: str) -> None:
         load(tmp_path)
 
 
-def test_the_command_line_says_so_without_a_traceback(tmp_path: Path) -> None:
+def test_the_command_line_shows_no_traceback(tmp_path: Path) -> None:
     (tmp_path / "train.de").write_text("a\nb\n")
     (tmp_path / "train.en").write_text("a\n")
     command = [

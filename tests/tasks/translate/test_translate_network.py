@@ -42,7 +42,7 @@ def sentences() -> tuple[Tensor, Tensor, Tensor]:
 
 @pytest.mark.parametrize("options", VARIANTS)
 @torch.no_grad()
-def test_step_by_step_is_all_at_once(options: dict[str, Any]) -> None:
+def test_step_by_step_equals_the_whole_sequence(options: dict[str, Any]) -> None:
     module, (source, lengths, target) = network(**options), sentences()
     memory, state = module.encode(source, lengths)
     decoded = module.decode(target, memory, state)
@@ -114,7 +114,7 @@ def test_dropout_is_the_same_at_every_step_and_only_in_training() -> None:
 
 
 @pytest.mark.parametrize("feeding", [False, True])
-def test_what_the_decoder_drops_is_the_same_at_every_step(feeding: bool) -> None:
+def test_decoder_dropout_is_the_same_at_every_step(feeding: bool) -> None:
     module = network(dropout=0.5, input_feeding=feeding).train()
     memory, state = module.encode(torch.zeros(3, 4, dtype=torch.long), torch.full((4,), 3))
     readouts = module.decode(torch.zeros(30, 4, dtype=torch.long), memory, state).readouts
@@ -127,7 +127,7 @@ def test_what_the_decoder_drops_is_the_same_at_every_step(feeding: bool) -> None
     assert bool((read == read[0]).all()) and 0.2 < float(read.float().mean()) < 0.8
 
 
-def test_dropping_whole_units_keeps_the_mean() -> None:
+def test_dropping_whole_tokens_keeps_the_mean() -> None:
     module = network(embedding_dropout=0.5).train()
     units = torch.zeros(4000, 2, dtype=torch.long)
     torch.testing.assert_close(
@@ -149,7 +149,7 @@ def training(own: PairSplit, **fields: Any) -> PairTraining:
     return PairTraining(network(), config, (own, own), ENDS)
 
 
-def test_a_batch_reads_from_the_end_unit_on_and_writes_to_it() -> None:
+def test_a_batch_starts_and_ends_with_the_end_token() -> None:
     own = part([(2, 3), (4, 1)])
     found = batch(own, [0, 1], ENDS)
     assert found.source.T.tolist() == [[*own.sources[0], STOP, STOP, STOP], [*own.sources[1], STOP]]
@@ -163,7 +163,7 @@ def test_a_batch_is_moved_to_a_device() -> None:
     assert {tensor.device.type for tensor in vars(moved).values()} == {"meta"}
 
 
-def test_the_validation_loss_is_the_mean_over_single_units() -> None:
+def test_the_validation_loss_is_the_mean_over_tokens() -> None:
     own = part([(2, 3), (4, 1), (7, 7), (1, 1)])
     module = network(dropout=0.5).train()
     found = mean_nats(module, own, ENDS)
@@ -174,7 +174,7 @@ def test_the_validation_loss_is_the_mean_over_single_units() -> None:
     assert math.isclose(found, single.mean().item(), rel_tol=1e-5)
 
 
-def test_epochs_have_every_pair_once_and_depend_on_the_seed_and_epoch_alone() -> None:
+def test_epochs_have_every_pair_once_and_depend_only_on_seed_and_epoch() -> None:
     own = part([(n % 7 + 1, n % 5 + 1) for n in range(60)])
     one, other = training(own), training(own)
     first = list(one.batches(1))

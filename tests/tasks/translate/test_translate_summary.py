@@ -58,7 +58,7 @@ def test_dates_in_words(day: date, words: str) -> None:
     assert in_words(day) == words
 
 
-def test_the_demos_dates_are_all_different_and_always_the_same() -> None:
+def test_the_demo_dates_are_distinct_and_reproducible() -> None:
     rows = [line.split("\t") for line in dates().splitlines()]
     assert len({source for source, _ in rows}) == len({target for _, target in rows}) == DATES
     assert all(in_words(date.fromisoformat(source)) == target for source, target in rows)
