@@ -267,6 +267,11 @@ def test_a_bad_backtest(
     refused(capsys, ["backtest", "forecast", good, *FLAGS, *flags], expected)
 
 
+def test_a_backtest_is_for_forecast_only(good: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    expected = ("the task forecast: it is for no other task", "'language'", "holdfast train language")
+    refused(capsys, ["backtest", "language", good], expected)
+
+
 RECIPES: dict[str, tuple[str, Expected]] = {
     "unknown field": (
         'task = "forecast"\n[network]\nhiden_size = 3\n',

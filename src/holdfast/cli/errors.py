@@ -197,5 +197,12 @@ def check_names(tokens: list[str], commands: list[str], tasks: Mapping[str, list
         raise UserError(
             f"holdfast {verb} must have a task.", "None was named.", f"Give one of: {', '.join(known)}."
         )
+    every = tasks.get("train", [])
+    if rest[0] not in known and rest[0] in every and set(known) < set(every):
+        raise UserError(
+            f"holdfast {verb} must be used with the task {' or '.join(known)}: it is for no other task.",
+            f"It was {rest[0]!r}.",
+            f"Use holdfast train {rest[0]} or holdfast compare {rest[0]}.",
+        )
     if rest[0] not in known:
         raise _unknown("task", rest[0], known, f"holdfast {verb}")

@@ -56,7 +56,7 @@ def write_report(path: Path, title: str, sections: Sequence[Section]) -> Path:
     """Write the report, with its plots inside it, and return its path."""
     body = "\n".join(_section(section) for section in sections)
     page = (
-        f'<!doctype html>\n<html lang="en"><meta charset="utf-8"><title>{escape(title)}</title>'
+        f'<!doctype html>\n<html lang="en"><meta charset="utf-8"><title>{escape(title)} - Holdfast</title>'
         f"<style>{_STYLE}</style>\n<h1>{escape(title)}</h1>\n{body}\n</html>\n"
     )
     write_atomic(path, page)

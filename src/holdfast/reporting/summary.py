@@ -44,7 +44,7 @@ def compared_with(
     if metric.better(own, bar):
         where = "above" if metric.higher else "below"
         return f"that is {gap} {where} the best baseline, {label} ({bar:.4g})."
-    instead = f"use {label} instead{how}."
+    instead = f"use it instead{how}."
     if max(own, bar) > 2 * min(own, bar):
         where = "above" if metric.higher else "below"
         return f"the best baseline, {label}, has {bar:.4g}, far {where}: {instead}"

@@ -225,3 +225,20 @@ def test_a_column_without_any_value(tmp_path: Path) -> None:
 def test_a_column_of_another_type(tmp_path: Path, values: list[object], dtype: pl.DataType) -> None:
     with pytest.raises(UserError, match=r"must hold numbers\. Line 2 has"):
         numeric_column(parquet(tmp_path, values, dtype), "y", "target")
+
+
+@pytest.mark.parametrize("line", ["It was a day of rain.", "Rain, rain, rain, and, in May 1984,, rain."])
+def test_plain_text_is_no_table(line: str, tmp_path: Path) -> None:
+    """Whether or not its first line would do as a header."""
+    book = tmp_path / "book.txt"
+    book.write_text(f"{line}\n" * 100)
+    with pytest.raises(
+        UserError, match=r"columns of numbers.* 0 of its first 99 lines.* holdfast train language"
+    ):
+        read_table(book)
+
+
+def test_a_text_file_with_a_column_of_numbers_is_a_table(tmp_path: Path) -> None:
+    few = tmp_path / "few.txt"
+    few.write_text("air temperature\n1.5\n2\n")
+    assert read_table(few).columns == ["air temperature"]

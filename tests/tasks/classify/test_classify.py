@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -187,7 +188,13 @@ def test_the_page_holds_confusion_and_calibration(tmp_path: Path) -> None:
     assert main(["train", "classify", str(data), *flags]) == 0
     names = {path.name for path in (tmp_path / "run" / "plots").iterdir()}
     assert names == {"baselines.png", "learning.png", "confusion.png", "calibration.png"}
-    assert "Worst mistakes" in (tmp_path / "run" / "report.html").read_text()
+    page = (tmp_path / "run" / "report.html").read_text()
+    assert "Worst mistakes" in page
+    title = "Classifier of 2 classes in the column label"
+    assert f"<title>{title} - Holdfast</title>" in page and f"<h1>{title}</h1>" in page
+    assert re.search(
+        r"Its confidence differs from its accuracy by \d+\.\d percentage points on average\.", page
+    )
 
 
 def test_int8_and_comparison(of_texts: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

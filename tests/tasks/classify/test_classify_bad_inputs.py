@@ -68,6 +68,12 @@ FILES: dict[str, tuple[str, str | bytes, list[str], Expected]] = {
         TEXT,
         ("at least 2 classes", "only 'a'", "another class"),
     ),
+    "another label for each row": (
+        "a.csv",
+        "text,label\n" + "".join(f"hello,{row}\n" for row in range(20)),
+        TEXT,
+        ("a label must occur in several", "All 20 values of the column 'label' differ", "--label"),
+    ),
     "too few rows": ("a.csv", "text,label\nx,a\ny,b\n", TEXT, ("validation split", "It has 0", "--split")),
     "neither text nor series": ("a.csv", GOOD, [], ("--text COLUMN", "Neither was given", "one of the two")),
     "text and series": (

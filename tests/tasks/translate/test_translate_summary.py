@@ -29,7 +29,10 @@ def test_the_verdict_is_honest() -> None:
     assert "BLEU is 30.0" in better and "the likeliest translation of each word (10)" in better
     assert "tok:13a" in signature
     assert "below the best baseline" in Translator.verdict(result(9.0, 1.0, 10.0))[0]
-    assert "use the source unchanged instead" in Translator.verdict(result(9.0, 50.0, 10.0))[0]
+    assert (
+        "the source unchanged, has 50, far above: use it instead"
+        in Translator.verdict(result(9.0, 50.0, 10.0))[0]
+    )
     assert ["holdfast", "evaluate", "runs/x", "--json"] in Translator.next_commands("runs/x", ["train"], [])
 
 

@@ -17,6 +17,8 @@ from holdfast.errors import UserError
 from holdfast.files import missing_file
 
 NULLS = ["", "NA", "N/A", "NaN", "nan", "null", "NULL", "None", "-", "?"]
+_LOOKED_AT, _FEWEST_NUMBERS = 1000, 0.1
+"""Lines of a .txt file that show whether it is a table or plain text, and the least share of them with a number."""
 _LARGEST = float(np.finfo(np.float32).max)
 """Values are stored in 32 bits: larger ones do not fit."""
 
@@ -106,6 +108,8 @@ def _read_parquet(path: Path) -> pl.DataFrame:
 
 def _read_text(path: Path) -> pl.DataFrame:
     lines, separator, header = _lines(path)
+    if path.suffix.lower() == ".txt":
+        _check_numbers(path, lines[1:_LOOKED_AT], separator)
     _check_header(path, header)
     blank = _check_ragged(path, lines, separator, len(header))
     text = "\n".join(line for number, line in enumerate(lines) if number not in blank)
@@ -146,6 +150,25 @@ def _decode(path: Path) -> str:
     if not text.strip():
         raise UserError(rule, "It has only blank lines.", "Give a file with a header and rows.")
     return text.replace("\r\n", "\n").replace("\r", "\n").rstrip("\n")
+
+
+def _check_numbers(path: Path, lines: list[str], separator: str) -> None:
+    """Refuse plain text: hardly a line has a field that is a number."""
+    numbers = sum(any(_is_number(field) for field in line.split(separator)) for line in lines)
+    if lines and numbers < _FEWEST_NUMBERS * len(lines):
+        raise UserError(
+            "The data must be a table with columns of numbers.",
+            f"{path} is plain text: {numbers:,} of its first {len(lines):,} lines have a field that is a number.",
+            "Give a CSV or Parquet file. For plain text, use holdfast train language.",
+        )
+
+
+def _is_number(field: str) -> bool:
+    try:
+        float(field.strip().strip('"'))
+    except ValueError:
+        return False
+    return True
 
 
 def _check_header(path: Path, header: list[str]) -> None:

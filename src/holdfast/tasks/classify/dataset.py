@@ -39,6 +39,7 @@ def read_dataset(
     settings = config.data
     files = {"training": data, "validation": valid, "test": test}
     raw = {name: read_examples(path, settings, labelled=True) for name, path in files.items() if path}
+    _check_labels(raw["training"], settings.label)
     digest = _digest(raw)
     raw = _split(raw, settings)
     for name, least in (("training", 2), ("validation", 1)):
@@ -59,6 +60,17 @@ def read_dataset(
     notes += (*_imbalance_notes(raw["training"]), *_duplicate_notes(raw))
     train, valid_split, test_split = (splits[name] for name in _NAMES)
     return Dataset(train, valid_split, test_split if len(test_split) else None, preprocessing, notes, digest)
+
+
+def _check_labels(examples: Examples, column: str) -> None:
+    """Refuse a column of labels in which every value is another one, such as a number of the row."""
+    counts = examples.counts()
+    if len(counts) > 2 and max(counts.values()) == 1:
+        raise UserError(
+            "A label must occur in several examples.",
+            f"All {len(counts):,} values of the column {column!r} differ.",
+            "Name another column with --label.",
+        )
 
 
 def _with_vectors(

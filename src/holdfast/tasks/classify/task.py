@@ -69,7 +69,7 @@ class SequenceClassifier(Task[ClassifyConfig, ExampleSplit, ClassifyPreprocessin
     preprocessing_class = ClassifyPreprocessing
     scoreboard = metrics.SCOREBOARD
     size = "{examples:,} examples"
-    title = "Classifier"
+    title = "Classifier of {classes} classes in the column {config.data.label}"
     data_settings = (
         *("text", "series", "step", "channels", "label", "separator", "token", "vocabulary", "vectors"),
         *("max_length", "encoding", "split"),
@@ -148,7 +148,8 @@ class SequenceClassifier(Task[ClassifyConfig, ExampleSplit, ClassifyPreprocessin
     @classmethod
     def remarks(cls, result: JsonMapping) -> list[str]:
         """Return how well the probabilities are calibrated."""
-        return [f"Its probabilities differ from its accuracy by {result['model']['ece']:.1%} on average."]
+        points = 100 * result["model"]["ece"]
+        return [f"Its confidence differs from its accuracy by {points:.1f} percentage points on average."]
 
     @classmethod
     def examples(cls, run: str, files: Sequence[str]) -> list[list[str]]:
