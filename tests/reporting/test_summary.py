@@ -122,6 +122,6 @@ def test_a_metric_with_higher_is_better_compares_what_is_missing(own: float, wor
 def test_far_below_is_reported_for_both_kinds() -> None:
     metric = Metric("bleu", "BLEU", "", direction="higher", perfect=100.0)
     board = Scoreboard((metric,), "pairs")
-    assert "far above: use word_by_word instead" in compared_with(
+    assert "word_by_word, has 28, far above: use it instead" in compared_with(
         board, metric, 5.0, {"word_by_word": {"bleu": 28.0}}
     )
