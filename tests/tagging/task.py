@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,7 @@ class MostFrequent(Baseline[TagSplit, Tags]):
     """The most frequent tag of each word, whatever its neighbors; of an unknown word that of all words."""
 
     name = "most_frequent"
+    saved = ("table",)
 
     def __init__(self, sizes: tuple[int, int]) -> None:
         self.sizes = sizes
@@ -47,14 +48,6 @@ class MostFrequent(Baseline[TagSplit, Tags]):
     def predict(self, split: TagSplit) -> Tags:
         """Look up every word."""
         return [self.table[words] for words in split.words]
-
-    def state(self) -> dict[str, Array]:
-        """Return the table."""
-        return {"table": self.table}
-
-    def load_state(self, arrays: Mapping[str, Array]) -> None:
-        """Take the table."""
-        self.table = arrays["table"]
 
 
 class TagTraining:

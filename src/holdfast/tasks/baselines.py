@@ -24,13 +24,13 @@ class Baseline(ABC, Generic[S, Y]):
     Attributes:
         name: key in results, such as ``"seasonal_naive"``.
         note: what the user should know about the fit; empty for nothing.
-        fitted: whether :meth:`state` has arrays.
+        saved: names of the fitted attributes, arrays, that :meth:`state` returns.
         optional: whether saved results may lack it.
     """
 
     name: str
     note: str = ""
-    fitted: ClassVar[bool] = True
+    saved: ClassVar[tuple[str, ...]] = ()
     optional: ClassVar[bool] = False
 
     @property
@@ -51,7 +51,7 @@ class Baseline(ABC, Generic[S, Y]):
 
     def state(self) -> dict[str, Array]:
         """Return everything that was fitted, by name."""
-        return {}
+        return {name: getattr(self, name) for name in self.saved}
 
     def load_state(self, arrays: Mapping[str, Array]) -> None:
         """Take what :meth:`state` returned.
@@ -59,12 +59,8 @@ class Baseline(ABC, Generic[S, Y]):
         Raises:
             LeftOut: the baseline was left out when it was fitted.
         """
-
-
-class Rule(Baseline[S, Y]):
-    """A baseline that fits nothing."""
-
-    fitted = False
+        for name in self.saved:
+            setattr(self, name, arrays[name])
 
 
 class BaselineSet(Generic[S, Y]):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import warnings
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -42,6 +42,8 @@ class Majority(_Classifier):
     """The share of each class in the training split, whatever the example."""
 
     name = "majority"
+    saved = ("shares",)
+    shares: Array
 
     def fit(self, train: ExampleSplit, valid: ExampleSplit) -> None:
         """Count the classes."""
@@ -51,23 +53,40 @@ class Majority(_Classifier):
         """Return the same for every example: [N, K]."""
         return np.tile(self.shares, (len(split), 1))
 
+
+class _Regression(_Classifier):
+    """Logistic regression ``softmax(W x + b)``, or one per class where there may be several.
+
+    Attributes:
+        weight, bias: [K, F] and [K].
+    """
+
+    saved: ClassVar[tuple[str, ...]] = ("weight", "bias")
+    weight: Array
+    bias: Array
+
+    def choose(self, train: Array, targets: Array, valid: Array, truth: Array) -> None:
+        """Fit on features [N, F] (or sparse) and targets [N, K]; the validation split chooses the penalty."""
+        best = np.inf
+        for penalty in PENALTIES:
+            weight, bias = _regressions(train, targets, penalty, self.multiple)
+            loss = surprise(probabilities(valid @ weight.T + bias, 1.0, self.multiple), truth, self.multiple)
+            if loss < best:
+                best, self.weight, self.bias = loss, weight, bias
+
+    def probabilities(self, features: Array) -> Array:
+        """Return probabilities [N, K] of features [N, F]."""
+        return probabilities(np.asarray(features @ self.weight.T) + self.bias, 1.0, self.multiple)
+
     def state(self) -> dict[str, Array]:
-        """Return the shares [K]."""
-        return {"shares": self.shares}
-
-    def load_state(self, arrays: Mapping[str, Array]) -> None:
-        """Take the shares."""
-        self.shares = arrays["shares"]
+        """Return what was fitted, and whether an example may have several labels."""
+        return {"multiple": np.array(self.multiple), **super().state()}
 
 
-class BagOfWords(_Classifier):
+class BagOfWords(_Regression):
     """Logistic regression on words and pairs of neighboring words, weighted by tf-idf, without their order."""
 
     name = "bag_of_words"
-
-    def __init__(self, multiple: bool) -> None:
-        super().__init__(multiple)
-        self.linear = Linear()
 
     def fit(self, train: ExampleSplit, valid: ExampleSplit) -> None:
         """Count the words of the training split; those that occur once in a large one are left out."""
@@ -75,42 +94,36 @@ class BagOfWords(_Classifier):
         self.counter = _vectorizer(min_df=2 if len(texts) > 1000 else 1, max_features=_MOST_WORDS)
         features = self.counter.fit_transform(texts)
         held = self.counter.transform(valid.examples.items)
-        self.linear.fit(features, train.targets, held, valid.targets, self.multiple)
+        self.choose(features, train.targets, held, valid.targets)
 
     def predict(self, split: ExampleSplit) -> Array:
         """Return probabilities [N, K]."""
-        return self.linear.probabilities(self.counter.transform(split.examples.items))
+        return self.probabilities(self.counter.transform(split.examples.items))
 
     def state(self) -> dict[str, Array]:
         """Return the words (as JSON in bytes), their weights, and the regression."""
         words = sorted(self.counter.vocabulary_, key=self.counter.vocabulary_.get)
         text = np.frombuffer(json.dumps(words).encode(), np.uint8)
-        return {"words": text, "idf": self.counter.idf_, **self.linear.state()}
+        return {"words": text, "idf": self.counter.idf_, **super().state()}
 
     def load_state(self, arrays: Mapping[str, Array]) -> None:
         """Take what :meth:`state` returned."""
         self.counter = _vectorizer(vocabulary=json.loads(arrays["words"].tobytes()))
         self.counter.idf_ = arrays["idf"]
-        self.linear.load_state(arrays)
+        super().load_state(arrays)
 
 
-class Statistics(_Classifier):
+class Statistics(_Regression):
     """Logistic regression on the mean, deviation, smallest, largest, first and last value of each channel."""
 
     name = "statistics"
-
-    def __init__(self, multiple: bool) -> None:
-        super().__init__(multiple)
-        self.linear = Linear()
+    saved = ("scale", "weight", "bias")
+    scale: Array
 
     def fit(self, train: ExampleSplit, valid: ExampleSplit) -> None:
         """Standardize the features of the training split, and fit."""
-        raw = statistics(train)
-        std = raw.std(0)
-        self.scale = np.stack([raw.mean(0), np.where(std > 0, std, 1.0)])
-        self.linear.fit(
-            self._features(train), train.targets, self._features(valid), valid.targets, self.multiple
-        )
+        self.scale = _scale(statistics(train))
+        self.choose(self._features(train), train.targets, self._features(valid), valid.targets)
 
     def _features(self, split: ExampleSplit) -> Array:
         found: Array = (statistics(split) - self.scale[0]) / self.scale[1]
@@ -118,16 +131,13 @@ class Statistics(_Classifier):
 
     def predict(self, split: ExampleSplit) -> Array:
         """Return probabilities [N, K]."""
-        return self.linear.probabilities(self._features(split))
+        return self.probabilities(self._features(split))
 
-    def state(self) -> dict[str, Array]:
-        """Return the scale of the features [2, 6 C + 1], and the regression."""
-        return {"scale": self.scale, **self.linear.state()}
 
-    def load_state(self, arrays: Mapping[str, Array]) -> None:
-        """Take what :meth:`state` returned."""
-        self.scale = arrays["scale"]
-        self.linear.load_state(arrays)
+def _scale(rows: Array) -> Array:
+    """Return the mean and the standard deviation of each column, 1 for a constant one: [2, F]."""
+    std = rows.std(0)
+    return np.stack([rows.mean(0), np.where(std > 0, std, 1.0)])
 
 
 def statistics(split: ExampleSplit) -> Array:
@@ -142,7 +152,12 @@ class NearestNeighbor(_Classifier):
     """The labels of the nearest training series, by the distance of all steps after stretching to one length."""
 
     name = "nearest_neighbour"
+    saved = ("series", "targets", "scale", "length")
     optional = True
+    series: Array
+    targets: Array
+    scale: Array
+    length: Array
 
     def fit(self, train: ExampleSplit, valid: ExampleSplit) -> None:
         """Keep the series, standardized by channel.
@@ -152,14 +167,12 @@ class NearestNeighbor(_Classifier):
         """
         if len(train) > _MOST_NEIGHBORS:
             raise LeftOut(f"more than {_MOST_NEIGHBORS:,} training series")
-        rows = np.concatenate(train.inputs).astype(np.float64)
-        std = rows.std(0)
-        self.scale = np.stack([rows.mean(0), np.where(std > 0, std, 1.0)])
-        self.length = int(np.median(train.lengths))
+        self.scale = _scale(np.concatenate(train.inputs).astype(np.float64))
+        self.length = np.array(int(np.median(train.lengths)))
         self.series, self.targets = self._stretched(train), train.targets
 
     def _stretched(self, split: ExampleSplit) -> Array:
-        places = np.linspace(0, 1, self.length)
+        places = np.linspace(0, 1, int(self.length))
         stretched = [
             [np.interp(places, np.linspace(0, 1, len(x)), channel) for channel in x.T]
             for x in ((x - self.scale[0]) / self.scale[1] for x in split.inputs)
@@ -176,49 +189,8 @@ class NearestNeighbor(_Classifier):
         found: Array = self.targets[np.concatenate(nearest)].astype(np.float64)
         return found
 
-    def state(self) -> dict[str, Array]:
-        """Return the series [N, C T], their targets, scale and length."""
-        return {
-            "series": self.series,
-            "targets": self.targets,
-            "scale": self.scale,
-            "length": np.array(self.length),
-        }
-
-    def load_state(self, arrays: Mapping[str, Array]) -> None:
-        """Take what :meth:`state` returned."""
-        self.series, self.targets, self.scale = arrays["series"], arrays["targets"], arrays["scale"]
-        self.length = int(arrays["length"])
-
 
 # -- logistic regression -------------------------------------------------------------------------------------
-
-
-class Linear:
-    """Logistic regression ``softmax(W x + b)``, or one per class where there may be several; validation chooses C."""
-
-    multiple = False
-
-    def fit(self, train: Array, targets: Array, valid: Array, truth: Array, multiple: bool) -> None:
-        """Fit on features [N, F] (or sparse) and targets [N, K] of both splits."""
-        self.multiple, best = multiple, np.inf
-        for penalty in PENALTIES:
-            weight, bias = _regressions(train, targets, penalty, multiple)
-            loss = surprise(probabilities(valid @ weight.T + bias, 1.0, multiple), truth, multiple)
-            if loss < best:
-                best, self.weight, self.bias = loss, weight, bias
-
-    def probabilities(self, features: Array) -> Array:
-        """Return probabilities [N, K] of features [N, F]."""
-        return probabilities(np.asarray(features @ self.weight.T) + self.bias, 1.0, self.multiple)
-
-    def state(self) -> dict[str, Array]:
-        """Return weights [K, F] and biases [K]."""
-        return {"weight": self.weight, "bias": self.bias, "multiple": np.array(self.multiple)}
-
-    def load_state(self, arrays: Mapping[str, Array]) -> None:
-        """Take what :meth:`state` returned."""
-        self.weight, self.bias, self.multiple = arrays["weight"], arrays["bias"], bool(arrays["multiple"])
 
 
 def _regressions(features: object, targets: Array, penalty: float, multiple: bool) -> tuple[Array, Array]:

@@ -7,8 +7,9 @@ as in :mod:`holdfast.tasks.forecast.preprocessing`.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
+from typing import ClassVar
 
 import numpy as np
 
@@ -25,6 +26,8 @@ class PointBaseline(Baseline[WindowSplit, Forecast]):
         levels: quantile levels.
         intervals: quantiles of the errors [h, C, Q].
     """
+
+    saved: ClassVar[tuple[str, ...]] = ("intervals",)
 
     def __init__(self, levels: Sequence[float] = (0.5,)) -> None:
         self.levels = levels
@@ -45,14 +48,6 @@ class PointBaseline(Baseline[WindowSplit, Forecast]):
     def predict(self, split: WindowSplit) -> Forecast:
         """Forecast every window, with intervals."""
         return with_intervals(self.point(split), self.intervals.astype(np.float32))
-
-    def state(self) -> dict[str, Array]:
-        """Return the intervals."""
-        return {"intervals": self.intervals}
-
-    def load_state(self, arrays: Mapping[str, Array]) -> None:
-        """Take the intervals."""
-        self.intervals = arrays["intervals"]
 
 
 class LastValue(PointBaseline):

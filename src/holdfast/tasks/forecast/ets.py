@@ -55,6 +55,7 @@ class Ets(PointBaseline):
     """
 
     name = "ets"
+    saved = ("parameters", "intervals")
 
     def __init__(self, preprocessing: ForecastPreprocessing, levels: Sequence[float] = (0.5,)) -> None:
         super().__init__(levels)
@@ -144,14 +145,14 @@ class Ets(PointBaseline):
         return paths
 
     def state(self) -> dict[str, Array]:
-        """Return the parameters and the season."""
-        return {"parameters": self.parameters, "season": np.array([self.season])} | super().state()
+        """Return the parameters, the season and the intervals."""
+        return {"season": np.array([self.season])} | super().state()
 
     def load_state(self, arrays: Mapping[str, Array]) -> None:
-        """Take the parameters and the season."""
+        """Take what :meth:`state` returned."""
         self._check_count()
         super().load_state(arrays)
-        self.parameters, self.season = arrays["parameters"], int(arrays["season"][0])
+        self.season = int(arrays["season"][0])
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -36,6 +36,7 @@ class Linear(PointBaseline):
     """
 
     name = "linear"
+    saved = ("weight", "bias", "intervals")
 
     def __init__(
         self, preprocessing: ForecastPreprocessing, returns: bool, levels: Sequence[float] = (0.5,)
@@ -81,15 +82,6 @@ class Linear(PointBaseline):
             paths = inputs @ self.weight.T + self.bias + anchor
             point[begin : begin + _BLOCK] = paths.reshape(len(origins), -1, split.horizon).transpose(0, 2, 1)
         return point
-
-    def state(self) -> dict[str, Array]:
-        """Return weights and biases."""
-        return {"weight": self.weight, "bias": self.bias} | super().state()
-
-    def load_state(self, arrays: Mapping[str, Array]) -> None:
-        """Take weights and biases."""
-        super().load_state(arrays)
-        self.weight, self.bias = arrays["weight"], arrays["bias"]
 
 
 def spread(split: WindowSplit, samples: int) -> Array:

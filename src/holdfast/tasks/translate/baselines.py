@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from holdfast._typing import Array
-from holdfast.tasks.baselines import Baseline, BaselineSet, Rule
+from holdfast.tasks.baselines import Baseline, BaselineSet
 from holdfast.tasks.translate.ibm_model1 import Alignment
 from holdfast.tasks.translate.preprocessing import PairSplit
 from holdfast.tasks.translate.tokenizer import joined, words
@@ -18,7 +18,7 @@ def baseline_set(lower: bool) -> BaselineSet[PairSplit, list[str]]:
     return BaselineSet([Copy(lower), WordByWord(lower)])
 
 
-class Copy(Rule[PairSplit, list[str]]):
+class Copy(Baseline[PairSplit, list[str]]):
     """The source unchanged."""
 
     name = "copy"
