@@ -13,7 +13,7 @@ import numpy as np
 from holdfast._typing import Array
 from holdfast.data.splits import split_fractions, split_notes
 from holdfast.errors import UserError, damaged
-from holdfast.tasks.dataset import Dataset
+from holdfast.tasks.dataset import SPLITS, Dataset
 from tagging.config import TagConfig, TagData
 
 Sentence = list[tuple[str, str]]
@@ -115,7 +115,8 @@ def read_dataset(
     raw_valid = read_sentences(valid, separator) if valid else whole[train_end:valid_end]
     raw_test = read_sentences(test, separator) if test else whole[valid_end:test_end]
     preprocessing = TagPreprocessing.fit(whole[:train_end], config.data)
-    train, valid_split, test_split = map(preprocessing.encode, (whole[:train_end], raw_valid, raw_test))
+    raw = dict(zip(SPLITS, (whole[:train_end], raw_valid, raw_test), strict=True))
+    splits = {name: preprocessing.encode(sentences) for name, sentences in raw.items()}
     digest = sha256(repr((whole, raw_valid, raw_test)).encode()).hexdigest()
     notes = (f"tags found: {', '.join(preprocessing.tags)}", *split_notes(own, bool(raw_test)))
-    return Dataset(train, valid_split, test_split if raw_test else None, preprocessing, notes, digest)
+    return Dataset.of(splits, preprocessing, notes, digest)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Generic, Never, Protocol, Self, TypeVar
@@ -65,6 +66,8 @@ class Preprocessing(Protocol[_R_contra, _K_contra, _E_co]):
         ...
 
 
+SPLITS = ("training", "validation", "test")
+"""Names of the splits."""
 S = TypeVar("S", bound=Split)
 P = TypeVar("P", bound=Preprocessing[Never, Never, object])
 
@@ -87,6 +90,12 @@ class Dataset(Generic[S, P]):
     preprocessing: P
     notes: tuple[str, ...]
     digest: str
+
+    @classmethod
+    def of(cls, splits: Mapping[str, S], preprocessing: P, notes: Iterable[str], digest: str) -> Self:
+        """Return a dataset of the splits that :data:`SPLITS` names; an empty test split counts as none."""
+        train, valid, test = (splits[name] for name in SPLITS)
+        return cls(train, valid, test if len(test) else None, preprocessing, tuple(notes), digest)
 
     @property
     def scored(self) -> tuple[str, S]:

@@ -21,11 +21,10 @@ from holdfast.tasks.classify.preprocessing import (
     ExampleSplit,
     TextEncoder,
 )
-from holdfast.tasks.dataset import Dataset
+from holdfast.tasks.dataset import SPLITS, Dataset
 
 _IMBALANCE = 5
 """A note reports a class that is more often than this as frequent as the rarest one."""
-_NAMES = ("training", "validation", "test")
 
 
 def read_dataset(
@@ -37,7 +36,7 @@ def read_dataset(
         UserError: anything is wrong with a file, or a split has too few examples.
     """
     settings = config.data
-    files = {"training": data, "validation": valid, "test": test}
+    files = dict(zip(SPLITS, (data, valid, test), strict=True))
     raw = {name: read_examples(path, settings, labelled=True) for name, path in files.items() if path}
     _check_labels(raw["training"], settings.label)
     digest = _digest(raw)
@@ -58,8 +57,7 @@ def read_dataset(
         notes += EncodingLoss.of(split, preprocessing, settings).notes(settings, f"{name} split")
     notes += split_notes((valid is not None, test is not None), len(raw["test"]) > 0)
     notes += (*_imbalance_notes(raw["training"]), *_duplicate_notes(raw))
-    train, valid_split, test_split = (splits[name] for name in _NAMES)
-    return Dataset(train, valid_split, test_split if len(test_split) else None, preprocessing, notes, digest)
+    return Dataset.of(splits, preprocessing, notes, digest)
 
 
 def _check_labels(examples: Examples, column: str) -> None:
@@ -96,7 +94,7 @@ def _split(raw: Mapping[str, Examples], data: DataConfig) -> dict[str, Examples]
     whole = raw["training"]
     assert whole.labels is not None
     shares = split_fractions(data.split, ("validation" in raw, "test" in raw))
-    cut = dict(zip(_NAMES, map(whole.some, stratified(whole.labels, shares)), strict=True))
+    cut = dict(zip(SPLITS, map(whole.some, stratified(whole.labels, shares)), strict=True))
     found = cut | {name: own for name, own in raw.items() if name != "training"}
     return {name: replace(own, where=f"The {name} split") for name, own in found.items()}
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from holdfast.data.stdin import stdin_is_terminal, stdin_lines
+from holdfast.files import csv_line
 from holdfast.tasks.classify.config import Prediction
 
 if TYPE_CHECKING:
@@ -24,12 +23,12 @@ def write_predictions(model: SequenceClassifier, data: Path | None, options: Pre
     """
     for number, frame in enumerate(_frames(model, data, options)):
         if number == 0:
-            yield _line([name for name in frame.columns if name != "steps"])
+            yield csv_line([name for name in frame.columns if name != "steps"])
         for row in frame.iter_rows(named=True):
             steps, weights = row.pop("steps", ()), row.pop("weights", ())
             fields = [f"{v:.6f}" if isinstance(v, float) else v for v in row.values()]
             pairs = " ".join(f"{s}:{w:.4f}" for s, w in zip(steps, weights, strict=True))
-            yield _line([*fields, *([pairs] if options.weights else [])])
+            yield csv_line([*fields, *([pairs] if options.weights else [])])
 
 
 def _frames(model: SequenceClassifier, data: Path | None, options: Prediction) -> Iterator[pl.DataFrame]:
@@ -37,9 +36,3 @@ def _frames(model: SequenceClassifier, data: Path | None, options: Prediction) -
         lines = (line.strip() for line in stdin_lines(model.config.data.encoding))
         return model.stream(lines, weights=options.weights)
     return iter([model.predict(data, text=options.text, weights=options.weights)])
-
-
-def _line(fields: Iterable[object]) -> str:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerow(fields)
-    return text.getvalue()

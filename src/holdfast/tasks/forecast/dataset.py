@@ -14,7 +14,7 @@ from holdfast.data.splits import OwnFiles
 from holdfast.data.tabular.series import Columns, Panel, Series, read_panel
 from holdfast.errors import UserError
 from holdfast.files import listed
-from holdfast.tasks.dataset import Dataset
+from holdfast.tasks.dataset import SPLITS, Dataset
 from holdfast.tasks.forecast.config import DataConfig, ForecastConfig
 from holdfast.tasks.forecast.preprocessing import (
     ForecastPreprocessing,
@@ -50,19 +50,14 @@ def read_dataset(
     spans = list(zip(*_spans(panel, config.data, (valid is not None, test is not None)), strict=True))
     preprocessing = ForecastPreprocessing.fit(_rows(panel, spans[0]), config)
     table = preprocessing.encode(panel, prices, targets_only=config.network.targets_only)
-    splits = {"training": cut_windows(table, spans[0], config.horizon)}
-    for name, path, own in zip(("validation", "test"), (valid, test), spans[1:], strict=True):
-        if path is None:
-            splits[name] = cut_windows(table, own, config.horizon)
-        else:
-            splits[name] = read_whole(path, config, preprocessing)
-    for name in ("training", "validation"):
+    splits = {
+        name: read_whole(path, config, preprocessing) if path else cut_windows(table, own, config.horizon)
+        for name, path, own in zip(SPLITS, (None, valid, test), spans, strict=True)
+    }
+    for name in SPLITS[:2]:
         _require(splits[name], name, config)
     notes = (*panel.notes, *_notes(config, preprocessing, splits))
-    test_split = splits["test"] if len(splits["test"]) else None
-    return Dataset(
-        splits["training"], splits["validation"], test_split, preprocessing, notes, _digest(splits.values())
-    )
+    return Dataset.of(splits, preprocessing, notes, _digest(splits.values()))
 
 
 def read_whole(path: Path, config: ForecastConfig, preprocessing: ForecastPreprocessing) -> WindowSplit:

@@ -13,13 +13,12 @@ from holdfast.data.splits import OwnFiles, split_fractions, split_notes
 from holdfast.data.text.text_files import CHUNK, TextFiles, characters_between
 from holdfast.data.text.tokenizers import TOKENIZERS
 from holdfast.errors import UserError
-from holdfast.tasks.dataset import Dataset
+from holdfast.tasks.dataset import SPLITS, Dataset
 from holdfast.tasks.language.config import LanguageConfig
 from holdfast.tasks.language.preprocessing import TextPreprocessing, TextSplit, unknown_notes
 
 _NEAR = 20
 """A split ends at a line end if one is no further away than this fraction of the text."""
-_NAMES = ("training", "validation", "test")
 _Pieces = Callable[[], Iterator[str]]
 
 
@@ -36,20 +35,20 @@ def read_dataset(
     length, digest = _measure(whole)
     own = (valid is not None, test is not None)
     cuts = _cuts(config, whole, length, own)
-    pieces: dict[str, _Pieces] = {n: partial(_span, whole, *ends) for n, ends in zip(_NAMES, pairwise(cuts))}
-    for name, path in zip(_NAMES[1:], (valid, test), strict=True):
+    pieces: dict[str, _Pieces] = {n: partial(_span, whole, *ends) for n, ends in zip(SPLITS, pairwise(cuts))}
+    for name, path in zip(SPLITS[1:], (valid, test), strict=True):
         if path is not None:
             pieces[name] = TextFiles.of(path, text.encoding).chunks
     preprocessing = TextPreprocessing.fit(pieces["training"](), text)
     splits = {name: preprocessing.encode(read()) for name, read in pieces.items()}
-    for name in _NAMES[:2]:
+    for name in SPLITS[:2]:
         if len(splits[name]) < 2:
             raise UserError(
                 f"The {name} split must have at least 2 {text.token}s.",
                 f"It has {len(splits[name])}.",
                 "Give more text, or another --split.",
             )
-    train, valid_split, test_split = (splits[name] for name in _NAMES)
+    train, test_split = splits["training"], splits["test"]
     if not len(test_split) and test is not None:
         raise UserError(
             "A test split must not be empty.", f"{test} is.", "Give another file, or leave it out."
@@ -59,8 +58,7 @@ def read_dataset(
         *_stream_notes(config, len(train)),
         *unknown_notes(splits, preprocessing.tokenizer),
     )
-    scored = test_split if len(test_split) else None
-    return Dataset(train, valid_split, scored, preprocessing, notes, _digest(digest, splits))
+    return Dataset.of(splits, preprocessing, notes, _digest(digest, splits))
 
 
 def read_whole(path: Path, config: LanguageConfig, preprocessing: TextPreprocessing) -> TextSplit:
@@ -91,7 +89,7 @@ def _measure(text: TextFiles) -> tuple[int, str]:
 def _digest(text: str, splits: Mapping[str, TextSplit]) -> str:
     """Return a digest of the training file and of what is scored."""
     digest = sha256(text.encode())
-    for name in _NAMES[1:]:
+    for name in SPLITS[1:]:
         digest.update(splits[name].ids.data)
         digest.update(name.encode())
     return digest.hexdigest()

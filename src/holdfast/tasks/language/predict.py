@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -14,6 +12,7 @@ import numpy as np
 from holdfast.data.stdin import stdin_is_terminal, stdin_lines
 from holdfast.data.text.text_files import TextFiles
 from holdfast.errors import UserError
+from holdfast.files import csv_line
 from holdfast.tasks.language.config import Prediction
 from holdfast.tasks.language.metrics import score
 from holdfast.tasks.language.preprocessing import TextSplit
@@ -67,6 +66,4 @@ def _scored(model: LanguageModel, pieces: Iterator[str]) -> Iterator[str]:
     )
     yield "token,bits\n"
     for name, bits in zip(names, found / np.log(2), strict=True):
-        line = io.StringIO()
-        csv.writer(line, lineterminator="\n").writerow([name, f"{bits:.4f}"])
-        yield line.getvalue()
+        yield csv_line([name, f"{bits:.4f}"])

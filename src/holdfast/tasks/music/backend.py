@@ -57,7 +57,7 @@ class MusicBackend(ABC, Generic[T, S, P, Y, M]):
         """Fit the preprocessing on the training pieces."""
 
     @abstractmethod
-    def encode(self, preprocessing: P, pieces: tuple[T, ...]) -> S:
+    def encode(self, preprocessing: P, pieces: tuple[T, ...], /) -> S:
         """Encode pieces as a split."""
 
     @abstractmethod
@@ -87,7 +87,7 @@ class MusicBackend(ABC, Generic[T, S, P, Y, M]):
         """Return the network's predictions for a split."""
 
     @abstractmethod
-    def score(self, split: S, predictions: Y) -> dict[str, float]:
+    def score(self, split: S, predictions: Y, /) -> dict[str, float]:
         """Return the metrics of predictions."""
 
     @abstractmethod

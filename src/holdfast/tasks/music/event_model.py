@@ -41,6 +41,9 @@ class EventBackend(MusicBackend[ScorePiece, EventSplit, EventPreprocessing, Arra
     """Models that read and compose events."""
 
     preprocessing = EventPreprocessing
+    encode = staticmethod(EventPreprocessing.encode)
+    predictions = staticmethod(event_nats)
+    score = staticmethod(score_events)
 
     def read_pieces(self, path: Path) -> dict[str, tuple[ScorePiece, ...]]:
         """Read the pieces of a file as scores."""
@@ -49,10 +52,6 @@ class EventBackend(MusicBackend[ScorePiece, EventSplit, EventPreprocessing, Arra
     def fit_preprocessing(self, pieces: tuple[ScorePiece, ...]) -> EventPreprocessing:
         """Collect the vocabulary."""
         return EventPreprocessing.fit(pieces, self.config.data)
-
-    def encode(self, preprocessing: EventPreprocessing, pieces: tuple[ScorePiece, ...]) -> EventSplit:
-        """Number the events of each piece."""
-        return preprocessing.encode(pieces)
 
     def digest(self, splits: Mapping[str, EventSplit]) -> str:
         """Return a hash of all events."""
@@ -79,14 +78,6 @@ class EventBackend(MusicBackend[ScorePiece, EventSplit, EventPreprocessing, Arra
     def baselines(self, preprocessing: EventPreprocessing) -> EventNGrams:
         """Return unigrams and n-grams."""
         return EventNGrams(preprocessing, self.config.data.transpose)
-
-    def predictions(self, module: RecurrentLanguageModel, split: EventSplit) -> Array:
-        """Return the nats of every event and end."""
-        return event_nats(module, split)
-
-    def score(self, split: EventSplit, predictions: Array) -> dict[str, float]:
-        """Return nats per token and per note, and the perplexity of a token."""
-        return score_events(split, predictions)
 
     def loss(self, module: RecurrentLanguageModel, split: EventSplit) -> float:
         """Return nats per token, of some pieces where there are many."""

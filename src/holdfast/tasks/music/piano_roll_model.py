@@ -46,6 +46,10 @@ class PianoRollBackend(
     """Models that read and compose piano rolls."""
 
     preprocessing = RollPreprocessing
+    encode = staticmethod(RollPreprocessing.encode)
+    predictions = staticmethod(predict_rolls)
+    score = staticmethod(score_rolls)
+    loss = staticmethod(mean_nats)
 
     def read_pieces(self, path: Path) -> dict[str, RollPieces]:
         """Read the pieces of a file as rolls."""
@@ -54,10 +58,6 @@ class PianoRollBackend(
     def fit_preprocessing(self, pieces: RollPieces) -> RollPreprocessing:
         """Find the most frequent time signature."""
         return RollPreprocessing.fit(pieces, self.config.data)
-
-    def encode(self, preprocessing: RollPreprocessing, pieces: RollPieces) -> RollSplit:
-        """Return the pieces as a split."""
-        return preprocessing.encode(pieces)
 
     def digest(self, splits: Mapping[str, RollSplit]) -> str:
         """Return a hash of all rolls."""
@@ -83,18 +83,6 @@ class PianoRollBackend(
     def baselines(self, preprocessing: RollPreprocessing) -> BaselineSet[RollSplit, RollPredictions]:
         """Return the frequency of each key, and a first-order Markov model of each key."""
         return BaselineSet([Marginal(), Markov()])
-
-    def predictions(self, module: PianoRollNetwork, split: RollSplit) -> RollPredictions:
-        """Return the nats and the likeliest keys of every frame."""
-        return predict_rolls(module, split)
-
-    def score(self, split: RollSplit, predictions: RollPredictions) -> dict[str, float]:
-        """Return ``nll_per_frame`` and ``note_accuracy``."""
-        return score_rolls(split, predictions)
-
-    def loss(self, module: PianoRollNetwork, split: RollSplit) -> float:
-        """Return nats per frame."""
-        return mean_nats(module, split)
 
     @torch.no_grad()
     def compose(

@@ -15,12 +15,10 @@ from holdfast.data.audio.manifest import ManifestFields, Utterance, read_utteran
 from holdfast.data.audio.validation import check_audio, long_enough, min_ctc_frames, rate_notes
 from holdfast.data.splits import split_fractions, split_notes
 from holdfast.errors import UserError
-from holdfast.tasks.dataset import Dataset
+from holdfast.tasks.dataset import SPLITS, Dataset
 from holdfast.tasks.speech.config import SoundConfig, SpeechConfig
 from holdfast.tasks.speech.frontend import Frontend
 from holdfast.tasks.speech.preprocessing import SpeechPreprocessing, SpeechSplit
-
-_NAMES = ("training", "validation", "test")
 
 
 def read_dataset(
@@ -45,14 +43,8 @@ def read_dataset(
     splits = {name: preprocessing.encode(those) for name, those in recordings.items()}
     train, too_long = _long_enough(splits, config.network.subsampling)
     notes += [*too_long, *_unknown_notes(splits, preprocessing)]
-    return Dataset(
-        train,
-        splits["validation"],
-        splits["test"] if len(splits["test"]) else None,
-        preprocessing.with_ngrams(train.texts, config.order),
-        tuple(notes),
-        _digest(utterances, preprocessing),
-    )
+    digest, fitted = _digest(utterances, preprocessing), preprocessing.with_ngrams(train.texts, config.order)
+    return Dataset.of({**splits, "training": train}, fitted, notes, digest)
 
 
 def read_whole(
@@ -124,8 +116,8 @@ def _split(
     cuts = np.cumsum([0, *(max(n, 1) if share else 0 for n, share in zip(counts, shares[1:]))])
     chosen = [sorted(order[a:b].tolist()) for a, b in itertools.pairwise(cuts)]
     rest = sorted(order[cuts[-1] :].tolist()[: round(sum(shares) * len(whole)) - int(cuts[-1])])
-    found = {name: [whole[i] for i in rows] for name, rows in zip(_NAMES, [rest, *chosen])} | own
-    for name in _NAMES[: 3 if shares[2] or "test" in own else 2]:
+    found = {name: [whole[i] for i in rows] for name, rows in zip(SPLITS, [rest, *chosen])} | own
+    for name in SPLITS[: 3 if shares[2] or "test" in own else 2]:
         if not found[name]:
             left = "Its only utterance is" if len(whole) == 1 else f"All {len(whole)} utterances are"
             raise UserError(

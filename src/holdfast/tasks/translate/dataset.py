@@ -9,12 +9,10 @@ from pathlib import Path
 from holdfast.data.splits import split_notes
 from holdfast.data.text.parallel import ParallelFormat, SentencePairs, split_pairs
 from holdfast.errors import UserError
-from holdfast.tasks.dataset import Dataset
+from holdfast.tasks.dataset import SPLITS, Dataset
 from holdfast.tasks.translate.config import PairsConfig, TranslateConfig
 from holdfast.tasks.translate.preprocessing import PairPreprocessing, PairSplit
 from holdfast.tasks.translate.tokenizer import unknown_share
-
-_NAMES = ("validation", "test")
 
 
 def read_dataset(
@@ -28,25 +26,25 @@ def read_dataset(
     settings = config.data
     reader = parallel_format(settings)
     whole, notes = reader.read(data)
-    read = {name: reader.read(path) for name, path in zip(_NAMES, (valid, test), strict=True) if path}
+    read = {name: reader.read(path) for name, path in zip(SPLITS[1:], (valid, test), strict=True) if path}
     pairs = _split(settings, whole, {name: own for name, (own, _) in read.items()})
     preprocessing = PairPreprocessing.fit(pairs["training"], settings)
     splits = {name: preprocessing.encode(own) for name, own in pairs.items()}
     train, dropped = _short(splits["training"], settings.max_length)
     preprocessing = preprocessing.stretched(train)
-    scored = {name: splits[name] for name in _NAMES}
-    valid_split, test_split = (split.shortened(settings.max_length) for split in scored.values())
+    scored = {name: splits[name] for name in SPLITS[1:]}
+    cut = {name: split.shortened(settings.max_length) for name, split in scored.items()}
     more = (
         *notes,
         *(note for _, own in read.values() for note in own),
-        *split_notes((valid is not None, test is not None), len(test_split) > 0),
+        *split_notes((valid is not None, test is not None), len(cut["test"]) > 0),
         *dropped,
         *_cut_notes(scored, settings.max_length),
         *_duplicate_notes(pairs),
         *_unknown_notes(splits, preprocessing),
     )
     digest = _digest(pairs, preprocessing)
-    return Dataset(train, valid_split, test_split if len(test_split) else None, preprocessing, more, digest)
+    return Dataset.of({"training": train, **cut}, preprocessing, more, digest)
 
 
 def parallel_format(settings: PairsConfig) -> ParallelFormat:
@@ -69,7 +67,7 @@ def _split(
     settings: PairsConfig, whole: SentencePairs, own: Mapping[str, SentencePairs]
 ) -> dict[str, SentencePairs]:
     """Return the pairs of each split; what has no file is sampled from the data, always with the same seed."""
-    sizes = dict(zip((*_NAMES, "none"), settings.parts(len(set(whole.targets)))))
+    sizes = dict(zip((*SPLITS[1:], "none"), settings.parts(len(set(whole.targets)))))
     counts = {name: count for name, count in sizes.items() if name not in own and count}
     train, *sampled = split_pairs(whole, list(counts.values()), seed=0)
     splits = {"training": train, **dict(zip(counts, sampled)), **own}
@@ -110,7 +108,7 @@ def _cut_notes(splits: Mapping[str, PairSplit], most: int) -> Iterator[str]:
 
 def _duplicate_notes(pairs: Mapping[str, SentencePairs]) -> Iterator[str]:
     train = set(pairs["training"])
-    for name in _NAMES:
+    for name in SPLITS[1:]:
         if count := sum(pair in train for pair in pairs[name]):
             yield f"{name} pairs that are training pairs as well: {count:,} of {len(pairs[name]):,}"
 
