@@ -1,4 +1,4 @@
-"""What every test shares: seeds, hypothesis' settings and the optional data sets."""
+"""Fixtures of every test: seeds, settings of hypothesis, and optional datasets."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 import torch
 from hypothesis import HealthCheck, settings
 
-# The same examples in every run, and none judged by the clock: a busy machine is no failure.
+# The same examples in every run and no deadline: a busy machine is not a failure.
 settings.register_profile(
     "holdfast", derandomize=True, deadline=None, max_examples=30, suppress_health_check=[HealthCheck.too_slow]
 )
@@ -23,13 +23,13 @@ settings.load_profile("holdfast")
 
 @pytest.fixture(autouse=True)
 def _seeded() -> None:
-    """Each test draws the same numbers, whichever tests ran before it."""
+    """Seed each test, so that its random numbers do not depend on the tests before it."""
     torch.manual_seed(0)
 
 
 @pytest.fixture(autouse=True)
 def _threads_as_found() -> Iterator[None]:
-    """Sums depend on torch's number of threads: a test that changes it puts it back."""
+    """Restore torch's number of threads after each test, since sums depend on it."""
     before = torch.get_num_threads()
     yield
     found = torch.get_num_threads()
@@ -39,7 +39,7 @@ def _threads_as_found() -> Iterator[None]:
 
 @pytest.fixture(autouse=True, scope="session")
 def _heeds_ctrl_c() -> None:
-    """A shell starts what runs in its background with Ctrl-C ignored; the tests of Ctrl-C need it."""
+    """Restore Ctrl-C, which a shell lets its background jobs ignore."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 

@@ -1,4 +1,4 @@
-"""Series tables, windows and configurations of forecasting made by hand, for the tests."""
+"""Series tables, windows and configurations of forecasting, made by hand."""
 
 import numpy as np
 import torch
@@ -27,7 +27,7 @@ def preprocessing_of(names: list[str], channels: int, season: int, lookback: int
 
 
 def table_of(*series: Array, season: int = 1, lookback: int = 1) -> SeriesTable:
-    """Series of scaled values [n] or [n, C], named a, b, ..., one after the other."""
+    """Return series of scaled values [n] or [n, C], named a, b, ..., one after the other."""
     values = [np.asarray(s, np.float32).reshape(len(s), -1) for s in series]
     preprocessing = preprocessing_of(
         [chr(97 + i) for i in range(len(values))], values[0].shape[1], season, lookback
@@ -54,7 +54,7 @@ def config_of(preprocessing: ForecastPreprocessing, horizon: int, returns: bool 
 
 
 def at(table: SeriesTable, origin: int, horizon: int) -> WindowSplit:
-    """One window of the series in which the origin lies (the last one that begins before it)."""
+    """Return one window of the series of the origin (the last one that begins before it)."""
     series = int(np.flatnonzero(table.first[:-1] < origin)[-1])
     return WindowSplit(table, np.array([origin]), np.array([series]), horizon)
 

@@ -1,4 +1,4 @@
-"""Made-up inspections for the tests of pages, pictures and the terminal view; nothing is trained."""
+"""Synthetic inspections for the tests of pages, plots and the terminal view."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ TEXT = (
 
 
 def characters(count: int) -> Steps:
-    """A text of so many characters, with features that a unit may follow."""
+    """Return a text of so many characters, with features that a unit may follow."""
     text = (TEXT * (count // len(TEXT) + 1))[:count]
     position, quoted = np.zeros(count), np.zeros(count)
     for t in range(1, count):
@@ -41,7 +41,7 @@ def characters(count: int) -> Steps:
 
 
 def hours(count: int, rows: int = 2) -> Steps:
-    """A series of so many hours."""
+    """Return a series of so many hours."""
     time = np.arange(count)
     values = np.stack([np.sin(time * (k + 1) * 2 * math.pi / 24) for k in range(rows)])
     labels = [f"{t // 24 + 1:02d} May {t % 24:02d}:00" for t in time]
@@ -50,7 +50,7 @@ def hours(count: int, rows: int = 2) -> Steps:
 
 
 def layer_trace(name: str, cell: str, steps: Steps, units: int, seed: int = 0) -> LayerTrace:
-    """A layer whose units hold on for 1 to 100 steps; the slowest follow the features."""
+    """Return a layer whose units keep for 1 to 100 steps; the slowest follow the features."""
     rng = np.random.default_rng(seed)
     count = len(steps)
     gates, others = ACTIVATIONS[cell]
@@ -73,7 +73,7 @@ def layer_trace(name: str, cell: str, steps: Steps, units: int, seed: int = 0) -
 def inspection(
     steps: Steps | None = None, cell: str = "lstm", units: int = 12, layers: int = 2, lags: int = 40
 ) -> Inspection:
-    """Everything there can be, in a network of so many layers."""
+    """Return an inspection with every result, of a network with so many layers."""
     steps = steps or characters(120)
     traces = [layer_trace(f"layer {k + 1}", cell, steps, units, k) for k in range(layers)]
     state = "cell" if cell == "lstm" else "hidden"

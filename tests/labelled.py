@@ -1,4 +1,4 @@
-"""Small labelled data, made by rules that can be learnt."""
+"""Small labelled datasets with simple rules."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ QUICK = ["--epochs", "2", "--hidden-size", "4", "--embedding-size", "6"]
 
 
 def sentence(rng: random.Random, words: tuple[str, ...]) -> str:
-    """Some words, one of which says it all."""
+    """Return some words, one of them decisive."""
     found = rng.choices(OTHER, k=rng.randint(2, 7))
     found.insert(rng.randint(0, len(found)), rng.choice(words))
     return " ".join(found) + "."
 
 
 def texts(count: int = 120, seed: int = 0) -> str:
-    """CSV of sentences that are good or bad."""
+    """Return a CSV of sentences that are good or bad."""
     rng = random.Random(seed)
     rows = [f"{sentence(rng, GOOD if k % 2 else BAD)},{'good' if k % 2 else 'bad'}" for k in range(count)]
     return "\n".join(["text,label", *rows]) + "\n"
 
 
 def several(count: int = 160) -> str:
-    """JSON lines of sentences with none, one or two labels."""
+    """Return JSON lines of sentences with no, one or two labels."""
     rng = random.Random(1)
     lines = []
     for _ in range(count):
@@ -37,7 +37,7 @@ def several(count: int = 160) -> str:
 
 
 def series(count: int = 60, seed: int = 0) -> str:
-    """CSV of series that rise or fall, of 3 to 8 steps and two channels."""
+    """Return a CSV of series that rise or fall, with 3 to 8 steps and two channels."""
     rng = random.Random(seed)
     rows = ["series,step,x,y,label"]
     for k in range(count):
@@ -49,7 +49,7 @@ def series(count: int = 60, seed: int = 0) -> str:
 
 
 def file(folder: Path, name: str, content: str | bytes) -> Path:
-    """A file with this content."""
+    """Write a file and return its path."""
     path = folder / name
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     return path

@@ -1,4 +1,4 @@
-"""Small pieces of music for tests: files, and runs that were trained on them."""
+"""Small pieces of music for tests, and runs trained on them."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from holdfast.tasks.music.task import Composer
 
 
 def tiny(model: str = "roll", **fields: Any) -> dict[str, Any]:
-    """Settings of a network that is trained in a moment."""
+    """Return the settings of a network that trains in a moment."""
     own = {"chord_size": 8} if model == "roll" else {"embedding_size": 8}
     common = {"hidden_size": 16, "epochs": 1, "batch_size": 4, "steps": 16, "device": "cpu"}
     return {"model": model, **common, **own, **fields}
 
 
 def piece(seed: int, bars: int = 4) -> Any:
-    """Two voices in C major on a flute and a piano, in quavers and quarters."""
+    """Return two voices in C major on a flute and a piano, in quavers and quarters."""
     random, score = np.random.default_rng(seed), symusic.Score(480)
     for name, program, low, length in (("tune", 73, 60, 240), ("bass", 0, 36, 480)):
         track = symusic.Track(name, program, False)
@@ -33,14 +33,14 @@ def piece(seed: int, bars: int = 4) -> Any:
 
 
 def melody(bars: int = 2) -> Any:
-    """The tune of a piece alone."""
+    """Return the melody of a piece."""
     score = piece(77, bars)
     score.tracks = [track for track in score.tracks if track.name == "tune"]
     return score
 
 
 def folder_of(path: Path, pieces: int = 10) -> Path:
-    """A folder of so many pieces as MIDI."""
+    """Write a folder of so many pieces as MIDI."""
     path.mkdir(parents=True, exist_ok=True)
     for seed in range(pieces):
         save_midi(path / f"{seed:02}.mid", piece(seed))
@@ -48,6 +48,6 @@ def folder_of(path: Path, pieces: int = 10) -> Path:
 
 
 def trained(folder: Path, out: Path, **fields: Any) -> Path:
-    """A run on a folder."""
+    """Train a run on a folder."""
     Composer(**tiny(**({"steps_per_beat": 2} | fields))).fit(folder, out=out)
     return out

@@ -1,4 +1,4 @@
-"""How a user's mistake is answered."""
+"""Check of the message for a user's mistake."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import pytest
 from holdfast.cli import main
 
 Expected = tuple[str, str, str]
-"""Words that rule, cause and remedy hold."""
+"""Words that rule, cause and fix must contain."""
 
 
 def refused(capsys: pytest.CaptureFixture[str], arguments: list[str | Path], expected: Expected) -> str:
-    """The command exits with 2, says nothing on stdout, and tells rule, cause and remedy with the expected words."""
+    """Check that a command exits with 2, prints nothing to stdout, and names rule, cause and fix."""
     capsys.readouterr()
     code = main([str(argument) for argument in arguments])
     out, err = capsys.readouterr()
@@ -21,8 +21,8 @@ def refused(capsys: pytest.CaptureFixture[str], arguments: list[str | Path], exp
     assert "Traceback" not in err
     start = err.index("error: ")
     assert start == 0 or err[start - 1] == "\n"
-    told = [line.strip() for line in err[start:].removeprefix("error: ").splitlines()]
-    assert len(told) == 3, err
-    for line, words in zip(told, expected, strict=True):
+    lines = [line.strip() for line in err[start:].removeprefix("error: ").splitlines()]
+    assert len(lines) == 3, err
+    for line, words in zip(lines, expected, strict=True):
         assert line and words.lower() in line.lower(), f"{words!r} is not in {line!r}"
     return err

@@ -1,4 +1,4 @@
-"""A small trainable for the tests of training, and what compares two runs of it."""
+"""A small trainable for the tests of training, and the comparison of two runs."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Sums:
 
     def validate(self) -> dict[str, float]:
         assert not self.module.training and not torch.is_grad_enabled()
-        torch.rand(3)  # must not reach the training's random numbers
+        torch.rand(3)  # must not change the random numbers of training
         error = self.module(self.x)[:, 0] - self.x.sum((0, 2))
         return {"mse": error.square().mean().item(), "mae": error.abs().mean().item()}
 

@@ -1,4 +1,4 @@
-"""The house rules, held by reading the source: floors, forbidden imports, sizes, fast start."""
+"""The house rules, checked in the source: floors, forbidden imports, sizes, fast start."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def part(module: str) -> str:
 
 
 def imports(tree: ast.AST, module: str, is_package: bool) -> Iterator[str]:
-    """Every module of Holdfast that a module names: imports anywhere in it, and names of modules in strings."""
+    """Return every module of Holdfast that a module names, in imports or in strings."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -90,13 +90,13 @@ def imports(tree: ast.AST, module: str, is_package: bool) -> Iterator[str]:
 
 
 def imported(target: str, name: str) -> str:
-    """What ``from target import name`` loads: a submodule, a public name's home, or the module itself."""
+    """Return what ``from target import name`` loads: a submodule, a public name's home, or the module."""
     submodule = f"{target}.{name}"
     return submodule if submodule in MODULES or name == "_native" else target
 
 
 def imports_of(module: str) -> set[str]:
-    """The modules of Holdfast that a module imports, itself left out."""
+    """Return the other modules of Holdfast that a module imports."""
     path = MODULES[module]
     tree = ast.parse(path.read_text())
     if module == "holdfast.tasks.registry":  # its strings are the table of tasks
@@ -178,11 +178,11 @@ def test_sizes(path: Path) -> None:
 
 
 NUMBERS = ("shape", "size", "tolist", "item", "numel", "dim", "numpy")
-"""Attributes of a tensor that are no tensors."""
+"""Attributes of a tensor that are not tensors."""
 
 
 def is_tensor(node: ast.expr, tensors: set[str]) -> bool:
-    """Whether an expression is one of these names, or is computed from one by methods, indices or operators."""
+    """Return whether an expression is one of these names, or is computed from one of them."""
     match node:
         case ast.Name():
             return node.id in tensors
@@ -200,7 +200,7 @@ def is_tensor(node: ast.expr, tensors: set[str]) -> bool:
 
 
 def lengths_of_tensors(function: ast.FunctionDef) -> list[int]:
-    """The lines with ``len(x)`` where x is a parameter annotated as a Tensor, or a value computed from one."""
+    """Return the lines with ``len(x)`` of a parameter annotated as Tensor or a value computed from it."""
     given = [*function.args.posonlyargs, *function.args.args, *function.args.kwonlyargs]
     tensors = {a.arg for a in given if a.annotation and "Tensor" in ast.unparse(a.annotation).split(" | ")}
     found = []
@@ -226,7 +226,7 @@ def test_the_length_of_a_tensor_is_found() -> None:
 
 @pytest.mark.parametrize("module", [m for m in MODULES if m.startswith(("holdfast.models.", "holdfast.nn."))])
 def test_forward_passes_take_no_length_of_a_tensor(module: str) -> None:
-    """``len(tensor)`` is a constant to torch.export, ``tensor.size(0)`` is not: all of models, and forward in nn."""
+    """``len(tensor)`` is a constant to torch.export and ``tensor.size(0)`` is not."""
     for node in ast.walk(ast.parse(MODULES[module].read_text())):
         if isinstance(node, ast.FunctionDef) and (node.name == "forward" or ".models." in module):
             found = lengths_of_tensors(node)
@@ -234,7 +234,7 @@ def test_forward_passes_take_no_length_of_a_tensor(module: str) -> None:
 
 
 def parameters(function: ast.FunctionDef | ast.AsyncFunctionDef) -> list[str]:
-    """Names of a function's own parameters, without ``self`` and ``cls``."""
+    """Return the names of a function's parameters, without ``self`` and ``cls``."""
     given = function.args
     names = [a.arg for a in (*given.posonlyargs, *given.args, *given.kwonlyargs)]
     return [name for name in names if name not in ("self", "cls")]
@@ -272,7 +272,7 @@ def test_an_unknown_public_name_is_an_error() -> None:
 
 
 def rules_of_errors(tree: ast.AST) -> Iterator[tuple[int, str]]:
-    """Line and literal text of the first argument of every UserError and RowError; expressions are empty."""
+    """Yield line and literal text of the first argument of each UserError and RowError."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and getattr(node.func, "id", "") in ("UserError", "RowError"):
             texts = [part.value for part in ast.walk(node.args[0]) if isinstance(part, ast.Constant)]
@@ -292,14 +292,14 @@ def test_the_rule_of_an_error_says_must(module: str) -> None:
 
 @cache
 def files_with_word() -> Counter[str]:
-    """Word -> the number of files that hold it, of those from which a name of a module may be used."""
+    """Return word -> number of files that hold it, among those that may use a module's name."""
     folders = [(ROOT / name).rglob("*") for name in ("src", "tests", "bench", "docs", "recipes")]
     files = [path for folder in folders for path in folder if path.suffix in (".py", ".md")]
     return Counter(word for path in files for word in set(re.findall(r"\w+", path.read_text("utf-8"))))
 
 
 def functions_and_constants(tree: ast.Module) -> Iterator[str]:
-    """Names that a module defines at its top, classes aside: those are also the types of results."""
+    """Return a module's top-level names without classes, which may be types of results."""
     for node in tree.body:
         if isinstance(node, ast.FunctionDef):
             yield node.name
@@ -329,7 +329,7 @@ OWN_SUBJECTS = {
         *("backend", "features", "request", "result", "event_model", "piano_roll_model"),
     },
 }
-"""Files that a task has besides, each a subject of its own."""
+"""Further files of a task, each with its own subject."""
 
 
 @pytest.mark.parametrize("task", TASKS)

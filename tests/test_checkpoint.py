@@ -1,4 +1,4 @@
-"""Checkpoints: what is written loads exactly, and a damaged file is an error."""
+"""Checkpoints load exactly, and a damaged file is an error."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""config.py and files.py: what is refused, what survives the file, and that nobody finds half a file."""
+"""config.py and files.py: refusals, round trips, and atomic writes."""
 
 from __future__ import annotations
 
@@ -233,7 +233,7 @@ def test_the_docstring_describes_every_field() -> None:
     assert [name for name in Training.__dataclass_fields__ if f"        {name}: " not in text] == []
 
 
-# -- files -------------------------------------------------------------------------------------------------------
+# -- files -----------------------------------------------------------------------------------------
 
 
 def test_write_atomic_replaces(tmp_path: Path) -> None:
@@ -308,7 +308,7 @@ def test_a_changed_copy_is_checked_too() -> None:
         replace(Training(), epochs=0)
 
 
-# -- flat fields -------------------------------------------------------------------------------------------------
+# -- flat fields -----------------------------------------------------------------------------------
 
 
 def test_build_config_assigns_each_field_to_its_section() -> None:

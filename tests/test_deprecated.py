@@ -1,4 +1,4 @@
-"""Old names of settings, flags and objects: files load silently, Python and the command line name the new one."""
+"""Old names of settings, flags and objects: files load silently, other uses name the new one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Documentation: relative links lead somewhere, and code blocks can be read."""
+"""Documentation: relative links have a target, and code blocks can be parsed."""
 
 from __future__ import annotations
 

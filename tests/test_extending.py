@@ -1,4 +1,4 @@
-"""The recipes of CONTRIBUTING.md, each done as it says: a cell, a kernel, a task, a data reader."""
+"""The recipes of CONTRIBUTING.md, followed step by step: a cell, a kernel, a task, a data reader."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def test_a_new_reader_is_one_function_and_one_entry(monkeypatch: pytest.MonkeyPa
     assert panel.frequency.code == "1d" and np.isclose(panel.series[0].values[-1, 0], 9.5)
 
 
-# -- a task ------------------------------------------------------------------------------------------------------
+# -- a task ----------------------------------------------------------------------------------------
 
 NOUNS, VERBS = ("dog", "cat", "bird", "fish"), ("sees", "hears", "likes")
 

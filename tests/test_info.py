@@ -1,4 +1,4 @@
-"""info: what it tells is true, complete and fit for JSON."""
+"""The output of info is true, complete and valid JSON."""
 
 from __future__ import annotations
 
@@ -32,16 +32,16 @@ ARM = "processor\t: 0\nFeatures\t: fp asimd sve bf16\n"
 
 
 @pytest.fixture(scope="module")
-def told() -> dict[str, Any]:
+def found() -> dict[str, Any]:
     return module.info()
 
 
-def test_it_survives_json(told: dict[str, Any]) -> None:
-    assert json.loads(json.dumps(told)) == told
+def test_it_survives_json(found: dict[str, Any]) -> None:
+    assert json.loads(json.dumps(found)) == found
 
 
-def test_versions_are_those_that_run(told: dict[str, Any]) -> None:
-    versions = told["versions"]
+def test_versions_are_those_that_run(found: dict[str, Any]) -> None:
+    versions = found["versions"]
     assert versions["python"] == platform.python_version()
     assert versions["numpy"] == numpy.__version__
     assert versions["torch"] == torch.__version__
@@ -62,14 +62,14 @@ def test_the_first_processor_is_read() -> None:
     assert module.read_cpuinfo("") == ("", [])
 
 
-def test_threads_are_torchs(told: dict[str, Any]) -> None:
-    assert told["cpu"]["threads"] == torch.get_num_threads()
-    assert 1 <= told["cpu"]["usable"] <= told["cpu"]["cores"]
+def test_threads_are_torchs(found: dict[str, Any]) -> None:
+    assert found["cpu"]["threads"] == torch.get_num_threads()
+    assert 1 <= found["cpu"]["usable"] <= found["cpu"]["cores"]
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_every_cell_has_a_kernel_on_the_cpu(told: dict[str, Any], dtype: str) -> None:
-    rows = [row for row in told["kernels"] if (row["device"], row["dtype"]) == ("cpu", dtype)]
+def test_every_cell_has_a_kernel_on_the_cpu(found: dict[str, Any], dtype: str) -> None:
+    rows = [row for row in found["kernels"] if (row["device"], row["dtype"]) == ("cpu", dtype)]
     assert [row["cell"] for row in rows] == list(CELLS)
     for row in rows:
         assert row["kernel"] != "aten" or row["cell"] in ("rnn_tanh", "rnn_relu", "gru", "lstm")
@@ -78,23 +78,23 @@ def test_every_cell_has_a_kernel_on_the_cpu(told: dict[str, Any], dtype: str) ->
 
 @pytest.mark.parametrize(("cell", "layer"), [("gru", hf.GRU), ("lstm", hf.LSTM), ("rnn_tanh", hf.RNN)])
 def test_it_agrees_with_the_plan_of_a_layer(
-    told: dict[str, Any], cell: str, layer: type[torch.nn.Module]
+    found: dict[str, Any], cell: str, layer: type[torch.nn.Module]
 ) -> None:
     plan = layer(module.I, module.H).plan(torch.zeros(module.T, module.B, module.I))
-    row = next(row for row in told["kernels"] if row["cell"] == cell and row["dtype"] == "float32")
+    row = next(row for row in found["kernels"] if row["cell"] == cell and row["dtype"] == "float32")
     assert (row["kernel"], row["refused"]) == (plan.kernel, plan.refused)
 
 
-def test_the_native_core_is_reported_with_its_reason(told: dict[str, Any]) -> None:
-    core = told["native"]
+def test_the_native_core_is_reported_with_its_reason(found: dict[str, Any]) -> None:
+    core = found["native"]
     assert core["reason"] == native.available()
     assert core["isa"] == (None if core["reason"] else native.isa())
 
 
-def test_the_threads_of_the_layers_and_the_spin_setting_are_in_the_text(told: dict[str, Any]) -> None:
-    threads = told["threads"]
+def test_the_threads_of_the_layers_and_the_spin_setting_are_in_the_text(found: dict[str, Any]) -> None:
+    threads = found["threads"]
     assert 1 <= threads["layers"] <= torch.get_num_threads()
-    text = module.render(told)
+    text = module.render(found)
     assert f"the native core's layers use {threads['layers']} now: {threads['reason']}" in text
     assert (
         threads["spin"]["value"] is None
@@ -102,12 +102,12 @@ def test_the_threads_of_the_layers_and_the_spin_setting_are_in_the_text(told: di
     )
 
 
-def test_the_text_names_everything(told: dict[str, Any]) -> None:
-    text = module.render(told)
+def test_the_text_names_everything(found: dict[str, Any]) -> None:
+    text = module.render(found)
     for word in (
         hf.__version__,
         torch.__version__,
-        told["cpu"]["model"],
+        found["cpu"]["model"],
         "cpu",
         *CELLS,
         *module.EXTRAS["forecast"],
@@ -116,8 +116,8 @@ def test_the_text_names_everything(told: dict[str, Any]) -> None:
     assert not text.endswith("\n")
 
 
-def test_the_text_names_what_is_missing_and_its_extra(told: dict[str, Any]) -> None:
-    lacking = told | {
+def test_the_text_names_what_is_missing_and_its_extra(found: dict[str, Any]) -> None:
+    lacking = found | {
         "extras": {"forecast": {"polars": None, "statsmodels": "0.15.0"}},
         "native": {"isa": None, "reason": "it was not built"},
     }

@@ -1,4 +1,4 @@
-"""No code assumes a POSIX system without a fallback, and no page gives a path for it alone: read from the source."""
+"""Code has a fallback where it uses POSIX, and no page gives a path for POSIX only."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ POSIX_PATHS = ("/tmp", "/var/", "/dev/", "/home/", "/etc/")
 
 
 def assumptions(tree: ast.Module) -> Iterator[str]:
-    """Yield what a module takes for granted that Windows lacks, each with its line."""
+    """Yield the names a module uses that Windows lacks, each with its line."""
     docstrings = {
         id(node.value)
         for node in ast.walk(tree)
@@ -53,7 +53,7 @@ def walk(scope: ast.AST, guarded: bool) -> Iterator[tuple[ast.expr | ast.stmt, b
 
 
 def falls_back(node: ast.AST) -> bool:
-    """Say whether a function or statement asks what the system has, or catches that it has it not."""
+    """Return whether a function or statement checks for a feature, or catches that it is missing."""
     if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.If | ast.IfExp):
         return any(asks(child) for child in ast.walk(node))
     if isinstance(node, ast.Try):
@@ -65,7 +65,7 @@ def falls_back(node: ast.AST) -> bool:
 
 
 def asks(node: ast.AST) -> bool:
-    """Say whether a node is ``hasattr(os, ...)``, ``getattr(os, ..., default)``, ``sys.platform`` or ``os.name``."""
+    """Return whether a node is ``hasattr(os, ...)``, ``getattr(os, ..., default)`` or a platform name."""
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.args:
         module = node.args[0]
         of_system = isinstance(module, ast.Name) and module.id in ("os", "signal", "socket")
@@ -76,7 +76,7 @@ def asks(node: ast.AST) -> bool:
 
 
 def assumption(node: ast.expr | ast.stmt) -> str | None:
-    """Return what a single node takes for granted, or None."""
+    """Return the name that a single node uses and Windows may lack, or None."""
     if isinstance(node, ast.Import | ast.ImportFrom):
         names = [alias.name for alias in node.names]
         modules = names if isinstance(node, ast.Import) else [node.module or ""]
@@ -96,7 +96,7 @@ def assumption(node: ast.expr | ast.stmt) -> str | None:
 
 
 def is_posix(module: str | None, name: str) -> bool:
-    """Say whether a name of the modules os or signal is missing on Windows."""
+    """Return whether a name of the modules os or signal is missing on Windows."""
     if module == "signal":
         return (name.startswith("SIG") and name not in WINDOWS_SIGNALS) or name in (
             "alarm",

@@ -1,4 +1,4 @@
-"""Every recipe is one that its task takes, and says at its head how it is run."""
+"""Every recipe is valid for its task, and its first lines give the command that runs it."""
 
 from __future__ import annotations
 

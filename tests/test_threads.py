@@ -1,4 +1,4 @@
-"""The default for libgomp's spin count: set before torch is imported, never over the user's own setting."""
+"""The default of libgomp's spin count is set before torch is imported, and the user's setting is kept."""
 
 from __future__ import annotations
 

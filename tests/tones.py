@@ -1,4 +1,4 @@
-"""A small spoken language for tests: every word is a tone, and a sentence its words with silence between."""
+"""A small spoken language for tests: every word is a tone, with silence between words."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SMALL: dict[str, Any] = {
 
 
 def spoken(words: list[str], random: np.random.Generator, rate: int = RATE) -> np.ndarray:
-    """A sentence [n] in a little noise."""
+    """Return a sentence [n] with a little noise."""
     pieces = []
     for word in words:
         steps = np.arange(int(WORD * rate)) / rate
@@ -36,7 +36,7 @@ def spoken(words: list[str], random: np.random.Generator, rate: int = RATE) -> n
 
 
 def write(folder: Path, name: str, count: int, seed: int, longest: int = 4, rate: int = RATE) -> Path:
-    """So many sentences as wav files with a manifest, by two speakers."""
+    """Write so many sentences as wav files with a manifest, by two speakers."""
     random = np.random.default_rng(seed)
     rows = ["path\ttext\tspeaker"]
     (folder / name).mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""bench: what a user does with it, its arithmetic on timings made by hand, and peers that fail or are wrong."""
+"""The command bench, its arithmetic on given timings, and peers that fail or are wrong."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def with_peer(monkeypatch: pytest.MonkeyPatch, peer: Peer) -> None:
     monkeypatch.setitem(KNOWN, "peers", list(PEERS))
 
 
-# -- the command -------------------------------------------------------------------------------------------------
+# -- the command -----------------------------------------------------------------------------------
 
 
 def test_the_command_prints_a_table_and_writes_json_and_a_plot(tmp_path: Path, capsys: Any) -> None:
@@ -45,9 +45,9 @@ def test_the_command_prints_a_table_and_writes_json_and_a_plot(tmp_path: Path, c
     assert (
         main(["bench", *TINY, "--modes", "inference,training", "--out", str(out), "--plot", str(plot)]) == 0
     )
-    told = capsys.readouterr()
-    assert "inference: forward pass" in told.out and "gru 2x3x5x4" in told.out
-    assert "1 of 2: inference gru 2x3x5x4" in told.err
+    printed = capsys.readouterr()
+    assert "inference: forward pass" in printed.out and "gru 2x3x5x4" in printed.out
+    assert "1 of 2: inference gru 2x3x5x4" in printed.err
     found = json.loads(out.read_text())
     assert [(r["mode"], r["peer"]) for r in found["rows"]] == [
         ("inference", "holdfast"),
@@ -80,8 +80,8 @@ def test_json_goes_to_stdout_alone(capsys: Any) -> None:
 )
 def test_an_invalid_request_is_refused(words: list[str], message: str, capsys: Any) -> None:
     assert main(["bench", *words]) == 2
-    told = capsys.readouterr().err
-    assert message in told and "Traceback" not in told
+    printed = capsys.readouterr().err
+    assert message in printed and "Traceback" not in printed
 
 
 def test_an_interrupted_run_keeps_the_cases_measured_before(
@@ -97,7 +97,7 @@ def test_an_interrupted_run_keeps_the_cases_measured_before(
     assert [row["mode"] for row in json.loads(out.read_text())["rows"]] == ["inference"]
 
 
-# -- peers -------------------------------------------------------------------------------------------------------
+# -- peers -----------------------------------------------------------------------------------------
 
 
 def test_a_missing_peer_is_named_with_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -151,7 +151,7 @@ def test_every_option_is_measured_against_the_plain_layer_and_the_reference() ->
     assert not found["skipped"] and not found["wrong"]
 
 
-# -- arithmetic --------------------------------------------------------------------------------------------------
+# -- arithmetic ------------------------------------------------------------------------------------
 
 
 def test_repetitions_go_forwards_and_backwards(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -224,7 +224,7 @@ def test_all_peers_get_the_same_numbers() -> None:
     assert torch.allclose(ours, theirs, atol=1e-6)
 
 
-# -- what is shown -----------------------------------------------------------------------------------------------
+# -- tables ----------------------------------------------------------------------------------------
 
 
 def test_tables_end_with_the_mean() -> None:

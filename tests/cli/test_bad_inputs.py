@@ -1,4 +1,4 @@
-"""Every mistake a user can make, through the command line: exit code 2, three lines that help, nothing half-written."""
+"""Mistakes on the command line: exit code 2, a message of three lines, no half-written file."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory, good: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def trained_on_series(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run on the series a and b."""
+    """Return a run on the series a and b."""
     folder = tmp_path_factory.mktemp("trained_on_series")
     (folder / "ab.csv").write_text(in_series("ab"))
     flags = [*FLAGS, "--series", "place", "--out", str(folder / "run")]
@@ -71,13 +71,13 @@ def copy(trained: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(trained, tmp_path / "copy"))
 
 
-def beside(flags: list[str]) -> list[str]:
-    """The usual flags, less those that are given anew, and these."""
+def merged(flags: list[str]) -> list[str]:
+    """Return the usual flags, with these in place of those of the same name."""
     pairs = [FLAGS[i : i + 2] for i in range(0, len(FLAGS), 2)]
     return [word for pair in pairs if pair[0] not in flags for word in pair] + flags
 
 
-# -- the file ----------------------------------------------------------------------------------------------------
+# -- the file --------------------------------------------------------------------------------------
 
 HOUR_30 = "2024-01-02 06:00:00"
 
@@ -127,7 +127,7 @@ def test_a_bad_training_file(name: str, tmp_path: Path, capsys: pytest.CaptureFi
     content, flags, expected = BAD_FILES[name]
     data, out = tmp_path / "bad.csv", tmp_path / "out"
     data.write_bytes(content if isinstance(content, bytes) else content.encode())
-    refused(capsys, ["train", "forecast", data, *beside(flags), "--out", out], expected)
+    refused(capsys, ["train", "forecast", data, *merged(flags), "--out", out], expected)
     assert not out.exists()
 
 
@@ -172,7 +172,7 @@ def test_an_unreadable_file(
     assert not (tmp_path / "out").exists()
 
 
-# -- flags -------------------------------------------------------------------------------------------------------
+# -- flags -----------------------------------------------------------------------------------------
 
 BAD_FLAGS: dict[str, tuple[list[str], Expected]] = {
     "horizon 0": (["--horizon", "0"], ("horizon", "0", "--horizon 1")),
@@ -206,7 +206,7 @@ BAD_FLAGS: dict[str, tuple[list[str], Expected]] = {
 @pytest.mark.parametrize("name", BAD_FLAGS)
 def test_a_bad_flag(name: str, good: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     flags, expected = BAD_FLAGS[name]
-    refused(capsys, ["train", "forecast", good, "--out", tmp_path / "out", *beside(flags)], expected)
+    refused(capsys, ["train", "forecast", good, "--out", tmp_path / "out", *merged(flags)], expected)
     assert not (tmp_path / "out").exists()
 
 
@@ -307,10 +307,10 @@ def test_a_bad_flag_with_a_recipe(good: Path, tmp_path: Path, capsys: pytest.Cap
     err = refused(
         capsys, ["train", "forecast", good, "--recipe", recipe, "--horizon", "0"], ("horizon", "0", "1")
     )
-    assert "recipe" not in err  # it is not at fault
+    assert "recipe" not in err  # the flag is not at fault
 
 
-# -- output ------------------------------------------------------------------------------------------------------
+# -- output ----------------------------------------------------------------------------------------
 
 
 def test_an_output_path_under_a_file(good: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -431,11 +431,11 @@ def test_resume_and_overwrite(copy: Path, good: Path, capsys: pytest.CaptureFixt
     refused(capsys, arguments, ("--resume", "--overwrite", "Leave one"))
 
 
-# -- a trained model ---------------------------------------------------------------------------------------------
+# -- predicting with a run -------------------------------------------------------------------------
 
 
 def with_future(count: int) -> str:
-    """The good file, its last rows without a target."""
+    """Return the good file with its last rows without a target."""
     lines = [line.split(",") for line in rows(ROWS + count)]
     return csv([",".join([p[0], "" if i >= ROWS else p[1], *p[2:]]) for i, p in enumerate(lines)])
 
@@ -526,7 +526,7 @@ def test_incomplete_metrics(copy: Path, capsys: pytest.CaptureFixture[str]) -> N
     refused(capsys, ["evaluate", copy], ("metrics.json", "model", "file"))
 
 
-# -- as processes ------------------------------------------------------------------------------------------------
+# -- as processes ----------------------------------------------------------------------------------
 
 
 def test_a_process_ends_with_2_and_no_traceback(tmp_path: Path) -> None:
@@ -539,7 +539,7 @@ def test_a_process_ends_with_2_and_no_traceback(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-# -- what is no mistake of the user's ----------------------------------------------------------------------------
+# -- errors of the system and bugs -----------------------------------------------------------------
 
 
 def failing(error: BaseException) -> Callable[..., int]:

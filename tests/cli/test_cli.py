@@ -1,4 +1,4 @@
-"""The command line from training to prediction, with figures worked out by hand beside those it prints."""
+"""The command line from training to prediction; metrics are compared with a computation by hand."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from holdfast.tasks.metrics import Metric, Scoreboard
 ROWS, HORIZON, SEASON = 240, 3, 24
 VALUES = np.array([10.0 + i % SEASON + i / 100 for i in range(ROWS)])
 TEST = range(192, ROWS)
-"""Rows of the test part: the last fifth."""
+"""Rows of the test split: the last fifth."""
 
 FLAGS = ["--target", "temp", "--horizon", "3", "--season", "24", "--lookback", "24", "--hidden-size", "4"]
 FIGURES = {"mae", "rmse", "smape", "mase", "pinball", "coverage", "mse_z", "mae_z"}
@@ -51,7 +51,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory, data: Path) -> Path:
 
 
 def call(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> tuple[str, str]:
-    """What a command that succeeds writes to stdout and stderr."""
+    """Run a command that must succeed; return its stdout and stderr."""
     capsys.readouterr()
     code = main([str(argument) for argument in arguments])
     out, err = capsys.readouterr()
@@ -60,12 +60,12 @@ def call(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> tuple[st
 
 
 def last_value_mae(origins: range) -> float:
-    """By hand: the value before each origin against the three from it."""
+    """Compute by hand: the value before each origin against the three from it on."""
     errors = [abs(VALUES[o + k] - VALUES[o - 1]) for o in origins for k in range(HORIZON)]
     return float(np.mean(errors))
 
 
-# -- the main road -----------------------------------------------------------------------------------------------
+# -- the main commands -----------------------------------------------------------------------------
 
 
 def test_train_writes_the_run_folder(trained: Path) -> None:
@@ -150,7 +150,7 @@ def test_predict_writes_files(
     assert picture.read_bytes().startswith(b"\x89PNG")
 
 
-# -- where settings come from ------------------------------------------------------------------------------------
+# -- where settings come from ----------------------------------------------------------------------
 
 
 def config_of(run: Path) -> ForecastConfig:
@@ -220,7 +220,7 @@ def test_the_folder_has_a_name_by_default(
     assert (tmp_path / "runs" / "weather-rnn" / "metrics.json").exists()
 
 
-# -- interrupted and resumed -------------------------------------------------------------------------------------
+# -- interrupted and resumed -----------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -296,7 +296,7 @@ def test_a_comparison_cannot_predict(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert "holds a comparison, which keeps no model" in capsys.readouterr().err
 
 
-# -- experiments -------------------------------------------------------------------------------------------------
+# -- experiments -----------------------------------------------------------------------------------
 
 
 def test_compare(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -394,7 +394,7 @@ def test_info(capsys: pytest.CaptureFixture[str]) -> None:
     assert "Kernels" in call(capsys, "info")[0]
 
 
-# -- tables ------------------------------------------------------------------------------------------------------
+# -- tables ----------------------------------------------------------------------------------------
 
 
 def test_the_best_of_each_metric_is_bold(
@@ -434,7 +434,7 @@ def test_json_has_no_nan() -> None:
     assert json.loads(text) == {"a": [None, 1.0, [None, 2]], "3": None}
 
 
-# -- help --------------------------------------------------------------------------------------------------------
+# -- help ------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("verb", ["train", "compare", "claims", "backtest"])
@@ -467,7 +467,7 @@ def test_help_of_every_verb(capsys: pytest.CaptureFixture[str]) -> None:
     for verb in ("demo", "train", "evaluate", "predict", "compare", "claims", "backtest", "info"):
         assert verb in out
         assert "Usage: holdfast " + verb in call(capsys, verb, "--help")[0]
-    assert call(capsys)[0] == out  # no words at all
+    assert call(capsys)[0] == out  # no words
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
@@ -476,7 +476,7 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert call(capsys, "--version")[0].strip() == holdfast.__version__
 
 
-# -- as processes ------------------------------------------------------------------------------------------------
+# -- as processes ----------------------------------------------------------------------------------
 
 HEAVY = ("torch", "polars", "lightning_fabric", "matplotlib", "pydantic")
 

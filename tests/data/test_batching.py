@@ -46,7 +46,7 @@ def test_the_order_depends_on_seed_and_epoch_alone() -> None:
     assert order(1, 1) != order(1, 2)
     assert order(1, 1) != order(2, 1)
     mixtures = [sorted(map(sorted, order(1, epoch))) for epoch in (1, 2)]
-    assert mixtures[0] != mixtures[1]  # not only the batches' order changes
+    assert mixtures[0] != mixtures[1]  # the batches change too, not only their order
 
 
 def test_little_is_padding() -> None:

@@ -1,4 +1,4 @@
-"""Text through a pipe: lines of stdin, and entries in groups of those that are there."""
+"""Text from stdin: lines, and entries in groups of those that have arrived."""
 
 from __future__ import annotations
 
@@ -40,6 +40,6 @@ def test_entries_come_in_groups_and_an_error_is_passed_on() -> None:
     found: list[list[str]] = []
     with pytest.raises(UserError, match="a"):
         found.extend(batch_available(slow(), 3))
-    assert found == [["a"], ["b"]]  # neither waited for the other
+    assert found == [["a"], ["b"]]  # neither waited for the next one
     for group in batch_available(iter(["x", "y"]), 1):
         assert len(group) == 1

@@ -86,7 +86,7 @@ def test_frames_may_arrive_in_any_blocks(seed: int, pieces: list[int]) -> None:
             certain, best = decoder.certain(), decoder.best()
             assert best[: len(certain)] == certain
         assert decoder.finish() == decode(decoding, scores)
-        decoder.accept(scores)  # the decoder begins anew
+        decoder.accept(scores)  # the decoder starts again
         assert decoder.finish() == decode(decoding, scores)
 
 

@@ -1,4 +1,4 @@
-"""Shallow fusion against sums by hand and the models' own scores of whole texts."""
+"""Shallow fusion against sums by hand and the models' scores of whole texts."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SENTENCES = ["go left", "go right now", "go left now", "stop", "stop now"]
 
 
 def total(fusion: ShallowFusion, text: str) -> float:
-    """Everything that a character-level fusion adds to a text and its end."""
+    """Return all that a character-level fusion adds to a text and its end."""
     state, found = fusion.start(), 0.0
     for character in text:
         state, gained = fusion.advance(state, fusion.pieces.index(character))
@@ -35,8 +35,8 @@ def total(fusion: ShallowFusion, text: str) -> float:
     return found + fusion.end(state)
 
 
-def by_characters(**asked: Any) -> ShallowFusion:
-    return ShallowFusion(["", *" abcdefghijklmnopqrstuvwxyz"], **asked)
+def by_characters(**settings: Any) -> ShallowFusion:
+    return ShallowFusion(["", *" abcdefghijklmnopqrstuvwxyz"], **settings)
 
 
 def read(model: TextModel, text: str) -> float:
@@ -90,13 +90,13 @@ def test_a_hot_word_grows_letter_by_letter() -> None:
 
 def test_a_token_of_several_characters_adds_the_sum_of_them() -> None:
     grams = WordModelAsText(NGramWordModel.fit(SENTENCES, 2))
-    asked = {"model": grams, "weight": 0.7, "bonus": 0.3, "hot": {"left": 1.0}}
-    by_words = ShallowFusion(["", "go ", "left ", "now "], **asked)  # type: ignore[arg-type]
+    settings = {"model": grams, "weight": 0.7, "bonus": 0.3, "hot": {"left": 1.0}}
+    by_words = ShallowFusion(["", "go ", "left ", "now "], **settings)  # type: ignore[arg-type]
     state, found = by_words.start(), 0.0
     for token in (1, 2, 3):
         state, gained = by_words.advance(state, token)
         found += gained
-    assert found + by_words.end(state) == pytest.approx(total(by_characters(**asked), "go left now"))
+    assert found + by_words.end(state) == pytest.approx(total(by_characters(**settings), "go left now"))
 
 
 def test_no_model_adds_nothing() -> None:

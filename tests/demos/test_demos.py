@@ -1,4 +1,4 @@
-"""Demos: each is found by its name, and their data come with what is installed."""
+"""Demos: each is found by its name, and its data needs no download."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The textbook's claims: the paired tests by hand and against scipy, and the runs through the command line."""
+"""The textbook claims: paired tests by hand and against scipy, and runs by the command line."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ from holdfast.tasks.metrics import Metric
 from holdfast.tasks.registry import settings_class, task_class
 from musical import folder_of
 
-# -- the claims --------------------------------------------------------------------------------------------------
+# -- the claims ------------------------------------------------------------------------------------
 
 METRIC = Metric("accuracy", "accuracy", "", direction="higher", perfect=1.0)
 
@@ -198,7 +198,7 @@ def test_the_smallest_effects_that_matter() -> None:
     assert [*_SAME_MEMORY] == pytest.approx([-log(1.25), log(1.25)])
 
 
-# -- the runs ----------------------------------------------------------------------------------------------------
+# -- the runs --------------------------------------------------------------------------------------
 
 
 @given(st.integers(16, 300), st.integers(1, 60))
@@ -299,7 +299,7 @@ def test_claims_of_a_table_and_resume(
     assert all(("reach" in r) == (r["share"] == 1.0) for r in runs)
     assert "“a GRU has three quarters of an LSTM's parameters”" in text and "holds; exactly 0.75" in text
     assert (out / "plots" / "claims.png").exists() and "data:image/png" in (out / "report.html").read_text()
-    again, err = call(capsys, *command, "--resume", "--json")  # nothing is left to do
+    again, err = call(capsys, *command, "--resume", "--json")  # no run is left
     assert "run " not in err and json.loads(again) == json.loads((out / "claims.json").read_text())
     assert json.loads(again)["seeds"] == [0, 1] and len(json.loads(again)["claims"]) == 17
     _, err = call(capsys, *command, "--resume", "--overwrite", code=2)

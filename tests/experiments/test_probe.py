@@ -1,4 +1,4 @@
-"""Probes from the command line to the report: training, stopping, and results in words."""
+"""Probes from the command line to the report: training, stopping, and the summary."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ SHORT: dict[str, ProbeConfig] = {
 }
 
 
-# -- from the command line -----------------------------------------------------------------------------------------
+# -- from the command line -------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -237,7 +237,7 @@ def test_every_setting_has_help(name: str) -> None:
     assert PROBES[name].rule
 
 
-# -- probes --------------------------------------------------------------------------------------------------------
+# -- probes ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", PROBES)
@@ -256,7 +256,7 @@ def test_a_model_without_memory_reaches_the_baseline(name: str) -> None:
 
 
 def _guess(shape: torch.Size) -> Tensor:
-    """Logits of blank until ten steps before the end, and of each symbol alike there, the first by a hair."""
+    """Return logits: blank until ten steps before the end, then equal symbols, the first slightly larger."""
     logits = torch.full((*shape, 9), -40.0)
     logits[:-10, :, 8], logits[-10:, :, :8], logits[-10:, :, 0] = 0.0, 0.0, 1e-4
     return logits
@@ -268,11 +268,13 @@ def test_metrics_by_hand() -> None:
     assert adding["within_0.04"].item() == 0.5
     copy = Copy(CopyConfig(length=3))
     _, targets = copy.sample(5, torch.Generator().manual_seed(0))
-    said = targets.clone()
-    said[-10] = (said[-10] + 1) % 8  # the first symbol wrong everywhere, the last in one sequence of five
-    said[-1, 0] = (said[-1, 0] + 1) % 8
-    said[0] = 3  # before it counts
-    found = copy.metrics(torch.nn.functional.one_hot(said, 9).float(), targets)
+    answers = targets.clone()
+    answers[-10] = (
+        answers[-10] + 1
+    ) % 8  # the first symbol wrong everywhere, the last in one sequence of five
+    answers[-1, 0] = (answers[-1, 0] + 1) % 8
+    answers[0] = 3  # before it counts
+    found = copy.metrics(torch.nn.functional.one_hot(answers, 9).float(), targets)
     assert found["accuracy_by_position"].tolist() == pytest.approx([0, *[1] * 8, 0.8])
     assert found["accuracy"].item() == pytest.approx(8.8 / 10)
     steps = -torch.randn(23, 5, 9, generator=torch.Generator().manual_seed(1)).abs()
@@ -293,9 +295,9 @@ def test_splits_are_fixed_and_training_sequences_differ_by_seed(name: str) -> No
     assert torch.equal(sampled[0], next(iter(again.batches(1)))[0])
     pools = [*sampled, probe.valid()[0], probe.test()[0]]
     rows = [{tuple(row.flatten().tolist()) for row in pool.unbind(1)} for pool in pools]
-    if name == "images":  # training is from one set, in another order each time
+    if name == "images":  # training takes the same set in another order
         assert not rows[4] & rows[0] and len({tuple(pool[:, 0, 0].tolist()) for pool in sampled}) == 4
-    elif name != "order":  # whose short sequences may repeat by chance
+    elif name != "order":  # short sequences may repeat by chance
         assert all(not a & b for k, a in enumerate(rows) for b in rows[k + 1 :])
     assert len(probe.valid()[0][0]) == (359 if name == "images" else VALID)
 
@@ -364,7 +366,7 @@ def test_the_last_step_is_the_output_of_probes_with_one_target() -> None:
     assert torch.equal(network(x), every(x)[-1])
 
 
-# -- runs ----------------------------------------------------------------------------------------------------------
+# -- runs ------------------------------------------------------------------------------------------
 
 
 def test_the_test_split_is_read_once_for_each_run(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -408,7 +410,7 @@ def test_runs_are_reproducible_and_differ_by_seed() -> None:
     ]
 
 
-# -- words ---------------------------------------------------------------------------------------------------------
+# -- summary ---------------------------------------------------------------------------------------
 
 
 def made(

@@ -1,4 +1,4 @@
-"""Sequences of the probes against their definitions; IDX files written by hand, whole and damaged; sets of images."""
+"""Sequences of the probes against their definitions; IDX files, whole and damaged; image datasets."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from holdfast.experiments.probes import sequences
 SEEDS = st.integers(0, 2**40)
 
 
-# -- sequences -----------------------------------------------------------------------------------------------------
+# -- sequences -------------------------------------------------------------------------------------
 
 
 @given(st.integers(2, 60), SEEDS)
@@ -59,17 +59,17 @@ def test_sums_have_the_mean_and_variance_of_the_baseline() -> None:
 def test_copy_targets_its_first_ten_symbols_after_the_delay(delay: int, seed: int) -> None:
     inputs, targets = sequences.copy(4, delay, sequences.generator(seed))
     assert inputs.shape == targets.shape == (delay + 20, 4)
-    for said, wanted in zip(inputs.T.tolist(), targets.T.tolist(), strict=True):
-        symbols = said[:10]
+    for sequence, wanted in zip(inputs.T.tolist(), targets.T.tolist(), strict=True):
+        symbols = sequence[:10]
         assert all(0 <= symbol < 8 for symbol in symbols)
-        assert said[10:] == [8] * (delay - 1) + [9] + [8] * 10
+        assert sequence[10:] == [8] * (delay - 1) + [9] + [8] * 10
         assert wanted == [8] * (delay + 10) + symbols
 
 
 def test_a_model_without_memory_has_the_entropy_of_the_baseline() -> None:
     _, targets = sequences.copy(3000, 30, sequences.generator(2))
     guess = torch.zeros(50, 9)
-    guess[:40, 8] = 1  # blank until it is time
+    guess[:40, 8] = 1  # blank until the target
     guess[40:, :8] = 1 / 8
     found = -guess.log().gather(1, targets).mean().item()
     assert found == pytest.approx(sequences.memoryless(30), abs=1e-6)
@@ -104,11 +104,11 @@ def test_each_key_has_its_own_random_numbers() -> None:
     assert len({*sampled}) == len(keys)
 
 
-# -- IDX -----------------------------------------------------------------------------------------------------------
+# -- IDX -------------------------------------------------------------------------------------------
 
 
 def idx(values: np.ndarray, kind: int = 0x08) -> bytes:
-    """By the description of the format, with the standard library."""
+    """Write the format by its description, with the standard library."""
     letters = {0x08: "B", 0x09: "b", 0x0B: "h", 0x0C: "i", 0x0D: "f", 0x0E: "d"}
     header = bytes([0, 0, kind, values.ndim]) + b"".join(struct.pack(">I", size) for size in values.shape)
     return header + struct.pack(f">{values.size}{letters[kind]}", *values.ravel().tolist())
@@ -167,7 +167,7 @@ def test_a_missing_file_is_refused(tmp_path: Path) -> None:
         read_idx(tmp_path / "none")
 
 
-# -- images --------------------------------------------------------------------------------------------------------
+# -- images ----------------------------------------------------------------------------------------
 
 
 def some(count: int, rows: int = 2, columns: int = 3) -> LabelledImages:
@@ -203,7 +203,7 @@ def test_synthetic_digits_light_the_segments_of_a_display() -> None:
     images, labels = synthetic_digits()
     assert images.min() >= 0 and images.max() <= 1
     lit = [int((images[labels == digit] > 0.5).sum((1, 2)).max()) for digit in range(10)]
-    bars, post, posts = 3 * 5, 3, 7  # a post between two bars has 3 pixels of its own; right side alone 9
+    bars, post, posts = 3 * 5, 3, 7  # a post between two bars adds 3 pixels; the right side alone has 9
     by_hand = [10 + 2 * posts, 9, bars + 2 * post, bars + 2 * post, 9 + 4 + 4, bars + 2 * post]
     by_hand += [bars + 3 * post, 9 + 4, bars + 4 * post, bars + 3 * post]
     assert lit == by_hand

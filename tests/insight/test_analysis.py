@@ -1,4 +1,4 @@
-"""Gates, tracked units, attribution and ablation against cases that can be worked out by hand; any torch model."""
+"""Gates, feature units, attribution and ablation against cases by hand; any torch model."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from holdfast.insight.analysis.summary import sentences
 from holdfast.insight.render import captions
 from holdfast.nn.cells import CELLS, Recurrence, Weights
 
-# -- gates ----------------------------------------------------------------------------------------------------
+# -- gates -----------------------------------------------------------------------------------------
 
 
 @settings(deadline=None)
@@ -57,7 +57,7 @@ def test_half_lives_follow_the_order_in_which_a_layer_runs() -> None:
             parameter.zero_()
         for name in ("weight_ih_l0", "weight_ih_l0_reverse"):
             getattr(module, name)[1] = (
-                1.0  # the update gate is sigmoid(x): shut in the first steps, then open
+                1.0  # the update gate is sigmoid(x): closed in the first steps, then open
             )
     x = torch.full((40, 1, 1), 7.0)
     x[:10] = -9.0
@@ -90,7 +90,7 @@ def test_slow_units_come_last() -> None:
     assert found[1] > found[0] and found[2] == 0
 
 
-# -- attribution ------------------------------------------------------------------------------------------------
+# -- attribution -----------------------------------------------------------------------------------
 
 
 def test_a_linear_network_is_attributed_exactly() -> None:
@@ -191,7 +191,7 @@ def test_computed_weights_are_left_out_of_the_ablation_with_a_note() -> None:
 
 
 def decaying_sum() -> tuple[nn.RNN, InspectionRequest]:
-    """A network that adds up its input, half of which is forgotten at each step; it reads 8 zeros and 4 ones."""
+    """A network that sums its input and forgets half of it at each step; it reads 8 zeros and 4 ones."""
     module = nn.RNN(1, 1, nonlinearity="relu", bias=False)
     with torch.no_grad():
         module.weight_ih_l0.fill_(1.0)
@@ -201,7 +201,7 @@ def decaying_sum() -> tuple[nn.RNN, InspectionRequest]:
 
 
 def test_occlusion_of_a_saturated_output_is_not_compared() -> None:
-    _, request = decaying_sum()  # 1.875; 0.67 for the mean input, 1.2 at least where one step is hidden
+    _, request = decaying_sum()  # 1.875; 0.67 for the mean input, at least 1.2 if one step is hidden
     sure = Score("log-probability", lambda answer: functional.logsigmoid(100 * (answer[0][-1, 0, 0] - 0.95)))
     found = attribute(request, sure)
     assert np.isnan(found.agreement) and found.incomplete < 0.05 and np.abs(found.occlusion).max() < 1e-6
@@ -235,7 +235,7 @@ def test_rank_agreement() -> None:
     assert agree(np.array([1.0, 1.0, 5.0, 0.0]), hidden, groups) == 1.0
 
 
-# -- ablation ---------------------------------------------------------------------------------------------------
+# -- ablation --------------------------------------------------------------------------------------
 
 
 def reference(module: Any, x: Tensor, fixed: dict[str, float]) -> Tensor:
@@ -308,11 +308,11 @@ def test_the_ablation_covers_every_gate_layer_and_some_units() -> None:
     assert without.components == [] and without.loss == 1.0
 
 
-# -- any torch model ----------------------------------------------------------------------------------------------
+# -- any torch model -------------------------------------------------------------------------------
 
 
 class Tagger(nn.Module):
-    """A model that knows nothing of Holdfast."""
+    """A model without Holdfast's layers."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -351,8 +351,8 @@ def test_a_failed_measurement_is_a_note_and_the_rest_is_reported() -> None:
 
     found = analyze(InspectionRequest("without gradients", model, run, Steps([""] * 30)))
     assert found.memory is None and found.layers and found.gradients
-    told = " ".join(found.notes)
-    assert "memory could not be measured" in told and "needs score=" in told
+    notes = " ".join(found.notes)
+    assert "memory could not be measured" in notes and "needs score=" in notes
 
 
 def test_mistakes_raise_user_errors() -> None:
@@ -373,11 +373,11 @@ def test_inputs_are_shown_and_may_be_tracked() -> None:
     assert {one.feature for one in found.feature_units} <= {"input 0", "input 1"} and found.feature_units
 
 
-# -- odd models ---------------------------------------------------------------------------------------------------
+# -- unusual models --------------------------------------------------------------------------------
 
 
 class Odd(nn.Module):
-    """A model whose forward is given."""
+    """A model with the given forward."""
 
     def __init__(self, forward: Any, **modules: nn.Module) -> None:
         super().__init__()
@@ -397,7 +397,7 @@ def stepped(model: Any, x: Tensor) -> Tensor:
     return torch.cat(found)
 
 
-def told(found: Any) -> str:
+def notes_of(found: Any) -> str:
     return " ".join(found.notes)
 
 
@@ -405,7 +405,7 @@ def told(found: Any) -> str:
 def test_a_model_without_gradients_is_shown_with_the_reasons(mode: Any) -> None:
     found = inspect(Odd(mode()(lambda m, x: m.layer(x)[0]), layer=nn.LSTM(2, 3)))(torch.randn(6, 1, 2))
     assert found.layers and found.memory is None and found.attribution is None
-    assert "The run must give gradients" in told(found)
+    assert "The run must give gradients" in notes_of(found)
 
 
 def test_a_layer_called_again_with_another_input_is_reported() -> None:
@@ -413,7 +413,7 @@ def test_a_layer_called_again_with_another_input_is_reported() -> None:
     model = Odd(lambda m, a, b: m.layer(a)[0][-1] * m.layer(b)[0][-1], layer=nn.LSTM(2, 3))
     a, b = torch.randn(2, 6, 1, 2)
     found, alone = inspect(model)(a, b), inspect(model.layer)(a)
-    assert "layer was called 2 times; the first call, of" in told(found)
+    assert "layer was called 2 times; the first call, of" in notes_of(found)
     np.testing.assert_allclose(found.memory.jacobian, alone.memory.jacobian, rtol=1e-4)
 
 
@@ -432,7 +432,7 @@ def test_an_encoder_with_a_shorter_decoder_and_one_in_int8() -> None:
     model = Odd(lambda m, x: m.d(x[:4], m.e(x)[1])[0], e=nn.LSTM(2, 3), d=nn.LSTM(2, 3))
     assert inspect(model)(torch.randn(6, 1, 2)).attribution is not None
     found = inspect(hf.quantize(hf.LSTM(2, 3)))(torch.randn(6, 1, 2))
-    assert found.layers and found.memory is None and "forward only" in told(found)
+    assert found.layers and found.memory is None and "forward only" in notes_of(found)
 
 
 @pytest.mark.parametrize("steps_given", [stepped, lambda m, x: m.layer(x)[0]], ids=["loop", "whole"])
@@ -445,7 +445,7 @@ def test_a_layer_that_is_called_step_by_step_is_one_sequence(steps_given: Any) -
     np.testing.assert_allclose(found.memory.jacobian, whole.memory.jacobian, rtol=1e-3)
     np.testing.assert_allclose(found.attribution.integrated, whole.attribution.integrated, atol=1e-4)
     np.testing.assert_allclose(found.gradients[0].state, whole.gradients[0].state, rtol=1e-4)
-    assert ("12 times" in told(found)) == (steps_given is stepped)
+    assert ("12 times" in notes_of(found)) == (steps_given is stepped)
 
 
 def test_the_last_step_is_found_in_any_form() -> None:
@@ -464,7 +464,7 @@ def test_the_last_step_is_found_in_any_form() -> None:
 def test_half_precision_is_measured_in_float32() -> None:
     torch.manual_seed(0)
     found = inspect(nn.LSTM(2, 5).bfloat16())(torch.randn(12, 2, 2).bfloat16())
-    assert found.memory.agreement < 0.01 and "copy in float32" in told(found)
+    assert found.memory.agreement < 0.01 and "copy in float32" in notes_of(found)
 
 
 def test_kinks_are_not_reported_as_agreement() -> None:
@@ -481,7 +481,7 @@ def test_keyword_arguments_are_passed_to_the_model() -> None:
 
 
 def test_the_memory_of_the_reverse_direction_is_reported() -> None:
-    notes = told(inspect(nn.GRU(2, 3, bidirectional=True))(torch.randn(9, 1, 2)))
+    notes = notes_of(inspect(nn.GRU(2, 3, bidirectional=True))(torch.randn(9, 1, 2)))
     assert "has read that step only" in notes
 
 

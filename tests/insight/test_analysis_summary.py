@@ -1,4 +1,4 @@
-"""What an inspection says in sentences."""
+"""The sentences of an inspection."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from inspected import characters, layer_trace
 
 
 def ablate(losses: dict[str, float]) -> str:
-    """What is said of gates held at their means, in a network whose loss is 1."""
+    """Return the sentence on gates held at their means, in a network with a loss of 1."""
     steps = Steps(["a", "b"])
     cuts = [AblatedComponent("gate", 0, name, loss) for name, loss in losses.items()]
     found = Inspection(
@@ -38,16 +38,16 @@ HELD = ("input gate held at its mean", "forget gate held at its mean", "output g
 
 
 def test_the_least_important_gate_and_a_harmful_gate_are_named() -> None:
-    said = ablate(
+    sentence = ablate(
         dict(zip(HELD, (0.8, 1.5, 1.01)))
         | {"candidate held at its mean": 9.0, "forget gate always open": 1.3}
     )
-    assert "rises most, from 1 to 1.5 nats, with the forget gate held at its mean (layer 1)" in said
-    assert "changes least, to 1.01, with the output gate held at its mean (layer 1)" in said
+    assert "rises most, from 1 to 1.5 nats, with the forget gate held at its mean (layer 1)" in sentence
+    assert "changes least, to 1.01, with the output gate held at its mean (layer 1)" in sentence
     assert (
         "The loss falls to 0.8 with the input gate held at its mean (layer 1): the network would do better"
-        in said
-        and "candidate" not in said
+        in sentence
+        and "candidate" not in sentence
     )
     assert "falls" not in ablate(dict(zip(HELD, (1.2, 1.5, 1.01))))
     worst = ablate(dict(zip(HELD, (1.2, 1.02, 1.3))) | {"forget gate always open": 4.0})
@@ -56,14 +56,15 @@ def test_the_least_important_gate_and_a_harmful_gate_are_named() -> None:
 
 
 def test_no_gate_matters_where_none_costs_anything() -> None:
-    said = ablate(dict(zip(HELD, (0.8, 0.9, 1.0))))
-    assert said.startswith("Ablating a gate never raises the loss of 1 nats.") and "most" not in said
-    said = ablate(dict(zip(HELD, (0.98, 1.001, 1.0))) | {"forget gate always open": 0.9})
+    sentence = ablate(dict(zip(HELD, (0.8, 0.9, 1.0))))
+    assert sentence.startswith("Ablating a gate never raises the loss of 1 nats.") and "most" not in sentence
+    sentence = ablate(dict(zip(HELD, (0.98, 1.001, 1.0))) | {"forget gate always open": 0.9})
     assert (
-        "rises most, from 1 to 1.001 nats, with the forget gate held at its mean" in said and "least" in said
+        "rises most, from 1 to 1.001 nats, with the forget gate held at its mean" in sentence
+        and "least" in sentence
     )
-    said = ablate(dict(zip(HELD, (1.002, 0.999, 1.0))))
-    assert said.startswith(
+    sentence = ablate(dict(zip(HELD, (1.002, 0.999, 1.0))))
+    assert sentence.startswith(
         "No gate matters measurably: ablating any one of them changes the loss of 1 nats by less"
     )
 
@@ -75,8 +76,8 @@ def test_no_gate_matters_where_none_costs_anything() -> None:
 def test_steps_are_counted_back_from_the_output(step: int | None, named: str) -> None:
     values = np.array([0, 0, 2.0, 0])
     by = Attribution("answer", values, values, 1.0, 0.0, step)
-    (said,) = summary.sentences(Inspection("title", Steps(list("abcd"), "letter"), [], attribution=by))
-    assert f"this time step (integrated gradients): {named}" in said
+    (sentence,) = summary.sentences(Inspection("title", Steps(list("abcd"), "letter"), [], attribution=by))
+    assert f"this time step (integrated gradients): {named}" in sentence
 
 
 @pytest.mark.parametrize("step", [None, 2])
@@ -85,12 +86,12 @@ def test_the_step_of_a_score_comes_with_its_attribution(step: int | None) -> Non
     score = Score("it", lambda answer: answer[0][2, 0, 0], step)
     found = analyze(InspectionRequest("title", layer, lambda: layer(x), Steps(list("abcde")), score))
     assert found.attribution is not None and found.attribution.step == step
-    (said,) = (words for words in found.summary if words.startswith("The it was influenced most"))
-    assert ("back)" in said) == (step is not None)
+    (sentence,) = (words for words in found.summary if words.startswith("The it was influenced most"))
+    assert ("back)" in sentence) == (step is not None)
 
 
 @pytest.mark.parametrize(
-    ("lives", "told"),
+    ("lives", "reported"),
     [
         (
             [0.1, 0.0963, 0.2],
@@ -102,10 +103,10 @@ def test_the_step_of_a_score_comes_with_its_attribution(step: int | None) -> Non
         ),
     ],
 )
-def test_half_lives_are_described_in_a_sentence(lives: list[float], told: str) -> None:
+def test_half_lives_are_described_in_a_sentence(lives: list[float], reported: str) -> None:
     values = {"forget": np.full((4, 3), 0.5)}
     one = LayerTrace("layer 1", "lstm", values, ["forget"], np.array(lives), np.arange(3))
-    assert told in summary.sentences(Inspection("title", Steps(list("abcd"), "frame"), [one]))[0]
+    assert reported in summary.sentences(Inspection("title", Steps(list("abcd"), "frame"), [one]))[0]
 
 
 def test_a_model_without_a_task_gets_the_needs_of_ablation_as_a_note() -> None:
@@ -126,12 +127,12 @@ def test_parts_keep_their_given_names_in_every_sentence() -> None:
     )
     found = analyze(request)
     assert [one.name for one in found.layers] == [one.name for one in found.gradients] == ["decoder, layer 1"]
-    told = [
+    reported = [
         words
         for words in found.summary
         if "deep" in words or words.startswith("decoder, layer 1: the sequences are too short")
     ]
-    assert len(told) == 1 and "deep" not in told[0]
+    assert len(reported) == 1 and "deep" not in reported[0]
 
 
 def test_the_number_of_searched_sequences_is_reported() -> None:

@@ -1,4 +1,4 @@
-"""Units that follow something: what is planted is found, and chance is not named."""
+"""Units that follow a feature: planted ones are found, and chance is not reported."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from holdfast.insight.analysis.results import FeatureUnit, LayerTrace
 
 
 def named(layers: list[LayerTrace], features: Mapping[str, Array]) -> list[FeatureUnit]:
-    """The units that are named in one sequence."""
+    """Return the units that are found in one sequence."""
     return find_feature_units(
         layers, searchable_features({name: values[:, None] for name, values in features.items()})
     )
@@ -61,7 +61,7 @@ def test_a_unit_that_follows_only_in_the_first_half_is_not_named() -> None:
 
 
 def forgetful_parts(steps: int, seed: int) -> list[LayerTrace]:
-    """An untrained LSTM that remembers for long, on white noise: its units are slow and follow nothing."""
+    """An untrained LSTM with long memory, on white noise: its units are slow and follow nothing."""
     torch.manual_seed(seed)
     model, x = nn.LSTM(3, 128, 2), torch.randn(steps, 1, 3)
     with torch.no_grad():
@@ -94,9 +94,7 @@ def test_a_unit_that_counts_in_lines_of_a_text_or_follows_the_day_is_found() -> 
     lines = "".join("x" * int(n) + "\n" for n in random.integers(10, 50, 40))[:1000]
     line = of_characters(lines)["position in the line"]
     times = np.arange(len(lines))
-    day = np.sin(
-        2 * np.pi * times / 24
-    )  # the same again after a day: moving it in time alone changes nothing
+    day = np.sin(2 * np.pi * times / 24)  # repeats after a day, so a shift in time changes nothing
     layers = forgetful_parts(len(lines), 0)
     hidden = layers[1].activations["hidden"].copy()
     hidden[:, 5] = np.tanh(line / 20) + 0.2 * random.normal(size=len(line))

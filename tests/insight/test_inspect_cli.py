@@ -1,4 +1,4 @@
-"""``holdfast inspect`` on a small language model: what a user sees, and what goes wrong."""
+"""``holdfast inspect`` on a small language model: its output and its errors."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ TEXT = "KING:\nCome here, my lord, and say it.\n\nFOOL:\nI will not come, nor sa
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A text, and two small runs trained on it."""
+    """Train two small runs on a text."""
     folder = tmp_path_factory.mktemp("inspected")
     (folder / "play.txt").write_text(TEXT)
     for cell in ("gru", "rnn"):
@@ -45,7 +45,7 @@ def test_a_run_is_inspected_as_text_page_and_plots(
         "150",
     ]
     assert main([*words, "--compare-with", str(folder / "rnn")]) == 0
-    told = capsys.readouterr().out
+    printed = capsys.readouterr().out
     for expected in (
         "Measured memory",
         "update gates",
@@ -53,8 +53,8 @@ def test_a_run_is_inspected_as_text_page_and_plots(
         "The loss rises most",
         "integrated gradients",
     ):
-        assert expected in told
-    assert "halved after" in told and "rnn" in told and "after 100 steps" in told
+        assert expected in printed
+    assert "halved after" in printed and "rnn" in printed and "after 100 steps" in printed
     for name in (
         "report.html",
         "beside.html",
@@ -152,6 +152,6 @@ def test_records_of_a_file_do_not_repeat_sentences(
     hf.SequenceClassifier(text="text", label="label", **settings).fit(data, out=tmp_path / "run")
     capsys.readouterr()
     assert main(["inspect", str(tmp_path / "run"), str(data)]) == 0
-    told = capsys.readouterr()
-    assert told.out.count("Measured memory") == 1
-    assert told.err.count("searched for feature units") == 1
+    printed = capsys.readouterr()
+    assert printed.out.count("Measured memory") == 1
+    assert printed.err.count("searched for feature units") == 1

@@ -1,4 +1,4 @@
-"""Layers of any model, taken apart: each single layer computes what the whole did."""
+"""Captured layers of any model: each single layer computes what the whole stack did."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ LSTM_WITH_ALL = {"layer_norm": True, "zoneout": 0.2, "learn_initial_state": True
 
 
 def top(layers: list[LayerDirection], module: Any) -> torch.Tensor:
-    """The last layer's hidden states [T, B, D*P]."""
+    """Return the last layer's hidden states [T, B, D*P]."""
     last = layers[-(2 if module.bidirectional else 1) :]
     return torch.cat([one.activations()["hidden"] for one in last], -1)
 

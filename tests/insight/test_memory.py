@@ -1,4 +1,4 @@
-"""Memory and gradients against networks whose Jacobians are known, and against autograd step by step."""
+"""Memory and gradients against known Jacobians, and against autograd step by step."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_lags_count_from_each_sequences_own_end() -> None:
     module = leaky(0.5, hf.RNN)
     x, lengths = torch.rand(20, 4, 1) + 0.5, torch.tensor([20, 3, 9, 6])
     found = memory_curve(module, lambda: module(x, lengths=lengths))
-    assert found.longest == 8  # half of the sequences are so long
+    assert found.longest == 8  # half of the sequences have this length
     np.testing.assert_allclose(found.jacobian, 0.5 ** np.arange(9.0), rtol=1e-4)
 
 
@@ -128,7 +128,7 @@ def test_gradients_are_those_of_stepping_through_the_layer(kind: Any) -> None:
 
 
 def _stepped(module: Any, x: Tensor, w: Tensor) -> tuple[Any, Any]:
-    """Norms by distance: of h, and of all states."""
+    """Return norms by distance: of h, and of all states."""
     hx, kept = None, []
     for at in x:
         _, hx = module(at[None], hx)

@@ -1,4 +1,4 @@
-"""The training monitor catches each fault of a training run, is silent on healthy runs, and changes nothing."""
+"""The training monitor reports each fault of a run, is silent on healthy runs, and changes nothing."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from sums import BASE, Sums, assert_same, rows, weights
 
 
 class Last(nn.Module):
-    """A number from the last output of a recurrent layer."""
+    """A linear layer on the last output of a recurrent layer."""
 
     def __init__(self, layer: nn.Module, width: int) -> None:
         super().__init__()
@@ -48,10 +48,10 @@ def monitored(
     scale: float = 1.0,
     trained: list[nn.Parameter] | None = None,
 ) -> list[str]:
-    """Kinds of what is told while a model learns the mean of its input, each with its place."""
-    told: list[str] = []
+    """Return the warnings, as kind and place, while a model learns the mean of its input."""
+    reported: list[str] = []
     optimizer = torch.optim.Adam(trained or [p for p in model.parameters() if p.requires_grad], rate)
-    with TrainingMonitor(model, report=told.append) as monitor:
+    with TrainingMonitor(model, report=reported.append) as monitor:
         for _ in range(steps):
             x = torch.randn(shape)
             loss = (model(scale * x) - x.mean((0, 2))).square().mean()
@@ -60,18 +60,18 @@ def monitored(
             monitor.step(loss)
             nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimizer.step()
-    assert len(told) == len(monitor.warnings)
+    assert len(reported) == len(monitor.warnings)
     return [f"{finding.kind}: {finding.where}" for _, finding in monitor.warnings]
 
 
-# -- each illness is caught ------------------------------------------------------------------------------------
+# -- each fault is reported ------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("make", [hf.GRU, hf.LSTM, nn.LSTM])
 def test_a_learning_rate_a_hundred_times_too_high(make: Any) -> None:
-    told = monitored(Last(make(3, 16), 16), 60, rate=0.1)
-    assert "too large steps: layer" in told
-    assert told.index("too large steps: layer") == 0  # in the very first check, before the loss has risen
+    reported = monitored(Last(make(3, 16), 16), 60, rate=0.1)
+    assert "too large steps: layer" in reported
+    assert reported.index("too large steps: layer") == 0  # in the very first check, before the loss has risen
 
 
 def test_a_loss_that_rises_far_above_its_beginning() -> None:
@@ -89,8 +89,8 @@ def test_a_nan_loss_is_reported_when_training_ends(capsys: pytest.CaptureFixture
 
 @pytest.mark.parametrize("make", [hf.RNN, nn.RNN])
 def test_the_gradient_of_a_plain_rnn_vanishes_over_500_steps(make: Any) -> None:
-    told = monitored(Last(make(2, 8), 8), 95, shape=(500, 1, 2))
-    assert told == ["vanishing gradient: layer"]
+    reported = monitored(Last(make(2, 8), 8), 95, shape=(500, 1, 2))
+    assert reported == ["vanishing gradient: layer"]
 
 
 def test_a_gradient_that_grows_along_the_steps() -> None:
@@ -102,15 +102,15 @@ def test_a_gradient_that_grows_along_the_steps() -> None:
 
 
 def test_a_jump_of_the_gradients_norm() -> None:
-    told: list[str] = []
+    reported: list[str] = []
     model = Last(nn.GRU(3, 8), 8)
-    with TrainingMonitor(model, report=told.append) as monitor:
+    with TrainingMonitor(model, report=reported.append) as monitor:
         for k in range(30):
             model.zero_grad()
             loss = model(torch.randn(5, 4, 3)).square().mean() * (1e6 if k == 24 else 1.0)
             loss.backward()
             monitor.step(loss)
-    assert any("exploding gradient (network): at step 25" in text for text in told)
+    assert any("exploding gradient (network): at step 25" in text for text in reported)
 
 
 @pytest.mark.parametrize("make", [hf.RNN, nn.RNN])
@@ -118,21 +118,21 @@ def test_dead_units(make: Any) -> None:
     layer = make(3, 10, nonlinearity="relu")
     with torch.no_grad():
         layer.bias_ih_l0[:4] = -50.0
-    told: list[str] = []
+    reported: list[str] = []
     model = Last(layer, 10)
     assert monitored(model, 15) == ["dead units: layer"]
-    with TrainingMonitor(model, report=told.append) as monitor:
+    with TrainingMonitor(model, report=reported.append) as monitor:
         for _ in range(11):
             loss = model(torch.randn(6, 8, 3)).sum()
             loss.backward()
             monitor.step(loss)
-    assert any("4 of 10 units" in text for text in told)
+    assert any("4 of 10 units" in text for text in reported)
 
 
 def test_an_lstm_whose_units_do_not_change() -> None:
     layer = nn.LSTM(3, 10)
     with torch.no_grad():
-        layer.bias_ih_l0[30:32] = -200.0  # the output gate of two units is shut
+        layer.bias_ih_l0[30:32] = -200.0  # the output gate of two units is closed
     assert monitored(Last(layer, 10), 15) == ["dead units: layer"]
 
 
@@ -141,8 +141,8 @@ def test_saturated_gates(make: Any, gate: slice) -> None:
     layer = make(3, 8)
     with torch.no_grad():
         layer.bias_ih_l0[gate] = 20.0  # the forget gate of an LSTM, the update gate of a GRU
-    told = monitored(Last(layer, 8), 15)
-    assert "saturated gates: layer" in told
+    reported = monitored(Last(layer, 8), 15)
+    assert "saturated gates: layer" in reported
 
 
 def test_inputs_that_are_far_too_large_saturate() -> None:
@@ -150,16 +150,16 @@ def test_inputs_that_are_far_too_large_saturate() -> None:
 
 
 def test_a_reverse_direction_whose_first_step_alone_is_used() -> None:
-    told: list[str] = []
+    reported: list[str] = []
     model = Last(nn.GRU(3, 8, bidirectional=True), 16)
-    with TrainingMonitor(model, report=told.append) as monitor:
+    with TrainingMonitor(model, report=reported.append) as monitor:
         optimizer = torch.optim.Adam(model.parameters())
         for _ in range(12):
             loss = model(torch.randn(6, 8, 3)).sum()
             loss.backward()
             monitor.step(loss)
             optimizer.step()
-    (text,) = told
+    (text,) = reported
     assert "frozen weights (layer): weight_hh_l0_reverse never changed: no gradient reaches them" in text
 
 
@@ -185,22 +185,22 @@ def detach(model: Last) -> dict[str, Any]:
 def test_a_frozen_layer(
     how: Callable[[Last], dict[str, Any]], why: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    told: list[str] = []
+    reported: list[str] = []
     model = Last(hf.GRU(3, 8), 8)
     options = how(model)
     assert monitored(model, 15, **options) == ["frozen weights: layer"]
     trained = options.get("trained") or [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.SGD(trained, 0.01)
-    with TrainingMonitor(model, report=told.append) as monitor:
+    with TrainingMonitor(model, report=reported.append) as monitor:
         for _ in range(12):
             loss = model(torch.randn(6, 8, 3)).sum()
             loss.backward()
             monitor.step(loss)
             optimizer.step()
-    assert why in told[0] and "weight_hh_l0" in told[0] and "head" not in told[0]
+    assert why in reported[0] and "weight_hh_l0" in reported[0] and "head" not in reported[0]
 
 
-# -- state -------------------------------------------------------------------------------------------------------
+# -- state -----------------------------------------------------------------------------------------
 
 State = Any
 CARRIED: dict[str, Callable[[Any, int], Any]] = {
@@ -216,12 +216,12 @@ LOST: dict[str, tuple[Callable[[Any, int], Any], str]] = {
 
 
 def streamed(carry: Callable[[Any, int], Any], carries: bool = True) -> list[str]:
-    """What is told while a layer reads batches, its state carried by a function."""
+    """Return the warnings while a layer reads batches and a function carries its state."""
     layer, head = nn.GRU(3, 8), nn.Linear(8, 1)
-    model, told = nn.ModuleList([layer, head]), list[str]()
+    model, reported = nn.ModuleList([layer, head]), list[str]()
     optimizer = torch.optim.Adam(model.parameters(), 1e-3)
     state: Any = None
-    with TrainingMonitor(model, carries=carries, report=told.append) as monitor:
+    with TrainingMonitor(model, carries=carries, report=reported.append) as monitor:
         for k in range(30):
             state = None if state is None else carry(state, k)
             y, state = layer(torch.randn(5, 4, 3), state)
@@ -231,7 +231,7 @@ def streamed(carry: Callable[[Any, int], Any], carries: bool = True) -> list[str
             loss.backward()
             monitor.step(loss)
             optimizer.step()
-    return told
+    return reported
 
 
 @pytest.mark.parametrize("how", CARRIED)
@@ -247,7 +247,7 @@ def test_a_state_that_is_lost(how: str) -> None:
     assert streamed(carry, carries=False) == []
 
 
-# -- healthy runs --------------------------------------------------------------------------------------------------
+# -- healthy runs ----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -265,9 +265,9 @@ def test_a_healthy_run_is_silent(make: Callable[[], Last]) -> None:
 
 def test_packed_sequences_and_lengths_are_silent() -> None:
     layer, other = nn.LSTM(3, 8, bidirectional=True), hf.GRU(16, 8)
-    model, told = nn.ModuleList([layer, other]), list[str]()
+    model, reported = nn.ModuleList([layer, other]), list[str]()
     optimizer = torch.optim.Adam(model.parameters(), 1e-3)
-    with TrainingMonitor(model, report=told.append) as monitor:
+    with TrainingMonitor(model, report=reported.append) as monitor:
         for _ in range(40):
             lengths = torch.tensor([3, 9, 6, 1])
             packed = nn.utils.rnn.pack_padded_sequence(torch.randn(9, 4, 3), lengths, enforce_sorted=False)
@@ -277,7 +277,7 @@ def test_packed_sequences_and_lengths_are_silent() -> None:
             loss.backward()
             monitor.step(loss)
             optimizer.step()
-    assert told == [] and monitor.checks == 5
+    assert reported == [] and monitor.checks == 5
 
 
 @pytest.mark.parametrize(
@@ -292,21 +292,21 @@ def test_packed_sequences_and_lengths_are_silent() -> None:
     ids=lambda value: type(value).__name__,
 )
 def test_any_layer_and_form_is_seen(layer: Any, shape: tuple[int, ...]) -> None:
-    told: list[str] = []
+    reported: list[str] = []
     words = nn.Embedding(50, 3, sparse=True, dtype=layer.weight_ih_l0.dtype)
     model = nn.ModuleList([words, layer])
     optimizer = torch.optim.SGD(model.parameters(), 0.1)
-    with TrainingMonitor(model, report=told.append) as monitor:
+    with TrainingMonitor(model, report=reported.append) as monitor:
         for _ in range(22):
             loss = layer(words(torch.randint(50, shape[:-1])))[0].square().mean()
             optimizer.zero_grad()
             loss.backward()
             monitor.step(loss)
             optimizer.step()
-    assert told == [] and monitor.checks == 4
+    assert reported == [] and monitor.checks == 4
 
 
-# -- it changes nothing ----------------------------------------------------------------------------------------------
+# -- it changes nothing ----------------------------------------------------------------------------
 
 
 def test_a_monitored_run_is_the_same_bit_for_bit() -> None:
@@ -372,7 +372,7 @@ def test_the_hook_keeps_the_longest_call_and_the_first_and_last_state() -> None:
     assert hooks.take() == {}
 
 
-# -- what is told, and when ------------------------------------------------------------------------------------------
+# -- when a finding is reported --------------------------------------------------------------------
 
 
 def finding(kind: str = "dead units", at_once: bool = False) -> Finding:
@@ -380,22 +380,22 @@ def finding(kind: str = "dead units", at_once: bool = False) -> Finding:
 
 
 def test_a_finding_that_stays_is_reported_once_and_again_when_it_returns() -> None:
-    told: list[str] = []
-    log, checks = WarningLog(told.append, None), "ff.fffff..ff...ff.fff"
-    #                                              ^ third in a row    ^ gone    ^ and here again
+    reported: list[str] = []
+    log, checks = WarningLog(reported.append, None), "ff.fffff..ff...ff.fff"
+    #                                              ^ third in a row    ^ gone    ^ returns here
     when = []
     for number, letter in enumerate(checks):
-        before = len(told)
+        before = len(reported)
         log.add(number, [finding()] if letter == "f" else [])
         log.end_check()
-        when += [number] * (len(told) - before)
+        when += [number] * (len(reported) - before)
     assert when == [5, 20]
 
 
 def test_a_certain_finding_is_reported_at_once() -> None:
-    told: list[str] = []
-    WarningLog(told.append, None).add(7, [finding(at_once=True), finding("lost state")])
-    assert told == ['warning: step 7, dead units (layer 1): found, "quoted" Try: advice']
+    reported: list[str] = []
+    WarningLog(reported.append, None).add(7, [finding(at_once=True), finding("lost state")])
+    assert reported == ['warning: step 7, dead units (layer 1): found, "quoted" Try: advice']
 
 
 def test_warnings_are_kept_except_those_of_repeated_steps(tmp_path: Path) -> None:
@@ -418,7 +418,7 @@ def test_a_file_that_holds_something_else_is_refused(text: str, tmp_path: Path) 
         read_warnings(path)
 
 
-# -- figures ---------------------------------------------------------------------------------------------------------
+# -- measurements ----------------------------------------------------------------------------------
 
 
 def test_the_measurements_of_a_layer_equal_its_trace() -> None:
@@ -457,7 +457,7 @@ def test_the_end_of_a_sequence_begins_with_the_state_it_has_there() -> None:
     layer = hf.LSTM(3, 6, learn_initial_state=True)
     with torch.no_grad():
         layer.initial_cell.fill_(2.0)
-    for steps in (15, 60):  # the whole sequence is followed, or its end
+    for steps in (15, 60):  # the whole sequence is followed, or its last steps
         x = torch.randn(steps, 3, 3)
         (one,) = measure_layers(LayerCall("", layer, x, None, torch.full((3,), steps)))
         (flow,) = gradient_flows(layer, lambda x=x: layer(x))
@@ -465,21 +465,21 @@ def test_the_end_of_a_sequence_begins_with_the_state_it_has_there() -> None:
 
 
 @pytest.mark.parametrize(
-    ("gated", "steps", "reach", "first", "number", "told"),
+    ("gated", "steps", "reach", "first", "number", "reported"),
     [
         (False, 500, 24, 13, 40, True),
         (False, 500, 24, 13, 39, False),  # too early
         (False, 500, 25, 13, 400, False),  # 5% of the sequence
         (False, 49, 1, 1, 400, False),  # too short a sequence
-        (True, 500, 14, 13, 199, False),  # gates take longer
+        (True, 500, 14, 13, 199, False),  # gated layers take longer
         (True, 500, 14, 13, 200, True),
-        (True, 500, 15, 13, 200, False),  # it reaches further than at the beginning
+        (True, 500, 15, 13, 200, False),  # it reaches further than at the start
     ],
 )
 def test_when_a_gradient_vanishes(
-    gated: bool, steps: int, reach: int, first: int, number: int, told: bool
+    gated: bool, steps: int, reach: int, first: int, number: int, reported: bool
 ) -> None:
     one = LayerMeasurement("layer 1", gated, steps, {}, np.ones(4), 99, 25, 1e-5, reach)
     found = list(vanishing_gradient(one, first, number))
-    assert [finding.kind for finding in found] == ["vanishing gradient"] * told
+    assert [finding.kind for finding in found] == ["vanishing gradient"] * reported
     assert all(f"left {reach} time steps back, in sequences of {steps}" in finding.found for finding in found)

@@ -63,9 +63,9 @@ def test_a_healthy_run_is_silent_and_the_same_as_without(
 ) -> None:
     plain, monitored = train(task, tmp_path, "plain"), train(task, tmp_path, "monitored", "--monitor")
     assert "warning" not in capsys.readouterr().err and not (monitored / "warnings.csv").exists()
-    told = metrics(monitored)["monitor"]
-    assert told["checks"] >= 3 and {row["step"] for row in told["gradients"]} >= {1}
-    assert all(row["left"] >= 0 and row["followed"] > 0 for row in told["gradients"])
+    saved = metrics(monitored)["monitor"]
+    assert saved["checks"] >= 3 and {row["step"] for row in saved["gradients"]} >= {1}
+    assert all(row["left"] >= 0 and row["followed"] > 0 for row in saved["gradients"])
     assert (monitored / "plots" / "gradients.png").exists() and not (
         plain / "plots" / "gradients.png"
     ).exists()
@@ -83,8 +83,8 @@ def test_a_learning_rate_far_too_high_is_reported_and_saved(
     (first, *_), err = read_warnings(run / "warnings.csv"), capsys.readouterr().err
     assert first[0] == 2 and first[1].kind == "too large steps"
     assert "warning: step 2, too large steps (layer 1): one step changed the weights by" in err
-    told = [note for note in metrics(run)["notes"] if note.startswith("step 2, too large steps")]
-    assert len(told) == 1 and "too large steps (layer 1)" in (run / "report.html").read_text()
+    saved = [note for note in metrics(run)["notes"] if note.startswith("step 2, too large steps")]
+    assert len(saved) == 1 and "too large steps (layer 1)" in (run / "report.html").read_text()
 
 
 def test_a_state_that_a_task_loses_is_reported(
@@ -94,7 +94,7 @@ def test_a_state_that_a_task_loses_is_reported(
     monkeypatch.setattr(truncated_bptt, "_scaled", lambda state, share: kept(state, torch.zeros_like(share)))
     train("language", tmp_path, "run", "--monitor")
     err = capsys.readouterr().err
-    assert err.count("lost state") == 2  # as it happens, and among the notes at the end
+    assert err.count("lost state") == 2  # when it happens, and in the notes at the end
     assert "zeros at 3 batch boundaries in a row" in err
 
 

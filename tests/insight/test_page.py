@@ -1,4 +1,4 @@
-"""The page of an inspection: it stands alone, carries the inspection's numbers, and escapes what it is given."""
+"""The page of an inspection is self-contained, holds its numbers, and escapes its labels."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ CASES = {
 
 
 class Parsed(HTMLParser):
-    """Tags with their attributes, the text of each element with an id, rows of tables, and whether tags nest."""
+    """Parse tags with attributes, the text of each element with an id, table rows, and nesting."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -80,7 +80,7 @@ def page(found: Inspection, folder: Path) -> tuple[str, Parsed]:
 
 
 def undrawn(found: Inspection) -> Inspection:
-    """Without what takes time to draw."""
+    """Return the inspection without the parts that take time to plot."""
     return replace(found, memory=None, gradients=(), ablation=None)
 
 
@@ -89,7 +89,7 @@ def embedded(parsed: Parsed) -> Any:
 
 
 def raster(parsed: Parsed, number: int, name: str) -> np.ndarray:
-    """The bytes [units, steps] of the picture of an activation."""
+    """Return the bytes [units, steps] of the heatmap of an activation."""
     (source,) = (
         attrs["src"]
         for tag, attrs in parsed.tags
@@ -101,7 +101,7 @@ def raster(parsed: Parsed, number: int, name: str) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[str, Parsed]]:
-    """The pages of all cases."""
+    """Write the pages of all cases."""
     return {name: page(found, tmp_path_factory.mktemp("page")) for name, found in CASES.items()}
 
 
@@ -223,11 +223,11 @@ def test_a_thinned_page_keeps_the_units_that_follow_something() -> None:
 
 def test_each_finding_is_written_once(tmp_path: Path) -> None:
     found = inspection()
-    said = [*summary.sentences(found), *(flow.sentence for flow in found.gradients)]
-    _, parsed = page(replace(found, summary=said), tmp_path)
+    sentences = [*summary.sentences(found), *(flow.sentence for flow in found.gradients)]
+    _, parsed = page(replace(found, summary=sentences), tmp_path)
     text = parsed.texts["main"]
-    for sentence in dict.fromkeys(said):
-        assert text.count(sentence) == said.count(sentence)
+    for sentence in dict.fromkeys(sentences):
+        assert text.count(sentence) == sentences.count(sentence)
     for words in ("Rank correlation", "falls below half", "costliest"):
         assert words not in text
 

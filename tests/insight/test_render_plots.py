@@ -45,7 +45,7 @@ def test_every_finding_has_a_plot(found: Inspection, missing: set[str], tmp_path
 
 
 def axes_of(painter: plots.Painter) -> list[str]:
-    """The labels of all axes of a figure that is not saved."""
+    """Return the labels of all axes of a figure that is not saved."""
     size, paint = painter
     figure = Figure(figsize=size)
     paint(figure)
@@ -113,7 +113,7 @@ def test_a_few_huge_values_leave_colors_for_the_others() -> None:
 
 
 def rendered(painter: plots.Painter) -> Figure:
-    """A figure with its places worked out, as it is saved."""
+    """Return a figure with its final layout, as it is saved."""
     size, paint = painter
     figure = Figure(figsize=size, layout="constrained")
     FigureCanvasAgg(figure)

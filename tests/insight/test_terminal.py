@@ -1,4 +1,4 @@
-"""The view of an inspection in a terminal."""
+"""An inspection in the terminal."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_it_fits_80_columns_and_reports_everything(cell: str, steps: Steps) -> N
 
 
 def heat(text: str, unit: int) -> str:
-    """The cells of a unit in the first heatmap."""
+    """Return the cells of a unit in the first heatmap."""
     return next(line for line in text.split("\n") if line.startswith(f"{unit} "))[6:]
 
 
@@ -85,8 +85,10 @@ def test_a_unit_s_row_has_its_half_life_saturation_and_feature() -> None:
     (row,) = (line.split() for line in lines if line.split()[0] == str(unit.unit))
     assert one.half_lives is not None
     assert float(row[1]) == pytest.approx(one.half_lives[unit.unit], rel=0.01)
-    told = [f"{left[unit.unit]:.0%}/{right[unit.unit]:.0%}" for left, right in map(one.saturation, one.gates)]
-    assert row[2:5] == told
+    expected = [
+        f"{left[unit.unit]:.0%}/{right[unit.unit]:.0%}" for left, right in map(one.saturation, one.gates)
+    ]
+    assert row[2:5] == expected
 
 
 def test_a_sparkline_falls_by_decades() -> None:

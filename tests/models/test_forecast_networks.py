@@ -1,4 +1,4 @@
-"""The forecasting networks: shapes, residuals, gradients, quantiles, and learning."""
+"""The forecasting networks: shapes, residuals, gradients, quantiles, and training."""
 
 from typing import Any
 

@@ -1,15 +1,15 @@
-"""Two dumps of the stress program, from two machines: by how much they differ; more than rounding fails."""
+"""Compare two dumps of the stress program from two machines; more than rounding fails."""
 
 import sys
 
 import numpy as np
 
 ROUNDING = 1e-3
-"""Of a value, or absolute below one: what float32 leaves after twelve steps and their gradients."""
+"""Relative, or absolute below one: rounding of float32 over twelve steps and their gradients."""
 
 
 def main(*names: str) -> str | None:
-    """What is wrong, or nothing."""
+    """Return the difference as a message, or None."""
     one, other = (np.fromfile(name, np.float32) for name in names)
     if one.size != other.size:
         return f"error: {one.size} and {other.size} values"

@@ -33,7 +33,7 @@ def assert_same(got: Any, expected: Any, tolerance: float = 1e-6) -> None:
         torch.testing.assert_close(g, e, rtol=0, atol=tolerance)
 
 
-# -- torch.nn -------------------------------------------------------------------------------------------------
+# -- torch.nn --------------------------------------------------------------------------------------
 
 TORCH_LAYERS: dict[str, Callable[[], nn.RNNBase]] = {
     "rnn": lambda: nn.RNN(I, H),
@@ -95,7 +95,7 @@ def test_from_torch_refuses_other_modules(module: nn.Module) -> None:
         from_torch(module)
 
 
-# -- accelerate -----------------------------------------------------------------------------------------------
+# -- accelerate ------------------------------------------------------------------------------------
 
 
 class Tagger(nn.Module):
@@ -236,7 +236,7 @@ def test_the_public_names_are_the_functions() -> None:
     assert isinstance(accelerate(nn.Linear(1, 1)), AccelerateReport)
 
 
-# -- Keras ----------------------------------------------------------------------------------------------------
+# -- Keras -----------------------------------------------------------------------------------------
 
 
 def sigmoid(a: Array) -> Array:

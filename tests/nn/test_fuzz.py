@@ -62,7 +62,9 @@ def draw_layer(random: Random) -> tuple[type[Recurrent], dict[str, Any]]:
         if sizes[1] > 1 and random.random() < 0.3:
             arguments["proj_size"] = random.randint(1, sizes[1] - 1)
     arguments |= {name: value for name, value in switches.items() if random.random() < 0.25}
-    if "layer_norm" in arguments:  # of a few values the deviation may be almost zero, and any rounding large
+    if (
+        "layer_norm" in arguments
+    ):  # the deviation of a few values may be almost zero, which magnifies any rounding
         arguments["hidden_size"] += 16
     if arguments["num_layers"] > 1:
         arguments["dropout"] = random.choice([0.0, 0.4])
@@ -140,13 +142,13 @@ def test_a_random_layer_equals_the_reference(number):
     drawn = f"{make.__name__} {arguments} x {tuple(call['x'].shape)} trace {trace} {set_}, {threads} threads"
     exact = run(layer, call, trace, torch.float64, number, "reference")
     native.binding._core.select(set_)
-    native.binding._core.eager(number % 2 == 1)  # threads that meet, however small the layer
+    native.binding._core.eager(number % 2 == 1)  # threads share even a small layer
     torch.set_num_threads(threads)
     ours = run(layer, call, trace, torch.float32, number, "native")
     beyond = {
         name for name, value in exact.items() if not error(ours[name], value) <= bound(value)
-    }  # NaN is beyond
-    if beyond:  # a gradient that float32 itself loses, as that of a scale which layer norm takes out again
+    }  # NaN must fail
+    if beyond:  # a gradient that float32 itself loses, such as that of a scale which layer norm removes
         plain = run(layer, call, trace, torch.float32, number, "reference")
         for name in beyond:
             limit = max(bound(exact[name]), 2 * error(plain[name], exact[name]))

@@ -227,7 +227,7 @@ def test_auto_differentiates_twice_in_float64(cell: str) -> None:
     assert torch.autograd.gradgradcheck(run, inputs)
 
 
-# -- choosing -------------------------------------------------------------------------------------------------
+# -- choice of the kernel --------------------------------------------------------------------------
 
 
 def test_auto_takes_the_first_kernel_that_can_run_and_says_why() -> None:

@@ -41,7 +41,7 @@ def assert_same(got: Any, expected: Any, tolerance: float = 1e-6) -> None:
         torch.testing.assert_close(g, e, rtol=0, atol=tolerance)
 
 
-# -- drop-in --------------------------------------------------------------------------------------------------
+# -- drop-in ---------------------------------------------------------------------------------------
 
 
 def packed(features: int = INPUT, dtype: torch.dtype = torch.float32) -> PackedSequence:
@@ -224,7 +224,7 @@ def test_an_empty_batch_is_a_batch(layer: Any) -> None:
     assert outputs.shape == (T, 0, 2 * H) and all(s.shape == (4, 0, H) for s in states)
 
 
-# -- lengths --------------------------------------------------------------------------------------------------
+# -- lengths ---------------------------------------------------------------------------------------
 
 
 @given(
@@ -319,7 +319,7 @@ def test_padding_does_not_matter(kernel: str) -> None:
     assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in layer.parameters())
 
 
-# -- insight --------------------------------------------------------------------------------------------------
+# -- insight ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("batch_first", [False, True])
@@ -387,7 +387,7 @@ def test_a_named_kernel_is_never_replaced(layer: Any) -> None:
         made(X.double())
 
 
-# -- transforms, compilers ------------------------------------------------------------------------------------
+# -- transforms, compilers -------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("layer", LAYERS)

@@ -267,7 +267,7 @@ with torch.no_grad():
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_a_forked_process_works() -> None:
-    """OpenMP's threads do not exist in a fork: it would wait for them forever."""
+    """A fork has none of OpenMP's threads, and must not wait for them."""
     command = [sys.executable, "-W", "ignore", "-c", FORK]
     assert subprocess.run(command, timeout=60, check=False).returncode == 0
 

@@ -114,7 +114,7 @@ def spy(layer: Recurrent, *args: Any, **kwargs: Any) -> list[Problem]:
     return seen
 
 
-# -- recurrent dropout ----------------------------------------------------------------------------------------
+# -- recurrent dropout -----------------------------------------------------------------------------
 
 
 def test_recurrent_dropout_drops_the_same_units_at_every_step(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -152,7 +152,7 @@ def test_recurrent_dropout_scales_kept_units_and_is_off_in_evaluation() -> None:
     assert problem.noise is None
 
 
-# -- zoneout --------------------------------------------------------------------------------------------------
+# -- zoneout ---------------------------------------------------------------------------------------
 
 
 def test_zoneout_keeps_units_with_its_probability_in_training() -> None:
@@ -183,7 +183,7 @@ def test_the_mean_of_zoneout_in_training_is_the_evaluation_after_one_step() -> N
     torch.testing.assert_close(trained, layer.eval()(x, h.contiguous())[0][0, 0], rtol=0, atol=0.05)
 
 
-# -- weight drop, initial state, layer norm -------------------------------------------------------------------
+# -- weight drop, initial state, layer norm --------------------------------------------------------
 
 
 def test_weight_drop_drops_recurrent_weights_for_a_whole_call() -> None:
@@ -239,7 +239,7 @@ def test_layer_norm_does_not_depend_on_the_scale_of_the_input() -> None:
     torch.testing.assert_close(layer(x)[0], layer(1000 * x)[0], rtol=0, atol=1e-3)
 
 
-# -- constructions that are refused ---------------------------------------------------------------------------
+# -- refusals --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""int8 weights against the same rounding in torch, on every instruction set; and their use."""
+"""int8 weights against the same rounding in torch, on every instruction set."""
 
 from __future__ import annotations
 

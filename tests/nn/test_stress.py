@@ -1,4 +1,4 @@
-"""The core as a C++ program without Python, on random layers; `make sanitize` runs it under the sanitizers."""
+"""The core as a C++ program on random layers; `make sanitize` runs it with sanitizers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The number of threads for this moment: by hand from affinity, quota and load; and that no result depends on it."""
+"""The number of threads by affinity, quota and load, and results that do not depend on it."""
 
 from __future__ import annotations
 

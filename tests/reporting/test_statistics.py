@@ -1,4 +1,4 @@
-"""Paired tests: by hand, against scipy's tests, and against the definitions written out."""
+"""Paired tests: by hand, against scipy's tests, and against their definitions."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_equivalence_is_the_two_one_sided_tests() -> None:
 
 @given(st.lists(st.floats(-1, 1).map(lambda x: round(x, 3)), min_size=2, max_size=6), st.floats(-5, 5))
 def test_a_large_shift_is_decided_with_its_direction(noise: list[float], shift: float) -> None:
-    """Bounds are far from zero noise: what is shifted by much more than the interval's half is decided, rightly."""
+    """A shift of much more than half the interval is decided, with the right sign."""
     found = paired_test([n + shift for n in noise], Bounds(-inf, -0.02))
     half = (found.high - found.low) / 2
     if abs(found.effect + 0.02) > half * 1.001 + 1e-9:
@@ -74,7 +74,7 @@ def test_a_large_shift_is_decided_with_its_direction(noise: list[float], shift: 
 
 
 def test_noise_is_decided_as_often_as_the_level_says() -> None:
-    """Of 400 sets whose true effect lies at the bound, one in twenty is decided, by chance."""
+    """Of 400 samples with a true effect at the bound, one in twenty is decided by chance."""
     rng = np.random.default_rng(1)
     bounds = Bounds(-inf, -0.02)
     decided = sum(
@@ -87,7 +87,7 @@ def test_sets_without_spread() -> None:
     assert paired_test([0.0, 0.0], Bounds(-inf, -0.02)).decision == "does not hold"
     assert (
         paired_test([-0.02, -0.02], Bounds(-inf, -0.02)).decision == "does not hold"
-    )  # it matters from more than that on
+    )  # larger effects matter
     assert paired_test([-0.1, -0.1], Bounds(-inf, -0.02)).decision == "holds"
 
 
@@ -126,7 +126,7 @@ def test_sign_flips_of_many_pairs_are_sampled() -> None:
 
 @given(st.lists(st.floats(0, 1), max_size=9))
 def test_holm_by_its_definition(values: list[float]) -> None:
-    """The k-th smallest is rejected at a level where it and all smaller ones are: p_j <= level / (m - j + 1)."""
+    """Reject the k-th smallest if it and all smaller ones have p_j <= level / (m - j + 1)."""
     ordered = sorted(range(len(values)), key=values.__getitem__)
     for place, corrected in enumerate(holm_correction(values)):
         before = ordered[: ordered.index(place) + 1]

@@ -1,4 +1,4 @@
-"""Sentences on results claim no more than the numbers carry."""
+"""Sentences on results claim no more than the numbers support."""
 
 from typing import Any
 

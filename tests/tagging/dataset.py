@@ -31,7 +31,7 @@ class TagSplit:
         return len(self.sentences)
 
     def fraction(self, share: float) -> TagSplit:
-        """Return the last sentences, a share of all and at least 1."""
+        """Return a fraction of the sentences, at least 1, from the end."""
         kept = max(1, round(len(self) * share))
         return TagSplit(self.sentences[-kept:], self.words[-kept:], self.tags[-kept:])
 
@@ -45,7 +45,7 @@ class TagPreprocessing:
 
     @classmethod
     def fit(cls, sentences: Iterable[Sentence], settings: TagData) -> TagPreprocessing:
-        """Collect words and tags."""
+        """Collect the words and tags of the training split."""
         pairs = [pair for sentence in sentences for pair in sentence]
         return cls(tuple(sorted({word for word, _ in pairs})), tuple(sorted({tag for _, tag in pairs})))
 

@@ -30,7 +30,7 @@ PADDING = -100
 
 
 class MostFrequent(Baseline[TagSplit, Tags]):
-    """The most frequent tag of each word, whatever its neighbors; of an unknown word that of all words."""
+    """The most frequent tag of each word, and of all words for an unknown word."""
 
     name = "most_frequent"
     saved = ("table",)
@@ -51,7 +51,7 @@ class MostFrequent(Baseline[TagSplit, Tags]):
 
 
 class TagTraining:
-    """Batches of sentences, their cross entropy, and that of the validation split."""
+    """Batches of sentences, and their cross entropy in training and validation."""
 
     monitor = "valid_loss"
 
@@ -60,7 +60,7 @@ class TagTraining:
         self.steps_per_epoch = -(-len(train) // config.training.batch_size)
 
     def batches(self, epoch: int) -> Iterator[Batch]:
-        """Every training sentence once."""
+        """Yield every training sentence once."""
         order = np.random.default_rng([self.training.seed, epoch]).permutation(len(self.train))
         for at in range(0, len(order), self.training.batch_size):
             yield batch(self.train, order[at : at + self.training.batch_size])
@@ -130,7 +130,7 @@ class Tagger(Task[TagConfig, TagSplit, TagPreprocessing, Tags, TagNetwork]):
         return TagTraining(module, self.config, dataset.train, dataset.valid)
 
     def predictions(self, split: TagSplit) -> Tags:
-        """Return the likeliest tags of every sentence."""
+        """Return the most probable tags of every sentence."""
         words, lengths, _ = batch(split, range(len(split)))
         with torch.no_grad():
             found = self.fitted_module()(words, lengths).argmax(-1).numpy()

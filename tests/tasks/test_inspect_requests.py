@@ -1,4 +1,4 @@
-"""What is looked at in a model of each task: its steps, what is known of them, the score and the loss."""
+"""Inspection requests of each task: steps, features, score and loss."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ STEPS = 30
 
 
 class Case(NamedTuple):
-    """A trained model, a file that it is looked at on, and the folder of its run."""
+    """A trained model, a file to inspect it on, and its run folder."""
 
     model: Any
     data: Path
@@ -58,7 +58,7 @@ class Case(NamedTuple):
 
 
 def hours(folder: Path, rows: int = 300) -> Path:
-    """A temperature and a wind by the hour, from a Monday on."""
+    """Return hourly temperature and wind, from a Monday on."""
     rng = np.random.default_rng(0)
     day = np.sin(2 * np.pi * np.arange(rows) / 24)
     start = np.datetime64("2024-01-01T00:00:00")
@@ -123,7 +123,7 @@ CASES: dict[str, Callable[[Path], tuple[Any, Path]]] = {
 
 @pytest.fixture(scope="module")
 def case(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Case]:
-    """A case by its name, trained when it is first asked for."""
+    """Return a case by its name; it is trained at the first call."""
     made: dict[str, Case] = {}
 
     def of(name: str) -> Case:
@@ -142,7 +142,7 @@ def looked(one: Case, data: Path | None = None, steps: int = STEPS) -> list[Insp
     return found
 
 
-# -- every task -------------------------------------------------------------------------------------------------
+# -- every task ------------------------------------------------------------------------------------
 
 
 def test_every_task_can_be_inspected(case: Callable[[str], Case]) -> None:
@@ -222,7 +222,7 @@ def test_the_loss_of_sounds_is_that_of_their_texts(case: Callable[[str], Case]) 
     )
 
 
-# -- steps and features -----------------------------------------------------------------------------------------
+# -- steps and features ----------------------------------------------------------------------------
 
 
 def test_a_window_is_described_by_its_hours_and_values(case: Callable[[str], Case]) -> None:
@@ -431,11 +431,11 @@ def test_tokens_of_a_piece(case: Callable[[str], Case]) -> None:
     )
 
 
-# -- layers by name, several sequences --------------------------------------------------------------------------
+# -- layers by name, several sequences -------------------------------------------------------------
 
 
 class Pair(nn.Module):
-    """A layer that reads numbers, and one that begins with its state and reads others."""
+    """A layer that reads numbers, and one that starts from its state and reads others."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -492,7 +492,7 @@ def test_a_text_uses_occlusion_if_gradients_miss_the_change() -> None:
     assert "(integrated gradients): step a (2 back)" in words
 
 
-# -- bad input --------------------------------------------------------------------------------------------------
+# -- bad input -------------------------------------------------------------------------------------
 
 BAD: dict[str, tuple[str, str, tuple[str, str, str]]] = {
     "forecast": ("a.csv", "time,wind\n2024-01-01,1\n2024-01-02,2\n", ("target", "'temp' is not", "rename")),

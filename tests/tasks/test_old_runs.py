@@ -67,7 +67,7 @@ def test_its_test_metrics_are_those_of_its_training(task: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("task", "asked", "file"),
+    ("task", "flags", "file"),
     [
         ("language", ["--prompt", "the ship", "--length", "60", "--seed", "1"], "language.txt"),
         ("classify", ["reviews-new.csv"], "classify.csv"),
@@ -77,9 +77,9 @@ def test_its_test_metrics_are_those_of_its_training(task: str) -> None:
     ],
 )
 def test_it_predicts_as_before(
-    task: str, asked: list[str], file: str, old: Path, capsys: pytest.CaptureFixture[str]
+    task: str, flags: list[str], file: str, old: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = [str(old / word) if (old / word).exists() else word for word in asked]
+    words = [str(old / word) if (old / word).exists() else word for word in flags]
     found = cells(printed(capsys, "predict", old / task, *words))
     for ours, theirs in zip(found, cells((EXPECTED / file).read_text()), strict=True):
         assert ours == (pytest.approx(theirs, rel=1e-3, abs=1e-3) if isinstance(theirs, float) else theirs)

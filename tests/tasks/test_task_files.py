@@ -1,4 +1,4 @@
-"""The files of a task that load late: each has the function that the core calls, with the same arguments."""
+"""Files of a task that are imported at first use: each has the function that the core calls."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_every_task_has_the_same_functions_in_its_late_files(task: str, file: st
 
 
 class Bare(LanguageModel):
-    """A task whose folder, that of the tests, has none of the files."""
+    """A task whose folder, the one of the tests, has none of the files."""
 
     task = "bare"
 

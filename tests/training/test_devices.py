@@ -1,4 +1,4 @@
-"""Models on the CPU and on a GPU: moved by name, trained on one and used on the other."""
+"""Models on the CPU and on a GPU: moved by name, trained on one and applied on the other."""
 
 from __future__ import annotations
 

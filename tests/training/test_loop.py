@@ -45,7 +45,7 @@ def test_training_improves_the_network() -> None:
     assert history.best is not None and history.best < 0.5 * history.epochs[0]["mse"]
 
 
-# -- stopping ------------------------------------------------------------------------------------------------
+# -- stopping --------------------------------------------------------------------------------------
 
 
 def test_patience_stops_and_the_best_weights_are_kept(tmp_path: Path) -> None:
@@ -92,7 +92,7 @@ def test_the_budget_stops_within_an_epoch_with_a_last_validation(tmp_path: Path,
     with torch.no_grad():
         best = min(row["mse"] for row in history.epochs)
         assert history.best == best == trainable.validate()["mse"]
-    clock[0] += 1000  # the time in between does not count
+    clock[0] += 1000  # the time between them does not count
     more = Sums(second)
     history = run(more, replace(BASE, epochs=50, budget="15s"), folder=tmp_path, resume=True)
     assert len(more.seen) == 7 and more.seen[0] == (2, 2)
@@ -169,7 +169,7 @@ def test_it_runs_outside_the_main_thread() -> None:
     assert results[0].stopped == "epochs"
 
 
-# -- what goes wrong -----------------------------------------------------------------------------------------
+# -- failures --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
@@ -224,7 +224,7 @@ def test_a_trainable_that_breaks_its_contract() -> None:
         run(trainable)
 
 
-# -- the step ------------------------------------------------------------------------------------------------
+# -- the step --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("clip", [0.0, 0.05])
@@ -247,7 +247,7 @@ def test_gradients_are_clipped_after_the_backward_pass(clip: float, monkeypatch:
 
 
 def test_a_step_is_adamw_by_hand() -> None:
-    """One epoch against a loop written out here, with torch's own optimizer and cosine."""
+    """Compare one epoch with a plain loop, with torch's optimizer and cosine schedule."""
     training = replace(BASE, epochs=1, weight_decay=0.1)
     trainable, other = Sums(), Sums()
     run(trainable, training)

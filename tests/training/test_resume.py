@@ -1,4 +1,4 @@
-"""A run that was interrupted, killed or finished resumes bit for bit, or says why it cannot."""
+"""An interrupted, killed or finished run resumes bit for bit, or the error says why not."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_an_interrupted_run_resumes_exactly(
     begun = Sums(interrupt_at(*at))
     stopped = run(begun, training, folder=tmp_path)
     assert stopped.stopped == ("interrupted" if at != (4, STEPS - 1) else "epochs")
-    assert begun.seen[-1] == at  # the step was finished, and none begun after it
+    assert begun.seen[-1] == at  # the step was finished, and no later one begun
     resumed = Sums()
     random.random(), torch.rand(1)
     history = run(resumed, training, folder=tmp_path, resume=True)
@@ -114,7 +114,7 @@ def test_a_finished_run_takes_more_epochs(tmp_path: Path) -> None:
     assert rows(run(resumed, constant, folder=tmp_path, resume=True)) == rows(expected)
     assert_same(weights(resumed), weights(whole))
     again = Sums()
-    history = run(again, constant, folder=tmp_path, resume=True)  # nothing is left to do
+    history = run(again, constant, folder=tmp_path, resume=True)  # no epoch is left
     assert history.stopped == "epochs" and again.seen == []
     assert_same(weights(again), weights(whole))
 
@@ -128,7 +128,7 @@ def test_the_state_holds_everything(tmp_path: Path) -> None:
 
 
 def test_a_state_survives_a_kill(tmp_path: Path) -> None:
-    """A real kill -9: the state on the disk is complete, and the run resumes from it to the same end."""
+    """A real kill -9: the state on the disk is complete, and the run resumes to the same result."""
     code = (
         "import os, pathlib, sys; sys.path[:0] = [sys.argv[2]]\n"
         "import sums as t, holdfast.training.loop\n"

@@ -1,4 +1,4 @@
-"""Weight averages and best checkpoints, against the sums written out."""
+"""Weight averages and best checkpoints, compared with plain sums."""
 
 from dataclasses import replace
 from pathlib import Path

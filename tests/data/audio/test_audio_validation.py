@@ -1,4 +1,4 @@
-"""What is told of recordings before training: each fault is made by hand and named by its file."""
+"""Notes on recordings before training: each fault is made by hand and named with its file."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ from holdfast.errors import UserError
 from sounds import tone, write
 
 
-def said(*paths: Path, text: str = "x", speaker: str | None = None) -> Utterance:
+def utterance(*paths: Path, text: str = "x", speaker: str | None = None) -> Utterance:
     return Utterance(" ".join(path.name for path in paths), paths, text, speaker)
 
 
 def sounds(folder: Path, count: int, first: int = 0) -> list[Utterance]:
     numbers = range(first, first + count)
-    return [said(write(folder / f"s{k}.wav", tone(0.1, hertz=200.0 + 10 * k))) for k in numbers]
+    return [utterance(write(folder / f"s{k}.wav", tone(0.1, hertz=200.0 + 10 * k))) for k in numbers]
 
 
 def test_good_audio_gets_no_note(tmp_path: Path) -> None:
@@ -43,7 +43,7 @@ def test_good_audio_gets_no_note(tmp_path: Path) -> None:
 
 def test_different_sample_rates(tmp_path: Path) -> None:
     those = sounds(tmp_path, 3)
-    those += [said(write(tmp_path / f"o{k}.wav", tone(0.1, 8000), 8000)) for k in range(2)]
+    those += [utterance(write(tmp_path / f"o{k}.wav", tone(0.1, 8000), 8000)) for k in range(2)]
     assert most_common_rate(those) == 16000 and most_common_rate(those[2:4]) == 8000
     assert rate_notes({"training": those[:3], "test": those}, 16000) == (
         "the test split has other rates, resampled to 16,000 samples per second: o0.wav (8,000), o1.wav (8,000)",
@@ -54,14 +54,14 @@ def test_different_sample_rates(tmp_path: Path) -> None:
 def test_clipped_files(tmp_path: Path, subtype: str) -> None:
     those = sounds(tmp_path, 3)
     loud = np.clip(3 * tone(0.5), -1, 1)
-    those.append(said(write(tmp_path / "loud.wav", loud, 16000, subtype)))
+    those.append(utterance(write(tmp_path / "loud.wav", loud, 16000, subtype)))
     [note] = check_audio({"training": those})
     share = f"{(np.abs(soundfile.read(tmp_path / 'loud.wav')[0]) >= 0.99).mean():.1%}"
     assert note == f"clipped in the training split (fraction of samples at full scale): loud.wav ({share})"
 
 
 def test_silent_files(tmp_path: Path) -> None:
-    quiet = said(write(tmp_path / "quiet.wav", 0.001 * tone(0.1)))
+    quiet = utterance(write(tmp_path / "quiet.wav", 0.001 * tone(0.1)))
     assert check_audio({"training": [*sounds(tmp_path, 3), quiet]}) == (
         "silent in the training split: quiet.wav",
     )
@@ -72,7 +72,7 @@ def test_silent_files(tmp_path: Path) -> None:
 def test_duplicate_audio_in_two_formats(tmp_path: Path) -> None:
     those = sounds(tmp_path, 3)
     same, _ = soundfile.read(those[1].paths[0], dtype="int16")
-    twin = said(write(tmp_path / "twin.flac", same), text="y")
+    twin = utterance(write(tmp_path / "twin.flac", same), text="y")
     assert facts_of(twin.paths[0]) == facts_of(those[1].paths[0])
     [note] = check_audio({"training": [*those, twin]})
     assert note == (
@@ -89,9 +89,9 @@ def test_duplicate_audio_in_two_formats(tmp_path: Path) -> None:
 def test_a_joined_file_in_two_splits(tmp_path: Path) -> None:
     paths = [one.paths[0] for one in sounds(tmp_path, 5)]
     parts = {
-        "training": [said(*paths[:2]), said(*paths[1:3])],
-        "validation": [said(paths[3])],
-        "test": [said(paths[4], paths[2]), said(paths[3], paths[4])],
+        "training": [utterance(*paths[:2]), utterance(*paths[1:3])],
+        "validation": [utterance(paths[3])],
+        "test": [utterance(paths[4], paths[2]), utterance(paths[3], paths[4])],
     }
     notes = check_audio(parts)
     assert [note.split(", so")[0] for note in notes] == [
@@ -102,7 +102,7 @@ def test_a_joined_file_in_two_splits(tmp_path: Path) -> None:
 
 
 def test_speakers_in_two_splits(tmp_path: Path) -> None:
-    those = [said(tmp_path / "a.wav", speaker=who) for who in ("jo", "al", None, "bo")]
+    those = [utterance(tmp_path / "a.wav", speaker=who) for who in ("jo", "al", None, "bo")]
     notes = shared_speakers({"training": those[:3], "validation": those[2:], "test": those[1:]})
     first, second = notes
     assert first.startswith(
@@ -116,7 +116,7 @@ def test_features_are_checked_like_audio(tmp_path: Path) -> None:
     still, own = np.ones((9, 3), np.float32), np.random.default_rng(0).normal(size=(9, 3))
     for name, array in (("still", still), ("a", own), ("b", own)):
         np.save(tmp_path / f"{name}.npy", array)
-    notes = check_audio({"training": [said(tmp_path / f"{name}.npy") for name in ("still", "a", "b")]})
+    notes = check_audio({"training": [utterance(tmp_path / f"{name}.npy") for name in ("still", "a", "b")]})
     assert notes == (
         "silent in the training split: still.npy",
         "duplicate sounds in the training split: b.npy = a.npy",
@@ -131,7 +131,7 @@ def test_an_unreadable_file_is_reported(tmp_path: Path) -> None:
             run()
 
 
-# -- CTC ---------------------------------------------------------------------------------------------------------
+# -- CTC -------------------------------------------------------------------------------------------
 
 
 @given(st.lists(st.integers(1, 3), max_size=8), st.integers(1, 12))
@@ -147,7 +147,7 @@ def test_the_minimum_of_frames_has_a_finite_loss(units: list[int], frames: int) 
 
 
 def test_texts_too_long_for_their_frames_are_dropped(tmp_path: Path) -> None:
-    those = [said(tmp_path / f"{name}.wav") for name in "abcd"]
+    those = [utterance(tmp_path / f"{name}.wav") for name in "abcd"]
     kept, lost = long_enough("training", those, [9, 8, 0, 100], [5, 5, 0, 5], 2)
     assert kept == [0, 3] and lost == "b.wav (needs 5, has 4), c.wav (needs 0, has 0)"
     assert long_enough("training", those, [10] * 4, [5] * 4, 2) == ([0, 1, 2, 3], None)

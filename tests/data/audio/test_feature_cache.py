@@ -1,4 +1,4 @@
-"""The frames of data sets: joined, kept, changed; and ready features."""
+"""Frames of datasets: joined, cached, augmented; and precomputed features."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def test_prefetching_is_bounded_and_keeps_errors_in_order() -> None:
     assert list(prefetch(work, [])) == []
 
 
-# -- speed -------------------------------------------------------------------------------------------------------
+# -- speed -----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("speed", [0.5, 0.9, 1.1, 2.0])
@@ -139,7 +139,7 @@ def test_an_invalid_speed_is_refused(speed: float) -> None:
         change_speed(tone(), 16000, speed)
 
 
-# -- noise -------------------------------------------------------------------------------------------------------
+# -- noise -----------------------------------------------------------------------------------------
 
 
 @given(st.integers(100, 5000), st.floats(-20, 60))
@@ -210,7 +210,7 @@ def test_a_folder_without_noise_is_refused(tmp_path: Path) -> None:
         Noise.of(10.0, tmp_path, 8000)
 
 
-# -- masks -------------------------------------------------------------------------------------------------------
+# -- masks -----------------------------------------------------------------------------------------
 
 
 @given(st.integers(1, 120), st.integers(1, 50), st.integers(0, 3), st.integers(0, 3), st.integers(0, 10**6))
@@ -234,7 +234,7 @@ def test_masks_come_from_their_generator() -> None:
     assert (found[0] != found[2]).any()
 
 
-# -- ready features ----------------------------------------------------------------------------------------------
+# -- precomputed features --------------------------------------------------------------------------
 
 GOOD = np.ones((4, 3), np.float32)
 

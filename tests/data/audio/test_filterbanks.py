@@ -1,4 +1,4 @@
-"""Filterbanks against the formula in float64, and sound as it comes against the whole."""
+"""Filterbanks against the formula in float64, and streamed audio against the whole."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Manifests and trees of transcribed speech, and what is wrong with them by its line."""
+"""Manifests and folder trees of transcribed speech, and errors with their line."""
 
 from __future__ import annotations
 

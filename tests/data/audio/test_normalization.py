@@ -1,4 +1,4 @@
-"""Normalisation against numpy's own means and deviations, and live against whole."""
+"""Normalization against numpy's means and deviations, and streaming against the whole."""
 
 from __future__ import annotations
 
@@ -55,9 +55,9 @@ def test_running_is_the_mean_of_the_past_and_of_the_training_split() -> None:
     wide, prior = frames.astype(np.float64), train[0].astype(np.float64)
     for t in (0, 1, 30, 59):
         weights = np.concatenate([np.full(200, 10 / 200), np.ones(t + 1)])
-        heard = np.concatenate([prior, wide[: t + 1]])
-        mean = np.average(heard, axis=0, weights=weights)
-        deviation = np.sqrt(np.average((heard - mean) ** 2, axis=0, weights=weights))
+        past = np.concatenate([prior, wide[: t + 1]])
+        mean = np.average(past, axis=0, weights=weights)
+        deviation = np.sqrt(np.average((past - mean) ** 2, axis=0, weights=weights))
         np.testing.assert_allclose(found[t], (wide[t] - mean) / deviation, rtol=1e-5, atol=1e-5)
 
 

@@ -1,4 +1,4 @@
-"""Sound files: every format, rate and number of channels, blocks as the whole, and what is refused."""
+"""Sound files: every format, rate and number of channels, blocks, and refusals."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""MIDI and ABC: what is read, what is written, and what it sounds like."""
+"""MIDI and ABC: reading, writing, and synthesis."""
 
 from __future__ import annotations
 
@@ -66,13 +66,13 @@ def test_voices_hold_every_note_once_and_one_at_a_time(roll: Any) -> None:
     assert sorted(note for voice in voices for note in voice) == sorted(notes_of(roll))
     for voice in voices:
         assert all(a.end <= b.start for a, b in pairwise(voice))
-    assert len(voices) >= roll.sum(1).max()  # as many as sound at once, and all of them are used
+    assert len(voices) >= roll.sum(1).max()  # as many as sound at once, and all are used
     assert all(voices) or not roll.any()
 
 
 def test_voices_are_split_from_the_top_and_a_held_note_stays_whole() -> None:
     roll = np.zeros((4, KEYS), np.bool_)
-    roll[:, 40] = True  # held in the middle
+    roll[:, 40] = True  # held over the middle
     for frame, (low, high) in enumerate([(20, 60), (21, 59), (22, 58), (23, 57)]):
         roll[frame, [low, high]] = True
     top, middle, bottom = split_voices(roll)
@@ -187,7 +187,7 @@ def test_files_that_are_not_midi(change: Any, message: str) -> None:
         check_midi(change(whole), "a.mid")
 
 
-# -- sound -------------------------------------------------------------------------------------------------------
+# -- synthesis -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("pitch", [48, 57, 69, 81])

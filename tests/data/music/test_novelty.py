@@ -1,4 +1,4 @@
-"""What a piece has of a corpus: copied passages, repetition and pitch classes, against cases made by hand."""
+"""Overlap of a piece with a corpus: copies, repetition and pitch classes, by hand."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_a_copied_passage_is_found_with_its_piece_and_place() -> None:
 def test_a_transposed_copy_is_found_only_on_request() -> None:
     piece = notes([pitch - 5 for pitch in TUNE[2:9]], first=30)
     exact, moved = (CORPUS.longest_overlap(piece, transposed=how) for how in (False, True))
-    assert exact is not None and (exact.notes, exact.step) == (3, 0)  # 60, 62, 64 stand in both
+    assert exact is not None and (exact.notes, exact.step) == (3, 0)  # 60, 62, 64 are in both
     assert moved is not None and (moved.notes, moved.piece, moved.step) == (7, "tune", 4)
 
 
@@ -127,7 +127,7 @@ def test_repetition_counts_repeated_passages() -> None:
     twice = notes([*range(40, 60), *range(40, 60)])
     assert repetition(twice) == pytest.approx(
         13 / 33
-    )  # of 33 runs of 8 notes, 13 stand in the second half alone
+    )  # of 33 runs of 8 notes, 13 are only in the second half
 
 
 def test_repetition_is_compared_with_beginnings_of_the_same_length() -> None:
@@ -153,7 +153,7 @@ def test_a_saved_corpus_is_read_back_unchanged() -> None:
     np.testing.assert_array_equal(found.piece(1).pitches, TUNE)
     state = TrainingNotes.of([("two", under(notes(TUNE), 1, True))]).state()
     assert len(TrainingNotes.from_state(state).piece(0).lines()) == 4
-    del state["corpus.voices"]  # as it was written at first
+    del state["corpus.voices"]  # the first format
     assert len(TrainingNotes.from_state(state).piece(0).lines()) == 2
     with pytest.raises(UserError, match="must hold the notes"):
         TrainingNotes.from_state({})

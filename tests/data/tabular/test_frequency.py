@@ -50,7 +50,7 @@ def test_month_ends_stay_month_ends() -> None:
 
 
 def test_a_day_that_short_months_lack() -> None:
-    """The 30th of each month: February's last day stands for it, whether it comes first, last or between."""
+    """The 30th of each month is February's last day, whether February is first, last or between."""
     thirtieth = Frequency("month")
     days = times("2024-01-30", "2024-02-29", "2024-03-30", "2024-04-30")
     for start in range(3):
@@ -70,7 +70,7 @@ def test_the_length_of_a_grid_is_known_in_advance(code: str, days: int) -> None:
     st.lists(st.integers(0, 10**6), min_size=2, max_size=40, unique=True), st.sampled_from([1, 60, 86_400])
 )
 def test_an_inferred_grid_holds_every_time_and_few_others(steps: list[int], unit: int) -> None:
-    """Whatever the times, nothing is lost, and at most a quarter is added."""
+    """For any times, no row is lost, and at most a quarter is added."""
     found = np.datetime64("2000-01-01", "us") + np.sort(steps) * np.timedelta64(unit, "s")
     whole = grid(found, infer(found))
     assert np.isin(found, whole).all() and len(whole) <= 1.25 * len(found)
@@ -165,4 +165,4 @@ def test_business_days_continue_without_weekends() -> None:
     assert [str(day)[:13] for day in found] == [
         f"2021-{day}T16" for day in ("10-28", "10-29", "11-01", "11-02", "11-03")
     ]
-    assert str(future(days, Frequency("step"), 3)[-1])[:10] == "2021-10-30"  # days that know weekends
+    assert str(future(days, Frequency("step"), 3)[-1])[:10] == "2021-10-30"  # weekdays only

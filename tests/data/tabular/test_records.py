@@ -1,4 +1,4 @@
-"""Records from CSV, TSV, JSON lines and Parquet: fields as they stand in the file, and what is refused."""
+"""Records from CSV, TSV, JSON lines and Parquet: unchanged fields, and refusals."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From files to regular series: what is found, what is told, what is refused."""
+"""From files to regular series: inference, notes, refusals."""
 
 from collections.abc import Callable
 from datetime import datetime, time, timedelta
@@ -101,7 +101,7 @@ def test_rows_in_order_get_no_note_on_sorting(tmp_path: Path) -> None:
 
 
 def test_series_one_after_the_other_need_their_column(tmp_path: Path) -> None:
-    """Such rows are neither in order nor single: the cause is told first."""
+    """Such rows are neither sorted nor unique: the error names the cause first."""
     text = "date,who,y\n2024-01-01,a,1\n2024-01-02,a,2\n2024-01-01,b,1\n2024-01-02,b,2\n"
     with pytest.raises(UserError, match=r"occurs twice.*--series"):
         panel(tmp_path, text)
@@ -117,7 +117,7 @@ def test_each_series_numbers_its_rows(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("stamps", "first", "step"),
     [
-        (["01/02/2024", "12/02/2024", "23/02/2024"], "2024-02-01", "11 days"),  # the third settles it
+        (["01/02/2024", "12/02/2024", "23/02/2024"], "2024-02-01", "11 days"),  # the third value decides
         (["02/01/2024", "02/12/2024", "02/23/2024"], "2024-02-01", "11 days"),
         (["02/29/2024 10:00:00", "02/29/2024 10:00:30"], "2024-02-29T10:00:00", "30 seconds"),
         (["01/01/2024", "02/02/2024"], "2024-01-01", "32 days"),  # the same day either way
@@ -278,7 +278,7 @@ def test_times_off_the_requested_grid(tmp_path: Path) -> None:
     ],
 )
 def test_lines_are_counted_as_an_editor_does(tmp_path: Path, text: str, got: str) -> None:
-    """Blank lines between rows are passed over, and a quoted field may hold line breaks."""
+    """Blank lines between rows are skipped, and a quoted field may hold line breaks."""
     with pytest.raises(UserError, match=got):
         panel(tmp_path, text)
 
@@ -295,7 +295,7 @@ def test_a_parquet_file_has_rows_and_no_lines(tmp_path: Path) -> None:
 
 
 def test_midnights_in_a_time_zone_are_dates(tmp_path: Path) -> None:
-    """Through the end of March, when clocks in Berlin go forward."""
+    """The end of March, when clocks in Berlin go forward."""
     days = pl.datetime_range(datetime(2021, 3, 20), datetime(2021, 4, 5), "1d", eager=True)
     pl.DataFrame({"t": days.dt.replace_time_zone("Europe/Berlin"), "y": range(17)}).write_parquet(
         tmp_path / "data.parquet"

@@ -1,4 +1,4 @@
-"""Reading tables: what is accepted, and each mistake with the line on which it stands."""
+"""Reading tables: accepted forms, and each mistake with its line."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def parquet(folder: Path, values: Sequence[object], dtype: pl.DataType | type[pl
     return read_table(path)
 
 
-# -- what is accepted -------------------------------------------------------------------------------------------
+# -- accepted forms --------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", ["data.csv", "data.tsv", "data.txt", "DATA.CSV"])
@@ -76,7 +76,7 @@ FIELDS = st.text(st.characters(codec="utf-8", exclude_characters="\r\n\0"), max_
 def test_written_values_are_read_back(
     tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[str, float]], separator: str
 ) -> None:
-    """Whatever stands in the text column: separators, quotes, and what some call the end of a line."""
+    """Any text in the column: separators, quotes, and characters that some take for line ends."""
     text = io.StringIO()
     csv.writer(text, delimiter=separator, lineterminator="\n", quoting=csv.QUOTE_ALL).writerows(
         [("t", "y"), *rows]
@@ -108,7 +108,7 @@ def test_any_column_as_text() -> None:
     assert as_text(pl.Series([None], dtype=pl.List(pl.Int64))).to_list() == [None]
 
 
-# -- mistakes ---------------------------------------------------------------------------------------------------
+# -- mistakes --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

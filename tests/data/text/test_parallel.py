@@ -1,4 +1,4 @@
-"""Pairs of sentences from files: what is read, what is refused, and parts that share no sentence."""
+"""Sentence pairs from files: reading, refusals, and splits that share no sentence."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Text from files, and the numbers that stand for it."""
+"""Text from files, and its tokens as numbers."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_unknown_characters_are_one_token(text: str) -> None:
 def test_subwords_are_shown_as_they_are_read() -> None:
     units = TOKENIZERS["subword"].fit(["größer läuft\n" * 9], 300)
     shown = [units.token(i) for i in units.encode("größer läuft\nλ\a")]
-    assert shown == ["größer", "␣läuft", "⏎", "Î", "»", r"\x07"]  # no λ in training: its two bytes
+    assert shown == ["größer", "␣läuft", "⏎", "Î", "»", r"\x07"]  # training had no λ: its two bytes
 
 
 def test_words_keep_line_ends_and_have_an_unknown_token() -> None:
@@ -76,7 +76,7 @@ def test_words_keep_line_ends_and_have_an_unknown_token() -> None:
     shown = [units.token(i) for i in units.encode("the cat\nbarks\n\nsat")]
     assert shown == ["the", "cat", LINE_END, UNKNOWN, LINE_END, LINE_END, "sat", LINE_END]
     assert [units.token(0), units.token(1)] == [LINE_END, "the"]  # the most frequent ones first
-    for space in (" ", "\t"):  # a long line in two pieces
+    for space in (" ", "\t"):  # a long line in two chunks
         pieces = [*units.encode(f"the cat\nbarks{space}"), *units.encode("the cat")]
         assert pieces == units.encode("the cat\nbarks the cat").tolist()
     assert units.decode(units.encode("the cat\nsat")) == "the cat\nsat\n"
@@ -112,7 +112,7 @@ def test_a_damaged_vocabulary_is_refused(values: dict[str, Any]) -> None:
         tokenizer_from_dict(values, Path("data.json"))
 
 
-# -- files -------------------------------------------------------------------------------------------------------
+# -- files -----------------------------------------------------------------------------------------
 
 
 @given(

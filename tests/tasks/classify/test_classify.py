@@ -1,4 +1,4 @@
-"""The classifier: what it learns, what it says of it, and that a run folder holds all of it."""
+"""The classifier: training, metrics, report, and a complete run folder."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ SMALL: dict[str, Any] = {
 
 @pytest.fixture(scope="module")
 def of_texts(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A trained run on texts, by attention."""
+    """Train a run on texts, with attention."""
     folder = tmp_path_factory.mktemp("texts")
     model = SequenceClassifier(text="text", pooling="attention", **SMALL)
     model.fit(file(folder, "said.csv", texts()), out=folder / "run")
@@ -45,7 +45,7 @@ def of_texts(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def of_series(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A trained run on series."""
+    """Train a run on series."""
     folder = tmp_path_factory.mktemp("series")
     model = SequenceClassifier(series="series", step="step", **SMALL)
     model.fit(file(folder, "rows.csv", series()), out=folder / "run")
@@ -54,7 +54,7 @@ def of_series(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def of_several(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A trained run on texts with several labels."""
+    """Train a run on texts with several labels."""
     folder = tmp_path_factory.mktemp("several")
     model = SequenceClassifier(text="text", separator=";", **SMALL)
     model.fit(file(folder, "said.jsonl", several()), out=folder / "run")
@@ -131,7 +131,7 @@ def test_attention_weights_the_deciding_words(of_texts: Path) -> None:
 
 
 def test_gradient_times_input_is_the_slope_along_the_input(of_several: Path) -> None:
-    """The weights' sum is the change of the logit when the whole input grows: found here by a small step."""
+    """The sum of the weights is the derivative of the logit along the input, here by a small step."""
     model = load(of_several / "run")
     part = model.read_split(of_several / "said.jsonl")[0].some(np.arange(5))
     sums = [own.sum() for own in trainable.weights_of_steps(model.module, part, model.config)]
@@ -228,7 +228,7 @@ def test_a_comparison_takes_the_files_that_training_took(
     ]
 
 
-# -- parts and remarks -------------------------------------------------------------------------------------------
+# -- splits and notes ------------------------------------------------------------------------------
 
 
 LABELS = st.one_of(
@@ -344,7 +344,7 @@ def test_balanced_weights_help_a_rare_class(tmp_path: Path) -> None:
         model = SequenceClassifier(text="text", class_weights=weights, **SMALL).fit(data)
         logits = trainable.logits(model.module, model.dataset.valid, model.config)[0]
         found[weights] = logits[1] - logits[0]
-    assert found["none"] == pytest.approx(np.log(4 / 20), abs=0.3)  # the odds of the same text
+    assert found["none"] == pytest.approx(np.log(4 / 20), abs=0.3)  # the probability ratio of the same text
     assert found["balanced"] == pytest.approx(0, abs=0.3)
 
 
@@ -356,7 +356,7 @@ def test_the_demo_holds_every_digit() -> None:
     assert lines[1] == "0,0,0,0,5,13,9,1,0,0,0" and len(lines) == 1 + 8 * 1797
 
 
-# -- resuming ----------------------------------------------------------------------------------------------------
+# -- resuming --------------------------------------------------------------------------------------
 
 
 def test_an_interrupted_run_resumes_exactly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""Every mistake with a classifier's data and settings: rule, cause and remedy, and nothing half-written."""
+"""Mistakes in a classifier's data and settings: rule, cause and fix, no half-written file."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ROWS = "series,step,x,y,label\na,0,1,2,u\na,1,1,2,u\nb,0,1,2,v\nb,1,1,2,v\n"
 
 
 def with_row(row: str) -> str:
-    """The good texts and one row more, on line 42."""
+    """Return the good texts and one more row, on line 42."""
     return GOOD + row + "\n"
 
 
@@ -215,7 +215,7 @@ def test_a_mistake_in_word_vectors_is_reported(
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a run on texts, and one on series."""
+    """Train a run on texts and one on series."""
     folder = tmp_path_factory.mktemp("trained")
     for name, content, flags in (("texts", GOOD, TEXT), ("series", series(30), SERIES)):
         data = file(folder, f"{name}.csv", content)

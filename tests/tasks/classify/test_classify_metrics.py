@@ -1,4 +1,4 @@
-"""Figures of probabilities against hand counts, scikit-learn and torch."""
+"""Metrics of probabilities against counts by hand, scikit-learn and torch."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from holdfast.tasks.forecast.metrics import truth
 
 
 def oracle(values: Array, season: int, lookback: int, parameters: Array, horizon: int) -> Array:
-    """The forecast of statsmodels itself, from the values before the origin."""
+    """Return the forecast of statsmodels, from the values before the origin."""
     from statsmodels.tsa.exponential_smoothing.ets import ETSModel
 
     states = start(values[:lookback], season)

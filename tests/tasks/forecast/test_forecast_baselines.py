@@ -1,4 +1,4 @@
-"""The baselines compared with hand-computed and published values; none sees the future."""
+"""The baselines compared with values by hand and published ones; none reads the future."""
 
 import sys
 from collections.abc import Callable
@@ -29,7 +29,7 @@ from holdfast.tasks.forecast.metrics import Forecast, error_quantiles, score, tr
 from holdfast.tasks.forecast.preprocessing import ForecastPreprocessing, Scale, SeriesTable, WindowSplit
 from holdfast.tasks.forecast.task import Forecaster
 
-# -- rules, by hand ----------------------------------------------------------------------------------------------
+# -- rules, by hand --------------------------------------------------------------------------------
 
 
 def test_last_value_repeats_the_last_value_of_each_channel() -> None:
@@ -40,7 +40,7 @@ def test_last_value_repeats_the_last_value_of_each_channel() -> None:
 def test_drift_continues_the_line_from_the_first_to_the_last_value() -> None:
     table = table_of(np.array([5.0, 5.0]), np.array([1.0, 2.0, 4.0, 7.0]))
     np.testing.assert_array_equal(Drift().point(at(table, 6, 3))[0, :, 0], [9, 11, 13])
-    np.testing.assert_array_equal(Drift().point(at(table, 3, 2))[0, :, 0], [1, 1])  # one value makes no line
+    np.testing.assert_array_equal(Drift().point(at(table, 3, 2))[0, :, 0], [1, 1])  # one value is not a line
 
 
 def test_drift_begins_at_the_first_value_that_was_seen() -> None:
@@ -74,7 +74,7 @@ def test_rules_of_returns_are_no_change_and_the_mean_change() -> None:
     np.testing.assert_array_equal(split.unscale(MeanReturn().point(split)), np.tile([1.0, 2.0], (1, 3, 1)))
 
 
-# -- the family --------------------------------------------------------------------------------------------------
+# -- the family ------------------------------------------------------------------------------------
 
 LEVELS, RETURNS = (False, True)
 
@@ -94,7 +94,7 @@ def members_of(
 
 @cache
 def base(returns: bool) -> tuple[SeriesTable, tuple[PointBaseline, ...]]:
-    """Two series with gaps, and every baseline of one set, fitted on their first rows."""
+    """Return two series with gaps, and all baselines of a set, fitted on their first rows."""
     values = seasonal(160, 6, channels=2, noise=0.3)
     values[[3, 50, 51, 90], [0, 1, 1, 0]] = np.nan
     table = table_of(values, values[::-1][:120], season=6, lookback=14)
@@ -152,7 +152,7 @@ def test_baselines_of_levels_commute_with_an_affine_scale(factor: float, shift: 
             member.fit(*(split_of(own, 8, span) for span in spans))
         if isinstance(
             one, Ets
-        ):  # a numerical search stops elsewhere: what is exact is the forecast given parameters
+        ):  # a numerical search stops elsewhere; the forecast given the parameters is exact
             fitted_ets = np.array(one.parameters)
             other.load_state(one.state())
         expected = factor * one.point(split_of(table, 8)) + shift

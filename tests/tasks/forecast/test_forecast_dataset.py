@@ -99,7 +99,7 @@ def test_a_fraction_has_the_latest_windows_of_each_series() -> None:
 
 
 def test_the_loss_is_a_mean_over_the_observed_targets(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Batches are weighted by their observed targets: their size does not change the loss."""
+    """Observed targets weight the batches, so the batch size does not change the loss."""
     values = np.random.default_rng(0).normal(size=40)
     values[5:25] = NAN
     split = split_of(table_of(values, lookback=2), 4)

@@ -1,4 +1,4 @@
-"""Metrics compared with hand-computed cases and a slow loop."""
+"""Metrics compared with cases by hand and a slow loop."""
 
 import numpy as np
 import pytest

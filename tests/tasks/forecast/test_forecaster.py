@@ -86,7 +86,7 @@ def test_forecast_prices_start_from_the_last_one(tmp_path: Path) -> None:
 
 
 def test_unmoved_prices_have_no_direction(tmp_path: Path) -> None:
-    """Every second price repeats the one before; only moves count, and drift forecasts each of them."""
+    """Every second price repeats the previous one; only changes count, and drift forecasts each."""
     prices = 100 * 1.01 ** (np.arange(400) // 2)
     data = write(tmp_path / "y.csv", prices)
     model = hf.Forecaster(target="y", horizon=2, returns=True, **SMALL).fit(data)
@@ -105,7 +105,7 @@ def test_filled_prices_move_once(tmp_path: Path) -> None:
         scale = table.preprocessing.scale("")
         seen = (
             table.filled[99:104, 0].numpy() * scale.std[0] + scale.mean[0]
-        )  # what the network reads: no move
+        )  # input of the network: no change
         assert np.allclose(seen, 0.0, atol=1e-8)
 
 

@@ -1,4 +1,4 @@
-"""The language model: streams, scores, the cache, learning on, writing, and going on after an interruption."""
+"""The language model: streams, scores, cache, dynamic evaluation, generation, and resuming."""
 
 from __future__ import annotations
 
@@ -182,7 +182,7 @@ def test_a_sampled_softmax_is_unbiased(sampled: int) -> None:
     torch.testing.assert_close(net.eval().output.nll(hidden, targets), expected.log() - own)
 
 
-# -- other ways to score -----------------------------------------------------------------------------------------
+# -- other ways to score ---------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("window", [1, 5, 300, 10_000])
@@ -220,9 +220,9 @@ def test_dynamic_evaluation_helps_on_repetition_and_keeps_the_model() -> None:
     before = {name: tensor.clone() for name, tensor in net.state_dict().items()}
     plain = text_nll(net, repeated, 3)
     np.testing.assert_allclose(dynamic_nats(net, repeated, 3, 1e-12), plain, atol=1e-4)
-    learnt = dynamic_nats(net, repeated, 3, 0.5)
-    np.testing.assert_allclose(learnt[:20], plain[:20], atol=1e-5)  # scored before it is learnt from
-    assert learnt[600:].mean() < plain[600:].mean() - 0.05
+    adapted = dynamic_nats(net, repeated, 3, 0.5)
+    np.testing.assert_allclose(adapted[:20], plain[:20], atol=1e-5)  # scored before the update
+    assert adapted[600:].mean() < plain[600:].mean() - 0.05
     assert all(torch.equal(tensor, before[name]) for name, tensor in net.state_dict().items())
 
 
@@ -244,7 +244,7 @@ def test_a_cache_is_not_tuned_on_the_test_split(model: LanguageModel, file: Path
         model.evaluate(file, cache=50, tune=file)
 
 
-# -- writing -----------------------------------------------------------------------------------------------------
+# -- generation ------------------------------------------------------------------------------------
 
 
 def test_the_stream_writes_the_most_probable_tokens_of_the_whole_model(model: LanguageModel) -> None:
@@ -290,8 +290,8 @@ def test_words_may_have_an_adaptive_softmax(file: Path) -> None:
     assert model.metrics["model"]["perplexity"] < model.metrics["baselines"]["unigram"]["perplexity"]
 
 
-class Told:
-    """Writes given units, whatever it reads."""
+class _Given:
+    """Writes given tokens, whatever it reads."""
 
     def __init__(self, units: list[int]) -> None:
         self.units = iter(units)
@@ -307,13 +307,13 @@ class Told:
     [
         ("käse".encode(), ["k", "ä", "s", "e"]),
         ("\N{GRINNING FACE}a".encode(), ["\N{GRINNING FACE}", "a"]),
-        (b"\xa4" * 6, ["\ufffd" * 4, "\ufffd" * 2]),  # no text, but it comes to an end
+        (b"\xa4" * 6, ["\ufffd" * 4, "\ufffd" * 2]),  # no text, but generation ends
         ("a\N{EURO SIGN}".encode()[:3], ["a", "\ufffd"]),
     ],
 )
 def test_a_generated_text_ends_after_its_length(units: bytes, expected: list[str]) -> None:
-    told: Any = Told([*units, 0, 0])
-    assert [*generated(told, ByteTokenizer(), [], len(units), [], 0)] == expected
+    writer: Any = _Given([*units, 0, 0])
+    assert [*generated(writer, ByteTokenizer(), [], len(units), [], 0)] == expected
 
 
 def test_a_prompt_of_words_may_end_in_a_space(tmp_path: Path) -> None:
@@ -323,7 +323,7 @@ def test_a_prompt_of_words_may_end_in_a_space(tmp_path: Path) -> None:
     assert one == f" {other}" or one == other
 
 
-# -- splits ------------------------------------------------------------------------------------------------------
+# -- splits ----------------------------------------------------------------------------------------
 
 
 def prepared(tmp_path: Path, content: str, **fields: Any) -> Dataset[Any, Any]:
@@ -360,7 +360,7 @@ def test_an_empty_test_file_is_refused(tmp_path: Path) -> None:
         prepared(tmp_path, text())
 
 
-# -- going on ----------------------------------------------------------------------------------------------------
+# -- resuming --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("cell", "at"), [("lstm", 3), ("gru", 40)])
@@ -396,7 +396,7 @@ def test_another_text_does_not_resume(file: Path, tmp_path: Path) -> None:
         LanguageModel(**SMALL).fit(other, out=tmp_path / "run", resume=True)
 
 
-# -- splits ------------------------------------------------------------------------------------------------------
+# -- splits ----------------------------------------------------------------------------------------
 
 
 def test_splits_are_cut_in_order_and_words_at_line_ends(file: Path) -> None:

@@ -1,4 +1,4 @@
-"""The language model through the command line: what it prints, and how mistakes are answered."""
+"""The language model through the command line: output and error messages."""
 
 from __future__ import annotations
 
@@ -91,18 +91,18 @@ def test_evaluate_prints_one_json_object(
 def test_predict_continues_the_prompt(
     trained: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    asked = ["predict", trained, "--prompt", "the dog", "--length", "30", "--seed", "1"]
-    out, _ = call(capsys, *asked)
+    command = ["predict", trained, "--prompt", "the dog", "--length", "30", "--seed", "1"]
+    out, _ = call(capsys, *command)
     assert out.startswith("the dog") and len(out.rstrip("\n")) <= len("the dog") + 30
-    assert call(capsys, *asked)[0] == out
-    call(capsys, *asked, "--out", tmp_path / "written.txt")
+    assert call(capsys, *command)[0] == out
+    call(capsys, *command, "--out", tmp_path / "written.txt")
     assert (tmp_path / "written.txt").read_text().rstrip("\n") == out.rstrip("\n")
     one_line, _ = call(capsys, "predict", trained, "--length", "400", "--stop", "\\n", "--stop", "zz")
     assert one_line.count("\n") <= 1
-    limited, _ = call(capsys, *asked, "--stop", out[9:12])
+    limited, _ = call(capsys, *command, "--stop", out[9:12])
     assert out[9:12] not in limited[7:]
     chosen = ["--temperature", "0.5", "--top-k", "5", "--top-p", "0.9", "--repetition-penalty", "1.2"]
-    assert call(capsys, *asked, *chosen)[0].startswith("the dog")
+    assert call(capsys, *command, *chosen)[0].startswith("the dog")
 
 
 def test_a_prompt_may_begin_with_a_hyphen(of_bytes: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -166,7 +166,7 @@ def test_a_closed_pipe_is_not_an_error(trained: Path) -> None:
 
 
 def test_cells_are_compared(file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    asked = [
+    command = [
         "compare",
         "language",
         file,
@@ -178,7 +178,7 @@ def test_cells_are_compared(file: Path, tmp_path: Path, capsys: pytest.CaptureFi
         "--out",
         tmp_path / "c",
     ]
-    out, err = call(capsys, *asked)
+    out, err = call(capsys, *command)
     assert "one seed cannot decide" in out and "unigram" in out and "100% of the training tokens" in err
     assert (tmp_path / "c" / "report.html").exists()
 
@@ -197,7 +197,7 @@ def test_a_folder_of_texts_and_a_recipe(tmp_path: Path, capsys: pytest.CaptureFi
     assert "language, test split" in out
 
 
-# -- mistakes ----------------------------------------------------------------------------------------------------
+# -- mistakes --------------------------------------------------------------------------------------
 
 FILES: dict[str, bytes] = {
     "empty.txt": b"",
@@ -234,7 +234,7 @@ TRAIN: dict[str, tuple[list[str], Expected]] = {
         ("adaptive", "with --adaptive", "alone"),
     ),
     "cuts of a tied softmax": (["text.txt", "--adaptive", "10"], ("own", "tied", "--no-tied")),
-    "cuts behind the vocabulary": (
+    "cuts beyond the vocabulary": (
         ["text.txt", "--adaptive", "9,2000", "--no-tied"],
         ("below", "2000", "leave out"),
     ),
@@ -294,7 +294,7 @@ EVALUATE: dict[str, tuple[list[str], Expected]] = {
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: Path) -> Path:
-    """The current folder, with good and bad files."""
+    """Fill the current folder with good and bad files."""
     for name, content in FILES.items():
         (tmp_path / name).write_bytes(content)
     (tmp_path / "nothing").mkdir()

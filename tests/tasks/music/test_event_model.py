@@ -1,4 +1,4 @@
-"""Events: pieces as tokens and back, transposition, streams, and metrics against a computation by hand."""
+"""Events: pieces as tokens and back, transposition, streams, and metrics by hand."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ SMALL: dict[str, Any] = {
 
 
 def piece(seed: int, bars: int = 4, signature: tuple[int, int] = (4, 4)) -> Any:
-    """A melody on a flute, a bass on a piano, and drums: on the grid of sixteenths, with a few velocities."""
+    """Return a melody on a flute, a bass on a piano, and drums, on a grid of sixteenths."""
     random, score = np.random.default_rng(seed), symusic.Score(STEPS)
     for name, program, low, every in (("tune", 73, 60, 2), ("bass", 0, 36, 4)):
         track = symusic.Track(name, program, False)
@@ -63,7 +63,7 @@ VOCABULARY = PREPROCESSING.vocabulary
 
 
 def rows(score: Any) -> list[tuple[Any, ...]]:
-    """Every note: voice, instrument, start and length in quarters, pitch."""
+    """Return every note: voice, instrument, start and length in quarters, pitch."""
     ticks = score.ticks_per_quarter
     return sorted(
         (t.is_drum, "" if t.is_drum else t.name, t.program if not t.is_drum else 0,
@@ -143,7 +143,7 @@ def test_notes_name_what_events_drop(tmp_path: Path) -> None:
     assert EventVocabulary.fit([melody(2)], STEPS).changes(piece(1)) == ("drums, left out of",)
 
 
-# -- the network ---------------------------------------------------------------------------------------------------
+# -- the network -----------------------------------------------------------------------------------
 
 
 def network() -> RecurrentLanguageModel:
@@ -163,7 +163,7 @@ def test_a_batch_of_pieces_is_scored_like_single_pieces() -> None:
         np.testing.assert_allclose(nats, expected, rtol=1e-4, atol=1e-5)
     total = sum(float(nats.sum(dtype=np.float64)) for nats in found)
     assert event_nats(net, split).tolist() == np.concatenate(found).tolist()
-    every = sum(piece(i, bars=1 + i).note_num() for i in range(4))  # drums have tokens as others have
+    every = sum(piece(i, bars=1 + i).note_num() for i in range(4))  # drums have tokens like other notes
     assert split.note_count == every and split.steps == sum(len(one.ids) + 1 for one in split.pieces)
     metrics = score_events(split, event_nats(net, split))
     assert tuple(metrics.values())[:2] == pytest.approx((total / split.steps, total / every))

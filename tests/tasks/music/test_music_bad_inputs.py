@@ -20,7 +20,7 @@ Make = Callable[[Path], Path]
 
 
 def alone(name: str, content: bytes | str) -> Make:
-    """A file of its own."""
+    """Write a single file."""
 
     def make(folder: Path) -> Path:
         data = content.encode() if isinstance(content, str) else content
@@ -31,7 +31,7 @@ def alone(name: str, content: bytes | str) -> Make:
 
 
 def among(name: str, content: bytes | str) -> Make:
-    """A file among good ones."""
+    """Write a file among good ones."""
 
     def make(folder: Path) -> Path:
         alone(name, content)(folder_of(folder / "midi"))
@@ -47,7 +47,7 @@ def midi(change: Callable[[Any], None]) -> bytes:
 
 
 def many(change: Callable[[Any], None]) -> Make:
-    """A folder of such pieces."""
+    """Write a folder of such pieces."""
 
     def make(folder: Path) -> Path:
         (folder / "midi").mkdir()
@@ -226,7 +226,7 @@ def test_a_mistake_in_training(
     assert not (tmp_path / "run").exists()
 
 
-# -- composing -------------------------------------------------------------------------------------------------------
+# -- composition -----------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -251,7 +251,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-ASKED: dict[str, tuple[list[str], Expected]] = {
+REQUESTS: dict[str, tuple[list[str], Expected]] = {
     "no bars": (["roll", "--bars", "0"], ("--bars must be at least 1", "0", "give")),
     "bars without end": (["roll", "--bars", "1000000"], ("--bars must be at most", "1000000", "give")),
     "no seconds": (["roll", "--seconds", "0"], ("--seconds must be above 0", "0", "give")),
@@ -388,11 +388,11 @@ ASKED: dict[str, tuple[list[str], Expected]] = {
 }
 
 
-@pytest.mark.parametrize("name", ASKED)
+@pytest.mark.parametrize("name", REQUESTS)
 def test_a_mistake_in_composing(
     name: str, home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    flags, expected = ASKED[name]
+    flags, expected = REQUESTS[name]
     monkeypatch.chdir(home)
     before = {path: path.read_bytes() for path in home.glob("*.*") if path.is_file()}
     refused(capsys, ["predict", *flags], expected)

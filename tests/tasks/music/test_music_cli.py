@@ -1,4 +1,4 @@
-"""The composer through the command line: what it prints, and how it refuses mistakes."""
+"""Composition through the command line: output and error messages."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ CHORDS = [[60, 64, 67], [60, 65, 69], [59, 62, 67], [57, 60, 64]]
 
 
 def tune(seed: int, length: int = 12) -> list[list[int]]:
-    """Chords in a fixed order, in one of seven keys."""
+    """Return chords in a fixed order, in one of seven keys."""
     random = np.random.default_rng(seed)
     start, up = int(random.integers(4)), int(random.integers(7))
     return [[pitch + up for pitch in CHORDS[(start + t) % 4]] for t in range(length)]
@@ -144,7 +144,7 @@ def test_pieces_without_a_split_are_split_by_piece(
     call(capsys, *common, "--out", tmp_path / "a", "--seed", "0")
     call(capsys, *common, "--out", tmp_path / "b", "--seed", "1")
     one, other = (load(tmp_path / name) for name in "ab")
-    assert one.digest == other.digest  # which piece goes where is no matter of the training's seed
+    assert one.digest == other.digest  # the seed of the training does not change the splits
     assert (one.metrics["training_size"], one.metrics["pieces"]) == (10, 5)
     _, err = call(capsys, *common, "--out", tmp_path / "c", "--test", files / "test.json")
     own = load(tmp_path / "c")
@@ -177,8 +177,8 @@ def test_a_budget_keeps_the_best_weights(
 
 
 def test_cells_are_compared(files: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    asked = ["--cells", "rnn,gru,lstm", "--seeds", "1", *FLAGS[:-1], "1", "--out", tmp_path / "cells"]
-    out, _ = call(capsys, "compare", "music", files / "tunes.mat", *asked)
+    flags = ["--cells", "rnn,gru,lstm", "--seeds", "1", *FLAGS[:-1], "1", "--out", tmp_path / "cells"]
+    out, _ = call(capsys, "compare", "music", files / "tunes.mat", *flags)
     for words in ("RNN", "GRU", "LSTM", "markov", "nll_per_frame", "one seed cannot decide"):
         assert words in out
     found = json.loads((tmp_path / "cells" / "comparison.json").read_text())
@@ -193,7 +193,7 @@ def test_settings_survive_the_file(tmp_path: Path) -> None:
     assert tomllib.loads((tmp_path / "config.toml").read_text())["task"] == "music"
 
 
-# -- mistakes ----------------------------------------------------------------------------------------------------
+# -- mistakes --------------------------------------------------------------------------------------
 
 BAD = {
     "one.json": [[[60], [62]]],
@@ -239,7 +239,7 @@ TRAIN: dict[str, tuple[list[str], Expected]] = {
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The current folder, with bad files."""
+    """Fill the current folder with bad files."""
     for name, content in BAD.items():
         (tmp_path / name).write_text(json.dumps(content))
     savemat(tmp_path / "other.mat", {"x": np.zeros((3, 88))})

@@ -1,4 +1,4 @@
-"""Composing with rolls and with events: the piece is as requested."""
+"""Composition with piano rolls and with events follows the request."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 def rows(score: Any, end: float = 1e9) -> list[tuple[Any, ...]]:
-    """Instrument, start and length in quarters, and pitch of all notes that begin before a quarter."""
+    """Return instrument, start and length in quarters, and pitch of all notes before a quarter."""
     ticks = score.ticks_per_quarter
     found = ((t.program, n.time / ticks, n.duration / ticks, n.pitch) for t in score.tracks for n in t.notes)
     return sorted(row for row in found if row[1] < end)
@@ -117,7 +117,7 @@ def test_a_harmonised_melody_is_unchanged_and_on_top(runs: dict[str, Path], kind
 
 
 def above_the_melody(top: Any) -> Any:
-    """[T, K]: the keys above a tune's note."""
+    """Return [T, K]: the keys above a melody's note."""
     return np.array([np.arange(KEYS) > (np.flatnonzero(f).max() if f.any() else KEYS) for f in top])
 
 
@@ -137,7 +137,7 @@ def test_without_a_seed_every_piece_is_new() -> None:
     assert samples[0] != samples[1]
 
 
-# -- through the command line ----------------------------------------------------------------------------------------
+# -- through the command line ----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -192,7 +192,7 @@ def test_a_piece_without_notes_is_written_and_summarized_too(runs: dict[str, Pat
 
 
 def with_drums(seed: int) -> Any:
-    """A piece with a drum on every beat."""
+    """Return a piece with a drum on every beat."""
     score = piece(seed)
     track = symusic.Track("kit", 0, True)
     for beat in range(16):
@@ -226,7 +226,7 @@ def test_events_keep_drums_on_their_own_track(drummed: Path, runs: dict[str, Pat
     scale = Key.of("C").scale
     assert all(scale[n.pitch % 12] for t in found.tracks if not t.is_drum for n in t.notes)
     without = load(runs["events"]).compose(drummed / "0.mid", bars=2, seed=1).score
-    assert sum(len(track.notes) for track in without.tracks if track.is_drum) == 16  # the primer's alone
+    assert sum(len(track.notes) for track in without.tracks if track.is_drum) == 16  # of the primer only
 
 
 @pytest.mark.parametrize("steps", [1, 2, 3])

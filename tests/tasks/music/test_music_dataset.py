@@ -1,4 +1,4 @@
-"""Piano rolls from files, and files that are refused."""
+"""Piano rolls from files, and refusals."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Harmonising against enumeration: few keys, few frames, every chord under a melody."""
+"""Harmonization against enumeration: few keys, few frames, every chord under a melody."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from holdfast.tasks.music.config import Prediction
 from holdfast.tasks.music.request import CompositionRequest
 
 MELODY = 3
-"""Its key: three more are below it."""
+"""Key of the melody; three more are below it."""
 FRAMES = 3
 
 
 @pytest.fixture
 def model() -> PianoRollNetwork:
-    """Of wide logits, so that chords differ much in how likely they are."""
+    """Return a model with wide logits, so that the probabilities of chords differ much."""
     torch.manual_seed(3)
     module = PianoRollNetwork(KEYS, PianoRollOptions(hidden_size=6, chord_size=4, cell="gru")).eval()
     with torch.no_grad():
@@ -43,15 +43,15 @@ def tune(frames: int = FRAMES) -> Any:
 
 def request(proposals: int, seed: int, frames: int = FRAMES) -> CompositionRequest:
     song = ScorePiece("tune", score_of_roll(tune(frames), 2))
-    asked = Prediction(harmonize=Path("tune.mid"), proposals=proposals, seed=seed)
-    return CompositionRequest.of(asked, song)
+    options = Prediction(harmonize=Path("tune.mid"), proposals=proposals, seed=seed)
+    return CompositionRequest.of(options, song)
 
 
 TRAINING = TrainingNotes.of([("one", NoteArrays.of(np.zeros(1), np.array([MELODY + LOWEST]), np.ones(1)))])
 
 
 def likelihoods(model: PianoRollNetwork) -> dict[tuple[int, ...], float]:
-    """``log p`` of every accompaniment: the chords below the melody of frames 1 ... as numbers."""
+    """Return ``log p`` of every accompaniment: chords below the melody of frames 1 ..., as numbers."""
     chords = list(product([0, 1], repeat=MELODY))
     found = {}
     for ways in product(range(len(chords)), repeat=FRAMES - 1):

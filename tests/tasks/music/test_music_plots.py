@@ -1,4 +1,4 @@
-"""The plot of what a model of piano rolls expects."""
+"""The plot of the expected keys of a model of piano rolls."""
 
 from __future__ import annotations
 

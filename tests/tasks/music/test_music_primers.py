@@ -1,4 +1,4 @@
-"""Primers and lengths: silent bars, changes of tempo and time signature, keys, and the length of what is written."""
+"""Primers: silent bars, changes of tempo and time signature, keys, and the length of the piece."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 def of_notes(*notes: tuple[int, int, int]) -> Any:
-    """One voice: start and length in quarters, pitch."""
+    """Return one voice: start and length in quarters, pitch."""
     score, track = symusic.Score(480), symusic.Track("tune", 73, False)
     for start, length, pitch in notes:
         track.notes.append(symusic.Note(480 * start, 480 * length, pitch, 80))
@@ -39,7 +39,7 @@ def of_notes(*notes: tuple[int, int, int]) -> Any:
 
 
 def changing() -> Any:
-    """A bar of 4/4 at 60, two of 3/4 at 120; G major, then D major."""
+    """Return a bar of 4/4 at 60 and two of 3/4 at 120, in G major, then D major."""
     score = of_notes((0, 4, 67), (4, 3, 69), (7, 3, 71))
     score.tempos = [symusic.Tempo(0, 60, ttype="tick"), symusic.Tempo(BAR, 120, ttype="tick")]
     score.time_signatures = [
@@ -60,7 +60,7 @@ def maps(score: Any) -> tuple[list[Any], ...]:
 
 
 def begun(score: Any, quarter: float) -> float:
-    """When the first note from a quarter on begins."""
+    """Return the start of the first note from a quarter on."""
     ticks = score.ticks_per_quarter
     return min(n.time / ticks for t in score.tracks for n in t.notes if n.time / ticks >= quarter)
 
@@ -101,7 +101,7 @@ def test_tempos_keys_and_bars_of_a_primer_are_kept(runs: dict[str, Path], kind: 
     assert timed.request.beats == 10 and timed.seconds == pytest.approx(7 + 5)
     other = model.compose(tmp_path / "changing.mid", bars=1, tempo=90, key="E minor", seed=1)
     assert maps(other.score)[0] == [(0, 90)] and other.seconds == pytest.approx(13 * 60 / 90)
-    assert maps(other.score)[2] == [(0, 1), (BAR, 2), (4800, 1)]  # the primer's bars keep theirs
+    assert maps(other.score)[2] == [(0, 1), (BAR, 2), (4800, 1)]  # the bars of the primer keep theirs
     scale = Key.of("E minor").scale
     later = [n.pitch for t in other.score.tracks for n in t.notes if n.time >= 4800]
     assert later and all(scale[pitch % 12] for pitch in later)
@@ -154,7 +154,7 @@ def test_pieces_without_notes_are_not_primers(tmp_path: Path) -> None:
     tune = [[60], [62], [64], [65]] * 3
     (tmp_path / "a.json").write_text(json.dumps({"train": [[[], [], []]] * 9 + [tune], "valid": [tune]}))
     save_midi(tmp_path / "melody.mid", melody())
-    model = Composer(**tiny()).fit(tmp_path / "a.json", out=tmp_path / "run")  # its report composes
+    model = Composer(**tiny()).fit(tmp_path / "a.json", out=tmp_path / "run")  # the report composes
     for seed in range(5):
         assert model.compose(bars=1, seed=seed).score.note_num()
         assert model.compose(harmonize=tmp_path / "melody.mid", proposals=2, seed=seed).score.note_num()

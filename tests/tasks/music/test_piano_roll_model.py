@@ -67,7 +67,7 @@ def some_context(scale: float = 1.0, reference: int = 1) -> Context:
 
 
 def times(context: Context, count: int) -> Context:
-    """The same context for many frames."""
+    """Return the same context for many frames."""
     return context[torch.zeros(count, dtype=torch.long)]
 
 
@@ -86,7 +86,7 @@ def random_piece(length: int, seed: int, density: float = 0.04) -> RollPiece:
     return RollPiece(f"piece {seed}", np.random.default_rng(seed).random((length, KEYS)) < density)
 
 
-# -- likelihoods -------------------------------------------------------------------------------------------------
+# -- likelihoods -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("output", OUTPUTS)
@@ -99,7 +99,7 @@ def test_the_probabilities_of_all_frames_sum_to_one(output: str) -> None:
 
 
 def by_hand(keys: Any, x: torch.Tensor, reference: int, k: int) -> torch.Tensor:
-    """The number of a key, or of the end: W x + b, and R of its distance from the lowest key."""
+    """Return the logit of a key, or of the end: W x + b, and R of its distance from the lowest key."""
     found = keys.absolute.weight[k] @ x
     if keys.absolute.bias is not None:
         found = found + keys.absolute.bias[k]
@@ -107,7 +107,7 @@ def by_hand(keys: Any, x: torch.Tensor, reference: int, k: int) -> torch.Tensor:
 
 
 def moved_by_hand(moves: Any, context: Context, k: int) -> torch.Tensor:
-    """What the keys that sounded say of key k, by their distance from it; nothing of the end."""
+    """Return the effect of the sounding keys on key k, by their distance; none on the end."""
     found = moves.linear(context.hidden)[0]
     return sum(
         (found[k - j + _OCTAVE] for j in range(FEW) if context.frame[0, j] and k < FEW), torch.tensor(0.0)
@@ -159,7 +159,7 @@ def test_relative_keys_make_transposed_pieces_equal(cell: str) -> None:
     low = random_piece(12, 0).roll & (np.arange(KEYS) >= 20) & (np.arange(KEYS) < 60)
     rolls = [torch.from_numpy(np.roll(low, up, 1))[:, None].double() for up in (0, 9)]
     assert not torch.allclose(*(model(roll)[0].hidden for roll in rolls))
-    model.layers[0].weight_ih_l0[:, :KEYS] = 0  # what reads them
+    model.layers[0].weight_ih_l0[:, :KEYS] = 0  # the weights that read them
     model.output.keys.absolute.weight.zero_()
     model.output.keys.absolute.bias.zero_()
     first, second = (model(roll)[0] for roll in rolls)
@@ -186,19 +186,19 @@ def test_notes_are_read_from_the_top_down(frames: list[list[int]]) -> None:
         assert read[: len(notes) + 1, row].tolist() == [7, *notes]
 
 
-# -- samples -------------------------------------------------------------------------------------------------------
+# -- samples ---------------------------------------------------------------------------------------
 
 SAMPLES = 40_000
 
 
 def shares(frames: torch.Tensor) -> torch.Tensor:
-    """How often each frame of EVERY was sampled."""
+    """Return how often each frame of EVERY was sampled."""
     places = (frames.long() * 2 ** torch.arange(FEW - 1, -1, -1)).sum(-1)
     return torch.bincount(places, minlength=len(EVERY)) / len(frames)
 
 
 def within(found: torch.Tensor, expected: torch.Tensor, samples: int = SAMPLES) -> bool:
-    """No share is further off than 5 standard deviations of a binomial share, and 2 samples for the rarest."""
+    """Check that no frequency is off by more than 5 binomial standard deviations and 2 samples."""
     deviation = (expected * (1 - expected) / samples).sqrt()
     return bool(((found - expected).abs() <= 5 * deviation + 2 / samples).all())
 
@@ -258,7 +258,7 @@ def test_temperature_zero_takes_the_most_probable_and_a_low_one_nearly_always(ou
     assert (cold == coldest).all(-1).double().mean() > 0.95
 
 
-# -- segments and padding ---------------------------------------------------------------------------------------
+# -- segments and padding --------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("output", OUTPUTS)
@@ -366,7 +366,7 @@ def test_an_epoch_has_its_declared_number_of_batches(count: int, epoch: int) -> 
     assert sum(int(lengths.sum()) for _, lengths in batches) == sum(len(p) - 1 for p in pieces)
 
 
-# -- baselines -----------------------------------------------------------------------------------------------------
+# -- baselines -------------------------------------------------------------------------------------
 
 
 def fitted(pieces: tuple[RollPiece, ...]) -> Any:

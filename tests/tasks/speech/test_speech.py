@@ -1,4 +1,4 @@
-"""The recognizer from files to text, on a language of tones."""
+"""The speech recognizer from files to text, on a language of tones."""
 
 from __future__ import annotations
 
@@ -70,10 +70,10 @@ def test_a_loaded_model_transcribes_the_same(folder: Path) -> None:
 
 def test_streaming_equals_whole_recordings(folder: Path) -> None:
     model = load(folder / "live")
-    for asked in (DecodingConfig(), DecodingConfig(lm="ngram"), DecodingConfig(beam=4)):
-        whole = dict(enumerate(model.predict(folder / "test.tsv", **vars(asked))))
+    for settings in (DecodingConfig(), DecodingConfig(lm="ngram"), DecodingConfig(beam=4)):
+        whole = dict(enumerate(model.predict(folder / "test.tsv", **vars(settings))))
         for number, text in whole.items():
-            stream = model.streaming_recognizer(asked)
+            stream = model.streaming_recognizer(settings)
             found = [
                 segment
                 for block in read_blocks(folder / "test" / f"{number}.wav", stream.rate, 0.037)
@@ -105,16 +105,16 @@ def test_words_have_their_times(folder: Path) -> None:
 
 def test_an_endless_stream_takes_constant_memory(folder: Path) -> None:
     model, random = load(folder / "live"), np.random.default_rng(5)
-    for asked in (DecodingConfig(), DecodingConfig(lm="ngram")):
-        stream = model.streaming_recognizer(asked)
-        held, heard = [], 0
+    for settings in (DecodingConfig(), DecodingConfig(lm="ngram")):
+        stream = model.streaming_recognizer(settings)
+        held, words = [], 0
         for _ in range(60):
             sentence = np.concatenate(
                 [spoken(["low", "top"], random), random.normal(0, 0.003, int(1.5 * RATE))]
             ).astype(np.float32)
-            heard += len(stream.accept(sentence))
+            words += len(stream.accept(sentence))
             held.append(len(stream.segmenter.frames))
-        assert heard >= 50 and max(held) < LONGEST / stream.segmenter.step
+        assert words >= 50 and max(held) < LONGEST / stream.segmenter.step
         assert max(held[30:]) <= max(held[:30]) + 5
 
 
@@ -212,11 +212,11 @@ def test_letters_stream_like_files(folder: Path, tmp_path: Path) -> None:
         spoken(["mid"], random),
     ]
     soundfile.write(tmp_path / "two.wav", np.concatenate(pieces), RATE, subtype="FLOAT")
-    for asked in (DecodingConfig(), DecodingConfig(lm="ngram")):
-        stream = model.streaming_recognizer(asked)
+    for settings in (DecodingConfig(), DecodingConfig(lm="ngram")):
+        stream = model.streaming_recognizer(settings)
         found = [s for block in read_blocks(tmp_path / "two.wav", RATE, 0.05) for s in stream.accept(block)]
         found += stream.finish()
-        assert [" ".join(s.text for s in found)] == model.predict(tmp_path / "two.wav", **vars(asked))
+        assert [" ".join(s.text for s in found)] == model.predict(tmp_path / "two.wav", **vars(settings))
 
 
 def test_hot_words_with_unknown_characters_are_refused(folder: Path) -> None:
@@ -226,7 +226,7 @@ def test_hot_words_with_unknown_characters_are_refused(folder: Path) -> None:
         load(folder / "both").predict(folder / "test.tsv", hot_words=("piano",))
 
 
-# -- the command line --------------------------------------------------------------------------------------------
+# -- the command line ------------------------------------------------------------------------------
 
 
 def test_the_command_line_from_training_to_transcripts(

@@ -1,4 +1,4 @@
-"""Every mistake with recordings and settings of speech: rule, cause and remedy, and nothing half-written."""
+"""Mistakes in recordings and settings of speech: rule, cause and fix, no half-written file."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ NAN[77] = np.nan
 
 
 def spoken(folder: Path, count: int = 12) -> str:
-    """Sounds of two words, and the manifest that lists them."""
+    """Write recordings of two words, and the manifest that lists them."""
     rows = []
     for k in range(count):
         write(folder / f"{k}.wav", tone(0.25, 8000, (900.0 if k % 2 else 300.0) + k), 8000)
@@ -32,14 +32,14 @@ def spoken(folder: Path, count: int = 12) -> str:
 
 
 def features(folder: Path, count: int = 12, size: int = 5) -> str:
-    """The same as precomputed features."""
+    """Write the same as precomputed features."""
     for k in range(count):
         np.save(folder / f"{k}.npy", np.random.default_rng(k).normal(size=(30, size)).astype(np.float32))
     return HEADER + "".join(f"{k}.npy\t{'high' if k % 2 else 'low'}\ts\n" for k in range(count))
 
 
 def instead(make: Callable[[Path], object], name: str = "7.wav") -> Callable[[Path], str]:
-    """The good manifest, with one file made otherwise."""
+    """Return the good manifest, with one file replaced."""
 
     def written(folder: Path) -> str:
         text = spoken(folder).replace("7.wav", name)
@@ -51,7 +51,7 @@ def instead(make: Callable[[Path], object], name: str = "7.wav") -> Callable[[Pa
 
 
 def array(content: object, name: str = "7.npy") -> Callable[[Path], str]:
-    """The good features, with one file of other content."""
+    """Return the good features, with one file replaced."""
 
     def written(folder: Path) -> str:
         text = features(folder)
@@ -62,7 +62,7 @@ def array(content: object, name: str = "7.npy") -> Callable[[Path], str]:
 
 
 def changed(old: str, new: str, of: Callable[[Path], str] = spoken) -> Callable[[Path], str]:
-    """The good manifest with something else in it."""
+    """Return the good manifest with a text replaced in it."""
     return lambda folder: of(folder).replace(old, new)
 
 
@@ -237,7 +237,7 @@ def test_a_wrong_setting_is_reported(name: str, tmp_path: Path, capsys: pytest.C
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with runs: live, of whole utterances, and of precomputed features."""
+    """Train runs: streaming, of whole utterances, and of precomputed features."""
     folder = tmp_path_factory.mktemp("trained")
     (folder / "all.tsv").write_text(spoken(folder))
     (folder / "f").mkdir()
@@ -289,7 +289,7 @@ USES: dict[str, tuple[list[str], Expected]] = {
         ("from stdin", "has its own rate", "Leave"),
     ),
     "transcripts that are not there": (
-        ["evaluate", "live", "untold.tsv"],
+        ["evaluate", "live", "unnamed.tsv"],
         ("--text-field must name a column", "'text' is not one of them", "--text-field"),
     ),
 }
@@ -303,7 +303,7 @@ def test_a_mistake_in_prediction_is_reported(
     monkeypatch.chdir(trained)
     (trained / "empty").mkdir(exist_ok=True)
     (trained / "text.wav").write_text("text")
-    (trained / "untold.tsv").write_text("path\n0.wav\n")
+    (trained / "unnamed.tsv").write_text("path\n0.wav\n")
     cut(write(trained / "cut.wav", tone(0.04, 8000), 8000), 0.8)
     words, expected = USES[name]
     try:
@@ -344,7 +344,7 @@ def test_a_damaged_run_folder_is_reported(
     )
 
 
-# -- what is odd but fine ----------------------------------------------------------------------------------------
+# -- unusual data ----------------------------------------------------------------------------------
 
 ODD: dict[str, Callable[[Path], str]] = {
     "8 bits": instead(lambda path: write(path, tone(0.25, 8000), 8000, "PCM_U8")),
@@ -382,5 +382,5 @@ def test_faults_of_audio_are_reported_with_the_file_name(
     data = tmp_path / "all.tsv"
     data.write_text(instead(make)(tmp_path))
     assert main(["train", "speech", str(data), *QUICK, "--out", str(tmp_path / "run")]) == 0
-    told = [line for line in capsys.readouterr().err.splitlines() if "7.wav" in line]
-    assert any(word in line for line in told for word in words.split("|")), told
+    warned = [line for line in capsys.readouterr().err.splitlines() if "7.wav" in line]
+    assert any(word in line for line in warned for word in words.split("|")), warned

@@ -1,4 +1,4 @@
-"""Speech made by espeak-ng, from the manifest to text in files and live, by the command line; needs no data set."""
+"""Speech synthesized by espeak-ng: training and transcription by the command line."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ needs_espeak = pytest.mark.skipif(
 )
 
 
-def said(count: int, seed: int) -> list[Spoken]:
-    """Two or three words in three voices."""
+def spoken_phrases(count: int, seed: int) -> list[Spoken]:
+    """Return phrases of two or three words in three voices."""
     draw = random.Random(seed)
     voices = ("en-us+m1", "en-gb+f2", "en-us+f4")
     return [
@@ -34,7 +34,7 @@ def said(count: int, seed: int) -> list[Spoken]:
 
 def spoken(folder: Path, count: int, seed: int) -> Path:
     folder.mkdir()
-    those = said(count, seed)
+    those = spoken_phrases(count, seed)
     speak(those, folder)
     (folder / "all.tsv").write_text(manifest(those))
     return folder / "all.tsv"
@@ -48,7 +48,7 @@ def test_speech_is_synthesized_learned_and_transcribed(
     train, test = spoken(tmp_path / "train", 150, 0), spoken(tmp_path / "test", 24, 1)
     run = str(tmp_path / "run")
     settings = "--token word --no-bidirectional --hidden-size 48 --num-layers 1 --channels 48 --subsampling 4"
-    asked = [
+    flags = [
         "--test",
         str(test),
         *settings.split(),
@@ -59,7 +59,7 @@ def test_speech_is_synthesized_learned_and_transcribed(
         "--batch-size",
         "8",
     ]
-    assert main(["train", "speech", str(train), *asked, "--device", "cpu", "--out", run]) == 0
+    assert main(["train", "speech", str(train), *flags, "--device", "cpu", "--out", run]) == 0
     capsys.readouterr()
     assert main(["evaluate", run, str(test), "--live", "--json"]) == 0
     result = json.loads(capsys.readouterr().out)

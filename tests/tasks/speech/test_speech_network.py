@@ -1,4 +1,4 @@
-"""The network that hears: live as at once, whatever stands beside an utterance, and its loss against all paths."""
+"""The speech network: streaming, batches, and its loss against a sum over all paths."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pieces of the recognizer: its tokenizer, segments and words in time, templates, scores and settings."""
+"""Parts of the recognizer: tokenizer, segments, timed words, templates, metrics and settings."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_characters_missing_in_training_are_not_written() -> None:
         CTCTokenizer.from_dict({"unit": "word"}, Path("data.json"))
 
 
-# -- segments ----------------------------------------------------------------------------------------------------
+# -- segments --------------------------------------------------------------------------------------
 
 
 def certain(path: list[int], tokens: int = 4) -> np.ndarray:
@@ -118,7 +118,7 @@ def test_uncertain_text_stays_open() -> None:
     assert (letters.certain(), letters.open()) == ("a", "a b")
 
 
-# -- templates ---------------------------------------------------------------------------------------------------
+# -- templates -------------------------------------------------------------------------------------
 
 
 def by_definition(a: np.ndarray, b: np.ndarray) -> float:
@@ -167,7 +167,7 @@ def test_baselines_are_restored_from_their_arrays() -> None:
         baseline_set().load_state({})
 
 
-# -- scores ------------------------------------------------------------------------------------------------------
+# -- metrics ---------------------------------------------------------------------------------------
 
 
 def test_errors_are_counted_over_all_sentences() -> None:
@@ -191,11 +191,11 @@ def test_edits_are_the_fewest(one: list[int], other: list[int]) -> None:
     assert edits(one, other) == row[-1]
 
 
-# -- settings ----------------------------------------------------------------------------------------------------
+# -- settings --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("asked", "told"),
+    ("settings", "message"),
     [
         ({"beam": 0}, "--beam"),
         ({"beam": 2000}, "at most 1000"),
@@ -206,9 +206,9 @@ def test_edits_are_the_fewest(one: list[int], other: list[int]) -> None:
         ({"hot_words": ("a",), "hot_boost": float("nan")}, "--hot-boost"),
     ],
 )
-def test_a_search_outside_its_rule_is_refused(asked: dict[str, object], told: str) -> None:
-    with pytest.raises(UserError, match=told):
-        DecodingConfig(**asked)  # type: ignore[arg-type]
+def test_a_search_outside_its_rule_is_refused(settings: dict[str, object], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        DecodingConfig(**settings)  # type: ignore[arg-type]
 
 
 def test_contradicting_settings_are_refused() -> None:

@@ -1,4 +1,4 @@
-"""The translator from files to translations: a small language whose sentences turn around."""
+"""The translator from files to translations, on a language whose translation is the reverse."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def sentence(numbers: list[int]) -> tuple[str, str]:
 
 
 def write(folder: Path, name: str, count: int, seed: int, longest: int = 6) -> Path:
-    """Parallel files whose target says the source backwards."""
+    """Write parallel files whose target is the reversed source."""
     random = np.random.default_rng(seed)
     pairs = [
         sentence(random.integers(6, size=random.integers(1, longest + 1)).tolist()) for _ in range(count)
@@ -114,11 +114,11 @@ def test_the_page_has_translations_and_plots(folder: Path) -> None:
     assert page.count("data:image/png") == 3
 
 
-# -- use ---------------------------------------------------------------------------------------------------------
+# -- prediction ------------------------------------------------------------------------------------
 
 
-def written(model: Translator, data: Path | None, **asked: Any) -> str:
-    return "".join(write_predictions(model, data, Prediction(**asked)))
+def written(model: Translator, data: Path | None, **options: Any) -> str:
+    return "".join(write_predictions(model, data, Prediction(**options)))
 
 
 def piped(monkeypatch: pytest.MonkeyPatch, data: bytes) -> None:
@@ -174,12 +174,16 @@ def test_n_best(model: Translator, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_samples_depend_on_the_seed(model: Translator) -> None:
-    def drawn(**asked: Any) -> list[str]:
-        return model.predict(["eins zwei drei vier fünf"] * 20, sample=True, **asked)
+    def sampled(**options: Any) -> list[str]:
+        return model.predict(["eins zwei drei vier fünf"] * 20, sample=True, **options)
 
-    assert drawn(temperature=3.0, seed=1) == drawn(temperature=3.0, seed=1) != drawn(temperature=3.0, seed=2)
-    assert len(set(drawn(temperature=3.0))) > 5
-    assert set(drawn(temperature=0.0)) == set(model.predict(["eins zwei drei vier fünf"], beam=1))
+    assert (
+        sampled(temperature=3.0, seed=1)
+        == sampled(temperature=3.0, seed=1)
+        != sampled(temperature=3.0, seed=2)
+    )
+    assert len(set(sampled(temperature=3.0))) > 5
+    assert set(sampled(temperature=0.0)) == set(model.predict(["eins zwei drei vier fünf"], beam=1))
 
 
 def test_the_attention_is_plotted(model: Translator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -201,7 +205,7 @@ def test_unknown_words_are_copied_from_the_attended_position(tmp_path: Path) -> 
     assert model.predict(["eins Xaver", "zwei Yvonne"]) == ["Xaver one", "Yvonne two"]
 
 
-# -- data --------------------------------------------------------------------------------------------------------
+# -- data ------------------------------------------------------------------------------------------
 
 
 def test_dropped_duplicate_and_unknown_words_are_reported(tmp_path: Path) -> None:
@@ -226,9 +230,7 @@ def test_a_translation_may_be_as_long_as_in_training(tmp_path: Path) -> None:
     assert found.preprocessing.longest(np.zeros(2, np.int64), 100) == most
     again = PairPreprocessing.from_dict(json.loads(json.dumps(found.preprocessing.to_dict())), tmp_path)
     assert [again.longest(np.zeros(n, np.int64), 100) for n in (0, 2)] == [10, most]
-    assert (
-        again.longest(np.zeros(20, np.int64), 15) == 10 + 40
-    )  # twice as long, though one pair stretches more
+    assert again.longest(np.zeros(20, np.int64), 15) == 10 + 40  # twice as long, although one pair grows more
 
 
 def test_vocabularies_are_fitted_on_the_training_split_only(tmp_path: Path) -> None:
@@ -287,7 +289,7 @@ def test_a_shared_vocabulary_is_one(folder: Path) -> None:
     assert "source" not in found.preprocessing.to_dict()
 
 
-# -- going on ----------------------------------------------------------------------------------------------------
+# -- resuming --------------------------------------------------------------------------------------
 
 
 def test_an_interrupted_run_resumes_to_the_same_result(folder: Path, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What a user can get wrong with a translator: the rule, what came and what to do, and never a traceback."""
+"""Mistakes with a translator: rule, cause and fix, without a traceback."""
 
 from __future__ import annotations
 
@@ -59,13 +59,13 @@ def test_settings(name: str) -> None:
     assert caught.value.fix
 
 
-ASKED: dict[str, tuple[dict[str, Any], str]] = {
+PREDICTIONS: dict[str, tuple[dict[str, Any], str]] = {
     "a beam of none": ({"beam": 0}, "--beam must be at least 1"),
     "no best": ({"n_best": 0}, "--n-best must be at least 1"),
     "more than the beam has": ({"n_best": 6}, "They are 6 and 5"),
-    "more than the asked beam has": ({"n_best": 3, "beam": 2}, "They are 3 and 2"),
-    "a drawn beam": ({"sample": True, "beam": 3}, "--sample"),
-    "drawn best": ({"sample": True, "n_best": 3}, "--sample"),
+    "more than the given beam has": ({"n_best": 3, "beam": 2}, "They are 3 and 2"),
+    "a sampled beam": ({"sample": True, "beam": 3}, "--sample"),
+    "sampled best": ({"sample": True, "n_best": 3}, "--sample"),
     "too cold": ({"sample": True, "temperature": -1.0}, "--temperature must be at least 0"),
     "a seed below 0": ({"sample": True, "seed": -1}, "--seed must be at least 0"),
     "a temperature without a draw": ({"temperature": 0.5}, "There is no --sample"),
@@ -85,9 +85,9 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "run"
 
 
-@pytest.mark.parametrize("name", ASKED)
+@pytest.mark.parametrize("name", PREDICTIONS)
 def test_wrong_predictions(run: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    fields, message = ASKED[name]
+    fields, message = PREDICTIONS[name]
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"ag\n")))
     with pytest.raises(UserError, match=message):
         list(write_predictions(load(run), None, Prediction(**fields)))

@@ -107,7 +107,7 @@ def test_dropout_is_the_same_at_every_step_and_only_in_training() -> None:
     module.train()
     embedded = module.source(units)
     whole = embedded.any(-1)
-    assert 0.2 < float(whole.float().mean()) < 0.8  # whole units
+    assert 0.2 < float(whole.float().mean()) < 0.8  # whole tokens
     for sentence in range(2):
         there = embedded[whole[:, sentence], sentence]
         assert bool((there == there[0]).all()) and not bool(there[0].all())  # the same numbers at every step
@@ -135,7 +135,7 @@ def test_dropping_whole_tokens_keeps_the_mean() -> None:
     )
 
 
-# -- training ----------------------------------------------------------------------------------------------------
+# -- training --------------------------------------------------------------------------------------
 
 
 def part(lengths: list[tuple[int, int]]) -> PairSplit:
@@ -192,7 +192,7 @@ def test_scheduled_sampling_replaces_more_from_epoch_to_epoch() -> None:
     for epoch in (1, 3, 5):
         (first, *_) = train.batches(epoch)
         replaced = train._sampled(first)
-        assert torch.equal(replaced.inputs[0], first.inputs[0])  # the beginning stays
+        assert torch.equal(replaced.inputs[0], first.inputs[0])  # the first token stays
         memory, state = train.module.encode(first.source, first.lengths)
         guesses = train.module.scores(train.module.decode(first.inputs, memory, state).readouts).argmax(-1)
         moved = replaced.inputs[1:] != first.inputs[1:]

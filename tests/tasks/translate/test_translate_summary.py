@@ -1,4 +1,4 @@
-"""What is said of a translator's results, and the dates of its demo."""
+"""The summary of a translator's results, and the dates of its demo."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_the_verdict_is_honest() -> None:
 
 
 def test_bleu_by_hand() -> None:
-    """One sentence of five words: four 1-grams of 5 fit, 3 of 4, 2 of 3, 1 of 2, and nothing is too short."""
+    """One sentence of five words matches 4 of 5 1-grams, 3 of 4, 2 of 3, 1 of 2, and is not too short."""
     score = Scorer(lower=True)
     found = score(["A man sees the dog"], ["a man sees the cat"])
     expected = 100 * (4 / 5 * 3 / 4 * 2 / 3 * 1 / 2) ** 0.25
