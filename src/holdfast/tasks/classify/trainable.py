@@ -22,6 +22,7 @@ from holdfast.models.classify import (
 from holdfast.tasks.classify import metrics
 from holdfast.tasks.classify.config import ClassifyConfig
 from holdfast.tasks.classify.preprocessing import ClassifyPreprocessing, ExampleSplit, TextEncoder
+from holdfast.tasks.contract import network_options
 from holdfast.tasks.dataset import Dataset
 
 Batch = tuple[Tensor, Tensor, Tensor]
@@ -35,17 +36,7 @@ def build(config: ClassifyConfig, preprocessing: ClassifyPreprocessing) -> Class
     """Build the untrained network."""
     net = config.network
     size = net.embedding_size or preprocessing.vector_size or _SIZE
-    options = ClassifierOptions(
-        classes=len(preprocessing.classes),
-        cell=net.cell,
-        hidden_size=net.hidden_size,
-        num_layers=net.num_layers,
-        bidirectional=net.bidirectional,
-        pooling=net.pooling,
-        input_dropout=net.input_dropout,
-        hidden_dropout=net.hidden_dropout,
-        output_dropout=net.output_dropout,
-    )
+    options = network_options(ClassifierOptions, net, classes=len(preprocessing.classes))
     if isinstance(preprocessing.encoder, TextEncoder):
         tokens = preprocessing.encoder.tokens
         return ClassifierNetwork(TokenEmbedding(tokens.size, size, tokens.unknown, net.word_dropout), options)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from holdfast._typing import Array
 from holdfast.models.forecast import ForecastOptions, ForecastShape, RecurrentForecaster, SegmentForecaster
 from holdfast.nn.losses import l1_loss, mse_loss, pinball_loss
+from holdfast.tasks.contract import network_options
 from holdfast.tasks.forecast.config import ForecastConfig
 from holdfast.tasks.forecast.preprocessing import ForecastPreprocessing, WindowSplit
 
@@ -41,14 +42,8 @@ def build(config: ForecastConfig, preprocessing: ForecastPreprocessing) -> nn.Mo
         quantiles=len(config.quantiles) if config.loss == "pinball" else 1,
         season=preprocessing.season,
     )
-    options = ForecastOptions(
-        cell=net.cell,
-        hidden_size=net.hidden_size,
-        num_layers=net.num_layers,
-        dropout=net.dropout,
-        residual=_residual(config, preprocessing) if net.residual == "auto" else net.residual,
-        segment=net.segment,
-    )
+    residual = _residual(config, preprocessing) if net.residual == "auto" else net.residual
+    options = network_options(ForecastOptions, net, residual=residual)
     return _MODELS[net.model](shape, options)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from holdfast.errors import UserError
 from holdfast.models.language import LanguageOptions, RecurrentLanguageModel
+from holdfast.tasks.contract import network_options
 from holdfast.tasks.language.config import LanguageConfig
 
 
@@ -20,18 +21,5 @@ def build(config: LanguageConfig, tokens: int) -> RecurrentLanguageModel:
             f"They were {', '.join(map(str, net.adaptive))}.",
             "Leave out larger cuts, or --adaptive altogether.",
         )
-    options = LanguageOptions(
-        cell=net.cell,
-        embedding_size=net.embedding_size or net.hidden_size,
-        hidden_size=net.hidden_size,
-        num_layers=net.num_layers,
-        tied=net.tied,
-        sampled=net.sampled,
-        adaptive=net.adaptive,
-        input_dropout=net.input_dropout,
-        hidden_dropout=net.hidden_dropout,
-        output_dropout=net.output_dropout,
-        embedding_dropout=net.embedding_dropout,
-        weight_drop=net.weight_drop,
-    )
+    options = network_options(LanguageOptions, net, embedding_size=net.embedding_size or net.hidden_size)
     return RecurrentLanguageModel(tokens, options)

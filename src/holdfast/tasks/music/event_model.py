@@ -20,6 +20,7 @@ from holdfast.decoding.sampling import Filter, sample, sampling_filters
 from holdfast.errors import UserError
 from holdfast.models.incremental import IncrementalDecoder
 from holdfast.models.language import LanguageOptions, RecurrentLanguageModel
+from holdfast.tasks.contract import network_options
 from holdfast.tasks.music.backend import MusicBackend
 from holdfast.tasks.music.baselines import EventNGrams
 from holdfast.tasks.music.metrics import score_events
@@ -64,11 +65,9 @@ class EventBackend(MusicBackend[ScorePiece, EventSplit, EventPreprocessing, Arra
     def network(self, preprocessing: EventPreprocessing) -> RecurrentLanguageModel:
         """Build the untrained network."""
         net = self.config.network
-        same = ("cell", "embedding_size", "hidden_size", "num_layers", "input_dropout", "weight_drop")
-        options = LanguageOptions(
-            **{name: getattr(net, name) for name in same},
-            tied=False, hidden_dropout=net.dropout, output_dropout=net.dropout,
-        )  # fmt: skip
+        options = network_options(
+            LanguageOptions, net, tied=False, hidden_dropout=net.dropout, output_dropout=net.dropout
+        )
         return RecurrentLanguageModel(preprocessing.vocabulary.size, options)
 
     def trainable(self, module: RecurrentLanguageModel, dataset: EventDataset) -> EventTraining:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
 from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +23,7 @@ from holdfast.errors import UserError
 from holdfast.models.music import FREE, SILENT, SOUNDS, PianoRollNetwork, PianoRollOptions
 from holdfast.nn.cells import State
 from holdfast.tasks.baselines import BaselineSet
+from holdfast.tasks.contract import network_options
 from holdfast.tasks.music.backend import MusicBackend
 from holdfast.tasks.music.baselines import Marginal, Markov
 from holdfast.tasks.music.config import MusicData
@@ -72,9 +72,7 @@ class PianoRollBackend(
 
     def network(self, preprocessing: RollPreprocessing) -> PianoRollNetwork:
         """Build the untrained network."""
-        net = self.config.network
-        options = {option.name: getattr(net, option.name) for option in fields(PianoRollOptions)}
-        return PianoRollNetwork(KEYS, PianoRollOptions(**options))
+        return PianoRollNetwork(KEYS, network_options(PianoRollOptions, self.config.network))
 
     def trainable(self, module: PianoRollNetwork, dataset: RollDataset) -> RollTraining:
         """Return batches of segments of the training pieces."""

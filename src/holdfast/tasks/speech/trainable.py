@@ -15,6 +15,7 @@ from holdfast.data.batching import TokenBatches
 from holdfast.data.prefetch import prefetch
 from holdfast.decoding.ctc import GreedyCTC, decode
 from holdfast.models.speech import SpeechNetwork, SpeechOptions, ctc_nll, has_ctc_path
+from holdfast.tasks.contract import network_options
 from holdfast.tasks.dataset import Dataset
 from holdfast.tasks.speech.augmentation import Augmenter
 from holdfast.tasks.speech.config import SpeechConfig
@@ -32,21 +33,7 @@ _SCORED_AT_ONCE = 40_000
 
 def build(config: SpeechConfig, features: int, tokens: int) -> SpeechNetwork:
     """Build the untrained network."""
-    net = config.network
-    options = SpeechOptions(
-        features=features,
-        vocab_size=tokens,
-        cell=net.cell,
-        hidden_size=net.hidden_size,
-        num_layers=net.num_layers,
-        bidirectional=net.bidirectional,
-        front=net.front,
-        subsampling=net.subsampling,
-        channels=net.channels,
-        input_dropout=net.input_dropout,
-        hidden_dropout=net.hidden_dropout,
-        output_dropout=net.output_dropout,
-    )
+    options = network_options(SpeechOptions, config.network, features=features, vocab_size=tokens)
     return SpeechNetwork(options)
 
 

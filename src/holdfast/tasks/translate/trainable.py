@@ -12,6 +12,7 @@ from torch import Tensor
 from holdfast.data.batching import TokenBatches
 from holdfast.data.text.tokenizers import Ids
 from holdfast.models.translate import TranslationNetwork, TranslationOptions
+from holdfast.tasks.contract import network_options
 from holdfast.tasks.translate.config import TranslateConfig
 from holdfast.tasks.translate.preprocessing import PairPreprocessing, PairSplit
 
@@ -27,19 +28,8 @@ _SCORED_AT_ONCE = 4000
 def build(config: TranslateConfig, preprocessing: PairPreprocessing) -> TranslationNetwork:
     """Build the untrained network for both vocabularies."""
     net = config.network
-    options = TranslationOptions(
-        cell=net.cell,
-        embedding_size=net.embedding_size or net.hidden_size,
-        hidden_size=net.hidden_size,
-        encoder_layers=net.encoder_layers,
-        decoder_layers=net.decoder_layers,
-        attention=net.attention,
-        input_feeding=net.input_feeding,
-        tied=net.tied,
-        shared=config.data.shared,
-        embedding_dropout=net.embedding_dropout,
-        dropout=net.dropout,
-    )
+    size = net.embedding_size or net.hidden_size
+    options = network_options(TranslationOptions, net, embedding_size=size, shared=config.data.shared)
     return TranslationNetwork((preprocessing.source.size, preprocessing.target.size), options)
 
 
