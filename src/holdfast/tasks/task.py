@@ -30,13 +30,8 @@ from holdfast.training.devices import find_device
 from holdfast.training.progress import notice
 from holdfast.training.trainable import Stateful, Trainable
 
-_CONFIG, PREPROCESSING, _BASELINES, _METRICS, _WARNINGS = (
-    "config.toml",
-    "data.json",
-    "baselines.safetensors",
-    "metrics.json",
-    "warnings.csv",
-)
+_CONFIG, PREPROCESSING, _BASELINES = "config.toml", "data.json", "baselines.safetensors"
+_METRICS, _WARNINGS = "metrics.json", "warnings.csv"
 """Files of a run folder: settings, preprocessing, baselines, results, and what the monitor found."""
 
 _FEW_STEPS = 300

@@ -35,8 +35,9 @@ def backtest(
         result = backtest_of(task)(
             config, data, folds=folds, into=OutputFolder(folder, overwrite), announce=notice
         )
-    forecaster: Any = task_class(task)
-    page = forecaster.backtest_report(result, f"{data.name}, walk-forward", folder)
+    model = task_class(task)
+    report: Any = model.file("report")
+    page = report.backtest_report(result, f"{data.name}, walk-forward", folder, model.verdict(result))
     output.notes(result["notes"])
     if json:
         output.write_json(result)
@@ -44,8 +45,8 @@ def backtest(
     name = config.network.cell.upper()
     title = f"{task}, {folds} blocks, {result['windows']:,} windows (mean ± spread over the blocks)"
     rows = {name: result["model"], **result["baselines"]}
-    output.score_table(title, rows, task_class(task).scoreboard, {name: result["spread"]})
-    for sentence in task_class(task).verdict(result):
+    output.score_table(title, rows, model.scoreboard, {name: result["spread"]})
+    for sentence in model.verdict(result):
         output.write(sentence)
     output.results_are(folder, page)
     return 0

@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 
 from holdfast._typing import Array
-from holdfast.data.tabular.records import Records, read_records
+from holdfast.data.tabular.records import read_records
 from holdfast.data.tabular.table import (
     RowError,
     as_text,
@@ -25,6 +25,7 @@ from holdfast.errors import UserError
 from holdfast.tasks.classify.config import DataConfig
 
 Labels = tuple[str, ...]
+_FILL = "Fill it in, or remove that row."
 
 
 @dataclass(frozen=True)
@@ -79,49 +80,34 @@ def _read_texts(path: Path, data: DataConfig, labelled: bool) -> Examples:
     texts = records.column(data.text, "text")
     for place, text in zip(records.places, texts, strict=True):
         if not isinstance(text, str) or not text.strip():
-            what = (
-                "is empty" if text is None or not str(text).strip() else f"is of type {type(text).__name__}"
-            )
+            empty = text is None or not str(text).strip()
             raise UserError(
                 f"Each text in the column {data.text!r} of {path} must have at least 1 character.",
-                f"{place}: it {what}.",
+                f"{place}: it is {'empty' if empty else f'of type {type(text).__name__}'}.",
                 "Remove that row, or fill in its text.",
             )
-    names = [str(number) for number in range(1, len(texts) + 1)]
-    return Examples(names, texts, _labels(records, data, labelled), str(path))
-
-
-def _labels(records: Records, data: DataConfig, labelled: bool) -> list[Labels] | None:
-    if not labelled and data.label not in records.columns:
-        return None
-    column = records.column(data.label, "label")
-    return [_split_labels(v, p, data, records.path) for v, p in zip(column, records.places, strict=True)]
+    labels = None
+    if labelled or data.label in records.columns:
+        column = zip(records.column(data.label, "label"), records.places, strict=True)
+        labels = [_split_labels(value, place, data, path) for value, place in column]
+    return Examples([str(number) for number in range(1, len(texts) + 1)], texts, labels, str(path))
 
 
 def _split_labels(value: object, place: str, data: DataConfig, path: Path) -> Labels:
-    """The labels in a field.
-
-    Raises:
-        UserError: several, or none, where there is one to each example.
-    """
-    several = data.separator is not None
-    parts = value if isinstance(value, list) else _parts(value, data.separator)
+    """Return the labels in a field; several, or none, only with a separator."""
+    parts = value if isinstance(value, list) else [] if value is None else [value]
+    if data.separator is not None and not isinstance(value, list):
+        parts = [part for whole in parts for part in str(whole).split(data.separator)]
     labels = tuple(dict.fromkeys(str(part).strip() for part in parts if str(part).strip()))
-    if several or (len(labels) == 1 and not isinstance(value, list)):
+    if data.separator is not None or (len(labels) == 1 and not isinstance(value, list)):
         return labels
-    got = f"{place} has {'a list' if isinstance(value, list) else 'none'}."
-    fix = (
-        "Give --separator for several labels."
-        if isinstance(value, list)
-        else "Fill it in, or remove that row; where examples may have several labels or none, give --separator."
-    )
+    got, fix = f"{place} has a list.", "Give --separator for several labels."
+    if not isinstance(value, list):
+        got, fix = (
+            f"{place} has none.",
+            f"{_FILL} Where examples may have several labels or none, give --separator.",
+        )
     raise UserError(f"Each example of {path} must have one label, in the column {data.label!r}.", got, fix)
-
-
-def _parts(value: object, separator: str | None) -> list[Any]:
-    if value is None:
-        return []
-    return [value] if separator is None else str(value).split(separator)
 
 
 def _read_series(path: Path, data: DataConfig, labelled: bool) -> Examples:
@@ -132,7 +118,8 @@ def _read_series(path: Path, data: DataConfig, labelled: bool) -> Examples:
 
 def _series(path: Path, frame: pl.DataFrame, data: DataConfig, labelled: bool) -> Examples:
     assert data.series is not None
-    names = _filled(as_text(require_column(frame, data.series, "series")), "series")
+    names = as_text(require_column(frame, data.series, "series"))
+    _check_complete(names.is_null().to_numpy(), "Each row must name its series.")
     has_labels = labelled or data.label in frame.columns
     labels = as_text(require_column(frame, data.label, "label")) if has_labels else None
     channels = data.channels or tuple(
@@ -142,44 +129,31 @@ def _series(path: Path, frame: pl.DataFrame, data: DataConfig, labelled: bool) -
         rule = "A series must have at least 1 channel."
         raise UserError(rule, f"{path} has no other column.", "Name columns of numbers with --channels.")
     values = np.stack([_observed(frame, name) for name in channels], 1).astype(np.float32)
-    order = np.arange(frame.height) if data.step is None else _order(frame, data.step)
-    rows: dict[str, list[int]] = {}
-    for row in order.tolist():
-        rows.setdefault(names[row], []).append(row)
+    steps = np.arange(frame.height)
     if data.step is not None:
-        _check_steps(numeric_column(frame, data.step, "step"), rows)
+        steps = numeric_column(frame, data.step, "step", gaps=False)
+        _check_complete(np.isnan(steps), "Each row must have its step.")
+    rows: dict[str, list[int]] = {}
+    for row in np.argsort(steps, kind="stable").tolist():
+        rows.setdefault(names[row], []).append(row)
+    _check_steps(steps, rows)
     numbers = sorted(rows.values(), key=min)
     found = None if labels is None else [_one_label(labels, own, data, path) for own in numbers]
     of_series = [names[own[0]] for own in numbers]
     return Examples(of_series, [values[own] for own in numbers], found, str(path), channels)
 
 
-def _filled(column: pl.Series, role: str) -> list[str]:
-    if column.null_count():
-        row = int(column.is_null().arg_max() or 0)
-        raise RowError(f"Each row must name its {role}.", row, "has none.", "Fill it in, or remove that row.")
-    return column.to_list()
+def _check_complete(missing: Array, rule: str, fix: str = _FILL) -> None:
+    """Refuse a column with a missing value [n]."""
+    if missing.any():
+        raise RowError(rule, int(missing.argmax()), "has none.", fix)
 
 
 def _observed(frame: pl.DataFrame, name: str) -> Array:
     values = numeric_column(frame, name, "channel", gaps=False)
-    missing = np.isnan(values)
-    if missing.any():
-        raise RowError(
-            f"The channel {name!r} must have a number in each row.",
-            int(missing.argmax()),
-            "has none.",
-            "Fill in the gaps, for example with the value before, or leave the channel out with --channels.",
-        )
+    fix = "Fill in the gaps, for example with the value before, or leave the channel out with --channels."
+    _check_complete(np.isnan(values), f"The channel {name!r} must have a number in each row.", fix)
     return values
-
-
-def _order(frame: pl.DataFrame, step: str) -> Array:
-    steps = numeric_column(frame, step, "step", gaps=False)
-    if np.isnan(steps).any():
-        row = int(np.isnan(steps).argmax())
-        raise RowError("Each row must have its step.", row, "has none.", "Fill it in, or remove that row.")
-    return np.argsort(steps, kind="stable")
 
 
 def _check_steps(steps: Array, rows: dict[str, list[int]]) -> None:

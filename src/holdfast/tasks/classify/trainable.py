@@ -16,7 +16,6 @@ from holdfast.models.classify import (
     ChannelProjection,
     ClassifierNetwork,
     ClassifierOptions,
-    ClassifierOutput,
     TokenEmbedding,
 )
 from holdfast.tasks.classify import metrics
@@ -132,24 +131,13 @@ class BatchTraining:
         return {"valid_loss": float(loss), "valid_error": float(1 - right.all(1).mean())}
 
 
+@torch.no_grad()
 def logits(module: ClassifierNetwork, split: ExampleSplit, config: ClassifyConfig) -> Array:
     """Return the logits [N, K] of every example, in evaluation mode, without the temperature."""
     found = np.zeros((len(split), module.output.out_features), np.float32)
-    for numbers, reading in read(module, split, config):
-        found[numbers] = reading.logits.float().cpu().numpy()
+    for numbers, x, lengths in _in_evaluation(module, split, config):
+        found[numbers] = module(x, lengths).logits.float().cpu().numpy()
     return found
-
-
-@torch.no_grad()
-def read(
-    module: ClassifierNetwork, split: ExampleSplit, config: ClassifyConfig
-) -> Iterator[tuple[Array, ClassifierOutput]]:
-    """Yield the numbers of some examples and the network's output, batch by batch, in evaluation mode."""
-    module.eval()
-    device = module.output.weight.device
-    for numbers in _batches(split, config):
-        x, lengths, _ = padded(split, numbers)
-        yield numbers, module(x.to(device), lengths.to(device))
 
 
 def weights_of_steps(module: ClassifierNetwork, split: ExampleSplit, config: ClassifyConfig) -> list[Array]:
@@ -158,12 +146,9 @@ def weights_of_steps(module: ClassifierNetwork, split: ExampleSplit, config: Cla
     The attention weights where the network pools by attention; else ``x . dz/dx`` with x the embedded input and z that
     class's logit (Denil et al. 2014). A negative weight is evidence against the class.
     """
-    module.eval()
-    device = module.output.weight.device
     found: dict[int, Array] = {}
-    for numbers in _batches(split, config):
-        x, lengths, _ = padded(split, numbers)
-        weights = _weights(module, x.to(device), lengths.to(device)).cpu().numpy()
+    for numbers, x, lengths in _in_evaluation(module, split, config):
+        weights = _weights(module, x, lengths).cpu().numpy()
         found |= {int(i): weights[: len(split.inputs[i]), b] for b, i in enumerate(numbers)}
     return [found[i] for i in range(len(split))]
 
@@ -181,6 +166,12 @@ def _weights(module: ClassifierNetwork, x: Tensor, lengths: Tensor) -> Tensor:
     return weights
 
 
-def _batches(split: ExampleSplit, config: ClassifyConfig) -> list[Array]:
-    size = 4 * config.training.batch_size
-    return TokenBatches(split.lengths, config.training.tokens, size).of(0) if len(split) else []
+def _in_evaluation(
+    module: ClassifierNetwork, split: ExampleSplit, config: ClassifyConfig
+) -> Iterator[tuple[Array, Tensor, Tensor]]:
+    """Set evaluation mode, and yield the numbers, inputs and lengths of some examples at a time."""
+    module.eval()
+    device, size = module.output.weight.device, 4 * config.training.batch_size
+    for numbers in TokenBatches(split.lengths, config.training.tokens, size).of(0) if len(split) else ():
+        x, lengths, _ = padded(split, numbers)
+        yield numbers, x.to(device), lengths.to(device)

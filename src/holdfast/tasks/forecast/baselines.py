@@ -110,7 +110,7 @@ class RandomWalk(PointBaseline):
 
     def point(self, split: WindowSplit) -> Array:
         """Return the point forecasts [W, h, C]."""
-        zero: Array = -split.table.mean(split.series) / split.table.std(split.series)
+        zero: Array = -split.table.scales("mean", split.series) / split.table.scales("std", split.series)
         return np.repeat(zero, split.horizon, axis=1)
 
 

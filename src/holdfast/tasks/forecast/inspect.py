@@ -90,7 +90,7 @@ def _forecast(model: Forecaster, window: WindowSplit) -> Score:
     """Return the last step of the first target's forecast, in the target's unit."""
     level = model.config.quantiles.index(0.5) if model.config.loss == "pinball" else 0
     table = window.table
-    mean, std = (float(of(window.series)[0, 0, 0]) for of in (table.mean, table.std))
+    mean, std = (float(table.scales(name, window.series)[0, 0, 0]) for name in ("mean", "std"))
     what = "the return of " if model.config.data.returns else ""
     frequency = Frequency.parse(table.preprocessing.frequency)
     ahead = replace(frequency, count=frequency.count * window.horizon)

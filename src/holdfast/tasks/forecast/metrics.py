@@ -110,11 +110,15 @@ def score(split: WindowSplit, forecast: Forecast, levels: Sequence[float]) -> di
     """
     came, table = truth(split), split.table
     true, point = split.unscale(came), split.unscale(forecast.point)
-    metrics = metrics_of(true, point, split.unscale(forecast.quantiles), levels, table.mase(split.series))
+    metrics = metrics_of(
+        true, point, split.unscale(forecast.quantiles), levels, table.scales("mase", split.series)
+    )
     metrics |= {"mse_z": mse(came, forecast.point), "mae_z": mae(came, forecast.point)}
     if table.prices is not None:
         del metrics["smape"]
-        still = 1e-5 * table.std(split.series)  # the return of a constant price, except for rounding
+        still = 1e-5 * table.scales(
+            "std", split.series
+        )  # the return of a constant price, except for rounding
         metrics |= _direction(true, point, still)
     return metrics
 

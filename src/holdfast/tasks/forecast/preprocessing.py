@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 
 import numpy as np
 import torch
@@ -201,19 +201,8 @@ class SeriesTable:
     known: Tensor
     prices: Array | None = None
 
-    def mean(self, series: Array) -> Array:
-        """Return the means of the targets for each window: [W] series -> [W, 1, C]."""
-        return self._scales("mean", series)
-
-    def std(self, series: Array) -> Array:
-        """Return the standard deviations of the targets for each window: [W] series -> [W, 1, C]."""
-        return self._scales("std", series)
-
-    def mase(self, series: Array) -> Array:
-        """Return the denominators of MASE for each window: [W] series -> [W, 1, C]."""
-        return self._scales("mase", series)
-
-    def _scales(self, name: str, series: Array) -> Array:
+    def scales(self, name: Literal["mean", "std", "mase"], series: Array) -> Array:
+        """Return a field of the targets' :class:`Scale` for each window: [W] series -> [W, 1, C]."""
         targets = len(self.preprocessing.targets)
         scales = [self.preprocessing.scale(s.name) for s in self.panel.series]
         table = np.array([getattr(scale, name)[:targets] for scale in scales])
@@ -270,7 +259,7 @@ class WindowSplit:
 
     def unscale(self, values: Array) -> Array:
         """Convert from the network's scale to the columns' units: [W, h, C] or [W, h, C, Q]."""
-        mean, std = self.table.mean(self.series), self.table.std(self.series)
+        mean, std = (self.table.scales(name, self.series) for name in ("mean", "std"))
         if values.ndim == 4:
             mean, std = mean[..., None], std[..., None]
         units: Array = values * std + mean

@@ -14,7 +14,6 @@ from holdfast.errors import UserError
 from holdfast.reporting.comparison import Comparison
 from holdfast.reporting.summary import TIE, best_cell
 from holdfast.tasks.baselines import BaselineSet
-from holdfast.tasks.contract import Result
 from holdfast.tasks.dataset import Dataset
 from holdfast.tasks.forecast import trainable
 from holdfast.tasks.forecast.baselines import Drift, LastValue, MeanReturn, RandomWalk, SeasonalNaive
@@ -238,13 +237,6 @@ class Forecaster(Task[ForecastConfig, WindowSplit, ForecastPreprocessing, Foreca
 
             prediction_plot(split, forecast, self.config.quantiles, Path(plot))
         return forecast_table(split, forecast, self.config)
-
-    @classmethod
-    def backtest_report(cls, result: Result, title: str, folder: Path) -> Path:
-        """Write the report of a backtest."""
-        from holdfast.tasks.forecast.report import backtest_report  # loads matplotlib
-
-        return backtest_report(result, title, folder, cls.verdict(result))
 
 
 def _prices(model: Values, baselines: Mapping[str, Values]) -> list[str]:
