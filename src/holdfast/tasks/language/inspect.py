@@ -41,7 +41,8 @@ def inspections(model: LanguageModel, data: Path, steps: int) -> list[Inspection
         raise UserError(
             "A text to inspect must have at least 2 tokens.", f"{data} has {len(ids)}.", "Give a longer one."
         )
-    shown = ids[:steps]
+    shown, scored = ids[:steps], ids[:SCORED]
+    streams = max(1, min(_STREAMS, len(scored) // WINDOW))
     kind = model.config.text.token
     return [
         InspectionRequest(
@@ -52,8 +53,8 @@ def inspections(model: LanguageModel, data: Path, steps: int) -> list[Inspection
             _expected(module, tokens, shown),
             Loss(
                 f"nats per {kind}",
-                lambda: _loss(module, ids[:SCORED], tokens.begin),
-                f"on the first {min(len(ids), SCORED):,} {kind}s",
+                lambda: float(text_nll(module, scored, tokens.begin, streams).mean()),
+                f"on the first {len(scored):,} {kind}s",
             ),
             lambda: module(_on(_pieces(ids), module)),
         )
@@ -77,10 +78,6 @@ def _expected(module: RecurrentLanguageModel, tokens: Tokenizer, ids: Array) -> 
 def _log_probabilities(module: RecurrentLanguageModel, hidden: Tensor) -> Tensor:
     """Return that of every token [V] after the last of the outputs [T, 1, E]."""
     return module.output.log_probabilities(hidden[-1])[0]
-
-
-def _loss(module: RecurrentLanguageModel, ids: Array, begin: int) -> float:
-    return float(text_nll(module, ids, begin, max(1, min(_STREAMS, len(ids) // WINDOW))).mean())
 
 
 def _pieces(ids: Array) -> Array:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,12 +34,7 @@ def write_predictions(model: LanguageModel, data: Path | None, options: Predicti
         )
     wanted = {name: value for name, value in asdict(options).items() if name not in ("score", "prompt")}
     wanted["stop"] = [stop.replace("\\n", "\n") for stop in options.stop or []]
-    return _written(options.prompt, model.stream(options.prompt, **wanted))
-
-
-def _written(prompt: str, pieces: Iterator[str]) -> Iterator[str]:
-    yield prompt
-    yield from pieces
+    return chain([options.prompt], model.stream(options.prompt, **wanted))
 
 
 def _text(model: LanguageModel, data: Path | None, prompt: str) -> Iterator[str]:

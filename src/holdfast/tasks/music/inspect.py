@@ -21,6 +21,7 @@ from holdfast.models.language import RecurrentLanguageModel
 from holdfast.models.music import Context, PianoRollNetwork
 from holdfast.models.truncated_bptt import texts_nll
 from holdfast.tasks.music.features import event_features, frame_features, frame_label, pitch_name
+from holdfast.tasks.music.plots import plot_expectation
 from holdfast.tasks.music.preprocessing import EventPreprocessing, EventSplit, RollSplit
 from holdfast.tasks.music.trainable import batch, mean_nats
 
@@ -91,7 +92,7 @@ def _rolls(model: Composer, split: RollSplit, steps: int) -> InspectionRequest:
         Loss("nats per frame", lambda: mean_nats(module, scored), f"on {_pieces(len(scored))}"),
         _run(module, [some[i].roll[:length] for i in chosen]),
         FeatureBatch(_run(module, [piece.roll[:_WINDOW] for piece in some]), known),
-        extra_plots=lambda folder: [_plotted(module, some, per_beat, folder / "expected.png")],
+        extra_plots=lambda folder: [plot_expectation(module, some, per_beat, folder / "expected.png")],
         notes=(_searched(len(some)), f"Bars are assumed to begin with the piece, with {bar} frames each."),
     )
 
@@ -125,12 +126,6 @@ def _next_frame(module: PianoRollNetwork, following: Roll) -> Score:
         return -module.output.nll(last, wanted.to(last.hidden))[0]
 
     return Score(f"log-probability of {chord or 'silence'} as the next frame", of)
-
-
-def _plotted(module: PianoRollNetwork, pieces: Sequence[RollPiece], steps: int, path: Path) -> Path:
-    from holdfast.tasks.music.plots import plot_expectation  # loads matplotlib
-
-    return plot_expectation(module, pieces, steps, path)
 
 
 # -- events ------------------------------------------------------------------------------------------------------

@@ -147,10 +147,8 @@ def _held_out(
             if speakers
             else "Add a column speaker to the manifest, or name one with --speaker-field.",
         )
-    return (
-        [one for one in whole if one.speaker != settings.hold_out],
-        [one for one in whole if one.speaker == settings.hold_out],
-    )
+    others = [one for one in whole if one.speaker != settings.hold_out]
+    return others, [one for one in whole if one.speaker == settings.hold_out]
 
 
 def _long_enough(splits: Mapping[str, SpeechSplit], subsampling: int) -> tuple[SpeechSplit, list[str]]:

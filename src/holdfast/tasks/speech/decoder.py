@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -79,18 +79,15 @@ class Recognizer:
 
     def segments(self, frames: Array) -> list[Segment]:
         """Return the segments of one sound [T, F]."""
-        return self._segments(log_probabilities(self.module, [frames])[0])
-
-    def _segments(self, scores: Array) -> list[Segment]:
-        return segments_of(scores, self.decoder, self.tokenizer, self.step)
+        return self.decoded(log_probabilities(self.module, [frames]))[0]
 
     def texts(self, frames: Sequence[Array]) -> list[str]:
         """Return the text of every sound [T, F]."""
-        return self.decoded(log_probabilities(self.module, frames))
+        return list(map(text_of, self.decoded(log_probabilities(self.module, frames))))
 
-    def decoded(self, scores: Iterable[Array]) -> list[str]:
-        """Return the text of every ``log p`` [S, V]."""
-        return [text_of(self._segments(own)) for own in scores]
+    def decoded(self, scores: Iterable[Array]) -> list[list[Segment]]:
+        """Return the segments of every ``log p`` [S, V]."""
+        return [segments_of(own, self.decoder, self.tokenizer, self.step) for own in scores]
 
 
 def _check_hot(hot: Iterable[str], tokenizer: CTCTokenizer) -> None:
@@ -143,7 +140,8 @@ def tuned(recognizer: Recognizer, ngrams: NGramWordModel | None, valid: SpeechSp
     for weight, bonus in product(_WEIGHTS, _BONUSES):
         asked = DecodingConfig(lm=NGRAM, lm_weight=weight, word_bonus=bonus)
         one = Recognizer.of(recognizer.module, recognizer.tokenizer, asked, ngrams, {})
-        results.append((score(one.decoded(scores), some.texts)["wer"], weight, bonus))
+        texts = list(map(text_of, one.decoded(scores)))
+        results.append((score(texts, some.texts)["wer"], weight, bonus))
     _, weight, bonus = min(results)
     return {"lm_weight": weight, "word_bonus": bonus}
 
@@ -204,11 +202,7 @@ class StreamingRecognizer:
     def text(self, one: Utterance) -> str:
         """Return the text of one utterance, read block by block."""
         segments: list[Segment] = []
-        for samples in _blocks(one, self.rate):
-            segments += self.accept(samples)
+        for path in one.paths:
+            for samples in read_blocks(path, self.rate, BLOCK):
+                segments += self.accept(samples)
         return text_of([*segments, *self.finish()])
-
-
-def _blocks(one: Utterance, rate: int) -> Iterator[Array]:
-    for path in one.paths:
-        yield from read_blocks(path, rate, BLOCK)

@@ -20,6 +20,7 @@ from holdfast.insight.analysis.request import FeatureBatch, InspectionRequest, L
 from holdfast.insight.analysis.results import Steps
 from holdfast.models.speech import SpeechNetwork
 from holdfast.tasks.speech.dataset import normalized_frames, read_sounds
+from holdfast.tasks.speech.plots import transcript_plot
 from holdfast.tasks.speech.segments import FRAME
 from holdfast.tasks.speech.spectral_features import features, grouped, row_names
 from holdfast.tasks.speech.task import SpeechRecognizer
@@ -78,7 +79,7 @@ def inspections(model: SpeechRecognizer, data: Path, steps: int) -> list[Inspect
             loss,
             _run(module, [sounds.frames[i] for i in longest]),
             FeatureBatch(_run(module, sounds.frames), known),
-            extra_plots=lambda folder: [_plotted(model, data, folder / "heard.png")],
+            extra_plots=lambda folder: [transcript_plot(model, data, folder / "heard.png")],
             notes=notes,
         )
     ]
@@ -165,10 +166,3 @@ def _loss(module: SpeechNetwork, sounds: _Sounds, tokenizer: CTCTokenizer) -> tu
 
 def _counted(sounds: int) -> str:
     return f"{sounds} sound{'' if sounds == 1 else 's'}"
-
-
-def _plotted(model: SpeechRecognizer, data: Path, path: Path) -> Path:
-    """Plot the first sounds."""
-    from holdfast.tasks.speech.plots import transcript_plot  # loads matplotlib
-
-    return transcript_plot(model, data, path)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import cycle, islice
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +24,8 @@ _SOUNDS = 3
 """Most sounds in a plot."""
 _LONGEST = 15.0
 """Most seconds in a plot."""
+_COLORS = (BLUE, ORANGE, "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#0072b2", "#d55e00")
+"""Colors that color-blind readers can distinguish (Okabe & Ito 2008)."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,7 @@ def _tokens(ax: Axes, one: _Alignment, names: Sequence[str]) -> None:
     at = (np.arange(len(one.scores)) + 0.5) * one.step
     chances = np.exp(one.scores)
     ax.fill_between(at, chances[:, 0], color=GREY, alpha=0.35, lw=0)
-    for color, token in zip(_colors(), sorted({span.token for span in one.spans})):
+    for color, token in zip(cycle(_COLORS), sorted({span.token for span in one.spans})):
         ax.plot(at, chances[:, token], color=color, lw=1.2)
     for span in one.spans:
         middle = (span.start + span.end) / 2 * one.step
@@ -117,15 +119,6 @@ def _words(ax: Axes, one: _Alignment) -> None:
     ax.set_xlabel("seconds (below each word: the network's confidence, 0 to 1)")
 
 
-def _colors() -> list[str]:
-    """Return colors safe for color-blind readers (Okabe & Ito 2008), repeated."""
-    return [BLUE, ORANGE, "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#0072b2", "#d55e00"] * 8
-
-
 def _shown(name: str) -> str:
     """Return a name without formulas of matplotlib; a space becomes a visible character."""
-    return (
-        name.replace("$", r"\$").replace(" ", "\N{OPEN BOX}")
-        if name.isspace()
-        else name.strip().replace("$", r"\$")
-    )
+    return name.replace(" ", "\N{OPEN BOX}") if name.isspace() else name.strip().replace("$", r"\$")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from holdfast._typing import Array
 from holdfast.data.audio.sound_files import read_blocks
+from holdfast.data.tabular.records import READERS
 from holdfast.errors import UserError
 from holdfast.tasks.speech.config import Prediction
 from holdfast.tasks.speech.decoder import BLOCK, StreamingRecognizer
@@ -18,9 +19,10 @@ from holdfast.training.progress import notice
 
 def write_predictions(model: SpeechRecognizer, data: Path | None, options: Prediction) -> Iterator[str]:
     """Yield a line of text for each sound, or words of live sound as they are recognized."""
+    data = None if str(data) == "-" else data
     if options.live:
         return _live(model, data, options)
-    if data is None or str(data) == "-":
+    if data is None:
         raise UserError(
             "Sounds must come from files.",
             "None was given.",
@@ -54,8 +56,6 @@ def _counted(
 
 
 def _is_manifest(data: Path) -> bool:
-    from holdfast.data.tabular.records import READERS
-
     return data.suffix.lower() in READERS
 
 
@@ -80,21 +80,20 @@ def _timed(word: Word) -> str:
 def _live(model: SpeechRecognizer, data: Path | None, options: Prediction) -> Iterator[str]:
     """Yield words as they become certain, one line per segment; or timed words at the end of their segment."""
     stream = model.streaming_recognizer(options)
-    if options.pcm_rate is not None and data is not None and str(data) != "-":
+    if options.pcm_rate is not None and data is not None:
         raise UserError(
             "--pcm-rate must be used with sound from stdin.",
             f"{data} was given, which has its own rate.",
             "Leave one of the two out.",
         )
-    source = sys.stdin.buffer if data is None or str(data) == "-" else data
-    if isinstance(source, Path) and _is_manifest(source):
+    if data is not None and _is_manifest(data):
         raise UserError(
             "Live sound must be a single sound.",
-            f"{source} is a manifest.",
+            f"{data} is a manifest.",
             "Give a sound, or leave out --live. To score a manifest: holdfast evaluate RUN MANIFEST --live.",
         )
-    blocks = read_blocks(source, stream.rate, BLOCK, pcm_rate=options.pcm_rate)
-    if not isinstance(source, Path):
+    blocks = read_blocks(data or sys.stdin.buffer, stream.rate, BLOCK, pcm_rate=options.pcm_rate)
+    if data is None:
         notice(f"Listening to 16-bit mono samples, {options.pcm_rate or stream.rate:,} per second.")
     return _timed_words(stream, blocks) if options.times else _settling(stream, blocks)
 

@@ -22,6 +22,7 @@ from holdfast.models.translate import DecoderOutput, TranslationNetwork
 from holdfast.tasks.translate import trainable
 from holdfast.tasks.translate.dataset import parallel_format
 from holdfast.tasks.translate.inference import Translation
+from holdfast.tasks.translate.plots import attention_plot
 from holdfast.tasks.translate.preprocessing import PairPreprocessing, PairSplit
 from holdfast.tasks.translate.tokenizer import SentenceTokenizer, source_words
 
@@ -80,6 +81,7 @@ def inspections(model: Translator, data: Path, steps: int) -> list[InspectionReq
         notes=inspected.notes,
         name="encoder",
     )
+    layers = ["decoder first", *(f"decoder above {k}" for k in range(len(inspected.module.decoder.above)))]
     decoder = replace(
         encoder,
         title=f"{name} translator: its decoder writing the first translation of {data.name}",
@@ -87,7 +89,7 @@ def inspections(model: Translator, data: Path, steps: int) -> list[InspectionReq
         extra_plots=lambda folder: [_attention(inspected, folder / "attention.png")],
         score=score,
         name="decoder",
-        names=_names_of_layers(len(inspected.module.decoder.above)),
+        names={name: f"decoder, layer {k + 1}" for k, name in enumerate(layers)},
     )
     if not model.config.network.input_feeding:
         return [_described(encoder, inspected, "source"), _described(decoder, inspected, "target")]
@@ -155,12 +157,6 @@ def _described(request: InspectionRequest, inspected: _Inspected, side: str) -> 
     )
 
 
-def _names_of_layers(above: int) -> dict[str, str]:
-    """Return names of the decoder's layers in the model -> names for readers."""
-    found = ["decoder first", *(f"decoder above {k}" for k in range(above))]
-    return {name: f"decoder, layer {k + 1}" for k, name in enumerate(found)}
-
-
 def _names(text: str, ids: Ids, vocabulary: SentenceTokenizer) -> list[str]:
     """Return words as the sentence has them, other tokens as the vocabulary names them."""
     return source_words(text, vocabulary)[: len(ids)] if vocabulary.words else vocabulary.names(ids.tolist())
@@ -201,8 +197,6 @@ def _loss(inspected: _Inspected) -> Loss:
 @torch.no_grad()
 def _attention(inspected: _Inspected, path: Path) -> Path:
     """Plot the attention of the decoder on the first translation."""
-    from holdfast.tasks.translate.plots import attention_plot  # loads matplotlib
-
     split, preprocessing = inspected.split, inspected.preprocessing
     source = _names(split.pairs.sources[0], split.sources[0], preprocessing.source)
     target = _names(split.pairs.targets[0], split.targets[0], preprocessing.target)
