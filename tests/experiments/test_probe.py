@@ -394,7 +394,7 @@ def test_divergence_ends_a_run_and_no_more(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(probe_run, "fit", diverges)
     found = run_probe(SMALL)
     assert [run["stopped"] for run in found.runs] == ["diverged", "diverged"]
-    assert "it diverged" in results.verdict_sentences(found)[0]
+    assert "it diverged" in results.sentences(found)[1]
     assert results.results_table(found)[1][5] == "-"
 
 
@@ -432,7 +432,7 @@ def made(
 def described(*runs: dict[str, Any]) -> list[str]:
     probe = Order(OrderConfig())
     found = ProbeResults("order", 200, "accuracy", True, 0.99, probe.chance, probe.nothing, list(runs))
-    return [results.title(found), results.criterion_sentence(found), *results.verdict_sentences(found)]
+    return [results.title(found), *results.sentences(found)]
 
 
 def test_verdicts_in_words() -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from holdfast._json import JsonObject
 from holdfast.config import load_config, save_config
 from holdfast.errors import UserError
-from holdfast.files import DataFiles, OutputFolder, listed, load_json, new_folder, save_json
+from holdfast.files import DataFiles, OutputFolder, listed, new_folder, save_json
 from holdfast.reporting.comparison import Comparison
 from holdfast.reporting.html import Section
 from holdfast.tasks.registry import task_class
@@ -23,8 +23,6 @@ _CELL_NAMES = ("rnn", "gru", "lstm")
 COMPARISON_FILE = "comparison.json"
 """File of the completed runs."""
 
-Announce = Callable[[str], None]
-
 
 @dataclass(frozen=True)
 class PlannedRun:
@@ -34,13 +32,13 @@ class PlannedRun:
         name: the network's name, such as its cell.
         config: its settings.
         share: the fraction of the training split that it trains on.
-        prepared: the data with that fraction of the training split.
+        dataset: the data with that fraction of the training split.
     """
 
     name: str
     config: TaskConfig
     share: float
-    prepared: AnyDataset
+    dataset: AnyDataset
 
     @property
     def key(self) -> tuple[int, str, float]:
@@ -62,7 +60,7 @@ class RunOptions:
 
     into: OutputFolder | None = None
     progress: bool = False
-    announce: Announce = lambda text: None
+    announce: Callable[[str], None] = lambda text: None
     keep: Callable[[PlannedRun, AnyTask], None] = lambda planned, model: None
 
 
@@ -90,14 +88,14 @@ def compare(
     """
     check_cells(cells)
     check_seeds(seeds, 1)
-    prepared = task_class(task)(config).prepare(files.data, files.valid, files.test)
-    comparison = start_or_resume(task, config, prepared, options.into)
+    dataset = task_class(task)(config).prepare(files.data, files.valid, files.test)
+    comparison = start_or_resume(task, config, dataset, options.into)
     planned = [
-        PlannedRun(cell, with_changes(config, seed, cell=cell), 1.0, prepared)
+        PlannedRun(cell, with_changes(config, seed, cell=cell), 1.0, dataset)
         for seed in seed_range(config, seeds)
         for cell in cells
     ]
-    return train_runs(comparison, planned, prepared, options)
+    return train_runs(comparison, planned, dataset, options)
 
 
 def seed_range(config: TaskConfig, count: int) -> range:
@@ -112,20 +110,23 @@ def with_changes(config: TaskConfig, seed: int, **network: object) -> TaskConfig
 
 
 def start_or_resume(
-    task: str, config: TaskConfig, prepared: AnyDataset, into: OutputFolder | None
+    task: str, config: TaskConfig, dataset: AnyDataset, into: OutputFolder | None
 ) -> Comparison:
     """Return a comparison without runs, or the one in the folder if it is resumed."""
-    comparison = Comparison(task, [], {}, prepared.notes, prepared.digest)
     if into is not None and into.resume:
-        return _earlier(into.folder, config, comparison)
+        file = into.folder / "config.toml"
+        return Comparison.earlier(
+            into.folder / COMPARISON_FILE,
+            lambda old: load_config(file, type(config)) == config and old.data == dataset.digest,
+        )
     if into is not None:
         new_folder(into.folder, overwrite=into.overwrite)
         save_config(into.folder / "config.toml", task, config)
-    return comparison
+    return Comparison(task, [], {}, dataset.notes, dataset.digest)
 
 
 def train_runs(
-    comparison: Comparison, planned: Sequence[PlannedRun], prepared: AnyDataset, options: RunOptions
+    comparison: Comparison, planned: Sequence[PlannedRun], dataset: AnyDataset, options: RunOptions
 ) -> Comparison:
     """Train the planned runs; the baselines are fitted once, on the whole training split."""
     make = task_class(comparison.task)
@@ -139,8 +140,8 @@ def train_runs(
         options.announce(
             f"run {number} of {len(planned)}: {name}, seed {seed}, {share:.0%} of the training {examples} ..."
         )
-        baselines = baselines or make(run.config).fit_baselines(prepared)
-        model = make(run.config).fit_dataset(run.prepared, baselines=baselines, progress=options.progress)
+        baselines = baselines or make(run.config).fit_baselines(dataset)
+        model = make(run.config).fit_dataset(run.dataset, baselines=baselines, progress=options.progress)
         if model.interrupted:
             raise KeyboardInterrupt
         options.keep(run, model)
@@ -177,25 +178,6 @@ def write_comparison_report(comparison: Comparison, title: str, folder: Path, *m
 
     task, rest = task_class(comparison.task), (*more, data_section(comparison.notes))
     return comparison_report(comparison, title, folder, task.scoreboard, task.conclusions(comparison), *rest)
-
-
-def _earlier(folder: Path, config: TaskConfig, new: Comparison) -> Comparison:
-    """Load the comparison in a folder, and check that its settings and data are the same."""
-    path = folder / COMPARISON_FILE
-    if not path.exists():
-        raise UserError(
-            "--resume must have a comparison in the folder --out.",
-            f"{folder} holds none." if folder.exists() else f"There is no folder {folder}.",
-            "Give the comparison's folder with --out, or omit --resume to start a new one.",
-        )
-    old = Comparison.from_dict(load_json(path), str(path))
-    if load_config(folder / "config.toml", type(config)) != config or old.data != new.data:
-        raise UserError(
-            "A resumed comparison must keep its settings and data.",
-            f"They differ from those of the comparison in {folder}.",
-            "Give the original ones, or start a new comparison with another --out.",
-        )
-    return old
 
 
 def check_cells(cells: Sequence[str], needed: Sequence[str] = ()) -> None:

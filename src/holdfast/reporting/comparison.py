@@ -4,25 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from statistics import mean, stdev
-from typing import Protocol, Self, TypeVar
+from typing import ClassVar, Self
 
 from holdfast._json import JsonMapping, JsonObject
 from holdfast.errors import UserError
+from holdfast.files import load_json
 from holdfast.tasks.metrics import renamed_keys
-
-RUN = {
-    "cell",
-    "seed",
-    "share",
-    "split",
-    "model",
-    "parameters",
-    "seconds_per_epoch",
-    "train_loss",
-    "valid_loss",
-}
-"""Keys that every run must have."""
 
 
 @dataclass(frozen=True)
@@ -43,40 +32,79 @@ class Spread:
         return f"{mean} ± {self.std:.2g}" if self.std else mean
 
 
-class _HasRuns(Protocol):
-    """Result of several runs."""
+class Runs:
+    """Base of the results of several runs, a dataclass with at least the field :attr:`runs`.
+
+    Attributes:
+        runs: results of each run, with its ``cell`` and :attr:`keys`.
+    """
+
+    keys: ClassVar[frozenset[str]]
+    """Keys that every run must have."""
+    kind: ClassVar[str]
+    """What the results are of, in a word."""
+    runs: list[JsonObject]
+
+    @classmethod
+    def from_dict(cls, values: JsonMapping, where: str) -> Self:
+        """Rebuild the results from :meth:`to_dict`.
+
+        Raises:
+            UserError: a key is missing or unknown.
+        """
+        try:
+            found = cls(**renamed_keys(values))
+            whole = all(run.keys() >= cls.keys for run in found.runs)
+        except (TypeError, AttributeError):
+            whole = False
+        if not whole:
+            raise UserError(
+                f"{where} must hold a {cls.kind} as Holdfast wrote it.",
+                "It is damaged.",
+                "Start again with another --out, or copy it again.",
+            )
+        return found
+
+    @classmethod
+    def earlier(cls, path: Path, same: Callable[[Self], bool], exceptions: str = "") -> Self:
+        """Load the results that are resumed.
+
+        Args:
+            path: file of the results in the output folder.
+            same: whether the results are of the same settings and data.
+            exceptions: settings that may differ, as a clause.
+
+        Raises:
+            UserError: the file is missing or damaged, or its settings or data differ.
+        """
+        folder = path.parent
+        if not path.exists():
+            raise UserError(
+                f"--resume must have a {cls.kind} in the folder --out.",
+                f"{folder} holds none." if folder.exists() else f"There is no folder {folder}.",
+                f"Give the {cls.kind}'s folder with --out, or omit --resume to start a new one.",
+            )
+        old = cls.from_dict(load_json(path), str(path))
+        if not same(old):
+            raise UserError(
+                f"A resumed {cls.kind} must keep its settings and data{exceptions}.",
+                f"They differ from those of the {cls.kind} in {folder}.",
+                f"Give the original ones, or start a new {cls.kind} with another --out.",
+            )
+        return old
+
+    def to_dict(self) -> JsonObject:
+        """Return everything as values that JSON can hold."""
+        return asdict(self)  # type: ignore[call-overload, no-any-return]
 
     @property
-    def runs(self) -> list[JsonObject]:
-        """Metrics of each run."""
-        ...
-
-
-R = TypeVar("R", bound=_HasRuns)
-
-
-def restored(make: Callable[..., R], values: JsonMapping, needed: set[str], where: str, what: str) -> R:
-    """Rebuild a result of several runs from JSON; ``needed`` are the keys of each run.
-
-    Raises:
-        UserError: a key is missing or unknown.
-    """
-    try:
-        found = make(**values)
-        whole = all(run.keys() >= needed for run in found.runs)
-    except (TypeError, AttributeError):
-        whole = False
-    if not whole:
-        raise UserError(
-            f"{where} must hold {what} as Holdfast wrote it.",
-            "It is damaged.",
-            "Start again with another --out, or copy it again.",
-        )
-    return found
+    def cells(self) -> list[str]:
+        """Cells in the order in which they ran."""
+        return list(dict.fromkeys(run["cell"] for run in self.runs))
 
 
 @dataclass(frozen=True)
-class Comparison:
+class Comparison(Runs):
     """Result of a comparison.
 
     Attributes:
@@ -87,26 +115,31 @@ class Comparison:
         data: digest of the data.
     """
 
+    kind = "comparison"
+    keys = frozenset(
+        (
+            "cell",
+            "seed",
+            "share",
+            "split",
+            "model",
+            "parameters",
+            "seconds_per_epoch",
+            "train_loss",
+            "valid_loss",
+        )
+    )
+
     task: str
     runs: list[JsonObject]
     baselines: dict[str, dict[str, float]]
     notes: Sequence[str]
     data: str = ""
 
-    @classmethod
-    def from_dict(cls, values: JsonMapping, where: str) -> Self:
-        """Rebuild it from :meth:`to_dict`; anything else is a UserError."""
-        return restored(cls, renamed_keys(values), RUN, where, "a comparison")
-
     @property
     def split(self) -> str:
         """The split that was scored: test, or validation where there is no test split."""
         return str(self.runs[0]["split"])
-
-    @property
-    def cells(self) -> list[str]:
-        """Cells in the order in which they ran."""
-        return list(dict.fromkeys(run["cell"] for run in self.runs))
 
     def spread(self, cell: str, value: Callable[[JsonObject], float], share: float = 1.0) -> Spread:
         """Return the spread of a value of a cell's runs over the seeds."""
@@ -119,7 +152,3 @@ class Comparison:
     def gap(self, cell: str) -> Spread:
         """Return validation loss - training loss (without dropout): how much a cell overfits."""
         return self.spread(cell, lambda run: run["valid_loss"] - run["train_loss"])
-
-    def to_dict(self) -> JsonObject:
-        """Return everything as values that JSON can hold."""
-        return asdict(self)

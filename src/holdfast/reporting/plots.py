@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import cycle
@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.font_manager import get_font_names
@@ -82,59 +81,45 @@ def saved_figure(path: Path, size: tuple[float, float], style: JsonMapping | Non
         figure.savefig(path, dpi=120)
 
 
-def save_plot(
-    path: Path, size: tuple[float, float], rows: int, paint: Callable[[Sequence[Axes]], None]
-) -> Path:
-    """Save a figure with ``rows`` panels below each other."""
+@contextmanager
+def saved_panel(path: Path, size: tuple[float, float]) -> Iterator[Axes]:
+    """Yield the single panel of a figure that is saved as PNG afterwards."""
     with saved_figure(path, size) as figure:
-        paint(list(np.atleast_1d(figure.subplots(rows, 1))))
-    return path
+        yield figure.subplots()
+
+
+def line_styles() -> Iterator[tuple[str, str]]:
+    """Return the line style and color of each line of a plot, in turn."""
+    return cycle(zip(("-", "--", ":", "-."), (BLUE, ORANGE, BLACK, GREY)))
 
 
 def curves(history: Sequence[Mapping[str, float]], monitor: str, best_epoch: int | None, path: Path) -> Path:
     """Plot training and validation loss by epoch, with the best epoch marked."""
-
-    def paint(axes: Sequence[Axes]) -> None:
-        (ax,) = axes
-        epochs = [row["epoch"] for row in history]
-        ax.plot(
-            epochs,
-            [row["train_loss"] for row in history],
-            color=GREY,
-            label="training (with dropout)",
-        )
-        ax.plot(epochs, [row[monitor] for row in history], color=BLUE, label="validation")
+    with saved_panel(path, (7, 3)) as ax:
+        epochs, training, validation = ([row[k] for row in history] for k in ("epoch", "train_loss", monitor))
+        ax.plot(epochs, training, color=GREY, label="training (with dropout)")
+        ax.plot(epochs, validation, color=BLUE, label="validation")
         if best_epoch is not None:
             ax.axvline(best_epoch, color=ORANGE, lw=1, ls=":", label=f"kept: epoch {best_epoch}")
         ax.set(xlabel="epoch", ylabel="loss", title="Learning curves")
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
         ax.legend()
-
-    return save_plot(path, (7, 3), 1, paint)
+    return path
 
 
 def gradients(found: Sequence[JsonMapping], path: Path) -> Path:
     """Plot what the monitor measured: the share of a gradient that is left some time steps back, by layer."""
-
-    def paint(axes: Sequence[Axes]) -> None:
-        (ax,) = axes
+    with saved_panel(path, (7, 3)) as ax:
         layers = dict.fromkeys(row["layer"] for row in found)
-        for layer, line, color in zip(
-            layers, cycle(("-", "--", "-.", ":")), cycle((BLUE, ORANGE, BLACK, GREY))
-        ):
+        for layer, (line, color) in zip(layers, line_styles()):
             rows = [row for row in found if row["layer"] == layer and row["left"] > 0]
             steps, left = [row["step"] for row in rows], [row["left"] for row in rows]
             label = f"{layer}, {max((row['followed'] for row in rows), default=0)} steps back"
             ax.plot(steps, left, line, color=color, label=label)
-        ax.set(
-            yscale="log",
-            xlabel="optimizer step",
-            ylabel="share left",
-            title="Gradient through time during training",
-        )
+        ax.set(yscale="log", xlabel="optimizer step", ylabel="share left")
+        ax.set_title("Gradient through time during training")
         ax.legend()
-
-    return save_plot(path, (7, 3), 1, paint)
+    return path
 
 
 def bars(
@@ -150,9 +135,7 @@ def bars(
 
     ``values``: name -> (mean, spread).
     """
-
-    def paint(axes: Sequence[Axes]) -> None:
-        (ax,) = axes
+    with saved_panel(path, (7, 0.8 + 0.36 * len(values))) as ax:
         names = sorted(values, key=lambda name: values[name][0], reverse=not higher)
         colors = [BLUE if name in own else GREY for name in names]
         means, spreads = zip(*(values[name] for name in names), strict=True)
@@ -160,39 +143,32 @@ def bars(
         ax.bar_label(plotted, fmt="%.4g", padding=4)
         ax.margins(x=0.15)
         ax.set(xlabel=metric, title=f"{metric} on {where} ({'higher' if higher else 'lower'} is better)")
-
-    return save_plot(path, (7, 0.8 + 0.36 * len(values)), 1, paint)
+    return path
 
 
 def blocks(
     values: Mapping[str, Sequence[float]], own: Sequence[str], metric: str, begins: Sequence[str], path: Path
 ) -> Path:
     """Plot a metric of models (blue, named in ``own``) and baselines by block; ``begins`` names the blocks."""
-
-    def paint(axes: Sequence[Axes]) -> None:
-        (ax,) = axes
-        styles = cycle(["-", "--", ":", "-."])
-        for marker, (name, series) in zip("osD^v<>ph*", values.items(), strict=False):
+    with saved_panel(path, (7, 3.4)) as ax:
+        places = range(len(begins))
+        for marker, line, (name, series) in zip("osD^v<>ph*", cycle(("-", "--", ":", "-.")), values.items()):
             color, width = (BLUE, 2.0) if name in own else (GREY, 1.3)
-            ax.plot(
-                range(len(begins)), series, next(styles), marker=marker, label=name, color=color, lw=width
-            )
-        ax.set_xticks(range(len(begins)), begins, rotation=20, ha="right")
+            ax.plot(places, series, line, marker=marker, label=name, color=color, lw=width)
+        ax.set_xticks(places, begins, rotation=20, ha="right")
         ax.set(ylabel=metric, xlabel="block from", title=f"{metric} of each block (lower is better)")
         ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
-
-    return save_plot(path, (7, 3.4), 1, paint)
+    return path
 
 
 def forecasts(windows: Sequence[Window], levels: Sequence[float], path: Path) -> Path:
     """Plot forecasts: the past, the truth, the median, and the interval between the outer quantiles."""
-
-    def paint(axes: Sequence[Axes]) -> None:
+    with saved_figure(path, (8, 0.4 + 2.3 * len(windows))) as figure:
+        axes = figure.subplots(len(windows), 1, squeeze=False)[:, 0]
         for ax, window in zip(axes, windows, strict=True):
             _paint_window(ax, window, levels)
-        axes[0].figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper right", ncols=5)
-
-    return save_plot(path, (8, 0.4 + 2.3 * len(windows)), len(windows), paint)
+        figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper right", ncols=5)
+    return path
 
 
 def _paint_window(ax: Axes, window: Window, levels: Sequence[float]) -> None:
@@ -218,24 +194,14 @@ def _number(value: float) -> str:
 
 def by_cell(table: Mapping[str, Mapping[str, tuple[float, float]]], path: Path) -> Path:
     """Plot small bars in one row: name of the quantity -> cell -> (mean, spread)."""
-
-    def paint(figure: Figure) -> None:
-        for ax, (name, cells) in zip(
-            np.atleast_1d(figure.subplots(1, len(table))), table.items(), strict=True
-        ):
+    with saved_figure(path, (2.4 * len(table), 2.6)) as figure:
+        axes = figure.subplots(1, len(table), squeeze=False)[0]
+        for ax, (name, cells) in zip(axes, table.items(), strict=True):
             means, spreads = zip(*cells.values(), strict=True)
-            plotted = ax.bar(
-                [cell.upper() for cell in cells],
-                means,
-                yerr=spreads if any(spreads) else None,
-                color=BLUE,
-                ecolor=BLACK,
-                width=0.6,
-            )
+            errors = spreads if any(spreads) else None
+            names = [cell.upper() for cell in cells]
+            plotted = ax.bar(names, means, yerr=errors, color=BLUE, ecolor=BLACK, width=0.6)
             ax.bar_label(plotted, fmt=_number, padding=2)
             ax.margins(y=0.15)
             ax.set_title(name)
-
-    with saved_figure(path, (2.4 * len(table), 2.6)) as figure:
-        paint(figure)
     return path

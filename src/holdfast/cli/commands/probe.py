@@ -42,7 +42,7 @@ def probe(
         return 0
     header, *rows = results.results_table(found)
     output.table(results.title(found), header, rows)
-    for sentence in (results.criterion_sentence(found), *results.verdict_sentences(found)):
+    for sentence in results.sentences(found):
         output.write(sentence)
     output.results_are(folder, page)
     return 0

@@ -99,11 +99,11 @@ def run_claims(
     make, weights = task_class(task), into.folder / _WEIGHTS
     if not into.resume:
         check_new_folder(into.folder, into.overwrite)
-    prepared = make(config).prepare(files.data, files.valid, files.test)
-    by_share = {share: _training_fraction(prepared, share) for share in sorted(design.fractions)}
+    dataset = make(config).prepare(files.data, files.valid, files.test)
+    by_share = {share: _training_fraction(dataset, share) for share in sorted(design.fractions)}
     own = _settings_by_fraction(make, config, by_share)
-    planned = _plan_runs(own, _network_variants(make, config, prepared, design.cells), by_share, design.seeds)
-    comparison = start_or_resume(task, config, prepared, into)
+    planned = _plan_runs(own, _network_variants(make, config, dataset, design.cells), by_share, design.seeds)
+    comparison = start_or_resume(task, config, dataset, into)
 
     def keep(run: PlannedRun, model: AnyTask) -> None:
         if run.share == 1.0:
@@ -111,7 +111,7 @@ def run_claims(
             save_weights(weights / _weights_of(run), model.fitted_module())
 
     options = replace(options, into=into, keep=keep)
-    comparison = train_runs(comparison, planned, prepared, options)
+    comparison = train_runs(comparison, planned, dataset, options)
     comparison = _measure_networks(comparison, make, planned, weights, options)
     tested = evaluate_claims(comparison, make.scoreboard.metric(comparison.runs[0]["model"]))
     save_json(into.folder / _CLAIMS_FILE, claims_to_dict(comparison, tested))
@@ -121,13 +121,13 @@ def run_claims(
 # -- the runs ---------------------------------------------------------------------------------------------
 
 
-def _training_fraction(prepared: AnyDataset, share: float) -> AnyDataset:
+def _training_fraction(dataset: AnyDataset, share: float) -> AnyDataset:
     """Return the data with a share of the training split."""
-    return prepared if share == 1.0 else prepared.fraction(share)
+    return dataset if share == 1.0 else dataset.fraction(share)
 
 
 def _network_variants(
-    make: type[AnyTask], config: TaskConfig, prepared: AnyDataset, cells: Sequence[str]
+    make: type[AnyTask], config: TaskConfig, dataset: AnyDataset, cells: Sequence[str]
 ) -> dict[str, JsonObject]:
     """Return network name -> its own settings: each cell, and each cell with as many parameters as the LSTM.
 
@@ -137,7 +137,7 @@ def _network_variants(
 
     def count(cell: str, hidden_size: int) -> int:
         own = with_changes(config, config.training.seed, cell=cell, hidden_size=hidden_size)
-        module, _ = make(own).untrained(prepared)
+        module, _ = make(own).untrained(dataset)
         return sum(p.numel() for p in module.parameters())
 
     found: dict[str, JsonObject] = {cell: {"cell": cell} for cell in cells}
@@ -173,13 +173,13 @@ def _settings_by_fraction(
         UserError: a fraction has too few examples, or no more than a smaller one.
     """
     before, steps = _LEAST - 1, {}
-    for share, prepared in by_share.items():
-        size, got = len(prepared.train), ""
+    for share, dataset in by_share.items():
+        size, got = len(dataset.train), ""
         if size <= before:
             got = f"It has {size}" + (", as many as the smaller one." if before >= _LEAST else ".")
         else:
             try:
-                steps[share] = make(config).untrained(prepared)[1].steps_per_epoch
+                steps[share] = make(config).untrained(dataset)[1].steps_per_epoch
                 got = "" if steps[share] else f"Its {size} fill no batch."
             except UserError as error:
                 got = f"{error.rule} {error.got}"
@@ -212,9 +212,9 @@ def _plan_runs(
     for turn, seed in enumerate(seed_range(own[1.0], seeds)):
         first = turn % len(networks)
         names = [*networks][first:] + [*networks][:first]
-        for share, prepared in by_share.items():
+        for share, dataset in by_share.items():
             planned += [
-                PlannedRun(name, with_changes(own[share], seed, **networks[name]), share, prepared)
+                PlannedRun(name, with_changes(own[share], seed, **networks[name]), share, dataset)
                 for name in names
             ]
     return planned
@@ -237,7 +237,7 @@ def _measure_networks(
         group = [run for run in whole if run.config.training.seed == seed]
         if any("update_seconds" not in completed[run.key] for run in group):
             options.announce(f"timing optimizer steps: {', '.join(run.name for run in group)} in turn ...")
-            trainables = [make(run.config).untrained(run.prepared)[1] for run in group]
+            trainables = [make(run.config).untrained(run.dataset)[1] for run in group]
             for run, seconds in zip(
                 group, measure_step_seconds(trainables, group[0].config.training), strict=True
             ):
@@ -264,7 +264,7 @@ def _measure_memory(make: type[AnyTask], run: PlannedRun, path: Path) -> JsonObj
         lag measured; if nothing can be measured (sequences of one time step), also the reason in
         ``unmeasured``.
     """
-    module, training = make(run.config).untrained(run.prepared)
+    module, training = make(run.config).untrained(run.dataset)
     load_weights(path, module)
     module.eval()
     batch = next(iter(training.batches(1)))

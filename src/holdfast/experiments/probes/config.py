@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 
 from holdfast.config import Training
 from holdfast.errors import UserError
-from holdfast.validation import check_at_least, check_fraction, invalid_setting
+from holdfast.validation import check_at_least, check_fraction, flag_name, invalid_setting
 
 CELLS: dict[str, tuple[str, bool]] = {
     "rnn": ("rnn", False),
@@ -18,9 +18,6 @@ CELLS: dict[str, tuple[str, bool]] = {
     "lstm-chrono": ("lstm", True),
 }
 """Name -> the layer, and whether :class:`holdfast.nn.init.chrono` initializes its gates."""
-
-MAY_GROW = ("cells", "seeds")
-"""Settings that may change when a probe is resumed: they select the runs."""
 
 
 @dataclass(kw_only=True)
@@ -83,12 +80,9 @@ class ProbeConfig:
     def _check_cells(self) -> None:
         wrong = [name for name in self.cells if name not in CELLS]
         if wrong or not self.cells or len({*self.cells}) < len(self.cells):
+            rule = f"Cells must be names from {', '.join(CELLS)}, each once."
             got = f"Given: {', '.join(self.cells) or 'none'}."
-            raise UserError(
-                f"Cells must be names from {', '.join(CELLS)}, each once.",
-                got,
-                "Give --cells gru,lstm-chrono.",
-            )
+            raise UserError(rule, got, "Give --cells gru,lstm-chrono.")
 
     def training(self, seed: int) -> Training:
         """Return the training settings of one run, with one epoch between two validations."""
@@ -107,7 +101,20 @@ class ProbeConfig:
 
 
 @dataclass(kw_only=True)
-class AddingConfig(ProbeConfig):
+class _SequenceConfig(ProbeConfig):
+    """Settings of a probe on sequences of a given length."""
+
+    shortest: ClassVar[int]
+    """The least length."""
+    length: int
+
+    def __post_init__(self) -> None:
+        check_at_least("length", self.length, self.shortest, type(self).length)
+        super().__post_init__()
+
+
+@dataclass(kw_only=True)
+class AddingConfig(_SequenceConfig):
     """The adding problem: output the sum of two marked numbers at the end of the sequence.
 
     Attributes:
@@ -115,17 +122,14 @@ class AddingConfig(ProbeConfig):
     """
 
     rule: ClassVar[str] = "a mean squared error of at most {:g}"
+    shortest: ClassVar[int] = 4
     length: int = 600
     steps: int = 6000
     criterion: float = 0.001
 
-    def __post_init__(self) -> None:
-        check_at_least("length", self.length, 4, 600)
-        super().__post_init__()
-
 
 @dataclass(kw_only=True)
-class CopyConfig(ProbeConfig):
+class CopyConfig(_SequenceConfig):
     """The copy task: repeat ten symbols after a delay.
 
     Attributes:
@@ -135,6 +139,7 @@ class CopyConfig(ProbeConfig):
     """
 
     rule: ClassVar[str] = "{:.0%} of the last ten symbols correct"
+    shortest: ClassVar[int] = 3
     length: int = 500
     hidden_size: int = 128
     input_scale: float = 20.0
@@ -147,13 +152,12 @@ class CopyConfig(ProbeConfig):
     curriculum: float = 0.6
 
     def __post_init__(self) -> None:
-        check_at_least("length", self.length, 3, 500)
         check_fraction("curriculum", self.curriculum, 0.6)
         super().__post_init__()
 
 
 @dataclass(kw_only=True)
-class OrderConfig(ProbeConfig):
+class OrderConfig(_SequenceConfig):
     """Temporal order: output at the end of the sequence in which order two symbols came.
 
     Attributes:
@@ -161,14 +165,11 @@ class OrderConfig(ProbeConfig):
     """
 
     rule: ClassVar[str] = "{:.0%} of the sequences correct"
+    shortest: ClassVar[int] = 20
     length: int = 100
     input_scale: float = 5.0
     batch_size: int = 16
     clip: float = 0.25
-
-    def __post_init__(self) -> None:
-        check_at_least("length", self.length, 20, 100)
-        super().__post_init__()
 
 
 @dataclass(kw_only=True)
@@ -197,14 +198,12 @@ class ImagesConfig(ProbeConfig):
         self._check_pair("labels", self.labels, self.images not in _BUILT_IN, "--images FILE")
         self._check_pair("test_labels", self.test_labels, self.test_images is not None, "--test-images FILE")
         if self.test_images is not None and self.images in _BUILT_IN:
-            rule = "--test-images must come with images from a file."
-            raise UserError(
-                rule, f"--images was {self.images}.", "Give --images FILE, or omit --test-images."
-            )
+            rule, got = "--test-images must come with images from a file.", f"--images was {self.images}."
+            raise UserError(rule, got, "Give --images FILE, or omit --test-images.")
 
     def _check_pair(self, name: str, labels: object, needed: bool, images: str) -> None:
         if (labels is not None) != needed:
-            flag = "--" + name.replace("_", "-")
+            flag = flag_name(name)
             got = f"{flag} was {'not given' if needed else labels}."
             fix = f"Give {flag} FILE." if needed else f"Omit it, or give {images}."
             raise UserError(f"{images} and {flag} FILE must come together.", got, fix)

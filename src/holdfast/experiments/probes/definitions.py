@@ -6,8 +6,9 @@ Letters: T time steps, B sequences, O outputs.
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -39,68 +40,53 @@ _FIRST_SHARE = 0.05
 """Share of the delay with which the curriculum begins."""
 
 
-class Probe(Protocol):
-    """A task that needs memory.
+class Probe(ABC):
+    """A task that needs memory; by default, each sequence has one class, and each batch new sequences.
 
     Attributes:
         sizes: size of the input (numbers or symbols per time step), and of the output.
         reach: longest time to remember, in time steps: T_max of chrono initialization.
+        chance: metrics of a baseline without memory.
+        nothing: that baseline in words.
         every_step: there is a target at every time step, not only at the last.
         metric: the metric of the criterion.
         higher: whether a higher metric is better.
-        chance: metrics of a baseline without memory.
-        nothing: that baseline in words.
     """
 
     sizes: tuple[int, int]
     reach: int
-    every_step: bool
-    metric: str
-    higher: bool
     chance: dict[str, float]
     nothing: str
+    every_step: bool = False
+    metric: str = "accuracy"
+    higher: bool = True
 
+    @abstractmethod
     def sample(self, count: int, random: torch.Generator, progress: float = 1.0) -> Example:
         """Return training sequences with targets; ``progress`` is the fraction of the run that is done."""
-        ...
 
     def valid(self) -> Example:
         """Return the validation split, which is always the same."""
-        ...
-
-    def test(self) -> Example:
-        """Return the test split, which is always the same."""
-        ...
-
-    def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """Return the training loss."""
-        ...
-
-    def metrics(self, outputs: Tensor, targets: Tensor) -> dict[str, Tensor]:
-        """Return the mean metrics over the sequences, including :attr:`metric`."""
-        ...
-
-
-class _Sampled:
-    """A probe that samples new sequences for every batch."""
-
-    def sample(self, count: int, random: torch.Generator, progress: float = 1.0) -> Example:
-        """Implement :class:`Probe`."""
-        raise NotImplementedError
-
-    def valid(self) -> Example:
-        """Implement :class:`Probe`."""
         return self.sample(VALID, generator(_OF_VALID))
 
     def test(self) -> Example:
-        """Implement :class:`Probe`."""
+        """Return the test split, which is always the same."""
         return self.sample(TEST, generator(_OF_TEST))
 
+    def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Return the training loss."""
+        return F.cross_entropy(outputs, targets)
 
-class Adding(_Sampled):
+    def metrics(self, outputs: Tensor, targets: Tensor) -> dict[str, Tensor]:
+        """Return the mean metrics over the sequences, including :attr:`metric`."""
+        right = (outputs.argmax(-1) == targets).double()
+        return {"accuracy": right.mean(), "cross_entropy": self.loss(outputs, targets)}
+
+
+class Adding(Probe):
     """The adding problem. Always predicting 1 has error 1/6, and is within 0.04 with probability 0.08 - 0.04^2."""
 
-    sizes, every_step, metric, higher = (2, 1), False, "mse", False
+    sizes, metric, higher = (2, 1), "mse", False
     nothing = "always predicting 1"
 
     def __init__(self, config: AddingConfig) -> None:
@@ -121,21 +107,23 @@ class Adding(_Sampled):
         return {"mse": error.square().mean(), "within_0.04": (error.abs() < _CLOSE).double().mean()}
 
 
-class Copy(_Sampled):
+class Copy(Probe):
     """The copy task. Guessing one of the eight symbols is correct with probability 1/8.
 
     The loss of a sequence is divided by the number of symbols to repeat, not by its length, so that
     gradients do not shrink as the delay grows.
     """
 
-    sizes, every_step, metric, higher = (sequences.SYMBOLS + 2, sequences.SYMBOLS + 1), True, "accuracy", True
+    sizes, every_step = (sequences.SYMBOLS + 2, sequences.SYMBOLS + 1), True
     nothing = "predicting blanks and then guessing"
 
     def __init__(self, config: CopyConfig) -> None:
         self.delay, self.reach = config.length, config.length + sequences.COPIED
         self.curriculum = config.curriculum
-        share = 1 / sequences.SYMBOLS
-        self.chance = {"accuracy": share, "cross_entropy": sequences.memoryless(config.length)}
+        self.chance = {
+            "accuracy": 1 / sequences.SYMBOLS,
+            "cross_entropy": sequences.memoryless(config.length),
+        }
 
     def sample(self, count: int, random: torch.Generator, progress: float = 1.0) -> Example:
         """Implement :class:`Probe`."""
@@ -162,22 +150,7 @@ class Copy(_Sampled):
         return {"accuracy": right.mean(), "cross_entropy": entropy, "accuracy_by_position": right.mean(1)}
 
 
-class _Classes:
-    """A probe with one class for each sequence."""
-
-    every_step, metric, higher = False, "accuracy", True
-
-    def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """Implement :class:`Probe`."""
-        return F.cross_entropy(outputs, targets)
-
-    def metrics(self, outputs: Tensor, targets: Tensor) -> dict[str, Tensor]:
-        """Implement :class:`Probe`."""
-        right = (outputs.argmax(-1) == targets).double()
-        return {"accuracy": right.mean(), "cross_entropy": self.loss(outputs, targets)}
-
-
-class Order(_Classes, _Sampled):
+class Order(Probe):
     """Temporal order. Guessing one of the four classes is correct with probability 1/4."""
 
     sizes = (sequences.END + 1, 4)
@@ -192,7 +165,7 @@ class Order(_Classes, _Sampled):
         return sequences.order(count, self.reach, random)
 
 
-class Images(_Classes):
+class Images(Probe):
     """Images pixel by pixel. The baseline predicts the most frequent class of the training split."""
 
     nothing = "always predicting the most frequent class"

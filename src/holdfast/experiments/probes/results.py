@@ -4,25 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from statistics import mean
-from typing import Self
 
-from holdfast._json import JsonMapping, JsonObject
+from holdfast._json import JsonObject
 from holdfast.experiments.probes.config import PROBES
-from holdfast.reporting.comparison import Spread, restored
-
-_Run = JsonObject
-
-_RUN_KEYS = {"cell", "seed", "solved", "steps", "seconds", "stopped", "parameters", "test", "curve"}
-"""Keys of each run, see :func:`holdfast.experiments.probes.run.train_run`."""
+from holdfast.reporting.comparison import Runs, Spread
 
 _AT_CHANCE = 0.1
 """Up to this share of the way from chance to no error, a cell "stayed near chance"."""
 
 
 @dataclass(frozen=True)
-class ProbeResults:
+class ProbeResults(Runs):
     """Results of a probe, with the keys of probe.json.
 
     Attributes:
@@ -33,8 +27,11 @@ class ProbeResults:
         criterion: what a validation must reach.
         chance: metrics of a baseline without memory.
         nothing: that baseline in words.
-        runs: one for each seed and cell.
+        runs: one for each seed and cell, see :func:`holdfast.experiments.probes.run.train_run`.
     """
+
+    kind = "probe"
+    keys = frozenset(("cell", "seed", "solved", "steps", "seconds", "stopped", "parameters", "test", "curve"))
 
     probe: str
     length: int
@@ -43,23 +40,9 @@ class ProbeResults:
     criterion: float
     chance: Mapping[str, float]
     nothing: str
-    runs: list[_Run] = field(default_factory=list)
+    runs: list[JsonObject] = field(default_factory=list)
 
-    @classmethod
-    def from_dict(cls, values: JsonMapping, where: str) -> Self:
-        """Restore the result of :meth:`to_dict`; anything else is a UserError."""
-        return restored(cls, values, _RUN_KEYS, where, "a probe")
-
-    def to_dict(self) -> JsonObject:
-        """Convert the results to JSON values."""
-        return asdict(self)
-
-    @property
-    def cells(self) -> list[str]:
-        """The cells in the order of their runs."""
-        return list(dict.fromkeys(run["cell"] for run in self.runs))
-
-    def of(self, cell: str) -> list[_Run]:
+    def of(self, cell: str) -> list[JsonObject]:
         """Return the runs of a cell."""
         return [run for run in self.runs if run["cell"] == cell]
 
@@ -70,10 +53,10 @@ class ProbeResults:
 
     def test(self, cell: str, name: str) -> Spread:
         """Return the mean and spread of a test metric over the seeds."""
-        values = [run["test"][name] for run in self.of(cell)]
+        values = (run["test"][name] for run in self.of(cell))
         return Spread.of([math.nan if value is None else value for value in values])
 
-    def solved(self, cell: str) -> list[_Run]:
+    def solved(self, cell: str) -> list[JsonObject]:
         """Return the runs of a cell that met the criterion."""
         return [run for run in self.of(cell) if run["solved"]]
 
@@ -101,11 +84,12 @@ def title(found: ProbeResults) -> str:
     return _TITLES[found.probe].format(length=found.length)
 
 
-def criterion_sentence(found: ProbeResults) -> str:
-    """Return when the probe counts as solved, and the baseline's metrics."""
+def sentences(found: ProbeResults) -> list[str]:
+    """Return when the probe counts as solved, with the baseline's metrics, and a verdict on each cell."""
     criterion = PROBES[found.probe].rule.format(found.criterion)
     chance = ", ".join(f"{name} {value:.4g}" for name, value in found.chance.items())
-    return f"Solved: {criterion}, in a validation. Without memory, by {found.nothing}: {chance}."
+    rule = f"Solved: {criterion}, in a validation. Without memory, by {found.nothing}: {chance}."
+    return [rule, *(_verdict(found, cell) for cell in found.cells)]
 
 
 def results_table(found: ProbeResults) -> list[list[str]]:
@@ -125,32 +109,27 @@ def _costs(found: ProbeResults, cell: str) -> list[str]:
     seconds = [run["seconds"] for run in runs if run["seconds"] is not None]
     return [
         f"{len(solved)} of {len(runs)}",
-        _steps([run["steps"] for run in runs]),
+        _steps(runs),
         f"{mean(seconds):.1f}" if seconds else "-",
         f"{runs[0]['parameters']:,}",
     ]
 
 
-def _steps(steps: Sequence[int]) -> str:
-    spread = Spread.of(steps)
+def _steps(runs: Sequence[JsonObject]) -> str:
+    spread = Spread.of([run["steps"] for run in runs])
     return f"{spread.mean:,.0f}" + (f" ± {spread.std:,.0f}" if spread.std else "")
 
 
-def verdict_sentences(found: ProbeResults) -> list[str]:
-    """Return a sentence for each cell: it solved the probe, did not, or stayed near chance."""
-    return [_sentence(found, cell) for cell in found.cells]
-
-
-def _sentence(found: ProbeResults, cell: str) -> str:
+def _verdict(found: ProbeResults, cell: str) -> str:
+    """Return whether a cell solved the probe, did not, or stayed near chance."""
     name, runs, solved = _NAMES.get(cell, cell.upper()), found.of(cell), found.solved(cell)
     metric = f"test {found.metric} {found.test(cell, found.metric)}"
     seeds = "" if len(runs) == 1 else f" with {len(solved)} of {len(runs)} seeds"
     if solved:
         seconds = mean(run["seconds"] for run in solved)
-        steps = _steps([run["steps"] for run in solved])
-        return f"The {name} solved it{seeds}, after {steps} steps ({seconds:.0f} s): {metric}."
+        return f"The {name} solved it{seeds}, after {_steps(solved)} steps ({seconds:.0f} s): {metric}."
     chance = f"{found.chance[found.metric]:.4g}"
-    trained = f"{_steps([run['steps'] for run in runs])} steps{_why(runs)}"
+    trained = f"{_steps(runs)} steps{_why(runs)}"
     if not found.relative_score(cell) > _AT_CHANCE:
         return f"The {name} stayed near chance in {trained}: {metric}, against {chance} for {found.nothing}."
     return f"The {name} beat chance but did not solve it in {trained}: {metric}, chance {chance}."

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from holdfast._json import JsonObject
 from holdfast.config import load_config, save_config
-from holdfast.errors import DivergenceError, UserError
-from holdfast.experiments.probes.config import CELLS, MAY_GROW, PROBES, ProbeConfig
+from holdfast.errors import DivergenceError
+from holdfast.experiments.probes.config import CELLS, PROBES, ProbeConfig
 from holdfast.experiments.probes.definitions import OF_TRAINING, PROBE_CLASSES, Probe
 from holdfast.experiments.probes.results import ProbeResults
 from holdfast.experiments.probes.sequences import Example, generator
-from holdfast.files import OutputFolder, check_new_folder, load_json, new_folder, save_json
+from holdfast.files import OutputFolder, check_new_folder, new_folder, save_json
 from holdfast.models.probe import ProbeNetwork
 from holdfast.nn.init import chrono
 from holdfast.training import fit
@@ -65,9 +64,8 @@ def run_probe(
         if any((run["seed"], run["cell"]) == (seed, cell) for run in results.runs):
             continue
         announce(f"run {number} of {len(planned)}: {cell}, seed {seed}, at most {config.steps:,} steps ...")
-        results = replace(
-            results, runs=[*results.runs, train_run(probe, config, cell, seed, progress=progress)]
-        )
+        run = train_run(probe, config, cell, seed, progress=progress)
+        results = replace(results, runs=[*results.runs, run])
         if into is not None:
             save_json(into.folder / RESULT_FILE, results.to_dict())
     return results
@@ -82,32 +80,17 @@ def _start_or_resume(config: ProbeConfig, probe: Probe, into: OutputFolder | Non
     if into is None:
         return new
     if into.resume:
-        new = _earlier(into.folder, config, new)
+
+        def same(old: ProbeResults) -> bool:
+            began = load_config(into.folder / "config.toml", type(config))
+            began = replace(began, cells=config.cells, seeds=config.seeds)
+            return began == config and replace(old, runs=[], nothing=new.nothing) == new
+
+        new = ProbeResults.earlier(into.folder / RESULT_FILE, same, ", except for cells and seeds")
     else:
         new_folder(into.folder, overwrite=into.overwrite)
     save_config(into.folder / "config.toml", name, config)
     return new
-
-
-def _earlier(folder: Path, config: ProbeConfig, new: ProbeResults) -> ProbeResults:
-    """Load the results in the folder, and check that their settings and data are the same."""
-    path = folder / RESULT_FILE
-    if not path.exists():
-        raise UserError(
-            "--resume must have a probe in the folder --out.",
-            f"{folder} holds none with a completed run." if folder.exists() else f"There is no {folder}.",
-            "Give the probe's folder with --out, or omit --resume to start a new one.",
-        )
-    old = ProbeResults.from_dict(load_json(path), str(path))
-    began = load_config(folder / "config.toml", type(config))
-    grown: JsonObject = {name: getattr(config, name) for name in MAY_GROW}
-    if replace(began, **grown) != config or replace(old, runs=[], nothing=new.nothing) != new:
-        raise UserError(
-            f"A resumed probe must keep its data and settings, except for {' and '.join(MAY_GROW)}.",
-            f"They differ from those of the probe in {folder}.",
-            "Give the original ones, or start a new probe with another --out.",
-        )
-    return old
 
 
 _STEPS_AT_ONCE = 1 << 16

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import cycle
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -24,7 +23,7 @@ from holdfast.insight.analysis.results import (
 )
 from holdfast.insight.render.captions import component_name
 from holdfast.insight.render.label_text import clean, sign
-from holdfast.reporting.plots import BLACK, BLUE, GREY, ORANGE
+from holdfast.reporting.plots import BLACK, BLUE, GREY, ORANGE, line_styles
 
 LINES = 6
 """Maximum number of input rows drawn as lines; more are drawn as an image."""
@@ -95,15 +94,8 @@ def saturation(figure: Figure, layers: Sequence[LayerTrace]) -> None:
 def memory_curve(ax: Axes, found: MemoryCurve) -> None:
     """Draw the influence of an input against its distance from the output."""
     ax.plot(found.lags, _drawn(found.jacobian), color=BLUE, label="Jacobian products")
-    ax.plot(
-        found.checked,
-        _drawn(found.finite),
-        "o",
-        color=ORANGE,
-        ms=5,
-        mfc="none",
-        label="finite differences",
-    )
+    checked = _drawn(found.finite)
+    ax.plot(found.checked, checked, "o", color=ORANGE, ms=5, mfc="none", label="finite differences")
     for level, steps, name in ((0.5, found.half_life, "half"), (0.05, found.reach, "5%")):
         if steps <= found.longest:
             ax.plot([0, steps, steps], [level, level, _FLOOR], color=GREY, lw=1, ls="--")
@@ -118,18 +110,11 @@ def memory_curve(ax: Axes, found: MemoryCurve) -> None:
 
 def half_lives(ax: Axes, layers: Sequence[LayerTrace]) -> None:
     """Draw the half-lives of all units, from the shortest to the longest."""
-    styles = cycle(["-", "--", ":", "-."])
-    for layer, color in zip(layers, cycle([BLUE, ORANGE, BLACK, GREY])):
+    for layer, (line, color) in zip(layers, line_styles()):
         if layer.half_lives is not None:
             known = np.sort(layer.half_lives)
             share = np.arange(1, len(known) + 1) / len(known)
-            ax.plot(
-                share,
-                np.where(np.isfinite(known), known, np.nan),
-                next(styles),
-                color=color,
-                label=layer.name,
-            )
+            ax.plot(share, np.where(np.isfinite(known), known, np.nan), line, color=color, label=layer.name)
     _logarithmic(ax)
     ax.set(xlabel="share of units", ylabel="half-life (steps)", title="Half-lives of the units")
     ax.legend(loc="upper left")
@@ -137,11 +122,10 @@ def half_lives(ax: Axes, layers: Sequence[LayerTrace]) -> None:
 
 def gradients(ax: Axes, flows: Sequence[GradientFlow]) -> None:
     """Draw the norm of the gradient against the distance in time, with a line for each layer."""
-    styles = cycle(["-", "--", ":", "-."])
     lowest = 1.0
-    for flow, color in zip(flows, cycle([BLUE, ORANGE, BLACK, GREY])):
+    for flow, (line, color) in zip(flows, line_styles()):
         label = f"{flow.name}: {flow.kind}, {flow.factor:.3g} per step"
-        ax.plot(_drawn(flow.state), next(styles), color=color, label=label)
+        ax.plot(_drawn(flow.state), line, color=color, label=label)
         ax.plot(_drawn(flow.hidden), color=color, lw=0.8, alpha=0.6)
         both = np.concatenate([flow.state, flow.hidden])
         lowest = both[both >= _FLOOR].min(initial=lowest)
@@ -168,11 +152,10 @@ def ablation(
     """Draw the change of the loss for each ablated component."""
     rises = [cut.loss - found.loss for cut in cuts]
     gaps = np.cumsum([a.kind != b.kind for a, b in zip([cuts[0], *cuts], cuts)]) * 0.6
-    bars = ax.barh(
-        np.arange(len(cuts)) + gaps, rises, color=[BLUE if rise >= 0 else ORANGE for rise in rises]
-    )
+    places = np.arange(len(cuts)) + gaps
+    bars = ax.barh(places, rises, color=[BLUE if rise >= 0 else ORANGE for rise in rises])
     ax.bar_label(bars, [f"{rise:+.3g}" for rise in rises], padding=4)
-    ax.set_yticks(np.arange(len(cuts)) + gaps, [clean(component_name(cut, layers)) for cut in cuts])
+    ax.set_yticks(places, [clean(component_name(cut, layers)) for cut in cuts])
     ax.invert_yaxis()
     ax.axvline(0, color=GREY, lw=0.8)
     ax.margins(y=0.02)
@@ -197,9 +180,8 @@ def input_rows(ax: Axes, steps: Steps, count: int) -> None:
     assert steps.rows is not None
     rows: Array = steps.rows[:, :count]
     if len(rows) <= LINES:
-        styles = cycle(["-", "--", ":", "-."])
-        for name, row, color in zip(row_names(steps), rows, cycle([BLUE, ORANGE, BLACK, GREY])):
-            ax.plot(row, next(styles), color=color, label=name)
+        for name, row, (line, color) in zip(row_names(steps), rows, line_styles()):
+            ax.plot(row, line, color=color, label=name)
         ax.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=LINES)
     else:
         ax.imshow(rows, aspect="auto", cmap="cividis", origin="lower", interpolation="nearest")

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import cycle
 from math import isinf
 from pathlib import Path
 
 import numpy as np
-from matplotlib.axes import Axes
 
 from holdfast._typing import Array
 from holdfast.insight.analysis.gradient_flow import SPAN, gradient_flows
@@ -17,12 +15,10 @@ from holdfast.insight.analysis.memory import memory_curve
 from holdfast.insight.analysis.request import InspectionRequest
 from holdfast.insight.analysis.results import GradientFlow, MemoryCurve
 from holdfast.reporting.html import Section, write_report
-from holdfast.reporting.plots import BLACK, BLUE, GREY, ORANGE, saved_figure
+from holdfast.reporting.plots import GREY, line_styles, saved_figure
 
 _FLOOR = 1e-12
 """Shares below this vanish in a float32 sum and are not drawn."""
-_LINES = ("-", "--", "-.", ":")
-_COLORS = (BLUE, ORANGE, BLACK, GREY)
 
 
 @dataclass(frozen=True)
@@ -91,28 +87,22 @@ def _plot(networks: Sequence[_Measured], path: Path) -> Path:
     """Plot influence and gradient against distance, with a line for each network (and layer)."""
     with saved_figure(path, (10, 4)) as figure:
         left, right = figure.subplots(1, 2)
-        for one, color, line in zip(networks, cycle(_COLORS), cycle(_LINES)):
+        for one, (line, color) in zip(networks, line_styles()):
             found = one.memory
             left.loglog(found.lags + 1, _drawn(found.jacobian), line, color=color, lw=2, label=one.name)
             left.plot(found.checked + 1, found.finite, "o", ms=4, mfc="none", color=color)
             for flow in one.gradients:
                 label = one.name if len(one.gradients) == 1 else f"{one.name}, {flow.name}"
                 right.semilogy(_drawn(flow.state), line, color=color, lw=2, label=label)
-        _axes(
-            left,
-            "Memory: influence of the input on the output",
-            "steps back + 1",
-            "influence (circles: finite differences)",
-        )
-        _axes(right, "Gradient through time", "steps before the loss", "share of the gradient left")
+        left.set(xlabel="steps back + 1", ylabel="influence (circles: finite differences)")
+        left.set_title("Memory: influence of the input on the output")
+        right.set(xlabel="steps before the loss", ylabel="share of the gradient left")
+        right.set_title("Gradient through time")
+        for ax in (left, right):
+            ax.axhline(1.0, color=GREY, lw=0.8)
+            ax.legend()
     return path
 
 
 def _drawn(values: Array) -> Array:
     return np.where(values >= _FLOOR, values, np.nan)
-
-
-def _axes(ax: Axes, title: str, x: str, y: str) -> None:
-    ax.set(title=title, xlabel=x, ylabel=y)
-    ax.axhline(1.0, color=GREY, lw=0.8)
-    ax.legend()

@@ -15,7 +15,7 @@ from holdfast.data.music.meta import bar_lines, score_end
 from holdfast.data.music.notes import notes_of
 from holdfast.data.music.piano_roll import KEYS, LOWEST, Roll, RollPiece
 from holdfast.models.music import Context, IndependentKeys, PianoRollNetwork
-from holdfast.reporting.plots import BLUE, GREY, ORANGE, save_plot, saved_figure
+from holdfast.reporting.plots import BLUE, GREY, ORANGE, saved_figure, saved_panel
 from holdfast.tasks.music.features import pitch_name
 from holdfast.tasks.music.request import CompositionRequest
 
@@ -40,9 +40,7 @@ def plot_piece(score: Score, request: CompositionRequest, path: Path) -> Path:
     low, high = min(pitches) - 2, max(pitches) + 2
     end = max(score_end(score), request.start + request.beats)
     lines = bar_lines(score, end)
-
-    def paint(axes: Sequence[Axes]) -> None:
-        (ax,) = axes
+    with saved_panel(path, (10.0, 4.2)) as ax:
         for color, track in zip(_COLORS * (1 + len(tracks) // len(_COLORS)), tracks):
             notes = track.notes.numpy()
             starts, lengths = (notes[name] / quarter for name in ("time", "duration"))
@@ -60,8 +58,7 @@ def plot_piece(score: Score, request: CompositionRequest, path: Path) -> Path:
         ax.set(xlim=(0, end), ylim=(low, high), xlabel="bar")
         if tracks:
             ax.legend(loc="upper center", bbox_to_anchor=(0.5, 1.14), ncols=min(len(tracks) + 1, 6))
-
-    return save_plot(path, (10.0, 4.2), 1, paint)
+    return path
 
 
 def _pitch_axis(ax: Axes, low: int, high: int) -> None:
