@@ -70,26 +70,18 @@ def claims(
 
 
 def _show(found: Any, tested: Sequence[Any], title: str) -> None:
-    from holdfast.experiments.claims.summary import (
-        EFFECTS_CAPTION,
-        describe_method,
-        fraction_effect_table,
-        fraction_table,
-        network_table,
-        summarize_verdicts,
-        verdict_sentence,
-        verdict_table,
-    )
+    from holdfast.experiments.claims import summary
     from holdfast.reporting.html import metric_table
 
     tables = {
-        title: network_table(found),
-        "fractions of the training split (mean ± spread over the seeds)": fraction_table(found),
-        EFFECTS_CAPTION: fraction_effect_table(found),
+        title: summary.network_table(found),
+        "fractions of the training split (mean ± spread over the seeds)": summary.fraction_table(found),
+        summary.EFFECTS_CAPTION: summary.fraction_effect_table(found),
         "baselines": metric_table(found.baselines),
-        "verdicts": verdict_table(tested),
+        "verdicts": summary.verdict_table(tested),
     }
     for name, (header, *rows) in tables.items():
         output.table(name, header, rows)
-    for text in (*map(verdict_sentence, tested), *describe_method(tested), *summarize_verdicts(tested)):
+    verdicts = map(summary.verdict_sentence, tested)
+    for text in (*verdicts, *summary.describe_method(tested), *summary.summarize_verdicts(tested)):
         output.write(text)

@@ -6,22 +6,14 @@ from collections.abc import Callable, Sequence
 from itertools import cycle
 from math import isfinite
 from pathlib import Path
+from typing import Any, get_args
 
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, PercentFormatter
 
 from holdfast._json import JsonMapping
-from holdfast.experiments.claims.summary import (
-    EFFECTS_CAPTION,
-    describe_method,
-    fraction_effect_table,
-    fraction_table,
-    network_table,
-    summarize_verdicts,
-    verdict_sentence,
-    verdict_table,
-)
-from holdfast.experiments.claims.verdicts import Claim, PairedRuns, Scale, network_label
+from holdfast.experiments.claims import summary
+from holdfast.experiments.claims.verdicts import Claim, PairedRuns, Scale
 from holdfast.reporting import plots
 from holdfast.reporting.comparison import Comparison
 from holdfast.reporting.html import Section, metric_table, write_report
@@ -33,20 +25,19 @@ _MARKERS = {"holds": "o", "does not hold": "X", "not decided": "d"}
 _LINES = {"lstm": (plots.BLACK, "-"), "gru": (plots.BLUE, "-"), "rnn": (plots.GREY, "-")}
 _MATCHED = {"gru": (plots.ORANGE, "--"), "rnn": (plots.GREY, ":")}
 
-_Run = JsonMapping
-
 
 def write_claims_report(found: Comparison, claims: Sequence[Claim], title: str, folder: Path) -> Path:
     """Write ``report.html`` and ``plots/``, and return the report's path."""
     images = folder / "plots"
     plotted = [_plot_effects(claims, images / "claims.png"), _plot_fractions(found, images / "fractions.png")]
+    effects = summary.fraction_effect_table(found)
     sections = [
-        Section("Claims", summarize_verdicts(claims), pictures=plotted[:1]),
-        Section("Each test", [*map(verdict_sentence, claims)]),
-        Section("How they were tested", describe_method(claims), verdict_table(claims)),
-        Section("Less data", [EFFECTS_CAPTION], fraction_effect_table(found), pictures=plotted[1:]),
-        Section("Metrics", [], fraction_table(found)),
-        Section("Networks", [], network_table(found)),
+        Section("Claims", summary.summarize_verdicts(claims), pictures=plotted[:1]),
+        Section("Each test", [*map(summary.verdict_sentence, claims)]),
+        Section("How they were tested", summary.describe_method(claims), summary.verdict_table(claims)),
+        Section("Less data", [summary.EFFECTS_CAPTION], effects, pictures=plotted[1:]),
+        Section("Metrics", [], summary.fraction_table(found)),
+        Section("Networks", [], summary.network_table(found)),
         Section("Baselines, on all data", [], metric_table(found.baselines)),
         data_section(found.notes),
         metrics_section(task_class(found.task).scoreboard.known(found.runs[0]["model"])),
@@ -59,11 +50,8 @@ def write_claims_report(found: Comparison, claims: Sequence[Claim], title: str, 
 
 def _plot_effects(claims: Sequence[Claim], path: Path) -> Path:
     """Plot every tested effect with its interval, and the bounds from which on it matters."""
-    scales: tuple[Scale, ...] = ("ratio", "share")
-    groups = {
-        scale: [claim for claim in claims if claim.finding is not None and claim.scale == scale]
-        for scale in scales
-    }
+    tested = [claim for claim in claims if claim.finding is not None]
+    groups = {scale: [claim for claim in tested if claim.scale == scale] for scale in get_args(Scale)}
     kept = {scale: group for scale, group in groups.items() if group}
     size = 1.2 + 0.34 * sum(map(len, kept.values())) + 0.6 * len(kept)
     with plots.saved_figure(path, (11, size)) as figure:
@@ -86,13 +74,8 @@ def _forest(ax: Axes, scale: Scale, claims: Sequence[Claim]) -> None:
         ax.plot([claim.displayed(found.effect)], [row], _MARKERS[claim.decision], color=color, ms=7)
         for bound in filter(isfinite, claim.bounds):
             ax.plot([claim.displayed(bound)], [row], "|", color=plots.BLACK, ms=12)
-    ax.set_yticks(
-        range(len(claims)),
-        [
-            f"{c.measured}\n{network_label(c.one)} against {network_label(c.other)}, equal {c.equal}"
-            for c in claims
-        ],
-    )
+    labels = [f"{c.measured}\n{c.one.upper()} against {c.other.upper()}, equal {c.equal}" for c in claims]
+    ax.set_yticks(range(len(claims)), labels)
     ax.invert_yaxis()
     ax.margins(y=0.08)
     if scale == "ratio":
@@ -110,7 +93,7 @@ def _forest(ax: Axes, scale: Scale, claims: Sequence[Claim]) -> None:
 def _plot_fractions(found: Comparison, path: Path) -> Path:
     """Plot validation loss and gap against the share of the training split, a line for each network."""
     shares = PairedRuns(found).shares
-    panels: dict[str, Callable[[_Run], float]] = {
+    panels: dict[str, Callable[[JsonMapping], float]] = {
         "validation loss": lambda run: run["valid_loss"],
         "validation minus training loss": lambda run: run["valid_loss"] - run["train_loss"],
     }
@@ -121,16 +104,8 @@ def _plot_fractions(found: Comparison, path: Path) -> Path:
                 color, line = _LINES[name] if name in _LINES else _MATCHED[name.partition("-")[0]]
                 spreads = [found.spread(name, value, share) for share in shares]
                 means, deviations = [s.mean for s in spreads], [s.std for s in spreads]
-                ax.errorbar(
-                    shares,
-                    means,
-                    deviations,
-                    ls=line,
-                    marker=marker,
-                    color=color,
-                    capsize=2,
-                    label=network_label(name),
-                )
+                look: dict[str, Any] = {"ls": line, "marker": marker, "color": color, "label": name.upper()}
+                ax.errorbar(shares, means, deviations, capsize=2, **look)
             ax.set_xscale("log")
             ax.set_xticks(shares, [f"{100 * share:.3g}%" for share in shares])
             ax.minorticks_off()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -100,7 +101,9 @@ def run_claims(
     if not into.resume:
         check_new_folder(into.folder, into.overwrite)
     dataset = make(config).prepare(files.data, files.valid, files.test)
-    by_share = {share: _training_fraction(dataset, share) for share in sorted(design.fractions)}
+    by_share = {
+        share: dataset.fraction(share) if share < 1 else dataset for share in sorted(design.fractions)
+    }
     own = _settings_by_fraction(make, config, by_share)
     planned = _plan_runs(own, _network_variants(make, config, dataset, design.cells), by_share, design.seeds)
     comparison = start_or_resume(task, config, dataset, into)
@@ -121,11 +124,6 @@ def run_claims(
 # -- the runs ---------------------------------------------------------------------------------------------
 
 
-def _training_fraction(dataset: AnyDataset, share: float) -> AnyDataset:
-    """Return the data with a share of the training split."""
-    return dataset if share == 1.0 else dataset.fraction(share)
-
-
 def _network_variants(
     make: type[AnyTask], config: TaskConfig, dataset: AnyDataset, cells: Sequence[str]
 ) -> dict[str, JsonObject]:
@@ -141,8 +139,9 @@ def _network_variants(
         return sum(p.numel() for p in module.parameters())
 
     found: dict[str, JsonObject] = {cell: {"cell": cell} for cell in cells}
+    target = count("lstm", size)
     for cell in cells:
-        matched = _matched_size(lambda units, cell=cell: count(cell, units), count("lstm", size), size)  # type: ignore[misc]
+        matched = _matched_size(partial(count, cell), target, size)
         if matched != size:
             found[f"{cell}-{matched}"] = {"cell": cell, "hidden_size": matched}
     return found
@@ -238,9 +237,8 @@ def _measure_networks(
         if any("update_seconds" not in completed[run.key] for run in group):
             options.announce(f"timing optimizer steps: {', '.join(run.name for run in group)} in turn ...")
             trainables = [make(run.config).untrained(run.dataset)[1] for run in group]
-            for run, seconds in zip(
-                group, measure_step_seconds(trainables, group[0].config.training), strict=True
-            ):
+            measured = measure_step_seconds(trainables, group[0].config.training)
+            for run, seconds in zip(group, measured, strict=True):
                 completed[run.key] = completed[run.key] | {"update_seconds": seconds}
         for run in group:
             path = weights / _weights_of(run)

@@ -7,15 +7,7 @@ from dataclasses import asdict
 from math import inf
 
 from holdfast._json import JsonMapping, JsonObject
-from holdfast.experiments.claims.verdicts import (
-    AS_FAR,
-    FASTER,
-    MEMORY,
-    Claim,
-    PairedRuns,
-    by_fraction,
-    network_label,
-)
+from holdfast.experiments.claims.verdicts import AS_FAR, FASTER, MEMORY, Claim, PairedRuns, by_fraction
 from holdfast.reporting.comparison import Comparison
 from holdfast.reporting.statistics import SMALLEST_LOSS_EFFECT
 
@@ -42,14 +34,14 @@ def _needed(claim: Claim) -> str:
     low, high = claim.bounds
     if low == -inf:
         return f"below {_number(claim, high)}"
-    return (
-        f"above {_number(claim, low)}" if high == inf else f"{_number(claim, low)} to {_number(claim, high)}"
-    )
+    if high == inf:
+        return f"above {_number(claim, low)}"
+    return f"{_number(claim, low)} to {_number(claim, high)}"
 
 
 def verdict_sentence(claim: Claim) -> str:
     """Return a claim and its verdict as a sentence."""
-    of = f"{network_label(claim.one)} against {network_label(claim.other)}"
+    of = f"{claim.one.upper()} against {claim.other.upper()}"
     head = f"“{claim.claim}” ({claim.measured}; {of}): {claim.decision}"
     found = claim.finding
     if found is None:
@@ -92,23 +84,11 @@ def describe_method(claims: Sequence[Claim]) -> list[str]:
     ]
 
 
-_HEADER = [
-    "a GRU ...",
-    "equal",
-    "verdict",
-    "effect",
-    "95% interval",
-    "holds",
-    "pairs",
-    "p",
-    "p by sign flips",
-    "p by Holm",
-]
-
-
 def verdict_table(claims: Sequence[Claim]) -> list[list[str]]:
     """Return a header and a row for each claim."""
-    return [_HEADER, *map(_row, claims)]
+    ps = ["p", "p by sign flips", "p by Holm"]
+    header = ["a GRU ...", "equal", "verdict", "effect", "95% interval", "holds", "pairs", *ps]
+    return [header, *map(_row, claims)]
 
 
 def _row(claim: Claim) -> list[str]:
@@ -176,19 +156,9 @@ def network_table(found: Comparison) -> list[list[str]]:
         whole = [run for run in found.runs if run["cell"] == name and run["share"] == 1.0]
         lags = (_lags([run.get(key) for run in whole]) for key in MEMORY.values())
         counts = (f"{one[key]:,}" for key in ("hidden_size", "recurrent_parameters", "parameters"))
-        rows.append([network_label(name), *counts, str(speed), *lags])
-    return [
-        [
-            "",
-            "units",
-            "recurrent parameters",
-            "parameters",
-            "ms per step",
-            "memory halved",
-            "to a twentieth",
-        ],
-        *rows,
-    ]
+        rows.append([name.upper(), *counts, str(speed), *lags])
+    sizes = ["units", "recurrent parameters", "parameters"]
+    return [["", *sizes, "ms per step", "memory halved", "to a twentieth"], *rows]
 
 
 def _lags(lags: Sequence[float | None]) -> str:
@@ -209,7 +179,7 @@ def fraction_table(found: Comparison) -> list[list[str]]:
     }
     rows = [
         [
-            f"{network_label(name)}, {100 * share:.3g}%",
+            f"{name.upper()}, {100 * share:.3g}%",
             *(str(found.spread(name, value, share)) for value in losses.values()),
             *(str(found.metric(name, metric, share)) for metric in metrics),
         ]

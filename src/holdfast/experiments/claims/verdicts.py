@@ -205,9 +205,8 @@ def _gated_and_plain(networks: _PairedNetworks) -> Iterator[Claim]:
     learns = f"a gated {gated} learns better than a plain RNN"
     yield networks.share(learns, f"{_LOSS}, all data", _LOSSES[_LOSS], shares=[1.0])
     for measured, key in MEMORY.items():
-        yield networks.memory(
-            f"a gated {gated} remembers farther than a plain RNN", measured, _MORE_MEMORY, key
-        )
+        farther = f"a gated {gated} remembers farther than a plain RNN"
+        yield networks.memory(farther, measured, _MORE_MEMORY, key)
 
 
 def _common_goal(pairs: Sequence[tuple[_Run, _Run]]) -> float:
@@ -288,9 +287,7 @@ class _PairedNetworks:
             size = abs(mean(scale(other) for _, other in pairs))
             own = [(value(one), value(other)) for one, other in pairs]
             if size == 0:
-                return self._undecided(
-                    claim, measured, "share", f"{network_label(self.other)} has no loss to lower"
-                )
+                return self._undecided(claim, measured, "share", f"{self.other.upper()} has no loss to lower")
             every.append([(a - b) / size for a, b in own])
             values += own
         effects = [mean(of_seed) for of_seed in zip(*every, strict=True)]
@@ -298,28 +295,16 @@ class _PairedNetworks:
 
     def memory(self, claim: str, measured: str, bounds: Bounds, key: str) -> Claim:
         """Test a claim about a lag of the memory curve, if it was measured in all runs."""
-        runs = [run for pair in self.whole for run in pair]
-        if any(key not in run for run in runs):
-            return self._undecided(claim, measured, "ratio", "it was not measured")
-        reasons = [run["unmeasured"] for run in runs if "unmeasured" in run]
-        if reasons:
-            return self._undecided(
-                claim, measured, "ratio", f"it cannot be measured: {reasons[0].rstrip('.')}"
-            )
-        beyond, longest = sum(run[key] is None for run in runs), max(run["longest"] for run in runs)
-        if beyond:
-            why = f"{beyond} of {len(runs)} are longer than the {longest} time steps measured"
+        if why := _why_unmeasured([run for pair in self.whole for run in pair], key):
             return self._undecided(claim, measured, "ratio", why)
-        if any(run[key] <= 0 for run in runs):
-            return self._undecided(claim, measured, "ratio", "some are 0")
         tested = self.ratio(claim, measured, bounds, lambda run: run[key])
         if bounds == _SAME_MEMORY and tested.finding is not None and tested.decision == "does not hold":
             return replace(tested, remark="less far" if tested.finding.effect < 0 else "farther")
         return tested
 
     def _undecided(self, claim: str, measured: str, scale: Scale, why: str) -> Claim:
-        named = (claim, measured, self.equal, self.one, self.other)
-        return Claim(*named, None, scale, None, "not decided", remark=why)
+        names = (claim, measured, self.equal, self.one, self.other)
+        return Claim(*names, None, scale, None, "not decided", remark=why)
 
     def _tested(
         self,
@@ -330,21 +315,27 @@ class _PairedNetworks:
         effects: Sequence[float],
         values: Sequence[tuple[float, float]],
     ) -> Claim:
-        named = (claim, measured, self.equal, self.one, self.other)
         means = (mean(a for a, _ in values), mean(b for _, b in values))
+        undecided = self._undecided(claim, measured, scale, "a paired test needs at least 2 pairs")
+        found = replace(undecided, means=means, bounds=bounds)
         if len(effects) < 2:
-            return Claim(
-                *named, means, scale, bounds, "not decided", remark="a paired test needs at least 2 pairs"
-            )
+            return found
         finding = paired_test(effects, bounds)
-        return Claim(
-            *named, means, scale, bounds, finding.decision, finding, remark=failure_reason(finding, bounds)
+        return replace(
+            found, decision=finding.decision, finding=finding, remark=failure_reason(finding, bounds)
         )
 
 
-def network_label(name: str) -> str:
-    """Return a network's name for display, such as ``GRU-74`` for ``gru-74``."""
-    return name.upper()
+def _why_unmeasured(runs: Sequence[_Run], key: str) -> str:
+    """Return why a lag of the memory curve cannot be tested, or nothing if it was measured in all runs."""
+    if any(key not in run for run in runs):
+        return "it was not measured"
+    if reasons := [run["unmeasured"] for run in runs if "unmeasured" in run]:
+        return f"it cannot be measured: {reasons[0].rstrip('.')}"
+    if beyond := sum(run[key] is None for run in runs):
+        longest = max(run["longest"] for run in runs)
+        return f"{beyond} of {len(runs)} are longer than the {longest} time steps measured"
+    return "some are 0" if any(run[key] <= 0 for run in runs) else ""
 
 
 def _listed(items: Sequence[str]) -> str:

@@ -106,7 +106,7 @@ class _SequenceConfig(ProbeConfig):
 
     shortest: ClassVar[int]
     """The least length."""
-    length: int
+    length: int = 0
 
     def __post_init__(self) -> None:
         check_at_least("length", self.length, self.shortest, type(self).length)
