@@ -150,8 +150,7 @@ def silence(module: Any, row: int, units: slice) -> Iterator[None]:
                 name = "weight_ih" + _suffix(module, (layer + 1) * directions + following)
                 back.enter_context(_changed(getattr(module, name), (slice(None), columns), 0.0))
         else:
-            handle = module.register_forward_hook(_zeros(columns, row, units))
-            back.callback(handle.remove)
+            back.enter_context(module.register_forward_hook(_zeros(columns, row, units)))
         yield
 
 

@@ -10,8 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from holdfast.errors import UserError
-from holdfast.insight.analysis.layer_capture import LayerCall, as_states, capture_calls, recurrent_modules
-from holdfast.nn.cells import State
+from holdfast.insight.analysis.layer_capture import LayerCall, capture_calls
 
 
 @dataclass(frozen=True)
@@ -25,15 +24,6 @@ class CallChain(LayerCall):
 
     places: tuple[int, ...] = ()
     pieces: tuple[int, ...] = ()
-
-
-@dataclass
-class _Ended:
-    """The calls of a chain so far, and the final state of the last one."""
-
-    calls: list[LayerCall]
-    places: list[int]
-    state: State
 
 
 def capture_chains(
@@ -53,26 +43,17 @@ def capture_chains(
     Raises:
         UserError: the model has no recurrent layer, none ran, or one got no sequence or no step.
     """
-    ends: list[State] = []
-    handles = [
-        module.register_forward_hook(_ending(ends)) for module in recurrent_modules(model, layers).values()
-    ]
-    try:
-        found = capture_calls(model, run, layers)
-    finally:
-        for handle in handles:
-            handle.remove()
-    for call in found:
+    found = capture_calls(model, run, layers)
+    chains: list[list[int]] = []
+    latest: dict[str, list[int]] = {}
+    for place, call in enumerate(found):
         _check(call)
-    return [_joined(one) for one in _chained(found, ends)]
-
-
-def _ending(ends: list[State]) -> Callable[..., None]:
-    def end(_module: object, _given: object, output: Any) -> None:
-        states = as_states(output[1]) or ()
-        ends.append(tuple(s.detach().float().cpu().reshape(len(s), -1, s.size(-1)) for s in states))
-
-    return end
+        if call.name in latest and _continues(found[latest[call.name][-1]], call):
+            latest[call.name].append(place)
+        else:
+            latest[call.name] = [place]
+            chains.append(latest[call.name])
+    return [_joined([found[place] for place in chain], chain) for chain in chains]
 
 
 def _check(call: LayerCall) -> None:
@@ -84,39 +65,19 @@ def _check(call: LayerCall) -> None:
         )
 
 
-def _chained(found: Sequence[LayerCall], ends: Sequence[State]) -> list[_Ended]:
-    made: list[_Ended] = []
-    open_: dict[str, _Ended] = {}
-    for place, (call, end) in enumerate(zip(found, ends, strict=True)):
-        before = open_.get(call.name)
-        if before is not None and _goes_on(before, call):
-            before.calls.append(call)
-            before.places.append(place)
-            before.state = end
-        else:
-            open_[call.name] = _Ended([call], [place], end)
-            made.append(open_[call.name])
-    return made
-
-
-def _goes_on(before: _Ended, call: LayerCall) -> bool:
-    """Whether a call starts from the final state of the previous ones, whose sequences all have
-    full length.
-    """
-    last: Any = before.calls[-1]
-    if call.state is None or last.module.bidirectional or bool((last.lengths != last.x.size(0)).any()):
+def _continues(last: LayerCall, call: LayerCall) -> bool:
+    """Whether a call starts from the final state of the last one, whose sequences all have full length."""
+    module: Any = last.module
+    if call.state is None or module.bidirectional or bool((last.lengths != last.x.size(0)).any()):
         return False
-    return len(call.state) == len(before.state) and all(
-        torch.equal(own, end) for own, end in zip(call.state, before.state, strict=True)
-    )
+    return len(call.state) == len(last.final) and all(map(torch.equal, call.state, last.final))
 
 
-def _joined(one: _Ended) -> CallChain:
-    first = one.calls[0]
-    pieces = tuple(call.x.size(0) for call in one.calls)
-    x: Tensor = torch.cat([call.x for call in one.calls])
-    lengths = one.calls[-1].lengths + sum(pieces[:-1])
-    return CallChain(first.name, first.module, x, first.state, lengths, tuple(one.places), pieces)
+def _joined(calls: Sequence[LayerCall], places: Sequence[int]) -> CallChain:
+    first, last = calls[0], calls[-1]
+    pieces = tuple(call.x.size(0) for call in calls)
+    x, lengths = torch.cat([call.x for call in calls]), last.lengths + sum(pieces[:-1])
+    return CallChain(first.name, first.module, x, first.state, lengths, last.final, tuple(places), pieces)
 
 
 def require_finite(name: str, values: Tensor, lengths: Tensor, what: str) -> None:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -35,8 +36,9 @@ class SingleLayer(Recurrent):
 
 @dataclass(frozen=True)
 class LayerCall:
-    """One call of a recurrent module: ``x`` [T, B, I], ``state`` of [L*D, B, ...] or None,
-    ``lengths`` [B].
+    """One call of a recurrent module: ``x`` [T, B, I], ``lengths`` [B], and states [L*D, B, ...].
+
+    ``state`` is None if the call got none; ``final`` is empty if a subclass returns none.
     """
 
     name: str
@@ -44,6 +46,7 @@ class LayerCall:
     x: Tensor
     state: State | None
     lengths: Tensor
+    final: State = ()
 
 
 @dataclass(frozen=True)
@@ -82,14 +85,11 @@ def recurrent_modules(model: nn.Module, layers: Sequence[str] = ()) -> dict[str,
         n: m for n, m in model.named_modules() if isinstance(m, Recurrent | nn.RNNBase)
     }
     if not found:
+        cells = any(isinstance(m, nn.RNNCellBase) for m in model.modules())
+        but = " (it has cells, which run a single step and cannot be inspected)" if cells else ""
         raise UserError(
             "A model must have an RNN, GRU or LSTM layer of Holdfast or torch.nn to be inspected.",
-            f"{type(model).__name__} has none"
-            + (
-                " (it has cells, which run a single step and cannot be inspected)."
-                if _has_cells(model)
-                else "."
-            ),
+            f"{type(model).__name__} has none{but}.",
             "Pass a model with such a layer as a submodule.",
         )
     wanted = {n: m for n, m in found.items() if not layers or n.startswith(tuple(layers))}
@@ -100,10 +100,6 @@ def recurrent_modules(model: nn.Module, layers: Sequence[str] = ()) -> dict[str,
             "Give a prefix of one of these names.",
         )
     return wanted
-
-
-def _has_cells(model: nn.Module) -> bool:
-    return any(isinstance(m, nn.RNNCellBase) for m in model.modules())
 
 
 @contextmanager
@@ -130,16 +126,16 @@ def capture_calls(model: nn.Module, run: Callable[[], object], layers: Sequence[
         UserError: the model has no recurrent layer, or none ran.
     """
     found: list[LayerCall] = []
-    handles = [
-        module.register_forward_hook(_recorder(name, found), with_kwargs=True)
-        for name, module in recurrent_modules(model, layers).items()
-    ]
-    try:
-        with eval_mode(model), torch.no_grad():
-            run()
-    finally:
-        for handle in handles:
-            handle.remove()
+
+    def record(
+        name: str, module: nn.Module, given: tuple[object, ...], named: Keywords, output: object
+    ) -> None:
+        found.append(layer_call(name, module, given, named, output))
+
+    with ExitStack() as hooks, eval_mode(model), torch.no_grad():
+        for name, module in recurrent_modules(model, layers).items():
+            hooks.enter_context(module.register_forward_hook(partial(record, name), with_kwargs=True))
+        run()
     if not found:
         raise UserError(
             "The model must run its recurrent layers.", "None ran.", "Pass inputs that reach them."
@@ -147,26 +143,19 @@ def capture_calls(model: nn.Module, run: Callable[[], object], layers: Sequence[
     return found
 
 
-def _recorder(name: str, found: list[LayerCall]) -> Callable[..., None]:
-    def record(module: nn.Module, given: tuple[object, ...], named: Keywords, _: object) -> None:
-        found.append(layer_call(name, module, given, named))
-
-    return record
-
-
 def call_arguments(given: tuple[object, ...], named: Keywords) -> tuple[Any, Any, Any]:
     """Return (input, hx, lengths) of a call."""
-    positional = dict(zip(("input", "hx", "lengths"), given, strict=False))
-    merged = positional | named
+    merged = dict(zip(("input", "hx", "lengths"), given, strict=False)) | named
     return merged["input"], merged.get("hx"), merged.get("lengths")
 
 
-def layer_call(name: str, module: Any, positional: tuple[Any, ...], named: Keywords) -> LayerCall:
-    """Return a call of a recurrent module with these arguments as [T, B, I], on the CPU in
-    float32.
-    """
+def layer_call(
+    name: str, module: Any, positional: tuple[Any, ...], named: Keywords, output: object
+) -> LayerCall:
+    """Return a call of a recurrent module with these arguments, on the CPU in float32."""
     given, hx, lengths = call_arguments(positional, named)
-    state = as_states(hx)
+    state = _states(hx)
+    final = (_states(output[1]) if isinstance(output, tuple) else None) or ()
     if isinstance(given, PackedSequence):
         x, lengths = pad_packed_sequence(given)
     else:
@@ -175,10 +164,11 @@ def layer_call(name: str, module: Any, positional: tuple[Any, ...], named: Keywo
         state = state if state is None or given.dim() == 3 else tuple(s.unsqueeze(1) for s in state)
     whole = torch.full((x.size(1),), x.size(0)) if lengths is None else torch.as_tensor(lengths)
     plain = None if state is None else tuple(s.detach().float().cpu() for s in state)
-    return LayerCall(name, module, x.detach().float().cpu(), plain, whole.to("cpu", torch.int64))
+    ends = tuple(s.detach().float().cpu().reshape(len(s), -1, s.size(-1)) for s in final)
+    return LayerCall(name, module, x.detach().float().cpu(), plain, whole.to("cpu", torch.int64), ends)
 
 
-def as_states(hx: Any) -> State | None:
+def _states(hx: Any) -> State | None:
     """Return a layer's ``hx`` as a tuple of states."""
     return None if hx is None else (hx,) if isinstance(hx, Tensor) else tuple(hx)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from itertools import count
 from typing import Any
 
@@ -82,16 +82,11 @@ class Rerun:
     @contextmanager
     def _hooked(self, before: Callable[..., object], after: Callable[..., object]) -> Iterator[None]:
         """Run in evaluation mode with these hooks on the recurrent layers."""
-        handles = []
-        for module in self.modules.values():
-            handles.append(module.register_forward_pre_hook(before, with_kwargs=True))
-            handles.append(module.register_forward_hook(after))
-        try:
-            with eval_mode(self.model):
-                yield
-        finally:
-            for handle in handles:
-                handle.remove()
+        with ExitStack() as hooks, eval_mode(self.model):
+            for module in self.modules.values():
+                hooks.enter_context(module.register_forward_pre_hook(before, with_kwargs=True))
+                hooks.enter_context(module.register_forward_hook(after))
+            yield
 
     def _giving(self, x: Tensor, places: Iterator[int]) -> Callable[..., object]:
         pieces = x.split(list(self.first.pieces))

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from holdfast._json import Keywords
-from holdfast.insight.analysis.layer_capture import LayerCall, as_states, layer_call, module_label
+from holdfast.insight.analysis.layer_capture import LayerCall, layer_call, module_label
 from holdfast.insight.monitor.rules import (
     EXPLODED,
     RECENT,
@@ -82,20 +82,14 @@ class LayerHooks:
         return records
 
     def _hook(self, name: str) -> Callable[..., None]:
-        def record(module: nn.Module, given: tuple[object, ...], named: Keywords, result: object) -> None:
+        def record(module: nn.Module, given: tuple[object, ...], named: Keywords, output: object) -> None:
             if torch.is_grad_enabled() and module.training:
-                states = result[1] if isinstance(result, tuple) else None
-                self._record(layer_call(name, module, given, named), states)
+                call = layer_call(name, module, given, named, output)
+                before = self.records.get(name, LayerRecord(call, call.state, call.final))
+                longest = max(before.call, call, key=lambda one: len(one.x))
+                self.records[name] = LayerRecord(longest, before.given, call.final)
 
         return record
-
-    def _record(self, call: LayerCall, hx: object) -> None:
-        states = as_states(hx) or ()
-        final = tuple(s.detach().float().cpu().reshape(len(s), -1, s.size(-1)) for s in states)
-        before = self.records.get(call.name)
-        given = call.state if before is None else before.given
-        longest = call if before is None or len(call.x) > len(before.call.x) else before.call
-        self.records[call.name] = LayerRecord(longest, given, final)
 
 
 # -- loss and gradient norm -----------------------------------------------------------------------------------
