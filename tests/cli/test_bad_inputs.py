@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from commands import Expected, merged, refused
 from holdfast.cli import main
-from refusals import Expected, refused
 
 ROWS = 120
 FLAGS = ["--target", "temp", "--horizon", "3", "--lookback", "8", "--hidden-size", "4", "--epochs", "2"]
@@ -71,12 +71,6 @@ def copy(trained: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(trained, tmp_path / "copy"))
 
 
-def merged(flags: list[str]) -> list[str]:
-    """Return the usual flags, with these in place of those of the same name."""
-    pairs = [FLAGS[i : i + 2] for i in range(0, len(FLAGS), 2)]
-    return [word for pair in pairs if pair[0] not in flags for word in pair] + flags
-
-
 # -- the file --------------------------------------------------------------------------------------
 
 HOUR_30 = "2024-01-02 06:00:00"
@@ -127,7 +121,7 @@ def test_a_bad_training_file(name: str, tmp_path: Path, capsys: pytest.CaptureFi
     content, flags, expected = BAD_FILES[name]
     data, out = tmp_path / "bad.csv", tmp_path / "out"
     data.write_bytes(content if isinstance(content, bytes) else content.encode())
-    refused(capsys, ["train", "forecast", data, *merged(flags), "--out", out], expected)
+    refused(capsys, ["train", "forecast", data, *merged(FLAGS, flags), "--out", out], expected)
     assert not out.exists()
 
 
@@ -206,7 +200,7 @@ BAD_FLAGS: dict[str, tuple[list[str], Expected]] = {
 @pytest.mark.parametrize("name", BAD_FLAGS)
 def test_a_bad_flag(name: str, good: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     flags, expected = BAD_FLAGS[name]
-    refused(capsys, ["train", "forecast", good, "--out", tmp_path / "out", *merged(flags)], expected)
+    refused(capsys, ["train", "forecast", good, "--out", tmp_path / "out", *merged(FLAGS, flags)], expected)
     assert not (tmp_path / "out").exists()
 
 

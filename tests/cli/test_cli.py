@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from commands import call
 from holdfast.checkpoint import load_arrays
 from holdfast.cli import app, main
 from holdfast.cli.output import score_table
@@ -48,15 +49,6 @@ def trained(tmp_path_factory: pytest.TempPathFactory, data: Path) -> Path:
     out = tmp_path_factory.mktemp("cli_run") / "run"
     assert main(["train", "forecast", str(data), *FLAGS, "--epochs", "2", "--out", str(out)]) == 0
     return out
-
-
-def call(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> tuple[str, str]:
-    """Run a command that must succeed; return its stdout and stderr."""
-    capsys.readouterr()
-    code = main([str(argument) for argument in arguments])
-    out, err = capsys.readouterr()
-    assert code == 0, err
-    return out, err
 
 
 def last_value_mae(origins: range) -> float:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import io
-import sys
 import time
 from collections.abc import Iterator
 
 import pytest
 
+from commands import give_stdin
 from holdfast.data.stdin import batch_available, stdin_lines
 from holdfast.errors import UserError
 
@@ -16,12 +15,12 @@ from holdfast.errors import UserError
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "latin-1"])
 def test_stdin_is_read_in_the_encoding(encoding: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for text in ("fünf\n\r\n zwei \nTür", "fünf\n", ""):
-        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text.encode(encoding))))
+        give_stdin(monkeypatch, text.encode(encoding))
         assert list(stdin_lines(encoding)) == text.replace("\r", "").splitlines(keepends=True)
 
 
 def test_a_wrong_byte_is_reported_with_its_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"one\ntwo\nf\xfcnf\n")))
+    give_stdin(monkeypatch, b"one\ntwo\nf\xfcnf\n")
     with pytest.raises(UserError, match="Line 3 is not"):
         list(stdin_lines("utf-8"))
 

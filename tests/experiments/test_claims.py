@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from holdfast.cli import main
+from commands import call
 from holdfast.config import build_config
 from holdfast.errors import UserError
 from holdfast.experiments.claims.run import (
@@ -262,12 +262,6 @@ def test_an_invalid_design(design: dict[str, Any], words: str) -> None:
 
 
 FORECAST = ["--target", "temp", "--horizon", "3", "--season", "24", "--lookback", "24", "--hidden-size", "6"]
-
-
-def call(capsys: pytest.CaptureFixture[str], *words: str | Path, code: int = 0) -> tuple[str, str]:
-    capsys.readouterr()
-    assert main([str(word) for word in words]) == code
-    return capsys.readouterr()
 
 
 def test_claims_of_a_table_and_resume(

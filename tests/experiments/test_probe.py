@@ -14,6 +14,7 @@ import torch
 from test_probe_data import idx
 from torch import Tensor
 
+from commands import Expected, refused
 from holdfast.cli import main
 from holdfast.cli.params import help_texts
 from holdfast.config import load_config, settings_of
@@ -35,7 +36,6 @@ from holdfast.experiments.probes.results import ProbeResults
 from holdfast.experiments.probes.run import _ProbeTrainable, run_probe, train_run
 from holdfast.files import OutputFolder
 from holdfast.models.probe import ProbeNetwork
-from refusals import Expected, refused
 
 QUICK = [
     "--length",

@@ -9,12 +9,12 @@ import torch
 from torch import nn
 
 import holdfast as hf
+from commands import Expected, refused
 from holdfast.cli.app import main
 from holdfast.cli.commands.inspect import _names
 from holdfast.insight.analysis.request import InspectionRequest
 from holdfast.insight.analysis.results import Steps
 from holdfast.insight.render.comparison_view import comparison_table, measure_network
-from refusals import Expected, refused
 
 TEXT = "KING:\nCome here, my lord, and say it.\n\nFOOL:\nI will not come, nor say.\n\n" * 60
 

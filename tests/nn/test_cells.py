@@ -58,9 +58,10 @@ def sigmoid(a: Array) -> Array:
     return np.asarray(1 / (1 + np.exp(-a)))
 
 
-def shown(w: Arrays, c: Array) -> Array:
-    """Return tanh of an LSTM's cell state, which is normalized with layer norm."""
-    return np.tanh(normalized(c) * w["ch_gain"] + w["ch_bias"] if "ch_gain" in w else c)
+def lstm_values(w: Arrays, i: Array, f: Array, g: Array, o: Array, c: Array) -> dict[str, Array]:
+    """Name an LSTM's values and add its hidden state; layer norm normalizes c before the tanh."""
+    shown = np.tanh(normalized(c) * w["ch_gain"] + w["ch_bias"] if "ch_gain" in w else c)
+    return {"input": i, "forget": f, "candidate": g, "output": o, "cell": c, "hidden": o * shown}
 
 
 def rnn_tanh(w: Arrays, x: Array, h: Array) -> dict[str, Array]:
@@ -87,7 +88,7 @@ def lstm(w: Arrays, x: Array, h: Array, c: Array) -> dict[str, Array]:
     i, f = sigmoid(w.x(0, x) + w.h(0, h)), sigmoid(w.x(1, x) + w.h(1, h))
     g, o = np.tanh(w.x(2, x) + w.h(2, h)), sigmoid(w.x(3, x) + w.h(3, h))
     new = f * c + i * g
-    return {"input": i, "forget": f, "candidate": g, "output": o, "cell": new, "hidden": o * shown(w, new)}
+    return lstm_values(w, i, f, g, o, new)
 
 
 def lstm_peephole(w: Arrays, x: Array, h: Array, c: Array) -> dict[str, Array]:
@@ -96,21 +97,14 @@ def lstm_peephole(w: Arrays, x: Array, h: Array, c: Array) -> dict[str, Array]:
     g = np.tanh(w.x(2, x) + w.h(2, h))
     new = f * c + i * g
     o = sigmoid(w.x(3, x) + w.h(3, h) + w.peephole(2) * new)
-    return {"input": i, "forget": f, "candidate": g, "output": o, "cell": new, "hidden": o * shown(w, new)}
+    return lstm_values(w, i, f, g, o, new)
 
 
 def lstm_coupled(w: Arrays, x: Array, h: Array, c: Array) -> dict[str, Array]:
     f = sigmoid(w.x(0, x) + w.h(0, h))
     g, o = np.tanh(w.x(1, x) + w.h(1, h)), sigmoid(w.x(2, x) + w.h(2, h))
     new = f * c + (1 - f) * g
-    return {
-        "input": 1 - f,
-        "forget": f,
-        "candidate": g,
-        "output": o,
-        "cell": new,
-        "hidden": o * shown(w, new),
-    }
+    return lstm_values(w, 1 - f, f, g, o, new)
 
 
 def lstm_coupled_peephole(w: Arrays, x: Array, h: Array, c: Array) -> dict[str, Array]:
@@ -118,14 +112,7 @@ def lstm_coupled_peephole(w: Arrays, x: Array, h: Array, c: Array) -> dict[str, 
     g = np.tanh(w.x(1, x) + w.h(1, h))
     new = f * c + (1 - f) * g
     o = sigmoid(w.x(2, x) + w.h(2, h) + w.peephole(1) * new)
-    return {
-        "input": 1 - f,
-        "forget": f,
-        "candidate": g,
-        "output": o,
-        "cell": new,
-        "hidden": o * shown(w, new),
-    }
+    return lstm_values(w, 1 - f, f, g, o, new)
 
 
 EQUATIONS: dict[str, Callable[..., dict[str, Array]]] = {

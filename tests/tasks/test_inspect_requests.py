@@ -15,6 +15,7 @@ import pytest
 import torch
 from torch import nn
 
+from commands import refused
 from holdfast.cli import main
 from holdfast.data.music.piano_roll import LOWEST
 from holdfast.errors import UserError
@@ -39,7 +40,6 @@ from holdfast.tasks.translate.inspect import END
 from holdfast.tasks.translate.task import Translator
 from labelled import file, series, texts
 from musical import folder_of, tiny
-from refusals import refused
 from sounds import tone
 from sounds import write as write_sound
 from tones import SMALL as SPOKEN

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 import holdfast
-from holdfast.cli import main
+from commands import call
 
 OLD = Path(__file__).with_name("old_runs")
 EXPECTED = OLD / "expected"
@@ -42,10 +42,7 @@ def old(tmp_path: Path) -> Path:
 
 
 def printed(capsys: pytest.CaptureFixture[str], *words: object) -> str:
-    code = main([*map(str, words), "--device", "cpu"])
-    out = capsys.readouterr()
-    assert code == 0, out.err
-    return out.out
+    return call(capsys, *words, "--device", "cpu")[0]
 
 
 def numbers(metrics: dict[str, Any]) -> list[float]:

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 import torch
 
+from commands import refused
 from holdfast.cli import main
 from holdfast.tasks.registry import load, task_class
 from labelled import texts
-from refusals import refused
 
 DATA = {
     "language": ("text.txt", "the cat sat on the mat\na dog saw the cat\n" * 60),

@@ -6,7 +6,6 @@ import csv
 import io
 import json
 import re
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from commands import give_stdin
 from holdfast.cli import main
 from holdfast.tasks.classify import trainable
 from holdfast.tasks.classify.baselines import baseline_set
@@ -168,7 +168,7 @@ def test_texts_are_classified_as_they_come_through_a_pipe(
     capsys.readouterr()
     assert main(["predict", str(of_texts / "run"), str(data), *flags]) == 0
     whole = capsys.readouterr().out
-    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO("\n".join(lines).encode())))
+    give_stdin(monkeypatch, "\n".join(lines).encode())
     assert main(["predict", str(of_texts / "run"), "-", *flags]) == 0
     out, err = capsys.readouterr()
     assert out == whole and whole.count("\n") == 1 + len(lines) > 512

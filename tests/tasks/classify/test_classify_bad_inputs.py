@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import io
 import sys
 from pathlib import Path
 
 import polars as pl
 import pytest
 
+from commands import Expected, damaged_copy, give_stdin, refused
 from holdfast.cli import main
 from labelled import QUICK, file, series, several, texts
-from refusals import Expected, refused
 
 GOOD = texts(40)
 TEXT, SERIES = ["--text", "text"], ["--series", "series", "--step", "step"]
@@ -289,7 +288,7 @@ def test_a_mistake_on_stdin_is_reported(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"a film\n\nso\n")))
+    give_stdin(monkeypatch, b"a film\n\nso\n")
     capsys.readouterr()
     assert main(["predict", str(trained / run)]) == 2
     out, err = capsys.readouterr()
@@ -316,14 +315,10 @@ def test_labels_of_a_validation_file_unseen_in_training(
 def test_a_damaged_run_folder_is_reported(
     trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    import shutil
-
-    copy = Path(shutil.copytree(trained / "texts", tmp_path / "copy"))
-    (copy / "data.json").write_text('{"kind": "text", "digest": ""}')
+    copy = damaged_copy(trained / "texts", tmp_path, "data.json", b'{"kind": "text", "digest": ""}')
     expected = ("that training wrote", "damaged", "Copy the folder again")
     refused(capsys, ["predict", copy, "--text", "so"], expected)
-    (copy / "data.json").write_text((trained / "texts" / "data.json").read_text())
-    (copy / "baselines.safetensors").write_bytes(b"")
+    copy = damaged_copy(trained / "texts", tmp_path, "baselines.safetensors", b"")
     expected = ("complete safetensors file", "cannot be read", "backup")
     refused(capsys, ["predict", copy, "--text", "so"], expected)
 

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import io
 import json
 import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from commands import Expected, call, damaged_copy, give_stdin, merged, refused
 from holdfast.cli import main
 from holdfast.config import save_config
 from holdfast.tasks.language.config import LanguageConfig
 from plain_text import text
-from refusals import Expected, refused
 
 FLAGS = ["--hidden-size", "8", "--steps", "8", "--batch-size", "4", "--epochs", "2", "--num-layers", "1"]
 
@@ -47,13 +45,6 @@ def of_bytes(file: Path) -> Path:
     out = file.parent / "bytes"
     assert main(["train", "language", str(file), *FLAGS, "--token", "byte", "--out", str(out)]) == 0
     return out
-
-
-def call(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> tuple[str, str]:
-    capsys.readouterr()
-    assert main([str(argument) for argument in arguments]) == 0
-    out, err = capsys.readouterr()
-    return out, err
 
 
 def test_train_prints_metrics_and_the_next_commands(
@@ -151,7 +142,7 @@ def test_stdin_is_scored_like_a_file(
     trained: Path, file: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole, _ = call(capsys, "predict", trained, file, "--score")
-    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(file.read_bytes())))
+    give_stdin(monkeypatch, file.read_bytes())
     assert call(capsys, "predict", trained, "-", "--score")[0] == whole
 
 
@@ -307,13 +298,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: Path) -> Path:
 def test_a_mistake_in_training(name: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     arguments, expected = TRAIN[name]
     before = sorted(folder.rglob("*"))
-    small = [
-        word
-        for pair in zip(FLAGS[::2], FLAGS[1::2], strict=True)
-        if pair[0] not in arguments
-        for word in pair
-    ]
-    refused(capsys, ["train", "language", *arguments, *small], expected)
+    refused(capsys, ["train", "language", *merged(FLAGS, arguments)], expected)
     assert [path for path in sorted(folder.rglob("*")) if path.name != "runs"] == before
 
 
@@ -341,15 +326,6 @@ def test_an_unknown_word(of_words: Path, capsys: pytest.CaptureFixture[str]) -> 
 @pytest.mark.parametrize("name", ["data.json", "model.safetensors", "baselines.safetensors", "metrics.json"])
 @pytest.mark.parametrize("content", [None, b"", b"{}", b"\x00\xff damaged"])
 def test_a_damaged_run_is_reported(
-    name: str,
-    content: bytes | None,
-    trained: Path,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    file: Any,
+    name: str, content: bytes | None, trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run = Path(shutil.copytree(trained, tmp_path / "copy"))
-    (run / name).unlink()
-    if content is not None:
-        (run / name).write_bytes(content)
-    refused(capsys, ["evaluate", run], ("", "", ""))
+    refused(capsys, ["evaluate", damaged_copy(trained, tmp_path, name, content)], ("", "", ""))

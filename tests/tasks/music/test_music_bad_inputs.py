@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 import symusic
 
+from commands import Expected, refused
 from holdfast.data.music.notes import ScoreMeta, save_midi
 from musical import folder_of, melody, piece, trained
-from refusals import Expected, refused
 
 FLAGS = ["--epochs", "1", "--hidden-size", "8", "--batch-size", "4", "--device", "cpu"]
 WHOLE = bytes(piece(0).dumps_midi())

@@ -12,12 +12,12 @@ import pytest
 from safetensors.numpy import load_file
 from scipy.io import savemat
 
+from commands import Expected, call, damaged_copy, merged, refused
 from holdfast.cli import main
 from holdfast.config import load_config, save_config
 from holdfast.data.music.piano_roll import KEYS, LOWEST
 from holdfast.tasks.music.config import MusicConfig
 from holdfast.tasks.registry import load
-from refusals import Expected, refused
 
 FLAGS = ["--hidden-size", "8", "--chord-size", "6", "--steps", "8", "--batch-size", "4", "--epochs", "2"]
 CHORDS = [[60, 64, 67], [60, 65, 69], [59, 62, 67], [57, 60, 64]]
@@ -62,14 +62,6 @@ def trained(files: Path) -> Path:
     out = files / "run"
     assert main(["train", "music", str(files / "tunes.mat"), *FLAGS, "--out", str(out)]) == 0
     return out
-
-
-def call(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> tuple[str, str]:
-    capsys.readouterr()
-    code = main([str(argument) for argument in arguments])
-    out, err = capsys.readouterr()
-    assert code == 0, err
-    return out, err
 
 
 def test_train_prints_the_results_and_writes_the_run(
@@ -253,10 +245,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_mistake_in_training(name: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     arguments, expected = TRAIN[name]
     before = sorted(folder.rglob("*"))
-    given = [
-        word for a, b in zip(FLAGS[::2], FLAGS[1::2], strict=True) if a not in arguments for word in (a, b)
-    ]
-    refused(capsys, ["train", "music", *arguments, *given], expected)
+    refused(capsys, ["train", "music", *merged(FLAGS, arguments)], expected)
     assert sorted(folder.rglob("*")) == before
 
 
@@ -291,11 +280,7 @@ def test_notes_name_short_pieces_and_those_of_two_splits(
 def test_a_damaged_run_is_refused(
     name: str, content: bytes | None, trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run = Path(shutil.copytree(trained, tmp_path / "copy"))
-    (run / name).unlink()
-    if content is not None:
-        (run / name).write_bytes(content)
-    refused(capsys, ["evaluate", run], ("", "", ""))
+    refused(capsys, ["evaluate", damaged_copy(trained, tmp_path, name, content)], ("", "", ""))
 
 
 def test_a_resumed_run_keeps_its_data(

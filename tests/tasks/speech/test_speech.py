@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import io
 import json
 import signal
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +12,7 @@ import pytest
 import soundfile
 import torch
 
+from commands import give_stdin
 from holdfast.cli import main
 from holdfast.data.audio.sound_files import read_blocks
 from holdfast.errors import UserError
@@ -261,7 +260,7 @@ def test_the_command_line_transcribes_live(
     assert main(["predict", live, str(sound), "--live"]) == 0
     assert capsys.readouterr().out.split() == alive.split()
     samples, _ = soundfile.read(sound, dtype="int16")
-    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(samples.astype("<i2").tobytes())))
+    give_stdin(monkeypatch, samples.astype("<i2").tobytes())
     assert main(["predict", live, "--live"]) == 0
     assert capsys.readouterr().out.split() == alive.split()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import shutil
 import sys
 from collections.abc import Callable
@@ -11,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from commands import Expected, damaged_copy, give_stdin, refused
 from holdfast.cli import main
-from refusals import Expected, refused
 from sounds import cut, tone, write
 
 BOTH = ["--epochs", "1", "--hidden-size", "4", "--channels", "4", "--num-layers", "1"]
@@ -327,21 +326,18 @@ def test_a_mistake_on_stdin_is_reported(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data)))
+    give_stdin(monkeypatch, data)
     refused(capsys, ["predict", trained / "live", "--live"], expected)
 
 
 def test_a_damaged_run_folder_is_reported(
     trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    copy = Path(shutil.copytree(trained / "live", tmp_path / "copy"))
-    (copy / "data.json").write_text("{}")
+    copy = damaged_copy(trained / "live", tmp_path, "data.json", b"{}")
     refused(capsys, ["predict", copy, trained / "0.wav"], ("as training wrote", "damaged", "Copy"))
-    shutil.copy(trained / "live" / "data.json", copy)
-    (copy / "baselines.safetensors").write_bytes(b"")
-    refused(
-        capsys, ["predict", copy, trained / "0.wav"], ("complete safetensors", "cannot be read", "backup")
-    )
+    copy = damaged_copy(trained / "live", tmp_path, "baselines.safetensors", b"")
+    expected = ("complete safetensors", "cannot be read", "backup")
+    refused(capsys, ["predict", copy, trained / "0.wav"], expected)
 
 
 # -- unusual data ----------------------------------------------------------------------------------

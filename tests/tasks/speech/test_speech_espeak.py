@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import io
 import json
 import random
 import shutil
-import sys
 from pathlib import Path
 
 import pytest
 
+from commands import give_stdin
 from holdfast.cli import main
 from holdfast.data.audio.sound_files import read_sound
 from holdfast.demos.speech import PHRASES, STRANGER, Spoken, manifest, phrases, speak
@@ -71,8 +70,7 @@ def test_speech_is_synthesized_learned_and_transcribed(
     assert main(["predict", run, sound, "--live"]) == 0
     assert capsys.readouterr().out.split() == text and set(text) <= set(WORDS)
     samples, rate = read_sound(Path(sound))
-    pipe = io.TextIOWrapper(io.BytesIO((samples * 32768).astype("<i2").tobytes()))
-    monkeypatch.setattr(sys, "stdin", pipe)
+    give_stdin(monkeypatch, (samples * 32768).astype("<i2").tobytes())
     assert main(["predict", run, "--live", "--pcm-rate", str(rate), "--times"]) == 0
     rows = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
     assert [row[2] for row in rows] == text and all(0 < float(row[3]) <= 1 for row in rows)

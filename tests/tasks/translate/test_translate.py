@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import signal
 import subprocess
@@ -15,6 +14,7 @@ import pytest
 import torch
 from sacrebleu.metrics.bleu import BLEU
 
+from commands import give_stdin
 from holdfast.errors import UserError
 from holdfast.tasks.registry import load
 from holdfast.tasks.translate import inference
@@ -121,10 +121,6 @@ def written(model: Translator, data: Path | None, **options: Any) -> str:
     return "".join(write_predictions(model, data, Prediction(**options)))
 
 
-def piped(monkeypatch: pytest.MonkeyPatch, data: bytes) -> None:
-    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data)))
-
-
 def test_lines_stay_in_order_and_empty_ones_stay_empty(
     model: Translator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -132,7 +128,7 @@ def test_lines_stay_in_order_and_empty_ones_stay_empty(
     numbers = [random.integers(6, size=random.integers(0, 4)).tolist() for _ in range(700)]
     text = "".join(f"{sentence(each)[0]}\n" for each in numbers)
     alone = {source: model.predict([source])[0] for source in sorted(set(text.splitlines()))[:20]}
-    piped(monkeypatch, text.encode())
+    give_stdin(monkeypatch, text.encode())
     lines = written(model, None).split("\n")
     assert len(lines) == 701 and lines[-1] == ""
     for source, line in zip(text.splitlines(), lines, strict=False):
@@ -142,7 +138,7 @@ def test_lines_stay_in_order_and_empty_ones_stay_empty(
     assert right > 650
     (tmp_path / "in.txt").write_text(text)
     assert written(model, tmp_path / "in.txt").split("\n") == lines
-    piped(monkeypatch, text.encode())
+    give_stdin(monkeypatch, text.encode())
     assert written(model, Path("-")).split("\n") == lines
 
 
@@ -165,7 +161,7 @@ def test_sentences_that_are_too_long_are_cut_and_reported(model: Translator, tmp
 
 
 def test_n_best(model: Translator, monkeypatch: pytest.MonkeyPatch) -> None:
-    piped(monkeypatch, b"eins zwei\n\ndrei vier\n")
+    give_stdin(monkeypatch, b"eins zwei\n\ndrei vier\n")
     rows = [line.split("\t") for line in written(model, None, n_best=3, beam=4).splitlines()]
     assert [row[0] for row in rows] == ["1"] * 3 + ["2"] + ["3"] * 3
     assert rows[0][2] == "two one" and rows[4][2] == "four three" and rows[3][2] == ""
@@ -187,7 +183,7 @@ def test_samples_depend_on_the_seed(model: Translator) -> None:
 
 
 def test_the_attention_is_plotted(model: Translator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    piped(monkeypatch, b"eins zwei\n$x$ drei\n")
+    give_stdin(monkeypatch, b"eins zwei\n$x$ drei\n")
     assert written(model, None, plot=tmp_path / "a.png").count("\n") == 2
     assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from commands import damaged_copy, give_stdin
 from holdfast.errors import UserError
 from holdfast.tasks.registry import load
 from holdfast.tasks.translate.config import Prediction
@@ -88,7 +88,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("name", PREDICTIONS)
 def test_wrong_predictions(run: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     fields, message = PREDICTIONS[name]
-    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"ag\n")))
+    give_stdin(monkeypatch, b"ag\n")
     with pytest.raises(UserError, match=message):
         list(write_predictions(load(run), None, Prediction(**fields)))
 
@@ -126,13 +126,13 @@ def test_unusable_data(tmp_path: Path, name: str) -> None:
 def test_stdin_in_another_encoding_is_reported_with_its_line(
     run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"ag\nbh\nT\xfcr\n")))
+    give_stdin(monkeypatch, b"ag\nbh\nT\xfcr\n")
     with pytest.raises(UserError, match=r"must be utf-8\. Line 3 is not"):
         list(write_predictions(load(run), None, Prediction()))
 
 
 def test_a_plot_of_nothing(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"\n\n")))
+    give_stdin(monkeypatch, b"\n\n")
     with pytest.raises(UserError, match="The first ones are empty"):
         list(write_predictions(load(run), None, Prediction(plot=tmp_path / "a.png")))
 
@@ -144,12 +144,8 @@ def test_a_missing_file_to_translate(run: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["data.json", "baselines.safetensors", "model.safetensors"])
 def test_a_damaged_folder(run: Path, tmp_path: Path, name: str) -> None:
-    for path in run.iterdir():
-        if path.is_file():
-            (tmp_path / path.name).write_bytes(path.read_bytes())
-    (tmp_path / name).write_text("{}" if name == "data.json" else "no tensors")
     with pytest.raises(UserError):
-        load(tmp_path)
+        load(damaged_copy(run, tmp_path, name, b"{}" if name == "data.json" else b"no tensors"))
 
 
 def test_the_command_line_shows_no_traceback(tmp_path: Path) -> None:
