@@ -267,6 +267,16 @@ def missing_file(path: Path, what: str = "data file") -> UserError:
     return UserError(f"The {what} must exist.", f"There is no {path}.", fix)
 
 
+def counted(count: int, noun: str) -> str:
+    """Return a number with its noun.
+
+    Example:
+        >>> counted(1, "window"), counted(2000, "window")
+        ('1 window', '2,000 windows')
+    """
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
 def listed(names: Sequence[str], separator: str = ", ") -> str:
     """Return the first three names, and how many more there are."""
     return separator.join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")

@@ -13,7 +13,7 @@ from holdfast._typing import Array
 from holdfast.optional_imports import load_extra
 from holdfast.tasks.baselines import Baseline, BaselineSet, LeftOut
 from holdfast.tasks.classify.metrics import probabilities, surprise
-from holdfast.tasks.classify.preprocessing import ClassifyPreprocessing, ExampleSplit
+from holdfast.tasks.classify.preprocessing import ClassifyPreprocessing, ExampleSplit, scale_of
 
 PENALTIES = (0.1, 1.0, 10.0, 100.0)
 """Inverse strengths C of the penalty, compared on the validation split."""
@@ -122,7 +122,7 @@ class Statistics(_Regression):
 
     def fit(self, train: ExampleSplit, valid: ExampleSplit) -> None:
         """Standardize the features of the training split, and fit."""
-        self.scale = _scale(statistics(train))
+        self.scale = scale_of(statistics(train))
         self.choose(self._features(train), train.targets, self._features(valid), valid.targets)
 
     def _features(self, split: ExampleSplit) -> Array:
@@ -132,12 +132,6 @@ class Statistics(_Regression):
     def predict(self, split: ExampleSplit) -> Array:
         """Return probabilities [N, K]."""
         return self.probabilities(self._features(split))
-
-
-def _scale(rows: Array) -> Array:
-    """Return the mean and the standard deviation of each column, 1 for a constant one: [2, F]."""
-    std = rows.std(0)
-    return np.stack([rows.mean(0), np.where(std > 0, std, 1.0)])
 
 
 def statistics(split: ExampleSplit) -> Array:
@@ -167,7 +161,7 @@ class NearestNeighbor(_Classifier):
         """
         if len(train) > _MOST_NEIGHBORS:
             raise LeftOut(f"more than {_MOST_NEIGHBORS:,} training series")
-        self.scale = _scale(np.concatenate(train.inputs).astype(np.float64))
+        self.scale = scale_of(np.concatenate(train.inputs).astype(np.float64))
         self.length = np.array(int(np.median(train.lengths)))
         self.series, self.targets = self._stretched(train), train.targets
 

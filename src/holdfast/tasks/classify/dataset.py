@@ -13,6 +13,7 @@ import numpy as np
 from holdfast.data.splits import split_fractions, split_notes
 from holdfast.data.text.word_vectors import read_vectors
 from holdfast.errors import UserError
+from holdfast.files import counted
 from holdfast.tasks.classify.config import ClassifyConfig, DataConfig
 from holdfast.tasks.classify.examples import Examples, read_examples, stratified
 from holdfast.tasks.classify.preprocessing import (
@@ -44,7 +45,7 @@ def read_dataset(
     for name, least in (("training", 2), ("validation", 1)):
         if len(raw[name]) < least:
             raise UserError(
-                f"The {name} split must have at least {least} example{'s' * (least > 1)}.",
+                f"The {name} split must have at least {counted(least, 'example')}.",
                 f"It has {len(raw[name])}.",
                 "Give more data, or another --split.",
             )

@@ -71,6 +71,12 @@ class SeriesEncoder:
         return {"channels": list(self.channels)}
 
 
+def scale_of(rows: Array) -> Array:
+    """Return the mean and the standard deviation of each column, 1 for a constant one: [N, F] -> [2, F]."""
+    std = rows.std(0)
+    return np.stack([rows.mean(0), np.where(std > 0, std, 1.0)])
+
+
 def _cleaned(text: str, kind: str) -> str:
     return " ".join(WORD.findall(text.lower())) if kind == "word" else text
 

@@ -20,7 +20,7 @@ from holdfast.models.classify import (
 )
 from holdfast.tasks.classify import metrics
 from holdfast.tasks.classify.config import ClassifyConfig
-from holdfast.tasks.classify.preprocessing import ClassifyPreprocessing, ExampleSplit, TextEncoder
+from holdfast.tasks.classify.preprocessing import ClassifyPreprocessing, ExampleSplit, TextEncoder, scale_of
 from holdfast.tasks.contract import network_options
 from holdfast.tasks.dataset import Dataset
 
@@ -52,10 +52,9 @@ def initialize(network: ClassifierNetwork, dataset: ClassifyDataset) -> None:
         with torch.no_grad():
             network.inputs.embedding.weight[known] = vectors[known]  # type: ignore[union-attr, operator]
     if isinstance(network.inputs, ChannelProjection):
-        rows = np.concatenate(dataset.train.inputs).astype(np.float64)
-        std = rows.std(0)
-        network.inputs.mean.copy_(torch.from_numpy(rows.mean(0)))
-        network.inputs.std.copy_(torch.from_numpy(np.where(std > 0, std, 1.0)))
+        scale = torch.from_numpy(scale_of(np.concatenate(dataset.train.inputs).astype(np.float64)))
+        network.inputs.mean.copy_(scale[0])
+        network.inputs.std.copy_(scale[1])
 
 
 def padded(split: ExampleSplit, numbers: Array) -> Batch:

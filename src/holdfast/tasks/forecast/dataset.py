@@ -13,7 +13,7 @@ from holdfast._typing import Array
 from holdfast.data.splits import OwnFiles
 from holdfast.data.tabular.series import Columns, Panel, Series, read_panel
 from holdfast.errors import UserError
-from holdfast.files import listed
+from holdfast.files import counted, listed
 from holdfast.tasks.dataset import SPLITS, Dataset
 from holdfast.tasks.forecast.config import DataConfig, ForecastConfig
 from holdfast.tasks.forecast.preprocessing import (
@@ -110,14 +110,13 @@ def _notes(
     if config.data.season is None and not config.data.returns:
         yield f"season found: {season} steps" if season > 1 else "no season found"
     if config.lookback is None:
-        lookback = preprocessing.lookback
-        yield f"look-back chosen: {lookback} step{'' if lookback == 1 else 's'}"
+        yield f"look-back chosen: {counted(preprocessing.lookback, 'step')}"
     short = set(preprocessing.scales) - {train.table.panel.series[k].name for k in set(train.series)}
     if short:
         yield f"series too short for a training window, but scored: {listed(sorted(short))}"
     for name, split in splits.items():
         if 0 < len(split) < _FEW:
-            count = f"{len(split)} window{'' if len(split) == 1 else 's'}"
+            count = counted(len(split), "window")
             yield f"the {name} split has only {count}: results based on it are uncertain"
     if not len(splits["test"]):
         yield "there are no test rows: the metrics are those of the validation split"

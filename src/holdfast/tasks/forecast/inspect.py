@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from holdfast._typing import Array
 from holdfast.data.tabular.frequency import Frequency
+from holdfast.files import counted
 from holdfast.insight.analysis.features import changes, side_by_side
 from holdfast.insight.analysis.request import FeatureBatch, InspectionRequest, Loss, Score
 from holdfast.insight.analysis.results import Steps
@@ -103,8 +104,8 @@ def _loss(model: Forecaster, split: WindowSplit) -> Loss:
 
 
 def _notes(every: WindowSplit, scored: WindowSplit) -> list[str]:
-    count = min(len(every), _FEATURE_WINDOWS)
-    notes = [f"Feature units were searched for in {count} window{'' if count == 1 else 's'} of the file."]
+    count = counted(min(len(every), _FEATURE_WINDOWS), "window")
+    notes = [f"Feature units were searched for in {count} of the file."]
     if not len(scored):
         notes.append("No forecast of the file can be scored: it has too few rows.")
     return notes

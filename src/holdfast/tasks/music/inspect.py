@@ -14,6 +14,7 @@ from holdfast._typing import Array
 from holdfast.data.music.meta import ScoreMeta
 from holdfast.data.music.piano_roll import LOWEST, Roll, RollPiece
 from holdfast.errors import UserError
+from holdfast.files import counted
 from holdfast.insight.analysis.features import side_by_side
 from holdfast.insight.analysis.request import FeatureBatch, InspectionRequest, Loss, Score
 from holdfast.insight.analysis.results import Steps
@@ -57,12 +58,8 @@ def _title(model: Composer, name: str) -> str:
     return f"{model.config.network.cell.upper()} model of music reading {name}"
 
 
-def _pieces(count: int) -> str:
-    return f"{count} piece{'s' * (count != 1)}"
-
-
 def _searched(count: int) -> str:
-    return f"Units that track a feature were searched in {_pieces(count)}."
+    return f"Units that track a feature were searched in {counted(count, 'piece')}."
 
 
 # -- rolls -------------------------------------------------------------------------------------------------------
@@ -89,7 +86,7 @@ def _rolls(model: Composer, split: RollSplit, steps: int) -> InspectionRequest:
         _run(module, [roll]),
         Steps(labels, "frame", *_keys(roll), {name: own[name] for name in known}),
         _next_frame(module, following),
-        Loss("nats per frame", lambda: mean_nats(module, scored), f"on {_pieces(len(scored))}"),
+        Loss("nats per frame", lambda: mean_nats(module, scored), f"on {counted(len(scored), 'piece')}"),
         _run(module, [some[i].roll[:length] for i in chosen]),
         FeatureBatch(_run(module, [piece.roll[:_WINDOW] for piece in some]), known),
         extra_plots=lambda folder: [plot_expectation(module, some, per_beat, folder / "expected.png")],
@@ -156,7 +153,11 @@ def _events(model: Composer, split: EventSplit, steps: int) -> InspectionRequest
             f"log-probability of {name!r} as the next token",
             lambda answer: module.output.log_probabilities(answer.raw[-1])[0][following],
         ),
-        Loss("nats per token", lambda: _nats_per_token(module, scored, end), f"on {_pieces(len(scored))}"),
+        Loss(
+            "nats per token",
+            lambda: _nats_per_token(module, scored, end),
+            f"on {counted(len(scored), 'piece')}",
+        ),
         _read(module, [whole[i][:length] for i in chosen], end),
         FeatureBatch(_read(module, [own[:-1][:_TOKENS] for own in whole], end), known),
         notes=(_searched(len(whole)),),

@@ -154,6 +154,5 @@ class Composer(Task[MusicConfig, MusicSplit, MusicPreprocessing, MusicPrediction
             score = self.backend.compose(module, preprocessing, notes, request)
         return Composition(request.with_meta(score), request, notes, self.config.data.steps_per_beat)
 
-    def predict(self, primer: Path | str | None = None, **asked: object) -> Composition:
-        """Compose: the same as :meth:`compose`, under the name that other tasks use."""
-        return self.compose(primer, **asked)
+    predict = compose
+    """:meth:`compose` under the name that other tasks use."""

@@ -15,6 +15,7 @@ from holdfast._typing import Array
 from holdfast.data.audio.manifest import Utterance
 from holdfast.decoding.ctc import BLANK, GreedyCTC, decode, force_align
 from holdfast.errors import UserError
+from holdfast.files import counted
 from holdfast.insight.analysis.features import side_by_side
 from holdfast.insight.analysis.request import FeatureBatch, InspectionRequest, Loss, Score
 from holdfast.insight.analysis.results import Steps
@@ -152,7 +153,9 @@ def _log_odds(scores: Tensor, token: int) -> Tensor:
 
 def _loss(module: SpeechNetwork, sounds: _Sounds, tokenizer: CTCTokenizer) -> tuple[Loss | None, list[str]]:
     """Return the CTC loss per token of the sounds with a transcript, and notes."""
-    note = f"The search for units that track a feature used {_counted(len(sounds.frames))} of the file."
+    note = (
+        f"The search for units that track a feature used {counted(len(sounds.frames), 'sound')} of the file."
+    )
     pairs = [(f, tokenizer.encode(one.text)) for one, f in zip(sounds.utterances, sounds.frames) if one.text]
     frames, tokens = [f for f, own in pairs if own], [own for _, own in pairs if own]
     if not tokens or not isfinite(mean_nats(log_probabilities(module, frames), tokens)):
@@ -160,9 +163,5 @@ def _loss(module: SpeechNetwork, sounds: _Sounds, tokenizer: CTCTokenizer) -> tu
     return Loss(
         "nats per token",
         lambda: mean_nats(log_probabilities(module, frames), tokens),
-        f"on {_counted(len(tokens))}",
+        f"on {counted(len(tokens), 'sound')}",
     ), [note]
-
-
-def _counted(sounds: int) -> str:
-    return f"{sounds} sound{'' if sounds == 1 else 's'}"

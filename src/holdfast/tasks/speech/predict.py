@@ -10,6 +10,7 @@ from holdfast._typing import Array
 from holdfast.data.audio.sound_files import read_blocks
 from holdfast.data.tabular.records import READERS
 from holdfast.errors import UserError
+from holdfast.files import counted
 from holdfast.tasks.speech.config import Prediction
 from holdfast.tasks.speech.decoder import BLOCK, StreamingRecognizer
 from holdfast.tasks.speech.segments import Segment, Word, text_of
@@ -51,8 +52,7 @@ def _counted(
     for name, segments in found:
         empty += not segments
         yield name, segments
-    sounds = "sound" if empty == 1 else "sounds"
-    model.notes = (f"nothing was recognized in {empty:,} {sounds}",) if empty else ()
+    model.notes = (f"nothing was recognized in {counted(empty, 'sound')}",) if empty else ()
 
 
 def _is_manifest(data: Path) -> bool:

@@ -14,6 +14,7 @@ from holdfast._json import JsonMapping, JsonObject
 from holdfast._typing import Array
 from holdfast.data.audio.manifest import Utterance
 from holdfast.errors import UserError
+from holdfast.files import counted
 from holdfast.models.speech import SpeechNetwork
 from holdfast.tasks.baselines import BaselineSet
 from holdfast.tasks.contract import Result
@@ -221,8 +222,7 @@ class SpeechRecognizer(Task[SpeechConfig, SpeechSplit, SpeechPreprocessing, list
     @classmethod
     def remarks(cls, result: JsonMapping) -> list[str]:
         """Return how fast the network is."""
-        factor, threads = result["model"]["real_time_factor"], result["threads"]
-        on = f"{threads} thread{'' if threads == 1 else 's'}"
+        factor, on = result["model"]["real_time_factor"], counted(result["threads"], "thread")
         return [f"Recognizing 1 second of sound takes {factor:.3g} s on {on}."]
 
     @classmethod
