@@ -15,7 +15,7 @@ Y = TypeVar("Y")
 
 
 class LeftOut(Exception):  # noqa: N818 - not an error: a baseline that does not apply to the data
-    """Raised by a baseline that does not apply to the data; its text is the reason, empty for none worth a note."""
+    """Raised by a baseline that does not apply to the data; its text, if any, becomes a note."""
 
 
 class Baseline(ABC, Generic[S, Y]):
@@ -120,7 +120,7 @@ class BaselineSet(Generic[S, Y]):
 
 
 class NGramBaselineSet(BaselineSet[S, Array]):
-    """Unigrams and Kneser-Ney n-grams, which share their counts; predictions are nats of every token [n].
+    """Unigrams and Kneser-Ney n-grams with shared counts; predictions are nats of tokens [n].
 
     Args:
         ids: token numbers [n] of a split.

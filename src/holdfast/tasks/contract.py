@@ -1,4 +1,4 @@
-"""What a task must add: declarations about its results, and the methods that know its data and its network."""
+"""What a task must add: declarations of its results, and methods for its data and network."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ Options = TypeVar("Options", bound=DataclassInstance)
 
 
 def network_options(options_class: type[Options], settings: NetworkSettings, **derived: object) -> Options:
-    """Return the options of a network: settings of the same names, and what follows from the data."""
+    """Return the options of a network: settings of the same names, and values from the data."""
     names = [field.name for field in fields(options_class) if hasattr(settings, field.name)]
     return options_class(**{name: getattr(settings, name) for name in names} | derived)
 
@@ -101,8 +101,8 @@ class ReportFile(Protocol[_M_contra]):
 class TaskContract(ABC, Generic[C, S, P, Y, N]):
     """What a task adds: class variables, abstract methods, and methods that it may override.
 
-    ``C`` is the dataclass of its settings, ``S`` an encoded split, ``P`` the preprocessing, ``Y`` the predictions for
-    a split, ``N`` the network.
+    ``C`` is the dataclass of its settings, ``S`` an encoded split, ``P`` the preprocessing, ``Y``
+    the predictions for a split, ``N`` the network.
     """
 
     task: ClassVar[str]
@@ -113,19 +113,19 @@ class TaskContract(ABC, Generic[C, S, P, Y, N]):
     renamed: ClassVar[Mapping[str, str]] = {}
     """Keys of results that earlier versions wrote -> today's."""
     size: ClassVar[str]
-    """How much was scored, as a format of the keys of :meth:`measure`, such as ``"{windows:,} windows"``."""
+    """How much was scored: a format of :meth:`measure`, such as ``"{windows:,} windows"``."""
     title: ClassVar[str]
     """Title of the report, as a format of a result and of ``config``."""
     data_settings: ClassVar[tuple[str, ...]] = ()
     """Settings that another command on the same data needs as well."""
     sentence: ClassVar[str] = "The network's {label} is {own:.4g}; {bar}"
-    """First sentence of a verdict: ``label`` and ``own`` value of the ranking metric, ``bar`` the baselines' part."""
+    """First sentence of a verdict: ``label`` and ``own`` value of the metric, ``bar`` of it."""
 
-    # -- what a task adds ----------------------------------------------------------------------------------------
+    # -- what a task adds --------------------------------------------------------------------------
 
     @abstractmethod
     def read(self, data: Path, valid: Path | None, test: Path | None) -> Dataset[S, P]:
-        """Read the files, split them, fit the preprocessing on the training split and encode every split.
+        """Read and split the files, fit the preprocessing on training, and encode each split.
 
         Neither the cell, nor the network, nor the seed matters here.
         """
@@ -160,29 +160,29 @@ class TaskContract(ABC, Generic[C, S, P, Y, N]):
 
     @abstractmethod
     def measure(self, split: S) -> JsonObject:
-        """Return how much a split holds, by the name of what is counted, such as ``{"windows": 120}``."""
+        """Return how much a split holds, by what is counted, such as ``{"windows": 120}``."""
 
     @abstractmethod
     def losses(self, dataset: Dataset[S, P]) -> dict[str, float]:
-        """Return ``train_loss`` (without dropout) and ``valid_loss``, and what else describes the training."""
+        """Return ``train_loss`` (without dropout), ``valid_loss``, and other facts on training."""
 
     def write_predictions(self: Self, data: Path | None, options: DataclassInstance) -> Iterator[str]:
-        """Yield what ``holdfast predict`` prints: ``write_predictions`` of the task's ``predict.py``."""
+        """Yield what ``holdfast predict`` prints, by ``write_predictions`` of ``predict.py``."""
         file = cast("PredictFile[Self, DataclassInstance]", self._needed("predict"))
         return file.write_predictions(self, data, options)
 
     def inspections(self: Self, data: Path, steps: int) -> list[InspectionRequest]:
-        """Return what ``holdfast inspect`` looks at: ``inspections`` of the task's ``inspect.py``."""
+        """Return what ``holdfast inspect`` looks at, by ``inspections`` of ``inspect.py``."""
         return cast("InspectFile[Self]", self._needed("inspect")).inspections(self, data, steps)
 
     def report_sections(self: Self, plots: Path) -> list[Section]:
-        """Return the sections that a task adds to its report: ``sections`` of its ``report.py``, if it has one."""
+        """Return the sections that a task adds to its report, by ``sections`` of ``report.py``."""
         file = cast("ReportFile[Self] | None", self.file("report"))
         return [] if file is None else file.sections(self, plots)
 
     @classmethod
     def file(cls, name: str) -> ModuleType | None:
-        """Load a file of the task's folder, such as ``plots``, when it is used; None where there is none."""
+        """Load a file of the task's folder, such as ``plots``; None where there is none."""
         own = next(base for base in cls.__mro__ if "task" in vars(base))
         folder = own.__module__.rpartition(".")[0]
         module = f"{folder}.{name}"
@@ -203,7 +203,7 @@ class TaskContract(ABC, Generic[C, S, P, Y, N]):
         return self.score(split, self.predictions(split))
 
     def scored_otherwise(self, split: S) -> JsonObject:
-        """Return results of other ways to score the same network, by a name in ``reporting.summary.VARIANTS``."""
+        """Return results of other ways to score the network, by a name in ``summary.VARIANTS``."""
         return {}
 
     def arrays(self) -> dict[str, Array]:
@@ -213,7 +213,7 @@ class TaskContract(ABC, Generic[C, S, P, Y, N]):
     def load_arrays(self, arrays: dict[str, Array]) -> None:
         """Take what :meth:`arrays` returned."""
 
-    # -- what follows from the declarations ----------------------------------------------------------------------
+    # -- what follows from the declarations --------------------------------------------------------
 
     @classmethod
     def examples(cls, run: str, files: Sequence[str]) -> list[list[str]]:
@@ -234,13 +234,13 @@ class TaskContract(ABC, Generic[C, S, P, Y, N]):
     @classmethod
     def scored_on(cls, result: JsonMapping) -> str:
         """Return what was scored, as the title of a table."""
-        counted = re.sub(r"\b1 (\w+)s\b", r"1 \1", cls.size.format(**result))  # "1 window", not "1 windows"
+        counted = re.sub(r"\b1 (\w+)s\b", r"1 \1", cls.size.format(**result))  # "1 window"
         where = "whole file" if result["split"] == "file" else f"{result['split']} split"
         return f"{cls.task}, {where}, {counted}"
 
     @classmethod
     def verdict(cls, result: JsonMapping) -> list[str]:
-        """Return the result in sentences: the model compared with the best baseline, and other ways to score it."""
+        """Return the result in sentences: compared with the best baseline, and scored otherwise."""
         board = cls.scoreboard
         metric = board.metric(result["model"])
         own = result["model"][metric.name]
@@ -250,7 +250,7 @@ class TaskContract(ABC, Generic[C, S, P, Y, N]):
 
     @classmethod
     def instead(cls, result: JsonMapping) -> str:
-        """Return how the best baseline is used instead of the network, as a clause; empty where it cannot be."""
+        """Return how to use the best baseline instead, as a clause; empty where it cannot be."""
         return ""
 
     @classmethod
@@ -260,7 +260,7 @@ class TaskContract(ABC, Generic[C, S, P, Y, N]):
 
     @classmethod
     def next_commands(cls, run: str, files: list[str], asked: list[str]) -> list[list[str]]:
-        """Return what makes sense after a training run on these files with these flags about the data."""
+        """Return commands for after a training run on these files with these flags on data."""
         cells = ["--cells", "rnn,gru,lstm", "--seeds", "3"]
         return [
             *cls.examples(run, files),

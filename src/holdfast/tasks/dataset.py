@@ -18,7 +18,7 @@ class Split(Protocol):
         ...
 
     def fraction(self, share: float) -> Self:
-        """Return the last ``share`` of the examples, in (0, 1]: what a smaller training split would have been."""
+        """Return the last ``share``, in (0, 1], of the examples, as a smaller training split."""
         ...
 
 
@@ -28,11 +28,11 @@ _E_co = TypeVar("_E_co", covariant=True)
 
 
 class Preprocessing(Protocol[_R_contra, _K_contra, _E_co]):
-    """What a task fits on the training split: scalers, vocabularies, classes; saved as ``data.json``.
+    """What a task fits on the training split, such as scalers; saved as ``data.json``.
 
-    ``R`` are raw examples, ``K`` the settings that fitting needs, and ``E`` what encoding returns: a split. Only a
-    forecaster differs: it encodes all series of a file once, as a table, and then cuts the windows of every split
-    from it.
+    ``R`` are raw examples, ``K`` the settings that fitting needs, and ``E`` what encoding returns:
+    a split. Only a forecaster differs: it encodes all series of a file once, as a table, and then
+    cuts the windows of every split from it.
     """
 
     @classmethod
@@ -93,13 +93,13 @@ class Dataset(Generic[S, P]):
 
     @classmethod
     def of(cls, splits: Mapping[str, S], preprocessing: P, notes: Iterable[str], digest: str) -> Self:
-        """Return a dataset of the splits that :data:`SPLITS` names; an empty test split counts as none."""
+        """Return a dataset of the splits by name; an empty test split counts as none."""
         train, valid, test = (splits[name] for name in SPLITS)
         return cls(train, valid, test if len(test) else None, preprocessing, tuple(notes), digest)
 
     @property
     def scored(self) -> tuple[str, S]:
-        """Name and examples of the split that results are given for: test, or validation where there is no test."""
+        """Name and examples of the scored split: test, or validation where there is no test."""
         return ("validation", self.valid) if self.test is None else ("test", self.test)
 
     def fraction(self, share: float) -> Self:

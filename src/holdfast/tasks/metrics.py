@@ -90,7 +90,7 @@ _RENAMED = {
 
 
 def renamed_keys(values: object, own: Mapping[str, str] | None = None) -> Any:
-    """Return results of an earlier version with today's keys, at every depth; ``own`` are a task's own renames."""
+    """Return results of an earlier version with today's keys; ``own`` are a task's renames."""
     names = _RENAMED | dict(own or {})
     if isinstance(values, Mapping):
         return {names.get(name, name): renamed_keys(value, own) for name, value in values.items()}

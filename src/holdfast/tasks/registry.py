@@ -30,7 +30,8 @@ class Entry(NamedTuple):
         model: class in ``task``: a subclass of :class:`holdfast.tasks.task.Task`.
         config: dataclass of its settings, in ``config``.
         prediction: dataclass of the settings of ``holdfast predict``, in ``config``.
-        scoring: dataclass of the settings of ``holdfast evaluate``, in ``config``; None for those that all tasks share.
+        scoring: dataclass of the settings of ``holdfast evaluate``, in ``config``; None for those
+            that all tasks share.
     """
 
     package: str
@@ -119,7 +120,8 @@ def load(folder: Path | str) -> Any:
     """The trained model in a run's folder, whatever its task.
 
     Raises:
-        UserError: no such folder, none of a run, a run that has not ended, a damaged file or a newer format.
+        UserError: no such folder, none of a run, a run that has not ended, a damaged file or a
+            newer format.
     """
     folder = Path(folder)
     rule = "A model must be loaded from a run folder that training wrote."

@@ -1,4 +1,4 @@
-"""What every task does alike: fit, evaluate, save, load and resume, with its baselines and its report."""
+"""What every task does alike: fit, evaluate, save, load and resume, with baselines and report."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from holdfast.training.trainable import Stateful, Trainable
 
 _CONFIG, PREPROCESSING, _BASELINES = "config.toml", "data.json", "baselines.safetensors"
 _METRICS, _WARNINGS = "metrics.json", "warnings.csv"
-"""Files of a run folder: settings, preprocessing, baselines, results, and what the monitor found."""
+"""Files of a run folder: settings, preprocessing, baselines, results, and warnings."""
 
 _FEW_STEPS = 300
 """Optimizer steps below which a note says that a run was short."""
@@ -43,8 +43,8 @@ _STILL_IMPROVING = 0.02
 class Task(TaskContract[C, S, P, Y, N], OldAttributes):
     """A model of a task: built from its settings, then fitted, evaluated, saved and loaded.
 
-    A task adds what :class:`~holdfast.tasks.contract.TaskContract` asks for, which also explains the type variables;
-    all else is here.
+    A task adds what :class:`~holdfast.tasks.contract.TaskContract` asks for, which also explains
+    the type variables; all else is here.
 
     Args:
         config: every setting. Or give its fields by name, which go to the section that has them.
@@ -66,7 +66,7 @@ class Task(TaskContract[C, S, P, Y, N], OldAttributes):
         self.metrics: Result = {}
         self.notes: tuple[str, ...] = ()  # about the file last evaluated or predicted from
 
-    # -- training ------------------------------------------------------------------------------------------------
+    # -- training ----------------------------------------------------------------------------------
 
     def prepare(
         self, data: Path | str, valid: Path | str | None = None, test: Path | str | None = None
@@ -214,19 +214,21 @@ class Task(TaskContract[C, S, P, Y, N], OldAttributes):
             result["notes"] += [worded(warning) for warning in self.monitor.warnings]
         return result
 
-    # -- results -------------------------------------------------------------------------------------------------
+    # -- results -----------------------------------------------------------------------------------
 
     def evaluate(self, data: Path | str | None = None, *, int8: bool = False) -> Result:
         """Score the model and every baseline on the same data.
 
         Args:
-            data: a file, scored as a whole. None returns the results of the test split from training.
-            int8: also score the model with its recurrent layers in int8 (:func:`holdfast.quantize`), on the file.
+            data: a file, scored as a whole. None returns the results of the test split from
+                training.
+            int8: also score the model with its recurrent layers in int8
+                (:func:`holdfast.quantize`), on the file.
 
         Returns:
-            ``task``, ``split``, ``model`` (metric -> value), ``baselines`` (name -> the same metrics), ``parameters``,
-            ``seconds`` (of training), and how much was scored; for a file also ``scoring_seconds``, and ``int8`` where
-            asked for.
+            ``task``, ``split``, ``model`` (metric -> value), ``baselines`` (name -> the same
+            metrics), ``parameters``, ``seconds`` (of training), and how much was scored; for a file
+            also ``scoring_seconds``, and ``int8`` where asked for.
         """
         if data is None:
             if int8:
@@ -274,7 +276,7 @@ class Task(TaskContract[C, S, P, Y, N], OldAttributes):
         ]
         return write_report(folder / "report.html", self.title.format(**result, config=self.config), sections)
 
-    # -- run folder ----------------------------------------------------------------------------------------------
+    # -- run folder --------------------------------------------------------------------------------
 
     def save(self, folder: Path | str) -> None:
         """Write settings, preprocessing, weights, baselines and results."""
@@ -312,7 +314,7 @@ class Task(TaskContract[C, S, P, Y, N], OldAttributes):
         return self
 
     def to(self, device: str) -> Self:
-        """Move the network to ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``, or ``"auto"``: a GPU where there is one.
+        """Move the network to ``"cpu"``, ``"cuda:1"``, ``"mps"``, or ``"auto"``: a GPU if any.
 
         Raises:
             UserError: this machine has no such device.

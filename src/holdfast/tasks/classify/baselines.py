@@ -66,7 +66,7 @@ class _Regression(_Classifier):
     bias: Array
 
     def choose(self, train: Array, targets: Array, valid: Array, truth: Array) -> None:
-        """Fit on features [N, F] (or sparse) and targets [N, K]; the validation split chooses the penalty."""
+        """Fit on features [N, F] and targets [N, K]; the validation split chooses the penalty."""
         best = np.inf
         for penalty in PENALTIES:
             weight, bias = _regressions(train, targets, penalty, self.multiple)
@@ -84,12 +84,12 @@ class _Regression(_Classifier):
 
 
 class BagOfWords(_Regression):
-    """Logistic regression on words and pairs of neighboring words, weighted by tf-idf, without their order."""
+    """Logistic regression on the tf-idf of words and pairs of neighboring words."""
 
     name = "bag_of_words"
 
     def fit(self, train: ExampleSplit, valid: ExampleSplit) -> None:
-        """Count the words of the training split; those that occur once in a large one are left out."""
+        """Count the words of the training split; a large one leaves out those that occur once."""
         texts = train.examples.items
         self.counter = _vectorizer(min_df=2 if len(texts) > 1000 else 1, max_features=_MOST_WORDS)
         features = self.counter.fit_transform(texts)
@@ -114,7 +114,7 @@ class BagOfWords(_Regression):
 
 
 class Statistics(_Regression):
-    """Logistic regression on the mean, deviation, smallest, largest, first and last value of each channel."""
+    """Logistic regression on statistics of each channel (see :func:`statistics`)."""
 
     name = "statistics"
     saved = ("scale", "weight", "bias")
@@ -143,7 +143,7 @@ def statistics(split: ExampleSplit) -> Array:
 
 
 class NearestNeighbor(_Classifier):
-    """The labels of the nearest training series, by the distance of all steps after stretching to one length."""
+    """The labels of the nearest training series, after all are stretched to one length."""
 
     name = "nearest_neighbour"
     saved = ("series", "targets", "scale", "length")
@@ -184,7 +184,7 @@ class NearestNeighbor(_Classifier):
         return found
 
 
-# -- logistic regression -------------------------------------------------------------------------------------
+# -- logistic regression ---------------------------------------------------------------------------
 
 
 def _regressions(features: object, targets: Array, penalty: float, multiple: bool) -> tuple[Array, Array]:
@@ -196,7 +196,7 @@ def _regressions(features: object, targets: Array, penalty: float, multiple: boo
 
 
 def _regression(features: Any, classes: Array, count: int, penalty: float) -> tuple[Array, Array]:
-    """Fit one regression for ``count`` classes; a class without examples gets a probability of almost 0."""
+    """Fit one regression for ``count`` classes; one without examples gets a probability near 0."""
     present = np.unique(classes).astype(int)
     weight, bias = np.zeros((count, features.shape[1])), np.full(count, -30.0)
     if len(present) == 1:

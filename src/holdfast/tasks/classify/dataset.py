@@ -1,4 +1,4 @@
-"""From files to the training, validation and test split; the preprocessing is fitted on the training split."""
+"""From files to the training, validation and test split, with the fitted preprocessing."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def read_dataset(
 
 
 def _check_labels(examples: Examples, column: str) -> None:
-    """Refuse a column of labels in which every value is another one, such as a number of the row."""
+    """Refuse a column of labels in which all values differ, such as row numbers."""
     counts = examples.counts()
     if len(counts) > 2 and max(counts.values()) == 1:
         raise UserError(

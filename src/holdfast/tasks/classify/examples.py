@@ -191,11 +191,11 @@ READERS = {"text": _read_texts, "series": _read_series}
 
 
 def stratified(labels: Sequence[tuple[str, ...]], shares: Sequence[float]) -> list[Array]:
-    """Return the numbers of the examples of each split, in order and always the same; the rest is left out.
+    """Return the numbers of the examples of each split, always the same; the rest is left out.
 
-    Examples with the same labels are shuffled, and each goes to the split that lacks most of its share. So every
-    split has its share of all examples, and nearly so of each class. The first example of every class goes to the
-    first split.
+    Examples with the same labels are shuffled, and each goes to the split that lacks most of its
+    share. So every split has its share of all examples, and nearly so of each class. The first
+    example of every class goes to the first split.
     """
     random = np.random.default_rng(0)
     groups: dict[tuple[str, ...], list[int]] = {}

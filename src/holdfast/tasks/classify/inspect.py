@@ -1,4 +1,4 @@
-"""What to inspect in a classifier: the first examples of a file, step by step, and the class of each."""
+"""What to inspect in a classifier: the first examples of a file, step by step."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ if TYPE_CHECKING:
 _SHOWN = 2
 """Examples that are inspected."""
 _BATCH, _SEVERAL, _SCORED = 16, 64, 128
-"""Longest examples on which memory and gradients are measured, examples that are searched for feature units, and
-examples on which ablation measures the loss."""
+"""Longest examples on which memory and gradients are measured, examples that are searched for
+feature units, and examples on which ablation measures the loss."""
 _SHORT = 24
 """Time steps below which a note says that an example is short."""
 
 
 def inspections(model: SequenceClassifier, data: Path, steps: int) -> list[InspectionRequest]:
-    """Return requests for the first examples of a file, which needs no labels; of long ones the first steps.
+    """Return requests for the first examples of a file, with or without labels.
 
     Raises:
         UserError: anything is wrong with the file.
@@ -94,11 +94,11 @@ def _run(model: SequenceClassifier, split: ExampleSplit) -> Callable[[], Classif
     return lambda: module(x, lengths)
 
 
-# -- steps -----------------------------------------------------------------------------------------------------
+# -- steps -----------------------------------------------------------------------------------------
 
 
 def _steps(one: ExampleSplit, preprocessing: ClassifyPreprocessing, features: dict[str, Array]) -> Steps:
-    """Return words as the text has them, or the numbers of a series' steps with its channels as rows."""
+    """Return words as the text has them, or the steps of a series with its channels as rows."""
     own = one.inputs[0]
     labels = preprocessing.encoder.steps(one.examples.items[0])[: len(own)]
     if isinstance(preprocessing.encoder, SeriesEncoder):
@@ -117,11 +117,11 @@ def _features(split: ExampleSplit, place: int, preprocessing: ClassifyPreprocess
     return found
 
 
-# -- score and loss ---------------------------------------------------------------------------------------------
+# -- score and loss --------------------------------------------------------------------------------
 
 
 def _decided(model: SequenceClassifier, one: ExampleSplit, preprocessing: ClassifyPreprocessing) -> Score:
-    """Return the calibrated log-probability of the likeliest class, or its log odds where there may be several."""
+    """Return the calibrated log-probability of the likeliest class; its log odds among several."""
     module = model.fitted_module()
     best = int(model.predictions(one)[0].argmax())
     if preprocessing.multiple:

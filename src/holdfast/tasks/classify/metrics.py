@@ -53,7 +53,7 @@ SCOREBOARD = Scoreboard(
 
 
 def probabilities(logits: Array, temperature: float, multiple: bool) -> Array:
-    """Return ``softmax(z / T)``, or ``sigmoid(z / T)`` where an example may have several classes: [N, K]."""
+    """Return ``softmax(z / T)``, or ``sigmoid(z / T)`` for several classes each: [N, K]."""
     scaled = logits.astype(np.float64) / temperature
     if multiple:
         return np.exp(-np.logaddexp(0.0, -scaled))
@@ -65,7 +65,8 @@ def probabilities(logits: Array, temperature: float, multiple: bool) -> Array:
 def fit_temperature(logits: Array, targets: Array, multiple: bool) -> float:
     """Return the T in [0.05, 20] with the lowest loss on the targets (Guo et al. 2017).
 
-    The targets are smoothed by ``1 / (N + 2)`` (Platt 1999): N right predictions do not prove that none is ever wrong.
+    The targets are smoothed by ``1 / (N + 2)`` (Platt 1999): N right predictions do not prove that
+    none is ever wrong.
     """
     from scipy.optimize import minimize_scalar  # type: ignore[import-untyped]
 
@@ -80,7 +81,7 @@ def fit_temperature(logits: Array, targets: Array, multiple: bool) -> float:
 
 
 def surprise(found: Array, targets: Array, multiple: bool) -> float:
-    """Return the sum of ``-log p`` of the targets' classes; of several classes also of the absent ones."""
+    """Return the sum of ``-log p`` of the targets; of several classes also of the absent ones."""
     clipped = np.clip(found, 1e-12, 1 - 1e-12)
     other = (1 - targets) * np.log(1 - clipped) if multiple else 0.0
     return -float((targets * np.log(clipped) + other).sum())
@@ -93,9 +94,10 @@ def decisions(found: Array, multiple: bool) -> Array:
 
 
 def score(found: Array, targets: Array, multiple: bool) -> dict[str, float]:
-    """Return ``accuracy``, ``macro_f1``, ``ece``, and ``auroc`` where every class has positive and negative examples.
+    """Return ``accuracy``, ``macro_f1``, ``ece``; ``auroc`` if each class has both outcomes.
 
-    Where an example may have several classes, accuracy counts it only if all are right; the others are class means.
+    Where an example may have several classes, accuracy counts it only if all are right; the others
+    are class means.
     """
     metrics = load_extra("sklearn.metrics", "text")
     chosen, truth = decisions(found, multiple), targets > 0.5
@@ -138,7 +140,7 @@ class Reliability:
 
 
 def reliability(found: Array, targets: Array, multiple: bool) -> Reliability:
-    """Return the reliability of the likeliest class's probability, or of every class's where there may be several."""
+    """Return the reliability of the likeliest class, or of every class of several."""
     if multiple:
         confidence, right = found.ravel(), targets.ravel() > 0.5
     else:
@@ -154,7 +156,7 @@ def reliability(found: Array, targets: Array, multiple: bool) -> Reliability:
 
 
 def confusion(found: Array, targets: Array) -> Array:
-    """Return how many examples of each class (row) were predicted as each class (column): [K, K]."""
+    """Return how many examples of each class (row) got each prediction (column): [K, K]."""
     counts = np.zeros((targets.shape[1],) * 2, np.int64)
     np.add.at(counts, (targets.argmax(1), found.argmax(1)), 1)
     return counts

@@ -16,7 +16,7 @@ MOST = 30
 
 
 def confusion(counts: Array, classes: Sequence[str], where: str, path: Path) -> Path:
-    """Plot the matrix [K, K]: rows are true classes, columns predicted ones; shades are shares of a row."""
+    """Plot the matrix [K, K] of true (row) and predicted classes; shades are shares of a row."""
     side = 2.2 + 0.42 * len(classes)
     with saved_panel(path, (side, side)) as ax:
         shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)

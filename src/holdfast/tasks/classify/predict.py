@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def write_predictions(model: SequenceClassifier, data: Path | None, options: Prediction) -> Iterator[str]:
-    """Yield a CSV line for each example: its label, the probability of each class, and steps as ``word:weight``.
+    """Yield a CSV line for each example: label, probabilities, and steps as ``word:weight``.
 
     Without a file and a text, the lines of stdin are classified as they arrive.
     """

@@ -1,4 +1,4 @@
-"""From examples to numbers: the classes, the vocabulary or the channels, and the splits that they encode."""
+"""From examples to numbers: classes, vocabulary or channels, and the splits they encode."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class SeriesEncoder:
 
 
 def scale_of(rows: Array) -> Array:
-    """Return the mean and the standard deviation of each column, 1 for a constant one: [N, F] -> [2, F]."""
+    """Return mean and standard deviation (1 if constant) of each column: [N, F] -> [2, F]."""
     std = rows.std(0)
     return np.stack([rows.mean(0), np.where(std > 0, std, 1.0)])
 
@@ -229,7 +229,7 @@ class ClassifyPreprocessing:
 
 @dataclass(frozen=True)
 class EncodingLoss:
-    """What ``max_length`` cuts off examples, and what the vocabulary lacks; losses of several splits add up."""
+    """What ``max_length`` cuts off, and what the vocabulary lacks; losses of splits add up."""
 
     examples: int = 0
     cut: int = 0

@@ -1,4 +1,4 @@
-"""What the report of a classifier adds: confusion, calibration, metrics by class, and the worst mistakes."""
+"""Report of a classifier: confusion, calibration, metrics by class, and the worst mistakes."""
 
 from __future__ import annotations
 

@@ -43,11 +43,12 @@ _LOSS_EXAMPLES = 2000
 
 
 class SequenceClassifier(Task[ClassifyConfig, ExampleSplit, ClassifyPreprocessing, Array, ClassifierNetwork]):
-    """An LSTM, GRU or RNN that predicts the class, or the classes, of a text or a series of measurements.
+    """An LSTM, GRU or RNN that predicts the class or classes of a text or series.
 
     Args:
         config: every setting. Or give its fields by name, which go to the section that has them.
-        fields: for example ``text="review", label="stars", cell="lstm"`` (see :class:`ClassifyConfig`).
+        fields: for example ``text="review", label="stars", cell="lstm"`` (see
+            :class:`ClassifyConfig`).
 
     Raises:
         UserError: a field does not exist, or a value is outside its rule.
@@ -76,7 +77,7 @@ class SequenceClassifier(Task[ClassifyConfig, ExampleSplit, ClassifyPreprocessin
     )
     sentence = "On {examples:,} examples the network's accuracy is {own:.4g}; {bar}"
 
-    # -- data and network ----------------------------------------------------------------------------------------
+    # -- data and network --------------------------------------------------------------------------
 
     def read(self, data: Path, valid: Path | None, test: Path | None) -> ClassifyDataset:
         """Read the files and encode the examples."""
@@ -112,7 +113,7 @@ class SequenceClassifier(Task[ClassifyConfig, ExampleSplit, ClassifyPreprocessin
         temperature = metrics.fit_temperature(found, dataset.valid.targets, preprocessing.multiple)
         module.temperature.fill_(temperature)
 
-    # -- results -------------------------------------------------------------------------------------------------
+    # -- results -----------------------------------------------------------------------------------
 
     def predictions(self, split: ExampleSplit) -> Array:
         """Return calibrated probabilities [N, K]."""
@@ -129,7 +130,7 @@ class SequenceClassifier(Task[ClassifyConfig, ExampleSplit, ClassifyPreprocessin
         return {"examples": len(split)}
 
     def losses(self, dataset: ClassifyDataset) -> dict[str, float]:
-        """Return the losses, the time steps of an epoch, the temperature, and the number of classes."""
+        """Return the losses, the time steps of an epoch, the temperature, and the class count."""
         train, likelihood = dataset.train, Likelihood.of(self.config, dataset)
         every = max(1, len(train) // _LOSS_EXAMPLES)
         some = train.some(np.arange(0, len(train), every)[:_LOSS_EXAMPLES])
@@ -159,7 +160,7 @@ class SequenceClassifier(Task[ClassifyConfig, ExampleSplit, ClassifyPreprocessin
             ["holdfast", "predict", run, files[0], "--weights", "--out", "weights.csv"],
         ]
 
-    # -- use -----------------------------------------------------------------------------------------------------
+    # -- use ---------------------------------------------------------------------------------------
 
     def predict(
         self, data: Path | str | None = None, *, text: str | None = None, weights: bool = False
@@ -169,11 +170,13 @@ class SequenceClassifier(Task[ClassifyConfig, ExampleSplit, ClassifyPreprocessin
         Args:
             data: a file like that of training; it needs no labels.
             text: a text instead of a file.
-            weights: also return the weight of each time step (see :func:`trainable.weights_of_steps`).
+            weights: also return the weight of each time step (see
+                :func:`trainable.weights_of_steps`).
 
         Returns:
-            a row for each example: ``row`` or ``series``, ``label`` (several are joined by the separator), ``p_CLASS``
-            of each class, and with ``weights`` a list ``steps`` and a list ``weights``.
+            a row for each example: ``row`` or ``series``, ``label`` (several are joined by the
+            separator), ``p_CLASS`` of each class, and with ``weights`` a list ``steps`` and a list
+            ``weights``.
 
         Raises:
             UserError: a file and a text, or neither, or anything is wrong with the file.
@@ -181,7 +184,7 @@ class SequenceClassifier(Task[ClassifyConfig, ExampleSplit, ClassifyPreprocessin
         return self._table(self._asked(data, text), weights)
 
     def stream(self, texts: Iterable[str], *, weights: bool = False) -> Iterator[pl.DataFrame]:
-        """Yield what :meth:`predict` returns for texts as they arrive; those available are classified together.
+        """Yield what :meth:`predict` returns for texts as they arrive, those available at once.
 
         Raises:
             UserError: the model classifies series, or a text is empty.

@@ -46,7 +46,7 @@ ClassifyDataset = Dataset[ExampleSplit, ClassifyPreprocessing]
 
 
 def initialize(network: ClassifierNetwork, dataset: ClassifyDataset) -> None:
-    """Give a network what the training split defines: word vectors, or the scale of the channels."""
+    """Give a network what the training split defines: word vectors, or a scale of channels."""
     if dataset.preprocessing.vectors is not None:
         vectors, known = map(torch.from_numpy, dataset.preprocessing.vectors)
         with torch.no_grad():
@@ -91,7 +91,7 @@ class Likelihood:
 
 
 def class_weights(targets: Array, multiple: bool) -> Tensor:
-    """Return weights [K] that balance the classes: ``N / (K n_k)``, or ``(N - n_k) / n_k`` for positives of several."""
+    """Return balancing weights [K]: ``N / (K n_k)``, or ``(N - n_k) / n_k`` for several classes."""
     counts = np.maximum(targets.sum(0, dtype=np.float64), 1.0)
     weights = (
         np.maximum(len(targets) - counts, 1.0) / counts if multiple else len(targets) / (len(counts) * counts)
@@ -100,7 +100,7 @@ def class_weights(targets: Array, multiple: bool) -> Tensor:
 
 
 class BatchTraining:
-    """Batches of examples of similar length, their loss, and loss and errors of the validation split."""
+    """Batches of examples of similar length, their loss, and the validation."""
 
     def __init__(self, module: ClassifierNetwork, config: ClassifyConfig, dataset: ClassifyDataset) -> None:
         settings = config.training
@@ -142,8 +142,9 @@ def logits(module: ClassifierNetwork, split: ExampleSplit, config: ClassifyConfi
 def weights_of_steps(module: ClassifierNetwork, split: ExampleSplit, config: ClassifyConfig) -> list[Array]:
     """Return the weight of each time step for the likeliest class of each example [n].
 
-    The attention weights where the network pools by attention; else ``x . dz/dx`` with x the embedded input and z that
-    class's logit (Denil et al. 2014). A negative weight is evidence against the class.
+    The attention weights where the network pools by attention; else ``x . dz/dx`` with x the
+    embedded input and z that class's logit (Denil et al. 2014). A negative weight is evidence
+    against the class.
     """
     found: dict[int, Array] = {}
     for numbers, x, lengths in _in_evaluation(module, split, config):

@@ -138,7 +138,7 @@ def _require(split: WindowSplit, name: str, config: ForecastConfig) -> None:
     )
 
 
-# -- gaps and prices -----------------------------------------------------------------------------------------------
+# -- gaps and prices -------------------------------------------------------------------------------
 
 
 def _missing(panel: Panel, data: DataConfig) -> Panel:
@@ -194,7 +194,7 @@ def to_returns(panel: Panel) -> tuple[Panel, Array]:
     return Panel(tuple(series), panel.columns, panel.frequency, panel.notes), np.array(last)
 
 
-# -- splits --------------------------------------------------------------------------------------------------------
+# -- splits ----------------------------------------------------------------------------------------
 
 
 def _spans(panel: Panel, data: DataConfig, own: OwnFiles) -> list[tuple[Span, Span, Span]]:

@@ -37,7 +37,8 @@ _MONTHS = ("month", "quarter")
 def inspections(model: Forecaster, data: Path, steps: int) -> list[InspectionRequest]:
     """Return the last window of a file's first series.
 
-    Its steps are those that the network looks back on, whatever ``steps`` is: more or fewer would be another forecast.
+    Its steps are those that the network looks back on, whatever ``steps`` is: more or fewer would
+    be another forecast.
 
     Raises:
         UserError: anything is wrong with the file, or it has fewer rows than a window.
@@ -111,7 +112,7 @@ def _notes(every: WindowSplit, scored: WindowSplit) -> list[str]:
     return notes
 
 
-# -- steps of a window ---------------------------------------------------------------------------------------------
+# -- steps of a window -----------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)

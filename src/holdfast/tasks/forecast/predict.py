@@ -41,7 +41,7 @@ def last_windows(path: Path, config: ForecastConfig, preprocessing: ForecastPrep
         UserError: there are too few rows to look back on, or a known covariate lacks values for the
             horizon.
     """
-    data = replace(config.data, missing="mask")  # gaps after the last target are forecast, not filled
+    data = replace(config.data, missing="mask")  # later gaps are forecast, not filled
     panel, prices = read_series(path, data, preprocessing)
     ends = [_end(series, len(preprocessing.targets)) for series in panel.series]
     for series, end in zip(panel.series, ends, strict=True):

@@ -172,7 +172,7 @@ class ForecastPreprocessing:
             raise damaged(where, f"{error.rule} {error.got}") from None
 
 
-# -- encoded series ------------------------------------------------------------------------------------------------
+# -- encoded series --------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -202,7 +202,7 @@ class SeriesTable:
     prices: Array | None = None
 
     def scales(self, name: Literal["mean", "std", "mase"], series: Array) -> Array:
-        """Return a field of the targets' :class:`Scale` for each window: [W] series -> [W, 1, C]."""
+        """Return a field of the targets' scales for each window: [W] series -> [W, 1, C]."""
         targets = len(self.preprocessing.targets)
         scales = [self.preprocessing.scale(s.name) for s in self.panel.series]
         table = np.array([getattr(scale, name)[:targets] for scale in scales])
@@ -292,7 +292,7 @@ def time_text(time: object) -> str:
     return str(time)[:16].replace("T", " ").removesuffix(" 00:00")
 
 
-# -- scales ----------------------------------------------------------------------------------------------------------
+# -- scales ----------------------------------------------------------------------------------------
 
 
 def fill(values: Array) -> Array:

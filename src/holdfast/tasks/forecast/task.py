@@ -74,7 +74,7 @@ class Forecaster(Task[ForecastConfig, WindowSplit, ForecastPreprocessing, Foreca
         super().__init__(config, **fields)
         self.intervals: Array | None = None
 
-    # -- data and network ----------------------------------------------------------------------------------------
+    # -- data and network --------------------------------------------------------------------------
 
     def read(
         self, data: Path, valid: Path | None, test: Path | None
@@ -119,7 +119,7 @@ class Forecaster(Task[ForecastConfig, WindowSplit, ForecastPreprocessing, Foreca
         """Return batches of training windows."""
         return WindowTraining(module, self.config, dataset.train, dataset.valid)
 
-    # -- results -------------------------------------------------------------------------------------------------
+    # -- results -----------------------------------------------------------------------------------
 
     def calibrate(self, dataset: Dataset[WindowSplit, ForecastPreprocessing]) -> None:
         """Fit the quantiles of the validation errors [h, C, Q], unless the loss gives quantiles."""
@@ -208,7 +208,7 @@ class Forecaster(Task[ForecastConfig, WindowSplit, ForecastPreprocessing, Foreca
             predict[3] = "RECENT.csv"  # it must reach into the future
         return [predict, *others, ["holdfast", "backtest", cls.task, files[0], *asked]]
 
-    # -- use -----------------------------------------------------------------------------------------------------
+    # -- use ---------------------------------------------------------------------------------------
 
     def predict(
         self, data: Path | str, *, plot: Path | str | None = None, method: str = "network"

@@ -105,7 +105,7 @@ def _cuts(config: LanguageConfig, text: TextFiles, length: int, own: OwnFiles) -
 
 
 def _word_end(text: TextFiles, position: int, near: int) -> int:
-    """Return the first position after a line end from here on, or after white space where no line ends nearby."""
+    """Return the position after the next line end, or after white space if no line ends nearby."""
     after = (
         "".join(characters_between(text.chunks(), max(position - 1, 0), position + near)) if position else ""
     )
@@ -116,7 +116,7 @@ def _word_end(text: TextFiles, position: int, near: int) -> int:
 
 
 def _stream_notes(config: LanguageConfig, length: int) -> tuple[str, ...]:
-    """Return a note where a short text cannot be read in as many streams as ``--batch-size`` names."""
+    """Return a note where a text is too short for the streams that ``--batch-size`` names."""
     training = config.training
     streams = training.streams(length)
     if not 0 < streams < training.batch_size:

@@ -1,6 +1,8 @@
-"""Dynamic evaluation (Krause et al. 2018, arXiv 1709.07432): a copy of the weights adapts to the text.
+"""Dynamic evaluation (Krause et al. 2018, arXiv 1709.07432): a copy of the weights adapts to the
+text.
 
-Each chunk of text is scored before the weights adapt to it: ``w <- w - rate * gradient + PULL * (w_trained - w)``.
+Each chunk of text is scored before the weights adapt to it: ``w <- w - rate * gradient + PULL *
+(w_trained - w)``.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ def generated(
     through: Sequence[Filter],
     seed: int | None,
 ) -> Iterator[str]:
-    """Yield the text of ``length`` tokens after a prompt, piece by piece; half a character waits for its rest."""
+    """Yield the text of ``length`` tokens after a prompt; half a character waits for its rest."""
     random = np.random.default_rng(seed)
     so_far = [tokenizer.begin, *prompt]
     for token in so_far[:-1]:
@@ -48,7 +48,7 @@ def _text_after(tokenizer: Tokenizer, before: list[int], new: list[int]) -> str:
 
 
 def until(pieces: Iterator[str], stops: Sequence[str]) -> Iterator[str]:
-    """Yield the text before the first stop string; a possible beginning of one waits for its rest."""
+    """Yield the text before the first stop string; what may begin one waits."""
     held = ""
     keep = max((len(stop) for stop in stops), default=1) - 1
     for piece in pieces:

@@ -1,4 +1,4 @@
-"""What to inspect in a language model: a text, token by token, and what the model predicts after it."""
+"""What to inspect in a language model: a text, token by token, and the token after it."""
 
 from __future__ import annotations
 

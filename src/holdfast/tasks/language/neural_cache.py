@@ -1,7 +1,8 @@
-"""The neural cache (Grave, Joulin & Usunier 2017, arXiv 1612.04426): what followed a similar context is likely.
+"""The neural cache (Grave, Joulin & Usunier 2017, arXiv 1612.04426): what followed a similar
+context is likely.
 
-``p(w) = (1 - s) p_model(w) + s p_cache(w)`` with ``p_cache(w) = sum of softmax_i(sharpness * h . h_i)`` over the
-last positions i that w followed; h are the last layer's outputs.
+``p(w) = (1 - s) p_model(w) + s p_cache(w)`` with ``p_cache(w) = sum of softmax_i(sharpness * h .
+h_i)`` over the last positions i that w followed; h are the last layer's outputs.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ class CacheScores:
     cached: NDArray[np.float64]
 
     def mixed(self, share: float) -> NDArray[np.float64]:
-        """Return ``-log p`` [n] with a share of the cache; where the cache is still empty, by the network alone."""
+        """Return ``-log p`` [n] with a share of the cache, none of it while that is empty."""
         share_here = np.where(np.arange(len(self.nats)) == 0, 0.0, share)
         return -np.log((1 - share_here) * np.exp(-self.nats) + share_here * self.cached)
 
@@ -38,7 +39,7 @@ class CacheScores:
 def look_up(
     read: Iterator[ScoredChunk], window: int, sharpnesses: Sequence[float]
 ) -> dict[float, CacheScores]:
-    """Score a text, read in one stream, with a cache of the last ``window`` tokens, for each sharpness."""
+    """Score a text in one stream with a cache of ``window`` tokens, for each sharpness."""
     past: deque[tuple[Tensor, Tensor]] = deque()
     nats: list[Tensor] = []
     cached: dict[float, list[Tensor]] = {sharpness: [] for sharpness in sharpnesses}
@@ -61,7 +62,7 @@ def look_up(
 def _cached(
     hidden: Tensor, following: Tensor, keys: Tensor, tokens: Tensor, window: int, sharpness: float
 ) -> Tensor:
-    """Return the probability [T] of what followed each of the last T keys, by the ``window`` keys before it."""
+    """Return the probability [T] of what followed each of the last T keys, by ``window`` keys."""
     count, steps = len(keys), len(hidden)
     ages = torch.arange(count - steps, count, device=keys.device)[:, None] - torch.arange(
         count, device=keys.device

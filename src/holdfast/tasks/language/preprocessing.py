@@ -1,4 +1,4 @@
-"""From text to token numbers: the vocabulary of the training split, and the splits that it encodes."""
+"""From text to token numbers: the vocabulary of the training split, and encoded splits."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from holdfast.tasks.language.config import TextConfig
 
 @dataclass(frozen=True)
 class TextSplit:
-    """Token numbers [n] of a text, how many characters they came from, and how many tokens are unknown."""
+    """Token numbers [n] of a text, its number of characters, and the number of unknown tokens."""
 
     ids: Array
     characters: int
@@ -53,7 +53,7 @@ class TextPreprocessing:
         return cls(TOKENIZERS[config.token].fit(pieces, config.vocabulary))
 
     def encode(self, pieces: Iterable[str]) -> TextSplit:
-        """Number the tokens of a text, piece by piece, in a temporary file (in the folder that ``TMPDIR`` names)."""
+        """Number the tokens of a text, piece by piece, in a temporary file (see ``TMPDIR``)."""
         tokens = self.tokenizer
         dtype = np.uint8 if tokens.size <= 1 << 8 else np.uint16 if tokens.size <= 1 << 16 else np.uint32
         characters = unknown = 0

@@ -32,7 +32,7 @@ from holdfast.tasks.task import Task
 _LOSS_TOKENS = 200_000
 """Last tokens of the training split on which the training loss is measured without dropout."""
 _EXACT = 1_000_000
-"""Tokens up to which a text is scored in one stream; a longer one in as many streams as it has millions."""
+"""Tokens up to which a text is scored in one stream; a longer one in one stream a million."""
 
 
 class LanguageModel(Task[LanguageConfig, TextSplit, TextPreprocessing, Array, RecurrentLanguageModel]):
@@ -40,7 +40,8 @@ class LanguageModel(Task[LanguageConfig, TextSplit, TextPreprocessing, Array, Re
 
     Args:
         config: every setting. Or give its fields by name, which go to the section that has them.
-        fields: for example ``token="word", cell="gru", hidden_size=400`` (see :class:`LanguageConfig`).
+        fields: for example ``token="word", cell="gru", hidden_size=400`` (see
+            :class:`LanguageConfig`).
 
     Raises:
         UserError: a field does not exist, or a value is outside its rule.
@@ -67,7 +68,7 @@ class LanguageModel(Task[LanguageConfig, TextSplit, TextPreprocessing, Array, Re
     data_settings = ("token", "vocabulary", "encoding", "split")
     sentence = "The network needs {own:.4g} nats for each {token}; {bar}"
 
-    # -- data and network ----------------------------------------------------------------------------------------
+    # -- data and network --------------------------------------------------------------------------
 
     def read(
         self, data: Path, valid: Path | None, test: Path | None
@@ -98,7 +99,7 @@ class LanguageModel(Task[LanguageConfig, TextSplit, TextPreprocessing, Array, Re
         ids, begin = (dataset.train.ids, dataset.valid.ids), dataset.preprocessing.tokenizer.begin
         return StreamTraining(module, self.config.training, *ids, begin)
 
-    # -- results -------------------------------------------------------------------------------------------------
+    # -- results -----------------------------------------------------------------------------------
 
     def predictions(self, split: TextSplit) -> Array:
         """Return ``-ln p`` of every token [n]."""
@@ -126,14 +127,16 @@ class LanguageModel(Task[LanguageConfig, TextSplit, TextPreprocessing, Array, Re
         """Score the model and the n-grams on the same text.
 
         Args:
-            data: a file or folder, scored as a whole. None returns the results of the test split from training.
-            int8: also score the model with its recurrent layers in int8 (:func:`holdfast.quantize`), on the file.
+            data: a file or folder, scored as a whole. None returns the results of the test split
+                from training.
+            int8: also score the model with its recurrent layers in int8
+                (:func:`holdfast.quantize`), on the file.
             asked: ``cache``, ``cache_share``, ``cache_sharpness``, ``dynamic``, ``tune`` (see
                 :class:`LanguageScoring`): other ways to score the file.
 
         Returns:
-            as for every task, with the number of ``tokens`` and their kind, ``token``; ``cache`` (with the ``share``
-            and ``sharpness`` used) and ``dynamic`` where asked for.
+            as for every task, with the number of ``tokens`` and their kind, ``token``; ``cache``
+            (with the ``share`` and ``sharpness`` used) and ``dynamic`` where asked for.
         """
         scoring = LanguageScoring(**asked)
         result = super().evaluate(data, int8=int8)
@@ -174,7 +177,7 @@ class LanguageModel(Task[LanguageConfig, TextSplit, TextPreprocessing, Array, Re
             ["holdfast", "predict", run, files[0], "--score", "--out", "surprise.csv"],
         ]
 
-    # -- use -----------------------------------------------------------------------------------------------------
+    # -- use ---------------------------------------------------------------------------------------
 
     @property
     def tokenizer(self) -> Tokenizer:
@@ -190,8 +193,8 @@ class LanguageModel(Task[LanguageConfig, TextSplit, TextPreprocessing, Array, Re
 
         Args:
             prompt: text whose tokens are in the vocabulary.
-            asked: ``length``, ``temperature``, ``top_k``, ``top_p``, ``repetition_penalty``, ``stop``, ``seed`` (see
-                :class:`Prediction`).
+            asked: ``length``, ``temperature``, ``top_k``, ``top_p``, ``repetition_penalty``,
+                ``stop``, ``seed`` (see :class:`Prediction`).
 
         Raises:
             UserError: a value is outside its rule, or a token of the prompt is unknown.
@@ -228,7 +231,7 @@ class LanguageModel(Task[LanguageConfig, TextSplit, TextPreprocessing, Array, Re
         return [tokens.token(int(i)) for i in ids], text_nll(module, ids, tokens.begin)
 
     def reader(self) -> BranchingDecoder:
-        """Return the model one token at a time, from any state, as language model fusion uses it."""
+        """Return the model one token at a time, from any state, for language model fusion."""
         return BranchingDecoder(self.fitted_module(), self.tokenizer)
 
 

@@ -32,10 +32,10 @@ M = TypeVar("M", bound=nn.Module)
 
 
 class MusicBackend(ABC, Generic[T, S, P, Y, M]):
-    """How pieces become numbers, the network that reads them, its training, its baselines and its composing.
+    """Encoding of pieces, the network that reads them, training, baselines and composing.
 
-    ``T`` is a piece as it is read, ``S`` an encoded split, ``P`` the preprocessing, ``Y`` the predictions for a split,
-    ``M`` the network.
+    ``T`` is a piece as it is read, ``S`` an encoded split, ``P`` the preprocessing, ``Y`` the
+    predictions for a split, ``M`` the network.
 
     Args:
         config: every setting.
@@ -46,11 +46,11 @@ class MusicBackend(ABC, Generic[T, S, P, Y, M]):
     def __init__(self, config: MusicConfig) -> None:
         self.config = config
 
-    # -- data ----------------------------------------------------------------------------------------------------
+    # -- data --------------------------------------------------------------------------------------
 
     @abstractmethod
     def read_pieces(self, path: Path) -> Mapping[str, tuple[T, ...]]:
-        """Read the pieces of a file by split: ``train``, ``valid`` and ``test`` if it has them, else ``whole``."""
+        """Read the pieces of a file by split: ``train``, ``valid`` and ``test``, or ``whole``."""
 
     @abstractmethod
     def fit_preprocessing(self, pieces: tuple[T, ...]) -> P:
@@ -68,7 +68,7 @@ class MusicBackend(ABC, Generic[T, S, P, Y, M]):
         """Return what the user should know about the training split."""
         return ()
 
-    # -- network -------------------------------------------------------------------------------------------------
+    # -- network -----------------------------------------------------------------------------------
 
     @abstractmethod
     def network(self, preprocessing: P) -> M:
@@ -94,7 +94,7 @@ class MusicBackend(ABC, Generic[T, S, P, Y, M]):
     def loss(self, module: M, split: S) -> float:
         """Return the loss that training minimizes, without dropout."""
 
-    # -- composing -----------------------------------------------------------------------------------------------
+    # -- composing ---------------------------------------------------------------------------------
 
     @abstractmethod
     def compose(
@@ -103,7 +103,7 @@ class MusicBackend(ABC, Generic[T, S, P, Y, M]):
         """Return a new piece, or a primer and its continuation, as symusic's score."""
 
     def harmonize(self, module: M, training_notes: TrainingNotes, request: CompositionRequest) -> Score:
-        """Return a melody, the primer of the request, with other voices under it, as symusic's score.
+        """Return the primer, a melody, with other voices under it, as symusic's score.
 
         Raises:
             UserError: this kind of model cannot harmonize, or the primer is not a melody.

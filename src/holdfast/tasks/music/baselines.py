@@ -15,7 +15,7 @@ from holdfast.tasks.music.preprocessing import EventPreprocessing, EventSplit, R
 
 
 class Marginal(Baseline[RollSplit, RollPredictions]):
-    """How often each key sounds: probabilities [K], with one count added to each outcome (Laplace)."""
+    """How often each key sounds [K], with one count added to each outcome (Laplace)."""
 
     name = "marginal"
     prefix = ""
@@ -44,7 +44,7 @@ class Marginal(Baseline[RollSplit, RollPredictions]):
 
 
 class Markov(Marginal):
-    """How often each key sounds after a frame without it and after a frame with it: probabilities [2, K]."""
+    """How often each key sounds after a frame without it and after one with it [2, K]."""
 
     name = "markov"
 

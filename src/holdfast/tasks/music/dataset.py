@@ -28,7 +28,7 @@ _FIX = "Give more pieces, files of their own with --valid and --test, or another
 def read_dataset(
     backend: MusicBackend[T, S, P, Y, M], data: Path, valid: Path | None = None, test: Path | None = None
 ) -> Dataset[S, P]:
-    """Read the pieces, split off what has no file and no split of its own, fit the preprocessing and encode.
+    """Read the pieces, split off what has no file or split of its own, fit and encode.
 
     Raises:
         UserError: anything is wrong with a file, or a split has no piece.
@@ -56,7 +56,7 @@ def read_dataset(
 def read_whole(
     path: Path, backend: MusicBackend[T, S, P, Y, M], preprocessing: P
 ) -> tuple[S, tuple[str, ...]]:
-    """Read the pieces of a file as one split, and return notes on them; of a file with splits, its test split.
+    """Read a file as one split, with notes; of a file with splits, its test split.
 
     Raises:
         UserError: anything is wrong with the file, or nothing in it can be scored.
@@ -82,7 +82,7 @@ def _pieces_of(found: Mapping[str, tuple[T, ...]], name: str) -> tuple[T, ...]:
 def _split(
     settings: MusicData, data: Path, found: Mapping[str, tuple[T, ...]], own: tuple[bool, bool]
 ) -> tuple[dict[str, tuple[T, ...]], tuple[str, ...]]:
-    """Return the splits of the data file, and notes: those it has, and the others sampled from its pieces."""
+    """Return the splits that the data file has, the others sampled from its pieces, and notes."""
     has_valid, has_test = (has or name in found for name, has in zip(("valid", "test"), own, strict=True))
     if UNSPLIT not in found and has_valid and has_test:
         return dict(found), ()
@@ -101,7 +101,7 @@ def _split(
     return kept | sampled | {"train": train}, split_notes((has_valid, has_test), bool(sizes.get("test")))
 
 
-# -- notes -------------------------------------------------------------------------------------------------------
+# -- notes -----------------------------------------------------------------------------------------
 
 
 def _left_out(splits: Sequence[MusicSplit]) -> tuple[str, ...]:

@@ -111,7 +111,7 @@ class EventBackend(MusicBackend[ScorePiece, EventSplit, EventPreprocessing, Arra
         return merged(primer.score, new, request.start, place)
 
 
-# -- composing ---------------------------------------------------------------------------------------------------
+# -- composing -------------------------------------------------------------------------------------
 
 
 def _named(signatures: Sequence[tuple[int, ...]]) -> str:
@@ -141,7 +141,7 @@ def _sampled(
 
 
 def _allowed(vocabulary: EventVocabulary, request: CompositionRequest) -> Filter:
-    """Return a filter that keeps what may follow the last token, in the requested key and time signature.
+    """Return a filter that keeps what may follow, in the requested key and time signature.
 
     Drum notes follow only drums, and the end is never kept.
     """

@@ -1,4 +1,4 @@
-"""Features of the time steps of a piece: where each is, and what sounds there or what the event says."""
+"""Features of the time steps of a piece: its place, and what sounds there or what it says."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def pitch_name(pitch: int) -> str:
     return f"{NAMES[pitch % 12]}{pitch // 12 - 1}"
 
 
-# -- frames of a piano roll --------------------------------------------------------------------------------------
+# -- frames of a piano roll ------------------------------------------------------------------------
 
 
 def frame_label(place: int, steps: int, bar: int) -> str:
@@ -39,7 +39,7 @@ def frame_label(place: int, steps: int, bar: int) -> str:
 
 
 def frame_features(roll: Roll, steps: int, bar: int) -> dict[str, Array]:
-    """Return features [T] by name of a roll [T, K] that begins with a bar; pitches are MIDI's, NaN in silence.
+    """Return features [T] by name of a roll [T, K] from a bar on; MIDI pitches, NaN in silence.
 
     Example:
         >>> roll = np.zeros((3, 88), bool)
@@ -68,7 +68,7 @@ def frame_features(roll: Roll, steps: int, bar: int) -> dict[str, Array]:
     }
 
 
-# -- events ------------------------------------------------------------------------------------------------------
+# -- events ----------------------------------------------------------------------------------------
 
 _KINDS = {
     "Bar": "bar token", "Position": "position token", "Program": "voice token", "Pitch": "pitch token",
@@ -112,7 +112,7 @@ class _Place:
 
 
 def event_features(ids: Ids, vocabulary: EventVocabulary) -> tuple[list[str], dict[str, Array]]:
-    """Return labels [T] and features [T] by name of some events; the end, which begins a piece too, is ``begin``.
+    """Return labels [T] and features [T] by name of some events; the end is ``begin``.
 
     Pitch, velocity and length are those of the last note; NaN before the first.
     """

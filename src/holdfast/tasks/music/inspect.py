@@ -1,4 +1,4 @@
-"""What ``holdfast inspect`` looks at in a composer: the first piece of a file, frame by frame or event by event."""
+"""What to inspect in a composer: the first piece of a file, frame by frame or event by event."""
 
 from __future__ import annotations
 
@@ -30,11 +30,12 @@ if TYPE_CHECKING:
     from holdfast.tasks.music.task import Composer
 
 _PIECES, _WINDOW, _ENOUGH = 16, 200, 8
-"""Pieces in which feature units are searched, and frames of each; pieces whose common first steps are enough to measure
-memory and gradients."""
+"""Pieces in which feature units are searched, and frames of each; pieces whose common first steps
+are enough to measure memory and gradients."""
 _SCORED, _TOKENS = 1500, 300
-"""Frames, at least, on which the loss of a model of rolls is measured when something is switched off; tokens of each
-piece on which that of a model of events is measured, and in which feature units are searched."""
+"""Frames, at least, on which the loss of a model of rolls is measured when something is switched
+off; tokens of each piece on which that of a model of events is measured, and in which feature units
+are searched."""
 
 
 def inspections(model: Composer, data: Path, steps: int) -> list[InspectionRequest]:
@@ -62,7 +63,7 @@ def _searched(count: int) -> str:
     return f"Units that track a feature were searched in {counted(count, 'piece')}."
 
 
-# -- rolls -------------------------------------------------------------------------------------------------------
+# -- rolls -----------------------------------------------------------------------------------------
 
 
 def _rolls(model: Composer, split: RollSplit, steps: int) -> InspectionRequest:
@@ -101,7 +102,7 @@ def _first(pieces: Sequence[RollPiece]) -> RollSplit:
 
 
 def _run(module: PianoRollNetwork, rolls: list[Roll]) -> Callable[[], Context]:
-    """Return a function that gives the context after each frame of some rolls, padded with silence."""
+    """Return a function that gives the context after each frame of padded rolls."""
     x = batch(rolls)[0].to(next(module.parameters()).device)
     return lambda: module(x)[0]
 
@@ -125,7 +126,7 @@ def _next_frame(module: PianoRollNetwork, following: Roll) -> Score:
     return Score(f"log-probability of {chord or 'silence'} as the next frame", of)
 
 
-# -- events ------------------------------------------------------------------------------------------------------
+# -- events ----------------------------------------------------------------------------------------
 
 
 def _events(model: Composer, split: EventSplit, steps: int) -> InspectionRequest:
@@ -165,7 +166,7 @@ def _events(model: Composer, split: EventSplit, steps: int) -> InspectionRequest
 
 
 def _read(module: RecurrentLanguageModel, texts: Sequence[Array], end: int) -> Callable[[], object]:
-    """Return a function that gives the outputs after each event of some pieces, padded with ends."""
+    """Return a function that gives the outputs after each event of padded pieces."""
     table = np.full((max(map(len, texts)), len(texts)), end, np.int64)
     for column, ids in enumerate(texts):
         table[: len(ids), column] = ids

@@ -60,8 +60,8 @@ class RollPredictions:
 
     Attributes:
         nats: ``-ln p`` of each frame [N].
-        keys: keys that are predicted to sound [N, K]: of independent keys those with a probability above 1/2; of a
-            chord the likeliest note each time, from the top down.
+        keys: keys that are predicted to sound [N, K]: of independent keys those with a probability
+            above 1/2; of a chord the likeliest note each time, from the top down.
     """
 
     nats: Array
@@ -82,9 +82,10 @@ def score_rolls(split: RollSplit, predictions: RollPredictions) -> dict[str, flo
 
 
 def note_accuracy(predicted: Array, sounding: Array) -> float:
-    """Return ``TP / (TP + FP + FN)`` of keys [N, K]; 1 where nothing sounds and nothing was predicted.
+    """Return ``TP / (TP + FP + FN)`` of keys [N, K]; 1 for silence that was predicted.
 
-    The definition is that of Bay, Ehmann & Downie (2009), as Boulanger-Lewandowski et al. (2012) use it.
+    The definition is that of Bay, Ehmann & Downie (2009), as Boulanger-Lewandowski et al. (2012)
+    use it.
 
     Example:
         >>> predicted, sounding = np.array([[True, True, False]]), np.array([[True, False, True]])

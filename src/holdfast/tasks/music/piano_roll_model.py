@@ -90,7 +90,7 @@ class PianoRollBackend(
         training_notes: TrainingNotes,
         request: CompositionRequest,
     ) -> Score:
-        """Return a new piece that begins as a training piece does, or a primer and its continuation."""
+        """Return a piece that begins as a training piece does, or a primer and its continuation."""
         if request.top_p is not None:
             raise UserError(
                 "--top-p must be used with a model of events.",
@@ -114,7 +114,7 @@ class PianoRollBackend(
         new = clipped(new, request.beats)
 
         def place(tracks: Sequence[Track], number: int, _: object) -> int | None:
-            """Match voices to the primer's tracks from the top down; further voices get tracks of their own."""
+            """Match voices to the primer's tracks from the top down; others get their own."""
             pitched = [i for i, track in enumerate(tracks) if not track.is_drum and len(track.notes)]
             pitched.sort(key=lambda i: -float(tracks[i].notes.numpy()["pitch"].mean()))
             at = number * max(len(pitched), len(new.tracks)) // len(new.tracks)
@@ -143,7 +143,7 @@ class PianoRollBackend(
         return merged(melody.score, under, 0.0, lambda *_: None)
 
 
-# -- composing ---------------------------------------------------------------------------------------------------
+# -- composing -------------------------------------------------------------------------------------
 
 
 def _sampled(
@@ -185,9 +185,10 @@ def accompanied(
 ) -> Roll:
     """Return the likeliest of several rolls [T, K] with a tune [T, K] at the top.
 
-    The proposals are sampled in parallel by a particle filter (Gordon, Salmond & Smith 1993). Each is weighted by how
-    likely it makes the melody so far. Where the weights are too unequal, the proposals are resampled by them. The first
-    chord is that of a training piece, moved under the first note.
+    The proposals are sampled in parallel by a particle filter (Gordon, Salmond & Smith 1993). Each
+    is weighted by how likely it makes the melody so far. Where the weights are too unequal, the
+    proposals are resampled by them. The first chord is that of a training piece, moved under the
+    first note.
     """
     random, count = generator(request.seed), request.proposals
     rest = int(np.flatnonzero(tune.any(1))[0])
@@ -215,7 +216,7 @@ def accompanied(
 def _chord_under(
     top: Roll, training_notes: TrainingNotes, request: CompositionRequest, random: torch.Generator
 ) -> Roll:
-    """Return the first chord of a training piece [K], in the key, moved so that its top is the melody's note."""
+    """Return the first chord of a training piece [K], in the key, moved under the melody's note."""
     _, keys = _first_chord(training_notes, random)
     keys = keys + int(np.flatnonzero(top)[0]) - keys.max()
     keys = keys[(keys >= 0) & request.scale[(keys + LOWEST) % 12]]
@@ -225,7 +226,7 @@ def _chord_under(
 
 
 def known_under(tune: Roll, request: CompositionRequest) -> Array:
-    """Return constraints [T, K]: a tune's keys sound, those above are silent, those below in the scale are free."""
+    """Return constraints [T, K]: the tune's keys sound, keys above are silent, below are free."""
     known = np.full(tune.shape, FREE)
     known[:, ~request.scale[(np.arange(KEYS) + LOWEST) % 12]] = SILENT
     above = np.cumsum(tune, 1) - tune > 0  # a key under it sounds

@@ -68,11 +68,11 @@ def _pitch_axis(ax: Axes, low: int, high: int) -> None:
     ax.set_ylabel("pitch")
 
 
-# -- what a model expects ----------------------------------------------------------------------------------------
+# -- what a model expects --------------------------------------------------------------------------
 
 
 def plot_expectation(module: PianoRollNetwork, pieces: Sequence[RollPiece], steps: int, path: Path) -> Path:
-    """Plot, for the first of some pieces, the probability of each key in each frame, and the surprise at each frame.
+    """Plot each key's probability and the surprise in each frame of the first pieces.
 
     Args:
         module: the network.
@@ -95,7 +95,7 @@ def plot_expectation(module: PianoRollNetwork, pieces: Sequence[RollPiece], step
 
 @torch.no_grad()
 def expectation(module: PianoRollNetwork, roll: Roll) -> tuple[Array, Array]:
-    """Return the probability of each key in each frame but the first [T - 1, K], and the nats of these frames."""
+    """Return the probability of each key [T - 1, K], and the nats, of each frame but the first."""
     module.eval()
     weight = next(module.parameters())
     frames = torch.from_numpy(roll).to(weight)
@@ -105,7 +105,7 @@ def expectation(module: PianoRollNetwork, roll: Roll) -> tuple[Array, Array]:
 
 
 def _probabilities(module: PianoRollNetwork, context: Context) -> torch.Tensor:
-    """Return the exact probabilities of independent keys, or shares of sampled chords, which cannot be enumerated."""
+    """Return the probabilities of independent keys, or shares of sampled chords."""
     if isinstance(module.output, IndependentKeys):
         return torch.sigmoid(module.output.logits(context))
     random = torch.Generator(context.hidden.device).manual_seed(0)

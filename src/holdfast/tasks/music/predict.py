@@ -19,7 +19,7 @@ _FILES = ("midi", "plot", "wav")
 
 
 def write_predictions(model: Composer, data: Path | None, options: Prediction) -> Iterator[str]:
-    """Compose a piece, after the primer ``data`` where it is given; write its files, and yield its summary as JSON."""
+    """Compose a piece, after the primer ``data`` if given; write its files, yield its summary."""
     if options.wav is not None:
         find_soundfont(options.soundfont)  # before anything is composed
     piece = model.compose(data, **asdict(options))

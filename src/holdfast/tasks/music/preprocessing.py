@@ -1,4 +1,4 @@
-"""Encoded splits of music, and what is fitted on the training split: piano rolls, or events as numbers."""
+"""Encoded splits of music and the fitted preprocessing: piano rolls, or events as numbers."""
 
 from __future__ import annotations
 
@@ -206,7 +206,7 @@ class EventPreprocessing:
         return EventPiece(piece.name, ids, count, notes, self.vocabulary.changes(piece.score))
 
     def transposed(self, split: EventSplit, semitones: Sequence[int]) -> EventSplit:
-        """Transpose each piece by its number of semitones; a piece that would leave the keyboard stays as it is."""
+        """Transpose each piece by its semitones; one that would leave the keyboard stays."""
         tables = {by: self.vocabulary.transposition(by) for by in set(semitones)}
 
         def move(piece: EventPiece, by: int) -> EventPiece:

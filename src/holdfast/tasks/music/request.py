@@ -25,7 +25,7 @@ _DEFAULT_BARS = 16
 _COLDEST = 1e-6
 """Temperatures below it count as 0: a division by them would overflow."""
 _LATEST = 1e-3
-"""Quarters before the end of a primer at which its last tempo, key and time signature are looked up."""
+"""Quarters before the end of a primer at which its tempo, key and signature are looked up."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class CompositionRequest:
     proposals: int = PROPOSALS
 
     def with_meta(self, score: Score) -> Score:
-        """Return the score with its tempos, keys and time signatures; the bars of a primer keep theirs."""
+        """Return the score with tempos, keys and time signatures; a primer keeps its own."""
         if self.primer is None:
             return self.meta.apply_to(score)
         return copy_meta(
@@ -137,7 +137,7 @@ def read_piece(path: Path) -> ScorePiece:
 
 
 def notes_in(score: Score, steps_per_beat: int, start: float = 0.0) -> NoteArrays:
-    """Return the notes of a score from a quarter on, without drums, in steps; a note's voice is its track number."""
+    """Return the notes of a score from a quarter on, without drums, in steps; voices are tracks."""
     tracks = [(i, t.notes.numpy()) for i, t in enumerate(score.tracks) if not t.is_drum and len(t.notes)]
     nothing = [np.zeros(0, np.int64)]
     time, pitch, length = (
@@ -160,7 +160,8 @@ def merged(
         first: score whose tracks stay as they are.
         then: score whose notes are added, on a track of the first one or on one of their own.
         start: quarter of the first score at which the other one begins.
-        place: (tracks of the first score, number of a track, that track) -> number of the first score's track, or None.
+        place: (tracks of the first score, number of a track, that track) -> number of the first
+            score's track, or None.
     """
     symusic, score = load_symusic(), first.copy()
     whole, scale = score.ticks_per_quarter, score.ticks_per_quarter / then.ticks_per_quarter

@@ -36,7 +36,7 @@ class Composition(OldAttributes):
         return seconds_of(self.score, self.request.start + beats if beats else score_end(self.score))
 
     def summary(self) -> JsonObject:
-        """Return length, key and voices, and the overlap with the training pieces, as JSON can hold them."""
+        """Return length, key, voices and overlap with the training pieces, for JSON."""
         request, training = self.request, self.training_notes
         notes = notes_in(self.score, self.steps_per_beat, request.start if request.beats else 0.0)
         return {
@@ -79,7 +79,7 @@ class Composition(OldAttributes):
         wav: Path | str | None = None,
         soundfont: Path | str | None = None,
     ) -> None:
-        """Write the named files; the soundfont and all file names are checked before the first is written.
+        """Write the named files; soundfont and names are checked before the first is written.
 
         Raises:
             UserError: there is no soundfont, or a file cannot be written.
@@ -98,7 +98,7 @@ class Composition(OldAttributes):
 
 
 def sentences(summary: JsonObject) -> tuple[str, ...]:
-    """Return the overlap of a piece with the training pieces, its pitch classes and its repetition, in sentences."""
+    """Return overlap with training pieces, pitch classes and repetition, in sentences."""
     found = []
     for name, how in (("copied", ""), ("copied_transposed", " in any transposition")):
         passage = summary[name]

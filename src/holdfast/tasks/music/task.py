@@ -24,11 +24,12 @@ from holdfast.training.trainable import Trainable
 
 
 class Composer(Task[MusicConfig, MusicSplit, MusicPreprocessing, MusicPredictions, nn.Module]):
-    """An LSTM, GRU or RNN that predicts the next frame or event of a piece of music: it scores pieces, and composes.
+    """An LSTM, GRU or RNN of music: it predicts the next frame or event, scores and composes.
 
     Args:
         config: every setting. Or give its fields by name, which go to the section that has them.
-        fields: for example ``output="independent", cell="gru", hidden_size=128`` (see :class:`MusicConfig`).
+        fields: for example ``output="independent", cell="gru", hidden_size=128`` (see
+            :class:`MusicConfig`).
 
     Raises:
         UserError: a field does not exist, or a value is outside its rule.
@@ -58,7 +59,7 @@ class Composer(Task[MusicConfig, MusicSplit, MusicPreprocessing, MusicPrediction
         super().__init__(config, **fields)
         self.backend = backend_of(self.config)
 
-    # -- data and network ----------------------------------------------------------------------------------------
+    # -- data and network --------------------------------------------------------------------------
 
     def read(self, data: Path, valid: Path | None, test: Path | None) -> MusicDataset:
         """Read the pieces and encode them."""
@@ -85,7 +86,7 @@ class Composer(Task[MusicConfig, MusicSplit, MusicPreprocessing, MusicPrediction
         return self.backend.trainable(module, dataset)
 
     def untrained(self, dataset: MusicDataset) -> tuple[nn.Module, Trainable]:
-        """Return the network as its training begins, and its trainable; keep the notes of the training pieces."""
+        """Return the untrained network and its trainable; keep the notes of the training pieces."""
         self.training_notes = dataset.train.training_notes()
         return super().untrained(dataset)
 
@@ -97,7 +98,7 @@ class Composer(Task[MusicConfig, MusicSplit, MusicPreprocessing, MusicPrediction
         """Take the notes of the training pieces."""
         self.training_notes = TrainingNotes.from_state(arrays)
 
-    # -- results -------------------------------------------------------------------------------------------------
+    # -- results -----------------------------------------------------------------------------------
 
     def predictions(self, split: MusicSplit) -> MusicPredictions:
         """Return the nats of every frame with its likeliest keys, or the nats of every event."""
@@ -129,15 +130,15 @@ class Composer(Task[MusicConfig, MusicSplit, MusicPreprocessing, MusicPrediction
             ["holdfast", "predict", run, "PRIMER.mid", "--primer-bars", "4", *piece],
         ]
 
-    # -- use -----------------------------------------------------------------------------------------------------
+    # -- use ---------------------------------------------------------------------------------------
 
     def compose(self, primer: Path | str | None = None, **asked: object) -> Composition:
-        """Compose a piece, or continue a primer; with ``harmonize`` put other voices under a melody.
+        """Compose a piece, continue a primer, or harmonize a melody.
 
         Args:
             primer: MIDI file to continue.
-            asked: ``bars``, ``seconds``, ``temperature``, ``key``, ``tempo``, ``seed`` and the other fields of
-                :class:`Prediction`; the files that it names are not written.
+            asked: ``bars``, ``seconds``, ``temperature``, ``key``, ``tempo``, ``seed`` and the
+                other fields of :class:`Prediction`; the files that it names are not written.
 
         Raises:
             UserError: a value is outside its rule, or anything is wrong with a file.

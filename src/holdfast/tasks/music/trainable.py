@@ -1,4 +1,4 @@
-"""Training and evaluation of the networks: piano rolls in batches of segments, events in streams."""
+"""Training and evaluation: piano rolls in batches of segments, events in streams."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from holdfast.tasks.music.preprocessing import (
 )
 
 Batch = tuple[Tensor, Tensor]
-"""Frames [T + 1, B, K], of which the first T are read and the last T scored, and how many of those count [B]."""
+"""Frames [T + 1, B, K], the first T read and the last T scored, and how many count [B]."""
 _EVALUATED_AT_ONCE = 8000
 """Frames of a batch in evaluation."""
 
@@ -70,7 +70,7 @@ class RollTraining:
 
 
 def segments(roll: Roll, steps: int) -> list[Roll]:
-    """Cut a roll into segments of similar lengths with at most ``steps`` scored frames and the frame before them.
+    """Cut a roll into segments of similar lengths: ``steps`` scored frames at most, and one more.
 
     Example:
         >>> [len(segment) for segment in segments(np.zeros((12, 88), bool), 5)]
@@ -112,7 +112,7 @@ def frame_nats(module: PianoRollNetwork, batch: Batch) -> Tensor:
 def _in_evaluation(
     module: PianoRollNetwork, split: RollSplit
 ) -> Iterator[tuple[list[int], Tensor, Context, Tensor]]:
-    """Yield, for some pieces at a time: their numbers, and of each scored frame its column, context and keys."""
+    """Yield the numbers of some pieces, and column, context and keys of each scored frame."""
     module.eval()
     device = next(module.parameters()).device
     buckets = TokenBatches([len(piece) - 1 for piece in split.pieces], _EVALUATED_AT_ONCE)
@@ -124,7 +124,7 @@ def _in_evaluation(
 
 @torch.no_grad()
 def mean_nats(module: PianoRollNetwork, split: RollSplit) -> float:
-    """Return nats per frame: summed over the keys, averaged over all frames but the first of each piece."""
+    """Return nats per frame: a sum over keys, the mean of all frames but the first of a piece."""
     training, total, count = module.training, 0.0, 0
     for _, _, context, frames in _in_evaluation(module, split):
         found = module.output.nll(context, frames)
@@ -135,7 +135,7 @@ def mean_nats(module: PianoRollNetwork, split: RollSplit) -> float:
 
 @torch.no_grad()
 def predict_rolls(module: PianoRollNetwork, split: RollSplit) -> RollPredictions:
-    """Return the nats of every frame but the first of each piece, and the likeliest keys of each."""
+    """Return the nats and the likeliest keys of every frame but the first of each piece."""
     nats, keys = ([np.zeros(0)] * len(split) for _ in range(2))
     for chosen, columns, context, frames in _in_evaluation(module, split):
         surprise = module.output.nll(context, frames).cpu().numpy()
@@ -146,11 +146,11 @@ def predict_rolls(module: PianoRollNetwork, split: RollSplit) -> RollPredictions
     return RollPredictions(np.concatenate(nats), np.concatenate(keys))
 
 
-# -- events ------------------------------------------------------------------------------------------------------
+# -- events ----------------------------------------------------------------------------------------
 
 
 class EventTraining(StreamTraining):
-    """Trainable of events: streams along all training pieces, shuffled and transposed at random in each epoch."""
+    """Trainable of events: streams along the pieces, shuffled and transposed in each epoch."""
 
     def __init__(
         self,
@@ -178,5 +178,5 @@ class EventTraining(StreamTraining):
 
 
 def event_nats(module: RecurrentLanguageModel, split: EventSplit) -> Array:
-    """Return ``-log p`` of every event and end of a split [n], each piece read from its beginning."""
+    """Return ``-log p`` of every event and end [n], each piece read from its beginning."""
     return np.concatenate(texts_nll(module, [piece.ids for piece in split.pieces], split.end))

@@ -19,7 +19,7 @@ from holdfast.tasks.speech.frontend import Frontend
 
 @dataclass(frozen=True)
 class Augmenter:
-    """Changes utterances at random; ``frontend`` has the statistics of the training split's speakers."""
+    """Changes utterances at random; ``frontend`` has the statistics of the training speakers."""
 
     frontend: Frontend
     speeds: tuple[float, ...]
@@ -31,7 +31,8 @@ class Augmenter:
         """Build it from the settings.
 
         Raises:
-            UserError: speeds or noise are set for precomputed features, or the noise folder has no sounds.
+            UserError: speeds or noise are set for precomputed features, or the noise folder has no
+                sounds.
         """
         if frontend.rate is None and (settings.speeds != (1.0,) or settings.noise is not None):
             raise UserError(

@@ -14,7 +14,7 @@ from holdfast.tasks.baselines import Baseline, BaselineSet, LeftOut
 from holdfast.tasks.speech.preprocessing import SpeechSplit
 
 _TEMPLATES = 600
-"""Most training words kept as templates: equally many of each word, spread over the training split."""
+"""Most training words kept as templates: equally many of each word, spread evenly."""
 _EVERY = 2
 """Every second frame is compared."""
 
@@ -58,8 +58,8 @@ class Templates:
     def distances(self, frames: Array) -> Array:
         """Return the distance to each template [K] (Sakoe & Chiba 1978).
 
-        ``d_ij = c_ij + min(d_{i-1,j}, d_{i,j-1}, d_{i-1,j-1})`` with ``c`` the Euclidean distance of two frames,
-        divided by the number of frames of both sounds.
+        ``d_ij = c_ij + min(d_{i-1,j}, d_{i,j-1}, d_{i-1,j-1})`` with ``c`` the Euclidean distance
+        of two frames, divided by the number of frames of both sounds.
         """
         flat = self.frames.reshape(-1, self.frames.shape[-1])
         products = (flat @ frames.T).reshape(*self.frames.shape[:2], len(frames))
@@ -74,7 +74,7 @@ class Templates:
 
 
 def _next(before: Array, costs: Array, first: bool) -> Array:
-    """Return the costs [K, T] of paths that end at the sound's next frame and each frame of the templates."""
+    """Return the costs [K, T] of paths to the sound's next frame and each template frame."""
     found = np.empty_like(before)
     found[:, 0] = costs[:, 0] + (0.0 if first else before[:, 0])
     for place in range(1, costs.shape[1]):
@@ -86,7 +86,7 @@ def _next(before: Array, costs: Array, first: bool) -> Array:
 
 
 def shape(frames: Array) -> Array:
-    """Return every second frame without each band's mean, so that loudness and microphone matter less."""
+    """Return every second frame less each band's mean: loudness and microphone matter less."""
     some = frames[::_EVERY].astype(np.float32)
     found: Array = some - some.mean(0)
     return found

@@ -65,14 +65,14 @@ def read_whole(
 
 
 def read_sounds(path: Path, settings: SoundConfig, frontend: Frontend) -> list[Utterance]:
-    """Return the utterances of a sound file, a folder of them or a manifest, whose text is not needed."""
+    """Return the utterances of a sound file, a folder or a manifest, which needs no text."""
     found = read_utterances(path, _fields(settings, False), settings.encoding, transcribed=False)
     frontend.check(found[0])
     return found
 
 
 def normalized_frames(utterances: list[Utterance], frontend: Frontend) -> Iterator[tuple[Utterance, Array]]:
-    """Yield each utterance with its normalized frames; only normalization by speaker reads all of them first."""
+    """Yield utterances with normalized frames; normalization by speaker reads all of them first."""
     if frontend.kind == "speaker":
         frames = list(frontend.features.all(utterances))
         own = frontend.for_speakers(utterances, frames)
@@ -83,7 +83,7 @@ def normalized_frames(utterances: list[Utterance], frontend: Frontend) -> Iterat
 
 
 def _fields(settings: SoundConfig, speakers: bool = True) -> ManifestFields:
-    """Return the columns of a manifest; after training, speakers are read only where they matter."""
+    """Return the columns of a manifest; speakers only in training, or where they matter."""
     speaker = settings.speaker_field if speakers or settings.normalize == "speaker" else None
     return ManifestFields(settings.path_field, settings.text_field or "text", speaker)
 
@@ -152,7 +152,7 @@ def _held_out(
 
 
 def _long_enough(splits: Mapping[str, SpeechSplit], subsampling: int) -> tuple[SpeechSplit, list[str]]:
-    """Return the training utterances that CTC can train on, and notes on texts too long for their sound."""
+    """Return the utterances that CTC can train on, and notes on texts too long for their sound."""
     notes, train = [], splits["training"]
     for name, split in splits.items():
         if not len(split):

@@ -1,4 +1,4 @@
-"""Decode frames into words, of whole sounds and of live sound, with a language model where asked for."""
+"""Decode frames of whole or live sound into words, with or without a language model."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Recognizer:
         ngrams: NGramWordModel | None,
         chosen: Mapping[str, float],
     ) -> Recognizer:
-        """Build the decoder that is asked for; ``chosen`` are the default weights, from the validation split."""
+        """Build the decoder of the settings; ``chosen`` are default weights, from validation."""
         model = _text_model(asked.lm, ngrams)
         if model is None and not asked.hot_words and asked.beam in (None, 1):
             return cls(module, tokenizer, GreedyCTC())
@@ -147,7 +147,7 @@ def tuned(recognizer: Recognizer, ngrams: NGramWordModel | None, valid: SpeechSp
 
 
 class StreamingRecognizer:
-    """Recognizer of live sound: takes samples, and returns segments of text as they end, in constant memory.
+    """Recognizer of live sound: returns segments of text as they end, in constant memory.
 
     The segments together are the text that the network gives for the whole sound (tested).
 
@@ -157,8 +157,8 @@ class StreamingRecognizer:
         recognizer: from ``log p`` to text.
 
     Raises:
-        UserError: the network reads in both directions, its frames are not computed from sound, or their
-            normalization needs future frames.
+        UserError: the network reads in both directions, its frames are not computed from sound, or
+            their normalization needs future frames.
     """
 
     def __init__(self, module: SpeechNetwork, frontend: Frontend, recognizer: Recognizer) -> None:

@@ -25,7 +25,7 @@ from holdfast.tasks.speech.config import SoundConfig
 
 
 class Recordings(NamedTuple):
-    """Utterances, their frames [T, F] before normalization, the front end that read them, and the seconds it took."""
+    """Utterances, their raw frames [T, F], the front end that read them, and its seconds."""
 
     utterances: list[Utterance]
     frames: list[Array]
@@ -49,7 +49,7 @@ class Frontend:
 
     @classmethod
     def of(cls, utterances: Sequence[Utterance], settings: SoundConfig) -> Self:
-        """Return the front end for some training utterances, at the settings' rate or that of most files."""
+        """Return the front end for training utterances, at the settings' rate or that of most."""
         cache = None if settings.cache is None else Path(settings.cache)
         rate = settings.rate
         if rate is None and not utterances[0].ready:
@@ -105,7 +105,8 @@ class Frontend:
         """Return the same front end for samples as they come.
 
         Raises:
-            UserError: the frames are not computed from sound, or their normalization needs future frames.
+            UserError: the frames are not computed from sound, or their normalization needs future
+                frames.
         """
         assert self.normalizer is not None
         if not isinstance(self.features, SoundFeatures):
@@ -117,7 +118,7 @@ class Frontend:
         return _FrameStream(self.features.filterbanks, self.normalizer)
 
     def to_dict(self) -> JsonObject:
-        """Return the settings as values that JSON can hold; :meth:`arrays` has the normalization."""
+        """Return the settings for JSON; :meth:`arrays` has the normalization."""
         return {"rate": self.rate, "features": self.size}
 
     @classmethod

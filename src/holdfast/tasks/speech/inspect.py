@@ -31,8 +31,8 @@ from holdfast.tasks.speech.trainable import log_probabilities, mean_nats, padded
 _BATCH = 16
 """Number of sounds, the longest ones, on which memory and gradients are measured."""
 _SEARCHED = 32
-"""Number of sounds, spread evenly, that are searched for units that track a feature, and on which the loss is measured
-when something is switched off."""
+"""Number of sounds, spread evenly, that are searched for units that track a feature, and on which
+the loss is measured when something is switched off."""
 _LONGEST = 60
 """Most characters of a sound's name."""
 _SURE = 0.5
@@ -49,7 +49,7 @@ class _Sounds:
 
 
 def inspections(model: SpeechRecognizer, data: Path, steps: int) -> list[InspectionRequest]:
-    """Return the first sound of a file, folder or manifest; its steps are the frames that the recurrent layers read.
+    """Return the first sound of a file, folder or manifest, frame by frame.
 
     Raises:
         UserError: something is wrong with the file, or the sound is shorter than a frame.
@@ -127,7 +127,7 @@ def _labels(scores: Array, tokenizer: CTCTokenizer, step: float) -> list[str]:
 
 
 def _score(scores: Array, tokenizer: CTCTokenizer, step: float) -> Score:
-    """Return the log odds of the last recognized token, at the frame where the network is surest of it."""
+    """Return the log odds of the last recognized token, at the frame that is surest of it."""
     spans = force_align(scores, decode(GreedyCTC(), scores))
     if not spans:
         place, token, called = len(scores) - 1, BLANK, "the blank"

@@ -41,8 +41,9 @@ SCOREBOARD = Scoreboard(
 def score(found: Sequence[str], wanted: Sequence[str]) -> dict[str, float]:
     """Return the metrics of recognized sentences.
 
-    ``wer = (S + D + I) / N`` counts substitutions, deletions and insertions over all sentences together; N is the
-    number of spoken words. ``accuracy`` is the share of sentences in which all is right.
+    ``wer = (S + D + I) / N`` counts substitutions, deletions and insertions over all sentences
+    together; N is the number of spoken words. ``accuracy`` is the share of sentences in which all
+    is right.
 
     Example:
         >>> found = score(["one two", "three"], ["one to", "three"])
@@ -65,5 +66,5 @@ def score(found: Sequence[str], wanted: Sequence[str]) -> dict[str, float]:
 
 
 def edits(found: Sequence[int], wanted: Sequence[int]) -> int:
-    """Return the edit distance of two token sequences, computed by the library rapidfuzz, which jiwer uses."""
+    """Return the edit distance of two token sequences, by rapidfuzz, which jiwer uses."""
     return int(load_extra("rapidfuzz.distance", "speech").Levenshtein.distance(found, wanted))

@@ -60,7 +60,7 @@ def _is_manifest(data: Path) -> bool:
 
 
 def _lines(found: Iterable[tuple[str, list[Segment]]], times: bool, alone: bool) -> Iterator[str]:
-    """Yield the text of each sound, or its timed words; after its name where there are several sounds."""
+    """Yield the text of each sound, or its timed words; after its name where there are several."""
     for name, segments in found:
         lead = "" if alone else f"{name}\t"
         if times:
@@ -74,11 +74,11 @@ def _timed(word: Word) -> str:
     return f"{word.start:.2f}\t{word.end:.2f}\t{word.text}\t{word.confidence:.2f}"
 
 
-# -- live --------------------------------------------------------------------------------------------------------
+# -- live ------------------------------------------------------------------------------------------
 
 
 def _live(model: SpeechRecognizer, data: Path | None, options: Prediction) -> Iterator[str]:
-    """Yield words as they become certain, one line per segment; or timed words at the end of their segment."""
+    """Yield words as they become certain, a line per segment; or timed words at its end."""
     stream = model.streaming_recognizer(options)
     if options.pcm_rate is not None and data is not None:
         raise UserError(

@@ -1,4 +1,4 @@
-"""Fitted preprocessing of speech: tokenizer, front end and n-grams; and the splits that it encodes."""
+"""Fitted preprocessing of speech: tokenizer, front end and n-grams; and encoded splits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the report of a speech recognizer adds: recognized sentences, and sounds with their text over time."""
+"""Report of a speech recognizer: recognized sentences, and sounds with their text over time."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _SOUNDS = 2
 
 
 def sections(model: SpeechRecognizer, plots: Path) -> list[Section]:
-    """Return the first sentences, and plots of the first sounds; all sentences go to ``sentences.tsv``."""
+    """Return the first sentences and plots of sounds; all sentences go to ``sentences.tsv``."""
     assert model.dataset is not None
     name, split = model.dataset.scored
     recognizer = model.recognizer(DecodingConfig())

@@ -15,8 +15,8 @@ from holdfast.tasks.speech.tokenizer import CTCTokenizer
 FRAME = 0.01
 """Seconds between frames."""
 PAUSE, LONGEST = 1.0, 30.0
-"""Seconds without a token that end a segment, and its length in seconds from which it ends after the
-next whole word. At twice that length it ends at once, so that memory stays bounded."""
+"""Seconds without a token that end a segment, and its length in seconds from which it ends after
+the next whole word. At twice that length it ends at once, so that memory stays bounded."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Segment:
 
 
 class Segmenter:
-    """Decode ``log p`` of frames as they come into segments; keep nothing of segments that have ended.
+    """Decode ``log p`` of frames into segments as they come; keep nothing of those that ended.
 
     Args:
         decoding: how tokens are found.

@@ -32,7 +32,7 @@ def grouped(frames: Array, factor: int) -> Array:
 
 
 def _centers(rate: int, bands: int) -> Array:
-    """Return the center of each band in hertz [F]: evenly spaced on the mel scale, ``mel = 1127 ln(1 + Hz / 700)``.
+    """Return centers of bands in hertz [F], evenly spaced in ``mel = 1127 ln(1 + Hz / 700)``.
 
     Example:
         >>> _centers(8000, 3).round().tolist()
@@ -44,14 +44,14 @@ def _centers(rate: int, bands: int) -> Array:
 
 
 def row_names(rate: int | None, size: int) -> list[str]:
-    """Return the names of a frame's numbers: the center of a band, or the number of a precomputed feature."""
+    """Return the names of a frame's numbers: centers of bands, or numbers of ready features."""
     if rate is None:
         return [f"feature {k + 1}" for k in range(size)]
     return [f"{hertz:.0f} Hz" for hertz in _centers(rate, size)]
 
 
 def features(frames: Array, sound: bool, step: float) -> dict[str, Array]:
-    """Return features [S] by name, of log-mel frames [S, F]; for precomputed features, the first ones.
+    """Return features [S] by name of log-mel frames [S, F]; of ready features, the first ones.
 
     Args:
         frames: natural logarithms of the bands' energies.

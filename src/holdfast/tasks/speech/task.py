@@ -31,15 +31,16 @@ from holdfast.tasks.speech.trainable import UtteranceTraining, log_probabilities
 from holdfast.tasks.task import Task
 
 _LOSS_UTTERANCES = 500
-"""Training utterances, spread evenly, on which the training loss is measured without augmentation."""
+"""Training utterances, spread evenly, on which the loss is measured without augmentation."""
 
 
 class SpeechRecognizer(Task[SpeechConfig, SpeechSplit, SpeechPreprocessing, list[str], SpeechNetwork]):
-    """An LSTM, GRU or RNN that transcribes speech, trained by connectionist temporal classification (CTC).
+    """An LSTM, GRU or RNN that transcribes speech (connectionist temporal classification, CTC).
 
     Args:
         config: every setting. Or give its fields by name, which go to the section that has them.
-        fields: for example ``cell="lstm", token="word", bidirectional=False`` (see :class:`SpeechConfig`).
+        fields: for example ``cell="lstm", token="word", bidirectional=False`` (see
+            :class:`SpeechConfig`).
 
     Raises:
         UserError: a field does not exist, or a value is outside its rule.
@@ -82,10 +83,10 @@ class SpeechRecognizer(Task[SpeechConfig, SpeechSplit, SpeechPreprocessing, list
 
     def __init__(self, config: SpeechConfig | None = None, **fields: Any) -> None:
         super().__init__(config, **fields)
-        self.decoding: dict[str, float] = {}  # weights of the n-grams, chosen on the validation split
+        self.decoding: dict[str, float] = {}  # weights of the n-grams, from validation
         self._scoring: SpeechScoring | None = None  # None while a training run is judged
 
-    # -- data and network ----------------------------------------------------------------------------------------
+    # -- data and network --------------------------------------------------------------------------
 
     def read(
         self, data: Path, valid: Path | None, test: Path | None
@@ -126,7 +127,7 @@ class SpeechRecognizer(Task[SpeechConfig, SpeechSplit, SpeechPreprocessing, list
         return UtteranceTraining(module, self.config, dataset)
 
     def calibrate(self, dataset: Dataset[SpeechSplit, SpeechPreprocessing]) -> None:
-        """Choose the weights of the n-grams on the validation split, where sentences have several words."""
+        """Choose weights of the n-grams on the validation split, for sentences of several words."""
         several = any(" " in text.strip() for text in dataset.train.texts)
         recognizer = self.recognizer(DecodingConfig())
         self.decoding = tuned(recognizer, dataset.preprocessing.ngrams, dataset.valid) if several else {}
@@ -138,7 +139,7 @@ class SpeechRecognizer(Task[SpeechConfig, SpeechSplit, SpeechPreprocessing, list
         self.decoding = dict(self.metrics.get("decoding", {}))
         return self
 
-    # -- results -------------------------------------------------------------------------------------------------
+    # -- results -----------------------------------------------------------------------------------
 
     def predictions(self, split: SpeechSplit) -> list[str]:
         """Return the text of every utterance."""
@@ -149,7 +150,7 @@ class SpeechRecognizer(Task[SpeechConfig, SpeechSplit, SpeechPreprocessing, list
         return score(predictions, split.texts)
 
     def measure(self, split: SpeechSplit) -> JsonObject:
-        """Return the number of utterances and words, the seconds of sound, and the number of threads."""
+        """Return the utterances, the words, the seconds of sound, and the number of threads."""
         return {
             "utterances": len(split),
             "words": sum(len(text.split()) for text in split.texts),
@@ -175,14 +176,17 @@ class SpeechRecognizer(Task[SpeechConfig, SpeechSplit, SpeechPreprocessing, list
         """Score the model and the baselines on the same recordings.
 
         Args:
-            data: a manifest or folder, scored as a whole. None returns the results of the test split from training.
-            int8: also score the model with its recurrent layers in int8 (:func:`holdfast.quantize`), on the file.
-            asked: ``lm``, ``beam``, ``lm_weight``, ``word_bonus``, ``hot_words``, ``hot_boost``, ``live`` (see
-                :class:`SpeechScoring`): other ways to decode the file.
+            data: a manifest or folder, scored as a whole. None returns the results of the test
+                split from training.
+            int8: also score the model with its recurrent layers in int8
+                (:func:`holdfast.quantize`), on the file.
+            asked: ``lm``, ``beam``, ``lm_weight``, ``word_bonus``, ``hot_words``, ``hot_boost``,
+                ``live`` (see :class:`SpeechScoring`): other ways to decode the file.
 
         Returns:
-            as for every task, with the number of ``utterances`` and ``words`` scored and their ``sound_seconds``;
-            ``searched`` with the decoding that was asked for, and ``live`` where asked for.
+            as for every task, with the number of ``utterances`` and ``words`` scored and their
+            ``sound_seconds``; ``searched`` with the decoding that was asked for, and ``live`` where
+            asked for.
         """
         scoring = SpeechScoring(**asked)
         if data is None and scoring != SpeechScoring():
@@ -199,7 +203,7 @@ class SpeechRecognizer(Task[SpeechConfig, SpeechSplit, SpeechPreprocessing, list
         return self._scored(split, DecodingConfig())
 
     def scored_otherwise(self, split: SpeechSplit) -> JsonObject:
-        """Return the results of n-grams after training, and of the decoding asked for in an evaluation."""
+        """Return results with n-grams after training, or with the decoding that was chosen."""
         asked = self._scoring
         if asked is None:
             if not self.decoding:
@@ -238,15 +242,16 @@ class SpeechRecognizer(Task[SpeechConfig, SpeechSplit, SpeechPreprocessing, list
             ["holdfast", "predict", run, "FOLDER", "--lm", "ngram"],
         ]
 
-    # -- use -----------------------------------------------------------------------------------------------------
+    # -- use ---------------------------------------------------------------------------------------
 
     def predict(self, data: Path | str | Iterable[Path | str], **asked: Any) -> list[str]:
         """Return the text of every sound.
 
         Args:
-            data: a sound file, several of them, a folder of sounds, or a manifest (its texts are not read).
-            asked: ``lm``, ``beam``, ``lm_weight``, ``word_bonus``, ``hot_words``, ``hot_boost`` (see
-                :class:`holdfast.tasks.speech.config.DecodingConfig`).
+            data: a sound file, several of them, a folder of sounds, or a manifest (its texts are
+                not read).
+            asked: ``lm``, ``beam``, ``lm_weight``, ``word_bonus``, ``hot_words``, ``hot_boost``
+                (see :class:`holdfast.tasks.speech.config.DecodingConfig`).
 
         Raises:
             UserError: a file is missing or not a sound, or a value is outside its rule.
@@ -259,28 +264,29 @@ class SpeechRecognizer(Task[SpeechConfig, SpeechSplit, SpeechPreprocessing, list
         ]
 
     def stream(self, data: Path, asked: DecodingConfig) -> Iterator[tuple[Utterance, list[Segment]]]:
-        """Yield each utterance of a file, folder or manifest with its segments of text, one after the other."""
+        """Yield each utterance of a file, folder or manifest with its segments of text."""
         recognizer = self.recognizer(asked)
         return ((one, recognizer.segments(frames)) for one, frames in self.frames_of(data))
 
     def frames_of(self, data: Path) -> Iterator[tuple[Utterance, Array]]:
-        """Yield each utterance of a file, folder or manifest with its frames as the network reads them."""
+        """Yield each utterance of a file, folder or manifest with its normalized frames."""
         frontend = self.fitted()[1].frontend
         return normalized_frames(read_sounds(data, self.config.data, frontend), frontend)
 
     def listen(self, **asked: Any) -> StreamingRecognizer:
-        """Return a recognizer for live sound: it takes samples as they come, and returns segments as they end.
+        """Return a recognizer for live sound, which returns segments as they end.
 
         Args:
             asked: as for :meth:`predict`.
 
         Raises:
-            UserError: the network reads in both directions, or its normalization needs the whole utterance.
+            UserError: the network reads in both directions, or its normalization needs the whole
+                utterance.
 
         Example::
 
             stream = model.listen()
-            for block in microphone:                # float32, -1 ... 1, at model.rate samples per second
+            for block in microphone:                # float32, -1 ... 1, model.rate samples a second
                 for segment in stream.accept(block):
                     print(segment.text)
         """

@@ -17,9 +17,11 @@ _UNKNOWN, _SPACE = "<unk>", "▁"
 
 
 class CTCTokenizer:
-    """Tokens 1 ... V - 1, and the text that each of them adds; token 0 is the blank and adds nothing.
+    """Tokens 1 ... V - 1, and the text that each of them adds; token 0 is the blank and adds
+    nothing.
 
-    A text is its words with one space between. Characters that no training sentence has get no token.
+    A text is its words with one space between. Characters that no training sentence has get no
+    token.
 
     Example:
         >>> tokenizer = CTCTokenizer.fit(["ab a"], "character", 500)
@@ -107,7 +109,7 @@ def spaced(text: str) -> str:
 
 
 def _fit_subwords(texts: Sequence[str], most: int) -> object:
-    """Fit byte-pair encoding on characters, not bytes, so that every token is text; spaces begin words."""
+    """Fit byte-pair encoding on characters, so that every token is text; spaces begin words."""
     library = load_extra("tokenizers", "speech")
     tokenizer = library.Tokenizer(library.models.BPE(unk_token=_UNKNOWN))
     tokenizer.pre_tokenizer = library.pre_tokenizers.Metaspace()

@@ -26,7 +26,7 @@ Batch = tuple[Tensor, Tensor, Tensor, Tensor]
 """Frames [T, B, F], their number [B], tokens [B, U], their number [B]."""
 
 _TIE = 0.01
-"""Weight of the loss next to the error rate: it decides between epochs with equal error rates, such as the first."""
+"""Weight of the loss next to the error rate; it decides between epochs with equal rates."""
 _SCORED_AT_ONCE = 40_000
 """Frames in a batch without training."""
 
@@ -50,7 +50,7 @@ def padded(frames: Sequence[Array], tokens: Sequence[Sequence[int]]) -> Batch:
 
 
 class UtteranceTraining:
-    """Trainable of a speech recognizer: batches of utterances of similar length, augmented anew in each epoch.
+    """Batches of utterances of similar length, augmented anew in each epoch, and their loss.
 
     The batches of an epoch depend only on the seed and the epoch.
     """
@@ -82,7 +82,7 @@ class UtteranceTraining:
         """Return the CTC loss in nats per token."""
         frames, lengths, tokens, sizes = batch
         scores, left = self.module(frames, lengths)
-        there = has_ctc_path(left, tokens, sizes)  # a faster utterance may have become too short for its text
+        there = has_ctc_path(left, tokens, sizes)  # a faster one may be too short for its text
         nothing: Tensor = 0.0 * scores.sum()
         if not there.any():
             return nothing
@@ -91,7 +91,7 @@ class UtteranceTraining:
         return mean
 
     def validate(self) -> dict[str, float]:
-        """Return the loss of the validation split in nats per token, and the share of wrong tokens."""
+        """Return the validation loss in nats per token, and the share of wrong tokens."""
         found = log_probabilities(self.module, self.valid.frames)
         errors = sum(edits(decode(GreedyCTC(), own), tokens) for own, tokens in zip(found, self.valid.tokens))
         count = max(1, sum(map(len, self.valid.tokens)))
@@ -100,7 +100,7 @@ class UtteranceTraining:
 
 
 def mean_nats(found: Sequence[Array], tokens: Sequence[Sequence[int]]) -> float:
-    """Return the CTC loss in nats per token, of utterances with enough frames; NaN where none has enough."""
+    """Return the CTC loss in nats per token of utterances with enough frames, or NaN."""
     total, count = 0.0, 0
     for own, wanted in zip(found, tokens):
         if min_ctc_frames(wanted) > len(own):

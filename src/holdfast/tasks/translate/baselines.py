@@ -1,4 +1,4 @@
-"""What a translation network has to beat: the source unchanged, and the likeliest translation of each word."""
+"""Baselines of translation: the source unchanged, and the likeliest translation of each word."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Copy(Baseline[PairSplit, list[str]]):
 
 
 class WordByWord(Baseline[PairSplit, list[str]]):
-    """The likeliest translation of each word by IBM model 1; a word that training never saw is copied."""
+    """The likeliest translation of each word by IBM model 1; a new word is copied."""
 
     name = "word_by_word"
 

@@ -66,7 +66,7 @@ def read_whole(
 def _split(
     settings: PairsConfig, whole: SentencePairs, own: Mapping[str, SentencePairs]
 ) -> dict[str, SentencePairs]:
-    """Return the pairs of each split; what has no file is sampled from the data, always with the same seed."""
+    """Return the pairs of each split; one without a file is sampled, always with the same seed."""
     sizes = dict(zip((*SPLITS[1:], "none"), settings.parts(len(set(whole.targets)))))
     counts = {name: count for name, count in sizes.items() if name not in own and count}
     train, *sampled = split_pairs(whole, list(counts.values()), seed=0)

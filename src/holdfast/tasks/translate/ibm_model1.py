@@ -1,4 +1,4 @@
-"""Which word translates which: IBM model 1 (Brown et al. 1993), fitted by expectation maximization."""
+"""Word alignment by IBM model 1 (Brown et al. 1993), fitted by expectation maximization."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ class Alignment:
 
     Attributes:
         sources, targets: the words.
-        keys: [N], increasing: number of the source word times the count of target words, and number of the target.
+        keys: [N], increasing: number of the source word times the count of target words, and number
+            of the target.
         chances: [N], ``t``.
         sentences: pairs of sentences that were read.
     """
@@ -35,7 +36,7 @@ class Alignment:
 
     @classmethod
     def fit(cls, pairs: Sequence[tuple[list[str], list[str]]], rounds: int = 6) -> Self:
-        """``t`` after some rounds from equal chances: each target word comes from one source word or from nothing.
+        """Fit ``t`` from equal chances: a target word comes from one source word, or from none.
 
         Args:
             pairs: the words of a sentence and of its translation.
@@ -75,7 +76,7 @@ def _numbers(first: Sequence[str], sentences: Any) -> dict[str, int]:
 def _cells(
     pairs: Sequence[tuple[list[str], list[str]]], sources: dict[str, int], targets: dict[str, int]
 ) -> tuple[Array, Array]:
-    """Key of each two words of a pair of sentences [C], and the number of the target word's place there [C]."""
+    """Return the key of each two words of a sentence pair [C], and the target's place there [C]."""
     keys, places, place = [], [], 0
     for source, target in pairs:
         rows = np.array([0, *(sources[word] for word in source)], np.int64)

@@ -1,4 +1,4 @@
-"""From sentences to translations: batches of similar length, a search, and text from token numbers."""
+"""From sentences to translations: batches of similar length, a search, and its text."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class BatchTranslator:
     most: int
 
     def all(self, sentences: Sequence[str], first: int = 0) -> list[list[Translation]]:
-        """Return the translations of every sentence, the best first; an empty one has an empty translation.
+        """Return the translations of each sentence, best first; that of an empty one is empty.
 
         ``first`` is the number of the first sentence, on which sampling depends.
         """
@@ -71,7 +71,7 @@ class BatchTranslator:
         return [candidates[0].text for group in groups for candidates in self.all(group)]
 
     def stream(self, sentences: Iterable[str]) -> Iterator[list[Translation]]:
-        """Yield the translations of sentences in order as they arrive; those available are translated together."""
+        """Yield the translations of sentences as they arrive; those available go together."""
         first = 0
         for group in batch_available(sentences, _LINES_AT_ONCE):
             yield from self.all(group, first)
@@ -105,7 +105,7 @@ class BatchTranslator:
         return Translation(text, found.score, tuple(names), tokens, weights, cut)
 
     def _copied(self, sentence: str, weights: Array) -> list[str]:
-        """Return the source word with the most attention at each step (Luong et al. 2015), where tokens are words."""
+        """Return the most attended source word of each step (Luong et al. 2015), for words."""
         if not (self.preprocessing.source.words and self.preprocessing.target.words and len(weights)):
             return []
         words = source_words(sentence, self.preprocessing.source)

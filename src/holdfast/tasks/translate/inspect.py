@@ -1,4 +1,4 @@
-"""What to inspect in a translator: the first pair of a file, read by the encoder and written by the decoder."""
+"""What to inspect in a translator: the first pair of a file, in the encoder and the decoder."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ _OTHERWISE = {
 
 @dataclass(frozen=True)
 class _Inspected:
-    """A network with its preprocessing, the pairs to inspect, whether the file gives both sides, and notes."""
+    """A network, its preprocessing, the pairs, whether the file gives both sides, and notes."""
 
     module: TranslationNetwork
     preprocessing: PairPreprocessing
@@ -60,7 +60,7 @@ class _Inspected:
 
 
 def inspections(model: Translator, data: Path, steps: int) -> list[InspectionRequest]:
-    """Return requests for the encoder on the first sentence, and for the decoder on its translation.
+    """Return requests for the encoder on the first sentence, and the decoder on its translation.
 
     The translation is the file's, or the model's own where the file has sentences only.
 
@@ -128,13 +128,13 @@ def _has_pairs(data: Path, encoding: str) -> bool:
 
 
 def _of_one_length(split: PairSplit) -> list[int]:
-    """Return pairs with the longest translations of one length, since the decoder gets no lengths."""
+    """Return pairs with the longest translations of one length: the decoder gets no lengths."""
     counts = Counter(map(len, split.targets))
     length = max((n for n, count in counts.items() if count >= _LEAST), default=len(split.targets[0]))
     return [i for i, target in enumerate(split.targets) if len(target) == length][:_BATCH]
 
 
-# -- steps -----------------------------------------------------------------------------------------------------
+# -- steps -----------------------------------------------------------------------------------------
 
 
 def _described(request: InspectionRequest, inspected: _Inspected, side: str) -> InspectionRequest:
@@ -169,11 +169,11 @@ def _features(ids: Ids, vocabulary: SentenceTokenizer) -> dict[str, Array]:
     return {"position": place, f"{vocabulary.tokens.kind}s to the end": len(ids) - place, **found}
 
 
-# -- score, loss and plot --------------------------------------------------------------------------------------
+# -- score, loss and plot --------------------------------------------------------------------------
 
 
 def _score(inspected: _Inspected) -> Score:
-    """Return the log-probability of the first word that the model would translate differently, or of the last."""
+    """Return the log-probability of the first word the model would not write, or of the last."""
     module, vocabulary, ids = inspected.module, inspected.preprocessing.target, inspected.split.targets[0]
     module.eval()
     with torch.no_grad():

@@ -36,7 +36,8 @@ SCOREBOARD = Scoreboard(
 
 
 class Scorer:
-    """BLEU (Papineni et al. 2002; 13a tokens) and chrF (Popović 2015) of a corpus, both from 0 to 100.
+    """BLEU (Papineni et al. 2002; 13a tokens) and chrF (Popović 2015) of a corpus, both from 0 to
+    100.
 
     Args:
         lower: compare in lower case; the signatures say so.

@@ -19,7 +19,7 @@ HIGHEST = 14
 
 
 def attention_plot(translations: Sequence[Translation], path: Path) -> Path:
-    """Plot a table of grey cells for each translation: source tokens from the left, target tokens from the top.
+    """Plot a table of grey cells for each translation: source tokens across, target tokens down.
 
     Raises:
         UserError: all translations are empty.

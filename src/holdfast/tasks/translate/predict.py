@@ -19,7 +19,7 @@ _PLOTTED = 4
 
 
 def write_predictions(model: Translator, data: Path | None, options: Prediction) -> Iterator[str]:
-    """Yield a line for each line of a file or of stdin (no file, or ``-``) as it comes; with ``n_best`` several."""
+    """Yield a line, or ``n_best``, for each line of a file or of stdin (no file, or ``-``)."""
     encoding = model.config.data.encoding
     if data is None or str(data) == "-":
         sentences: Iterable[str] = (line.strip() for line in stdin_lines(encoding))
@@ -42,7 +42,7 @@ def _counted(model: Translator, found: Iterable[list[Translation]]) -> Iterator[
 
 
 def _table(found: Iterable[list[Translation]]) -> Iterator[str]:
-    """Yield the sentence's number from 1, the score and the text of every translation, separated by tabs."""
+    """Yield the sentence's number, the score and the text of each translation, between tabs."""
     for number, candidates in enumerate(found, 1):
         for one in candidates:
             yield f"{number}\t{one.score:.4f}\t{one.text}\n"

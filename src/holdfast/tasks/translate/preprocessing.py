@@ -1,4 +1,4 @@
-"""From sentence pairs to token numbers: the tokenizers of both languages, and the splits that they encode."""
+"""From sentence pairs to token numbers: the tokenizers, and the splits they encode."""
 
 from __future__ import annotations
 
@@ -47,11 +47,11 @@ class PairSplit:
 
 @dataclass(frozen=True)
 class PairPreprocessing:
-    """The tokenizers of the source and the target language; the same one twice where they are shared.
+    """The tokenizers of the source and the target language; one twice where it is shared.
 
-    A translation of a source with n tokens has at most ``_ROOM + stretch * n`` tokens, which is enough for every
-    training pair. One pair with a long target must not let every translation grow: none is longer than the longest
-    training target, or than ``_ROOM + _STRETCH * n``.
+    A translation of a source with n tokens has at most ``_ROOM + stretch * n`` tokens, which is
+    enough for every training pair. One pair with a long target must not let every translation grow:
+    none is longer than the longest training target, or than ``_ROOM + _STRETCH * n``.
     """
 
     source: SentenceTokenizer
@@ -88,7 +88,7 @@ class PairPreprocessing:
         return self.source.end, self.target.end
 
     def longest(self, source: Ids, most: int) -> int:
-        """Return the number of tokens after which a translation is cut off; training's had at most ``most``."""
+        """Return the most tokens of a translation; training's had at most ``most``."""
         stretched = int(self.stretch * len(source) + 1e-6)
         return _ROOM + min(stretched, max(most, int(_STRETCH * len(source))))
 

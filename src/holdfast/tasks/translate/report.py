@@ -19,7 +19,7 @@ _PLOTTED = 2
 
 
 def sections(model: Translator, plots: Path) -> list[Section]:
-    """Return the first translations, which are written to ``plots/translations.tsv`` as well, and their attention."""
+    """Return the first translations, also written to ``translations.tsv``, and their attention."""
     assert model.dataset is not None
     name, split = model.dataset.scored
     split = split[range(min(_EXAMPLES, len(split)))]

@@ -29,7 +29,8 @@ class Translator(Task[TranslateConfig, PairSplit, PairPreprocessing, list[str], 
 
     Args:
         config: every setting. Or give its fields by name, which go to the section that has them.
-        fields: for example ``pair="de-en", cell="lstm", hidden_size=512`` (see :class:`TranslateConfig`).
+        fields: for example ``pair="de-en", cell="lstm", hidden_size=512`` (see
+            :class:`TranslateConfig`).
 
     Raises:
         UserError: a field does not exist, or a value is outside its rule.
@@ -60,7 +61,7 @@ class Translator(Task[TranslateConfig, PairSplit, PairPreprocessing, list[str], 
         super().__init__(config, **fields)
         self.scorer = Scorer(self.config.data.lower)
 
-    # -- data and network ----------------------------------------------------------------------------------------
+    # -- data and network --------------------------------------------------------------------------
 
     def read(
         self, data: Path, valid: Path | None, test: Path | None
@@ -87,7 +88,7 @@ class Translator(Task[TranslateConfig, PairSplit, PairPreprocessing, list[str], 
         splits = dataset.train, dataset.valid
         return PairTraining(module, self.config, splits, dataset.preprocessing.ends)
 
-    # -- results -------------------------------------------------------------------------------------------------
+    # -- results -----------------------------------------------------------------------------------
 
     def predictions(self, split: PairSplit) -> list[str]:
         """Return the best translation of every source."""
@@ -135,15 +136,15 @@ class Translator(Task[TranslateConfig, PairSplit, PairPreprocessing, list[str], 
             ["holdfast", "predict", run, "SENTENCES.txt", "--beam", "5", "--n-best", "3"],
         ]
 
-    # -- use -----------------------------------------------------------------------------------------------------
+    # -- use ---------------------------------------------------------------------------------------
 
     def predict(self, sentences: Iterable[str], **options: Any) -> list[str]:
         """Return the best translation of every sentence.
 
         Args:
             sentences: of the source language; an empty one has an empty translation.
-            options: ``beam``, ``length_penalty``, ``coverage_penalty``, ``sample``, ``temperature``, ``seed`` (see
-                :class:`Prediction`).
+            options: ``beam``, ``length_penalty``, ``coverage_penalty``, ``sample``,
+                ``temperature``, ``seed`` (see :class:`Prediction`).
 
         Raises:
             UserError: a value is outside its rule.
@@ -151,7 +152,7 @@ class Translator(Task[TranslateConfig, PairSplit, PairPreprocessing, list[str], 
         return [found[0].text for found in self.stream(sentences, Prediction(**options))]
 
     def stream(self, sentences: Iterable[str], options: Prediction) -> Iterator[list[Translation]]:
-        """Yield the translations of every sentence as it comes, the best first and at most ``n_best``."""
+        """Yield the translations of each sentence as it comes, at most ``n_best``, best first."""
         return (found[: options.n_best] for found in self.translator(options).stream(sentences))
 
     def translator(self, options: Prediction | None = None) -> BatchTranslator:

@@ -130,7 +130,7 @@ def unknown_share(tokenizer: SentenceTokenizer, encoded: Sequence[Ids]) -> float
 
 
 def _prepared(sentence: str, kind: str, lower: bool) -> str:
-    """Return the text to cut into tokens; a space before subwords makes the first word like any other."""
+    """Return the text to cut into tokens; a space makes its first subword like any other."""
     text = sentence.strip().lower() if lower else sentence.strip()
     if kind == "word":
         return " ".join(words(text))

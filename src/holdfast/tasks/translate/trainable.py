@@ -35,7 +35,7 @@ def build(config: TranslateConfig, preprocessing: PairPreprocessing) -> Translat
 
 @dataclass  # lightning moves no frozen one to a device
 class Batch:
-    """Source tokens [S, B] and their lengths [B]; what the decoder reads [T, B] and must predict [T, B].
+    """Source tokens [S, B], their lengths [B], and what the decoder reads and predicts [T, B].
 
     ``own`` is the share [] of read tokens that the network's own predictions replace.
     """
@@ -109,7 +109,8 @@ class PairTraining:
     def _sampled(self, batch: Batch) -> Batch:
         """Replace some of the tokens read by the network's own predictions (Bengio et al. 2015).
 
-        The predictions come from reading the right tokens, for all steps at once (Mihaylova & Martins 2019).
+        The predictions come from reading the right tokens, for all steps at once (Mihaylova &
+        Martins 2019).
         """
         with torch.no_grad():
             memory, state = self.module.encode(batch.source, batch.lengths)
