@@ -39,13 +39,13 @@ def damaged_copy(run: Path, folder: Path, name: str, content: bytes | None) -> P
 
 
 def merged(usual: list[str], flags: list[str]) -> list[str]:
-    """Return the usual pairs of flag and value, with ``flags`` in place of those of the same name."""
+    """Return flags, and those of the usual flag-value pairs that they do not replace."""
     pairs = [usual[i : i + 2] for i in range(0, len(usual), 2)]
     return [*flags, *(word for pair in pairs if pair[0] not in flags for word in pair)]
 
 
 def refused(capsys: pytest.CaptureFixture[str], arguments: list[str | Path], expected: Expected) -> str:
-    """Check that a command exits with 2, prints nothing to stdout, and names rule, cause and fix."""
+    """Check that a command exits with 2, keeps stdout empty, and names rule, cause and fix."""
     out, err = call(capsys, *arguments, code=2)
     assert out == "" and "Traceback" not in err, err
     start = err.index("error: ")

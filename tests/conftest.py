@@ -45,9 +45,9 @@ def _heeds_ctrl_c() -> None:
 
 @pytest.fixture
 def shared_data() -> Callable[[str], Path]:
-    """``shared_data("ett/ETTh1.csv")``: a public data set in the folder $HOLDFAST_DATA; skips where it is absent.
+    """``shared_data("ett/ETTh1.csv")``: a public dataset in $HOLDFAST_DATA, or skip the test.
 
-    The sets: ``ett/`` of github.com/zhouhaoyi/ETDataset, and the files named in the tests.
+    The datasets: ``ett/`` of github.com/zhouhaoyi/ETDataset, and the files named in the tests.
     """
 
     def find(name: str) -> Path:

@@ -32,11 +32,12 @@ FLOORS = {
     5: "tasks experiments",
     6: "cli bench demos info __main__ __init__",
 }
-"""Floor -> the parts on it: a part is a file of the package, a folder with all that is in it, or a file or folder
-(``"tasks.task"``) that is on another floor than the folder that holds it."""
+"""Floor -> the parts on it: a part is a file of the package, a folder with all that is in it, or a
+file or folder (``"tasks.task"``) that is on another floor than the folder that holds it."""
 
 CORE = ("registry", "task", "dataset", "baselines", "metrics", "contract")
-"""Files of ``tasks/`` that all tasks share. The registry names each task's modules as strings, loaded at first use."""
+"""Files of ``tasks/`` that all tasks share. The registry names each task's modules as strings,
+loaded at first use."""
 
 FLOOR_OF = {part: floor for floor, parts in FLOORS.items() for part in parts.split()}
 TORCH_FREE = (
@@ -61,7 +62,7 @@ PYTHON_FILES = sorted([*SOURCE.rglob("*.py"), *(ROOT / "tests").rglob("*.py")])
 
 
 def module_name(path: Path) -> str:
-    """``src/holdfast/data/table.py`` -> ``holdfast.data.tabular.table``; a package's __init__ is the package."""
+    """``src/holdfast/data/splits.py`` -> ``holdfast.data.splits``; __init__ is its package."""
     return ".".join(["holdfast", *path.relative_to(SOURCE).with_suffix("").parts]).removesuffix(".__init__")
 
 
@@ -90,7 +91,7 @@ def imports(tree: ast.AST, module: str, is_package: bool) -> Iterator[str]:
 
 
 def imported(target: str, name: str) -> str:
-    """Return what ``from target import name`` loads: a submodule, a public name's home, or the module."""
+    """Return what ``from target import name`` loads: a submodule, a name's module, or target."""
     submodule = f"{target}.{name}"
     return submodule if submodule in MODULES or name == "_native" else target
 
@@ -200,7 +201,7 @@ def is_tensor(node: ast.expr, tensors: set[str]) -> bool:
 
 
 def lengths_of_tensors(function: ast.FunctionDef) -> list[int]:
-    """Return the lines with ``len(x)`` of a parameter annotated as Tensor or a value computed from it."""
+    """Return the lines with ``len`` of a parameter annotated as Tensor, or of a value from it."""
     given = [*function.args.posonlyargs, *function.args.args, *function.args.kwonlyargs]
     tensors = {a.arg for a in given if a.annotation and "Tensor" in ast.unparse(a.annotation).split(" | ")}
     found = []

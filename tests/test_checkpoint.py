@@ -57,7 +57,8 @@ def test_weights_are_restored_bit_for_bit(tmp_path: Path) -> None:
 
 def test_a_state_dict_can_be_saved_too(tmp_path: Path) -> None:
     one, two = nn.Linear(3, 2), nn.Linear(3, 2)
-    save_weights(tmp_path / "m", {"weight": one.weight.T.contiguous().T, "bias": one.bias})  # any strides
+    strided = one.weight.T.contiguous().T
+    save_weights(tmp_path / "m", {"weight": strided, "bias": one.bias})
     load_weights(tmp_path / "m", two)
     assert same(one.state_dict(), two.state_dict())
 

@@ -1,4 +1,4 @@
-"""The recipes of CONTRIBUTING.md, followed step by step: a cell, a kernel, a task, a data reader."""
+"""The recipes of CONTRIBUTING.md, step by step: a cell, a kernel, a task, a data reader."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class MinimalGate:
     peepholes = 0
 
     def step(self, projected: Tensor, state: State, recur: Recurrence) -> tuple[State, Activations]:
-        """``f = sigmoid(x_f + W_f h)``; ``n = tanh(x_n + W_n (f * h))``; ``h' = (1 - f) * h + f * n``."""
+        """``f = sigmoid(x_f + W_f h)``; ``n = tanh(x_n + W_n (f h))``; ``h' = (1 - f) h + f n``."""
         (h,) = state
         x_f, x_n = projected.chunk(2, -1)
         f = torch.sigmoid(x_f + recur(h, "forget"))
@@ -95,7 +95,7 @@ NOUNS, VERBS = ("dog", "cat", "bird", "fish"), ("sees", "hears", "likes")
 
 
 def tagged_text(sentences: int = 150) -> str:
-    """Sentences in which "light" is an adjective before a noun and a noun elsewhere: neighbors decide."""
+    """Return sentences in which "light" is an adjective before a noun, and a noun elsewhere."""
     random = np.random.default_rng(0)
     lines = []
     for _ in range(sentences):

@@ -22,10 +22,13 @@ def words(text: str) -> set[str]:
 
 POSIX_MODULES = words("fcntl grp posix pty pwd readline resource syslog termios tty")
 POSIX_OS = words(
-    """chown chroot fchmod fchown fork forkpty getegid geteuid getgid getgroups getloadavg getpgid getpgrp getpriority
-    getuid initgroups killpg lchown mkfifo mknod nice posix_fadvise posix_spawn pread pwrite register_at_fork
-    sched_getaffinity sched_setaffinity sched_yield sendfile setpgid setpriority setsid setuid statvfs sync sysconf
-    ttyname umask uname wait wait3 wait4"""
+    """
+    chown chroot fchmod fchown fork forkpty getegid geteuid getgid getgroups getloadavg getpgid
+    getpgrp getpriority getuid initgroups killpg lchown mkfifo mknod nice posix_fadvise
+    posix_spawn pread pwrite register_at_fork sched_getaffinity sched_setaffinity sched_yield
+    sendfile setpgid setpriority setsid setuid statvfs sync sysconf ttyname umask uname wait
+    wait3 wait4
+    """
 )
 WINDOWS_SIGNALS = words("SIGABRT SIGBREAK SIGFPE SIGILL SIGINT SIGSEGV SIGTERM SIG_DFL SIG_IGN")
 POSIX_PATHS = ("/tmp", "/var/", "/dev/", "/home/", "/etc/")
@@ -53,7 +56,7 @@ def walk(scope: ast.AST, guarded: bool) -> Iterator[tuple[ast.expr | ast.stmt, b
 
 
 def falls_back(node: ast.AST) -> bool:
-    """Return whether a function or statement checks for a feature, or catches that it is missing."""
+    """Return whether a function or statement checks for a feature, or catches its absence."""
     if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.If | ast.IfExp):
         return any(asks(child) for child in ast.walk(node))
     if isinstance(node, ast.Try):
@@ -65,7 +68,7 @@ def falls_back(node: ast.AST) -> bool:
 
 
 def asks(node: ast.AST) -> bool:
-    """Return whether a node is ``hasattr(os, ...)``, ``getattr(os, ..., default)`` or a platform name."""
+    """Return whether a node is ``hasattr(os, ...)``, ``getattr(os, ..., x)`` or a platform name."""
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.args:
         module = node.args[0]
         of_system = isinstance(module, ast.Name) and module.id in ("os", "signal", "socket")

@@ -1,4 +1,4 @@
-"""The default of libgomp's spin count is set before torch is imported, and the user's setting is kept."""
+"""The default of libgomp's spin count is set before torch loads; the user's setting is kept."""
 
 from __future__ import annotations
 

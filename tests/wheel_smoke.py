@@ -1,8 +1,8 @@
-"""Smoke test of an installed wheel: train, evaluate and predict with every task through the ``holdfast`` command.
+"""Smoke test of an installed wheel: train, evaluate and predict with every task.
 
-``make wheel`` runs it with the Python of a clean environment. It needs no test runner, no data and no compiler;
-with ``--no-compiler`` it fails where PATH has one. It prints one line for each task and exits with 1 at the first
-failure.
+``make wheel`` runs it with the Python of a clean environment. It needs no test runner, no data and
+no compiler; with ``--no-compiler`` it fails where PATH has one. It prints one line for each task
+and exits with 1 at the first failure.
 """
 
 from __future__ import annotations
@@ -37,7 +37,8 @@ class Smoke(NamedTuple):
         write: writes the data into a folder and returns the file to train on.
         train: flags of ``holdfast train``.
         predict: arguments of ``holdfast predict`` after the run folder.
-        check: raises AssertionError if the text that ``predict`` printed is wrong; gets the folder too.
+        check: raises AssertionError if the text that ``predict`` printed is wrong; gets the folder
+            too.
     """
 
     write: Callable[[Path], Path]

@@ -157,7 +157,7 @@ def test_an_unreadable_file(
     def deny(*_: object, **__: object) -> None:
         raise PermissionError(errno.EACCES, "Permission denied", str(good))
 
-    monkeypatch.setattr("holdfast.tasks.forecast.dataset.read_panel", deny)  # root may read everything
+    monkeypatch.setattr("holdfast.tasks.forecast.dataset.read_panel", deny)  # also for root
     refused(
         capsys,
         ["train", "forecast", good, *FLAGS, "--out", tmp_path / "out"],

@@ -20,7 +20,7 @@ V, S, END = 4, 3, 0
 
 
 class Table:
-    """A model with one table for each sentence: ``log p`` and attention depend on the last two tokens."""
+    """A model with a table for each sentence: log p and attention depend on the last two tokens."""
 
     def __init__(self, seed: int, sentences: int) -> None:
         random = torch.Generator().manual_seed(seed)

@@ -256,7 +256,7 @@ def test_a_model_without_memory_reaches_the_baseline(name: str) -> None:
 
 
 def _guess(shape: torch.Size) -> Tensor:
-    """Return logits: blank until ten steps before the end, then equal symbols, the first slightly larger."""
+    """Return logits: blank up to the last ten steps, then equal symbols, the first by a little."""
     logits = torch.full((*shape, 9), -40.0)
     logits[:-10, :, 8], logits[-10:, :, :8], logits[-10:, :, 0] = 0.0, 0.0, 1e-4
     return logits
@@ -305,7 +305,7 @@ def test_splits_are_fixed_and_training_sequences_differ_by_seed(name: str) -> No
 def test_a_curriculum_lengthens_the_delay_of_training_alone() -> None:
     probe = Copy(CopyConfig(length=400, curriculum=0.5))
     delays = [probe.delay_at(k / 8) for k in range(9)]
-    assert delays == [20, 42, 89, 189, *[400] * 5]  # by a twentieth to the power 1, 3/4, 1/2, 1/4, 0
+    assert delays == [20, 42, 89, 189, *[400] * 5]  # 20^-1, 20^-3/4, 20^-1/2, 20^-1/4, 1
     random = torch.Generator().manual_seed(0)
     assert probe.sample(1, random, 0.0)[0].shape == (40, 1) and probe.sample(1, random, 1.0)[0].shape == (
         420,

@@ -1,4 +1,4 @@
-"""Sequences of the probes against their definitions; IDX files, whole and damaged; image datasets."""
+"""Sequences of the probes against their definitions; IDX files; image datasets."""
 
 from __future__ import annotations
 
@@ -203,7 +203,7 @@ def test_synthetic_digits_light_the_segments_of_a_display() -> None:
     images, labels = synthetic_digits()
     assert images.min() >= 0 and images.max() <= 1
     lit = [int((images[labels == digit] > 0.5).sum((1, 2)).max()) for digit in range(10)]
-    bars, post, posts = 3 * 5, 3, 7  # a post between two bars adds 3 pixels; the right side alone has 9
+    bars, post, posts = 3 * 5, 3, 7  # 3 pixels between two bars; the right side has 9
     by_hand = [10 + 2 * posts, 9, bars + 2 * post, bars + 2 * post, 9 + 4 + 4, bars + 2 * post]
     by_hand += [bars + 3 * post, 9 + 4, bars + 4 * post, bars + 3 * post]
     assert lit == by_hand

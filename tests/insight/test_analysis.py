@@ -191,7 +191,7 @@ def test_computed_weights_are_left_out_of_the_ablation_with_a_note() -> None:
 
 
 def decaying_sum() -> tuple[nn.RNN, InspectionRequest]:
-    """A network that sums its input and forgets half of it at each step; it reads 8 zeros and 4 ones."""
+    """A network that sums its input and halves the sum at each step, on 8 zeros and 4 ones."""
     module = nn.RNN(1, 1, nonlinearity="relu", bias=False)
     with torch.no_grad():
         module.weight_ih_l0.fill_(1.0)
@@ -201,7 +201,7 @@ def decaying_sum() -> tuple[nn.RNN, InspectionRequest]:
 
 
 def test_occlusion_of_a_saturated_output_is_not_compared() -> None:
-    _, request = decaying_sum()  # 1.875; 0.67 for the mean input, at least 1.2 if one step is hidden
+    _, request = decaying_sum()  # 1.875; mean input 0.67; one step hidden at least 1.2
     sure = Score("log-probability", lambda answer: functional.logsigmoid(100 * (answer[0][-1, 0, 0] - 0.95)))
     found = attribute(request, sure)
     assert np.isnan(found.agreement) and found.incomplete < 0.05 and np.abs(found.occlusion).max() < 1e-6

@@ -19,7 +19,7 @@ from holdfast.insight.analysis.memory import lag_below, memory_curve
 
 
 def leaky(keep: float, kind: Any = nn.RNN, **more: Any) -> Any:
-    """``h' = keep h + x`` for positive inputs: the derivative of h_t with respect to x_{t-k} is keep^k."""
+    """``h' = keep h + x`` for positive inputs, so the derivative of h_t by x_{t-k} is keep^k."""
     module = kind(1, 1, nonlinearity="relu", bias=False, **more)
     nn.init.ones_(module.weight_ih_l0)
     nn.init.constant_(module.weight_hh_l0, keep)
@@ -71,7 +71,8 @@ def test_the_jacobian_is_that_of_autograd(kind: Any, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(memory, "DRAWS", 300)
     torch.manual_seed(0)
     module, x = kind(3, 6), torch.randn(12, 1, 3)
-    whole = torch.autograd.functional.jacobian(lambda x: module(x)[0][-1, 0], x)[:, :, 0]  # [P, T, I]
+    whole = torch.autograd.functional.jacobian(lambda x: module(x)[0][-1, 0], x)
+    whole = whole[:, :, 0]  # [P, T, I]
     exact = whole.flip(1).square().sum((0, 2)).sqrt().numpy()
     found = memory_curve(module, lambda: module(x))
     np.testing.assert_allclose(found.jacobian, exact / exact.max(), rtol=0.1)

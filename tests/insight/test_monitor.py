@@ -1,4 +1,4 @@
-"""The training monitor reports each fault of a run, is silent on healthy runs, and changes nothing."""
+"""The training monitor reports each fault, is silent on healthy runs, and changes nothing."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def monitored(
 def test_a_learning_rate_a_hundred_times_too_high(make: Any) -> None:
     reported = monitored(Last(make(3, 16), 16), 60, rate=0.1)
     assert "too large steps: layer" in reported
-    assert reported.index("too large steps: layer") == 0  # in the very first check, before the loss has risen
+    assert reported.index("too large steps: layer") == 0  # in the first check
 
 
 def test_a_loss_that_rises_far_above_its_beginning() -> None:
@@ -335,7 +335,7 @@ def test_hooks_exist_in_checked_steps_only_and_skip_validation() -> None:
     assert [k for k, there in enumerate(open_after, 1) if there] == [1, 4, 5, 9, 10]
     monitor.close()
     assert not layer._forward_hooks
-    assert {finding.kind for _, finding in monitor.warnings} == {"frozen weights"}  # there is no optimizer
+    assert {finding.kind for _, finding in monitor.warnings} == {"frozen weights"}  # no optimizer
 
 
 def test_checks_keep_to_their_share_of_the_time(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""``holdfast train ... --monitor``: silent on healthy runs, warnings for faulty ones, and the same result."""
+"""``holdfast train ... --monitor``: warnings for faulty runs only, and the same result."""
 
 from __future__ import annotations
 

@@ -323,7 +323,7 @@ def test_a_trained_layer_goes_to_keras(name: str) -> None:
 
 @pytest.mark.parametrize("name", KERAS)
 def test_stacked_bidirectional_layers_come_from_keras(name: str) -> None:
-    """Keras' Bidirectional(merge_mode="concat"): the backward half returns the sequence reversed."""
+    """Keras' Bidirectional(merge_mode="concat"): the backward half returns reversed sequences."""
     equations, gates, bias, _ = KERAS[name]
     groups = [keras_weights(gates, bias, size) for size in (I, I, 2 * H, 2 * H)]
     flat = [array for group in groups for array in group]

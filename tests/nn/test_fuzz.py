@@ -148,7 +148,7 @@ def test_a_random_layer_equals_the_reference(number):
     beyond = {
         name for name, value in exact.items() if not error(ours[name], value) <= bound(value)
     }  # NaN must fail
-    if beyond:  # a gradient that float32 itself loses, such as that of a scale which layer norm removes
+    if beyond:  # a gradient that float32 itself loses, like that of a scale before layer norm
         plain = run(layer, call, trace, torch.float32, number, "reference")
         for name in beyond:
             limit = max(bound(exact[name]), 2 * error(plain[name], exact[name]))

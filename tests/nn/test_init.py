@@ -65,12 +65,12 @@ def test_orthogonal_makes_each_gates_recurrent_matrix_orthogonal(proj_size: int)
 
 
 def test_chrono_spreads_an_lstms_memory_over_the_time_scale() -> None:
-    """``b_f = log U(1, T_max - 1)``, ``b_i = -b_f``: exp(b_f) is uniform (Tallec & Ollivier 2018)."""
+    """``b_f = log U(1, T_max - 1)``, ``b_i = -b_f``, so exp(b_f) is uniform (Tallec & Ollivier)."""
     layer = LSTM(3, H, init=chrono(100))
     forget, given = rows(layer, "bias_ih_l0", "forget"), rows(layer, "bias_ih_l0", "input")
     scale = forget.exp()
     assert 1 <= float(scale.min()) < 5 and 95 < float(scale.max()) <= 99
-    assert abs(float(scale.mean()) - 50) < 5  # the standard error of the mean is 99 / sqrt(12 * 400) = 1.4
+    assert abs(float(scale.mean()) - 50) < 5  # a standard error of 99 / sqrt(12 * 400) = 1.4
     assert abs(float(scale.std()) - 98 / 12**0.5) < 3
     torch.testing.assert_close(given, -forget)
     for gate in ("forget", "input"):

@@ -203,7 +203,7 @@ def test_any_shape(
 
 @pytest.mark.parametrize("ragged", [False, True])
 @pytest.mark.parametrize("cell", GATES)
-@pytest.mark.parametrize("sizes", [(60, 13, 300), (18, 40, 116)], ids=str)  # 40 by 3: teams of 14, 13 and 13
+@pytest.mark.parametrize("sizes", [(60, 13, 300), (18, 40, 116)], ids=str)  # 40 = 14 + 13 + 13
 def test_threads_share_the_batch_without_changing_anything(
     cell: str, ragged: bool, sizes: tuple[int, int, int]
 ) -> None:

@@ -61,7 +61,7 @@ PAIRS = [
     pytest.param(layer, first, second, id=f"{layer}-{first}-{second}")
     for layer, options in OPTIONS.items()
     for first, second in itertools.combinations_with_replacement(options, 2)
-    if first == second or not set(options[first]) & set(options[second])  # an argument has one value
+    if first == second or not set(options[first]) & set(options[second])  # one value for each
 ]
 
 
@@ -147,7 +147,7 @@ def test_recurrent_dropout_scales_kept_units_and_is_off_in_evaluation() -> None:
     assert problem.noise is not None and problem.noise.dropout_mask is not None
     mask = problem.noise.dropout_mask
     torch.testing.assert_close(mask.unique(), torch.tensor([0.0, 1 / 0.75]))
-    assert abs(float((mask == 0).float().mean()) - 0.25) < 0.05  # 1600 samples: a standard error of 0.011
+    assert abs(float((mask == 0).float().mean()) - 0.25) < 0.05  # standard error 0.011
     (problem,) = spy(layer.eval(), torch.randn(T, B, INPUT))
     assert problem.noise is None
 
@@ -192,7 +192,7 @@ def test_weight_drop_drops_recurrent_weights_for_a_whole_call() -> None:
     for number, problem in enumerate(problems):
         dropped, full = problem.weights.weight_hh, layer.get_parameter(f"weight_hh_l{number}")
         kept = dropped != 0
-        assert abs(float(kept.float().mean()) - 0.5) < 0.03  # 6400 samples: a standard error of 0.006
+        assert abs(float(kept.float().mean()) - 0.5) < 0.03  # standard error 0.006
         torch.testing.assert_close(dropped[kept], 2 * full[kept])
         assert problem.weights.weight_ih is layer.get_parameter(f"weight_ih_l{number}")
     first, second = (spy(layer, torch.randn(T, B, INPUT))[0].weights.weight_hh for _ in range(2))

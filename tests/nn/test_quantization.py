@@ -107,7 +107,7 @@ def test_instruction_sets_and_threads_sum_the_same_integers(name, threads):
         native.binding._core.select("auto")
         torch.set_num_threads(before)
     for result in results:
-        assert (result - results[0]).abs().max() < 0.02  # a value on the edge may round the other way
+        assert (result - results[0]).abs().max() < 0.02  # a value on an edge may round either way
 
 
 def test_a_ragged_bidirectional_stack_is_close_to_the_model():

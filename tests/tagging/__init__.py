@@ -1,1 +1,1 @@
-"""A seventh task, built as CONTRIBUTING says: sequence tagging, one tag for each word of a sentence."""
+"""A seventh task, built as CONTRIBUTING says: one tag for each word of a sentence."""

@@ -1,4 +1,4 @@
-"""From a text file to encoded sentences: a line is a sentence, a word and its tag are joined by a character."""
+"""From a text file to encoded sentences: a sentence is a line of words joined with their tags."""
 
 from __future__ import annotations
 

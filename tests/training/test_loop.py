@@ -1,4 +1,4 @@
-"""The loop matches torch by hand, stops when it should, keeps the best weights, and reports failures."""
+"""The loop equals a plain torch loop, stops on time, keeps the best weights, reports failures."""
 
 from __future__ import annotations
 

@@ -75,7 +75,7 @@ def test_frames_are_computed_once_until_the_file_changes(
         feature_source([one], 16000, 24, cache).get(one)
         feature_source([one], 16000, 32, cache).get(one)
         features.get(one, 1.1)
-        assert len(list(cache.glob("*"))) == 4  # another time of the file, other bands, another speed
+        assert len(list(cache.glob("*"))) == 4  # by file time, bands and speed
 
 
 def test_a_damaged_cache_file_is_reported(tmp_path: Path) -> None:

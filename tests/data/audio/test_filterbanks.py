@@ -23,7 +23,7 @@ def mel(hertz: Array | float) -> Array:
 
 
 def by_formula(samples: Array, rate: int, bands: int) -> Array:
-    """Kaldi's log-mel filterbanks in float64: Povey et al. 2011, feature-window.cc and mel-computations.cc."""
+    """Compute Kaldi's log-mel filterbanks in float64 (feature-window.cc, mel-computations.cc)."""
     samples = samples.astype(np.float64) * 32768
     size, shift = int(0.025 * rate), int(0.01 * rate)
     padded = 2 ** int(np.ceil(np.log2(size)))

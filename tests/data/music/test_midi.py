@@ -195,7 +195,7 @@ def test_the_sound_of_a_note_has_its_frequency(pitch: int) -> None:
     found = synthesis.sound_of(score((0, 4 * 480, pitch)), synthesis.find_soundfont()).mean(1)
     spectrum = np.abs(np.fft.rfft(found * np.hanning(len(found))))
     frequency = np.fft.rfftfreq(len(found), 1 / synthesis.RATE)
-    near = np.abs(12 * np.log2(np.maximum(frequency, 1) / 440) + 69 - pitch) < 6  # half an octave around it
+    near = np.abs(12 * np.log2(np.maximum(frequency, 1) / 440) + 69 - pitch) < 6  # half an octave
     loudest = frequency[near][spectrum[near].argmax()]
     assert 12 * np.log2(loudest / 440) + 69 == pytest.approx(pitch, abs=0.25)
     assert spectrum[near].max() > 0.3 * spectrum.max()

@@ -70,7 +70,7 @@ def test_the_same_pitches_in_another_rhythm_are_not_a_copy() -> None:
 
 
 def under(tune: NoteArrays, seed: int, voices: bool) -> NoteArrays:
-    """A tune, legato, above an accompaniment of random notes, on a voice of its own where there are voices."""
+    """Return a legato melody above random notes, on its own voice if there are voices."""
     random = np.random.default_rng(seed)
     count = 4 * len(tune)
     starts, low = (

@@ -117,7 +117,7 @@ def test_each_series_numbers_its_rows(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("stamps", "first", "step"),
     [
-        (["01/02/2024", "12/02/2024", "23/02/2024"], "2024-02-01", "11 days"),  # the third value decides
+        (["01/02/2024", "12/02/2024", "23/02/2024"], "2024-02-01", "11 days"),  # by the third value
         (["02/01/2024", "02/12/2024", "02/23/2024"], "2024-02-01", "11 days"),
         (["02/29/2024 10:00:00", "02/29/2024 10:00:30"], "2024-02-29T10:00:00", "30 seconds"),
         (["01/01/2024", "02/02/2024"], "2024-01-01", "32 days"),  # the same day either way
@@ -201,7 +201,7 @@ def test_gaps_of_a_requested_step_are_filled(tmp_path: Path) -> None:
         ("beijing-pm25/pollution.csv", "pm2.5", 43824, "1h"),
         ("ett/ETTh1.csv", "OT", 17420, "1h"),
         ("classic-univariate/airline-passengers.csv", "Passengers", 144, "1mo"),
-        ("classic-univariate/daily-min-temperatures.csv", "Temp", 3652, "1d"),  # 3650 and two 31 December
+        ("classic-univariate/daily-min-temperatures.csv", "Temp", 3652, "1d"),  # 3650 + two 31 Dec
         ("stocks-sp500/AAPL.csv", "close", 1259, "rows"),
     ],
 )

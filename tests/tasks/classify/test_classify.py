@@ -131,7 +131,7 @@ def test_attention_weights_the_deciding_words(of_texts: Path) -> None:
 
 
 def test_gradient_times_input_is_the_slope_along_the_input(of_several: Path) -> None:
-    """The sum of the weights is the derivative of the logit along the input, here by a small step."""
+    """The sum of the weights is the logit's derivative along the input, here by a small step."""
     model = load(of_several / "run")
     part = model.read_split(of_several / "said.jsonl")[0].some(np.arange(5))
     sums = [own.sum() for own in trainable.weights_of_steps(model.module, part, model.config)]
@@ -344,7 +344,7 @@ def test_balanced_weights_help_a_rare_class(tmp_path: Path) -> None:
         model = SequenceClassifier(text="text", class_weights=weights, **SMALL).fit(data)
         logits = trainable.logits(model.module, model.dataset.valid, model.config)[0]
         found[weights] = logits[1] - logits[0]
-    assert found["none"] == pytest.approx(np.log(4 / 20), abs=0.3)  # the probability ratio of the same text
+    assert found["none"] == pytest.approx(np.log(4 / 20), abs=0.3)  # the ratio for the same text
     assert found["balanced"] == pytest.approx(0, abs=0.3)
 
 

@@ -42,7 +42,7 @@ def test_ets_is_the_forecast_of_statsmodels_at_every_origin(season: int, lookbac
     assert model.season == season
     split = split_of(table, 15)
     point = model.point(split)
-    for w in [7, 8, 25, 60, len(split) - 1]:  # statsmodels itself fails before the end of the first season
+    for w in [7, 8, 25, 60, len(split) - 1]:  # statsmodels needs one whole season
         s = split.series[w]
         for c in range(2):
             before = table.filled[table.first[s] : split.origins[w], c].numpy().astype(np.float64)

@@ -40,7 +40,7 @@ def test_last_value_repeats_the_last_value_of_each_channel() -> None:
 def test_drift_continues_the_line_from_the_first_to_the_last_value() -> None:
     table = table_of(np.array([5.0, 5.0]), np.array([1.0, 2.0, 4.0, 7.0]))
     np.testing.assert_array_equal(Drift().point(at(table, 6, 3))[0, :, 0], [9, 11, 13])
-    np.testing.assert_array_equal(Drift().point(at(table, 3, 2))[0, :, 0], [1, 1])  # one value is not a line
+    np.testing.assert_array_equal(Drift().point(at(table, 3, 2))[0, :, 0], [1, 1])  # not a line
 
 
 def test_drift_begins_at_the_first_value_that_was_seen() -> None:
@@ -245,7 +245,7 @@ def test_a_missing_library_is_named_with_the_command_that_installs_it(
 
 
 def test_metrics_on_a_public_dataset_are_the_published_ones(shared_data: Callable[[str], Path]) -> None:
-    """Zeng et al. 2023, table 2, ETTh1 at 96 steps: Repeat MSE 1.295, MAE 0.713; NLinear 0.374, 0.394."""
+    """Zeng et al. 2023, table 2, ETTh1, 96 steps: Repeat 1.295, 0.713; NLinear 0.374, 0.394."""
     file = shared_data("ett/ETTh1.csv")
     raw = np.loadtxt(file, delimiter=",", skiprows=1, usecols=range(1, 8))[:14400]
     table = table_of((raw - raw[:8640].mean(0)) / raw[:8640].std(0), season=24, lookback=336)

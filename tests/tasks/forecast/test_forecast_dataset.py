@@ -1,4 +1,4 @@
-"""From a file to windows: log returns over gaps, splits cut at common times, the loss of observed targets."""
+"""From a file to windows: log returns over gaps, splits at common times, loss of gaps."""
 
 from pathlib import Path
 

@@ -163,7 +163,7 @@ def test_a_batch_of_pieces_is_scored_like_single_pieces() -> None:
         np.testing.assert_allclose(nats, expected, rtol=1e-4, atol=1e-5)
     total = sum(float(nats.sum(dtype=np.float64)) for nats in found)
     assert event_nats(net, split).tolist() == np.concatenate(found).tolist()
-    every = sum(piece(i, bars=1 + i).note_num() for i in range(4))  # drums have tokens like other notes
+    every = sum(piece(i, bars=1 + i).note_num() for i in range(4))  # drums included
     assert split.note_count == every and split.steps == sum(len(one.ids) + 1 for one in split.pieces)
     metrics = score_events(split, event_nats(net, split))
     assert tuple(metrics.values())[:2] == pytest.approx((total / split.steps, total / every))

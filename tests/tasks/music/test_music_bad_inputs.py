@@ -1,4 +1,4 @@
-"""Mistakes in music through the command line: each message has rule, cause and fix, and nothing is written."""
+"""Mistakes in music through the command line: rule, cause and fix, and no file written."""
 
 from __future__ import annotations
 

@@ -226,7 +226,7 @@ def test_events_keep_drums_on_their_own_track(drummed: Path, runs: dict[str, Pat
     scale = Key.of("C").scale
     assert all(scale[n.pitch % 12] for t in found.tracks if not t.is_drum for n in t.notes)
     without = load(runs["events"]).compose(drummed / "0.mid", bars=2, seed=1).score
-    assert sum(len(track.notes) for track in without.tracks if track.is_drum) == 16  # of the primer only
+    assert sum(len(track.notes) for track in without.tracks if track.is_drum) == 16  # the primer's
 
 
 @pytest.mark.parametrize("steps", [1, 2, 3])

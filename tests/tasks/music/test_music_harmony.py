@@ -51,7 +51,7 @@ TRAINING = TrainingNotes.of([("one", NoteArrays.of(np.zeros(1), np.array([MELODY
 
 
 def likelihoods(model: PianoRollNetwork) -> dict[tuple[int, ...], float]:
-    """Return ``log p`` of every accompaniment: chords below the melody of frames 1 ..., as numbers."""
+    """Return ``log p`` of every accompaniment: numbers of the chords in frames 1 and later."""
     chords = list(product([0, 1], repeat=MELODY))
     found = {}
     for ways in product(range(len(chords)), repeat=FRAMES - 1):

@@ -101,7 +101,7 @@ def test_tempos_keys_and_bars_of_a_primer_are_kept(runs: dict[str, Path], kind: 
     assert timed.request.beats == 10 and timed.seconds == pytest.approx(7 + 5)
     other = model.compose(tmp_path / "changing.mid", bars=1, tempo=90, key="E minor", seed=1)
     assert maps(other.score)[0] == [(0, 90)] and other.seconds == pytest.approx(13 * 60 / 90)
-    assert maps(other.score)[2] == [(0, 1), (BAR, 2), (4800, 1)]  # the bars of the primer keep theirs
+    assert maps(other.score)[2] == [(0, 1), (BAR, 2), (4800, 1)]  # the primer keeps its own
     scale = Key.of("E minor").scale
     later = [n.pitch for t in other.score.tracks for n in t.notes if n.time >= 4800]
     assert later and all(scale[pitch % 12] for pitch in later)
@@ -139,7 +139,7 @@ def test_a_written_piece_is_no_longer_than_requested(
     ends = [n.end for t in score.tracks for n in t.notes]
     assert seconds_of(score, max(ends, default=0) / score.ticks_per_quarter) <= seconds + 1e-3
     if seconds == 30:
-        assert max(ends) / score.ticks_per_quarter * 60 / tempo > seconds - 4  # and not much shorter
+        assert max(ends) / score.ticks_per_quarter * 60 / tempo > seconds - 4  # not much shorter
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -1,4 +1,4 @@
-"""Models of piano rolls against brute force: likelihoods, samples, segments, padding, transposition, baselines."""
+"""Models of piano rolls against brute force: likelihoods, samples, segments, baselines."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def test_the_probabilities_of_all_frames_sum_to_one(output: str) -> None:
 
 
 def by_hand(keys: Any, x: torch.Tensor, reference: int, k: int) -> torch.Tensor:
-    """Return the logit of a key, or of the end: W x + b, and R of its distance from the lowest key."""
+    """Return the logit of a key or of the end: W x + b, and R by distance from the lowest key."""
     found = keys.absolute.weight[k] @ x
     if keys.absolute.bias is not None:
         found = found + keys.absolute.bias[k]

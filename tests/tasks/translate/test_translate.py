@@ -226,7 +226,7 @@ def test_a_translation_may_be_as_long_as_in_training(tmp_path: Path) -> None:
     assert found.preprocessing.longest(np.zeros(2, np.int64), 100) == most
     again = PairPreprocessing.from_dict(json.loads(json.dumps(found.preprocessing.to_dict())), tmp_path)
     assert [again.longest(np.zeros(n, np.int64), 100) for n in (0, 2)] == [10, most]
-    assert again.longest(np.zeros(20, np.int64), 15) == 10 + 40  # twice as long, although one pair grows more
+    assert again.longest(np.zeros(20, np.int64), 15) == 10 + 40  # twice as long
 
 
 def test_vocabularies_are_fitted_on_the_training_split_only(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The encoder and decoder: all steps at once against step by step, padding, the loss, sampling, and batches."""
+"""Encoder and decoder: whole sequences against single steps, padding, loss, and batches."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def test_dropout_is_the_same_at_every_step_and_only_in_training() -> None:
     assert 0.2 < float(whole.float().mean()) < 0.8  # whole tokens
     for sentence in range(2):
         there = embedded[whole[:, sentence], sentence]
-        assert bool((there == there[0]).all()) and not bool(there[0].all())  # the same numbers at every step
+        assert bool((there == there[0]).all()) and not bool(there[0].all())  # all equal
 
 
 @pytest.mark.parametrize("feeding", [False, True])

@@ -37,7 +37,7 @@ def test_the_verdict_is_honest() -> None:
 
 
 def test_bleu_by_hand() -> None:
-    """One sentence of five words matches 4 of 5 1-grams, 3 of 4, 2 of 3, 1 of 2, and is not too short."""
+    """A sentence of five words, not too short, matches 4 of 5 1-grams, 3 of 4, 2 of 3, 1 of 2."""
     score = Scorer(lower=True)
     found = score(["A man sees the dog"], ["a man sees the cat"])
     expected = 100 * (4 / 5 * 3 / 4 * 2 / 3 * 1 / 2) ** 0.25
