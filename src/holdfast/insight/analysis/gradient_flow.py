@@ -62,13 +62,8 @@ def gradient_flows(
         'vanishing'
     """
     first = first_by_module(capture_chains(model, run, layers))
-    return [_flow_of(one, seed=seed) for call in first.values() for one in split_directions(call)]
-
-
-def _flow_of(one: LayerDirection, *, seed: int = 0) -> GradientFlow:
-    """Return the flow through one layer and direction."""
-    hidden, state = gradient_norms(one, seed)
-    return judge_flow(one.name, hidden, state)
+    directions = [one for call in first.values() for one in split_directions(call)]
+    return [judge_flow(one.name, *gradient_norms(one, seed)) for one in directions]
 
 
 def gradient_norms(one: LayerDirection, seed: int = 0) -> tuple[Array, Array]:
@@ -139,26 +134,13 @@ def judge_flow(name: str, hidden: Array, state: Array) -> GradientFlow:
     """
     span = min(len(state) - 1, SPAN)
     if span < 1:
-        return GradientFlow(
-            name,
-            hidden,
-            state,
-            1.0,
-            "short",
-            f"{name}: the sequences have 1 step, so no gradient flows back in time.",
-        )
+        sentence = f"{name}: the sequences have 1 step, so no gradient flows back in time."
+        return GradientFlow(name, hidden, state, 1.0, "short", sentence)
     left = max(float(state[span]), _EXACT_ZERO) if np.isfinite(state[span]) else inf
     factor = exp(log(left) / span) if left < inf else inf
     kind = _kind(left, span)
-    return GradientFlow(
-        name,
-        hidden,
-        state,
-        factor,
-        kind,
-        f"{name}: {_sentence(kind, factor)}; after {span} step{'' if span == 1 else 's'}, {_share(left)} of "
-        "it is left.",
-    )
+    after = f"after {span} step{'' if span == 1 else 's'}, {_share(left)} of it is left"
+    return GradientFlow(name, hidden, state, factor, kind, f"{name}: {_sentence(kind, factor)}; {after}.")
 
 
 def _kind(left: float, span: int) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import replace
+from functools import partial
 from typing import Any, TypeVar
 
 import torch
@@ -53,37 +54,32 @@ def analyze(request: InspectionRequest) -> Inspection:
         UserError: the network has no recurrent layers, none ran, none reads as many steps as there
             are labels, the first sequence is empty, or inputs or activations are not finite.
     """
-    with eval_mode(request.model):  # includes the score's own layers: no dropout in any of them
-        return _analyzed(request)
-
-
-def _analyzed(request: InspectionRequest) -> Inspection:
     notes = list(request.notes)
-    calls = _layer_calls(request, notes)
-    layers = [_layer_trace(one) for call in calls for one in split_directions(call)]
-    exact, features = request.exact or request, _features(request)
-    if any(getattr(call.module, "bidirectional", False) for call in calls):
-        notes.append(_REVERSE)
-    found = Inspection(
-        request.title,
-        request.steps,
-        layers,
-        _feature_units(request, layers, features),
-        tuple(features),
-        _measure(
-            lambda: memory.memory_curve(exact.model, exact.measured_run, layers=exact.layers), "memory", notes
-        ),
-        _measure(
-            lambda: gradient_flow.gradient_flows(request.model, request.measured_run, layers=request.layers),
-            "gradients",
-            notes,
+    exact = request.exact or request
+    with eval_mode(request.model):  # includes the score's own layers: no dropout in any of them
+        calls = _layer_calls(request, notes)
+        layers = [_layer_trace(one) for call in calls for one in split_directions(call)]
+        features = _features(request)
+        if any(getattr(call.module, "bidirectional", False) for call in calls):
+            notes.append(_REVERSE)
+        units = _feature_units(request, layers, features)
+        curve = partial(memory.memory_curve, exact.model, exact.measured_run, layers=exact.layers)
+        flows = partial(
+            gradient_flow.gradient_flows, request.model, request.measured_run, layers=request.layers
         )
-        or (),
-        _attribution(exact, notes),
-        _ablation(request, calls, notes),
-        notes=notes,
-        sequences=_sequence_count(request),
-    )
+        found = Inspection(
+            request.title,
+            request.steps,
+            layers,
+            units,
+            tuple(features),
+            _measure(curve, "memory", notes),
+            _measure(flows, "gradients", notes) or (),
+            _attribution(exact, notes),
+            _ablation(request, calls, notes),
+            notes=notes,
+            sequences=_sequence_count(request),
+        )
     found = _renamed(found, request.names)
     return replace(found, summary=summary.sentences(found))
 
@@ -168,13 +164,12 @@ def _feature_units(
         return feature_units.find_feature_units(layers, features)
     names = {layer.name for layer in layers}
     calls = first_by_module(capture_chains(request.model, request.feature_batch.run, request.layers))
-    states = [
-        one.activations() for call in calls.values() for one in split_directions(call) if one.name in names
-    ]
-    flat = [{n: v.transpose(0, 1).flatten(0, 1).numpy() for n, v in one.items()} for one in states]
-    return feature_units.find_feature_units(
-        [replace(layer, activations=own) for layer, own in zip(layers, flat, strict=True)], features
-    )
+    directions = (one for call in calls.values() for one in split_directions(call) if one.name in names)
+    searched = []
+    for layer, one in zip(layers, directions, strict=True):
+        flat = {n: v.transpose(0, 1).flatten(0, 1).numpy() for n, v in one.activations().items()}
+        searched.append(replace(layer, activations=flat))
+    return feature_units.find_feature_units(searched, features)
 
 
 def _measure(measure: Callable[[], _Measured], name: str, notes: list[str]) -> _Measured | None:
@@ -187,13 +182,10 @@ def _measure(measure: Callable[[], _Measured], name: str, notes: list[str]) -> _
 
 
 def _attribution(request: InspectionRequest, notes: list[str]) -> Attribution | None:
-    if request.score is None:
-        notes.append(
-            "There is no attribution: it needs score=, a function that returns the number to explain."
-        )
-        return None
-    score = request.score
-    return _measure(lambda: attribution.attribute(request, score), "attribution", notes)
+    if request.score is not None:
+        return _measure(partial(attribution.attribute, request, request.score), "attribution", notes)
+    notes.append("There is no attribution: it needs score=, a function that returns the number to explain.")
+    return None
 
 
 def _ablation(request: InspectionRequest, calls: Sequence[LayerCall], notes: list[str]) -> Ablation | None:

@@ -68,22 +68,17 @@ class WarningLog:
         self.rows.append((number, finding))
         self.report(f"warning: {worded((number, finding))}")
         if self.file is not None:
-            write_atomic(self.file, _to_csv(self.rows))
+            text = io.StringIO()
+            writer = csv.writer(text, lineterminator="\n")
+            writer.writerow(_COLUMNS)
+            writer.writerows((step, f.kind, f.where, f.found, f.advice) for step, f in self.rows)
+            write_atomic(self.file, text.getvalue())
 
 
 def worded(row: Row) -> str:
     """Return a warning in one line."""
     number, finding = row
     return f"step {number}, {finding}"
-
-
-def _to_csv(rows: Iterable[Row]) -> str:
-    """Return one line for each warning, below :data:`_COLUMNS`."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(_COLUMNS)
-    writer.writerows((number, f.kind, f.where, f.found, f.advice) for number, f in rows)
-    return text.getvalue()
 
 
 def read_warnings(path: Path) -> list[Row]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from textwrap import fill
 
@@ -31,10 +31,10 @@ _COLUMNS, _MIN_COLUMNS = 100, 80
 """Letters in a line of colored text, and the minimum width of its plot, for the title."""
 _FIRST, _LAST = slice(0, 800), slice(-400, None)
 """Shown part of a long text: its beginning, or its end if the end matters."""
+_MONOSPACED = ["DejaVu Sans Mono", *FONTS]
 
-
-_NAMES = ("saturation", "tracked", "memory", "gradients", "attribution", "ablation")
-"""Names of plots other than those of gates."""
+Painter = tuple[tuple[float, float], Callable[[Figure], None]]
+"""Size of a figure in inches, and a function that paints it."""
 
 
 def is_ours(path: Path) -> bool:
@@ -44,7 +44,7 @@ def is_ours(path: Path) -> bool:
         >>> [is_ours(Path(name)) for name in ("gates-2.png", "memory.png", "gates-old.png", "heard.png")]
         [True, True, False, False]
     """
-    names = "|".join(_NAMES)
+    names = "|".join(_PLOTS)
     return re.fullmatch(rf"(gates(-[1-9][0-9]*)?|{names})\.png", path.name) is not None
 
 
@@ -56,33 +56,11 @@ def write_plots(found: Inspection, folder: Path) -> list[Path]:
     ``gradients.png``, ``attribution.png`` and ``ablation.png``.
     """
     painters = {f"gates{'' if k == 0 else f'-{k + 1}'}": _gates(found, k) for k in range(len(found.layers))}
-    painters |= dict(_others(found))
-    return [_save(folder / f"{name}.png", size, paint) for name, (size, paint) in painters.items()]
-
-
-Painter = tuple[tuple[float, float], Callable[[Figure], None]]
-
-
-def _save(path: Path, size: tuple[float, float], paint: Callable[[Figure], None]) -> Path:
-    with saved_figure(path, size, STYLE) as figure:
-        paint(figure)
-    return path
-
-
-def _others(found: Inspection) -> Iterator[tuple[str, Painter]]:
-    gated = [layer for layer in found.layers if layer.gates]
-    if gated:
-        yield "saturation", saturation(found.layers)
-    if plotted_units(found):
-        yield "tracked", _tracked(found)
-    if found.memory is not None or any(layer.half_lives is not None for layer in found.layers):
-        yield "memory", memory(found)
-    if found.gradients:
-        yield "gradients", gradients(found)
-    if found.attribution is not None:
-        yield "attribution", attribution(found)
-    if found.ablation is not None and found.ablation.components:
-        yield "ablation", ablation(found)
+    painters |= {name: painter for name, plot in _PLOTS.items() if (painter := plot(found)) is not None}
+    for name, (size, paint) in painters.items():
+        with saved_figure(folder / f"{name}.png", size, STYLE) as figure:
+            paint(figure)
+    return [folder / f"{name}.png" for name in painters]
 
 
 def one(size: tuple[float, float], paint: Callable[[Axes], None]) -> Painter:
@@ -90,20 +68,24 @@ def one(size: tuple[float, float], paint: Callable[[Axes], None]) -> Painter:
     return size, lambda figure: paint(figure.subplots())
 
 
-def saturation(layers: Sequence[LayerTrace]) -> Painter:
-    """Plot the shares of steps at which gates are shut and open."""
-    gated = [layer for layer in layers if layer.gates]
-    columns = max(len(layer.gates) for layer in gated)
-    return (0.6 + 2.3 * max(columns, 2), 0.6 + 2.6 * len(gated)), lambda f: charts.saturation(f, layers)
+def saturation(found: Inspection) -> Painter | None:
+    """Plot the shares of steps at which gates are shut and open; None without gates."""
+    gates = [len(layer.gates) for layer in found.layers if layer.gates]
+    if not gates:
+        return None
+    size = (0.6 + 2.3 * max(*gates, 2), 0.6 + 2.6 * len(gates))
+    return size, lambda figure: charts.saturation(figure, found.layers)
 
 
-def memory(found: Inspection) -> Painter:
-    """Plot the measured memory next to the half-lives of units."""
+def memory(found: Inspection) -> Painter | None:
+    """Plot the measured memory next to the half-lives of units; None without both."""
     panels: list[Callable[[Axes], None]] = []
     if (horizon := found.memory) is not None:
         panels.append(lambda ax: charts.memory_curve(ax, horizon))
     if any(layer.half_lives is not None for layer in found.layers):
         panels.append(lambda ax: charts.half_lives(ax, found.layers))
+    if not panels:
+        return None
 
     def paint(figure: Figure) -> None:
         for ax, panel in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
@@ -112,15 +94,18 @@ def memory(found: Inspection) -> Painter:
     return (1 + 4.6 * len(panels), 3.6), paint
 
 
-def gradients(found: Inspection) -> Painter:
-    """Plot the gradient's norm against the distance in time."""
+def gradients(found: Inspection) -> Painter | None:
+    """Plot the gradient's norm against the distance in time; None without gradients."""
+    if not found.gradients:
+        return None
     return one((8, 3.6), lambda ax: charts.gradients(ax, found.gradients))
 
 
-def ablation(found: Inspection) -> Painter:
-    """Plot the ablations as bars: layers and gates, and units on a separate axis."""
+def ablation(found: Inspection) -> Painter | None:
+    """Plot the ablations as bars: layers and gates, and units on a separate axis; None without ablations."""
     cut = found.ablation
-    assert cut is not None
+    if cut is None or not cut.components:
+        return None
     groups = [group for group in charts.component_groups(cut) if group]
 
     def paint(figure: Figure) -> None:
@@ -157,12 +142,9 @@ def _heatmap(ax: Axes, layer: LayerTrace, name: str, count: int) -> None:
     order = layer.order if len(layer.order) == len(values) else np.arange(len(values))
     low, high = scale.ends
     cmap = ListedColormap(Scale(low, high, scale.limit).palette() / 255)
-    image = ax.imshow(
-        values[order], aspect="auto", cmap=cmap, norm=Normalize(low, high), interpolation="nearest"
-    )
-    ax.figure.colorbar(
-        image, ax=ax, pad=0.005, fraction=0.02, extend="neither" if scale.limit is None else "both"
-    )
+    norm, extend = Normalize(low, high), "neither" if scale.limit is None else "both"
+    image = ax.imshow(values[order], aspect="auto", cmap=cmap, norm=norm, interpolation="nearest")
+    ax.figure.colorbar(image, ax=ax, pad=0.005, fraction=0.02, extend=extend)
     ax.set_yticks([])
     ax.set_ylabel(f"{len(values)} units\nslow    fast" if len(order) > 1 else "1 unit")
     ax.set_title(f"{name} gate" if name in layer.gates else name)
@@ -180,8 +162,10 @@ def centered(unit: FeatureUnit, found: Inspection) -> Array:
     return np.asarray(values - np.median(values))
 
 
-def _tracked(found: Inspection) -> Painter:
+def _tracked(found: Inspection) -> Painter | None:
     units, steps = plotted_units(found), found.steps
+    if not units:
+        return None
     titles = [clean(captions.feature_unit(unit, found.layers)) for unit in units]
     if where := captions.searched(found):
         titles[0] = f"{where}\n\n{titles[0]}"
@@ -190,9 +174,8 @@ def _tracked(found: Inspection) -> Painter:
         return _texts(steps, [(row, signed(row)) for row in rows], titles, _FIRST)
 
     def paint(figure: Figure) -> None:
-        for ax, unit, title in zip(
-            figure.subplots(len(units), 1, squeeze=False)[:, 0], units, titles, strict=True
-        ):
+        axes = figure.subplots(len(units), 1, squeeze=False)[:, 0]
+        for ax, unit, title in zip(axes, units, titles, strict=True):
             _unit_and_feature(ax, unit, found)
             ax.set_title(title)
 
@@ -211,10 +194,11 @@ def _unit_and_feature(ax: Axes, unit: FeatureUnit, found: Inspection) -> None:
     charts.ticks(ax, found.steps, len(found.steps), 100)
 
 
-def attribution(found: Inspection) -> Painter:
-    """Plot which time steps influenced the prediction, by both attribution methods."""
+def attribution(found: Inspection) -> Painter | None:
+    """Plot which time steps influenced the prediction, by both attribution methods; None without attribution."""
     by, steps = found.attribution, found.steps
-    assert by is not None
+    if by is None:
+        return None
     title = (
         f"Influence on the {clean(by.target)}\n(orange: for it, blue: against it); "
         f"rank correlation of the two methods: {captions.correlation(by.agreement)}"
@@ -242,25 +226,31 @@ def _texts(
     cut = "" if len(labels) == len(steps) else f"\n({extent})"
 
     def paint(figure: Figure) -> None:
-        for ax, (row, scale), title in zip(
-            figure.subplots(len(values), 1, squeeze=False)[:, 0], values, titles, strict=True
-        ):
+        axes = figure.subplots(len(values), 1, squeeze=False)[:, 0]
+        for ax, (row, scale), title in zip(axes, values, titles, strict=True):
             grid = np.full((lines, columns, 3), 255, np.uint8)
             for place, color in zip(places, scale.colors(row[shown]), strict=True):
                 grid[place.line, place.column : place.column + place.width] = color
             ax.imshow(grid, aspect="auto", interpolation="nearest")
             for place, label in zip(places, labels, strict=True):
                 middle = place.column + place.width / 2 - 0.5
-                ax.text(
-                    middle, place.line, _letter(label), ha="center", va="center", size=9, family=_MONOSPACED
-                )
+                text = ax.text(middle, place.line, _letter(label), ha="center", va="center", size=9)
+                text.set_family(_MONOSPACED)
             ax.set_title("\n".join(fill(line, columns + 10) for line in (title + cut).split("\n")), size=10)
             ax.set_axis_off()
 
     return (0.3 + columns * 0.1, len(values) * (0.8 + 0.2 * lines)), paint
 
 
-_MONOSPACED = ["DejaVu Sans Mono", *FONTS]
+_PLOTS: dict[str, Callable[[Inspection], Painter | None]] = {
+    "saturation": saturation,
+    "tracked": _tracked,
+    "memory": memory,
+    "gradients": gradients,
+    "attribution": attribution,
+    "ablation": ablation,
+}
+"""Name of a plot other than those of gates -> its painter."""
 
 
 def _letter(label: str) -> str:

@@ -142,11 +142,8 @@ def _bullet(text: str) -> Table:
 def _layer(found: Inspection, place: int, layer: LayerTrace, screen: Screen) -> Iterator[RenderableType]:
     wanted = [unit.unit for unit in found.feature_units if unit.layer == place]
     units = choose_units(layer.order, _UNITS, wanted)
-    yield ""
-    title = (
-        f"{layer.name} ({layer.cell.upper()}): {len(units)} of {len(layer.order)} units, from fast to slow"
-    )
-    yield _heading(title, screen)
+    count = f"{len(units)} of {len(layer.order)} units, from fast to slow"
+    yield from _titled(f"{layer.name} ({layer.cell.upper()}): {count}", screen)
     state = next((name for name in ("cell", "hidden") if name in layer.activations), None)
     keeper = next((name for name in KEEPERS if name in layer.activations), None)
     for name in (keeper, state):
@@ -167,19 +164,11 @@ def _heatmap(
     steps = np.arange(count) if letters else np.linspace(0, len(labels) - 1, count).round().astype(int)
     scale = scale_of(layer, name)
     gate = " gate" if name in layer.gates else ""
-    which = (
-        captions.extent(found.steps, count)
-        if letters
-        else f"{count} of {captions.counted(len(labels), found.steps.kind)}"
-    )
+    which = f"{count} of {captions.counted(len(labels), found.steps.kind)}"
+    which = captions.extent(found.steps, count) if letters else which
     low, high = (f"{end:.3g}" for end in scale.ends)
-    yield (
-        Text(f"\n{name}{gate}, {which}; ")
-        .append(low)
-        .append(" ")
-        .append_text(_key(scale, screen))
-        .append(f" {high}")
-    )
+    key = _cells(np.linspace(*scale.ends, 10), scale, screen)
+    yield Text.assemble(f"\n{name}{gate}, {which}; {low} ", key, f" {high}")
     axis = "".join(labels[t] for t in steps) if letters else _ends(labels, room)
     yield Text(" " * left + axis, no_wrap=True)
     for unit in units:
@@ -213,10 +202,6 @@ def _levels(shares: Array, signs: str) -> str:
     return "".join(signs[place] for place in places.tolist())
 
 
-def _key(scale: Scale, screen: Screen) -> Text:
-    return _cells(np.linspace(*scale.ends, 10), scale, screen)
-
-
 def _units(found: Inspection, place: int, layer: LayerTrace, units: Array, screen: Screen) -> Table:
     """Tabulate half-life, saturation and tracked features of units."""
     table = _table("unit", *(["half-life"] if layer.half_lives is not None else []))
@@ -238,49 +223,40 @@ def _table(*names: str) -> Table:
     return table
 
 
-def _spark(values: Array, screen: Screen, room: int) -> str:
-    """Show a curve from 0.001 to 1 on a log scale in this many cells."""
-    places = np.linspace(0, len(values) - 1, min(room, len(values))).round().astype(int)
-    with np.errstate(divide="ignore"):
-        shares = 1 + np.log10(values[places]) / _DECADES
-    return _levels(shares, _HEIGHTS if screen.blocks else _ASCII_HEIGHTS)
-
-
 def _horizon(found: MemoryCurve, screen: Screen) -> Iterator[RenderableType]:
     yield from _titled("Memory", screen)
     yield from _curve(found.jacobian, f"influence of inputs 0 to {found.longest} steps back", screen)
 
 
 def _curve(values: Array, axis: str, screen: Screen) -> Iterator[RenderableType]:
-    yield Text(_spark(values, screen, max(screen.width, _MIN_WIDTH)), no_wrap=True)
+    """Show a curve from 0.001 to 1 on a log scale, as wide as the screen."""
+    places = np.linspace(0, len(values) - 1, min(max(screen.width, _MIN_WIDTH), len(values)))
+    with np.errstate(divide="ignore"):
+        shares = 1 + np.log10(values[places.round().astype(int)]) / _DECADES
+    yield Text(_levels(shares, _HEIGHTS if screen.blocks else _ASCII_HEIGHTS), no_wrap=True)
     yield f"{axis}; log scale from 0.001 to 1"
 
 
 def _flows(flows: Sequence[GradientFlow], screen: Screen) -> Iterator[RenderableType]:
     yield from _titled("Gradients through time", screen)
     for flow in flows:
-        yield from _curve(
-            flow.state, screen.text(f"{flow.name}: distance 0 to {len(flow.state) - 1}"), screen
-        )
+        axis = screen.text(f"{flow.name}: distance 0 to {len(flow.state) - 1}")
+        yield from _curve(flow.state, axis, screen)
 
 
 def _attribution(by: Attribution, found: Inspection, screen: Screen) -> Iterator[RenderableType]:
     yield from _titled(f"Time steps that influenced the {by.target}", screen)
-    table, steps = (
-        _table("step", found.steps.kind, "distance", "integrated gradients", "occlusion"),
-        len(found.steps),
-    )
+    table = _table("step", found.steps.kind, "distance", "integrated gradients", "occlusion")
     for step in np.argsort(-np.abs(by.integrated), kind="stable")[:_STEPS].tolist():
         label = screen.sign(found.steps.labels[step])
-        far = distance(by, step, steps)
+        far = distance(by, step, len(found.steps))
         table.add_row(str(step + 1), label, far, f"{by.integrated[step]:+.3g}", f"{by.occlusion[step]:+.3g}")
     yield table
 
 
 def _ablation(found: Ablation, layers: Sequence[LayerTrace], screen: Screen) -> Iterator[RenderableType]:
-    yield from _titled(
-        f"Ablation: loss without a component (whole network: {found.loss:.4g} {found.unit})", screen
-    )
+    whole = f"whole network: {found.loss:.4g} {found.unit}"
+    yield from _titled(f"Ablation: loss without a component ({whole})", screen)
     kinds = [[cut for cut in found.components if cut.kind == kind] for kind in ("layer", "gate", "unit")]
     cuts = [*kinds[0], *kinds[1], *kinds[2][:_COMPONENTS]]
     most = max((abs(cut.loss - found.loss) for cut in cuts), default=0) or 1.0

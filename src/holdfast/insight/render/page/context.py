@@ -22,15 +22,10 @@ from holdfast.insight.render.page.sections import TINTS, page_sections
 def page_context(found: Inspection) -> JsonObject:
     """Return the template's values."""
     count = steps_shown(found.steps)
-    heatmaps = [
-        rasters(
-            layer,
-            unit_limit(found),
-            [unit.unit for unit in found.feature_units if unit.layer == number],
-            count,
-        )
-        for number, layer in enumerate(found.layers)
-    ]
+    heatmaps = []
+    for number, layer in enumerate(found.layers):
+        wanted = [unit.unit for unit in found.feature_units if unit.layer == number]
+        heatmaps.append(rasters(layer, unit_limit(found), wanted, count))
     return {
         "title": clean(found.title),
         "network": clean(captions.network(found)),
@@ -57,12 +52,8 @@ def _script_data(found: Inspection, heatmaps: Sequence[Sequence[Raster]], count:
         "read": _series(steps, count),
         "parts": [_layer(layer, drawn) for layer, drawn in zip(found.layers, heatmaps, strict=True)],
         "tracked": [
-            {
-                "part": unit.layer,
-                "unit": unit.unit,
-                "caption": clean(captions.feature_unit(unit, found.layers)),
-            }
-            for unit in found.feature_units
+            {"part": one.layer, "unit": one.unit, "caption": clean(captions.feature_unit(one, found.layers))}
+            for one in found.feature_units
         ],
     }
 
@@ -71,11 +62,8 @@ def _series(steps: Steps, count: int) -> list[JsonObject]:
     """Return the input rows, if they are few; more are only in the image."""
     if steps.rows is None or len(steps.rows) > charts.LINES:
         return []
-    names = charts.row_names(steps)
-    return [
-        {"name": name, "values": _numbers(row[:count], 5)}
-        for name, row in zip(names, steps.rows, strict=True)
-    ]
+    named = zip(charts.row_names(steps), steps.rows, strict=True)
+    return [{"name": name, "values": _numbers(row[:count], 5)} for name, row in named]
 
 
 def _layer(layer: LayerTrace, drawn: Sequence[Raster]) -> JsonObject:

@@ -116,18 +116,15 @@ def unit_limit(found: Inspection) -> int:
 
 
 def rasters(layer: LayerTrace, most: int, wanted: Sequence[int], steps: int) -> list[Raster]:
-    """Return every activation of a layer with at most this many units; a projected state has its
-    own.
-    """
-    return [_raster(layer, name, most, wanted, steps) for name in layer.activations]
-
-
-def _raster(layer: LayerTrace, name: str, most: int, wanted: Sequence[int], steps: int) -> Raster:
-    values, scale = layer.activations[name], scale_of(layer, name)
-    order = layer.order if len(layer.order) == values.shape[1] else np.arange(values.shape[1])
-    units = choose_units(order, most, wanted)
-    source = png(values[:steps, units].T, scale)
-    return Raster(name, name in layer.gates, scale, units, values[:steps].mean(1), source)
+    """Return every activation of a layer with at most this many units; a projected state has its own."""
+    found = []
+    for name, values in layer.activations.items():
+        scale = scale_of(layer, name)
+        order = layer.order if len(layer.order) == values.shape[1] else np.arange(values.shape[1])
+        units = choose_units(order, most, wanted)
+        source = png(values[:steps, units].T, scale)
+        found.append(Raster(name, name in layer.gates, scale, units, values[:steps].mean(1), source))
+    return found
 
 
 def png(values: Array, scale: Scale) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import zip_longest
 
 import numpy as np
 from markupsafe import Markup
@@ -77,25 +78,13 @@ def page_sections(found: Inspection) -> list[_Section]:
 def _feature_units(found: Inspection) -> _Section | None:
     if not found.feature_units:
         return None
-    rows = [
-        [
-            f"{found.layers[unit.layer].name}, unit {unit.unit}",
-            unit.state,
-            clean(unit.feature),
-            f"{unit.confirmed:+.3f}",
-            f"{unit.selected:+.3f}",
-            _half_life(found.layers[unit.layer], unit.unit),
-        ]
-        for unit in found.feature_units
-    ]
-    header = [
-        "unit",
-        "activation",
-        "feature",
-        "correlation, held-out half",
-        "correlation, selection half",
-        "half-life",
-    ]
+    rows = []
+    for unit in found.feature_units:
+        layer, correlations = found.layers[unit.layer], (f"{unit.confirmed:+.3f}", f"{unit.selected:+.3f}")
+        name, life = f"{layer.name}, unit {unit.unit}", _half_life(layer, unit.unit)
+        rows.append([name, unit.state, clean(unit.feature), *correlations, life])
+    halves = [f"correlation, {half} half" for half in ("held-out", "selection")]
+    header = ["unit", "activation", "feature", *halves, "half-life"]
     text = [
         "Units whose activation tracks a feature of the input, the closest first. Each was selected on one half of the "
         "steps. The correlation on the other, held-out half is the evidence.",
@@ -103,9 +92,8 @@ def _feature_units(found: Inspection) -> _Section | None:
     if where := captions.searched(found):
         text.append(f"{where} Features that do not change in it are not plotted.")
     figures = [_feature_figure(unit, k, found) for k, unit in enumerate(plotted_units(found))]
-    return _Section(
-        "tracked", "Units that track features", text, figures, [_Table("All feature units", header, rows)]
-    )
+    tables = [_Table("All feature units", header, rows)]
+    return _Section("tracked", "Units that track features", text, figures, tables)
 
 
 def _half_life(layer: LayerTrace, unit: int) -> str:
@@ -141,8 +129,8 @@ def _letters(labels: Sequence[str], values: Array) -> list[_Letter]:
 
 
 def _saturation(found: Inspection) -> _Section | None:
-    gated = [layer for layer in found.layers if layer.gates]
-    if not gated:
+    painter = plots.saturation(found)
+    if painter is None:
         return None
     text = [
         f"Each dot is a unit. The horizontal axis is the share of steps at which its gate is shut (below {LEFT}), the "
@@ -150,10 +138,10 @@ def _saturation(found: Inspection) -> _Section | None:
         "right corner lets hardly anything through, one in the upper left corner almost everything; near the "
         "origin, it takes values in between. A GRU's update gate keeps the old state when open and takes the new "
         "one when shut.",
-        *(captions.saturation(layer) for layer in gated),
+        *(captions.saturation(layer) for layer in found.layers if layer.gates),
     ]
     title = "Share of steps at which each gate is shut or open"
-    drawn = drawing(plots.saturation(found.layers), "saturation", f"{title}. {' '.join(text[1:])}")
+    drawn = drawing(painter, "saturation", f"{title}. {' '.join(text[1:])}")
     tables = [_units(layer, k, found) for k, layer in enumerate(found.layers) if layer.gates]
     return _Section("saturation", "Saturated gates", text, [_Figure(title, drawing=drawn)], tables)
 
@@ -165,19 +153,16 @@ def _units(layer: LayerTrace, number: int, found: Inspection) -> _Table:
         [str(u), _half_life(layer, u), *(f"{s[u]:.2f}" for s in shares), clean(", ".join(tracked.get(u, ())))]
         for u in layer.order.tolist()
     ]
-    header = [
-        "unit",
-        "half-life",
-        *(f"{g} {how}" for g in layer.gates for how in ("shut", "open")),
-        "tracks",
-    ]
+    saturated = [f"{gate} {how}" for gate in layer.gates for how in ("shut", "open")]
+    header = ["unit", "half-life", *saturated, "tracks"]
     return _Table(f"{layer.name}: all units, from fast to slow", header, rows)
 
 
 def _memory(found: Inspection) -> _Section | None:
-    if found.memory is None and all(layer.half_lives is None for layer in found.layers):
+    painter = plots.memory(found)
+    if painter is None:
         return None
-    text, tables = [], []
+    spoken, text, tables = [], [], []
     if found.memory is not None:
         finite = dict(zip(found.memory.checked.tolist(), found.memory.finite.tolist(), strict=True))
         text.append(
@@ -188,27 +173,17 @@ def _memory(found: Inspection) -> _Section | None:
             [str(int(lag)), number(float(value), 4), number(finite.get(int(lag), np.nan), 4)]
             for lag, value in zip(found.memory.lags, found.memory.jacobian, strict=True)
         ]
-        tables.append(
-            _Table("Influence by distance", ["steps back", "influence", "by finite differences"], _thin(rows))
-        )
+        header = ["steps back", "influence", "by finite differences"]
+        tables.append(_Table("Influence by distance", header, _thin(rows)))
+        spoken.append(summary.memory(found.memory, found.steps.kind))
     if any(layer.half_lives is not None for layer in found.layers):
         text.append(
             "A unit's half-life is the number of steps in which it loses half of its content, computed from its gates: "
             "the median over start steps."
         )
-    drawn = drawing(plots.memory(found), "memory", " ".join([*_spoken(found), *text]))
-    return _Section(
-        "memory",
-        "Memory",
-        text,
-        [_Figure("Influence of an input, and half-lives of units", drawing=drawn)],
-        tables,
-    )
-
-
-def _spoken(found: Inspection) -> list[str]:
-    """Describe the memory curve for screen readers."""
-    return [] if found.memory is None else [summary.memory(found.memory, found.steps.kind)]
+    drawn = drawing(painter, "memory", " ".join([*spoken, *text]))
+    figure = _Figure("Influence of an input, and half-lives of units", drawing=drawn)
+    return _Section("memory", "Memory", text, [figure], tables)
 
 
 def _thin(rows: Sequence[Sequence[str]]) -> list[Sequence[str]]:
@@ -220,38 +195,26 @@ def _thin(rows: Sequence[Sequence[str]]) -> list[Sequence[str]]:
 
 
 def _gradients(found: Inspection) -> _Section | None:
-    if not found.gradients:
+    painter = plots.gradients(found)
+    if painter is None:
         return None
     text = [
         "Norm of a loss's gradient with respect to the state that many steps before the loss, relative to its norm at "
         "the loss. Thin lines: with respect to the hidden state only."
     ]
-    header = [
-        "distance",
-        *(f"{flow.name}, {what}" for flow in found.gradients for what in ("state", "hidden")),
-    ]
+    names = [f"{flow.name}, {what}" for flow in found.gradients for what in ("state", "hidden")]
     curves = [curve for flow in found.gradients for curve in (flow.state, flow.hidden)]
-    longest = max(map(len, curves))
-    rows = [
-        [str(k), *(number(float(curve[k]), 4) if k < len(curve) else "" for curve in curves)]
-        for k in range(longest)
-    ]
-    drawn = drawing(
-        plots.gradients(found), "gradients", clean(" ".join(flow.sentence for flow in found.gradients))
-    )
-    title = "Gradient by distance in time"
-    return _Section(
-        "gradients",
-        "Gradients through time",
-        text,
-        [_Figure(title, drawing=drawn)],
-        [_Table(title, header, _thin(rows))],
-    )
+    padded = zip_longest(*curves, fillvalue=np.nan)  # which a table shows as an empty cell
+    rows = [[str(k), *(number(float(value), 4) for value in values)] for k, values in enumerate(padded)]
+    title, spoken = "Gradient by distance in time", " ".join(flow.sentence for flow in found.gradients)
+    figure = _Figure(title, drawing=drawing(painter, "gradients", clean(spoken)))
+    table = _Table(title, ["distance", *names], _thin(rows))
+    return _Section("gradients", "Gradients through time", text, [figure], [table])
 
 
 def _attribution(found: Inspection) -> _Section | None:
-    by, steps = found.attribution, found.steps
-    if by is None:
+    by, steps, painter = found.attribution, found.steps, plots.attribution(found)
+    if by is None or painter is None:
         return None
     text = [f"Prediction: {clean(by.target)}. Orange steps speak for it, blue steps against it."]
     if charts.is_text(steps):
@@ -262,33 +225,20 @@ def _attribution(found: Inspection) -> _Section | None:
             for name, values in named.items()
         ]
     else:
-        drawn = drawing(plots.attribution(found), "attribution", clean(summary.attribution(by, found)))
+        drawn = drawing(painter, "attribution", clean(summary.attribution(by, found)))
         figures = [_Figure("Integrated gradients and occlusion", drawing=drawn)]
-    most = np.argsort(-np.abs(by.integrated), kind="stable")[:_ROWS]
-    rows = [
-        [
-            str(int(t) + 1),
-            sign(steps.labels[t]),
-            summary.distance(by, int(t), len(steps)),
-            f"{by.integrated[t]:+.4g}",
-            f"{by.occlusion[t]:+.4g}",
-        ]
-        for t in most
-    ]
+    rows = []
+    for t in np.argsort(-np.abs(by.integrated), kind="stable")[:_ROWS].tolist():
+        values = f"{by.integrated[t]:+.4g}", f"{by.occlusion[t]:+.4g}"
+        rows.append([str(t + 1), sign(steps.labels[t]), summary.distance(by, t, len(steps)), *values])
     header = ["step", steps.kind, "distance", "integrated gradients", "occlusion"]
-    title = f"The {captions.counted(len(rows), 'step')} with the largest influence"
-    return _Section(
-        "attribution",
-        "Time steps that influenced the prediction",
-        text,
-        figures,
-        [_Table(title, header, rows)],
-    )
+    table = _Table(f"The {captions.counted(len(rows), 'step')} with the largest influence", header, rows)
+    return _Section("attribution", "Time steps that influenced the prediction", text, figures, [table])
 
 
 def _ablation(found: Inspection) -> _Section | None:
-    cut = found.ablation
-    if cut is None or not cut.components:
+    cut, painter = found.ablation, plots.ablation(found)
+    if cut is None or painter is None:
         return None
     text = [
         f"The loss of the whole network is {cut.loss:.4g} {clean(cut.unit)}. An ablated gate is held at its mean, "
@@ -298,9 +248,6 @@ def _ablation(found: Inspection) -> _Section | None:
         [captions.component_name(c, found.layers), c.kind, f"{c.loss:.4g}", f"{c.loss - cut.loss:+.4g}"]
         for c in cut.components
     ]
-    drawn = drawing(plots.ablation(found), "ablation", clean(" ".join(summary.ablation(cut, found))))
-    title = "Ablation"
-    header = ["ablated", "kind", f"loss ({cut.unit})", "change"]
-    return _Section(
-        "ablation", title, text, [_Figure(title, drawing=drawn)], [_Table("All ablations", header, rows)]
-    )
+    drawn = drawing(painter, "ablation", clean(" ".join(summary.ablation(cut, found))))
+    table = _Table("All ablations", ["ablated", "kind", f"loss ({cut.unit})", "change"], rows)
+    return _Section("ablation", "Ablation", text, [_Figure("Ablation", drawing=drawn)], [table])
