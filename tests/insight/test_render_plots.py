@@ -44,8 +44,9 @@ def test_every_finding_has_a_plot(found: Inspection, missing: set[str], tmp_path
         assert pixels.min() < 80 and len(np.unique(pixels)) > 10, f"{path.name} is blank"
 
 
-def axes_of(painter: plots.Painter) -> list[str]:
+def axes_of(painter: plots.Painter | None) -> list[str]:
     """Return the labels of all axes of a figure that is not saved."""
+    assert painter is not None
     size, paint = painter
     figure = Figure(figsize=size)
     paint(figure)
@@ -64,7 +65,7 @@ def test_axes_are_labelled_with_their_units() -> None:
     ]
     assert axes_of(plots.gradients(found))[0] == "distance in steps"
     assert "nats per character" in axes_of(plots.ablation(found))[0]
-    assert axes_of(plots.saturation(found.layers)) == [
+    assert axes_of(plots.saturation(found)) == [
         "share of steps with the gate below 0.1",
         "share of steps with the gate above 0.9",
     ]
@@ -177,7 +178,7 @@ def test_a_binary_feature_is_plotted_in_steps() -> None:
 def test_a_plot_names_the_number_of_searched_sequences() -> None:
     for steps in (characters(60), hours(50)):
         found = replace(inspection(steps), sequences=64)
-        title = rendered(dict(plots._others(found))["tracked"]).axes[0].get_title()
+        title = rendered(plots._tracked(found)).axes[0].get_title()
         assert "The search used 64 sequences" in title
 
 
