@@ -168,18 +168,18 @@ def test_an_optimizer_continues_exactly() -> None:
 
 
 def test_random_numbers_repeat() -> None:
-    def draw() -> list[float]:
+    def sample() -> list[float]:
         return [*torch.randn(3).tolist(), *np.random.randn(3).tolist(), random.random(), random.gauss(0, 1)]  # noqa: NPY002
 
     seed_everything(3)
-    first = draw()
-    draw()
+    first = sample()
+    sample()
     seed_everything(3)
-    assert draw() == first
+    assert sample() == first
     random.gauss(0, 1)
     tensors, values = get_random_state()
     values = json.loads(json.dumps(values))
-    expected = draw()
-    assert draw() != expected
+    expected = sample()
+    assert sample() != expected
     set_random_state(tensors, values)
-    assert draw() == expected
+    assert sample() == expected

@@ -89,7 +89,7 @@ BAD_FILES: dict[str, tuple[str | bytes, list[str], Expected]] = {
     ),
     "a time twice": (changed(31, f"{HOUR_30},5,1,0"), [], ("", HOUR_30, "")),
     "unsorted times": (csv(rows()[60:] + rows()[:60]), [], ("order", "", "--sort")),
-    "a time that is none": (changed(30, "someday,5,1,0"), [], ("time", "someday", "")),
+    "an invalid time": (changed(30, "someday,5,1,0"), [], ("time", "someday", "")),
     "mixed time zones": (changed(30, "2024-01-02T06:00:00+02:00,5,1,0"), [], ("", "", "")),
     "horizon longer than the series": (
         csv(rows()),
@@ -182,14 +182,14 @@ BAD_FLAGS: dict[str, tuple[list[str], Expected]] = {
     "split above 1": (["--split", "0.7/0.2/0.2"], ("at most 1", "0.7/0.2/0.2", "--split")),
     "split with more rows than there are": (["--split", "100/20/20"], ("split", "140 rows", "--split")),
     "quantiles without a median": (["--quantiles", "0.1,0.9"], ("0.5", "0.1, 0.9", "--quantiles")),
-    "quantiles that are no numbers": (["--quantiles", "low,high"], ("numbers with commas", "low", "--help")),
+    "quantiles that are not numbers": (["--quantiles", "low,high"], ("numbers with commas", "low", "--help")),
     "bad budget": (["--budget", "soon"], ("duration", "soon", "90s")),
     "no epochs": (["--epochs", "0"], ("epochs", "0", "--epochs 1")),
     "negative learning rate": (["--learning-rate", "-1"], ("--learning-rate", "-1", "--learning-rate 0.001")),
     "dropout of everything": (["--dropout", "1"], ("dropout", "1.0", "--dropout 0.1")),
     "no hidden units": (["--hidden-size", "0"], ("--hidden-size", "0", "1 or more")),
     "unknown device": (["--device", "gpu"], ("cuda", "gpu", "--device")),
-    "a recipe that is not there": (
+    "a missing recipe": (
         ["--recipe", "none.toml"],
         ("settings must exist", "There is no none.toml", "path"),
     ),
@@ -211,7 +211,7 @@ BAD_COMMANDS: dict[str, tuple[list[str], Expected]] = {
     "no file": (["train", "forecast"], ("DATA", "None", "--help")),
     "unknown demo": (["demo", "forcast"], ("forecast", "forcast", "forecast")),
     "no run": (["evaluate"], ("RUN", "None", "--help")),
-    "a run that is not there": (["evaluate", "runs/none"], ("folder", "runs/none", "--out")),
+    "a missing run": (["evaluate", "runs/none"], ("folder", "runs/none", "--out")),
     "nothing to predict from": (["predict", "runs/none", "x.csv"], ("folder", "runs/none", "--out")),
 }
 

@@ -130,16 +130,22 @@ EQUATIONS: dict[str, Callable[..., dict[str, Array]]] = {
 }
 
 
-def draw(*shape: int) -> Tensor:
+def sample(*shape: int) -> Tensor:
     return torch.randn(*shape, dtype=torch.float64)
 
 
 def weights(cell: Cell, layer_norm: bool) -> Weights:
     rows = len(cell.gates) * H
     with_cell = "cell" in cell.states
-    norm = Norm(draw(rows), draw(rows), *((draw(H), draw(H)) if with_cell else ())) if layer_norm else None
-    peepholes = draw(cell.peepholes * H) if cell.peepholes else None
-    return Weights(draw(rows, INPUT), draw(rows, H), draw(rows), draw(rows), weight_ch=peepholes, norm=norm)
+    norm = (
+        Norm(sample(rows), sample(rows), *((sample(H), sample(H)) if with_cell else ()))
+        if layer_norm
+        else None
+    )
+    peepholes = sample(cell.peepholes * H) if cell.peepholes else None
+    return Weights(
+        sample(rows, INPUT), sample(rows, H), sample(rows), sample(rows), weight_ch=peepholes, norm=norm
+    )
 
 
 def arrays(weights: Weights) -> Arrays:
@@ -153,7 +159,7 @@ def arrays(weights: Weights) -> Arrays:
 def test_a_step_follows_the_equations(name: str, layer_norm: bool) -> None:
     cell = CELLS[name]
     given = weights(cell, layer_norm)
-    x, state = draw(B, INPUT), tuple(draw(B, H) for _ in cell.states)
+    x, state = sample(B, INPUT), tuple(sample(B, H) for _ in cell.states)
     new, activations = cell.step(given.project(x), state, Recurrence(cell, given))
     names = cell.states + cell.activations
     got = dict(zip(names, new + activations, strict=True))
@@ -167,7 +173,7 @@ def test_a_step_follows_the_equations(name: str, layer_norm: bool) -> None:
 def test_dropout_masks_the_hidden_state_in_the_recurrent_product_only(name: str) -> None:
     cell = CELLS[name]
     given = weights(cell, layer_norm=False)
-    x, state = draw(B, INPUT), tuple(draw(B, H) for _ in cell.states)
+    x, state = sample(B, INPUT), tuple(sample(B, H) for _ in cell.states)
     mask = 2.0 * torch.bernoulli(torch.full((B, H), 0.5, dtype=torch.float64))
     masked, _ = cell.step(given.project(x), state, Recurrence(cell, given, mask))
 
@@ -181,10 +187,10 @@ def test_dropout_masks_the_hidden_state_in_the_recurrent_product_only(name: str)
 
 def test_a_projection_follows_the_output_gate() -> None:
     cell, width = CELLS["lstm"], 2
-    given = Weights(draw(4 * H, INPUT), draw(4 * H, width), weight_hr=draw(width, H))
+    given = Weights(sample(4 * H, INPUT), sample(4 * H, width), weight_hr=sample(width, H))
     assert given.hidden_size == H
     (h, c), (_, _, _, o) = cell.step(
-        given.project(draw(B, INPUT)), (draw(B, width), draw(B, H)), Recurrence(cell, given)
+        given.project(sample(B, INPUT)), (sample(B, width), sample(B, H)), Recurrence(cell, given)
     )
     assert given.weight_hr is not None
     np.testing.assert_allclose(h.numpy(), (o * torch.tanh(c)).numpy() @ given.weight_hr.numpy().T, rtol=1e-12)
@@ -196,8 +202,8 @@ def test_the_attributes_of_a_cell_match_its_step(name: str) -> None:
     assert cell.name == name
     assert cell.states in (("hidden",), ("hidden", "cell"))
     given = weights(cell, layer_norm=False)
-    state = tuple(draw(B, H) for _ in cell.states)
-    new, activations = cell.step(draw(B, len(cell.gates) * H), state, Recurrence(cell, given))
+    state = tuple(sample(B, H) for _ in cell.states)
+    new, activations = cell.step(sample(B, len(cell.gates) * H), state, Recurrence(cell, given))
     assert [s.shape for s in new] == [s.shape for s in state]
     assert len(activations) == len(cell.activations)
 
@@ -205,7 +211,7 @@ def test_the_attributes_of_a_cell_match_its_step(name: str) -> None:
 def test_gates_are_named_in_the_order_of_the_weights() -> None:
     cell = CELLS["gru"]
     given = weights(cell, layer_norm=False)
-    h, recur = draw(B, H), Recurrence(cell, given)
+    h, recur = sample(B, H), Recurrence(cell, given)
     whole = F.linear(h, given.weight_hh, given.bias_hh)
     assert torch.equal(recur(h), whole)
     for names, blocks in {("update",): (1, 2), ("reset", "update"): (0, 2), ("candidate",): (2, 3)}.items():

@@ -1,7 +1,7 @@
 """Random layers against the reference kernel in float64: outputs, states, traces and all gradients.
 
-Scratch memory is filled with NaN. ``HOLDFAST_FUZZ=2000 pytest tests/nn/test_fuzz.py`` draws as
-many; a failure names its number and what was drawn.
+Scratch memory is filled with NaN. ``HOLDFAST_FUZZ=2000 pytest tests/nn/test_fuzz.py`` runs as
+many layers; a failure names the number and the layer.
 """
 
 from __future__ import annotations
@@ -139,7 +139,9 @@ def test_a_random_layer_equals_the_reference(number):
             torch.nn.init.normal_(parameter, 0.5, 0.3)
     call, trace = draw_call(random, layer), random.random() < 0.3
     set_, threads = random.choice(native.isas()), random.randint(1, 4)
-    drawn = f"{make.__name__} {arguments} x {tuple(call['x'].shape)} trace {trace} {set_}, {threads} threads"
+    sampled = (
+        f"{make.__name__} {arguments} x {tuple(call['x'].shape)} trace {trace} {set_}, {threads} threads"
+    )
     exact = run(layer, call, trace, torch.float64, number, "reference")
     native.binding._core.select(set_)
     native.binding._core.eager(number % 2 == 1)  # threads share even a small layer
@@ -153,4 +155,4 @@ def test_a_random_layer_equals_the_reference(number):
         for name in beyond:
             limit = max(bound(exact[name]), 2 * error(plain[name], exact[name]))
             found = error(ours[name], exact[name])
-            assert found <= limit, f"{name} differs by {found:.2g}, more than {limit:.2g}: {drawn}"
+            assert found <= limit, f"{name} differs by {found:.2g}, more than {limit:.2g}: {sampled}"

@@ -29,21 +29,21 @@ def build(
     rows, inputs, batch = len(cell.gates) * hidden, hidden + 2, 4
     bound = hidden**-0.5
 
-    def draw(*shape: int, scale: float = 1.0) -> Tensor:
+    def sample(*shape: int, scale: float = 1.0) -> Tensor:
         return (torch.randn(shape) * scale).double().requires_grad_()
 
-    norm = Norm(draw(rows), draw(rows)) if layer_norm else None
+    norm = Norm(sample(rows), sample(rows)) if layer_norm else None
     weights = Weights(
-        draw(rows, inputs, scale=bound),
-        draw(rows, hidden, scale=bound),
-        draw(rows),
-        draw(rows),
-        weight_ch=draw(cell.peepholes * hidden) if cell.peepholes else None,
+        sample(rows, inputs, scale=bound),
+        sample(rows, hidden, scale=bound),
+        sample(rows),
+        sample(rows),
+        weight_ch=sample(cell.peepholes * hidden) if cell.peepholes else None,
         norm=norm,
     )
-    state = tuple(draw(batch, hidden) for _ in cell.states)
+    state = tuple(sample(batch, hidden) for _ in cell.states)
     given = None if lengths is None else torch.tensor(lengths)
-    return Problem(cell, draw(steps, batch, inputs), state, weights, given, reverse)
+    return Problem(cell, sample(steps, batch, inputs), state, weights, given, reverse)
 
 
 def leaves(problem: Problem) -> list[Tensor]:

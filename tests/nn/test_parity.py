@@ -107,18 +107,18 @@ def worst(request: pytest.FixtureRequest) -> Iterator[dict[str, float]]:
 @pytest.mark.filterwarnings("ignore:LSTM with projections is not supported with oneDNN")
 @pytest.mark.parametrize("seed", range(500))
 def test_a_random_configuration_agrees_with_torch(seed: int, worst: dict[str, float]) -> None:
-    drawn = Configuration(seed)
+    configuration = Configuration(seed)
     torch.manual_seed(seed)
-    theirs = getattr(nn, drawn.name)(**drawn.arguments)
+    theirs = getattr(nn, configuration.name)(**configuration.arguments)
     torch.manual_seed(seed)
-    ours = getattr(layers, drawn.name)(**drawn.arguments)
+    ours = getattr(layers, configuration.name)(**configuration.arguments)
     for (name, parameter), (their_name, expected) in zip(
         ours.state_dict().items(), theirs.state_dict().items(), strict=True
     ):
         assert name == their_name and torch.equal(parameter, expected), name
-    expected = drawn.run(theirs.double(), torch.float64)
-    got = drawn.run(ours.to(drawn.dtype), drawn.dtype)
+    expected = configuration.run(theirs.double(), torch.float64)
+    got = configuration.run(ours.to(configuration.dtype), configuration.dtype)
     differences = [difference(g, e) for g, e in zip(got, expected, strict=True)]
-    name = f"{drawn.name} {str(drawn.dtype).removeprefix('torch.')}"
+    name = f"{configuration.name} {str(configuration.dtype).removeprefix('torch.')}"
     worst[name] = max(worst.get(name, 0.0), *differences)
-    assert max(differences) < TOLERANCE[drawn.dtype], f"{drawn}: {differences}"
+    assert max(differences) < TOLERANCE[configuration.dtype], f"{configuration}: {differences}"

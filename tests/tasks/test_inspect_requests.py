@@ -355,8 +355,8 @@ def test_frames_of_a_sound(case: Callable[[str], Case], tmp_path: Path) -> None:
     (whole,) = looked(one, one.data.parent / "all" / "0.wav", 1000)
     assert whole.loss is None and any("no transcripts" in note for note in whole.notes)
     assert whole.extra_plots is not None
-    (picture,) = whole.extra_plots(tmp_path)
-    assert picture.read_bytes().startswith(b"\x89PNG")
+    (plot,) = whole.extra_plots(tmp_path)
+    assert plot.read_bytes().startswith(b"\x89PNG")
 
 
 def test_the_score_of_a_sound_is_the_log_odds_of_a_token(case: Callable[[str], Case]) -> None:
@@ -395,8 +395,8 @@ def test_frames_of_a_roll(case: Callable[[str], Case], tmp_path: Path) -> None:
         np.flatnonzero(row)[-1] + LOWEST for row in roll
     ]
     assert subject.extra_plots is not None
-    (picture,) = subject.extra_plots(tmp_path)
-    assert picture.read_bytes().startswith(b"\x89PNG")
+    (plot,) = subject.extra_plots(tmp_path)
+    assert plot.read_bytes().startswith(b"\x89PNG")
     silent = frame_features(np.zeros((2, 88), bool), 2, 8)
     assert np.isnan(silent["mean pitch"]).all() and silent["number of notes"].tolist() == [0, 0]
 

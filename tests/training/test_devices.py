@@ -33,7 +33,7 @@ def trained(task: str, folder: Path, device: str) -> Path:
     return folder / "run"
 
 
-def figures(task: str, run: Path, device: str) -> Any:
+def metrics_on(task: str, run: Path, device: str) -> Any:
     return load(run).to(device).evaluate(run.parent / DATA[task][0])["model"]
 
 
@@ -55,7 +55,7 @@ def test_the_device_of_prediction_is_named(
 @pytest.mark.parametrize("task", DATA)
 def test_a_model_goes_from_the_gpu_to_the_cpu_and_back(task: str, tmp_path: Path) -> None:
     run = trained(task, tmp_path, "cuda")
-    assert figures(task, run, "cuda") == pytest.approx(figures(task, run, "cpu"), rel=1e-3, abs=1e-3)
+    assert metrics_on(task, run, "cuda") == pytest.approx(metrics_on(task, run, "cpu"), rel=1e-3, abs=1e-3)
     name, more = DATA[task][0], SMALL[task] | {"epochs": 4, "device": "cuda"}
     task_class(task)(**more).fit(tmp_path / name, out=run, resume=True)
-    assert figures(task, run, "cuda") == pytest.approx(figures(task, run, "cpu"), rel=1e-3, abs=1e-3)
+    assert metrics_on(task, run, "cuda") == pytest.approx(metrics_on(task, run, "cpu"), rel=1e-3, abs=1e-3)

@@ -72,7 +72,7 @@ def test_a_rule_is_learned_and_the_run_folder_is_complete(name: str, request: py
     scored = model.evaluate(data)
     assert scored["model"]["accuracy"] > 0.95 > scored["baselines"]["majority"]["accuracy"]
     assert set(scored["model"]) == {"accuracy", "macro_f1", "auroc", "ece"}
-    assert all(set(figures) == set(scored["model"]) for figures in scored["baselines"].values())
+    assert all(set(values) == set(scored["model"]) for values in scored["baselines"].values())
     metrics = json.loads((folder / "run" / "metrics.json").read_text())
     assert metrics == load(folder / "run").evaluate()
     before = model.predict(data, weights=True)
@@ -95,31 +95,31 @@ def test_probabilities_do_not_depend_on_the_batch(name: str, request: pytest.Fix
     folder: Path = request.getfixturevalue(name)
     model = load(folder / "run")
     data = next(path for path in folder.iterdir() if path.is_file())
-    part, _ = model.read_split(data)
+    split, _ = model.read_split(data)
     together, weights = (
-        model.predictions(part),
-        trainable.weights_of_steps(model.module, part, model.config),
+        model.predictions(split),
+        trainable.weights_of_steps(model.module, split, model.config),
     )
-    for row in range(0, len(part), 17):
-        own = part.some(np.array([row]))
+    for row in range(0, len(split), 17):
+        own = split.some(np.array([row]))
         np.testing.assert_allclose(model.predictions(own)[0], together[row], atol=1e-5)
         alone = trainable.weights_of_steps(model.module, own, model.config)[0]
         np.testing.assert_allclose(alone, weights[row], atol=1e-4)
-        assert len(weights[row]) == len(part.inputs[row])
+        assert len(weights[row]) == len(split.inputs[row])
 
 
 @pytest.mark.parametrize("name", RUNS)
 def test_baselines_are_restored_from_their_arrays(name: str, request: pytest.FixtureRequest) -> None:
     folder: Path = request.getfixturevalue(name)
     model = load(folder / "run")
-    part, _ = model.read_split(next(path for path in folder.iterdir() if path.is_file()))
+    split, _ = model.read_split(next(path for path in folder.iterdir() if path.is_file()))
     state = model.baselines.state()
     assert all(array.dtype.kind in "fiub" for array in state.values())
     again = baseline_set(model.preprocessing).load_state(state)
-    for (one, found), (two, other) in zip(model.baselines.each(part), again.each(part), strict=True):
+    for (one, found), (two, other) in zip(model.baselines.each(split), again.each(split), strict=True):
         assert one == two
         np.testing.assert_array_equal(found, other)
-        assert found.shape == part.targets.shape
+        assert found.shape == split.targets.shape
 
 
 def test_attention_weights_the_deciding_words(of_texts: Path) -> None:
@@ -133,9 +133,9 @@ def test_attention_weights_the_deciding_words(of_texts: Path) -> None:
 def test_gradient_times_input_is_the_slope_along_the_input(of_several: Path) -> None:
     """The sum of the weights is the logit's derivative along the input, here by a small step."""
     model = load(of_several / "run")
-    part = model.read_split(of_several / "said.jsonl")[0].some(np.arange(5))
-    sums = [own.sum() for own in trainable.weights_of_steps(model.module, part, model.config)]
-    x, lengths, _ = trainable.padded(part, np.arange(5))
+    split = model.read_split(of_several / "said.jsonl")[0].some(np.arange(5))
+    sums = [own.sum() for own in trainable.weights_of_steps(model.module, split, model.config)]
+    x, lengths, _ = trainable.padded(split, np.arange(5))
     with torch.no_grad():
         embedded = model.module.inputs(x).double()
         net = model.module.double()
@@ -243,25 +243,25 @@ LABELS = st.one_of(
     LABELS, st.sampled_from([(0.8, 0.1, 0.1), (0.5, 0.25, 0.25), (0.25, 0.75), (1.0, 0.0, 0.0), (0.5, 0.2)])
 )
 def test_splits_keep_the_class_frequencies(labels: list[tuple[str, ...]], shares: tuple[float, ...]) -> None:
-    parts = stratified(labels, shares)
-    numbers = np.concatenate(parts).tolist()
+    splits = stratified(labels, shares)
+    numbers = np.concatenate(splits).tolist()
     assert len(set(numbers)) == len(numbers) and (sum(shares) < 1 or len(numbers) == len(labels))
     classes = {label for own in labels for label in own}
-    assert {label for i in parts[0] for label in labels[i]} == classes
-    for part, share in zip(parts, shares, strict=True):
-        assert abs(len(part) - share * len(labels)) <= 1 + len(classes) * (1 - shares[0])
+    assert {label for i in splits[0] for label in labels[i]} == classes
+    for split, share in zip(splits, shares, strict=True):
+        assert abs(len(split) - share * len(labels)) <= 1 + len(classes) * (1 - shares[0])
         for own in set(labels):
-            kept = sum(labels[i] == own for i in part)
+            kept = sum(labels[i] == own for i in split)
             assert abs(kept - share * labels.count(own)) <= 2 + len(classes) * (1 - shares[0])
     again = stratified(labels, shares)
-    assert all(np.array_equal(one, two) for one, two in zip(parts, again, strict=True))
+    assert all(np.array_equal(one, two) for one, two in zip(splits, again, strict=True))
 
 
 def test_distinct_examples_are_split_too() -> None:
     labels = [tuple(f"{k}" for k in range(10) if i >> k & 1) for i in range(1000)]
-    assert [len(part) for part in stratified(labels, (0.8, 0.1, 0.1))] == [800, 100, 100]
+    assert [len(split) for split in stratified(labels, (0.8, 0.1, 0.1))] == [800, 100, 100]
     few = [(f"class {k // 5}",) for k in range(500)]
-    assert [len(part) for part in stratified(few, (0.8, 0.1, 0.1))] == [400, 50, 50]
+    assert [len(split) for split in stratified(few, (0.8, 0.1, 0.1))] == [400, 50, 50]
 
 
 def test_the_vocabulary_and_the_scale_are_fitted_on_the_training_split(tmp_path: Path) -> None:

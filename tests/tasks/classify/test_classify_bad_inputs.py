@@ -118,7 +118,7 @@ FILES: dict[str, tuple[str, str | bytes, list[str], Expected]] = {
         SERIES,
         ("finite", "Line 3", "Correct"),
     ),
-    "a channel that is not there": (
+    "an unknown channel": (
         "a.csv",
         ROWS,
         [*SERIES, "--channels", "x,z"],
@@ -181,7 +181,7 @@ SETTINGS: dict[str, tuple[list[str], Expected]] = {
     "a split of words": (["--split", "most"], ("train/valid/test", "'most'", "--split")),
     "an empty separator": (["--separator", ""], ("--separator", "''", "';'")),
     "an unknown pooling": (["--pooling", "min"], ("pooling", "min", "")),
-    "vectors that are not there": (["--vectors", "none.txt"], ("must exist", "none.txt", "Check")),
+    "missing vectors": (["--vectors", "none.txt"], ("must exist", "none.txt", "Check")),
 }
 
 

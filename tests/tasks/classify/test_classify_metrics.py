@@ -15,21 +15,21 @@ FOUND = np.array([[0.7, 0.2, 0.1], [0.5, 0.3, 0.2], [0.1, 0.1, 0.8], [0.0, 0.95,
 
 
 def test_metrics_by_hand() -> None:
-    figures = metrics.score(FOUND, ONE_HOT, multiple=False)
-    assert figures["accuracy"] == 0.75
-    assert figures["macro_f1"] == pytest.approx((2 / 3 + 2 / 3 + 1) / 3)
+    scores = metrics.score(FOUND, ONE_HOT, multiple=False)
+    assert scores["accuracy"] == 0.75
+    assert scores["macro_f1"] == pytest.approx((2 / 3 + 2 / 3 + 1) / 3)
     gaps = (1 - 0.7, 0.5, 1 - 0.8, 1 - 0.95)  # four bins with one example each
-    assert figures["ece"] == pytest.approx(sum(gaps) / 4)
-    assert figures["auroc"] == pytest.approx((1 + 1 + 1) / 3)
+    assert scores["ece"] == pytest.approx(sum(gaps) / 4)
+    assert scores["auroc"] == pytest.approx((1 + 1 + 1) / 3)
 
 
 def test_metrics_of_several_labels_by_hand() -> None:
     truth = np.array([[1, 0], [1, 1], [0, 0]])
     found = np.array([[0.9, 0.1], [0.8, 0.3], [0.2, 0.4]])
-    figures = metrics.score(found, truth, multiple=True)
-    assert figures["accuracy"] == pytest.approx(2 / 3)
-    assert figures["macro_f1"] == pytest.approx((1 + 0) / 2)
-    assert figures["auroc"] == pytest.approx((1 + 0.5) / 2)
+    scores = metrics.score(found, truth, multiple=True)
+    assert scores["accuracy"] == pytest.approx(2 / 3)
+    assert scores["macro_f1"] == pytest.approx((1 + 0) / 2)
+    assert scores["auroc"] == pytest.approx((1 + 0.5) / 2)
 
 
 def test_auroc_is_left_out_if_a_class_has_no_example() -> None:
@@ -39,10 +39,10 @@ def test_auroc_is_left_out_if_a_class_has_no_example() -> None:
 def test_calibrated_probabilities_have_almost_no_error_and_certain_ones_do() -> None:
     random = np.random.default_rng(0)
     found = random.dirichlet(np.ones(4), 40_000)
-    drawn = (found.cumsum(1) > random.random(len(found))[:, None]).argmax(1)
-    assert metrics.reliability(found, np.eye(4)[drawn], multiple=False).ece < 0.01
+    sampled = (found.cumsum(1) > random.random(len(found))[:, None]).argmax(1)
+    assert metrics.reliability(found, np.eye(4)[sampled], multiple=False).ece < 0.01
     sure = np.eye(4)[np.zeros(len(found), int)]
-    assert metrics.reliability(sure, np.eye(4)[drawn], False).ece == pytest.approx((drawn != 0).mean())
+    assert metrics.reliability(sure, np.eye(4)[sampled], False).ece == pytest.approx((sampled != 0).mean())
 
 
 @pytest.mark.parametrize("multiple", [False, True])

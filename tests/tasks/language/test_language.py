@@ -402,13 +402,13 @@ def test_another_text_does_not_resume(file: Path, tmp_path: Path) -> None:
 def test_splits_are_cut_in_order_and_words_at_line_ends(file: Path) -> None:
     whole = file.read_text()
     found = LanguageModel(**SMALL, split="0.5/0.25/0.25").prepare(file)
-    parts = [
-        found.preprocessing.tokenizer.decode(part.ids) for part in (found.train, found.valid, found.test)
+    splits = [
+        found.preprocessing.tokenizer.decode(split.ids) for split in (found.train, found.valid, found.test)
     ]
-    assert "".join(parts) == whole and len(parts[0]) == len(whole) // 2
+    assert "".join(splits) == whole and len(splits[0]) == len(whole) // 2
     words = LanguageModel(**SMALL, token="word", split="0.5/0.5/0").prepare(file)
     assert words.test is None
-    train, valid = (words.preprocessing.tokenizer.decode(part.ids) for part in (words.train, words.valid))
+    train, valid = (words.preprocessing.tokenizer.decode(split.ids) for split in (words.train, words.valid))
     assert train + valid == whole and train.endswith("\n")
 
 

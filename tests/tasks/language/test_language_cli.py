@@ -211,7 +211,7 @@ TRAIN: dict[str, tuple[list[str], Expected]] = {
     "no steps": (["text.txt", "--steps", "0"], ("steps", "0", "64")),
     "an unknown unit": (["text.txt", "--token", "letter"], ("character", "letter", "")),
     "a small vocabulary": (["text.txt", "--vocabulary", "1"], ("at least 2", "1", "10000")),
-    "a split that is none": (["text.txt", "--split", "80/20"], ("train/valid/test", "80/20", "0.9")),
+    "an invalid split": (["text.txt", "--split", "80/20"], ("train/valid/test", "80/20", "0.9")),
     "a split of too much": (["text.txt", "--split", "0.9/0.2/0.1"], ("at most 1", "0.9", "0.9")),
     "no validation part": (["text.txt", "--split", "1/0/0"], ("split", "1/0/0", "0.9")),
     "a negative size": (["text.txt", "--hidden-size", "-4"], ("hidden-size", "-4", "--hidden-size 256")),
@@ -219,7 +219,7 @@ TRAIN: dict[str, tuple[list[str], Expected]] = {
     "dropout of all": (["text.txt", "--output-dropout", "1"], ("[0, 1)", "1", "0.2")),
     "a negative penalty": (["text.txt", "--activation", "-1"], ("activation", "-1", "1")),
     "cuts that fall": (["text.txt", "--adaptive", "20,10", "--no-tied"], ("increase", "20", "2000")),
-    "samples of nothing": (["text.txt", "--sampled", "-5"], ("at least 0", "-5", "2000")),
+    "0 samples": (["text.txt", "--sampled", "-5"], ("at least 0", "-5", "2000")),
     "samples and cuts": (
         ["text.txt", "--sampled", "5", "--adaptive", "9", "--no-tied"],
         ("adaptive", "with --adaptive", "alone"),
@@ -250,7 +250,7 @@ USE: dict[str, tuple[list[str], Expected]] = {
     "an unknown character": (["--prompt", "caf\xe9"], ("prompt", "\xe9", "--token byte")),
     "no length": (["--length", "0"], ("length", "0", "500")),
     "a negative temperature": (["--temperature", "-1"], ("temperature", "-1", "0.8")),
-    "no units to draw from": (["--top-k", "0"], ("top-k", "0", "40")),
+    "no tokens to sample from": (["--top-k", "0"], ("top-k", "0", "40")),
     "a share above one": (["--top-p", "1.5"], ("top-p", "1.5", "0.9")),
     "no penalty": (["--repetition-penalty", "0"], ("repetition-penalty", "0", "1.2")),
     "a negative seed": (["--seed", "-1"], ("seed", "-1", "0")),
@@ -259,7 +259,7 @@ USE: dict[str, tuple[list[str], Expected]] = {
     "a file to write on": (["text.txt"], ("score", "text.txt", "--score")),
     "nothing to score": (["--score"], ("empty", "it was", "file")),
     "a file and a prompt": (["text.txt", "--score", "--prompt", "a"], ("one text", "both", "leave")),
-    "a score and a draw": (
+    "a score and sampling": (
         ["text.txt", "--score", "--top-k", "3", "--seed", "1"],
         ("without options", "--top-k, --seed", "leave"),
     ),
@@ -270,7 +270,7 @@ USE: dict[str, tuple[list[str], Expected]] = {
 EVALUATE: dict[str, tuple[list[str], Expected]] = {
     "an empty file": (["empty.txt"], ("empty", "empty.txt", "another")),
     "a binary file": (["zero.txt"], ("binary", "line 41", "encoding")),
-    "a cache of nothing": (["text.txt", "--cache", "0"], ("cache", "0", "2000")),
+    "a cache of 0": (["text.txt", "--cache", "0"], ("cache", "0", "2000")),
     "a cache without a text": (["--cache", "10"], ("file", "none", "give one")),
     "tuning without a cache": (["text.txt", "--tune", "text.txt"], ("tune", "no --cache", "--cache")),
     "tuning on what is scored": (
@@ -278,7 +278,7 @@ EVALUATE: dict[str, tuple[list[str], Expected]] = {
         ("other text", "text.txt", "validation"),
     ),
     "a share of all": (["text.txt", "--cache", "9", "--cache-share", "1"], ("(0, 1)", "1", "0.1")),
-    "a rate of nothing": (["text.txt", "--dynamic", "0"], ("dynamic", "0", "0.05")),
+    "a rate of 0": (["text.txt", "--dynamic", "0"], ("dynamic", "0", "0.05")),
     "int8 without a text": (["--int8"], ("int8", "none", "give one")),
 }
 

@@ -282,7 +282,7 @@ REQUESTS: dict[str, tuple[list[str], Expected]] = {
         ["roll", "--soundfont", "rubbish.sf2"],
         ("--soundfont must be used with --wav", "not given", "give --wav"),
     ),
-    "a soundfont that is none": (
+    "an invalid soundfont": (
         ["roll", "--wav", "a.wav", "--soundfont", "rubbish.sf2"],
         ("an sf2 file", "rubbish.sf2 is not", "another"),
     ),
@@ -290,11 +290,11 @@ REQUESTS: dict[str, tuple[list[str], Expected]] = {
         ["roll", "--wav", "a.wav", "--soundfont", "cut.sf2"],
         ("an sf2 file", "cut.sf2 is cut off", "another"),
     ),
-    "a soundfont that is not there": (
+    "a missing soundfont": (
         ["roll", "--wav", "a.wav", "--soundfont", "no.sf2"],
         ("an sf2 file", "no.sf2 cannot be read", "check"),
     ),
-    "a primer that is not there": (
+    "a missing primer": (
         ["roll", "no.mid"],
         ("file or folder must exist", "there is no no.mid", "path"),
     ),
@@ -317,7 +317,7 @@ REQUESTS: dict[str, tuple[list[str], Expected]] = {
         ["roll", "--harmonize", "chords.mid"],
         ("must have one note at a time", "chords.mid has 2 at once, first at beat 0", "before the next"),
     ),
-    "a melody that is not there": (
+    "a missing melody": (
         ["roll", "--harmonize", "no.mid"],
         ("file or folder", "no.mid", "path"),
     ),

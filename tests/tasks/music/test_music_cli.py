@@ -197,7 +197,7 @@ BAD = {
 }
 
 TRAIN: dict[str, tuple[list[str], Expected]] = {
-    "a file that is not there": (["none.mat"], ("file or folder", "none.mat", "path")),
+    "a missing file": (["none.mat"], ("file or folder", "none.mat", "path")),
     "a mat without the cells": (["other.mat"], ("traindata", "x", "cells")),
     "a damaged mat": (["damaged.mat"], ("MATLAB", "cannot be read", "again")),
     "pitches outside the keys": (["far.json"], ("21 to 108", "200", "Correct")),

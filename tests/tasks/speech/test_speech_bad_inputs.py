@@ -133,7 +133,7 @@ DATA: dict[str, tuple[Callable[[Path], str | bytes], Expected]] = {
         instead(lambda path: cut(write(path, tone(0.3, 8000), 8000), 0.5), "7.flac"),
         ("be complete", "lost sync", "leave it out"),
     ),
-    "samples that are no numbers": (
+    "samples that are not numbers": (
         instead(lambda path: write(path, NAN, 8000, "FLOAT")),
         ("finite numbers", "7.wav has nan at sample 77", "leave it out"),
     ),
@@ -153,8 +153,8 @@ DATA: dict[str, tuple[Callable[[Path], str | bytes], Expected]] = {
         array(np.array([{}], object)),
         ("of floats", "7.npy is not, or is cut off", "again"),
     ),
-    "features of nothing": (array(np.ones((0, 5))), ("of floats", "is empty: shape (0, 5)", "again")),
-    "features that are no numbers": (
+    "empty features": (array(np.ones((0, 5))), ("of floats", "is empty: shape (0, 5)", "again")),
+    "features that are not numbers": (
         array(np.full((30, 5), np.nan)),
         ("finite", "Frame 0 of", "again"),
     ),
@@ -199,17 +199,17 @@ def test_a_file_without_a_manifest_is_reported(
 
 SETTINGS: dict[str, tuple[list[str], Expected]] = {
     "no speaker of that name": (["--hold-out", "s9"], ("a speaker in the data", "'s9'", "s0, s1, s2")),
-    "a speaker column that is not there": (
+    "a missing speaker column": (
         ["--speaker-field", "who"],
         ("--speaker-field must name a column", "'who'", "--speaker-field"),
     ),
     "an unknown encoding": (["--encoding", "utf-9"], ("that Python knows", "'utf-9'", "latin-1")),
     "too many bands": (["--bands", "150"], ("each band must hold a frequency", "It was 150", "--bands 40")),
     "too few bands": (["--bands", "2"], ("--bands", "It was 2", "--bands 40")),
-    "a rate of nothing": (["--rate", "0"], ("--rate", "It was 0", "--rate 16000")),
+    "a rate of 0": (["--rate", "0"], ("--rate", "It was 0", "--rate 16000")),
     "an unknown normalisation": (["--normalize", "globel"], ("--normalize", "globel", "")),
-    "a speed of nothing": (["--speeds", "0"], ("--speeds must be 0.5 to 2", "0", "0.9,1.0,1.1")),
-    "noise that is no ratio": (["--noise", "500"], ("--noise must be -20 to 100", "500", "--noise 10")),
+    "a speed of 0": (["--speeds", "0"], ("--speeds must be 0.5 to 2", "0", "0.9,1.0,1.1")),
+    "an invalid noise ratio": (["--noise", "500"], ("--noise must be -20 to 100", "500", "--noise 10")),
     "noise of a missing folder": (
         ["--noise", "10", "--noise-folder", "no-such-folder"],
         ("a folder of sounds", "no-such-folder is not a folder", "white and pink"),
@@ -287,7 +287,7 @@ USES: dict[str, tuple[list[str], Expected]] = {
         ["predict", "live", "0.wav", "--live", "--pcm-rate", "8000"],
         ("from stdin", "has its own rate", "Leave"),
     ),
-    "transcripts that are not there": (
+    "missing transcripts": (
         ["evaluate", "live", "unnamed.tsv"],
         ("--text-field must name a column", "'text' is not one of them", "--text-field"),
     ),

@@ -23,10 +23,10 @@ needs_espeak = pytest.mark.skipif(
 
 def spoken_phrases(count: int, seed: int) -> list[Spoken]:
     """Return phrases of two or three words in three voices."""
-    draw = random.Random(seed)
+    rng = random.Random(seed)
     voices = ("en-us+m1", "en-gb+f2", "en-us+f4")
     return [
-        Spoken(" ".join(draw.choices(WORDS, k=draw.randint(2, 3))), voices[k % 3], draw.randint(130, 170), 50)
+        Spoken(" ".join(rng.choices(WORDS, k=rng.randint(2, 3))), voices[k % 3], rng.randint(130, 170), 50)
         for k in range(count)
     ]
 

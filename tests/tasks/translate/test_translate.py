@@ -246,13 +246,13 @@ def test_splits_cut_from_the_data_share_no_sentence(tmp_path: Path) -> None:
     for split, most in (("0.8/0.1/0.1", None), ("rest/10/20", (10, 20))):
         found = read_dataset(Translator(token="word", split=split).config, tmp_path / "pairs.tsv")
         assert found.test is not None
-        parts = [found.train.pairs, found.valid.pairs, found.test.pairs]
-        assert sum(map(len, parts)) == len(pairs)
+        splits = [found.train.pairs, found.valid.pairs, found.test.pairs]
+        assert sum(map(len, splits)) == len(pairs)
         for side in ("sources", "targets"):
-            seen = [set(getattr(part, side)) for part in parts]
+            seen = [set(getattr(one, side)) for one in splits]
             assert not (seen[0] & seen[1] or seen[0] & seen[2] or seen[1] & seen[2])
         if most:
-            assert (len(set(parts[1].targets)), len(set(parts[2].targets))) == most
+            assert (len(set(splits[1].targets)), len(set(splits[2].targets))) == most
 
 
 def test_a_split_below_one_leaves_pairs_out(tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ TINY: dict[str, Any] = {
 SETTINGS: dict[str, tuple[dict[str, Any], str]] = {
     "a vocabulary too small": ({"vocabulary": 3}, r"--vocabulary must be at least 16"),
     "no length": ({"max_length": 0}, r"--max-length must be at least 1"),
-    "a split that is none": ({"split": "a/b/c"}, r"'a/b/c'"),
+    "an invalid split": ({"split": "a/b/c"}, r"'a/b/c'"),
     "a split of two": ({"split": "0.9/0.1"}, r"'0\.9/0\.1'"),
     "a split above 1": ({"split": "0.9/0.2/0.2"}, r"'0\.9/0\.2/0\.2'"),
     "a split without validation": ({"split": "0.9/0/0.1"}, r"'0\.9/0/0\.1'"),
@@ -44,7 +44,7 @@ SETTINGS: dict[str, tuple[dict[str, Any], str]] = {
     "all smoothed": ({"label_smoothing": 1.0}, r"--label-smoothing must be in \[0, 1\)"),
     "sampling below 0": ({"sampling": -0.1}, r"--sampling must be in \[0, 1\)"),
     "an unknown attention": ({"attention": "global"}, "attention"),
-    "a beam of none": ({"beam": 0}, "--beam must be at least 1"),
+    "a beam of 0": ({"beam": 0}, "--beam must be at least 1"),
     "a beam of all": ({"beam": 100_000}, "--beam must be at most 1000"),
     "a length penalty below 0": ({"length_penalty": -1.0}, "--length-penalty must be at least 0"),
     "an unknown field": ({"hiden_size": 3}, "hidden_size"),
@@ -60,7 +60,7 @@ def test_settings(name: str) -> None:
 
 
 PREDICTIONS: dict[str, tuple[dict[str, Any], str]] = {
-    "a beam of none": ({"beam": 0}, "--beam must be at least 1"),
+    "a beam of 0": ({"beam": 0}, "--beam must be at least 1"),
     "no best": ({"n_best": 0}, "--n-best must be at least 1"),
     "more than the beam has": ({"n_best": 6}, "They are 6 and 5"),
     "more than the given beam has": ({"n_best": 3, "beam": 2}, "They are 3 and 2"),
@@ -68,11 +68,11 @@ PREDICTIONS: dict[str, tuple[dict[str, Any], str]] = {
     "sampled best": ({"sample": True, "n_best": 3}, "--sample"),
     "too cold": ({"sample": True, "temperature": -1.0}, "--temperature must be at least 0"),
     "a seed below 0": ({"sample": True, "seed": -1}, "--seed must be at least 0"),
-    "a temperature without a draw": ({"temperature": 0.5}, "There is no --sample"),
-    "a seed without a draw": ({"seed": 3}, "There is no --sample"),
+    "a temperature without sampling": ({"temperature": 0.5}, "There is no --sample"),
+    "a seed without sampling": ({"seed": 3}, "There is no --sample"),
     "coverage below 0": ({"coverage_penalty": -0.1}, "--coverage-penalty must be at least 0"),
     "no number": ({"length_penalty": float("nan")}, "--length-penalty must be at least 0"),
-    "a picture that is none": ({"plot": Path("a.jpg")}, r"a\.jpg"),
+    "an invalid plot": ({"plot": Path("a.jpg")}, r"a\.jpg"),
 }
 
 
@@ -94,7 +94,7 @@ def test_wrong_predictions(run: Path, name: str, monkeypatch: pytest.MonkeyPatch
 
 
 DATA: dict[str, tuple[Callable[[Path], Path], dict[str, Any], str]] = {
-    "one pair for three parts": (lambda f: put(f, "a\tb\n"), {}, "none is left"),
+    "one pair for three splits": (lambda f: put(f, "a\tb\n"), {}, "none is left"),
     "one group of pairs": (lambda f: put(f, "a\tb\n" * 50), {}, "none is left"),
     "all too long": (lambda f: put(f, distinct(40)), {"max_length": 1}, "at most 1 tokens"),
     "subwords without bytes": (

@@ -138,7 +138,7 @@ def test_dropping_whole_tokens_keeps_the_mean() -> None:
 # -- training --------------------------------------------------------------------------------------
 
 
-def part(lengths: list[tuple[int, int]]) -> PairSplit:
+def split_of(lengths: list[tuple[int, int]]) -> PairSplit:
     random = np.random.default_rng(0)
     sources, targets = ([random.integers(2, v, n[k]) for n in lengths] for k, v in ((0, V[0]), (1, V[1])))
     return PairSplit(SentencePairs(("",) * len(lengths), ("",) * len(lengths)), sources, targets)
@@ -150,7 +150,7 @@ def training(own: PairSplit, **fields: Any) -> PairTraining:
 
 
 def test_a_batch_starts_and_ends_with_the_end_token() -> None:
-    own = part([(2, 3), (4, 1)])
+    own = split_of([(2, 3), (4, 1)])
     found = batch(own, [0, 1], ENDS)
     assert found.source.T.tolist() == [[*own.sources[0], STOP, STOP, STOP], [*own.sources[1], STOP]]
     assert found.lengths.tolist() == [3, 5]
@@ -159,12 +159,12 @@ def test_a_batch_starts_and_ends_with_the_end_token() -> None:
 
 
 def test_a_batch_is_moved_to_a_device() -> None:
-    moved = move_data_to_device(batch(part([(2, 3)]), [0], ENDS), torch.device("meta"))
+    moved = move_data_to_device(batch(split_of([(2, 3)]), [0], ENDS), torch.device("meta"))
     assert {tensor.device.type for tensor in vars(moved).values()} == {"meta"}
 
 
 def test_the_validation_loss_is_the_mean_over_tokens() -> None:
-    own = part([(2, 3), (4, 1), (7, 7), (1, 1)])
+    own = split_of([(2, 3), (4, 1), (7, 7), (1, 1)])
     module = network(dropout=0.5).train()
     found = mean_nats(module, own, ENDS)
     assert module.training
@@ -175,7 +175,7 @@ def test_the_validation_loss_is_the_mean_over_tokens() -> None:
 
 
 def test_epochs_have_every_pair_once_and_depend_only_on_seed_and_epoch() -> None:
-    own = part([(n % 7 + 1, n % 5 + 1) for n in range(60)])
+    own = split_of([(n % 7 + 1, n % 5 + 1) for n in range(60)])
     one, other = training(own), training(own)
     first = list(one.batches(1))
     torch.rand(5)
@@ -186,7 +186,7 @@ def test_epochs_have_every_pair_once_and_depend_only_on_seed_and_epoch() -> None
 
 
 def test_scheduled_sampling_replaces_more_from_epoch_to_epoch() -> None:
-    own = part([(5, 9)] * 40)
+    own = split_of([(5, 9)] * 40)
     train = training(own, sampling=0.8, epochs=5)
     changed = []
     for epoch in (1, 3, 5):
