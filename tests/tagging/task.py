@@ -100,7 +100,7 @@ class Tagger(Task[TagConfig, TagSplit, TagPreprocessing, Tags, TagNetwork]):
     config_class = TagConfig
     preprocessing_class = TagPreprocessing
     scoreboard = Scoreboard(
-        (Metric("accuracy", "accuracy", "share of words with the right tag", "", "higher", 1.0),),
+        (Metric.higher_is_better("accuracy", "accuracy", "share of words with the right tag"),),
         examples="sentences",
         baselines={"most_frequent": "the most frequent tag of each word"},
     )

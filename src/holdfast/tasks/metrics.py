@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 Values = Mapping[str, float]
 
@@ -28,6 +28,11 @@ class Metric:
     unit: str = ""
     direction: Literal["lower", "higher", "none"] = "lower"
     perfect: float = 0.0
+
+    @classmethod
+    def higher_is_better(cls, name: str, label: str, meaning: str, perfect: float = 1.0) -> Self:
+        """Return a metric whose best value is ``perfect``."""
+        return cls(name, label, meaning, "", "higher", perfect)
 
     @property
     def higher(self) -> bool:

@@ -19,26 +19,18 @@ _BINS = 15
 
 SCOREBOARD = Scoreboard(
     (
-        Metric(
-            "accuracy",
-            "accuracy",
-            "share of examples whose label, or all of whose labels, are right",
-            direction="higher",
-            perfect=1.0,
+        Metric.higher_is_better(
+            "accuracy", "accuracy", "share of examples whose label, or all of whose labels, are right"
         ),
-        Metric(
+        Metric.higher_is_better(
             "macro_f1",
             "macro F1",
             "mean of F1 over the classes: a rare class counts as much as a frequent one",
-            direction="higher",
-            perfect=1.0,
         ),
-        Metric(
+        Metric.higher_is_better(
             "auroc",
             "AUROC",
             "probability that an example of a class gets a higher score for it than another example; 0.5 is chance",
-            direction="higher",
-            perfect=1.0,
         ),
         Metric("ece", "calibration error", "mean distance between confidence and accuracy; 0 is calibrated"),
     ),

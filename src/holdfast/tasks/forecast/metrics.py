@@ -45,12 +45,8 @@ SCOREBOARD = Scoreboard(
             "mean squared error after each column is scaled to standard deviation 1, as in published tables",
         ),
         Metric("mae_z", "standardized MAE", "mean absolute error on the same scale"),
-        Metric(
-            "direction",
-            "direction",
-            "share of the changes whose sign was forecast; 0.5 is chance",
-            direction="higher",
-            perfect=1.0,
+        Metric.higher_is_better(
+            "direction", "direction", "share of the changes whose sign was forecast; 0.5 is chance"
         ),
     ),
     examples="windows",

@@ -124,8 +124,8 @@ def _sampled(
     """Return the new tokens: the voice that the primer ends with, then bars."""
     primer = [] if request.primer is None else vocabulary.encode(request.primer.score).tolist()
     bars = ceil(request.beats / request.meta.quarters_per_bar - 1e-9)
-    decoder, random = IncrementalDecoder(module), np.random.default_rng(request.seed)
-    usual = sampling_filters(request.temperature, None, request.top_p, 1.0)
+    decoder, random = IncrementalDecoder(module), np.random.default_rng(request.asked.seed)
+    usual = sampling_filters(request.temperature, None, request.asked.top_p, 1.0)
     filters = [_allowed(vocabulary, request), *usual]
     bar = vocabulary.names.index("Bar_None")
     for token in (vocabulary.begin, *primer):

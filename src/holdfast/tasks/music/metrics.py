@@ -36,12 +36,10 @@ SCOREBOARD = Scoreboard(
             "perplexity",
             "exp(nll_per_token): as if so many tokens were equally likely at each place",
         ),
-        Metric(
+        Metric.higher_is_better(
             "note_accuracy",
             "note accuracy",
             "share of correct keys among all keys that sounded or were predicted, TP / (TP + FP + FN)",
-            direction="higher",
-            perfect=1.0,
         ),
     ),
     examples="pieces",

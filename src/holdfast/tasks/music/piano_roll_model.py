@@ -26,7 +26,7 @@ from holdfast.tasks.baselines import BaselineSet
 from holdfast.tasks.contract import network_options
 from holdfast.tasks.music.backend import MusicBackend
 from holdfast.tasks.music.baselines import Marginal, Markov
-from holdfast.tasks.music.config import MusicData
+from holdfast.tasks.music.config import PROPOSALS, MusicData
 from holdfast.tasks.music.metrics import RollPredictions, score_rolls
 from holdfast.tasks.music.preprocessing import RollDataset, RollPreprocessing, RollSplit
 from holdfast.tasks.music.request import CompositionRequest, clipped, merged
@@ -91,7 +91,7 @@ class PianoRollBackend(
         request: CompositionRequest,
     ) -> Score:
         """Return a piece that begins as a training piece does, or a primer and its continuation."""
-        if request.top_p is not None:
+        if request.asked.top_p is not None:
             raise UserError(
                 "--top-p must be used with a model of events.",
                 "This is a model of piano rolls.",
@@ -99,7 +99,7 @@ class PianoRollBackend(
             )
         steps_per_beat = self.config.data.steps_per_beat
         module = copy.deepcopy(module).cpu().eval()  # step by step a CPU is faster
-        random = generator(request.seed)
+        random = generator(request.asked.seed)
         frames = ceil(request.beats * steps_per_beat - 1e-9)  # the last one may be clipped
         known = np.full((frames, KEYS), FREE)
         known[:, ~request.scale[(np.arange(KEYS) + LOWEST) % 12]] = SILENT
@@ -190,7 +190,7 @@ def accompanied(
     proposals are resampled by them. The first chord is that of a training piece, moved under the
     first note.
     """
-    random, count = generator(request.seed), request.proposals
+    random, count = generator(request.asked.seed), request.asked.proposals or PROPOSALS
     rest = int(np.flatnonzero(tune.any(1))[0])
     chords = [_chord_under(tune[rest], training_notes, request, random) for _ in range(count)]
     rolls = torch.zeros(len(tune), count, KEYS)

@@ -14,7 +14,7 @@ from holdfast.data.music.meta import DEFAULT_TIME_SIGNATURE, ScoreMeta, bar_line
 from holdfast.data.music.midi import ScorePiece, load_symusic, read_scores
 from holdfast.data.music.novelty import NoteArrays
 from holdfast.errors import UserError
-from holdfast.tasks.music.config import FASTEST, PROPOSALS, SLOWEST, Prediction
+from holdfast.tasks.music.config import FASTEST, SLOWEST, Prediction
 
 if TYPE_CHECKING:
     from symusic.core import ScoreTick as Score
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _DEFAULT_BARS = 16
 """Bars to compose where no length is given."""
 _COLDEST = 1e-6
-"""Temperatures below it count as 0: a division by them would overflow."""
+"""Temperatures below it count as 0."""
 _LATEST = 1e-3
 """Quarters before the end of a primer at which its tempo, key and signature are looked up."""
 
@@ -38,8 +38,7 @@ class CompositionRequest:
         primer: piece to continue; None for a new one.
         start: quarters of the primer, up to the end of its last bar.
         scale: whether each pitch class may be composed [12].
-        tempo, key: those that were asked for; None for the primer's.
-        temperature, top_p, seed, proposals: as in :class:`Prediction`.
+        asked: the settings that ask for it.
     """
 
     meta: ScoreMeta
@@ -47,20 +46,19 @@ class CompositionRequest:
     primer: ScorePiece | None
     start: float
     scale: Any
-    tempo: float | None = None
-    key: Key | None = None
-    temperature: float = 1.0
-    top_p: float | None = None
-    seed: int | None = None
-    proposals: int = PROPOSALS
+    asked: Prediction
+
+    @property
+    def temperature(self) -> float:
+        """Temperature of sampling, 0 where a division by it would overflow."""
+        return self.asked.temperature if self.asked.temperature > _COLDEST else 0.0
 
     def with_meta(self, score: Score) -> Score:
         """Return the score with tempos, keys and time signatures; a primer keeps its own."""
         if self.primer is None:
             return self.meta.apply_to(score)
-        return copy_meta(
-            score, self.primer.score, self.start, self.start if self.beats else 0.0, self.tempo, self.key
-        )
+        end = self.start if self.beats else 0.0
+        return copy_meta(score, self.primer.score, self.start, end, self.asked.tempo, _key(self.asked))
 
     @classmethod
     def of(
@@ -82,7 +80,7 @@ class CompositionRequest:
             meta = ScoreMeta.of(primer.score, max(0.0, start - _LATEST))
             if asked.tempo is None:
                 _check_tempos(primer)
-        key = None if asked.key is None else Key.of(asked.key)
+        key = _key(asked)
         meta = replace(meta, tempo=asked.tempo or meta.tempo, key=key or meta.key)
         beats = (asked.bars or _DEFAULT_BARS) * meta.quarters_per_bar
         if asked.seconds is not None:
@@ -90,9 +88,11 @@ class CompositionRequest:
         if asked.harmonize is not None:  # the new voices sound with the melody, not after it
             beats = 0.0
         scale = np.ones(12, np.bool_) if key is None else key.scale
-        temperature = asked.temperature if asked.temperature > _COLDEST else 0.0
-        sampling = (temperature, asked.top_p, asked.seed, asked.proposals or PROPOSALS)
-        return cls(meta, beats, primer, start, scale, asked.tempo, key, *sampling)
+        return cls(meta, beats, primer, start, scale, asked)
+
+
+def _key(asked: Prediction) -> Key | None:
+    return None if asked.key is None else Key.of(asked.key)
 
 
 def _first_bars(primer: ScorePiece, bars: int | None) -> tuple[ScorePiece, float]:

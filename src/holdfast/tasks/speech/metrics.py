@@ -14,13 +14,7 @@ SCOREBOARD = Scoreboard(
             "wer", "word error rate", "words substituted, deleted and inserted per spoken word (0 is perfect)"
         ),
         Metric("cer", "character error rate", "the same for characters, spaces included"),
-        Metric(
-            "accuracy",
-            "accuracy",
-            "share of utterances with every word right",
-            direction="higher",
-            perfect=1.0,
-        ),
+        Metric.higher_is_better("accuracy", "accuracy", "share of utterances with every word right"),
         Metric("substitutions", "substitutions", "words substituted per spoken word"),
         Metric("deletions", "deletions", "words deleted per spoken word"),
         Metric("insertions", "insertions", "words inserted per spoken word"),

@@ -9,19 +9,17 @@ from holdfast.tasks.metrics import Metric, Scoreboard
 
 SCOREBOARD = Scoreboard(
     (
-        Metric(
+        Metric.higher_is_better(
             "bleu",
             "BLEU",
             "share of runs of 1 to 4 words that the reference has too, less for short translations: 0 to 100",
-            direction="higher",
-            perfect=100.0,
+            100.0,
         ),
-        Metric(
+        Metric.higher_is_better(
             "chrf",
             "chrF",
             "F score of the runs of 1 to 6 characters that translation and reference share: 0 to 100",
-            direction="higher",
-            perfect=100.0,
+            100.0,
         ),
         Metric(
             "perplexity",
