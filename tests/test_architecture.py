@@ -325,7 +325,7 @@ OWN_SUBJECTS = {
     "language": {"dynamic_evaluation", "generate", "neural_cache"},
     "classify": {"examples"},
     "translate": {"ibm_model1", "inference", "tokenizer"},
-    "speech": {"augmentation", "decoder", "frontend", "segments", "spectral_features", "tokenizer"},
+    "speech": {"decoder", "frontend", "segments", "spectral_features", "tokenizer"},
     "music": {
         *("backend", "features", "request", "result", "event_model", "piano_roll_model"),
     },

@@ -17,9 +17,9 @@ from holdfast.files import counted
 from holdfast.tasks.classify.config import ClassifyConfig, DataConfig
 from holdfast.tasks.classify.examples import Examples, read_examples, stratified
 from holdfast.tasks.classify.preprocessing import (
+    ClassifyDataset,
     ClassifyPreprocessing,
     EncodingLoss,
-    ExampleSplit,
     TextEncoder,
 )
 from holdfast.tasks.dataset import SPLITS, Dataset
@@ -30,7 +30,7 @@ _IMBALANCE = 5
 
 def read_dataset(
     config: ClassifyConfig, data: Path, valid: Path | None = None, test: Path | None = None
-) -> Dataset[ExampleSplit, ClassifyPreprocessing]:
+) -> ClassifyDataset:
     """Read the files, split off what has no file of its own, and encode every split.
 
     Raises:

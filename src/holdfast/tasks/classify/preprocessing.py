@@ -17,6 +17,7 @@ from holdfast.errors import UserError, damaged
 from holdfast.files import listed
 from holdfast.tasks.classify.config import DataConfig
 from holdfast.tasks.classify.examples import Examples, stratified
+from holdfast.tasks.dataset import Dataset
 
 WORD = re.compile(r"'?\w+(?:['\u2019-]\w+)*|[^\w\s]")
 """A word with its inner apostrophes and hyphens, or one punctuation mark."""
@@ -225,6 +226,9 @@ class ClassifyPreprocessing:
             return cls(tuple(values["classes"]), bool(values["multiple"]), encoder, values["vector_size"])
         except (KeyError, TypeError) as error:
             raise damaged(where, f"It lacks {error}.") from error
+
+
+ClassifyDataset = Dataset[ExampleSplit, ClassifyPreprocessing]
 
 
 @dataclass(frozen=True)

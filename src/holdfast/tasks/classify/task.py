@@ -21,10 +21,14 @@ from holdfast.tasks.classify.baselines import baseline_set
 from holdfast.tasks.classify.config import ClassifyConfig
 from holdfast.tasks.classify.dataset import read_dataset
 from holdfast.tasks.classify.examples import Examples, read_examples
-from holdfast.tasks.classify.preprocessing import ClassifyPreprocessing, EncodingLoss, ExampleSplit
+from holdfast.tasks.classify.preprocessing import (
+    ClassifyDataset,
+    ClassifyPreprocessing,
+    EncodingLoss,
+    ExampleSplit,
+)
 from holdfast.tasks.classify.trainable import (
     BatchTraining,
-    ClassifyDataset,
     Likelihood,
     build,
     initialize,

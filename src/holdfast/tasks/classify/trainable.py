@@ -20,9 +20,14 @@ from holdfast.models.classify import (
 )
 from holdfast.tasks.classify import metrics
 from holdfast.tasks.classify.config import ClassifyConfig
-from holdfast.tasks.classify.preprocessing import ClassifyPreprocessing, ExampleSplit, TextEncoder, scale_of
+from holdfast.tasks.classify.preprocessing import (
+    ClassifyDataset,
+    ClassifyPreprocessing,
+    ExampleSplit,
+    TextEncoder,
+    scale_of,
+)
 from holdfast.tasks.contract import network_options
-from holdfast.tasks.dataset import Dataset
 
 Batch = tuple[Tensor, Tensor, Tensor]
 """Tokens [T, B] or values [T, B, C], lengths [B], targets [B, K]."""
@@ -40,9 +45,6 @@ def build(config: ClassifyConfig, preprocessing: ClassifyPreprocessing) -> Class
         tokens = preprocessing.encoder.tokens
         return ClassifierNetwork(TokenEmbedding(tokens.size, size, tokens.unknown, net.word_dropout), options)
     return ClassifierNetwork(ChannelProjection(len(preprocessing.encoder.channels), size), options)
-
-
-ClassifyDataset = Dataset[ExampleSplit, ClassifyPreprocessing]
 
 
 def initialize(network: ClassifierNetwork, dataset: ClassifyDataset) -> None:

@@ -17,6 +17,7 @@ from holdfast.files import counted, listed
 from holdfast.tasks.dataset import SPLITS, Dataset
 from holdfast.tasks.forecast.config import DataConfig, ForecastConfig
 from holdfast.tasks.forecast.preprocessing import (
+    ForecastDataset,
     ForecastPreprocessing,
     Span,
     WindowSplit,
@@ -37,7 +38,7 @@ TRAINED_ONCE = (
 
 def read_dataset(
     config: ForecastConfig, data: Path, valid: Path | None = None, test: Path | None = None
-) -> Dataset[WindowSplit, ForecastPreprocessing]:
+) -> ForecastDataset:
     """Read the training file (and the others, where given) and cut it into windows.
 
     All fitting uses the training rows only. A split without a file of its own is cut from ``data``

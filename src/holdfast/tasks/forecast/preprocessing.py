@@ -22,6 +22,7 @@ from holdfast.data.tabular.calendar_features import calendar_features
 from holdfast.data.tabular.frequency import Frequency, find_season
 from holdfast.data.tabular.series import Panel, Series
 from holdfast.errors import UserError, damaged
+from holdfast.tasks.dataset import Dataset
 from holdfast.tasks.forecast.config import ForecastConfig
 
 Span = tuple[int, int]
@@ -264,6 +265,9 @@ class WindowSplit:
             mean, std = mean[..., None], std[..., None]
         units: Array = values * std + mean
         return units
+
+
+ForecastDataset = Dataset[WindowSplit, ForecastPreprocessing]
 
 
 def _cut(table: Tensor, starts: Tensor, length: int) -> Tensor:

@@ -14,7 +14,6 @@ from holdfast.errors import UserError
 from holdfast.reporting.comparison import Comparison
 from holdfast.reporting.summary import TIE, best_cell
 from holdfast.tasks.baselines import BaselineSet
-from holdfast.tasks.dataset import Dataset
 from holdfast.tasks.forecast import trainable
 from holdfast.tasks.forecast.baselines import Drift, LastValue, MeanReturn, RandomWalk, SeasonalNaive
 from holdfast.tasks.forecast.config import ForecastConfig
@@ -23,7 +22,7 @@ from holdfast.tasks.forecast.ets import Ets
 from holdfast.tasks.forecast.linear import Linear
 from holdfast.tasks.forecast.metrics import SCOREBOARD, Forecast, error_quantiles, score, with_intervals
 from holdfast.tasks.forecast.predict import forecast_table, last_windows
-from holdfast.tasks.forecast.preprocessing import ForecastPreprocessing, WindowSplit
+from holdfast.tasks.forecast.preprocessing import ForecastDataset, ForecastPreprocessing, WindowSplit
 from holdfast.tasks.forecast.trainable import WindowTraining
 from holdfast.tasks.metrics import Values
 from holdfast.tasks.task import Task
@@ -69,16 +68,11 @@ class Forecaster(Task[ForecastConfig, WindowSplit, ForecastPreprocessing, Foreca
         "sort",
     )
     sentence = "The network's {label} is {own:.4g} on {windows:,} windows; {bar}"
-
-    def __init__(self, config: ForecastConfig | None = None, **fields: object) -> None:
-        super().__init__(config, **fields)
-        self.intervals: Array | None = None
+    intervals: Array | None = None
 
     # -- data and network --------------------------------------------------------------------------
 
-    def read(
-        self, data: Path, valid: Path | None, test: Path | None
-    ) -> Dataset[WindowSplit, ForecastPreprocessing]:
+    def read(self, data: Path, valid: Path | None, test: Path | None) -> ForecastDataset:
         """Read the files and cut them into windows."""
         return read_dataset(self.config, data, valid, test)
 
@@ -113,15 +107,13 @@ class Forecaster(Task[ForecastConfig, WindowSplit, ForecastPreprocessing, Foreca
         """Build the untrained network."""
         return trainable.build(self.config, preprocessing)
 
-    def trainable(
-        self, module: nn.Module, dataset: Dataset[WindowSplit, ForecastPreprocessing]
-    ) -> WindowTraining:
+    def trainable(self, module: nn.Module, dataset: ForecastDataset) -> WindowTraining:
         """Return batches of training windows."""
         return WindowTraining(module, self.config, dataset.train, dataset.valid)
 
     # -- results -----------------------------------------------------------------------------------
 
-    def calibrate(self, dataset: Dataset[WindowSplit, ForecastPreprocessing]) -> None:
+    def calibrate(self, dataset: ForecastDataset) -> None:
         """Fit the quantiles of the validation errors [h, C, Q], unless the loss gives quantiles."""
         if self.config.loss != "pinball":
             point = trainable.outputs(self.fitted_module(), dataset.valid)[..., 0]
@@ -166,7 +158,7 @@ class Forecaster(Task[ForecastConfig, WindowSplit, ForecastPreprocessing, Foreca
         """Return the number of windows."""
         return {"windows": len(split)}
 
-    def losses(self, dataset: Dataset[WindowSplit, ForecastPreprocessing]) -> dict[str, float]:
+    def losses(self, dataset: ForecastDataset) -> dict[str, float]:
         """Return the losses, in the unit of the loss that was chosen."""
         training = self.trainable(self.fitted_module(), dataset)
         return {

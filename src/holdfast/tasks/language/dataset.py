@@ -15,7 +15,7 @@ from holdfast.data.text.tokenizers import TOKENIZERS
 from holdfast.errors import UserError
 from holdfast.tasks.dataset import SPLITS, Dataset
 from holdfast.tasks.language.config import LanguageConfig
-from holdfast.tasks.language.preprocessing import TextPreprocessing, TextSplit, unknown_notes
+from holdfast.tasks.language.preprocessing import TextDataset, TextPreprocessing, TextSplit, unknown_notes
 
 _NEAR = 20
 """A split ends at a line end if one is no further away than this fraction of the text."""
@@ -24,7 +24,7 @@ _Pieces = Callable[[], Iterator[str]]
 
 def read_dataset(
     config: LanguageConfig, data: Path, valid: Path | None = None, test: Path | None = None
-) -> Dataset[TextSplit, TextPreprocessing]:
+) -> TextDataset:
     """Read the text, split off what has no file of its own, and number the tokens.
 
     Raises:

@@ -19,6 +19,7 @@ from holdfast.data.text.tokenizers import (
     tokenizer_from_dict,
     tokenizer_to_dict,
 )
+from holdfast.tasks.dataset import Dataset
 from holdfast.tasks.language.config import TextConfig
 
 
@@ -76,6 +77,9 @@ class TextPreprocessing:
     def from_dict(cls, values: JsonMapping, where: Path) -> Self:
         """Rebuild it from :meth:`to_dict`."""
         return cls(tokenizer_from_dict(dict(values), where))
+
+
+TextDataset = Dataset[TextSplit, TextPreprocessing]
 
 
 def unknown_notes(splits: Mapping[str, TextSplit], tokenizer: Tokenizer) -> tuple[str, ...]:

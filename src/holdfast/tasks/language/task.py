@@ -19,14 +19,13 @@ from holdfast.models.language import RecurrentLanguageModel
 from holdfast.models.truncated_bptt import StreamTraining, score_chunks, text_nll
 from holdfast.tasks.baselines import NGramBaselineSet
 from holdfast.tasks.contract import Result
-from holdfast.tasks.dataset import Dataset
 from holdfast.tasks.language import neural_cache, trainable
 from holdfast.tasks.language.config import LanguageConfig, LanguageScoring, Prediction
 from holdfast.tasks.language.dataset import read_dataset, read_whole
 from holdfast.tasks.language.dynamic_evaluation import dynamic_nats
 from holdfast.tasks.language.generate import generated, until
 from holdfast.tasks.language.metrics import SCOREBOARD, score
-from holdfast.tasks.language.preprocessing import TextPreprocessing, TextSplit, unknown_notes
+from holdfast.tasks.language.preprocessing import TextDataset, TextPreprocessing, TextSplit, unknown_notes
 from holdfast.tasks.task import Task
 
 _LOSS_TOKENS = 200_000
@@ -70,9 +69,7 @@ class LanguageModel(Task[LanguageConfig, TextSplit, TextPreprocessing, Array, Re
 
     # -- data and network --------------------------------------------------------------------------
 
-    def read(
-        self, data: Path, valid: Path | None, test: Path | None
-    ) -> Dataset[TextSplit, TextPreprocessing]:
+    def read(self, data: Path, valid: Path | None, test: Path | None) -> TextDataset:
         """Read the files and number their tokens."""
         return read_dataset(self.config, data, valid, test)
 
@@ -92,9 +89,7 @@ class LanguageModel(Task[LanguageConfig, TextSplit, TextPreprocessing, Array, Re
         """Build the untrained network."""
         return trainable.build(self.config, preprocessing.tokenizer.size)
 
-    def trainable(
-        self, module: RecurrentLanguageModel, dataset: Dataset[TextSplit, TextPreprocessing]
-    ) -> StreamTraining:
+    def trainable(self, module: RecurrentLanguageModel, dataset: TextDataset) -> StreamTraining:
         """Return streams of the training split with truncated back-propagation."""
         ids, begin = (dataset.train.ids, dataset.valid.ids), dataset.preprocessing.tokenizer.begin
         return StreamTraining(module, self.config.training, *ids, begin)
@@ -113,7 +108,7 @@ class LanguageModel(Task[LanguageConfig, TextSplit, TextPreprocessing, Array, Re
         """Return the number of tokens, and their kind."""
         return {"tokens": len(split), "token": self.tokenizer.kind}
 
-    def losses(self, dataset: Dataset[TextSplit, TextPreprocessing]) -> dict[str, float]:
+    def losses(self, dataset: TextDataset) -> dict[str, float]:
         """Return the losses in nats per token, and how many tokens an epoch reads."""
         module, latest = self.fitted_module(), dataset.train.ids[-_LOSS_TOKENS:]
         training = self.trainable(module, dataset)

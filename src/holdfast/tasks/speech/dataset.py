@@ -18,12 +18,12 @@ from holdfast.errors import UserError
 from holdfast.tasks.dataset import SPLITS, Dataset
 from holdfast.tasks.speech.config import SoundConfig, SpeechConfig
 from holdfast.tasks.speech.frontend import Frontend
-from holdfast.tasks.speech.preprocessing import SpeechPreprocessing, SpeechSplit
+from holdfast.tasks.speech.preprocessing import SpeechDataset, SpeechPreprocessing, SpeechSplit
 
 
 def read_dataset(
     config: SpeechConfig, data: Path, valid: Path | None = None, test: Path | None = None
-) -> Dataset[SpeechSplit, SpeechPreprocessing]:
+) -> SpeechDataset:
     """Read the recordings, split off what has no file of its own, and compute the frames.
 
     Raises:

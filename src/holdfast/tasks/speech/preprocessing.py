@@ -14,6 +14,7 @@ from holdfast.data.audio.manifest import Utterance
 from holdfast.data.audio.sound_files import sound_info
 from holdfast.decoding.lm_fusion import NGramWordModel
 from holdfast.decoding.ngram import NGramBaselines
+from holdfast.tasks.dataset import Dataset
 from holdfast.tasks.speech.config import SoundConfig
 from holdfast.tasks.speech.frontend import Frontend, Recordings
 from holdfast.tasks.speech.segments import FRAME
@@ -126,3 +127,6 @@ class SpeechPreprocessing:
         own = {name.removeprefix(_NGRAM): a for name, a in arrays.items() if name.startswith(_NGRAM)}
         ngrams = NGramWordModel(NGramBaselines.from_state(own).ngrams, self.words)
         return replace(self, frontend=self.frontend.with_arrays(arrays), ngrams=ngrams)
+
+
+SpeechDataset = Dataset[SpeechSplit, SpeechPreprocessing]

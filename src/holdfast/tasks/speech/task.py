@@ -18,14 +18,13 @@ from holdfast.files import counted
 from holdfast.models.speech import SpeechNetwork
 from holdfast.tasks.baselines import BaselineSet
 from holdfast.tasks.contract import Result
-from holdfast.tasks.dataset import Dataset
 from holdfast.tasks.speech import trainable
 from holdfast.tasks.speech.baselines import baseline_set
 from holdfast.tasks.speech.config import NGRAM, DecodingConfig, SpeechConfig, SpeechScoring
 from holdfast.tasks.speech.dataset import normalized_frames, read_dataset, read_sounds, read_whole
 from holdfast.tasks.speech.decoder import Recognizer, StreamingRecognizer, tuned
 from holdfast.tasks.speech.metrics import SCOREBOARD, score
-from holdfast.tasks.speech.preprocessing import SpeechPreprocessing, SpeechSplit
+from holdfast.tasks.speech.preprocessing import SpeechDataset, SpeechPreprocessing, SpeechSplit
 from holdfast.tasks.speech.segments import FRAME, Segment, text_of
 from holdfast.tasks.speech.trainable import UtteranceTraining, log_probabilities, mean_nats
 from holdfast.tasks.task import Task
@@ -88,9 +87,7 @@ class SpeechRecognizer(Task[SpeechConfig, SpeechSplit, SpeechPreprocessing, list
 
     # -- data and network --------------------------------------------------------------------------
 
-    def read(
-        self, data: Path, valid: Path | None, test: Path | None
-    ) -> Dataset[SpeechSplit, SpeechPreprocessing]:
+    def read(self, data: Path, valid: Path | None, test: Path | None) -> SpeechDataset:
         """Read the recordings and compute their frames."""
         return read_dataset(self.config, data, valid, test)
 
@@ -120,13 +117,11 @@ class SpeechRecognizer(Task[SpeechConfig, SpeechSplit, SpeechPreprocessing, list
         """Build the untrained network."""
         return trainable.build(self.config, preprocessing.frontend.size, preprocessing.tokenizer.size)
 
-    def trainable(
-        self, module: SpeechNetwork, dataset: Dataset[SpeechSplit, SpeechPreprocessing]
-    ) -> UtteranceTraining:
+    def trainable(self, module: SpeechNetwork, dataset: SpeechDataset) -> UtteranceTraining:
         """Return batches of augmented utterances with the CTC loss."""
         return UtteranceTraining(module, self.config, dataset)
 
-    def calibrate(self, dataset: Dataset[SpeechSplit, SpeechPreprocessing]) -> None:
+    def calibrate(self, dataset: SpeechDataset) -> None:
         """Choose weights of the n-grams on the validation split, for sentences of several words."""
         several = any(" " in text.strip() for text in dataset.train.texts)
         recognizer = self.recognizer(DecodingConfig())
@@ -158,7 +153,7 @@ class SpeechRecognizer(Task[SpeechConfig, SpeechSplit, SpeechPreprocessing, list
             "threads": torch.get_num_threads(),
         }
 
-    def losses(self, dataset: Dataset[SpeechSplit, SpeechPreprocessing]) -> dict[str, float]:
+    def losses(self, dataset: SpeechDataset) -> dict[str, float]:
         """Return the CTC losses in nats per token, and the amount of sound in an epoch."""
         train = dataset.train
         some = train.select(range(0, len(train), max(1, len(train) // _LOSS_UTTERANCES)))

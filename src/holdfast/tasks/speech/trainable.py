@@ -1,26 +1,31 @@
-"""The network of a speech recognizer, and its training by CTC."""
+"""The network of a speech recognizer, and its training by CTC on augmented utterances."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
+from typing import Self
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from holdfast._typing import Array
+from holdfast.data.audio.augmentation import Masks, Noise, apply_masks
+from holdfast.data.audio.manifest import Utterance
 from holdfast.data.audio.validation import min_ctc_frames
 from holdfast.data.batching import TokenBatches
 from holdfast.data.prefetch import prefetch
 from holdfast.decoding.ctc import GreedyCTC, decode
+from holdfast.errors import UserError
 from holdfast.models.speech import SpeechNetwork, SpeechOptions, ctc_nll, has_ctc_path
 from holdfast.tasks.contract import network_options
-from holdfast.tasks.dataset import Dataset
-from holdfast.tasks.speech.augmentation import Augmenter
-from holdfast.tasks.speech.config import SpeechConfig
+from holdfast.tasks.speech.config import AugmentConfig, SpeechConfig
+from holdfast.tasks.speech.frontend import Frontend
 from holdfast.tasks.speech.metrics import edits
-from holdfast.tasks.speech.preprocessing import SpeechPreprocessing, SpeechSplit
+from holdfast.tasks.speech.preprocessing import SpeechDataset
 
 Batch = tuple[Tensor, Tensor, Tensor, Tensor]
 """Frames [T, B, F], their number [B], tokens [B, U], their number [B]."""
@@ -49,15 +54,53 @@ def padded(frames: Sequence[Array], tokens: Sequence[Sequence[int]]) -> Batch:
     )
 
 
+@dataclass(frozen=True)
+class Augmenter:
+    """Changes utterances at random; ``frontend`` has the statistics of the training speakers."""
+
+    frontend: Frontend
+    speeds: tuple[float, ...]
+    noise: Noise | None
+    masks: Masks
+
+    @classmethod
+    def of(cls, settings: AugmentConfig, frontend: Frontend) -> Self:
+        """Build it from the settings.
+
+        Raises:
+            UserError: speeds or noise are set for precomputed features, or the noise folder has no
+                sounds.
+        """
+        if frontend.rate is None and (settings.speeds != (1.0,) or settings.noise is not None):
+            raise UserError(
+                "--speeds and --noise must be used with sounds.",
+                "The manifest names precomputed features.",
+                "Leave out --speeds and --noise; use masks, which work on features too.",
+            )
+        noise = None
+        if settings.noise is not None:
+            folder = None if settings.noise_folder is None else Path(settings.noise_folder)
+            noise = Noise.of(settings.noise, folder, frontend.rate or 0)
+        masks = Masks(settings.time_masks, settings.time_width, settings.band_masks, settings.band_width)
+        return cls(frontend, settings.speeds, noise, masks)
+
+    def __call__(self, one: Utterance, frames: Array, seed: tuple[int, ...]) -> Array:
+        """Return an utterance's frames in one epoch; ``frames`` are its unchanged ones."""
+        generator = np.random.default_rng(seed)
+        speed = float(generator.choice(self.speeds))
+        if speed != 1 or self.noise is not None:
+            change = None if self.noise is None else partial(self.noise, generator=generator)
+            frames = self.frontend.normalized(one, self.frontend.features.get(one, speed, change))
+        return apply_masks(frames, generator, self.masks) if self.masks.times or self.masks.bands else frames
+
+
 class UtteranceTraining:
     """Batches of utterances of similar length, augmented anew in each epoch, and their loss.
 
     The batches of an epoch depend only on the seed and the epoch.
     """
 
-    def __init__(
-        self, module: SpeechNetwork, config: SpeechConfig, dataset: Dataset[SpeechSplit, SpeechPreprocessing]
-    ) -> None:
+    def __init__(self, module: SpeechNetwork, config: SpeechConfig, dataset: SpeechDataset) -> None:
         settings = config.training
         self.module, self.seed = module, settings.seed
         self.train, self.valid = dataset.train, dataset.valid

@@ -11,13 +11,13 @@ from holdfast.data.text.parallel import ParallelFormat, SentencePairs, split_pai
 from holdfast.errors import UserError
 from holdfast.tasks.dataset import SPLITS, Dataset
 from holdfast.tasks.translate.config import PairsConfig, TranslateConfig
-from holdfast.tasks.translate.preprocessing import PairPreprocessing, PairSplit
+from holdfast.tasks.translate.preprocessing import PairDataset, PairPreprocessing, PairSplit
 from holdfast.tasks.translate.tokenizer import unknown_share
 
 
 def read_dataset(
     config: TranslateConfig, data: Path, valid: Path | None = None, test: Path | None = None
-) -> Dataset[PairSplit, PairPreprocessing]:
+) -> PairDataset:
     """Read the pairs, split off what has no file of its own, and number the tokens.
 
     Raises:

@@ -11,6 +11,7 @@ from holdfast._json import JsonMapping, JsonObject
 from holdfast.data.text.parallel import SentencePairs
 from holdfast.data.text.tokenizers import Ids
 from holdfast.errors import damaged
+from holdfast.tasks.dataset import Dataset
 from holdfast.tasks.translate.config import PairsConfig
 from holdfast.tasks.translate.tokenizer import SentenceTokenizer
 
@@ -109,3 +110,6 @@ class PairPreprocessing:
         target = SentenceTokenizer.from_dict(values["target"], where)
         source = SentenceTokenizer.from_dict(values["source"], where) if "source" in values else target
         return cls(source, target, float(values.get("stretch", _STRETCH)))
+
+
+PairDataset = Dataset[PairSplit, PairPreprocessing]

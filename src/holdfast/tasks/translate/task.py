@@ -10,14 +10,13 @@ from typing import Any
 from holdfast._json import JsonMapping, JsonObject
 from holdfast.models.translate import TranslationNetwork
 from holdfast.tasks.baselines import BaselineSet
-from holdfast.tasks.dataset import Dataset
 from holdfast.tasks.task import Task
 from holdfast.tasks.translate.baselines import baseline_set
 from holdfast.tasks.translate.config import Prediction, TranslateConfig
 from holdfast.tasks.translate.dataset import read_dataset, read_whole
 from holdfast.tasks.translate.inference import BatchTranslator, Translation, search_of
 from holdfast.tasks.translate.metrics import SCOREBOARD, Scorer
-from holdfast.tasks.translate.preprocessing import PairPreprocessing, PairSplit
+from holdfast.tasks.translate.preprocessing import PairDataset, PairPreprocessing, PairSplit
 from holdfast.tasks.translate.trainable import PairTraining, build, mean_nats
 
 _LOSS_PAIRS = 2000
@@ -63,9 +62,7 @@ class Translator(Task[TranslateConfig, PairSplit, PairPreprocessing, list[str], 
 
     # -- data and network --------------------------------------------------------------------------
 
-    def read(
-        self, data: Path, valid: Path | None, test: Path | None
-    ) -> Dataset[PairSplit, PairPreprocessing]:
+    def read(self, data: Path, valid: Path | None, test: Path | None) -> PairDataset:
         """Read the files and number their tokens."""
         return read_dataset(self.config, data, valid, test)
 
@@ -81,9 +78,7 @@ class Translator(Task[TranslateConfig, PairSplit, PairPreprocessing, list[str], 
         """Build the untrained network."""
         return build(self.config, preprocessing)
 
-    def trainable(
-        self, module: TranslationNetwork, dataset: Dataset[PairSplit, PairPreprocessing]
-    ) -> PairTraining:
+    def trainable(self, module: TranslationNetwork, dataset: PairDataset) -> PairTraining:
         """Return batches of pairs of similar length."""
         splits = dataset.train, dataset.valid
         return PairTraining(module, self.config, splits, dataset.preprocessing.ends)
@@ -108,7 +103,7 @@ class Translator(Task[TranslateConfig, PairSplit, PairPreprocessing, list[str], 
         """Return the number of sentences, and how BLEU and chrF were computed."""
         return {"sentences": len(split), "signatures": self.scorer.signatures}
 
-    def losses(self, dataset: Dataset[PairSplit, PairPreprocessing]) -> dict[str, float]:
+    def losses(self, dataset: PairDataset) -> dict[str, float]:
         """Return the losses in nats per target token, and how many tokens an epoch reads."""
         module, train, ends = self.fitted_module(), dataset.train, dataset.preprocessing.ends
         some = train[range(0, len(train), max(1, len(train) // _LOSS_PAIRS))]
