@@ -95,11 +95,27 @@ def test_the_threads_of_the_layers_and_the_spin_setting_are_in_the_text(found: d
     threads = found["threads"]
     assert 1 <= threads["layers"] <= torch.get_num_threads()
     text = module.render(found)
-    assert f"the native core's layers use {threads['layers']} now: {threads['reason']}" in text
+    layers, reason = threads["layers"], threads["reason"]
+    assert f"core's layers use {layers} {'thread' if layers == 1 else 'threads'} now: {reason}" in text
+    assert f": {threads['torch']}\n" in text
     assert (
         threads["spin"]["value"] is None
         or f"{threads['spin']['variable']}={threads['spin']['value']}" in text
     )
+
+
+@pytest.mark.parametrize(
+    ("threads", "environ", "source"),
+    [
+        (2, {"OMP_NUM_THREADS": "2"}, "set by OMP_NUM_THREADS"),
+        (2, {"OMP_NUM_THREADS": "2,1"}, "set by OMP_NUM_THREADS"),
+        (2, {"MKL_NUM_THREADS": "2"}, "set by MKL_NUM_THREADS"),
+        (4, {}, "one for each usable core"),
+        (3, {"OMP_NUM_THREADS": "2"}, "set by torch.set_num_threads"),
+    ],
+)
+def test_what_set_the_number_of_threads_is_named(threads: int, environ: dict[str, str], source: str) -> None:
+    assert module.thread_source(threads, 4, environ).startswith(source)
 
 
 def test_the_text_names_everything(found: dict[str, Any]) -> None:

@@ -13,7 +13,6 @@ import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, ClassVar, Literal, NamedTuple, Protocol, TypeVar, get_args, get_origin, get_type_hints
 
@@ -21,7 +20,7 @@ from holdfast._deprecated import renamed_settings
 from holdfast._json import JsonMapping, JsonObject
 from holdfast.errors import UserError
 from holdfast.files import missing_file, write_atomic
-from holdfast.validation import invalid_setting
+from holdfast.validation import did_you_mean, flag_name, invalid_setting, unknown_choice
 
 FORMAT = 1
 """Version of the file format; a file with a greater number comes from a newer Holdfast."""
@@ -265,11 +264,13 @@ def from_dict(config_class: type[C], values: JsonMapping, where: str) -> C:
         if isinstance(cause, UserError):
             raise UserError(cause.rule, f"In {where}: {cause.got}", cause.fix) from error
         name = ".".join(map(str, first["loc"]))
-        got = (
-            f"In {where} it is {first['input']!r}."
-            if first["type"] != "missing"
-            else f"It is missing in {where}."
-        )
+        missing = first["type"] == "missing"
+        got = f"It is missing in {where}." if missing else f"In {where} it is {first['input']!r}."
+        if first["type"] == "literal_error":
+            refused = unknown_choice(
+                name, str(first["input"]), re.findall("'(.*?)'", first["ctx"]["expected"])
+            )
+            raise UserError(refused.rule, got, refused.fix) from error
         raise UserError(f"{name} must be valid: {first['msg']}.", got, f"Correct {name}.") from error
 
 
@@ -342,8 +343,8 @@ def build_config(config_class: type[C], fields: JsonMapping) -> C:
 
 
 def _unknown(name: str, known: list[str], where: str) -> UserError:
-    near = get_close_matches(name.rpartition(".")[2], known, 1)
-    fix = f"Did you mean {near[0]!r}?" if near else "Remove it, or upgrade Holdfast if a newer one wrote it."
+    other = "Remove it, or upgrade Holdfast if a newer one wrote it."
+    fix = did_you_mean(name.rpartition(".")[2], known, other)
     return UserError(f"A field must be one of {', '.join(known)}.", f"{where} has {name!r}.", fix)
 
 
@@ -392,4 +393,4 @@ def _check_real(name: str, value: object, example: str) -> None:
 
 def _check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
     if value not in choices:
-        raise invalid_setting(name, f"one of {', '.join(choices)}", repr(value), choices[0])
+        raise unknown_choice(flag_name(name), str(value), choices)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+from collections.abc import Mapping
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -71,7 +72,7 @@ def _cpu() -> JsonObject:
         "model": model or platform.processor() or platform.machine(),
         "system": f"{platform.system()} {platform.machine()}",
         "cores": os.cpu_count(),
-        "usable": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "usable": _usable_cores(),
         "features": features,
         "torch_capability": torch.backends.cpu.get_cpu_capability(),
         "threads": torch.get_num_threads(),
@@ -101,9 +102,30 @@ def _native() -> JsonObject:
 
 def _thread_use() -> JsonObject:
     """How many threads the layers of the native core use now and why, and how long waiting threads spin."""
-    now = thread_count.current.decide(torch.get_num_threads())
+    wanted = torch.get_num_threads()
+    now = thread_count.current.decide(wanted)
     setting = asdict(_threads.SETTING) | {"text": str(_threads.SETTING)}
-    return {"layers": now.threads, "reason": now.reason, "spin": setting}
+    source = thread_source(wanted, _usable_cores(), os.environ)
+    return {"layers": now.threads, "reason": now.reason, "torch": source, "spin": setting}
+
+
+def thread_source(threads: int, cores: int | None, environ: Mapping[str, str]) -> str:
+    """Return what set torch's number of threads, on a machine with this many usable cores.
+
+    Example:
+        >>> thread_source(2, 4, {"OMP_NUM_THREADS": "2"}), thread_source(4, 4, {})
+        ('set by OMP_NUM_THREADS', 'one for each usable core')
+    """
+    for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+        if environ.get(variable, "").partition(",")[0].strip() == str(threads):
+            return f"set by {variable}"
+    if threads == cores:
+        return "one for each usable core"
+    return "set by torch.set_num_threads, or torch's default for this processor"
+
+
+def _usable_cores() -> int | None:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 
 
 def _places() -> list[tuple[str, torch.dtype]]:
@@ -135,22 +157,26 @@ def _problem(cell: Cell, device: str, dtype: torch.dtype) -> Problem:
 
 def render(info: JsonObject) -> str:
     """:func:`info` as text for a terminal, without a final newline."""
-    cpu, core = info["cpu"], info["native"]
+    cpu, core, threads = info["cpu"], info["native"], info["threads"]
     sections = {
         "Versions": [f"{name:<18}{found or 'missing'}" for name, found in info["versions"].items()],
         **{f"Extra {extra!r}": _render_extra(extra, found) for extra, found in info["extras"].items()},
         "Processor": [
             f"{cpu['model']} ({cpu['system']}), {cpu['usable']} of {cpu['cores']} cores usable",
             f"features: {' '.join(cpu['features']) or 'unknown'}; torch computes with {cpu['torch_capability']}",
-            f"torch uses {cpu['threads']} thread(s)",
-            f"the native core's layers use {info['threads']['layers']} now: {info['threads']['reason']}",
-            f"waiting threads: {info['threads']['spin']['text']}",
+            f"torch uses {_threads_of(cpu['threads'])}: {threads['torch']}",
+            f"the native core's layers use {_threads_of(threads['layers'])} now: {threads['reason']}",
+            f"waiting threads: {threads['spin']['text']}",
         ],
         "Devices": info["devices"],
         "Native core": [f"missing: {core['reason']}" if core["reason"] else f"built in, runs {core['isa']}"],
         f"Kernels (tried in the order {', '.join(KERNELS)})": _render_kernels(info["kernels"]),
     }
     return "\n\n".join("\n  ".join([title, *lines]) for title, lines in sections.items())
+
+
+def _threads_of(number: int) -> str:
+    return "1 thread" if number == 1 else f"{number} threads"
 
 
 def _render_extra(extra: str, found: dict[str, str | None]) -> list[str]:

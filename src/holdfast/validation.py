@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
 from math import inf
 
 from holdfast.errors import UserError
+
+_CHOICES_CUTOFF = 0.35
+"""Least similarity of a suggested choice: there are few, so even a poor guess shows what the flag takes."""
 
 
 def flag_name(name: str) -> str:
@@ -16,6 +21,29 @@ def invalid_setting(name: str, rule: str, value: object, example: object) -> Use
     """Return the error for a setting that breaks a rule, such as "at least 1"."""
     flag = flag_name(name)
     return UserError(f"{flag} must be {rule}.", f"It was {value}.", f"Give for example {flag} {example}.")
+
+
+def did_you_mean(got: str, known: Iterable[str], otherwise: str, cutoff: float = 0.6) -> str:
+    """Return "Did you mean ...?" with the most similar known name, or another fix if none is similar.
+
+    Args:
+        got: the unknown name.
+        known: the known names.
+        otherwise: the other fix.
+        cutoff: least similarity, from 0 to 1.
+
+    Example:
+        >>> did_you_mean("gruu", ("rnn", "gru", "lstm"), "Give one of these.")
+        "Did you mean 'gru'?"
+    """
+    near = get_close_matches(got, list(known), 1, cutoff)
+    return f"Did you mean {near[0]!r}?" if near else otherwise
+
+
+def unknown_choice(flag: str, got: str, choices: Sequence[str]) -> UserError:
+    """Return the error for a value that is none of a flag's choices, with the most similar one."""
+    fix = did_you_mean(got, choices, f"Give for example {flag} {choices[0]}.", _CHOICES_CUTOFF)
+    return UserError(f"{flag} must be one of {', '.join(choices)}.", f"It was {got!r}.", fix)
 
 
 def check_at_least(name: str, value: float | None, least: float, example: object) -> None:

@@ -68,9 +68,10 @@ def test_json_goes_to_stdout_alone(capsys: Any) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--modes", "sleeping"], "--modes must be among inference"),
+        (["--modes", "sleeping"], "--modes must be one of inference"),
         (["--peers", "torch,nobody"], "'nobody'"),
-        (["--cells", "cnn"], "--cells must be among"),
+        (["--cells", "cnn"], "--cells must be one of"),
+        (["--cells", "gruu"], "Did you mean 'gru'?"),
         (["--shapes", "2x3x5"], "A shape must be BATCHxINPUTxHIDDENxSTEPS"),
         (["--shapes", "2x3x0x5"], "A shape must be"),
         (["--threads", "0"], "--threads must be at least 1"),

@@ -175,8 +175,8 @@ BAD_FLAGS: dict[str, tuple[list[str], Expected]] = {
     "horizon twice": (["--horizon", "3", "--horizon", "4"], ("once", "again", "--help")),
     "horizon without a value": (["--horizon"], ("--horizon must have a value", "none", "--help")),
     "negative look-back": (["--lookback", "-3"], ("look-back", "-3", "--lookback 1")),
-    "unknown cell": (["--cell", "gruu"], ("rnn, gru, lstm", "gruu", "Did you mean gru")),
-    "unknown flag": (["--horizn", "3"], ("A flag", "--horizn", "Did you mean --horizon")),
+    "unknown cell": (["--cell", "gruu"], ("rnn, gru, lstm", "gruu", "Did you mean 'gru'?")),
+    "unknown flag": (["--horizn", "3"], ("A flag", "--horizn", "Did you mean '--horizon'?")),
     "a stray word": (["stray"], ("arguments", "stray", "--help")),
     "bad split": (["--split", "0.7/0.5"], ("split", "0.7/0.5", "--split 0.7/0.1/0.2")),
     "split above 1": (["--split", "0.7/0.2/0.2"], ("at most 1", "0.7/0.2/0.2", "--split")),
@@ -205,11 +205,13 @@ def test_a_bad_flag(name: str, good: Path, tmp_path: Path, capsys: pytest.Captur
 
 
 BAD_COMMANDS: dict[str, tuple[list[str], Expected]] = {
-    "unknown verb": (["trian", "forecast"], ("train", "trian", "Did you mean train")),
-    "unknown task": (["train", "forcast", "x.csv"], ("forecast", "forcast", "Did you mean forecast")),
+    "unknown verb": (["trian", "forecast"], ("train", "trian", "Did you mean 'train'?")),
+    "unknown task": (["train", "forcast", "x.csv"], ("forecast", "forcast", "Did you mean 'forecast'?")),
     "no task": (["train"], ("task", "None", "forecast")),
     "no file": (["train", "forecast"], ("DATA", "None", "--help")),
-    "unknown demo": (["demo", "forcast"], ("forecast", "forcast", "forecast")),
+    "unknown demo": (["demo", "forcast"], ("forecast", "forcast", "Did you mean 'forecast'?")),
+    "misspelt token": (["train", "language", "x", "--token", "letters"], ("byte", "letters", "'character'?")),
+    "odd token": (["train", "language", "x", "--token", "xyz"], ("byte", "xyz", "example --token character")),
     "no run": (["evaluate"], ("RUN", "None", "--help")),
     "a missing run": (["evaluate", "runs/none"], ("folder", "runs/none", "--out")),
     "nothing to predict from": (["predict", "runs/none", "x.csv"], ("folder", "runs/none", "--out")),
@@ -237,7 +239,7 @@ def test_no_target(good: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str
 @pytest.mark.parametrize(
     ("flags", "expected"),
     [
-        (["--cells", "gru,lstn"], ("rnn, gru, lstm", "lstn", "--cells")),
+        (["--cells", "gru,lstn"], ("rnn, gru, lstm", "lstn", "Did you mean 'lstm'?")),
         (["--seeds", "0"], ("seed", "0", "--seeds 3")),
     ],
 )
@@ -270,6 +272,10 @@ RECIPES: dict[str, tuple[str, Expected]] = {
     "unknown field": (
         'task = "forecast"\n[network]\nhiden_size = 3\n',
         ("hidden_size", "hiden_size", "hidden_size"),
+    ),
+    "a choice misspelt": (
+        'task = "forecast"\n[network]\ncell = "gruu"\n',
+        ("cell must be one of rnn, gru, lstm", "recipe.toml it is 'gruu'", "Did you mean 'gru'?"),
     ),
     "unknown part": ('task = "forecast"\n[networks]\n', ("network", "networks", "network")),
     "wrong type": ('task = "forecast"\nhorizon = "3"\n', ("horizon", "'3'", "horizon")),

@@ -26,6 +26,7 @@ from holdfast.config import Training, load_config, settings_of
 from holdfast.files import to_json
 from holdfast.tasks.forecast.config import DataConfig, ForecastConfig, NetworkConfig
 from holdfast.tasks.metrics import Metric, Scoreboard
+from holdfast.tasks.registry import TASKS
 
 ROWS, HORIZON, SEASON = 240, 3, 24
 VALUES = np.array([10.0 + i % SEASON + i / 100 for i in range(ROWS)])
@@ -149,7 +150,7 @@ def config_of(run: Path) -> ForecastConfig:
     return load_config(run / "config.toml", ForecastConfig)
 
 
-def test_flags_override_a_recipe(data: Path, tmp_path: Path) -> None:
+def test_flags_override_a_recipe(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     recipe = tmp_path / "recipe.toml"
     recipe.write_text(
         'task = "forecast"\nhorizon = 2\nlookback = 10\n[data]\ntarget = ["temp"]\nsort = true\n'
@@ -157,6 +158,8 @@ def test_flags_override_a_recipe(data: Path, tmp_path: Path) -> None:
     )
     flags = ["--recipe", str(recipe), "--horizon", "3", "--no-sort", "--out", str(tmp_path / "run")]
     assert main(["train", "forecast", str(data), *flags]) == 0
+    out = capsys.readouterr().out
+    assert f"holdfast compare forecast {data} --recipe {recipe} --horizon 3 --no-sort\n" in out
     assert config_of(tmp_path / "run") == ForecastConfig(
         data=DataConfig(target=("temp",), sort=False),
         network=NetworkConfig(cell="lstm", hidden_size=4),
@@ -268,7 +271,8 @@ def test_a_baseline_forecasts_too(trained: Path, data: Path, capsys: pytest.Capt
         last = float(list(csv.DictReader(file))[-1]["temp"])
     assert [float(row["forecast"]) for row in rows] == pytest.approx([last] * HORIZON, rel=1e-6)
     assert main(["predict", str(trained), str(data), "--method", "liner"]) == 2
-    assert "The method must be one of network, last_value" in capsys.readouterr().err
+    err = capsys.readouterr().err
+    assert "--method must be one of network, last_value" in err and "Did you mean 'linear'?" in err
 
 
 def test_a_result_does_not_replace_its_data(
@@ -442,6 +446,15 @@ def test_help_lists_every_setting_with_its_text_and_default(
         assert help_texts(field.owner)[field.name] in line
         if isinstance(field.default, str | int | float) and field.default:
             assert f"[default: {field.default}]" in line
+
+
+@pytest.mark.parametrize("verb", ["train", "evaluate", "predict", "compare", "claims"])
+def test_help_says_what_file_each_task_takes(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    pages = {task: call(capsys, verb, task, "--help")[0] for task in TASKS}
+    texts = {task: page.partition(" DATA ")[2].partition("╰")[0] for task, page in pages.items()}
+    words = dict.fromkeys(TASKS, "") | {"forecast": "able", "language": "Text", "speech": "anifest"}
+    assert all(words[task] in text for task, text in texts.items()), texts
+    assert len(set(texts.values())) == len(TASKS)
 
 
 def test_every_setting_is_a_flag_with_a_description() -> None:

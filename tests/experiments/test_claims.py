@@ -248,7 +248,7 @@ def test_networks_of_equal_parameters_and_the_plan(tmp_path: Path) -> None:
     [
         ({"seeds": 1}, "at least 2 seeds"),
         ({"cells": ("gru",)}, "must include lstm and gru"),
-        ({"cells": ("gru", "lstm", "tcn")}, "must be one of: rnn, gru, lstm"),
+        ({"cells": ("gru", "lstm", "tcn")}, "must be one of rnn, gru, lstm"),
         ({"fractions": (0.1, 0.5)}, "include 1"),
         ({"fractions": (0.0, 1.0)}, "above 0"),
         ({"fractions": (1.5, 1.0)}, "above 0"),

@@ -170,7 +170,7 @@ def test_images_of_idx_files_are_read_and_permuted(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("flags", "expected"),
     [
-        (["addin"], ("adding, copy, order, images", "'addin'", "Did you mean adding?")),
+        (["addin"], ("adding, copy, order, images", "'addin'", "Did you mean 'adding'?")),
         ([], ("must have a", "none", "adding, copy, order, images")),
         (["adding", "--length", "3"], ("--length must be at least 4", "It was 3", "--length 600")),
         (["order", "--length", "19"], ("--length must be at least 20", "It was 19", "--length 100")),

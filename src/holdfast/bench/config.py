@@ -9,6 +9,7 @@ from holdfast.bench.cases import CELLS, Case, Shape
 from holdfast.bench.modes import MODES
 from holdfast.bench.peers import PEERS
 from holdfast.errors import UserError
+from holdfast.validation import unknown_choice
 
 _Names = Mapping[str, Sequence[str]]
 
@@ -51,10 +52,7 @@ def check(request: Request) -> _Names:
     for kind, names in KNOWN.items():
         for name in getattr(request, kind):
             if name not in names:
-                rule = f"--{kind} must be among {', '.join(names)}."
-                raise UserError(
-                    rule, f"It was {name!r}.", "Name some of these, or leave the flag out for all."
-                )
+                raise unknown_choice(f"--{kind}", name, names)
     for flag, value in (("threads", request.threads), ("repetitions", request.repetitions)):
         if value is not None and value < 1:
             raise UserError(f"--{flag} must be at least 1.", f"It was {value}.", "Give 1 or more.")

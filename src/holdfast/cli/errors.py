@@ -7,7 +7,6 @@ import os
 import sys
 import traceback
 from collections.abc import Mapping
-from difflib import get_close_matches
 from typing import Literal, get_args, get_origin
 
 from cyclopts import (
@@ -20,6 +19,7 @@ from cyclopts import (
 )
 
 from holdfast.errors import UserError, missing_library
+from holdfast.validation import did_you_mean, unknown_choice
 
 _USER, BUG, INTERRUPTED, _CLOSED = 2, 1, 130, 141
 """Exit codes: a user's mistake or a system error, a bug, Ctrl-C, and a closed stdout (128 + SIGPIPE)."""
@@ -104,14 +104,8 @@ def _of_system(error: OSError) -> UserError:
 
 def _unknown(what: str, got: str, known: list[str], usage: str) -> UserError:
     """Return the error for an unknown command or task, with the nearest known one."""
-    return UserError(
-        f"The {what} must be one of: {', '.join(known)}.", f"It was {got!r}.", _nearest(got, known, usage)
-    )
-
-
-def _nearest(got: str, known: list[str], usage: str) -> str:
-    near = get_close_matches(got, known, 1, cutoff=0.6)
-    return f"Did you mean {near[0]}?" if near else f"See {usage} --help."
+    fix = did_you_mean(got, known, f"See {usage} --help.")
+    return UserError(f"The {what} must be one of: {', '.join(known)}.", f"It was {got!r}.", fix)
 
 
 def _of_command_line(error: CycloptsError) -> UserError:
@@ -125,7 +119,7 @@ def _of_command_line(error: CycloptsError) -> UserError:
         return UserError(
             f"A flag of {usage} must be one that its --help lists.",
             f"It was {got!r}.",
-            _nearest(got, flags, usage),
+            did_you_mean(got, flags, f"See {usage} --help."),
         )
     if isinstance(error, CoercionError) and error.argument is not None:
         return _of_value(error)
@@ -154,11 +148,8 @@ def _of_value(error: CoercionError) -> UserError:
     name = (error.token.keyword if error.token else None) or error.argument.name
     got = error.token.value if error.token else " ".join(token.value for token in error.argument.tokens)
     hint = error.argument.hint
-    choices = [str(choice) for choice in _literals(hint)]
-    if choices:
-        near = get_close_matches(got, choices, 1, cutoff=0.4)
-        fix = f"Did you mean {near[0]}?" if near else f"Give for example {name} {choices[0]}."
-        return UserError(f"{name} must be one of {', '.join(choices)}.", f"It was {got!r}.", fix)
+    if get_origin(hint) is Literal:
+        return unknown_choice(name, got, get_args(hint))
     types = (hint, *get_args(hint))
     kind = next(
         (text for number, text in _NUMBERS.items() if number in types), "of the type that --help shows"
@@ -166,10 +157,6 @@ def _of_value(error: CoercionError) -> UserError:
     if get_origin(hint) is tuple:
         kind = "numbers with commas between"
     return UserError(f"{name} must be {kind}.", f"It was {got!r}.", f"See {name} in the --help.")
-
-
-def _literals(hint: object) -> tuple[object, ...]:
-    return get_args(hint) if get_origin(hint) is Literal else ()
 
 
 def check_names(tokens: list[str], commands: list[str], tasks: Mapping[str, list[str]]) -> None:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from functools import partial
 from inspect import Parameter as Argument
 from inspect import cleandoc, signature
 from pathlib import Path
-from typing import Annotated, Any, get_args, get_origin
+from typing import Annotated, Any, NamedTuple, get_args, get_origin
 
 from cyclopts import Group, Parameter
 
@@ -26,7 +25,7 @@ from holdfast.config import (
 )
 from holdfast.errors import UserError
 from holdfast.tasks.registry import RUN_CONFIG, RUN_STATE, load
-from holdfast.validation import flag_name
+from holdfast.validation import did_you_mean, flag_name
 
 _FLAGS = "the flags"
 """Source of settings that come from the command line, for messages."""
@@ -66,10 +65,8 @@ def whole(text: str) -> Parameter:
     return Parameter(help=text, converter=_whole_number)
 
 
-Data = Annotated[
-    Path,
-    Parameter(help="Data file: a table, texts, an audio manifest, or music (MIDI, ABC, .mat, .json)."),
-]
+Data = Path
+"""The file that a model is trained on; each task has its own help for it."""
 Run = Annotated[Path, Parameter(help="Folder of a trained model.")]
 Recipe = Annotated[Path | None, Parameter(help="TOML file with settings. Flags override it.")]
 Overwrite = Annotated[bool, switch("Overwrite earlier results in --out.")]
@@ -141,6 +138,54 @@ def load_run(task: str, run: Path, device: str) -> Any:
     return model.to(device)
 
 
+# -- the help of DATA --------------------------------------------------------------------------------------------
+
+
+class _DataHelp(NamedTuple):
+    """What DATA is for a task: the file that trains and evaluates, and the one to predict from."""
+
+    train: str
+    predict: str
+
+
+_DATA_HELP = {
+    "forecast": _DataHelp(
+        "Table with a row for each time, or for each time of each series (CSV, TSV, Parquet).",
+        "Table of the same columns; the forecast begins where it ends.",
+    ),
+    "language": _DataHelp(
+        "Text file, or a folder of text files.", "Text to score, with --score; stdin when not given."
+    ),
+    "classify": _DataHelp(
+        "Table of texts and labels, or of series with a row for each step (CSV, TSV, JSON lines, Parquet).",
+        "Table of the same columns; when not given, stdin with one text in each line.",
+    ),
+    "translate": _DataHelp(
+        "Sentence pairs: two columns separated by tabs, JSON lines, or two parallel files with --pair.",
+        "Text with one sentence in each line; stdin when not given.",
+    ),
+    "music": _DataHelp(
+        "MIDI or ABC file, a folder of such files, or piano rolls (.mat, .json).",
+        "File with the primer: the piece that the composition continues.",
+    ),
+    "speech": _DataHelp(
+        "Manifest of sound files and transcripts (CSV, TSV, JSON lines, Parquet), or a folder like LibriSpeech's.",
+        "Sound file, folder of sound files, or manifest; stdin with --live when not given.",
+    ),
+}
+
+
+def _with_data_help(argument: Argument, verb: str, task: str) -> Argument:
+    """Return an argument of a verb; ``data`` gets the help of the task."""
+    if argument.name != "data":
+        return argument
+    texts = _DATA_HELP[task]
+    text = texts.predict if verb == "predict" else texts.train
+    if verb == "evaluate":
+        text += " When not given, the metrics are those of the test split."
+    return argument.replace(annotation=Annotated[argument.annotation, Parameter(help=text)])
+
+
 # -- flags from a settings dataclass -----------------------------------------------------------------------------
 
 
@@ -163,7 +208,11 @@ def with_flags(verb: Callable[..., int], task: str, config_class: type) -> Calla
         config_class: the dataclass of the settings.
     """
     settings = settings_of(config_class)
-    own = [p for p in signature(verb, eval_str=True).parameters.values() if p.name not in ("task", "given")]
+    own = [
+        _with_data_help(argument, verb.__name__, task)
+        for argument in signature(verb, eval_str=True).parameters.values()
+        if argument.name not in ("task", "given")
+    ]
     flags = list(_flags(task, settings))
     names = {setting.name for setting in settings}
 
@@ -268,14 +317,20 @@ def build_resumed(config_class: type[C], task: str, given: Given, folder: Path) 
     return _checked(config_class, merge_settings(config_class, values, given), _FLAGS)
 
 
-def as_flags(config: object, names: Sequence[str]) -> list[str]:
-    """Return the command-line words of those of some settings that differ from their defaults."""
+def as_flags(config: object, names: Sequence[str], recipe: Path | None, task: str) -> list[str]:
+    """Return the recipe and those of some settings that it or the defaults do not give, as command-line words."""
     settings = {setting.name: setting for setting in settings_of(type(config))}
-    words: list[str] = []
+    given = {} if recipe is None else _read(recipe, task)
+    words = [] if recipe is None else ["--recipe", str(recipe)]
     for setting in (settings[name] for name in names if name in settings):
         value = _value(config, setting)
-        if value != setting.default:
-            words += [flag_name(setting.name)] if value is True else [flag_name(setting.name), _text(value)]
+        before = (given.get(setting.part, {}) if setting.part else given).get(setting.name, setting.default)
+        if value == (tuple(before) if isinstance(before, list) else before):
+            continue
+        if isinstance(value, bool):
+            words.append(flag_name(setting.name if value else f"no_{setting.name}"))
+        else:
+            words += [flag_name(setting.name), _text(value)]
     return words
 
 
@@ -298,11 +353,10 @@ def _no_target(data: Path) -> UserError:
 def _read(path: Path, task: str) -> JsonObject:
     found, values = read_config(path)
     if found != task:
-        near = get_close_matches(found, [task], 1)
         raise UserError(
             f"The settings must be those of the task {task!r}.",
             f"{path} is of the task {found!r}.",
-            f"Write task = {task!r} in it." if near else f"Give a recipe with task = {task!r}.",
+            did_you_mean(found, [task], f"Give a recipe with task = {task!r}."),
         )
     return values
 

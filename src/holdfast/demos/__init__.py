@@ -8,6 +8,7 @@ from pathlib import Path
 from holdfast.demos.base import Announce as Announce
 from holdfast.demos.base import Demo as Demo
 from holdfast.errors import UserError
+from holdfast.validation import did_you_mean
 
 DEMOS = {
     "forecast": "holdfast.demos.forecast:forecast_demo",
@@ -30,7 +31,7 @@ def demo(task: str, out: Path, announce: Announce = lambda text: None) -> Demo:
         raise UserError(
             f"A demo must be one of: {', '.join(DEMOS)}.",
             f"It was {task!r}.",
-            "Run for example: holdfast demo forecast.",
+            did_you_mean(task, DEMOS, "Run for example: holdfast demo forecast."),
         )
     module, _, name = DEMOS[task].partition(":")
     found: Demo = getattr(import_module(module), name)(out, announce)

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 from holdfast._json import JsonObject
 from holdfast.config import load_config, save_config
 from holdfast.errors import UserError
-from holdfast.files import DataFiles, OutputFolder, listed, new_folder, save_json
+from holdfast.files import DataFiles, OutputFolder, new_folder, save_json
 from holdfast.reporting.comparison import Comparison
 from holdfast.reporting.html import Section
 from holdfast.tasks.registry import task_class
+from holdfast.validation import unknown_choice
 
 if TYPE_CHECKING:
     from holdfast.tasks.contract import TaskConfig
@@ -186,13 +187,12 @@ def check_cells(cells: Sequence[str], needed: Sequence[str] = ()) -> None:
     Raises:
         UserError: the cells are refused.
     """
-    unknown = [cell for cell in cells if cell not in _CELL_NAMES]
-    if unknown or not cells:
-        raise UserError(
-            f"Each cell must be one of: {', '.join(_CELL_NAMES)}.",
-            f"{listed([repr(cell) for cell in unknown])} is not." if unknown else "None was given.",
-            "Give for example --cells gru,lstm.",
-        )
+    if not cells:
+        rule = f"Each cell must be one of: {', '.join(_CELL_NAMES)}."
+        raise UserError(rule, "None was given.", "Give for example --cells gru,lstm.")
+    for cell in cells:
+        if cell not in _CELL_NAMES:
+            raise unknown_choice("--cells", cell, _CELL_NAMES)
     if not set(needed) <= set(cells):
         raise UserError(
             f"The cells must include {' and '.join(needed)}.",

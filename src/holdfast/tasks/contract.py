@@ -261,9 +261,8 @@ class TaskContract(ABC, Generic[C, S, P, Y, N]):
     @classmethod
     def next_commands(cls, run: str, files: list[str], asked: list[str]) -> list[list[str]]:
         """Return commands for after a training run on these files with these flags on data."""
-        cells = ["--cells", "rnn,gru,lstm", "--seeds", "3"]
         return [
             *cls.examples(run, files),
             ["holdfast", "evaluate", run, "--json"],
-            ["holdfast", "compare", cls.task, *files, *asked, *cells],
+            ["holdfast", "compare", cls.task, *files, *asked],
         ]

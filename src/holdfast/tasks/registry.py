@@ -6,13 +6,13 @@ Nothing heavy is imported until a task is used.
 from __future__ import annotations
 
 from collections.abc import Collection
-from difflib import get_close_matches
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from holdfast.config import Scoring, read_config
 from holdfast.errors import UserError
+from holdfast.validation import did_you_mean
 
 if TYPE_CHECKING:
     from holdfast.tasks.dataset import Dataset
@@ -69,8 +69,7 @@ def entry(task: str, known: Collection[str] = TASKS.keys()) -> Entry:
         UserError: the task is unknown, or not among ``known``.
     """
     if task not in known:
-        near = get_close_matches(task, known, 1, cutoff=0.4)
-        fix = f"Did you mean {near[0]!r}?" if near else "Give one of these."
+        fix = did_you_mean(task, known, "Give one of these.", cutoff=0.4)
         raise UserError(f"The task must be one of {', '.join(known)}.", f"It was {task!r}.", fix)
     return TASKS[task]
 

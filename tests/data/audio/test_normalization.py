@@ -98,7 +98,7 @@ def test_a_saved_normalization_is_restored(kind: str) -> None:
 
 
 def test_mistakes_are_reported() -> None:
-    with pytest.raises(UserError, match=r"must be one of: global, .* It was 'globel'"):
+    with pytest.raises(UserError, match=r"must be one of global, .* It was 'globel'\. Did you mean 'global'"):
         fit_normalizer("globel", utterances(5), F)
     with pytest.raises(UserError, match="at least one frame"):
         fit_normalizer("global", utterances(0), F)

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
-
-from cyclopts import Parameter
 
 from holdfast.cli import output
 from holdfast.cli.params import Device, Given, Json, Run, load_run
@@ -14,9 +11,7 @@ from holdfast.errors import UserError
 
 def evaluate(
     run: Run,
-    data: Annotated[
-        Path | None, Parameter(help="File to evaluate on; the metrics of the test split when not given.")
-    ] = None,
+    data: Path | None = None,
     /,
     *,
     device: Device = "auto",

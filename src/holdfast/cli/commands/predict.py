@@ -17,12 +17,7 @@ from holdfast.tasks.registry import settings_class
 
 def predict(
     run: Run,
-    data: Annotated[
-        Path | None,
-        Parameter(
-            help="File to predict from, if the task needs one; - or nothing reads text or audio from stdin."
-        ),
-    ] = None,
+    data: Path | None = None,
     /,
     *,
     out: Annotated[Path | None, Parameter(help="File to write; stdout when not given.")] = None,

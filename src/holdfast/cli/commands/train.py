@@ -103,8 +103,7 @@ def _show_run(model: AnyTask, folder: Path, files: DataFiles, recipe: Path | Non
         f"{weights_kept(result)} ({_STOPPED[result['stopped']]})."
     )
     output.write(f"The run is in {folder}; open {page} for the report. What to do next:")
-    flags = [] if recipe is None else ["--recipe", str(recipe)]
-    flags += as_flags(model.config, model.data_settings)
+    flags = as_flags(model.config, model.data_settings, recipe, model.task)
     inspect = ["holdfast", "inspect", str(folder), str(files.test or files.data)]
     for command in (*model.next_commands(str(folder), files.arguments(), flags), inspect):
         output.write(f"  {shlex.join(command)}")

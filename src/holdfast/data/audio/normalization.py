@@ -13,6 +13,7 @@ import numpy as np
 from holdfast._typing import Array
 from holdfast.data.audio.filterbanks import Frames
 from holdfast.errors import UserError
+from holdfast.validation import unknown_choice
 
 MIN_DEVIATION = 1e-2
 """Smallest deviation to divide by: a band that never changes stays near 0."""
@@ -256,8 +257,7 @@ def fit_normalizer(kind: str, train: Iterable[Frames], size: int) -> Normalizer:
         [0.0, 0.0]
     """
     if kind not in NORMALIZERS:
-        rule = f"--normalize must be one of: {', '.join(NORMALIZERS)}."
-        raise UserError(rule, f"It was {kind!r}.", "Give one of these.")
+        raise unknown_choice("--normalize", kind, list(NORMALIZERS))
     statistics = Statistics.of(train, size)
     if not statistics.count:
         rule = "The training split must have at least one frame."

@@ -8,13 +8,13 @@ import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from holdfast._json import JsonObject
 from holdfast.data.text.text_files import TextFiles
 from holdfast.errors import UserError
+from holdfast.validation import did_you_mean
 
 
 @dataclass(frozen=True)
@@ -42,16 +42,11 @@ class Records:
         """
         if name in self.columns:
             return self.columns[name]
-        near = get_close_matches(name, list(self.columns), 1)
-        fix = (
-            f"Did you mean {near[0]!r}?"
-            if near
-            else f"Rename the column in the file, or train with --{role} and one of these names."
-        )
+        other = f"Rename the column in the file, or train with --{role} and one of these names."
         raise UserError(
             f"--{role} must name a column of {self.path}.",
             f"{name!r} is not one of them: {', '.join(self.columns)}.",
-            fix,
+            did_you_mean(name, self.columns, other),
         )
 
 

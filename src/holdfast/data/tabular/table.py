@@ -6,7 +6,6 @@ import contextlib
 import csv
 import re
 from collections.abc import Callable, Iterator
-from difflib import get_close_matches
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +14,7 @@ import polars as pl
 from holdfast._typing import Array
 from holdfast.errors import UserError
 from holdfast.files import missing_file
+from holdfast.validation import did_you_mean
 
 NULLS = ["", "NA", "N/A", "NaN", "nan", "null", "NULL", "None", "-", "?"]
 _LOOKED_AT, _FEWEST_NUMBERS = 1000, 0.1
@@ -251,9 +251,8 @@ def require_column(frame: pl.DataFrame, name: str, role: str) -> pl.Series:
         UserError: there is no such column (the error gives the closest name).
     """
     if name not in frame.columns:
-        near = get_close_matches(name, frame.columns, 1)
         names = ", ".join(frame.columns[:12]) + (", ..." if len(frame.columns) > 12 else "")
-        fix = f"Did you mean {near[0]!r}?" if near else "Name one of these, or rename the column in the file."
+        fix = did_you_mean(name, frame.columns, "Name one of these, or rename the column in the file.")
         raise UserError(
             f"The {role} must be a column of the file.", f"{name!r} is not one of them: {names}.", fix
         )

@@ -15,7 +15,7 @@ class DataConfig:
     """Columns and rows of the data.
 
     Attributes:
-        target: column to forecast, or several.
+        target: column to forecast, or several; needed, unless a recipe names it.
         time: time column, or several such as year,month,day,hour; found automatically when not
             given.
         series: column that names the series, where a file holds several.

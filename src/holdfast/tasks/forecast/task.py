@@ -26,6 +26,7 @@ from holdfast.tasks.forecast.preprocessing import ForecastDataset, ForecastPrepr
 from holdfast.tasks.forecast.trainable import WindowTraining
 from holdfast.tasks.metrics import Values
 from holdfast.tasks.task import Task
+from holdfast.validation import unknown_choice
 
 if TYPE_CHECKING:
     import polars as pl
@@ -144,10 +145,7 @@ class Forecaster(Task[ForecastConfig, WindowSplit, ForecastPreprocessing, Foreca
         assert self.baselines is not None
         members = {member.name: member for member in self.baselines.members}
         if name not in members:
-            methods = ", ".join(["network", *members])
-            raise UserError(
-                f"The method must be one of {methods}.", f"It was {name!r}.", "Give one of these."
-            )
+            raise unknown_choice("--method", name, ["network", *members])
         return members[name].predict(split)
 
     def score(self, split: WindowSplit, predictions: Forecast) -> dict[str, float]:
