@@ -19,7 +19,7 @@ from holdfast.insight import TrainingMonitor
 from holdfast.insight.analysis.gradient_flow import gradient_flows
 from holdfast.insight.analysis.layer_capture import LayerCall
 from holdfast.insight.monitor.measurements import LayerMeasurement, measure_layers
-from holdfast.insight.monitor.rules import Finding, vanishing_gradient
+from holdfast.insight.monitor.rules import Finding, layer_findings
 from holdfast.insight.monitor.trackers import LayerHooks
 from holdfast.insight.monitor.warning_log import WarningLog, read_warnings
 from holdfast.nn.init import chrono
@@ -480,6 +480,6 @@ def test_when_a_gradient_vanishes(
     gated: bool, steps: int, reach: int, first: int, number: int, reported: bool
 ) -> None:
     one = LayerMeasurement("layer 1", gated, steps, {}, np.ones(4), 99, 25, 1e-5, reach)
-    found = list(vanishing_gradient(one, first, number))
+    found = list(layer_findings(one, first, number))
     assert [finding.kind for finding in found] == ["vanishing gradient"] * reported
     assert all(f"left {reach} time steps back, in sequences of {steps}" in finding.found for finding in found)

@@ -60,9 +60,8 @@ def backtest(
         if into is not None and k == 0:
             new_folder(into.folder, overwrite=into.overwrite)
             save_config(into.folder / "config.toml", "forecast", config)
-        announce(
-            f"fold {k + 1} of {folds}: training on the first {_training_share(split):.0%} of the rows ..."
-        )
+        first = sum(map(float, split.split("/")[:2]))
+        announce(f"fold {k + 1} of {folds}: training on the first {first:.0%} of the rows ...")
         model.fit_dataset(dataset)
         if model.history is not None and model.history.stopped == "interrupted":
             raise KeyboardInterrupt
@@ -76,12 +75,6 @@ def _first_time(split: WindowSplit) -> str:
     """Return the earliest time (or row) that is forecast."""
     places = (split.place(window) for window in range(len(split)))
     return time_text(min(series.times[start] for series, start in places))
-
-
-def _training_share(split: str) -> float:
-    """Return the share of training and validation rows."""
-    train, valid, _ = map(float, split.split("/"))
-    return train + valid
 
 
 def _splits(config: ForecastConfig, folds: int) -> list[str]:

@@ -12,7 +12,6 @@ from holdfast.config import load_config, save_config
 from holdfast.errors import UserError
 from holdfast.files import DataFiles, OutputFolder, new_folder, save_json
 from holdfast.reporting.comparison import Comparison
-from holdfast.reporting.html import Section
 from holdfast.tasks.registry import task_class
 from holdfast.validation import unknown_choice
 
@@ -173,12 +172,12 @@ def _training_record(model: AnyTask) -> JsonObject:
     }
 
 
-def write_comparison_report(comparison: Comparison, title: str, folder: Path, *more: Section) -> Path:
-    """Write ``report.html`` and ``plots/``, with ``more`` sections before the notes on the data."""
-    from holdfast.reporting.sections import comparison_report, data_section  # loads matplotlib
+def write_comparison_report(comparison: Comparison, title: str, folder: Path) -> Path:
+    """Write ``report.html`` and ``plots/``."""
+    from holdfast.reporting.sections import comparison_report  # loads matplotlib
 
-    task, rest = task_class(comparison.task), (*more, data_section(comparison.notes))
-    return comparison_report(comparison, title, folder, task.scoreboard, task.conclusions(comparison), *rest)
+    task = task_class(comparison.task)
+    return comparison_report(comparison, title, folder, task.scoreboard, task.conclusions(comparison))
 
 
 def check_cells(cells: Sequence[str], needed: Sequence[str] = ()) -> None:

@@ -19,7 +19,7 @@ class Spread:
     """Mean and standard deviation (0 for one value) over ``count`` seeds."""
 
     mean: float
-    std: float
+    std: float = 0.0
     count: int = 1
 
     @classmethod
@@ -116,19 +116,8 @@ class Comparison(Runs):
     """
 
     kind = "comparison"
-    keys = frozenset(
-        (
-            "cell",
-            "seed",
-            "share",
-            "split",
-            "model",
-            "parameters",
-            "seconds_per_epoch",
-            "train_loss",
-            "valid_loss",
-        )
-    )
+    keys = frozenset({"cell", "seed", "share", "split", "model", "parameters", "seconds_per_epoch"})
+    keys |= {"train_loss", "valid_loss"}
 
     task: str
     runs: list[JsonObject]

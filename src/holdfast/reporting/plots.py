@@ -18,6 +18,7 @@ from matplotlib.ticker import MaxNLocator
 
 from holdfast._json import JsonMapping
 from holdfast._typing import Array
+from holdfast.reporting.comparison import Spread
 
 BLUE, ORANGE, GREY, BLACK = "#1f6f8b", "#d1793f", "#9aa5ab", "#222222"
 _OTHER_SCRIPTS = (
@@ -123,7 +124,7 @@ def gradients(found: Sequence[JsonMapping], path: Path) -> Path:
 
 
 def bars(
-    values: Mapping[str, tuple[float, float]],
+    values: Mapping[str, Spread],
     own: Sequence[str],
     metric: str,
     where: str,
@@ -131,14 +132,11 @@ def bars(
     *,
     higher: bool = False,
 ) -> Path:
-    """Plot a metric of models (blue, named in ``own``) and baselines (grey), the best at the top.
-
-    ``values``: name -> (mean, spread).
-    """
+    """Plot a metric of models (blue, named in ``own``) and baselines (grey), the best at the top."""
     with saved_panel(path, (7, 0.8 + 0.36 * len(values))) as ax:
-        names = sorted(values, key=lambda name: values[name][0], reverse=not higher)
+        names = sorted(values, key=lambda name: values[name].mean, reverse=not higher)
         colors = [BLUE if name in own else GREY for name in names]
-        means, spreads = zip(*(values[name] for name in names), strict=True)
+        means, spreads = [values[name].mean for name in names], [values[name].std for name in names]
         plotted = ax.barh(names, means, xerr=spreads if any(spreads) else None, color=colors, ecolor=BLACK)
         ax.bar_label(plotted, fmt="%.4g", padding=4)
         ax.margins(x=0.15)
@@ -192,12 +190,12 @@ def _number(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
-def by_cell(table: Mapping[str, Mapping[str, tuple[float, float]]], path: Path) -> Path:
-    """Plot small bars in one row: name of the quantity -> cell -> (mean, spread)."""
+def by_cell(table: Mapping[str, Mapping[str, Spread]], path: Path) -> Path:
+    """Plot small bars in one row: name of the quantity -> cell -> spread."""
     with saved_figure(path, (2.4 * len(table), 2.6)) as figure:
         axes = figure.subplots(1, len(table), squeeze=False)[0]
         for ax, (name, cells) in zip(axes, table.items(), strict=True):
-            means, spreads = zip(*cells.values(), strict=True)
+            means, spreads = [one.mean for one in cells.values()], [one.std for one in cells.values()]
             errors = spreads if any(spreads) else None
             names = [cell.upper() for cell in cells]
             plotted = ax.bar(names, means, yerr=errors, color=BLUE, ecolor=BLACK, width=0.6)

@@ -23,7 +23,7 @@ def result_section(
     name, metric = str(result["cell"]).upper(), board.metric(result["model"])
     others = {f"{name} {how}": result[key] for key, how in VARIANTS.items() if key in result}
     named = {name: result["model"], **others, **result["baselines"]}
-    values = {row: (metrics[metric.name], 0.0) for row, metrics in named.items()}
+    values = {row: Spread(metrics[metric.name]) for row, metrics in named.items()}
     own, where = [name, *others], f"the {result['split']} split"
     pictures = [
         plots.bars(values, own, metric.name, where, folder / "baselines.png", higher=metric.higher),
@@ -51,12 +51,7 @@ def metrics_section(metrics: Sequence[Metric]) -> Section:
 
 
 def comparison_report(
-    comparison: Comparison,
-    title: str,
-    folder: Path,
-    board: Scoreboard,
-    sentences: Sequence[str],
-    *more: Section,
+    comparison: Comparison, title: str, folder: Path, board: Scoreboard, sentences: Sequence[str]
 ) -> Path:
     """Write ``report.html`` with ``plots/`` for a comparison of cells.
 
@@ -66,18 +61,17 @@ def comparison_report(
         folder: where the page is written.
         board: the metrics of the task.
         sentences: the conclusions.
-        more: sections between the tables and the explanation of the metrics.
     """
     model = comparison.runs[0]["model"]
     metric, cells = board.metric(model), comparison.cells
     name, where, pictures = metric.name, f"the {comparison.split} split", folder / "plots"
-    own = {cell.upper(): _pair(comparison.metric(cell, name)) for cell in cells}
-    baselines = {baseline: (values[name], 0.0) for baseline, values in comparison.baselines.items()}
+    own = {cell.upper(): comparison.metric(cell, name) for cell in cells}
+    baselines = {baseline: Spread(values[name]) for baseline, values in comparison.baselines.items()}
     panels = {
-        f"{comparison.split} {name}": {c: _pair(comparison.metric(c, name)) for c in cells},
-        "parameters": {c: _pair(comparison.spread(c, lambda r: r["parameters"])) for c in cells},
-        "seconds/epoch": {c: _pair(comparison.spread(c, lambda r: r["seconds_per_epoch"])) for c in cells},
-        "valid - train loss": {c: _pair(comparison.gap(c)) for c in cells},
+        f"{comparison.split} {name}": {c: comparison.metric(c, name) for c in cells},
+        "parameters": {c: comparison.spread(c, lambda r: r["parameters"]) for c in cells},
+        "seconds/epoch": {c: comparison.spread(c, lambda r: r["seconds_per_epoch"]) for c in cells},
+        "valid - train loss": {c: comparison.gap(c) for c in cells},
     }
     bars = pictures / "comparison.png"
     images = [
@@ -88,14 +82,10 @@ def comparison_report(
         Section("Cells and baselines", sentences, pictures=images),
         Section("Metrics", [], comparison_table(comparison), [c.upper() for c in cells]),
         Section("Baselines", [], metric_table(comparison.baselines)),
-        *more,
+        data_section(comparison.notes),
         metrics_section(board.known(model)),
     ]
     return write_report(folder / "report.html", title, sections)
-
-
-def _pair(spread: Spread) -> tuple[float, float]:
-    return spread.mean, spread.std
 
 
 def comparison_table(comparison: Comparison) -> list[list[str]]:

@@ -59,10 +59,8 @@ def _last(y: Tensor, call: LayerCall) -> Tensor | None:
     if y.dim() == 3:
         return _of_steps(y, call)
     if y.dim() == 2:
-        if y.size(0) == batch:
-            return (
-                None if steps > 1 and y.size(1) == steps else y[0]
-            )  # otherwise ambiguous: T steps or T classes
+        if y.size(0) == batch:  # ambiguous if it may be T steps or T classes
+            return None if steps > 1 and y.size(1) == steps else y[0]
         return y[int(call.lengths[0]) - 1] if batch == 1 and y.size(0) == steps else None
     if y.dim() == 1:
         return y[0] if batch > 1 and len(y) == batch else y if batch == 1 else None

@@ -25,7 +25,8 @@ def trace_layer(direction: LayerDirection) -> LayerTrace:
     as_run = {name: values[::-1] for name, values in found.items()} if direction.reverse else found
     zoneout = direction.layer.options.zoneout_rates(cell)[-1]  # of the cell, or of a GRU's hidden state
     lives = half_lives(as_run, zoneout)
-    return LayerTrace(direction.name, cell.name, found, gate_names(cell.name), lives, _order(found, lives))
+    order = ordered(slowness(found["hidden"]) if lives is None else lives)
+    return LayerTrace(direction.name, cell.name, found, gate_names(cell.name), lives, order)
 
 
 def gate_names(cell: str) -> tuple[str, ...]:
@@ -67,12 +68,6 @@ def _until_half(lost: Array) -> float:
     rise = np.maximum(lost[place] - lost[place - 1], TINY)
     steps = place - (lost[place] - wanted) / rise - np.arange(len(wanted))
     return float(np.median(np.where(reached, steps, np.inf)))
-
-
-def _order(activations: Mapping[str, Array], lives: Array | None) -> Array:
-    if lives is not None:
-        return ordered(lives)
-    return ordered(slowness(activations["hidden"]))
 
 
 def slowness(values: Array) -> Array:

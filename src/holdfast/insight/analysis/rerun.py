@@ -13,7 +13,7 @@ from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
 
 from holdfast._json import Keywords
 from holdfast.errors import UserError
-from holdfast.insight.analysis.call_chains import CallChain, capture_chains, require_finite
+from holdfast.insight.analysis.call_chains import capture_chains, require_finite
 from holdfast.insight.analysis.layer_capture import call_arguments, eval_mode, recurrent_modules
 from holdfast.nn.kernels import ROUNDING_KERNELS
 from holdfast.nn.layout import pack_like
@@ -115,7 +115,9 @@ class Rerun:
         reads = self._reads()
         stack = [0]
         for number, call in enumerate(self.calls[1:], 1):
-            if _fits(call, self.first) and stack[-1] in reads.get(number, set()):
+            shapes = call.x.shape[:2] == self.first.x.shape[:2]
+            starts = (call.state is None) == (self.first.state is None)
+            if shapes and starts and stack[-1] in reads.get(number, set()):
                 stack.append(number)
         return stack
 
@@ -145,9 +147,9 @@ class Rerun:
             if not torch.is_grad_enabled():
                 return None
             y, state = output
-            leaf = _leaf(y)
+            leaf: Any = _mapped(y, lambda values: values.detach().requires_grad_())
             cuts[number] = leaf.data if isinstance(leaf, PackedSequence) else leaf
-            return _mapped(leaf, Tensor.clone), _mapped(state, Tensor.detach)
+            return _mapped(leaf, Tensor.clone), _mapped(state, Tensor.detach)  # a reader may work in place
 
         with torch.enable_grad(), self._hooked(look, cut):
             self.run()
@@ -163,13 +165,6 @@ def _mapped(output: Any, change: Callable[[Tensor], Tensor]) -> object:
     return tuple(_mapped(one, change) for one in output)
 
 
-def _leaf(y: Tensor | PackedSequence) -> Any:
-    """Return the outputs as leaves of the graph; readers get a clone, since they may work in
-    place.
-    """
-    return _mapped(y, lambda values: values.detach().requires_grad_())
-
-
 def _refuse_rounding(modules: dict[str, nn.Module]) -> None:
     for name, module in modules.items():
         if isinstance(module, Recurrent) and module.options.kernel in ROUNDING_KERNELS:
@@ -178,10 +173,6 @@ def _refuse_rounding(modules: dict[str, nn.Module]) -> None:
                 f"{name or 'The layer'} runs the kernel {module.options.kernel!r}, forward only.",
                 "Inspect the model as it was before quantization.",
             )
-
-
-def _fits(call: CallChain, first: CallChain) -> bool:
-    return call.x.shape[:2] == first.x.shape[:2] and (call.state is None) == (first.state is None)
 
 
 def _steps_first(y: Tensor | PackedSequence, module: Any) -> Tensor:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from time import perf_counter
-from types import TracebackType
 from typing import Any, NamedTuple, Self
 
 import torch
@@ -13,13 +12,7 @@ from torch import Tensor, nn
 
 from holdfast.insight.analysis.layer_capture import recurrent_modules
 from holdfast.insight.monitor.measurements import measure_layers
-from holdfast.insight.monitor.rules import (
-    Finding,
-    dead_units,
-    exploding_gradient,
-    saturated_gates,
-    vanishing_gradient,
-)
+from holdfast.insight.monitor.rules import Finding, layer_findings
 from holdfast.insight.monitor.trackers import (
     CARRY_STEPS,
     LayerHooks,
@@ -122,9 +115,7 @@ class TrainingMonitor:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         self.close()
 
     @property
@@ -181,14 +172,11 @@ class TrainingMonitor:
             self.carry.add(records)
         self.recorded += 1
         if self.recorded == (2 if self.carry is None else CARRY_STEPS):
-            self._end_check()
-
-    def _end_check(self) -> None:
-        self.recorded = 0
-        self.hooks.close()
-        if self.carry is not None:
-            self.log.add(self.number, self.carry.findings())
-        self.log.end_check()
+            self.recorded = 0
+            self.hooks.close()
+            if self.carry is not None:
+                self.log.add(self.number, self.carry.findings())
+            self.log.end_check()
 
     def _layer_findings(self, records: Mapping[str, LayerRecord]) -> Iterator[Finding]:
         with torch.random.fork_rng([]):
@@ -196,10 +184,7 @@ class TrainingMonitor:
         for one in found:
             self.gradients.append(_GradientLeft(self.number, one.name, one.followed, one.left))
             first = self.first_reach.setdefault(one.name, one.reach)
-            yield from saturated_gates(one)
-            yield from dead_units(one)
-            yield from exploding_gradient(one)
-            yield from vanishing_gradient(one, first, self.number)
+            yield from layer_findings(one, first, self.number)
 
 
 class Watcher(TrainingMonitor):

@@ -60,7 +60,21 @@ class Finding:
         return f"{self.kind} ({self.where}): {self.found} Try: {self.advice}"
 
 
-def saturated_gates(one: LayerMeasurement) -> Iterable[Finding]:
+def layer_findings(one: LayerMeasurement, first_reach: int, number: int) -> Iterable[Finding]:
+    """Find every problem of a layer in one training step.
+
+    Args:
+        one: the layer in the training step ``number``.
+        first_reach: its reach at the first check.
+        number: number of the training step.
+    """
+    yield from _saturated_gates(one)
+    yield from _dead_units(one)
+    yield from _exploding_gradient(one)
+    yield from _vanishing_gradient(one, first_reach, number)
+
+
+def _saturated_gates(one: LayerMeasurement) -> Iterable[Finding]:
     """Find gates that cannot move because hardly any of their slope is left."""
     stuck = {name: gate for name, gate in one.gates.items() if gate.slope < _STUCK}
     if stuck:
@@ -77,7 +91,7 @@ def saturated_gates(one: LayerMeasurement) -> Iterable[Finding]:
         )
 
 
-def dead_units(one: LayerMeasurement) -> Iterable[Finding]:
+def _dead_units(one: LayerMeasurement) -> Iterable[Finding]:
     """Find units whose output is the same at every step of every sequence."""
     if one.values < _FEW_VALUES:
         return
@@ -93,14 +107,8 @@ def dead_units(one: LayerMeasurement) -> Iterable[Finding]:
         )
 
 
-def vanishing_gradient(one: LayerMeasurement, first_reach: int, number: int) -> Iterable[Finding]:
-    """Find a gradient that vanishes early and whose reach training does not extend.
-
-    Args:
-        one: the layer in the training step ``number``.
-        first_reach: its reach at the first check.
-        number: number of the training step.
-    """
+def _vanishing_gradient(one: LayerMeasurement, first_reach: int, number: int) -> Iterable[Finding]:
+    """Find a gradient that vanishes early and whose reach training does not extend."""
     steps = one.steps
     warm = number >= (_WARM_GATES if one.gated else _WARM)
     grows = one.gated and one.reach > _LENGTHENED * first_reach
@@ -115,7 +123,7 @@ def vanishing_gradient(one: LayerMeasurement, first_reach: int, number: int) -> 
         )
 
 
-def exploding_gradient(one: LayerMeasurement) -> Iterable[Finding]:
+def _exploding_gradient(one: LayerMeasurement) -> Iterable[Finding]:
     """Find a gradient that grows on its way back in time."""
     if not one.left < EXPLODED:
         yield Finding(

@@ -14,18 +14,7 @@ from torch import Tensor, nn
 
 from holdfast._json import Keywords
 from holdfast.insight.analysis.layer_capture import LayerCall, layer_call, module_label
-from holdfast.insight.monitor.rules import (
-    EXPLODED,
-    RECENT,
-    RISEN,
-    Finding,
-    gradient_spike,
-    large_update,
-    non_finite_loss,
-    risen_loss,
-    state_lost,
-    weights_frozen,
-)
+from holdfast.insight.monitor import rules
 from holdfast.nn.cells import State
 
 # -- layers ---------------------------------------------------------------------------------------------------
@@ -107,14 +96,14 @@ class LossHistory:
         self.pending: list[Tensor] = []
         self.first_loss: float | None = None
         self.first_norms: list[float] = []
-        self.losses, self.norms = deque[float](maxlen=RECENT), deque[float](maxlen=_WINDOW)
+        self.losses, self.norms = deque[float](maxlen=rules.RECENT), deque[float](maxlen=_WINDOW)
 
     def add(self, loss: Tensor, norm: Tensor) -> None:
         """Add the loss of a step and the norm of its gradient."""
         one = loss.detach().float().reshape(())
         self.pending.append(torch.stack([one, norm.to(one)]))
 
-    def read(self, number: int) -> list[Finding]:
+    def read(self, number: int) -> list[rules.Finding]:
         """Return findings on the steps added since the last reading; ``number`` is the last
         step's.
         """
@@ -122,27 +111,27 @@ class LossHistory:
             return []
         values: list[list[float]] = torch.stack(self.pending).tolist()
         self.pending.clear()
-        found: dict[str, Finding] = {}
+        found: dict[str, rules.Finding] = {}
         for step, (loss, norm) in enumerate(values, number + 1 - len(values)):
             found = {finding.kind: finding for finding in self._next(step, loss, norm)} | found
         return [*found.values()]
 
-    def _next(self, step: int, loss: float, norm: float) -> Iterator[Finding]:
+    def _next(self, step: int, loss: float, norm: float) -> Iterator[rules.Finding]:
         if not isfinite(loss):
-            yield non_finite_loss(step, loss)
+            yield rules.non_finite_loss(step, loss)
             return
-        usual = max(median(self.norms), median(self.first_norms)) if len(self.norms) >= RECENT else inf
-        if not norm <= EXPLODED * usual or not isfinite(norm):
-            yield gradient_spike(step, norm, usual)
+        usual = max(median(self.norms), median(self.first_norms)) if len(self.norms) >= rules.RECENT else inf
+        if not norm <= rules.EXPLODED * usual or not isfinite(norm):
+            yield rules.gradient_spike(step, norm, usual)
         if isfinite(norm):
             self.norms.append(norm)
-        if len(self.first_norms) < RECENT:
+        if len(self.first_norms) < rules.RECENT:
             self.first_norms.append(norm)
         self.losses.append(loss)
         self.first_loss = loss if self.first_loss is None else self.first_loss
-        lowest = min(self.losses)
-        if len(self.losses) == RECENT and lowest > self.first_loss + (RISEN - 1) * abs(self.first_loss):
-            yield risen_loss(self.first_loss, lowest)
+        lowest, limit = min(self.losses), self.first_loss + (rules.RISEN - 1) * abs(self.first_loss)
+        if len(self.losses) == rules.RECENT and lowest > limit:
+            yield rules.risen_loss(self.first_loss, lowest)
 
 
 # -- weights --------------------------------------------------------------------------------------------------
@@ -177,22 +166,22 @@ class WeightUpdates:
         """Copy the weights."""
         self.before = {id(p): p.detach().clone() for p in self.parameters.values()}
 
-    def findings(self) -> list[Finding]:
+    def findings(self) -> list[rules.Finding]:
         """Return findings on the change since :meth:`remember`, and drop the copy."""
         found = [*self._large_updates(), *self._frozen()]
         self.before = {}
         return found
 
     @torch.no_grad()
-    def _large_updates(self) -> Iterator[Finding]:
+    def _large_updates(self) -> Iterator[rules.Finding]:
         for layer, weights in self.matrices.items():
             sizes = [self.before[id(w)].float().norm() for w in weights]
             moves = [(w - self.before[id(w)]).float().norm() for w in weights]
             size, move = float(torch.stack(sizes).norm()), float(torch.stack(moves).norm())
             if size > 0:
-                yield from large_update(module_label(layer), move / size)
+                yield from rules.large_update(module_label(layer), move / size)
 
-    def _frozen(self) -> Iterator[Finding]:
+    def _frozen(self) -> Iterator[rules.Finding]:
         """Find parameters that no check ever saw change, by owner and cause."""
         self.unchanged = [
             name
@@ -204,7 +193,7 @@ class WeightUpdates:
             where, _, own = name.rpartition(".")
             causes = found.setdefault(module_label(where), {})
             causes.setdefault(_frozen_cause(self.parameters[name]), []).append(own)
-        yield from (weights_frozen(where, names) for where, names in found.items())
+        yield from (rules.weights_frozen(where, names) for where, names in found.items())
 
 
 def _frozen_cause(parameter: Tensor) -> str:
@@ -236,13 +225,13 @@ class StateCarry:
                 self.borders.setdefault(name, []).append(_difference(self.final[name], one.given))
         self.final = {name: one.final for name, one in records.items()}
 
-    def findings(self) -> list[Finding]:
+    def findings(self) -> list[rules.Finding]:
         """Return a finding for each layer that lost its state at every border, and start over."""
         found = []
         for name, differences in self.borders.items():
             wrong = [difference for difference in differences if difference is not None]
             if len(wrong) == len(differences) >= CARRY_STEPS - 1:
-                found.append(state_lost(module_label(name), wrong[-1], len(wrong)))
+                found.append(rules.state_lost(module_label(name), wrong[-1], len(wrong)))
         self.final, self.borders = {}, {}
         return found
 

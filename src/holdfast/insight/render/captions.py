@@ -9,13 +9,22 @@ import numpy as np
 
 from holdfast._typing import Array
 from holdfast.insight.analysis.features import changing
-from holdfast.insight.analysis.results import AblatedComponent, FeatureUnit, Inspection, LayerTrace, Steps
+from holdfast.insight.analysis.results import (
+    AblatedComponent,
+    Ablation,
+    FeatureUnit,
+    Inspection,
+    LayerTrace,
+    Steps,
+)
 from holdfast.insight.analysis.summary import unit_name
 
 _MOSTLY = 0.9
 """Share of the steps from which a unit's gate counts as mostly shut or open."""
 _PLOTTED = 6
 """Maximum number of feature units in a plot."""
+_ABLATED = 12
+"""Maximum number of ablated units shown."""
 
 
 def counted(count: int, kind: str) -> str:
@@ -71,6 +80,12 @@ def component_name(cut: AblatedComponent, layers: Sequence[LayerTrace]) -> str:
         return layer
     gate = " gate" if cut.kind == "gate" and cut.name in layers[cut.layer].gates else ""
     return f"{layer}, {cut.name}{gate}"
+
+
+def component_groups(found: Ablation) -> list[list[AblatedComponent]]:
+    """Group the components into layers and gates, and the worst units."""
+    of = {kind: [cut for cut in found.components if cut.kind == kind] for kind in ("layer", "gate", "unit")}
+    return [[*of["layer"], *of["gate"]], of["unit"][:_ABLATED]]
 
 
 def feature_unit(unit: FeatureUnit, layers: Sequence[LayerTrace]) -> str:

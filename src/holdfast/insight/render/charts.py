@@ -33,8 +33,6 @@ _SMALLEST = 0.05
 """Smallest share that an influence axis always shows."""
 _MARGIN = 0.2
 """Room for the number next to a bar, as a share of the length of all bars."""
-_UNITS = 12
-"""Maximum number of units in the ablation chart."""
 
 
 def is_text(steps: Steps) -> bool:
@@ -138,12 +136,6 @@ def gradients(ax: Axes, flows: Sequence[GradientFlow]) -> None:
     )
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.legend(loc="best")
-
-
-def component_groups(found: Ablation) -> list[list[AblatedComponent]]:
-    """Group the components into layers and gates, and the worst units."""
-    of = {kind: [cut for cut in found.components if cut.kind == kind] for kind in ("layer", "gate", "unit")}
-    return [[*of["layer"], *of["gate"]], of["unit"][:_UNITS]]
 
 
 def ablation(

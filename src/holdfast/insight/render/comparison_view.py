@@ -55,16 +55,9 @@ def comparison_table(networks: Sequence[_Measured]) -> list[list[str]]:
 
 def _row(one: _Measured, flow: GradientFlow) -> list[str]:
     far = min(SPAN, len(flow.state) - 1)
-    return [
-        one.name,
-        f"{one.parameters:,}",
-        flow.name,
-        _steps(one.memory.half_life, one.memory),
-        _steps(one.memory.reach, one.memory),
-        f"{flow.factor - 1:+.1%}",
-        f"{flow.state[far]:.2g} after {far} steps",
-        flow.kind,
-    ]
+    remembered = [_steps(value, one.memory) for value in (one.memory.half_life, one.memory.reach)]
+    gradient = [f"{flow.factor - 1:+.1%}", f"{flow.state[far]:.2g} after {far} steps", flow.kind]
+    return [one.name, f"{one.parameters:,}", flow.name, *remembered, *gradient]
 
 
 def _steps(value: float, found: MemoryCurve) -> str:

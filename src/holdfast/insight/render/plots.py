@@ -106,7 +106,7 @@ def ablation(found: Inspection) -> Painter | None:
     cut = found.ablation
     if cut is None or not cut.components:
         return None
-    groups = [group for group in charts.component_groups(cut) if group]
+    groups = [group for group in captions.component_groups(cut) if group]
 
     def paint(figure: Figure) -> None:
         heights = [len(group) + 2 for group in groups]

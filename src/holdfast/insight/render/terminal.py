@@ -36,8 +36,8 @@ from holdfast.insight.render.label_text import clean, plain, sign
 _SHADES, _ASCII_SHADES = " ░▒▓█", " .:-=+*#%@"
 _HEIGHTS, _ASCII_HEIGHTS = "▁▂▃▄▅▆▇█", "_.:-=+*#"
 _MIN_WIDTH = 20
-_UNITS, _STEPS, _COMPONENTS = 8, 8, 12
-"""Maximum numbers of units in a heatmap, of influential steps, and of ablated units."""
+_UNITS, _STEPS = 8, 8
+"""Maximum numbers of units in a heatmap, and of influential steps."""
 _DECADES = 3
 """Powers of ten in a sparkline."""
 
@@ -257,8 +257,7 @@ def _attribution(by: Attribution, found: Inspection, screen: Screen) -> Iterator
 def _ablation(found: Ablation, layers: Sequence[LayerTrace], screen: Screen) -> Iterator[RenderableType]:
     whole = f"whole network: {found.loss:.4g} {found.unit}"
     yield from _titled(f"Ablation: loss without a component ({whole})", screen)
-    kinds = [[cut for cut in found.components if cut.kind == kind] for kind in ("layer", "gate", "unit")]
-    cuts = [*kinds[0], *kinds[1], *kinds[2][:_COMPONENTS]]
+    cuts = [cut for group in captions.component_groups(found) for cut in group]
     most = max((abs(cut.loss - found.loss) for cut in cuts), default=0) or 1.0
     names = [screen.text(captions.component_name(cut, layers)) for cut in cuts]
     room = max(screen.width - 24 - max(map(cell_len, names), default=0), 5)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from holdfast.reporting.comparison import Spread
 from holdfast.reporting.html import Section, metric_table, write_report
 from holdfast.reporting.plots import bars, blocks, forecasts
 from holdfast.reporting.sections import data_section, metrics_section
@@ -38,8 +39,8 @@ def backtest_report(result: Result, title: str, folder: Path, verdict: Sequence[
     metric, name = SCOREBOARD.metric(result["model"]).name, str(result["cell"]).upper()
     rows = {name: result["model"], **result["baselines"]}
     by_block = {row: [_metrics(fold, row, name)[metric] for fold in result["folds"]] for row in rows}
-    means = {row: (metrics[metric], 0.0) for row, metrics in rows.items()}
-    means[name] = (means[name][0], result["spread"][metric])
+    means = {row: Spread(metrics[metric]) for row, metrics in rows.items()}
+    means[name] = Spread(means[name].mean, result["spread"][metric])
     begins = [fold["from"] for fold in result["folds"]]
     pictures = [
         bars(means, [name], metric, "all blocks", folder / "plots" / "backtest.png"),
