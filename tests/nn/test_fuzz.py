@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import copy
 import os
-from collections.abc import Iterator
 from dataclasses import replace
 from random import Random
 from typing import Any
@@ -26,18 +25,6 @@ pytestmark = pytest.mark.skipif(native.available() is not None, reason=f"no core
 COUNT = int(os.environ.get("HOLDFAST_FUZZ", "60"))
 TOLERANCE = 5e-5
 """Relative to the largest value of a tensor."""
-
-
-@pytest.fixture(autouse=True)
-def _as_before() -> Iterator[None]:
-    """Fill work memory with NaN; restore the instruction set and the threads afterwards."""
-    threads = torch.get_num_threads()
-    native.binding._core.poison(True)
-    yield
-    native.binding._core.poison(False)
-    native.binding._core.eager(False)
-    native.binding._core.select("auto")
-    torch.set_num_threads(threads)
 
 
 def draw_layer(random: Random) -> tuple[type[Recurrent], dict[str, Any]]:
@@ -128,6 +115,7 @@ def bound(exact: Tensor) -> float:
     return TOLERANCE * max(exact.abs().max().item() if exact.numel() else 0.0, 1e-2)
 
 
+@pytest.mark.usefixtures("_settings_restored")
 @pytest.mark.parametrize("number", range(COUNT))
 def test_a_random_layer_equals_the_reference(number):
     random = Random(number)
@@ -143,6 +131,7 @@ def test_a_random_layer_equals_the_reference(number):
         f"{make.__name__} {arguments} x {tuple(call['x'].shape)} trace {trace} {set_}, {threads} threads"
     )
     exact = run(layer, call, trace, torch.float64, number, "reference")
+    native.binding._core.poison(True)
     native.binding._core.select(set_)
     native.binding._core.eager(number % 2 == 1)  # threads share even a small layer
     torch.set_num_threads(threads)

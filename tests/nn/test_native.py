@@ -201,36 +201,34 @@ def test_any_shape(
         check_against_oracle(make(cell, steps, batch, hidden, width=width, **options))
 
 
+@pytest.mark.usefixtures("_settings_restored")
 @pytest.mark.parametrize("ragged", [False, True])
 @pytest.mark.parametrize("cell", GATES)
 @pytest.mark.parametrize("sizes", [(60, 13, 300), (18, 40, 116)], ids=str)  # 40 = 14 + 13 + 13
 def test_threads_share_the_batch_without_changing_anything(
     cell: str, ragged: bool, sizes: tuple[int, int, int]
 ) -> None:
-    inputs, before = make(cell, *sizes, ragged=ragged), torch.get_num_threads()
-    try:
-        results = []
-        for threads in (1, 3):
-            torch.set_num_threads(threads)
-            leaves = inputs.copy()
-            outputs = recur(leaves)
-            outputs[0].sum().backward()
-            results.append([*outputs, leaves.x.grad, leaves.h0.grad])
-    finally:
-        torch.set_num_threads(before)
+    inputs, results = make(cell, *sizes, ragged=ragged), []
+    for threads in (1, 3):
+        torch.set_num_threads(threads)
+        leaves = inputs.copy()
+        outputs = recur(leaves)
+        outputs[0].sum().backward()
+        results.append([*outputs, leaves.x.grad, leaves.h0.grad])
     for one, three in zip(*results, strict=True):
         assert one is not None and three is not None
         if one.numel():
             close("three threads", three.detach(), one.detach())
 
 
+@pytest.mark.usefixtures("_settings_restored")
 @pytest.mark.parametrize("sizes", [(9, 1, 40, 7), (30, 13, 130, 20), (11, 40, 300, 3)], ids=str)
 @pytest.mark.parametrize("options", [{}, {"proj_size": 9}, {"layer_norm": True}, {"zoneout": 0.2}], ids=str)
 def test_deterministic_algorithms_make_thread_counts_alike(
     options: dict[str, Any], sizes: tuple[int, ...]
 ) -> None:
     steps, batch, hidden, inputs = sizes
-    layer, results, before = holdfast.LSTM(inputs, hidden, **options), [], torch.get_num_threads()
+    layer, results = holdfast.LSTM(inputs, hidden, **options), []
     x, lengths = torch.randn(steps, batch, inputs), torch.randint(1, steps + 1, (batch,))
     torch.use_deterministic_algorithms(True)
     try:
@@ -245,7 +243,6 @@ def test_deterministic_algorithms_make_thread_counts_alike(
             results.append([y.detach(), leaf.grad, *(p.grad for p in layer.parameters())])
     finally:
         torch.use_deterministic_algorithms(False)
-        torch.set_num_threads(before)
     for other in results[1:]:
         for one, two in zip(results[0], other, strict=True):
             assert one is not None and two is not None and torch.equal(one, two)

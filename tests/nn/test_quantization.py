@@ -47,7 +47,7 @@ def rounded_weights(layer: holdfast.GRU) -> holdfast.GRU:
 
 @pytest.fixture(params=native.isas() if native.available() is None else [])
 def isa(request):
-    """Every instruction set that runs here."""
+    """Select every instruction set that runs here."""
     native.binding._core.select(request.param)
     yield request.param
     native.binding._core.select("auto")
@@ -90,22 +90,18 @@ def _gru_step(layer, x, h):
     return (1 - z) * torch.tanh(xn + r * hn) + z * h
 
 
+@pytest.mark.usefixtures("_settings_restored")
 @pytest.mark.parametrize("name", LAYERS)
 @pytest.mark.parametrize("threads", [1, 2, 3])
 def test_instruction_sets_and_threads_sum_the_same_integers(name, threads):
     torch.manual_seed(2)
-    small, x, before = holdfast.quantize(LAYERS[name]()), torch.randn(4, 9, 13), torch.get_num_threads()
-    results = []
-    try:
-        for set_ in native.isas():
-            native.binding._core.select(set_)
-            for n in (1, threads):
-                torch.set_num_threads(n)
-                with torch.no_grad():
-                    results.append(small(x)[0])
-    finally:
-        native.binding._core.select("auto")
-        torch.set_num_threads(before)
+    small, x, results = holdfast.quantize(LAYERS[name]()), torch.randn(4, 9, 13), []
+    for set_ in native.isas():
+        native.binding._core.select(set_)
+        for n in (1, threads):
+            torch.set_num_threads(n)
+            with torch.no_grad():
+                results.append(small(x)[0])
     for result in results:
         assert (result - results[0]).abs().max() < 0.02  # a value on an edge may round either way
 

@@ -60,19 +60,16 @@ def test_steps_are_the_whole_sequence(name: str, batch: int, kernel: str) -> Non
 
 
 @pytest.mark.skipif(native.available() is not None, reason="needs the native core")
+@pytest.mark.usefixtures("_settings_restored")
 @pytest.mark.parametrize("name", LAYERS)
 def test_threads_that_share_a_step_are_the_whole_sequence(name: str) -> None:
-    layer, x, threads = made(name), torch.randn(T, 5, INPUT), torch.get_num_threads()
+    layer, x = made(name), torch.randn(T, 5, INPUT)
     native.binding._core.eager(True)
-    try:
-        for count in (2, 3):
-            torch.set_num_threads(count)
-            stream = layer.stream(5)
-            found = torch.stack([stream.step(x_t) for x_t in x])
-            torch.testing.assert_close(found, whole(layer, x)[0], atol=2e-6, rtol=1e-5)
-    finally:
-        native.binding._core.eager(False)
-        torch.set_num_threads(threads)
+    for count in (2, 3):
+        torch.set_num_threads(count)
+        stream = layer.stream(5)
+        found = torch.stack([stream.step(x_t) for x_t in x])
+        torch.testing.assert_close(found, whole(layer, x)[0], atol=2e-6, rtol=1e-5)
 
 
 def test_numpy_in_numpy_out() -> None:

@@ -122,23 +122,21 @@ LAYERS = {
 
 
 @pytest.mark.skipif(native.available() is not None, reason="needs the native core")
+@pytest.mark.usefixtures("_settings_restored")
 @pytest.mark.parametrize("size", [40, 300])  # teams of one worker; workers that share the units
 @pytest.mark.parametrize("name", LAYERS)
 def test_a_busy_machine_changes_no_bit(name: str, size: int, machine: list[Machine]) -> None:
-    layer, x, before = LAYERS[name](size), torch.randn(12, 40, 20), torch.get_num_threads()
+    layer, x = LAYERS[name](size), torch.randn(12, 40, 20)
     lengths = torch.randint(1, 13, (40,))
     torch.set_num_threads(4)
-    try:
-        results = []
-        for found, threads in ((Machine(4), 4), (Machine(4, load=1.0), 3), (Machine(4, quota=1.0), 1)):
-            machine[0] = found
-            assert thread_count.current.available(4) == threads
-            leaf = x.clone().requires_grad_()
-            layer.zero_grad()
-            y, _ = layer(leaf, lengths=lengths)
-            y.square().sum().backward()
-            results.append([y, leaf.grad, *(p.grad.clone() for p in layer.parameters())])
-    finally:
-        torch.set_num_threads(before)
+    results = []
+    for found, threads in ((Machine(4), 4), (Machine(4, load=1.0), 3), (Machine(4, quota=1.0), 1)):
+        machine[0] = found
+        assert thread_count.current.available(4) == threads
+        leaf = x.clone().requires_grad_()
+        layer.zero_grad()
+        y, _ = layer(leaf, lengths=lengths)
+        y.square().sum().backward()
+        results.append([y, leaf.grad, *(p.grad.clone() for p in layer.parameters())])
     for other in results[1:]:
         assert all(torch.equal(one, two) for one, two in zip(results[0], other, strict=True))
