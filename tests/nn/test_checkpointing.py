@@ -9,6 +9,7 @@ import torch
 
 from holdfast import GRU, LSTM, RNN
 from holdfast.nn.recurrent import Recurrent
+from layer_outputs import tensors
 
 INPUT, H, B, T = 3, 7, 4, 23  # 23 steps: segments of 4, the last one of 3
 MADE: dict[str, tuple[type[Recurrent], dict[str, Any]]] = {
@@ -25,11 +26,10 @@ def run(layer: Recurrent, x: torch.Tensor, lengths: list[int] | None) -> list[to
     layer.zero_grad()
     leaf = x.clone().requires_grad_()
     torch.manual_seed(5)
-    y, state = layer(leaf, lengths=lengths)
-    states = list(state) if isinstance(state, tuple) else [state]
-    sum((t * torch.linspace(-1, 1, t.numel()).view_as(t)).sum() for t in [y, *states]).backward()
+    found = tensors(layer(leaf, lengths=lengths))
+    sum((t * torch.linspace(-1, 1, t.numel()).view_as(t)).sum() for t in found).backward()
     assert leaf.grad is not None
-    return [y.detach(), *(s.detach() for s in states), leaf.grad, *(p.grad for p in layer.parameters())]  # type: ignore[list-item]
+    return [*(t.detach() for t in found), leaf.grad, *(p.grad for p in layer.parameters())]  # type: ignore[list-item]
 
 
 @pytest.mark.parametrize("lengths", [None, [23, 4, 0, 17]], ids=["full", "ragged"])

@@ -17,20 +17,10 @@ from holdfast.errors import UserError
 from holdfast.nn.convert import AccelerateReport, accelerate, from_keras, from_torch, to_keras, to_torch
 from holdfast.nn.layers import GRU, LSTM, RNN
 from holdfast.nn.recurrent import Recurrent
+from layer_outputs import assert_same
 
 Array = NDArray[np.float64]
 I, H, T, B = 3, 5, 6, 2  # noqa: E741
-
-
-def values(result: Any) -> list[Tensor]:
-    """Flatten a layer's result to a list of tensors."""
-    output, state = result
-    return [output, *(state if isinstance(state, tuple) else (state,))]
-
-
-def assert_same(got: Any, expected: Any, tolerance: float = 1e-6) -> None:
-    for g, e in zip(values(got), values(expected), strict=True):
-        torch.testing.assert_close(g, e, rtol=0, atol=tolerance)
 
 
 # -- torch.nn --------------------------------------------------------------------------------------

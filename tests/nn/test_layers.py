@@ -22,6 +22,7 @@ from holdfast.nn import layers
 from holdfast.nn.kernels.native import available
 from holdfast.nn.layers import GRU, LSTM, RNN
 from holdfast.nn.recurrent import Recurrent
+from layer_outputs import assert_same, tensors
 
 # torch itself warns once
 pytestmark = pytest.mark.filterwarnings("ignore:LSTM with projections is not supported with oneDNN")
@@ -29,16 +30,6 @@ pytestmark = pytest.mark.filterwarnings("ignore:LSTM with projections is not sup
 INPUT, H, T, B = 3, 5, 6, 4
 RAGGED = [6, 1, 0, 4]
 LAYERS: list[Any] = [RNN, GRU, LSTM]
-
-
-def tensors(result: Any) -> list[Tensor]:
-    output, state = result
-    return [output, *(state if isinstance(state, tuple) else (state,))]
-
-
-def assert_same(got: Any, expected: Any, tolerance: float = 1e-6) -> None:
-    for g, e in zip(tensors(got), tensors(expected), strict=True):
-        torch.testing.assert_close(g, e, rtol=0, atol=tolerance)
 
 
 # -- drop-in ---------------------------------------------------------------------------------------
