@@ -74,3 +74,23 @@ def check_fraction(name: str, value: float, example: object = 0.2) -> None:
     """
     if not 0 <= value < 1:
         raise invalid_setting(name, "in [0, 1)", value, example)
+
+
+def check_sizes(settings: object, *names: str) -> None:
+    """Refuse settings that are below 1; the error gives the default as an example.
+
+    Raises:
+        UserError: a value is below 1, infinite or NaN.
+    """
+    for name in names:
+        check_at_least(name, getattr(settings, name), 1, getattr(type(settings), name) or 128)
+
+
+def check_fractions(settings: object, *names: str) -> None:
+    """Refuse settings that are outside [0, 1).
+
+    Raises:
+        UserError: a value is outside.
+    """
+    for name in names:
+        check_fraction(name, getattr(settings, name))

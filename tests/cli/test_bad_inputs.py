@@ -186,8 +186,8 @@ BAD_FLAGS: dict[str, tuple[list[str], Expected]] = {
     "bad budget": (["--budget", "soon"], ("duration", "soon", "90s")),
     "no epochs": (["--epochs", "0"], ("epochs", "0", "--epochs 1")),
     "negative learning rate": (["--learning-rate", "-1"], ("--learning-rate", "-1", "--learning-rate 0.001")),
-    "dropout of everything": (["--dropout", "1"], ("dropout", "1.0", "--dropout 0.1")),
-    "no hidden units": (["--hidden-size", "0"], ("--hidden-size", "0", "1 or more")),
+    "dropout of everything": (["--dropout", "1"], ("dropout", "1.0", "--dropout 0.2")),
+    "no hidden units": (["--hidden-size", "0"], ("--hidden-size", "0", "--hidden-size 64")),
     "unknown device": (["--device", "gpu"], ("cuda", "gpu", "--device")),
     "a missing recipe": (
         ["--recipe", "none.toml"],

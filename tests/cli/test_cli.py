@@ -24,7 +24,8 @@ from holdfast.cli.output import score_table
 from holdfast.cli.params import help_texts
 from holdfast.config import Training, load_config, settings_of
 from holdfast.files import to_json
-from holdfast.tasks.forecast.config import DataConfig, ForecastConfig, NetworkConfig
+from holdfast.models.options import ForecastOptions
+from holdfast.tasks.forecast.config import DataConfig, ForecastConfig
 from holdfast.tasks.metrics import Metric, Scoreboard
 from holdfast.tasks.registry import TASKS
 
@@ -162,7 +163,7 @@ def test_flags_override_a_recipe(data: Path, tmp_path: Path, capsys: pytest.Capt
     assert f"holdfast compare forecast {data} --recipe {recipe} --horizon 3 --no-sort\n" in out
     assert config_of(tmp_path / "run") == ForecastConfig(
         data=DataConfig(target=("temp",), sort=False),
-        network=NetworkConfig(cell="lstm", hidden_size=4),
+        network=ForecastOptions(cell="lstm", hidden_size=4),
         training=Training(epochs=1, seed=5),
         horizon=3,
         lookback=10,
@@ -458,7 +459,7 @@ def test_help_says_what_file_each_task_takes(verb: str, capsys: pytest.CaptureFi
 
 
 def test_every_setting_is_a_flag_with_a_description() -> None:
-    classes = (DataConfig, NetworkConfig, Training)
+    classes = (DataConfig, ForecastOptions, Training)
     own = {field.name for field in dataclasses.fields(ForecastConfig)} - {"data", "network", "training"}
     names = own | {field.name for config in classes for field in dataclasses.fields(config)}
     assert {field.name for field in settings_of(ForecastConfig)} == names

@@ -10,9 +10,9 @@ from holdfast.models.classify import (
     LAYERS,
     ChannelProjection,
     ClassifierNetwork,
-    ClassifierOptions,
     TokenEmbedding,
 )
+from holdfast.models.options import ClassifierOptions
 from holdfast.models.pooling import POOLINGS
 
 T, H = 9, 3
@@ -52,9 +52,9 @@ def test_pooling_a_batch_equals_pooling_each_sequence(name: str) -> None:
 @pytest.mark.parametrize("name", POOLINGS)
 def test_padding_changes_neither_logits_nor_gradients(name: str, cell: str, bidirectional: bool) -> None:
     options = ClassifierOptions(
-        classes=3, cell=cell, hidden_size=4, num_layers=2, pooling=name, bidirectional=bidirectional
+        cell=cell, hidden_size=4, num_layers=2, pooling=name, bidirectional=bidirectional
     )
-    network = ClassifierNetwork(TokenEmbedding(11, 5), options).eval()
+    network = ClassifierNetwork(TokenEmbedding(11, 5), 3, options).eval()
     tokens = torch.randint(11, (T, len(LENGTHS)))
     inside = torch.arange(T)[:, None] < LENGTHS
     variants = [tokens, torch.where(inside, tokens, (tokens + 3) % 11), torch.cat([tokens, tokens[:4]])]
@@ -73,8 +73,8 @@ def test_padding_changes_neither_logits_nor_gradients(name: str, cell: str, bidi
 
 
 def test_the_network_equals_torch_with_the_same_weights() -> None:
-    options = ClassifierOptions(classes=2, cell="lstm", hidden_size=4, pooling="max")
-    network = ClassifierNetwork(ChannelProjection(3, 5), options).eval()
+    options = ClassifierOptions(cell="lstm", hidden_size=4, pooling="max")
+    network = ClassifierNetwork(ChannelProjection(3, 5), 2, options).eval()
     network.inputs.mean.copy_(torch.tensor([1.0, 2.0, 3.0]))
     network.inputs.std.copy_(torch.tensor([2.0, 1.0, 0.5]))
     peer = nn.LSTM(5, 4, bidirectional=True)

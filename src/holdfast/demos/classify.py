@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from holdfast.demos.base import Announce, Demo, compare_cells, write_data
-from holdfast.tasks.classify.config import ClassifyConfig, ClassifyTraining, DataConfig, NetworkConfig
+from holdfast.models.options import ClassifierOptions
+from holdfast.tasks.classify.config import ClassifyConfig, ClassifyTraining, DataConfig
 
 
 def classify_demo(out: Path, announce: Announce = lambda text: None) -> Demo:
@@ -16,7 +17,7 @@ def classify_demo(out: Path, announce: Announce = lambda text: None) -> Demo:
     """
     config = ClassifyConfig(
         data=DataConfig(series="image", step="row", label="digit", split="0.6/0.2/0.2"),
-        network=NetworkConfig(hidden_size=48, embedding_size=32, input_dropout=0.1, pooling="concat"),
+        network=ClassifierOptions(hidden_size=48, embedding_size=32, input_dropout=0.1, pooling="concat"),
         training=ClassifyTraining(epochs=20, batch_size=32, learning_rate=4e-3, average=0.99),
     )
     data = write_data(out, "classify", config, "digits.csv", digits_csv())

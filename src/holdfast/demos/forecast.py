@@ -6,7 +6,8 @@ from pathlib import Path
 
 from holdfast.config import Training
 from holdfast.demos.base import Announce, Demo, compare_cells, write_data
-from holdfast.tasks.forecast.config import DataConfig, ForecastConfig, NetworkConfig
+from holdfast.models.options import ForecastOptions
+from holdfast.tasks.forecast.config import DataConfig, ForecastConfig
 
 
 def forecast_demo(out: Path, announce: Announce = lambda text: None) -> Demo:
@@ -16,7 +17,7 @@ def forecast_demo(out: Path, announce: Announce = lambda text: None) -> Demo:
     """
     config = ForecastConfig(
         data=DataConfig(target=("co2",), season=52),
-        network=NetworkConfig(hidden_size=32, dropout=0.0, residual="mean"),
+        network=ForecastOptions(hidden_size=32, dropout=0.0, residual="mean"),
         training=Training(epochs=30, batch_size=64, learning_rate=1e-2, patience=6),
         horizon=26,
         lookback=104,

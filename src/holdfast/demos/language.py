@@ -5,13 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from holdfast.demos.base import Announce, Demo, compare_cells, write_data
-from holdfast.tasks.language.config import LanguageConfig, LanguageTraining, NetworkConfig
+from holdfast.models.options import LanguageOptions
+from holdfast.tasks.language.config import LanguageConfig, LanguageTraining
 
 
 def language_demo(out: Path, announce: Announce = lambda text: None) -> Demo:
     """Compare GRU and LSTM with n-grams on Python's language reference, which ``help("topics")`` shows."""
     config = LanguageConfig(
-        network=NetworkConfig(hidden_size=160, num_layers=1, hidden_dropout=0.0, output_dropout=0.1),
+        network=LanguageOptions(hidden_size=160, num_layers=1, hidden_dropout=0.0, output_dropout=0.1),
         training=LanguageTraining(epochs=6, batch_size=16, steps=64, learning_rate=8e-3),
     )
     text = documentation()

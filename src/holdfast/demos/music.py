@@ -10,9 +10,10 @@ from typing import Any, cast
 from holdfast._json import Keywords
 from holdfast.demos.base import Announce, Demo, compare_cells, write_data
 from holdfast.errors import missing_library
+from holdfast.models.options import MusicOptions
 from holdfast.reporting.comparison import Comparison
 from holdfast.reporting.summary import best_cell
-from holdfast.tasks.music.config import MusicConfig, MusicData, MusicTraining, NetworkConfig
+from holdfast.tasks.music.config import MusicConfig, MusicData, MusicTraining
 from holdfast.tasks.music.result import sentences
 from holdfast.tasks.music.task import Composer
 
@@ -29,7 +30,7 @@ def music_demo(out: Path, announce: Announce = lambda text: None) -> Demo:
     """Compare GRU and LSTM with baselines on chorales in four voices, and compose a chorale with the better one."""
     config = MusicConfig(
         data=MusicData(steps_per_beat=_STEPS_PER_BEAT),
-        network=NetworkConfig(hidden_size=128, chord_size=64, dropout=0.2),
+        network=MusicOptions(hidden_size=128, chord_size=64, dropout=0.2),
         training=MusicTraining(epochs=40, batch_size=8, learning_rate=5e-3, steps=120),
     )
     announce(f"Reading {CHORALES} chorales ...")
@@ -46,7 +47,7 @@ def _compose(config: MusicConfig, comparison: Comparison, data: Path, announce: 
     """Train the better cell again, save the run, and write a chorale as MIDI, plot and audio."""
     cell = best_cell(comparison)
     epochs = max(run["epochs"] for run in comparison.runs if run["cell"] == cell)
-    network: NetworkConfig = replace(config.network, cell=cast(Any, cell))
+    network: MusicOptions = replace(config.network, cell=cast(Any, cell))
     own = replace(config, network=network, training=replace(config.training, epochs=epochs))
     announce(f"composing a chorale with the {cell.upper()} ...")
     model = Composer(own).fit(data, out=data.parent / "composer", overwrite=True)

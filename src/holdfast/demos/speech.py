@@ -13,7 +13,8 @@ from pathlib import Path
 from holdfast.data.prefetch import prefetch
 from holdfast.demos.base import Announce, Demo, compare_cells, write_data
 from holdfast.errors import UserError
-from holdfast.tasks.speech.config import NetworkConfig, SoundConfig, SpeechConfig, SpeechTraining
+from holdfast.models.options import SpeechOptions
+from holdfast.tasks.speech.config import SoundConfig, SpeechConfig, SpeechTraining
 
 PHRASES = 780
 """The number of phrases, equally many in each voice."""
@@ -43,7 +44,7 @@ def speech_demo(out: Path, announce: Announce = lambda text: None) -> Demo:
     """Compare GRU and LSTM with baselines on commands spoken by espeak-ng: 12 voices, tested on a 13th."""
     config = SpeechConfig(
         data=SoundConfig(token="word", split="0.9/0.1/0", hold_out=STRANGER),
-        network=NetworkConfig(hidden_size=96, num_layers=1, subsampling=4, channels=96),
+        network=SpeechOptions(hidden_size=96, num_layers=1, subsampling=4, channels=96),
         training=SpeechTraining(epochs=16, batch_size=8, learning_rate=4e-3),
     )
     _check_espeak()

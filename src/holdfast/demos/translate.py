@@ -8,8 +8,8 @@ from pathlib import Path
 
 from holdfast.demos.base import Announce, Demo, compare_cells, write_data
 from holdfast.files import write_atomic
+from holdfast.models.options import TranslationOptions
 from holdfast.tasks.translate.config import (
-    NetworkConfig,
     PairsConfig,
     SearchConfig,
     TranslateConfig,
@@ -32,7 +32,7 @@ def translate_demo(out: Path, announce: Announce = lambda text: None) -> Demo:
     """Compare GRU and LSTM with baselines on dates to write in words, such as "the third of July ..."."""
     config = TranslateConfig(
         data=PairsConfig(token="character", split="rest/200/300"),
-        network=NetworkConfig(hidden_size=64, decoder_layers=1, dropout=0.1),
+        network=TranslationOptions(hidden_size=64, decoder_layers=1, dropout=0.1),
         training=TranslateTraining(epochs=6, batch_size=600, learning_rate=1e-2),
         search=SearchConfig(beam=2),
     )

@@ -6,40 +6,14 @@ D directions, K classes.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from holdfast.models.options import ClassifierOptions
 from holdfast.models.pooling import POOLINGS
 from holdfast.nn.layers import LAYERS
-
-
-@dataclass(frozen=True, kw_only=True)
-class ClassifierOptions:
-    """Architecture of a classifier.
-
-    Attributes:
-        classes: K.
-        cell: a name in :data:`holdfast.nn.layers.LAYERS`.
-        hidden_size: H.
-        num_layers: recurrent layers.
-        bidirectional: whether the layers read in both directions.
-        pooling: a name in :data:`holdfast.models.pooling.POOLINGS`.
-        input_dropout, hidden_dropout, output_dropout: dropout probability of the inputs, between
-            layers, and before the output.
-    """
-
-    classes: int
-    cell: str = "gru"
-    hidden_size: int = 64
-    num_layers: int = 1
-    bidirectional: bool = True
-    pooling: str = "attention"
-    input_dropout: float = 0.0
-    hidden_dropout: float = 0.0
-    output_dropout: float = 0.0
 
 
 class TokenEmbedding(nn.Module):
@@ -104,16 +78,23 @@ class ClassifierNetwork(nn.Module):
     ``temperature`` divides the logits to calibrate probabilities (Guo et al. 2017); it is fitted
     after training.
 
+    Args:
+        inputs: the embedding of a time step.
+        classes: K.
+        options: the architecture.
+
     Example:
         >>> import torch
-        >>> network = ClassifierNetwork(ChannelProjection(3, 8), ClassifierOptions(classes=2, hidden_size=5)).eval()
+        >>> network = ClassifierNetwork(ChannelProjection(3, 8), 2, ClassifierOptions()).eval()
         >>> network(torch.zeros(7, 4, 3), torch.tensor([7, 1, 3, 7])).logits.shape
         torch.Size([4, 2])
     """
 
     temperature: Tensor
 
-    def __init__(self, inputs: TokenEmbedding | ChannelProjection, options: ClassifierOptions) -> None:
+    def __init__(
+        self, inputs: TokenEmbedding | ChannelProjection, classes: int, options: ClassifierOptions
+    ) -> None:
         super().__init__()
         self.inputs = inputs
         self.layers = LAYERS[options.cell](
@@ -124,7 +105,7 @@ class ClassifierNetwork(nn.Module):
             bidirectional=options.bidirectional,
         )
         self.pooling = POOLINGS[options.pooling](options.hidden_size, 1 + options.bidirectional)
-        self.output = nn.Linear(int(self.pooling.size), options.classes)  # type: ignore[arg-type]
+        self.output = nn.Linear(int(self.pooling.size), classes)  # type: ignore[arg-type]
         self.input_dropout = nn.Dropout(options.input_dropout)
         self.output_dropout = nn.Dropout(options.output_dropout)
         self.register_buffer("temperature", torch.ones(()))

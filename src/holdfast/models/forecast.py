@@ -7,21 +7,20 @@ quantiles, H hidden size, N segments read, M segments forecast.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from holdfast._json import JsonMapping
 from holdfast.errors import UserError
+from holdfast.models.options import ForecastOptions
 from holdfast.nn.cells import Recurrence, State
 from holdfast.nn.layers import LAYERS
 from holdfast.nn.recurrent import Recurrent
 
 T = TypeVar("T")
-_OWN_ARGUMENTS = ("bidirectional", "proj_size", "batch_first", "dropout")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,29 +55,6 @@ class ForecastShape:
             value = getattr(self, name)
             if value < minimum:
                 raise UserError(f"{name} must be at least {minimum}.", f"It is {value}.", f"Increase {name}.")
-
-
-@dataclass(frozen=True, kw_only=True)
-class ForecastOptions:
-    """Architecture of a forecasting network.
-
-    Attributes:
-        cell: a name in :data:`holdfast.nn.layers.LAYERS`.
-        hidden_size: H.
-        num_layers: recurrent layers.
-        dropout: dropout probability between layers and before each linear layer of the decoder.
-        residual: a name in :data:`RESIDUALS`, the simple forecast that the network corrects.
-        segment: steps in a segment (:class:`SegmentForecaster` only).
-        layer: further arguments of the recurrent layer, e.g. ``{"layer_norm": True}``.
-    """
-
-    cell: str = "gru"
-    hidden_size: int = 64
-    num_layers: int = 1
-    dropout: float = 0.1
-    residual: str = "last"
-    segment: int = 24
-    layer: JsonMapping = field(default_factory=dict)
 
 
 # -- residual forecasts ---------------------------------------------------------------------------------------
@@ -208,23 +184,9 @@ def _choose(kind: str, table: Mapping[str, T], name: str) -> T:
 
 
 def _layer(input_size: int, options: ForecastOptions) -> Recurrent:
-    taken = [name for name in _OWN_ARGUMENTS if name in options.layer]
-    if taken:
-        raise UserError(
-            "The arguments of the layer must leave direction, layout and dropout to the network.",
-            f"They include {', '.join(taken)}.",
-            "Remove them; to set dropout, use the network's option.",
-        )
-    make = _choose("cell", LAYERS, options.cell)
     dropout = options.dropout if options.num_layers > 1 else 0.0
-    return make(
-        input_size,
-        options.hidden_size,
-        options.num_layers,
-        batch_first=True,
-        dropout=dropout,
-        **options.layer,
-    )
+    make = _choose("cell", LAYERS, options.cell)
+    return make(input_size, options.hidden_size, options.num_layers, batch_first=True, dropout=dropout)
 
 
 class _Forecaster(nn.Module):
@@ -269,7 +231,7 @@ class RecurrentForecaster(_Forecaster):
 
     Example:
         >>> shape = ForecastShape(targets=1, features=3, lookback=12, horizon=5)
-        >>> RecurrentForecaster(shape, ForecastOptions(hidden_size=8))(torch.zeros(2, 12, 3)).shape
+        >>> RecurrentForecaster(shape, ForecastOptions(residual="last"))(torch.zeros(2, 12, 3)).shape
         torch.Size([2, 5, 1, 1])
     """
 
@@ -310,9 +272,9 @@ class SegmentForecaster(_Forecaster):
 
     def __init__(self, shape: ForecastShape, options: ForecastOptions) -> None:
         super().__init__(shape, options)
-        if not 1 <= options.segment <= shape.lookback:
+        if options.segment > shape.lookback:
             raise UserError(
-                "A segment must have at least 1 step and fit into the lookback.",
+                "A segment must fit into the lookback.",
                 f"The segment has {options.segment} steps, the lookback {shape.lookback}.",
                 "Increase the lookback or shorten the segment.",
             )

@@ -17,7 +17,7 @@ class IncrementalDecoder:
     """A copy of a language model, on the CPU, that reads one token at a time and keeps its state.
 
     Example:
-        >>> from holdfast.models.language import LanguageOptions
+        >>> from holdfast.models.options import LanguageOptions
         >>> model = RecurrentLanguageModel(5, LanguageOptions(hidden_size=4, embedding_size=4))
         >>> IncrementalDecoder(model).step(0).shape
         (5,)

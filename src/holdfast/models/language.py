@@ -14,43 +14,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from holdfast.models.options import LanguageOptions
 from holdfast.nn.cells import State
 from holdfast.nn.dropout import LockedDropout
 from holdfast.nn.layers import LAYERS
-
-
-@dataclass(frozen=True, kw_only=True)
-class LanguageOptions:
-    """Architecture of a language model.
-
-    Attributes:
-        cell: a name in :data:`holdfast.nn.layers.LAYERS`.
-        embedding_size: E.
-        hidden_size: H of every layer; with tied weights, the last layer has E instead.
-        num_layers: recurrent layers.
-        tied: whether the output layer shares the embedding's weights (Inan et al. 2017; Press &
-            Wolf 2017).
-        sampled: tokens of the sampled softmax in training; 0 computes the full softmax.
-        adaptive: cutoffs of an adaptive softmax (Grave et al. 2017); empty for the full softmax.
-        input_dropout, hidden_dropout, output_dropout: dropout probability of the embedding, between
-            layers and before the output, with one mask for all time steps (Gal & Ghahramani 2016).
-        embedding_dropout: probability of dropping a token of the vocabulary everywhere in the
-            batch.
-        weight_drop: dropout probability of the recurrent weights.
-    """
-
-    cell: str = "lstm"
-    embedding_size: int = 256
-    hidden_size: int = 256
-    num_layers: int = 2
-    tied: bool = True
-    sampled: int = 0
-    adaptive: tuple[int, ...] = ()
-    input_dropout: float = 0.0
-    hidden_dropout: float = 0.0
-    output_dropout: float = 0.0
-    embedding_dropout: float = 0.0
-    weight_drop: float = 0.0
 
 
 class _Softmax(nn.Module):
@@ -148,7 +115,7 @@ class RecurrentLanguageModel(nn.Module):
     def __init__(self, vocab_size: int, options: LanguageOptions) -> None:
         super().__init__()
         self.options = options
-        embedded, hidden, count = options.embedding_size, options.hidden_size, options.num_layers
+        embedded, hidden, count = options.embedded, options.hidden_size, options.num_layers
         last = embedded if options.tied else hidden
         sizes = [embedded, *[hidden] * (count - 1), last]
         make = LAYERS[options.cell]

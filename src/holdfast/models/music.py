@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from holdfast.models.options import MusicOptions
 from holdfast.nn.dropout import LockedDropout
 from holdfast.nn.layers import LAYERS
 
@@ -30,32 +31,6 @@ _RARE = -3.0
 _OCTAVE = 12
 SPAN = 24
 """The largest move of the lowest key between frames, in semitones, that the input distinguishes."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class PianoRollOptions:
-    """Architecture of a piano-roll network.
-
-    Attributes:
-        cell: a name in :data:`holdfast.nn.layers.LAYERS`.
-        output: a name in :data:`OUTPUTS`.
-        hidden_size: H of every recurrent layer.
-        num_layers: recurrent layers.
-        chord_size: hidden units of the chord output.
-        input_dropout: probability of dropping a key in all frames.
-        dropout: dropout probability between layers and before the output, with one mask for all
-            frames.
-        weight_drop: dropout probability of the recurrent weights.
-    """
-
-    cell: str = "lstm"
-    output: str = "autoregressive"
-    hidden_size: int = 256
-    num_layers: int = 1
-    chord_size: int = 128
-    input_dropout: float = 0.0
-    dropout: float = 0.0
-    weight_drop: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -132,7 +107,7 @@ class _IntervalLogits(nn.Module):
 class IndependentKeys(nn.Module):
     """Independent keys: ``p(x) = prod_k p_k^{x_k} (1 - p_k)^{1 - x_k}``."""
 
-    def __init__(self, keys: int, options: PianoRollOptions) -> None:
+    def __init__(self, keys: int, options: MusicOptions) -> None:
         super().__init__()
         self.keys = _KeyLogits(options.hidden_size, keys, bias=_RARE)
         self.moves = _IntervalLogits(options.hidden_size)
@@ -179,7 +154,7 @@ class _Autoregressive(nn.Module):
     makes the factorization of a frame unique, so that its likelihood is exact.
     """
 
-    def __init__(self, keys: int, options: PianoRollOptions) -> None:
+    def __init__(self, keys: int, options: MusicOptions) -> None:
         super().__init__()
         hidden, size = options.hidden_size, options.chord_size
         self.keys = keys
@@ -306,13 +281,13 @@ class PianoRollNetwork(nn.Module):
 
     Example:
         >>> import torch
-        >>> model = PianoRollNetwork(88, PianoRollOptions(hidden_size=16, chord_size=8)).eval()
+        >>> model = PianoRollNetwork(88, MusicOptions(hidden_size=16, chord_size=8)).eval()
         >>> context, state = model(torch.zeros(7, 2, 88))
         >>> model.output.nll(context[-1], torch.zeros(2, 88)).shape
         torch.Size([2])
     """
 
-    def __init__(self, keys: int, options: PianoRollOptions) -> None:
+    def __init__(self, keys: int, options: MusicOptions) -> None:
         super().__init__()
         self.keys = keys
         sizes = [2 * keys + 2 * SPAN + 1, *[options.hidden_size] * options.num_layers]

@@ -8,8 +8,7 @@ utterance.
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -18,39 +17,8 @@ from torch.nn import functional as F
 
 from holdfast._typing import Array
 from holdfast.decoding.ctc import BLANK
+from holdfast.models.options import SpeechOptions
 from holdfast.nn.layers import LAYERS
-
-
-@dataclass(frozen=True, kw_only=True)
-class SpeechOptions:
-    """Architecture of a speech recognition network.
-
-    Attributes:
-        features: F.
-        vocab_size: V.
-        cell: a name in :data:`holdfast.nn.layers.LAYERS`.
-        hidden_size: H of every layer, in each direction.
-        num_layers: recurrent layers.
-        bidirectional: whether the layers read in both directions; a network that streams must not.
-        front: subsampling by ``stack`` (concatenate R frames) or ``convolution``.
-        subsampling: R.
-        channels: C.
-        input_dropout, hidden_dropout, output_dropout: dropout probability before the layers,
-            between them and before the output.
-    """
-
-    features: int
-    vocab_size: int
-    cell: str = "gru"
-    hidden_size: int = 128
-    num_layers: int = 2
-    bidirectional: bool = True
-    front: Literal["stack", "convolution"] = "convolution"
-    subsampling: int = 2
-    channels: int = 128
-    input_dropout: float = 0.0
-    hidden_dropout: float = 0.0
-    output_dropout: float = 0.0
 
 
 class _Stack(nn.Module):
@@ -153,18 +121,23 @@ FRONTS: dict[str, type[_Stack | _Convolution]] = {"stack": _Stack, "convolution"
 class SpeechNetwork(nn.Module):
     """Front end, recurrent layers and ``log softmax``, trained by CTC.
 
+    Args:
+        features: F.
+        vocab_size: V.
+        options: the architecture; a network that streams cannot be bidirectional.
+
     Example:
         >>> import torch
-        >>> network = SpeechNetwork(SpeechOptions(features=40, vocab_size=12, hidden_size=16)).eval()
+        >>> network = SpeechNetwork(40, 12, SpeechOptions(hidden_size=16)).eval()
         >>> scores, lengths = network(torch.zeros(9, 2, 40), torch.tensor([9, 4]))
         >>> scores.shape, lengths.tolist()
         (torch.Size([5, 2, 12]), [5, 2])
     """
 
-    def __init__(self, options: SpeechOptions) -> None:
+    def __init__(self, features: int, vocab_size: int, options: SpeechOptions) -> None:
         super().__init__()
-        self.options = options
-        self.front = FRONTS[options.front](options.features, options.channels, options.subsampling)
+        self.features, self.options = features, options
+        self.front = FRONTS[options.front](features, options.channels, options.subsampling)
         self.layers = LAYERS[options.cell](
             options.channels,
             options.hidden_size,
@@ -172,8 +145,7 @@ class SpeechNetwork(nn.Module):
             dropout=options.hidden_dropout if options.num_layers > 1 else 0.0,
             bidirectional=options.bidirectional,
         )
-        width = options.hidden_size * (2 if options.bidirectional else 1)
-        self.output = nn.Linear(width, options.vocab_size)
+        self.output = nn.Linear(options.hidden_size * (1 + options.bidirectional), vocab_size)
         self.input_dropout = nn.Dropout(options.input_dropout)
         self.output_dropout = nn.Dropout(options.output_dropout)
 
@@ -204,7 +176,7 @@ class _SpeechStream:
         self.network = network
         self.front = cast(Any, network.front).stream()
         self.layers = network.layers.stream()
-        self.waiting = torch.zeros(0, network.options.features)
+        self.waiting = torch.zeros(0, network.features)
 
     def accept(self, frames: Array) -> Array:
         """Read frames [t, F]; return ``log p`` [s, V] of the groups that they complete."""
@@ -222,7 +194,7 @@ class _SpeechStream:
     @torch.no_grad()
     def _log_p(self, frames: Tensor) -> Array:
         if not frames.size(0):
-            return np.zeros((0, self.network.options.vocab_size), np.float32)
+            return np.zeros((0, self.network.output.out_features), np.float32)
         x = self.front.step(frames).numpy()
         hidden = np.stack([self.layers.step(row) for row in x])
         scores: Tensor = self.network.output(torch.from_numpy(hidden)).log_softmax(-1)

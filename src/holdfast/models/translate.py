@@ -19,42 +19,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from holdfast.models.options import TranslationOptions
 from holdfast.nn.attention import ATTENTIONS, attend, length_mask
 from holdfast.nn.dropout import LockedDropout
 from holdfast.nn.layers import LAYERS
 
 _STATES = {"rnn": 1, "gru": 1, "lstm": 2}
-
-
-@dataclass(frozen=True, kw_only=True)
-class TranslationOptions:
-    """Architecture of a translation network.
-
-    Attributes:
-        cell: a name in :data:`holdfast.nn.layers.LAYERS`.
-        embedding_size: E, for both languages.
-        hidden_size: H of the decoder and of each direction of the encoder.
-        encoder_layers, decoder_layers: recurrent layers.
-        attention: a name in :data:`holdfast.nn.attention.ATTENTIONS`.
-        input_feeding: whether the decoder also reads its last readout.
-        tied: whether the output layer shares the target embedding's weights.
-        shared: whether source and target share one embedding.
-        embedding_dropout: probability of dropping a whole token of the sentence.
-        dropout: dropout probability of embeddings, between layers and of the readout, with one mask
-            for all time steps (Gal & Ghahramani 2016).
-    """
-
-    cell: str = "gru"
-    embedding_size: int = 256
-    hidden_size: int = 256
-    encoder_layers: int = 1
-    decoder_layers: int = 2
-    attention: str = "multiplicative"
-    input_feeding: bool = False
-    tied: bool = True
-    shared: bool = False
-    embedding_dropout: float = 0.0
-    dropout: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -116,7 +86,7 @@ class _Encoder(nn.Module):
     def __init__(self, options: TranslationOptions) -> None:
         super().__init__()
         make, hidden = LAYERS[options.cell], options.hidden_size
-        sizes = [options.embedding_size, *[2 * hidden] * (options.encoder_layers - 1)]
+        sizes = [options.embedded, *[2 * hidden] * (options.encoder_layers - 1)]
         self.layers = nn.ModuleList(make(size, hidden, bidirectional=True) for size in sizes)
         self.dropout = LockedDropout(options.dropout)
 
@@ -135,7 +105,7 @@ class _Decoder(nn.Module):
 
     def __init__(self, options: TranslationOptions, extra: int = 0) -> None:
         super().__init__()
-        make, hidden, embedded = LAYERS[options.cell], options.hidden_size, options.embedding_size
+        make, hidden, embedded = LAYERS[options.cell], options.hidden_size, options.embedded
         memory, above = 2 * hidden, options.decoder_layers - 1
         self.parts = _STATES[options.cell]
         self.first = make(embedded + extra, hidden)
@@ -197,7 +167,7 @@ class _FeedingDecoder(_Decoder):
     """A decoder with input feeding: each step reads the readout of the step before."""
 
     def __init__(self, options: TranslationOptions) -> None:
-        super().__init__(options, extra=options.embedding_size)
+        super().__init__(options, extra=options.embedded)
 
     def forward(self, x: Tensor, memory: Memory, state: _DecoderState) -> DecoderOutput:
         """Read embeddings [T, N, E]; the rows of a sentence are adjacent."""
@@ -213,6 +183,11 @@ class _FeedingDecoder(_Decoder):
 class TranslationNetwork(nn.Module):
     """Encoder, decoder, and a softmax over the next target token.
 
+    Args:
+        vocab_sizes: tokens of the source and of the target.
+        options: the architecture.
+        shared: whether source and target share one embedding.
+
     Example:
         >>> import torch
         >>> network = TranslationNetwork((50, 40), TranslationOptions(hidden_size=32, embedding_size=16)).eval()
@@ -222,16 +197,18 @@ class TranslationNetwork(nn.Module):
         (torch.Size([5, 2, 40]), torch.Size([5, 2, 7]))
     """
 
-    def __init__(self, vocab_sizes: tuple[int, int], options: TranslationOptions) -> None:
+    def __init__(
+        self, vocab_sizes: tuple[int, int], options: TranslationOptions, shared: bool = False
+    ) -> None:
         super().__init__()
         self.options = options
-        tables = [_table(count, options.embedding_size) for count in vocab_sizes]
-        if options.shared:
+        tables = [_table(count, options.embedded) for count in vocab_sizes]
+        if shared:
             tables[0] = tables[1]
         self.source, self.target = (_Embedding(table, options) for table in tables)
         self.encoder = _Encoder(options)
         self.decoder = (_FeedingDecoder if options.input_feeding else _Decoder)(options)
-        self.output = nn.Linear(options.embedding_size, vocab_sizes[1])
+        self.output = nn.Linear(options.embedded, vocab_sizes[1])
         if options.tied:
             self.output.weight = self.target.table.weight
         nn.init.zeros_(self.output.bias)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import fields
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -48,15 +47,6 @@ class NetworkSettings(DataclassInstance, Protocol):
     @property
     def hidden_size(self) -> int:
         """The number of units of a layer."""
-
-
-Options = TypeVar("Options", bound=DataclassInstance)
-
-
-def network_options(options_class: type[Options], settings: NetworkSettings, **derived: object) -> Options:
-    """Return the options of a network: settings of the same names, and values from the data."""
-    names = [field.name for field in fields(options_class) if hasattr(settings, field.name)]
-    return options_class(**{name: getattr(settings, name) for name in names} | derived)
 
 
 class TaskConfig(DataclassInstance, Protocol):

@@ -21,7 +21,8 @@ from holdfast.data.music.notes import ScoreMeta, save_midi
 from holdfast.data.music.piano_roll import LOWEST
 from holdfast.data.music.remi import HIGHEST, EventVocabulary
 from holdfast.errors import UserError
-from holdfast.models.language import LanguageOptions, RecurrentLanguageModel
+from holdfast.models.language import RecurrentLanguageModel
+from holdfast.models.options import LanguageOptions
 from holdfast.models.truncated_bptt import texts_nll
 from holdfast.tasks.music.baselines import EventNGrams
 from holdfast.tasks.music.config import MusicData

@@ -14,7 +14,8 @@ from holdfast.data.music.midi import ScorePiece
 from holdfast.data.music.notes import score_of_roll
 from holdfast.data.music.novelty import NoteArrays, TrainingNotes
 from holdfast.data.music.piano_roll import KEYS, LOWEST
-from holdfast.models.music import PianoRollNetwork, PianoRollOptions
+from holdfast.models.music import PianoRollNetwork
+from holdfast.models.options import MusicOptions
 from holdfast.tasks.music import piano_roll_model
 from holdfast.tasks.music.config import Prediction
 from holdfast.tasks.music.request import CompositionRequest
@@ -28,7 +29,7 @@ FRAMES = 3
 def model() -> PianoRollNetwork:
     """Return a model with wide logits, so that the probabilities of chords differ much."""
     torch.manual_seed(3)
-    module = PianoRollNetwork(KEYS, PianoRollOptions(hidden_size=6, chord_size=4, cell="gru")).eval()
+    module = PianoRollNetwork(KEYS, MusicOptions(hidden_size=6, chord_size=4, cell="gru")).eval()
     with torch.no_grad():
         for parameter in module.parameters():
             parameter.copy_(torch.randn_like(parameter))

@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from holdfast.cli import main
-from holdfast.models.music import OUTPUTS, PianoRollNetwork, PianoRollOptions
+from holdfast.models.music import OUTPUTS, PianoRollNetwork
+from holdfast.models.options import MusicOptions
 from holdfast.tasks.music.plots import SAMPLES, expectation
 from musical import folder_of, trained
 
@@ -20,9 +21,7 @@ FEW = 5
 @pytest.mark.parametrize("output", OUTPUTS)
 @torch.no_grad()
 def test_the_probability_of_a_key_is_that_of_all_frames_with_it(output: str) -> None:
-    model = (
-        PianoRollNetwork(FEW, PianoRollOptions(output=output, hidden_size=6, chord_size=4)).double().eval()
-    )
+    model = PianoRollNetwork(FEW, MusicOptions(output=output, hidden_size=6, chord_size=4)).double().eval()
     for parameter in model.output.parameters():
         parameter.copy_(torch.randn_like(parameter))
     roll = np.random.default_rng(0).random((6, FEW)) < 0.4

@@ -24,10 +24,10 @@ from holdfast.models.music import (
     SOUNDS,
     Context,
     PianoRollNetwork,
-    PianoRollOptions,
     chords,
     lowest,
 )
+from holdfast.models.options import MusicOptions
 from holdfast.tasks.baselines import BaselineSet
 from holdfast.tasks.dataset import Dataset
 from holdfast.tasks.music.baselines import Marginal, Markov
@@ -50,9 +50,7 @@ CELLS = ("rnn", "gru", "lstm")
 
 
 def small(output: str, cell: str = "gru", keys: int = FEW) -> PianoRollNetwork:
-    options = PianoRollOptions(
-        cell=cell, output=output, hidden_size=6, chord_size=4, num_layers=2, dropout=0.3
-    )
+    options = MusicOptions(cell=cell, output=output, hidden_size=6, chord_size=4, num_layers=2, dropout=0.3)
     model = PianoRollNetwork(keys, options).double().eval()
     with torch.no_grad():
         for parameter in model.output.parameters():  # biases are zeros at first

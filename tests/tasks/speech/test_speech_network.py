@@ -10,7 +10,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from holdfast.models.speech import FRONTS, SpeechNetwork, SpeechOptions, ctc_nll
+from holdfast.models.options import SpeechOptions
+from holdfast.models.speech import FRONTS, SpeechNetwork, ctc_nll
 
 FRAMES = 23
 
@@ -20,8 +21,6 @@ def network(
 ) -> SpeechNetwork:
     torch.manual_seed(1)
     options = SpeechOptions(
-        features=6,
-        vocab_size=5,
         cell=cell,
         hidden_size=9,
         num_layers=2,
@@ -29,8 +28,11 @@ def network(
         front=front,  # type: ignore[arg-type]
         subsampling=subsampling,
         channels=7,
+        input_dropout=0.0,
+        hidden_dropout=0.0,
+        output_dropout=0.0,
     )
-    return SpeechNetwork(options).eval()
+    return SpeechNetwork(6, 5, options).eval()
 
 
 def sound(frames: int, seed: int = 0) -> torch.Tensor:

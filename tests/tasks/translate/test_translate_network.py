@@ -13,7 +13,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from holdfast.data.text.parallel import SentencePairs
-from holdfast.models.translate import StepwiseTranslator, TranslationNetwork, TranslationOptions
+from holdfast.models.options import TranslationOptions
+from holdfast.models.translate import StepwiseTranslator, TranslationNetwork
 from holdfast.tasks.translate.config import TranslateConfig, TranslateTraining
 from holdfast.tasks.translate.preprocessing import PairSplit
 from holdfast.tasks.translate.trainable import NONE, PairTraining, batch, mean_nats, nats, padded
@@ -31,9 +32,8 @@ VARIANTS = [
 
 
 def network(**options: Any) -> TranslationNetwork:
-    return TranslationNetwork(
-        V, TranslationOptions(**{"embedding_size": 6, "hidden_size": 5} | options)
-    ).eval()
+    defaults = {"embedding_size": 6, "hidden_size": 5, "dropout": 0.0}
+    return TranslationNetwork(V, TranslationOptions(**defaults | options)).eval()
 
 
 def sentences() -> tuple[Tensor, Tensor, Tensor]:
@@ -95,7 +95,7 @@ def test_the_loss_is_torchs_with_smoothed_labels(tied: bool, smoothing: float) -
 
 
 def test_tied_and_shared_weights_are_one_tensor() -> None:
-    module = TranslationNetwork((13, 13), TranslationOptions(shared=True, tied=True))
+    module = TranslationNetwork((13, 13), TranslationOptions(tied=True), shared=True)
     assert module.source.table.weight is module.output.weight
     assert network(tied=True).output.weight is not network(tied=True).source.table.weight
 

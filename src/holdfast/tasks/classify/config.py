@@ -7,7 +7,8 @@ from typing import Literal
 
 from holdfast.config import Training, fractions
 from holdfast.errors import UserError
-from holdfast.validation import check_at_least, check_fraction, invalid_setting
+from holdfast.models.options import ClassifierOptions
+from holdfast.validation import check_at_least, invalid_setting
 
 
 @dataclass(kw_only=True)
@@ -74,43 +75,6 @@ class DataConfig:
 
 
 @dataclass(kw_only=True)
-class NetworkConfig:
-    """The network.
-
-    Attributes:
-        cell: rnn, gru or lstm.
-        hidden_size: hidden units of each layer, in each direction.
-        embedding_size: size of the token embeddings, or of the projection of the channels; that of the vectors, or
-            100, when not given.
-        num_layers: recurrent layers.
-        bidirectional: read each example in both directions.
-        pooling: how the time steps become one vector: last, mean, max, attention (a learned mean), or concat of the
-            first three.
-        word_dropout: probability of hiding a token in training.
-        input_dropout: dropout of the input of each time step.
-        hidden_dropout: dropout between layers.
-        output_dropout: dropout before the output layer.
-    """
-
-    cell: Literal["rnn", "gru", "lstm"] = "gru"
-    hidden_size: int = 64
-    embedding_size: int | None = None
-    num_layers: int = 1
-    bidirectional: bool = True
-    pooling: Literal["last", "mean", "max", "attention", "concat"] = "max"
-    word_dropout: float = 0.1
-    input_dropout: float = 0.2
-    hidden_dropout: float = 0.2
-    output_dropout: float = 0.3
-
-    def __post_init__(self) -> None:
-        for name in ("hidden_size", "num_layers", "embedding_size"):
-            check_at_least(name, getattr(self, name), 1, 64 if name != "num_layers" else 1)
-        for name in ("word", "input", "hidden", "output"):
-            check_fraction(f"{name}_dropout", getattr(self, f"{name}_dropout"))
-
-
-@dataclass(kw_only=True)
 class ClassifyTraining(Training):
     """The training run: batches of examples of similar length.
 
@@ -145,7 +109,7 @@ class ClassifyConfig:
     """
 
     data: DataConfig = field(default_factory=DataConfig)
-    network: NetworkConfig = field(default_factory=NetworkConfig)
+    network: ClassifierOptions = field(default_factory=ClassifierOptions)
     training: ClassifyTraining = field(default_factory=ClassifyTraining)
 
 

@@ -12,12 +12,7 @@ from torch.nn import functional as F
 
 from holdfast._typing import Array
 from holdfast.data.batching import TokenBatches
-from holdfast.models.classify import (
-    ChannelProjection,
-    ClassifierNetwork,
-    ClassifierOptions,
-    TokenEmbedding,
-)
+from holdfast.models.classify import ChannelProjection, ClassifierNetwork, TokenEmbedding
 from holdfast.tasks.classify import metrics
 from holdfast.tasks.classify.config import ClassifyConfig
 from holdfast.tasks.classify.preprocessing import (
@@ -27,7 +22,6 @@ from holdfast.tasks.classify.preprocessing import (
     TextEncoder,
     scale_of,
 )
-from holdfast.tasks.contract import network_options
 
 Batch = tuple[Tensor, Tensor, Tensor]
 """Tokens [T, B] or values [T, B, C], lengths [B], targets [B, K]."""
@@ -40,11 +34,13 @@ def build(config: ClassifyConfig, preprocessing: ClassifyPreprocessing) -> Class
     """Build the untrained network."""
     net = config.network
     size = net.embedding_size or preprocessing.vector_size or _SIZE
-    options = network_options(ClassifierOptions, net, classes=len(preprocessing.classes))
+    inputs: TokenEmbedding | ChannelProjection
     if isinstance(preprocessing.encoder, TextEncoder):
         tokens = preprocessing.encoder.tokens
-        return ClassifierNetwork(TokenEmbedding(tokens.size, size, tokens.unknown, net.word_dropout), options)
-    return ClassifierNetwork(ChannelProjection(len(preprocessing.encoder.channels), size), options)
+        inputs = TokenEmbedding(tokens.size, size, tokens.unknown, net.word_dropout)
+    else:
+        inputs = ChannelProjection(len(preprocessing.encoder.channels), size)
+    return ClassifierNetwork(inputs, len(preprocessing.classes), net)
 
 
 def initialize(network: ClassifierNetwork, dataset: ClassifyDataset) -> None:

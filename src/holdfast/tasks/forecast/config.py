@@ -8,6 +8,7 @@ from typing import Literal
 
 from holdfast.config import Training
 from holdfast.errors import UserError
+from holdfast.models.options import ForecastOptions
 
 
 @dataclass(kw_only=True)
@@ -77,49 +78,6 @@ class DataConfig:
 
 
 @dataclass(kw_only=True)
-class NetworkConfig:
-    """The network.
-
-    Attributes:
-        model: recurrent (reads every step) or segment (SegRNN: reads segments of each target
-            separately).
-        cell: rnn, gru or lstm.
-        hidden_size: hidden units of a layer.
-        num_layers: recurrent layers.
-        dropout: dropout probability during training.
-        residual: forecast that the network corrects: the last value, the mean or the values of the
-            last season, or none (auto: the season where there is one, otherwise and for segment the
-            last value, none for returns).
-        segment: steps in a segment (segment model only).
-    """
-
-    model: Literal["recurrent", "segment"] = "recurrent"
-    cell: Literal["rnn", "gru", "lstm"] = "gru"
-    hidden_size: int = 64
-    num_layers: int = 1
-    dropout: float = 0.1
-    residual: Literal["auto", "last", "mean", "season", "none"] = "auto"
-    segment: int = 24
-
-    def __post_init__(self) -> None:
-        for name in ("hidden_size", "num_layers", "segment"):
-            if getattr(self, name) < 1:
-                flag = "--" + name.replace("_", "-")
-                raise UserError(
-                    f"{flag} must be at least 1.", f"It was {getattr(self, name)}.", f"Give {flag} 1 or more."
-                )
-        if not 0 <= self.dropout < 1:
-            raise UserError(
-                "--dropout must be in [0, 1).", f"It was {self.dropout}.", "Give for example --dropout 0.1."
-            )
-
-    @property
-    def targets_only(self) -> bool:
-        """Whether the network reads the targets only."""
-        return self.model == "segment"
-
-
-@dataclass(kw_only=True)
 class ForecastConfig:
     """A network that forecasts columns of a table.
 
@@ -135,7 +93,7 @@ class ForecastConfig:
     """
 
     data: DataConfig
-    network: NetworkConfig = field(default_factory=NetworkConfig)
+    network: ForecastOptions = field(default_factory=ForecastOptions)
     training: Training = field(default_factory=Training)
     horizon: int = 1
     lookback: int | None = None

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from holdfast._typing import Array
-from holdfast.models.forecast import ForecastOptions, ForecastShape, RecurrentForecaster, SegmentForecaster
+from holdfast.models.forecast import ForecastShape, RecurrentForecaster, SegmentForecaster
+from holdfast.models.options import ForecastOptions
 from holdfast.nn.losses import l1_loss, mse_loss, pinball_loss
-from holdfast.tasks.contract import network_options
 from holdfast.tasks.forecast.config import ForecastConfig
 from holdfast.tasks.forecast.preprocessing import ForecastPreprocessing, WindowSplit
 
@@ -42,12 +44,14 @@ def build(config: ForecastConfig, preprocessing: ForecastPreprocessing) -> nn.Mo
         quantiles=len(config.quantiles) if config.loss == "pinball" else 1,
         season=preprocessing.season,
     )
-    residual = _residual(config, preprocessing) if net.residual == "auto" else net.residual
-    options = network_options(ForecastOptions, net, residual=residual)
-    return _MODELS[net.model](shape, options)
+    if net.residual == "auto":
+        net = replace(net, residual=_residual(config, preprocessing))
+    return _MODELS[net.model](shape, net)
 
 
-def _residual(config: ForecastConfig, preprocessing: ForecastPreprocessing) -> str:
+def _residual(
+    config: ForecastConfig, preprocessing: ForecastPreprocessing
+) -> Literal["none", "season", "last"]:
     """Resolve ``auto``: none for returns, the season if there is one, otherwise the last value."""
     if config.data.returns:
         return "none"

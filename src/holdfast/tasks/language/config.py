@@ -9,6 +9,7 @@ from typing import Literal
 
 from holdfast.config import Scoring, Training, fractions
 from holdfast.errors import UserError
+from holdfast.models.options import LanguageOptions
 from holdfast.validation import check_at_least, check_fraction, invalid_setting
 
 
@@ -38,71 +39,6 @@ class TextConfig:
                 "Leave it out, or give for example --token subword --vocabulary 8000.",
             )
         fractions(self.split)
-
-
-@dataclass(kw_only=True)
-class NetworkConfig:
-    """The network.
-
-    Attributes:
-        cell: rnn, gru or lstm.
-        hidden_size: hidden units of each layer.
-        embedding_size: size of the token embeddings; the hidden size when not given.
-        num_layers: recurrent layers.
-        tied: share the weights of embedding and output layer; the last layer then has the embedding's size.
-        sampled: tokens of the softmax that training computes, such as 2000 of 10000: the most frequent half of them
-            always, the others sampled in each optimizer step; 0 computes all.
-        adaptive: sizes at which an adaptive softmax cuts the vocabulary, such as 2000,10000; a full softmax when not
-            given.
-        input_dropout: dropout of the embeddings, with one mask for all time steps.
-        hidden_dropout: dropout between layers, with one mask for all time steps.
-        output_dropout: dropout before the output layer, with one mask for all time steps.
-        embedding_dropout: dropout of whole tokens.
-        weight_drop: dropout of the recurrent weights.
-    """
-
-    cell: Literal["rnn", "gru", "lstm"] = "lstm"
-    hidden_size: int = 256
-    embedding_size: int | None = None
-    num_layers: int = 2
-    tied: bool = True
-    sampled: int = 0
-    adaptive: tuple[int, ...] = ()
-    input_dropout: float = 0.0
-    hidden_dropout: float = 0.2
-    output_dropout: float = 0.2
-    embedding_dropout: float = 0.0
-    weight_drop: float = 0.0
-
-    def __post_init__(self) -> None:
-        for name in ("hidden_size", "num_layers", "embedding_size"):
-            check_at_least(name, getattr(self, name), 1, 256 if name != "num_layers" else 2)
-        for name in ("input_dropout", "hidden_dropout", "output_dropout", "embedding_dropout", "weight_drop"):
-            check_fraction(name, getattr(self, name))
-        if list(self.adaptive) != sorted({cut for cut in self.adaptive if cut > 0}):
-            raise UserError(
-                "The cuts of an adaptive softmax must increase and be above 0.",
-                f"They were {', '.join(map(str, self.adaptive))}.",
-                "Give for example --adaptive 2000,10000.",
-            )
-        if self.sampled < 0 or (self.sampled and self.adaptive):
-            raise UserError(
-                "--sampled must be at least 0, and cannot be combined with --adaptive.",
-                f"It was {self.sampled}{' with --adaptive' if self.adaptive else ''}.",
-                "Give for example --sampled 2000 alone.",
-            )
-        if self.tied and self.num_layers == 1 and self.embedding_size not in (None, self.hidden_size):
-            raise UserError(
-                "With tied weights the only layer must have the embedding's size.",
-                f"The layer has {self.hidden_size} units, and the embedding {self.embedding_size}.",
-                "Give one of the two alone, or --no-tied.",
-            )
-        if self.adaptive and self.tied:
-            raise UserError(
-                "An adaptive softmax must have weights of its own.",
-                "The weights are tied as well.",
-                "Give --no-tied with --adaptive.",
-            )
 
 
 @dataclass(kw_only=True)
@@ -156,7 +92,7 @@ class LanguageConfig:
     """
 
     text: TextConfig = field(default_factory=TextConfig)
-    network: NetworkConfig = field(default_factory=NetworkConfig)
+    network: LanguageOptions = field(default_factory=LanguageOptions)
     training: LanguageTraining = field(default_factory=LanguageTraining)
     order: int | None = None
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from holdfast.errors import UserError
-from holdfast.models.language import LanguageOptions, RecurrentLanguageModel
-from holdfast.tasks.contract import network_options
+from holdfast.models.language import RecurrentLanguageModel
 from holdfast.tasks.language.config import LanguageConfig
 
 
@@ -21,5 +20,4 @@ def build(config: LanguageConfig, tokens: int) -> RecurrentLanguageModel:
             f"They were {', '.join(map(str, net.adaptive))}.",
             "Leave out larger cuts, or --adaptive altogether.",
         )
-    options = network_options(LanguageOptions, net, embedding_size=net.embedding_size or net.hidden_size)
-    return RecurrentLanguageModel(tokens, options)
+    return RecurrentLanguageModel(tokens, net)

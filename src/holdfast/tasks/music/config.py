@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from math import inf
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 from holdfast.config import Training, fractions
 from holdfast.data.music.key_detection import Key
 from holdfast.errors import UserError
-from holdfast.validation import check_at_least, check_at_most, check_fraction, flag_name, invalid_setting
+from holdfast.models.options import MusicOptions
+from holdfast.validation import check_at_least, check_at_most, flag_name, invalid_setting
 
 _OCTAVE = 12
 _MOST_STEPS = 96
@@ -45,53 +46,6 @@ class MusicData:
             raise invalid_setting("transpose", f"in 0 ... {_OCTAVE}", self.transpose, 5)
         check_at_least("steps_per_beat", self.steps_per_beat, 1, 4)
         check_at_most("steps_per_beat", self.steps_per_beat, _MOST_STEPS, 4)
-
-
-@dataclass(kw_only=True)
-class NetworkConfig:
-    """The network.
-
-    Attributes:
-        model: roll (piano roll: which keys sound in each frame) or events (expressive MIDI, token by token).
-        output: output layer of a roll model: autoregressive (a chord note by note) or independent (each key by itself).
-        cell: rnn, gru or lstm.
-        hidden_size: hidden units of a recurrent layer.
-        num_layers: number of recurrent layers.
-        embedding_size: size of a token's embedding in an events model.
-        chord_size: hidden units of the layer that predicts the next note of a chord, in a roll model.
-        input_dropout: dropout of input keys or of embedding components, the same ones at every step.
-        dropout: dropout between layers and before the output, of the same units at every step.
-        weight_drop: dropout of the recurrent weights.
-    """
-
-    model: Literal["roll", "events"] = "roll"
-    output: Literal["autoregressive", "independent"] = "autoregressive"
-    cell: Literal["rnn", "gru", "lstm"] = "lstm"
-    hidden_size: int = 256
-    num_layers: int = 1
-    embedding_size: int = 128
-    chord_size: int = 128
-    input_dropout: float = 0.0
-    dropout: float = 0.3
-    weight_drop: float = 0.0
-
-    def __post_init__(self) -> None:
-        self._check_kind()
-        for name in ("hidden_size", "num_layers", "embedding_size", "chord_size"):
-            check_at_least(name, getattr(self, name), 1, getattr(type(self), name))
-        for name in ("input_dropout", "dropout", "weight_drop"):
-            check_fraction(name, getattr(self, name))
-
-    def _check_kind(self) -> None:
-        """Refuse settings that only the other kind of model has."""
-        for kind, names in (("roll", ("output", "chord_size")), ("events", ("embedding_size",))):
-            for name in names:
-                if self.model != kind and getattr(self, name) != getattr(type(self), name):
-                    raise UserError(
-                        f"{flag_name(name)} must be used with --model {kind}.",
-                        f"It was given with --model {self.model}.",
-                        "Leave it out.",
-                    )
 
 
 @dataclass(kw_only=True)
@@ -133,7 +87,7 @@ class MusicConfig:
     """
 
     data: MusicData = field(default_factory=MusicData)
-    network: NetworkConfig = field(default_factory=NetworkConfig)
+    network: MusicOptions = field(default_factory=MusicOptions)
     training: MusicTraining = field(default_factory=MusicTraining)
 
 

@@ -19,8 +19,8 @@ from holdfast.data.music.remi import HIGHEST, EventVocabulary
 from holdfast.decoding.sampling import Filter, sample, sampling_filters
 from holdfast.errors import UserError
 from holdfast.models.incremental import IncrementalDecoder
-from holdfast.models.language import LanguageOptions, RecurrentLanguageModel
-from holdfast.tasks.contract import network_options
+from holdfast.models.language import RecurrentLanguageModel
+from holdfast.models.options import LanguageOptions
 from holdfast.tasks.music.backend import MusicBackend
 from holdfast.tasks.music.baselines import EventNGrams
 from holdfast.tasks.music.metrics import score_events
@@ -65,8 +65,16 @@ class EventBackend(MusicBackend[ScorePiece, EventSplit, EventPreprocessing, Arra
     def network(self, preprocessing: EventPreprocessing) -> RecurrentLanguageModel:
         """Build the untrained network."""
         net = self.config.network
-        options = network_options(
-            LanguageOptions, net, tied=False, hidden_dropout=net.dropout, output_dropout=net.dropout
+        options = LanguageOptions(
+            cell=net.cell,
+            hidden_size=net.hidden_size,
+            embedding_size=net.embedding_size,
+            num_layers=net.num_layers,
+            tied=False,
+            input_dropout=net.input_dropout,
+            hidden_dropout=net.dropout,
+            output_dropout=net.dropout,
+            weight_drop=net.weight_drop,
         )
         return RecurrentLanguageModel(preprocessing.vocabulary.size, options)
 

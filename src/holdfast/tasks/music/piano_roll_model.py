@@ -20,10 +20,9 @@ from holdfast.data.music.novelty import NoteArrays, TrainingNotes
 from holdfast.data.music.piano_roll import KEYS, LOWEST, Roll, RollPiece, RollPieces
 from holdfast.data.music.pieces import SPLITS, digest, read_pieces
 from holdfast.errors import UserError
-from holdfast.models.music import FREE, SILENT, SOUNDS, PianoRollNetwork, PianoRollOptions
+from holdfast.models.music import FREE, SILENT, SOUNDS, PianoRollNetwork
 from holdfast.nn.cells import State
 from holdfast.tasks.baselines import BaselineSet
-from holdfast.tasks.contract import network_options
 from holdfast.tasks.music.backend import MusicBackend
 from holdfast.tasks.music.baselines import Marginal, Markov
 from holdfast.tasks.music.config import PROPOSALS, MusicData
@@ -72,7 +71,7 @@ class PianoRollBackend(
 
     def network(self, preprocessing: RollPreprocessing) -> PianoRollNetwork:
         """Build the untrained network."""
-        return PianoRollNetwork(KEYS, network_options(PianoRollOptions, self.config.network))
+        return PianoRollNetwork(KEYS, self.config.network)
 
     def trainable(self, module: PianoRollNetwork, dataset: RollDataset) -> RollTraining:
         """Return batches of segments of the training pieces."""

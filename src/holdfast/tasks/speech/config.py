@@ -9,7 +9,8 @@ from typing import Literal
 
 from holdfast.config import Scoring, Training, fractions
 from holdfast.errors import UserError
-from holdfast.validation import check_at_least, check_fraction, invalid_setting
+from holdfast.models.options import SpeechOptions
+from holdfast.validation import check_at_least, invalid_setting
 
 _WIDEST = 1000
 """Widest beam."""
@@ -100,43 +101,6 @@ class AugmentConfig:
 
 
 @dataclass(kw_only=True)
-class NetworkConfig:
-    """The network.
-
-    Attributes:
-        cell: rnn, gru or lstm.
-        hidden_size: hidden units of each layer, in each direction.
-        num_layers: recurrent layers.
-        bidirectional: read forwards and backwards, for sound files; live sound needs --no-bidirectional.
-        front: how subsampling joins frames before the recurrent layers: convolution, or stack (concatenation).
-        subsampling: number of frames that become one: 1, 2, 4 or 8.
-        channels: size of a frame after subsampling.
-        input_dropout: dropout before the recurrent layers.
-        hidden_dropout: dropout between layers.
-        output_dropout: dropout before the output layer.
-    """
-
-    cell: Literal["rnn", "gru", "lstm"] = "gru"
-    hidden_size: int = 128
-    num_layers: int = 2
-    bidirectional: bool = True
-    front: Literal["convolution", "stack"] = "convolution"
-    subsampling: int = 2
-    channels: int = 128
-    input_dropout: float = 0.1
-    hidden_dropout: float = 0.2
-    output_dropout: float = 0.2
-
-    def __post_init__(self) -> None:
-        for name in ("hidden_size", "num_layers", "channels"):
-            check_at_least(name, getattr(self, name), 1, 128 if name != "num_layers" else 2)
-        if self.subsampling not in (1, 2, 4, 8):
-            raise invalid_setting("subsampling", "1, 2, 4 or 8", self.subsampling, 2)
-        for name in ("input_dropout", "hidden_dropout", "output_dropout"):
-            check_fraction(name, getattr(self, name), 0.2)
-
-
-@dataclass(kw_only=True)
 class SpeechTraining(Training):
     """The training run: CTC on batches of utterances of similar length.
 
@@ -223,7 +187,7 @@ class SpeechConfig:
 
     data: SoundConfig = field(default_factory=SoundConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
-    network: NetworkConfig = field(default_factory=NetworkConfig)
+    network: SpeechOptions = field(default_factory=SpeechOptions)
     training: SpeechTraining = field(default_factory=SpeechTraining)
     order: int = 3
 

@@ -20,8 +20,7 @@ from holdfast.data.batching import TokenBatches
 from holdfast.data.prefetch import prefetch
 from holdfast.decoding.ctc import GreedyCTC, decode
 from holdfast.errors import UserError
-from holdfast.models.speech import SpeechNetwork, SpeechOptions, ctc_nll, has_ctc_path
-from holdfast.tasks.contract import network_options
+from holdfast.models.speech import SpeechNetwork, ctc_nll, has_ctc_path
 from holdfast.tasks.speech.config import AugmentConfig, SpeechConfig
 from holdfast.tasks.speech.frontend import Frontend
 from holdfast.tasks.speech.metrics import edits
@@ -38,8 +37,7 @@ _SCORED_AT_ONCE = 40_000
 
 def build(config: SpeechConfig, features: int, tokens: int) -> SpeechNetwork:
     """Build the untrained network."""
-    options = network_options(SpeechOptions, config.network, features=features, vocab_size=tokens)
-    return SpeechNetwork(options)
+    return SpeechNetwork(features, tokens, config.network)
 
 
 def padded(frames: Sequence[Array], tokens: Sequence[Sequence[int]]) -> Batch:
@@ -160,7 +158,7 @@ def log_probabilities(module: SpeechNetwork, frames: Sequence[Array]) -> list[Ar
     training = module.training
     module.eval()
     device = module.output.weight.device
-    found: list[Array] = [np.zeros((0, module.options.vocab_size), np.float32)] * len(frames)
+    found: list[Array] = [np.zeros((0, module.output.out_features), np.float32)] * len(frames)
     there = [i for i, own in enumerate(frames) if len(own)]
     for chosen in TokenBatches([len(frames[i]) for i in there], _SCORED_AT_ONCE).of(epoch=0):
         numbers = [there[k] for k in chosen.tolist()]

@@ -8,6 +8,7 @@ from typing import Literal
 
 from holdfast.config import Training
 from holdfast.errors import UserError
+from holdfast.models.options import TranslationOptions
 from holdfast.validation import check_at_least, check_fraction, invalid_setting
 
 _WIDEST = 1000
@@ -83,41 +84,6 @@ def _is_split(words: list[str], shares: list[float]) -> bool:
 
 
 @dataclass(kw_only=True)
-class NetworkConfig:
-    """The network.
-
-    Attributes:
-        cell: rnn, gru or lstm.
-        hidden_size: hidden units of each layer, in each direction of the encoder.
-        embedding_size: size of the token embeddings; the hidden size when not given.
-        encoder_layers: bidirectional recurrent layers that read the source.
-        decoder_layers: recurrent layers that write the target.
-        attention: multiplicative (Luong) or additive (Bahdanau).
-        input_feeding: the decoder also reads its previous attention output; slower, since steps run one by one.
-        tied: share the weights of target embedding and output layer.
-        dropout: dropout of embeddings, between layers and before the output, with one mask for all time steps.
-        embedding_dropout: dropout of whole tokens.
-    """
-
-    cell: Literal["rnn", "gru", "lstm"] = "gru"
-    hidden_size: int = 256
-    embedding_size: int | None = None
-    encoder_layers: int = 1
-    decoder_layers: int = 2
-    attention: Literal["multiplicative", "additive"] = "multiplicative"
-    input_feeding: bool = False
-    tied: bool = True
-    dropout: float = 0.3
-    embedding_dropout: float = 0.0
-
-    def __post_init__(self) -> None:
-        for name in ("hidden_size", "embedding_size", "encoder_layers", "decoder_layers"):
-            check_at_least(name, getattr(self, name), 1, 2)
-        for name in ("dropout", "embedding_dropout"):
-            check_fraction(name, getattr(self, name), 0.2)
-
-
-@dataclass(kw_only=True)
 class TranslateTraining(Training):
     """The training run: batches of sentences of similar length.
 
@@ -170,7 +136,7 @@ class TranslateConfig:
     """
 
     data: PairsConfig = field(default_factory=PairsConfig)
-    network: NetworkConfig = field(default_factory=NetworkConfig)
+    network: TranslationOptions = field(default_factory=TranslationOptions)
     training: TranslateTraining = field(default_factory=TranslateTraining)
     search: SearchConfig = field(default_factory=SearchConfig)
 

@@ -11,8 +11,7 @@ from torch import Tensor
 
 from holdfast.data.batching import TokenBatches
 from holdfast.data.text.tokenizers import Ids
-from holdfast.models.translate import TranslationNetwork, TranslationOptions
-from holdfast.tasks.contract import network_options
+from holdfast.models.translate import TranslationNetwork
 from holdfast.tasks.translate.config import TranslateConfig
 from holdfast.tasks.translate.preprocessing import PairPreprocessing, PairSplit
 
@@ -27,10 +26,8 @@ _SCORED_AT_ONCE = 4000
 
 def build(config: TranslateConfig, preprocessing: PairPreprocessing) -> TranslationNetwork:
     """Build the untrained network for both vocabularies."""
-    net = config.network
-    size = net.embedding_size or net.hidden_size
-    options = network_options(TranslationOptions, net, embedding_size=size, shared=config.data.shared)
-    return TranslationNetwork((preprocessing.source.size, preprocessing.target.size), options)
+    sizes = preprocessing.source.size, preprocessing.target.size
+    return TranslationNetwork(sizes, config.network, shared=config.data.shared)
 
 
 @dataclass  # lightning moves no frozen one to a device
