@@ -7,13 +7,15 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
+import torch
 
 from holdfast import Forecaster, LanguageModel, SequenceClassifier, SpeechRecognizer, Translator, _deprecated
 from holdfast.checkpoint import load_state, save_state
 from holdfast.cli import main
 from holdfast.config import load_config, save_config
 from holdfast.errors import UserError
-from holdfast.insight import Inspection
+from holdfast.insight import Inspection, InspectionRequest, Steps, inspect, write
+from holdfast.insight.analysis.results import AblatedComponent, Ablation, FeatureUnit, GradientFlow
 from holdfast.tasks.classify.config import ClassifyConfig, ClassifyTraining
 from holdfast.tasks.language.config import LanguageConfig
 from holdfast.tasks.music.result import Composition
@@ -128,10 +130,34 @@ def test_a_renamed_object_works_and_warns(part: str) -> None:
         assert seen[0].filename == __file__
 
 
+def test_old_arguments_of_insight_work_and_warn(tmp_path: Path) -> None:
+    layer, steps = torch.nn.GRU(2, 3), Steps(["a", "b", "c"])
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        request = InspectionRequest(
+            "title", layer, lambda: layer(torch.ones(3, 1, 2)), steps, several=None, draw=lambda folder: []
+        )
+        found = inspect(request)
+        write(found, tmp_path, draw=request.extra_plots)
+    assert found.title == "title" and (tmp_path / "report.html").exists()
+    assert [str(one.message).split(";")[0] for one in seen] == [
+        "InspectionRequest(draw=) is now InspectionRequest(extra_plots=)",
+        "InspectionRequest(several=) is now InspectionRequest(feature_batch=)",
+        "insight.inspect(request) is now insight.analyze(request)",
+        "write(draw=) is now write(extra_plots=)",
+    ]
+    assert {one.filename for one in seen} == {__file__}
+
+
 CLASSES = {
+    "AblatedComponent": AblatedComponent,
+    "Ablation": Ablation,
     "Composition": Composition,
+    "FeatureUnit": FeatureUnit,
     "Forecaster": Forecaster,
+    "GradientFlow": GradientFlow,
     "Inspection": Inspection,
+    "InspectionRequest": InspectionRequest,
     "SequenceClassifier": SequenceClassifier,
     "SpeechRecognizer": SpeechRecognizer,
     "Task": LanguageModel,

@@ -9,7 +9,8 @@ from __future__ import annotations
 import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from functools import wraps
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from holdfast._json import JsonMapping, JsonObject
 from holdfast.errors import UserError
@@ -22,6 +23,8 @@ _SETTINGS = {
     "watch": "monitor",
 }
 """Old name of a setting -> new name."""
+
+_Callable = TypeVar("_Callable", bound=Callable[..., object])
 
 _SELECT_BY = ("loss", "error", "joint")
 """Values of ``monitor`` when that setting chose the best epoch; ``select_by`` does so now."""
@@ -37,8 +40,12 @@ _OBJECTS = {
 """Public module of this package -> old name of an object in it -> new name in the same module."""
 
 _ATTRIBUTES = {
+    "AblatedComponent": {"part": "layer"},
+    "Ablation": {"cuts": "components"},
     "Composition": {"told": "summary", "wish": "request"},
+    "FeatureUnit": {"found": "selected", "part": "layer"},
     "Forecaster": {"forecast": "predictions"},
+    "GradientFlow": {"words": "sentence"},
     "Inspection": {
         "flows": "gradients",
         "horizon": "memory",
@@ -46,6 +53,7 @@ _ATTRIBUTES = {
         "tracked": "feature_units",
         "words": "summary",
     },
+    "InspectionRequest": {"draw": "extra_plots", "several": "feature_batch"},
     "SequenceClassifier": {"probabilities": "predictions"},
     "SpeechRecognizer": {
         "ear": "streaming_recognizer",
@@ -67,9 +75,36 @@ class OldAttributes:
             for base in type(self).__mro__:
                 new = _ATTRIBUTES.get(base.__name__, {}).get(name)
                 if new is not None:
-                    _warn(f"{base.__name__}.{name}", f"{base.__name__}.{new}")
+                    warn_renamed(f"{base.__name__}.{name}", f"{base.__name__}.{new}")
                     return getattr(self, new)
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+
+def renamed_arguments(**names: str) -> Callable[[_Callable], _Callable]:
+    """Return a decorator with which a function or class takes keyword arguments under old names too.
+
+    Args:
+        names: old name of an argument -> new name.
+    """
+
+    def decorate(function: Any) -> Any:
+        is_class = isinstance(function, type)
+        made = function.__init__ if is_class else function
+
+        @wraps(made)
+        def call(*arguments: object, **named: object) -> object:
+            for old, new in names.items():
+                if old in named:
+                    warn_renamed(f"{function.__name__}({old}=)", f"{function.__name__}({new}=)")
+                    named[new] = named.pop(old)
+            return made(*arguments, **named)
+
+        if not is_class:
+            return call
+        function.__init__ = call
+        return function
+
+    return decorate
 
 
 def renamed_settings(values: JsonMapping, warn: bool = False) -> JsonObject:
@@ -90,7 +125,7 @@ def renamed_settings(values: JsonMapping, warn: bool = False) -> JsonObject:
             got = f"It is set twice: under this name and under an old one ({name})."
             raise UserError(f"{new} must be set once.", got, "Remove the old name.")
         if new != name and warn:
-            _warn(name, new)
+            warn_renamed(name, new)
         found[new] = renamed_settings(value, warn) if isinstance(value, Mapping) else value
     return found
 
@@ -112,7 +147,7 @@ def current_name(module: str, name: str) -> str:
     """Return the name that a public object of a module has now; an old one warns by a FutureWarning."""
     new = _OBJECTS.get(module.removeprefix("holdfast."), {}).get(name, name)
     if new != name:
-        _warn(f"{module}.{name}", f"{module}.{new}")
+        warn_renamed(f"{module}.{name}", f"{module}.{new}")
     return new
 
 
@@ -124,7 +159,7 @@ def _flags() -> dict[str, str]:
 _FLAGS = _flags()
 
 
-def _warn(old: str, new: str) -> None:
+def warn_renamed(old: str, new: str) -> None:
     """Warn at the line outside of this package that used an old name."""
     frame, level = sys._getframe(), 1
     while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "holdfast":

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map
 
+from holdfast._deprecated import warn_renamed
 from holdfast._json import JsonMapping
 from holdfast._typing import Array
 from holdfast.errors import UserError
@@ -294,6 +295,9 @@ def inspect(model: nn.Module) -> ModelInspector:
         >>> inspect(torch.nn.GRU(2, 4))(torch.zeros(9, 1, 2)).layers[0].cell
         'gru'
     """
+    if isinstance(model, InspectionRequest):  # its form before there was analyze
+        warn_renamed("insight.inspect(request)", "insight.analyze(request)")
+        return analyze(model)  # type: ignore[return-value]
     return ModelInspector(model)
 
 

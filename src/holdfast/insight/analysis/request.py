@@ -9,6 +9,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from holdfast._deprecated import OldAttributes, renamed_arguments
 from holdfast._typing import Array
 from holdfast.insight.analysis.results import Steps
 
@@ -61,8 +62,9 @@ class FeatureBatch:
     features: Mapping[str, Array]
 
 
+@renamed_arguments(draw="extra_plots", several="feature_batch")
 @dataclass(frozen=True)
-class InspectionRequest:
+class InspectionRequest(OldAttributes):
     """A network and one sequence to inspect.
 
     Attributes:

@@ -92,7 +92,7 @@ class LayerTrace:
 
 
 @dataclass(frozen=True)
-class FeatureUnit:
+class FeatureUnit(OldAttributes):
     """A unit whose activation tracks a feature of the input.
 
     Attributes:
@@ -143,7 +143,7 @@ class MemoryCurve:
 
 
 @dataclass(frozen=True)
-class GradientFlow:
+class GradientFlow(OldAttributes):
     """Gradient of a final loss with respect to the state k steps earlier, in one layer and direction.
 
     Attributes:
@@ -191,7 +191,7 @@ class Attribution:
 
 
 @dataclass(frozen=True)
-class AblatedComponent:
+class AblatedComponent(OldAttributes):
     """A gate, unit or layer that was ablated, and the loss without it."""
 
     kind: str  # "gate", "unit" or "layer"
@@ -201,7 +201,7 @@ class AblatedComponent:
 
 
 @dataclass(frozen=True)
-class Ablation:
+class Ablation(OldAttributes):
     """Loss of the network with one component ablated at a time, without retraining.
 
     Attributes:

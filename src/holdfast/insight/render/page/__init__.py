@@ -8,12 +8,14 @@ from pathlib import Path
 
 from jinja2 import Environment, StrictUndefined
 
+from holdfast._deprecated import renamed_arguments
 from holdfast.files import write_atomic
 from holdfast.insight.analysis.results import Inspection
 from holdfast.insight.render.page.context import page_context
 from holdfast.insight.render.plots import is_ours, write_plots
 
 
+@renamed_arguments(draw="extra_plots")
 def write(
     found: Inspection, folder: Path | str, extra_plots: Callable[[Path], Sequence[Path]] | None = None
 ) -> Path:
