@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
@@ -82,6 +81,6 @@ def _pairs(split: RollSplit) -> tuple[Array, Array]:
     return np.concatenate([roll[:-1] for roll in rolls]), np.concatenate([roll[1:] for roll in rolls])
 
 
-def _smoothed(sounding: Array, frames: Any) -> Array:
+def _smoothed(sounding: Array, frames: Array | int) -> Array:
     probability: Array = (sounding + 1.0) / (frames + 2.0)
     return probability

@@ -6,7 +6,7 @@ import copy
 from collections.abc import Mapping, Sequence
 from math import ceil
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -234,7 +234,7 @@ def known_under(tune: Roll, request: CompositionRequest) -> Array:
     return known
 
 
-def _selected(state: Any, places: Tensor) -> Any:
+def _selected(state: State, places: Tensor) -> State:
     """Return a layer's state, one or two tensors [1, B, H], of some proposals."""
     return tuple(part[:, places] for part in state) if isinstance(state, tuple) else state[:, places]
 

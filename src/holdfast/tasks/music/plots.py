@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from matplotlib.axes import Axes
+from matplotlib.image import AxesImage
 
 from holdfast._typing import Array
 from holdfast.data.music.meta import bar_lines, score_end
@@ -114,7 +115,7 @@ def _probabilities(module: PianoRollNetwork, context: Context) -> torch.Tensor:
     return frames.view(len(context), SAMPLES, -1).double().mean(1)
 
 
-def _keys(ax: Axes, name: str, roll: Roll, probabilities: Array, steps: int) -> Any:
+def _keys(ax: Axes, name: str, roll: Roll, probabilities: Array, steps: int) -> AxesImage:
     """Plot probabilities as shades, and the notes that sound as outlines."""
     used = np.flatnonzero(roll.any(0) | (probabilities > 0.1).any(0))
     low, high = (int(used[0]) - 2, int(used[-1]) + 3) if len(used) else (0, KEYS)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from holdfast._typing import Array
 from holdfast.data.music.key_detection import Key
 from holdfast.data.music.meta import DEFAULT_TIME_SIGNATURE, ScoreMeta, bar_lines, copy_meta, score_end
 from holdfast.data.music.midi import ScorePiece, load_symusic, read_scores
@@ -45,7 +46,7 @@ class CompositionRequest:
     beats: float
     primer: ScorePiece | None
     start: float
-    scale: Any
+    scale: Array
     asked: Prediction
 
     @property

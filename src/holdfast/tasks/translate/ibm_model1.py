@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 
@@ -68,7 +68,7 @@ def _within(pairs: Sequence[tuple[list[str], list[str]]]) -> Sequence[tuple[list
     return pairs[: max(1, int(np.searchsorted(cells, MOST, "right")))]
 
 
-def _numbers(first: Sequence[str], sentences: Any) -> dict[str, int]:
+def _numbers(first: Sequence[str], sentences: Iterable[Sequence[str]]) -> dict[str, int]:
     found = dict.fromkeys([*first, *(word for sentence in sentences for word in sentence)])
     return {word: number for number, word in enumerate(found)}
 
