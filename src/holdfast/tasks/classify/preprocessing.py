@@ -212,11 +212,7 @@ class ClassifyPreprocessing:
 
     @classmethod
     def from_dict(cls, values: JsonMapping, where: Path) -> Self:
-        """Rebuild it from :meth:`to_dict`.
-
-        Raises:
-            UserError: something is missing or damaged.
-        """
+        """Rebuild it from :meth:`to_dict`."""
         try:
             encoder = (
                 TextEncoder(tokenizer_from_dict(values, where))

@@ -49,13 +49,8 @@ _LOSS_EXAMPLES = 2000
 class SequenceClassifier(Task[ClassifyConfig, ExampleSplit, ClassifyPreprocessing, Array, ClassifierNetwork]):
     """An LSTM, GRU or RNN that predicts the class or classes of a text or series.
 
-    Args:
-        config: every setting. Or give its fields by name, which go to the section that has them.
-        fields: for example ``text="review", label="stars", cell="lstm"`` (see
-            :class:`ClassifyConfig`).
-
-    Raises:
-        UserError: a field does not exist, or a value is outside its rule.
+    Give its settings by name, such as ``text="review", label="stars", cell="lstm"`` (see
+    :class:`ClassifyConfig`), or all of them as ``config`` (see :class:`holdfast.tasks.task.Task`).
 
     Example:
         >>> import pathlib, tempfile

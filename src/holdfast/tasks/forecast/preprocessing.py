@@ -161,11 +161,7 @@ class ForecastPreprocessing:
 
     @classmethod
     def from_dict(cls, values: JsonMapping, where: Path) -> Self:
-        """Rebuild it from :meth:`to_dict`.
-
-        Raises:
-            UserError: something is missing or damaged.
-        """
+        """Rebuild it from :meth:`to_dict`."""
         own = {name: value for name, value in values.items() if name != "digest"}
         try:
             return from_dict(cls, own, str(where))

@@ -38,12 +38,8 @@ _LOSS_WINDOWS = 2000
 class Forecaster(Task[ForecastConfig, WindowSplit, ForecastPreprocessing, Forecast, nn.Module]):
     """An LSTM, GRU or RNN that forecasts the next steps of one or several series.
 
-    Args:
-        config: every setting. Or give its fields by name, which go to the section that has them.
-        fields: for example ``target="temp", horizon=24, cell="gru"`` (see :class:`ForecastConfig`).
-
-    Raises:
-        UserError: a field does not exist, or a value is outside its rule.
+    Give its settings by name, such as ``target="temp", horizon=24, cell="gru"`` (see
+    :class:`ForecastConfig`), or all of them as ``config`` (see :class:`holdfast.tasks.task.Task`).
 
     Example:
         >>> Forecaster(target="temp", horizon=24, cell="lstm").config.network.cell

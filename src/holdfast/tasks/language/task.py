@@ -37,13 +37,8 @@ _EXACT = 1_000_000
 class LanguageModel(Task[LanguageConfig, TextSplit, TextPreprocessing, Array, RecurrentLanguageModel]):
     """An LSTM, GRU or RNN that predicts the next token of a text: it scores texts, and writes.
 
-    Args:
-        config: every setting. Or give its fields by name, which go to the section that has them.
-        fields: for example ``token="word", cell="gru", hidden_size=400`` (see
-            :class:`LanguageConfig`).
-
-    Raises:
-        UserError: a field does not exist, or a value is outside its rule.
+    Give its settings by name, such as ``token="word", cell="gru", hidden_size=400`` (see
+    :class:`LanguageConfig`), or all of them as ``config`` (see :class:`holdfast.tasks.task.Task`).
 
     Example:
         >>> import pathlib, tempfile

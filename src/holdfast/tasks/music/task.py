@@ -26,13 +26,8 @@ from holdfast.training.trainable import Trainable
 class Composer(Task[MusicConfig, MusicSplit, MusicPreprocessing, MusicPredictions, nn.Module]):
     """An LSTM, GRU or RNN of music: it predicts the next frame or event, scores and composes.
 
-    Args:
-        config: every setting. Or give its fields by name, which go to the section that has them.
-        fields: for example ``output="independent", cell="gru", hidden_size=128`` (see
-            :class:`MusicConfig`).
-
-    Raises:
-        UserError: a field does not exist, or a value is outside its rule.
+    Give its settings by name, such as ``output="independent", cell="gru", hidden_size=128`` (see
+    :class:`MusicConfig`), or all of them as ``config`` (see :class:`holdfast.tasks.task.Task`).
 
     Example:
         >>> import json, pathlib, tempfile

@@ -36,13 +36,8 @@ _LOSS_UTTERANCES = 500
 class SpeechRecognizer(Task[SpeechConfig, SpeechSplit, SpeechPreprocessing, list[str], SpeechNetwork]):
     """An LSTM, GRU or RNN that transcribes speech (connectionist temporal classification, CTC).
 
-    Args:
-        config: every setting. Or give its fields by name, which go to the section that has them.
-        fields: for example ``cell="lstm", token="word", bidirectional=False`` (see
-            :class:`SpeechConfig`).
-
-    Raises:
-        UserError: a field does not exist, or a value is outside its rule.
+    Give its settings by name, such as ``cell="lstm", token="word", bidirectional=False`` (see
+    :class:`SpeechConfig`), or all of them as ``config`` (see :class:`holdfast.tasks.task.Task`).
 
     Example:
         >>> import pathlib, tempfile

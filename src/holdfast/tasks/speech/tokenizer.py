@@ -86,11 +86,7 @@ class CTCTokenizer:
 
     @classmethod
     def from_dict(cls, values: JsonMapping, where: Path) -> Self:
-        """Rebuild it from :meth:`to_dict`.
-
-        Raises:
-            UserError: it is damaged.
-        """
+        """Rebuild it from :meth:`to_dict`."""
         try:
             if values["unit"] == "subword":
                 return cls._of(

@@ -100,11 +100,7 @@ class PairPreprocessing:
 
     @classmethod
     def from_dict(cls, values: JsonMapping, where: Path) -> Self:
-        """Rebuild it from :meth:`to_dict`.
-
-        Raises:
-            UserError: something is missing or damaged.
-        """
+        """Rebuild it from :meth:`to_dict`."""
         if "target" not in values:
             raise damaged(where, "It lacks the vocabulary of the target.")
         target = SentenceTokenizer.from_dict(values["target"], where)

@@ -26,13 +26,8 @@ _LOSS_PAIRS = 2000
 class Translator(Task[TranslateConfig, PairSplit, PairPreprocessing, list[str], TranslationNetwork]):
     """An LSTM, GRU or RNN that reads a sentence and writes its translation, with attention.
 
-    Args:
-        config: every setting. Or give its fields by name, which go to the section that has them.
-        fields: for example ``pair="de-en", cell="lstm", hidden_size=512`` (see
-            :class:`TranslateConfig`).
-
-    Raises:
-        UserError: a field does not exist, or a value is outside its rule.
+    Give its settings by name, such as ``pair="de-en", cell="lstm", hidden_size=512`` (see
+    :class:`TranslateConfig`), or all of them as ``config`` (see :class:`holdfast.tasks.task.Task`).
 
     Example:
         >>> import pathlib, tempfile

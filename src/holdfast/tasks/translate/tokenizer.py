@@ -108,11 +108,7 @@ class SentenceTokenizer:
 
     @classmethod
     def from_dict(cls, values: JsonMapping, where: Path) -> Self:
-        """Rebuild it from :meth:`to_dict`.
-
-        Raises:
-            UserError: it is damaged.
-        """
+        """Rebuild it from :meth:`to_dict`."""
         return cls(tokenizer_from_dict(values, where), bool(values.get("lower")))
 
 
