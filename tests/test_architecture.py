@@ -282,7 +282,7 @@ def rules_of_errors(tree: ast.AST) -> Iterator[tuple[int, str]]:
 
 
 @pytest.mark.parametrize("module", MODULES)
-def test_the_rule_of_an_error_says_must(module: str) -> None:
+def test_the_rule_of_an_error_contains_must(module: str) -> None:
     wrong = [
         (line, rule)
         for line, rule in rules_of_errors(ast.parse(MODULES[module].read_text()))

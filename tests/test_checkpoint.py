@@ -73,7 +73,7 @@ def test_a_state_dict_can_be_saved_too(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_another_architecture_is_refused_and_left_alone(tmp_path: Path, other: object, message: str) -> None:
+def test_another_architecture_is_refused_and_not_changed(tmp_path: Path, other: object, message: str) -> None:
     save_weights(tmp_path / "m.safetensors", Tied())
     module = other()  # type: ignore[operator]
     before = {k: v.clone() for k, v in module.state_dict().items()}

@@ -118,7 +118,7 @@ def test_what_set_the_number_of_threads_is_named(threads: int, environ: dict[str
     assert module.thread_source(threads, 4, environ).startswith(source)
 
 
-def test_the_text_names_everything(found: dict[str, Any]) -> None:
+def test_the_text_names_every_section(found: dict[str, Any]) -> None:
     text = module.render(found)
     for word in (
         hf.__version__,

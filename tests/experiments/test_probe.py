@@ -435,7 +435,7 @@ def described(*runs: dict[str, Any]) -> list[str]:
     return [results.title(found), *results.sentences(found)]
 
 
-def test_verdicts_in_words() -> None:
+def test_verdicts_as_sentences() -> None:
     title, rule, *found = described(
         made("rnn", 0.27), made("gru", 0.6, stopped="budget"), made("lstm", 0.995, solved=True)
     )

@@ -121,7 +121,7 @@ def test_a_cell_can_be_copied_moved_and_compiled(name: str) -> None:
         ("RNNCell", (3, 5, False, "relu"), {}),
     ],
 )
-def test_the_text_is_torchs(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+def test_the_repr_is_torchs(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
     ours, theirs = pair(name, *args, **kwargs)
     assert repr(ours) == repr(theirs)
 

@@ -230,7 +230,7 @@ def test_auto_differentiates_twice_in_float64(cell: str) -> None:
 # -- choice of the kernel --------------------------------------------------------------------------
 
 
-def test_auto_takes_the_first_kernel_that_can_run_and_says_why() -> None:
+def test_auto_takes_the_first_kernel_that_can_run_and_gives_reasons() -> None:
     problem = cast(build(CELLS["gru"], 5), torch.float32)
     plan = choose(problem)
     assert plan.kernel == next(name for name, k in KERNELS.items() if k.refuses(problem) is None)
@@ -240,7 +240,7 @@ def test_auto_takes_the_first_kernel_that_can_run_and_says_why() -> None:
     assert variant.kernel == "reference" and "gru_reset_before" in variant.refused["aten"]
 
 
-def test_a_plan_says_what_is_rounded() -> None:
+def test_a_plan_names_the_rounding() -> None:
     problem = cast(build(CELLS["gru"], 5), torch.bfloat16)
     skip_refused("native", problem)
     assert str(choose(problem)).endswith("; torch.bfloat16 is computed in float32 and rounded at the end")

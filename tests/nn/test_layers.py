@@ -99,7 +99,7 @@ def test_a_wrong_call_raises_what_torch_raises(call: str) -> None:
 
 
 @pytest.mark.parametrize("kernel", ["auto", "aten", "reference"])
-def test_an_lstm_says_how_many_states_it_needs(kernel: str) -> None:
+def test_an_lstm_names_the_states_it_needs(kernel: str) -> None:
     with pytest.raises(RuntimeError, match=r"hx must hold 2 tensor\(s\) of state, but got 1"):
         LSTM(INPUT, H, kernel=kernel)(X, H0)
 
@@ -131,7 +131,7 @@ def test_arguments_attributes_and_state_dict_are_those_of_torch(name: str, args:
     assert_same(ours(x), theirs(x))
 
 
-def test_the_text_of_a_layer() -> None:
+def test_the_repr_of_a_layer() -> None:
     """torch's text for torch's arguments, then our options."""
     for args, kwargs in [((3, 5), {}), ((3, 5, 2), {"bias": False, "dropout": 0.1, "bidirectional": True})]:
         assert str(GRU(*args, **kwargs)) == str(nn.GRU(*args, **kwargs))

@@ -426,7 +426,7 @@ def test_a_gradient_without_saved_activations_is_an_error() -> None:
         ({"cell": "peephole"}, "peephole"),
     ],
 )
-def test_what_the_core_cannot_read_is_an_error(change: dict[str, Any], message: str) -> None:
+def test_invalid_arguments_of_the_core_are_errors(change: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError, match=message):
         recur(replace(make("lstm", 4, 3, 7), **change))
 

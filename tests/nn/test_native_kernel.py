@@ -126,7 +126,7 @@ def test_an_unknown_instruction_set_is_an_error() -> None:
     assert done.returncode != 0 and "avx9000" in done.stderr and "baseline" in done.stderr
 
 
-def test_without_the_core_the_kernel_says_so() -> None:
+def test_without_the_core_the_kernel_gives_the_reason() -> None:
     program = (
         "import sys; sys.modules['holdfast._native'] = None\n"
         "from holdfast.nn.kernels import native\n"

@@ -66,7 +66,7 @@ PAIRS = [
 
 
 @pytest.mark.parametrize(("layer", "first", "second"), PAIRS)
-def test_any_two_options_work_together_or_say_why_not(layer: str, first: str, second: str) -> None:
+def test_any_two_options_work_together_or_give_a_reason(layer: str, first: str, second: str) -> None:
     """Run forward, backward, trace and lengths, with two layers and both directions."""
     arguments: dict[str, Any] = {"num_layers": 2, "bidirectional": True}
     arguments |= OPTIONS[layer][first] | OPTIONS[layer][second]

@@ -183,7 +183,7 @@ def test_a_model_without_recurrent_layers_is_refused(what):
         holdfast.quantize(what)
 
 
-def test_the_plan_says_that_it_rounds():
+def test_the_plan_reports_the_rounding():
     small = holdfast.quantize(holdfast.GRU(3, 4))
     assert "rounded to 8 bits" in str(small.plan(torch.zeros(2, 1, 3)))
     assert to_torch(small)  # the weights are still there

@@ -22,7 +22,7 @@ FUNCTIONS = {
 
 @pytest.mark.parametrize("file", FUNCTIONS)
 @pytest.mark.parametrize("task", TASKS)
-def test_every_task_has_the_same_functions_in_its_late_files(task: str, file: str) -> None:
+def test_every_task_has_the_same_functions_in_its_lazy_files(task: str, file: str) -> None:
     wanted = FUNCTIONS[file]
     found = getattr(import_module(f"{TASKS[task].package}.{file}"), wanted.__name__)
     assert list(signature(found).parameters) == list(signature(wanted).parameters)[1:]

@@ -123,7 +123,7 @@ def test_even_the_smallest_budget_gives_a_model(clock: list[float]) -> None:
     assert (history.stopped, history.best_epoch, len(history.epochs)) == ("budget", 1, 1)
 
 
-def test_ctrl_c_says_how_to_resume(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_ctrl_c_prints_how_to_resume(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = signal.getsignal(signal.SIGINT)
     run(Sums(interrupt_at(2, 3)), folder=tmp_path)
     err = capsys.readouterr().err

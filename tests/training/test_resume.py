@@ -164,7 +164,7 @@ def test_nothing_to_resume(tmp_path: Path) -> None:
         run(Sums(), resume=True)
 
 
-def test_a_used_folder_is_left_alone(tmp_path: Path) -> None:
+def test_a_used_folder_is_not_changed(tmp_path: Path) -> None:
     run(Sums(), folder=tmp_path)
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     trainable = Sums()

@@ -92,7 +92,7 @@ def test_a_run_keeps_the_mean_only_where_it_validates_better(tmp_path: Path, rat
 
 
 @pytest.mark.parametrize("value", [1.0, -0.1, True])
-def test_a_decay_outside_its_rule_is_refused(value: float) -> None:
+def test_an_invalid_decay_is_refused(value: float) -> None:
     with pytest.raises(UserError, match="average"):
         Training(average=value)
 

@@ -34,17 +34,17 @@ def fitted(kind: str, most: int | None = None) -> Any:
 
 @pytest.mark.parametrize("kind", TOKENIZERS)
 def test_a_text_is_decoded_back(kind: str) -> None:
-    units = fitted(kind)
-    ids = units.encode(CORPUS)
-    assert ids.min() >= 0 and ids.max() < units.size
-    back = units.decode(ids)
+    tokenizer = fitted(kind)
+    ids = tokenizer.encode(CORPUS)
+    assert ids.min() >= 0 and ids.max() < tokenizer.size
+    back = tokenizer.decode(ids)
     assert back.split() == CORPUS.split() and (kind == "word" or back == CORPUS)
-    again = tokenizer_from_dict(tokenizer_to_dict(units), Path("data.json"))
+    again = tokenizer_from_dict(tokenizer_to_dict(tokenizer), Path("data.json"))
     assert (again.kind, again.size, again.begin, again.unknown) == (
         kind,
-        units.size,
-        units.begin,
-        units.unknown,
+        tokenizer.size,
+        tokenizer.begin,
+        tokenizer.unknown,
     )
     np.testing.assert_array_equal(again.encode(CORPUS), ids)
 
@@ -53,40 +53,40 @@ def test_a_text_is_decoded_back(kind: str) -> None:
 @settings(max_examples=60, deadline=None)
 def test_bytes_and_subwords_encode_every_text(text: str) -> None:
     for kind in ("byte", "subword"):
-        units = fitted(kind)
-        assert units.decode(units.encode(text)) == text
+        tokenizer = fitted(kind)
+        assert tokenizer.decode(tokenizer.encode(text)) == text
 
 
 @given(lines)
 @settings(max_examples=60, deadline=None)
 def test_unknown_characters_are_one_token(text: str) -> None:
-    units = fitted("character")
+    tokenizer = fitted("character")
     expected = "".join(c if c in CORPUS else "\N{REPLACEMENT CHARACTER}" for c in text)
-    assert units.decode(units.encode(text)) == expected and len(units.encode(text)) == len(text)
+    assert tokenizer.decode(tokenizer.encode(text)) == expected and len(tokenizer.encode(text)) == len(text)
 
 
 def test_subwords_are_shown_as_they_are_read() -> None:
-    units = TOKENIZERS["subword"].fit(["größer läuft\n" * 9], 300)
-    shown = [units.token(i) for i in units.encode("größer läuft\nλ\a")]
+    tokenizer = TOKENIZERS["subword"].fit(["größer läuft\n" * 9], 300)
+    shown = [tokenizer.token(i) for i in tokenizer.encode("größer läuft\nλ\a")]
     assert shown == ["größer", "␣läuft", "⏎", "Î", "»", r"\x07"]  # training had no λ: its two bytes
 
 
 def test_words_keep_line_ends_and_have_an_unknown_token() -> None:
-    units = fitted("word")
-    shown = [units.token(i) for i in units.encode("the cat\nbarks\n\nsat")]
+    tokenizer = fitted("word")
+    shown = [tokenizer.token(i) for i in tokenizer.encode("the cat\nbarks\n\nsat")]
     assert shown == ["the", "cat", LINE_END, UNKNOWN, LINE_END, LINE_END, "sat", LINE_END]
-    assert [units.token(0), units.token(1)] == [LINE_END, "the"]  # the most frequent ones first
+    assert [tokenizer.token(0), tokenizer.token(1)] == [LINE_END, "the"]  # the most frequent ones first
     for space in (" ", "\t"):  # a long line in two chunks
-        pieces = [*units.encode(f"the cat\nbarks{space}"), *units.encode("the cat")]
-        assert pieces == units.encode("the cat\nbarks the cat").tolist()
-    assert units.decode(units.encode("the cat\nsat")) == "the cat\nsat\n"
+        pieces = [*tokenizer.encode(f"the cat\nbarks{space}"), *tokenizer.encode("the cat")]
+        assert pieces == tokenizer.encode("the cat\nbarks the cat").tolist()
+    assert tokenizer.decode(tokenizer.encode("the cat\nsat")) == "the cat\nsat\n"
 
 
 @pytest.mark.parametrize(("text", "known"), [("a a b b c", True), ("a a b b c <unk>", False)])
 def test_a_rare_word_becomes_unknown_if_the_text_has_no_unknown_word(text: str, known: bool) -> None:
-    units = WordTokenizer.fit([text], None, min_count=2)
-    assert (units.encode("c")[0] == units.unknown) == known
-    assert units.encode("b")[0] != units.unknown
+    tokenizer = WordTokenizer.fit([text], None, min_count=2)
+    assert (tokenizer.encode("c")[0] == tokenizer.unknown) == known
+    assert tokenizer.encode("b")[0] != tokenizer.unknown
 
 
 @pytest.mark.parametrize("kind", ["word", "character"])
@@ -140,8 +140,8 @@ def test_a_long_line_is_cut_after_white_space(tmp_path: Path, monkeypatch: pytes
 
 
 def test_the_line_end_stays_in_a_small_vocabulary() -> None:
-    units = TOKENIZERS["character"].fit(["aaabbbccddefgh\n"], 4)
-    assert units.decode(units.encode("ab\n").tolist()) == "ab\n" and units.size == 5
+    tokenizer = TOKENIZERS["character"].fit(["aaabbbccddefgh\n"], 4)
+    assert tokenizer.decode(tokenizer.encode("ab\n").tolist()) == "ab\n" and tokenizer.size == 5
 
 
 def test_a_folder_is_read_by_name_without_hidden_files(tmp_path: Path) -> None:

@@ -267,8 +267,8 @@ def test_distinct_examples_are_split_too() -> None:
 def test_the_vocabulary_and_the_scale_are_fitted_on_the_training_split(tmp_path: Path) -> None:
     train, other = file(tmp_path, "a.csv", texts(40)), file(tmp_path, "b.csv", "text,label\nzebra,good\n")
     prepared = SequenceClassifier(text="text").prepare(train, other, other)
-    units = prepared.preprocessing.encoder.tokens
-    assert "zebra" not in units.words and prepared.test.inputs[0].tolist() == [units.unknown]
+    tokenizer = prepared.preprocessing.encoder.tokens
+    assert "zebra" not in tokenizer.words and prepared.test.inputs[0].tolist() == [tokenizer.unknown]
     assert len(prepared.train) == 40
     one = file(tmp_path, "one.csv", series(20, seed=1))
     two = file(tmp_path, "two.csv", series(20, seed=2))

@@ -72,7 +72,7 @@ def test_ets_follows_its_equations(season: int, lookback: int, horizon: int) -> 
     np.testing.assert_allclose(point, [expected[o] for o in split.origins], atol=1e-5)
 
 
-def test_ets_finds_likelier_parameters_than_it_starts_from() -> None:
+def test_ets_improves_on_its_initial_parameters() -> None:
     table = table_of(seasonal(300, 12), season=12, lookback=24)
     model = Ets(table.preprocessing)
     model.fit(split_of(table, 12), split_of(table, 12))

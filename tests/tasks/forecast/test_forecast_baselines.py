@@ -129,7 +129,7 @@ def test_no_baseline_sees_the_future(returns: bool, data: st.DataObject) -> None
 
 
 @pytest.mark.parametrize("returns", [LEVELS, RETURNS])
-def test_a_window_is_forecast_the_same_alone_as_among_others(returns: bool) -> None:
+def test_a_forecast_does_not_depend_on_the_batch(returns: bool) -> None:
     table, members = base(returns)
     whole = split_of(table, 8)
     some = np.array([0, 40, len(whole) - 3])

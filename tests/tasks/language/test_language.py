@@ -81,12 +81,12 @@ def test_training_carries_the_state_through_the_whole_stream() -> None:
     )
     net = module()
     training = StreamTraining(net, config.training, IDS, IDS, 0)
-    pieces = [(units, following) for units, following, _ in training.batches(1)]
+    pieces = [(tokens, following) for tokens, following, _ in training.batches(1)]
     assert len(pieces) == training.steps_per_epoch == (350 - 8) // 8
-    for (_, following), (units, _) in itertools.pairwise(pieces):
-        assert torch.equal(following[-1], units[0])
+    for (_, following), (tokens, _) in itertools.pairwise(pieces):
+        assert torch.equal(following[-1], tokens[0])
     losses = [training.loss(piece).item() for piece in training.batches(1)]
-    whole = torch.cat([units for units, _ in pieces])
+    whole = torch.cat([tokens for tokens, _ in pieces])
     with torch.no_grad():
         hidden, _ = net(whole)
         targets = torch.cat([following for _, following in pieces])
@@ -102,14 +102,14 @@ def test_a_reset_stream_starts_from_the_initial_state(cell: str) -> None:
     kept = torch.stack([kept for *_, kept in pieces])
     assert set(kept.flatten().tolist()) == {0.0, 1.0}
     assert torch.equal(kept, torch.stack([kept for *_, kept in training.batches(1)]))
-    units, following, _ = pieces[1]
+    tokens, following, _ = pieces[1]
     for first, second in ((1.0, 0.0), (0.0, 1.0)):
         training.state = None
         training.loss(pieces[0])
         carried = training.state
-        training.loss((units, following, torch.tensor([first, second])))
-        zeros = training.module(units)[1]
-        going_on = training.module(units, carried)[1]
+        training.loss((tokens, following, torch.tensor([first, second])))
+        zeros = training.module(tokens)[1]
+        going_on = training.module(tokens, carried)[1]
         for one, new, old in zip(_tensors(training.state), _tensors(zeros), _tensors(going_on), strict=True):
             for stream, share in enumerate((first, second)):
                 torch.testing.assert_close(one[:, stream], (old if share else new)[:, stream])
@@ -133,10 +133,10 @@ def test_dropout_drops_the_same_units_at_every_step(kind: str) -> None:
     layers: dict[str, list[torch.Tensor]] = {"input_dropout": [], "hidden_dropout": [], "output_dropout": []}
     for layer, name in zip(net.layers, ("input_dropout", "hidden_dropout"), strict=True):
         layer.register_forward_pre_hook(lambda _, given, name=name: layers[name].append(given[0]))
-    units = torch.randint(7, (30, 50))
-    plain = net(units)[0]
+    tokens = torch.randint(7, (30, 50))
+    plain = net(tokens)[0]
     torch.testing.assert_close(plain.dropped, plain.raw)
-    hidden = net.train()(units)[0]
+    hidden = net.train()(tokens)[0]
     layers["output_dropout"] += [plain.raw, hidden.dropped]
     for name, (before, after) in layers.items():
         dropped = after == 0
@@ -152,11 +152,11 @@ DROPOUTS = ("input_dropout", "hidden_dropout", "output_dropout")
 
 def test_whole_words_are_dropped_at_all_their_positions() -> None:
     net = build(build_config(LanguageConfig, {"hidden_size": 12, "embedding_dropout": 0.25}), 400).train()
-    units = torch.arange(400).repeat(3, 1).T
-    embedded = net._embed(units)
+    tokens = torch.arange(400).repeat(3, 1).T
+    embedded = net._embed(tokens)
     gone = (embedded == 0).all(-1)
     assert bool((gone == gone[:, :1]).all()) and 0.15 < float(gone.float().mean()) < 0.35
-    torch.testing.assert_close(embedded[~gone], net.embedding(units)[~gone] / 0.75)
+    torch.testing.assert_close(embedded[~gone], net.embedding(tokens)[~gone] / 0.75)
 
 
 def test_the_penalties_are_those_of_the_paper() -> None:
@@ -248,17 +248,17 @@ def test_a_cache_is_not_tuned_on_the_test_split(model: LanguageModel, file: Path
 
 
 def test_the_stream_writes_the_most_probable_tokens_of_the_whole_model(model: LanguageModel) -> None:
-    units, net = model.tokenizer, model.module
-    assert units is not None and net is not None
+    tokenizer, net = model.tokenizer, model.module
+    assert tokenizer is not None and net is not None
     written = model.generate("the ", length=40, temperature=0)
-    ids = [units.begin, *units.encode("the ").tolist()]
+    ids = [tokenizer.begin, *tokenizer.encode("the ").tolist()]
     with torch.no_grad():
         for _ in range(40):
             hidden, _ = net(torch.tensor(ids)[:, None])
             scores = net.output.log_probabilities(hidden.raw[-1])[0]
-            scores[units.unknown] = -torch.inf
+            scores[tokenizer.unknown] = -torch.inf
             ids.append(int(scores.argmax()))
-    assert written == units.decode(ids[5:])
+    assert written == tokenizer.decode(ids[5:])
 
 
 def test_the_seed_decides(model: LanguageModel) -> None:
@@ -293,17 +293,17 @@ def test_words_may_have_an_adaptive_softmax(file: Path) -> None:
 class _Given:
     """Writes given tokens, whatever it reads."""
 
-    def __init__(self, units: list[int]) -> None:
-        self.units = iter(units)
+    def __init__(self, tokens: list[int]) -> None:
+        self.tokens = iter(tokens)
 
     def step(self, token: int) -> Any:
         scores = np.full(256, -np.inf, np.float32)
-        scores[next(self.units)] = 0.0
+        scores[next(self.tokens)] = 0.0
         return scores
 
 
 @pytest.mark.parametrize(
-    ("units", "expected"),
+    ("tokens", "expected"),
     [
         ("käse".encode(), ["k", "ä", "s", "e"]),
         ("\N{GRINNING FACE}a".encode(), ["\N{GRINNING FACE}", "a"]),
@@ -311,9 +311,9 @@ class _Given:
         ("a\N{EURO SIGN}".encode()[:3], ["a", "\ufffd"]),
     ],
 )
-def test_a_generated_text_ends_after_its_length(units: bytes, expected: list[str]) -> None:
-    writer: Any = _Given([*units, 0, 0])
-    assert [*generated(writer, ByteTokenizer(), [], len(units), [], 0)] == expected
+def test_a_generated_text_ends_after_its_length(tokens: bytes, expected: list[str]) -> None:
+    writer: Any = _Given([*tokens, 0, 0])
+    assert [*generated(writer, ByteTokenizer(), [], len(tokens), [], 0)] == expected
 
 
 def test_a_prompt_of_words_may_end_in_a_space(tmp_path: Path) -> None:

@@ -261,7 +261,7 @@ def test_temperature_zero_takes_the_most_probable_and_a_low_one_nearly_always(ou
 
 @pytest.mark.parametrize("output", OUTPUTS)
 @torch.no_grad()
-def test_padding_counts_for_nothing(output: str) -> None:
+def test_padding_does_not_count(output: str) -> None:
     model = small(output, keys=KEYS)
     pieces = [random_piece(length, length) for length in (2, 9, 23)]
     alone = [frame_nats(model, _double(batch([p.roll]))) for p in pieces]
@@ -316,7 +316,7 @@ def training(pieces: tuple[RollPiece, ...], **data: Any) -> RollTraining:
     return RollTraining(small("independent", keys=KEYS).float(), config, dataset)
 
 
-def test_training_pieces_are_transposed_anew_in_each_epoch_and_validation_is_not() -> None:
+def test_training_pieces_are_transposed_again_in_each_epoch() -> None:
     pieces = tuple(piece([30 + i], [40 + i], [41 + i, 60], [42 + i]) for i in range(9))
     own = training(pieces, transpose=5)
     shifts = set()

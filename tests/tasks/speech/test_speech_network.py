@@ -100,11 +100,11 @@ def test_the_loss_sums_over_all_paths() -> None:
     scores = torch.randn(5, 2, 3, generator=generator, dtype=torch.float64).log_softmax(-1)
     targets, sizes, lengths = torch.tensor([[1, 2], [2, 0]]), torch.tensor([2, 1]), torch.tensor([5, 3])
     found = ctc_nll(scores, lengths, targets, sizes)
-    for row, (units, frames) in enumerate([((1, 2), 5), ((2,), 3)]):
+    for row, (tokens, frames) in enumerate([((1, 2), 5), ((2,), 3)]):
         total = sum(
             np.exp(sum(float(scores[f, row, u]) for f, u in enumerate(path)))
             for path in itertools.product(range(3), repeat=frames)
-            if tuple(u for u, _ in itertools.groupby(path) if u) == units
+            if tuple(u for u, _ in itertools.groupby(path) if u) == tokens
         )
         assert float(found[row]) == pytest.approx(-np.log(total))
 

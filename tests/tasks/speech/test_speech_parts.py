@@ -206,7 +206,7 @@ def test_edits_are_the_fewest(one: list[int], other: list[int]) -> None:
         ({"hot_words": ("a",), "hot_boost": float("nan")}, "--hot-boost"),
     ],
 )
-def test_a_search_outside_its_rule_is_refused(settings: dict[str, object], message: str) -> None:
+def test_an_invalid_search_is_refused(settings: dict[str, object], message: str) -> None:
     with pytest.raises(UserError, match=message):
         DecodingConfig(**settings)  # type: ignore[arg-type]
 

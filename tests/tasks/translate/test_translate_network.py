@@ -74,9 +74,9 @@ def test_hypotheses_of_a_sentence_share_its_memory(options: dict[str, Any]) -> N
     module, (source, lengths, _) = network(**options), sentences()
     memory, state = module.encode(source, lengths)
     twice = torch.arange(3).repeat_interleave(2)
-    units = torch.randint(V[1], (6,))
-    beams = StepwiseTranslator(module, memory, state.select(twice)).step(units)
-    copies = StepwiseTranslator(module, memory.select(twice), state.select(twice)).step(units)
+    tokens = torch.randint(V[1], (6,))
+    beams = StepwiseTranslator(module, memory, state.select(twice)).step(tokens)
+    copies = StepwiseTranslator(module, memory.select(twice), state.select(twice)).step(tokens)
     for one, other in zip(beams, copies, strict=True):
         torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-5)
 
@@ -102,10 +102,10 @@ def test_tied_and_shared_weights_are_one_tensor() -> None:
 
 def test_dropout_is_the_same_at_every_step_and_only_in_training() -> None:
     module = network(dropout=0.5, embedding_dropout=0.5)
-    units = torch.zeros(50, 2, dtype=torch.long)
-    assert torch.equal(module.source(units), module.source.table(units))
+    tokens = torch.zeros(50, 2, dtype=torch.long)
+    assert torch.equal(module.source(tokens), module.source.table(tokens))
     module.train()
-    embedded = module.source(units)
+    embedded = module.source(tokens)
     whole = embedded.any(-1)
     assert 0.2 < float(whole.float().mean()) < 0.8  # whole tokens
     for sentence in range(2):
@@ -129,9 +129,9 @@ def test_decoder_dropout_is_the_same_at_every_step(feeding: bool) -> None:
 
 def test_dropping_whole_tokens_keeps_the_mean() -> None:
     module = network(embedding_dropout=0.5).train()
-    units = torch.zeros(4000, 2, dtype=torch.long)
+    tokens = torch.zeros(4000, 2, dtype=torch.long)
     torch.testing.assert_close(
-        module.source(units).mean((0, 1)), module.source.table.weight[0], rtol=0.1, atol=0.01
+        module.source(tokens).mean((0, 1)), module.source.table.weight[0], rtol=0.1, atol=0.01
     )
 
 

@@ -57,7 +57,7 @@ def test_bleu_by_hand() -> None:
         (date(2019, 12, 22), "the twenty-second of December twenty nineteen"),
     ],
 )
-def test_dates_in_words(day: date, words: str) -> None:
+def test_dates_are_spelled_out(day: date, words: str) -> None:
     assert in_words(day) == words
 
 
