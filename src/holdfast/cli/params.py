@@ -24,6 +24,7 @@ from holdfast.config import (
     settings_of,
 )
 from holdfast.errors import UserError
+from holdfast.files import OutputFolder
 from holdfast.tasks.registry import RUN_CONFIG, RUN_STATE, load
 from holdfast.validation import did_you_mean, flag_name
 
@@ -65,8 +66,6 @@ def whole(text: str) -> Parameter:
     return Parameter(help=text, converter=_whole_number)
 
 
-Data = Path
-"""The file that a model is trained on; each task has its own help for it."""
 Run = Annotated[Path, Parameter(help="Folder of a trained model.")]
 Recipe = Annotated[Path | None, Parameter(help="TOML file with settings. Flags override it.")]
 Overwrite = Annotated[bool, switch("Overwrite earlier results in --out.")]
@@ -107,23 +106,32 @@ class Earlier:
             )
 
 
-@dataclass(frozen=True)
-class Design:
-    """The networks of ``holdfast claims``: cells, pairs of runs, and fractions of the training split."""
-
-    cells: Cells = ("lstm", "gru")
-    seeds: Annotated[int, whole("Pairs of runs.")] = 5
-    fractions: Annotated[
-        tuple[float, ...],
-        several(
-            "Fractions of the training split to train on. 1 must be one of them.",
-            lambda values: ",".join(f"{value:g}" for value in values),
-        ),
-    ] = (0.05, 0.1, 0.25, 0.5, 1.0)
-
-
-NO_FILES, NEW, DESIGN = SplitFiles(), Earlier(), Design()
+NO_FILES, NEW = SplitFiles(), Earlier()
 """Defaults."""
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """Flags of an experiment: its results and its settings."""
+
+    out: Annotated[
+        Path | None, Parameter(help="Folder of the results; runs/COMMAND-NAME when not given.")
+    ] = None
+    recipe: Recipe = None
+    earlier: Annotated[Earlier, FLAT] = NEW
+    json: Json = False
+
+    def folder(self, name: str) -> OutputFolder:
+        """Return the folder of the results: ``runs/NAME`` if it is not given.
+
+        Raises:
+            UserError: --resume and --overwrite are both given.
+        """
+        self.earlier.check()
+        return OutputFolder(self.out or Path("runs") / name, self.earlier.overwrite, self.earlier.resume)
+
+
+EXPERIMENT = Experiment()
 
 
 def load_run(task: str, run: Path, device: str) -> Any:

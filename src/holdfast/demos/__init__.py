@@ -10,15 +10,8 @@ from holdfast.demos.base import Demo as Demo
 from holdfast.errors import UserError
 from holdfast.validation import did_you_mean
 
-DEMOS = {
-    "forecast": "holdfast.demos.forecast:forecast_demo",
-    "language": "holdfast.demos.language:language_demo",
-    "translate": "holdfast.demos.translate:translate_demo",
-    "classify": "holdfast.demos.classify:classify_demo",
-    "music": "holdfast.demos.music:music_demo",
-    "speech": "holdfast.demos.speech:speech_demo",
-}
-"""Task -> its demo."""
+DEMOS = ("forecast", "language", "translate", "classify", "music", "speech")
+"""Tasks with a demo: the function ``TASK_demo`` in the module of the task's name."""
 
 
 def demo(task: str, out: Path, announce: Announce = lambda text: None) -> Demo:
@@ -33,6 +26,5 @@ def demo(task: str, out: Path, announce: Announce = lambda text: None) -> Demo:
             f"It was {task!r}.",
             did_you_mean(task, DEMOS, "Run for example: holdfast demo forecast."),
         )
-    module, _, name = DEMOS[task].partition(":")
-    found: Demo = getattr(import_module(module), name)(out, announce)
+    found: Demo = getattr(import_module(f"holdfast.demos.{task}"), f"{task}_demo")(out, announce)
     return found

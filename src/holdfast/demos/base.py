@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,9 +44,13 @@ def compare_cells(
     announce: Announce,
     *,
     seeds: int = 1,
-    next: Callable[[str], Sequence[Sequence[str]]],
+    next: Callable[[Path, str, list[str]], list[list[str]]],
 ) -> Demo:
-    """Compare GRU and LSTM with the baselines; ``next`` returns commands to try with the better cell."""
+    """Compare GRU and LSTM with the baselines.
+
+    ``next`` returns commands to try after the one that trains the better cell, from the data file,
+    the run folder, and the flags that give the demo's settings and that cell.
+    """
     out = data.parent
     found = compare(
         task,
@@ -57,4 +61,6 @@ def compare_cells(
         options=RunOptions(OutputFolder(out, overwrite=True), sys.stderr.isatty(), announce),
     )
     page = write_comparison_report(found, title, out)
-    return Demo(data, found, page, tuple(shlex.join(command) for command in next(best_cell(found))))
+    run, settings = str(out / "run"), ["--recipe", str(out / "config.toml"), "--cell", best_cell(found)]
+    train = ["holdfast", "train", task, str(data), *settings, "--out", run]
+    return Demo(data, found, page, tuple(map(shlex.join, [train, *next(data, run, settings)])))

@@ -23,15 +23,12 @@ def classify_demo(out: Path, announce: Announce = lambda text: None) -> Demo:
     data = write_data(out, "classify", config, "digits.csv", digits_csv())
     announce(f"1,797 handwritten digits, row by row: {data}")
     title = "Handwritten digits, read row by row"
-    return compare_cells("classify", config, data, title, announce, next=lambda cell: _next(data, cell))
+    return compare_cells("classify", config, data, title, announce, next=_next)
 
 
-def _next(data: Path, cell: str) -> list[list[str]]:
-    run = data.parent / "run"
-    settings = ["--recipe", str(data.parent / "config.toml"), "--cell", cell]
+def _next(data: Path, run: str, settings: list[str]) -> list[list[str]]:
     return [
-        ["holdfast", "train", "classify", str(data), *settings, "--out", str(run)],
-        ["holdfast", "predict", str(run), str(data), "--out", str(data.parent / "labels.csv")],
+        ["holdfast", "predict", run, str(data), "--out", str(data.parent / "labels.csv")],
         ["holdfast", "train", "classify", "YOUR.csv", "--text", "COLUMN", "--label", "COLUMN"],
         ["holdfast", "train", "classify", "YOUR.csv", "--series", "COLUMN", "--step", "COLUMN"],
     ]

@@ -25,17 +25,12 @@ def forecast_demo(out: Path, announce: Announce = lambda text: None) -> Demo:
     data = write_data(out, "forecast", config, "co2.csv", co2_csv())
     announce(f"CO2 at Mauna Loa, weekly: {data}; 26 weeks ahead")
     title = "CO2 above Mauna Loa, 26 weeks ahead"
-    return compare_cells(
-        "forecast", config, data, title, announce, seeds=3, next=lambda cell: _next(data, cell)
-    )
+    return compare_cells("forecast", config, data, title, announce, seeds=3, next=_next)
 
 
-def _next(data: Path, cell: str) -> list[list[str]]:
-    run, plot = data.parent / "run", data.parent / "forecast.png"
-    settings = ["--recipe", str(data.parent / "config.toml"), "--cell", cell]
+def _next(data: Path, run: str, settings: list[str]) -> list[list[str]]:
     return [
-        ["holdfast", "train", "forecast", str(data), *settings, "--out", str(run)],
-        ["holdfast", "predict", str(run), str(data), "--plot", str(plot)],
+        ["holdfast", "predict", run, str(data), "--plot", str(data.parent / "forecast.png")],
         ["holdfast", "backtest", "forecast", str(data), *settings],
         ["holdfast", "train", "forecast", "YOUR.csv", "--target", "COLUMN", "--horizon", "STEPS"],
     ]

@@ -19,16 +19,13 @@ def language_demo(out: Path, announce: Announce = lambda text: None) -> Demo:
     data = write_data(out, "language", config, "python.txt", text)
     announce(f"Python's language reference, {len(text):,} characters: {data}")
     title = "Python's language reference, character by character"
-    return compare_cells("language", config, data, title, announce, next=lambda cell: _next(data, cell))
+    return compare_cells("language", config, data, title, announce, next=_next)
 
 
-def _next(data: Path, cell: str) -> list[list[str]]:
-    run = data.parent / "run"
-    settings = ["--recipe", str(data.parent / "config.toml"), "--cell", cell]
+def _next(data: Path, run: str, settings: list[str]) -> list[list[str]]:
     return [
-        ["holdfast", "train", "language", str(data), *settings, "--out", str(run)],
-        ["holdfast", "predict", str(run), "--prompt", "The statement", "--temperature", "0.7"],
-        ["holdfast", "predict", str(run), "--prompt", "for x in range(10):", "--score"],
+        ["holdfast", "predict", run, "--prompt", "The statement", "--temperature", "0.7"],
+        ["holdfast", "predict", run, "--prompt", "for x in range(10):", "--score"],
         ["holdfast", "train", "language", "YOUR.txt", "--token", "word"],
     ]
 

@@ -36,9 +36,7 @@ def music_demo(out: Path, announce: Announce = lambda text: None) -> Demo:
     announce(f"Reading {CHORALES} chorales ...")
     data = write_data(out, "music", config, "chorales.json", chorales())
     announce(f"{CHORALES} chorales by Bach: {data}")
-    found = compare_cells(
-        "music", config, data, "Chorales by Bach", announce, next=lambda cell: _next(data, cell)
-    )
+    found = compare_cells("music", config, data, "Chorales by Bach", announce, next=_next)
     _compose(config, found.comparison, data, announce)
     return found
 
@@ -58,12 +56,9 @@ def _compose(config: MusicConfig, comparison: Comparison, data: Path, announce: 
         announce(line)
 
 
-def _next(data: Path, cell: str) -> list[list[str]]:
-    run, folder = str(data.parent / "run"), data.parent
-    settings = ["--recipe", str(folder / "config.toml"), "--cell", cell]
-    files = ["--midi", str(folder / "mine.mid"), "--plot", str(folder / "mine.png")]
+def _next(data: Path, run: str, settings: list[str]) -> list[list[str]]:
+    files = ["--midi", str(data.parent / "mine.mid"), "--plot", str(data.parent / "mine.png")]
     return [
-        ["holdfast", "train", "music", str(data), *settings, "--out", run],
         ["holdfast", "predict", run, "--key", "D minor", "--bars", "8", *files],
         ["holdfast", "predict", run, "--harmonize", "MELODY.mid", *files],
         ["holdfast", "train", "music", "FOLDER_OF_MIDI", "--model", "events", "--steps-per-beat", "8"],

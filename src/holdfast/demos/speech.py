@@ -54,18 +54,15 @@ def speech_demo(out: Path, announce: Announce = lambda text: None) -> Demo:
     speak(said, data.parent)
     announce(f"Audio files and their texts: {data}")
     title = "Spoken commands, tested on a new voice"
-    return compare_cells("speech", config, data, title, announce, next=lambda cell: _next(data, cell))
+    return compare_cells("speech", config, data, title, announce, next=_next)
 
 
-def _next(data: Path, cell: str) -> list[list[str]]:
-    run, own = data.parent / "run", data.parent / "own.wav"
-    settings = ["--recipe", str(data.parent / "config.toml"), "--cell", cell]
-    sound = str(data.parent / "0.wav")
+def _next(data: Path, run: str, settings: list[str]) -> list[list[str]]:
+    sound, plot, own = (str(data.parent / name) for name in ("0.wav", "words.png", "own.wav"))
     return [
-        ["holdfast", "train", "speech", str(data), *settings, "--out", str(run)],
-        ["holdfast", "predict", str(run), sound, "--times", "--plot", str(data.parent / "words.png")],
-        ["espeak-ng", "-v", STRANGER, "-w", str(own), "garage heater off"],
-        ["holdfast", "predict", str(run), str(own)],
+        ["holdfast", "predict", run, sound, "--times", "--plot", plot],
+        ["espeak-ng", "-v", STRANGER, "-w", own, "garage heater off"],
+        ["holdfast", "predict", run, own],
         ["holdfast", "train", "speech", "YOUR.tsv"],
     ]
 

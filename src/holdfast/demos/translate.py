@@ -39,17 +39,13 @@ def translate_demo(out: Path, announce: Announce = lambda text: None) -> Demo:
     data = write_data(out, "translate", config, "dates.tsv", dates())
     write_atomic(out / "questions.txt", "2001-02-03\n1789-07-14\n1969-07-20\n2040-12-31\n")
     announce(f"{DATES:,} dates and their words: {data}")
-    return compare_cells(
-        "translate", config, data, "Dates in words", announce, next=lambda cell: _next(data, cell)
-    )
+    return compare_cells("translate", config, data, "Dates in words", announce, next=_next)
 
 
-def _next(data: Path, cell: str) -> list[list[str]]:
-    run, plot = data.parent / "run", data.parent / "attention.png"
-    settings = ["--recipe", str(data.parent / "config.toml"), "--cell", cell]
+def _next(data: Path, run: str, settings: list[str]) -> list[list[str]]:
+    folder = data.parent
     return [
-        ["holdfast", "train", "translate", str(data), *settings, "--out", str(run)],
-        ["holdfast", "predict", str(run), str(data.parent / "questions.txt"), "--plot", str(plot)],
+        ["holdfast", "predict", run, str(folder / "questions.txt"), "--plot", str(folder / "attention.png")],
         ["holdfast", "train", "translate", "YOUR.tsv"],
     ]
 

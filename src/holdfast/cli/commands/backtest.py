@@ -9,13 +9,13 @@ from cyclopts import Parameter
 
 from holdfast.cli import output
 from holdfast.cli.errors import notice
-from holdfast.cli.params import Data, Given, Json, Overwrite, Recipe, build, whole
+from holdfast.cli.params import Given, Json, Overwrite, Recipe, build, whole
 from holdfast.files import OutputFolder
 from holdfast.tasks.registry import backtest_of, settings_class, task_class
 
 
 def backtest(
-    data: Data,
+    data: Path,
     /,
     *,
     folds: Annotated[int, whole("Blocks to forecast, one after the other.")] = 5,

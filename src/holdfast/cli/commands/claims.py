@@ -7,40 +7,39 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-from cyclopts import Parameter
-
 from holdfast.cli import output
 from holdfast.cli.errors import notice
 from holdfast.cli.params import (
-    DESIGN,
+    EXPERIMENT,
     FLAT,
-    NEW,
     NO_FILES,
-    Data,
-    Design,
-    Earlier,
+    Cells,
+    Experiment,
     Given,
-    Json,
-    Recipe,
     SplitFiles,
     build,
+    several,
+    whole,
 )
-from holdfast.files import DataFiles, OutputFolder
+from holdfast.files import DataFiles
 from holdfast.tasks.registry import settings_class
 
 
 def claims(
-    data: Data,
+    data: Path,
     /,
     *,
     own: Annotated[SplitFiles, FLAT] = NO_FILES,
-    design: Annotated[Design, FLAT] = DESIGN,
-    out: Annotated[
-        Path | None, Parameter(help="Folder of the results; runs/claims-FILE when not given.")
-    ] = None,
-    recipe: Recipe = None,
-    earlier: Annotated[Earlier, FLAT] = NEW,
-    json: Json = False,
+    cells: Cells = ("lstm", "gru"),
+    seeds: Annotated[int, whole("Pairs of runs.")] = 5,
+    fractions: Annotated[
+        tuple[float, ...],
+        several(
+            "Fractions of the training split to train on. 1 must be one of them.",
+            lambda values: ",".join(f"{value:g}" for value in values),
+        ),
+    ] = (0.05, 0.1, 0.25, 0.5, 1.0),
+    flags: Annotated[Experiment, FLAT] = EXPERIMENT,
     task: str,
     given: Given,
 ) -> int:
@@ -50,22 +49,22 @@ def claims(
     from holdfast.experiments.claims.summary import claims_to_dict
     from holdfast.experiments.compare import COMPARISON_FILE, RunOptions
 
-    earlier.check()
-    experiment = ExperimentDesign(design.cells, design.seeds, design.fractions)
-    config = build(settings_class(task, "config"), task, given, recipe, data)
-    folder = out or Path("runs") / f"claims-{data.stem}"
-    into = OutputFolder(folder, earlier.overwrite, earlier.resume)
+    design = ExperimentDesign(cells, seeds, fractions)
+    config = build(settings_class(task, "config"), task, given, flags.recipe, data)
+    into = flags.folder(f"claims-{data.stem}")
     options = RunOptions(progress=sys.stderr.isatty(), announce=notice)
     files = DataFiles(data, own.valid, own.test)
-    with output.results_in(folder, COMPARISON_FILE):
-        found, tested = run_claims(task, config, files, into, experiment, options)
-    page = write_claims_report(found, tested, f"LSTM and GRU on {data.name}: the textbook's claims", folder)
+    with output.results_in(into.folder, COMPARISON_FILE):
+        found, tested = run_claims(task, config, files, into, design, options)
+    page = write_claims_report(
+        found, tested, f"LSTM and GRU on {data.name}: the textbook's claims", into.folder
+    )
     output.notes(found.notes)
-    if json:
+    if flags.json:
         output.write_json(claims_to_dict(found, tested))
         return 0
     _show(found, tested, f"{task}: LSTM and GRU on {data.name}")
-    output.results_are(folder, page)
+    output.results_are(into.folder, page)
     return 0
 
 

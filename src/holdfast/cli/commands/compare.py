@@ -6,41 +6,31 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
-from cyclopts import Parameter
-
 from holdfast.cli import output
 from holdfast.cli.errors import notice
 from holdfast.cli.params import (
+    EXPERIMENT,
     FLAT,
-    NEW,
     NO_FILES,
     Cells,
-    Data,
-    Earlier,
+    Experiment,
     Given,
-    Json,
-    Recipe,
     SplitFiles,
     build,
     whole,
 )
-from holdfast.files import DataFiles, OutputFolder
+from holdfast.files import DataFiles
 from holdfast.tasks.registry import settings_class
 
 
 def compare(
-    data: Data,
+    data: Path,
     /,
     *,
     own: Annotated[SplitFiles, FLAT] = NO_FILES,
     cells: Cells = ("rnn", "gru", "lstm"),
     seeds: Annotated[int, whole("Runs of each cell.")] = 3,
-    out: Annotated[
-        Path | None, Parameter(help="Folder of the results; runs/compare-FILE when not given.")
-    ] = None,
-    recipe: Recipe = None,
-    earlier: Annotated[Earlier, FLAT] = NEW,
-    json: Json = False,
+    flags: Annotated[Experiment, FLAT] = EXPERIMENT,
     task: str,
     given: Given,
 ) -> int:
@@ -48,12 +38,10 @@ def compare(
     from holdfast.experiments.compare import COMPARISON_FILE, RunOptions, write_comparison_report
     from holdfast.experiments.compare import compare as run
 
-    earlier.check()
-    config = build(settings_class(task, "config"), task, given, recipe, data)
-    folder = out or Path("runs") / f"compare-{data.stem}"
-    into = OutputFolder(folder, earlier.overwrite, earlier.resume)
+    config = build(settings_class(task, "config"), task, given, flags.recipe, data)
+    into = flags.folder(f"compare-{data.stem}")
     options = RunOptions(into, sys.stderr.isatty(), notice)
-    with output.results_in(folder, COMPARISON_FILE):
+    with output.results_in(into.folder, COMPARISON_FILE):
         found = run(
             task,
             config,
@@ -62,13 +50,13 @@ def compare(
             seeds=seeds,
             options=options,
         )
-    page = write_comparison_report(found, f"Cells on {data.name}", folder)
+    page = write_comparison_report(found, f"Cells on {data.name}", into.folder)
     output.notes(found.notes)
-    if json:
+    if flags.json:
         output.write_json(found.to_dict())
         return 0
     output.comparison(
         task, found, f"{task}: cells over {seeds} {'seed' if seeds == 1 else 'seeds'} on {data.name}"
     )
-    output.results_are(folder, page)
+    output.results_are(into.folder, page)
     return 0

@@ -15,7 +15,6 @@ from holdfast.cli.params import (
     FLAT,
     NEW,
     NO_FILES,
-    Data,
     Earlier,
     Given,
     Recipe,
@@ -41,7 +40,7 @@ _STOPPED = {
 
 
 def train(
-    data: Data,
+    data: Path,
     /,
     *,
     own: Annotated[SplitFiles, FLAT] = NO_FILES,
