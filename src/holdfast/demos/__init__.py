@@ -11,7 +11,7 @@ from holdfast.errors import UserError
 from holdfast.validation import did_you_mean
 
 DEMOS = ("forecast", "language", "translate", "classify", "music", "speech")
-"""Tasks with a demo: the function ``TASK_demo`` in the module of the task's name."""
+"""Tasks with a demo: the function ``demo`` in the module of the task's name."""
 
 
 def demo(task: str, out: Path, announce: Announce = lambda text: None) -> Demo:
@@ -26,5 +26,5 @@ def demo(task: str, out: Path, announce: Announce = lambda text: None) -> Demo:
             f"It was {task!r}.",
             did_you_mean(task, DEMOS, "Run for example: holdfast demo forecast."),
         )
-    found: Demo = getattr(import_module(f"holdfast.demos.{task}"), f"{task}_demo")(out, announce)
+    found: Demo = import_module(f"holdfast.demos.{task}").demo(out, announce)
     return found

@@ -9,7 +9,7 @@ from holdfast.models.options import ClassifierOptions
 from holdfast.tasks.classify.config import ClassifyConfig, ClassifyTraining, DataConfig
 
 
-def classify_demo(out: Path, announce: Announce = lambda text: None) -> Demo:
+def demo(out: Path, announce: Announce = lambda text: None) -> Demo:
     """Compare GRU and LSTM with baselines on handwritten digits, read from the top row to the bottom row.
 
     The 1,797 images of 8 x 8 pixels come with scikit-learn (UCI "Optical Recognition of Handwritten

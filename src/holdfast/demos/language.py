@@ -9,7 +9,7 @@ from holdfast.models.options import LanguageOptions
 from holdfast.tasks.language.config import LanguageConfig, LanguageTraining
 
 
-def language_demo(out: Path, announce: Announce = lambda text: None) -> Demo:
+def demo(out: Path, announce: Announce = lambda text: None) -> Demo:
     """Compare GRU and LSTM with n-grams on Python's language reference, which ``help("topics")`` shows."""
     config = LanguageConfig(
         network=LanguageOptions(hidden_size=160, num_layers=1, hidden_dropout=0.0, output_dropout=0.1),

@@ -40,7 +40,7 @@ class Spoken:
     pitch: int
 
 
-def speech_demo(out: Path, announce: Announce = lambda text: None) -> Demo:
+def demo(out: Path, announce: Announce = lambda text: None) -> Demo:
     """Compare GRU and LSTM with baselines on commands spoken by espeak-ng: 12 voices, tested on a 13th."""
     config = SpeechConfig(
         data=SoundConfig(token="word", split="0.9/0.1/0", hold_out=STRANGER),

@@ -28,7 +28,7 @@ _ORDINALS = {"one": "first", "two": "second", "three": "third", "five": "fifth",
 _ORDINALS |= {"nine": "ninth", "twelve": "twelfth", "twenty": "twentieth", "thirty": "thirtieth"}
 
 
-def translate_demo(out: Path, announce: Announce = lambda text: None) -> Demo:
+def demo(out: Path, announce: Announce = lambda text: None) -> Demo:
     """Compare GRU and LSTM with baselines on dates to write in words, such as "the third of July ..."."""
     config = TranslateConfig(
         data=PairsConfig(token="character", split="rest/200/300"),
