@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from holdfast._typing import Array
 from holdfast.data.music.meta import ScoreMeta
@@ -167,10 +168,8 @@ def _events(model: Composer, split: EventSplit, steps: int) -> InspectionRequest
 
 def _read(module: RecurrentLanguageModel, texts: Sequence[Array], end: int) -> Callable[[], object]:
     """Return a function that gives the outputs after each event of padded pieces."""
-    table = np.full((max(map(len, texts)), len(texts)), end, np.int64)
-    for column, ids in enumerate(texts):
-        table[: len(ids), column] = ids
-    x = torch.from_numpy(table).to(next(module.parameters()).device)
+    x = pad_sequence([torch.from_numpy(ids) for ids in texts], padding_value=end)
+    x = x.to(next(module.parameters()).device)
     return lambda: module(x)[0]
 
 

@@ -9,6 +9,7 @@ from itertools import pairwise
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from holdfast._typing import Array
 from holdfast.data.batching import TokenBatches
@@ -89,11 +90,8 @@ def randomly_transposed(roll: Roll, most: int, random: np.random.Generator) -> R
 
 def batch(rolls: list[Roll]) -> Batch:
     """Join rolls to a batch; shorter ones are padded with silence, which is not scored."""
-    lengths = [len(roll) for roll in rolls]
-    table = np.zeros((max(lengths), len(rolls), rolls[0].shape[1]), np.float32)
-    for column, roll in enumerate(rolls):
-        table[: len(roll), column] = roll
-    return torch.from_numpy(table), torch.tensor(lengths) - 1
+    frames = pad_sequence([torch.from_numpy(roll.astype(np.float32)) for roll in rolls])
+    return frames, torch.tensor([len(roll) for roll in rolls]) - 1
 
 
 def _scored(batch: Batch) -> Tensor:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from holdfast.data.batching import TokenBatches
 from holdfast.data.text.tokenizers import Ids
@@ -50,22 +51,18 @@ def batch(split: PairSplit, chosen: Sequence[int], ends: _Ends, own: float = 0.0
     inputs = [np.concatenate([[end], split.targets[i]]) for i in chosen]
     targets = [np.concatenate([split.targets[i], [end]]) for i in chosen]
     source, lengths = source_batch([split.sources[i] for i in chosen], ends[0])
-    read, write = (torch.from_numpy(padded(t, fill)) for t, fill in ((inputs, end), (targets, NONE)))
-    return Batch(source, lengths, read, write, torch.tensor(own))
+    return Batch(source, lengths, padded(inputs, end), padded(targets, NONE), torch.tensor(own))
 
 
 def source_batch(sources: Sequence[Ids], end: int) -> tuple[Tensor, Tensor]:
     """Return source tokens [S, B], each sentence with its end token, and lengths [B]."""
     ended = [np.append(ids, end) for ids in sources]
-    return torch.from_numpy(padded(ended, end)), torch.tensor([len(ids) for ids in ended])
+    return padded(ended, end), torch.tensor([len(ids) for ids in ended])
 
 
-def padded(sequences: Sequence[Ids], fill: int) -> Ids:
+def padded(sequences: Sequence[Ids], fill: int) -> Tensor:
     """Return sequences as columns [T, B], the shorter ones padded."""
-    table = np.full((max(map(len, sequences)), len(sequences)), fill, np.int64)
-    for column, sequence in enumerate(sequences):
-        table[: len(sequence), column] = sequence
-    return table
+    return pad_sequence([torch.from_numpy(own.astype(np.int64)) for own in sequences], padding_value=fill)
 
 
 class PairTraining:
