@@ -219,7 +219,7 @@ def test_a_comparison_takes_the_files_that_training_took(
     small = ["--text", "text", "--epochs", "1", "--hidden-size", "4"]
     files = [data, "--valid", valid, "--test", test]
     assert main(["train", "classify", *files, *small, "--out", str(tmp_path / "run")]) == 0
-    assert f"holdfast compare classify {' '.join(files)} --text text --cells" in capsys.readouterr().out
+    assert f"holdfast compare classify {' '.join(files)} --text text\n" in capsys.readouterr().out
     flags = [*small, "--cells", "gru", "--seeds", "1", "--json", "--out", str(tmp_path / "found")]
     assert main(["compare", "classify", *files, *flags]) == 0
     runs = json.loads(capsys.readouterr().out)["runs"]
