@@ -109,7 +109,8 @@ class TaskContract(ABC, Generic[C, S, P, Y, N]):
     data_settings: ClassVar[tuple[str, ...]] = ()
     """Settings that another command on the same data needs as well."""
     sentence: ClassVar[str] = "The network's {label} is {own:.4g}; {bar}"
-    """First sentence of a verdict: ``label`` and ``own`` value of the metric, ``bar`` of it."""
+    """First sentence of a verdict, as a format of the result, the ``label`` and ``own`` value of the
+    ranking metric, and ``bar``, which compares it with the best baseline."""
 
     # -- what a task adds --------------------------------------------------------------------------
 
@@ -250,7 +251,7 @@ class TaskContract(ABC, Generic[C, S, P, Y, N]):
 
     @classmethod
     def next_commands(cls, run: str, files: list[str], asked: list[str]) -> list[list[str]]:
-        """Return commands for after a training run on these files with these flags on data."""
+        """Return commands that are useful after a training run with these files and flags."""
         return [
             *cls.examples(run, files),
             ["holdfast", "evaluate", run, "--json"],

@@ -114,7 +114,7 @@ class BagOfWords(_Regression):
 
 
 class Statistics(_Regression):
-    """Logistic regression on statistics of each channel (see :func:`statistics`)."""
+    """Logistic regression on the :func:`statistics` of each channel."""
 
     name = "statistics"
     saved = ("scale", "weight", "bias")
@@ -135,7 +135,9 @@ class Statistics(_Regression):
 
 
 def statistics(split: ExampleSplit) -> Array:
-    """Return features [N, 6 C + 1]: six of each channel, and the length."""
+    """Return features [N, 6 C + 1]: the mean, the standard deviation, and the smallest, largest,
+    first and last value of each channel, and the length.
+    """
     rows = [
         np.concatenate([x.mean(0), x.std(0), x.min(0), x.max(0), x[0], x[-1], [len(x)]]) for x in split.inputs
     ]

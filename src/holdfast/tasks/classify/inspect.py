@@ -121,7 +121,7 @@ def _features(split: ExampleSplit, place: int, preprocessing: ClassifyPreprocess
 
 
 def _decided(model: SequenceClassifier, one: ExampleSplit, preprocessing: ClassifyPreprocessing) -> Score:
-    """Return the calibrated log-probability of the likeliest class; its log odds among several."""
+    """Return the likeliest class's calibrated log-probability; with several labels its log odds."""
     module = model.fitted_module()
     best = int(model.predictions(one)[0].argmax())
     if preprocessing.multiple:

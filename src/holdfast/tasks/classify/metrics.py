@@ -132,7 +132,7 @@ class Reliability:
 
 
 def reliability(found: Array, targets: Array, multiple: bool) -> Reliability:
-    """Return the reliability of the likeliest class, or of every class of several."""
+    """Return the reliability of the likeliest class, or with several labels of every class."""
     if multiple:
         confidence, right = found.ravel(), targets.ravel() > 0.5
     else:

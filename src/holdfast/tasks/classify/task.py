@@ -183,7 +183,7 @@ class SequenceClassifier(Task[ClassifyConfig, ExampleSplit, ClassifyPreprocessin
         return self._table(self._asked(data, text), weights)
 
     def stream(self, texts: Iterable[str], *, weights: bool = False) -> Iterator[pl.DataFrame]:
-        """Yield what :meth:`predict` returns for texts as they arrive, those available at once.
+        """Yield what :meth:`predict` returns for texts as they arrive; those available go together.
 
         Raises:
             UserError: the model classifies series, or a text is empty.

@@ -89,7 +89,7 @@ class Likelihood:
 
 
 def class_weights(targets: Array, multiple: bool) -> Tensor:
-    """Return balancing weights [K]: ``N / (K n_k)``, or ``(N - n_k) / n_k`` for several classes."""
+    """Return balancing weights [K]: ``N / (K n_k)``, or ``(N - n_k) / n_k`` for several labels."""
     counts = np.maximum(targets.sum(0, dtype=np.float64), 1.0)
     weights = (
         np.maximum(len(targets) - counts, 1.0) / counts if multiple else len(targets) / (len(counts) * counts)

@@ -48,7 +48,7 @@ def _text_after(tokenizer: Tokenizer, before: list[int], new: list[int]) -> str:
 
 
 def until(pieces: Iterator[str], stops: Sequence[str]) -> Iterator[str]:
-    """Yield the text before the first stop string; what may begin one waits."""
+    """Yield the text before the first stop string; a piece that may begin one waits."""
     held = ""
     keep = max((len(stop) for stop in stops), default=1) - 1
     for piece in pieces:

@@ -1,4 +1,4 @@
-"""Features of the time steps of a piece: its place, and what sounds there or what it says."""
+"""Features of time steps: the place in the piece, and what sounds there or the event says."""
 
 from __future__ import annotations
 

@@ -80,7 +80,7 @@ def score_rolls(split: RollSplit, predictions: RollPredictions) -> dict[str, flo
 
 
 def note_accuracy(predicted: Array, sounding: Array) -> float:
-    """Return ``TP / (TP + FP + FN)`` of keys [N, K]; 1 for silence that was predicted.
+    """Return ``TP / (TP + FP + FN)`` of keys [N, K]; 1 where both are empty.
 
     The definition is that of Bay, Ehmann & Downie (2009), as Boulanger-Lewandowski et al. (2012)
     use it.

@@ -71,7 +71,7 @@ class RollTraining:
 
 
 def segments(roll: Roll, steps: int) -> list[Roll]:
-    """Cut a roll into segments of similar lengths: ``steps`` scored frames at most, and one more.
+    """Cut a roll into similar segments of at most ``steps`` scored frames and the one before.
 
     Example:
         >>> [len(segment) for segment in segments(np.zeros((12, 88), bool), 5)]

@@ -25,7 +25,7 @@ from holdfast.tasks.speech.config import SoundConfig
 
 
 class Recordings(NamedTuple):
-    """Utterances, their raw frames [T, F], the front end that read them, and its seconds."""
+    """Utterances, raw frames [T, F], the front end that read them, and the seconds it took."""
 
     utterances: list[Utterance]
     frames: list[Array]

@@ -89,7 +89,7 @@ class PairPreprocessing:
         return self.source.end, self.target.end
 
     def longest(self, source: Ids, most: int) -> int:
-        """Return the most tokens of a translation; training's had at most ``most``."""
+        """Return the most tokens of a translation; training targets had at most ``most``."""
         stretched = int(self.stretch * len(source) + 1e-6)
         return _ROOM + min(stretched, max(most, int(_STRETCH * len(source))))
 
