@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from holdfast._json import JsonObject
 from holdfast.config import load_config, save_config
 from holdfast.errors import UserError
-from holdfast.files import DataFiles, OutputFolder, new_folder, save_json
+from holdfast.files import DataFiles, OutputFolder, counted, new_folder, save_json
 from holdfast.reporting.comparison import Comparison
 from holdfast.tasks.registry import task_class
 from holdfast.validation import unknown_choice
@@ -208,7 +208,7 @@ def check_seeds(seeds: int, least: int, what: str = "A comparison") -> None:
     """
     if seeds < least:
         raise UserError(
-            f"{what} must have at least {least} seed{'' if least == 1 else 's'}.",
+            f"{what} must have at least {counted(least, 'seed')}.",
             f"--seeds was {seeds}.",
             f"Give for example --seeds {max(least, 3)}.",
         )

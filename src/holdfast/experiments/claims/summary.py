@@ -8,6 +8,7 @@ from math import inf
 
 from holdfast._json import JsonMapping, JsonObject
 from holdfast.experiments.claims.verdicts import AS_FAR, FASTER, MEMORY, Claim, PairedRuns, by_fraction
+from holdfast.files import counted
 from holdfast.reporting.comparison import Comparison
 from holdfast.reporting.statistics import SMALLEST_LOSS_EFFECT
 
@@ -57,7 +58,7 @@ def summarize_verdicts(claims: Sequence[Claim]) -> list[str]:
     for text in dict.fromkeys(claim.claim for claim in claims):
         decisions = [claim.decision for claim in claims if claim.claim == text]
         counts = (f"{decision} in {decisions.count(decision)}" for decision in dict.fromkeys(decisions))
-        sentences.append(f"“{text}”, {len(decisions)} test{'s' * (len(decisions) > 1)}: {', '.join(counts)}.")
+        sentences.append(f"“{text}”, {counted(len(decisions), 'test')}: {', '.join(counts)}.")
     return sentences
 
 

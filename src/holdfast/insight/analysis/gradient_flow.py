@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from holdfast._typing import Array
+from holdfast.files import counted
 from holdfast.insight.analysis.call_chains import capture_chains, first_by_module
 from holdfast.insight.analysis.layer_capture import LayerDirection, split_directions
 from holdfast.insight.analysis.results import GradientFlow
@@ -139,7 +140,7 @@ def judge_flow(name: str, hidden: Array, state: Array) -> GradientFlow:
     left = max(float(state[span]), _EXACT_ZERO) if np.isfinite(state[span]) else inf
     factor = exp(log(left) / span) if left < inf else inf
     kind = _kind(left, span)
-    after = f"after {span} step{'' if span == 1 else 's'}, {_share(left)} of it is left"
+    after = f"after {counted(span, 'step')}, {_share(left)} of it is left"
     return GradientFlow(name, hidden, state, factor, kind, f"{name}: {_sentence(kind, factor)}; {after}.")
 
 

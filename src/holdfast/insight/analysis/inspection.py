@@ -16,6 +16,7 @@ from holdfast._deprecated import warn_renamed
 from holdfast._json import JsonMapping
 from holdfast._typing import Array
 from holdfast.errors import UserError
+from holdfast.files import counted
 from holdfast.insight.analysis import (
     ablation,
     attribution,
@@ -138,9 +139,8 @@ def _repeated_calls(found: Sequence[CallChain]) -> Iterator[str]:
                 "as one sequence."
             )
         if len(times) > 1:
-            count = one.x.size(0)
             yield (
-                f"{shown} was called {sum(times)} times; the first call, of {count} step{'' if count == 1 else 's'}, "
+                f"{shown} was called {sum(times)} times; the first call, of {counted(one.x.size(0), 'step')}, "
                 "is shown. Calls form one sequence if each of them starts from the state that the previous call "
                 "returned and the layer has one direction."
             )

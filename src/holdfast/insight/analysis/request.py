@@ -36,10 +36,10 @@ class Loss:
     """The loss that ablation measures.
 
     Attributes:
-        name: unit of the loss, such as ``"nats per character"``.
+        name: unit of the loss after a number, such as ``"nats per character"`` or ``"in seconds"``.
         of: returns the mean loss on data that was not used for training. It is called many times,
             in evaluation mode and without gradients, and must use the same data each time.
-        on: description of the data, such as ``"the first 4,000 characters"``; may be empty.
+        on: the measure or its data, such as ``"on the first 4,000 characters"``; may be empty.
     """
 
     name: str

@@ -209,7 +209,7 @@ class Ablation(OldAttributes):
         unit: unit of the loss, such as ``"nats per character"``.
         components: every gate, every layer, and the strongest units; within each kind, the highest
             loss first.
-        on: description of the data; empty if unknown.
+        on: the measure or its data, in words; may be empty.
     """
 
     loss: float

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from holdfast._typing import Array
+from holdfast.files import counted
 from holdfast.insight.analysis.features import changing
 from holdfast.insight.analysis.results import (
     AblatedComponent,
@@ -25,16 +26,6 @@ _PLOTTED = 6
 """Maximum number of feature units in a plot."""
 _ABLATED = 12
 """Maximum number of ablated units shown."""
-
-
-def counted(count: int, kind: str) -> str:
-    """Return a count with its noun.
-
-    Example:
-        >>> counted(1, "character"), counted(1200, "hour")
-        ('1 character', '1,200 hours')
-    """
-    return f"{count:,} {kind}{'' if count == 1 else 's'}"
 
 
 def number(value: float, digits: int = 3) -> str:

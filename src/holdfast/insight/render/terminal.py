@@ -18,6 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from holdfast._typing import Array
+from holdfast.files import counted
 from holdfast.insight.analysis.gates import KEEPERS
 from holdfast.insight.analysis.results import (
     Ablation,
@@ -164,7 +165,7 @@ def _heatmap(
     steps = np.arange(count) if letters else np.linspace(0, len(labels) - 1, count).round().astype(int)
     scale = scale_of(layer, name)
     gate = " gate" if name in layer.gates else ""
-    which = f"{count} of {captions.counted(len(labels), found.steps.kind)}"
+    which = f"{count} of {counted(len(labels), found.steps.kind)}"
     which = captions.extent(found.steps, count) if letters else which
     low, high = (f"{end:.3g}" for end in scale.ends)
     key = _cells(np.linspace(*scale.ends, 10), scale, screen)

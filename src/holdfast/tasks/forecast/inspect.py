@@ -101,7 +101,10 @@ def _forecast(model: Forecaster, window: WindowSplit) -> Score:
 
 
 def _loss(model: Forecaster, split: WindowSplit) -> Loss:
-    return Loss("MAE", lambda: model.score(split, model.predictions(split))["mae"])
+    targets = split.table.preprocessing.targets
+    unit = f"the unit of {targets[0]}" if len(targets) == 1 else "the units of the targets"
+    of = "mean absolute error"
+    return Loss(f"in {unit}", lambda: model.score(split, model.predictions(split))["mae"], of)
 
 
 def _notes(every: WindowSplit, scored: WindowSplit) -> list[str]:

@@ -10,6 +10,7 @@ import numpy as np
 from markupsafe import Markup
 
 from holdfast._typing import Array
+from holdfast.files import counted
 from holdfast.insight.analysis import summary
 from holdfast.insight.analysis.results import LEFT, RIGHT, FeatureUnit, Inspection, LayerTrace, Steps
 from holdfast.insight.render import captions, charts, plots
@@ -232,7 +233,7 @@ def _attribution(found: Inspection) -> _Section | None:
         values = f"{by.integrated[t]:+.4g}", f"{by.occlusion[t]:+.4g}"
         rows.append([str(t + 1), sign(steps.labels[t]), summary.distance(by, t, len(steps)), *values])
     header = ["step", steps.kind, "distance", "integrated gradients", "occlusion"]
-    table = _Table(f"The {captions.counted(len(rows), 'step')} with the largest influence", header, rows)
+    table = _Table(f"The {counted(len(rows), 'step')} with the largest influence", header, rows)
     return _Section("attribution", "Time steps that influenced the prediction", text, figures, [table])
 
 
