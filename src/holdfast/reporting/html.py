@@ -17,7 +17,7 @@ table { border-collapse: collapse; font-variant-numeric: tabular-nums }
 th, td { padding: .25rem .8rem; text-align: right; border-bottom: 1px solid #ddd }
 th:first-child, td:first-child { text-align: left } tr.own { font-weight: 600; background: #eef5f8 }
 table.prose td, table.prose th { text-align: left; vertical-align: top; white-space: pre-wrap }
-img { max-width: 100% } .note { color: #555 }
+.table { overflow-x: auto; margin-bottom: 1rem } img { max-width: 100% }
 """
 
 
@@ -56,7 +56,9 @@ def write_report(path: Path, title: str, sections: Sequence[Section]) -> Path:
     """Write the report, with its plots inside it, and return its path."""
     body = "\n".join(_section(section) for section in sections)
     page = (
-        f'<!doctype html>\n<html lang="en"><meta charset="utf-8"><title>{escape(title)} - Holdfast</title>'
+        '<!doctype html>\n<html lang="en"><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{escape(title)} - Holdfast</title>"
         f"<style>{_STYLE}</style>\n<h1>{escape(title)}</h1>\n{body}\n</html>\n"
     )
     write_atomic(path, page)
@@ -81,7 +83,8 @@ def _table(section: Section) -> str:
         for row in rows
     ]
     kind = ' class="prose"' if section.prose else ""
-    return f"<table{kind}><tr>{head}</tr>\n" + "\n".join(lines) + "</table>"
+    body = "\n".join(lines)
+    return f'<div class="table"><table{kind}><tr>{head}</tr>\n{body}</table></div>'
 
 
 def _picture(path: Path) -> str:

@@ -176,8 +176,8 @@
       return line;
     }));
     at("at-words").textContent = described(unit);
-    const known = [...data.read.map((one) => [one.name, one.values]), ...Object.entries(data.features)];
-    at("at-features").replaceChildren(...known.map(([name, values]) =>
+    const known = new Map([...data.read.map((one) => [one.name, one.values]), ...Object.entries(data.features)]);
+    at("at-features").replaceChildren(...[...known].map(([name, values]) =>
       made("li", `${name}: ${number(values[step], 4) || "undefined at this step"}`)));
     if (at("at-all").open) everything(step);
     for (const here of document.querySelectorAll(".here")) here.classList.remove("here");
