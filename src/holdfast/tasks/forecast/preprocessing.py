@@ -126,7 +126,10 @@ class ForecastPreprocessing:
             targets_only: whether the network reads the targets only.
         """
         scales = [self.scale(series.name) for series in panel.series]
-        scaled = [_scaled(series, scale) for series, scale in zip(panel.series, scales, strict=True)]
+        scaled = [
+            ((series.values - np.array(own.mean)) / np.array(own.std)).astype(np.float32)
+            for series, own in zip(panel.series, scales, strict=True)
+        ]
         filled = [fill(values) for values in scaled]
         if prices is not None:
             filled = [_without_moves(*own) for own in zip(filled, scaled, scales, strict=True)]
@@ -322,11 +325,6 @@ def seasonal_scale(train: Array, season: int) -> Array:
 def series_name(name: str) -> str:
     """Return a series' name in a sentence."""
     return f"series {name!r}" if name else "file"
-
-
-def _scaled(series: Series, scale: Scale) -> Array:
-    scaled: Array = (series.values - np.array(scale.mean)) / np.array(scale.std)
-    return scaled.astype(np.float32)
 
 
 def _without_moves(filled: Array, values: Array, scale: Scale) -> Array:

@@ -38,7 +38,8 @@ def backtest_report(result: Result, title: str, folder: Path, verdict: Sequence[
     """Write ``report.html`` with ``plots/`` for a backtest: the means, and each block."""
     metric, name = SCOREBOARD.metric(result["model"]).name, str(result["cell"]).upper()
     rows = {name: result["model"], **result["baselines"]}
-    by_block = {row: [_metrics(fold, row, name)[metric] for fold in result["folds"]] for row in rows}
+    folds = [{name: fold["model"], **fold["baselines"]} for fold in result["folds"]]
+    by_block = {row: [fold[row][metric] for fold in folds] for row in rows}
     means = {row: Spread(metrics[metric]) for row, metrics in rows.items()}
     means[name] = Spread(means[name].mean, result["spread"][metric])
     begins = [fold["from"] for fold in result["folds"]]
@@ -55,8 +56,3 @@ def backtest_report(result: Result, title: str, folder: Path, verdict: Sequence[
         metrics_section(SCOREBOARD.known(result["model"])),
     ]
     return write_report(folder / "report.html", title, page)
-
-
-def _metrics(fold: Result, row: str, own: str) -> dict[str, float]:
-    metrics: dict[str, float] = fold["model"] if row == own else fold["baselines"][row]
-    return metrics

@@ -101,14 +101,9 @@ class WindowTraining:
         device = next(self.module.parameters()).device
         with torch.no_grad():
             batches = ([t.to(device) for t in _batch(split, w)] for w in chosen.split(_WINDOWS_AT_ONCE))
-            sums = [(float(self.loss((past, known, truth))), _seen(truth)) for past, known, truth in batches]
+            sums = [(float(self.loss((x, known, y))), int(y.isfinite().sum())) for x, known, y in batches]
         self.module.train(training)
         return sum(mean * seen for mean, seen in sums) / sum(seen for _, seen in sums)
-
-
-def _seen(truth: Tensor) -> int:
-    """Return the number of observed targets."""
-    return int(truth.isfinite().sum())
 
 
 def _batch(split: WindowSplit, windows: Tensor) -> _Batch:

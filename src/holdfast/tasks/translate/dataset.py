@@ -43,8 +43,9 @@ def read_dataset(
         *_duplicate_notes(pairs),
         *_unknown_notes(splits, preprocessing),
     )
-    digest = _digest(pairs, preprocessing)
-    return Dataset.of({"training": train, **cut}, preprocessing, more, digest)
+    sizes = f"{preprocessing.source.size}/{preprocessing.target.size}"
+    digest = sha256("".join([*(own.digest for own in pairs.values()), sizes]).encode())
+    return Dataset.of({"training": train, **cut}, preprocessing, more, digest.hexdigest())
 
 
 def parallel_format(settings: PairsConfig) -> ParallelFormat:
@@ -121,8 +122,3 @@ def _unknown_notes(splits: Mapping[str, PairSplit], preprocessing: PairPreproces
         ):
             if share := unknown_share(tokenizer, encoded):
                 yield f"{share:.2%} of the {name} split's {side} {tokenizer.tokens.kind}s are unknown"
-
-
-def _digest(pairs: Mapping[str, SentencePairs], preprocessing: PairPreprocessing) -> str:
-    sizes = f"{preprocessing.source.size}/{preprocessing.target.size}"
-    return sha256("".join([*(own.digest for own in pairs.values()), sizes]).encode()).hexdigest()
