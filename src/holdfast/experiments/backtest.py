@@ -1,4 +1,4 @@
-"""Walk-forward backtest: train on the past, forecast the next block, then repeat with a later origin."""
+"""Walk-forward backtest: train on the past, forecast the next block, and go on to the next."""
 
 from __future__ import annotations
 

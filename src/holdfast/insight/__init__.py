@@ -35,8 +35,7 @@ _HOMES = {
     "memory_curve": "holdfast.insight.analysis.memory",
     "write": "holdfast.insight.render.page",
 }
-"""Public name -> the module that defines it. Modules load on first use: text output needs no
-torch."""
+"""Public name -> its module, loaded on first use: text output needs no torch."""
 
 __all__ = [
     "Inspection",

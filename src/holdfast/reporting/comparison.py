@@ -1,4 +1,4 @@
-"""Result of a comparison of cells: the metrics of every run, and their mean and spread over seeds."""
+"""Results of several runs, and their mean and spread over seeds."""
 
 from __future__ import annotations
 

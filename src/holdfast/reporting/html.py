@@ -43,7 +43,7 @@ class Section:
 
 
 def metric_table(named: Mapping[str, Mapping[str, float]]) -> list[list[str]]:
-    """Return name -> metric -> value as rows of text below a header; a missing metric is left empty."""
+    """Return name -> metric -> value as rows of text with a header; a missing metric is empty."""
     metrics = list(dict.fromkeys(metric for values in named.values() for metric in values))
     rows = [
         [name, *(f"{values[m]:.4g}" if m in values else "" for m in metrics)]

@@ -1,4 +1,4 @@
-"""Plots as PNG files: learning curves, a model and its baselines, forecasts with their intervals."""
+"""Plots as PNG files: learning curves, models and baselines, forecasts with intervals."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _OTHER_SCRIPTS = (
     "Yu Gothic", "Malgun Gothic", "Apple SD Gothic Neo", "Noto Sans Devanagari", "Nirmala UI", "Arial Unicode MS",
 )  # fmt: skip
 FONTS = ["DejaVu Sans", *sorted({*_OTHER_SCRIPTS} & {*get_font_names()}, key=_OTHER_SCRIPTS.index)]
-"""Fonts in order of preference: matplotlib's own, then those of this machine for scripts that it lacks."""
+"""Fonts in order of preference: matplotlib's own, then this machine's for other scripts."""
 STYLE: dict[Any, Any] = {
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -109,7 +109,7 @@ def curves(history: Sequence[Mapping[str, float]], monitor: str, best_epoch: int
 
 
 def gradients(found: Sequence[JsonMapping], path: Path) -> Path:
-    """Plot what the monitor measured: the share of a gradient that is left some time steps back, by layer."""
+    """Plot the share of a gradient that is left some time steps back, by layer."""
     with saved_panel(path, (7, 3)) as ax:
         layers = dict.fromkeys(row["layer"] for row in found)
         for layer, (line, color) in zip(layers, line_styles()):
@@ -132,7 +132,7 @@ def bars(
     *,
     higher: bool = False,
 ) -> Path:
-    """Plot a metric of models (blue, named in ``own``) and baselines (grey), the best at the top."""
+    """Plot a metric of models (blue, in ``own``) and baselines (grey), the best at the top."""
     with saved_panel(path, (7, 0.8 + 0.36 * len(values))) as ax:
         names = sorted(values, key=lambda name: values[name].mean, reverse=not higher)
         colors = [BLUE if name in own else GREY for name in names]
@@ -147,7 +147,7 @@ def bars(
 def blocks(
     values: Mapping[str, Sequence[float]], own: Sequence[str], metric: str, begins: Sequence[str], path: Path
 ) -> Path:
-    """Plot a metric of models (blue, named in ``own``) and baselines by block; ``begins`` names the blocks."""
+    """Plot a metric of models (blue, those in ``own``) and baselines in each block."""
     with saved_panel(path, (7, 3.4)) as ax:
         places = range(len(begins))
         for marker, line, (name, series) in zip("osD^v<>ph*", cycle(("-", "--", ":", "-.")), values.items()):
@@ -160,7 +160,7 @@ def blocks(
 
 
 def forecasts(windows: Sequence[Window], levels: Sequence[float], path: Path) -> Path:
-    """Plot forecasts: the past, the truth, the median, and the interval between the outer quantiles."""
+    """Plot the past, the truth, the median, and the interval between the outer quantiles."""
     with saved_figure(path, (8, 0.4 + 2.3 * len(windows))) as figure:
         axes = figure.subplots(len(windows), 1, squeeze=False)[:, 0]
         for ax, window in zip(axes, windows, strict=True):

@@ -1,4 +1,4 @@
-"""Sections that every task's report has: the result of a run, its data and metrics, and a comparison of cells."""
+"""Sections of every report: the result, the data, the metrics, and a comparison of cells."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Result = JsonMapping
 def result_section(
     result: Result, history: History, board: Scoreboard, sentences: Sequence[str], folder: Path
 ) -> Section:
-    """Return the metrics of a run that was just trained, with its learning curves, plotted into ``folder``."""
+    """Return the metrics of a new run, with its plots in ``folder``."""
     name, metric = str(result["cell"]).upper(), board.metric(result["model"])
     others = {f"{name} {how}": result[key] for key, how in VARIANTS.items() if key in result}
     named = {name: result["model"], **others, **result["baselines"]}
@@ -89,7 +89,7 @@ def comparison_report(
 
 
 def comparison_table(comparison: Comparison) -> list[list[str]]:
-    """Return a header, and a row for each cell: metrics (mean ± spread over seeds), parameters, time, gap."""
+    """Return a header, and a row for each cell: metrics (mean ± spread), parameters, time, gap."""
     metrics = list(comparison.runs[0]["model"])
     header = ["", *metrics, "parameters", "s/epoch", "valid - train loss"]
     rows = [

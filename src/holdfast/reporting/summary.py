@@ -21,7 +21,7 @@ VARIANTS = {
     "searched": "with the decoding you chose",
     "live": "streaming",
 }
-"""Other ways in which ``evaluate`` may score the same model: key in its result -> the way, in a sentence."""
+"""Other ways in which ``evaluate`` scores a model: key in its result -> the way in a sentence."""
 
 
 def compared_with(
@@ -88,7 +88,7 @@ def best_cell(comparison: Comparison) -> str:
 
 
 def standings(comparison: Comparison, board: Scoreboard) -> list[str]:
-    """Return the best cell compared with the baselines, and with each other cell in runs paired by seed."""
+    """Compare the best cell with the baselines, and with each other cell in pairs by seed."""
     best, metric = best_cell(comparison), board.metric(comparison.runs[0]["model"])
     own = comparison.metric(best, metric.name)
     sentences = [

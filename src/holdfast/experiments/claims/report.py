@@ -45,7 +45,7 @@ def write_claims_report(found: Comparison, claims: Sequence[Claim], title: str, 
     return write_report(folder / "report.html", title, sections)
 
 
-# -- plots ----------------------------------------------------------------------------------------------------
+# -- plots -----------------------------------------------------------------------------------------
 
 
 def _plot_effects(claims: Sequence[Claim], path: Path) -> Path:
@@ -91,7 +91,7 @@ def _forest(ax: Axes, scale: Scale, claims: Sequence[Claim]) -> None:
 
 
 def _plot_fractions(found: Comparison, path: Path) -> Path:
-    """Plot validation loss and gap against the share of the training split, a line for each network."""
+    """Plot validation loss and gap against the share of the data, a line for each network."""
     shares = PairedRuns(found).shares
     panels: dict[str, Callable[[JsonMapping], float]] = {
         "validation loss": lambda run: run["valid_loss"],

@@ -121,7 +121,7 @@ def run_claims(
     return comparison, tested
 
 
-# -- the runs ---------------------------------------------------------------------------------------------
+# -- the runs --------------------------------------------------------------------------------------
 
 
 def _network_variants(
@@ -206,7 +206,7 @@ def _plan_runs(
     by_share: dict[float, AnyDataset],
     seeds: int,
 ) -> list[PlannedRun]:
-    """Plan all runs: those of a pair follow each other, and the first network changes with the seed."""
+    """Plan all runs: pairs follow each other, and the first network changes with the seed."""
     planned = []
     for turn, seed in enumerate(seed_range(own[1.0], seeds)):
         first = turn % len(networks)
@@ -219,7 +219,7 @@ def _plan_runs(
     return planned
 
 
-# -- speed and memory of the networks on all data ----------------------------------------------------------------
+# -- speed and memory of the networks on all data --------------------------------------------------
 
 
 def _measure_networks(
@@ -229,7 +229,7 @@ def _measure_networks(
     weights: Path,
     options: RunOptions,
 ) -> Comparison:
-    """Measure the speed and the memory of each network on all data, if they are not measured yet."""
+    """Measure each network's speed and memory on all data, unless they are measured."""
     whole = [run for run in planned if run.share == 1.0]
     completed = {(run["seed"], run["cell"], run["share"]): run for run in comparison.runs}
     for seed in dict.fromkeys(run.config.training.seed for run in whole):

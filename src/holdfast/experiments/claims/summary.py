@@ -104,7 +104,7 @@ def _row(claim: Claim) -> list[str]:
 
 
 def fraction_effect_table(found: Comparison) -> list[list[str]]:
-    """Return a header and a row for each fraction: how the GRU's gap and loss differ from the LSTM's."""
+    """Return a header and a row for each fraction: the GRU's gap and loss minus the LSTM's."""
     every = by_fraction(found)
     header = [f"{claim.measured}, equal {claim.equal}" for claim in next(iter(every.values()))]
     rows = [[f"{100 * share:.3g}%", *map(_estimate, claims)] for share, claims in every.items()]
@@ -145,7 +145,7 @@ def _claim_to_dict(claim: Claim) -> JsonObject:
     return values | {"sentence": verdict_sentence(claim)}
 
 
-# -- tables ------------------------------------------------------------------------------------------------------
+# -- tables ----------------------------------------------------------------------------------------
 
 
 def network_table(found: Comparison) -> list[list[str]]:

@@ -112,14 +112,14 @@ class PairedRuns:
         self.small = [s for s in self.shares if s <= _SMALL_DATA] or self.shares[:1]
 
     def at(self, one: str, other: str, *shares: float) -> list[list[tuple[_Run, _Run]]]:
-        """Return the pairs of runs at each share, for the seeds whose runs at all these shares are complete."""
+        """Return the pairs of runs at each share, for seeds that are complete at all of them."""
         wanted = [(name, share) for name in (one, other) for share in shares]
         seeds = sorted({seed for *_, seed in self.runs})
         ended = [s for s in seeds if all((*key, s) in self.runs for key in wanted)]
         return [[(self.runs[one, share, s], self.runs[other, share, s]) for s in ended] for share in shares]
 
     def network_name(self, cell: str, equal: str) -> str | None:
-        """Return the name of a cell's network at equal hidden size, or with as many parameters as the LSTM."""
+        """Return a cell's network at equal hidden size, or with as many parameters as the LSTM."""
         if equal == "hidden size" or cell == "lstm":
             return cell if cell in self.names else None
         matched = [name for name in self.names if name.startswith(f"{cell}-")]
@@ -127,7 +127,7 @@ class PairedRuns:
 
 
 def evaluate_claims(comparison: Comparison, metric: Metric) -> list[Claim]:
-    """Test every claim at equal hidden size and at equal parameters, and correct the p values for their number."""
+    """Test every claim at equal hidden size and at equal parameters, with Holm's correction."""
     pairs = PairedRuns(comparison)
     claims = [_three_quarters(pairs)]
     for equal in ("hidden size", "parameters"):
@@ -144,7 +144,7 @@ def evaluate_claims(comparison: Comparison, metric: Metric) -> list[Claim]:
     return claims
 
 
-# -- the claims --------------------------------------------------------------------------------------------------
+# -- the claims ------------------------------------------------------------------------------------
 
 
 def _three_quarters(pairs: PairedRuns) -> Claim:
@@ -167,7 +167,7 @@ def _three_quarters(pairs: PairedRuns) -> Claim:
 
 
 def by_fraction(comparison: Comparison) -> dict[float, list[Claim]]:
-    """Compare the gap and the validation loss of GRU and LSTM at each fraction, in addition to the tests."""
+    """Compare the gap and the validation loss of GRU and LSTM at each fraction."""
     pairs = PairedRuns(comparison)
     claims: dict[float, list[Claim]] = {share: [] for share in pairs.shares}
     for equal in ("hidden size", "parameters"):
@@ -210,7 +210,7 @@ def _gated_and_plain(networks: _PairedNetworks) -> Iterator[Claim]:
 
 
 def _common_goal(pairs: Sequence[tuple[_Run, _Run]]) -> float:
-    """Return a validation loss that all runs reach: :data:`SMALLEST_LOSS_EFFECT` above the worst run's best."""
+    """Return a loss that all runs reach, :data:`SMALLEST_LOSS_EFFECT` above the worst best loss."""
     worst = max(min(run["valid_losses"]) for pair in pairs for run in pair)
     return float(worst + SMALLEST_LOSS_EFFECT * abs(worst))
 
@@ -230,7 +230,7 @@ def _steps_to_loss(run: _Run, goal: float) -> float:
     return float(each * (place + (before - goal) / (before - now)))
 
 
-# -- the tests -----------------------------------------------------------------------------------------
+# -- the tests -------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -258,7 +258,7 @@ class _PairedNetworks:
         return self._tested(claim, measured, bounds, "ratio", [log(a / b) for a, b in values], values)
 
     def to_goal(self, claim: str) -> Iterator[Claim]:
-        """Test a claim about the optimizer steps and seconds to a common loss, if that takes more than an epoch."""
+        """Test a claim about the steps and seconds to a common loss, if it takes over an epoch."""
         goal = _common_goal(self.whole)
         values: dict[str, _Value] = {
             "optimizer steps": lambda run: _steps_to_loss(run, goal),
@@ -280,7 +280,7 @@ class _PairedNetworks:
         scale: _Value = lambda run: run["valid_loss"],
         shares: Sequence[float] = (),
     ) -> Claim:
-        """Test a claim about a difference, as a share of the other's mean, averaged over the small fractions."""
+        """Test a claim about a difference, as a share of the other's mean, on little data."""
         every: list[list[float]] = []
         values: list[tuple[float, float]] = []
         for pairs in self.pairs.at(self.one, self.other, *(shares or self.pairs.small)):
@@ -327,7 +327,7 @@ class _PairedNetworks:
 
 
 def _why_unmeasured(runs: Sequence[_Run], key: str) -> str:
-    """Return why a lag of the memory curve cannot be tested, or nothing if it was measured in all runs."""
+    """Return why a lag of the memory curve cannot be tested; "" if it can."""
     if any(key not in run for run in runs):
         return "it was not measured"
     if reasons := [run["unmeasured"] for run in runs if "unmeasured" in run]:

@@ -1,1 +1,1 @@
-"""Memory probes: tasks whose answer depends on inputs many time steps earlier, learned by several cells."""
+"""Memory probes: tasks whose answer depends on inputs many time steps earlier."""

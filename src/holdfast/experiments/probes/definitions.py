@@ -63,7 +63,7 @@ class Probe(ABC):
 
     @abstractmethod
     def sample(self, count: int, random: torch.Generator, progress: float = 1.0) -> Example:
-        """Return training sequences with targets; ``progress`` is the fraction of the run that is done."""
+        """Return training sequences with targets, when ``progress`` of the run (0 to 1) is done."""
 
     def valid(self) -> Example:
         """Return the validation split, which is always the same."""
@@ -130,7 +130,7 @@ class Copy(Probe):
         return sequences.copy(count, self.delay_at(progress), random)
 
     def delay_at(self, progress: float) -> int:
-        """Return the training delay, ``T 0.05^(1 - progress / curriculum)`` until the curriculum ends."""
+        """Return the delay ``T 0.05^(1 - progress / curriculum)``, or T after the curriculum."""
         missing = max(0.0, 1 - progress / self.curriculum) if self.curriculum else 0.0
         return max(1, round(self.delay * math.pow(_FIRST_SHARE, missing)))
 
@@ -166,7 +166,7 @@ class Order(Probe):
 
 
 class Images(Probe):
-    """Images pixel by pixel. The baseline predicts the most frequent class of the training split."""
+    """Images pixel by pixel; the baseline predicts the training split's most frequent class."""
 
     nothing = "always predicting the most frequent class"
 

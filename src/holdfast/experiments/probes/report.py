@@ -23,7 +23,7 @@ _LINES = {
 
 
 def _plot_curves(found: ProbeResults, path: Path) -> Path:
-    """Plot the metric at each validation, a line for each run, with the criterion and the baseline."""
+    """Plot the metric at each validation, a line for each run."""
     with saved_panel(path, (8, 3.4)) as ax:
         for run in found.runs:
             color, line, marker = _LINES[run["cell"]]

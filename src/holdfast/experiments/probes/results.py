@@ -85,7 +85,7 @@ def title(found: ProbeResults) -> str:
 
 
 def sentences(found: ProbeResults) -> list[str]:
-    """Return when the probe counts as solved, with the baseline's metrics, and a verdict on each cell."""
+    """Return the criterion, the baseline's metrics, and a verdict on each cell."""
     criterion = PROBES[found.probe].rule.format(found.criterion)
     chance = ", ".join(f"{name} {value:.4g}" for name, value in found.chance.items())
     rule = f"Solved: {criterion}, in a validation. Without memory, by {found.nothing}: {chance}."
@@ -93,7 +93,7 @@ def sentences(found: ProbeResults) -> list[str]:
 
 
 def results_table(found: ProbeResults) -> list[list[str]]:
-    """Return a header, a row for each cell (test metrics as mean ± spread over seeds), and the baseline's row."""
+    """Return a header, a row for each cell (mean ± spread over seeds), and the baseline's row."""
     metrics = [name for name in found.runs[0]["test"] if name in MEANINGS]
     costs = ["solved", "steps", "seconds", "parameters"]
     rows = [

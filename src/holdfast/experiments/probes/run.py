@@ -138,7 +138,7 @@ class _ProbeTrainable:
         return loss
 
     def validate(self) -> dict[str, float]:
-        """Return the scalar metrics; if higher is better, also ``error``, which is 1 minus the metric."""
+        """Return the scalar metrics and, if higher is better, ``error``: 1 minus the metric."""
         found = {name: value for name, value in self.metrics(self.valid).items() if isinstance(value, float)}
         self.steps += len(self.losses)
         loss = torch.stack(self.losses).mean().item()

@@ -12,18 +12,18 @@ import torch
 from torch import Tensor
 
 SYMBOLS, COPIED = 8, 10
-"""The copy task's number of symbols, without blank and delimiter, and how many of them are to be repeated."""
+"""The copy task's number of symbols (without blank and delimiter), and how many are repeated."""
 
 BLANK, _DELIMITER = SYMBOLS, SYMBOLS + 1
 _DISTRACTORS, FIRST, SECOND, BEGIN, END = 4, 4, 5, 6, 7
 """Symbols of temporal order: a, b, c, d are 0 to 3, X is 4, Y is 5; one symbol begins a sequence and one ends it."""
 
 Example = tuple[Tensor, Tensor]
-"""Inputs, numbers [T, B, I] or symbols [T, B], and targets, one per sequence [B] or per time step [T, B]."""
+"""Inputs, numbers [T, B, I] or symbols [T, B], and targets [B] or, at each step, [T, B]."""
 
 
 def generator(*key: int) -> torch.Generator:
-    """Return a random generator that depends only on a key of whole numbers, such as (seed, epoch)."""
+    """Return a random generator that depends only on whole numbers, such as (seed, epoch)."""
     (state,) = np.random.SeedSequence((len(key), *key)).generate_state(1, np.uint64)
     return torch.Generator().manual_seed(int(state >> np.uint64(1)))
 

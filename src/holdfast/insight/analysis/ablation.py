@@ -59,13 +59,11 @@ def ablate(model: nn.Module, calls: list[LayerCall], loss: Loss) -> Ablation:
     return Ablation(whole, loss.name, sorted(cuts, key=lambda cut: (order[cut.kind], -cut.loss)), loss.on)
 
 
-# -- gates ----------------------------------------------------------------------------------------------------
+# -- gates -----------------------------------------------------------------------------------------
 
 
 def _gates(module: Any, one: LayerDirection) -> dict[str, tuple[str, Tensor]]:
-    """Return description -> gate name and the pre-activation [H] that holds it; empty for a layer
-    without bias.
-    """
+    """Return description -> gate and the pre-activation [H] that holds it; empty without biases."""
     if not module.bias:
         return {}
     active = torch.arange(one.x.size(0))[:, None] < one.lengths
@@ -85,9 +83,7 @@ def _gates(module: Any, one: LayerDirection) -> dict[str, tuple[str, Tensor]]:
 
 
 def _replaces(one: LayerDirection, gate: str) -> bool:
-    """Whether the open gate blocks new input: a GRU's update gate, or an LSTM's coupled forget
-    gate.
-    """
+    """Whether an open gate blocks input: a GRU's update gate, an LSTM's coupled forget gate."""
     return gate == "update" or (gate == "forget" and "input" not in one.layer.cell.gates)
 
 
@@ -99,9 +95,7 @@ def has_own_weights(module: Any) -> bool:
 
 @contextmanager
 def hold_gate(module: Any, row: int, gate: str, value: Tensor) -> Iterator[None]:
-    """Hold a gate of one layer and direction at constant pre-activations [H], and restore the
-    weights.
-    """
+    """Hold a gate of one layer and direction at pre-activations [H], then restore the weights."""
     suffix = _suffix(module, row)
     cell, hidden = cell_of(module), module.hidden_size
     first = cell.gates.index(gate) * hidden
@@ -130,14 +124,12 @@ def _suffix(module: Any, row: int) -> str:
     return f"_l{layer}" + ("_reverse" if direction else "")
 
 
-# -- units and layers -----------------------------------------------------------------------------------------
+# -- units and layers ------------------------------------------------------------------------------
 
 
 @contextmanager
 def silence(module: Any, row: int, units: slice) -> Iterator[None]:
-    """Set the output of some units of a layer and direction to 0, for the next step and for the
-    layer's readers.
-    """
+    """Set the output of some units to 0, for their layer's next step and for its readers."""
     directions = 2 if module.bidirectional else 1
     layer, direction = divmod(row, directions)
     width = module.proj_size or module.hidden_size
@@ -172,9 +164,7 @@ def _blank(y: Tensor, columns: slice) -> Tensor:
 
 
 def _strongest(places: Mapping[int, tuple[object, int, LayerDirection]]) -> list[tuple[int, int]]:
-    """Return (layer, unit) of the units with the largest standard deviation of the output times
-    outgoing weight norm.
-    """
+    """Return (layer, unit) of the units with the largest std of the output times outgoing norm."""
     found = []
     for layer, (_, _, one) in places.items():
         hidden = one.activations()["hidden"]

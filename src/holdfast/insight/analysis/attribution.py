@@ -26,8 +26,7 @@ _MAX_POINT_STEPS = 20_000
 _ALONE, _TOGETHER = 64, 32
 """The last steps are occluded one by one, the earlier ones in at most this number of groups."""
 MATTERS = 0.01
-"""Share of the largest attribution from which a step counts in the comparison of the two
-methods."""
+"""Share of the largest attribution from which a step counts in the methods' comparison."""
 _SINGLE, RESOLVED = 1e-4, 8 * float(np.finfo(np.float32).eps)
 """Occlusion of a step influences the prediction if it exceeds this share of the whole change and
 this share of the prediction (rounding)."""
@@ -75,9 +74,7 @@ def attribute(request: InspectionRequest, score: Score) -> Attribution:
 
 
 def _score_function(rerun: Rerun, score: Score) -> Callable[[Tensor], Tensor]:
-    """Return a function [1, T, I] -> score [1]; padding and the other sequences stay as they
-    were.
-    """
+    """Return a function [1, T, I] -> score [1]; padding and other sequences stay as they were."""
 
     def predict(x: Tensor) -> Tensor:
         own = torch.cat([x.transpose(0, 1), rerun.first.x[x.size(1) :, :1]])
@@ -117,9 +114,7 @@ def _needs_gradient(predict: Callable[[Tensor], Tensor], x: Tensor) -> None:
 
 
 def _groups(steps: int) -> Tensor:
-    """Return the occlusion group [T] of each step: the last steps alone, the earlier ones in
-    groups.
-    """
+    """Return the occlusion group [T] of each step: the last steps have their own."""
     before = max(0, steps - _ALONE)
     size = max(1, -(-before // _TOGETHER))
     far = torch.arange(before) // size

@@ -66,7 +66,7 @@ def _check(call: LayerCall) -> None:
 
 
 def _continues(last: LayerCall, call: LayerCall) -> bool:
-    """Whether a call starts from the final state of the last one, whose sequences all have full length."""
+    """Whether a call starts from the final state of the last one, with sequences of full length."""
     module: Any = last.module
     if call.state is None or module.bidirectional or bool((last.lengths != last.x.size(0)).any()):
         return False

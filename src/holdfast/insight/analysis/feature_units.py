@@ -90,9 +90,7 @@ def _changes(feature: Array) -> bool:
 
 @dataclass
 class _Best:
-    """The best unit for each version of a feature by the first half, with its correlation on the
-    second.
-    """
+    """The best unit for each version of a feature on the first half, and its result on the second."""
 
     first: Array  # [T1, N], standardized
     second: Array  # [T2, N]

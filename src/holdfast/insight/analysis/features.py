@@ -56,7 +56,7 @@ def of_words(words: Sequence[str]) -> dict[str, Array]:
 
 
 def of_tokens(ids: Sequence[int] | Array, tokenizer: Tokenizer) -> dict[str, Array]:
-    """Return name -> [T] for the tokens of a text, including constant features and unknown tokens."""
+    """Return name -> [T] for the tokens of a text, with constant features and unknown tokens."""
     numbers = [int(i) for i in ids]
     if tokenizer.kind in ("character", "byte"):
         found = of_characters("".join((tokenizer.decode([i]) or " ")[0] for i in numbers))
@@ -131,9 +131,7 @@ def _blank_lines(text: str) -> list[bool]:
 
 
 def _speakers(text: str) -> Array:
-    """Return 1 in a short line that follows a blank line (or starts the text) and ends with a
-    colon.
-    """
+    """Return 1 in a short line that ends with a colon, after a blank line or at the start."""
     found, place, before = np.zeros(len(text)), 0, "\n"
     for line in text.splitlines(keepends=True):
         if not before.strip() and line.rstrip().endswith(":") and len(line) < 40:

@@ -58,9 +58,7 @@ def half_lives(activations: Mapping[str, Array], zoneout: float = 0.0) -> Array 
 
 
 def _until_half(lost: Array) -> float:
-    """Return the median over start steps of the (interpolated) steps in which a rising curve rises
-    by ln 2.
-    """
+    """Return the median over start steps of the (interpolated) steps of a rise by ln 2."""
     wanted = lost[:-1] + np.log(2) - 1e-9
     after = np.searchsorted(lost, wanted)
     reached = after < len(lost)

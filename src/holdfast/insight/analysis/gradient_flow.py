@@ -24,8 +24,7 @@ from holdfast.nn.cells import Recurrence, State
 SEQUENCES = 4
 """Number of sequences over which gradients are averaged."""
 SPAN, _MIN_SPAN = 100, 20
-"""Number of steps over which a gradient is judged (fewer for shorter sequences), and the
-minimum."""
+"""Most and least steps over which a gradient is judged."""
 _VANISHED, _EXPLODED = 1e-6, 1e2
 """Shares of the gradient left after :data:`SPAN` steps below which it has vanished and above which
 it has exploded. Below the first it hardly contributes to a float32 sum (resolution 1e-7) with the

@@ -1,4 +1,4 @@
-"""Inspect one sequence in a network: :func:`inspect` for any torch model, :func:`analyze` for a full request."""
+"""Inspect one sequence: :func:`inspect` for any torch model, :func:`analyze` for a full request."""
 
 from __future__ import annotations
 
@@ -199,7 +199,7 @@ def _ablation(request: InspectionRequest, calls: Sequence[LayerCall], notes: lis
     return ablation.ablate(request.model, list(calls), request.loss)
 
 
-# -- any torch model ------------------------------------------------------------------------------------------
+# -- any torch model -------------------------------------------------------------------------------
 
 _BATCHED = "The first sequence of the batch is shown; memory and gradients are measured on all of them."
 _WITHOUT_LOSS = "There is no ablation: it needs loss=, a function that returns the loss on held-out data."
@@ -301,7 +301,7 @@ def inspect(model: nn.Module) -> ModelInspector:
     return ModelInspector(model)
 
 
-# -- half precision -------------------------------------------------------------------------------------------
+# -- half precision --------------------------------------------------------------------------------
 
 _HALVES = (torch.bfloat16, torch.float16)
 

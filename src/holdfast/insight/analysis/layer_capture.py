@@ -210,9 +210,7 @@ def module_label(name: str) -> str:
 
 
 def _listed(name: str) -> tuple[str, int | None]:
-    """Return the readable name of a module's owner, and its index if the owner is a list of
-    layers.
-    """
+    """Return the name of a module's owner, and its index if the owner is a list of layers."""
     listed = re.fullmatch(r"(?:(.*)\.)?layers?\.(\d+)", name)
     owner, number = (listed[1] or "", int(listed[2])) if listed else (name, None)
     owner = f"module {owner}" if owner.isdigit() else owner
@@ -220,9 +218,7 @@ def _listed(name: str) -> tuple[str, int | None]:
 
 
 def _name(call: LayerCall, layer: int, direction: int) -> str:
-    """Return a name such as ``"layer 2"`` or ``"encoder, layer 1, reverse"``; modules in a list are
-    layers.
-    """
+    """Return a name such as ``"layer 2"`` or ``"encoder, layer 1, reverse"``."""
     module: Any = call.module
     owner, number = _listed(call.name)
     words = [owner] if owner else []
@@ -233,9 +229,7 @@ def _name(call: LayerCall, layer: int, direction: int) -> str:
 
 
 def reverse_sequences(x: Tensor, lengths: Tensor) -> Tensor:
-    """Reverse each sequence of [T, B, ...] within its length. Applying it twice restores the
-    input.
-    """
+    """Reverse each sequence of [T, B, ...] within its length."""
     steps = torch.arange(x.size(0))[:, None]
     places = torch.where(steps < lengths, lengths - 1 - steps, steps)
     return x[places, torch.arange(x.size(1))]

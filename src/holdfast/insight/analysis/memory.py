@@ -123,9 +123,7 @@ def lag_below(curve: Array, share: float) -> float:
 
 
 def _forward(rerun: Rerun) -> tuple[Tensor, Tensor]:
-    """Return the first layer's input with a gradient, and the stack's outputs [B, P] at each
-    sequence's last step.
-    """
+    """Return the first layer's input, and the stack's outputs [B, P] at each last step."""
     x = rerun.first.x.clone().requires_grad_()
     with torch.enable_grad():
         y, _ = rerun(x)
@@ -159,9 +157,7 @@ def _product(last: Tensor, w: Tensor, x: Tensor) -> Tensor:
 
 
 def _by_lag(values: Tensor, lengths: Tensor) -> Tensor:
-    """Average [T, B] over sequences by the lag [K] from each one's last step, for lags that half of
-    them reach.
-    """
+    """Average [T, B] by the lag [K] from each sequence's last step, where half of them reach."""
     steps = torch.arange(values.size(0))[:, None]
     places = lengths - 1 - steps
     there = places >= 0

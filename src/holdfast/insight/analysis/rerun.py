@@ -1,4 +1,4 @@
-"""Rerun a model with a different input to its first recurrent layer and everything else unchanged."""
+"""Rerun a model with another input to its first recurrent layer, and nothing else changed."""
 
 from __future__ import annotations
 
@@ -59,9 +59,7 @@ class Rerun:
         self.stack = self._stack()
 
     def __call__(self, x: Tensor) -> tuple[Tensor, Any]:
-        """Return the outputs [T, B, P] of the stack's last layer and the model's output for an
-        input x [T, B, I].
-        """
+        """Return the stack's outputs [T, B, P] and the model's output for an input x [T, B, I]."""
         seen: list[Tensor] = []
         places = count()
 
@@ -101,9 +99,7 @@ class Rerun:
         return give
 
     def _state(self, number: int, hx: Any) -> object:
-        """Return the state of the first run, so that states carried from run to run have no
-        influence.
-        """
+        """Return the first run's state: states carried from run to run have no influence."""
         call = self.calls[number]
         if hx is None or call.state is None:
             return None

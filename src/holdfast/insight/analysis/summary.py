@@ -27,8 +27,7 @@ _NAMED = 6
 _AGREES = 0.05
 """Largest relative difference at which the two measurements of memory count as equal."""
 _INCOMPLETE = 0.1
-"""Share of the change that integrated gradients may leave unexplained and still rank the time
-steps."""
+"""Share of the change that integrated gradients may leave unexplained and still rank steps."""
 
 
 def sentences(found: Inspection) -> list[str]:
@@ -125,9 +124,7 @@ def memory(curve: MemoryCurve, kind: str) -> str:
 
 
 def attribution(one: Attribution, found: Inspection) -> str:
-    """Say which time steps influenced the prediction, and how well the two attribution methods
-    agree.
-    """
+    """Say which time steps influenced the prediction, and how well both methods agree."""
     whole = one.incomplete <= _INCOMPLETE
     values, method = (one.integrated, "integrated gradients") if whole else (one.occlusion, "occlusion")
     sizes = np.abs(values)
@@ -187,9 +184,7 @@ def _worst_of_each_gate(one: Ablation, cuts: Sequence[AblatedComponent]) -> list
 
 
 def _gates(one: Ablation, cuts: Sequence[AblatedComponent], found: Inspection) -> Iterator[str]:
-    """Name the gate that matters most, the one that matters least, and one whose ablation lowers
-    the loss.
-    """
+    """Name the gates that matter most and least, and one whose ablation lowers the loss."""
 
     def named(cut: AblatedComponent) -> str:
         return f"with the {cut.name} ({found.layers[cut.layer].name})"

@@ -131,9 +131,7 @@ def _end(one: LayerDirection, traced: Mapping[str, Tensor]) -> LayerDirection:
 def _state_before(
     one: LayerDirection, traced: Mapping[str, Tensor], first: Tensor, rows: Tensor
 ) -> tuple[Tensor, ...]:
-    """Return the state [1, B, width] of each row before its step ``first``: traced, or the initial
-    one.
-    """
+    """Return the state [1, B, width] of each row before its step ``first``."""
     names = one.layer.cell.states
     found = [traced[name][first.clamp(min=1) - 1, rows] for name in names]
     began = _initial_state(one, rows)

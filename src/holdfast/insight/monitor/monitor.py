@@ -33,9 +33,7 @@ _EARLY = 7
 
 
 class _GradientLeft(NamedTuple):
-    """The share ``left`` of a layer's gradient after going back ``followed`` time steps, at one
-    check.
-    """
+    """The share ``left`` of a layer's gradient ``followed`` time steps back, at one check."""
 
     step: int
     layer: str
@@ -120,9 +118,7 @@ class TrainingMonitor:
 
     @property
     def warnings(self) -> list[Row]:
-        """The reported warnings: the step, and the
-        :class:`~holdfast.insight.monitor.rules.Finding`.
-        """
+        """The step and the :class:`~holdfast.insight.monitor.rules.Finding` of each warning."""
         return self.log.rows
 
     def step(self, loss: Tensor, number: int | None = None) -> None:
@@ -158,9 +154,7 @@ class TrainingMonitor:
         return self.number + 1 >= self.next and affordable
 
     def _check(self, records: Mapping[str, LayerRecord]) -> None:
-        """Check the layers of one step, the update of the weights and, if the state carries over,
-        the next borders.
-        """
+        """Check the layers of a step, the weights and, if states carry over, the borders."""
         if self.recorded == 0:
             self.checks += 1
             self.next = self.number + min(self.every, max(4, self.number))

@@ -25,8 +25,7 @@ _LONG = 50
 _WARM, _WARM_GATES = 40, 200
 """Training steps before a vanishing gradient is reported; gates take longer to learn to keep."""
 _LENGTHENED = 1.1
-"""Growth of the gradient's reach since the first check from which gates count as learning to
-keep."""
+"""Growth of the gradient's reach since the first check with which gates learn to keep."""
 EXPLODED = 100.0
 """Growth of a gradient along the time steps, or of its norm from one training step to the next."""
 _LARGE_STEP = 0.3

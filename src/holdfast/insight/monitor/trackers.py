@@ -1,4 +1,4 @@
-"""Track the layers, losses, weights and carried states of a network from one training step to the next."""
+"""Track layers, losses, weights and carried states from one training step to the next."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from holdfast.insight.analysis.layer_capture import LayerCall, layer_call, modul
 from holdfast.insight.monitor import rules
 from holdfast.nn.cells import State
 
-# -- layers ---------------------------------------------------------------------------------------------------
+# -- layers ----------------------------------------------------------------------------------------
 
 
 @dataclass
@@ -81,16 +81,14 @@ class LayerHooks:
         return record
 
 
-# -- loss and gradient norm -----------------------------------------------------------------------------------
+# -- loss and gradient norm ------------------------------------------------------------------------
 
 _WINDOW = 100
 """Number of steps that define the usual gradient norm."""
 
 
 class LossHistory:
-    """Recent losses and gradient norms. They are read in batches of steps, because reading waits
-    for the GPU.
-    """
+    """Recent losses and gradient norms, read many at once, since reading waits for the GPU."""
 
     def __init__(self) -> None:
         self.pending: list[Tensor] = []
@@ -104,9 +102,7 @@ class LossHistory:
         self.pending.append(torch.stack([one, norm.to(one)]))
 
     def read(self, number: int) -> list[rules.Finding]:
-        """Return findings on the steps added since the last reading; ``number`` is the last
-        step's.
-        """
+        """Return findings on the steps since the last reading, of which ``number`` is the last."""
         if not self.pending:
             return []
         values: list[list[float]] = torch.stack(self.pending).tolist()
@@ -134,7 +130,7 @@ class LossHistory:
             yield rules.risen_loss(self.first_loss, lowest)
 
 
-# -- weights --------------------------------------------------------------------------------------------------
+# -- weights ---------------------------------------------------------------------------------------
 
 
 class WeightUpdates:
@@ -156,9 +152,7 @@ class WeightUpdates:
         self.before: dict[int, Tensor] = {}
 
     def gradient_norm(self) -> Tensor:
-        """Return the 2-norm of all gradients together; of sparse gradients, that of their
-        values.
-        """
+        """Return the 2-norm of all gradients together, or of a sparse gradient's values."""
         grads = [p.grad for p in self.parameters.values() if p.grad is not None]
         return torch.nn.utils.get_total_norm([g.coalesce().values() if g.is_sparse else g for g in grads])
 
@@ -203,11 +197,10 @@ def _frozen_cause(parameter: Tensor) -> str:
     return "no gradient" if grad is None or not bool(grad.any()) else "not stepped"
 
 
-# -- carried states -------------------------------------------------------------------------------------------
+# -- carried states --------------------------------------------------------------------------------
 
 CARRY_STEPS = 4
-"""Number of steps over which states are compared. An epoch is no shorter, so at most one of them
-starts an epoch, where states are reset."""
+"""Number of steps over which states are compared: at most one of them starts an epoch."""
 _NONE, _ZEROS, _OTHER = "no state", "zeros", "a different state"
 
 

@@ -85,9 +85,7 @@ def feature_unit(unit: FeatureUnit, layers: Sequence[LayerTrace]) -> str:
 
 
 def searched(found: Inspection) -> str:
-    """Say in how many sequences feature units were searched, if in more than the one shown;
-    otherwise empty.
-    """
+    """Say in how many sequences feature units were searched, if in more than the one shown."""
     if found.sequences == 1:
         return ""
     return f"The search used {found.sequences:,} sequences; the first is shown."
@@ -122,9 +120,7 @@ def choose_units(order: Array, most: int, wanted: Sequence[int]) -> Array:
 
 
 def tracked_features(found: Inspection, number: int) -> dict[int, list[str]]:
-    """Return unit of a layer -> the features that it tracks; a projected state's columns are not
-    units.
-    """
+    """Return unit -> the features that it tracks; a projected state's columns are no units."""
     layer, features = found.layers[number], dict[int, list[str]]()
     for one in found.feature_units:
         if one.layer == number and layer.activations[one.state].shape[1] == len(layer.order):

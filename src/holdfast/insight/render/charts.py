@@ -70,9 +70,7 @@ def _drawn(shares: Array) -> Array:
 
 
 def saturation(figure: Figure, layers: Sequence[LayerTrace]) -> None:
-    """Draw a panel for each gate of each layer and a dot for each unit, after Karpathy et al.
-    2015.
-    """
+    """Draw a panel for each gate, and a dot for each unit, after Karpathy et al. 2015."""
     gated = [(number, layer) for number, layer in enumerate(layers) if layer.gates]
     columns = max(len(layer.gates) for _, layer in gated)
     panels = figure.subplots(len(gated), columns, squeeze=False, sharex=True, sharey=True)

@@ -1,4 +1,4 @@
-"""Color scales that color-blind readers can read: cividis for magnitudes, blue to orange for signed values."""
+"""Color scales for color-blind readers: cividis for magnitudes, blue to orange for signs."""
 
 from __future__ import annotations
 
@@ -15,8 +15,7 @@ from holdfast.insight.analysis.results import LayerTrace
 LEVELS = 256
 CIVIDIS = matplotlib.colormaps["cividis"]
 SIGNED = LinearSegmentedColormap.from_list("signed", ["#2f7bbf", "#9cc4e6", "#f7f7f7", "#f5bd86", "#e0761f"])
-"""Blue below zero, orange above; black letters are legible on every color (contrast of at least
-4.5)."""
+"""Blue below zero, orange above; black letters are legible on all (contrast 4.5 or more)."""
 
 
 @dataclass(frozen=True)

@@ -102,7 +102,7 @@ def gradients(found: Inspection) -> Painter | None:
 
 
 def ablation(found: Inspection) -> Painter | None:
-    """Plot the ablations as bars: layers and gates, and units on a separate axis; None without ablations."""
+    """Plot the ablations as bars: layers and gates, and units on another axis; None without."""
     cut = found.ablation
     if cut is None or not cut.components:
         return None
@@ -195,7 +195,7 @@ def _unit_and_feature(ax: Axes, unit: FeatureUnit, found: Inspection) -> None:
 
 
 def attribution(found: Inspection) -> Painter | None:
-    """Plot which time steps influenced the prediction, by both attribution methods; None without attribution."""
+    """Plot which time steps influenced the prediction, by both methods; None without."""
     by, steps = found.attribution, found.steps
     if by is None:
         return None

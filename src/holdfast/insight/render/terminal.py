@@ -53,9 +53,7 @@ class Screen:
 
     @classmethod
     def of(cls, stream: TextIO) -> Screen:
-        """Return the capabilities of a stream; no colors without a terminal or with NO_COLOR
-        (https://no-color.org).
-        """
+        """Return a stream's capabilities; no colors without a terminal or with NO_COLOR."""
         color = stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
         try:
             (_SHADES + _HEIGHTS).encode(stream.encoding or "ascii")
@@ -178,9 +176,7 @@ def _heatmap(
 
 
 def _ends(labels: Sequence[str], room: int) -> str:
-    """Put the first and last labels at the ends of an axis, or the first alone if there is no
-    room.
-    """
+    """Put the first and last labels at the ends of an axis, or the first alone."""
     first, last = labels[0], labels[-1]
     gap = room - cell_len(first) - cell_len(last)
     return f"{first}{' ' * gap}{last}" if gap > 0 else set_cell_size(first, room)

@@ -1,4 +1,4 @@
-"""Write an inspection as a self-contained HTML page, and as a folder with the page and its plots."""
+"""Write an inspection as a self-contained HTML page, or a folder with the page and plots."""
 
 from __future__ import annotations
 

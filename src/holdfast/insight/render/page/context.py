@@ -109,9 +109,7 @@ def _gradient(cmap: Any) -> str:
 
 
 def _rows(steps: Steps, count: int) -> str | None:
-    """Return the input rows as an image aligned with the heatmaps; None if the labels are the whole
-    input.
-    """
+    """Return the input rows as an image like the heatmaps; None if labels are the whole input."""
     if steps.rows is None:
         return None
     rows = steps.rows[::-1, :count]

@@ -1,4 +1,4 @@
-"""Images embedded in the page: charts as SVG, and heatmaps as PNG whose palette indices carry the values."""
+"""Images in the page: charts as SVG, and heatmaps as PNG whose palette indices carry values."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from holdfast.insight.render.colormaps import Scale, scale_of
 from holdfast.insight.render.plots import STYLE, Painter
 from holdfast.reporting.plots import BLACK, BLUE, GREY, ORANGE, sketch
 
-# -- charts ---------------------------------------------------------------------------------------------------
+# -- charts ----------------------------------------------------------------------------------------
 
 _INK = "#010203"  # replaces matplotlib's default black, to be recognizable
 _VARIABLES = {
@@ -65,7 +65,7 @@ def _bare(svg: str) -> str:
     return svg.strip()
 
 
-# -- heatmaps -------------------------------------------------------------------------------------------------
+# -- heatmaps --------------------------------------------------------------------------------------
 
 _BYTES, _UNIT_BYTES, _VALUE_BYTES = 4_400_000, 520, 4 / 3
 """Bytes that the network may take in a page below 5 MB; bytes of a unit in
@@ -116,7 +116,7 @@ def unit_limit(found: Inspection) -> int:
 
 
 def rasters(layer: LayerTrace, most: int, wanted: Sequence[int], steps: int) -> list[Raster]:
-    """Return every activation of a layer with at most this many units; a projected state has its own."""
+    """Return every activation of a layer with at most so many units."""
     found = []
     for name, values in layer.activations.items():
         scale = scale_of(layer, name)
@@ -128,9 +128,7 @@ def rasters(layer: LayerTrace, most: int, wanted: Sequence[int], steps: int) -> 
 
 
 def png(values: Array, scale: Scale) -> str:
-    """Encode numbers [rows, columns] as a data URI of a PNG whose palette indices are their
-    bytes.
-    """
+    """Encode numbers [rows, columns] as the palette indices of a PNG, as a data URI."""
     image = Image.fromarray(scale.bytes_of(values))  # Pillow writes images with a palette unfiltered
     image.putpalette(scale.palette().tobytes())
     out = io.BytesIO()

@@ -38,9 +38,7 @@ class _Letter:
 
 @dataclass(frozen=True)
 class _Figure:
-    """A figure with its caption: a text from the step ``first`` on, colored around ``middle``, or a
-    chart.
-    """
+    """A text from the step ``first`` on, colored around ``middle``, or a chart; and its caption."""
 
     title: str
     letters: Sequence[_Letter] = ()
