@@ -25,7 +25,7 @@ def backtest(
     into: OutputFolder | None = None,
     announce: Callable[[str], None] = lambda text: None,
 ) -> JsonObject:
-    """Evaluate a forecaster on ``folds`` blocks in order of time, training anew on all rows before each.
+    """Evaluate a forecaster on blocks in order of time, training anew on all rows before each.
 
     The test split of ``config.data.split`` is cut into equal blocks. The latest rows before a block
     are its validation split, in the proportion of ``split``. No row of a block is used before the
@@ -35,17 +35,18 @@ def backtest(
         config: the settings.
         data: the file.
         folds: the number of blocks.
-        into: the folder for ``config.toml`` and, after each block, ``backtest.json``; None writes nothing.
+        into: the folder for ``config.toml`` and, after each block, ``backtest.json``; None writes
+            nothing.
         announce: called with a line before each block.
 
     Returns:
-        ``folds``: the metrics of each block, and the time ``from`` which it is forecast; ``model`` and
-        ``baselines``: metric -> mean over the folds that have it; ``spread``: the standard deviation of
-        the model's metrics over the folds.
+        ``folds``: the metrics of each block, and the time ``from`` which it is forecast.
+        ``model`` and ``baselines``: metric -> mean over the folds that have it. ``spread``: the
+        standard deviation of the model's metrics over the folds.
 
     Raises:
-        UserError: there are fewer than 2 folds, the split has no test split or is in rows, or a block
-            is shorter than the horizon.
+        UserError: there are fewer than 2 folds, the split has no test split or is in rows, or a
+            block is shorter than the horizon.
     """
     results: list[JsonObject] = []
     for k, split in enumerate(_splits(config, folds)):

@@ -51,8 +51,8 @@ class RunOptions:
     """Options of the runs of a comparison.
 
     Attributes:
-        into: the folder for ``config.toml`` and, after each run, ``comparison.json``; None writes nothing.
-            A resumed comparison skips the completed runs.
+        into: the folder for ``config.toml`` and, after each run, ``comparison.json``; None writes
+            nothing. A resumed comparison skips the completed runs.
         progress: show a progress bar on stderr for each run.
         announce: called with a line before each run.
         keep: called with each run and its model before the run counts as completed.

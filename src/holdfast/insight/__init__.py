@@ -1,7 +1,7 @@
-"""Look inside recurrent networks: gates, memory, gradients, attribution, ablation, and warnings during training.
+"""Look inside recurrent networks: gates, memory, gradients, attribution, ablation, and warnings.
 
-``inspect(model)(x)`` analyzes the recurrent layers of any torch model once; a :class:`TrainingMonitor` warns while one
-is trained.
+``inspect(model)(x)`` analyzes the recurrent layers of any torch model once; a
+:class:`TrainingMonitor` warns while one is trained.
 """
 
 from __future__ import annotations

@@ -109,7 +109,8 @@ class Comparison(Runs):
 
     Attributes:
         task: the task's name.
-        runs: ``metrics`` of every run, with ``cell``, ``seed`` and ``share`` (share of the training split).
+        runs: ``metrics`` of every run, with ``cell``, ``seed`` and ``share`` (share of the training
+            split).
         baselines: name -> metrics.
         notes: what the user should know about the data.
         data: digest of the data.

@@ -53,9 +53,10 @@ class PairedTest:
         effect: mean difference.
         low, high: 95% interval of the mean difference, by the paired t test.
         pairs: number of differences.
-        p: two-sided p of the paired t test against the nearest bound; below 0.05 the claim is decided.
-        p_signs: the same p by a permutation test, which flips the signs of the differences from that
-            bound and assumes only that they are symmetric about it. It cannot be below
+        p: two-sided p of the paired t test against the nearest bound; below 0.05 the claim is
+            decided.
+        p_signs: the same p by a permutation test, which flips the signs of the differences from
+            that bound and assumes only that they are symmetric about it. It cannot be below
             ``2 ** (1 - pairs)``.
     """
 
@@ -72,7 +73,8 @@ def paired_test(differences: Sequence[float], bounds: Bounds) -> PairedTest:
     """Test a claim on the differences of at least two pairs.
 
     With d the differences, n their number, s their standard deviation and b the nearest bound, the
-    interval is ``mean(d) ± t(0.975, n - 1) s / sqrt(n)`` and the statistic ``(mean(d) - b) sqrt(n) / s``.
+    interval is ``mean(d) ± t(0.975, n - 1) s / sqrt(n)`` and the statistic
+    ``(mean(d) - b) sqrt(n) / s``.
 
     Raises:
         ValueError: there are fewer than two differences, or one is not finite.
@@ -133,7 +135,7 @@ def _sign_flip_p(differences: Sequence[float]) -> float:
 
 
 def holm_correction(values: Sequence[float]) -> list[float]:
-    """Correct the p values of several tests for their number (Holm 1979, statsmodels), in the same order.
+    """Correct the p values of several tests for their number (Holm 1979), in the same order.
 
     Raises:
         UserError: statsmodels is not installed.

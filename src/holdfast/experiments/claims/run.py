@@ -79,7 +79,7 @@ def run_claims(
     design: ExperimentDesign,
     options: RunOptions,
 ) -> tuple[Comparison, list[Claim]]:
-    """Train LSTM and GRU at equal hidden size and at equal parameters, and test the textbook claims.
+    """Train LSTM and GRU at equal hidden size and at equal parameters, and test the claims.
 
     For each seed and fraction, all networks train on the same examples in the same order. Each
     fraction has at most as many optimizer steps as all data: a tenth of the data has ten times as
@@ -89,8 +89,8 @@ def run_claims(
         task: the task's name.
         config: the settings that all runs share.
         files: the data, and the splits that have their own files.
-        into: the folder for ``config.toml``, for ``weights/`` and ``comparison.json`` after each run,
-            and for ``claims.json`` at the end.
+        into: the folder for ``config.toml``, for ``weights/`` and ``comparison.json`` after each
+            run, and for ``claims.json`` at the end.
         design: the runs.
         options: how progress is shown.
 
@@ -127,9 +127,10 @@ def run_claims(
 def _network_variants(
     make: type[AnyTask], config: TaskConfig, dataset: AnyDataset, cells: Sequence[str]
 ) -> dict[str, JsonObject]:
-    """Return network name -> its own settings: each cell, and each cell with as many parameters as the LSTM.
+    """Return network -> settings: each cell, and each with as many parameters as the LSTM.
 
-    ``gru-74`` is a GRU of 74 units. If equal parameters mean equal units, there is no second network.
+    ``gru-74`` is a GRU of 74 units. If equal parameters mean equal units, there is no second
+    network.
     """
     size = config.network.hidden_size
 
@@ -148,7 +149,7 @@ def _network_variants(
 
 
 def _matched_size(count: Callable[[int], int], target: int, start: int) -> int:
-    """Return the hidden size whose number of parameters is closest to a target; the number grows with the size.
+    """Return the hidden size with the number of parameters closest to a target.
 
     Example:
         >>> _matched_size(lambda units: 3 * units * units, 4 * 64 * 64, 64)
@@ -166,7 +167,7 @@ def _matched_size(count: Callable[[int], int], target: int, start: int) -> int:
 def _settings_by_fraction(
     make: type[AnyTask], config: TaskConfig, by_share: dict[float, AnyDataset]
 ) -> dict[float, TaskConfig]:
-    """Return the settings for each share of the training split, with as many optimizer steps as for all data.
+    """Return the settings for each share of the data, with as many optimizer steps as for all.
 
     Raises:
         UserError: a fraction has too few examples, or no more than a smaller one.
@@ -258,9 +259,9 @@ def _measure_memory(make: type[AnyTask], run: PlannedRun, path: Path) -> JsonObj
     """Measure how far a trained network remembers (:func:`holdfast.insight.memory_curve`).
 
     Returns:
-        ``half_life`` and ``reach`` in time steps, None if they are longer than ``longest``, the longest
-        lag measured; if nothing can be measured (sequences of one time step), also the reason in
-        ``unmeasured``.
+        ``half_life`` and ``reach`` in time steps, None if they are longer than ``longest``, the
+        longest lag measured; if nothing can be measured (sequences of one time step), also the
+        reason in ``unmeasured``.
     """
     module, training = make(run.config).untrained(run.dataset)
     load_weights(path, module)

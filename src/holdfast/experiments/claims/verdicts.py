@@ -64,9 +64,9 @@ class Claim:
         equal: what the two networks share: hidden size or parameters.
         one, other: names of the networks.
         means: the mean of the quantity for each network.
-        scale: how the effect is expressed: the natural logarithm of ``one / other`` (ratio), or their
-            difference as a share of the other's validation loss or of its metric's distance from the
-            best value (share).
+        scale: how the effect is expressed: the natural logarithm of ``one / other`` (ratio), or
+            their difference as a share of the other's validation loss or of its metric's distance
+            from the best value (share).
         bounds: the claim holds if the effect lies within them.
         decision: the verdict.
         finding: the paired test; None if none was possible or needed.
@@ -216,7 +216,7 @@ def _common_goal(pairs: Sequence[tuple[_Run, _Run]]) -> float:
 
 
 def _steps_to_loss(run: _Run, goal: float) -> float:
-    """Return the optimizer steps until a run's validation loss reaches a goal, interpolated linearly between epochs.
+    """Return the optimizer steps until the validation loss reaches a goal, interpolated linearly.
 
     Example:
         >>> _steps_to_loss({"valid_losses": [3.0, 2.0, 1.0], "updates_per_epoch": 10}, 1.5)

@@ -22,11 +22,11 @@ CELLS: dict[str, tuple[str, bool]] = {
 
 @dataclass(kw_only=True)
 class ProbeConfig:
-    """Settings of the runs: each cell is trained with Adam until it solves the probe; the defaults solve it.
+    """Settings of the runs, which train each cell with Adam until it solves the probe.
 
     Attributes:
-        cells: rnn, gru, lstm, gru-chrono or lstm-chrono; with -chrono the gates are initialized to remember
-            for up to the length of the sequence.
+        cells: rnn, gru, lstm, gru-chrono or lstm-chrono; with -chrono the gates are initialized to
+            remember for up to the length of the sequence.
         seeds: runs of each cell.
         seed: seed of the first run; the next runs have the seeds after it.
         hidden_size: hidden units of the layer.
@@ -36,8 +36,10 @@ class ProbeConfig:
         schedule: constant learning rate, or a cosine that falls to 0 over --steps.
         clip: largest gradient norm; 0 for no clipping.
         steps: most optimizer steps of each run.
-        every: optimizer steps between validations; a run stops at the first that meets the criterion.
-        criterion: what a validation must reach: the largest error of adding, the least accuracy of the others.
+        every: optimizer steps between validations; a run stops at the first that meets the
+            criterion.
+        criterion: what a validation must reach: the largest error of adding, the least accuracy of
+            the others.
         budget: time limit of each run, such as 90s, 10m or 1h.
         device: auto (a GPU if there is one), cpu, cuda, cuda:1 or mps.
 
@@ -134,8 +136,9 @@ class CopyConfig(_SequenceConfig):
 
     Attributes:
         length: time steps of the delay; a sequence has 20 more.
-        curriculum: share of --steps during which the training delay grows, from a twentieth of --length to
-            --length; 0 for the full delay from the start. Validation and test always have the full delay.
+        curriculum: share of --steps during which the training delay grows, from a twentieth of
+            --length to --length; 0 for the full delay from the start. Validation and test always
+            have the full delay.
     """
 
     rule: ClassVar[str] = "{:.0%} of the last ten symbols correct"
@@ -177,10 +180,11 @@ class ImagesConfig(ProbeConfig):
     """Images read pixel by pixel: output the class after the last pixel.
 
     Attributes:
-        images: IDX file of images (also .gz); digits for scikit-learn's 8 x 8 digits; drawn for synthetic
-            12 x 12 digits.
+        images: IDX file of images (also .gz); digits for scikit-learn's 8 x 8 digits; drawn for
+            synthetic 12 x 12 digits.
         labels: IDX file of the labels.
-        test_images: IDX file of the test images; if not given, some of the images are the test split.
+        test_images: IDX file of the test images; if not given, some of the images are the test
+            split.
         test_labels: IDX file of the test labels.
         permuted: read the pixels in a random order, the same for all images.
     """

@@ -41,7 +41,7 @@ _FIRST_SHARE = 0.05
 
 
 class Probe(ABC):
-    """A task that needs memory; by default, each sequence has one class, and each batch new sequences.
+    """A task that needs memory; by default a sequence has one class, and is new in each batch.
 
     Attributes:
         sizes: size of the input (numbers or symbols per time step), and of the output.
@@ -84,7 +84,7 @@ class Probe(ABC):
 
 
 class Adding(Probe):
-    """The adding problem. Always predicting 1 has error 1/6, and is within 0.04 with probability 0.08 - 0.04^2."""
+    """The adding problem. Predicting 1 has error 1/6, and is within 0.04 at p = 0.08 - 0.04^2."""
 
     sizes, metric, higher = (2, 1), "mse", False
     nothing = "always predicting 1"

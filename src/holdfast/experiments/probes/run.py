@@ -32,12 +32,13 @@ def run_probe(
     progress: bool = False,
     announce: Callable[[str], None] = lambda text: None,
 ) -> ProbeResults:
-    """Train each cell with each seed until it solves the probe, and read the test split once per run.
+    """Train each cell with each seed until it solves the probe, and test it once.
 
     Args:
         config: the settings; their class selects the probe.
-        into: the folder for ``config.toml`` and, after each run, ``probe.json``; None writes nothing. A
-            resumed probe skips the completed runs, and may have other cells and more seeds.
+        into: the folder for ``config.toml`` and, after each run, ``probe.json``; None writes
+            nothing. A resumed probe skips the completed runs, and may have other cells and more
+            seeds.
         progress: show a progress bar on stderr for each run.
         announce: called with a line before each run.
 
@@ -101,7 +102,8 @@ class _ProbeTrainable:
     """The network of one cell with a probe's data and loss, for :func:`holdfast.training.fit`.
 
     Attributes:
-        curve: one row for each validation: ``step``, ``train_loss`` (mean since the last one), metrics.
+        curve: one row for each validation: ``step``, ``train_loss`` (mean since the last one),
+            metrics.
     """
 
     def __init__(self, probe: Probe, config: ProbeConfig, cell: str, seed: int) -> None:
@@ -170,8 +172,8 @@ def train_run(
     """Train one cell with one seed, then evaluate once on the test split.
 
     Returns:
-        ``cell``, ``seed``, ``solved``, ``steps`` (trained), ``seconds``, ``stopped``, ``parameters``, ``test``
-        (metrics of the best validated weights) and ``curve``.
+        ``cell``, ``seed``, ``solved``, ``steps`` (trained), ``seconds``, ``stopped``,
+        ``parameters``, ``test`` (metrics of the best validated weights) and ``curve``.
 
     Raises:
         KeyboardInterrupt: Ctrl-C was pressed.

@@ -16,7 +16,8 @@ SYMBOLS, COPIED = 8, 10
 
 BLANK, _DELIMITER = SYMBOLS, SYMBOLS + 1
 _DISTRACTORS, FIRST, SECOND, BEGIN, END = 4, 4, 5, 6, 7
-"""Symbols of temporal order: a, b, c, d are 0 to 3, X is 4, Y is 5; one symbol begins a sequence and one ends it."""
+"""Symbols of temporal order: a, b, c, d are 0 to 3, X is 4, Y is 5; one symbol begins a sequence
+and one ends it."""
 
 Example = tuple[Tensor, Tensor]
 """Inputs, numbers [T, B, I] or symbols [T, B], and targets [B] or, at each step, [T, B]."""
@@ -31,9 +32,9 @@ def generator(*key: int) -> torch.Generator:
 def adding(count: int, length: int, random: torch.Generator) -> Example:
     """Sample the adding problem (Hochreiter & Schmidhuber 1997, with numbers as in Le et al. 2015).
 
-    Each time step has a number from U(0, 1) and a mark, which is 1 at one time step of the first half
-    and at one of the second (as in Arjovsky et al. 2016), else 0. The target is the sum of the two
-    marked numbers.
+    Each time step has a number from U(0, 1) and a mark, which is 1 at one time step of the first
+    half and at one of the second (as in Arjovsky et al. 2016), else 0. The target is the sum of the
+    two marked numbers.
 
     Args:
         count: B.
@@ -58,8 +59,8 @@ def adding(count: int, length: int, random: torch.Generator) -> Example:
 def copy(count: int, delay: int, random: torch.Generator) -> Example:
     """Sample the copy task: ten symbols to repeat after a delay (Arjovsky et al. 2016).
 
-    A sequence has delay + 20 time steps: 10 symbols of 8, delay - 1 blanks, a delimiter, 10 blanks. The
-    target is blank except in the last ten time steps, where it is the ten symbols.
+    A sequence has delay + 20 time steps: 10 symbols of 8, delay - 1 blanks, a delimiter, 10 blanks.
+    The target is blank except in the last ten time steps, where it is the ten symbols.
 
     Args:
         count: B.
@@ -82,7 +83,7 @@ def copy(count: int, delay: int, random: torch.Generator) -> Example:
 
 
 def memoryless(delay: int) -> float:
-    """Return the copy task's mean cross entropy without memory of the symbols, ``10 ln 8 / (T + 20)`` nats.
+    """Return the copy task's mean cross entropy without memory, ``10 ln 8 / (T + 20)`` nats.
 
     Example:
         >>> round(memoryless(500), 4)
@@ -94,8 +95,9 @@ def memoryless(delay: int) -> float:
 def order(count: int, length: int, random: torch.Generator) -> Example:
     """Sample temporal order with two symbols (Hochreiter & Schmidhuber 1997).
 
-    A sequence begins with B and ends with E. Between them a, b, c and d are random, and X or Y is at
-    two time steps: one in [T/10, 2T/10), the other in [5T/10, 6T/10). The classes are XX, XY, YX, YY.
+    A sequence begins with B and ends with E. Between them a, b, c and d are random, and X or Y is
+    at two time steps: one in [T/10, 2T/10), the other in [5T/10, 6T/10). The classes are XX, XY,
+    YX, YY.
 
     Args:
         count: B.

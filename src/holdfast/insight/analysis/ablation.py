@@ -1,8 +1,9 @@
 """Measure the loss with one gate, unit or layer ablated, without retraining.
 
-A gate is ablated through its own weights: zero rows, and a bias that holds it at a value. A unit or a layer is ablated
-by setting its output to zero. Greff et al. (2017) and Jozefowicz et al. (2015) retrain without the gate; here the
-network has learned to rely on it, so the change is what this network loses.
+A gate is ablated through its own weights: zero rows, and a bias that holds it at a value. A unit or
+a layer is ablated by setting its output to zero. Greff et al. (2017) and Jozefowicz et al. (2015)
+retrain without the gate; here the network has learned to rely on it, so the change is what this
+network loses.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ _SATURATED = 30.0
 
 
 def ablate(model: nn.Module, calls: list[LayerCall], loss: Loss) -> Ablation:
-    """Ablate every gate (at its mean, and open or shut), layer, and the strongest units, one by one.
+    """Ablate every gate (at its mean, and open or shut), every layer, and the strongest units.
 
     Args:
         model: the network.

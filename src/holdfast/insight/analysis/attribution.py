@@ -1,6 +1,7 @@
 """Explain which time steps influenced a prediction, by integrated gradients and by occlusion.
 
-Both use the sequence's mean input as the baseline at every step, so they explain the same change of the prediction.
+Both use the sequence's mean input as the baseline at every step, so they explain the same change of
+the prediction.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
-"""Find units that track a feature of the input: select on the first half of the steps, confirm on the second.
+"""Find units that track a feature of the input: selected on one half, confirmed on the other.
 
-Letters: T steps, H units, N = 1 + :data:`_SHIFTS` versions of a feature (itself, and shifted in time).
+Letters: T steps, H units, N = 1 + :data:`_SHIFTS` versions of a feature (itself, and shifted in
+time).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Capture the recurrent layers of any model while it runs, and split them into single layers and directions.
+"""Capture a model's recurrent layers while it runs, and split them into layers and directions.
 
-Layers of Holdfast and torch.nn (RNN, GRU, LSTM and subclasses, with any input layout) give the same result.
-Letters: T steps, B sequences, I input, P width of the hidden state.
+Layers of Holdfast and torch.nn (RNN, GRU, LSTM and subclasses, with any input layout) give the same
+result. Letters: T steps, B sequences, I input, P width of the hidden state.
 """
 
 from __future__ import annotations

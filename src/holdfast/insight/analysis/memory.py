@@ -32,7 +32,7 @@ _HALF, SMALL = 1 / 2, 1 / 20
 def memory_curve(
     model: nn.Module, run: Callable[[], object], *, layers: Sequence[str] = (), seed: int = 0
 ) -> MemoryCurve:
-    """Measure the influence ``r(k)`` of the input k steps back on the output of the recurrent layers.
+    """Measure the influence ``r(k)`` of the input k steps back on the recurrent output.
 
     ``r(k)^2`` is the mean over sequences of ``||d y_t / d x_{t-k}||_F^2``, where x is the input of
     the first recurrent layer, y the output of the last layer stacked on it (see :class:`Rerun`),

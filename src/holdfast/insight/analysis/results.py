@@ -144,7 +144,7 @@ class MemoryCurve:
 
 @dataclass(frozen=True)
 class GradientFlow(OldAttributes):
-    """Gradient of a final loss with respect to the state k steps earlier, in one layer and direction.
+    """Gradient of a final loss by the state k steps earlier, in one layer and direction.
 
     Attributes:
         name: name of the layer.

@@ -42,7 +42,7 @@ class _GradientLeft(NamedTuple):
 
 
 class TrainingMonitor:
-    """Warn of saturated gates, dead units, vanishing and exploding gradients, frozen weights and lost states.
+    """Warn of saturated gates, dead units, vanishing or exploding gradients, frozen weights, lost states.
 
     The monitor checks the first step, checks again soon, and then checks every few steps, as rarely
     as its share of the time requires. It changes nothing: the trained weights are the same bit for
@@ -122,7 +122,7 @@ class TrainingMonitor:
         return self.log.rows
 
     def step(self, loss: Tensor, number: int | None = None) -> None:
-        """Monitor a training step. Call it after ``loss.backward()``, before gradients or weights change.
+        """Monitor a training step, after ``loss.backward()`` and before the weights change.
 
         Args:
             loss: a scalar.

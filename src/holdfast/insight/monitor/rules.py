@@ -1,7 +1,7 @@
 """Rules by which the training monitor finds problems, and the warnings it reports.
 
-The limits separate healthy training runs of every task from runs with deliberate faults; ``docs/monitor.md`` has the
-numbers.
+The limits separate healthy training runs of every task from runs with deliberate faults;
+``docs/monitor.md`` has the numbers.
 """
 
 from __future__ import annotations

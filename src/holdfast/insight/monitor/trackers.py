@@ -36,7 +36,7 @@ class LayerRecord:
 
 
 class LayerHooks:
-    """Forward hooks that record recurrent layers while open. Validation between two steps is not recorded.
+    """Forward hooks that record recurrent layers in training steps while open.
 
     Args:
         modules: name -> layer.

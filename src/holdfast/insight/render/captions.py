@@ -104,7 +104,7 @@ def plotted_units(found: Inspection) -> list[FeatureUnit]:
 
 
 def choose_units(order: Array, most: int, wanted: Sequence[int]) -> Array:
-    """Choose at most this many units, keeping their order: the wanted ones, and others at even distances.
+    """Choose so many units in their order: the wanted ones, and others at even distances.
 
     Example:
         >>> choose_units(np.arange(10), 4, [3])

@@ -59,7 +59,7 @@ class Scale:
 
 
 def signed(values: Array, colored: float = 0.95) -> Scale:
-    """Return a scale centered on zero; the largest values beyond the share ``colored`` get the last color.
+    """Return a scale centered on zero; values beyond the share ``colored`` get the last color.
 
     Example:
         >>> signed(np.array([-1.0, 0.5])).high

@@ -14,7 +14,7 @@ _UNSHOWN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 
 
 def clean(text: str) -> str:
-    """Replace control characters, lone surrogates and direction marks with "�"; tabs and line ends stay.
+    """Replace control characters, lone surrogates and direction marks, but not tabs or line ends.
 
     Example:
         >>> clean("a\\x00b\\ud800")

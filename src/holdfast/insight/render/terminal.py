@@ -71,7 +71,7 @@ class Screen:
 
 
 def terminal(found: Inspection, screen: Screen) -> str:
-    """Return the findings as text, with heatmaps and tables of a few units, and curves as sparklines.
+    """Return the findings as text, with heatmaps of a few units, tables and sparklines.
 
     Args:
         found: the inspection.
