@@ -19,7 +19,7 @@ from typing import Any, ClassVar, Literal, NamedTuple, Protocol, TypeVar, get_ar
 from holdfast._deprecated import renamed_settings
 from holdfast._json import JsonMapping, JsonObject
 from holdfast.errors import UserError
-from holdfast.files import missing_file, write_atomic
+from holdfast.files import missing_file, unreadable, write_atomic
 from holdfast.validation import did_you_mean, flag_name, invalid_setting, unknown_choice
 
 FORMAT = 1
@@ -205,10 +205,7 @@ def read_config(path: Path) -> tuple[str, JsonObject]:
     except OSError as error:
         if not path.exists():
             raise missing_file(path, "file of settings") from error
-        reason = error.strerror or str(error)
-        raise UserError(
-            f"{path} must be readable.", f"The system says: {reason}.", "Check the path."
-        ) from error
+        raise unreadable(path, error, "Check the path.") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UserError(
             f"{path} must be a TOML file.", f"It is not: {error}.", "Correct that line."

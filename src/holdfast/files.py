@@ -10,7 +10,7 @@ import math
 import os
 import shutil
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -167,9 +167,7 @@ def load_json(path: Path) -> JsonObject:
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        reason = error.strerror or str(error)
-        fix = "Copy the whole folder again, or train again."
-        raise UserError(f"{path} must be readable.", f"The system says: {reason}.", fix) from error
+        raise unreadable(path, error, "Copy the whole folder again, or train again.") from error
     except ValueError as error:
         raise UserError(f"{path} must be a JSON file.", f"It is not: {error}.", "Train again.") from error
     if not isinstance(values, dict):
@@ -275,6 +273,28 @@ def counted(count: int, noun: str) -> str:
         ('1 window', '2,000 windows')
     """
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def unreadable(path: object, error: OSError, fix: str = "Check its permissions.") -> UserError:
+    """Return the error for a file that the system refuses to read."""
+    return UserError(f"{path} must be readable.", f"The system says: {error.strerror or error}.", fix)
+
+
+def check_data_file(path: Path, rule: str, endings: Collection[str]) -> None:
+    """Refuse a path that is no file with content and one of these endings.
+
+    Raises:
+        UserError: the path is missing or a folder, or the file has another ending or is empty.
+    """
+    if not path.exists():
+        raise missing_file(path)
+    if path.is_dir():
+        raise UserError(rule, f"{path} is a folder.", "Name a file in it.")
+    if path.suffix.lower() not in endings:
+        ending, wanted = path.suffix or "(none)", ", ".join(endings)
+        raise UserError(rule, f"{path} has the ending {ending}.", f"Name a file that ends in {wanted}.")
+    if path.stat().st_size == 0:
+        raise UserError(f"{path} must hold rows.", "It is empty (0 bytes).", "Give a file with rows.")
 
 
 def listed(names: Sequence[str], separator: str = ", ") -> str:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from holdfast._typing import Array
-from holdfast.errors import UserError
+from holdfast.validation import check_at_least
 
 
 class TokenBatches:
@@ -36,11 +36,8 @@ class TokenBatches:
     def __init__(
         self, lengths: Sequence[int] | Array, tokens: int, size: int | None = None, seed: int = 0
     ) -> None:
-        for name, value in (("tokens", tokens), ("batch-size", size)):
-            if value is not None and value < 1:
-                raise UserError(
-                    f"--{name} must be at least 1.", f"It was {value}.", f"Give --{name} 1 or more."
-                )
+        check_at_least("tokens", tokens, 1, 6000)
+        check_at_least("batch_size", size, 1, 64)
         self.rounded, self.seed = rounded(np.asarray(lengths, np.int64)), seed
         self.cuts = _cuts(np.sort(self.rounded), tokens, size or len(self.rounded))
 

@@ -97,19 +97,17 @@ class NGramWordModel:
         """Return the state at the beginning of a sentence."""
         return (self.words.begin,)
 
-    def word(self, state: Hashable, word: str) -> tuple[Hashable, float]:
+    def word(self, state: Any, word: str) -> tuple[Hashable, float]:
         """Return the last n - 1 words, and the word's ``log p``."""
         number = self.words.ids.get(word)
         cost = 0.0 if number is not None else UNKNOWN_COST
         number = self.words.ids["<unk>"] if number is None else number
-        context: Any = state
-        kept = (*context, number)[-(self.order - 1) :] if self.order > 1 else ()
-        return kept, self._log_p(context, number) - cost
+        kept = (*state, number)[-(self.order - 1) :] if self.order > 1 else ()
+        return kept, self._log_p(state, number) - cost
 
-    def end(self, state: Hashable) -> float:
+    def end(self, state: Any) -> float:
         """Return ``log p`` of the end of the sentence."""
-        context: Any = state
-        return self._log_p(context, self.words.ids[LINE_END])
+        return self._log_p(state, self.words.ids[LINE_END])
 
     def _computed(self, context: tuple[int, ...], number: int) -> float:
         before, text = np.array(context, np.int64), np.array([number], np.int64)
@@ -164,10 +162,9 @@ class _RecurrentModel:
         """Return the state at the beginning of a line."""
         return _LazyState(self.model, self.tokenizer.begin)
 
-    def end(self, state: Hashable) -> float:
+    def end(self, state: Any) -> float:
         """Return ``log p`` of the end of the line."""
-        lazy: Any = state
-        return float(lazy.known()[1][self.tokenizer.begin])
+        return float(state.known()[1][self.tokenizer.begin])
 
     def _then(self, state: Any, text: str) -> tuple[Hashable, float]:
         token = int(self.tokenizer.encode(text)[0])
@@ -201,22 +198,20 @@ class WordModelAsText:
         """Return the state before the first word."""
         return self.model.start(), ""
 
-    def read(self, state: Hashable, character: str) -> tuple[Hashable, float]:
+    def read(self, state: Any, character: str) -> tuple[Any, float]:
         """Return the state after a character; a space adds ``log p`` of the word before it."""
-        own: Any = state
-        before, word = own
+        before, word = state
         if character != " ":
             return (before, word + character), 0.0
         if not word:
-            return own, 0.0
+            return state, 0.0
         after, log_p = self.model.word(before, word)
         return (after, ""), log_p
 
     def end(self, state: Hashable) -> float:
         """Return ``log p`` of the last word and of the end."""
         after, log_p = self.read(state, " ")
-        own: Any = after
-        return log_p + self.model.end(own[0])
+        return log_p + self.model.end(after[0])
 
 
 @dataclass(frozen=True)
@@ -254,14 +249,12 @@ class ShallowFusion:
         """Return the state after a token, and the nats that its text adds."""
         return self._read(state, self.pieces[token])
 
-    def pause(self, state: Hashable) -> tuple[Hashable, float]:
+    def pause(self, state: Any) -> tuple[Hashable, float]:
         """End the current word, if there is one."""
-        own: Any = state
-        return self._read(state, " ") if own[1] else (state, 0.0)
+        return self._read(state, " ") if state[1] else (state, 0.0)
 
-    def _read(self, state: Hashable, characters: str) -> tuple[Hashable, float]:
-        own: Any = state
-        text, word = own
+    def _read(self, state: Any, characters: str) -> tuple[Hashable, float]:
+        text, word = state
         total = 0.0
         for character in characters:
             text, log_p = self.model.read(text, character)
@@ -271,10 +264,9 @@ class ShallowFusion:
             word = after
         return (text, word), total
 
-    def end(self, state: Hashable) -> float:
+    def end(self, state: Any) -> float:
         """Return the nats that the last word and the end of the text add."""
-        own: Any = state
-        text, word = own
+        text, word = state
         return self.weight * self.model.end(text) + self._word_bonus(word) - self._partial_boost(word)
 
     def _word_bonus(self, word: str) -> float:

@@ -15,7 +15,7 @@ from typing import Self
 import numpy as np
 
 from holdfast._typing import Array
-from holdfast.errors import UserError
+from holdfast.errors import damaged
 
 MAX_ORDER = {"character": 8, "byte": 8, "word": 5, "subword": 5}
 """The highest order to try for each kind of token."""
@@ -181,7 +181,4 @@ class NGramBaselines:
             ]
             return cls(NGramModel(levels, int(arrays["units"])), order)
         except KeyError as error:
-            rule = "baselines.safetensors must hold the n-grams as training wrote them."
-            raise UserError(
-                rule, f"It lacks {error}.", "Copy the run folder again, or train anew."
-            ) from error
+            raise damaged("baselines.safetensors", f"It lacks {error}.") from error

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from holdfast._typing import Array
-from holdfast.errors import UserError
+from holdfast.validation import invalid_setting
 
 Filter = Callable[[Array, Sequence[int]], Array]
 
@@ -94,11 +94,7 @@ def sampling_filters(degree: float, k: int | None, p: float | None, penalty: flo
         ("repetition-penalty", penalty, 0 < penalty < np.inf, "above 0"),
     ):
         if not valid:
-            raise UserError(
-                f"--{name} must be {rule}.",
-                f"It is {value}.",
-                f"Give for example --{name} {_EXAMPLES[name]}.",
-            )
+            raise invalid_setting(name, rule, value, _EXAMPLES[name])
     found = [] if penalty == 1 else [repetition_penalty(penalty)]
     found += [] if degree == 1 else [temperature(degree)]
     found += [] if k is None else [top_k(k)]

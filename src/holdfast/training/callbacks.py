@@ -21,10 +21,3 @@ class Callback(Protocol):
             number: the step's number in the whole run, from 1.
         """
         ...
-
-
-class NoCallback:
-    """Callback that does nothing."""
-
-    def step(self, loss: Tensor, number: int | None = None) -> None:
-        """Do nothing."""

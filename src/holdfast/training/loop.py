@@ -26,7 +26,7 @@ from holdfast.checkpoint import (
 )
 from holdfast.config import Training
 from holdfast.errors import DivergenceError, UserError
-from holdfast.training.callbacks import Callback, NoCallback
+from holdfast.training.callbacks import Callback
 from holdfast.training.checkpoints import BestCheckpoints, WeightAverage
 from holdfast.training.devices import get_random_state, open_fabric, seed_everything, set_random_state
 from holdfast.training.history import History, Position, StopReason
@@ -110,7 +110,7 @@ class TrainingRun:
         self, trainable: Trainable, training: Training, folder: Path | None, callback: Callback | None = None
     ) -> None:
         self.trainable, self.training, self.folder = trainable, training, folder
-        self.callback = callback or NoCallback()
+        self.callback = callback
         self.steps = trainable.steps_per_epoch
         if self.steps < 1:
             raise UserError(
@@ -222,7 +222,8 @@ class TrainingRun:
         with self.fabric.autocast():
             loss = self.trainable.loss(self.to_device(batch))
         self.fabric.backward(loss)
-        self.callback.step(loss.detach(), self.done + 1)
+        if self.callback is not None:
+            self.callback.step(loss.detach(), self.done + 1)
         if self.training.clip:
             self.fabric.clip_gradients(
                 self.module, self.optimizer, max_norm=self.training.clip, error_if_nonfinite=False

@@ -102,5 +102,5 @@ def test_mistakes_are_reported() -> None:
         fit_normalizer("globel", utterances(5), F)
     with pytest.raises(UserError, match="at least one frame"):
         fit_normalizer("global", utterances(0), F)
-    with pytest.raises(UserError, match="One is missing"):
+    with pytest.raises(UserError, match="lacks the statistics of the features"):
         normalizer_from_state("global", {})

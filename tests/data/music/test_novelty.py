@@ -155,5 +155,5 @@ def test_a_saved_corpus_is_read_back_unchanged() -> None:
     assert len(TrainingNotes.from_state(state).piece(0).lines()) == 4
     del state["corpus.voices"]  # the first format
     assert len(TrainingNotes.from_state(state).piece(0).lines()) == 2
-    with pytest.raises(UserError, match="must hold the notes"):
+    with pytest.raises(UserError, match="lacks notes of the training pieces"):
         TrainingNotes.from_state({})

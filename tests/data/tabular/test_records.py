@@ -79,7 +79,7 @@ def test_json_rows_may_lack_fields(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("a.csv", b"", r"It is empty \(0 bytes\)"),
+        ("a.csv", b"", r"is empty \(0 bytes\)"),
         ("a.csv", b"\n\n", "only blank lines"),
         ("a.csv", b"text,label\n", "It has no rows"),
         ("a.jsonl", b"\n", "It has no rows"),

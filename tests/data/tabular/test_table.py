@@ -114,7 +114,7 @@ def test_any_column_as_text() -> None:
 @pytest.mark.parametrize(
     ("content", "got", "fix"),
     [
-        ("", "is empty", "header and rows"),
+        ("", "is empty", "with rows"),
         ("\n \n", "only blank lines", "header and rows"),
         ("a,b\n", "It has none", "with data"),
         ("a,b", "It has none", "with data"),

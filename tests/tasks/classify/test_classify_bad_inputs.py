@@ -24,10 +24,10 @@ def with_row(row: str) -> str:
 
 FILES: dict[str, tuple[str, str | bytes, list[str], Expected]] = {
     "no file of that name": ("b.csv", GOOD, TEXT, ("must exist", "There is no", "")),
-    "an empty file": ("a.csv", "", TEXT, ("hold records", "is empty (0 bytes)", "with rows")),
+    "an empty file": ("a.csv", "", TEXT, ("hold rows", "is empty (0 bytes)", "with rows")),
     "a header only": ("a.csv", "text,label\n", TEXT, ("hold records", "no rows", "with rows")),
     "binary data": ("a.csv", b"text,label\nx\0\1\2,a\n", TEXT, ("not hold binary", "Line 2", "--encoding")),
-    "a picture": ("a.png", b"\x89PNG", TEXT, ("file of records must end in .csv", "ending .png", "convert")),
+    "a picture": ("a.png", b"\x89PNG", TEXT, ("Records must be in a CSV", "ending .png", "ends in .csv")),
     "latin-1": ("a.csv", b"text,label\nok,a\ncaf\xe9,b\n", TEXT, ("must be utf-8", "Line 3", "latin-1")),
     "an unknown encoding": (
         "a.csv",
@@ -316,7 +316,7 @@ def test_a_damaged_run_folder_is_reported(
     trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     copy = damaged_copy(trained / "texts", tmp_path, "data.json", b'{"kind": "text", "digest": ""}')
-    expected = ("that training wrote", "damaged", "Copy the folder again")
+    expected = ("as training wrote it", "damaged", "Copy the run folder again")
     refused(capsys, ["predict", copy, "--text", "so"], expected)
     copy = damaged_copy(trained / "texts", tmp_path, "baselines.safetensors", b"")
     expected = ("complete safetensors file", "cannot be read", "backup")

@@ -89,7 +89,7 @@ def test_the_vocabulary_survives_json() -> None:
     again = EventVocabulary.from_state(state)
     assert again.names == VOCABULARY.names and again.voices == VOCABULARY.voices
     assert again.encode(SCORES[0]).tolist() == VOCABULARY.encode(SCORES[0]).tolist()
-    with pytest.raises(UserError, match="They are damaged"):
+    with pytest.raises(UserError, match="events are damaged"):
         EventVocabulary.from_state({"tokenizer": {}, "voices": []})
 
 

@@ -82,7 +82,7 @@ def long_texts(folder: Path) -> str:
 
 
 DATA: dict[str, tuple[Callable[[Path], str | bytes], Expected]] = {
-    "an empty manifest": (lambda folder: "", ("hold records", "is empty (0 bytes)", "with rows")),
+    "an empty manifest": (lambda folder: "", ("hold rows", "is empty (0 bytes)", "with rows")),
     "a header only": (lambda folder: HEADER, ("hold records", "no rows", "with rows")),
     "no column of paths": (
         changed("path", "wav"),

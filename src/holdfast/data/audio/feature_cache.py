@@ -27,18 +27,18 @@ _FORM = 2
 """Version of the cached files; another version recomputes them."""
 
 
-class Features(Protocol):
-    """A source of features for utterances."""
+class Features:
+    """Base of the sources of features for utterances.
 
-    @property
-    def size(self) -> int:
-        """F, the numbers in a frame."""
-        ...
+    Attributes:
+        size: F, the numbers in a frame.
+        rate: samples per second of the sounds; None for precomputed features.
+    """
 
-    @property
-    def rate(self) -> int | None:
-        """Samples per second of the sounds; None for precomputed features."""
-        ...
+    rate: int | None = None
+
+    def __init__(self, size: int, cache: _Cache | None) -> None:
+        self.size, self._cache = size, cache or _NoCache()
 
     def get(self, utterance: Utterance, speed: float = 1.0, change: Change | None = None) -> Frames:
         """Return the frames [T, F] of an utterance as float32, read-only.
@@ -51,11 +51,11 @@ class Features(Protocol):
         Raises:
             UserError: a file breaks a rule, or a speed or change is given for precomputed features.
         """
-        ...
+        raise NotImplementedError
 
     def all(self, utterances: Iterable[Utterance], speed: float = 1.0) -> Iterator[Frames]:
         """Yield the frames of each utterance, computed by threads."""
-        ...
+        return prefetch(lambda one: self.get(one, speed), utterances)
 
 
 def feature_source(
@@ -79,12 +79,14 @@ def feature_source(
     )
 
 
-class SoundFeatures:
+class SoundFeatures(Features):
     """Filterbanks of sounds; the sounds of an utterance are joined as samples."""
 
+    rate: int
+
     def __init__(self, filterbanks: Filterbanks, cache: _Cache | None = None) -> None:
-        self.filterbanks, self.rate, self.size = filterbanks, filterbanks.rate, filterbanks.bands
-        self._cache = cache or _NoCache()
+        super().__init__(filterbanks.bands, cache)
+        self.filterbanks, self.rate = filterbanks, filterbanks.rate
 
     def uncached(self) -> SoundFeatures:
         """Return the same source without a cache."""
@@ -96,20 +98,15 @@ class SoundFeatures:
             return self.filterbanks(change(self._samples(utterance, speed)))
         return self._cache.get(utterance, speed, lambda: self.filterbanks(self._samples(utterance, speed)))
 
-    def all(self, utterances: Iterable[Utterance], speed: float = 1.0) -> Iterator[Frames]:
-        """See :meth:`Features.all`."""
-        return prefetch(lambda one: self.get(one, speed), utterances)
-
     def _samples(self, utterance: Utterance, speed: float) -> Samples:
         return change_speed(joined_samples(utterance, self.rate), self.rate, speed)
 
 
-class ReadyFeatures:
+class ReadyFeatures(Features):
     """Precomputed features in .npy files; the files of an utterance are joined as frames."""
 
     def __init__(self, size: int, cache: _Cache | None = None) -> None:
-        self.size, self.rate = size, None
-        self._cache = cache or _NoCache()
+        super().__init__(size, cache)
 
     def uncached(self) -> ReadyFeatures:
         """Return the same source without a cache."""
@@ -124,10 +121,6 @@ class ReadyFeatures:
                 "Leave out --speeds and --noise; use masks, which work on features too.",
             )
         return self._cache.get(utterance, speed, lambda: self._joined(utterance))
-
-    def all(self, utterances: Iterable[Utterance], speed: float = 1.0) -> Iterator[Frames]:
-        """See :meth:`Features.all`."""
-        return prefetch(lambda one: self.get(one, speed), utterances)
 
     def _joined(self, utterance: Utterance) -> Frames:
         arrays = []

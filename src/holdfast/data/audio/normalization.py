@@ -12,7 +12,7 @@ import numpy as np
 
 from holdfast._typing import Array
 from holdfast.data.audio.filterbanks import Frames
-from holdfast.errors import UserError
+from holdfast.errors import UserError, damaged
 from holdfast.validation import unknown_choice
 
 MIN_DEVIATION = 1e-2
@@ -287,7 +287,6 @@ def normalizer_from_state(kind: str, arrays: Mapping[str, Array]) -> Normalizer:
         )
         return NORMALIZERS[kind](Statistics(float(count[0]), total, squares))
     except (KeyError, IndexError) as error:
-        rule = "The model's arrays must hold the statistics of its features."
-        raise UserError(
-            rule, f"One is missing: {error}.", "Copy the folder again, or train again."
+        raise damaged(
+            "baselines.safetensors", f"It lacks the statistics of the features: {error}."
         ) from error

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from holdfast.errors import UserError
-from holdfast.files import missing_file
+from holdfast.files import missing_file, unreadable
 from holdfast.optional_imports import load_extra
 
 Samples = NDArray[np.float32]
@@ -210,8 +210,7 @@ def _unreadable(path: Path, error: Exception) -> UserError:
     try:
         path.open("rb").close()
     except OSError as refusal:
-        reason = refusal.strerror or str(refusal)
-        return UserError(f"{path} must be readable.", f"The system says: {reason}.", "Check its permissions.")
+        return unreadable(path, refusal)
     return UserError(
         "The sound must be a wav, flac, ogg or mp3 file.",
         f"{path} cannot be read: {_reason(error)}.",

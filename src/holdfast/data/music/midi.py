@@ -14,7 +14,7 @@ import numpy as np
 
 from holdfast.data.music.piano_roll import KEYS, LOWEST, Roll, RollPiece
 from holdfast.errors import UserError
-from holdfast.files import listed, missing_file
+from holdfast.files import listed, missing_file, unreadable
 from holdfast.optional_imports import load_extra
 
 if TYPE_CHECKING:
@@ -86,8 +86,7 @@ def _read(file: Path, name: str) -> Iterator[ScorePiece]:
     try:
         data = file.read_bytes()
     except OSError as error:
-        rule, got = f"{name} must be readable.", f"The system says: {error.strerror or error}."
-        raise UserError(rule, got, "Change its permissions, or leave it out.") from error
+        raise unreadable(name, error, "Change its permissions, or leave it out.") from error
     if file.suffix.lower() in _ABC_ENDINGS:
         return iter(list(_tunes(data, name)))
     return iter([ScorePiece(name, parse_midi(data, name))])

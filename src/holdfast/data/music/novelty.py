@@ -17,7 +17,7 @@ import numpy as np
 
 from holdfast._typing import Array
 from holdfast.data.music.key_detection import likeliest_key
-from holdfast.errors import UserError
+from holdfast.errors import damaged
 
 _HASH_BASE = 0x9E3779B97F4A7C15
 """Odd multiplier of the hash of a window, modulo 2^64."""
@@ -63,10 +63,6 @@ class NoteArrays:
     def __len__(self) -> int:
         return len(self.starts)
 
-    def first(self, count: int) -> NoteArrays:
-        """Return the first notes."""
-        return self[:count]
-
     @property
     def classes(self) -> Array:
         """The relative duration of each pitch class [12]."""
@@ -89,10 +85,8 @@ class NoteArrays:
         for place in np.argsort(self.pitches, kind="stable").tolist():
             start = int(self.starts[place]) - first
             highest[start : start + int(self.lengths[place])] = self.pitches[place]
-        return self._each_once(self.starts, self.pitches)._where(highest, first)
-
-    def _where(self, highest: Array, first: int) -> NoteArrays:
-        return self[self.pitches >= highest[self.starts - first]]
+        once = self._each_once(self.starts, self.pitches)
+        return once[once.pitches >= highest[once.starts - first]]
 
     def lines(self) -> dict[str | int, NoteArrays]:
         """Return all notes (:data:`ALL`), the top line (:data:`_TOP`), and, if there are several,
@@ -192,7 +186,7 @@ class TrainingNotes:
 
     def typical_repetition(self, notes: int) -> float:
         """Return the median :func:`repetition` over the first notes of each training piece."""
-        return float(np.median([repetition(self.piece(i).first(notes)) for i in range(len(self))]))
+        return float(np.median([repetition(self.piece(i)[:notes]) for i in range(len(self))]))
 
     def distance(self, notes: NoteArrays) -> float:
         """Return the total variation distance of the pitch classes above the tonic from the mean: 0
@@ -245,8 +239,8 @@ class TrainingNotes:
             names = tuple(found[0].tobytes().decode().split("\n"))
             return cls(names, *(x.astype(np.int64) for x in found[1:]))
         except (KeyError, ValueError) as error:
-            rule = "baselines.safetensors must hold the notes of the training pieces."
-            raise UserError(rule, f"Missing: {error}.", "Copy the folder again, or train again.") from error
+            got = f"It lacks notes of the training pieces: {error}."
+            raise damaged("baselines.safetensors", got) from error
 
 
 def above_tonic(notes: NoteArrays) -> Array:

@@ -16,7 +16,7 @@ import numpy as np
 from holdfast._json import JsonMapping
 from holdfast.data.music.piano_roll import KEYS, LOWEST, Roll, RollPiece, RollPieces
 from holdfast.errors import UserError
-from holdfast.files import missing_file
+from holdfast.files import missing_file, unreadable
 from holdfast.optional_imports import load_extra
 
 SPLITS = ("train", "valid", "test")
@@ -131,8 +131,7 @@ def _read_json(path: Path) -> dict[str, RollPieces]:
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        got = f"The system says: {error.strerror or error}."
-        raise UserError(f"{path} must be readable.", got, "Check the name.") from error
+        raise unreadable(path, error) from error
     except (ValueError, RecursionError) as error:
         raise UserError(
             f"{path} must be a JSON file.", f"It is not: {error}.", "Correct that place."

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from holdfast._json import JsonMapping, JsonObject
 from holdfast.data.music.midi import replace_list
 from holdfast.data.music.piano_roll import KEYS, LOWEST
-from holdfast.errors import UserError
+from holdfast.errors import damaged
 from holdfast.optional_imports import load_extra
 
 if TYPE_CHECKING:
@@ -228,8 +228,5 @@ class EventVocabulary:
             if found.names != values["events"]:
                 raise ValueError("this version of MidiTok gives other events")
         except Exception as error:  # the library raises errors of many kinds
-            rule = "data.json must hold the events that training wrote."
-            raise UserError(
-                rule, f"They are damaged: {error}.", "Copy the folder again, or train again."
-            ) from error
+            raise damaged("data.json", f"Its events are damaged: {error}.") from error
         return found

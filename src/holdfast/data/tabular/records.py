@@ -14,6 +14,7 @@ from typing import Any
 from holdfast._json import JsonObject
 from holdfast.data.text.text_files import TextFiles
 from holdfast.errors import UserError
+from holdfast.files import check_data_file
 from holdfast.validation import did_you_mean
 
 
@@ -61,13 +62,7 @@ def read_records(path: Path, encoding: str = "utf-8") -> Records:
             damaged, or has no rows.
     """
     path = Path(path)
-    if path.suffix.lower() not in READERS:
-        rule = f"A file of records must end in {', '.join(READERS)}."
-        raise UserError(rule, f"{path} has the ending {path.suffix or '(none)'}.", "Rename or convert it.")
-    if path.is_dir():
-        raise UserError("The records must be in a file.", f"{path} is a folder.", "Name a file in it.")
-    if path.exists() and path.stat().st_size == 0:
-        raise UserError(f"{path} must hold records.", "It is empty (0 bytes).", "Give a file with rows.")
+    check_data_file(path, "Records must be in a CSV, TSV, JSON lines or Parquet file.", READERS)
     found = READERS[path.suffix.lower()](path, encoding)
     if not len(found):
         raise UserError(f"{path} must hold records.", "It has no rows.", "Give a file with rows.")

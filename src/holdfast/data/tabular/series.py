@@ -11,11 +11,11 @@ import polars as pl
 from holdfast._typing import Array
 from holdfast.data.tabular.frequency import Frequency, grid, grid_length, infer
 from holdfast.data.tabular.table import (
-    RowError,
     as_text,
     name_lines,
     numeric_column,
     read_table,
+    refuse_null,
     require_column,
 )
 from holdfast.data.tabular.timestamps import find_time, read_times
@@ -144,10 +144,8 @@ def _split(frame: pl.DataFrame, name: str | None) -> list[tuple[str, Array]]:
     if name is None:
         return [("", np.arange(frame.height))]
     labels = as_text(require_column(frame, name, "series column"))
-    if labels.null_count():
-        row = int(labels.is_null().arg_max() or 0)
-        rule = f"Each row must name its series in {name!r}."
-        raise RowError(rule, row, "does not.", "Fill in that field.")
+    rule = f"Each row must name its series in {name!r}."
+    refuse_null(labels, rule, lambda row: "does not.", "Fill in that field.")
     rows = pl.DataFrame({"label": labels, "row": np.arange(frame.height)})
     grouped = rows.group_by("label", maintain_order=True).agg("row")
     return [(label, part.to_numpy()) for label, part in zip(grouped["label"], grouped["row"], strict=True)]

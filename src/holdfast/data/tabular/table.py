@@ -13,7 +13,7 @@ import polars as pl
 
 from holdfast._typing import Array
 from holdfast.errors import UserError
-from holdfast.files import missing_file
+from holdfast.files import check_data_file, unreadable
 from holdfast.validation import did_you_mean
 
 NULLS = ["", "NA", "N/A", "NaN", "nan", "null", "NULL", "None", "-", "?"]
@@ -63,33 +63,14 @@ def read_table(path: Path) -> pl.DataFrame:
             repeats a column name.
     """
     path = Path(path)
-    _check_path(path)
+    check_data_file(path, "The data must be a CSV or Parquet file.", READERS)
     try:
         frame = READERS[path.suffix.lower()](path)
     except OSError as error:
-        reason = error.strerror or str(error)
-        raise UserError(
-            f"{path} must be readable.", f"The system says: {reason}.", "Check its permissions."
-        ) from None
+        raise unreadable(path, error) from None
     if frame.height == 0:
         raise UserError(f"{path} must have rows below its header.", "It has none.", "Give a file with data.")
     return frame
-
-
-def _check_path(path: Path) -> None:
-    rule = "The data must be a CSV or Parquet file."
-    if not path.exists():
-        raise missing_file(path)
-    if path.is_dir():
-        raise UserError(rule, f"{path} is a folder.", "Name a file in it.")
-    if path.suffix.lower() not in READERS:
-        raise UserError(
-            rule,
-            f"{path} has the ending {path.suffix or '(none)'}.",
-            "Name a .csv, .tsv, .txt or .parquet file.",
-        )
-    if path.stat().st_size == 0:
-        raise UserError(rule, f"{path} is empty (0 bytes).", "Give a file with a header and rows.")
 
 
 def _read_parquet(path: Path) -> pl.DataFrame:
@@ -290,6 +271,17 @@ def numeric_column(frame: pl.DataFrame, name: str, role: str, gaps: bool = True)
             f"The {role} {name!r} must have values.", "All of them are missing.", "Name another column."
         )
     return values
+
+
+def refuse_null(column: pl.Series, rule: str, got: Callable[[int], str], fix: str) -> None:
+    """Refuse a column with a null.
+
+    Raises:
+        RowError: a row has none; ``got`` returns what that row has.
+    """
+    if column.null_count():
+        row = int(column.is_null().arg_max() or 0)
+        raise RowError(rule, row, got(row), fix)
 
 
 def as_text(column: pl.Series) -> pl.Series:

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from holdfast._typing import Array
-from holdfast.data.tabular.table import RowError, as_text, require_column
+from holdfast.data.tabular.table import RowError, as_text, refuse_null, require_column
 from holdfast.errors import UserError
 
 NAMES = ("date", "datetime", "time", "timestamp", "ds", "month", "day", "week", "year", "period")
@@ -127,10 +127,8 @@ def read_times(frame: pl.DataFrame, time: str | None) -> tuple[Array, tuple[str,
 
 
 def _refuse_missing(column: pl.Series) -> None:
-    if column.null_count():
-        row = int(column.is_null().arg_max() or 0)
-        rule = f"Each row must have a time in {column.name!r}."
-        raise RowError(rule, row, "has none.", "Fill in the time, or remove the row.")
+    rule = f"Each row must have a time in {column.name!r}."
+    refuse_null(column, rule, lambda row: "has none.", "Fill in the time, or remove the row.")
 
 
 def _from_temporal(column: pl.Series) -> tuple[Array, tuple[str, ...]]:
@@ -206,14 +204,9 @@ def _try(text: pl.Series, form: str) -> pl.Series:
 
 
 def _refuse_unread(text: pl.Series, parsed: pl.Series) -> None:
-    if parsed.null_count():
-        row = int(parsed.is_null().arg_max() or 0)
-        raise RowError(
-            f"Times in {text.name!r} must be dates such as 2024-05-31 or 2024-05-31 13:00:00.",
-            row,
-            f"has {text[row]!r}.",
-            "Correct that field, or name another --time column.",
-        )
+    rule = f"Times in {text.name!r} must be dates such as 2024-05-31 or 2024-05-31 13:00:00."
+    fix = "Correct that field, or name another --time column."
+    refuse_null(parsed, rule, lambda row: f"has {text[row]!r}.", fix)
 
 
 def _from_parts(frame: pl.DataFrame, names: list[str]) -> Array:
@@ -229,14 +222,10 @@ def _from_parts(frame: pl.DataFrame, names: list[str]) -> Array:
         joined = parts.select(pl.datetime(pl.col("year"), pl.col("month"), day, *clock)).to_series()
     except pl.exceptions.PolarsError:
         joined = pl.Series([None] * frame.height, dtype=pl.Datetime("us"))
-    if joined.null_count():
-        row = int(joined.is_null().arg_max() or 0)
-        raise RowError(
-            f"The columns {', '.join(names)} must form a valid time.",
-            row,
-            f"has {', '.join(str(frame[n][row]) for n in names)}.",
-            "Correct that line.",
-        )
+    rule = f"The columns {', '.join(names)} must form a valid time."
+    refuse_null(
+        joined, rule, lambda row: f"has {', '.join(str(frame[n][row]) for n in names)}.", "Correct that line."
+    )
     return _to_array(joined)
 
 

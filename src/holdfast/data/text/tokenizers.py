@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from holdfast._json import JsonMapping, JsonObject
-from holdfast.errors import UserError
+from holdfast.errors import UserError, damaged
 from holdfast.optional_imports import load_extra
 
 Ids = NDArray[np.int64]
@@ -289,8 +289,7 @@ def tokenizer_from_dict(values: JsonMapping, where: Path) -> Tokenizer:
     try:
         return TOKENIZERS[values["unit"]].from_state(values["units"])
     except Exception as error:  # the library tokenizers raises no other class
-        rule = f"{where} must hold the vocabulary that training wrote."
-        raise UserError(rule, "It is damaged.", "Copy the folder again, or train again.") from error
+        raise damaged(where, "Its vocabulary is damaged.") from error
 
 
 def encode_known(tokenizer: Tokenizer, text: str, what: str) -> Ids:

@@ -18,6 +18,7 @@ import numpy as np
 from holdfast._json import JsonObject
 from holdfast._typing import Array
 from holdfast.errors import UserError
+from holdfast.files import unreadable
 
 _SEGMENTS = ("abcdef", "bc", "abdeg", "abcdg", "bcfg", "acdfg", "acdefg", "abc", "abcdefg", "abcdfg")
 """Segments of each digit of a seven-segment display: a top, b and c right, d bottom, e and f left,
@@ -232,10 +233,7 @@ def _bytes(path: Path) -> bytes:
     except (zlib.error, EOFError, gzip.BadGzipFile) as error:
         raise _damaged(path, f"It is gzipped and damaged: {error}.") from error
     except OSError as error:
-        reason = error.strerror or str(error)
-        raise UserError(
-            f"{path} must be readable.", f"The system says: {reason}.", "Check the name."
-        ) from error
+        raise unreadable(path, error, "Check the name.") from error
 
 
 def _damaged(path: Path, got: str) -> UserError:
