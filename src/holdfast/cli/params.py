@@ -187,7 +187,7 @@ def _with_data_help(argument: Argument, verb: str, task: str) -> Argument:
     """Return an argument of a verb; ``data`` gets the help of the task."""
     if argument.name != "data":
         return argument
-    texts = _DATA_HELP[task]
+    texts = _DATA_HELP.get(task, _DataHelp("Data file.", "Data file."))
     text = texts.predict if verb == "predict" else texts.train
     if verb == "evaluate":
         text += " When not given, the metrics are those of the test split."
