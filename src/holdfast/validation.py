@@ -9,7 +9,7 @@ from math import inf
 from holdfast.errors import UserError
 
 _CHOICES_CUTOFF = 0.35
-"""Least similarity of a suggested choice: there are few, so even a poor guess shows what the flag takes."""
+"""Least similarity of a suggested choice: among so few, even a poor guess helps."""
 
 
 def flag_name(name: str) -> str:
@@ -24,7 +24,7 @@ def invalid_setting(name: str, rule: str, value: object, example: object) -> Use
 
 
 def did_you_mean(got: str, known: Iterable[str], otherwise: str, cutoff: float = 0.6) -> str:
-    """Return "Did you mean ...?" with the most similar known name, or another fix if none is similar.
+    """Return "Did you mean ...?" with the most similar known name, or else another fix.
 
     Args:
         got: the unknown name.

@@ -174,7 +174,7 @@ BAD_FLAGS: dict[str, tuple[list[str], Expected]] = {
     "half a horizon": (["--horizon", "2.5"], ("whole number", "2.5", "--help")),
     "horizon twice": (["--horizon", "3", "--horizon", "4"], ("once", "again", "--help")),
     "horizon without a value": (["--horizon"], ("--horizon must have a value", "none", "--help")),
-    "negative look-back": (["--lookback", "-3"], ("look-back", "-3", "--lookback 1")),
+    "negative look-back": (["--lookback", "-3"], ("--lookback", "-3", "--lookback 128")),
     "unknown cell": (["--cell", "gruu"], ("rnn, gru, lstm", "gruu", "Did you mean 'gru'?")),
     "unknown flag": (["--horizn", "3"], ("A flag", "--horizn", "Did you mean '--horizon'?")),
     "a stray word": (["stray"], ("arguments", "stray", "--help")),

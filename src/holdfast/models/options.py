@@ -55,11 +55,12 @@ class LanguageOptions:
         hidden_size: hidden units of each layer.
         embedding_size: size of the token embeddings; the hidden size when not given.
         num_layers: recurrent layers.
-        tied: share the weights of embedding and output layer; the last layer then has the embedding's size.
-        sampled: tokens of the softmax that training computes, such as 2000 of 10000: the most frequent half of them
-            always, the others sampled in each optimizer step; 0 computes all.
-        adaptive: sizes at which an adaptive softmax cuts the vocabulary, such as 2000,10000; a full softmax when not
-            given.
+        tied: share the weights of embedding and output layer; the last layer then has the
+            embedding's size.
+        sampled: tokens of the softmax that training computes, such as 2000 of 10000: the most
+            frequent half of them always, the others sampled in each optimizer step; 0 computes all.
+        adaptive: sizes at which an adaptive softmax cuts the vocabulary, such as 2000,10000; a full
+            softmax when not given.
         input_dropout: dropout of the embeddings, with one mask for all time steps.
         hidden_dropout: dropout between layers, with one mask for all time steps.
         output_dropout: dropout before the output layer, with one mask for all time steps.
@@ -122,12 +123,12 @@ class ClassifierOptions:
     Attributes:
         cell: rnn, gru or lstm.
         hidden_size: hidden units of each layer, in each direction.
-        embedding_size: size of the token embeddings, or of the projection of the channels; that of the vectors, or
-            100, when not given.
+        embedding_size: size of the token embeddings, or of the projection of the channels; that of
+            the vectors, or 100, when not given.
         num_layers: recurrent layers.
         bidirectional: read each example in both directions.
-        pooling: how the time steps become one vector: last, mean, max, attention (a learned mean), or concat of the
-            first three.
+        pooling: how the time steps become one vector: last, mean, max, attention (a learned mean),
+            or concat of the first three.
         word_dropout: probability of hiding a token in training.
         input_dropout: dropout of the input of each time step.
         hidden_dropout: dropout between layers.
@@ -161,9 +162,11 @@ class TranslationOptions:
         encoder_layers: bidirectional recurrent layers that read the source.
         decoder_layers: recurrent layers that write the target.
         attention: multiplicative (Luong) or additive (Bahdanau).
-        input_feeding: the decoder also reads its previous attention output; slower, since steps run one by one.
+        input_feeding: the decoder also reads its previous attention output; slower, since steps run
+            one by one.
         tied: share the weights of target embedding and output layer.
-        dropout: dropout of embeddings, between layers and before the output, with one mask for all time steps.
+        dropout: dropout of embeddings, between layers and before the output, with one mask for all
+            time steps.
         embedding_dropout: dropout of whole tokens.
     """
 
@@ -196,8 +199,10 @@ class SpeechOptions:
         cell: rnn, gru or lstm.
         hidden_size: hidden units of each layer, in each direction.
         num_layers: recurrent layers.
-        bidirectional: read forwards and backwards, for sound files; live sound needs --no-bidirectional.
-        front: how subsampling joins frames before the recurrent layers: convolution, or stack (concatenation).
+        bidirectional: read forwards and backwards, for sound files; live sound needs
+            --no-bidirectional.
+        front: how subsampling joins frames before the recurrent layers: convolution, or stack
+            (concatenation).
         subsampling: number of frames that become one: 1, 2, 4 or 8.
         channels: size of a frame after subsampling.
         input_dropout: dropout before the recurrent layers.
@@ -228,14 +233,18 @@ class MusicOptions:
     """The network.
 
     Attributes:
-        model: roll (piano roll: which keys sound in each frame) or events (expressive MIDI, token by token).
-        output: output layer of a roll model: autoregressive (a chord note by note) or independent (each key by itself).
+        model: roll (piano roll: which keys sound in each frame) or events (expressive MIDI, token
+            by token).
+        output: output layer of a roll model: autoregressive (a chord note by note) or independent
+            (each key by itself).
         cell: rnn, gru or lstm.
         hidden_size: hidden units of a recurrent layer.
         num_layers: number of recurrent layers.
         embedding_size: size of a token's embedding in an events model.
-        chord_size: hidden units of the layer that predicts the next note of a chord, in a roll model.
-        input_dropout: dropout of input keys or of embedding components, the same ones at every step.
+        chord_size: hidden units of the layer that predicts the next note of a chord, in a roll
+            model.
+        input_dropout: dropout of input keys or of embedding components, the same ones at every
+            step.
         dropout: dropout between layers and before the output, of the same units at every step.
         weight_drop: dropout of the recurrent weights.
     """

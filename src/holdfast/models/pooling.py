@@ -25,12 +25,16 @@ def _mask(outputs: Tensor, lengths: Tensor) -> Tensor:
     return torch.arange(outputs.size(0), device=outputs.device)[:, None] < lengths
 
 
-class _Last(nn.Module):
-    """The final output of each direction: at the last step forward, at the first step backward."""
+class _Pool(nn.Module):
+    """Base of the poolings without weights."""
 
     def __init__(self, hidden: int, directions: int) -> None:
         super().__init__()
         self.hidden, self.size = hidden, hidden * directions
+
+
+class _Last(_Pool):
+    """The final output of each direction: at the last step forward, at the first step backward."""
 
     def forward(self, outputs: Tensor, lengths: Tensor) -> _Pooled:
         """Map [T, B, D*H] to [B, D*H]."""
@@ -38,12 +42,8 @@ class _Last(nn.Module):
         return _Pooled(torch.cat([ends, outputs[0, :, self.hidden :]], 1))
 
 
-class _Mean(nn.Module):
+class _Mean(_Pool):
     """The mean over the time steps."""
-
-    def __init__(self, hidden: int, directions: int) -> None:
-        super().__init__()
-        self.size = hidden * directions
 
     def forward(self, outputs: Tensor, lengths: Tensor) -> _Pooled:
         """Map [T, B, D*H] to [B, D*H]."""
@@ -51,12 +51,8 @@ class _Mean(nn.Module):
         return _Pooled(kept.sum(0) / lengths.unsqueeze(-1))
 
 
-class _Max(nn.Module):
+class _Max(_Pool):
     """The maximum of each hidden unit over the time steps."""
-
-    def __init__(self, hidden: int, directions: int) -> None:
-        super().__init__()
-        self.size = hidden * directions
 
     def forward(self, outputs: Tensor, lengths: Tensor) -> _Pooled:
         """Map [T, B, D*H] to [B, D*H]."""

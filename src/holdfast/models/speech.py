@@ -30,7 +30,7 @@ class _Stack(nn.Module):
 
     def __init__(self, features: int, channels: int, factor: int) -> None:
         super().__init__()
-        self.factor, self.features = factor, features
+        self.factor = factor
         self.linear = nn.Linear(factor * features, channels)
         self.norm = nn.LayerNorm(channels)
 

@@ -30,31 +30,25 @@ class StreamSettings(Protocol):
     @property
     def seed(self) -> int:
         """Seed of the offsets of epochs and of the resets."""
-        ...
 
     @property
     def steps(self) -> int:
         """Time steps after which back-propagation is truncated."""
-        ...
 
     @property
     def reset(self) -> float:
         """Probability that the state of a stream is reset to zeros there."""
-        ...
 
     @property
     def activation(self) -> float:
         """Weight of the activation regularization of the last layer's outputs."""
-        ...
 
     @property
     def change(self) -> float:
         """Weight of the temporal activation regularization, on the change from step to step."""
-        ...
 
     def streams(self, length: int) -> int:
         """Return the number of streams for a text, each of at least twice ``steps`` tokens."""
-        ...
 
 
 class StreamTraining:

@@ -1,4 +1,4 @@
-"""Every setting of a classifier: its flags, the schema of recipes and ``config.toml``, and keyword arguments."""
+"""Settings of a classifier: flags, recipe fields, ``config.toml`` and constructor arguments."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Literal
 from holdfast.config import Training, fractions
 from holdfast.errors import UserError
 from holdfast.models.options import ClassifierOptions
-from holdfast.validation import check_at_least, invalid_setting
+from holdfast.validation import check_at_least, check_sizes, invalid_setting
 
 
 @dataclass(kw_only=True)
@@ -21,10 +21,12 @@ class DataConfig:
         step: column that orders the rows of a series; file order when not given.
         channels: columns of measurements; all except series, step and label when not given.
         label: column with the labels.
-        separator: character between several labels of one example, such as ";"; one label each when not given.
+        separator: character between several labels of one example, such as ";"; one label each when
+            not given.
         token: kind of token: word (lower case, punctuation apart), character, byte or subword.
         vocabulary: number of tokens, the most frequent ones; all when not given (8,000 subwords).
-        vectors: file of word vectors that initialize the embedding (GloVe, word2vec or fastText, as text).
+        vectors: file of word vectors that initialize the embedding (GloVe, word2vec or fastText, as
+            text).
         max_length: most time steps; longer texts and series are cut.
         encoding: encoding of text files, such as utf-8, latin-1 or utf-16.
         split: training, validation and test split as fractions; each keeps the class frequencies.
@@ -44,9 +46,8 @@ class DataConfig:
     split: str = "0.8/0.1/0.1"
 
     def __post_init__(self) -> None:
-        for name in ("vocabulary", "max_length"):
-            least, example = (2, 20000) if name == "vocabulary" else (1, 400)
-            check_at_least(name, getattr(self, name), least, example)
+        check_at_least("vocabulary", self.vocabulary, 2, 20000)
+        check_at_least("max_length", self.max_length, 1, 400)
         if self.separator == "":
             raise invalid_setting("separator", "at least one character", "''", "';'")
         if self.vectors is not None and self.token != "word":
@@ -59,7 +60,8 @@ class DataConfig:
         """Return what the examples are.
 
         Raises:
-            UserError: neither ``text`` nor ``series`` is given, or both, or a setting of the other one.
+            UserError: neither ``text`` nor ``series`` is given, or both, or a setting of the other
+                one.
         """
         if (self.text is None) == (self.series is None):
             got = "Neither was given." if self.text is None else "Both were given."
@@ -81,7 +83,8 @@ class ClassifyTraining(Training):
     Attributes:
         batch_size: maximum number of examples in a batch.
         tokens: most time steps in a batch, padding included.
-        class_weights: balanced weighs rare classes like frequent ones; none weighs every example alike.
+        class_weights: balanced weighs rare classes like frequent ones; none weighs every example
+            alike.
         select_by: validation metric that selects the best epoch: the loss or the share of errors.
     """
 
@@ -95,7 +98,7 @@ class ClassifyTraining(Training):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_at_least("tokens", self.tokens, 1, 16384)
+        check_sizes(self, "tokens")
 
 
 @dataclass(kw_only=True)
@@ -119,8 +122,8 @@ class Prediction:
 
     Attributes:
         text: a text to classify, instead of a file.
-        weights: also print the weight of each time step in the decision: the attention weight where the network has
-            attention, else gradient times input.
+        weights: also print the weight of each time step in the decision: the attention weight where
+            the network has attention, else gradient times input.
     """
 
     text: str | None = None

@@ -9,6 +9,7 @@ from typing import Literal
 from holdfast.config import Training
 from holdfast.errors import UserError
 from holdfast.models.options import ForecastOptions
+from holdfast.validation import check_at_least, check_sizes
 
 
 @dataclass(kw_only=True)
@@ -50,10 +51,7 @@ class DataConfig:
             raise UserError(
                 "A forecaster must have a target column.", "None was given.", "Give --target COLUMN."
             )
-        if self.season is not None and self.season < 1:
-            raise UserError(
-                "A season must have at least 1 step.", f"It was {self.season}.", "Give --season 1 for none."
-            )
+        check_at_least("season", self.season, 1, 24)
         self.split_sizes()
 
     @property
@@ -107,16 +105,7 @@ class ForecastConfig:
                 f"Given: {', '.join(self.data.past + self.data.known)}.",
                 "Leave them out, or give --model recurrent.",
             )
-        if self.horizon < 1:
-            raise UserError(
-                "A horizon must be at least 1 step.", f"It was {self.horizon}.", "Give --horizon 1 or more."
-            )
-        if self.lookback is not None and self.lookback < 1:
-            raise UserError(
-                "A look-back must be at least 1 step.",
-                f"It was {self.lookback}.",
-                "Give --lookback 1 or more.",
-            )
+        check_sizes(self, "horizon", "lookback")
         levels = self.quantiles
         ordered = list(levels) == sorted(set(levels)) and all(0 < q < 1 for q in levels)
         if not ordered or 0.5 not in levels:

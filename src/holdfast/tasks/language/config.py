@@ -1,4 +1,4 @@
-"""Every setting of a language model: its flags, the schema of recipes and ``config.toml``, and keyword arguments."""
+"""Settings of a language model: flags, recipe fields, ``config.toml`` and constructor arguments."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Literal
 from holdfast.config import Scoring, Training, fractions
 from holdfast.errors import UserError
 from holdfast.models.options import LanguageOptions
-from holdfast.validation import check_at_least, check_fraction, invalid_setting
+from holdfast.validation import check_at_least, check_fraction, check_sizes, invalid_setting
 
 
 @dataclass(kw_only=True)
@@ -48,9 +48,11 @@ class LanguageTraining(Training):
     Attributes:
         batch_size: streams that are read in parallel.
         steps: tokens after which back-propagation through time is truncated.
-        reset: probability of resetting a stream's state to zeros there, so that the network learns beginnings.
+        reset: probability of resetting a stream's state to zeros there, so that the network learns
+            beginnings.
         activation: penalty on the size of the last layer's outputs (activation regularization).
-        change: penalty on their change from one time step to the next (temporal activation regularization).
+        change: penalty on their change from one time step to the next (temporal activation
+            regularization).
     """
 
     epochs: int = 20
@@ -63,12 +65,12 @@ class LanguageTraining(Training):
     change: float = 0.0
 
     def streams(self, length: int) -> int:
-        """Return in how many streams a text of ``length`` tokens is read; each has at least twice ``steps`` tokens."""
+        """Return the number of streams of a text: each has at least twice ``steps`` tokens."""
         return min(self.batch_size, length // (2 * self.steps))
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_at_least("steps", self.steps, 1, 64)
+        check_sizes(self, "steps")
         check_fraction("reset", self.reset, 0.01)
         for name in ("activation", "change"):
             check_at_least(name, getattr(self, name), 0, 1)
@@ -107,8 +109,10 @@ class LanguageScoring(Scoring):
     Attributes:
         cache: also score with a neural cache of this many tokens, such as 2000.
         cache_share: weight of the cache in the probability, in (0, 1).
-        cache_sharpness: how strongly the cache prefers tokens in similar contexts; 0 weighs all alike.
-        dynamic: also score with dynamic evaluation at this learning rate, such as 0.05: the weights adapt to the text.
+        cache_sharpness: how strongly the cache prefers tokens in similar contexts; 0 weighs all
+            alike.
+        dynamic: also score with dynamic evaluation at this learning rate, such as 0.05: the weights
+            adapt to the text.
         tune: text on which cache-share and cache-sharpness are chosen, such as the validation file.
     """
 

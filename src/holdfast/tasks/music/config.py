@@ -1,4 +1,4 @@
-"""Settings of a composer: its flags, the keys of recipes and ``config.toml``, and the constructor's arguments."""
+"""Settings of a composer: flags, recipe fields, ``config.toml`` and constructor arguments."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from holdfast.config import Training, fractions
 from holdfast.data.music.key_detection import Key
 from holdfast.errors import UserError
 from holdfast.models.options import MusicOptions
-from holdfast.validation import check_at_least, check_at_most, flag_name, invalid_setting
+from holdfast.validation import check_at_least, check_at_most, check_sizes, flag_name, invalid_setting
 
 _OCTAVE = 12
 _MOST_STEPS = 96
@@ -30,10 +30,12 @@ class MusicData:
     """How the pieces are read and split.
 
     Attributes:
-        split: fractions of the pieces for training, validation and test, where the file has no splits.
-        transpose: transpose each training piece by up to so many semitones, at random in each epoch.
-        steps_per_beat: frames per beat (a quarter). Files that have frames already (.mat, .json) use it only where
-            pieces are composed.
+        split: fractions of the pieces for training, validation and test, where the file has no
+            splits.
+        transpose: transpose each training piece by up to so many semitones, at random in each
+            epoch.
+        steps_per_beat: frames per beat (a quarter). Files that have frames already (.mat, .json)
+            use it only where pieces are composed.
     """
 
     split: str = "0.8/0.1/0.1"
@@ -68,12 +70,12 @@ class MusicTraining(Training):
     change: ClassVar[float] = 0.0
 
     def streams(self, length: int) -> int:
-        """Return in how many streams so many events are read: each has at least twice ``steps``."""
+        """Return the number of streams of a text: each has at least twice ``steps`` tokens."""
         return min(self.batch_size, length // (2 * self.steps))
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_at_least("steps", self.steps, 1, 200)
+        check_sizes(self, "steps")
 
 
 @dataclass(kw_only=True)
@@ -98,10 +100,13 @@ class Prediction:
     Attributes:
         bars: number of bars to compose, after the primer where there is one; 16 by default.
         seconds: length to compose in seconds, instead of --bars.
-        temperature: below 1 makes probable notes more probable, 0 always takes the most probable one.
-        top_p: events model: sample from the most probable tokens that have this probability together.
+        temperature: below 1 makes probable notes more probable, 0 always takes the most probable
+            one.
+        top_p: events model: sample from the most probable tokens that have this probability
+            together.
         primer_bars: continue after so many bars of the primer; after all of it by default.
-        key: key of the new bars, such as 'D minor': only notes of its scale are composed; any note by default.
+        key: key of the new bars, such as 'D minor': only notes of its scale are composed; any note
+            by default.
         tempo: quarters per minute; that of the primer, or 120, by default.
         harmonize: MIDI file of a melody, under which a roll model composes other voices.
         proposals: accompaniments to sample, of which the most probable is kept; 32 by default.

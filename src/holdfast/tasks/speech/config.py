@@ -1,4 +1,4 @@
-"""Every setting of a speech recognizer: its flags, the schema of recipes and ``config.toml``, and keyword arguments."""
+"""Settings of a recognizer: flags, recipe fields, ``config.toml`` and constructor arguments."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Literal
 from holdfast.config import Scoring, Training, fractions
 from holdfast.errors import UserError
 from holdfast.models.options import SpeechOptions
-from holdfast.validation import check_at_least, invalid_setting
+from holdfast.validation import check_at_least, check_at_most, check_sizes, invalid_setting
 
 _WIDEST = 1000
 """Widest beam."""
@@ -23,20 +23,24 @@ class SoundConfig:
     """The recordings, their frames and tokens, and the splits. An example is an utterance.
 
     Attributes:
-        path_field: column of a manifest with the sound file, or several files to join (default: path or paths).
+        path_field: column of a manifest with the sound file, or several files to join (default:
+            path or paths).
         text_field: column with the transcript (default: text).
         speaker_field: column with the speaker (default: speaker, where there is one).
         encoding: encoding of the manifest, such as utf-8 or latin-1.
-        rate: samples per second, to which every sound is resampled; the rate of most training files when not given.
+        rate: samples per second, to which every sound is resampled; the rate of most training files
+            when not given.
         bands: mel bands of a frame; frames are 25 ms long and start every 10 ms.
-        normalize: normalization of each band: by the mean and deviation of the training split (global), of all
-            utterances of the speaker (speaker), or of all frames so far (running); by the mean of the utterance
-            (utterance); or none. Live sound needs global, running or none.
+        normalize: normalization of each band: by the mean and deviation of the training split
+            (global), of all utterances of the speaker (speaker), or of all frames so far (running);
+            by the mean of the utterance (utterance); or none. Live sound needs global, running or
+            none.
         token: what the network writes: character, word or subword (byte-pair encoding).
         vocabulary: largest number of subwords.
         split: training, validation and test split, in this order, as fractions of the utterances.
         hold_out: speaker whose utterances are the test split, and are in no other.
-        cache: folder that keeps the frames of sound files for later runs; frames stay in memory when not given.
+        cache: folder that keeps the frames of sound files for later runs; frames stay in memory
+            when not given.
     """
 
     path_field: str | None = None
@@ -96,8 +100,7 @@ class AugmentConfig:
             )
         for name in ("time_masks", "band_masks"):
             check_at_least(name, getattr(self, name), 0, 2)
-        for name in ("time_width", "band_width"):
-            check_at_least(name, getattr(self, name), 1, 10)
+        check_sizes(self, "time_width", "band_width")
 
 
 @dataclass(kw_only=True)
@@ -107,8 +110,8 @@ class SpeechTraining(Training):
     Attributes:
         batch_size: maximum number of utterances in a batch.
         frames: maximum number of frames in a batch, with padding.
-        select_by: validation metric that selects the best epoch: loss, error (token error rate of greedy decoding), or
-            joint (error plus a hundredth of the loss).
+        select_by: validation metric that selects the best epoch: loss, error (token error rate of
+            greedy decoding), or joint (error plus a hundredth of the loss).
     """
 
     epochs: int = 40
@@ -121,7 +124,7 @@ class SpeechTraining(Training):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_at_least("frames", self.frames, 1, 20000)
+        check_sizes(self, "frames")
 
 
 @dataclass(kw_only=True)
@@ -129,11 +132,12 @@ class DecodingConfig:
     """Decoding: how the network's output becomes text.
 
     Attributes:
-        beam: prefixes in the beam search; 1 is greedy decoding. The default is 1, or 16 with a language model or hot
-            words.
-        lm: language model for the search: ngram (of the training sentences), the run folder of a language model (of
-            words or characters), or none.
-        lm_weight: weight of its log probability; when not given, the best one of the n-grams on the validation split.
+        beam: prefixes in the beam search; 1 is greedy decoding. The default is 1, or 16 with a
+            language model or hot words.
+        lm: language model for the search: ngram (of the training sentences), the run folder of a
+            language model (of words or characters), or none.
+        lm_weight: weight of its log probability; when not given, the best one of the n-grams on the
+            validation split.
         word_bonus: nats added for each word; when not given, the best value as for lm-weight.
         hot_words: words to expect, such as names, separated by commas.
         hot_boost: nats added for each hot word.
@@ -148,8 +152,7 @@ class DecodingConfig:
 
     def __post_init__(self) -> None:
         check_at_least("beam", self.beam, 1, 16)
-        if self.beam is not None and self.beam > _WIDEST:
-            raise invalid_setting("beam", f"at most {_WIDEST}", self.beam, 16)
+        check_at_most("beam", self.beam, _WIDEST, 16)
         check_at_least("lm_weight", self.lm_weight, 0, 0.5)
         for name in ("word_bonus", "hot_boost"):
             value = getattr(self, name)
@@ -192,7 +195,7 @@ class SpeechConfig:
     order: int = 3
 
     def __post_init__(self) -> None:
-        check_at_least("order", self.order, 1, 3)
+        check_sizes(self, "order")
 
 
 @dataclass(kw_only=True)
@@ -211,9 +214,11 @@ class Prediction(DecodingConfig):
     """Transcribe sound files, or live sound.
 
     Attributes:
-        live: recognize sound as it comes: 16-bit mono PCM from stdin (at --pcm-rate), or a file in blocks.
+        live: recognize sound as it comes: 16-bit mono PCM from stdin (at --pcm-rate), or a file in
+            blocks.
         pcm_rate: samples per second of the sound from stdin; the model's rate when not given.
-        times: write one line for each word: start and end in seconds, the word, and the confidence (0 to 1).
+        times: write one line for each word: start and end in seconds, the word, and the confidence
+            (0 to 1).
         plot: PNG file for a plot of the first sound: its spectrogram, with its text over time.
     """
 

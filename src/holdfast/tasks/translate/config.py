@@ -1,4 +1,4 @@
-"""Every setting of a translator: its flags, the schema of recipes and ``config.toml``, and keyword arguments."""
+"""Settings of a translator: flags, recipe fields, ``config.toml`` and constructor arguments."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Literal
 from holdfast.config import Training
 from holdfast.errors import UserError
 from holdfast.models.options import TranslationOptions
-from holdfast.validation import check_at_least, check_fraction, invalid_setting
+from holdfast.validation import check_at_least, check_at_most, check_fractions, check_sizes
 
 _WIDEST = 1000
 """Most hypotheses of a beam."""
@@ -20,18 +20,20 @@ class PairsConfig:
     """The sentence pairs: their files, tokens and splits.
 
     Attributes:
-        pair: endings of two parallel files: with de-en, the data train are train.de (source) and train.en (target).
-        source_field: field of the source in JSON lines or a table with a header, or number of its column (default:
-            source, or column 1).
+        pair: endings of two parallel files: with de-en, the data train are train.de (source) and
+            train.en (target).
+        source_field: field of the source in JSON lines or a table with a header, or number of its
+            column (default: source, or column 1).
         target_field: field or column of the target (default: target, or column 2).
         encoding: encoding of the files, such as utf-8 or latin-1.
         lower: convert everything to lower case; the metrics then compare lower case.
         token: subword (byte-pair encoding), word (with punctuation apart) or character.
         vocabulary: most tokens of each language, or of both together where they are shared.
         shared: one vocabulary and one embedding for both languages.
-        max_length: most tokens of a sentence; longer pairs are left out of training, longer sources are cut.
-        split: training, validation and test split without files of their own, as fractions or as rest/2000/2000
-            distinct target sentences; pairs that share a sentence stay together.
+        max_length: most tokens of a sentence; longer pairs are left out of training, longer sources
+            are cut.
+        split: training, validation and test split without files of their own, as fractions or as
+            rest/2000/2000 distinct target sentences; pairs that share a sentence stay together.
     """
 
     pair: str | None = None
@@ -46,8 +48,8 @@ class PairsConfig:
     split: str = "0.9/0.05/0.05"
 
     def __post_init__(self) -> None:
-        for name, least, example in (("vocabulary", 16, 4000), ("max_length", 1, 100)):
-            check_at_least(name, getattr(self, name), least, example)
+        check_at_least("vocabulary", self.vocabulary, 16, 4000)
+        check_sizes(self, "max_length")
         if self.pair is not None and (self.source_field or self.target_field):
             raise UserError(
                 "Parallel files must come without field names.",
@@ -57,7 +59,7 @@ class PairsConfig:
         self.parts(1000)
 
     def parts(self, sentences: int) -> tuple[int, int, int]:
-        """Return how many of the distinct target sentences go to the validation split, the test split, and neither."""
+        """Return the numbers of distinct target sentences for validation, test, and neither."""
         words = self.split.split("/")
         try:
             shares = [0.0 if words[0] == "rest" else float(words[0]), *map(float, words[1:])]
@@ -90,8 +92,8 @@ class TranslateTraining(Training):
     Attributes:
         batch_size: tokens of the longer side in a batch, padding included.
         label_smoothing: probability that the loss spreads over all tokens.
-        sampling: share of target tokens that training replaces by the network's own prediction, growing from 0 over
-            the epochs (scheduled sampling).
+        sampling: share of target tokens that training replaces by the network's own prediction,
+            growing from 0 over the epochs (scheduled sampling).
     """
 
     epochs: int = 30
@@ -102,8 +104,7 @@ class TranslateTraining(Training):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("label_smoothing", "sampling"):
-            check_fraction(name, getattr(self, name), 0.1)
+        check_fractions(self, "label_smoothing", "sampling")
 
 
 @dataclass(kw_only=True)
@@ -112,7 +113,8 @@ class SearchConfig:
 
     Attributes:
         beam: hypotheses that the beam search keeps; 1 is greedy search.
-        length_penalty: exponent of (5 + length) / 6, which divides the log-probability of a hypothesis.
+        length_penalty: exponent of (5 + length) / 6, which divides the log-probability of a
+            hypothesis.
         coverage_penalty: weight of the penalty for source tokens without attention.
     """
 
@@ -149,7 +151,8 @@ class Prediction:
         beam: hypotheses that the beam search keeps; as in training when not given.
         length_penalty: higher values give longer translations; as in training when not given.
         coverage_penalty: higher values leave less untranslated; as in training when not given.
-        n_best: print this many translations of each sentence, with number and score, separated by tabs.
+        n_best: print this many translations of each sentence, with number and score, separated by
+            tabs.
         sample: sample a translation instead of searching for the likeliest.
         temperature: temperature of the sampling; below 1 likely tokens become likelier.
         seed: seed of the sampling.
@@ -188,7 +191,6 @@ class Prediction:
 
 def _check_search(beam: int | None, length: float | None, coverage: float | None) -> None:
     check_at_least("beam", beam, 1, 5)
-    if beam is not None and beam > _WIDEST:
-        raise invalid_setting("beam", f"at most {_WIDEST}", beam, 5)
+    check_at_most("beam", beam, _WIDEST, 5)
     check_at_least("length_penalty", length, 0, 1.0)
     check_at_least("coverage_penalty", coverage, 0, 0.2)
