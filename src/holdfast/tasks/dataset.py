@@ -72,6 +72,11 @@ S = TypeVar("S", bound=Split)
 P = TypeVar("P", bound=Preprocessing[Never, Never, object])
 
 
+def evenly(count: int, most: int) -> range:
+    """Return numbers of some of ``count`` examples, spread evenly: ``most``, or up to twice as many."""
+    return range(0, count, max(1, count // most))
+
+
 @dataclass(frozen=True)
 class Dataset(Generic[S, P]):
     """Encoded splits, and the preprocessing that was fitted on the training split.

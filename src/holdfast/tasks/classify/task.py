@@ -35,6 +35,7 @@ from holdfast.tasks.classify.trainable import (
     logits,
     weights_of_steps,
 )
+from holdfast.tasks.dataset import evenly
 from holdfast.tasks.task import Task
 
 if TYPE_CHECKING:
@@ -131,8 +132,7 @@ class SequenceClassifier(Task[ClassifyConfig, ExampleSplit, ClassifyPreprocessin
     def losses(self, dataset: ClassifyDataset) -> dict[str, float]:
         """Return the losses, the time steps of an epoch, the temperature, and the class count."""
         train, likelihood = dataset.train, Likelihood.of(self.config, dataset)
-        every = max(1, len(train) // _LOSS_EXAMPLES)
-        some = train.some(np.arange(0, len(train), every)[:_LOSS_EXAMPLES])
+        some = train.some(np.array(evenly(len(train), _LOSS_EXAMPLES)[:_LOSS_EXAMPLES]))
         return {
             "train_loss": self._loss(likelihood, some),
             "valid_loss": self._loss(likelihood, dataset.valid),

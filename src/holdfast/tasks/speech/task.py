@@ -18,6 +18,7 @@ from holdfast.files import counted
 from holdfast.models.speech import SpeechNetwork
 from holdfast.tasks.baselines import BaselineSet
 from holdfast.tasks.contract import Result
+from holdfast.tasks.dataset import evenly
 from holdfast.tasks.speech import trainable
 from holdfast.tasks.speech.baselines import baseline_set
 from holdfast.tasks.speech.config import NGRAM, DecodingConfig, SpeechConfig, SpeechScoring
@@ -151,7 +152,7 @@ class SpeechRecognizer(Task[SpeechConfig, SpeechSplit, SpeechPreprocessing, list
     def losses(self, dataset: SpeechDataset) -> dict[str, float]:
         """Return the CTC losses in nats per token, and the amount of sound in an epoch."""
         train = dataset.train
-        some = train.select(range(0, len(train), max(1, len(train) // _LOSS_UTTERANCES)))
+        some = train.select(evenly(len(train), _LOSS_UTTERANCES))
         return {
             "train_loss": self._loss(some),
             "valid_loss": self._loss(dataset.valid),

@@ -10,6 +10,7 @@ from typing import Any
 from holdfast._json import JsonMapping, JsonObject
 from holdfast.models.translate import TranslationNetwork
 from holdfast.tasks.baselines import BaselineSet
+from holdfast.tasks.dataset import evenly
 from holdfast.tasks.task import Task
 from holdfast.tasks.translate.baselines import baseline_set
 from holdfast.tasks.translate.config import Prediction, TranslateConfig
@@ -101,7 +102,7 @@ class Translator(Task[TranslateConfig, PairSplit, PairPreprocessing, list[str], 
     def losses(self, dataset: PairDataset) -> dict[str, float]:
         """Return the losses in nats per target token, and how many tokens an epoch reads."""
         module, train, ends = self.fitted_module(), dataset.train, dataset.preprocessing.ends
-        some = train[range(0, len(train), max(1, len(train) // _LOSS_PAIRS))]
+        some = train[evenly(len(train), _LOSS_PAIRS)]
         return {
             "train_loss": mean_nats(module, some, ends),
             "valid_loss": mean_nats(module, dataset.valid, ends),
