@@ -131,7 +131,7 @@ def train_runs(
     """Train the planned runs; the baselines are fitted once, on the whole training split."""
     make = task_class(comparison.task)
     examples = make.scoreboard.examples
-    completed = {(run["seed"], run["cell"], run["share"]) for run in comparison.runs}
+    completed = comparison.by_key
     baselines = None
     for number, run in enumerate(planned, 1):
         if run.key in completed:

@@ -131,6 +131,11 @@ class Comparison(Runs):
         """The split that was scored: test, or validation where there is no test split."""
         return str(self.runs[0]["split"])
 
+    @property
+    def by_key(self) -> dict[tuple[int, str, float], JsonObject]:
+        """The runs by seed, cell and share."""
+        return {(run["seed"], run["cell"], run["share"]): run for run in self.runs}
+
     def spread(self, cell: str, value: Callable[[JsonObject], float], share: float = 1.0) -> Spread:
         """Return the spread of a value of a cell's runs over the seeds."""
         return Spread.of([value(r) for r in self.runs if r["cell"] == cell and r["share"] == share])

@@ -232,7 +232,7 @@ def _measure_networks(
 ) -> Comparison:
     """Measure each network's speed and memory on all data, unless they are measured."""
     whole = [run for run in planned if run.share == 1.0]
-    completed = {(run["seed"], run["cell"], run["share"]): run for run in comparison.runs}
+    completed = comparison.by_key
     for seed in dict.fromkeys(run.config.training.seed for run in whole):
         group = [run for run in whole if run.config.training.seed == seed]
         if any("update_seconds" not in completed[run.key] for run in group):

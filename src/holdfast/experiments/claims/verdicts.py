@@ -150,20 +150,16 @@ def evaluate_claims(comparison: Comparison, metric: Metric) -> list[Claim]:
 def _three_quarters(pairs: PairedRuns) -> Claim:
     """Compare the numbers of parameters, which are exact."""
     gru, lstm = pairs.at("gru", "lstm", 1.0)[0][0]
-    ratio = gru["recurrent_parameters"] / lstm["recurrent_parameters"]
-    return Claim(
-        "a GRU has three quarters of an LSTM's parameters",
-        "parameters of the recurrent layers, biases included",
-        "hidden size",
-        "gru",
-        "lstm",
-        (gru["recurrent_parameters"], lstm["recurrent_parameters"]),
-        "ratio",
-        None,
-        "holds" if abs(ratio - 0.75) < 1e-12 else "does not hold",
-        remark=f"exactly {ratio:.4g}; of the whole network {gru['parameters'] / lstm['parameters']:.4g} "
-        f"({gru['parameters']:,} against {lstm['parameters']:,})",
+    means = (gru["recurrent_parameters"], lstm["recurrent_parameters"])
+    ratio, ratio_of_all = means[0] / means[1], gru["parameters"] / lstm["parameters"]
+    claim = "a GRU has three quarters of an LSTM's parameters"
+    measured = "parameters of the recurrent layers, biases included"
+    decision: Decision = "holds" if abs(ratio - 0.75) < 1e-12 else "does not hold"
+    remark = (
+        f"exactly {ratio:.4g}; of the whole network {ratio_of_all:.4g} "
+        f"({gru['parameters']:,} against {lstm['parameters']:,})"
     )
+    return Claim(claim, measured, "hidden size", "gru", "lstm", means, "ratio", None, decision, remark=remark)
 
 
 def by_fraction(comparison: Comparison) -> dict[float, list[Claim]]:

@@ -66,7 +66,10 @@ class ProbeConfig:
     device: str = "auto"
 
     def __post_init__(self) -> None:
-        self._check_cells()
+        if not self.cells or len({*self.cells}) < len(self.cells) or not {*self.cells} <= {*CELLS}:
+            rule = f"Cells must be names from {', '.join(CELLS)}, each once."
+            got = f"Given: {', '.join(self.cells) or 'none'}."
+            raise UserError(rule, got, "Give --cells gru,lstm-chrono.")
         for name, example in (("seeds", 3), ("hidden_size", 64), ("every", 100)):
             check_at_least(name, getattr(self, name), 1, example)
         if not 0 < self.input_scale < inf:
@@ -78,13 +81,6 @@ class ProbeConfig:
         if not 0 < self.criterion < 1:
             raise invalid_setting("criterion", "between 0 and 1", self.criterion, 0.9)
         self.training(self.seed)
-
-    def _check_cells(self) -> None:
-        wrong = [name for name in self.cells if name not in CELLS]
-        if wrong or not self.cells or len({*self.cells}) < len(self.cells):
-            rule = f"Cells must be names from {', '.join(CELLS)}, each once."
-            got = f"Given: {', '.join(self.cells) or 'none'}."
-            raise UserError(rule, got, "Give --cells gru,lstm-chrono.")
 
     def training(self, seed: int) -> Training:
         """Return the training settings of one run, with one epoch between two validations."""

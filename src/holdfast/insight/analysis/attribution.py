@@ -7,7 +7,6 @@ the prediction.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import torch
@@ -79,21 +78,18 @@ def _score_function(rerun: Rerun, score: Score) -> Callable[[Tensor], Tensor]:
 
     def predict(x: Tensor) -> Tensor:
         own = torch.cat([x.transpose(0, 1), rerun.first.x[x.size(1) :, :1]])
-        found = _scored(score, rerun(torch.cat([own, rerun.first.x[:, 1:]], 1))[1])
-        return found.float().reshape(1).cpu()  # type: ignore[no-any-return]
+        _, output = rerun(torch.cat([own, rerun.first.x[:, 1:]], 1))
+        try:
+            found = score.of(output)
+        except (RuntimeError, IndexError, AttributeError, TypeError, KeyError) as error:
+            raise UserError(
+                "score= must turn the model's output into one number.",
+                f"It failed ({str(error).partition(chr(10))[0]}) on a {type(output).__name__}.",
+                "Correct score=. For a model in half precision, it receives a float32 output.",
+            ) from error
+        return found.float().reshape(1).cpu()
 
     return predict
-
-
-def _scored(score: Score, output: object) -> Any:
-    try:
-        return score.of(output)
-    except (RuntimeError, IndexError, AttributeError, TypeError, KeyError) as error:
-        raise UserError(
-            "score= must turn the model's output into one number.",
-            f"It failed ({str(error).partition(chr(10))[0]}) on a {type(output).__name__}.",
-            "Correct score=. For a model in half precision, it receives a float32 output.",
-        ) from error
 
 
 def _needs_gradient(predict: Callable[[Tensor], Tensor], x: Tensor) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -262,9 +262,5 @@ def cell_of(module: Any) -> Cell:
 
 def _options(module: Any) -> Options:
     """Return the options that change a layer's results in evaluation mode."""
-    if not isinstance(module, Recurrent):
-        return Options()
-    own = module.options
-    return replace(
-        Options(), layer_norm=own.layer_norm, zoneout=own.zoneout, learn_initial_state=own.learn_initial_state
-    )
+    own = module.options if isinstance(module, Recurrent) else Options()
+    return Options(own.layer_norm, zoneout=own.zoneout, learn_initial_state=own.learn_initial_state)

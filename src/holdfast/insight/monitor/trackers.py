@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from math import inf, isfinite
 from statistics import median
 from typing import Any
@@ -55,7 +56,7 @@ class LayerHooks:
         """Attach the hooks."""
         if not self.handles:
             self.handles = [
-                module.register_forward_hook(self._hook(name), with_kwargs=True)
+                module.register_forward_hook(partial(self._record, name), with_kwargs=True)
                 for name, module in self.modules.items()
             ]
 
@@ -70,15 +71,14 @@ class LayerHooks:
         records, self.records = self.records, {}
         return records
 
-    def _hook(self, name: str) -> Callable[..., None]:
-        def record(module: nn.Module, given: tuple[object, ...], named: Keywords, output: object) -> None:
-            if torch.is_grad_enabled() and module.training:
-                call = layer_call(name, module, given, named, output)
-                before = self.records.get(name, LayerRecord(call, call.state, call.final))
-                longest = max(before.call, call, key=lambda one: len(one.x))
-                self.records[name] = LayerRecord(longest, before.given, call.final)
-
-        return record
+    def _record(
+        self, name: str, module: nn.Module, given: tuple[object, ...], named: Keywords, output: object
+    ) -> None:
+        if torch.is_grad_enabled() and module.training:
+            call = layer_call(name, module, given, named, output)
+            before = self.records.get(name, LayerRecord(call, call.state, call.final))
+            longest = max(before.call, call, key=lambda one: len(one.x))
+            self.records[name] = LayerRecord(longest, before.given, call.final)
 
 
 # -- loss and gradient norm ------------------------------------------------------------------------

@@ -127,15 +127,11 @@ def _list(title: str, items: Sequence[str], screen: Screen) -> Iterator[Renderab
     if items:
         yield from _titled(title, screen)
         for item in items:
-            yield _bullet(screen.text(item))
-
-
-def _bullet(text: str) -> Table:
-    grid = Table.grid(padding=(0, 1))
-    grid.add_column(width=1)
-    grid.add_column(overflow="fold")
-    grid.add_row("-", text)
-    return grid
+            grid = Table.grid(padding=(0, 1))
+            grid.add_column(width=1)
+            grid.add_column(overflow="fold")
+            grid.add_row("-", screen.text(item))
+            yield grid
 
 
 def _layer(found: Inspection, place: int, layer: LayerTrace, screen: Screen) -> Iterator[RenderableType]:
