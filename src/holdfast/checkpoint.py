@@ -114,8 +114,7 @@ def save_state(folder: Path, tensors: Mapping[str, Tensors], values: JsonMapping
 
 
 def load_state(folder: Path) -> tuple[dict[str, dict[str, Tensor]], JsonObject]:
-    """Load what :func:`save_state` wrote: (group -> name -> tensor on the CPU, values). Empty
-    groups are absent.
+    """Load what :func:`save_state` wrote: (group -> name -> tensor, values); no empty groups.
 
     Raises:
         UserError: the folder has no state to resume, or the file is damaged or of a newer format.
@@ -129,9 +128,7 @@ def load_state(folder: Path) -> tuple[dict[str, dict[str, Tensor]], JsonObject]:
 
 
 def optimizer_state(optimizer: torch.optim.Optimizer) -> tuple[dict[str, Tensor], list[JsonObject]]:
-    """Return an optimizer's tensors, named ``"PARAMETER.KEY"``, and its parameter groups, without
-    copying.
-    """
+    """Return an optimizer's tensors, named ``"PARAMETER.KEY"``, and its groups, without copying."""
     state = optimizer.state_dict()
     tensors = {
         f"{i}.{key}": tensor for i, entries in state["state"].items() for key, tensor in entries.items()

@@ -56,9 +56,7 @@ class DataFiles:
 
 @dataclass(frozen=True)
 class OutputFolder:
-    """The folder for results, whether to overwrite earlier ones there, and whether to resume the
-    run in it.
-    """
+    """A folder for results; whether to overwrite earlier ones in it, or to resume its run."""
 
     folder: Path
     overwrite: bool = False
@@ -203,8 +201,7 @@ def new_folder(path: Path, *, overwrite: bool = False, resume: bool = False) -> 
 
 
 def check_new_folder(path: Path, overwrite: bool) -> list[str]:
-    """Return the names in an output folder if a new run may use it (:func:`new_folder`); write
-    nothing.
+    """Return the names in a folder that a new run may use (:func:`new_folder`); write nothing.
 
     Raises:
         UserError: as :func:`new_folder`.

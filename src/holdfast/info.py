@@ -80,7 +80,7 @@ def _cpu() -> JsonObject:
 
 
 def read_cpuinfo(text: str) -> tuple[str, list[str]]:
-    """Model name and those :data:`FEATURES` that the first processor of a /proc/cpuinfo has ("" and [] if unsaid)."""
+    """Return the first processor's model name and its :data:`FEATURES`; "" and [] where unknown."""
     pairs = (line.partition(":") for line in text.partition("\n\n")[0].splitlines())
     fields = {key.strip().lower(): value.strip() for key, _, value in pairs}
     present = set(fields.get("flags", fields.get("features", "")).split())
@@ -101,7 +101,7 @@ def _native() -> JsonObject:
 
 
 def _thread_use() -> JsonObject:
-    """How many threads the layers of the native core use now and why, and how long waiting threads spin."""
+    """Return the threads of the native core's layers and of torch, why, and how long they spin."""
     wanted = torch.get_num_threads()
     now = thread_count.current.decide(wanted)
     setting = asdict(_threads.SETTING) | {"text": str(_threads.SETTING)}
@@ -137,14 +137,14 @@ def _places() -> list[tuple[str, torch.dtype]]:
 
 
 def _plans(device: str, dtype: torch.dtype) -> list[JsonObject]:
-    """One row for each cell of the table: what ``auto`` chooses for a plain layer."""
+    """Return a row for each cell: what ``auto`` chooses for a plain layer."""
     place = {"device": device, "dtype": str(dtype).removeprefix("torch.")}
     plans = {name: choose(_problem(cell, device, dtype)) for name, cell in CELLS.items()}
     return [place | {"cell": name, "kernel": p.kernel, "refused": p.refused} for name, p in plans.items()]
 
 
 def _problem(cell: Cell, device: str, dtype: torch.dtype) -> Problem:
-    """A sequence [T, B, I] of zeros for one layer of the cell, with biases and no options."""
+    """Return a sequence [T, B, I] of zeros for a plain layer of the cell, with biases."""
 
     def zeros(*size: int) -> torch.Tensor:
         return torch.zeros(size, device=device, dtype=dtype)
@@ -156,7 +156,7 @@ def _problem(cell: Cell, device: str, dtype: torch.dtype) -> Problem:
 
 
 def render(info: JsonObject) -> str:
-    """:func:`info` as text for a terminal, without a final newline."""
+    """Return :func:`info` as text for a terminal, without a final newline."""
     cpu, core, threads = info["cpu"], info["native"], info["threads"]
     sections = {
         "Versions": [f"{name:<18}{found or 'missing'}" for name, found in info["versions"].items()],
@@ -185,7 +185,7 @@ def _render_extra(extra: str, found: dict[str, str | None]) -> list[str]:
 
 
 def _render_kernels(rows: list[JsonObject]) -> list[str]:
-    """One line for all cells of a device and dtype that the same kernel runs for the same reasons."""
+    """Return a line for the cells that one kernel runs for the same reasons, by place."""
     groups: dict[tuple[str, str], list[str]] = {}
     for row in rows:
         plan = Plan(row["kernel"], row["refused"])

@@ -17,8 +17,7 @@ _WORKERS = 2
 def prefetch(
     work: Callable[[_Item], _Result], items: Iterable[_Item], *, workers: int = _WORKERS, buffer_size: int = 8
 ) -> Iterator[_Result]:
-    """Yield ``map(work, items)``, computed by threads, with at most ``buffer_size`` results
-    waiting.
+    """Yield ``map(work, items)``, computed by threads; at most ``buffer_size`` results wait.
 
     Raises:
         whatever ``work`` raises, at its place in the order; work that has not started is then

@@ -45,9 +45,7 @@ def stdin_is_terminal() -> bool:
 
 
 def batch_available(entries: Iterable[str], max_size: int) -> Iterator[list[str]]:
-    """Yield batches of the entries that have arrived, at most ``max_size`` each; wait only when
-    there are none.
-    """
+    """Yield batches of arrived entries, at most ``max_size`` each; wait only if there are none."""
     queue: Queue[str | Exception | None] = Queue(4 * max_size)
 
     def read() -> None:

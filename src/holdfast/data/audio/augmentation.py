@@ -23,8 +23,7 @@ _MAX_MASKED = 0.2
 
 
 def change_speed(samples: Samples, rate: int, speed: float) -> Samples:
-    """Return samples [n] played at another speed: ``n / speed`` samples, pitch times ``speed`` (Ko
-    et al. 2015).
+    """Change the speed of samples [n], and the pitch with it: [n / speed] (Ko et al. 2015).
 
     Raises:
         UserError: the speed is outside 0.5 ... 2.
@@ -37,8 +36,7 @@ def change_speed(samples: Samples, rate: int, speed: float) -> Samples:
 
 @dataclass(frozen=True)
 class Noise:
-    """Noise at a signal-to-noise ratio sampled from ``least`` to ``least + 20`` dB: white, pink, or
-    from files.
+    """Noise at a ratio sampled from ``least`` to ``least + 20`` dB: white, pink, or from files.
 
     Attributes:
         least: the lowest ratio, in dB.
@@ -103,9 +101,7 @@ class Noise:
 
 
 def add_noise(samples: Samples, noise: Samples, ratio: float) -> Samples:
-    """Return ``x + a n``, both [n], where ``a`` gives ``10 log10(mean(x^2) / mean((a n)^2))`` =
-    ratio in dB.
-    """
+    """Return ``x + a n``, both [n], with ``10 log10(mean(x^2) / mean((a n)^2))`` = ratio in dB."""
     powers = [float(np.mean(np.square(x, dtype=np.float64))) if len(x) else 0.0 for x in (samples, noise)]
     if 0 in powers:
         return samples
@@ -144,9 +140,7 @@ class Masks:
 
 
 def apply_masks(features: Frames, generator: np.random.Generator, masks: Masks) -> Frames:
-    """Return a copy of features [T, F] in which masks, sampled in size and place, hold each band's
-    mean.
-    """
+    """Return a copy of features [T, F] in which sampled masks hold each band's mean."""
     found, means = features.copy(), features.mean(0) if len(features) else features.sum(0)
     frames, bands = features.shape
     for _ in range(masks.times):

@@ -182,18 +182,13 @@ def read_features(path: Path) -> Frames:
 
 
 class _Cache(Protocol):
-    """A cache of frames."""
-
     def get(self, utterance: Utterance, speed: float, compute: Callable[[], Frames]) -> Frames:
-        """Return the cached or computed frames."""
+        """Return the cached frames; compute and cache them the first time."""
         ...
 
 
 class _NoCache:
-    """No cache."""
-
     def get(self, utterance: Utterance, speed: float, compute: Callable[[], Frames]) -> Frames:
-        """Return the computed frames."""
         return compute()
 
 
@@ -204,13 +199,10 @@ def _files(utterance: Utterance) -> tuple[tuple[str, int, int], ...]:
 
 
 class _MemoryCache:
-    """A cache in memory."""
-
     def __init__(self) -> None:
         self._frames: dict[Any, Frames] = {}
 
     def get(self, utterance: Utterance, speed: float, compute: Callable[[], Frames]) -> Frames:
-        """Return the cached frames; compute and cache them the first time."""
         key = (_files(utterance), speed)
         if key not in self._frames:
             self._frames[key] = compute()
@@ -218,9 +210,7 @@ class _MemoryCache:
 
 
 class _FolderCache:
-    """A cache in a folder: one file for each utterance and speed, named by a hash of what the
-    frames depend on.
-    """
+    """A cache in a folder: a file for each utterance and speed, named by a hash of its sources."""
 
     def __init__(self, folder: Path, filterbanks: Filterbanks) -> None:
         self._writing = Lock()
@@ -235,7 +225,6 @@ class _FolderCache:
             raise UserError(rule, f"The system refused: {reason}.", "Give another --cache.") from error
 
     def get(self, utterance: Utterance, speed: float, compute: Callable[[], Frames]) -> Frames:
-        """Return the cached frames; compute and cache them the first time."""
         path = self.folder / f"{self._key(utterance, speed)}{FEATURES}"
         if not path.exists():
             data = io.BytesIO()

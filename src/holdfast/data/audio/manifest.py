@@ -64,8 +64,7 @@ _DEFAULT = ManifestFields()
 def read_utterances(
     path: Path, fields: ManifestFields = _DEFAULT, encoding: str = "utf-8", *, transcribed: bool = True
 ) -> list[Utterance]:
-    """Read the utterances of a manifest (.tsv, .csv, .jsonl, .parquet) or of a folder with
-    ``*.trans.txt`` files.
+    """Read a manifest (.tsv, .csv, .jsonl, .parquet), or a folder with ``*.trans.txt`` files.
 
     Several paths in one cell, separated by spaces (or as a list), are joined in order; an existing
     path that contains the space is that one file.

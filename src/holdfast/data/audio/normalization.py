@@ -97,9 +97,7 @@ class Normalizer:
         raise NotImplementedError
 
     def fit_speakers(self, features: Iterable[Frames], speakers: Sequence[str | None]) -> Normalizer:
-        """Return the normalizer for a split: one by speaker takes their statistics from these
-        utterances.
-        """
+        """Return the normalizer for a split; one by speaker is fitted on these utterances."""
         return self
 
     def stream(self) -> _NormalizationStream:
@@ -119,11 +117,9 @@ class _Framewise(Normalizer):
     """A normalizer that treats each frame by itself, in an utterance as in a stream."""
 
     def accept(self, frames: Frames) -> Frames:
-        """Return the next frames [t, F], normalized."""
         return self(frames)
 
     def stream(self) -> _NormalizationStream:
-        """Return itself."""
         return self
 
 
@@ -133,7 +129,6 @@ class _Unchanged(_Framewise):
     kind = "none"
 
     def __call__(self, frames: Frames, speaker: str | None = None) -> Frames:
-        """Return the frames."""
         return frames
 
 
@@ -143,7 +138,6 @@ class _Global(_Framewise):
     kind = "global"
 
     def __call__(self, frames: Frames, speaker: str | None = None) -> Frames:
-        """Normalize the frames."""
         return self.statistics.normalize(frames)
 
 
@@ -157,7 +151,6 @@ class _ByUtterance(Normalizer):
     kind = "utterance"
 
     def __call__(self, frames: Frames, speaker: str | None = None) -> Frames:
-        """Normalize the frames."""
         if not len(frames):
             return frames
         own: Frames = (frames - frames.mean(0, dtype=np.float64)) / self.statistics.deviation
@@ -175,7 +168,6 @@ class _BySpeaker(Normalizer):
     kind = "speaker"
 
     def __call__(self, frames: Frames, speaker: str | None = None) -> Frames:
-        """Normalize the frames."""
         if not len(frames):
             return frames
         known = (self.speakers or {}).get(speaker or "")
@@ -218,7 +210,6 @@ class _RunningStream:
         self._heard = prior
 
     def accept(self, frames: Frames) -> Frames:
-        """Return the next frames [t, F], normalized."""
         if not len(frames):
             return frames
         total = _running_sums(self._heard.total, frames.astype(np.float64))

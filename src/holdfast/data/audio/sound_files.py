@@ -247,9 +247,7 @@ def _damaged(path: Path, what: str) -> UserError:
 
 
 def _check_whole(path: Path, file: Any, read: int) -> None:
-    """Check that decoding gave as many samples as the file, and as many bytes as a wav header,
-    declares.
-    """
+    """Check that the file is as long as its header declares, in samples and in bytes."""
     if read < (1 - _LACKING) * file.frames:
         raise _damaged(path, f"it declares {file.frames:,} samples, but {read:,} could be read")
     said = _DATA.search(file.extra_info)

@@ -73,8 +73,7 @@ def _rates(utterances: Sequence[Utterance]) -> dict[Path, int]:
 
 
 def check_audio(splits: _Splits) -> _Notes:
-    """Return notes on the files of all splits: clipped and silent ones, duplicates, and shared
-    speakers.
+    """Return notes on all splits' files: clipped, silent and duplicate ones, and shared speakers.
 
     Threads read each file once.
 
@@ -182,8 +181,7 @@ def shared_speakers(splits: _Splits) -> _Notes:
 
 
 def min_ctc_frames(tokens: Sequence[int]) -> int:
-    """Return the number of frames that CTC needs: one for each token, and a blank between two equal
-    ones.
+    """Return the frames that CTC needs: one for each token, and a blank between two equal ones.
 
     Example:
         >>> min_ctc_frames([5, 5, 3])

@@ -82,8 +82,7 @@ KEYS = tuple(Key(sharps, minor) for minor in (False, True) for sharps in (*range
 
 
 def likeliest_key(durations: Array) -> Key:
-    """Return the key whose profile correlates best with the durations of the pitch classes [12]
-    (Krumhansl 1990).
+    """Return the key that best fits the durations of the pitch classes [12] (Krumhansl 1990).
 
     Example:
         >>> str(likeliest_key(np.array([4, 0, 2, 0, 3, 2, 0, 4, 0, 1, 0, 1])))

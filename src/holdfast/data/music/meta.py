@@ -47,9 +47,7 @@ class ScoreMeta:
 
     @classmethod
     def of(cls, score: Score, quarter: float = 0.0) -> ScoreMeta:
-        """Return the tempo and signatures in force at a quarter note of a score; default: the first
-        ones, or 120, 4/4.
-        """
+        """Return what holds at a quarter note of a score; else its first values, or 120, 4/4."""
         ticks = quarter * score.ticks_per_quarter
         tempo = _in_force(score.tempos, ticks)
         key = _in_force([k for k in score.key_signatures if abs(k.key) <= 7], ticks)

@@ -200,9 +200,7 @@ def roll_of(song: ScorePiece, steps_per_beat: int) -> Roll:
 
 
 def omissions(song: ScorePiece) -> tuple[str, ...]:
-    """Return what a piano roll of the piece leaves out; each text is to be followed by the piece's
-    name.
-    """
+    """Return what a piano roll of the piece leaves out, as clauses before the piece's name."""
     pitches = [track.notes.numpy()["pitch"] for track in song.score.tracks if not track.is_drum]
     beyond = any(len(p) and (p.min() < LOWEST or p.max() >= LOWEST + KEYS) for p in pitches)
     drums = any(track.is_drum and len(track.notes) for track in song.score.tracks)
@@ -275,9 +273,7 @@ def _header(data: bytes) -> int:
 
 
 def _chunk(data: bytes, at: int, number: int) -> int:
-    """Check a track and return where the next chunk begins; other chunks before the track are
-    skipped.
-    """
+    """Check a track and return where the next chunk begins; skip other chunks before the track."""
     while at < len(data) and data[at : at + 4] != _TRACK:
         if not data[at : at + 4].isalnum():
             raise _DamagedError(f"track {number} does not begin with MTrk")
@@ -325,9 +321,7 @@ def _meta(kind: int, content: bytes, length: int, number: int) -> None:
 
 
 def _number(track: bytes, at: int) -> tuple[int, int]:
-    """Read a variable-length number (up to four bytes of seven bits); return it and the next
-    position.
-    """
+    """Read a number of up to four bytes of seven bits; return it and the next position."""
     value = 0
     for place in range(at, at + 4):
         value = value << 7 | track[place] & 0x7F

@@ -37,8 +37,7 @@ class Note(NamedTuple):
 
 
 def notes_of(roll: Roll) -> list[Note]:
-    """Return the notes of a roll [T, K] by onset, from the top down; a key that sounds on is one
-    note.
+    """Return the notes of a roll [T, K] by onset, from the top down; a held key is one note.
 
     Example:
         >>> notes_of(np.array([[1, 0], [1, 1], [0, 1]], bool))
@@ -77,9 +76,7 @@ def split_voices(roll: Roll) -> list[list[Note]]:
 
 
 def _homes(roll: Roll) -> list[float]:
-    """Return the mean key of each voice, the highest first, over frames with the most frequent
-    number of notes.
-    """
+    """Return the mean key of each voice, the highest first, in chords of the most frequent size."""
     counts = roll.sum(1)
     if not counts.any():
         return []
@@ -106,9 +103,7 @@ def _way(
 
 
 def voice_names(count: int, first: int = 1) -> list[str]:
-    """Return names of voices from the top; four are a choir's, and so are three below a melody
-    (``first=2``).
-    """
+    """Return names of voices from the top: a choir's for four, or three below a melody."""
     if count + first == len(_CHOIR) + 1:
         return list(_CHOIR[first - 1 :])
     return [f"voice {number}" for number in range(first, first + count)]

@@ -33,9 +33,7 @@ _LONGEST_PAUSE = 255
 
 @dataclass(frozen=True)
 class NoteArrays:
-    """The notes of a piece by onset: arrays [n] of ``starts`` in steps, ``pitches``, ``lengths``
-    and ``voices``.
-    """
+    """The notes of a piece by onset: arrays [n]; ``starts`` and ``lengths`` are in steps."""
 
     starts: Array
     pitches: Array
@@ -89,9 +87,7 @@ class NoteArrays:
         return once[once.pitches >= highest[once.starts - first]]
 
     def lines(self) -> dict[str | int, NoteArrays]:
-        """Return all notes (:data:`ALL`), the top line (:data:`_TOP`), and, if there are several,
-        each voice by number.
-        """
+        """Return :data:`ALL` notes, the :data:`_TOP` line, and each voice if there are several."""
         found: dict[str | int, NoteArrays] = {
             ALL: self._each_once(self.starts, self.pitches),
             _TOP: self.top(),
@@ -100,9 +96,7 @@ class NoteArrays:
         return found | ({voice: self[self.voices == voice] for voice in voices} if len(voices) > 1 else {})
 
     def line(self, transposed: bool) -> Array:
-        """Return a code for each step to the next note [n - 1]: its time, and both pitches or their
-        interval.
-        """
+        """Return a code [n - 1] for each step to the next note: time and pitches or interval."""
         times = np.minimum(np.diff(self.starts), _LONGEST_PAUSE)
         if transposed:
             return 1000 * times + 500 + np.diff(self.pitches)
@@ -189,9 +183,7 @@ class TrainingNotes:
         return float(np.median([repetition(self.piece(i)[:notes]) for i in range(len(self))]))
 
     def distance(self, notes: NoteArrays) -> float:
-        """Return the total variation distance of the pitch classes above the tonic from the mean: 0
-        equal, 1 disjoint.
-        """
+        """Return the total variation distance of the classes above the tonic from the mean."""
         return float(np.abs(above_tonic(notes) - self.classes).sum() / 2)
 
     def longest_overlap(self, notes: NoteArrays, *, transposed: bool) -> Overlap | None:
@@ -244,16 +236,12 @@ class TrainingNotes:
 
 
 def above_tonic(notes: NoteArrays) -> Array:
-    """Return the relative durations of the pitch classes [12], the tonic of the likeliest key
-    first.
-    """
+    """Return the shares of the pitch classes [12], the tonic of the likeliest key first."""
     return np.roll(notes.classes, -likeliest_key(notes.classes).tonic)
 
 
 def repetition(notes: NoteArrays) -> float:
-    """Return the fraction of eight-note windows of the top line that occur earlier in it at the
-    same pitches.
-    """
+    """Return the fraction of the top line's eight-note windows that repeat earlier pitches."""
     line = notes.top().line(False)
     if len(line) < _WINDOW - 1:
         return 0.0
@@ -282,8 +270,7 @@ def longest_common(one: Array, other: Array) -> tuple[int, int]:
 
 
 def hashes(line: Array, length: int) -> Array:
-    """Hash each window [n - length + 1] of ``length`` numbers: ``sum_i BASE^(length - 1 - i) x_i``
-    modulo 2^64.
+    """Hash each window [n - length + 1] of a line: ``sum_i BASE^(length - 1 - i) x_i`` modulo 2^64.
 
     Doubling adds them up: a window of 2 m numbers is two windows of m.
     """

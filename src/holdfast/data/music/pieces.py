@@ -26,8 +26,7 @@ UNSPLIT = "whole"
 
 
 def read_pieces(path: Path, steps_per_beat: int = 4) -> dict[str, RollPieces]:
-    """Read the pieces of a file or folder by split: ``train``, ``valid`` and ``test`` if it has
-    them, else ``whole``.
+    """Read pieces by split: ``train``, ``valid`` and ``test`` if the file has them, else ``whole``.
 
     Args:
         path: ``.mat``, ``.json``, or a file or folder of MIDI or ABC.
@@ -72,9 +71,7 @@ def transposed(roll: Roll, semitones: int) -> Roll:
 
 
 def transposition_range(roll: Roll, most: int) -> tuple[int, int]:
-    """Return how far a roll can be transposed: the lowest and highest semitones, within ``-most``
-    ... ``most``.
-    """
+    """Return the lowest and highest transposition, within ``-most`` ... ``most`` semitones."""
     used = np.flatnonzero(roll.any(0))
     if not len(used):
         return 0, 0
@@ -125,9 +122,7 @@ def _checked(roll: object, path: Path, name: str) -> Roll:
 
 
 def _read_json(path: Path) -> dict[str, RollPieces]:
-    """Read ``{"train": [[[60, 64], ...], ...], ...}`` (splits, pieces, frames, MIDI pitches), or a
-    list of pieces.
-    """
+    """Read pieces, or splits of pieces: lists of frames, which are lists of MIDI pitches."""
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -173,9 +168,7 @@ def _roll(frames: object, name: str, path: Path) -> Roll:
 
 
 def _is_pitch(value: object) -> bool:
-    """Return whether a value is the whole number of a key; 60.0 counts, as some JSON writers
-    produce it.
-    """
+    """Return whether a value is the number of a key; 60.0 counts, as some writers produce it."""
     number = isinstance(value, int | float) and not isinstance(value, bool)
     return number and value in range(LOWEST, LOWEST + KEYS)
 

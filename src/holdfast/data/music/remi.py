@@ -53,9 +53,7 @@ class _Voice:
 
 
 def _voices_of(scores: Iterable[Score]) -> list[_Voice]:
-    """Return the voices of pieces, the most frequent first: by name and instrument, or by
-    instrument if too many.
-    """
+    """Return the voices, frequent ones first: by name and instrument, or only by instrument."""
     counts = Counter(
         _Voice(track.name, track.program) for score in scores for track in score.tracks if not track.is_drum
     )
@@ -119,9 +117,7 @@ class EventVocabulary:
         return cls(miditok.REMI(config), voices)
 
     def encode(self, score: Score) -> Ids:
-        """Return the events [n] of a piece; simultaneous notes are sorted by voice and pitch,
-        unknown drums left out.
-        """
+        """Return a piece's events [n]: simultaneous notes by voice and pitch, no unknown drums."""
         score = score.resample(self.steps, min_dur=1)
         if self.drums is None:
             replace_list(score, "tracks", [track for track in score.tracks if not track.is_drum])
@@ -138,9 +134,7 @@ class EventVocabulary:
         return np.asarray(self.tokenizer(score).ids, np.int64)
 
     def voice(self, track: Track) -> int:
-        """Return the voice of a track by its name and instrument, its name, its instrument, or the
-        first voice.
-        """
+        """Return a track's voice by name and instrument, name, or instrument; else the first."""
         tests = (
             lambda v: (v.name, v.program) == (track.name, track.program),
             lambda v: v.name == track.name,
@@ -159,9 +153,7 @@ class EventVocabulary:
         return score
 
     def transposition(self, semitones: int) -> Ids:
-        """Return the event [V] that each event becomes in transposition; a pitch beyond the piano
-        stays.
-        """
+        """Return the event [V] that each event becomes; pitches beyond the piano stay."""
         table = np.arange(self.size)
         for pitch in range(LOWEST, HIGHEST + 1):
             if LOWEST <= pitch + semitones <= HIGHEST:
@@ -195,9 +187,7 @@ class EventVocabulary:
         return tuple(change for change, so in changed.items() if so)
 
     def room(self, ids: Ids, most: int) -> tuple[int, int]:
-        """Return how far a piece can be transposed: the lowest and highest semitones, within
-        ``-most`` ... ``most``.
-        """
+        """Return the lowest and highest transposition, within ``-most`` ... ``most`` semitones."""
         found = self.pitches()[ids]
         found = found[found >= 0]
         if not len(found):

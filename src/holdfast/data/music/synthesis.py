@@ -27,8 +27,7 @@ _LOUDEST = 0.9
 
 
 def find_soundfont(requested: Path | None = None) -> Path:
-    """Return the requested soundfont, else an installed one, else the one in the package
-    pretty_midi.
+    """Return the requested soundfont, an installed one, or the one in the package pretty_midi.
 
     Raises:
         UserError: there is none, or the file is not SF2.

@@ -39,9 +39,7 @@ def calendar_features(times: Array, frequency: Frequency) -> tuple[Array, tuple[
 
 
 def _phase(times: Array, cycle: str) -> Array:
-    """Return the elapsed fraction of the cycle, in [0, 1); the week begins on Thursday, as the
-    epoch did.
-    """
+    """Return the elapsed fraction of the cycle, in [0, 1); a week begins on Thursday."""
     if cycle == "year":
         start = times.astype("datetime64[Y]")
         length = (start + 1).astype("datetime64[us]") - start.astype("datetime64[us]")

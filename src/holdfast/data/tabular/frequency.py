@@ -83,9 +83,7 @@ class Frequency:
 
 
 def infer(times: Array) -> Frequency:
-    """Return the most common step of sorted times [N] (datetime64[us]), or ``step`` if most rows do
-    not follow it.
-    """
+    """Return the most common step of sorted times [N]; ``step`` if most rows do not follow it."""
     days = np.diff(times.astype("datetime64[D]")).astype(int)
     for unit, (low, high) in {"month": (28, 31), "quarter": (90, 92), "year": (365, 366)}.items():
         if _mostly(days, low, high) and _regular(times, Frequency(unit)):
@@ -112,9 +110,7 @@ def _regular(times: Array, frequency: Frequency) -> bool:
 
 
 def grid_length(times: Array, frequency: Frequency) -> int:
-    """Return the length of :func:`grid` without building it: one wrong year may mean billions of
-    rows.
-    """
+    """Return the length of :func:`grid`, which a single wrong year makes too long to build."""
     if frequency.unit == "step":
         return len(times)
     if frequency.unit in _MONTHS:
@@ -124,9 +120,7 @@ def grid_length(times: Array, frequency: Frequency) -> int:
 
 
 def grid(times: Array, frequency: Frequency) -> Array:
-    """Return all times from the first to the last at a frequency, with those missing from
-    ``times``.
-    """
+    """Return all times from the first to the last at a frequency, the missing ones included."""
     if frequency.unit == "step":
         return times
     steps = np.arange(grid_length(times, frequency))
@@ -179,9 +173,7 @@ def _day(times: Array) -> int:
 
 
 def _months(start: np.datetime64, frequency: Frequency, steps: Array, day: int) -> Array:
-    """Return times whole months after ``start``, on this day of the month or on the last day of a
-    shorter month.
-    """
+    """Return times whole months after ``start``, on this day or on the last of a shorter month."""
     months = start.astype("datetime64[M]") + steps * _MONTHS[frequency.unit] * frequency.count
     lengths = ((months + 1).astype("datetime64[D]") - months.astype("datetime64[D]")).astype(int)
     days = months.astype("datetime64[D]") + (np.minimum(day, lengths) - 1)
@@ -190,8 +182,7 @@ def _months(start: np.datetime64, frequency: Frequency, steps: Array, day: int) 
 
 
 def find_season(values: Array, frequency: Frequency) -> int:
-    """Return the season whose seasonal naive forecast clearly beats the naive forecast; 1 if there
-    is none.
+    """Return the season whose seasonal naive forecast clearly beats the naive one; 1 if none does.
 
     Both baselines forecast one season ahead, on the values minus their straight line; the seasonal
     error must be below :data:`_CLEAR` of the other. The frequency suggests the candidates; if rows
@@ -219,9 +210,7 @@ def _without_line(values: Array) -> Array:
 
 
 def _ratio(distance: Callable[[int], float], season: int) -> float:
-    """Return the seasonal naive forecast's error over the naive forecast's, 1 to ``season`` steps
-    ahead.
-    """
+    """Return the seasonal naive error over the naive error, 1 to ``season`` steps ahead."""
     steps = np.unique(np.linspace(1, season, min(season, 24)).round().astype(int))
     last = float(np.mean([distance(int(step)) for step in steps]))
     return distance(season) / last if last > 0 else 1.0

@@ -104,9 +104,7 @@ def read_panel(path: Path, columns: Columns, *, frequency: str | None = None, so
 def _read_columns(
     frame: pl.DataFrame, columns: Columns
 ) -> tuple[Columns, Array, Array, _Groups, tuple[str, ...]]:
-    """Return the columns with the time column, times [N], values [N, C], rows of each series, and
-    notes.
-    """
+    """Return columns with the time column, times [N], values [N, C], rows by series, notes."""
     time, notes = find_time(frame, columns.time)
     columns = replace(columns, time=time)
     _check_roles(columns)

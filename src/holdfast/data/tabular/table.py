@@ -12,6 +12,7 @@ import numpy as np
 import polars as pl
 
 from holdfast._typing import Array
+from holdfast.data.text.text_files import is_number
 from holdfast.errors import UserError
 from holdfast.files import check_data_file, unreadable
 from holdfast.validation import did_you_mean
@@ -24,8 +25,7 @@ _LARGEST = float(np.finfo(np.float32).max)
 
 
 class RowError(UserError):
-    """A mistake in one row, counted from 0 below the header; :func:`name_lines` adds the row's
-    place in the file.
+    """A mistake in a row, counted from 0 below the header; :func:`name_lines` adds its place.
 
     Args:
         rule: what must hold.
@@ -41,9 +41,7 @@ class RowError(UserError):
 
 @contextlib.contextmanager
 def name_lines(path: Path) -> Iterator[None]:
-    """Convert a :class:`RowError` into an error that names the line of a text file, or the row of a
-    Parquet file.
-    """
+    """Add the line of a text file, or the row of a Parquet file, to a :class:`RowError`."""
     try:
         yield
     except RowError as error:
@@ -135,21 +133,15 @@ def _decode(path: Path) -> str:
 
 def _check_numbers(path: Path, lines: list[str], separator: str) -> None:
     """Refuse plain text: hardly a line has a field that is a number."""
-    numbers = sum(any(_is_number(field) for field in line.split(separator)) for line in lines)
+    numbers = sum(
+        any(is_number(field.strip().strip('"')) for field in line.split(separator)) for line in lines
+    )
     if lines and numbers < _FEWEST_NUMBERS * len(lines):
         raise UserError(
             "The data must be a table with columns of numbers.",
             f"{path} is plain text: {numbers:,} of its first {len(lines):,} lines have a field that is a number.",
             "Give a CSV or Parquet file. For plain text, use holdfast train language.",
         )
-
-
-def _is_number(field: str) -> bool:
-    try:
-        float(field.strip().strip('"'))
-    except ValueError:
-        return False
-    return True
 
 
 def _check_header(path: Path, header: list[str]) -> None:
@@ -166,9 +158,7 @@ def _check_header(path: Path, header: list[str]) -> None:
 
 
 def _check_ragged(path: Path, lines: list[str], separator: str, width: int) -> set[int]:
-    """Check that every row has ``width`` fields; return the numbers of the blank lines between
-    rows, from 0.
-    """
+    """Check that every row has ``width`` fields; return the numbers of blank lines, from 0."""
     blank, end = set(), 0
     try:
         for start, end, row in _records(lines, separator):
@@ -190,9 +180,7 @@ def _check_ragged(path: Path, lines: list[str], separator: str, width: int) -> s
 
 
 def _records(lines: list[str], separator: str) -> Iterator[tuple[int, int, list[str]]]:
-    """Yield each record's first line (from 0), the line after its last, and its fields (quoted ones
-    may span lines).
-    """
+    """Yield each record's first line (from 0), the line after it, and its fields."""
     reader, start = csv.reader((line + "\n" for line in lines), delimiter=separator, strict=True), 0
     for row in reader:
         yield start, reader.line_num, row
@@ -241,8 +229,7 @@ def require_column(frame: pl.DataFrame, name: str, role: str) -> pl.Series:
 
 
 def numeric_column(frame: pl.DataFrame, name: str, role: str, gaps: bool = True) -> Array:
-    """Return a column as float64 [N], NaN where missing; ``gaps``: the error may suggest to leave a
-    field empty.
+    """Return a column as float64 [N], NaN where missing; ``gaps``: a field may be left empty.
 
     Raises:
         UserError: there is no such column, it has no value at all, or a value is text, infinite or

@@ -42,8 +42,7 @@ _ZONE = r"(Z|[+-]\d{2}:?\d{2})$"
 
 
 def find_time(frame: pl.DataFrame, named: str | None) -> tuple[str | None, tuple[str, ...]]:
-    """Return the name of the time column (or of its parts, joined by commas), and notes on the
-    choice.
+    """Return the time column, or its parts joined by commas, and notes on the choice.
 
     The column is found by its type, else by its name and values, else by its values alone (at least
     half look like dates). Otherwise columns named year, month (day, hour, minute) form the time.
@@ -87,9 +86,7 @@ def _named(frame: pl.DataFrame, named: str) -> str:
 
 
 def _parts(frame: pl.DataFrame, lower: dict[str, str]) -> list[str]:
-    """Return the numeric columns named year, month and so on, up to the first gap; none for a year
-    alone.
-    """
+    """Return the numeric columns named year, month, ..., up to a gap; none for a year alone."""
     parts: list[str] = []
     for part in _PARTS:
         if part not in lower or not _mostly(frame[lower[part]], r"^\d{1,4}(\.0)?$"):
@@ -105,8 +102,7 @@ def _mostly(column: pl.Series, pattern: str) -> bool:
 
 
 def read_times(frame: pl.DataFrame, time: str | None) -> tuple[Array, tuple[str, ...]]:
-    """Return times as datetime64[us] [N], or row numbers if there is no time column; and notes for
-    the user.
+    """Return times as datetime64[us] [N], or row numbers without a time column; and notes.
 
     Raises:
         UserError: a time is missing or unreadable (the error names the line), or only some times
@@ -172,9 +168,7 @@ def _from_text(text: pl.Series) -> tuple[Array, tuple[str, ...]]:
 
 
 def _local(text: pl.Series) -> pl.Series:
-    """Parse times in the one format that reads every value; day/month and month/day must not be
-    ambiguous.
-    """
+    """Parse times in the one format that reads every value; day and month must not be ambiguous."""
     tried = []
     for form in _FORMATS:
         tried.append(_try(text, form))
@@ -210,9 +204,7 @@ def _refuse_unread(text: pl.Series, parsed: pl.Series) -> None:
 
 
 def _from_parts(frame: pl.DataFrame, names: list[str]) -> Array:
-    """Join columns of year, month, day, hour and minute into datetime64[us]; a missing day is the
-    first.
-    """
+    """Join columns of year, month, day, ... into datetime64[us]; a missing day is the first."""
     for name in names:
         _refuse_missing(frame[name])
     parts = pl.DataFrame({name.lower(): _whole(frame[name]) for name in names})

@@ -223,9 +223,7 @@ def _json_lines(path: Path, source: str, target: str, encoding: str) -> Sentence
 
 
 def sentence_groups(pairs: SentencePairs) -> np.ndarray:
-    """Return a group number for each pair [N]; pairs that share a sentence, even via other pairs,
-    share a group.
-    """
+    """Return a group number for each pair [N]; pairs that share a sentence are in one group."""
     parents = list(range(len(pairs)))
     first: dict[tuple[int, str], int] = {}
     for number, both in enumerate(pairs):
@@ -242,8 +240,7 @@ def _root(parents: list[int], at: int) -> int:
 
 
 def split_pairs(pairs: SentencePairs, counts: Sequence[int], seed: int) -> list[SentencePairs]:
-    """Sample splits with a given number of distinct target sentences each; return the remaining
-    pairs first.
+    """Sample splits with a number of distinct target sentences each; the other pairs come first.
 
     Pairs that share a sentence go to the same split. A group larger than what a split still needs
     goes to the rest, so a split gets exactly its number unless only large groups are left.

@@ -30,8 +30,7 @@ class TextFiles:
 
     @classmethod
     def of(cls, path: Path, encoding: str = "utf-8") -> TextFiles:
-        """Return the text of a file, or of all files in a folder tree (sorted by name, without
-        hidden files).
+        """Return the text of a file, or of a folder's files by name, without hidden ones.
 
         Raises:
             UserError: the path is missing, the folder is empty, or the encoding is unknown.
@@ -50,8 +49,7 @@ class TextFiles:
         return cls(paths, encoding)
 
     def chunks(self) -> Iterator[str]:
-        """Yield the text in chunks that end after a line, or inside a very long line after white
-        space.
+        """Yield chunks that end after a line, or within a very long line after white space.
 
         Raises:
             UserError: a file is not text in this encoding (the error names the line).
@@ -72,6 +70,15 @@ class TextFiles:
             "Correct that line, convert the file (for example with iconv -f latin1 -t utf-8), or train with "
             "--encoding latin-1; or check that it is a text file at all.",
         )
+
+
+def is_number(text: str) -> bool:
+    """Return whether a text can be read as a number."""
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def characters_between(chunks: Iterable[str], start: int, stop: int) -> Iterator[str]:
@@ -108,9 +115,7 @@ def _checked(path: Path, file: TextIO) -> Iterator[str]:
 
 
 def _whole_lines(chunks: Iterable[str]) -> Iterator[str]:
-    """Cut the same text after line ends; cut a line longer than a chunk after white space, if it
-    has any.
-    """
+    """Cut text after line ends; cut a line longer than a chunk after white space, if it has any."""
     rest = ""
     for chunk in chunks:
         rest += chunk

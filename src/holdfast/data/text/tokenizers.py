@@ -71,9 +71,7 @@ class CharacterTokenizer:
 
     @classmethod
     def fit(cls, chunks: Iterable[str], max_size: int | None) -> CharacterTokenizer:
-        """Fit on a text: all its characters, or the ``max_size`` most frequent; a line end in the
-        text is kept.
-        """
+        """Fit on a text: all characters, or the ``max_size`` most frequent and the line end."""
         found = _by_frequency(_counts(chunks, list), None)
         kept = found[:max_size]
         return cls([*kept[:-1], "\n"] if "\n" in found and "\n" not in kept else kept)
@@ -138,9 +136,7 @@ class ByteTokenizer:
 
 
 class WordTokenizer:
-    """Tokens are words separated by white space; a line end is a token, and all unknown words are
-    one token.
-    """
+    """Tokens are words between white space; a line end is a token, all unknown words are one."""
 
     kind: ClassVar[str] = "word"
     separator: ClassVar[str] = " "
@@ -190,9 +186,7 @@ class WordTokenizer:
 
 
 class _SubwordTokenizer:
-    """Byte-pair encoding (Sennrich et al. 2016) of bytes, by the library ``tokenizers``: nothing is
-    unknown.
-    """
+    """Byte-pair encoding of bytes (Sennrich et al. 2016), by the library ``tokenizers``."""
 
     kind: ClassVar[str] = "subword"
     separator: ClassVar[str] = ""
@@ -205,7 +199,6 @@ class _SubwordTokenizer:
 
     @classmethod
     def fit(cls, chunks: Iterable[str], max_size: int | None) -> _SubwordTokenizer:
-        """Fit the merges on a text, up to a vocabulary of ``max_size`` (None: 8,000)."""
         library = load_extra("tokenizers", "text")
         bpe = library.Tokenizer(library.models.BPE())
         bpe.pre_tokenizer = library.pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -220,21 +213,16 @@ class _SubwordTokenizer:
 
     @classmethod
     def from_state(cls, state: object) -> _SubwordTokenizer:
-        """Restore what :meth:`state` returned."""
         return cls(load_extra("tokenizers", "text").Tokenizer.from_str(json.dumps(state)))
 
     def encode(self, text: str) -> Ids:
-        """Return the ids of the subwords."""
         return np.array(self._bpe.encode(text).ids, np.int64)
 
     def decode(self, ids: Sequence[int]) -> str:
-        """Return the text."""
         return str(self._bpe.decode(list(ids), skip_special_tokens=False))
 
     def token(self, number: int) -> str:
-        """Return the subword, a space as ``␣`` and a line end as ``⏎``; a part of a character as
-        the library has it.
-        """
+        """Return the subword, with ``␣`` for a space and ``⏎`` for a line end."""
         text = self.decode([number])
         if "\N{REPLACEMENT CHARACTER}" in text:
             return str(self._bpe.id_to_token(number))
@@ -242,7 +230,6 @@ class _SubwordTokenizer:
         return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in shown)
 
     def state(self) -> Any:
-        """Return the library's own JSON."""
         return json.loads(self._bpe.to_str())
 
 
@@ -254,9 +241,7 @@ TOKENIZERS: dict[str, type[CharacterTokenizer | ByteTokenizer | WordTokenizer | 
 
 
 def _words(text: str) -> list[str]:
-    """Split a text into words and line ends; after trailing white space the last line is not yet at
-    its end.
-    """
+    """Split a text into words and line ends; a last line ends unless white space trails it."""
     if not text:
         return []
     lines = text.split("\n")

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from holdfast._typing import Array
-from holdfast.data.text.text_files import TextFiles
+from holdfast.data.text.text_files import TextFiles, is_number
 from holdfast.errors import UserError
 
 
@@ -64,7 +64,7 @@ def _is_header(fields: list[str]) -> bool:
 def _check_size(path: Path, line: int, fields: list[str], size: int) -> None:
     """Check a line's size; extra fields that are not numbers belong to a word with spaces."""
     extra = len(fields) - 1 - size
-    if size < 1 or extra < 0 or (extra > 0 and _is_number(fields[1])):
+    if size < 1 or extra < 0 or (extra > 0 and is_number(fields[1])):
         raise UserError(
             f"All vectors in {path} must have the same size ({max(size, 1)}).",
             f"Line {line} has {len(fields) - 1} numbers.",
@@ -72,19 +72,11 @@ def _check_size(path: Path, line: int, fields: list[str], size: int) -> None:
         )
 
 
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
-
-
 def _parsed(path: Path, line: int, fields: list[str]) -> Array:
     try:
         values = np.array([float(field) for field in fields], np.float32)
     except ValueError as error:
-        wrong = next(field for field in fields if not _is_number(field))
+        wrong = next(field for field in fields if not is_number(field))
         raise _no_number(path, line, wrong) from error
     if not np.isfinite(values).all():
         raise _no_number(path, line, fields[int((~np.isfinite(values)).argmax())])

@@ -40,9 +40,7 @@ class LabelledImages(NamedTuple):
 
 @dataclass(frozen=True)
 class ImageSet:
-    """Three splits: float32 images, scaled to [0, 1] by the training split, and labels from 0 to K
-    - 1.
-    """
+    """Three splits: float32 images, scaled to [0, 1] by the training split, and labels."""
 
     train: LabelledImages
     valid: LabelledImages
@@ -51,8 +49,7 @@ class ImageSet:
 
 
 def synthetic_digits() -> LabelledImages:
-    """Return seven-segment digits on noise, each at a random place and in a random grey; always the
-    same.
+    """Return seven-segment digits on noise, at random places and in random greys; always the same.
 
     Example:
         >>> images, labels = synthetic_digits()
@@ -187,8 +184,7 @@ _GZIP = b"\x1f\x8b"
 
 
 def read_idx(path: Path) -> Array:
-    """Read the array of an IDX file, such as MNIST's (http://yann.lecun.com/exdb/mnist), gzipped or
-    not.
+    """Read the array of an IDX file (MNIST's: http://yann.lecun.com/exdb/mnist), gzipped or not.
 
     The header is two zero bytes, a type byte, the number of dimensions, and each dimension in four
     bytes; the numbers follow. All are big-endian; the result has the byte order of this machine.
