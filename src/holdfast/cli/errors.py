@@ -110,36 +110,27 @@ def _unknown(what: str, got: str, known: list[str], usage: str) -> UserError:
 
 def _of_command_line(error: CycloptsError) -> UserError:
     usage = " ".join(["holdfast", *(error.command_chain or ())])
-    cause = error.__cause__
+    see, cause = f"See {usage} --help.", error.__cause__
     if isinstance(cause, UserError):
         return cause
     if isinstance(error, UnknownOptionError):
         flags = [name for argument in error.argument_collection for name in argument.names if name[0] == "-"]
         got = error.token.keyword or error.token.value
-        return UserError(
-            f"A flag of {usage} must be one that its --help lists.",
-            f"It was {got!r}.",
-            did_you_mean(got, flags, f"See {usage} --help."),
-        )
+        rule = f"A flag of {usage} must be one that its --help lists."
+        return UserError(rule, f"It was {got!r}.", did_you_mean(got, flags, see))
     if isinstance(error, CoercionError) and error.argument is not None:
         return _of_value(error)
     if isinstance(error, MissingArgumentError) and error.argument is not None:
         name = error.keyword or error.argument.name
         rule = f"{name} must have a value." if name.startswith("-") else f"{usage} must have {name}."
-        return UserError(rule, "None was given.", f"See {usage} --help.")
+        return UserError(rule, "None was given.", see)
     if isinstance(error, RepeatArgumentError):
         name = error.token.keyword or error.token.value
-        return UserError(
-            f"{name} must be given once.", "It was given again.", f"Keep one of them; see {usage} --help."
-        )
+        return UserError(f"{name} must be given once.", "It was given again.", f"Keep one of them. {see}")
     if isinstance(error, UnusedCliTokensError):
         extra = " ".join(error.unused_tokens or [])
-        return UserError(
-            f"{usage} must have no further arguments.", f"Left over: {extra}.", f"See {usage} --help."
-        )
-    return UserError(
-        f"{usage} must be called as its --help shows.", f"{error}".strip(), f"See {usage} --help."
-    )
+        return UserError(f"{usage} must have no further arguments.", f"Left over: {extra}.", see)
+    return UserError(f"{usage} must be called as its --help shows.", str(error).strip(), see)
 
 
 def _of_value(error: CoercionError) -> UserError:
@@ -150,12 +141,11 @@ def _of_value(error: CoercionError) -> UserError:
     hint = error.argument.hint
     if get_origin(hint) is Literal:
         return unknown_choice(name, got, get_args(hint))
-    types = (hint, *get_args(hint))
-    kind = next(
-        (text for number, text in _NUMBERS.items() if number in types), "of the type that --help shows"
-    )
     if get_origin(hint) is tuple:
         kind = "numbers with commas between"
+    else:
+        kinds = [text for number, text in _NUMBERS.items() if number in (hint, *get_args(hint))]
+        kind = kinds[0] if kinds else "of the type that --help shows"
     return UserError(f"{name} must be {kind}.", f"It was {got!r}.", f"See {name} in the --help.")
 
 

@@ -122,9 +122,8 @@ class TrainingRun:
             self.module.parameters(), training.learning_rate, weight_decay=training.weight_decay, fused=True
         )
         _, self.optimizer = self.fabric.setup(self.module, optimizer)
-        self.to_device: Callable[[Any], Any] = (
-            _unchanged if self.fabric.device.type == "cpu" else self.fabric.to_device
-        )
+        on_cpu = self.fabric.device.type == "cpu"
+        self.to_device: Callable[[Any], Any] = (lambda batch: batch) if on_cpu else self.fabric.to_device
         self.average = WeightAverage(self.module, training.average)
         self.position = Position()
         self.best = BestCheckpoints(training.checkpoints)
@@ -381,7 +380,3 @@ class TrainingRun:
         if self.folder is None:
             return where
         return f"{where} The run is saved in {self.folder}; repeat the command with --resume to continue."
-
-
-def _unchanged(batch: object) -> object:
-    return batch

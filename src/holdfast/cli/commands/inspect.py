@@ -38,7 +38,7 @@ def inspect(
     runs = [run, *map(Path, compare_with)]
     names = _names(runs)
     _check_tasks(runs)
-    requests, *others = [_requests(one, device, data, steps) for one in runs]
+    requests, *others = [load(one).to(device).inspections(data, steps) for one in runs]
     folder, printed = out or run / "inspect", set[str]()
     for request in requests:
         _inspect(request, folder / request.name if request.name else folder, terminal, printed)
@@ -84,11 +84,6 @@ def _ending(run: Path, others: Sequence[Path]) -> str:
     """Return the shortest ending of a path that no other path has."""
     ends = (run.parts[-count:] for count in range(1, len(run.parts) + 1))
     return str(Path(*next(end for end in ends if all(other.parts[-len(end) :] != end for other in others))))
-
-
-def _requests(run: Path, device: str, data: Path, steps: int) -> list[Any]:
-    requests: list[Any] = load(run).to(device).inspections(data, steps)
-    return requests
 
 
 def _inspect(request: Any, folder: Path, terminal: bool, printed: set[str]) -> None:

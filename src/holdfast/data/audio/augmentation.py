@@ -66,11 +66,7 @@ class Noise:
             raise UserError(rule, f"It was {least}.", "Give for example --noise 10.")
         if folder is None:
             return cls(least)
-        paths = (
-            sorted(p for p in folder.rglob("*") if p.suffix.lower() in SOUND_SUFFIXES)
-            if folder.is_dir()
-            else []
-        )
+        paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SOUND_SUFFIXES)
         files: list[Samples] = []
         read, seconds = 0, 0.0
         while read < len(paths) and seconds < _MOST_NOISE:

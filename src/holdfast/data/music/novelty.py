@@ -142,25 +142,22 @@ class TrainingNotes:
 
     names: tuple[str, ...]
     ends: Array
-    starts: Array
-    pitches: Array
-    lengths: Array
-    voices: Array
+    notes: NoteArrays
 
     @classmethod
     def of(cls, pieces: Sequence[tuple[str, NoteArrays]]) -> Self:
         """Join the notes of named pieces."""
         notes = [piece for _, piece in pieces]
         joined = [np.concatenate([getattr(x, f) for x in notes]) for f in _KINDS_OF_NUMBER]
-        return cls(tuple(name for name, _ in pieces), np.cumsum([len(x) for x in notes]), *joined)
+        ends = np.cumsum([len(x) for x in notes])
+        return cls(tuple(name for name, _ in pieces), ends, NoteArrays(*joined))
 
     def __len__(self) -> int:
         return len(self.names)
 
     def piece(self, place: int) -> NoteArrays:
         """Return the notes of one piece."""
-        some = slice(int(self.ends[place - 1]) if place else 0, int(self.ends[place]))
-        return NoteArrays(*(getattr(self, name)[some] for name in _KINDS_OF_NUMBER))
+        return self.notes[int(self.ends[place - 1]) if place else 0 : int(self.ends[place])]
 
     @property
     def sounding(self) -> list[int]:
@@ -215,7 +212,7 @@ class TrainingNotes:
     def state(self) -> dict[str, Array]:
         """Return all data as named arrays."""
         names = np.frombuffer("\n".join(self.names).encode(), np.uint8).copy()
-        arrays = {name: getattr(self, name).astype(kind) for name, kind in _KINDS_OF_NUMBER.items()}
+        arrays = {name: getattr(self.notes, name).astype(kind) for name, kind in _KINDS_OF_NUMBER.items()}
         return {f"corpus.{k}": v for k, v in {"names": names, "ends": self.ends, **arrays}.items()}
 
     @classmethod
@@ -229,7 +226,8 @@ class TrainingNotes:
             found = [arrays[f"corpus.{name}"] for name in ("names", "ends", "starts", "pitches", "lengths")]
             found.append(arrays.get("corpus.voices", np.zeros(len(found[2]))))  # old runs have one voice
             names = tuple(found[0].tobytes().decode().split("\n"))
-            return cls(names, *(x.astype(np.int64) for x in found[1:]))
+            ends, *notes = (x.astype(np.int64) for x in found[1:])
+            return cls(names, ends, NoteArrays(*notes))
         except (KeyError, ValueError) as error:
             got = f"It lacks notes of the training pieces: {error}."
             raise damaged("baselines.safetensors", got) from error
