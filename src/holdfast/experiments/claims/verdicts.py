@@ -205,12 +205,6 @@ def _gated_and_plain(networks: _PairedNetworks) -> Iterator[Claim]:
         yield networks.memory(farther, measured, _MORE_MEMORY, key)
 
 
-def _common_goal(pairs: Sequence[tuple[_Run, _Run]]) -> float:
-    """Return a loss that all runs reach, :data:`SMALLEST_LOSS_EFFECT` above the worst best loss."""
-    worst = max(min(run["valid_losses"]) for pair in pairs for run in pair)
-    return float(worst + SMALLEST_LOSS_EFFECT * abs(worst))
-
-
 def _steps_to_loss(run: _Run, goal: float) -> float:
     """Return the optimizer steps until the validation loss reaches a goal, interpolated linearly.
 
@@ -255,7 +249,8 @@ class _PairedNetworks:
 
     def to_goal(self, claim: str) -> Iterator[Claim]:
         """Test a claim about the steps and seconds to a common loss, if it takes over an epoch."""
-        goal = _common_goal(self.whole)
+        worst = max(min(run["valid_losses"]) for pair in self.whole for run in pair)
+        goal = float(worst + SMALLEST_LOSS_EFFECT * abs(worst))  # which all runs reach
         values: dict[str, _Value] = {
             "optimizer steps": lambda run: _steps_to_loss(run, goal),
             "seconds": lambda run: _steps_to_loss(run, goal) * float(run["update_seconds"]),

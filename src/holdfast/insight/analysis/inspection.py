@@ -65,6 +65,8 @@ def analyze(request: InspectionRequest) -> Inspection:
         if any(getattr(call.module, "bidirectional", False) for call in calls):
             notes.append(_REVERSE)
         units = _feature_units(request, layers, features)
+        batch = request.feature_batch.features if request.feature_batch else {}
+        sequences = max((values.shape[1] for values in batch.values()), default=1)
         curve = partial(memory.memory_curve, exact.model, exact.measured_run, layers=exact.layers)
         flows = partial(
             gradient_flow.gradient_flows, request.model, request.measured_run, layers=request.layers
@@ -80,16 +82,10 @@ def analyze(request: InspectionRequest) -> Inspection:
             _attribution(exact, notes),
             _ablation(request, calls, notes),
             notes=notes,
-            sequences=_sequence_count(request),
+            sequences=sequences,
         )
     found = _renamed(found, request.names)
     return replace(found, summary=summary.sentences(found))
-
-
-def _sequence_count(request: InspectionRequest) -> int:
-    """Return the number of sequences in which feature units are searched."""
-    known = () if request.feature_batch is None else tuple(request.feature_batch.features.values())
-    return int(known[0].shape[1]) if known else 1
 
 
 def _renamed(found: Inspection, names: Mapping[str, str]) -> Inspection:

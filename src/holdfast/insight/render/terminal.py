@@ -20,14 +20,7 @@ from rich.text import Text
 from holdfast._typing import Array
 from holdfast.files import counted
 from holdfast.insight.analysis.gates import KEEPERS
-from holdfast.insight.analysis.results import (
-    Ablation,
-    Attribution,
-    GradientFlow,
-    Inspection,
-    LayerTrace,
-    MemoryCurve,
-)
+from holdfast.insight.analysis.results import Ablation, Attribution, Inspection, LayerTrace
 from holdfast.insight.analysis.summary import distance
 from holdfast.insight.render import captions
 from holdfast.insight.render.captions import choose_units, number, tracked_features
@@ -104,9 +97,14 @@ def _blocks(found: Inspection, screen: Screen) -> Iterator[RenderableType]:
     for place, layer in enumerate(found.layers):
         yield from _layer(found, place, layer, screen)
     if found.memory is not None:
-        yield from _horizon(found.memory, screen)
+        axis = f"influence of inputs 0 to {found.memory.longest} steps back"
+        yield from _titled("Memory", screen)
+        yield from _curve(found.memory.jacobian, axis, screen)
     if found.gradients:
-        yield from _flows(found.gradients, screen)
+        yield from _titled("Gradients through time", screen)
+    for flow in found.gradients:
+        axis = screen.text(f"{flow.name}: distance 0 to {len(flow.state) - 1}")
+        yield from _curve(flow.state, axis, screen)
     if found.attribution is not None:
         yield from _attribution(found.attribution, found, screen)
     if found.ablation is not None and found.ablation.components:
@@ -216,11 +214,6 @@ def _table(*names: str) -> Table:
     return table
 
 
-def _horizon(found: MemoryCurve, screen: Screen) -> Iterator[RenderableType]:
-    yield from _titled("Memory", screen)
-    yield from _curve(found.jacobian, f"influence of inputs 0 to {found.longest} steps back", screen)
-
-
 def _curve(values: Array, axis: str, screen: Screen) -> Iterator[RenderableType]:
     """Show a curve from 0.001 to 1 on a log scale, as wide as the screen."""
     places = np.linspace(0, len(values) - 1, min(max(screen.width, _MIN_WIDTH), len(values)))
@@ -228,13 +221,6 @@ def _curve(values: Array, axis: str, screen: Screen) -> Iterator[RenderableType]
         shares = 1 + np.log10(values[places.round().astype(int)]) / _DECADES
     yield Text(_levels(shares, _HEIGHTS if screen.blocks else _ASCII_HEIGHTS), no_wrap=True)
     yield f"{axis}; log scale from 0.001 to 1"
-
-
-def _flows(flows: Sequence[GradientFlow], screen: Screen) -> Iterator[RenderableType]:
-    yield from _titled("Gradients through time", screen)
-    for flow in flows:
-        axis = screen.text(f"{flow.name}: distance 0 to {len(flow.state) - 1}")
-        yield from _curve(flow.state, axis, screen)
 
 
 def _attribution(by: Attribution, found: Inspection, screen: Screen) -> Iterator[RenderableType]:
