@@ -1,7 +1,7 @@
 """Old names of settings, flags and Python objects, which keep working for one version.
 
-Files with old names (recipes, run folders, saved states) load silently. A keyword in Python warns, a flag on the
-command line prints a note; both name the new one.
+Files with old names (recipes, run folders, saved states) load silently. A keyword in Python warns,
+a flag on the command line prints a note; both name the new one.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ _ATTRIBUTES = {
 
 
 class OldAttributes:
-    """Base of the classes that give their attributes under the old names of :data:`_ATTRIBUTES` too."""
+    """Base of the classes whose attributes have old names in :data:`_ATTRIBUTES`."""
 
     if not TYPE_CHECKING:  # hidden from type checkers, for which it would make every misspelt name an Any
 
@@ -81,7 +81,7 @@ class OldAttributes:
 
 
 def renamed_arguments(**names: str) -> Callable[[_Callable], _Callable]:
-    """Return a decorator with which a function or class takes keyword arguments under old names too.
+    """Return a decorator for a function or class that takes keywords under old names too.
 
     Args:
         names: old name of an argument -> new name.
@@ -131,7 +131,7 @@ def renamed_settings(values: JsonMapping, warn: bool = False) -> JsonObject:
 
 
 def renamed_flags(words: Sequence[str], notice: Callable[[str], None]) -> list[str]:
-    """Return the words of a command line with old flags replaced, and print a note for each of them."""
+    """Return the words of a command line with new names for old flags; print a note for each."""
     found: list[str] = []
     for place, word in enumerate(words):
         flag, equals, value = word.partition("=")
@@ -144,7 +144,7 @@ def renamed_flags(words: Sequence[str], notice: Callable[[str], None]) -> list[s
 
 
 def current_name(module: str, name: str) -> str:
-    """Return the name that a public object of a module has now; an old one warns by a FutureWarning."""
+    """Return the current name of a module's public object; an old one gives a FutureWarning."""
     new = _OBJECTS.get(module.removeprefix("holdfast."), {}).get(name, name)
     if new != name:
         warn_renamed(f"{module}.{name}", f"{module}.{new}")

@@ -1,7 +1,7 @@
-"""Settings: the training settings, and any settings dataclass as a TOML file with checked names, types and format.
+"""Settings of training, and any settings dataclass as a TOML file with checked names and types.
 
-The fields of a settings dataclass are the flags of the command line, the schema of recipes, the content of
-``config.toml`` and the keywords of the Python class. The "Attributes:" of its docstring are the help of the flags.
+The fields of a settings dataclass are the flags of the command line, the schema of recipes, the
+content of ``config.toml`` and the keywords of the Python class. Its "Attributes:" are the help.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ FORMAT = 1
 """Version of the file format; a file with a greater number comes from a newer Holdfast."""
 
 MAY_CHANGE = ("epochs", "patience", "budget", "device", "monitor")
-"""Settings of :class:`Training` that may differ when a run is resumed: its length, its device and its monitor."""
+"""Settings of :class:`Training` that a resumed run may change: its length, device and monitor."""
 
 
 class DataclassInstance(Protocol):
@@ -47,20 +47,20 @@ class Training:
         batch_size: sequences in a batch.
         learning_rate: initial learning rate of AdamW.
         weight_decay: decoupled weight decay of AdamW.
-        schedule: keep the learning rate constant, decay it to 0 along a cosine, or halve it after every 2 epochs
-            in a row without improvement.
+        schedule: keep the learning rate constant, decay it to 0 along a cosine, or halve it after
+            every 2 epochs in a row without improvement.
         clip: maximum norm of the gradient; 0 turns clipping off.
         patience: stop after this many epochs in a row without improvement.
-        average: decay of the moving average of the weights, such as 0.999; 0 turns averaging off. Validation uses
-            the averaged weights, and they are kept.
-        checkpoints: average the weights of this many of the best epochs, and keep the average if it validates
-            better than the best epoch alone.
+        average: decay of the moving average of the weights, such as 0.999; 0 turns averaging off.
+            Validation uses the averaged weights, and they are kept.
+        checkpoints: average the weights of this many of the best epochs, and keep the average if
+            it validates better than the best epoch alone.
         precision: fp32, or bf16 for matrix products in bfloat16 where the device is faster in it.
         seed: seed of all random numbers.
         budget: stop after this time, such as 90s, 10m or 2h30m, and keep the best weights.
         device: auto (a GPU if there is one), cpu, cuda, cuda:1 or mps.
-        monitor: warn during training of saturated gates, dead units, vanishing or exploding gradients, frozen
-            weights and lost states. Does not change the result.
+        monitor: warn during training of saturated gates, dead units, vanishing or exploding
+            gradients, frozen weights and lost states. Does not change the result.
 
     Raises:
         UserError: a value is out of range; the error names the field.
@@ -151,7 +151,7 @@ def fractions(split: str) -> tuple[float, float, float]:
     """Return the training, validation and test fraction of a split such as ``"0.8/0.1/0.1"``.
 
     Raises:
-        UserError: there are not three fractions, the training or validation fraction is 0, or the sum exceeds 1.
+        UserError: there are not three fractions, one of the first two is 0, or the sum exceeds 1.
     """
     try:
         train, valid, test = (float(part) for part in split.split("/"))
@@ -167,10 +167,10 @@ def fractions(split: str) -> tuple[float, float, float]:
 
 
 def save_config(path: Path, task: str, config: DataclassInstance) -> None:
-    """Write a dataclass as TOML: ``format``, ``task``, and its fields; nested dataclasses as tables, None left out.
+    """Write a dataclass as TOML: ``format``, ``task``, and the fields that are not None.
 
     Raises:
-        ValueError: the values cannot be read back from TOML (a field named ``format``, None where the default is not).
+        ValueError: the values cannot be read back from TOML, such as a field named ``format``.
         UserError: the file cannot be written.
     """
     import tomli_w
@@ -194,7 +194,7 @@ def load_config(path: Path, config_class: type[C]) -> C:
 
 
 def read_config(path: Path) -> tuple[str, JsonObject]:
-    """Return the task and the unchecked fields of a ``config.toml`` or a recipe, under their names of today.
+    """Return the task and the unchecked fields of a settings file, under their current names.
 
     Raises:
         UserError: the file is missing, is not TOML, names no task, or comes from a newer Holdfast.
@@ -246,8 +246,8 @@ def from_dict(config_class: type[C], values: JsonMapping, where: str) -> C:
         where: source of the values, for the messages.
 
     Raises:
-        UserError: a field is unknown, missing or of the wrong type (``"3"`` is not a number), or the dataclass
-            refuses a value.
+        UserError: a field is unknown, missing or of the wrong type (``"3"`` is not a number), or
+            the dataclass refuses a value.
     """
     from pydantic import TypeAdapter, ValidationError
 
@@ -282,7 +282,7 @@ class Setting(NamedTuple):
 
 
 def settings_of(config_class: type, part: str = "") -> list[Setting]:
-    """Return every setting of a dataclass: its own fields first, then those of its nested dataclasses."""
+    """Return every setting of a dataclass: its own fields, then those of nested dataclasses."""
     hints, own, nested = get_type_hints(config_class), [], []
     for field in dataclasses.fields(config_class):
         hint = hints[field.name]
@@ -309,8 +309,8 @@ def build_config(config_class: type[C], fields: JsonMapping) -> C:
 
     Args:
         config_class: the dataclass.
-        fields: setting -> value. One value stands for a tuple of one. A nested dataclass may be given whole, as
-            itself or as a mapping.
+        fields: setting -> value. One value stands for a tuple of one. A nested dataclass may be
+            given whole, as itself or as a mapping.
 
     Raises:
         UserError: a setting is unknown; also see :func:`from_dict`.

@@ -1,4 +1,4 @@
-"""What runs here: versions, processor, devices, and which kernel runs which cell, with the reasons."""
+"""What runs here: versions, processor, devices, and which kernel runs which cell, and why."""
 
 from __future__ import annotations
 
@@ -42,9 +42,9 @@ def info() -> JsonObject:
     """Return what ``holdfast info`` shows, as values that JSON can hold.
 
     Returns:
-        ``versions``, ``extras`` (extra -> library -> version or None), ``cpu``, ``devices``, ``native``,
-        ``threads`` and ``kernels``: for each device, dtype and cell the kernel that ``auto`` chooses, and why
-        those before it refused.
+        ``versions``, ``extras`` (extra -> library -> version or None), ``cpu``, ``devices``,
+        ``native``, ``threads`` and ``kernels``: for each device, dtype and cell the kernel that
+        ``auto`` chooses, and why those before it refused.
     """
     return {
         "versions": {"holdfast": holdfast.__version__, "python": platform.python_version()}

@@ -50,7 +50,7 @@ for _verb in (demo, bench, inspect, info):
 
 
 class _TaskVerb(NamedTuple):
-    """A verb that takes a task's settings: the task's part that holds them, the tasks, and the usage."""
+    """A verb that takes settings: the task's part that holds them, the tasks, and the usage."""
 
     part: Literal["config", "prediction", "scoring"]
     tasks: list[str]
@@ -94,7 +94,7 @@ _NAMES = {verb.__name__: flags.tasks for verb, flags in _TASK_VERBS.items()} | {
 
 
 def _routed(words: list[str]) -> list[str]:
-    """Return ``predict RUN ...`` as ``predict TASK RUN ...``; any task serves without a run, as the verb then fails."""
+    """Return ``predict RUN ...`` as ``predict TASK RUN ...``, with any task if there is no run."""
     if words[:1] not in ([name] for name in _OF_A_RUN) or words[1:2] in (["--help"], ["-h"]):
         return words
     if words[1:2] in ([task] for task in TASKS) and task_of(Path(words[1])) is None:
@@ -109,7 +109,7 @@ def _routed(words: list[str]) -> list[str]:
 
 
 def main(tokens: Sequence[str] | None = None) -> int:
-    """Run the command line (``sys.argv`` when None) and return the exit code; errors are printed, never raised."""
+    """Run the command line (``sys.argv`` when None), print errors, and return the exit code."""
     words = renamed_flags(sys.argv[1:] if tokens is None else tokens, notice)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):

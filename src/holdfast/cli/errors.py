@@ -22,7 +22,7 @@ from holdfast.errors import UserError, missing_library
 from holdfast.validation import did_you_mean, unknown_choice
 
 _USER, BUG, INTERRUPTED, _CLOSED = 2, 1, 130, 141
-"""Exit codes: a user's mistake or a system error, a bug, Ctrl-C, and a closed stdout (128 + SIGPIPE)."""
+"""Exit codes: a user's mistake or a system error, a bug, Ctrl-C, a closed stdout (128 + SIGPIPE)."""
 
 _EXTRAS = dict.fromkeys(("polars", "statsmodels", "sklearn", "matplotlib", "tensorboard"), "forecast") | {
     "tokenizers": "text",

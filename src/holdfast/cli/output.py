@@ -28,7 +28,7 @@ _WORTH_KEEPING = (
     "backtest.json",
     "probe.json",
 )
-"""Files that keep the folder of failed work: the state or the best weights of a run, and finished results."""
+"""Files that keep the folder of failed work: state or best weights of a run, finished results."""
 
 
 def write(text: str) -> None:
@@ -58,7 +58,7 @@ def score_table(
     board: Scoreboard,
     spreads: Mapping[str, _Metrics] | None = None,
 ) -> None:
-    """Write the metrics of the model and the baselines, one row each, with the best value of each metric in bold.
+    """Write a row of metrics for the model and each baseline, with the best values in bold.
 
     Args:
         title: the title of the table.
@@ -78,7 +78,7 @@ def score_table(
 
 
 def _best(way: str, values: _Metrics) -> set[str]:
-    """Return the rows with the best value; none if all are equal, or if the metric has no best value."""
+    """Return the rows with the best value; none if all are equal or the metric has no best."""
     finite = [value for value in values.values() if math.isfinite(value)]
     if way == "none" or not finite:
         return set()
@@ -167,7 +167,7 @@ def results_are(folder: Path, page: Path) -> None:
 def results_in(
     folder: Path, file: str | None = None, what: str = "runs", resumable: bool = True
 ) -> Iterator[None]:
-    """Remove a new folder if the work fails and leaves nothing to keep; after Ctrl-C, print what was kept.
+    """Remove a new folder if the work fails and leaves nothing; after Ctrl-C, print what was kept.
 
     Args:
         folder: the folder of the results.

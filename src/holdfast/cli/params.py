@@ -1,4 +1,4 @@
-"""Parameters of the verbs: flags that several verbs share, flags made from a settings dataclass, and its values."""
+"""Parameters of the verbs: shared flags, and flags and values of a settings dataclass."""
 
 from __future__ import annotations
 
@@ -211,7 +211,7 @@ def with_flags(verb: Callable[..., int], task: str, config_class: type) -> Calla
     """Return a verb with a task's settings as flags.
 
     Args:
-        verb: called with its own arguments, ``task``, and ``given``: the settings from the command line.
+        verb: called with its own arguments, ``task``, and ``given`` (settings of the command line).
         task: the task's name.
         config_class: the dataclass of the settings.
     """
@@ -235,7 +235,7 @@ def with_flags(verb: Callable[..., int], task: str, config_class: type) -> Calla
 
 
 def _flags(task: str, settings: Sequence[Setting]) -> Iterator[Argument]:
-    """Yield each setting as a keyword-only parameter, in one group of the help for each dataclass."""
+    """Yield each setting as a keyword-only parameter; a dataclass is a group of the help."""
     helps = {setting.owner: help_texts(setting.owner) for setting in settings}
     groups: dict[type, Group] = {}
     for setting in settings:
@@ -287,7 +287,8 @@ def build(config_class: type[C], task: str, given: Given, recipe: Path | None, d
         data: the file whose columns the error lists if no target is named.
 
     Raises:
-        UserError: the recipe cannot be read or is of another task, or a setting is unknown or out of range.
+        UserError: the recipe is unreadable or of another task, or a setting is unknown or out of
+            range.
     """
     values = {} if recipe is None else _read(recipe, task)
     needed = [setting for setting in settings_of(config_class) if setting.name == "target"]
@@ -301,7 +302,7 @@ def build(config_class: type[C], task: str, given: Given, recipe: Path | None, d
 
 
 def build_resumed(config_class: type[C], task: str, given: Given, folder: Path) -> C:
-    """Build the settings of the run in a folder, with the given ones of :data:`holdfast.config.MAY_CHANGE`.
+    """Build the settings of the run in a folder, with given ones that may change.
 
     Raises:
         UserError: the folder has no run, or another setting is given and differs from the run's.
@@ -326,7 +327,7 @@ def build_resumed(config_class: type[C], task: str, given: Given, folder: Path) 
 
 
 def as_flags(config: object, names: Sequence[str], recipe: Path | None, task: str) -> list[str]:
-    """Return the recipe and those of some settings that it or the defaults do not give, as command-line words."""
+    """Return the recipe and the settings that it or the defaults do not give, as flags."""
     settings = {setting.name: setting for setting in settings_of(type(config))}
     given = {} if recipe is None else _read(recipe, task)
     words = [] if recipe is None else ["--recipe", str(recipe)]
@@ -347,7 +348,7 @@ def _value(config: object, setting: Setting) -> object:
 
 
 def _no_target(data: Path) -> UserError:
-    """Return the error for a missing ``--target``, with the columns of the file; or raise the file's own error."""
+    """Return the error for a missing ``--target``, with the file's columns; or the file's own error."""
     from holdfast.data.tabular.table import read_table
 
     columns = ", ".join(read_table(data).columns)

@@ -184,7 +184,7 @@ class BeamSearch:
         return [sorted(each, key=lambda h: -h.score) for each in finished]
 
     def score(self, log_probability: float, length: int, attention: Array) -> float:
-        """Return the score of a hypothesis of ``length`` tokens with its end; attention [length, S]."""
+        """Return the score of ``length`` tokens, the end included; attention [length, S]."""
         score: float = log_probability / ((5 + length) / 6) ** self.length_penalty
         if self.coverage_penalty:
             coverage = np.clip(attention.sum(0), 1e-9, 1.0)

@@ -15,7 +15,7 @@ DEMOS = ("forecast", "language", "translate", "classify", "music", "speech")
 
 
 def demo(task: str, out: Path, announce: Announce = lambda text: None) -> Demo:
-    """Run a task's demo and write its data, plots and report into ``out``, in place of an earlier demo.
+    """Run a task's demo; its data, plots and report replace an earlier demo in ``out``.
 
     Raises:
         UserError: the task has no demo, or the folder cannot be written.

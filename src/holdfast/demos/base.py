@@ -29,7 +29,7 @@ class Demo:
 
 
 def write_data(out: Path, task: str, config: TaskConfig, name: str, text: str) -> Path:
-    """Write the data file and the settings of a demo; the settings mark the folder as that of a demo."""
+    """Write the data file and the settings of a demo; the settings mark its folder."""
     data = new_folder(out, overwrite=True) / name
     save_config(out / "config.toml", task, config)
     write_atomic(data, text)

@@ -10,7 +10,7 @@ from holdfast.tasks.classify.config import ClassifyConfig, ClassifyTraining, Dat
 
 
 def demo(out: Path, announce: Announce = lambda text: None) -> Demo:
-    """Compare GRU and LSTM with baselines on handwritten digits, read from the top row to the bottom row.
+    """Compare GRU and LSTM with baselines on handwritten digits, read from the top row down.
 
     The 1,797 images of 8 x 8 pixels come with scikit-learn (UCI "Optical Recognition of Handwritten
     Digits", Alpaydin & Kaynak 1998). Each is a series of 8 steps with 8 channels.

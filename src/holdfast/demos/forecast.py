@@ -13,7 +13,8 @@ from holdfast.tasks.forecast.config import DataConfig, ForecastConfig
 def demo(out: Path, announce: Announce = lambda text: None) -> Demo:
     """Compare GRU and LSTM with baselines on the CO2 in the air above Mauna Loa, half a year ahead.
 
-    The weekly series (1958 to 2001, with gaps) comes with statsmodels: Keeling & Whorf 2004, Scripps.
+    The weekly series (1958 to 2001, with gaps) comes with statsmodels: Keeling & Whorf 2004,
+    Scripps.
     """
     config = ForecastConfig(
         data=DataConfig(target=("co2",), season=52),

@@ -10,7 +10,7 @@ from holdfast.tasks.language.config import LanguageConfig, LanguageTraining
 
 
 def demo(out: Path, announce: Announce = lambda text: None) -> Demo:
-    """Compare GRU and LSTM with n-grams on Python's language reference, which ``help("topics")`` shows."""
+    """Compare GRU and LSTM with n-grams on Python's reference, which ``help("topics")`` shows."""
     config = LanguageConfig(
         network=LanguageOptions(hidden_size=160, num_layers=1, hidden_dropout=0.0, output_dropout=0.1),
         training=LanguageTraining(epochs=6, batch_size=16, steps=64, learning_rate=8e-3),

@@ -27,7 +27,7 @@ _PIECE: Keywords = {"bars": 8, "tempo": 80, "key": "C major", "temperature": 0.8
 
 
 def demo(out: Path, announce: Announce = lambda text: None) -> Demo:
-    """Compare GRU and LSTM with baselines on chorales in four voices, and compose a chorale with the better one."""
+    """Compare GRU and LSTM on chorales in four voices, and compose a chorale with the better one."""
     config = MusicConfig(
         data=MusicData(steps_per_beat=_STEPS_PER_BEAT),
         network=MusicOptions(hidden_size=128, chord_size=64, dropout=0.2),

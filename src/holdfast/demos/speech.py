@@ -41,7 +41,7 @@ class Spoken:
 
 
 def demo(out: Path, announce: Announce = lambda text: None) -> Demo:
-    """Compare GRU and LSTM with baselines on commands spoken by espeak-ng: 12 voices, tested on a 13th."""
+    """Compare GRU and LSTM on commands spoken by espeak-ng: 12 voices, tested on a 13th."""
     config = SpeechConfig(
         data=SoundConfig(token="word", split="0.9/0.1/0", hold_out=STRANGER),
         network=SpeechOptions(hidden_size=96, num_layers=1, subsampling=4, channels=96),

@@ -29,7 +29,7 @@ _ORDINALS |= {"nine": "ninth", "twelve": "twelfth", "twenty": "twentieth", "thir
 
 
 def demo(out: Path, announce: Announce = lambda text: None) -> Demo:
-    """Compare GRU and LSTM with baselines on dates to write in words, such as "the third of July ..."."""
+    """Compare GRU and LSTM on dates to write in words, such as "the third of July ..."."""
     config = TranslateConfig(
         data=PairsConfig(token="character", split="rest/200/300"),
         network=TranslationOptions(hidden_size=64, decoder_layers=1, dropout=0.1),

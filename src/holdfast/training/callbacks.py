@@ -14,7 +14,7 @@ class Callback(Protocol):
     """
 
     def step(self, loss: Tensor, number: int | None = None) -> None:
-        """Handle one optimizer step, after its backward pass and before gradients are clipped and weights change.
+        """Handle one optimizer step, between its backward pass and the change of the weights.
 
         Args:
             loss: a scalar.

@@ -24,9 +24,10 @@ class BestCheckpoints:
         self.kept: list[tuple[float, int, _Weights]] = []
 
     def offer(self, value: float, epoch: int, module: nn.Module) -> bool:
-        """Copy the module's weights if they are among the best, and return whether they are the very best.
+        """Copy the weights if they are among the best, and return whether they are the best.
 
-        An epoch is validated more than once if a budget ended within it; only its best weights stay.
+        An epoch is validated more than once if a budget ended within it; only its best weights
+        stay.
         """
         place = bisect_right(self.values, value)
         earlier = [k for k, (_, of, _) in enumerate(self.kept) if of == epoch]
@@ -78,11 +79,11 @@ class BestCheckpoints:
 
 
 _WARM = 10
-"""In the first steps the average forgets faster: after n steps its decay is at most (1 + n) / (10 + n)."""
+"""At first the average forgets faster: after n steps its decay is at most (1 + n) / (10 + n)."""
 
 
 class WeightAverage:
-    """Exponential average of a module's parameters, often better than the last ones (Polyak & Juditsky 1992).
+    """Exponential average of parameters, often better than the last (Polyak & Juditsky 1992).
 
     ``a <- decay * a + (1 - decay) * w`` after each step. With a decay of 0 there is no average, and
     the module keeps its weights.

@@ -59,7 +59,7 @@ def find_device(device: str) -> torch.device:
 
 
 def seed_everything(seed: int) -> None:
-    """Seed the global generators of torch (all devices), numpy and Python; call it before building a network too."""
+    """Seed the global generators of torch, numpy and Python; also call it before building networks."""
     torch.manual_seed(seed)
     np.random.seed(seed)  # noqa: NPY002 - libraries still sample from the global generator
     random.seed(seed)

@@ -42,8 +42,8 @@ _READ_EVERY = 0.1
 """Seconds between two reads of the loss; each read waits for the device."""
 
 _SAVE_EVERY = 5.0
-"""Least seconds between two saves at the ends of epochs. A killed process loses the current epoch, or
-these seconds if epochs are shorter; a run that ends or is interrupted is always saved."""
+"""Least seconds between two saves at the ends of epochs. A killed process loses the current epoch,
+or these seconds if epochs are shorter; a run that ends or is interrupted is always saved."""
 
 
 def fit(
@@ -56,31 +56,35 @@ def fit(
     starting: Callable[[], None] = lambda: None,
     callback: Callback | None = None,
 ) -> History:
-    """Train, validate after each epoch, and leave the best weights in the module, in evaluation mode.
+    """Train, validate after each epoch, and leave the best weights in the module (in eval mode).
 
-    The optimizer is AdamW; the gradient's norm is clipped after the backward pass. All global random
-    number generators are seeded first: on a CPU the same seed gives the same result bit for bit, and
-    so does a run that was interrupted and resumed. Validation does not change the random numbers of
-    training.
+    The optimizer is AdamW; the gradient's norm is clipped after the backward pass. All global
+    random number generators are seeded first: on a CPU the same seed gives the same result bit for
+    bit, and so does a run that was interrupted and resumed. Validation does not change the random
+    numbers of training.
 
-    On Ctrl-C the step finishes and the state is saved; a second Ctrl-C stops at once. When the budget
-    runs out, the unfinished epoch is validated too, so that its weights can be the best.
+    On Ctrl-C the step finishes and the state is saved; a second Ctrl-C stops at once. When the
+    budget runs out, the unfinished epoch is validated too, so that its weights can be the best.
 
     Args:
         trainable: the task's network, batches, loss and validation.
         training: the settings.
         folder: receives ``model.safetensors`` (the best weights), ``state.safetensors`` (everything
-            that a resumed run needs), ``history.csv`` and ``logs/`` (TensorBoard); None writes nothing.
+            that a resumed run needs), ``history.csv`` and ``logs/`` (TensorBoard); None writes
+            nothing.
         resume: continue the run in the folder. Its settings must be the same, except for
             :data:`holdfast.config.MAY_CHANGE`.
         progress: show a bar on stderr, or a line for each epoch if it is not a terminal.
-        starting: called before anything is written, after all checks except the one for a used folder.
-        callback: called after each step's backward pass, such as :class:`holdfast.insight.TrainingMonitor`.
+        starting: called before anything is written, after all checks except the one for a used
+            folder.
+        callback: called after each step's backward pass, such as
+            :class:`holdfast.insight.TrainingMonitor`.
 
     Raises:
-        UserError: the folder holds another run, no run to resume, or a damaged one; the device does not
-            exist; or the loss or the monitored metric is not finite
-            (:class:`~holdfast.errors.DivergenceError`; the module then keeps the best weights so far).
+        UserError: the folder holds another run, no run to resume, or a damaged one; the device does
+            not exist; or the loss or the monitored metric is not finite
+            (:class:`~holdfast.errors.DivergenceError`; the module then keeps the best weights so
+            far).
         ValueError: the trainable breaks its contract (number of batches, monitored metric).
     """
     if folder is None and resume:
@@ -182,7 +186,7 @@ class TrainingRun:
         return "interrupted" if self.interrupted else None
 
     def _epoch(self) -> None:
-        """Train the rest of the current epoch; if it is complete, validate and advance to the next."""
+        """Train the rest of the current epoch; if it is complete, validate and advance."""
         position = self.position
         self.module.train()
         complete = [row for row in position.rows if row["epoch"] < position.epoch]
@@ -295,7 +299,7 @@ class TrainingRun:
         self.module.eval()
 
     def _mean_of_best(self) -> float | None:
-        """Use and save the mean of the best weights if it beats the very best, and return its value."""
+        """Use and save the mean of the best weights if it beats the best; return its value."""
         if len(self.best.kept) < 2:
             return None
         self.module.load_state_dict(self.best.mean())

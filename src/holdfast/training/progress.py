@@ -36,7 +36,8 @@ class ProgressReporter:
         done: steps taken before the run was resumed.
         epochs: epochs of the whole run.
         folder: receives ``history.csv`` and ``logs/``; None for neither.
-        progress: show a bar on stderr if it is a terminal, else a line for each epoch; False for neither.
+        progress: show a bar on stderr if it is a terminal, else a line for each epoch; False for
+            neither.
     """
 
     def __init__(self, steps: int, done: int, epochs: int, folder: Path | None, progress: bool) -> None:

@@ -21,4 +21,4 @@ SCHEDULES: dict[str, Callable[[float, int], float]] = {
     "cosine": lambda done, halved: 0.5 * (1 + math.cos(math.pi * done)),
     "halve": lambda done, halved: 0.5**halved,
 }
-"""Name -> factor on the learning rate, from the fraction of the run that is done and :func:`halvings`."""
+"""Name -> factor on the learning rate, from the finished fraction and :func:`halvings`."""

@@ -1,4 +1,4 @@
-"""Let the current work finish on Ctrl-C, or on the signal with which ``kill`` and schedulers end a process."""
+"""Let the current work finish on Ctrl-C, or on the signal of ``kill`` and schedulers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 @contextmanager
 def first_interrupt(act: Callable[[], None]) -> Iterator[None]:
-    """Call ``act`` on the first of :data:`_SIGNALS`, and restore the earlier handlers for the second.
+    """Call ``act`` on the first of :data:`_SIGNALS`; the second meets the earlier handlers.
 
     Python allows this in the main thread only; a signal that is ignored stays ignored.
     """

@@ -1,4 +1,4 @@
-"""Measure how long an optimizer step takes; several networks take turns, so that all meet the same conditions."""
+"""Measure the time of an optimizer step; networks take turns, for equal conditions."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _WARM_UP = 3
 
 
 def measure_step_seconds(trainables: Sequence[Trainable], training: Training, steps: int = 40) -> list[float]:
-    """Return the median seconds of an optimizer step of each network; they take turns, step by step.
+    """Return the median seconds of an optimizer step of each network; they take turns.
 
     On a CPU this is processor time, so that other work on the machine is not counted; on other
     devices it is wall-clock time.

@@ -9,10 +9,11 @@ from torch import Tensor, nn
 
 
 class Trainable(Protocol):
-    """A network with its batches, loss and validation: all that :func:`holdfast.training.fit` needs.
+    """A network with batches, loss and validation: what :func:`holdfast.training.fit` needs.
 
     Attributes:
-        module: the network; ``fit`` moves it to the device, trains all parameters and keeps the best.
+        module: the network; ``fit`` moves it to the device, trains all parameters and keeps the
+            best.
         steps_per_epoch: number of batches in every epoch, at least 1.
         monitor: the metric of :meth:`validate` that selects the best epoch; lower is better.
 
@@ -57,26 +58,27 @@ class Trainable(Protocol):
         ...
 
     def batches(self, epoch: int) -> Iterable[Any]:
-        """Yield the batches of an epoch (from 1): tensors, or tuples, lists, dicts and dataclasses of them.
+        """Yield the batches of an epoch (from 1): tensors, or tuples, lists, dicts and dataclasses
+        of them.
 
-        They must depend on the seed and the epoch only, so use a generator of your own and not torch's
-        global one. A resumed run skips the batches that it has already used. ``fit`` moves them to the
-        device.
+        They must depend on the seed and the epoch only, so use a generator of your own and not
+        torch's global one. A resumed run skips the batches that it has already used. ``fit`` moves
+        them to the device.
         """
         ...
 
     def loss(self, batch: Any) -> Tensor:
-        """Return the mean loss of a batch, a scalar with a gradient; the module is in training mode."""
+        """Return a batch's mean loss, a scalar with a gradient; the module is in training mode."""
         ...
 
     def validate(self) -> dict[str, float]:
-        """Return the validation metrics, including :attr:`monitor`; the module is in evaluation mode."""
+        """Return the validation metrics, with :attr:`monitor`; the module is in evaluation mode."""
         ...
 
 
 @runtime_checkable
 class Stateful(Protocol):
-    """A trainable that carries state from batch to batch, as in truncated backpropagation through time.
+    """A trainable that carries state between batches, as in truncated backpropagation.
 
     The state is saved with the run, and restored when the run resumes within an epoch.
     """
@@ -95,5 +97,5 @@ class Solvable(Protocol):
     """A trainable with a goal: training stops at the first validation that reaches it."""
 
     def solved(self, row: Mapping[str, float]) -> bool:
-        """Return whether an epoch's row of the history, which has its validation metrics, reaches the goal."""
+        """Return whether an epoch's row of the history, with its metrics, reaches the goal."""
         ...

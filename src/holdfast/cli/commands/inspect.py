@@ -32,7 +32,7 @@ def inspect(
     ] = (),
     device: Device = "auto",
 ) -> int:
-    """Show what the gates do, how far memory reaches, where gradients vanish, and what influenced a prediction."""
+    """Show the gates, the reach of memory, vanishing gradients, and what influenced a prediction."""
     if steps < 2:
         raise invalid_setting("steps", "at least 2", str(steps), "1000")
     runs = [run, *map(Path, compare_with)]

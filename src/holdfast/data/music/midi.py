@@ -208,7 +208,7 @@ def omissions(song: ScorePiece) -> tuple[str, ...]:
 
 
 def replace_list(score: Score, name: str, items: Sequence[object]) -> None:
-    """Replace a list of a score, such as its ``tracks``; symusic takes any list, but its types do not say so."""
+    """Replace a list of a score, such as its ``tracks``; symusic's types allow no assignment."""
     setattr(score, name, items)
 
 

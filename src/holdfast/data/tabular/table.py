@@ -19,7 +19,8 @@ from holdfast.validation import did_you_mean
 
 NULLS = ["", "NA", "N/A", "NaN", "nan", "null", "NULL", "None", "-", "?"]
 _LOOKED_AT, _FEWEST_NUMBERS = 1000, 0.1
-"""Lines of a .txt file that show whether it is a table or plain text, and the least share of them with a number."""
+"""Lines of a .txt file that show whether it is a table or plain text, and the least share of them
+with a number."""
 _LARGEST = float(np.finfo(np.float32).max)
 """Values are stored in 32 bits: larger ones do not fit."""
 
