@@ -308,6 +308,15 @@ def test_the_ablation_covers_every_gate_layer_and_some_units() -> None:
     assert without.components == [] and without.loss == 1.0
 
 
+def test_a_sequence_of_one_step_can_be_ablated() -> None:
+    module, x = nn.GRU(3, 4), torch.randn(1, 1, 3)
+    found = ablate(
+        module, capture_calls(module, lambda: module(x)), Loss("sum", lambda: float(module(x)[0].sum()))
+    )
+    units = [cut.name for cut in found.components if cut.kind == "unit"]
+    assert sorted(units) == [f"unit {k}" for k in range(4)]
+
+
 # -- any torch model -------------------------------------------------------------------------------
 
 

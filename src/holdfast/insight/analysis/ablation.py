@@ -170,6 +170,6 @@ def _strongest(places: Mapping[int, tuple[object, int, LayerDirection]]) -> list
     for layer, (_, _, one) in places.items():
         hidden = one.activations()["hidden"]
         active = torch.arange(hidden.size(0))[:, None] < one.lengths
-        weigh = hidden[active].std(0) * one.layer.get_parameter("weight_hh_l0").norm(dim=0)
+        weigh = hidden[active].std(0, correction=0) * one.layer.get_parameter("weight_hh_l0").norm(dim=0)
         found += [(float(value), layer, unit) for unit, value in enumerate(weigh)]
     return [(layer, unit) for _, layer, unit in sorted(found, reverse=True)[:UNITS]]
