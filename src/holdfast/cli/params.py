@@ -9,7 +9,7 @@ from functools import partial
 from inspect import Parameter as Argument
 from inspect import cleandoc, signature
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple, get_args, get_origin
+from typing import Annotated, Any, get_args, get_origin
 
 from cyclopts import Group, Parameter
 
@@ -25,7 +25,7 @@ from holdfast.config import (
 )
 from holdfast.errors import UserError
 from holdfast.files import OutputFolder
-from holdfast.tasks.registry import RUN_CONFIG, RUN_STATE, load
+from holdfast.tasks.registry import RUN_CONFIG, RUN_STATE, entry, load
 from holdfast.validation import did_you_mean, flag_name
 
 _FLAGS = "the flags"
@@ -146,49 +146,12 @@ def load_run(task: str, run: Path, device: str) -> Any:
     return model.to(device)
 
 
-# -- the help of DATA --------------------------------------------------------------------------------------------
-
-
-class _DataHelp(NamedTuple):
-    """What DATA is for a task: the file that trains and evaluates, and the one to predict from."""
-
-    train: str
-    predict: str
-
-
-_DATA_HELP = {
-    "forecast": _DataHelp(
-        "Table with a row for each time, or for each time of each series (CSV, TSV, Parquet).",
-        "Table of the same columns; the forecast begins where it ends.",
-    ),
-    "language": _DataHelp(
-        "Text file, or a folder of text files.", "Text to score, with --score; stdin when not given."
-    ),
-    "classify": _DataHelp(
-        "Table of texts and labels, or of series with a row for each step (CSV, TSV, JSON lines, Parquet).",
-        "Table of the same columns; when not given, stdin with one text in each line.",
-    ),
-    "translate": _DataHelp(
-        "Sentence pairs: two columns separated by tabs, JSON lines, or two parallel files with --pair.",
-        "Text with one sentence in each line; stdin when not given.",
-    ),
-    "music": _DataHelp(
-        "MIDI or ABC file, a folder of such files, or piano rolls (.mat, .json).",
-        "File with the primer: the piece that the composition continues.",
-    ),
-    "speech": _DataHelp(
-        "Manifest of sound files and transcripts (CSV, TSV, JSON lines, Parquet), or a folder like LibriSpeech's.",
-        "Sound file, folder of sound files, or manifest; stdin with --live when not given.",
-    ),
-}
-
-
 def _with_data_help(argument: Argument, verb: str, task: str) -> Argument:
     """Return an argument of a verb; ``data`` gets the help of the task."""
     if argument.name != "data":
         return argument
-    texts = _DATA_HELP.get(task, _DataHelp("Data file.", "Data file."))
-    text = texts.predict if verb == "predict" else texts.train
+    texts = entry(task)
+    text = texts.predicts_from if verb == "predict" else texts.trains_on
     if verb == "evaluate":
         text += " When not given, the metrics are those of the test split."
     return argument.replace(annotation=Annotated[argument.annotation, Parameter(help=text)])

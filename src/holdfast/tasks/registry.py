@@ -32,6 +32,8 @@ class Entry(NamedTuple):
         prediction: dataclass of the settings of ``holdfast predict``, in ``config``.
         scoring: dataclass of the settings of ``holdfast evaluate``, in ``config``; None for those
             that all tasks share.
+        trains_on: the data that ``train`` and ``evaluate`` read, for their help.
+        predicts_from: the data that ``predict`` reads, for its help.
     """
 
     package: str
@@ -39,17 +41,58 @@ class Entry(NamedTuple):
     config: str
     prediction: str = "Prediction"
     scoring: str | None = None
+    trains_on: str = "Data file."
+    predicts_from: str = "Data file."
 
 
 TASKS = {
-    "forecast": Entry("holdfast.tasks.forecast", "Forecaster", "ForecastConfig"),
-    "language": Entry(
-        "holdfast.tasks.language", "LanguageModel", "LanguageConfig", scoring="LanguageScoring"
+    "forecast": Entry(
+        "holdfast.tasks.forecast",
+        "Forecaster",
+        "ForecastConfig",
+        trains_on="Table with a row for each time, or for each time of each series (CSV, TSV, Parquet).",
+        predicts_from="Table of the same columns; the forecast begins where it ends.",
     ),
-    "classify": Entry("holdfast.tasks.classify", "SequenceClassifier", "ClassifyConfig"),
-    "translate": Entry("holdfast.tasks.translate", "Translator", "TranslateConfig"),
-    "music": Entry("holdfast.tasks.music", "Composer", "MusicConfig"),
-    "speech": Entry("holdfast.tasks.speech", "SpeechRecognizer", "SpeechConfig", scoring="SpeechScoring"),
+    "language": Entry(
+        "holdfast.tasks.language",
+        "LanguageModel",
+        "LanguageConfig",
+        scoring="LanguageScoring",
+        trains_on="Text file, or a folder of text files.",
+        predicts_from="Text to score, with --score; stdin when not given.",
+    ),
+    "classify": Entry(
+        "holdfast.tasks.classify",
+        "SequenceClassifier",
+        "ClassifyConfig",
+        trains_on="Table of texts and labels, or of series with a row for each step (CSV, TSV, JSON lines, "
+        "Parquet).",
+        predicts_from="Table of the same columns; when not given, stdin with one text in each line.",
+    ),
+    "translate": Entry(
+        "holdfast.tasks.translate",
+        "Translator",
+        "TranslateConfig",
+        trains_on="Sentence pairs: two columns separated by tabs, JSON lines, or two parallel files with "
+        "--pair.",
+        predicts_from="Text with one sentence in each line; stdin when not given.",
+    ),
+    "music": Entry(
+        "holdfast.tasks.music",
+        "Composer",
+        "MusicConfig",
+        trains_on="MIDI or ABC file, a folder of such files, or piano rolls (.mat, .json).",
+        predicts_from="File with the primer: the piece that the composition continues.",
+    ),
+    "speech": Entry(
+        "holdfast.tasks.speech",
+        "SpeechRecognizer",
+        "SpeechConfig",
+        scoring="SpeechScoring",
+        trains_on="Manifest of sound files and transcripts (CSV, TSV, JSON lines, Parquet), or a folder like "
+        "LibriSpeech's.",
+        predicts_from="Sound file, folder of sound files, or manifest; stdin with --live when not given.",
+    ),
 }
 """The applications, by name."""
 
