@@ -57,7 +57,10 @@ def test_the_least_important_gate_and_a_harmful_gate_are_named() -> None:
 
 def test_no_gate_matters_where_none_costs_anything() -> None:
     sentence = ablate(dict(zip(HELD, (0.8, 0.9, 1.0))))
-    assert sentence.startswith("Ablating a gate never raises the loss of 1 nats.") and "most" not in sentence
+    assert (
+        sentence.startswith("The loss is 1 nats, and ablating a gate never raises it.")
+        and "most" not in sentence
+    )
     sentence = ablate(dict(zip(HELD, (0.98, 1.001, 1.0))) | {"forget gate always open": 0.9})
     assert (
         "rises most, from 1 to 1.001 nats, with the forget gate held at its mean" in sentence
@@ -65,7 +68,7 @@ def test_no_gate_matters_where_none_costs_anything() -> None:
     )
     sentence = ablate(dict(zip(HELD, (1.002, 0.999, 1.0))))
     assert sentence.startswith(
-        "No gate matters measurably: ablating any one of them changes the loss of 1 nats by less"
+        "No gate matters measurably: the loss is 1 nats, and ablating any one gate changes it by less"
     )
 
 

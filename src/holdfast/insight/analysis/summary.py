@@ -194,15 +194,15 @@ def _gates(one: Ablation, cuts: Sequence[AblatedComponent], found: Inspection) -
     whole, on = f"{one.loss:.4g}", f" ({one.on})" if one.on else ""
     if all(abs(cut.loss - one.loss) < _MEASURABLE * abs(one.loss) for cut in cuts):
         yield (
-            f"No gate matters measurably: ablating any one of them changes the loss of {whole} {one.unit}{on} by "
-            f"less than {_MEASURABLE:.0%}."
+            f"No gate matters measurably: the loss is {whole} {one.unit}{on}, and ablating any one gate "
+            f"changes it by less than {_MEASURABLE:.0%}."
         )
         return
     if most.loss > one.loss:
         rest = "" if least in (most, helps) else f"; it changes least, to {least.loss:.4g}, {named(least)}"
         yield f"The loss rises most, from {whole} to {most.loss:.4g} {one.unit}{on}, {named(most)}{rest}."
     else:
-        yield f"Ablating a gate never raises the loss of {whole} {one.unit}{on}."
+        yield f"The loss is {whole} {one.unit}{on}, and ablating a gate never raises it."
     if helps.loss < one.loss and f"{helps.loss:.4g}" != whole:
         yield f"The loss falls to {helps.loss:.4g} {named(helps)}: the network would do better that way."
     yield "The network was not retrained: this shows what this network relies on."

@@ -27,7 +27,7 @@ ROUNDING_KERNELS: dict[str, Kernel] = {kernel.name: kernel for kernel in (Int8()
 class Plan:
     """The kernel that runs, why each kernel before it cannot, and a remark on how it computes.
 
-    ``str(plan)`` is one line: ``"aten (native cannot: the input is float64, it takes float32)"``.
+    ``str(plan)`` is one line: ``"aten (native cannot: it takes float32, not an input of torch.float64)"``.
     """
 
     kernel: str

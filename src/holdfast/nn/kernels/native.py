@@ -34,9 +34,9 @@ class Native:
         if binding.missing is not None:
             return binding.missing
         if x.device.type != "cpu":
-            return f"the input is on {x.device.type}, it runs on the CPU"
+            return f"it runs on the CPU, and the input is on {x.device.type}"
         if not {x.dtype, weight.dtype} <= {torch.float32, *_LOW_PRECISION}:
-            return f"the input is {x.dtype} and the weight {weight.dtype}, it takes float32"
+            return f"it takes float32, not an input of {x.dtype} and weights of {weight.dtype}"
         if transformed():
             return "a torch.func transform or forward-mode differentiation is active"
         if problem.cell.name not in binding.LAYOUTS:
