@@ -51,7 +51,8 @@ class SequenceClassifier(Task[ClassifyConfig, ExampleSplit, ClassifyPreprocessin
     """An LSTM, GRU or RNN that predicts the class or classes of a text or series.
 
     Give its settings by name, such as ``text="review", label="stars", cell="lstm"`` (see
-    :class:`ClassifyConfig`), or all of them as ``config`` (see :class:`holdfast.tasks.task.Task`).
+    :class:`ClassifyConfig`), or all of them as ``config`` (see :class:`holdfast.tasks.task.Task`). An
+    unknown setting or a value outside its rule raises UserError.
 
     Example:
         >>> import pathlib, tempfile

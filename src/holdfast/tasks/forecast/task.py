@@ -39,7 +39,8 @@ class Forecaster(Task[ForecastConfig, WindowSplit, ForecastPreprocessing, Foreca
     """An LSTM, GRU or RNN that forecasts the next steps of one or several series.
 
     Give its settings by name, such as ``target="temp", horizon=24, cell="gru"`` (see
-    :class:`ForecastConfig`), or all of them as ``config`` (see :class:`holdfast.tasks.task.Task`).
+    :class:`ForecastConfig`), or all of them as ``config`` (see :class:`holdfast.tasks.task.Task`). An
+    unknown setting or a value outside its rule raises UserError.
 
     Example:
         >>> Forecaster(target="temp", horizon=24, cell="lstm").config.network.cell

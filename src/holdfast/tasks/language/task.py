@@ -38,7 +38,8 @@ class LanguageModel(Task[LanguageConfig, TextSplit, TextPreprocessing, Array, Re
     """An LSTM, GRU or RNN that predicts the next token of a text: it scores texts, and writes.
 
     Give its settings by name, such as ``token="word", cell="gru", hidden_size=400`` (see
-    :class:`LanguageConfig`), or all of them as ``config`` (see :class:`holdfast.tasks.task.Task`).
+    :class:`LanguageConfig`), or all of them as ``config`` (see :class:`holdfast.tasks.task.Task`). An
+    unknown setting or a value outside its rule raises UserError.
 
     Example:
         >>> import pathlib, tempfile

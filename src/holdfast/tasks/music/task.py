@@ -27,7 +27,8 @@ class Composer(Task[MusicConfig, MusicSplit, MusicPreprocessing, MusicPrediction
     """An LSTM, GRU or RNN of music: it predicts the next frame or event, scores and composes.
 
     Give its settings by name, such as ``output="independent", cell="gru", hidden_size=128`` (see
-    :class:`MusicConfig`), or all of them as ``config`` (see :class:`holdfast.tasks.task.Task`).
+    :class:`MusicConfig`), or all of them as ``config`` (see :class:`holdfast.tasks.task.Task`). An
+    unknown setting or a value outside its rule raises UserError.
 
     Example:
         >>> import json, pathlib, tempfile

@@ -38,7 +38,8 @@ class SpeechRecognizer(Task[SpeechConfig, SpeechSplit, SpeechPreprocessing, list
     """An LSTM, GRU or RNN that transcribes speech (connectionist temporal classification, CTC).
 
     Give its settings by name, such as ``cell="lstm", token="word", bidirectional=False`` (see
-    :class:`SpeechConfig`), or all of them as ``config`` (see :class:`holdfast.tasks.task.Task`).
+    :class:`SpeechConfig`), or all of them as ``config`` (see :class:`holdfast.tasks.task.Task`). An
+    unknown setting or a value outside its rule raises UserError.
 
     Example:
         >>> import pathlib, tempfile

@@ -28,7 +28,8 @@ class Translator(Task[TranslateConfig, PairSplit, PairPreprocessing, list[str], 
     """An LSTM, GRU or RNN that reads a sentence and writes its translation, with attention.
 
     Give its settings by name, such as ``pair="de-en", cell="lstm", hidden_size=512`` (see
-    :class:`TranslateConfig`), or all of them as ``config`` (see :class:`holdfast.tasks.task.Task`).
+    :class:`TranslateConfig`), or all of them as ``config`` (see :class:`holdfast.tasks.task.Task`). An
+    unknown setting or a value outside its rule raises UserError.
 
     Example:
         >>> import pathlib, tempfile
