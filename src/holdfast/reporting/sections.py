@@ -39,8 +39,9 @@ def result_section(
 
 
 def data_section(notes: Sequence[str]) -> Section:
-    """Return what the user should know about the data."""
-    return Section("Data", notes or ["There is nothing to remark."])
+    """Return what the user should know about the data, as sentences."""
+    sentences = [f"{note[:1].upper()}{note[1:].removesuffix('.')}." for note in notes]
+    return Section("Data", sentences or ["There is nothing to remark."])
 
 
 def metrics_section(metrics: Sequence[Metric]) -> Section:
